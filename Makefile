@@ -1,0 +1,29 @@
+# Everything runs in .venv, made here; nothing is installed elsewhere.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test lint format bench
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml python/gitops_rollback/__init__.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo 'missing: python3 3.11 or newer (Debian: apt-get install python3 python3-venv)' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { echo 'missing: the venv module of python3 (Debian: apt-get install python3-venv)' >&2; exit 1; }
+	@command -v git >/dev/null || { echo 'missing: git 2.31 or newer (Debian: apt-get install git)' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format

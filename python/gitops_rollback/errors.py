@@ -1,0 +1,110 @@
+"""Expected failures and exit codes, the same for people, for programs and for Jenkins.
+
+Every failure a user can meet is a `GitopsRollbackError`: what was tried and what answered in the
+message, what to do next in the hint. Anything else that reaches `cli` is a bug.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, ClassVar
+
+
+class Exit(IntEnum):
+    """Exit codes of the command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    BUG = 3
+    NOT_FOUND = 4
+    MOVED = 5
+    REFUSED = 6
+    WAITING = 7
+    WARNINGS = 8
+    INTERRUPTED = 130
+
+
+class GitopsRollbackError(Exception):
+    """Base of all expected failures; `found` is what a result file shows beside the error."""
+
+    category: ClassVar[str]
+    exit_code: ClassVar[Exit] = Exit.FAILED
+    code: str | None = None
+
+    def __init__(self, message: str, hint: str, found: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.found = found or {}
+
+
+class ConfigError(GitopsRollbackError):
+    """The configuration, or what it says of a service or an environment, is not usable."""
+
+    category = "config"
+
+
+class RepositoryError(GitopsRollbackError):
+    """Git could not read or write the manifests repository."""
+
+    category = "repository"
+
+
+class ManifestError(GitopsRollbackError):
+    """A manifest cannot be read, or not be edited safely."""
+
+    category = "manifest"
+
+
+class RegistryError(GitopsRollbackError):
+    """Docker Hub or a registry did not give the answer that was needed."""
+
+    category = "registry"
+
+
+class JenkinsError(GitopsRollbackError):
+    """Jenkins did not give the answer that was needed."""
+
+    category = "jenkins"
+
+
+class UsageError(GitopsRollbackError):
+    """The command line asks for something that is not offered."""
+
+    category = "usage"
+    exit_code = Exit.USAGE
+
+
+class NotFoundError(GitopsRollbackError):
+    """There is no image to go back to."""
+
+    category = "not-found"
+    exit_code = Exit.NOT_FOUND
+
+
+class MovedError(GitopsRollbackError):
+    """The repository is not what a record, a plan or `--from` says."""
+
+    category = "moved"
+    exit_code = Exit.MOVED
+
+
+class RefusedError(GitopsRollbackError):
+    """A hold, a guard or a fence stands in the way; `code` names it."""
+
+    category = "refused"
+    exit_code = Exit.REFUSED
+
+    def __init__(
+        self, code: str, message: str, hint: str, found: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, hint, found)
+        self.code = code
+
+
+class InterruptedRunError(GitopsRollbackError):
+    """SIGINT or SIGTERM arrived; the message says where the run stood."""
+
+    category = "interrupted"
+    exit_code = Exit.INTERRUPTED

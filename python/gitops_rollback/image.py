@@ -1,0 +1,164 @@
+"""Image references in Docker's grammar.
+
+Grammar and normalisation: github.com/distribution/reference (`reference.go`, `normalize.go`,
+`regexp.go`) and github.com/opencontainers/go-digest (`algorithm.go`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_DOMAIN_COMPONENT = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = re.compile(
+    rf"(?:{_DOMAIN_COMPONENT}(?:\.{_DOMAIN_COMPONENT})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+)
+_PATH_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{_PATH_COMPONENT}(?:/{_PATH_COMPONENT})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_HEX_NAME = re.compile(r"[a-f0-9]{64}")
+_DIGEST_HEX_LENGTH = {"sha256": 64, "sha384": 96, "sha512": 128}
+_LONGEST_NAME = 255
+
+DOCKER_HUB = "docker.io"
+
+
+class InvalidImageError(ValueError):
+    """Raised when a text is no image reference; its message says why."""
+
+
+@dataclass(frozen=True)
+class ImageReference:
+    """An image reference: `name` as it was written, `registry` and `repository` normalised.
+
+    `acme/cart:1.4.2` has registry `docker.io` and repository `acme/cart`; `nginx` has repository
+    `library/nginx`. `tag` and `digest` are absent (None) where the text names none.
+    """
+
+    name: str
+    registry: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    def __str__(self) -> str:
+        return _join(self.name, self.tag, self.digest)
+
+    @property
+    def full_repository(self) -> str:
+        """Registry and repository, normalised: `docker.io/library/nginx`."""
+        return f"{self.registry}/{self.repository}"
+
+    @property
+    def canonical(self) -> str:
+        """The normalised text of the whole reference, the form used in records and results."""
+        return _join(self.full_repository, self.tag, self.digest)
+
+    @property
+    def label(self) -> str:
+        """What people call this version: the tag, else a short digest."""
+        if self.tag is not None:
+            return self.tag
+        return self.short_digest or "latest"
+
+    @property
+    def short_digest(self) -> str | None:
+        """The algorithm and the first twelve digits of the digest, if there is one."""
+        if self.digest is None:
+            return None
+        algorithm, _, digits = self.digest.partition(":")
+        return f"{algorithm}:{digits[:12]}"
+
+    def with_version(self, tag: str | None, digest: str | None) -> ImageReference:
+        """Return the same name with another tag and digest."""
+        return ImageReference(self.name, self.registry, self.repository, tag, digest)
+
+    def is_same_image(self, other: ImageReference) -> bool:
+        """Tell whether both surely name the same image.
+
+        Same repository and same digest; where neither has a digest, the same tag (no tag means
+        `latest`). A reference with a digest and one without are never known to be the same.
+        """
+        if self.full_repository != other.full_repository:
+            return False
+        if self.digest is not None or other.digest is not None:
+            return self.digest == other.digest
+        return (self.tag or "latest") == (other.tag or "latest")
+
+
+def parse_image(text: str) -> ImageReference:
+    """Read an image reference; raise `InvalidImageError` with the reason if it is none."""
+    rest, at, digest = text.partition("@")
+    if at:
+        _check_digest(digest, text)
+    name, tag = _split_tag(rest)
+    if tag is not None and not _TAG.fullmatch(tag):
+        raise InvalidImageError(f"'{text}' has a malformed tag '{tag}'")
+    registry, repository = _normalise(name, text)
+    return ImageReference(name, registry, repository, tag, digest if at else None)
+
+
+def is_tag(text: str) -> bool:
+    """Tell whether a text can be a tag."""
+    return _TAG.fullmatch(text) is not None
+
+
+def is_digest(text: str) -> bool:
+    """Tell whether a text is a digest of a registered algorithm."""
+    algorithm, _, digits = text.partition(":")
+    length = _DIGEST_HEX_LENGTH.get(algorithm)
+    return length is not None and re.fullmatch(rf"[a-f0-9]{{{length}}}", digits) is not None
+
+
+def _join(name: str, tag: str | None, digest: str | None) -> str:
+    return name + (f":{tag}" if tag is not None else "") + (f"@{digest}" if digest else "")
+
+
+def _split_tag(text: str) -> tuple[str, str | None]:
+    name, colon, tag = text.rpartition(":")
+    if not colon or "/" in tag:
+        return text, None
+    return name, tag
+
+
+def _check_digest(digest: str, text: str) -> None:
+    if is_digest(digest):
+        return
+    algorithm = digest.partition(":")[0]
+    if algorithm in _DIGEST_HEX_LENGTH:
+        reason = (
+            f"a {algorithm} digest has {_DIGEST_HEX_LENGTH[algorithm]} small hexadecimal digits"
+        )
+    else:
+        reason = "a digest looks like sha256:…"
+    raise InvalidImageError(f"'{text}' has a malformed digest: {reason}")
+
+
+def _normalise(name: str, text: str) -> tuple[str, str]:
+    if not name:
+        raise InvalidImageError(f"'{text}' names no repository")
+    if _HEX_NAME.fullmatch(name):
+        raise InvalidImageError(f"'{text}' is an image id, not a repository")
+    registry, repository = _split_registry(name)
+    if not _DOMAIN.fullmatch(registry):
+        raise InvalidImageError(f"'{text}' has a malformed registry '{registry}'")
+    if not _PATH.fullmatch(repository):
+        reason = "must be lower case" if repository.lower() != repository else "is malformed"
+        raise InvalidImageError(f"'{text}': the repository '{repository}' {reason}")
+    if len(f"{registry}/{repository}") > _LONGEST_NAME:
+        raise InvalidImageError(f"'{text}' has a name longer than {_LONGEST_NAME} characters")
+    return registry, repository
+
+
+def _split_registry(name: str) -> tuple[str, str]:
+    first, slash, rest = name.partition("/")
+    is_host = "." in first or ":" in first or first == "localhost" or first.lower() != first
+    if not slash or not is_host:
+        registry, repository = DOCKER_HUB, name
+    else:
+        registry, repository = first, rest
+    if registry == "index.docker.io":
+        registry = DOCKER_HUB
+    if registry == DOCKER_HUB and "/" not in repository:
+        repository = f"library/{repository}"
+    return registry, repository

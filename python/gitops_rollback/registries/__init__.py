@@ -1,0 +1,1 @@
+"""Clients of Docker Hub and of OCI registries: the only place that talks to them."""

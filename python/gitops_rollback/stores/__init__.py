@@ -1,0 +1,1 @@
+"""Where records are filed: a directory, or the archives of Jenkins builds."""
