@@ -1,0 +1,182 @@
+"""Read a manifest's text into nodes that know their place, without losing a byte."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.errors import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BOM = codecs.BOM_UTF8.decode()
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RESOLVER = yaml.resolver.Resolver()
+_HELM_HINT = "a Helm template is not a manifest: name the rendered or values file instead"
+_YAML_HINT = "mend the file in the manifests repository"
+LARGEST_MANIFEST = 10_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """One manifest file: its `text` without a byte order mark, and the root node of each document.
+
+    Offsets of nodes count characters of `text`; line ends are as in the file.
+    """
+
+    path: str
+    text: str
+    bom: bool
+    documents: tuple[yaml.Node | None, ...] = field(repr=False)
+
+    def encode(self, text: str) -> bytes:
+        """Return the bytes of a changed text, with the byte order mark the file had."""
+        return ((_BOM if self.bom else "") + text).encode()
+
+
+def may_hold_image(data: bytes) -> bool:
+    """Tell cheaply whether a file is worth parsing: every image field's key has `image` in it."""
+    return b"image" in data
+
+
+def parse(path: str, data: bytes) -> ParsedFile:
+    """Parse a manifest; raise `ManifestError` with path, line and column if it is none."""
+    text = _decode(path, data)
+    bom = text.startswith(_BOM)
+    text = text.removeprefix(_BOM)
+    try:
+        documents = tuple(yaml.compose_all(text, Loader=_LOADER))
+    except yaml.MarkedYAMLError as error:
+        raise _located(path, text, error) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ManifestError(f"{path} is not readable as YAML: {reason}", _YAML_HINT) from error
+    return ParsedFile(path, text, bom, documents)
+
+
+def lookup(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    """Return the value of a mapping's key, or None; merge keys are not followed."""
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    for name, value in node.value:
+        if isinstance(name, yaml.ScalarNode) and name.value == key:
+            found: yaml.Node = value
+            return found
+    return None
+
+
+def text_of(node: yaml.Node | None) -> str | None:
+    """Return the text of a scalar node, or None for anything else."""
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+
+
+def items_of(node: yaml.Node | None) -> list[yaml.Node]:
+    """Return the items of a sequence node; an empty list for anything else."""
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def duplicate_key(node: yaml.Node | None) -> yaml.ScalarNode | None:
+    """Return the first key that stands twice in a mapping, or None."""
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    seen: set[str] = set()
+    for name, _value in node.value:
+        if not isinstance(name, yaml.ScalarNode):
+            continue
+        if name.value in seen:
+            return name
+        seen.add(name.value)
+    return None
+
+
+def reads_as_string(value: str) -> bool:
+    """Tell whether YAML 1.1 reads a plain scalar as a string: no number, date or truth value."""
+    tag = _RESOLVER.resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]
+    return bool(tag == "tag:yaml.org,2002:str")
+
+
+def shared_nodes(root: yaml.Node | None) -> set[int]:
+    """Return the `id`s of the nodes that aliases make part of a document more than once."""
+    seen: set[int] = set()
+    shared: set[int] = set()
+    waiting = [root] if root is not None else []
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            shared.add(id(node))
+            continue
+        seen.add(id(node))
+        waiting.extend(_children(node))
+    return shared
+
+
+def first_difference(
+    old: yaml.Node | None, new: yaml.Node | None, wanted: dict[int, str]
+) -> yaml.Node | None:
+    """Return the first node of `old` that is not in `new` as intended, or None if all are.
+
+    `wanted` maps the `id` of an old scalar to its intended value; every other node has to be the
+    same in structure, tag and value.
+    """
+    compared: set[tuple[int, int]] = set()
+    waiting = [(old, new)]
+    while waiting:
+        before, after = waiting.pop()
+        if (id(before), id(after)) in compared:
+            continue
+        compared.add((id(before), id(after)))
+        if before is None or after is None or type(before) is not type(after):
+            if before is after:
+                continue
+            return before or after
+        if not _same_node(before, after, wanted):
+            return before
+        waiting.extend(zip(_children(before), _children(after), strict=True))
+    return None
+
+
+def _same_node(before: yaml.Node, after: yaml.Node, wanted: dict[int, str]) -> bool:
+    if before.tag != after.tag:
+        return False
+    if isinstance(before, yaml.ScalarNode):
+        return bool(after.value == wanted.get(id(before), before.value))
+    return len(before.value) == len(after.value)
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield key
+            yield value
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value
+
+
+def _decode(path: str, data: bytes) -> str:
+    if len(data) > LARGEST_MANIFEST:
+        raise ManifestError(
+            f"{path} has {len(data)} bytes, more than a manifest may have ({LARGEST_MANIFEST})",
+            "split the file, or name the right one in .gitops-rollback.toml",
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"{path} is not UTF-8 text: byte {error.start} cannot be read", _YAML_HINT
+        ) from error
+
+
+def _located(path: str, text: str, error: yaml.MarkedYAMLError) -> ManifestError:
+    mark = error.problem_mark or error.context_mark
+    place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else path
+    reason = " ".join(str(error.problem or error.context or "not YAML").split())
+    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+    if "{{" in text:
+        return ManifestError(f"{place} is a Helm template ({reason})", _HELM_HINT)
+    if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in reason:
+        reason += "; YAML is indented with spaces, never with tabs"
+    return ManifestError(f"{place} is not readable as YAML: {reason}", _YAML_HINT)

@@ -1,0 +1,97 @@
+"""Change image fields and markers byte for byte, and prove that nothing else changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.manifest.document import first_difference, parse, reads_as_string
+from gitops_rollback.manifest.markers import ACTIVE_KEY, HELD_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.fields import ImageField
+
+
+@dataclass(frozen=True)
+class Splice:
+    """New text for the characters `start` to `end` of a file."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class FieldEdit:
+    """The new value of one image field."""
+
+    field: ImageField
+    value: str
+
+
+def hold_marker(field: ImageField) -> list[Splice]:
+    """Put the field's marker out of action; nothing to do where there is none or it is held."""
+    if field.marker is None or field.marker.is_held:
+        return []
+    return [Splice(field.marker.key_start, field.marker.key_end, HELD_KEY)]
+
+
+def restore_marker(field: ImageField) -> list[Splice]:
+    """Put a held marker back into action."""
+    if field.marker is None or not field.marker.is_held:
+        return []
+    return [Splice(field.marker.key_start, field.marker.key_end, ACTIVE_KEY)]
+
+
+def rewrite(
+    file: ParsedFile, edits: Iterable[FieldEdit], marker_splices: Iterable[Splice] = ()
+) -> bytes:
+    """Return the file with the edits made, and nothing else changed.
+
+    The result is parsed again and compared with the intended tree. Raises `ManifestError` where
+    a field must not be edited, or where the comparison fails.
+    """
+    edits = tuple(edits)
+    splices = [*(_splice(file, edit) for edit in edits), *marker_splices]
+    text = file.text
+    for splice in sorted(splices, key=lambda splice: splice.start, reverse=True):
+        text = text[: splice.start] + splice.text + text[splice.end :]
+    data = file.encode(text)
+    _prove(file, data, {id(edit.field.scalar.node): edit.value for edit in edits})
+    return data
+
+
+def _splice(file: ParsedFile, edit: FieldEdit) -> Splice:
+    field = edit.field
+    if field.problem:
+        raise ManifestError(
+            f"{field.place}: the image of container '{field.container}' cannot be edited safely: "
+            f"{field.problem}",
+            "write the image as a plain one-line value, then run this again",
+        )
+    raw = file.text[field.scalar.start : field.scalar.end]
+    quote = raw[0] if raw[:1] in ("'", '"') else ""
+    if not quote and not reads_as_string(edit.value):
+        quote = '"'
+    return Splice(field.scalar.start, field.scalar.end, f"{quote}{edit.value}{quote}")
+
+
+def _prove(file: ParsedFile, data: bytes, wanted: dict[int, str]) -> None:
+    after = parse(file.path, data)
+    if len(after.documents) == len(file.documents):
+        pairs = zip(file.documents, after.documents, strict=True)
+        odd = [first_difference(old, new, wanted) for old, new in pairs]
+        if not any(odd):
+            return
+    else:
+        odd = []
+    node = next((node for node in odd if node is not None), None)
+    line = f":{node.start_mark.line + 1}" if node is not None else ""
+    raise ManifestError(
+        f"{file.path}{line}: the edit would change more than the image, so nothing was written",
+        "please report the file: the edited text did not read back as intended",
+    )

@@ -1,0 +1,1 @@
+"""The manifests repository through git's plumbing: no work tree, no full clone, no force."""

@@ -1,0 +1,83 @@
+"""What git's failures mean for people: one error each, with what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import RepositoryError
+
+if TYPE_CHECKING:
+    from gitops_rollback.repo.process import GitFailedError
+
+_ACCESS_HINT = (
+    "set GIT_USERNAME and GIT_PASSWORD (a token), or set up git itself (ssh key, helper); "
+    "Jenkins: gitCredentialsId"
+)
+
+# Words of git and of common hosts (measured with git 2.39 over http, ssh and file).
+_MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        ("Could not resolve host", "Failed to connect", "Connection refused", "timed out",
+         "Couldn't connect", "Network is unreachable", "Connection reset"),
+        "cannot be reached",
+        "look at the network, the URL and the host's status; then run this again",
+    ),
+    (
+        ("could not read Username", "could not read Password", "Authentication failed",
+         "Permission denied", "terminal prompts disabled", "returned error: 401",
+         "returned error: 403", "Host key verification failed", "Access denied"),
+        "does not let us in",
+        _ACCESS_HINT,
+    ),
+    (
+        ("dubious ownership",),
+        "belongs to another user of this machine",
+        "run as its owner, or: git config --global --add safe.directory PATH",
+    ),
+    (
+        ("not found", "does not exist", "does not appear to be a git repository",
+         "Repository not found", "No such file or directory", "not a git repository"),
+        "is not there, or this account may not see it",
+        "check --repository; private repositories answer so without credentials",
+    ),
+)  # fmt: skip
+
+
+def explain_fetch(failure: GitFailedError, url: str) -> RepositoryError:
+    """Return the error for a fetch that failed."""
+    for words, meaning, hint in _MEANINGS:
+        if any(word.lower() in failure.stderr.lower() for word in words):
+            return RepositoryError(f"the repository {url} {meaning}: {failure.reason}", hint)
+    return RepositoryError(
+        f"git {failure.command} from {url} failed: {failure.reason}",
+        "run with -v to see each git call",
+    )
+
+
+def explain_push(failure: GitFailedError, url: str, branch: str) -> RepositoryError:
+    """Return the error for a push that was refused for another reason than a moved branch."""
+    rejection = rejection_reason(failure)
+    if rejection:
+        said = f": {failure.remote_words}" if failure.remote_words else ""
+        return RepositoryError(
+            f"{url} rejected the push to {branch} ({rejection}){said}",
+            "nothing was changed; if the branch is protected, let this account push to it",
+        )
+    return explain_fetch(failure, url)
+
+
+def rejection_reason(failure: GitFailedError) -> str:
+    """Return the reason on the `!` line of `git push --porcelain`, or an empty text."""
+    for line in failure.stdout.decode(errors="replace").splitlines():
+        if line.startswith("!"):
+            return line.rpartition("\t")[2]
+    return ""
+
+
+def is_moved(failure: GitFailedError) -> bool:
+    """Tell whether a push failed because somebody else pushed first."""
+    reason = rejection_reason(failure)
+    if reason.startswith("[rejected]"):
+        return True
+    lost_race = ("failed to update ref", "cannot lock ref", "incorrect old value")
+    return reason.startswith("[remote rejected]") and any(word in reason for word in lost_race)

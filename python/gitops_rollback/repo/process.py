@@ -1,0 +1,154 @@
+"""Run git: its environment, its credentials, and its failures in words."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import subprocess
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gitops_rollback.errors import RepositoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from gitops_rollback.clock import Deadline
+
+_LOG = logging.getLogger("gitops_rollback")
+
+# Variables that would make git work on another repository than ours (a hook or a surrounding
+# work tree sets them); credentials and configuration of the caller stay.
+_FOREIGN = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+)
+# One short run in a repository of its own: no hooks of the user, no housekeeping afterwards.
+_SETTINGS = {
+    "core.hooksPath": os.devnull,
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "fetch.negotiationAlgorithm": "noop",
+    "fetch.writeCommitGraph": "false",
+    "protocol.version": "2",
+    "push.followTags": "false",
+    "submodule.recurse": "false",
+    "advice.pushUpdateRejected": "false",
+}
+_SECRET_IN_URL = re.compile(r"(\w+://)[^/\s@']+@")
+
+
+class GitFailedError(Exception):
+    """Raised when a git process fails; `stderr` and `stdout` are its words, without secrets."""
+
+    def __init__(self, command: str, status: int, stdout: bytes, stderr: bytes) -> None:
+        super().__init__(f"git {command} ended with {status}")
+        self.command = command
+        self.stdout = stdout
+        self.stderr = redact(stderr.decode(errors="replace"))
+
+    @property
+    def reason(self) -> str:
+        """The line that says why, cut to a readable length."""
+        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
+        telling = [line for line in lines if line.startswith(("fatal:", "error:", "ERROR:"))]
+        return " ".join((telling or lines or [str(self)])[-1].split())[:300]
+
+    @property
+    def remote_words(self) -> str:
+        """What the server said to people: its `remote:` lines in one."""
+        words = [
+            line.removeprefix("remote:").strip()
+            for line in self.stderr.splitlines()
+            if line.startswith("remote:")
+        ]
+        return " ".join(word for word in words if word)[:500]
+
+
+class Git:
+    """Runs git in one bare repository, for one remote URL, within a deadline."""
+
+    def __init__(
+        self, directory: Path, url: str, environment: Mapping[str, str], deadline: Deadline
+    ) -> None:
+        self.directory = directory
+        self.processes = 0
+        self._deadline = deadline
+        self._environment = _environment(url, environment)
+
+    def run(
+        self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run git; raise `GitFailedError` if it fails, `RepositoryError` if time is up."""
+        command = " ".join(arguments[:1])
+        start = time.monotonic()
+        self.processes += 1
+        try:
+            done = subprocess.run(
+                ["git", *arguments],
+                input=stdin,
+                capture_output=True,
+                cwd=self.directory,
+                env={**self._environment, **(environment or {})},
+                timeout=self._deadline.remaining,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise RepositoryError(
+                "git is not on this machine", "install git 2.31 or newer (apt-get install git)"
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise RepositoryError(
+                f"git {command} did not end within --timeout {self._deadline.seconds:g} s",
+                "look whether the Git server answers, or give a longer --timeout",
+            ) from error
+        _LOG.debug("git %s: %.3f s", redact(" ".join(arguments[:6])), time.monotonic() - start)
+        if done.returncode != 0:
+            raise GitFailedError(command, done.returncode, done.stdout, done.stderr)
+        return done
+
+
+def redact(text: str) -> str:
+    """Return a text without user names and passwords in URLs."""
+    return _SECRET_IN_URL.sub(r"\1***@", text)
+
+
+def _environment(url: str, environment: Mapping[str, str]) -> dict[str, str]:
+    clean = {name: value for name, value in environment.items() if name not in _FOREIGN}
+    clean["LC_ALL"] = "C"  # messages are read below
+    clean.setdefault("GIT_TERMINAL_PROMPT", "0")
+    settings = [*_SETTINGS.items(), *_credential_settings(url, clean)]
+    count = int(clean["GIT_CONFIG_COUNT"]) if clean.get("GIT_CONFIG_COUNT", "").isdigit() else 0
+    for offset, (key, value) in enumerate(settings, start=count):
+        clean[f"GIT_CONFIG_KEY_{offset}"] = key
+        clean[f"GIT_CONFIG_VALUE_{offset}"] = value
+    clean["GIT_CONFIG_COUNT"] = str(count + len(settings))
+    return clean
+
+
+def _credential_settings(url: str, environment: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Hand GIT_USERNAME and GIT_PASSWORD to git for the remote's own host, and no other.
+
+    Jenkins' `gitUsernamePassword` sets GIT_ASKPASS beside them: then git is set up already.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not environment.get("GIT_PASSWORD"):
+        return []
+    if environment.get("GIT_ASKPASS"):
+        return []
+    scope = f"credential.{parts.scheme}://{parts.netloc}.helper"
+    helper = (
+        '!f() { test "$1" = get || exit 0; '
+        'printf "username=%s\\npassword=%s\\n" "$GIT_USERNAME" "$GIT_PASSWORD"; }; f'
+    )
+    return [(scope, ""), (scope, helper)]

@@ -1,0 +1,261 @@
+"""Read the tip of a branch, write one commit on it, push it as a compare-and-swap."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from gitops_rollback.errors import RepositoryError
+from gitops_rollback.repo.messages import explain_fetch, explain_push, is_moved
+from gitops_rollback.repo.process import Git, GitFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from gitops_rollback.clock import Deadline
+
+_BLOB_MODES = ("100644", "100755")
+_NEW_FILE_MODE = "100644"
+_TRANSFER = ("--quiet", "--no-tags", "--filter=blob:none")
+_FALLBACK_NAME = "gitops-rollback"
+_FALLBACK_EMAIL = "gitops-rollback@localhost"
+
+
+@dataclass(frozen=True)
+class Tip:
+    """The newest commit of a branch."""
+
+    branch: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A regular file in a commit: its mode and the object that holds its content."""
+
+    path: str
+    mode: str
+    oid: str
+
+
+class PushLostError(Exception):
+    """Raised when the branch moved before the push arrived; nothing was written."""
+
+
+class Repository:
+    """One manifests repository; a context manager, since it works in a folder of its own.
+
+    Only the commits and trees of the tip are fetched; blobs come in batches when they are read.
+    Raises `RepositoryError` whenever git fails.
+    """
+
+    def __init__(self, url: str, environment: Mapping[str, str], deadline: Deadline) -> None:
+        self.url = url
+        self._environment = environment
+        self._root = Path(tempfile.mkdtemp(prefix="gitops-rollback-"))
+        self._git = Git(self._root, url, environment, deadline)
+        self._all_here = False
+        self._present: set[str] = set()
+        self._commits: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    @property
+    def processes(self) -> int:
+        """How many git processes were started."""
+        return self._git.processes
+
+    def open(self, branch: str | None) -> Tip:
+        """Fetch the tip of a branch (the remote's default where None) and return it."""
+        chosen = ("--branch", branch) if branch else ()
+        directory = self._root / "repository.git"
+        try:
+            done = self._git.run(
+                "clone", "--bare", "--depth=1", "--template=", "--no-local", "--single-branch",
+                *_TRANSFER, *chosen, "--", self.url, str(directory),
+            )  # fmt: skip
+        except GitFailedError as failure:
+            if branch and f"Remote branch {branch} not found" in failure.stderr:
+                raise self._no_branch(branch) from failure
+            raise explain_fetch(failure, self.url) from failure
+        self._all_here = b"filtering not recognized" in done.stderr
+        self._git.directory = directory
+        return self._tip_of_clone()
+
+    def fetch(self, branch: str) -> Tip:
+        """Fetch the present tip of a branch."""
+        try:
+            self._git.run(
+                "fetch", "--depth=1", *_TRANSFER, "origin",
+                f"+refs/heads/{branch}:refs/heads/{branch}",
+            )  # fmt: skip
+        except GitFailedError as failure:
+            if "couldn't find remote ref" in failure.stderr:
+                raise self._no_branch(branch) from failure
+            raise explain_fetch(failure, self.url) from failure
+        return Tip(branch, self._read_ref(f"refs/heads/{branch}"))
+
+    def list_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
+        """List the regular files that are, or lie below, one of the paths; "" is everything."""
+        wanted = [path for path in paths if path]
+        output = self._git.run(
+            "--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted
+        ).stdout
+        entries = []
+        for line in output.split(b"\0")[:-1]:
+            head, _, path = line.partition(b"\t")
+            mode, kind, oid = head.decode().split(" ")
+            if kind == "blob" and mode in _BLOB_MODES:
+                entries.append(Entry(path.decode(errors="surrogateescape"), mode, oid))
+        return entries
+
+    def read(self, oids: Iterable[str]) -> dict[str, bytes]:
+        """Read blobs by object id, in one fetch and one process."""
+        wanted = list(dict.fromkeys(oids))
+        self._fetch_blobs([oid for oid in wanted if oid not in self._present])
+        self._present.update(wanted)
+        if not wanted:
+            return {}
+        feed = "".join(f"{oid}\n" for oid in wanted).encode()
+        return dict(_batch(self._git.run("cat-file", "--batch", stdin=feed).stdout))
+
+    def write(self, tip: Tip, files: Mapping[str, bytes], message: str) -> str:
+        """Write a commit on the tip in which the files have the given bytes; return its id.
+
+        A file keeps its mode. Identity and signing are as git is set up.
+        """
+        modes = {entry.path: entry.mode for entry in self.list_files(tip.commit, files)}
+        stream = [
+            b"commit refs/gitops-rollback/tree\n",
+            f"committer {_FALLBACK_NAME} <{_FALLBACK_EMAIL}> 0 +0000\n".encode(),
+            b"data 0\n",
+            f"from {tip.commit}\n".encode(),
+        ]
+        for path, data in files.items():
+            head = f"M {modes.get(path, _NEW_FILE_MODE)} inline ".encode() + _quoted(path)
+            stream.append(head + f"\ndata {len(data)}\n".encode() + data + b"\n")
+        self._git.run("fast-import", "--quiet", "--force", stdin=b"".join(stream))
+        identity, signing = self._identity()
+        return (
+            self._git.run(
+                "commit-tree", *signing, "-p", tip.commit, "refs/gitops-rollback/tree^{tree}",
+                stdin=message.encode(errors="replace"), environment=identity,
+            ).stdout.decode().strip()
+        )  # fmt: skip
+
+    def push(self, commit: str, branch: str) -> None:
+        """Push a commit; raise `PushLostError` if the branch moved meanwhile.
+
+        Where the answer got lost on the way, the branch is asked before failing.
+        """
+        try:
+            self._git.run("push", "--porcelain", "origin", f"{commit}:refs/heads/{branch}")
+        except GitFailedError as failure:
+            if is_moved(failure):
+                raise PushLostError from failure
+            error = explain_push(failure, self.url, branch)
+            if not failure.stdout and self.remote_tip(branch) == commit:
+                return
+            raise error from failure
+
+    def remote_tip(self, branch: str) -> str | None:
+        """Ask the server for the tip of a branch; None if it has none or does not answer."""
+        try:
+            output = self._git.run("ls-remote", "origin", f"refs/heads/{branch}").stdout
+        except (GitFailedError, RepositoryError):
+            return None
+        return output.decode().partition("\t")[0] or None
+
+    def message(self, commit: str) -> str:
+        """Return the message of a commit that was fetched."""
+        return self._git.run("log", "-1", "--format=%B", commit).stdout.decode(errors="replace")
+
+    def author(self, commit: str) -> str:
+        """Return who made a commit and when, for people."""
+        output = self._git.run("log", "-1", "--format=%an, %cI", commit).stdout
+        return output.decode(errors="replace").strip()
+
+    def _tip_of_clone(self) -> Tip:
+        head = self._git.run("rev-parse", "--symbolic-full-name", "HEAD").stdout.decode().strip()
+        if not head.startswith("refs/heads/"):
+            raise RepositoryError(
+                f"the repository {self.url} has no such branch, or its HEAD names none",
+                "give the branch with --branch",
+            )
+        try:
+            commit = self._read_ref(head)
+        except GitFailedError as failure:
+            raise RepositoryError(
+                f"the repository {self.url} is empty: it has no commit yet",
+                "push the manifests first",
+            ) from failure
+        return Tip(head.removeprefix("refs/heads/"), commit)
+
+    def _read_ref(self, name: str) -> str:
+        return self._git.run("rev-parse", "--verify", f"{name}^{{commit}}").stdout.decode().strip()
+
+    def _no_branch(self, branch: str) -> RepositoryError:
+        return RepositoryError(
+            f"the repository {self.url} has no branch '{branch}'",
+            "check --branch, and `branch` in .gitops-rollback.toml",
+        )
+
+    def _fetch_blobs(self, oids: list[str]) -> None:
+        if not oids or self._all_here:
+            return
+        try:
+            self._git.run(
+                "fetch", *_TRANSFER, "--no-write-fetch-head", "--stdin", "origin",
+                stdin="".join(f"{oid}\n" for oid in oids).encode(),
+            )  # fmt: skip
+        except GitFailedError as failure:
+            raise explain_fetch(failure, self.url) from failure
+
+    def _identity(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Return the identity to add where git has none, and the option to sign with."""
+        try:
+            output = self._git.run(
+                "config", "--null", "--get-regexp", r"^(user|author|committer|commit)\."
+            ).stdout.decode(errors="replace")
+        except GitFailedError:
+            output = ""  # exit 1: nothing is configured
+        found = dict(item.partition("\n")[::2] for item in output.split("\0") if item)
+        identity = {}
+        for role in ("author", "committer"):
+            for part, fallback in (("name", _FALLBACK_NAME), ("email", _FALLBACK_EMAIL)):
+                variable = f"GIT_{role.upper()}_{part.upper()}"
+                known = self._environment.get(variable)
+                if not (known or found.get(f"{role}.{part}") or found.get(f"user.{part}")):
+                    identity[variable] = fallback
+        signs = found.get("commit.gpgsign", "false").lower() in ("true", "yes", "on", "1", "")
+        return identity, ("-S",) if signs else ()
+
+
+def _batch(output: bytes) -> Iterable[tuple[str, bytes]]:
+    """Read the answer of `git cat-file --batch`."""
+    offset = 0
+    while offset < len(output):
+        end = output.index(b"\n", offset)
+        oid, _kind, size = output[offset:end].decode().split(" ")
+        start = end + 1
+        yield oid, output[start : start + int(size)]
+        offset = start + int(size) + 1
+
+
+def _quoted(path: str) -> bytes:
+    """Quote a path for `git fast-import`."""
+    raw = path.encode(errors="surrogateescape")
+    return b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n") + b'"'
