@@ -1,0 +1,99 @@
+package io.github.gitopsrollback
+
+/**
+ * Record, archive, deploy; again where the manifests moved meanwhile.
+ *
+ * What is archived is what is replaced: a deploy names the record it was made with, and the command refuses it if the
+ * manifests are no longer as recorded.
+ */
+class Deployment implements Serializable {
+
+    private static final long serialVersionUID = 1
+
+    private final StepRun run
+    private final int mostRounds = 5
+    private final int moved = 5
+
+    /** @param run the step's run */
+    Deployment(StepRun run) {
+        this.run = run
+    }
+
+    /** Deploys; returns `{commit, from, to, seconds}`. */
+    Map deploy() {
+        long started = System.currentTimeMillis()
+        Map result = [:]
+        locked(locks()) {
+            result = rounds()
+        }
+        Report report = new Report(run.script)
+        report.show(result.services, result.dryRun ? 'dry run: ' : '')
+        return report.changed(result, started)
+    }
+
+    private Map rounds() {
+        int round = 1
+        Map outcome = once()
+        while (outcome.code == moved && round < mostRounds && !run.values.from) {
+            round = round + 1
+            run.script.echo("${run.step}: the manifests moved meanwhile; recording again (round ${round} of ${mostRounds})")
+            outcome = once()
+        }
+        return run.expect(outcome)
+    }
+
+    private Map once() {
+        String folder = run.freshFolder()
+        List<String> others = ['release', 'allowOlder', 'accept', 'from', 'dryRun', 'reason']
+        Map recorded = run.run('record', [GITOPS_RECORD_DIR: folder], others)
+        if (recorded.code != 0) {
+            return recorded
+        }
+        List<String> files = []
+        for (one in recorded.result.records) {
+            files << one.file
+            if (!one.unchanged) {
+                Map record = one.record
+                run.archive(folder, "gitops-rollback/${record.environment}/${record.service}/**")
+            }
+        }
+        Map outcome = [:]
+        try {
+            outcome = run.run('deploy', [GITOPS_RECORD: files.join(',')])
+        } finally {
+            keep(outcome)
+        }
+        return outcome
+    }
+
+    /** The build that holds the record of what a rollback goes back to outlives the others; so does one that may hold it. */
+    private void keep(Map outcome) {
+        boolean uncertain = outcome.result == null || outcome.code == 130
+        if (uncertain || outcome.code == 0 && outcome.result.changed) {
+            run.script.currentBuild.keepLog = true
+        }
+    }
+
+    private List<String> locks() {
+        if (!run.values.lock) {
+            return []
+        }
+        String environment = run.values.environment ?: run.script.env.GITOPS_ENVIRONMENT ?: 'default'
+        List<String> names = []
+        for (service in new Parameters(run.script, run.step).text(run.values.service).tokenize(', ')) {
+            names << "gitops-rollback/${environment}/${service}".toString()
+        }
+        return names.toSorted()
+    }
+
+    private void locked(List<String> names, Closure body) {
+        if (names.isEmpty()) {
+            body()
+            return
+        }
+        run.script.lock(names.first()) {
+            locked(names.drop(1), body)
+        }
+    }
+
+}

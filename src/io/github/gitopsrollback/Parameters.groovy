@@ -1,0 +1,99 @@
+package io.github.gitopsrollback
+
+/**
+ * The named parameters of a step: which it takes, which it needs, and what they are to the command.
+ *
+ * An empty text and null count as not given, so that a job's parameters can be handed on as they are.
+ */
+class Parameters implements Serializable {
+
+    private static final long serialVersionUID = 1
+
+    private final Object script
+    private final String step
+
+    /**
+     * @param script the step's script
+     * @param step its name, for messages
+     */
+    Parameters(Object script, String step) {
+        this.script = script
+        this.step = step
+    }
+
+    /** What every step takes that runs the command on a service. */
+    List<String> common() {
+        return ['service', 'services', 'environment', 'repository', 'branch', 'store', 'timeout', 'by', 'approvedBy'] + agent()
+    }
+
+    /** What concerns the agent and the credentials, not the command's options. */
+    List<String> agent() {
+        return ['gitCredentialsId', 'jenkinsCredentialsId', 'dockerHubCredentialsId', 'registryCredentialsId', 'registryHost', 'useInstalled']
+    }
+
+    /**
+     * Checks the keys and returns what was given, as a copy without empty values.
+     *
+     * @param given the step's parameters
+     * @param known all keys that the step takes
+     * @param required those it cannot do without
+     * @return a map of keys to text, true, false, numbers, lists or maps
+     */
+    Map check(Map given, List<String> known, List<String> required) {
+        Map values = [:]
+        for (entry in given) {
+            String key = entry.key
+            if (!known.contains(key)) {
+                script.error("${step}: unknown parameter '${key}' (it takes ${known.join(', ')})")
+            }
+            Object value = plain(entry.value)
+            if (value != null && value != '' && value != []) {
+                values[key] = value
+            }
+        }
+        if (values.service != null && values.services != null) {
+            script.error("${step}: give service or services, not both")
+        }
+        if (values.services != null) {
+            values.service = values.services
+            values.remove('services')
+        }
+        for (key in required) {
+            if (values[key] == null) {
+                script.error("${step}: ${key} parameter is required")
+            }
+        }
+        return values
+    }
+
+    /**
+     * Returns the environment variables by which the command reads its options.
+     *
+     * @param values what `check` returned
+     * @return `GITOPS_X_Y` to text, for each key `xY` that is an option of the command
+     */
+    Map<String, String> options(Map values) {
+        Map<String, String> found = [:]
+        List<String> others = agent() + ['approvedBy', 'lock']
+        for (entry in values) {
+            if (!others.contains(entry.key)) {
+                found[variable(entry.key as String)] = text(entry.value)
+            }
+        }
+        return found
+    }
+
+    /** The service's names as the command reads them: a list becomes `cart,payment`. */
+    String text(Object value) {
+        return value instanceof List ? value.join(',') : "${value}"
+    }
+
+    private String variable(String key) {
+        return 'GITOPS_' + key.replaceAll('([A-Z])', '_$1').toUpperCase()
+    }
+
+    private Object plain(Object value) {
+        return value instanceof GString ? "${value}".toString() : value
+    }
+
+}

@@ -1,0 +1,75 @@
+package io.github.gitopsrollback
+
+/** What a build shows of itself: name, description, and the map that a step returns. */
+class Report implements Serializable {
+
+    private static final long serialVersionUID = 1
+
+    private final Object script
+
+    /** @param script the step's script */
+    Report(Object script) {
+        this.script = script
+    }
+
+    /**
+     * Names the build after what happened: `cart production 1.5.0 → 1.4.2, held`.
+     *
+     * @param services the services of a result
+     * @param before what stands before it, such as `plan: `
+     * @param after what stands behind it, such as `, held`
+     */
+    String show(List<Map> services, String before = '', String after = '') {
+        List<String> parts = []
+        for (one in services) {
+            parts << line(one)
+        }
+        String text = "${before}${parts.join('; ')}${after}".toString()
+        String earlier = script.currentBuild.description
+        script.currentBuild.displayName = "#${script.currentBuild.number} ${text}".toString()
+        script.currentBuild.description = earlier ? "${earlier}; ${text}".toString() : text
+        return text
+    }
+
+    /** `{commit, from, to, seconds}`; of several services also `services`, each with its own `from` and `to`. */
+    Map changed(Map result, long started) {
+        Map found = [seconds: (System.currentTimeMillis() - started) / 1000]
+        if (result.commit) {
+            found.commit = result.commit
+        }
+        List<Map> services = []
+        for (one in result.services) {
+            services << one.subMap(['service', 'environment', 'from', 'to'])
+        }
+        if (services.size() == 1) {
+            found.from = services[0].from
+            found.to = services[0].to
+        } else {
+            found.services = services
+            found.from = services.collect { it.from }.join(', ')
+            found.to = services.collect { it.to }.join(', ')
+        }
+        return found
+    }
+
+    /** What people call an image: its tag, else the beginning of its digest. */
+    String label(Object image) {
+        List<String> parts = "${image}".tokenize('@')
+        List<String> last = parts[0].tokenize('/').last().tokenize(':')
+        if (last.size() > 1) {
+            return last[1]
+        }
+        return parts.size() > 1 ? parts[1].take(19) : 'latest'
+    }
+
+    private String line(Map one) {
+        String name = one.environment && one.environment != 'default' ? "${one.service} ${one.environment}" : one.service
+        Object from = one.from ?: one.current?.image
+        Object to = one.to instanceof Map ? one.to.image : one.to
+        if (from && to && from != to) {
+            return "${name} ${label(from)} → ${label(to)}"
+        }
+        return "${name} ${label(from ?: to)}"
+    }
+
+}

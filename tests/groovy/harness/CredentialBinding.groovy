@@ -1,0 +1,54 @@
+package harness
+
+import java.nio.file.Files
+import java.nio.file.attribute.PosixFilePermissions
+
+/** What `withCredentials` gives a body, and what the log masks. */
+class CredentialBinding {
+    final Build build
+
+    CredentialBinding(Build build) { this.build = build }
+
+    Map bind(List<Map> bindings) {
+        Map env = [:]
+        List values = []
+        bindings.each { binding ->
+            Map credential = build.credentials[binding.credentialsId]
+            if (credential == null) {
+                throw new AbortException("Could not find credentials entry with ID '${binding.credentialsId}'")
+            }
+            switch (binding['$class']) {
+                case 'usernamePassword':
+                    env[binding.usernameVariable] = credential.username
+                    env[binding.passwordVariable] = credential.password
+                    values << credential.password
+                    break
+                case 'gitUsernamePassword':
+                    if (binding.gitToolName != 'Default') { throw new HarnessError('no such git tool') }
+                    env.putAll(GIT_USERNAME: credential.username, GIT_PASSWORD: credential.password,
+                        GIT_TERMINAL_PROMPT: 'false', GIT_ASKPASS: askpass().path)
+                    values << credential.password
+                    break
+                case 'string':
+                    env[binding.variable] = credential.secret
+                    values << credential.secret
+                    break
+                default:
+                    throw new HarnessError("withCredentials: unknown binding ${binding}")
+            }
+        }
+        return [env: env, values: values]
+    }
+
+    private File askpass() {
+        File file = File.createTempFile('askpass', '.sh', build.folder)
+        file.text = '''#!/bin/sh
+case "$1" in
+  Username*) printf '%s\\n' "$GIT_USERNAME" ;;
+  Password*) printf '%s\\n' "$GIT_PASSWORD" ;;
+esac
+'''
+        Files.setPosixFilePermissions(file.toPath(), PosixFilePermissions.fromString('rwx------'))
+        return file
+    }
+}

@@ -1,0 +1,73 @@
+package harness
+
+import org.codehaus.groovy.control.CompilerConfiguration
+
+/** Collects scenarios, runs them one by one, prints each as a sentence. */
+class Suite {
+    final File root
+    final boolean sandboxed
+    final String words
+    private final Map<String, Closure> scenarios = [:]
+
+    Suite(File root, boolean sandboxed, String words) {
+        this.root = root
+        this.sandboxed = sandboxed
+        this.words = words
+    }
+
+    void load(String name) {
+        Binding binding = new Binding(scenario: { String sentence, Closure body ->
+            if (scenarios.put(sentence, body) != null) { throw new IllegalStateException("two scenarios: ${sentence}") }
+        })
+        CompilerConfiguration configuration = new CompilerConfiguration(scriptBaseClass: Scenario.name, sourceEncoding: 'UTF-8')
+        File file = new File(root, "tests/groovy/scenarios/${name}.groovy")
+        new GroovyShell(getClass().classLoader, binding, configuration).evaluate(file)
+    }
+
+    boolean run() {
+        File place = File.createTempDir('gitops-rollback-', '')
+        Controller controller = new Controller(root, sandboxed, resources())
+        int passed = 0
+        List<String> failed = []
+        scenarios.findAll { it.key.contains(words) }.each { sentence, body ->
+            World world = new World(controller, new File(place, "${passed + failed.size()}"))
+            String problem = null
+            try {
+                world.prepare()
+                body.call(world)
+                problem = world.problems()
+            } catch (Throwable thrown) {
+                StringWriter trace = new StringWriter()
+                org.codehaus.groovy.runtime.StackTraceUtils.sanitize(thrown).printStackTrace(new PrintWriter(trace))
+                problem = trace.toString()
+            } finally {
+                world.close()
+            }
+            if (problem) {
+                failed << sentence
+                println "FAILED ${sentence}\n${problem.readLines().findAll { !(it =~ /at (java|groovy|org.codehaus|sun)\b.*/) }.take(14).join('\n')}"
+                world.builds.each { build -> println build.log.collect { "  | ${it}" }.join('\n') }
+            } else {
+                passed++
+                println "ok     ${sentence}"
+            }
+        }
+        place.deleteDir()
+        failed.each { println "FAILED ${it}" }
+        println "${sandboxed ? 'sandboxed' : 'trusted'}: ${passed} passed, ${failed.size()} failed"
+        return passed > 0 && failed.isEmpty()
+    }
+
+    /** The library's own archive, else one packed from the checkout. */
+    private File resources() {
+        File packed = new File(root, 'build/groovy/resources')
+        if (System.getenv('GITOPS_TEST_RESOURCES')) { return new File(System.getenv('GITOPS_TEST_RESOURCES')) }
+        if (new File(root, 'resources/io/github/gitopsrollback/helper.properties').isFile()) { return new File('/nowhere') }
+        println 'note: the library carries no archive yet, packing one from the checkout'
+        String python = new File(root, '.venv/bin/python').isFile() ? "${root}/.venv/bin/python" : 'python3'
+        Process process = [python, "${root}/tests/groovy/build_archive.py", root.path, packed.path].execute()
+        process.consumeProcessErrorStream(System.err)
+        if (process.waitFor() != 0) { throw new IllegalStateException('no archive could be packed') }
+        return packed
+    }
+}

@@ -1,0 +1,190 @@
+package harness
+
+/** What a scenario plays in: a bare manifests repository, an agent's home, jobs and their builds. */
+class World {
+    static final String OLD = 'docker.io/acme/cart:1.4.2@sha256:' + '1' * 64
+    static final String NEW = 'docker.io/acme/cart:1.5.0@sha256:' + '2' * 64
+    static final String NEXT = 'docker.io/acme/cart:1.6.0@sha256:' + '3' * 64
+    static final Map SECRETS = [
+        'git-bot': [username: 'bot', password: 'gp&a ss/w0rd+git'], 'jenkins-api': [username: 'jenkins-bot', password: '11a/pi+tok=en'],
+        'hub': [username: 'acme', password: 'dckr_p@t/x+y='], 'registry': [username: 'push', password: 'r3g:istry pass+'],
+    ]
+
+    final Controller controller
+    final File folder
+    final List<Build> builds = []
+    private final List<String> allowed = []
+    private final List<Closure> closers = []
+
+    World(Controller controller, File folder) {
+        this.controller = controller
+        this.folder = folder
+    }
+
+    File getHome() { new File(folder, 'agent/home') }
+
+    File getTools() { new File(folder, 'agent/bin') }
+
+    File getRemote() { new File(folder, 'manifests.git') }
+
+    void prepare() {
+        home.mkdirs()
+        tools.mkdirs()
+        tool('git', '''#!/bin/sh
+printf '%s ' "$@" >>"@FOLDER@/git-arguments"; echo >>"@FOLDER@/git-arguments"
+for word in "$@"; do
+  if [ "$word" = "$PAUSE_GIT_AT" ]; then : >"@HOME@/paused"; sleep 20; fi
+done
+exec @GIT@ "$@"
+'''.replace('@FOLDER@', folder.path).replace('@HOME@', home.path).replace('@GIT@', 'which git'.execute().text.trim()))
+        git(folder, 'init', '-q', '--bare', '-b', 'main', remote.path)
+        git(remote, 'config', 'uploadpack.allowFilter', 'true')
+        commit('Begin', ['apps/cart/deployment.yaml': manifest('cart', 'acme/cart:1.4.2@sha256:' + '1' * 64),
+                         'apps/payment/deployment.yaml': manifest('payment', 'acme/payment:2.0.0@sha256:' + '4' * 64)])
+    }
+
+    static String manifest(String name, String image) {
+        return """\
+# the ${name} service
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: ${name}
+spec:
+  selector: {matchLabels: {app: ${name}}}
+  template:
+    metadata: {labels: {app: ${name}}}
+    spec:
+      containers:
+        - name: server   # the only one
+          image: ${image}
+"""
+    }
+
+    void tool(String name, String text) {
+        File file = new File(tools, name)
+        file.text = text
+        file.executable = true
+    }
+
+    /** Commits files to the manifests repository, as somebody else. */
+    String commit(String message, Map<String, String> files) {
+        File clone = new File(folder, "clone-${UUID.randomUUID()}")
+        git(folder, 'clone', '-q', remote.path, clone.path)
+        files.each { path, text ->
+            File file = new File(clone, path)
+            file.parentFile.mkdirs()
+            file.text = text
+        }
+        git(clone, 'add', '-A')
+        git(clone, '-c', 'user.name=x', '-c', 'user.email=x@example.org', 'commit', '-q', '-m', message)
+        git(clone, 'push', '-q', 'origin', 'HEAD:main')
+        clone.deleteDir()
+        return tip()
+    }
+
+    String git(File place, String... arguments) {
+        Process process = (['git', '-C', place.path] + arguments.toList()).execute()
+        StringBuilder out = new StringBuilder()
+        StringBuilder err = new StringBuilder()
+        process.waitForProcessOutput(out, err)
+        if (process.exitValue() != 0) { throw new IllegalStateException("git ${arguments}: ${err}") }
+        return out.toString()
+    }
+
+    String tip() { git(remote, 'rev-parse', 'main').trim() }
+
+    String read(String path) { git(remote, 'show', "main:${path}") }
+
+    String message(String revision = 'main') { git(remote, 'log', '-1', '--format=%B', revision) }
+
+    String image(String service = 'cart') {
+        (read("apps/${service}/deployment.yaml") =~ /image: (\S+)/)[0][1]
+    }
+
+    Map state(String service = 'cart', String environment = 'default') {
+        new groovy.json.JsonSlurperClassic().parseText(read(".gitops-rollback/${environment}/${service}.json")) as Map
+    }
+
+    /** A build of one script, run to its end. */
+    Build build(Map options = [:], String text) {
+        Build build = new Build()
+        build.job = options.job ?: 'shop/cart'
+        int number = builds.count { it.job == build.job } + 1
+        build.folder = new File(folder, "builds/${builds.size() + 1}")
+        build.folder.mkdirs()
+        build.home = home
+        build.jobFolder = new File(folder, "jobs/${build.job.replace('/', '_')}")
+        build.jobFolder.mkdirs()
+        build.firstRun = options.containsKey('firstRun') ? options.firstRun : number == 1
+        build.run.number = number
+        build.run.displayName = "#${number}"
+        build.run.causes = options.causes ?: [[_class: 'hudson.model.Cause$UserIdCause', shortDescription: 'Started by user Jane', userId: 'jane', userName: 'Jane']]
+        build.run.upstreamBuilds = options.upstreamBuilds ?: []
+        build.global = ([JENKINS_URL: 'http://127.0.0.1:9/', GITOPS_REPOSITORY: remote.path] + (options.env ?: [:])).collectEntries { k, v -> [(k): v.toString()] }
+        build.agent = [PATH: "${tools}:${System.getenv('PATH')}".toString()] + (options.agent ?: [:])
+        build.credentials = SECRETS
+        build.secrets = SECRETS.collect { it.value.password } as Set
+        build.started = options.params ?: [:]
+        build.answer = options.answer
+        build.beforeStep = options.beforeStep
+        build.abortOn = options.abortOn
+        build.scm = options.scm
+        build.checkout = options.checkout ?: [:]
+        builds << build
+        return controller.run(build, options.name ?: 'Script', text, options.containsKey('library') ? options.library : true)
+    }
+
+    /** One step in a node, as a pipeline would call it; what it returns is in the log as JSON. */
+    Build step(Map options = [:], String call) {
+        build(options, "node {\n echo('returned ' + groovy.json.JsonOutput.toJson(${call}))\n}\n")
+    }
+
+    Build jenkinsfile(Map options = [:], String name) {
+        build([name: name, library: false] + options, new File(controller.root, name).getText('UTF-8'))
+    }
+
+    static Map returned(Build build) {
+        String line = build.log.find { it.startsWith('returned ') }
+        line ? new groovy.json.JsonSlurperClassic().parseText(line - 'returned ') as Map : null
+    }
+
+    /** The one error line of a failed build. */
+    static String error(Build build) {
+        List<String> found = build.log.findAll { it.startsWith('ERROR: ') }
+        if (found.size() != 1) { throw new AssertionError("not one error line but ${found.size()}:\n${build.text}" as Object) }
+        return found[0] - 'ERROR: '
+    }
+
+    static Object archived(Build build, String path) {
+        new groovy.json.JsonSlurperClassic().parse(new File(build.artifacts, path))
+    }
+
+    /** The scenario expects the harness to say this. */
+    void allow(String problem) { allowed << problem }
+
+    void onClose(Closure closer) { closers << closer }
+
+    void close() { closers.each { it.call() } }
+
+    /** What is wrong whatever the scenario looked at. */
+    String problems() {
+        List<String> found = []
+        builds.each { build ->
+            found.addAll(build.harnessErrors.findAll { error -> !allowed.any { error.contains(it) } })
+            found.addAll(build.leaks())
+            File left = new File(build.workspace.path + '@tmp')
+            if (left.isDirectory()) {
+                found.addAll(left.list().findAll { it != 'gitops-rollback-helper' }.collect { "left on the agent: ${it}".toString() })
+            }
+        }
+        File arguments = new File(folder, 'git-arguments')
+        World.SECRETS.values().each {
+            if (arguments.exists() && arguments.text.contains(it.password)) { found << 'a secret in the arguments of git' }
+        }
+        allowed.findAll { word -> !builds.any { it.harnessErrors.any { error -> error.contains(word) } } }.each {
+            found << "never said: ${it}".toString()
+        }
+        return found ? found.join('\n') : null
+    }
+}

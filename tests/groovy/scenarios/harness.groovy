@@ -1,0 +1,53 @@
+// The harness itself: what a real Jenkins refuses must fail here too.
+import harness.World
+
+scenario('an unknown step fails the test') { World world ->
+    world.allow('frobnicate')
+    def build = world.build('node { frobnicate() }')
+    same(build.run.result, 'FAILURE')
+}
+
+scenario('an unknown declarative directive fails the test') { World world ->
+    def build = world.build([name: 'Jenkinsfile.test', library: false], '''pipeline { agent any
+        triggerz { }
+        stages { stage('x') { steps { echo 'x' } } } }''')
+    same(build.run.result, 'FAILURE')
+    has(build.failure, 'PipelineSection.triggerz()')
+}
+
+scenario('an assignment directly in steps fails the test') { World world ->
+    def thrown = null
+    try {
+        world.build([name: 'Jenkinsfile.test', library: false], "pipeline { agent any\n stages { stage('x') { steps { x = pwd() } } } }")
+    } catch (Throwable problem) {
+        thrown = problem
+    }
+    has(thrown, "only calls can stand directly in 'steps'")
+    world.builds.clear()
+}
+
+scenario('a value that cannot be saved fails the test') { World world ->
+    world.allow('not serialisable')
+    def build = world.build("def match = 'abc' =~ /b/\n echo 'x'\n echo(match.toString())")
+    lacks(build.text, 'Finished: SUCCESS')
+    if (world.controller.sandboxed) { build.harnessErrors.removeAll { it.contains('Matcher') && it.contains('sandbox') } }
+}
+
+scenario('a closure given to sort fails the test') { World world ->
+    if (world.controller.sandboxed) { return }
+    world.allow('ArrayList.sort calls a closure')
+    world.build('echo([3, 1, 2].sort { it }.toString())')
+}
+
+scenario('withEnv, dir, credentials and their masks reach the shell and end with their blocks') { World world ->
+    def build = world.build('''node {
+        withCredentials([usernamePassword(credentialsId: 'hub', usernameVariable: 'A', passwordVariable: 'B')]) {
+            withEnv(['C=c $A \\u00fc']) { dir('sub') { sh script: 'echo "$C"; [ "${#B}" = 13 ]; echo "$B"', label: 'x' } }
+        }
+        sh script: 'echo "left: ${C:-none} ${B:-none}"', label: 'y'
+    }''')
+    same(build.failure, null)
+    has(build.text, 'c acme ü')
+    has(build.text, '****')
+    has(build.text, 'left: none none')
+}

@@ -1,0 +1,18 @@
+import io.github.gitopsrollback.StepRun
+
+/** Archives what runs now, so that a rollback can bring it back; see gitopsRecordImage.txt. */
+Map call(Map params = [:]) {
+    StepRun run = new StepRun(this, 'gitopsRecordImage').check(params, ['image'], ['service'])
+    return run.inFolder {
+        String folder = run.freshFolder()
+        Map result = run.expect(run.run('record', [GITOPS_RECORD_DIR: folder]))
+        List<Map> records = []
+        for (one in result.records) {
+            records << one.record
+            if (!one.unchanged) {
+                run.archive(folder, "gitops-rollback/${one.record.environment}/${one.record.service}/**")
+            }
+        }
+        return records.size() == 1 ? records[0] : [records: records]
+    }
+}

@@ -1,0 +1,29 @@
+import groovy.json.JsonOutput
+import io.github.gitopsrollback.Report
+import io.github.gitopsrollback.StepRun
+
+/** Puts the previous image back, or the one of a plan, and holds it there; see gitopsRollback.txt. */
+Map call(Map params = [:]) {
+    List<String> own = ['plan', 'reason', 'strategy', 'to', 'query', 'again', 'accept', 'from', 'dryRun']
+    List<String> required = params.plan ? ['reason'] : ['service', 'reason']
+    StepRun run = new StepRun(this, 'gitopsRollback').check(params, own, required)
+    long started = System.currentTimeMillis()
+    return run.inFolder {
+        String folder = run.freshFolder()
+        Map<String, String> more = [GITOPS_RECORD_DIR: folder]
+        if (run.values.plan instanceof Map) {
+            more.GITOPS_PLAN = "${folder}/plan.json".toString()
+            writeFile(file: more.GITOPS_PLAN, text: JsonOutput.toJson(run.values.plan))
+        }
+        Map outcome = [:]
+        try {
+            outcome = run.run('rollback', more)
+        } finally {
+            run.archive(folder, 'gitops-rollback/**', true)
+        }
+        Map result = run.expect(outcome)
+        Report report = new Report(this)
+        report.show(result.services, result.dryRun ? 'dry run: ' : '', result.changed ? ', held' : '')
+        return report.changed(result, started)
+    }
+}
