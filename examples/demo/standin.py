@@ -1,0 +1,236 @@
+"""A stand-in for Docker Hub and for an OCI registry, on loopback and in memory.
+
+It answers as the real ones do, as far as `gitops-rollback` asks them: the Hub API with its pages of
+tags, manifests by tag and by digest, lists of tags, logins, and errors on demand:
+
+    with RegistryStandIn() as hub:
+        digest = hub.push("acme/cart", "1.4.2")
+        print(hub.url, digest)     # as `hub-url` and as `registry-url`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Literal, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from standin_answers import MANIFEST, Question, Reply, Repository, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is answered instead of the truth (None: the truth), and after which delay."""
+
+    reply: Reply | None
+    seconds: float = 0.0
+
+
+class RegistryStandIn:
+    """Serve what was pushed; `accounts` (user to password) makes every repository private."""
+
+    def __init__(
+        self, *, require_token: bool = False, accounts: Mapping[str, str] | None = None
+    ) -> None:
+        self.requests: list[str] = []  # "METHOD path?query", in the order of arrival
+        self.headers: list[dict[str, str]] = []  # of each of these requests
+        self.service = Service(dict(accounts or {}), require_token or bool(accounts))
+        self._failures: dict[str, Failure] = {}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self.service.url = self.url
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        """The address, both of the Hub API and of the registry."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def host(self) -> str:
+        """The registry's name in image references."""
+        return self.url.removeprefix("http://")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def push(
+        self,
+        repository: str,
+        tag: str,
+        *,
+        content: bytes | None = None,
+        pushed: datetime | Literal["now"] | None = "now",
+    ) -> str:
+        """Store an image whose one layer is `content` under a tag; return its digest.
+
+        `pushed=None` is a tag of old, of which Hub no longer knows when it was pushed.
+        """
+        layer = f"{repository}:{tag}".encode() if content is None else content
+        manifest = _manifest(layer)
+        digest = _sha256(manifest)
+        self._repository(repository).manifests[digest] = manifest
+        self._name(repository, tag, digest, pushed)
+        return digest
+
+    def retag(
+        self,
+        repository: str,
+        source: str,
+        tag: str,
+        *,
+        pushed: datetime | Literal["now"] | None = "now",
+    ) -> str:
+        """Let a tag name what `source` (a tag or a digest) names; return its digest."""
+        stored = self._repository(repository)
+        digest = stored.tags.get(source, source)
+        if digest not in stored.manifests:
+            raise KeyError(f"{repository} has no {source}")
+        self._name(repository, tag, digest, pushed)
+        return digest
+
+    def delete(self, repository: str, tag_or_digest: str) -> None:
+        """Remove a tag, or a manifest and all its tags."""
+        stored = self._repository(repository)
+        stored.manifests.pop(tag_or_digest, None)
+        for tag, digest in list(stored.tags.items()):
+            if tag_or_digest in {tag, digest}:
+                del stored.tags[tag], stored.hub[tag]
+
+    def hub_says(self, repository: str, tag: str, **fields: object) -> None:
+        """Let Hub tell something else of a tag: `images=[]`, or `digest=None`."""
+        self._repository(repository).hub[tag].update(fields)
+
+    def fail_with(
+        self,
+        prefix: str,
+        status: int,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        """Answer every path that begins with `prefix` with this, until `recover`."""
+        self._failures[prefix] = Failure(Reply(status, body, headers or {}))
+
+    def delay(self, prefix: str, seconds: float) -> None:
+        """Answer paths that begin with `prefix` rightly, but late."""
+        self._failures[prefix] = Failure(None, seconds)
+
+    def recover(self) -> None:
+        """Be healthy again."""
+        self._failures.clear()
+
+    def answer(self, question: Question) -> Reply:
+        """Return what Hub or the registry would answer."""
+        for prefix, failure in list(self._failures.items()):
+            if question.path.startswith(prefix):
+                time.sleep(failure.seconds)
+                if failure.reply is not None:
+                    return failure.reply
+        return self.service.answer(question)
+
+    def _repository(self, name: str) -> Repository:
+        return self.service.repositories.setdefault(name, Repository())
+
+    def _name(self, repository: str, tag: str, digest: str, pushed: datetime | str | None) -> None:
+        moment = datetime.now(UTC) if isinstance(pushed, str) else pushed
+        at = moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
+        stored = self._repository(repository)
+        stored.tags[tag] = digest
+        image = {"architecture": "amd64", "os": "linux", "variant": None, "digest": digest}
+        stored.hub[tag] = {
+            "name": tag,
+            "digest": digest,
+            "full_size": len(stored.manifests.get(digest, b"")),
+            "images": [{**image, "status": "active", "last_pushed": at}],
+            "last_updated": at,
+            "tag_last_pushed": at,
+            "tag_status": "active",
+            "v2": True,
+        }
+
+
+def _manifest(layer: bytes) -> bytes:
+    """Return the manifest of an image with one layer, as a builder would push it."""
+    config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": _sha256(layer)})
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": _descriptor("application/vnd.oci.image.config.v1+json", config.encode()),
+        "layers": [_descriptor("application/vnd.oci.image.layer.v1.tar", layer)],
+    }
+    return json.dumps(document, indent=2).encode()
+
+
+def _descriptor(media_type: str, content: bytes) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": _sha256(content), "size": len(content)}
+
+
+def _sha256(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _handler(standin: RegistryStandIn) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        """Turn HTTP into questions and replies."""
+
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
+
+        def do_GET(self) -> None:
+            self._reply()
+
+        def do_HEAD(self) -> None:
+            self._reply()
+
+        def do_POST(self) -> None:
+            self._reply()
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing: the demo's words are its own."""
+
+        def _reply(self) -> None:
+            url = urlsplit(self.path)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            query = {name: values[-1] for name, values in parse_qs(url.query).items()}
+            body = self.rfile.read(int(headers.get("content-length", "0")))
+            standin.requests.append(f"{self.command} {self.path}")
+            standin.headers.append(headers)
+            path = unquote(url.path)
+            reply = standin.answer(Question(self.command, path, query, headers, body))
+            with suppress(ConnectionError):  # who asked may have lost patience
+                self._write(reply)
+
+        def _write(self, reply: Reply) -> None:
+            self.send_response(reply.status)
+            for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(reply.body)
+            self.wfile.flush()
+
+    return Handler

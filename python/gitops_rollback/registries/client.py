@@ -1,0 +1,77 @@
+"""All registries of a run behind one object, so that time, tokens and failures are shared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.registries.credentials import find_access
+from gitops_rollback.registries.endpoints import RegistryEndpoint
+from gitops_rollback.registries.http import Http
+from gitops_rollback.registries.hub import Hub
+from gitops_rollback.registries.oci import Oci
+from gitops_rollback.registries.tokens import Door
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.query import Tag
+
+
+class Registries:
+    """Ask registries about images.
+
+    `endpoints` are the configured ones, by registry; others are reached where they always are.
+    `patience` is the seconds that all calls together may take: 3 to only check, more where the
+    answer is needed; then a host that says when it may be asked again is waited for.
+    """
+
+    def __init__(
+        self,
+        endpoints: Mapping[str, RegistryEndpoint],
+        environment: Mapping[str, str],
+        *,
+        patience: float,
+    ) -> None:
+        self._endpoints = endpoints
+        self._environment = environment
+        self._http = Http(environment, patience)
+        self._oci: dict[str, Oci] = {}
+        self._hubs: dict[str, Hub] = {}
+
+    @property
+    def requests(self) -> int:
+        """How many HTTP requests were sent so far, those for tokens included."""
+        return self._http.requests
+
+    def digest_of(self, image: ImageReference) -> str:
+        """Return the digest of the image's manifest: asked by digest if it has one, else by tag.
+
+        Raises `ManifestMissingError` if the registry has no such manifest, and
+        `RegistryUnavailableError` if it does not answer that question.
+        """
+        return self._interface(image.registry).digest_of(image)
+
+    def tags(self, image: ImageReference) -> tuple[Tag, ...]:
+        """Return the tags of the image's repository, newest first, as far as they are needed."""
+        hub = self._hub(image.registry)
+        return hub.tags(image) if hub else self._interface(image.registry).tags(image)
+
+    def _endpoint(self, registry: str) -> RegistryEndpoint:
+        return self._endpoints.get(registry) or RegistryEndpoint(registry)
+
+    def _interface(self, registry: str) -> Oci:
+        if registry not in self._oci:
+            endpoint = self._endpoint(registry)
+            url = endpoint.registry_url
+            access = find_access(endpoint, url, self._environment)
+            self._oci[registry] = Oci(Door(self._http, url, access))
+        return self._oci[registry]
+
+    def _hub(self, registry: str) -> Hub | None:
+        endpoint = self._endpoint(registry)
+        url = endpoint.hub_api_url
+        if url is not None and registry not in self._hubs:
+            access = find_access(endpoint, url, self._environment)
+            self._hubs[registry] = Hub(self._http, url, access)
+        return self._hubs.get(registry)

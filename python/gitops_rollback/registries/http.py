@@ -1,0 +1,235 @@
+"""One HTTP session for all registries: bounded in time and size, and discreet.
+
+Every request runs in a thread of its own that is left behind when time is up: only so does the
+bound hold for name look-ups and for servers that send a byte at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from threading import Thread
+from time import monotonic, sleep, time
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import should_bypass_proxies
+
+from gitops_rollback import __version__
+from gitops_rollback.registries.endpoints import (
+    host_of,
+    is_loopback,
+    is_web_address,
+    origin_of,
+)
+from gitops_rollback.registries.failures import (
+    Answer,
+    RegistryUnavailableError,
+    nonsense,
+    try_later,
+    unreachable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LOG = logging.getLogger("gitops_rollback")
+
+CHECKING_PATIENCE = 3.0  # seconds; with no more than that, nothing is waited for
+LARGEST_BODY = 10 * 1024 * 1024
+_CHUNK = 4096
+_HEADERS = {"User-Agent": f"gitops-rollback/{__version__}", "Accept-Encoding": "gzip, deflate"}
+_MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_OVERLOADED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+class Http:
+    """Send requests within `patience` seconds in all; a host that failed is not asked again."""
+
+    def __init__(self, environment: Mapping[str, str], patience: float) -> None:
+        self.requests = 0
+        self._environment = environment
+        self._patience = self._left = patience
+        self._failed: dict[str, RegistryUnavailableError] = {}
+        self._secrets: set[str] = set()
+        # Not a requests.Session: that reads ~/.netrc for passwords, and redirects to their end.
+        self._adapter = HTTPAdapter()
+
+    def hide(self, *secrets: str) -> None:
+        """Keep these texts out of every message, should a server repeat them."""
+        self._secrets.update(secret for secret in secrets if secret)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        what: str,
+        headers: Mapping[str, str] | None = None,
+        json: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Return the answer to one request, redirects followed; `what` is for messages.
+
+        Raises `RegistryUnavailableError` where no answer came, or only 429 or 5xx: that is waited
+        out if the host says until when and there is time for it.
+        """
+        while True:
+            answer = self._follow(method, url, dict(headers or {}), json, what)
+            if answer.status != HTTPStatus.TOO_MANY_REQUESTS and answer.status < 500:  # noqa: PLR2004 - 5xx
+                return answer
+            pause = _retry_after(answer.headers)
+            if not self._may_wait(answer.status, pause):
+                raise self._remember(answer.url, try_later(answer, what, pause))
+            self._wait(host_of(answer.url), answer.status, what, pause or 0.0)
+
+    def _may_wait(self, status: int, pause: float | None) -> bool:
+        patient = self._patience > CHECKING_PATIENCE and status in _OVERLOADED
+        return patient and pause is not None and pause < self._left
+
+    def _wait(self, host: str, status: int, what: str, pause: float) -> None:
+        _LOG.warning("%s answered %d for %s: waiting %.0f s", host, status, what, pause)
+        self._left -= pause
+        sleep(pause)
+
+    def _follow(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        json: Mapping[str, str] | None,
+        what: str,
+    ) -> Answer:
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = self._exchange(method, url, headers, json, what)
+            # A POST carries a password: it goes nowhere else.
+            if answer.status not in _REDIRECTS or method == "POST":
+                return answer
+            target = _target(url, answer.headers.get("Location", ""))
+            if target is None:
+                raise nonsense(answer, what, "it redirects to an address that is not safe to ask")
+            if origin_of(target) != origin_of(url):
+                headers.pop("Authorization", None)
+            url = target
+        raise nonsense(answer, what, f"more than {_MOST_REDIRECTS} redirects")
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        json: Mapping[str, str] | None,
+        what: str,
+    ) -> Answer:
+        self._check(url, what)
+        self.requests += 1
+        started, seconds = monotonic(), self._left
+        future: Future[Answer] = Future()
+        try:
+            request = requests.Request(method, url, {**_HEADERS, **headers}, json=json).prepare()
+            Thread(target=self._work, args=(future, request, what, seconds), daemon=True).start()
+            answer = future.result(timeout=seconds)
+        except (requests.RequestException, OSError, ValueError) as error:
+            failure = unreachable(host_of(url), what, error, seconds)
+            raise self._remember(url, failure) from error
+        finally:
+            self._left -= monotonic() - started
+        return self._discreet(answer)
+
+    def _check(self, url: str, what: str) -> None:
+        known = self._failed.get(origin_of(url))
+        if known is not None:
+            raise RegistryUnavailableError(known.message, known.hint)
+        if self._left <= 0:
+            raise RegistryUnavailableError(
+                f"{host_of(url)} was not asked for {what}:"
+                f" the {self._patience:g} s for registries are used up",
+                "check what was slow before; --timeout allows more time",
+            )
+
+    def _work(
+        self, future: Future[Answer], request: requests.PreparedRequest, what: str, seconds: float
+    ) -> None:
+        try:
+            future.set_result(self._perform(request, what, seconds))
+        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
+            future.set_exception(error)
+
+    def _perform(self, request: requests.PreparedRequest, what: str, seconds: float) -> Answer:
+        end = monotonic() + seconds
+        bundle = self._environment.get("REQUESTS_CA_BUNDLE")
+        url = request.url or ""
+        with self._adapter.send(
+            request,
+            timeout=seconds,
+            stream=True,
+            verify=bundle or True,
+            proxies=self._proxies(url),
+        ) as response:
+            answer = Answer(url, response.status_code, response.headers, b"")
+            body = bytearray()
+            for chunk in response.iter_content(_CHUNK):
+                body += chunk
+                if len(body) > LARGEST_BODY:
+                    raise nonsense(answer, what, "the answer is larger than 10 MB")
+                if monotonic() > end:
+                    raise TimeoutError
+            return replace(answer, body=bytes(body))
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        """Return the proxy that the environment names; this machine is never behind one."""
+        scheme = urlsplit(url).scheme
+        no_proxy = self._variable("no_proxy") or ""
+        proxy = self._variable(f"{scheme}_proxy") or self._variable("all_proxy")
+        if not proxy or is_loopback(url) or should_bypass_proxies(url, no_proxy):
+            return {}
+        return {scheme: proxy}
+
+    def _variable(self, name: str) -> str | None:
+        return self._environment.get(name) or self._environment.get(name.upper())
+
+    def _discreet(self, answer: Answer) -> Answer:
+        if answer.status < HTTPStatus.BAD_REQUEST:
+            return answer
+        body = answer.body
+        for secret in self._secrets:
+            body = body.replace(secret.encode(), b"***")
+        return replace(answer, body=body)
+
+    def _remember(self, url: str, failure: RegistryUnavailableError) -> RegistryUnavailableError:
+        self._failed[origin_of(url)] = failure
+        return failure
+
+
+def _target(url: str, location: str) -> str | None:
+    """Return where a redirect leads; None for nowhere, and for giving up TLS."""
+    try:
+        target = urljoin(url, location)
+    except ValueError:
+        return None
+    insecure = urlsplit(url).scheme == "https" and not target.startswith("https://")
+    return target if location and is_web_address(target) and not insecure else None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds until a host wants to be asked again: a number, a date, or Hub's time."""
+    text = headers.get("Retry-After", "").strip()
+    until = headers.get("X-Retry-After", "").strip()
+    try:
+        if text.isdecimal():
+            seconds = float(text)
+        elif text:
+            seconds = parsedate_to_datetime(text).timestamp() - time()
+        elif until:
+            seconds = float(until) - time()
+        else:
+            return None
+    except (ValueError, OverflowError):
+        return None
+    # Not at once, or a host that says 0 each time would be asked without end; NaN is no time.
+    return min(max(1.0, seconds), 86400.0) if seconds == seconds else None  # noqa: PLR0124

@@ -1,0 +1,146 @@
+"""Docker Hub's own interface: tags with their times, which the OCI interface does not tell."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from gitops_rollback.image import is_digest, is_tag
+from gitops_rollback.query import Tag, newest_first
+from gitops_rollback.registries.endpoints import host_of
+from gitops_rollback.registries.failures import (
+    Answer,
+    RepositoryMissingError,
+    nonsense,
+    unexpected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.registries.credentials import Access
+    from gitops_rollback.registries.http import Http
+
+_PAGE_SIZE = 100  # the most that Hub gives
+_MOST_PAGES = 100
+_UNKNOWN = "unknown"  # system and architecture of an attestation
+
+
+class Hub:
+    """Ask the Hub API at one address."""
+
+    def __init__(self, http: Http, url: str, access: Access) -> None:
+        self._http = http
+        self._url = url
+        self._access = access
+        self._headers: dict[str, str] = {}
+        if access.credential is not None:
+            http.hide(*access.credential.secrets)
+
+    def tags(self, image: ImageReference) -> tuple[Tag, ...]:
+        """Return tags, newest first: one page, and more until the given image has an older one.
+
+        A tag that is on no page read so far is older than all that are.
+        """
+        what = f"the tags of {image.full_repository}"
+        self._sign_in()
+        tags: list[Tag] = []
+        for number in range(1, _MOST_PAGES + 1):
+            document = self._page(image, number, what)
+            tags = newest_first([*tags, *parse_tags(document["results"])])
+            if not document.get("next") or not document["results"] or _holds_older(tags, image):
+                break
+        return tuple(tags)
+
+    def _page(self, image: ImageReference, number: int, what: str) -> dict[str, list[object]]:
+        namespace, _, name = image.repository.rpartition("/")
+        path = f"{quote(namespace or 'library')}/repositories/{quote(name, safe='')}"
+        # Not the `next` of the answer: it has named other hosts and other paths before.
+        query = f"page_size={_PAGE_SIZE}&page={number}&ordering=last_updated"
+        url = f"{self._url}/v2/namespaces/{path}/tags?{query}"
+        answer = self._http.send("GET", url, what=what, headers=self._headers)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            raise self._missing(answer, image, what)
+        if answer.status != HTTPStatus.OK:
+            raise unexpected(answer, what, self._access)
+        document = answer.json
+        if not isinstance(document, dict) or not isinstance(document.get("results"), list):
+            raise nonsense(answer, what, "it answered something that is no list of tags")
+        return document
+
+    def _sign_in(self) -> None:
+        """Get a token where there is a login: Hub says of private repositories only 404."""
+        credential = self._access.credential
+        if credential is None or self._headers:
+            return
+        what = "a token of the Hub API"
+        secret = {"identifier": credential.username, "secret": credential.password}
+        answer = self._http.send("POST", f"{self._url}/v2/auth/token", what=what, json=secret)
+        if answer.status != HTTPStatus.OK:
+            raise unexpected(answer, what, self._access)
+        document = answer.json
+        token = document.get("access_token") if isinstance(document, dict) else None
+        if not isinstance(token, str) or not (token.isascii() and token.isprintable() and token):
+            raise nonsense(answer, what, "there is no token in its answer")
+        self._http.hide(token)
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def _missing(self, answer: Answer, image: ImageReference, what: str) -> Exception:
+        if not isinstance(answer.json, dict):
+            return nonsense(answer, what, f"it answered {answer}, and not as Hub does")
+        return RepositoryMissingError(
+            f"asked {host_of(answer.url)} for {what}: it answered {answer}",
+            f"check the name {image.full_repository}; a private repository is not shown to who"
+            f" is not signed in: {self._access.hint}",
+        )
+
+
+def parse_tags(results: Iterable[object]) -> list[Tag]:
+    """Read the `results` of a page; every field but the name may be absent, null or new."""
+    return [
+        _tag(entry)
+        for entry in results
+        if isinstance(entry, dict) and is_tag(_text(entry.get("name")) or "")
+    ]
+
+
+def _tag(entry: dict[str, object]) -> Tag:
+    listed = entry.get("images")
+    images = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    real = [item for item in images if item.get("architecture") != _UNKNOWN]
+    digest = _text(entry.get("digest"))
+    if digest is None and len(images) == 1:
+        digest = _text(images[0].get("digest"))  # answers of old: the only image is the tag's
+    size = entry.get("full_size")
+    return Tag(
+        name=_text(entry["name"]) or "",
+        digest=digest if digest and is_digest(digest) else None,
+        pushed=_text(entry.get("tag_last_pushed")),
+        updated=_text(entry.get("last_updated")),
+        size=size if isinstance(size, int) and not isinstance(size, bool) else None,
+        platforms=tuple(dict.fromkeys(_platform(item) for item in real)),
+        # No images at all says nothing: since 2025 Hub leaves them out of good tags, too.
+        is_image=bool(real) or not images,
+    )
+
+
+def _platform(image: dict[str, object]) -> str:
+    parts = [_text(image.get(key)) for key in ("os", "architecture", "variant")]
+    return "/".join(part for part in parts if part)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _holds_older(tags: list[Tag], image: ImageReference) -> bool:
+    """Tell whether a tag comes after the given image's, so that no more need be read."""
+    name = image.tag or (None if image.digest else "latest")
+    found = [
+        place
+        for place, tag in enumerate(tags)
+        if (tag.digest == image.digest if tag.digest and image.digest else tag.name == name)
+    ]
+    return bool(found) and found[-1] < len(tags) - 1

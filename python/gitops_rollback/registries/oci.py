@@ -1,0 +1,142 @@
+"""The OCI distribution interface: which digest a manifest has, and the names of the tags."""
+
+from __future__ import annotations
+
+import hashlib
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from requests.utils import parse_header_links
+
+from gitops_rollback.image import is_digest, is_tag
+from gitops_rollback.query import Tag, newest_first
+from gitops_rollback.registries.endpoints import host_of
+from gitops_rollback.registries.failures import (
+    Answer,
+    ManifestMissingError,
+    RepositoryMissingError,
+    nonsense,
+    unexpected,
+)
+
+if TYPE_CHECKING:
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.registries.tokens import Door
+
+# Without all of these an old registry converts what it has to another manifest, with another
+# digest than the one that clusters pull.
+_ACCEPT = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json,"
+    " application/vnd.docker.distribution.manifest.list.v2+json,"
+    " application/vnd.docker.distribution.manifest.v2+json"
+)
+_PAGE_SIZE = 1000  # the most that ECR takes
+_MOST_PAGES = 100
+_GET_INSTEAD = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+
+
+class Oci:
+    """Ask one registry through its OCI interface."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def digest_of(self, image: ImageReference) -> str:
+        """Return the digest of the manifest that the image's digest, else its tag, names.
+
+        A HEAD suffices, and Docker Hub does not count it as a pull. A GET follows where it says
+        too little: no digest in its headers, or a 404, whose reason stands in the body.
+        """
+        what = f"the manifest of {image.canonical}"
+        head = self._manifest("HEAD", image, what)
+        if head.status == HTTPStatus.OK and _header_digest(head):
+            return _confirmed(_header_digest(head), image, head, what)
+        if head.status not in _GET_INSTEAD:
+            raise unexpected(head, what, self._door.access)
+        answer = self._manifest("GET", image, what)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            raise _missing(answer, image, what)
+        if answer.status != HTTPStatus.OK:
+            raise unexpected(answer, what, self._door.access)
+        document = answer.json
+        if not isinstance(document, dict) or "schemaVersion" not in document:
+            raise nonsense(answer, what, "it answered something that is no manifest")
+        algorithm = (image.digest or "sha256:").partition(":")[0]
+        digest = f"{algorithm}:{hashlib.new(algorithm, answer.body).hexdigest()}"
+        return _confirmed(digest, image, answer, what)
+
+    def tags(self, image: ImageReference) -> tuple[Tag, ...]:
+        """Return the names of all tags, the highest version first: the interface tells no times."""
+        what = f"the tags of {image.full_repository}"
+        start = f"/v2/{image.repository}/tags/list"
+        query, names = f"n={_PAGE_SIZE}", dict[str, None]()
+        for _ in range(_MOST_PAGES):
+            answer = self._ask("GET", f"{start}?{query}", image, what, "application/json")
+            if answer.status == HTTPStatus.NOT_FOUND:
+                raise _missing(answer, image, what)
+            if answer.status != HTTPStatus.OK:
+                raise unexpected(answer, what, self._door.access)
+            names.update(dict.fromkeys(_names(answer, what)))
+            following = _next_query(answer)
+            if following is None or following == query:
+                return tuple(newest_first(Tag(name) for name in names))
+            query = following
+        raise nonsense(answer, what, f"the list does not end after {_MOST_PAGES} pages")
+
+    def _manifest(self, method: str, image: ImageReference, what: str) -> Answer:
+        reference = image.digest or image.tag or "latest"
+        return self._ask(
+            method, f"/v2/{image.repository}/manifests/{reference}", image, what, _ACCEPT
+        )
+
+    def _ask(self, method: str, path: str, image: ImageReference, what: str, accept: str) -> Answer:
+        scope = f"repository:{image.repository}:pull"
+        return self._door.send(method, path, what=what, scope=scope, headers={"Accept": accept})
+
+
+def _header_digest(answer: Answer) -> str:
+    digest = answer.headers.get("Docker-Content-Digest", "")
+    return digest if is_digest(digest) else ""
+
+
+def _confirmed(digest: str, image: ImageReference, answer: Answer, what: str) -> str:
+    if image.digest is not None and digest != image.digest:
+        raise nonsense(answer, what, f"it answered with another one, {digest}")
+    return digest
+
+
+def _missing(answer: Answer, image: ImageReference, what: str) -> Exception:
+    error = answer.first_error
+    if error is None and answer.body.strip():
+        # A 404 in another language, as of a web server at the wrong address, proves nothing.
+        return nonsense(answer, what, f"it answered {answer}, and not as a registry does")
+    message = f"asked {host_of(answer.url)} for {what}: it answered {answer}"
+    if "manifests" not in answer.url.split("/") or (error or {}).get("code") == "NAME_UNKNOWN":
+        return RepositoryMissingError(
+            message,
+            f"check the name {image.full_repository} and the registry's URL;"
+            " some registries hide private repositories from who is not signed in",
+        )
+    return ManifestMissingError(
+        message, "the image was deleted or never pushed: choose another, or push it again"
+    )
+
+
+def _names(answer: Answer, what: str) -> list[str]:
+    document = answer.json
+    if not isinstance(document, dict) or not isinstance(document.get("tags", ""), list | None):
+        raise nonsense(answer, what, "it answered something that is no list of tags")
+    tags = document["tags"] or []
+    return [name for name in tags if isinstance(name, str) and is_tag(name)]
+
+
+def _next_query(answer: Answer) -> str | None:
+    """Return the query of the next page.
+
+    Only the query of the link is taken: its host and path may be those of a server behind, and a
+    token must not follow it there.
+    """
+    for link in parse_header_links(answer.headers.get("Link", "")):
+        if link.get("rel") == "next":
+            return link["url"].partition("?")[2] or None
+    return None
