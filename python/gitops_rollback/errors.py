@@ -108,3 +108,10 @@ class InterruptedRunError(GitopsRollbackError):
 
     category = "interrupted"
     exit_code = Exit.INTERRUPTED
+
+
+class BugError(GitopsRollbackError):
+    """Something no user can cause went wrong; the only error with exit code 3."""
+
+    category = "bug"
+    exit_code = Exit.BUG

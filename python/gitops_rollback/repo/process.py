@@ -87,9 +87,16 @@ class Git:
         self._environment = _environment(url, environment)
 
     def run(
-        self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+        seconds: float | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run git; raise `GitFailedError` if it fails, `RepositoryError` if time is up."""
+        """Run git; raise `GitFailedError` if it fails, `RepositoryError` if time is up.
+
+        Time is up after `seconds`, or at the deadline.
+        """
         command = " ".join(arguments[:1])
         start = time.monotonic()
         self.processes += 1
@@ -100,7 +107,7 @@ class Git:
                 capture_output=True,
                 cwd=self.directory,
                 env={**self._environment, **(environment or {})},
-                timeout=self._deadline.remaining,
+                timeout=self._deadline.remaining if seconds is None else seconds,
                 check=False,
             )
         except FileNotFoundError as error:

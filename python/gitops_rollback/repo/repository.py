@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gitops_rollback.clock import Deadline
 
 _BLOB_MODES = ("100644", "100755")
+_RAW_PARTS = 5  # of a line of `git log --raw`: two modes, two objects, a status
 _NEW_FILE_MODE = "100644"
 _TRANSFER = ("--quiet", "--no-tags", "--filter=blob:none")
 _FALLBACK_NAME = "gitops-rollback"
@@ -39,6 +40,16 @@ class Entry:
 
     path: str
     mode: str
+    oid: str
+
+
+@dataclass(frozen=True)
+class PathChange:
+    """A commit that changed a file: when, by whom, and the object with the new content."""
+
+    commit: str
+    at: str
+    by: str
     oid: str
 
 
@@ -110,7 +121,9 @@ class Repository:
 
     def list_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
         """List the regular files that are, or lie below, one of the paths; "" is everything."""
-        wanted = [path for path in paths if path]
+        wanted = list(paths)
+        if "" in wanted:
+            wanted = []
         output = self._git.run(
             "--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted
         ).stdout
@@ -171,13 +184,43 @@ class Repository:
                 return
             raise error from failure
 
-    def remote_tip(self, branch: str) -> str | None:
-        """Ask the server for the tip of a branch; None if it has none or does not answer."""
+    def remote_tip(self, branch: str, seconds: float | None = None) -> str | None:
+        """Ask the server for the tip of a branch; None if it has none or does not answer.
+
+        `seconds` bounds the wait, where less than the run's deadline is wanted.
+        """
         try:
-            output = self._git.run("ls-remote", "origin", f"refs/heads/{branch}").stdout
+            done = self._git.run("ls-remote", "origin", f"refs/heads/{branch}", seconds=seconds)
         except (GitFailedError, RepositoryError):
             return None
-        return output.decode().partition("\t")[0] or None
+        return done.stdout.decode().partition("\t")[0] or None
+
+    def history(self, tip: Tip, path: str, depth: int) -> list[PathChange]:
+        """List the commits, newest first, that changed a file, in the last `depth` commits.
+
+        Along first parents: what a merge brought counts when it was merged. The oldest commit in
+        reach counts as a change, since what was before it is not known.
+        """
+        try:
+            self._git.run(
+                "fetch", f"--depth={depth}", *_TRANSFER, "--no-write-fetch-head", "origin",
+                f"refs/heads/{tip.branch}",
+            )  # fmt: skip
+        except GitFailedError as failure:
+            raise explain_fetch(failure, self.url) from failure
+        output = self._git.run(
+            "--literal-pathspecs", "log", "--first-parent", "-m", "--raw", "--no-abbrev",
+            "--no-renames", "--date=format-local:%Y-%m-%dT%H:%M:%SZ",
+            "--format=%x00%H%x1f%cd%x1f%an", tip.commit, "--", path, environment={"TZ": "UTC"},
+        ).stdout.decode(errors="replace")  # fmt: skip
+        changes = []
+        for block in output.split("\0")[1:]:
+            head, _, raw = block.partition("\n")
+            commit, at, by = head.split("\x1f")
+            parts = raw.strip().partition("\t")[0].split(" ")
+            if len(parts) == _RAW_PARTS and parts[4] != "D":
+                changes.append(PathChange(commit, at, by, parts[3]))
+        return changes
 
     def message(self, commit: str) -> str:
         """Return the message of a commit that was fetched."""

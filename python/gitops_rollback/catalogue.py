@@ -1,0 +1,79 @@
+"""Which image fields belong to a service: by configuration, else by discovery. Pure.
+
+Nothing is guessed: two image repositories, or fields that disagree, are an error that lists them
+and prints the lines to add to the configuration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gitops_rollback import ownership
+
+if TYPE_CHECKING:
+    from gitops_rollback.config import Config, Environment, Settings
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.inventory import Manifests
+    from gitops_rollback.manifest.fields import ImageField
+
+
+@dataclass(frozen=True)
+class ServiceFields:
+    """The image fields of one service in one environment, which all name the same image."""
+
+    service: str
+    environment: Environment
+    settings: Settings
+    source: str
+    fields: tuple[ImageField, ...]
+    reported: tuple[ImageField, ...]
+    manifests: Manifests
+
+    @property
+    def image(self) -> ImageReference:
+        """The image that all fields name."""
+        image = self.fields[0].image
+        assert image is not None  # noqa: S101 - `resolve` refuses fields that hold none
+        return image
+
+
+def resolve(
+    service: str, environment: Environment, config: Config, manifests: Manifests
+) -> ServiceFields:
+    """Return the fields of a service; raise `ConfigError` or `ManifestError` if unsure."""
+    settings = config.settings(service)
+    owned = _owned(service, settings, manifests)
+    if not owned:
+        raise ownership.unknown(service, environment, settings, manifests, config)
+    repositories = {f.image.full_repository: f.image for f in owned if f.image}
+    if len(repositories) > 1:
+        raise ownership.ambiguous(service, owned)
+    ownership.refuse_other_environments(owned, environment, config)
+    ownership.refuse_overridden(owned, manifests)
+    editable = tuple(f for f in owned if not f.reported_only)
+    if not editable:
+        raise ownership.only_reported(service, owned)
+    ownership.refuse_uneditable(service, editable)
+    ownership.refuse_disagreement(service, editable)
+    return ServiceFields(
+        service=service,
+        environment=environment,
+        settings=settings,
+        source="config" if settings.configured else "discovery",
+        fields=editable,
+        reported=tuple(f for f in owned if f.reported_only),
+        manifests=manifests,
+    )
+
+
+def _owned(service: str, settings: Settings, manifests: Manifests) -> list[ImageField]:
+    fields = list(manifests.fields(settings.kinds))
+    if settings.containers:
+        fields = [f for f in fields if f.container in settings.containers]
+    if settings.image is not None:
+        wanted = settings.image.full_repository
+        return [f for f in fields if f.image and f.image.full_repository == wanted]
+    by_image = [f for f in fields if f.image and f.image.repository.rpartition("/")[2] == service]
+    by_workload = [f for f in fields if f.name == service or service in f.labels]
+    return by_image or by_workload

@@ -1,0 +1,215 @@
+"""Turn decisions into one commit, and push it: all or nothing, redone where the branch moved."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback import message
+from gitops_rollback.errors import InterruptedRunError, RepositoryError
+from gitops_rollback.manifest.edit import FieldEdit, rewrite
+from gitops_rollback.repo.repository import PushLostError
+from gitops_rollback.state import HeldMarker, path_of, render_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gitops_rollback.clock import Deadline, Stopwatch
+    from gitops_rollback.manifest.edit import Splice
+    from gitops_rollback.manifest.fields import ImageField
+    from gitops_rollback.message import Summary
+    from gitops_rollback.repo.repository import Repository, Tip
+    from gitops_rollback.snapshot import ServiceAtTip
+    from gitops_rollback.state import State
+
+_LOG = logging.getLogger("gitops_rollback")
+_FIRST_PAUSE = 0.05  # seconds; doubled at each further attempt
+_LONGEST_PAUSE = 2.0
+
+
+class Interrupted(BaseException):
+    """Raised by the signal handler when SIGINT or SIGTERM arrives."""
+
+
+@dataclass(frozen=True)
+class MarkerSplice:
+    """A marker put out of action or back into it, and the file it stands in."""
+
+    path: str
+    splice: Splice
+
+
+@dataclass(frozen=True)
+class ServiceChange:
+    """What one commit does to one service; `state` is None where the state file stays."""
+
+    at: ServiceAtTip
+    edits: tuple[FieldEdit, ...]
+    markers: tuple[MarkerSplice, ...]
+    state: State | None
+    summary: Summary
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the service's part of a result."""
+        return {
+            "service": self.at.service,
+            "environment": self.at.environment,
+            "from": self.summary.from_image.canonical,
+            "to": self.summary.to.canonical,
+            "edits": edits_to_json(self.edits),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a change: its commit, or None where there was nothing to do or a dry run."""
+
+    branch: str
+    changes: tuple[ServiceChange, ...]
+    commit: str | None
+    diff: str = ""
+
+
+def edits_to_json(edits: Iterable[FieldEdit]) -> list[dict[str, Any]]:
+    """Return edits as they stand in results and plans."""
+    return [
+        {
+            "path": edit.field.path,
+            "line": edit.field.scalar.line,
+            "container": edit.field.container,
+            "old": edit.field.value,
+            "new": edit.value,
+        }
+        for edit in edits
+    ]
+
+
+def held_markers(fields: Iterable[ImageField]) -> tuple[HeldMarker, ...]:
+    """Return the markers of fields that are in action, and so have to be held."""
+    return tuple(
+        HeldMarker(field.path, field.container, field.marker.active_text)
+        for field in fields
+        if field.marker is not None and not field.marker.is_held
+    )
+
+
+def marker_splices(
+    fields: Iterable[ImageField], act: Callable[[ImageField], list[Splice]]
+) -> tuple[MarkerSplice, ...]:
+    """Hold or restore the markers of fields, as `act` does with one."""
+    return tuple(MarkerSplice(field.path, splice) for field in fields for splice in act(field))
+
+
+class Committer:
+    """Writes and pushes, as a compare-and-swap on the branch."""
+
+    def __init__(
+        self, repository: Repository, deadline: Deadline, watch: Stopwatch, *, dry_run: bool
+    ) -> None:
+        self._repository = repository
+        self._deadline = deadline
+        self._watch = watch
+        self._dry_run = dry_run
+
+    def commit(self, tip: Tip, prepare: Callable[[Tip], tuple[ServiceChange, ...]]) -> Outcome:
+        """Commit what `prepare` makes of the tip; on a moved branch, prepare and commit again.
+
+        `tip` is the tip of the configuration's branch. Nothing but a lost race is retried, and
+        that until the deadline.
+        """
+        attempt = 0
+        while True:
+            changes = prepare(tip)
+            target = changes[0].at.tip
+            with self._watch.phase("edit"):
+                files = _files(changes)
+                diff = _diff(changes, files)
+            if not files or self._dry_run:
+                return Outcome(target.branch, changes, None, diff)
+            with self._watch.phase("edit"):
+                text = message.render([change.summary for change in changes])
+                commit = self._repository.write(target, files, text)
+            try:
+                with self._watch.phase("push"):
+                    self._push(commit, target)
+            except PushLostError:
+                attempt += 1
+                self._pause(attempt, target.branch)
+                with self._watch.phase("fetch"):
+                    tip = self._repository.fetch(tip.branch)
+                continue
+            return Outcome(target.branch, changes, commit, diff)
+
+    def _push(self, commit: str, tip: Tip) -> None:
+        try:
+            self._repository.push(commit, tip.branch)
+        except Interrupted as signal:
+            stand = self._repository.remote_tip(tip.branch, seconds=0.7)
+            if stand == commit:
+                said = f"the push had arrived: {tip.branch} is at {commit[:12]}"
+            elif stand == tip.commit:
+                said = f"nothing was pushed: {tip.branch} is as before, at {tip.commit[:12]}"
+            else:
+                said = (
+                    f"the server did not say in time whether {commit[:12]} arrived on "
+                    f"{tip.branch}; the branch is either before it or after it"
+                )
+            raise InterruptedRunError(
+                f"interrupted while pushing; {said}", "run the same command again: it is safe"
+            ) from signal
+
+    def _pause(self, attempt: int, branch: str) -> None:
+        from random import uniform  # noqa: PLC0415 - only where a race was lost
+
+        if self._deadline.remaining <= 0:
+            raise RepositoryError(
+                f"{branch} moved {attempt} times while this was being pushed, until --timeout "
+                f"{self._deadline.seconds:g} s were over",
+                "nothing was changed; run this again, or give a longer --timeout",
+            )
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
+        _LOG.info("%s moved meanwhile: the edit is made again on its new tip", branch)
+        time.sleep(min(uniform(0, pause), self._deadline.remaining))  # noqa: S311 - no secret
+
+
+def _files(changes: Iterable[ServiceChange]) -> dict[str, bytes]:
+    """Return the new bytes of every file the changes touch."""
+    changes = tuple(changes)
+    edits = [edit for change in changes for edit in change.edits]
+    markers = [marker for change in changes for marker in change.markers]
+    parsed = {
+        path: file for change in changes for path, file in change.at.found.manifests.files.items()
+    }
+    paths = dict.fromkeys([*(e.field.path for e in edits), *(marker.path for marker in markers)])
+    files = {
+        path: rewrite(
+            parsed[path],
+            [edit for edit in edits if edit.field.path == path],
+            [marker.splice for marker in markers if marker.path == path],
+        )
+        for path in paths
+    }
+    for change in changes:
+        if change.state is not None and change.state != change.at.state:
+            files[path_of(change.at.environment, change.at.service)] = render_state(change.state)
+    return files
+
+
+def _diff(changes: Iterable[ServiceChange], files: dict[str, bytes]) -> str:
+    """Return the unified diff of the manifests, without context."""
+    from difflib import unified_diff  # noqa: PLC0415 - not for unchanged runs
+
+    parsed = {
+        path: file for change in changes for path, file in change.at.found.manifests.files.items()
+    }
+    lines: list[str] = []
+    for path, data in files.items():
+        if path in parsed:
+            old = parsed[path].text.splitlines()
+            new = data.decode().removeprefix("\ufeff").splitlines()
+            lines += unified_diff(old, new, f"a/{path}", f"b/{path}", n=0, lineterm="")
+    return "\n".join(lines)

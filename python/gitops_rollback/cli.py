@@ -1,0 +1,184 @@
+"""The command: choose a subcommand, run it, turn what happens into an exit code and a result."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from gitops_rollback import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+    from gitops_rollback.errors import GitopsRollbackError
+
+# Each is a module of `commands`, imported only when it is asked for.
+COMMANDS = {
+    "record": "archive the image and the manifests that are about to be replaced",
+    "deploy": "put a new image into the manifest: one commit, pushed",
+    "plan": "choose the image to go back to and explain it; change nothing",
+    "rollback": "put the image to go back to into the manifest, and hold it",
+    "release": "lift a hold and restore the Flux markers",
+    "services": "list the services that are configured or discovered",
+}
+
+
+def main() -> None:
+    """Run the command with the process's arguments and leave with its exit code."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        sys.stdout.write(f"gitops-rollback {__version__}\n")
+        raise SystemExit(0)
+    raise SystemExit(run(arguments, os.environ))
+
+
+def run(arguments: list[str], environment: Mapping[str, str]) -> int:
+    """Run the command and return its exit code; nothing but bugs escapes as a traceback."""
+    from gitops_rollback.change import Interrupted  # noqa: PLC0415 - not for --version
+    from gitops_rollback.errors import (  # noqa: PLC0415 - the same
+        Exit,
+        GitopsRollbackError,
+        InterruptedRunError,
+    )
+
+    _catch_signals()
+    target = _output_of(arguments, environment)
+    try:
+        return _dispatch(arguments, environment)
+    except GitopsRollbackError as error:
+        return _fail(error, target)
+    except (Interrupted, KeyboardInterrupt):
+        return _fail(
+            InterruptedRunError(
+                "interrupted before anything was pushed: the branch is as it was",
+                "run the same command again: it is safe",
+            ),
+            target,
+        )
+    except BrokenPipeError:
+        return Exit.FAILED
+    except Exception as error:  # noqa: BLE001 - the last resort, which names itself a bug
+        return _fail_with_bug(error, target)
+
+
+def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
+    from importlib import import_module  # noqa: PLC0415 - not for --version
+
+    from gitops_rollback.options import Options, Parser  # noqa: PLC0415 - the same
+
+    verbose, name, rest = _split(arguments)
+    if name is None or name in ("-h", "--help", "help"):
+        sys.stdout.write(help_text())
+        return 0 if name is not None else 2
+    if name not in COMMANDS:
+        raise _unknown_command(name)
+    if verbose or environment.get("GITOPS_VERBOSE", "").lower() == "true":
+        _log_everything()
+    module = import_module(f"gitops_rollback.commands.{name}")
+    parser = Parser(prog=f"gitops-rollback {name}", description=module.__doc__)
+    module.add_options(Options(parser, environment))
+    options = parser.parse_command(rest)
+    return int(module.run(options, environment))
+
+
+def help_text() -> str:
+    """Return what `gitops-rollback --help` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name.ljust(width)}  {what}" for name, what in COMMANDS.items()]
+    return (
+        "usage: gitops-rollback [-v] COMMAND [options]\n\n"
+        "Put the previous image back: archive, deploy and roll back images in a GitOps\n"
+        "repository.\n\n"
+        "commands:\n" + "\n".join(lines) + "\n\n"
+        "options:\n"
+        "  -v, --verbose  show each git call and each wait\n"
+        "  --version      print the version\n\n"
+        "gitops-rollback COMMAND --help tells the options of a command. Every option --x-y can\n"
+        "also be set as GITOPS_X_Y.\n"
+    )
+
+
+def _split(arguments: list[str]) -> tuple[bool, str | None, list[str]]:
+    rest = list(arguments)
+    verbose = False
+    while rest and rest[0] in ("-v", "--verbose"):
+        verbose = True
+        rest.pop(0)
+    if not rest:
+        return verbose, None, []
+    return verbose, rest[0], rest[1:]
+
+
+def _output_of(arguments: list[str], environment: Mapping[str, str]) -> str | None:
+    """Find `--output` before options are parsed, so that an error in them reaches it too."""
+    target = environment.get("GITOPS_OUTPUT") or None
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--output="):
+            target = argument.partition("=")[2]
+        elif argument == "--output" and index + 1 < len(arguments):
+            target = arguments[index + 1]
+    return target
+
+
+def _fail(error: GitopsRollbackError, target: str | None) -> int:
+    from gitops_rollback.output import error_to_json, say, write_result  # noqa: PLC0415
+
+    say(f"error: {error.message}", f"hint: {error.hint}")
+    try:
+        write_result(error_to_json(error), target)
+    except type(error) as again:
+        say(f"error: {again}")
+    except OSError as again:
+        say(f"error: the result cannot be written to {target}: {again}")
+    return error.exit_code
+
+
+def _fail_with_bug(error: Exception, target: str | None) -> int:
+    import traceback  # noqa: PLC0415 - only for bugs
+
+    from gitops_rollback.errors import BugError  # noqa: PLC0415 - the same
+    from gitops_rollback.repo.process import redact  # noqa: PLC0415 - the same
+
+    text = "".join(traceback.format_exception(error))
+    sys.stderr.write(redact(text))
+    what = redact(f"{type(error).__name__}: {error}")
+    return _fail(
+        BugError(
+            f"gitops-rollback {__version__} has a bug: {what}",
+            "please report it with the lines above",
+        ),
+        target,
+    )
+
+
+def _unknown_command(name: str) -> GitopsRollbackError:
+    from gitops_rollback.config import nearest_hint  # noqa: PLC0415 - only for errors
+    from gitops_rollback.errors import UsageError  # noqa: PLC0415 - the same
+
+    return UsageError(
+        f"there is no command '{name}'",
+        nearest_hint(name, COMMANDS) or "see gitops-rollback --help",
+    )
+
+
+def _log_everything() -> None:
+    import logging  # noqa: PLC0415 - set up only where asked for
+
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("gitops_rollback").setLevel(logging.DEBUG)
+
+
+def _catch_signals() -> None:
+    import signal  # noqa: PLC0415 - not for --version
+
+    from gitops_rollback.change import Interrupted  # noqa: PLC0415 - the same
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise Interrupted
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)

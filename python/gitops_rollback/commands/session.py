@@ -1,0 +1,231 @@
+"""What every command has in common: its repository, store, registries, time and person."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gitops_rollback import clock
+from gitops_rollback.clock import Deadline, Stopwatch
+from gitops_rollback.errors import ConfigError, RepositoryError, UsageError
+from gitops_rollback.model import Build, is_name, one_line
+from gitops_rollback.options import repeated
+from gitops_rollback.records import repository_key
+from gitops_rollback.repo.repository import Repository
+from gitops_rollback.snapshot import Request, Snapshot, read_snapshot
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from gitops_rollback.options import Options
+    from gitops_rollback.repo.repository import Tip
+    from gitops_rollback.stores.base import RecordStore
+    from gitops_rollback.stores.directory import DirectoryStore
+
+_LONGEST_REASON = 500
+_WAITING = 120.0  # seconds
+
+
+def add_common_options(options: Options) -> None:
+    """Add the options of every command that works on the manifests repository."""
+    options.text(
+        "repository",
+        "URL or path of the manifests repository; a work tree means its origin (default: the "
+        "work tree one stands in)",
+        metavar="URL",
+    )
+    options.text("branch", "where the configuration is read (default: HEAD)", metavar="NAME")
+    options.text("environment", "the environment, where several are configured", metavar="NAME")
+    options.number("timeout", "bound on all waiting for others (default: 120)", metavar="SECONDS",
+                   default=_WAITING)  # fmt: skip
+    options.text("output", "write the result as JSON; - is stdout", metavar="FILE")
+
+
+def add_service_options(options: Options) -> None:
+    """Add the options that choose services."""
+    options.names("service", "a service, or a set of them; may be repeated", metavar="NAME")
+    options.names("set", "a set of services; may be repeated", metavar="NAME")
+
+
+def add_store_options(options: Options) -> None:
+    """Add the options of commands that read or file records or ask registries."""
+    options.text("store", "where records are: jenkins[:JOB] or directory:PATH", metavar="STORE")
+    options.text("hub-url", "where the Docker Hub API is", metavar="URL")
+    options.text("registry-url", "where the registry of the images is", metavar="URL")
+
+
+def add_person_options(options: Options) -> None:
+    """Add the options that say who does something, and why."""
+    options.text("reason", "why, for commit, state file and hold", metavar="TEXT")
+    options.text("by", "who (default: the user of this machine, outside Jenkins)", metavar="NAME")
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run of a command; `present` is the time it counts as now."""
+
+    options: argparse.Namespace
+    environment: Mapping[str, str]
+    url: str
+    deadline: Deadline
+    watch: Stopwatch
+    present: str
+
+    @property
+    def request(self) -> Request:
+        """The services, the environment and the branch that are meant."""
+        named = (*repeated(self.options, "service"), *repeated(self.options, "set"))
+        if not named:
+            raise UsageError("no service is named", "give one with --service NAME")
+        for name in (*named, *((self.options.environment,) if self.options.environment else ())):
+            if not is_name(name):
+                raise UsageError(
+                    f"'{one_line(name, 80)}' cannot name a service or an environment",
+                    "names have small letters, digits, dots, dashes, underscores; at most 63",
+                )
+        return Request(named, self.options.environment, self.options.branch)
+
+    @property
+    def build(self) -> Build | None:
+        """The Jenkins build this runs in, if it does."""
+        job, number = self.environment.get("JOB_NAME"), self.environment.get("BUILD_NUMBER", "")
+        if not job or not number.isdecimal() or int(number) < 1:
+            return None
+        return Build(job, int(number), self.environment.get("BUILD_URL") or None)
+
+    @property
+    def by(self) -> str | None:
+        """Who does this: `--by`, else the user of this machine where it is no Jenkins agent."""
+        if self.options.by:
+            return one_line(self.options.by, 200)
+        if self.environment.get("JENKINS_URL") or self.build:
+            return None
+        return self.environment.get("USER") or self.environment.get("LOGNAME") or None
+
+    @property
+    def reason(self) -> str | None:
+        """Why, as one line."""
+        return one_line(self.options.reason, _LONGEST_REASON) if self.options.reason else None
+
+    def open_repository(self) -> Repository:
+        """Return the manifests repository, not yet fetched."""
+        return Repository(self.url, self.environment, self.deadline)
+
+    def read(self, repository: Repository, tip: Tip) -> Snapshot:
+        """Read the services that are meant at a tip."""
+        with self.watch.phase("fetch"):
+            return read_snapshot(repository, self.request, tip)
+
+    def open_tip(self, repository: Repository) -> Tip:
+        """Fetch the tip of the configuration's branch."""
+        with self.watch.phase("fetch"):
+            return repository.open(self.options.branch)
+
+    def store(self, snapshot: Snapshot) -> RecordStore:
+        """Return the store of records: Jenkins where JENKINS_URL is set, else a directory."""
+        kind, _, rest = self._store_text().partition(":")
+        if kind == "jenkins":
+            return self._jenkins_store(rest, snapshot)
+        return self._directory_store(rest)
+
+    def directory_store(self) -> DirectoryStore | None:
+        """Return the store to file records in; None where Jenkins archives them."""
+        kind, _, rest = self._store_text().partition(":")
+        return None if kind == "jenkins" else self._directory_store(rest)
+
+    def _store_text(self) -> str:
+        text: str = self.options.store or ""
+        if not text:
+            text = "jenkins" if self.environment.get("JENKINS_URL") else "directory"
+        kind, _, rest = text.partition(":")
+        if kind not in ("jenkins", "directory") or (
+            kind == text != "jenkins" and self.options.store
+        ):
+            raise UsageError(
+                f"--store {text} is no store", "write jenkins, jenkins:JOB or directory:PATH"
+            )
+        return f"{kind}:{rest}"
+
+    def _directory_store(self, path: str) -> DirectoryStore:
+        from gitops_rollback.stores.directory import DirectoryStore  # noqa: PLC0415 - one of two
+
+        if path:
+            return DirectoryStore(Path(path).absolute())
+        base = self.environment.get("XDG_STATE_HOME") or ""
+        home = self.environment.get("HOME") or ""
+        if not base and not home:
+            raise ConfigError(
+                "there is no HOME to keep records in", "name a store: --store directory:PATH"
+            )
+        root = Path(base) if base else Path(home) / ".local" / "state"
+        return DirectoryStore(root / "gitops-rollback" / repository_key(self.url).strip("/"))
+
+    def _jenkins_store(self, job: str, snapshot: Snapshot) -> RecordStore:
+        from gitops_rollback.stores.jenkins import JenkinsStore  # noqa: PLC0415 - slow import
+
+        url = self.environment.get("JENKINS_URL")
+        if not url:
+            raise UsageError(
+                "--store jenkins needs JENKINS_URL", "set it to the address of the Jenkins server"
+            )
+        jobs = {s.service: s.found.settings.deploy_job for s in snapshot.services}
+        return JenkinsStore(url, self.environment, self.deadline, job=job or None, jobs=jobs)
+
+
+def start(options: argparse.Namespace, environment: Mapping[str, str]) -> Session:
+    """Begin a run: find the repository's URL and start the clocks."""
+    deadline = Deadline(options.timeout)
+    url = repository_url(options.repository, environment)
+    return Session(options, environment, url, deadline, Stopwatch(), clock.now())
+
+
+def repository_url(text: str | None, environment: Mapping[str, str]) -> str:
+    """Return the URL of the manifests repository; a work tree's path means its `origin`.
+
+    Raises `UsageError` for a URL with a password in it, or in a form that could run commands.
+    """
+    if text is not None and ("://" in text or not Path(text).exists()):
+        return _checked_url(text)
+    directory = Path(text or ".").absolute()
+    if text is not None and _git(directory, "rev-parse", "--is-bare-repository") == "true":
+        return str(directory)
+    origin = _git(directory, "remote", "get-url", "origin")
+    if origin is None:
+        raise UsageError(
+            f"{directory} is no Git work tree with an `origin`",
+            "name the manifests repository with --repository URL",
+        )
+    local = directory / origin
+    del environment
+    return str(local.resolve()) if "://" not in origin and local.exists() else _checked_url(origin)
+
+
+def _checked_url(url: str) -> str:
+    if url.startswith("-") or "::" in url or not url.isprintable():
+        raise UsageError(f"'{one_line(url, 100)}' is no repository", "give an https, ssh or path")
+    parts = urlsplit(url)
+    if parts.password is not None:
+        host = parts.hostname or ""
+        raise UsageError(
+            f"the repository URL for {host} has a password in it",
+            "leave it out, and set GIT_USERNAME and GIT_PASSWORD",
+        )
+    return url
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=directory, capture_output=True, check=False, text=True
+        )
+    except FileNotFoundError as error:
+        raise RepositoryError(
+            "git is not on this machine", "install git 2.31 or newer (apt-get install git)"
+        ) from error
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

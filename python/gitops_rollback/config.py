@@ -1,0 +1,218 @@
+"""The configuration `.gitops-rollback.toml`: environments, services, sets, registries. Pure.
+
+It stands at the root of the manifests repository and is TOML, because Flux applies every YAML
+file it finds. None is needed for a small repository.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback import schema
+from gitops_rollback.errors import ConfigError
+from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+from gitops_rollback.model import is_name, is_safe_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+FILE = ".gitops-rollback.toml"
+DEFAULT_ENVIRONMENT = "default"
+_LARGEST = 1_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A part of the manifests repository, deployed on its own.
+
+    `path` is "" for the whole; `branch` is None for the branch the configuration was read from.
+    """
+
+    name: str
+    path: str = ""
+    branch: str | None = None
+
+    def holds(self, path: str) -> bool:
+        """Tell whether a file lies in the environment."""
+        return not self.path or path == self.path or path.startswith(f"{self.path}/")
+
+
+@dataclass(frozen=True)
+class RegistryUrls:
+    """Where the repository's file says a registry and its Hub API are."""
+
+    registry_url: str | None = None
+    hub_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for one service: its own table over `[defaults]`."""
+
+    configured: bool
+    manifests: tuple[str, ...] = ()
+    image: ImageReference | None = None
+    containers: frozenset[str] = frozenset()
+    deploy_job: str | None = None
+    pin: str = "digest"
+    hold: str = "service"
+    storage_guard: str = "warn"
+    query: str | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration; empty where there is no file."""
+
+    environments: Mapping[str, Environment] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    services: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    registries: Mapping[str, RegistryUrls] = field(default_factory=dict)
+
+    def settings(self, service: str) -> Settings:
+        """Return the settings of a service; raise `ConfigError` if its image is malformed."""
+        merged = {**self.defaults, **self.services.get(service, {})}
+        texts = {key: _fill(value, service) for key, value in merged.items()}
+        return Settings(
+            configured=service in self.services or "manifests" in self.defaults,
+            manifests=tuple(texts.get("manifests", ())),
+            image=_image(texts.get("image"), service),
+            containers=frozenset(texts.get("containers", ())),
+            deploy_job=texts.get("deploy-job"),
+            pin=texts.get("pin", "digest"),
+            hold=texts.get("hold", "service"),
+            storage_guard=texts.get("storage-guard", "warn"),
+            query=merged.get("query"),
+            kinds=texts.get("kinds", {}),
+        )
+
+    def choose_environment(self, name: str | None) -> Environment:
+        """Return the environment of a name, or the only one there is."""
+        known = self.environments or {DEFAULT_ENVIRONMENT: Environment(DEFAULT_ENVIRONMENT)}
+        if name is None and len(known) == 1:
+            return next(iter(known.values()))
+        if name is None:
+            raise ConfigError(
+                f"several environments are configured: {', '.join(known)}",
+                "choose one with --environment",
+            )
+        if name not in known:
+            raise ConfigError(
+                f"there is no environment '{name}'; there is {', '.join(known)}",
+                nearest_hint(name, known) or f"choose with --environment, or add it to {FILE}",
+            )
+        return known[name]
+
+    def expand(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the services that names of services and sets stand for, each once."""
+        services = (member for name in names for member in self.sets.get(name, (name,)))
+        return tuple(dict.fromkeys(services))
+
+
+def parse_config(data: bytes) -> Config:
+    """Read the configuration; raise `ConfigError` naming what is wrong and the nearest right."""
+    if len(data) > _LARGEST:
+        raise ConfigError(f"{FILE} has {len(data)} bytes", "it may have at most 1 MB")
+    try:
+        document = tomllib.loads(data.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{FILE} is no TOML: {error}", "mend the file") from error
+    try:
+        schema.check(document, "config")
+    except schema.InvalidDocumentError as error:
+        hint = next((nearest_hint(key, error.known) for key in error.unknown), "")
+        known = f"known keys: {', '.join(error.known)}" if error.known else "see the README"
+        raise ConfigError(f"{FILE}: {error}", hint or known) from error
+    config = Config(
+        environments={
+            name: _environment(name, table)
+            for name, table in document.get("environments", {}).items()
+        },
+        defaults=document.get("defaults", {}),
+        services=document.get("services", {}),
+        sets={name: tuple(members) for name, members in document.get("sets", {}).items()},
+        registries={
+            name: RegistryUrls(table.get("registry-url"), table.get("hub-url"))
+            for name, table in document.get("registries", {}).items()
+        },
+    )
+    _check(config)
+    return config
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to three known names that look like a name."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
+
+    return get_close_matches(name, list(known), n=3, cutoff=0.5)
+
+
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """Return `did you mean …?`, or an empty text if nothing is near."""
+    found = nearest(name, known)
+    return f"did you mean {' or '.join(found)}?" if found else ""
+
+
+def _fill(value: Any, service: str) -> Any:  # noqa: ANN401 - a TOML value
+    if isinstance(value, str):
+        return value.replace("{service}", service)
+    if isinstance(value, list):
+        return [_fill(item, service) for item in value]
+    return value
+
+
+def _image(text: str | None, service: str) -> ImageReference | None:
+    if text is None:
+        return None
+    try:
+        image = parse_image(text)
+    except InvalidImageError as error:
+        raise ConfigError(
+            f"{FILE}: the image of service '{service}': {error}", "write the repository's name"
+        ) from error
+    if image.tag is not None or image.digest is not None:
+        raise ConfigError(
+            f"{FILE}: the image of service '{service}' names a version: {text}",
+            f"write only the repository: {image.name}",
+        )
+    return image
+
+
+def _environment(name: str, table: Mapping[str, str]) -> Environment:
+    path = table.get("path", "").strip("/")
+    path = "" if path == "." else path.removeprefix("./")
+    if path and not is_safe_path(path):
+        raise ConfigError(
+            f"{FILE}: the path '{table['path']}' of environment '{name}' leads out of the "
+            "repository",
+            "give a folder of the repository, without ..",
+        )
+    return Environment(name, path, table.get("branch"))
+
+
+def _check(config: Config) -> None:
+    for what, names in (
+        ("environment", config.environments),
+        ("service", config.services),
+        ("set", config.sets),
+    ):
+        for name in names:
+            if not is_name(name):
+                raise ConfigError(
+                    f"{FILE}: '{name}' cannot name {what}s",
+                    "names have small letters, digits, dots, dashes, underscores; at most 63",
+                )
+    for name in config.sets:
+        if name in config.services:
+            raise ConfigError(f"{FILE}: '{name}' names a set and a service", "rename the set")
+    for service in ("", *config.services):
+        for glob in config.settings(service or "x").manifests:
+            if not is_safe_path(glob):
+                raise ConfigError(
+                    f"{FILE}: the manifests '{glob}' are not below the environment's path",
+                    "write them relative to it, without ..",
+                )

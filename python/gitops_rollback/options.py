@@ -1,0 +1,151 @@
+"""Options of the command: each also reads an environment variable; empty variables are unset."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gitops_rollback.config import nearest
+from gitops_rollback.errors import UsageError
+from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PREFIX = "GITOPS_"
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+_HELP_WIDTH = 100
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are `UsageError`, and whose help does not depend on the terminal."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own settings
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+                prog, max_help_position=26, width=_HELP_WIDTH
+            ),
+            **settings,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UsageError` instead of printing and leaving."""
+        raise UsageError(f"{self.prog}: {message}", f"see {self.prog} --help")
+
+    def parse_command(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse; an unknown option is an error that names the nearest known one."""
+        known, rest = self.parse_known_args(list(arguments))
+        if rest:
+            options = [text for action in self._actions for text in action.option_strings]
+            near = nearest(rest[0].partition("=")[0], options)
+            raise UsageError(
+                f"{self.prog}: unknown option or argument '{rest[0]}'",
+                f"did you mean {near[0]}?" if near else f"see {self.prog} --help",
+            )
+        return known
+
+
+class Options:
+    """Adds options to a parser, with defaults from the environment."""
+
+    def __init__(self, parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+        self._parser = parser
+        self._environment = environment
+
+    def text(self, name: str, help_: str, *, metavar: str, default: str | None = None) -> None:
+        """Add an option with one value."""
+        value = self._variable(name) or default
+        self._parser.add_argument(f"--{name}", default=value, metavar=metavar, help=help_)
+
+    def number(self, name: str, help_: str, *, metavar: str, default: float) -> None:
+        """Add an option with a number of at least zero."""
+        text = self._variable(name)
+        self._parser.add_argument(
+            f"--{name}",
+            default=_number(text) if text else default,
+            type=_number,
+            metavar=metavar,
+            help=help_,
+        )
+
+    def flag(self, name: str, help_: str) -> None:
+        """Add an option without a value."""
+        text = self._variable(name)
+        self._parser.add_argument(
+            f"--{name}", action="store_true", default=self._truth(name, text), help=help_
+        )
+
+    def choice(self, name: str, help_: str, *, choices: Sequence[str]) -> None:
+        """Add an option with one of some values; the first is the default."""
+        value = self._variable(name) or choices[0]
+        if value not in choices:
+            raise UsageError(
+                f"{_variable_name(name)} is '{value}', which is none of {', '.join(choices)}",
+                "set it to one of them, or unset it",
+            )
+        self._parser.add_argument(f"--{name}", default=value, choices=choices, help=help_)
+
+    def names(self, name: str, help_: str, *, metavar: str) -> None:
+        """Add an option that may be repeated; in the variable, commas or blanks separate."""
+        text = self._variable(name) or ""
+        self._parser.add_argument(
+            f"--{name}",
+            action="append",
+            default=None,
+            metavar=metavar,
+            help=help_,
+        )
+        self._parser.set_defaults(**{f"{name.replace('-', '_')}_variable": _split(text)})
+
+    def _variable(self, name: str) -> str | None:
+        return self._environment.get(_variable_name(name)) or None
+
+    def _truth(self, name: str, text: str | None) -> bool:
+        if text is None or text.lower() in _FALSE:
+            return False
+        if text.lower() in _TRUE:
+            return True
+        raise UsageError(
+            f"{_variable_name(name)} is '{text}', which is neither true nor false",
+            "set it to true or false, or unset it",
+        )
+
+
+def repeated(options: argparse.Namespace, name: str) -> tuple[str, ...]:
+    """Return the values of a repeatable option: those given, else those of its variable."""
+    given = getattr(options, name)
+    values = given if given is not None else getattr(options, f"{name}_variable")
+    return tuple(part for value in values for part in _split(value))
+
+
+def image_option(options: argparse.Namespace, name: str) -> ImageReference | None:
+    """Return the image reference an option holds; raise `UsageError` if it is malformed."""
+    text = getattr(options, name)
+    if text is None:
+        return None
+    try:
+        return parse_image(text)
+    except InvalidImageError as error:
+        raise UsageError(
+            f"--{name.replace('_', '-')}: {error}",
+            "write registry/repository:tag@sha256:…, for example acme/cart:1.4.2",
+        ) from error
+
+
+def _variable_name(name: str) -> str:
+    return _PREFIX + name.upper().replace("-", "_")
+
+
+def _split(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise UsageError(f"'{text}' is no number of seconds", "write for example 120")
+    return value

@@ -1,0 +1,63 @@
+"""Results: tables and lines for people on stderr, JSON for programs in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gitops_rollback.errors import GitopsRollbackError
+
+
+def say(*lines: str) -> None:
+    """Print lines for people."""
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201 - the one place that prints
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return rows as lines with columns under each other; the first row is the heading."""
+    rows = [list(row) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def write_result(result: dict[str, Any], target: str | None) -> None:
+    """Write a result: to a file by rename, to stdout where the target is `-`, else nowhere."""
+    if target is None:
+        return
+    text = json.dumps({"schemaVersion": 1, **result}, indent=1, ensure_ascii=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    path = Path(target)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".gitops-", dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"the result cannot be written to {target}: {error.strerror or error}",
+            "give a file in a folder one can write to with --output",
+        ) from error
+
+
+def error_to_json(error: GitopsRollbackError) -> dict[str, Any]:
+    """Return an error as it stands in results, beside what was found."""
+    code = {"code": error.code} if error.code else {}
+    body = {"category": error.category, **code, "message": error.message, "hint": error.hint}
+    return {**error.found, "error": body}

@@ -1,0 +1,160 @@
+"""Refusals of `catalogue`: fields that are not surely one service's to edit, in words. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gitops_rollback.config import FILE, nearest, nearest_hint
+from gitops_rollback.errors import ConfigError, ManifestError
+from gitops_rollback.inventory import service_names
+from gitops_rollback.manifest.kustomize import image_overrides, is_kustomization, references
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitops_rollback.config import Config, Environment, Settings
+    from gitops_rollback.inventory import Manifests
+    from gitops_rollback.manifest.fields import ImageField
+
+
+def only_reported(service: str, fields: list[ImageField]) -> ManifestError:
+    """Return the error for a service that only kinds hold which are not edited by themselves."""
+    return ManifestError(
+        f"service '{service}' is only in {_places(fields)}, whose image cannot be changed",
+        f"to edit it all the same: [services.{service}] kinds = "
+        f'{{ {fields[0].kind} = "/spec/template/spec" }}',
+    )
+
+
+def refuse_uneditable(service: str, fields: Iterable[ImageField]) -> None:
+    """Raise `ManifestError` if a field must not be edited."""
+    for field in fields:
+        if field.problem:
+            raise ManifestError(
+                f"{field.place}: the image of '{service}' (container '{field.container}') cannot "
+                f"be edited safely: {field.problem}",
+                "write the image as a plain one-line value, then run this again",
+            )
+
+
+def refuse_disagreement(service: str, fields: tuple[ImageField, ...]) -> None:
+    """Raise `ConfigError` if the fields do not all name the same image."""
+    first = fields[0].image
+    for field in fields[1:]:
+        if first and field.image and field.image.is_same_image(first):
+            continue
+        raise ConfigError(
+            f"the fields of service '{service}' disagree on the image: {_list(fields)}",
+            "set them to one image, or choose: "
+            f'[services.{service}] containers = ["{fields[0].container}"]',
+        )
+
+
+def refuse_other_environments(
+    fields: Iterable[ImageField], environment: Environment, config: Config
+) -> None:
+    """Raise `ConfigError` if another environment on the same branch holds a field too."""
+    for field in fields:
+        for other in config.environments.values():
+            same_branch = other.branch == environment.branch
+            if other.name != environment.name and same_branch and other.holds(field.path):
+                raise ConfigError(
+                    f"{field.place} belongs to the environments '{environment.name}' and "
+                    f"'{other.name}': an edit would change both",
+                    f"separate them: give '{other.name}' a path of its own in {FILE}, with "
+                    f"`images:` [{{name: {field.image.name if field.image else '…'}, newTag: …}}] "
+                    "in its kustomization",
+                )
+
+
+def refuse_overridden(fields: Iterable[ImageField], manifests: Manifests) -> None:
+    """Raise `ManifestError` if a kustomize `images:` entry decides instead of a field."""
+    overrides = [o for file in manifests.files.values() for o in image_overrides(file)]
+    for field in fields:
+        for override in overrides:
+            if field.image is not None and override.name == field.image.name:
+                raise ManifestError(
+                    f"{field.place}: the `images:` entry for {override.name} in "
+                    f"{override.path}:{override.line} overrides this image, so an edit here would "
+                    "change nothing",
+                    "remove the entry, and keep the image in the workload's manifest",
+                )
+
+
+def ambiguous(service: str, fields: list[ImageField]) -> ConfigError:
+    """Return the error for a name that fits several image repositories."""
+    names = {f.image.full_repository: f.image.name for f in fields if f.image}
+    choices = " or ".join(f'image = "{name}"' for name in names.values())
+    return ConfigError(
+        f"service '{service}' has {len(names)} image repositories: {_list(fields)}",
+        f"choose one in {FILE}: [services.{service}] {choices}",
+    )
+
+
+def unknown(
+    service: str,
+    environment: Environment,
+    settings: Settings,
+    manifests: Manifests,
+    config: Config,
+) -> ConfigError | ManifestError:
+    """Return the error for a service without any image field, with the likeliest reason."""
+    where = f"environment '{environment.name}'"
+    wanted = settings.image.full_repository if settings.image else service
+    for path, file in manifests.files.items():
+        if not is_kustomization(path) and re.search(
+            rf"(?:^|[\s/'\"]){re.escape(wanted.rpartition('/')[2])}[:@]", file.text
+        ):
+            return ManifestError(
+                f"{path} names '{wanted}' only in a comment, a block string or a kind that is not "
+                "known to run it, which is no image field",
+                f"name its pod template: [services.{service}] kinds = {{ Kind = "
+                '"/spec/template/spec" }',
+            )
+    if settings.manifests and not manifests.files:
+        unread = "; ".join(f"{skip.path}: {skip.reason}" for skip in manifests.skipped[:3])
+        if unread:
+            return ManifestError(f"no manifest of '{service}' can be read: {unread}", "mend it")
+        return ConfigError(
+            f"no manifest of service '{service}' in {where}: nothing matches "
+            f"{', '.join(settings.manifests)}",
+            nearest_hint(service, config.services) or f"check `manifests` in {FILE}",
+        )
+    known = {n for f in manifests.fields({}) for n in (f.name, *f.labels)}
+    known |= set(service_names(manifests, config, ())) | set(config.sets)
+    near = nearest(service, known)
+    outside = [
+        f"{path} takes {reference}"
+        for path, file in manifests.files.items()
+        if is_kustomization(path)
+        for reference in references(file)
+        if ".." in reference
+    ]
+    return ConfigError(
+        f"there is no service '{service}' in {where}"
+        + (f"; the nearest names: {', '.join(near)}" if near else ""),
+        _unknown_hint(service, near, outside, manifests),
+    )
+
+
+def _unknown_hint(service: str, near: list[str], outside: list[str], manifests: Manifests) -> str:
+    if outside:
+        return (
+            f"its manifests may lie outside the environment ({outside[0]}): give the overlay "
+            f"`images:` [{{name: …/{service}, newTag: …}}], or widen the environment's path"
+        )
+    if near:
+        return f"did you mean {near[0]}?"
+    if manifests.skipped:
+        skip = manifests.skipped[0]
+        return f"{len(manifests.skipped)} files were skipped, the first: {skip.path}: {skip.reason}"
+    return f'name it in {FILE}: [services.{service}] manifests = ["…"]'
+
+
+def _list(fields: Iterable[ImageField]) -> str:
+    return ", ".join(f"{f.value} ({f.place}, container '{f.container}')" for f in fields)
+
+
+def _places(fields: Iterable[ImageField]) -> str:
+    return ", ".join(f"{f.kind} {f.name} ({f.place})" for f in fields)

@@ -1,0 +1,242 @@
+"""Choose the image to go back to, or say which fact is missing to do so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback import clock
+from gitops_rollback.errors import MovedError, RegistryError
+from gitops_rollback.plan import candidates
+from gitops_rollback.plan.facts import (
+    Block,
+    Candidate,
+    Choice,
+    Facts,
+    Need,
+    NeedCheck,
+    NeedHistory,
+    NeedRecord,
+    NeedRecords,
+    NeedTags,
+    Plan,
+)
+from gitops_rollback.timeline import (
+    ARTIFACT,
+    GIT,
+    Timeline,
+    build_timeline,
+    may_be_same,
+    state_explains,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REGISTRY = "registry"
+
+
+def decide(facts: Facts, choice: Choice) -> Plan | Need:
+    """Return the plan, or the fact that has to be gathered first.
+
+    Raises `MovedError` if `--from` names another image than the running one, `UsageError` or
+    `ConfigError` if `--to` cannot be meant, `RegistryError` if `--to` cannot be resolved.
+    """
+    _check_from(facts, choice)
+    need = _ledger_need(facts, choice)
+    if need is not None:
+        return need
+    timeline = build_timeline(facts.running, facts.state, facts.records, facts.history)
+    if choice.to is not None:
+        return _decide_named(facts, choice, timeline)
+    if choice.strategy == REGISTRY:
+        return _decide_by_registry(facts, choice, timeline)
+    found = candidates.from_timeline(timeline, choice.strategy)
+    judged = _judge_until_chosen(found, facts, choice.strategy, frozenset())
+    if not isinstance(judged, tuple):
+        return judged
+    if not any(candidate.verdict == "chosen" for candidate in judged) and choice.strategy == "auto":
+        return _decide_with_registry_help(facts, choice, timeline, judged)
+    return _plan(facts, choice, timeline, judged)
+
+
+def _check_from(facts: Facts, choice: Choice) -> None:
+    wanted = choice.from_image
+    if wanted is None or may_be_same(wanted, facts.running):
+        return
+    raise MovedError(
+        f"{facts.title} runs {facts.running.canonical}, not {wanted.canonical} as --from says",
+        "look at what happened meanwhile (gitops-rollback plan), then run this again",
+    )
+
+
+def _ledger_need(facts: Facts, choice: Choice) -> Need | None:
+    """Return what is wanted to explain the running image; nothing if the state file does."""
+    if state_explains(facts.state, facts.running):
+        return None
+    by_records = choice.strategy in ("auto", "artifact")
+    by_history = choice.strategy in ("auto", "git") or facts.state is not None
+    if by_records and facts.records is None:
+        return NeedRecords()
+    if by_history and facts.history is None:
+        return NeedHistory()
+    return None
+
+
+def _judge_until_chosen(
+    found: Sequence[Candidate], facts: Facts, strategy: str, accept: frozenset[str]
+) -> tuple[Candidate, ...] | Need:
+    """Judge candidates in order; the first that nothing refuses is chosen, the rest are left."""
+    judged: list[Candidate] = []
+    chosen = False
+    for candidate in found:
+        verdict = candidates.judge_known(candidate, facts, accept)
+        if chosen or verdict.verdict == "refused":
+            judged.append(verdict)
+            continue
+        looked_up = _look_up(verdict, facts, strategy, accept)
+        if not isinstance(looked_up, Candidate):
+            return looked_up
+        chosen = looked_up.verdict != "refused"
+        judged.append(replace(looked_up, verdict="chosen") if chosen else looked_up)
+    return tuple(judged)
+
+
+def _look_up(
+    candidate: Candidate, facts: Facts, strategy: str, accept: frozenset[str]
+) -> Candidate | Need:
+    """Complete a candidate by its record and by what the registry says of it."""
+    event = candidate.replaced
+    if event is not None and strategy in ("auto", "artifact") and event.stored is None:
+        if candidates.pointer(event) not in facts.stored and (event.record or event.build):
+            return NeedRecord(event)
+        candidate = candidates.with_record(candidate, facts, strategy, accept)
+        if candidate.verdict == "refused":
+            return candidate
+    check = facts.checks.get(candidate.image.canonical)
+    if check is None:
+        return NeedCheck(candidate.image)
+    return candidates.with_check(candidate, check, facts, accept)
+
+
+def _decide_named(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
+    named = candidates.named(choice.to or "", facts, timeline)
+    judged = _judge_until_chosen([named], facts, choice.strategy, choice.accept)
+    if not isinstance(judged, tuple):
+        return judged
+    only = judged[0]
+    unresolved = only.image.digest is None and only.check is not None and not only.verified
+    if (
+        only.verdict == "chosen"
+        and unresolved
+        and "tag" not in choice.accept
+        and facts.settings.pin != "tag"
+    ):
+        raise RegistryError(
+            f"{only.image.canonical} names no digest, and the registry did not tell it: "
+            f"{only.check.message if only.check else ''}",
+            "give the digest with --to NAME:TAG@sha256:…, or --accept tag",
+        )
+    return _plan(facts, choice, timeline, judged)
+
+
+def _decide_by_registry(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
+    if facts.tags is None:
+        return NeedTags(required=True)
+    found = candidates.from_registry(facts, choice, timeline)
+    judged = _judge_until_chosen(found, facts, REGISTRY, frozenset())
+    if not isinstance(judged, tuple):
+        return judged
+    return _plan(facts, choice, timeline, judged)
+
+
+def _decide_with_registry_help(
+    facts: Facts, choice: Choice, timeline: Timeline, judged: tuple[Candidate, ...]
+) -> Plan | Need:
+    """Show the registry's candidates where the ledger has none; take one only by a query."""
+    if facts.tags is None and REGISTRY not in facts.problems:
+        return NeedTags(required=False)
+    found = candidates.from_registry(facts, choice, timeline)
+    known = {candidate.image.canonical for candidate in judged}
+    found = tuple(c for c in found if c.image.canonical not in known)
+    if choice.query is not None or facts.settings.query is not None:
+        further = _judge_until_chosen(found, facts, REGISTRY, frozenset())
+        if not isinstance(further, tuple):
+            return further
+    else:
+        further = tuple(
+            c if c.verdict == "refused" else replace(c, message="take it with --strategy registry")
+            for c in (candidates.judge_known(c, facts, frozenset()) for c in found)
+        )
+    return _plan(facts, choice, timeline, (*judged, *further))
+
+
+def _plan(facts: Facts, choice: Choice, timeline: Timeline, judged: tuple[Candidate, ...]) -> Plan:
+    chosen = next((c for c in judged if c.verdict == "chosen"), None)
+    blocks = []
+    if choice.to is None and not choice.again:
+        blocks += _already(facts, timeline)
+    if choice.to is not None and judged[0].verdict == "refused" and judged[0].reason:
+        blocks.append(_refusal(facts, judged[0]))
+    return Plan(
+        service=facts.service,
+        environment=facts.environment,
+        strategy=choice.strategy,
+        running=facts.running,
+        value=facts.value,
+        candidates=judged,
+        chosen=chosen,
+        source=_source(chosen),
+        blocks=tuple(blocks),
+        findings=_findings(facts, timeline, judged),
+    )
+
+
+def _source(chosen: Candidate | None) -> str | None:
+    """Name the best proof of the chosen image: its record, else Git, else the registry."""
+    if chosen is None:
+        return None
+    for source in (ARTIFACT, GIT, REGISTRY):
+        if source in chosen.sources:
+            return source
+    return REGISTRY
+
+
+def _already(facts: Facts, timeline: Timeline) -> list[Block]:
+    event = timeline.rolled_back
+    if event is None:
+        return []
+    when = f" {clock.age(event.at, facts.present)} ago" if event.at else ""
+    who = f" by {event.by}" if event.by else ""
+    labels = f"{event.from_image.label if event.from_image else '?'} → {event.image.label}"
+    return [
+        Block(
+            "already",
+            f"{facts.title} was rolled back{when}{who}, {labels}",
+            "to go one further: --again",
+        )
+    ]
+
+
+def _refusal(facts: Facts, candidate: Candidate) -> Block:
+    return Block(
+        candidate.reason or "",
+        f"{facts.title}: {candidate.image.label} is refused: {candidate.message}",
+        f"to take it all the same: --accept {candidate.reason}",
+    )
+
+
+def _findings(facts: Facts, timeline: Timeline, judged: tuple[Candidate, ...]) -> tuple[str, ...]:
+    findings = [f"{source}: {problem}" for source, problem in facts.problems.items()]
+    if not timeline.explains:
+        findings.append(
+            f"no state file, record or commit explains how {facts.running.canonical} came to run"
+        )
+    findings += [
+        f"{candidate.image.label}: not verified: {candidate.check.message}"
+        for candidate in judged
+        if candidate.verdict == "chosen"
+        and candidate.check is not None
+        and candidate.check.status == "unknown"
+    ]
+    return tuple(findings)

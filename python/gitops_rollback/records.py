@@ -1,0 +1,197 @@
+"""Records: what a deploy or a rollback is about to replace, archived before it does. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+from gitops_rollback import schema
+from gitops_rollback.errors import ConfigError
+from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+from gitops_rollback.model import (
+    Build,
+    build_from_json,
+    image_from_json,
+    is_safe_path,
+    without_none,
+)
+
+LARGEST_RECORD = 1_000_000  # bytes
+_HINT = "use the record that the record step of this build wrote"
+
+
+@dataclass(frozen=True)
+class RecordedField:
+    """One image field as it stood: `value` is its text, `image` the canonical reference."""
+
+    path: str
+    document: int
+    kind: str
+    name: str
+    container: str
+    pointer: str
+    image: str
+    value: str
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Path, kind, name and container: how the field is found again at another tip."""
+        return (self.path, self.kind, self.name, self.container)
+
+
+@dataclass(frozen=True)
+class ManifestCopy:
+    """A manifest the record belongs to; `copied` tells whether a copy lies beside the record."""
+
+    path: str
+    sha256: str
+    copied: bool
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was there, where, and what was about to replace it."""
+
+    service: str
+    environment: str
+    repository: str
+    branch: str
+    commit: str
+    image: ImageReference
+    action: str
+    fields: tuple[RecordedField, ...]
+    manifests: tuple[ManifestCopy, ...]
+    unchanged: bool
+    recorded_at: str
+    digest_from: str | None = None
+    replaced_by: ImageReference | None = None
+    build: Build | None = None
+    by: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as it is written to `record.json`."""
+        return without_none(
+            {
+                "schemaVersion": 1,
+                "service": self.service,
+                "environment": self.environment,
+                "repository": self.repository,
+                "branch": self.branch,
+                "commit": self.commit,
+                "image": self.image.canonical,
+                "digestFrom": self.digest_from,
+                "action": self.action,
+                "fields": [vars(field) for field in self.fields],
+                "manifests": [vars(copy) for copy in self.manifests],
+                "replacedBy": self.replaced_by.canonical if self.replaced_by else None,
+                "unchanged": self.unchanged,
+                "build": self.build.to_json() if self.build else None,
+                "recordedAt": self.recorded_at,
+                "by": self.by,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """A record with the sha256 of its bytes, and where it was found, for people."""
+
+    record: Record
+    sha256: str
+    location: str
+
+
+def render_record(record: Record) -> bytes:
+    """Return the bytes of a `record.json`."""
+    return (json.dumps(record.to_json(), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def digest_of_bytes(data: bytes) -> str:
+    """Return the sha256 of some bytes as records and state files write it."""
+    return f"sha256:{sha256(data).hexdigest()}"
+
+
+def parse_record(data: bytes, location: str) -> StoredRecord:
+    """Read a record from outside; raise `ConfigError` naming `location` if it is not sound."""
+    if len(data) > LARGEST_RECORD:
+        raise _unsound(location, f"it has {len(data)} bytes, a record has at most 1 MB")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _unsound(location, f"it is no complete JSON ({error})") from error
+    version = document.get("schemaVersion") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > 1:
+        raise ConfigError(
+            f"the record {location} was written by a newer gitops-rollback (schema {version})",
+            "use that version here too",
+        )
+    try:
+        schema.check(document, "record")
+        record = _from_json(document)
+    except (schema.InvalidDocumentError, InvalidImageError) as error:
+        raise _unsound(location, str(error)) from error
+    for path in (*(f.path for f in record.fields), *(m.path for m in record.manifests)):
+        if not is_safe_path(path):
+            raise _unsound(location, f"the path '{path}' leads out of the repository")
+    return StoredRecord(record, digest_of_bytes(data), location)
+
+
+def mismatch(
+    record: Record, *, service: str, environment: str, repository: str, branch: str
+) -> str | None:
+    """Return in what a record is for something else, or None if it is for this."""
+    pairs = (
+        ("service", record.service, service),
+        ("environment", record.environment, environment),
+        ("branch", record.branch, branch),
+    )
+    for what, has, wanted in pairs:
+        if has != wanted:
+            return f"it is for {what} '{has}', not '{wanted}'"
+    if repository_key(record.repository) != repository_key(repository):
+        return f"it is for the repository {record.repository}, not {repository}"
+    return None
+
+
+def repository_key(url: str) -> str:
+    """Return host and path of a repository, without scheme, user, port and `.git`."""
+    if "://" in url:
+        parts = urlsplit(url)
+        host, path = parts.hostname or "", parts.path
+    else:
+        head, colon, tail = url.partition(":")
+        is_scp = bool(colon) and "/" not in head
+        host, path = (head.rpartition("@")[2], tail) if is_scp else ("", url)
+    return f"{host.lower()}/{path.strip('/').removesuffix('.git').rstrip('/')}"
+
+
+def _unsound(location: str, reason: str) -> ConfigError:
+    return ConfigError(f"the record {location} is not sound: {reason}", _HINT)
+
+
+def _from_json(document: dict[str, Any]) -> Record:
+    return Record(
+        service=document["service"],
+        environment=document["environment"],
+        repository=document["repository"],
+        branch=document["branch"],
+        commit=document["commit"],
+        image=parse_image(document["image"]),
+        action=document["action"],
+        fields=tuple(_field_from_json(field) for field in document["fields"]),
+        manifests=tuple(ManifestCopy(**copy) for copy in document["manifests"]),
+        unchanged=document["unchanged"],
+        recorded_at=document["recordedAt"],
+        digest_from=document.get("digestFrom"),
+        replaced_by=image_from_json(document.get("replacedBy")),
+        build=build_from_json(document.get("build")),
+        by=document.get("by"),
+    )
+
+
+def _field_from_json(field: dict[str, Any]) -> RecordedField:
+    known = {key: value for key, value in field.items() if key != "parts"}
+    return RecordedField(**{"value": field["image"], **known})

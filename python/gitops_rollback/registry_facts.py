@@ -1,0 +1,136 @@
+"""What registries say of images, as facts for the rules of choosing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.plan.facts import Check
+from gitops_rollback.registries.endpoints import RegistryEndpoint
+from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.clock import Deadline
+    from gitops_rollback.config import Config
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.query import Tag
+    from gitops_rollback.registries.client import Registries
+
+CHECK_SECONDS = 3.0  # for all checks of a run together: an unreachable registry must not stop it
+
+
+class RegistryFacts:
+    """Asks registries; answers are remembered, and an unreachable one is asked once.
+
+    `hub_url` and `registry_url` are what the person named: they win over the repository's file,
+    and credentials may go there.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        environment: Mapping[str, str],
+        deadline: Deadline,
+        *,
+        hub_url: str | None = None,
+        registry_url: str | None = None,
+    ) -> None:
+        self._config = config
+        self._environment = environment
+        self._deadline = deadline
+        self._hub_url = hub_url
+        self._registry_url = registry_url
+        self._clients: dict[tuple[str, bool], Registries] = {}
+        self._checks: dict[str, Check] = {}
+
+    def check(self, image: ImageReference, running: ImageReference) -> Check:
+        """Ask whether an image is there: by its tag, which proves both, else by its digest.
+
+        `gone` is said only if the same repository does hold the running image.
+        """
+        known = self._checks.get(image.canonical)
+        if known is None:
+            known = self._check(image, running)
+            self._checks[image.canonical] = known
+        return known
+
+    def digest(self, image: ImageReference) -> str:
+        """Return the digest a reference has now; raise `RegistryError` if nobody tells."""
+        return self._client(image.registry, patient=True).digest_of(image)
+
+    def digest_or_none(self, image: ImageReference) -> str | None:
+        """Return the digest a reference has now, or None where that is not to be had quickly."""
+        try:
+            return self._client(image.registry, patient=False).digest_of(image)
+        except (ManifestMissingError, RegistryUnavailableError):
+            return None  # a record then says the tag only, which the rules of choosing know
+
+    def tags(self, image: ImageReference, *, required: bool) -> tuple[Tag, ...]:
+        """Return the tags of an image's repository; only a strategy that needs them waits."""
+        return self._client(image.registry, patient=required).tags(image)
+
+    def _check(self, image: ImageReference, running: ImageReference) -> Check:
+        client = self._client(image.registry, patient=False)
+        try:
+            if image.tag is not None and image.digest is not None:
+                found = self._by_tag(client, image)
+                if found is not None:
+                    return found
+                client.digest_of(image.with_version(None, image.digest))
+                return Check("there", image.digest)
+            return Check("there", client.digest_of(image), has_tag=image.tag is not None)
+        except ManifestMissingError as error:
+            return self._missing(client, image, running, error)
+        except RegistryUnavailableError as error:
+            return Check("unknown", message=error.message)
+
+    def _by_tag(self, client: Registries, image: ImageReference) -> Check | None:
+        try:
+            digest = client.digest_of(image.with_version(image.tag, None))
+        except ManifestMissingError:
+            return None  # the tag is gone; the digest may still be there
+        return Check("there", digest, has_tag=True) if digest == image.digest else None
+
+    def _missing(
+        self,
+        client: Registries,
+        image: ImageReference,
+        running: ImageReference,
+        error: ManifestMissingError,
+    ) -> Check:
+        try:
+            client.digest_of(running)
+        except (ManifestMissingError, RegistryUnavailableError) as other:
+            return Check(
+                "unknown",
+                message=f"{error.message}; nor does it tell of the running image: {other.message}",
+            )
+        return Check("gone", message=f"the registry no longer has {image.canonical}")
+
+    def _client(self, registry: str, *, patient: bool) -> Registries:
+        key = (registry, patient)
+        if key not in self._clients:
+            from gitops_rollback.registries.client import Registries  # noqa: PLC0415 - slow import
+
+            patience = self._deadline.remaining if patient else CHECK_SECONDS
+            endpoints = {registry: self._endpoint(registry)}
+            self._clients[key] = Registries(endpoints, self._environment, patience=patience)
+        return self._clients[key]
+
+    def _endpoint(self, registry: str) -> RegistryEndpoint:
+        urls = self._config.registries.get(registry)
+        endpoint = RegistryEndpoint(
+            registry=registry,
+            url=urls.registry_url if urls else None,
+            hub_url=urls.hub_url if urls else None,
+        )
+        if self._hub_url is None and self._registry_url is None:
+            return endpoint
+        return replace(
+            endpoint,
+            url=self._registry_url or endpoint.url,
+            hub_url=self._hub_url or endpoint.hub_url,
+            trusted=True,
+        )

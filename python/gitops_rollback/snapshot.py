@@ -1,0 +1,224 @@
+"""Read what stands at the tip of the manifests repository about some services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from gitops_rollback import catalogue, inventory
+from gitops_rollback.config import FILE, Config, parse_config
+from gitops_rollback.errors import ConfigError, GitopsRollbackError
+from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
+from gitops_rollback.state import FOLDER, parse_state, path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitops_rollback.catalogue import ServiceFields
+    from gitops_rollback.config import Environment
+    from gitops_rollback.inventory import Manifests
+    from gitops_rollback.repo.repository import Entry, Repository, Tip
+    from gitops_rollback.state import State
+
+
+@dataclass(frozen=True)
+class ServiceAtTip:
+    """One service as it stands at a tip: its image fields, and its state file if it has one."""
+
+    tip: Tip
+    found: ServiceFields
+    state: State | None
+
+    @property
+    def service(self) -> str:
+        """The service's name."""
+        return self.found.service
+
+    @property
+    def environment(self) -> str:
+        """The environment's name."""
+        return self.found.environment.name
+
+    @property
+    def title(self) -> str:
+        """Service and environment, as people read them: `cart production`."""
+        return f"{self.service} {self.environment}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which services are meant, as the command line says it."""
+
+    names: tuple[str, ...]
+    environment: str | None
+    branch: str | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Configuration and services at a tip."""
+
+    tip: Tip
+    config: Config
+    environment: Environment
+    services: tuple[ServiceAtTip, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """An environment at a tip, without a service in mind: every file, and the manifests read."""
+
+    tip: Tip
+    config: Config
+    environment: Environment
+    paths: tuple[str, ...]
+    manifests: Manifests
+
+
+def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapshot:
+    """Read the services of a request, with `tip` as the tip of the configuration's branch.
+
+    Raises `ConfigError`, `ManifestError` or `RepositoryError` if one of them is not sure.
+    """
+    config = read_config(repository, tip)
+    environment = _environment(repository, request, config, tip)
+    names = config.expand(request.names)
+    if environment.branch not in (None, tip.branch):
+        tip = repository.fetch(environment.branch or tip.branch)
+    entries = _entries(repository, tip, environment, config, names)
+    blobs = repository.read(entry.oid for entry in entries.values())
+    data = {path: blobs[entry.oid] for path, entry in entries.items()}
+    manifests = inventory.read_manifests(
+        {path: content for path, content in data.items() if not _is_state(path)}
+    )
+    services = []
+    for name in names:
+        wanted = _wanted(name, environment, config, data)
+        found = catalogue.resolve(name, environment, config, manifests.only(wanted))
+        raw = data.get(path_of(environment.name, name))
+        state = parse_state(raw, environment.name, name) if raw is not None else None
+        services.append(ServiceAtTip(tip, found, state))
+    return Snapshot(tip, config, environment, tuple(services))
+
+
+def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:
+    """Read all manifests of an environment."""
+    config = read_config(repository, tip)
+    environment = config.choose_environment(request.environment)
+    if environment.branch not in (None, tip.branch):
+        tip = repository.fetch(environment.branch or tip.branch)
+    entries = repository.list_files(tip.commit, [environment.path])
+    files = {e.path: e for e in _discoverable(entries, environment)}
+    blobs = repository.read(entry.oid for entry in files.values())
+    manifests = inventory.read_manifests({p: blobs[e.oid] for p, e in files.items()})
+    return Overview(tip, config, environment, tuple(e.path for e in entries), manifests)
+
+
+def read_config(repository: Repository, tip: Tip) -> Config:
+    """Read the configuration at a tip; an empty one if there is no file."""
+    entries = repository.list_files(tip.commit, [FILE])
+    if not entries:
+        return Config()
+    blobs = repository.read([entries[0].oid])
+    return parse_config(blobs[entries[0].oid])
+
+
+def _environment(repository: Repository, request: Request, config: Config, tip: Tip) -> Environment:
+    """Choose the environment; where several could be meant, say which hold the services."""
+    if request.environment is not None or len(config.environments) < 2:  # noqa: PLR2004
+        return config.choose_environment(request.environment)
+    holding = []
+    for name in config.environments:
+        try:
+            read_snapshot(repository, Request(request.names, name, request.branch), tip)
+        except GitopsRollbackError:
+            continue  # only a look: the error below names the environments that do hold it
+        holding.append(name)
+    services = ", ".join(request.names)
+    raise ConfigError(
+        f"several environments are configured, and {', '.join(holding) or 'none'} of them "
+        f"hold{'s' if len(holding) == 1 else ''} {services}",
+        f"choose one with --environment: {', '.join(holding or config.environments)}",
+    )
+
+
+def _entries(
+    repository: Repository,
+    tip: Tip,
+    environment: Environment,
+    config: Config,
+    names: tuple[str, ...],
+) -> dict[str, Entry]:
+    """List the files that can matter for the services: one listing, whatever their number."""
+    settings = {name: config.settings(name) for name in names}
+    states = [path_of(environment.name, name) for name in names]
+    discovers = [name for name in names if not settings[name].manifests]
+    roots = list(states)
+    for name in names:
+        for glob in settings[name].manifests:
+            root = _join(environment.path, inventory.glob_root(glob))
+            roots += [root, *_kustomizations_above(root, environment)]
+    if discovers:
+        roots.append(environment.path)
+    entries = {e.path: e for e in repository.list_files(tip.commit, dict.fromkeys(roots))}
+    if discovers:
+        _discoverable(entries.values(), environment)
+    wanted = {path for name in names for path in _wanted(name, environment, config, entries)}
+    return {path: e for path, e in entries.items() if path in wanted or path in states}
+
+
+def _wanted(name: str, environment: Environment, config: Config, paths: Iterable[str]) -> list[str]:
+    """Return the paths in which a service's fields are looked for."""
+    globs = config.settings(name).manifests
+    if not globs:
+        return [path for path in paths if _is_manifest(path) and environment.holds(path)]
+    patterns = [inventory.glob_pattern(_join(environment.path, glob)) for glob in globs]
+    above = {
+        path
+        for glob in globs
+        for path in _kustomizations_above(
+            _join(environment.path, inventory.glob_root(glob)), environment
+        )
+    }
+    return [
+        path
+        for path in paths
+        if path in above or any(pattern.fullmatch(path) for pattern in patterns)
+    ]
+
+
+def _discoverable(entries: Iterable[Entry], environment: Environment) -> list[Entry]:
+    found = [e for e in entries if _is_manifest(e.path) and environment.holds(e.path)]
+    if len(found) > inventory.MOST_DISCOVERED_FILES:
+        raise ConfigError(
+            f"environment '{environment.name}' has {len(found)} YAML files, too many to look for "
+            f"a service in all of them (at most {inventory.MOST_DISCOVERED_FILES})",
+            f'say where to look in {FILE}: [defaults] manifests = ["apps/{{service}}/*.yaml"]',
+        )
+    return found
+
+
+def _is_state(path: str) -> bool:
+    return path.startswith(f"{FOLDER}/")
+
+
+def _is_manifest(path: str) -> bool:
+    if _is_state(path):
+        return False
+    return path.endswith((".yaml", ".yml")) or is_kustomization(path)
+
+
+def _kustomizations_above(root: str, environment: Environment) -> list[str]:
+    """Return where kustomizations can stand that override the images below a folder."""
+    folders = [root, *(str(parent) for parent in PurePosixPath(root).parents)] if root else [""]
+    return [
+        _join("" if folder == "." else folder, name)
+        for folder in folders
+        if environment.holds("" if folder == "." else folder) or not environment.path
+        for name in KUSTOMIZATION_NAMES
+    ]
+
+
+def _join(folder: str, path: str) -> str:
+    return "/".join(part for part in (folder, path) if part)

@@ -1,0 +1,31 @@
+"""What every store of records offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gitops_rollback.model import Build
+    from gitops_rollback.plan.facts import MissingRecord
+    from gitops_rollback.records import StoredRecord
+
+NEWEST_RECORDS = 50  # how many records of a service are looked at where no state file names one
+
+
+class RecordStore(Protocol):
+    """Reads archived records; every record it returns was checked.
+
+    `find` returns the record an event names, by the build whose archive holds it and by the
+    sha256 the state file has of it. `newest` returns a service's records, newest first. Both
+    raise `JenkinsError` or `ConfigError` if the store itself does not answer.
+    """
+
+    def find(
+        self, environment: str, service: str, build: Build | None, sha256: str | None
+    ) -> StoredRecord | MissingRecord:
+        """Return one record, or why it is not to be had."""
+        ...
+
+    def newest(self, environment: str, service: str) -> tuple[StoredRecord, ...]:
+        """Return the newest records of a service, newest first."""
+        ...

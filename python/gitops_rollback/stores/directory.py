@@ -1,0 +1,112 @@
+"""The directory store: an archive of records in numbered folders, with nothing installed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import ConfigError
+from gitops_rollback.plan.facts import MissingRecord
+from gitops_rollback.recording import FOLDER, MadeRecord, write_record
+from gitops_rollback.records import LARGEST_RECORD, StoredRecord, parse_record
+from gitops_rollback.stores.base import NEWEST_RECORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gitops_rollback.model import Build
+
+
+class DirectoryStore:
+    """Records in `PATH/<n>/gitops-rollback/<environment>/<service>/record.json`.
+
+    A missing directory is an empty store. Records that are not sound are passed over and named in
+    `problems`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[str] = []
+
+    def file(self, made: MadeRecord) -> Path:
+        """File a record under the next free number; return the path of its `record.json`.
+
+        It is written under a temporary name and renamed, so that it is there whole or not at all.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=".new-", dir=self.path))
+        except OSError as error:
+            raise self._unusable(error) from error
+        try:
+            folder.chmod(0o755)
+            inside = write_record(made, folder).relative_to(folder)
+            return self._rename(folder) / inside
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def find(
+        self, environment: str, service: str, build: Build | None, sha256: str | None
+    ) -> StoredRecord | MissingRecord:
+        """Return the record with a sha256; builds are not known here."""
+        del build
+        for stored in self._records(environment, service):
+            if stored.sha256 == sha256:
+                return stored
+        return MissingRecord(f"{self.path} has no record {sha256} of {service} {environment}")
+
+    def newest(self, environment: str, service: str) -> tuple[StoredRecord, ...]:
+        """Return the newest records of a service, newest first."""
+        found = []
+        for stored in self._records(environment, service):
+            found.append(stored)
+            if len(found) == NEWEST_RECORDS:
+                break
+        return tuple(found)
+
+    def _records(self, environment: str, service: str) -> Iterator[StoredRecord]:
+        for number in sorted(self._numbers(), reverse=True):
+            file = self.path / str(number) / FOLDER / environment / service / "record.json"
+            try:
+                with file.open("rb") as stream:
+                    data = stream.read(LARGEST_RECORD + 1)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                self.problems.append(f"{file}: {error.strerror}")
+                continue
+            try:
+                yield parse_record(data, str(file))
+            except ConfigError as error:
+                self.problems.append(error.message)
+
+    def _numbers(self) -> list[int]:
+        try:
+            return [int(entry.name) for entry in self.path.iterdir() if entry.name.isdecimal()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _rename(self, folder: Path) -> Path:
+        number = max(self._numbers(), default=0)
+        while True:
+            number += 1
+            target = self.path / str(number)
+            try:
+                # A rename onto a folder that is not empty fails: the number is taken.
+                folder.rename(target)
+            except OSError:
+                if not target.exists():
+                    raise
+                continue
+            return target
+
+    def _unusable(self, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"the store {self.path} cannot be used: {error.strerror or error}",
+            "give another with --store directory:PATH",
+        )

@@ -1,0 +1,291 @@
+"""What ran when, and what a rollback can go back to: the replay of deployments as a stack. Pure.
+
+A deploy pushes its image; a rollback to X drops all above the newest X, or, if X is not on the
+stack, replaces the top. Candidates are the images below the top, newest first. A source that
+does not explain the running image yields nothing: nothing is anchored on "latest".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.model import Build
+    from gitops_rollback.records import StoredRecord
+    from gitops_rollback.state import State
+
+ARTIFACT = "artifact"
+GIT = "git"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change of the running image; `record` is the sha256 of the record of what it replaced.
+
+    `action` is `deploy`, `rollback`, or `edit` for a change that only Git's history tells of.
+    """
+
+    action: str
+    image: ImageReference
+    from_image: ImageReference | None = None
+    at: str | None = None
+    by: str | None = None
+    reason: str | None = None
+    build: Build | None = None
+    commit: str | None = None
+    record: str | None = None
+    stored: StoredRecord | None = None
+    proofs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """A commit that changed the service's fields, and the image they had after it."""
+
+    commit: str
+    at: str
+    by: str
+    image: ImageReference
+
+
+@dataclass(frozen=True)
+class Level:
+    """One image on the stack: the event that put it there, and the one that replaced it."""
+
+    image: ImageReference
+    placed: Event | None
+    replaced: Event | None = None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Events and stack, both oldest first; the top of the stack is what runs."""
+
+    events: tuple[Event, ...] = ()
+    levels: tuple[Level, ...] = ()
+    rolled_back: Event | None = None
+    never_deployed: tuple[ImageReference, ...] = ()
+    bad: tuple[ImageReference, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def explains(self) -> bool:
+        """Whether there is anything below the running image to speak of."""
+        return bool(self.levels)
+
+
+def running_image(field_image: ImageReference, state: State | None) -> tuple[ImageReference, str]:
+    """Return the running image, with its digest if it is proven, and where the digest is from.
+
+    The field names it (`manifest`), or this tool's last deploy of that text does (`state`);
+    else the source is empty.
+    """
+    if field_image.digest is not None:
+        return field_image, "manifest"
+    for entry in state.deployed if state else ():
+        same_text = (
+            entry.image.full_repository == field_image.full_repository
+            and entry.image.tag == field_image.tag
+        )
+        if same_text and entry.image.digest is not None:
+            return field_image.with_version(field_image.tag, entry.image.digest), "state"
+        if same_text:
+            break
+    return field_image, ""
+
+
+def may_be_same(one: ImageReference, other: ImageReference) -> bool:
+    """Tell whether two references can name one image: the same, or the same tag and one digest."""
+    if one.is_same_image(other):
+        return True
+    one_digest_only = (one.digest is None) != (other.digest is None)
+    return (
+        one_digest_only
+        and one.full_repository == other.full_repository
+        and one.tag is not None
+        and one.tag == other.tag
+    )
+
+
+def replay(events: Sequence[Event]) -> tuple[Level, ...]:
+    """Replay events, oldest first, beginning with the oldest event's `from`."""
+    levels: list[Level] = []
+    if events and events[0].from_image is not None:
+        levels.append(Level(events[0].from_image, None))
+    for event in events:
+        if event.action == "rollback" or (
+            event.action == "edit" and _position(levels[:-1], event.image) is not None
+        ):
+            _roll_back(levels, event)
+        elif not levels or not may_be_same(levels[-1].image, event.image):
+            if levels:
+                levels[-1] = replace(levels[-1], replaced=event)
+            levels.append(Level(event.image, event))
+    return tuple(levels)
+
+
+def from_state(state: State) -> tuple[Event, ...]:
+    """Return the events of a state file, oldest first."""
+    return tuple(
+        Event(
+            action=entry.action,
+            image=entry.image,
+            from_image=entry.from_image,
+            at=entry.at,
+            by=entry.by,
+            reason=entry.reason,
+            build=entry.build,
+            record=entry.record,
+            proofs=frozenset({GIT}),
+        )
+        for entry in reversed(state.deployed)
+    )
+
+
+def from_history(entries: Iterable[HistoryEntry]) -> tuple[Event, ...]:
+    """Return the changes that Git's history shows, oldest first; `entries` is newest first."""
+    events: list[Event] = []
+    before: ImageReference | None = None
+    for entry in reversed(tuple(entries)):
+        if before is not None and entry.image.is_same_image(before):
+            continue
+        events.append(
+            Event(
+                action="edit",
+                image=entry.image,
+                from_image=before,
+                at=entry.at,
+                by=entry.by,
+                commit=entry.commit,
+                proofs=frozenset({GIT}),
+            )
+        )
+        before = entry.image
+    return tuple(events)
+
+
+def from_records(
+    records: Sequence[StoredRecord], running: ImageReference
+) -> tuple[tuple[Event, ...], tuple[ImageReference, ...]]:
+    """Chain records, newest first, backwards from the running image.
+
+    Returns the events, oldest first, and the images that were recorded as replacements but are
+    not part of the chain: builds that archived and never deployed.
+    """
+    changed = [stored for stored in records if not stored.record.unchanged]
+    events: list[Event] = []
+    skipped: list[ImageReference] = []
+    wanted = running
+    following: ImageReference | None = None
+    for stored in changed:
+        record = stored.record
+        replaced_by = record.replaced_by or following or wanted
+        following = record.image
+        if not may_be_same(replaced_by, wanted):
+            skipped.append(replaced_by)
+            continue
+        events.append(
+            Event(
+                action=record.action,
+                image=replaced_by,
+                from_image=record.image,
+                at=record.recorded_at,
+                by=record.by,
+                build=record.build,
+                record=stored.sha256,
+                stored=stored,
+                proofs=frozenset({ARTIFACT}),
+            )
+        )
+        wanted = record.image
+    deployed = [image for event in events for image in (event.image, event.from_image) if image]
+    never = tuple(i for i in skipped if not any(may_be_same(i, d) for d in deployed))
+    return tuple(reversed(events)), never
+
+
+def build_timeline(
+    running: ImageReference,
+    state: State | None,
+    records: Sequence[StoredRecord] | None,
+    history: Sequence[HistoryEntry] | None,
+) -> Timeline:
+    """Merge what is known into one timeline that ends with the running image.
+
+    The state file counts where it explains the running image; edits since are spliced on from
+    history. Without it records chain backwards, else history alone counts.
+    """
+    bad = tuple(bad.image for bad in state.bad) if state else ()
+    events: tuple[Event, ...] = ()
+    never: tuple[ImageReference, ...] = ()
+    if state is not None and state.newest is not None:
+        events = _spliced(from_state(state), history or (), running)
+    if not events and records:
+        events, never = from_records(records, running)
+        bad += tuple(e.from_image for e in events if e.action == "rollback" and e.from_image)
+    if not events and history:
+        events = from_history(history)
+    levels = replay(events)
+    if not levels or not may_be_same(levels[-1].image, running):
+        return Timeline(never_deployed=never, bad=bad)
+    rolled_back = _rolled_back(events)
+    return Timeline(events, levels, rolled_back, never, bad)
+
+
+def state_explains(state: State | None, running: ImageReference) -> bool:
+    """Tell whether the newest entry of a state file is what runs."""
+    return (
+        state is not None and state.newest is not None and may_be_same(state.newest.image, running)
+    )
+
+
+def _spliced(
+    events: tuple[Event, ...], history: Sequence[HistoryEntry], running: ImageReference
+) -> tuple[Event, ...]:
+    """Put edits by hand, made since the newest event, on top of a state file's events."""
+    top = events[-1].image
+    if may_be_same(top, running):
+        return events
+    edits = []
+    for entry in history:
+        if may_be_same(entry.image, top):
+            break
+        edits.append(entry)
+    else:
+        return ()
+    base = HistoryEntry("", "", "", top)
+    return events + from_history([*edits, base])[1:]
+
+
+def _rolled_back(events: tuple[Event, ...]) -> Event | None:
+    """Return the newest event if it went back to an earlier image."""
+    newest = events[-1]
+    if newest.action == "rollback":
+        return newest
+    if (
+        newest.action == "edit"
+        and _position(list(replay(events[:-1]))[:-1], newest.image) is not None
+    ):
+        return newest
+    return None
+
+
+def _roll_back(levels: list[Level], event: Event) -> None:
+    position = _position(levels, event.image)
+    if position is None:
+        if levels:
+            levels.pop()
+        levels.append(Level(event.image, event))
+        return
+    del levels[position + 1 :]
+    levels[position] = replace(levels[position], replaced=None)
+
+
+def _position(levels: list[Level], image: ImageReference) -> int | None:
+    for index in range(len(levels) - 1, -1, -1):
+        if may_be_same(levels[index].image, image):
+            return index
+    return None
