@@ -77,7 +77,7 @@ class Parameters implements Serializable {
         List<String> others = agent() + ['approvedBy', 'lock']
         for (entry in values) {
             if (!others.contains(entry.key)) {
-                found[variable(entry.key as String)] = text(entry.value)
+                found[variable("${entry.key}")] = text(entry.value)
             }
         }
         return found

@@ -1,0 +1,123 @@
+package harness
+
+import org.kohsuke.groovy.sandbox.GroovyInterceptor
+
+/**
+ * The sandbox of a folder library: whatever is not listed is refused, and the refusal fails the test.
+ *
+ * The lists hold what a real controller's sandbox was seen to allow, and nothing this library does not use.
+ */
+class Sandbox extends GroovyInterceptor {
+    private static final Map<Class, List<String>> METHODS = [
+        (CharSequence): ['plus', 'contains', 'startsWith', 'endsWith', 'replace', 'replaceAll', 'tokenize', 'trim', 'take', 'minus',
+                         'toUpperCase', 'toString', 'isEmpty', 'getBytes', 'length', 'compareTo', 'equals', 'split'],
+        (List): ['contains', 'join', 'plus', 'leftShift', 'isEmpty', 'size', 'first', 'last', 'drop', 'toSorted', 'collect', 'add', 'iterator', 'any', 'every', 'findAll', 'find', 'each'],
+        (Map): ['put', 'containsKey', 'remove', 'subMap', 'findAll', 'isEmpty', 'size', 'plus', 'iterator', 'get', 'keySet', 'each', 'collect', 'any', 'find', 'leftShift'],
+        (Set): ['iterator', 'contains', 'size'],
+        (Iterator): ['hasNext', 'next'],
+        (Map.Entry): ['getKey', 'getValue'],
+        (Number): ['plus', 'minus', 'multiply', 'div', 'compareTo', 'toString'],
+        (Base64.Encoder): ['encodeToString'],
+        (UUID): ['toString'],
+        (Throwable): ['getMessage'],
+        (Class): ['isInstance'],
+        (RunWrapper): ['getBuildCauses'],
+        (CurrentBuild): ['getBuildCauses'],
+    ]
+    private static final Map<Class, List<String>> STATIC = [
+        (groovy.json.JsonOutput): ['toJson'], (UUID): ['randomUUID'], (System): ['currentTimeMillis'],
+        (org.codehaus.groovy.runtime.ScriptBytecodeAdapter): ['compareEqual', 'compareNotEqual', 'compareLessThan', 'compareGreaterThan',
+            'compareLessThanEqual', 'compareGreaterThanEqual', 'isCase'],
+        (org.kohsuke.groovy.sandbox.impl.Checker): ['checkedCast'],
+    ]
+    private static final Map<Class, List<String>> PROPERTIES = [
+        (Map.Entry): ['key', 'value'], (Throwable): ['message'],
+        (RunWrapper): ['upstreamBuilds'],
+        (CurrentBuild): ['description', 'displayName', 'keepLog', 'number', 'result', 'currentResult', 'upstreamBuilds'],
+    ]
+
+    final List<String> refused = []
+
+    @Override
+    Object onMethodCall(GroovyInterceptor.Invoker invoker, Object receiver, String method, Object... args) {
+        if (receiver instanceof EnvVariables) { refuse("method ${method} of env") }
+        if (!own(receiver) && !listed(METHODS, receiver, method)) { refuse("method ${name(receiver)} ${method}") }
+        if (method in ['sort', 'toSorted'] && args) { refuse("${method} with a closure") }
+        return super.onMethodCall(invoker, receiver, method, args)
+    }
+
+    @Override
+    Object onStaticCall(GroovyInterceptor.Invoker invoker, Class receiver, String method, Object... args) {
+        boolean ofEngine = method == 'asType' && args[1].isArray()  // how it makes a GString
+        if (!ofEngine && !ownClass(receiver) && !STATIC[receiver]?.contains(method)) { refuse("staticMethod ${receiver.name} ${method}") }
+        return super.onStaticCall(invoker, receiver, method, args)
+    }
+
+    @Override
+    Object onNewInstance(GroovyInterceptor.Invoker invoker, Class receiver, Object... args) {
+        if (!ownClass(receiver) && !(receiver in [Exception, Object, PipelineScript, org.codehaus.groovy.runtime.GStringImpl])) { refuse("new ${receiver.name}") }
+        return super.onNewInstance(invoker, receiver, args)
+    }
+
+    @Override
+    Object onGetProperty(GroovyInterceptor.Invoker invoker, Object receiver, String property) {
+        boolean allowed = own(receiver) || receiver instanceof Map || receiver instanceof EnvVariables ||
+            listed(PROPERTIES, receiver, property) || receiver == Base64 && property == 'encoder'
+        if (!allowed) { refuse("property ${name(receiver)}.${property}") }
+        return super.onGetProperty(invoker, receiver, property)
+    }
+
+    @Override
+    Object onSetProperty(GroovyInterceptor.Invoker invoker, Object receiver, String property, Object value) {
+        boolean allowed = own(receiver) || receiver instanceof Map || receiver instanceof EnvVariables ||
+            receiver instanceof CurrentBuild && property in ['description', 'displayName', 'keepLog', 'result']
+        if (!allowed) { refuse("set property ${name(receiver)}.${property}") }
+        return super.onSetProperty(invoker, receiver, property, value)
+    }
+
+    @Override
+    Object onGetAttribute(GroovyInterceptor.Invoker invoker, Object receiver, String attribute) {
+        if (!own(receiver)) { refuse("field ${name(receiver)} ${attribute}") }
+        return super.onGetAttribute(invoker, receiver, attribute)
+    }
+
+    @Override
+    Object onSetAttribute(GroovyInterceptor.Invoker invoker, Object receiver, String attribute, Object value) {
+        if (!own(receiver)) { refuse("set field ${name(receiver)} ${attribute}") }
+        return super.onSetAttribute(invoker, receiver, attribute, value)
+    }
+
+    @Override
+    Object onGetArray(GroovyInterceptor.Invoker invoker, Object receiver, Object index) {
+        if (!(receiver instanceof List || receiver instanceof Map)) { refuse("${name(receiver)}[${index}]") }
+        return super.onGetArray(invoker, receiver, index)
+    }
+
+    @Override
+    Object onSetArray(GroovyInterceptor.Invoker invoker, Object receiver, Object index, Object value) {
+        if (!(receiver instanceof List || receiver instanceof Map)) { refuse("${name(receiver)}[${index}] = …") }
+        return super.onSetArray(invoker, receiver, index, value)
+    }
+
+    /** Scripts, their closures and the classes that came with them may do among themselves what they like. */
+    private static boolean own(Object receiver) {
+        receiver == null || receiver instanceof Class && ownClass(receiver) || receiver instanceof PipelineScript ||
+            receiver instanceof Closure || ownClass(receiver.getClass())
+    }
+
+    private static boolean ownClass(Class type) {
+        type.classLoader instanceof GroovyClassLoader.InnerLoader && !type.name.startsWith('harness.')
+    }
+
+    private static boolean listed(Map<Class, List<String>> lists, Object receiver, String name) {
+        lists.any { type, names -> type.isInstance(receiver) && names.contains(name) }
+    }
+
+    private static String name(Object receiver) { receiver instanceof Class ? "class ${receiver.name}" : receiver.getClass().name }
+
+    private void refuse(String what) {
+        String message = "Scripts not permitted to use ${what} (sandbox)"
+        refused << message
+        throw new SecurityException(message)
+    }
+}
