@@ -46,8 +46,7 @@ class RegistryStandIn:
         self.headers: list[dict[str, str]] = []  # of each of these requests
         self.service = Service(dict(accounts or {}), require_token or bool(accounts))
         self._failures: dict[str, Failure] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(self)
         self.service.url = self.url
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
@@ -193,44 +192,51 @@ def _sha256(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _handler(standin: RegistryStandIn) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        """Turn HTTP into questions and replies."""
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
 
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one packet
+    def __init__(self, standin: RegistryStandIn) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.standin = standin
 
-        def do_GET(self) -> None:
-            self._reply()
 
-        def do_HEAD(self) -> None:
-            self._reply()
+class _Handler(BaseHTTPRequestHandler):
+    """Turn HTTP into questions and replies."""
 
-        def do_POST(self) -> None:
-            self._reply()
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet
+    server: _Server
 
-        def log_message(self, *_arguments: object) -> None:
-            """Say nothing: the demo's words are its own."""
+    def do_GET(self) -> None:
+        self._reply()
 
-        def _reply(self) -> None:
-            url = urlsplit(self.path)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            query = {name: values[-1] for name, values in parse_qs(url.query).items()}
-            body = self.rfile.read(int(headers.get("content-length", "0")))
-            standin.requests.append(f"{self.command} {self.path}")
-            standin.headers.append(headers)
-            path = unquote(url.path)
-            reply = standin.answer(Question(self.command, path, query, headers, body))
-            with suppress(ConnectionError):  # who asked may have lost patience
-                self._write(reply)
+    def do_HEAD(self) -> None:
+        self._reply()
 
-        def _write(self, reply: Reply) -> None:
-            self.send_response(reply.status)
-            for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(reply.body)
-            self.wfile.flush()
+    def do_POST(self) -> None:
+        self._reply()
 
-    return Handler
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing: the demo's words are its own."""
+
+    def _reply(self) -> None:
+        url = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
+        body = self.rfile.read(int(headers.get("content-length", "0")))
+        standin = self.server.standin
+        standin.requests.append(f"{self.command} {self.path}")
+        standin.headers.append(headers)
+        question = Question(self.command, unquote(url.path), query, headers, body)
+        reply = standin.answer(question)
+        with suppress(ConnectionError):  # who asked may have lost patience
+            self._write(reply)
+
+    def _write(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(reply.body)
+        self.wfile.flush()

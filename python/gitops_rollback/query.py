@@ -177,7 +177,7 @@ def _search(query: str, document: dict[str, Any]) -> object:
     try:
         answer: object = jmespath.search(query, document)
     except ParseError as error:
-        position = error.lex_position
+        position = getattr(error, "lex_position", None)  # an ArityError has none
         at = f" at character {position + 1}" if isinstance(position, int) else ""
         raise _refusal(query, f"cannot be read{at}: {_words(error)}") from error
     except JMESPathTypeError as error:
