@@ -52,7 +52,7 @@ class Deployment implements Serializable {
         List<String> files = []
         for (one in recorded.result.records) {
             files << one.file
-            if (!one.unchanged) {
+            if (!one.unchanged && !run.values.dryRun) {
                 Map record = one.record
                 run.archive(folder, "gitops-rollback/${record.environment}/${record.service}/**")
             }
