@@ -70,6 +70,7 @@ class Outcome:
 
     branch: str
     changes: tuple[ServiceChange, ...]
+    changed: bool
     commit: str | None
     diff: str = ""
 
@@ -129,7 +130,7 @@ class Committer:
                 files = _files(changes)
                 diff = _diff(changes, files)
             if not files or self._dry_run:
-                return Outcome(target.branch, changes, None, diff)
+                return Outcome(target.branch, changes, bool(files), None, diff)
             with self._watch.phase("edit"):
                 text = message.render([change.summary for change in changes])
                 commit = self._repository.write(target, files, text)
@@ -142,7 +143,7 @@ class Committer:
                 with self._watch.phase("fetch"):
                     tip = self._repository.fetch(tip.branch)
                 continue
-            return Outcome(target.branch, changes, commit, diff)
+            return Outcome(target.branch, changes, changed=True, commit=commit, diff=diff)
 
     def _push(self, commit: str, tip: Tip) -> None:
         try:

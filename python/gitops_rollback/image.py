@@ -85,6 +85,15 @@ class ImageReference:
             return self.digest == other.digest
         return (self.tag or "latest") == (other.tag or "latest")
 
+    def may_be(self, other: ImageReference) -> bool:
+        """Tell whether both can name one image: the same one, or the same tag and one digest."""
+        if self.is_same_image(other):
+            return True
+        if (self.digest is None) == (other.digest is None):
+            return False
+        same_tag = self.tag is not None and self.tag == other.tag
+        return same_tag and self.full_repository == other.full_repository
+
 
 def parse_image(text: str) -> ImageReference:
     """Read an image reference; raise `InvalidImageError` with the reason if it is none."""

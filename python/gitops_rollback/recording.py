@@ -16,7 +16,7 @@ from gitops_rollback.records import (
     digest_of_bytes,
     render_record,
 )
-from gitops_rollback.timeline import may_be_same, running_image
+from gitops_rollback.timeline import running_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,7 +91,7 @@ def make_record(
             for path, data in contents.items()
         ),
         replaced_by=occasion.replaced_by,
-        unchanged=occasion.replaced_by is not None and may_be_same(image, occasion.replaced_by),
+        unchanged=occasion.replaced_by is not None and image.is_same_image(occasion.replaced_by),
         build=occasion.build,
         recorded_at=occasion.present,
         by=occasion.by,

@@ -75,6 +75,16 @@ class Overview:
     paths: tuple[str, ...]
     manifests: Manifests
 
+    @property
+    def relative_paths(self) -> tuple[str, ...]:
+        """The paths below the environment's own path, as globs name them."""
+        prefix = f"{self.environment.path}/" if self.environment.path else ""
+        return tuple(p.removeprefix(prefix) for p in self.paths if p.startswith(prefix))
+
+    def of(self, service: str) -> Manifests:
+        """Return the manifests in which a service's fields are looked for."""
+        return self.manifests.only(_wanted(service, self.environment, self.config, self.paths))
+
 
 def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapshot:
     """Read the services of a request, with `tip` as the tip of the configuration's branch.

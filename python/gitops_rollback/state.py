@@ -97,15 +97,18 @@ class State:
         return self.deployed[0] if self.deployed else None
 
     def find_bad(self, image: ImageReference) -> BadImage | None:
-        """Return the entry of the bad list for an image, if it is on it."""
-        return next((bad for bad in self.bad if bad.image.is_same_image(image)), None)
+        """Return the entry of the bad list for an image, if it is on it.
+
+        An entry without a digest stands for whatever bears its tag, and the other way round.
+        """
+        return next((bad for bad in self.bad if bad.image.may_be(image)), None)
 
     def with_deployment(self, entry: Deployment) -> State:
         """Return the state after a deploy or a rollback; its image is no longer bad."""
         return replace(
             self,
             deployed=(entry, *self.deployed)[:LONGEST_HISTORY],
-            bad=tuple(bad for bad in self.bad if not bad.image.is_same_image(entry.image)),
+            bad=tuple(bad for bad in self.bad if not bad.image.may_be(entry.image)),
         )
 
     def with_bad(self, bad: BadImage) -> State:
@@ -115,7 +118,7 @@ class State:
 
     def without_bad(self, image: ImageReference) -> State:
         """Return the state with an image forgiven."""
-        return replace(self, bad=tuple(b for b in self.bad if not b.image.is_same_image(image)))
+        return replace(self, bad=tuple(b for b in self.bad if not b.image.may_be(image)))
 
 
 def path_of(environment: str, service: str) -> str:

@@ -98,19 +98,6 @@ def running_image(field_image: ImageReference, state: State | None) -> tuple[Ima
     return field_image, ""
 
 
-def may_be_same(one: ImageReference, other: ImageReference) -> bool:
-    """Tell whether two references can name one image: the same, or the same tag and one digest."""
-    if one.is_same_image(other):
-        return True
-    one_digest_only = (one.digest is None) != (other.digest is None)
-    return (
-        one_digest_only
-        and one.full_repository == other.full_repository
-        and one.tag is not None
-        and one.tag == other.tag
-    )
-
-
 def replay(events: Sequence[Event]) -> tuple[Level, ...]:
     """Replay events, oldest first, beginning with the oldest event's `from`."""
     levels: list[Level] = []
@@ -121,7 +108,7 @@ def replay(events: Sequence[Event]) -> tuple[Level, ...]:
             event.action == "edit" and _position(levels[:-1], event.image) is not None
         ):
             _roll_back(levels, event)
-        elif not levels or not may_be_same(levels[-1].image, event.image):
+        elif not levels or not levels[-1].image.may_be(event.image):
             if levels:
                 levels[-1] = replace(levels[-1], replaced=event)
             levels.append(Level(event.image, event))
@@ -185,7 +172,7 @@ def from_records(
         record = stored.record
         replaced_by = record.replaced_by or following or wanted
         following = record.image
-        if not may_be_same(replaced_by, wanted):
+        if not replaced_by.may_be(wanted):
             skipped.append(replaced_by)
             continue
         events.append(
@@ -203,7 +190,7 @@ def from_records(
         )
         wanted = record.image
     deployed = [image for event in events for image in (event.image, event.from_image) if image]
-    never = tuple(i for i in skipped if not any(may_be_same(i, d) for d in deployed))
+    never = tuple(i for i in skipped if not any(i.may_be(d) for d in deployed))
     return tuple(reversed(events)), never
 
 
@@ -229,7 +216,7 @@ def build_timeline(
     if not events and history:
         events = from_history(history)
     levels = replay(events)
-    if not levels or not may_be_same(levels[-1].image, running):
+    if not levels or not levels[-1].image.may_be(running):
         return Timeline(never_deployed=never, bad=bad)
     rolled_back = _rolled_back(events)
     return Timeline(events, levels, rolled_back, never, bad)
@@ -237,9 +224,7 @@ def build_timeline(
 
 def state_explains(state: State | None, running: ImageReference) -> bool:
     """Tell whether the newest entry of a state file is what runs."""
-    return (
-        state is not None and state.newest is not None and may_be_same(state.newest.image, running)
-    )
+    return state is not None and state.newest is not None and state.newest.image.may_be(running)
 
 
 def _spliced(
@@ -247,11 +232,11 @@ def _spliced(
 ) -> tuple[Event, ...]:
     """Put edits by hand, made since the newest event, on top of a state file's events."""
     top = events[-1].image
-    if may_be_same(top, running):
+    if top.may_be(running):
         return events
     edits = []
     for entry in history:
-        if may_be_same(entry.image, top):
+        if entry.image.may_be(top):
             break
         edits.append(entry)
     else:
@@ -286,6 +271,6 @@ def _roll_back(levels: list[Level], event: Event) -> None:
 
 def _position(levels: list[Level], image: ImageReference) -> int | None:
     for index in range(len(levels) - 1, -1, -1):
-        if may_be_same(levels[index].image, image):
+        if levels[index].image.may_be(image):
             return index
     return None

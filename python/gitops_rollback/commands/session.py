@@ -13,7 +13,11 @@ from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import ConfigError, RepositoryError, UsageError
 from gitops_rollback.model import Build, is_name, one_line
 from gitops_rollback.options import repeated
+from gitops_rollback.output import say
+from gitops_rollback.plan.facts import Act
+from gitops_rollback.recording import MadeRecord, write_record
 from gitops_rollback.records import repository_key
+from gitops_rollback.registry_facts import RegistryFacts
 from gitops_rollback.repo.repository import Repository
 from gitops_rollback.snapshot import Request, Snapshot, read_snapshot
 
@@ -21,8 +25,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from gitops_rollback.config import Config
     from gitops_rollback.options import Options
     from gitops_rollback.repo.repository import Tip
+    from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.stores.base import RecordStore
     from gitops_rollback.stores.directory import DirectoryStore
 
@@ -62,6 +68,16 @@ def add_person_options(options: Options) -> None:
     """Add the options that say who does something, and why."""
     options.text("reason", "why, for commit, state file and hold", metavar="TEXT")
     options.text("by", "who (default: the user of this machine, outside Jenkins)", metavar="NAME")
+
+
+def accepted(options: argparse.Namespace) -> frozenset[str]:
+    """Return the codes of the refusals a person accepts, by `--accept` or an option of its own."""
+    codes = set(repeated(options, "accept"))
+    if getattr(options, "release", False):
+        codes.add("held")
+    if getattr(options, "allow_older", False):
+        codes.add("outdated")
+    return frozenset(codes)
 
 
 @dataclass(frozen=True)
@@ -111,6 +127,19 @@ class Session:
         """Why, as one line."""
         return one_line(self.options.reason, _LONGEST_REASON) if self.options.reason else None
 
+    def act(self, at: ServiceAtTip) -> Act:
+        """Who changes a service, when, why, and what that person accepts."""
+        return Act(
+            present=self.present,
+            accept=accepted(self.options),
+            releases=getattr(self.options, "release", False),
+            pin=at.found.settings.pin,
+            hold_kind=at.found.settings.hold,
+            build=self.build,
+            by=self.by,
+            reason=self.reason,
+        )
+
     def open_repository(self) -> Repository:
         """Return the manifests repository, not yet fetched."""
         return Repository(self.url, self.environment, self.deadline)
@@ -125,6 +154,16 @@ class Session:
         with self.watch.phase("fetch"):
             return repository.open(self.options.branch)
 
+    def registry(self, config: Config) -> RegistryFacts:
+        """Return the facts of registries, as options and environment reach them."""
+        return RegistryFacts(
+            config,
+            self.environment,
+            self.deadline,
+            hub_url=self.options.hub_url,
+            registry_url=self.options.registry_url,
+        )
+
     def store(self, snapshot: Snapshot) -> RecordStore:
         """Return the store of records: Jenkins where JENKINS_URL is set, else a directory."""
         kind, _, rest = self._store_text().partition(":")
@@ -136,6 +175,20 @@ class Session:
         """Return the store to file records in; None where Jenkins archives them."""
         kind, _, rest = self._store_text().partition(":")
         return None if kind == "jenkins" else self._directory_store(rest)
+
+    def file_record(self, made: MadeRecord) -> None:
+        """File a record in a directory store; write it to `--record-dir` where that is given.
+
+        With a Jenkins store, the step archives what is written. A dry run writes nothing.
+        """
+        if self.options.dry_run:
+            return
+        directory = getattr(self.options, "record_dir", None)
+        store = self.directory_store()
+        if directory is not None:
+            say(f"record: {write_record(made, Path(directory))}")
+        if store is not None:
+            say(f"record: {store.file(made)}")
 
     def _store_text(self) -> str:
         text: str = self.options.store or ""

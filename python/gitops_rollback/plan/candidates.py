@@ -9,7 +9,7 @@ from gitops_rollback import query
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
 from gitops_rollback.plan.facts import Candidate, MissingRecord
-from gitops_rollback.timeline import ARTIFACT, GIT, may_be_same
+from gitops_rollback.timeline import ARTIFACT, GIT
 
 if TYPE_CHECKING:
     from gitops_rollback.plan.facts import Check, Choice, Facts
@@ -53,7 +53,7 @@ def from_registry(facts: Facts, choice: Choice, timeline: Timeline) -> tuple[Can
         tag = by_name.get(name)
         image = facts.running.with_version(name, tag.digest if tag else None)
         candidate = Candidate(image, frozenset({"registry"}))
-        if any(may_be_same(image, never) for never in timeline.never_deployed):
+        if any(image.may_be(never) for never in timeline.never_deployed):
             candidate = candidate.refused(
                 "never-deployed", "recorded by a build, but never committed"
             )
@@ -112,7 +112,7 @@ def with_record(
         reason = stored.reason if isinstance(stored, MissingRecord) else "no build is named"
         return candidate.refused(None, f"its record is not in the archive: {reason}")
     is_other = event.record is not None and stored.sha256 != event.record
-    is_other = is_other or not may_be_same(stored.record.image, candidate.image)
+    is_other = is_other or not stored.record.image.may_be(candidate.image)
     if is_other and "tampered" not in accept:
         return candidate.refused(
             "tampered", f"the record in {stored.location} is not the one that was archived"

@@ -26,7 +26,6 @@ from gitops_rollback.timeline import (
     GIT,
     Timeline,
     build_timeline,
-    may_be_same,
     state_explains,
 )
 
@@ -47,7 +46,7 @@ def decide(facts: Facts, choice: Choice) -> Plan | Need:
     if need is not None:
         return need
     timeline = build_timeline(facts.running, facts.state, facts.records, facts.history)
-    if choice.to is not None:
+    if choice.to is not None or choice.planned is not None:
         return _decide_named(facts, choice, timeline)
     if choice.strategy == REGISTRY:
         return _decide_by_registry(facts, choice, timeline)
@@ -62,7 +61,7 @@ def decide(facts: Facts, choice: Choice) -> Plan | Need:
 
 def _check_from(facts: Facts, choice: Choice) -> None:
     wanted = choice.from_image
-    if wanted is None or may_be_same(wanted, facts.running):
+    if wanted is None or wanted.may_be(facts.running):
         return
     raise MovedError(
         f"{facts.title} runs {facts.running.canonical}, not {wanted.canonical} as --from says",
@@ -120,7 +119,8 @@ def _look_up(
 
 
 def _decide_named(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
-    named = candidates.named(choice.to or "", facts, timeline)
+    wanted = choice.planned.canonical if choice.planned is not None else choice.to
+    named = candidates.named(wanted or "", facts, timeline)
     judged = _judge_until_chosen([named], facts, choice.strategy, choice.accept)
     if not isinstance(judged, tuple):
         return judged
@@ -176,7 +176,8 @@ def _plan(facts: Facts, choice: Choice, timeline: Timeline, judged: tuple[Candid
     blocks = []
     if choice.to is None and not choice.again:
         blocks += _already(facts, timeline)
-    if choice.to is not None and judged[0].verdict == "refused" and judged[0].reason:
+    is_named = choice.to is not None or choice.planned is not None
+    if is_named and judged[0].verdict == "refused" and judged[0].reason:
         blocks.append(_refusal(facts, judged[0]))
     return Plan(
         service=facts.service,
@@ -189,6 +190,7 @@ def _plan(facts: Facts, choice: Choice, timeline: Timeline, judged: tuple[Candid
         source=_source(chosen),
         blocks=tuple(blocks),
         findings=_findings(facts, timeline, judged),
+        hold=facts.state.hold if facts.state else None,
     )
 
 

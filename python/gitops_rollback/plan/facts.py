@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gitops_rollback.model import Build
     from gitops_rollback.query import Tag
     from gitops_rollback.records import StoredRecord
-    from gitops_rollback.state import State
+    from gitops_rollback.state import Hold, State
     from gitops_rollback.timeline import Event, HistoryEntry
 
 STRATEGIES = ("auto", "artifact", "git", "registry")
@@ -33,14 +33,32 @@ REFUSALS = (
 
 @dataclass(frozen=True)
 class Choice:
-    """What the person asks for."""
+    """What the person asks for; `planned` is the image a plan file fixed."""
 
     strategy: str = "auto"
     to: str | None = None
+    planned: ImageReference | None = None
     query: str | None = None
     again: bool = False
     accept: frozenset[str] = frozenset()
     from_image: ImageReference | None = None
+
+
+@dataclass(frozen=True)
+class Act:
+    """Who changes something, when, why, and which refusals that person accepts.
+
+    `pin` and `hold_kind` are the service's settings; `releases` tells that a hold is to end.
+    """
+
+    present: str
+    accept: frozenset[str] = frozenset()
+    releases: bool = False
+    pin: str = "digest"
+    hold_kind: str = "service"
+    build: Build | None = None
+    by: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -195,6 +213,7 @@ class Plan:
     source: str | None = None
     blocks: tuple[Block, ...] = ()
     findings: tuple[str, ...] = ()
+    hold: Hold | None = None
 
     @property
     def title(self) -> str:

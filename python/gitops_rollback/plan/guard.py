@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
-from gitops_rollback.plan.facts import Block
+from gitops_rollback.errors import ConfigError, MovedError, RefusedError
+from gitops_rollback.plan.facts import Act, Block
+from gitops_rollback.records import mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.model import Build
+    from gitops_rollback.records import StoredRecord
+    from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.state import Deployment, Hold, State
+
+    Key = tuple[str, str, str, str]
 
 
 def deploy_blocks(
@@ -26,6 +32,8 @@ def deploy_blocks(
     if state is None:
         return ()
     blocks = []
+    if state.hold is not None and hold_kind == "service":
+        blocks.append(_held(state, state.hold, present))
     bad = state.find_bad(image)
     if bad is not None:
         blocks.append(
@@ -36,8 +44,6 @@ def deploy_blocks(
                 "deploy a fixed image, or --accept bad",
             )
         )
-    if state.hold is not None and hold_kind == "service":
-        blocks.append(_held(state, state.hold, present))
     blocks += _outdated(state, build)
     return tuple(blocks)
 
@@ -86,16 +92,102 @@ def undone_by_deploy(
     return outdated[0] if outdated else None
 
 
-def not_accepted(blocks: Iterable[Block], accept: Iterable[str]) -> tuple[Block, ...]:
-    """Return the blocks whose codes were not accepted."""
-    accepted = set(accept)
-    return tuple(block for block in blocks if block.code not in accepted)
+def refuse_deploy(state: State | None, image: ImageReference, act: Act) -> None:
+    """Raise `RefusedError` if something that was not accepted stands in the way of a deploy."""
+    blocks = deploy_blocks(
+        state, image, build=act.build, hold_kind=act.hold_kind, present=act.present
+    )
+    ends_hold = act.releases or act.hold_kind == "image"
+    if state is not None and ends_hold:
+        blocks += release_blocks(state)
+    refuse(blocks, act.accept)
+
+
+def refuse(blocks: Iterable[Block], accept: frozenset[str]) -> None:
+    """Raise `RefusedError` for the first block that was not accepted."""
+    for block in blocks:
+        if block.code not in accept:
+            raise RefusedError(block.code, block.message, block.hint)
+
+
+def refuse_other_repository(title: str, present: ImageReference, image: ImageReference) -> None:
+    """Raise `ConfigError` if an image is of another repository than the service."""
+    if image.full_repository != present.full_repository:
+        raise ConfigError(
+            f"{image.canonical} is of another repository than {title}, which runs "
+            f"{present.canonical}",
+            "only the version changes: give an image of the same repository, or another service",
+        )
+
+
+def refuse_moved(
+    title: str, expected: ImageReference | None, running: ImageReference, who_says: str
+) -> None:
+    """Raise `MovedError` if another image runs than was expected."""
+    if expected is not None and not expected.may_be(running):
+        raise MovedError(
+            f"{title} runs {running.canonical}, not {expected.canonical} as {who_says} says",
+            "look at what happened meanwhile (gitops-rollback plan), then run this again",
+        )
+
+
+def is_committed(state: State | None, record: str) -> bool:
+    """Tell whether a deploy with this record is on the branch already: its push had succeeded."""
+    return state is not None and any(entry.record == record for entry in state.deployed)
+
+
+def check_record(
+    at: ServiceAtTip, stored: StoredRecord, image: ImageReference, url: str, act: Act
+) -> None:
+    """Refuse a record that is not of what stands at the tip.
+
+    Raises `ConfigError` if it is for something else, `MovedError` if the repository changed since
+    so that recording again is right, `RefusedError` if the deploy would undo what was done since.
+    """
+    record = stored.record
+    reason = mismatch(
+        record,
+        service=at.service,
+        environment=at.environment,
+        repository=url,
+        branch=at.tip.branch,
+    )
+    if reason is not None:
+        raise ConfigError(
+            f"the record {stored.location} does not fit: {reason}",
+            "give the record that this build made for this service",
+        )
+    if record.replaced_by is not None and not record.replaced_by.may_be(image):
+        raise MovedError(
+            f"the record {stored.location} was made for {record.replaced_by.canonical}, not "
+            f"for {image.canonical}",
+            "make the record again with --image, then deploy",
+        )
+    recorded = {field.key: field.value for field in record.fields}
+    present = {field.key: field.value for field in at.found.fields}
+    if recorded == present:
+        return
+    block = undone_by_deploy(at.state, record.image, act.build, act.present)
+    if block is not None and block.code not in act.accept:
+        raise RefusedError(block.code, block.message, block.hint)
+    raise MovedError(
+        f"{at.title} is not what the record says: {_difference(recorded, present)}",
+        "record, archive and deploy again",
+    )
+
+
+def _difference(recorded: Mapping[Key, str], present: Mapping[Key, str]) -> str:
+    for key in (*recorded, *present):
+        old, new = recorded.get(key, "absent"), present.get(key, "absent")
+        if old != new:
+            return f"{key[0]}, container '{key[3]}': recorded {old}, now {new}"
+    return "no difference"
 
 
 def _held(state: State, hold: Hold, present: str) -> Block:
     return Block(
         "held",
-        f"{_title(state)} is held since {clock.age(hold.at, present)}{_by(hold.by)}: "
+        f"{_title(state)} has been held for {clock.age(hold.at, present)}{_by(hold.by)}: "
         f"{hold.from_image.label} → {hold.to.label}{_why(hold.reason)}",
         "deploy the fix with --release, or end the hold with gitops-rollback release",
     )

@@ -1,0 +1,58 @@
+"""Choose the image to go back to, explain the choice, change nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.commands.planning import (
+    add_choice_options,
+    choice_of,
+    gatherer_of,
+    plans_to_json,
+    show_plan,
+)
+from gitops_rollback.commands.session import (
+    add_common_options,
+    add_service_options,
+    add_store_options,
+    start,
+)
+from gitops_rollback.errors import Exit
+from gitops_rollback.output import say, write_result
+from gitops_rollback.plan.verdicts import none_to_go_back_to
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from gitops_rollback.options import Options
+
+
+def add_options(options: Options) -> None:
+    """Add the options of `plan`."""
+    add_service_options(options)
+    add_choice_options(options)
+    add_store_options(options)
+    add_common_options(options)
+
+
+def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Show the plan; exit 4 if a service has no image to go back to."""
+    session = start(options, environment)
+    choice = choice_of(session)
+    with session.open_repository() as repository:
+        snapshot = session.read(repository, session.open_tip(repository))
+        gatherer = gatherer_of(session, repository, snapshot)
+        plans = [gatherer.plan(at, choice) for at in snapshot.services]
+    for plan, at in zip(plans, snapshot.services, strict=True):
+        show_plan(plan, at)
+    result = plans_to_json(session, snapshot, plans)
+    missing = none_to_go_back_to(plans)
+    if missing is not None:
+        missing.found = result
+        raise missing
+    write_result(result, options.output)
+    if not any(plan.blocks for plan in plans):
+        names = " ".join(f"--service {plan.service}" for plan in plans)
+        say(f"to do it: gitops-rollback rollback {names} --reason TEXT")
+    return Exit.DONE

@@ -1,0 +1,132 @@
+"""What `plan` and `rollback` share: options of choosing, gathering, and showing plans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.change import edits_to_json
+from gitops_rollback.commands.session import accepted
+from gitops_rollback.gather import Gatherer
+from gitops_rollback.options import image_option
+from gitops_rollback.output import say, table
+from gitops_rollback.plan.facts import STRATEGIES, Choice, Plan
+from gitops_rollback.plan.files import plan_to_json
+from gitops_rollback.plan.targets import rollback_edits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitops_rollback.commands.session import Session
+    from gitops_rollback.manifest.edit import FieldEdit
+    from gitops_rollback.options import Options
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.snapshot import ServiceAtTip, Snapshot
+
+_VERDICT_ORDER = ("chosen", "acceptable", "refused")
+
+
+def add_choice_options(options: Options) -> None:
+    """Add the options that say which image to go back to."""
+    options.choice(
+        "strategy", "what to choose by: records and Git (auto), or one source", choices=STRATEGIES
+    )
+    options.text("to", "go back to this tag, digest, image or build (#41, JOB#41)", metavar="WHAT")
+    options.text("query", "JMESPath over the registry's tags", metavar="QUERY")
+    options.flag("again", "go one further, although the service was rolled back already")
+    options.names("accept", "codes of refusals to accept, such as bad or gone", metavar="CODE")
+    options.text("from", "the image that must run now, else exit 5", metavar="IMAGE")
+
+
+def choice_of(session: Session) -> Choice:
+    """Return what the options ask for."""
+    options = session.options
+    return Choice(
+        strategy=options.strategy,
+        to=options.to,
+        query=options.query,
+        again=options.again,
+        accept=accepted(options),
+        from_image=image_option(options, "from"),
+    )
+
+
+def gatherer_of(session: Session, repository: Repository, snapshot: Snapshot) -> Gatherer:
+    """Return what gathers facts for a snapshot."""
+    return Gatherer(
+        repository=repository,
+        store=session.store(snapshot),
+        registry=session.registry(snapshot.config),
+        present=session.present,
+    )
+
+
+def edits_of(plan: Plan, at: ServiceAtTip) -> tuple[FieldEdit, ...]:
+    """Return the exact edits of a plan; none where it chose no image."""
+    if plan.chosen is None:
+        return ()
+    return rollback_edits(at.found.fields, plan.chosen, at.found.settings.pin)
+
+
+def plans_to_json(session: Session, snapshot: Snapshot, plans: Iterable[Plan]) -> dict[str, Any]:
+    """Return plans as a result."""
+    services = []
+    for at, plan in zip(snapshot.services, plans, strict=True):
+        edits = edits_of(plan, at)
+        value = edits[0].value if edits else None
+        services.append(plan_to_json(plan, edits_to_json(edits), value))
+    return {
+        "repository": session.url,
+        "branch": snapshot.services[0].tip.branch,
+        "commit": snapshot.services[0].tip.commit,
+        "services": services,
+    }
+
+
+def show_plan(plan: Plan, at: ServiceAtTip) -> None:
+    """Print a plan so that it can be read at three in the morning."""
+    chosen = plan.chosen
+    target = chosen.image.label if chosen else "no image to go back to"
+    say(f"{plan.title}: {plan.running.label} → {target}")
+    say(f"  runs     {plan.running.canonical}")
+    if chosen is not None:
+        say(f"  back to  {chosen.image.canonical}")
+        say(f"  because  {_because(plan)}")
+    for edit in edits_of(plan, at):
+        say(f"  edit     {edit.field.place} ({edit.field.container}): {edit.value}")
+    if plan.candidates:
+        rows = [("verdict", "image", "deployed", "proofs", "why"), *map(_row, _sorted(plan))]
+        say("  candidates:", *(f"    {line}" for line in table(rows)))
+    if plan.hold is not None:
+        by = f" by {plan.hold.by}" if plan.hold.by else ""
+        say(f"  held     since {plan.hold.at}{by}: {plan.hold.reason}")
+    for finding in plan.findings:
+        say(f"  note     {finding}")
+    for block in plan.blocks:
+        say(f"  refused  {block.code}: {block.message} ({block.hint})")
+
+
+def _because(plan: Plan) -> str:
+    chosen = plan.chosen
+    if chosen is None:
+        return ""
+    source = {
+        "artifact": f"archived by {chosen.build}" if chosen.build else "archived in a record",
+        "git": "deployed before, as Git tells",
+        "registry": "the registry's answer to the query",
+    }[plan.source or "registry"]
+    return f"{source}; {'the registry has it' if chosen.verified else 'not verified'}"
+
+
+def _sorted(plan: Plan) -> list[Any]:
+    return sorted(plan.candidates, key=lambda c: _VERDICT_ORDER.index(c.verdict))
+
+
+def _row(candidate: Any) -> tuple[str, ...]:  # noqa: ANN401 - a Candidate, as `_sorted` gives them
+    why = ": ".join(part for part in (candidate.reason, candidate.message) if part)
+    return (
+        candidate.verdict,
+        candidate.image.label,
+        candidate.deployed_at or "",
+        ", ".join(sorted(candidate.sources)),
+        why,
+    )

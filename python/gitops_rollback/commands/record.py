@@ -1,0 +1,95 @@
+"""Archive a service's present image and manifests, before a deploy or a rollback replaces them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitops_rollback.commands.session import (
+    Session,
+    add_common_options,
+    add_service_options,
+    add_store_options,
+    start,
+)
+from gitops_rollback.errors import Exit, UsageError
+from gitops_rollback.options import image_option
+from gitops_rollback.output import say, write_result
+from gitops_rollback.plan.files import read_plan
+from gitops_rollback.plan.guard import refuse_other_repository
+from gitops_rollback.recording import MadeRecord, Occasion, make_record, write_record
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.options import Options
+    from gitops_rollback.snapshot import ServiceAtTip, Snapshot
+
+
+def add_options(options: Options) -> None:
+    """Add the options of `record`."""
+    add_service_options(options)
+    options.text("image", "the image that is about to replace the present one", metavar="IMAGE")
+    options.text("plan", "the plan of the rollback that is about to replace it", metavar="FILE")
+    options.text("record-dir", "where to write the record (default: .)", metavar="DIR", default=".")
+    options.text("by", "who", metavar="NAME")
+    add_store_options(options)
+    add_common_options(options)
+
+
+def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Write the records, file them in a directory store, and tell where they are."""
+    session = start(options, environment)
+    with session.open_repository() as repository:
+        snapshot = session.read(repository, session.open_tip(repository))
+        records = [
+            _record(session, at, occasion, snapshot)
+            for at, occasion in zip(snapshot.services, _occasions(session, snapshot), strict=True)
+        ]
+    write_result({"records": records}, options.output)
+    return Exit.DONE
+
+
+def _occasions(session: Session, snapshot: Snapshot) -> list[Occasion]:
+    """Return why each record is made: a deploy of `--image`, or the rollback of `--plan`."""
+    image = image_option(session.options, "image")
+    if image is not None and len(snapshot.services) > 1:
+        raise UsageError("--image names one image", "give one --service with it")
+    if session.options.plan is None:
+        return [_occasion(session, "deploy", image) for _ in snapshot.services]
+    plan = read_plan(Path(session.options.plan))
+    return [
+        _occasion(session, "rollback", plan.planned(at.service, at.environment).to)
+        for at in snapshot.services
+    ]
+
+
+def _occasion(session: Session, action: str, replaced_by: ImageReference | None) -> Occasion:
+    return Occasion(session.url, action, session.present, replaced_by, session.build, session.by)
+
+
+def _record(
+    session: Session, at: ServiceAtTip, occasion: Occasion, snapshot: Snapshot
+) -> dict[str, object]:
+    if occasion.replaced_by is not None:
+        refuse_other_repository(at.title, at.found.image, occasion.replaced_by)
+    made = make_record(at, occasion, session.registry(snapshot.config).digest_or_none)
+    file = write_record(made, Path(session.options.record_dir))
+    _file(session, made)
+    record = made.stored.record
+    state = "runs already, recorded as unchanged" if record.unchanged else "recorded"
+    say(f"{at.title}: {record.image.canonical} {state} in {file}")
+    return {
+        "file": str(file),
+        "sha256": made.stored.sha256,
+        "unchanged": record.unchanged,
+        "record": record.to_json(),
+    }
+
+
+def _file(session: Session, made: MadeRecord) -> None:
+    store = session.directory_store()
+    if store is not None and not made.stored.record.unchanged:
+        say(f"filed as {store.file(made)}")

@@ -1,0 +1,89 @@
+"""Lift a hold and restore the Flux markers; the bad list stays, but for what is forgiven."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback import transitions
+from gitops_rollback.change import Committer, ServiceChange
+from gitops_rollback.commands.results import report_change
+from gitops_rollback.commands.session import (
+    Session,
+    add_common_options,
+    add_person_options,
+    add_service_options,
+    add_store_options,
+    start,
+)
+from gitops_rollback.errors import Exit, UsageError
+from gitops_rollback.image import ImageReference, InvalidImageError, is_tag, parse_image
+from gitops_rollback.options import repeated
+from gitops_rollback.plan import guard
+from gitops_rollback.timeline import running_image
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from gitops_rollback.options import Options
+    from gitops_rollback.repo.repository import Repository, Tip
+    from gitops_rollback.snapshot import ServiceAtTip
+
+
+def add_options(options: Options) -> None:
+    """Add the options of `release`."""
+    add_service_options(options)
+    options.names("forgive", "a bad image that may be deployed again", metavar="IMAGE")
+    options.names("accept", "codes of refusals to accept: automation", metavar="CODE")
+    options.flag("dry-run", "show what would be done; change nothing")
+    add_person_options(options)
+    add_store_options(options)
+    add_common_options(options)
+
+
+def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Release the services."""
+    session = start(options, environment)
+    if not session.reason:
+        raise UsageError("a release needs a reason", "say why with --reason TEXT")
+    with session.open_repository() as repository:
+        tip = session.open_tip(repository)
+        committer = Committer(repository, session.deadline, session.watch, dry_run=options.dry_run)
+        outcome = committer.commit(tip, lambda tip: _prepare(session, repository, tip))
+    report_change(session, outcome, "released")
+    return Exit.DONE
+
+
+def _prepare(session: Session, repository: Repository, tip: Tip) -> tuple[ServiceChange, ...]:
+    snapshot = session.read(repository, tip)
+    return tuple(_change(session, at) for at in snapshot.services)
+
+
+def _change(session: Session, at: ServiceAtTip) -> ServiceChange:
+    act = session.act(at)
+    running, _source = running_image(at.found.image, at.state)
+    forgiven = tuple(_forgiven(text, at) for text in repeated(session.options, "forgive"))
+    state = at.state
+    for image in forgiven:
+        state = state.without_bad(image) if state else None
+    if state is not None:
+        guard.refuse(guard.release_blocks(state), act.accept)
+    return transitions.released(at, running, act, forgiven)
+
+
+def _forgiven(text: str, at: ServiceAtTip) -> ImageReference:
+    """Return the bad image that `--forgive` names, by tag or in full."""
+    try:
+        wanted = at.found.image.with_version(text, None) if is_tag(text) else parse_image(text)
+    except InvalidImageError as error:
+        raise UsageError(f"--forgive: {error}", "write a tag or an image") from error
+    bad = at.state.bad if at.state else ()
+    for entry in bad:
+        same_tag = wanted.digest is None and entry.image.tag == wanted.tag
+        same_name = entry.image.full_repository == wanted.full_repository
+        if same_name and (same_tag or entry.image.may_be(wanted)):
+            return entry.image
+    known = ", ".join(entry.image.label for entry in bad) or "none"
+    raise UsageError(
+        f"{at.title}: {text} is not on the bad list (there: {known})", "name one of it"
+    )

@@ -1,0 +1,84 @@
+"""List the services that are configured or discovered, with their image fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback import catalogue, inventory
+from gitops_rollback.commands.session import add_common_options, start
+from gitops_rollback.errors import Exit, GitopsRollbackError, UsageError
+from gitops_rollback.model import is_name
+from gitops_rollback.output import say, table, write_result
+from gitops_rollback.snapshot import Overview, Request, read_overview
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from gitops_rollback.manifest.fields import ImageField
+    from gitops_rollback.options import Options
+
+
+def add_options(options: Options) -> None:
+    """Add the options of `services`."""
+    add_common_options(options)
+
+
+def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """List them; a service whose fields are not sure is listed with the reason."""
+    session = start(options, environment)
+    name = options.environment
+    if name is not None and not is_name(name):
+        raise UsageError(f"'{name}' cannot name an environment", "give a configured name")
+    with session.open_repository() as repository:
+        tip = session.open_tip(repository)
+        overview = read_overview(repository, Request((), name, options.branch), tip)
+    names = inventory.service_names(overview.manifests, overview.config, overview.relative_paths)
+    services = [_service(name, source, overview) for name, source in sorted(names.items())]
+    _show(services, overview)
+    skipped = [vars(skip) for skip in overview.manifests.skipped]
+    write_result({"services": services, "skipped": skipped}, options.output)
+    return Exit.DONE
+
+
+def _service(name: str, source: str, overview: Overview) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "service": name,
+        "environment": overview.environment.name,
+        "source": source,
+        "fields": [],
+    }
+    try:
+        found = catalogue.resolve(name, overview.environment, overview.config, overview.of(name))
+    except GitopsRollbackError as error:
+        return {**entry, "problem": error.message}
+    fields = [_field(field) for field in (*found.fields, *found.reported)]
+    return {**entry, "image": found.image.canonical, "fields": fields}
+
+
+def _field(field: ImageField) -> dict[str, Any]:
+    problem = {"problem": field.problem} if field.problem else {}
+    return {
+        "path": field.path,
+        "line": field.scalar.line,
+        "column": field.scalar.column,
+        "document": field.document,
+        "kind": field.kind,
+        "name": field.name,
+        "container": field.container,
+        "value": field.value,
+        **problem,
+    }
+
+
+def _show(services: list[dict[str, Any]], overview: Overview) -> None:
+    rows = [("service", "image", "where", "from")]
+    for service in services:
+        places = ", ".join(f"{f['path']}:{f['line']}" for f in service["fields"])
+        image = service.get("image", "-")
+        rows.append(
+            (service["service"], image, places or service.get("problem", ""), service["source"])
+        )
+    say(*table(rows))
+    for skip in overview.manifests.skipped:
+        say(f"skipped: {skip.reason}")

@@ -1,0 +1,107 @@
+"""Plans as files: what `plan --output` writes and `rollback --plan` takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback import schema
+from gitops_rollback.errors import UsageError
+from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+from gitops_rollback.model import without_none
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gitops_rollback.plan.facts import Plan
+
+_LARGEST = 10_000_000  # bytes
+_HINT = "make it with gitops-rollback plan --output FILE"
+
+
+@dataclass(frozen=True)
+class PlannedService:
+    """From and to of one service, as a plan file fixes them."""
+
+    service: str
+    environment: str
+    strategy: str
+    running: ImageReference
+    to: ImageReference
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """A plan that was made before."""
+
+    repository: str
+    branch: str
+    services: tuple[PlannedService, ...]
+
+    def planned(self, service: str, environment: str) -> PlannedService:
+        """Return the plan of a service; raise `UsageError` if there is none."""
+        for planned in self.services:
+            if (planned.service, planned.environment) == (service, environment):
+                return planned
+        raise UsageError(f"the plan does not name {service} {environment}", _HINT)
+
+
+def plan_to_json(plan: Plan, edits: list[dict[str, Any]], value: str | None) -> dict[str, Any]:
+    """Return a service's part of a plan; `value` is the text its first field would get."""
+    chosen = plan.chosen
+    to = None
+    if chosen is not None:
+        to = without_none(
+            {
+                "image": chosen.image.canonical,
+                "value": value,
+                "source": plan.source,
+                "build": chosen.build.to_json() if chosen.build else None,
+                "record": chosen.stored.sha256 if chosen.stored else None,
+                "verified": chosen.verified,
+            }
+        )
+    return without_none(
+        {
+            "service": plan.service,
+            "environment": plan.environment,
+            "strategy": plan.strategy,
+            "current": {"image": plan.running.canonical, "value": plan.value},
+            "to": to,
+            "edits": edits,
+            "candidates": [candidate.to_json() for candidate in plan.candidates],
+            "hold": plan.hold.to_json() if plan.hold else None,
+            "findings": list(plan.findings),
+            "blockedBy": [vars(block) for block in plan.blocks],
+        }
+    )
+
+
+def read_plan(path: Path) -> PlanFile:
+    """Read a plan file; raise `UsageError` if it is none, or has no image to go back to."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"the plan {path} cannot be read: {error.strerror}", _HINT) from error
+    if len(data) > _LARGEST:
+        raise UsageError(f"the plan {path} has {len(data)} bytes", _HINT)
+    try:
+        document = json.loads(data)
+        schema.check(document, "plan")
+        services = tuple(_planned(entry) for entry in document.get("services", ()))
+        return PlanFile(document["repository"], document["branch"], services)
+    except (ValueError, RecursionError, InvalidImageError, KeyError) as error:
+        raise UsageError(f"{path} is no plan to follow: {error}", _HINT) from error
+
+
+def _planned(entry: dict[str, Any]) -> PlannedService:
+    if "to" not in entry:
+        raise ValueError(f"it found no image to go back to for {entry['service']}")
+    return PlannedService(
+        service=entry["service"],
+        environment=entry["environment"],
+        strategy=entry["strategy"],
+        running=parse_image(entry["current"]["image"]),
+        to=parse_image(entry["to"]["image"]),
+    )

@@ -1,0 +1,49 @@
+"""What plans of one or more services mean for a run: 4 before 6, all or nothing. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import NotFoundError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gitops_rollback.plan.facts import Plan
+
+
+def none_to_go_back_to(plans: Sequence[Plan]) -> NotFoundError | None:
+    """Return the error if a service has no image to go back to, else None.
+
+    A service that is refused for a reason of its own (rolled back already) is not counted.
+    """
+    without = [plan for plan in plans if plan.chosen is None and not plan.blocks]
+    if not without:
+        return None
+    first = without[0]
+    refused = [c for c in first.candidates if c.verdict == "refused" and c.reason]
+    why = "; ".join(f"{c.image.label}: {c.message}" for c in refused[:3])
+    names = ", ".join(plan.title for plan in without)
+    shown = [c for c in first.candidates if c.verdict == "acceptable"]
+    if shown:
+        hint = f"the registry knows others: --strategy registry, or --to {shown[0].image.label}"
+    elif refused:
+        hint = f"name one with --to, and accept what refuses it: --accept {refused[0].reason}"
+    else:
+        hint = "name one with --to TAG, or ask the registry with --strategy registry"
+    return NotFoundError(
+        f"there is no image to go back to for {names}" + (f" ({why})" if why else ""), hint
+    )
+
+
+def refusal(plans: Sequence[Plan]) -> RefusedError | None:
+    """Return the error if something stands in the way of a plan, else None."""
+    for plan in plans:
+        for block in plan.blocks:
+            return RefusedError(block.code, block.message, block.hint)
+    return None
+
+
+def runs_already(plan: Plan) -> bool:
+    """Tell whether the image that was named is the one that runs: nothing to do."""
+    return bool(plan.blocks) and plan.blocks[0].code == "running"

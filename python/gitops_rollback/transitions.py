@@ -1,0 +1,155 @@
+"""What a deploy, a rollback or a release does to a service: edits, markers, state. Pure."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.change import ServiceChange, held_markers, marker_splices
+from gitops_rollback.manifest.edit import hold_marker, restore_marker
+from gitops_rollback.message import Summary
+from gitops_rollback.plan.targets import deploy_edits, rollback_edits
+from gitops_rollback.state import BadImage, Deployment, Hold, State
+
+if TYPE_CHECKING:
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.plan.facts import Act, Candidate
+    from gitops_rollback.snapshot import ServiceAtTip
+
+
+def unchanged(at: ServiceAtTip, image: ImageReference, act: Act) -> ServiceChange:
+    """Return the change that changes nothing."""
+    summary = _summary("deploy", at, image, image, act)
+    return ServiceChange(at, (), (), None, summary, _warnings(at))
+
+
+def redeployed(at: ServiceAtTip, running: ImageReference, act: Act) -> ServiceChange:
+    """Return the change of deploying what runs: nothing, but that a hold may end."""
+    if not act.releases:
+        return unchanged(at, running, act)
+    return released(at, running, act)
+
+
+def deployed(
+    at: ServiceAtTip, running: ImageReference, image: ImageReference, act: Act, record: str
+) -> ServiceChange:
+    """Return the change of a deploy; it ends a hold where it may."""
+    ends_hold = act.releases or act.hold_kind == "image"
+    entry = _entry("deploy", running, image, act, record)
+    state = _state(at).with_deployment(entry)
+    return ServiceChange(
+        at=at,
+        edits=deploy_edits(at.found.fields, image, act.pin),
+        markers=marker_splices(at.found.fields, restore_marker) if _restores(at, ends_hold) else (),
+        state=replace(state, hold=None) if ends_hold else state,
+        summary=_summary("deploy", at, running, image, act, record),
+        warnings=_warnings(at),
+    )
+
+
+def rolled_back(
+    at: ServiceAtTip, running: ImageReference, candidate: Candidate, act: Act, record: str
+) -> ServiceChange:
+    """Return the change of a rollback: the image, the bad list, the hold and the markers."""
+    image = candidate.image
+    before = _state(at)
+    earlier = before.hold.markers if before.hold else ()
+    reason = act.reason or ""
+    hold = Hold(
+        from_image=running,
+        to=image,
+        reason=reason,
+        at=act.present,
+        by=act.by,
+        build=act.build,
+        markers=(*earlier, *held_markers(at.found.fields)),
+    )
+    entry = _entry("rollback", running, image, act, record)
+    bad = BadImage(running, act.present, reason, act.by)
+    return ServiceChange(
+        at=at,
+        edits=rollback_edits(at.found.fields, candidate, act.pin),
+        markers=marker_splices(at.found.fields, hold_marker),
+        state=replace(before.with_deployment(entry).with_bad(bad), hold=hold),
+        summary=_summary("rollback", at, running, image, act, record),
+        warnings=_warnings(at),
+    )
+
+
+def released(
+    at: ServiceAtTip,
+    running: ImageReference,
+    act: Act,
+    forgiven: tuple[ImageReference, ...] = (),
+) -> ServiceChange:
+    """Return the change of a release: the hold ends, markers go back into action."""
+    state = at.state
+    if state is None or (state.hold is None and not forgiven):
+        return unchanged(at, running, act)
+    markers = marker_splices(at.found.fields, restore_marker) if _restores(at, True) else ()
+    for image in forgiven:
+        state = state.without_bad(image)
+    return ServiceChange(
+        at=at,
+        edits=(),
+        markers=markers,
+        state=replace(state, hold=None),
+        summary=_summary("release", at, running, running, act),
+        warnings=_warnings(at),
+    )
+
+
+def _restores(at: ServiceAtTip, ends_hold: bool) -> bool:  # noqa: FBT001 - a fact, no switch
+    return ends_hold and at.state is not None and at.state.hold is not None
+
+
+def _state(at: ServiceAtTip) -> State:
+    return at.state or State(at.service, at.environment)
+
+
+def _entry(
+    action: str, running: ImageReference, image: ImageReference, act: Act, record: str
+) -> Deployment:
+    return Deployment(
+        id=uuid.uuid4().hex[:12],
+        action=action,
+        image=image,
+        at=act.present,
+        from_image=running,
+        by=act.by,
+        reason=act.reason,
+        build=act.build,
+        record=record,
+    )
+
+
+def _summary(
+    action: str,
+    at: ServiceAtTip,
+    running: ImageReference,
+    image: ImageReference,
+    act: Act,
+    record: str | None = None,
+) -> Summary:
+    return Summary(
+        action=action,
+        service=at.service,
+        environment=at.environment,
+        from_image=running,
+        to=image,
+        record=record,
+        build=act.build,
+        by=act.by,
+        reason=act.reason,
+    )
+
+
+def _warnings(at: ServiceAtTip) -> tuple[str, ...]:
+    reported = tuple(
+        f"{field.kind} {field.name} ({field.place}) names {field.value} too and is left alone: "
+        "its template is immutable"
+        for field in at.found.reported
+    )
+    skipped = tuple(f"not looked into: {skip.reason}" for skip in at.found.manifests.skipped)
+    return reported + (skipped if at.found.settings.manifests else ())
