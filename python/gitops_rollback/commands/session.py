@@ -15,6 +15,7 @@ from gitops_rollback.model import Build, is_name, one_line
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say
 from gitops_rollback.plan.facts import Act
+from gitops_rollback.plan.files import read_plan
 from gitops_rollback.recording import MadeRecord, write_record
 from gitops_rollback.records import repository_key
 from gitops_rollback.registry_facts import RegistryFacts
@@ -95,15 +96,21 @@ class Session:
     def request(self) -> Request:
         """The services, the environment and the branch that are meant."""
         named = (*repeated(self.options, "service"), *repeated(self.options, "set"))
+        environment = self.options.environment
+        followed = getattr(self.options, "plan", None)
+        if followed and not named:
+            planned = read_plan(Path(followed)).services
+            named = tuple(service.service for service in planned)
+            environment = environment or planned[0].environment
         if not named:
             raise UsageError("no service is named", "give one with --service NAME")
-        for name in (*named, *((self.options.environment,) if self.options.environment else ())):
+        for name in (*named, *((environment,) if environment else ())):
             if not is_name(name):
                 raise UsageError(
                     f"'{one_line(name, 80)}' cannot name a service or an environment",
                     "names have small letters, digits, dots, dashes, underscores; at most 63",
                 )
-        return Request(named, self.options.environment, self.options.branch)
+        return Request(named, environment, self.options.branch)
 
     @property
     def build(self) -> Build | None:

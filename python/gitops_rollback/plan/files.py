@@ -90,6 +90,8 @@ def read_plan(path: Path) -> PlanFile:
         document = json.loads(data)
         schema.check(document, "plan")
         services = tuple(_planned(entry) for entry in document.get("services", ()))
+        if not services:
+            raise ValueError("it names no service")
         return PlanFile(document["repository"], document["branch"], services)
     except (ValueError, RecursionError, InvalidImageError, KeyError) as error:
         raise UsageError(f"{path} is no plan to follow: {error}", _HINT) from error
