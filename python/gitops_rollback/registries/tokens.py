@@ -98,7 +98,7 @@ class Door:
 def parse_challenges(header: str) -> dict[str, dict[str, str]]:
     """Read a WWW-Authenticate header: parameters by scheme, both in small letters."""
     starts = list(_SCHEME.finditer(header))
-    ends = [start.start() for start in starts[1:]] + [len(header)]
+    ends = [*(start.start() for start in starts), len(header)][1:]
     challenges: dict[str, dict[str, str]] = {}
     for start, end in zip(starts, ends, strict=True):
         parameters = {

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from gitops_rollback.image import parse_image
+from gitops_rollback.registries import Registries, RegistryEndpoint, RegistryUnavailableError
+from gitops_rollback.registries.credentials import Access, Credential, find_access
+from gitops_rollback.registries.failures import Answer
+from gitops_rollback.registries.http import Http
+from gitops_rollback.registries.tokens import Door
+from standin import RegistryStandIn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CART = parse_image("acme/cart:1.0")
+DOCKER = {"DOCKERHUB_USERNAME": "jane", "DOCKERHUB_TOKEN": "hub-secret"}
+REGISTRY = {"REGISTRY_USERNAME": "joe", "REGISTRY_PASSWORD": "registry-secret"}
+
+
+def found(
+    registry: str, url: str, environment: dict[str, str], *, trusted: bool = False
+) -> str | None:
+    endpoint = RegistryEndpoint(registry, url, trusted=trusted)
+    credential = find_access(endpoint, url, environment).credential
+    return credential.username if credential else None
+
+
+def docker_config(folder: Path, auths: dict[str, object]) -> dict[str, str]:
+    (folder / "config.json").write_text(json.dumps({"auths": auths}))
+    return {"DOCKER_CONFIG": str(folder)}
+
+
+def packed(pair: str) -> dict[str, str]:
+    return {"auth": base64.b64encode(pair.encode()).decode()}
+
+
+@pytest.mark.parametrize(
+    ("registry", "url", "who"),
+    [
+        ("docker.io", "https://registry-1.docker.io", "jane"),
+        ("docker.io", "https://hub.docker.com", "jane"),
+        ("docker.io", "https://index.docker.io", "jane"),
+        ("docker.io", "http://registry-1.docker.io", None),
+        ("docker.io", "https://registry-1.docker.io.evil.example", None),
+        ("docker.io", "https://registry-1.docker.io:8443", None),
+        ("docker.io", "https://mirror.example", None),
+        ("docker.io", "http://127.0.0.1:5000", None),
+        ("mirror.example", "https://hub.docker.com", None),
+        ("ghcr.io", "https://ghcr.io", None),
+    ],
+)
+def test_the_docker_hub_login_goes_to_docker_hub_alone(
+    registry: str, url: str, who: str | None
+) -> None:
+    assert found(registry, url, DOCKER) == who
+
+
+@pytest.mark.parametrize(
+    ("named", "registry", "url", "who"),
+    [
+        ("ghcr.io", "ghcr.io", "https://ghcr.io", "joe"),
+        ("GHCR.io", "ghcr.io", "https://ghcr.io", "joe"),
+        ("ghcr.io:443", "ghcr.io", "https://ghcr.io", "joe"),
+        ("r.example:5000", "r.example:5000", "https://r.example:5000", "joe"),
+        ("r.example", "r.example:5000", "https://r.example:5000", None),
+        ("r.example:5000", "r.example", "https://r.example", None),
+        ("ghcr.io", "ghcr.io", "https://evil.example", None),
+        ("ghcr.io", "ghcr.io", "http://ghcr.io", None),
+        ("mirror.example", "docker.io", "https://mirror.example", "joe"),
+        ("mirror.example", "docker.io", "http://mirror.example", None),
+        ("localhost:5000", "localhost:5000", "http://localhost:5000", "joe"),
+        ("[", "ghcr.io", "https://ghcr.io", None),
+        ("", "ghcr.io", "https://ghcr.io", None),
+    ],
+)
+def test_the_registry_login_goes_to_exactly_the_host_it_names(
+    named: str, registry: str, url: str, who: str | None
+) -> None:
+    assert found(registry, url, {**REGISTRY, "REGISTRY_HOST": named}) == who
+
+
+def test_a_url_of_the_environment_or_an_option_gets_the_registrys_login() -> None:
+    assert found("docker.io", "https://mirror.example", DOCKER, trusted=True) == "jane"
+    assert found("docker.io", "http://mirror.example", DOCKER, trusted=True) == "jane"
+    environment = {**REGISTRY, "REGISTRY_HOST": "ghcr.io"}
+    assert found("ghcr.io", "https://mirror.example", environment, trusted=True) == "joe"
+
+
+@pytest.mark.parametrize("missing", ["DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN"])
+def test_half_a_login_is_none(missing: str) -> None:
+    assert found("docker.io", "https://hub.docker.com", {**DOCKER, missing: ""}) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "registry", "url", "who"),
+    [
+        ("https://index.docker.io/v1/", "docker.io", "https://registry-1.docker.io", "ann"),
+        ("https://index.docker.io/v1/", "docker.io", "https://hub.docker.com", "ann"),
+        ("https://index.docker.io/v1/", "docker.io", "https://mirror.example", None),
+        ("ghcr.io", "ghcr.io", "https://ghcr.io", "ann"),
+        ("https://ghcr.io/v2/", "ghcr.io", "https://ghcr.io", "ann"),
+        ("ghcr.io", "quay.io", "https://quay.io", None),
+        ("r.example:5000", "r.example:5000", "https://r.example:5000", "ann"),
+        ("mirror.example", "docker.io", "https://mirror.example", "ann"),
+    ],
+)
+def test_docker_s_own_file_is_read_in_all_its_forms_of_keys(
+    tmp_path: Path, key: str, registry: str, url: str, who: str | None
+) -> None:
+    environment = docker_config(tmp_path, {key: packed("ann:secret:with:colons")})
+    assert found(registry, url, environment) == who
+
+
+def test_docker_s_file_is_found_at_home_and_stands_behind_the_variables(tmp_path: Path) -> None:
+    (tmp_path / ".docker").mkdir()
+    docker_config(tmp_path / ".docker", {"docker.io": {"username": "ann", "password": "x"}})
+    home = {"HOME": str(tmp_path)}
+    assert found("docker.io", "https://hub.docker.com", home) == "ann"
+    assert found("docker.io", "https://hub.docker.com", {**home, **DOCKER}) == "jane"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        {"auth": ""},
+        {"auth": "not base64!"},
+        {"auth": "/////w=="},
+        packed("<token>:"),
+        packed("nobody"),
+        {"username": "ann"},
+        {"username": 1, "password": 2},
+        "text",
+        None,
+    ],
+)
+def test_an_entry_that_is_no_login_is_passed_over(tmp_path: Path, entry: object) -> None:
+    assert found("ghcr.io", "https://ghcr.io", docker_config(tmp_path, {"ghcr.io": entry})) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"auths": []}', "[" * 100000, "\ud800"])
+def test_a_file_of_docker_s_that_cannot_be_read_is_as_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_bytes(text.encode(errors="surrogatepass"))
+    assert found("ghcr.io", "https://ghcr.io", {"DOCKER_CONFIG": str(tmp_path)}) is None
+    assert found("ghcr.io", "https://ghcr.io", {"DOCKER_CONFIG": str(tmp_path / "none")}) is None
+
+
+def test_a_password_is_in_no_repr() -> None:
+    credential = Credential("jane", "hub-secret", "somewhere")
+    assert "hub-secret" not in repr(credential)
+    access = find_access(RegistryEndpoint("docker.io"), "https://hub.docker.com", DOCKER)
+    assert "hub-secret" not in repr(access)
+
+
+# What goes over the wire --------------------------------------------------------------------------
+
+
+def sent(hub: RegistryStandIn) -> str:
+    return json.dumps([*hub.requests, *hub.headers])
+
+
+def ask_everything(hub: RegistryStandIn, environment: dict[str, str], *, trusted: bool) -> None:
+    endpoint = RegistryEndpoint("docker.io", hub.url, hub.url, trusted=trusted)
+    registries = Registries({"docker.io": endpoint}, environment, patience=3)
+    for ask in (registries.tags, registries.digest_of):
+        with pytest.raises(RegistryUnavailableError) as caught:
+            ask(CART)
+        assert "secret" not in caught.value.message + caught.value.hint
+
+
+def test_a_host_that_only_the_repository_names_sees_no_login() -> None:
+    environment = {**DOCKER, **REGISTRY, "REGISTRY_HOST": "ghcr.io"}
+    with RegistryStandIn(require_token=True) as hub:
+        hub.push("acme/cart", "1.0")
+        hub.fail_with("/v2/namespaces/", 401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+        hub.fail_with("/v2/acme/", 401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+        ask_everything(hub, environment, trusted=False)
+        challenge = f'Bearer realm="{hub.url}/token",service="s"'
+        hub.fail_with("/v2/acme/", 401, headers={"WWW-Authenticate": challenge})
+        ask_everything(hub, environment, trusted=False)
+        assert "Basic" not in sent(hub)
+        assert "POST" not in sent(hub)
+        assert len(hub.requests) == 6
+
+
+def test_what_withheld_the_login_is_said() -> None:
+    with RegistryStandIn(accounts={"jane": "hub-secret"}) as hub:
+        registries = Registries(
+            {"docker.io": RegistryEndpoint("docker.io", hub.url)}, DOCKER, patience=3
+        )
+        with pytest.raises(RegistryUnavailableError) as caught:
+            registries.digest_of(CART)
+    assert "do not go to a host that only a file names" in caught.value.hint
+    assert f"set REGISTRY_HOST, REGISTRY_USERNAME and REGISTRY_PASSWORD (for {hub.host})" in (
+        caught.value.hint
+    )
+
+
+def test_the_same_host_sees_the_login_when_the_environment_names_it() -> None:
+    with RegistryStandIn(accounts={"jane": "hub-secret"}) as hub:
+        digest = hub.push("acme/cart", "1.0")
+        endpoints = {"docker.io": RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)}
+        registries = Registries(endpoints, DOCKER, patience=3)
+        assert registries.digest_of(CART) == digest
+        assert registries.tags(CART)[0].digest == digest
+
+
+def test_a_redirect_to_another_host_takes_no_login_along() -> None:
+    with RegistryStandIn() as other, RegistryStandIn(accounts={"jane": "hub-secret"}) as hub:
+        digest = other.push("acme/cart", "1.0")
+        path = "/v2/acme/cart/manifests/1.0"
+        endpoints = {"docker.io": RegistryEndpoint("docker.io", hub.url, trusted=True)}
+        registries = Registries(endpoints, DOCKER, patience=3)
+        hub.push("acme/cart", "0.9")
+        registries.digest_of(parse_image("acme/cart:0.9"))
+        hub.fail_with(path, 307, headers={"Location": other.url + path})
+        assert registries.digest_of(CART) == digest
+        assert "authorization" in hub.headers[-1]
+        assert "authorization" not in other.headers[0]
+
+
+def test_a_login_is_never_posted_to_where_a_redirect_leads() -> None:
+    with RegistryStandIn() as other, RegistryStandIn() as hub:
+        hub.fail_with("/v2/", 307, headers={"Location": f"{other.url}/v2/auth/token"})
+        registries = Registries(
+            {"docker.io": RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)},
+            DOCKER,
+            patience=3,
+        )
+        with pytest.raises(RegistryUnavailableError, match="307"):
+            registries.tags(CART)
+        assert other.requests == []
+
+
+def test_a_server_that_repeats_a_login_is_not_quoted() -> None:
+    basic = base64.b64encode(b"jane:hub-secret").decode()
+    with RegistryStandIn() as hub:
+        body = f"do not know hub-secret nor {basic}".encode()
+        hub.fail_with("/v2/", 403, body=body)
+        endpoints = {"docker.io": RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)}
+        registries = Registries(endpoints, DOCKER, patience=3)
+        for ask in (registries.tags, registries.digest_of):
+            with pytest.raises(RegistryUnavailableError) as caught:
+                ask(CART)
+            assert "hub-secret" not in caught.value.message
+            assert basic not in caught.value.message
+        with pytest.raises(RegistryUnavailableError, match=r"do not know \*\*\* nor \*\*\*"):
+            registries.tags(CART)
+
+
+def test_a_registry_with_tls_may_not_send_its_users_to_a_server_without() -> None:
+    class Challenging(Http):
+        def send(self, _method: str, url: str, **_: object) -> Answer:  # type: ignore[override]
+            self.requests += 1
+            challenge = {"WWW-Authenticate": 'Bearer realm="http://auth.example/token"'}
+            return Answer(url, 401, challenge, b"")
+
+    http = Challenging({}, 3)
+    access = Access(Credential("jane", "hub-secret", "x"), "")
+    door = Door(http, "https://registry.example", access)
+    with pytest.raises(RegistryUnavailableError, match="no safe address of a token server"):
+        door.send("GET", "/v2/", what="it", scope="s", headers={})
+    assert http.requests == 1

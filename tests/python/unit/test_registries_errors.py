@@ -1,0 +1,403 @@
+from __future__ import annotations
+
+import gzip
+import logging
+import socket
+import threading
+import time
+from contextlib import suppress
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+import pytest
+from gitops_rollback.image import parse_image
+from gitops_rollback.registries import Registries, RegistryEndpoint, RegistryUnavailableError
+from gitops_rollback.registries.failures import Answer
+from standin import RegistryStandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MANIFEST = "/v2/acme/cart/manifests/"
+TAGS = "/v2/namespaces/acme/repositories/cart/tags"
+CART = parse_image("acme/cart:1.0")
+
+
+@pytest.fixture
+def hub() -> Iterator[RegistryStandIn]:
+    with RegistryStandIn() as standin:
+        yield standin
+
+
+def client(url: str, patience: float = 3, **environment: str) -> Registries:
+    endpoint = RegistryEndpoint("docker.io", url, url)
+    return Registries({"docker.io": endpoint}, environment, patience=patience)
+
+
+def refusal(ask: Callable[[], object]) -> RegistryUnavailableError:
+    with pytest.raises(RegistryUnavailableError) as caught:
+        ask()
+    assert caught.value.hint
+    return caught.value
+
+
+def serve_raw(answer: bytes, drip: float = 0) -> tuple[str, threading.Thread]:
+    """A server that answers one connection with these bytes, if need be one at a time."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with listener, connection:
+            connection.recv(65536)
+            step = 1 if drip else max(1, len(answer))
+            with suppress(ConnectionError):  # who asked has lost patience
+                for start in range(0, len(answer), step):
+                    connection.sendall(answer[start : start + step])
+                    time.sleep(drip)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return f"http://127.0.0.1:{port}", thread
+
+
+# No answer ----------------------------------------------------------------------------------------
+
+
+def test_a_port_where_nothing_listens_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    error = refusal(lambda: client(url).digest_of(CART))
+    host = url.removeprefix("http://")
+    what = "the manifest of docker.io/acme/cart:1.0"
+    assert error.message == f"asked {host} for {what}: connection refused"
+
+
+def test_a_name_without_an_address_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    error = refusal(lambda: Registries({}, {}, patience=3).tags(CART))
+    assert error.message.startswith("asked hub.docker.com for the tags of docker.io/acme/cart: no")
+    assert "DNS" in error.hint
+
+
+def test_a_slow_name_look_up_costs_no_more_than_the_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = threading.Event()
+
+    def slow(*_: object, **__: object) -> None:
+        release.wait(5)
+        raise socket.gaierror(socket.EAI_AGAIN, "late")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    started = time.monotonic()
+    error = refusal(lambda: Registries({}, {}, patience=0.2).tags(CART))
+    assert time.monotonic() - started < 1
+    release.set()
+    assert "no answer within 0.2 s" in error.message
+    assert "--timeout" in error.hint
+
+
+def test_a_server_that_accepts_and_says_nothing_times_out_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        registries = client(f"http://127.0.0.1:{listener.getsockname()[1]}", 0.2)
+        started = time.monotonic()
+        first = refusal(lambda: registries.digest_of(CART))
+        second = refusal(lambda: registries.tags(CART))
+        assert time.monotonic() - started < 0.8
+    assert "no answer within 0.2 s" in first.message
+    assert second.message == first.message
+    assert second is not first
+    assert registries.requests == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 120,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 120\r\n\r\n" + b" " * 120,
+    ],
+)
+def test_a_server_that_drips_bytes_does_not_beat_the_bound(answer: bytes) -> None:
+    url, thread = serve_raw(answer, drip=0.005)
+    started = time.monotonic()
+    error = refusal(lambda: client(url, 0.3).tags(CART))
+    assert time.monotonic() - started < 1
+    assert "no answer within 0.3 s" in error.message
+    thread.join(5)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+    ],
+)
+def test_an_answer_that_breaks_off_is_said(answer: bytes) -> None:
+    url, thread = serve_raw(answer)
+    error = refusal(lambda: client(url).tags(CART))
+    assert error.message.endswith(": the connection broke off")
+    thread.join(5)
+
+
+def test_a_server_without_tls_is_said(hub: RegistryStandIn) -> None:
+    url = hub.url.replace("http://", "https://")
+    error = refusal(lambda: client(url).tags(CART))
+    assert "no trusted TLS connection: " in error.message
+    assert "REQUESTS_CA_BUNDLE" in error.hint
+
+
+def test_a_ca_bundle_that_is_not_there_is_said(hub: RegistryStandIn) -> None:
+    url = hub.url.replace("http://", "https://")
+    error = refusal(lambda: client(url, REQUESTS_CA_BUNDLE="/none/ca.pem").tags(CART))
+    assert error.message.endswith("REQUESTS_CA_BUNDLE names no file")
+
+
+def test_what_nobody_thought_of_is_named_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(*_: object, **__: object) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", odd)
+    error = refusal(lambda: Registries({}, {}, patience=3).tags(CART))
+    assert error.message.endswith("failed (ValueError)")
+
+
+def test_a_host_that_is_not_reached_does_not_stop_another(hub: RegistryStandIn) -> None:
+    digest = hub.push("acme/cart", "1.0")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    registries = Registries(
+        {"docker.io": RegistryEndpoint("docker.io", hub.url, closed)}, {}, patience=3
+    )
+    refusal(lambda: registries.tags(CART))
+    assert registries.digest_of(CART) == digest
+
+
+def test_when_the_patience_is_used_up_nothing_more_is_asked(hub: RegistryStandIn) -> None:
+    hub.delay(TAGS, 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        silent = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        registries = Registries(
+            {"docker.io": RegistryEndpoint("docker.io", hub.url, silent)}, {}, patience=0.1
+        )
+        refusal(lambda: registries.tags(CART))
+    error = refusal(lambda: registries.digest_of(CART))
+    assert "was not asked" in error.message
+    assert "the 0.1 s for registries are used up" in error.message
+    assert hub.requests == []
+
+
+# Answers of trouble -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_host_in_trouble_is_asked_once(hub: RegistryStandIn, status: int) -> None:
+    hub.fail_with("/v2/", status, body=b"Too Many Requests (HAP429).\n")
+    registries = client(hub.url)
+    first = refusal(lambda: registries.tags(CART))
+    second = refusal(lambda: registries.digest_of(CART))
+    assert f"it answered {status} " in first.message
+    assert "(Too Many Requests (HAP429).)" in first.message
+    assert (second.message, second.hint) == (first.message, first.hint)
+    assert len(hub.requests) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_to_one_repository_is_none_to_another(hub: RegistryStandIn, status: int) -> None:
+    digest = hub.push("acme/shop", "1.0")
+    hub.fail_with(MANIFEST, status)
+    registries = client(hub.url)
+    error = refusal(lambda: registries.digest_of(CART))
+    assert f"it answered {status} " in error.message
+    assert registries.digest_of(parse_image("acme/shop:1.0")) == digest
+
+
+def test_a_check_does_not_wait_for_a_busy_host_but_says_when_it_is_free(
+    hub: RegistryStandIn,
+) -> None:
+    hub.fail_with("/v2/", 429, headers={"Retry-After": "60"})
+    started = time.monotonic()
+    error = refusal(lambda: client(hub.url).tags(CART))
+    assert time.monotonic() - started < 1
+    assert "429 Too Many Requests; it may be asked again in 60 s, at " in error.message
+    assert error.message.endswith(" UTC")
+    assert "sign in for a higher limit" in error.hint
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch, hub: RegistryStandIn) -> list[float]:
+    """Pauses that were made: none lasts, and the host recovers after the second."""
+    made: list[float] = []
+
+    def pause(seconds: float) -> None:
+        made.append(seconds)
+        if len(made) == 2:
+            hub.recover()
+
+    monkeypatch.setattr("gitops_rollback.registries.http.sleep", pause)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (429, {"Retry-After": "7"}, 7),
+        (503, {"Retry-After": "7"}, 7),
+        (429, {"Retry-After": formatdate(time.time() + 30, usegmt=True)}, 30),
+        (429, {"X-Retry-After": str(int(time.time()) + 30)}, 30),
+        (429, {"Retry-After": "0"}, 1),
+        (429, {"X-Retry-After": "1"}, 1),
+    ],
+)
+def test_with_time_to_wait_a_busy_host_is_waited_for_as_long_as_it_says(
+    hub: RegistryStandIn,
+    pauses: list[float],
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    headers: dict[str, str],
+    seconds: float,
+) -> None:
+    digest = hub.push("acme/cart", "1.0")
+    hub.fail_with("/v2/", status, headers=headers)
+    with caplog.at_level(logging.INFO, logger="gitops_rollback"):
+        assert client(hub.url, 120).digest_of(CART) == digest
+    assert pauses == pytest.approx([seconds, seconds], abs=20)
+    assert len(caplog.messages) == 2
+    assert f"answered {status} for the manifest of docker.io/acme/cart:1.0: waiting" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (429, {}),
+        (429, {"Retry-After": "soon"}),
+        (429, {"X-Retry-After": "nan"}),
+        (429, {"X-Retry-After": "inf"}),
+        (429, {"Retry-After": "9" * 500}),
+        (429, {"Retry-After": "11"}),
+        (500, {"Retry-After": "1"}),
+    ],
+)
+def test_a_host_that_names_no_time_within_the_patience_is_not_waited_for(
+    hub: RegistryStandIn, pauses: list[float], status: int, headers: dict[str, str]
+) -> None:
+    hub.fail_with("/v2/", status, headers=headers)
+    assert f"{status} " in refusal(lambda: client(hub.url, 10).digest_of(CART)).message
+    assert pauses == []
+
+
+def test_waiting_again_and_again_ends_with_the_patience(
+    hub: RegistryStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[float] = []
+    monkeypatch.setattr("gitops_rollback.registries.http.sleep", made.append)
+    hub.fail_with("/v2/", 429, headers={"Retry-After": "0"})
+    refusal(lambda: client(hub.url, 5).digest_of(CART))
+    assert made == [1, 1, 1, 1]
+
+
+# Sizes, redirects, words --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_of_more_than_ten_megabytes_is_not_read(
+    hub: RegistryStandIn, *, packed: bool
+) -> None:
+    body = b" " * (11 * 1024 * 1024)
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    hub.fail_with("/v2/", 200, body=gzip.compress(body) if packed else body, headers=headers)
+    error = refusal(lambda: client(hub.url).tags(CART))
+    assert "the answer is larger than 10 MB" in error.message
+
+
+def test_a_redirect_is_followed_and_counted(hub: RegistryStandIn) -> None:
+    digest = hub.push("acme/shop", "1.0")
+    hub.fail_with(MANIFEST, 307, headers={"Location": "/v2/acme/shop/manifests/1.0"})
+    registries = client(hub.url)
+    assert registries.digest_of(CART) == digest
+    assert registries.requests == len(hub.requests) == 2
+
+
+@pytest.mark.parametrize("location", ["ftp://x/", "http://[", "http://u:p@host/", ""])
+def test_a_redirect_to_nowhere_is_not_followed(hub: RegistryStandIn, location: str) -> None:
+    hub.fail_with(MANIFEST, 302, headers={"Location": location})
+    error = refusal(lambda: client(hub.url).digest_of(CART))
+    assert "an address that is not safe to ask" in error.message
+    assert len(hub.requests) == 1
+
+
+def test_redirects_in_a_circle_end(hub: RegistryStandIn) -> None:
+    hub.fail_with(MANIFEST, 302, headers={"Location": f"{MANIFEST}1.0"})
+    assert "more than 5 redirects" in refusal(lambda: client(hub.url).digest_of(CART)).message
+    assert len(hub.requests) == 6
+
+
+def test_words_of_a_server_are_shortened_and_cleaned(hub: RegistryStandIn) -> None:
+    hub.fail_with("/v2/", 403, body=b"\x1b[31mno\r\nway\x00 \xff" + b"x" * 5000)
+    message = refusal(lambda: client(hub.url).tags(CART)).message
+    assert message.isprintable()
+    assert "[31mno way" in message
+    assert len(message) < 400
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"detail": "d", "message": "m"}', "(d)"),
+        (b'{"message": "m", "errinfo": {}}', "(m)"),
+        (b'{"detail": "Rate limit exceeded", "error": false}', "(Rate limit exceeded)"),
+        (b'{"errors": [{"code": "DENIED", "message": "no"}]}', "(DENIED: no)"),
+        (b'{"errors": []}', ""),
+        (b'{"errors": ["text"]}', ""),
+        (b'{"errors": "text", "message": 5}', ""),
+        (b" <!DOCTYPE html>", "(a web page)"),
+        (b"plain", "(plain)"),
+        (b"", ""),
+    ],
+)
+def test_every_form_of_error_is_understood(body: bytes, words: str) -> None:
+    assert str(Answer("https://x/", 403, {}, body)) == f"403 Forbidden {words}".rstrip()
+
+
+# Proxies ------------------------------------------------------------------------------------------
+
+
+def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(
+    hub: RegistryStandIn,
+) -> None:
+    hub.fail_with("/v2/", 200, body=b'{"tags": ["1.0"]}')
+    endpoints = {"r.example": RegistryEndpoint("r.example", "http://r.example")}
+    registries = Registries(endpoints, {"http_proxy": hub.url}, patience=3)
+    assert registries.tags(parse_image("r.example/acme/cart:1.0"))
+    assert hub.requests == ["GET http://r.example/v2/acme/cart/tags/list?n=1000"]
+    elsewhere = {"HTTP_PROXY": "http://127.0.0.1:1"}
+    assert Registries({}, elsewhere, patience=3).tags(parse_image(f"{hub.host}/acme/cart:1.0"))
+
+
+def test_a_proxy_that_fails_is_told_from_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = {"ALL_PROXY": "http://jane:secret@127.0.0.1:1"}
+    error = refusal(lambda: Registries({}, proxy, patience=3).tags(CART))
+    assert error.message.endswith("through the proxy: connection refused")
+    assert "secret" not in error.message + error.hint
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
+    free = {**proxy, "NO_PROXY": "docker.com"}
+    error = refusal(lambda: Registries({}, free, patience=3).tags(CART))
+    assert "proxy:" not in error.message
+
+
+def test_a_surrounding_netrc_and_proxy_are_not_read(
+    hub: RegistryStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    netrc = tmp_path_factory.mktemp("home") / "netrc"
+    netrc.write_text("default login jane password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    hub.push("acme/cart", "1.0")
+    client(hub.url).digest_of(CART)
+    assert "authorization" not in hub.headers[0]

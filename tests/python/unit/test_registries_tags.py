@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from gitops_rollback.errors import ConfigError
+from gitops_rollback.image import parse_image
+from gitops_rollback.query import prepare, run
+from gitops_rollback.registries import (
+    Registries,
+    RegistryEndpoint,
+    RegistryUnavailableError,
+    RepositoryMissingError,
+    Tag,
+)
+from gitops_rollback.registries.endpoints import is_loopback
+from gitops_rollback.registries.hub import parse_tags
+from standin import RegistryStandIn
+from standin_answers import Question, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RECORDED = Path(__file__).resolve().parents[4] / "shared" / "data" / "hub"
+TAGS = "/v2/namespaces/acme/repositories/cart/tags"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def hub() -> Iterator[RegistryStandIn]:
+    with RegistryStandIn() as standin:
+        yield standin
+
+
+def client(hub: RegistryStandIn, **environment: str) -> Registries:
+    endpoint = RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)
+    return Registries({"docker.io": endpoint}, environment, patience=3)
+
+
+def names(tags: tuple[Tag, ...]) -> list[str]:
+    return [tag.name for tag in tags]
+
+
+def push_many(hub: RegistryStandIn, count: int) -> None:
+    for index in range(count):
+        hub.push("acme/cart", f"1.{index}", pushed=START + timedelta(hours=index))
+
+
+def test_one_page_gives_tags_with_digest_times_size_and_platforms(hub: RegistryStandIn) -> None:
+    digest = hub.push("acme/cart", "1.0", pushed=START)
+    (tag,) = client(hub).tags(parse_image("acme/cart:1.0"))
+    at = "2026-01-01T00:00:00Z"
+    assert tag == Tag("1.0", digest, at, at, tag.size, ("linux/amd64",), is_image=True)
+    assert tag.size
+    assert hub.requests == [f"GET {TAGS}?page_size=100&page=1&ordering=last_updated"]
+
+
+def test_an_official_image_is_found_below_library(hub: RegistryStandIn) -> None:
+    hub.push("library/nginx", "1.29")
+    assert names(client(hub).tags(parse_image("nginx:1.29"))) == ["1.29"]
+
+
+def test_the_answer_is_sorted_here_because_the_order_is_not_documented(
+    hub: RegistryStandIn,
+) -> None:
+    results = [
+        {"name": "never", "last_updated": None},
+        {"name": "second", "last_updated": "2026-01-01T00:00:00.5Z"},
+        {"name": "first", "tag_last_pushed": "2026-01-01T00:00:00Z"},
+        {"name": "third", "last_updated": "2026-01-01T02:00:00+01:00"},
+    ]
+    body = json.dumps({"count": 4, "next": None, "results": results}).encode()
+    hub.fail_with(TAGS, 200, body=body)
+    image = parse_image("acme/cart:third")
+    assert names(client(hub).tags(image)) == ["third", "second", "first", "never"]
+
+
+def test_one_page_is_enough_when_it_holds_an_older_tag(hub: RegistryStandIn) -> None:
+    push_many(hub, 150)
+    registries = client(hub)
+    assert len(registries.tags(parse_image("acme/cart:1.140"))) == 100
+    assert registries.requests == 1
+
+
+@pytest.mark.parametrize("running", ["1.50", "1.20", "none"])
+def test_pages_are_read_until_one_holds_a_tag_older_than_the_running_one(
+    hub: RegistryStandIn, running: str
+) -> None:
+    push_many(hub, 150)
+    digest = hub.service.repositories["acme/cart"].tags.get(running)
+    image = parse_image(f"acme/cart@{digest}" if digest else f"acme/cart:{running}")
+    registries = client(hub)
+    tags = registries.tags(image)
+    assert len(tags) == len(set(names(tags))) == 150
+    assert registries.requests == 2
+    if digest:
+        assert run(None, prepare(tags, image))[0] == f"1.{int(running[2:]) - 1}"
+
+
+def test_a_next_page_that_is_empty_ends_the_list(hub: RegistryStandIn) -> None:
+    body = json.dumps({"next": "https://elsewhere.example/2", "results": []}).encode()
+    hub.fail_with(TAGS, 200, body=body)
+    assert client(hub).tags(parse_image("acme/cart:1.0")) == ()
+    assert len(hub.requests) == 1
+
+
+def test_the_cap_on_anonymous_paging_is_told_from_no_permission(hub: RegistryStandIn) -> None:
+    push_many(hub, 1101)
+    with pytest.raises(RegistryUnavailableError) as caught:
+        client(hub).tags(parse_image("acme/cart:1.0"))
+    assert "pagination offset too large" in caught.value.message
+    assert "without a login it shows only the newest tags" in caught.value.message
+    assert "set DOCKERHUB_USERNAME and DOCKERHUB_TOKEN" in caught.value.hint
+    assert len(hub.requests) == 11
+
+
+def test_a_missing_repository_may_be_a_private_one(hub: RegistryStandIn) -> None:
+    with pytest.raises(RepositoryMissingError) as caught:
+        client(hub).tags(parse_image("acme/none:1.0"))
+    assert "404 Not Found (object not found)" in caught.value.message
+    assert "set DOCKERHUB_USERNAME and DOCKERHUB_TOKEN" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (401, b'{"detail": "unauthorized"}', "401 Unauthorized (unauthorized)"),
+        (403, b'{"message": "access denied"}', "403 Forbidden (access denied): no permission"),
+        (404, b"<html>gone</html>", "404 Not Found (a web page), and not as Hub does"),
+        (200, b"<html>log in</html>", "something that is no list of tags"),
+        (200, b'{"results": [{"name": "1.0"', "something that is no list of tags"),
+        (200, b'{"results": {}}', "something that is no list of tags"),
+        (200, b"[]", "something that is no list of tags"),
+        (302, b"", "not safe to ask"),
+        (418, b"short and stout", "418 I'm a Teapot (short and stout), as no registry should"),
+        (299, b"", "it answered 299, as no registry should"),
+    ],
+)
+def test_what_hub_should_not_answer_is_said(
+    hub: RegistryStandIn, status: int, body: bytes, words: str
+) -> None:
+    hub.fail_with(TAGS, status, body=body)
+    with pytest.raises(RegistryUnavailableError) as caught:
+        client(hub).tags(parse_image("acme/cart:1.0"))
+    assert words in caught.value.message
+    assert caught.value.hint
+
+
+def test_with_a_login_hub_is_asked_for_a_token_first_and_once() -> None:
+    with RegistryStandIn(accounts={"jane": "secret"}) as hub:
+        push_many(hub, 3)
+        registries = client(hub, DOCKERHUB_USERNAME="jane", DOCKERHUB_TOKEN="secret")
+        for _ in range(2):
+            assert len(registries.tags(parse_image("acme/cart:1.2"))) == 3
+        assert [request.split("?")[0] for request in hub.requests] == [
+            "POST /v2/auth/token",
+            f"GET {TAGS}",
+            f"GET {TAGS}",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (401, b'{"detail": "Incorrect"}', "401 Unauthorized (Incorrect)"),
+        (200, b"{}", "there is no token in its answer"),
+        (200, b'{"access_token": "a\\nb"}', "there is no token in its answer"),
+        (307, b"", "307 Temporary Redirect"),
+    ],
+)
+def test_a_failed_login_at_hub_is_said(
+    hub: RegistryStandIn, status: int, body: bytes, words: str
+) -> None:
+    hub.fail_with("/v2/auth/token", status, body=body, headers={"Location": "/other"})
+    registries = client(hub, DOCKERHUB_USERNAME="jane", DOCKERHUB_TOKEN="secret")
+    with pytest.raises(RegistryUnavailableError, match="a token of the Hub API") as caught:
+        registries.tags(parse_image("acme/cart:1.0"))
+    assert words in caught.value.message
+    assert len(hub.requests) == 1
+
+
+def test_a_tag_without_images_is_one_and_an_attestation_is_none(hub: RegistryStandIn) -> None:
+    unknown = {"architecture": "unknown", "os": "unknown", "digest": None}
+    arm = {"architecture": "arm", "os": "linux", "variant": "v7"}
+    for tag in ("bare", "proof", "many"):
+        hub.push("acme/cart", tag)
+    hub.hub_says("acme/cart", "bare", images=[])
+    hub.hub_says("acme/cart", "proof", images=[unknown])
+    hub.hub_says("acme/cart", "many", images=[arm, unknown, arm])
+    tags = {tag.name: tag for tag in client(hub).tags(parse_image("acme/cart:bare"))}
+    assert [tags[name].is_image for name in ("bare", "proof", "many")] == [True, False, True]
+    assert tags["many"].platforms == ("linux/arm/v7",)
+    assert tags["bare"].digest
+
+
+def test_the_only_image_gives_the_digest_that_an_old_answer_leaves_out() -> None:
+    digest = "sha256:" + "a" * 64
+    one = {"digest": digest, "os": "linux", "architecture": "amd64"}
+    entries: list[object] = [
+        {"name": "one", "images": [one]},
+        {"name": "two", "images": [one, one]},
+        {"name": "odd", "digest": "md5:1", "full_size": True, "images": ["x"]},
+        {"name": "not a tag"},
+        {"name": None},
+        "text",
+    ]
+    tags = parse_tags(entries)
+    assert [(tag.name, tag.digest) for tag in tags] == [
+        ("one", digest),
+        ("two", None),
+        ("odd", None),
+    ]
+    assert tags[2].size is None
+
+
+@pytest.mark.parametrize(
+    ("file", "count"),
+    [("tags-crazymax-diun-page1-2023-02.json", 10), ("results-marqaaron-2021-01.json", None)],
+)
+def test_recorded_answers_are_read(hub: RegistryStandIn, file: str, count: int | None) -> None:
+    if not RECORDED.is_dir():
+        pytest.skip(f"recorded Docker Hub answers are not here: {RECORDED}")
+    document = json.loads((RECORDED / file).read_bytes())
+    page = document if isinstance(document, dict) else {"next": None, "results": document}
+    hub.fail_with(TAGS, 200, body=json.dumps({**page, "next": None}).encode())
+    tags = client(hub).tags(parse_image("acme/cart:latest"))
+    assert len(tags) == (count or len(page["results"]))
+    assert all(tag.is_image and tag.updated and tag.platforms for tag in tags)
+
+
+# Registries without the Hub API ------------------------------------------------------------------
+
+
+def test_another_registry_gives_names_the_highest_version_first(hub: RegistryStandIn) -> None:
+    for tag in ("1.9", "1.10", "1.2"):
+        hub.push("acme/cart", tag)
+    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:1.10"))
+    assert names(tags) == ["1.10", "1.9", "1.2"]
+    assert tags[0] == Tag("1.10")
+    assert hub.requests == ["GET /v2/acme/cart/tags/list?n=1000"]
+
+
+@pytest.mark.parametrize("host", ["", "http://elsewhere.example", "//elsewhere.example/prefix"])
+def test_a_link_is_followed_within_the_host_only(hub: RegistryStandIn, host: str) -> None:
+    path = "/v2/acme/cart/tags/list"
+    link = f'<{host}{path}?n=2&last=b>; rel="next"'
+    hub.push("acme/cart", "c")
+    answer = hub.service.answer
+
+    def two_pages(question: Question) -> Reply:
+        if "last" in question.query:
+            return answer(question)
+        return Reply(200, b'{"name": "acme/cart", "tags": ["a", "b", 7, "no tag"]}', {"Link": link})
+
+    hub.answer = two_pages  # type: ignore[method-assign]
+    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:c"))
+    assert names(tags) == ["c", "b", "a"]
+    assert hub.requests[1] == f"GET {path}?n=2&last=b"
+
+
+@pytest.mark.parametrize("link", ['</x?n=1000>; rel="next"', '</x>; rel="next"', "nonsense", ";"])
+def test_a_link_that_leads_nowhere_new_ends_the_list(hub: RegistryStandIn, link: str) -> None:
+    hub.fail_with("/v2/acme/", 200, headers={"Link": link}, body=b'{"tags": ["a"]}')
+    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a"))
+    assert names(tags) == ["a"]
+    assert len(hub.requests) == 1
+
+
+def test_a_list_that_never_ends_is_given_up(
+    hub: RegistryStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitops_rollback.registries.oci._MOST_PAGES", 4)
+
+    def endless(question: Question) -> Reply:
+        link = f'</x?last={question.query.get("last", "")}x>; rel="next"'
+        return Reply(200, b'{"tags": ["a"]}', {"Link": link})
+
+    hub.answer = endless  # type: ignore[method-assign]
+    with pytest.raises(RegistryUnavailableError, match="does not end after 4 pages"):
+        Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a"))
+
+
+def test_a_list_of_null_is_empty(hub: RegistryStandIn) -> None:
+    hub.fail_with("/v2/acme/", 200, body=b'{"name": "acme/cart", "tags": null}')
+    assert Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a")) == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (200, b"<html>", "something that is no list of tags"),
+        (200, b'{"tags": {"a": 1}}', "something that is no list of tags"),
+        (200, b'{"errors": []}', "something that is no list of tags"),
+        (404, b"404 page not found", "not as a registry does"),
+        (403, b'{"errors": [{"code": "DENIED", "message": "no"}]}', "403 Forbidden (DENIED: no)"),
+    ],
+)
+def test_what_a_registry_should_not_answer_is_said(
+    hub: RegistryStandIn, status: int, body: bytes, words: str
+) -> None:
+    hub.fail_with("/v2/acme/", status, body=body)
+    with pytest.raises(RegistryUnavailableError) as caught:
+        Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a"))
+    assert words in caught.value.message
+
+
+def test_a_registry_says_which_repository_it_does_not_know(hub: RegistryStandIn) -> None:
+    with pytest.raises(RepositoryMissingError, match="NAME_UNKNOWN"):
+        Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/none:a"))
+
+
+def test_a_registry_with_a_hub_url_is_asked_through_it(hub: RegistryStandIn) -> None:
+    hub.push("acme/cart", "1.0")
+    endpoint = RegistryEndpoint("registry.example", hub_url=hub.url)
+    registries = Registries({"registry.example": endpoint}, {}, patience=3)
+    (tag,) = registries.tags(parse_image("registry.example/acme/cart:1.0"))
+    assert tag.pushed
+
+
+# Addresses ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("registry", "url"),
+    [
+        ("docker.io", "https://registry-1.docker.io"),
+        ("ghcr.io", "https://ghcr.io"),
+        ("registry.example:5000", "https://registry.example:5000"),
+        ("localhost:5000", "http://localhost:5000"),
+        ("127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("127.8.8.8", "http://127.8.8.8"),
+        ("[::1]:5000", "http://[::1]:5000"),
+        ("127.0.0.1.example", "https://127.0.0.1.example"),
+        ("localhost.example", "https://localhost.example"),
+    ],
+)
+def test_only_this_machine_is_asked_without_tls(registry: str, url: str) -> None:
+    endpoint = RegistryEndpoint(registry)
+    assert endpoint.registry_url == url
+    assert endpoint.owns(url)
+    assert is_loopback(url) == url.startswith("http://")
+
+
+def test_docker_io_alone_has_the_hub_api_by_itself() -> None:
+    assert RegistryEndpoint("docker.io").hub_api_url == "https://hub.docker.com"
+    assert RegistryEndpoint("ghcr.io").hub_api_url is None
+    configured = RegistryEndpoint("ghcr.io", "http://mirror.example:80/", "https://hub.example/x/")
+    assert configured.registry_url == "http://mirror.example:80"
+    assert configured.hub_api_url == "https://hub.example/x"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "registry.example",
+        "ftp://registry.example",
+        "https://",
+        "https://jane:secret@registry.example",
+        "https://registry.example?x=1",
+        "https://registry.example#x",
+        "https://registry.example:99999",
+        "https://[::1",
+        "https://registry.example/\n",
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _ = RegistryEndpoint("docker.io", url).registry_url
+    assert caught.value.message == "the registry-url of docker.io is no address that can be asked"
+    with pytest.raises(ConfigError, match="hub-url"):
+        _ = RegistryEndpoint("docker.io", None, url).hub_api_url
