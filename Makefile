@@ -16,6 +16,9 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+demo: install
+	@$(BIN)/python examples/demo/demo.py
+
 test: install
 	$(BIN)/python -m pytest
 

@@ -126,7 +126,9 @@ class _Deploy:
             guard.check_record(at, self._given, image, session.url, act)
         guard.refuse_deploy(at.state, image, act)
         record = self._given or self._file_record(at, snapshot)
-        return transitions.deployed(at, running, image, act, record.sha256)
+        # The record may know a digest that the field does not: resolved before it was replaced.
+        replaced = record.record.image if running.digest is None else running
+        return transitions.deployed(at, replaced, image, act, record.sha256)
 
     def _registry_of(self, snapshot: Snapshot) -> RegistryFacts:
         if self._registry is None:

@@ -190,12 +190,13 @@ class Session:
         """
         if self.options.dry_run:
             return
+        image = made.stored.record.image.canonical
         directory = getattr(self.options, "record_dir", None)
         store = self.directory_store()
         if directory is not None:
-            say(f"record: {write_record(made, Path(directory))}")
+            say(f"archived {image} in {write_record(made, Path(directory))}")
         if store is not None:
-            say(f"record: {store.file(made)}")
+            say(f"archived {image} in {store.file(made)}")
 
     def _store_text(self) -> str:
         text: str = self.options.store or ""

@@ -122,7 +122,8 @@ def with_record(
     is_moved = candidate.image.digest is None and stored.record.digest_from == "moved"
     if is_moved and "mutable-tag" not in accept:
         return candidate.refused("mutable-tag", _MUTABLE)
-    return replace(candidate, stored=stored, sources=candidate.sources | {ARTIFACT})
+    image = candidate.image if candidate.image.digest else stored.record.image
+    return replace(candidate, image=image, stored=stored, sources=candidate.sources | {ARTIFACT})
 
 
 def with_check(

@@ -89,12 +89,13 @@ def read_plan(path: Path) -> PlanFile:
     try:
         document = json.loads(data)
         schema.check(document, "plan")
-        services = tuple(_planned(entry) for entry in document.get("services", ()))
-        if not services:
-            raise ValueError("it names no service")
-        return PlanFile(document["repository"], document["branch"], services)
+        services = tuple(_planned(entry) for entry in document["services"])
+        plan = PlanFile(document["repository"], document["branch"], services)
     except (ValueError, RecursionError, InvalidImageError, KeyError) as error:
         raise UsageError(f"{path} is no plan to follow: {error}", _HINT) from error
+    if not services:
+        raise UsageError(f"the plan {path} names no service", _HINT)
+    return plan
 
 
 def _planned(entry: dict[str, Any]) -> PlannedService:
