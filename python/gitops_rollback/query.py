@@ -216,7 +216,7 @@ def _refusal(query: str, reason: str) -> UsageError:
     return UsageError(
         f"the query {_echo(query)} {reason}",
         f"a query is JMESPath and gives tags or names, best first, for example {EXAMPLE};"
-        " see what it is asked of with: gitops-rollback plan --strategy registry --explain",
+        " a tag has name, digest, pushed, updated, size, platforms and older",
     )
 
 

@@ -80,7 +80,10 @@ def find_access(endpoint: RegistryEndpoint, url: str, environment: Mapping[str, 
     if urlsplit(url).scheme == "http" and not is_loopback(url) and not endpoint.trusted:
         return Access(None, "no password is sent without TLS: use an https URL")
     if not entitled:
-        sign_in += f"; those of {endpoint.registry} do not go to a host that only a file names"
+        sign_in += (
+            f"; the login of {endpoint.registry} goes to no host that only a file names: name it"
+            " with --registry-url or --hub-url, too"
+        )
     return Access(_find(names, environment), sign_in)
 
 

@@ -104,7 +104,7 @@ def unexpected(answer: Answer, what: str, access: Access) -> RegistryUnavailable
     if _OFFSET_CAP in str(answer):
         return RegistryUnavailableError(
             f"{message}: without a login it shows only the newest tags",
-            f"{access.how_to_sign_in}, or narrow the search with --to",
+            f"{access.how_to_sign_in}, or name the image to go back to with --to",
         )
     if answer.status == HTTPStatus.UNAUTHORIZED:
         return RegistryUnavailableError(message, access.hint)

@@ -194,7 +194,7 @@ def test_what_withheld_the_login_is_said() -> None:
         )
         with pytest.raises(RegistryUnavailableError) as caught:
             registries.digest_of(CART)
-    assert "do not go to a host that only a file names" in caught.value.hint
+    assert "goes to no host that only a file names" in caught.value.hint
     assert f"set REGISTRY_HOST, REGISTRY_USERNAME and REGISTRY_PASSWORD (for {hub.host})" in (
         caught.value.hint
     )

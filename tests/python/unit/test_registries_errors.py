@@ -107,7 +107,7 @@ def test_a_server_that_accepts_and_says_nothing_times_out_once() -> None:
         started = time.monotonic()
         first = refusal(lambda: registries.digest_of(CART))
         second = refusal(lambda: registries.tags(CART))
-        assert time.monotonic() - started < 0.8
+        assert time.monotonic() - started < 2
     assert "no answer within 0.2 s" in first.message
     assert second.message == first.message
     assert second is not first
@@ -117,15 +117,15 @@ def test_a_server_that_accepts_and_says_nothing_times_out_once() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 120,
-        b"HTTP/1.1 200 OK\r\nContent-Length: 120\r\n\r\n" + b" " * 120,
+        b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 200,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n" + b" " * 200,
     ],
 )
 def test_a_server_that_drips_bytes_does_not_beat_the_bound(answer: bytes) -> None:
-    url, thread = serve_raw(answer, drip=0.005)
+    url, thread = serve_raw(answer, drip=0.0065)
     started = time.monotonic()
     error = refusal(lambda: client(url, 0.3).tags(CART))
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 1.2
     assert "no answer within 0.3 s" in error.message
     thread.join(5)
 
