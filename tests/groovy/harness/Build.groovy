@@ -19,6 +19,7 @@ class Build {
     List<Request> steps = []
     List<String> libraries = []
     List<String> shells = []          // labels, in the order in which they ran
+    List<String> locks = []
     Object scm
     Map checkout = [:]
     Closure answer                    // to `input`: returns the submitter, or throws

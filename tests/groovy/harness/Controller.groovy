@@ -76,10 +76,10 @@ class Controller {
                 return
             }
             outcome = execute(next.replay() as Request)
-            List restored = restore([program, outcome, scripts])
+            List restored = restore([program, scripts], 200_000)
             program = restored[0] as Continuable
-            outcome = restored[1] as Outcome
-            scripts = restored[2] as Map
+            scripts = restored[1] as Map
+            outcome = restore(outcome, Integer.MAX_VALUE) as Outcome
         }
     }
 
@@ -179,14 +179,14 @@ class Controller {
     }
 
     /** What a controller's restart does. */
-    private Object restore(Object graph) {
+    private Object restore(Object graph, int most) {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream()
         try {
             new ObjectOutputStream(bytes).withCloseable { it.writeObject(graph) }
         } catch (NotSerializableException failed) {
             throw new HarnessError("a restart would lose the build: ${failed.message} is not serialisable, at ${build.steps ? build.steps.last().name : 'start'}")
         }
-        if (bytes.size() > 200_000) {
+        if (bytes.size() > most) {
             throw new HarnessError("the saved program has ${bytes.size()} bytes at ${build.steps.last().name}: a large value is kept in a variable")
         }
         return new RestoringStream(new ByteArrayInputStream(bytes.toByteArray()), untrusted).withCloseable { it.readObject() }

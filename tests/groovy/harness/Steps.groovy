@@ -162,6 +162,9 @@ class Steps {
                 }]
             case 'secrets':
                 return new CredentialBinding(build).bind(given.bindings)
+            case 'lock':
+                build.locks << given.resource
+                return given
             case 'node':
                 build.workspace.mkdirs()
                 return given

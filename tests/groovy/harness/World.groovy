@@ -23,6 +23,9 @@ class World {
 
     File getHome() { new File(folder, 'agent/home') }
 
+    /** Where all scenarios but those about its delivery have the command unpacked. */
+    File getSharedHelper() { new File(folder.parentFile, 'helper') }
+
     File getTools() { new File(folder, 'agent/bin') }
 
     File getRemote() { new File(folder, 'manifests.git') }
@@ -37,10 +40,16 @@ for word in "$@"; do
 done
 exec @GIT@ "$@"
 '''.replace('@FOLDER@', folder.path).replace('@HOME@', home.path).replace('@GIT@', 'which git'.execute().text.trim()))
-        git(folder, 'init', '-q', '--bare', '-b', 'main', remote.path)
-        git(remote, 'config', 'uploadpack.allowFilter', 'true')
-        commit('Begin', ['apps/cart/deployment.yaml': manifest('cart', 'acme/cart:1.4.2@sha256:' + '1' * 64),
-                         'apps/payment/deployment.yaml': manifest('payment', 'acme/payment:2.0.0@sha256:' + '4' * 64)])
+        File template = new File(folder.parentFile, 'manifests.git')
+        if (!template.exists()) {
+            git(folder, 'init', '-q', '--bare', '-b', 'main', remote.path)
+            git(remote, 'config', 'uploadpack.allowFilter', 'true')
+            commit('Begin', ['apps/cart/deployment.yaml': manifest('cart', 'acme/cart:1.4.2@sha256:' + '1' * 64),
+                             'apps/payment/deployment.yaml': manifest('payment', 'acme/payment:2.0.0@sha256:' + '4' * 64)])
+            ['cp', '-r', remote.path, template.path].execute().waitFor()
+        } else {
+            ['cp', '-r', template.path, remote.path].execute().waitFor()
+        }
     }
 
     static String manifest(String name, String image) {
@@ -122,7 +131,7 @@ spec:
         build.run.causes = options.causes ?: [[_class: 'hudson.model.Cause$UserIdCause', shortDescription: 'Started by user Jane', userId: 'jane', userName: 'Jane']]
         build.run.upstreamBuilds = options.upstreamBuilds ?: []
         build.global = ([JENKINS_URL: 'http://127.0.0.1:9/', GITOPS_REPOSITORY: remote.path] + (options.env ?: [:])).collectEntries { k, v -> [(k): v.toString()] }
-        build.agent = [PATH: "${tools}:${System.getenv('PATH')}".toString()] + (options.agent ?: [:])
+        build.agent = [PATH: "${tools}:${System.getenv('PATH')}".toString(), GITOPS_HELPER_HOME: sharedHelper.path] + (options.agent ?: [:])
         build.credentials = SECRETS
         build.secrets = SECRETS.collect { it.value.password } as Set
         build.started = options.params ?: [:]

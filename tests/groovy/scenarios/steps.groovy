@@ -1,7 +1,229 @@
+// Each step with the real command, a real repository and a real agent's files.
+import harness.Request
 import harness.World
 
-scenario('a deploy records, archives and deploys') { World world ->
-    def build = world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+String deploy(String image, String more = '') { "gitopsDeploy(service: 'cart', image: '${image}'${more})" }
+
+scenario('a deploy records what runs, archives it, then puts the new image in') { World world ->
+    String before = world.tip()
+    def build = world.step(deploy(World.NEW, ", gitCredentialsId: 'git-bot', reason: 'new prices'"))
     same(build.failure, null)
-    same(World.returned(build).commit.size(), 40)
+    def made = World.returned(build)
+    same(made.commit, world.tip())
+    same(made.from, World.OLD)
+    same(made.to, World.NEW)
+    same(made.seconds > 0, true)
+    same(world.image(), 'acme/cart:1.5.0@sha256:' + '2' * 64)
+    same(build.run.description, 'cart 1.4.2 → 1.5.0')
+    same(build.run.displayName, '#1 cart 1.4.2 → 1.5.0')
+    same(build.run.keepLog, true)
+    same(build.archived().findAll { it.endsWith('record.json') }, ['gitops-rollback/default/cart/record.json'])
+    def record = World.archived(build, 'gitops-rollback/default/cart/record.json')
+    same([record.image, record.replacedBy, record.commit, record.build.job, record.build.number, record.by],
+        [World.OLD, World.NEW, before, 'shop/cart', 1, 'jane'])
+    has(new File(build.artifacts, 'gitops-rollback/default/cart/manifests/apps/cart/deployment.yaml').text, 'acme/cart:1.4.2')
+    has(world.message(), 'Gitops-By: jane')
+    has(world.message(), 'new prices')
+    same(world.state().deployed[0].build.number, 1)
+    List archive = build.steps.findIndexValues { it.name == 'archiveArtifacts' }
+    same(archive.size(), 1)
+}
+
+scenario('an agent that has the command costs one process for each phase') { World world ->
+    world.step(deploy(World.NEW))
+    def build = world.step(deploy(World.NEXT))
+    same(build.failure, null)
+    same(build.shells, ['gitops-rollback record', 'gitops-rollback deploy'])
+    same(build.steps.count { it.name == 'libraryResource' && it.arguments.toString().contains('tar.gz') }, 0)
+}
+
+scenario('a redeploy of what runs commits nothing and archives nothing') { World world ->
+    world.step(deploy(World.NEW))
+    String tip = world.tip()
+    def build = world.step(deploy(World.NEW))
+    same(build.failure, null)
+    same(world.tip(), tip)
+    same(World.returned(build).containsKey('commit'), false)
+    same(build.archived(), [])
+    same(build.run.keepLog, false)
+    same(build.run.description, 'cart 1.5.0')
+}
+
+scenario('a plan, then a rollback by it, then a release') { World world ->
+    world.step(deploy(World.NEW))
+    def build = world.build('''
+        def plan
+        node { plan = gitopsFindPreviousImage(service: 'cart', store: 'jenkins') }
+        node {
+            def done = gitopsRollback(plan: plan, reason: 'prices are wrong', approvedBy: 'bob')
+            echo('returned ' + groovy.json.JsonOutput.toJson(done))
+        }''')
+    same(build.failure, null)
+    def done = World.returned(build)
+    same([done.from, done.to, done.commit], [World.NEW, World.OLD, world.tip()])
+    same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
+    has(build.run.description, 'cart 1.5.0 → 1.4.2, held')
+    has(world.message(), 'Gitops-By: jane, approved by bob')
+    same(world.state().hold.reason, 'prices are wrong')
+    same(World.archived(build, 'gitops-rollback/default/cart/record.json').action, 'rollback')
+    has(build.archived(), 'gitops-rollback/gitopsFindPreviousImage-result.json')
+    same(build.steps.any { it.name == 'lock' }, false)
+
+    def release = world.step("gitopsRelease(service: 'cart', reason: 'fixed')")
+    same(release.failure, null)
+    same(World.returned(release), [commit: world.tip()])
+    same(world.state().hold, null)
+    same(release.run.description, 'released cart 1.4.2')
+}
+
+scenario('a rollback by service and reason alone') { World world ->
+    world.step(deploy(World.NEW))
+    def build = world.step([job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken')")
+    same(build.failure, null)
+    same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
+    same(world.state().deployed[0].build.job, 'ops/rollback')
+}
+
+scenario('a held service: one readable line, the result in full, nothing written') { World world ->
+    world.step(deploy(World.NEW))
+    world.step([job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken')")
+    String tip = world.tip()
+    def build = world.step(deploy(World.NEXT))
+    same(build.run.result, 'FAILURE')
+    same(world.tip(), tip)
+    String line = World.error(build)
+    has(line, 'gitopsDeploy: ')
+    has(line, 'jane')
+    has(line, 'broken')
+    has(line, '--release')
+    same(World.archived(build, 'gitops-rollback/gitopsDeploy-result.json').error.code, 'held')
+    same(build.run.keepLog, false)
+
+    def released = world.step(deploy(World.NEXT, ', release: true'))
+    same(released.failure, null)
+    same(world.state().hold, null)
+}
+
+scenario('a second rollback is refused, unless again') { World world ->
+    world.step(deploy(World.NEW))
+    world.step(deploy(World.NEXT))
+    world.step([job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken')")
+    def second = world.step([job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken')")
+    same(second.run.result, 'FAILURE')
+    has(World.error(second), 'gitopsRollback: ')
+    same(World.archived(second, 'gitops-rollback/gitopsRollback-result.json').error.code, 'already')
+    def third = world.step([job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken', again: true)")
+    same(third.failure, null)
+    same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
+}
+
+scenario('manifests that moved between record and push are recorded and archived again') { World world ->
+    int left = 1
+    String hotfix = 'acme/cart:1.4.9@sha256:' + '9' * 64
+    def build = world.step([beforeStep: { Request step ->
+        if (step.name == 'archiveArtifacts' && left-- > 0) {
+            world.commit('By hand', ['apps/cart/deployment.yaml': World.manifest('cart', hotfix)])
+        }
+    }], deploy(World.NEW))
+    same(build.failure, null)
+    same(World.archived(build, 'gitops-rollback/default/cart/record.json').image, 'docker.io/' + hotfix)
+    same(World.returned(build).from, 'docker.io/' + hotfix)
+    same(world.image(), 'acme/cart:1.5.0@sha256:' + '2' * 64)
+    same(build.steps.count { it.name == 'archiveArtifacts' }, 2)
+    has(build.text, 'round 2 of 5')
+}
+
+scenario('manifests that never stand still end the deploy after five rounds') { World world ->
+    int round = 0
+    def build = world.step([beforeStep: { Request step ->
+        if (step.name == 'archiveArtifacts') {
+            round++
+            world.commit('By hand', ['apps/cart/deployment.yaml': World.manifest('cart', "acme/cart:1.4.${round + 10}")])
+        }
+    }], deploy(World.NEW))
+    same(build.run.result, 'FAILURE')
+    same(build.shells.count { it == 'gitops-rollback deploy' }, 5)
+    has(World.error(build), 'gitopsDeploy: ')
+    same(World.archived(build, 'gitops-rollback/gitopsDeploy-result.json').error.category, 'moved')
+}
+
+scenario('quotes, dollars, newlines and umlauts in values reach the commit and no shell') { World world ->
+    world.step(deploy(World.NEW))
+    File trap = new File(world.folder, 'trap')
+    String reason = "it's \"bad\" \$(touch ${trap}) `touch ${trap}` ; touch ${trap}\nsecond línea € 😀 \$GIT_PASSWORD \${JENKINS_TOKEN} \$\$ \\n"
+    def build = world.build([params: [REASON: reason], firstRun: false, job: 'ops/rollback'], '''node {
+        gitopsRollback(service: 'cart', reason: params.REASON, gitCredentialsId: 'git-bot', jenkinsCredentialsId: 'jenkins-api')
+    }''')
+    same(build.failure, null)
+    same(trap.exists(), false)
+    String kept = world.state().hold.reason
+    has(kept, "it's \"bad\" \$(touch ${trap}) `touch ${trap}` ; touch ${trap}")
+    has(kept, 'second línea € 😀 $GIT_PASSWORD ${JENKINS_TOKEN} $$ \\n')
+    lacks(world.message(), World.SECRETS['git-bot'].password)
+}
+
+scenario('a service that is no name is refused before anything else') { World world ->
+    File trap = new File(world.folder, 'trap')
+    def build = world.step([:], "gitopsDeploy(service: '\$(touch ${trap})', image: '${World.NEW}')")
+    same(build.run.result, 'FAILURE')
+    same(trap.exists(), false)
+    has(World.error(build), 'gitopsDeploy: ')
+}
+
+scenario('an unknown service is one line with the nearest names') { World world ->
+    def build = world.step("gitopsFindPreviousImage(service: 'carts')")
+    same(build.run.result, 'FAILURE')
+    has(World.error(build), 'cart')
+    same(World.archived(build, 'gitops-rollback/gitopsFindPreviousImage-result.json').error.category, 'config')
+}
+
+scenario('missing and unknown parameters are named') { World world ->
+    same(World.error(world.step("gitopsRollback(reason: 'x')")), 'gitopsRollback: service parameter is required')
+    same(World.error(world.step("gitopsRollback(service: 'cart')")), 'gitopsRollback: reason parameter is required')
+    same(World.error(world.step("gitopsDeploy(service: 'cart', image: '')")), 'gitopsDeploy: image parameter is required')
+    same(World.error(world.step("gitopsRelease(services: ['cart'], reason: null)")), 'gitopsRelease: reason parameter is required')
+    has(World.error(world.step("gitopsRecordImage(servise: 'cart')")), "gitopsRecordImage: unknown parameter 'servise' (it takes service, services, ")
+    has(World.error(world.step("gitopsRecordImage(service: 'cart', services: ['cart'])")), 'not both')
+}
+
+scenario('several services move together and the build says so') { World world ->
+    world.step(deploy(World.NEW))
+    world.step("gitopsDeploy(service: 'payment', image: 'docker.io/acme/payment:2.1.0@sha256:${'5' * 64}')")
+    def build = world.step([job: 'ops/rollback'], "gitopsRollback(services: ['cart', 'payment'], reason: 'broken')")
+    same(build.failure, null)
+    same(World.returned(build).services*.service.sort(), ['cart', 'payment'])
+    same(build.archived().count { it.endsWith('record.json') }, 2)
+    has(build.run.description, 'cart 1.5.0 → 1.4.2; payment 2.1.0 → 2.0.0, held')
+}
+
+scenario('a dry run writes nothing and archives no record') { World world ->
+    String tip = world.tip()
+    def build = world.step(deploy(World.NEW, ', dryRun: true'))
+    same(build.failure, null)
+    same([world.tip(), build.archived(), build.run.keepLog], [tip, [], false])
+    has(build.run.description, 'dry run: cart 1.4.2 → 1.5.0')
+}
+
+scenario('a deploy under a lock holds it from record to push, a rollback takes none') { World world ->
+    def build = world.step(deploy(World.NEW, ', lock: true'))
+    same(build.failure, null)
+    List kinds = build.frames
+    same(kinds, [])
+    same(build.locks, ['gitops-rollback/default/cart'])
+    def rollback = world.step([job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken')")
+    same(rollback.locks, [])
+}
+
+scenario('who started the build: a person, also through other builds, else what did') { World world ->
+    Map timer = [_class: 'hudson.triggers.TimerTrigger$TimerTriggerCause', shortDescription: 'Started by timer']
+    Map upstream = [_class: 'org.jenkinsci.plugins.workflow.support.steps.build.BuildUpstreamCause',
+                    shortDescription: 'Started by upstream project "release" build number 3']
+    Map person = [_class: 'hudson.model.Cause$UserIdCause', shortDescription: 'Started by user Mo', userId: 'mo', userName: 'Mo']
+    world.step([causes: [timer]], deploy(World.NEW))
+    has(world.message(), 'Gitops-By: timer')
+    def top = new harness.RunWrapper(causes: [person])
+    world.step([causes: [upstream], upstreamBuilds: [new harness.RunWrapper(causes: [upstream]), top]], deploy(World.NEXT))
+    has(world.message(), 'Gitops-By: mo')
+    world.step([causes: [[_class: person._class, shortDescription: 'Started by anonymous', userId: null, userName: 'anonymous']]], deploy(World.NEW, ', accept: "bad"'))
+    has(world.message(), 'Gitops-By: anonymous')
 }

@@ -69,7 +69,8 @@ class Deployment implements Serializable {
     /** The build that holds the record of what a rollback goes back to outlives the others; so does one that may hold it. */
     private void keep(Map outcome) {
         boolean uncertain = outcome.result == null || outcome.code == 130
-        if (uncertain || outcome.code == 0 && outcome.result.changed) {
+        boolean changed = outcome.code == 0 && outcome.result.changed && !outcome.result.dryRun
+        if (uncertain || changed) {
             run.script.currentBuild.keepLog = true
         }
     }

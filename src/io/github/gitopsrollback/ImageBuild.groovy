@@ -96,7 +96,8 @@ class ImageBuild implements Serializable {
 
     private List<String> each(String option, Object given) {
         List<String> found = []
-        for (one in given instanceof List ? given : [given]) {
+        List all = given instanceof List ? given : [given]
+        for (one in all) {
             if (one) {
                 found += [option, "${one}".toString()]
             }

@@ -1,0 +1,116 @@
+// How the command reaches an agent, and what happens where it cannot.
+import harness.World
+
+String step(String more = '') { "gitopsRecordImage(service: 'cart'${more})" }
+
+scenario('an empty agent gets the command once, the next build finds it') { World world ->
+    def first = world.step([agent: [GITOPS_HELPER_HOME: null]], step())
+    same(first.failure, null)
+    same(first.shells, ['gitops-rollback record'] * 2)
+    List found = new File(world.home, '.cache/gitops-rollback').list()
+    same(found.size(), 1)
+    same(found[0] ==~ /[0-9a-f]{64}/, true)
+    def second = world.step([agent: [GITOPS_HELPER_HOME: null]], step())
+    same(second.failure, null)
+    same(second.shells, ['gitops-rollback record'])
+    same(second.steps.any { it.name == 'writeFile' }, false)
+}
+
+scenario('a home that cannot be written: the command is kept beside the workspace') { World world ->
+    File home = new File(world.folder, 'file')
+    home.text = 'no folder'
+    def first = world.step([agent: [GITOPS_HELPER_HOME: null, HOME: home.path]], step())
+    same(first.failure, null)
+    def second = world.step([agent: [GITOPS_HELPER_HOME: null, HOME: home.path]], step())
+    same(second.failure, null)
+    same(second.shells.size(), 1)
+}
+
+scenario('no HOME at all is no obstacle') { World world ->
+    def build = world.step([agent: [GITOPS_HELPER_HOME: null, HOME: null]], step())
+    same(build.failure, null)
+}
+
+scenario('two builds that unpack at once both run') { World world ->
+    File home = new File(world.folder, 'agent/cache')
+    int left = 1
+    def build = world.step([agent: [GITOPS_HELPER_HOME: home.path], beforeStep: { step ->
+        if (step.name == 'writeFile' && left-- > 0) {
+            // the other build was faster: everything is in place just before this one unpacks
+            world.sharedHelper.mkdirs()
+            def other = ['cp', '-r', world.sharedHelper.path + '/.', home.path].execute()
+            home.mkdirs()
+            other.waitFor()
+        }
+    }], step())
+    same(build.failure, null)
+    same(home.list().findAll { it.startsWith('.unpacking') }, [])
+}
+
+scenario('an archive that arrives damaged is refused') { World world ->
+    def build = world.step([agent: [GITOPS_HELPER_HOME: new File(world.folder, 'fresh').path], beforeStep: { step ->
+        if (step.name == 'sh') {
+            new File(world.folder, 'jobs').eachFileRecurse { if (it.name == 'helper.tar.gz') { it << 'x' } }
+        }
+    }], step())
+    same(World.error(build), 'gitopsRecordImage: the command reached this agent damaged (run the build again; in a fork of the library: make helper)')
+    same(new File(world.folder, 'fresh').exists() && new File(world.folder, 'fresh').list().size() > 0, false)
+}
+
+scenario('an agent without python3 says so in one line') { World world ->
+    File bare = new File(world.folder, 'bare')
+    bare.mkdirs()
+    ['sh', 'mkdir', 'git', 'env', 'cat', 'printf'].each { name ->
+        ['ln', '-s', "which ${name}".execute().text.trim(), new File(bare, name).path].execute().waitFor()
+    }
+    def build = world.step([agent: [PATH: bare.path]], step())
+    same(World.error(build), 'gitopsRecordImage: this agent has no python3 ' +
+        '(install python3 3.11 or newer on it; Debian: apt-get install python3; Alpine: apk add python3)')
+}
+
+scenario('an agent with an old python3 says so in one line') { World world ->
+    String real = 'which python3'.execute().text.trim()
+    world.tool('python3', """#!/bin/sh
+# the same interpreter, which believes to be older
+for last; do :; done
+exec ${real} -I -c 'import sys
+sys.version_info = (3, 9, 2)
+exec(compile(sys.argv[1], "-c", "exec"))' "\$last"
+""")
+    def build = world.step(step())
+    has(World.error(build), 'gitopsRecordImage: the python3 of this agent is 3.9, older than 3.11 (install python3 3.11 or newer')
+}
+
+scenario('a command that dies leaves one line that says so') { World world ->
+    world.tool('git', '#!/bin/sh\nkill -KILL $PPID\n')
+    def build = world.step(step())
+    same(World.error(build), 'gitopsRecordImage: the command ended with exit code 137 and left no result; what it said is above' +
+        ' (run the step again: what is done already is not done twice)')
+}
+
+scenario('an installed command of the same version is used where that is wanted') { World world ->
+    String version = world.controller.resource('io/github/gitopsrollback/helper.properties').readLines().find { it.startsWith('version=') } - 'version='
+    world.tool('gitops-rollback', """#!/bin/sh
+if [ "\$1" = --version ]; then echo "gitops-rollback ${version}"; exit; fi
+echo "installed: \$*" >&2
+printf '{"schemaVersion": 1, "records": []}' >"\$3"
+""")
+    has(world.step(step(', useInstalled: true')).text, 'installed: record --output ')
+    has(world.step([env: [GITOPS_USE_INSTALLED: 'true']], step()).text, 'installed: record --output ')
+    lacks(world.step(step()).text, 'installed: ')
+    world.tool('gitops-rollback', '#!/bin/sh\necho gitops-rollback 0.0.1\n')
+    same(world.step(step(', useInstalled: true')).archived().size() > 0, true)
+}
+
+scenario('the shell sees the command only: its options are in no argument and no script') { World world ->
+    def build = world.step([env: [GITOPS_GIT_CREDENTIALS_ID: 'git-bot', GITOPS_JENKINS_CREDENTIALS_ID: 'jenkins-api',
+                                  GITOPS_DOCKERHUB_CREDENTIALS_ID: 'hub', GITOPS_REGISTRY_CREDENTIALS_ID: 'registry']],
+        "gitopsDeploy(service: 'cart', image: '${World.NEW}', reason: 'unmistakable')")
+    same(build.failure, null)
+    String arguments = new File(build.folder, 'arguments').text
+    has(arguments, 'python3')
+    lacks(arguments, 'unmistakable')
+    lacks(arguments, '1.5.0')
+    build.secrets.each { lacks(arguments, it) }
+    build.steps.findAll { it.name == 'sh' }.each { lacks(it.arguments, 'unmistakable') }
+}
