@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def play(demo: Demo) -> None:
-    """The story: two releases, a rollback, a refusal, a fix, a rollback by asking the Hub."""
+    """Tell the story: two releases, a rollback, a refusal, a fix, a rollback by asking the Hub."""
     cart = ("--service", "cart")
     demo.step("What there is", "services")
     demo.step("Release 1.4.2", "deploy", *cart, "--image", "acme/cart:1.4.2", "--by", "jane")

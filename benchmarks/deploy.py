@@ -1,0 +1,217 @@
+"""What a deploy costs on a large manifests repository, beside the usual ways: `make bench`.
+
+One generated repository of 100 services and one of 10,000, each served over smart HTTP from this
+machine. The ways take turns, so that a slow moment of the machine meets all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "python"))
+
+from machine import describe_machine, print_table
+from servers.git_http import GitHttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZES = (100, 10_000)
+ROUNDS = 7
+COMMAND = Path(sys.executable).with_name("gitops-rollback")
+
+MANIFEST = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+spec:
+  selector:
+    matchLabels: {{app: {name}}}
+  template:
+    metadata:
+      labels: {{app: {name}}}
+    spec:
+      containers:
+        - name: server
+          image: acme/{name}:1.0.0@sha256:{digest}
+"""
+
+# The floor: the same work by hand with git's plumbing, and nothing checked.
+FLOOR = """\
+set -e
+git init --quiet --bare floor.git && cd floor.git
+git remote add origin "$URL"
+git fetch --quiet --no-tags --depth=1 --filter=blob:none origin main
+tip=$(git rev-parse FETCH_HEAD)
+git cat-file blob "$tip:$FILE" | sed "s|image: .*|image: $IMAGE|" > manifest
+blob=$(git hash-object -w manifest)
+export GIT_INDEX_FILE=index
+git read-tree "$tip"
+git update-index --cacheinfo "100644,$blob,$FILE"
+commit=$(git commit-tree -p "$tip" -m deploy "$(git write-tree --missing-ok)")
+git push --quiet origin "$commit:refs/heads/main"
+"""
+CLONE = """\
+set -e
+git clone --quiet $DEPTH "$URL" work && cd work
+sed -i "s|image: .*|image: $IMAGE|" "$FILE"
+git commit --quiet --all --message=deploy
+git push --quiet origin main
+"""
+OURS = """\
+exec "$COMMAND" deploy --repository "$URL" --service "$NAME" --image "$IMAGE" \
+  --store directory:records
+"""
+
+
+@dataclass
+class Measured:
+    """What the runs of one way cost: seconds and bytes of each, requests of the last."""
+
+    seconds: list[float] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
+    requests: int = 0
+    memory: int = 0  # bytes at the peak, all processes together
+
+
+WAYS = {
+    "git clone, sed, push": (CLONE, {"DEPTH": ""}),
+    "git clone --depth 1, sed, push": (CLONE, {"DEPTH": "--depth=1"}),
+    "git plumbing by hand (the floor)": (FLOOR, {}),
+    "gitops-rollback deploy": (OURS, {}),
+}
+
+
+def main() -> None:
+    """Measure all ways on all sizes and print one table."""
+    with tempfile.TemporaryDirectory(prefix="gitops-bench-") as folder:
+        root = Path(folder)
+        results = {size: measure(root, size) for size in SIZES}
+    print(f"\n### A deploy over HTTP, {ROUNDS} rounds, median ({describe_machine()})\n")
+    rows = [("services", "way", "seconds", "x floor", "kB received", "requests", "peak MB")]
+    for size, ways in results.items():
+        floor = statistics.median(ways["git plumbing by hand (the floor)"].seconds)
+        for name, measured in ways.items():
+            seconds = statistics.median(measured.seconds)
+            received = f"{statistics.median(measured.received) / 1000:,.0f}"
+            rows.append((f"{size:,}", name, f"{seconds:.2f}", f"{seconds / floor:.2f}", received,
+                         str(measured.requests), f"{measured.memory / 1e6:.0f}"))  # fmt: skip
+    print_table(rows)
+    ours = [statistics.median(results[size]["gitops-rollback deploy"].seconds) for size in SIZES]
+    print(
+        f"\nFrom {SIZES[0]:,} to {SIZES[1]:,} services: gitops-rollback x {ours[1] / ours[0]:.2f}"
+    )
+
+
+def measure(root: Path, size: int) -> dict[str, Measured]:
+    """Run every way `ROUNDS` times on a repository of `size` services, in turns."""
+    make_repository(root / f"{size}.git", size)
+    ways = {name: Measured() for name in WAYS}
+    with GitHttpServer(root) as server:
+        url = f"{server.url}/{size}.git"
+        for number in range(ROUNDS + 1):
+            for place, (name, (script, extra)) in enumerate(WAYS.items()):
+                work = Path(tempfile.mkdtemp(dir=root))
+                version = f"1.{number}.{place}"
+                environment = {**_environment(work, url, size // 2, version), **extra}
+                server.traffic.reset()
+                start = time.perf_counter()
+                peak = run(script, work, environment, watch=number == 0)
+                seconds = time.perf_counter() - start
+                shutil.rmtree(work)
+                if number == 0:  # the warm-up, in which memory is watched
+                    ways[name].memory = peak
+                    continue
+                ways[name].seconds.append(seconds)
+                ways[name].received.append(server.traffic.sent)
+                ways[name].requests = len(server.traffic.requests)
+    return ways
+
+
+def make_repository(path: Path, size: int) -> None:
+    """Make a bare repository of `size` services, packed as a server keeps it."""
+    stream = ["commit refs/heads/main\n", "committer bench <bench@localhost> 0 +0000\n", "data 0\n"]
+    files = {".gitops-rollback.toml": '[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n'}
+    for number in range(size):
+        name = f"svc-{number:05}"
+        text = MANIFEST.format(name=name, digest=f"{number:064x}")
+        files[f"apps/{name}/deployment.yaml"] = text
+    for name, text in files.items():
+        stream.append(f"M 100644 inline {name}\ndata {len(text.encode())}\n{text}\n")
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", path], check=True)
+    git = ["git", "-C", str(path)]
+    subprocess.run([*git, "fast-import", "--quiet"], input="".join(stream).encode(), check=True)
+    subprocess.run([*git, "config", "uploadpack.allowFilter", "true"], check=True)
+    subprocess.run([*git, "config", "receive.autogc", "false"], check=True)
+    subprocess.run([*git, "repack", "-adq"], check=True)
+
+
+def run(script: str, work: Path, environment: dict[str, str], *, watch: bool) -> int:
+    """Run a script; return the peak memory of all its processes in bytes, if that is watched."""
+    process = subprocess.Popen(
+        ["sh", "-c", script], cwd=work, env=environment, stderr=subprocess.PIPE, process_group=0
+    )
+    peaks = [0]
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(process.pid, peaks, done.is_set))
+    if watch:
+        watcher.start()
+    _, errors = process.communicate()
+    done.set()
+    if watch:
+        watcher.join()
+    if process.returncode != 0:
+        sys.exit(f"bench: a way failed:\n{errors.decode()}")
+    return peaks[0]
+
+
+def _watch(group: int, peaks: list[int], is_done: Callable[[], bool]) -> None:
+    while not is_done():
+        peaks[0] = max(peaks[0], _memory_of_group(group))
+        time.sleep(0.002)
+
+
+def _memory_of_group(group: int) -> int:
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group:
+            total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+    return total
+
+
+def _environment(work: Path, url: str, number: int, version: str) -> dict[str, str]:
+    name = f"svc-{number:05}"
+    digest = version.replace(".", "").rjust(64, "0")
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(work),
+        "GIT_AUTHOR_NAME": "bench",
+        "GIT_AUTHOR_EMAIL": "bench@localhost",
+        "GIT_COMMITTER_NAME": "bench",
+        "GIT_COMMITTER_EMAIL": "bench@localhost",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "COMMAND": str(COMMAND),
+        "URL": url,
+        "NAME": name,
+        "FILE": f"apps/{name}/deployment.yaml",
+        "IMAGE": f"acme/{name}:{version}@sha256:{digest}",
+    }
+
+
+if __name__ == "__main__":
+    main()
