@@ -1,0 +1,214 @@
+"""The Jenkins store: records in the archives of builds, read only; the job itself archives them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import ConfigError, JenkinsError
+from gitops_rollback.model import Build, one_line
+from gitops_rollback.plan.facts import MissingRecord
+from gitops_rollback.recording import FOLDER
+from gitops_rollback.records import LARGEST_RECORD, StoredRecord, parse_record
+from gitops_rollback.stores.jenkins_failures import (
+    AbsentError,
+    UnusableArtifactError,
+    missing_job,
+    no_builds,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gitops_rollback.clock import Deadline
+    from gitops_rollback.stores.jenkins_http import JenkinsHttp
+
+MOST_DOWNLOADS = 10
+_WINDOW = 100  # builds that one query lists
+_MOST_WINDOWS = 10
+_ENOUGH = 3  # changes that explain a rollback: no further window is asked for
+_LARGEST_LIST = 16_000_000
+_LARGEST_ANSWER = 100_000
+_BUILDS = "allBuilds[number,artifacts[relativePath]]"
+
+
+class JenkinsStore:
+    """Records at `gitops-rollback/<environment>/<service>/record.json` of a job's builds.
+
+    The job is the explicit one, else the one the state file names, else the service's
+    `deploy-job`. Records that cannot be used are passed over and named in `problems`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        environment: Mapping[str, str],
+        deadline: Deadline,
+        *,
+        job: str | None,
+        jobs: Mapping[str, str | None],
+    ) -> None:
+        self.problems: list[str] = []
+        self._opening = (url, environment, deadline)
+        self._opened: JenkinsHttp | None = None
+        self._job = job
+        self._jobs = jobs
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent."""
+        return self._opened.requests if self._opened else 0
+
+    def find(
+        self, environment: str, service: str, build: Build | None, sha256: str | None
+    ) -> StoredRecord | MissingRecord:
+        """Return the record in a build's archive, by one GET; the caller compares its sha256."""
+        del sha256
+        if build is None:
+            return MissingRecord("no build is named that could hold it")
+        there = self._build(_checked(self._job or build.job), build.number)
+        path = _path(environment, service)
+        try:
+            data = self._download(there, path)
+        except AbsentError:
+            return MissingRecord(self._why_absent(there, path))
+        try:
+            return self._parsed(data, there, path)
+        except ConfigError as error:
+            return MissingRecord(error.message)
+
+    def newest(self, environment: str, service: str) -> tuple[StoredRecord, ...]:
+        """Return the newest records of a service, newest first."""
+        return tuple(islice(self.each(environment, service), MOST_DOWNLOADS))
+
+    def each(self, environment: str, service: str) -> Iterator[StoredRecord]:
+        """Yield a service's records, newest first; Jenkins is asked only as far as they are taken.
+
+        One query lists 100 builds; further ones follow while too few records have been found.
+        """
+        job = self._deploy_job(service)
+        path = _path(environment, service)
+        changes = 0
+        for numbers in self._windows(job, path):
+            for number in numbers:
+                stored = self._usable(self._build(job, number), path)
+                if stored is not None:
+                    changes += not stored.record.unchanged
+                    yield stored
+            if changes >= _ENOUGH:
+                return
+
+    @property
+    def _http(self) -> JenkinsHttp:
+        if self._opened is None:
+            from gitops_rollback.stores.jenkins_http import JenkinsHttp  # noqa: PLC0415 - slow import
+
+            self._opened = JenkinsHttp(*self._opening)
+        return self._opened
+
+    def _deploy_job(self, service: str) -> str:
+        job = self._job or self._jobs.get(service)
+        if not job:
+            raise ConfigError(
+                f"nothing says which Jenkins job holds the records of {service}",
+                'name it with --store jenkins:JOB, or write deploy-job = "FOLDER/JOB" '
+                "into .gitops-rollback.toml",
+            )
+        return _checked(job)
+
+    def _build(self, job: str, number: int) -> Build:
+        return Build(job, number, self._http.address(job, number=number))
+
+    def _windows(self, job: str, path: str) -> Iterator[list[int]]:
+        """Yield the builds that archived a path, newest first, window by window."""
+        seen: set[int] = set()
+        for start in range(0, _WINDOW * _MOST_WINDOWS, _WINDOW):
+            listed = self._list(job, start, path)
+            new = listed.keys() - seen
+            yield sorted((number for number in new if listed[number]), reverse=True)
+            if len(listed) < _WINDOW or not new:
+                return
+            seen |= new
+
+    def _list(self, job: str, start: int, path: str) -> dict[int, bool]:
+        """Return the numbers of some builds, and whether each archived a path."""
+        tree = f"{_BUILDS}{{{start},{start + _WINDOW}}}"
+        try:
+            answer = self._http.get_tree(
+                self._http.address(job), tree, f"the builds of {job}", _LARGEST_LIST
+            )
+        except AbsentError as error:
+            raise missing_job(job, self._http.access, error) from error
+        builds = answer.get("allBuilds")
+        if not isinstance(builds, list):
+            raise no_builds(job)
+        return {
+            build["number"]: _has_artifact(build, path)
+            for build in builds
+            if isinstance(build, dict) and _is_number(build.get("number"))
+        }
+
+    def _usable(self, build: Build, path: str) -> StoredRecord | None:
+        """Return the record of a listed build, or note why it is passed over."""
+        try:
+            return self._parsed(self._download(build, path), build, path)
+        except AbsentError:
+            self.problems.append(f"{build} or its record was deleted while it was looked at")
+        except (UnusableArtifactError, ConfigError) as error:
+            self.problems.append(error.message)
+        return None
+
+    def _download(self, build: Build, path: str) -> bytes:
+        url = self._http.address(build.job, number=build.number, artifact=path)
+        return self._http.get(url, f"{path} of {build}", LARGEST_RECORD).body
+
+    def _parsed(self, data: bytes, build: Build, path: str) -> StoredRecord:
+        stored = parse_record(data, f"{build.url}artifact/{path}")
+        return replace(stored, record=replace(stored.record, build=build))
+
+    def _why_absent(self, build: Build, path: str) -> str:
+        what = f"what became of {build}"
+        try:
+            found = self._http.get_tree(
+                build.url or "", "keepLog,building,result", what, _LARGEST_ANSWER
+            )
+        except AbsentError as error:
+            if not error.is_from_jenkins:
+                return f"{error.message}; {error.hint}"
+            return (
+                f"Jenkins has no build {build}: it was deleted (the job's discarder does that), "
+                f"or {self._http.access.person} may not read the job"
+            )
+        except JenkinsError as error:
+            return f"{build} has no {path} to read; {error.message}"
+        if found.get("building") is True:
+            return f"{build} still runs and has not archived {path}"
+        result = one_line(str(found.get("result")), 40)
+        return f"{build} ({result}) has no {path}: it archived none, or its artifacts were deleted"
+
+
+def _path(environment: str, service: str) -> str:
+    return f"{FOLDER}/{environment}/{service}/record.json"
+
+
+def _checked(job: str) -> str:
+    names = job.split("/")
+    if not job.isprintable() or any(name in ("", ".", "..") for name in names):
+        raise ConfigError(
+            f"'{one_line(job, 100)}' cannot be a Jenkins job",
+            "write its full name, FOLDER/JOB, with --store jenkins:JOB or as deploy-job",
+        )
+    return job
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _has_artifact(build: dict[str, object], path: str) -> bool:
+    artifacts = build.get("artifacts")
+    return isinstance(artifacts, list) and any(
+        isinstance(artifact, dict) and artifact.get("relativePath") == path
+        for artifact in artifacts
+    )
