@@ -52,6 +52,11 @@ class ServiceChange:
     summary: Summary
     warnings: tuple[str, ...] = ()
 
+    @property
+    def changes_anything(self) -> bool:
+        """Whether a file gets other bytes by this."""
+        return bool(self.edits or self.markers) or self.state not in (None, self.at.state)
+
     def to_json(self) -> dict[str, Any]:
         """Return the service's part of a result."""
         return {

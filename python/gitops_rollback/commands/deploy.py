@@ -115,12 +115,14 @@ class _Deploy:
         running, _source = running_image(at.found.image, at.state)
         guard.refuse_moved(at.title, image_option(session.options, "from"), running, "--from")
         self._refuse_moved_since_first_tip(at, running)
-        image = self._resolve(at, self._registry_of(snapshot))
+        image = self._resolve(at, snapshot)
         self._image = image
         act = session.act(at)
         if self._given and guard.is_committed(at.state, self._given.sha256):
             return transitions.unchanged(at, image, act)
         if running.is_same_image(image):
+            if act.releases and at.state is not None:
+                guard.refuse(guard.release_blocks(at.state), act.accept)
             return transitions.redeployed(at, running, act)
         if self._given:
             guard.check_record(at, self._given, image, session.url, act)
@@ -143,13 +145,13 @@ class _Deploy:
             )
         self._running = running
 
-    def _resolve(self, at: ServiceAtTip, registry: RegistryFacts) -> ImageReference:
+    def _resolve(self, at: ServiceAtTip, snapshot: Snapshot) -> ImageReference:
         """Return the image with its digest; without one only where that was accepted."""
         image = self._image
         if image.digest is not None:
             return image
         try:
-            return image.with_version(image.tag or "latest", registry.digest(image))
+            digest = self._registry_of(snapshot).digest(image)
         except RegistryError as error:
             if at.found.settings.pin == "tag" or "tag" in accepted(self._session.options):
                 return image
@@ -157,6 +159,7 @@ class _Deploy:
                 f"{image.canonical} names no digest, and it cannot be found out: {error.message}",
                 "give NAME:TAG@sha256:…, or --accept tag to deploy what the tag means",
             ) from error
+        return image.with_version(image.tag or "latest", digest)
 
     def _file_record(self, at: ServiceAtTip, snapshot: Snapshot) -> StoredRecord:
         """Make the record of what is replaced, and file it: once, and not in a dry run."""
@@ -166,7 +169,9 @@ class _Deploy:
         occasion = Occasion(
             session.url, "deploy", session.present, self._image, session.build, session.by
         )
-        made = make_record(at, occasion, self._registry_of(snapshot).digest_or_none)
+        made = make_record(
+            at, occasion, lambda image: self._registry_of(snapshot).digest_or_none(image)
+        )
         session.file_record(made)
         self._made = made.stored
         return made.stored

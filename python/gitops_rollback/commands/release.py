@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         tip = session.open_tip(repository)
         committer = Committer(repository, session.deadline, session.watch, dry_run=options.dry_run)
         outcome = committer.commit(tip, lambda tip: _prepare(session, repository, tip))
-    report_change(session, outcome, "released")
+    report_change(session, outcome, "released", idle="is not held")
     return Exit.DONE
 
 

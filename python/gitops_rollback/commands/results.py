@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from gitops_rollback.commands.session import Session
 
 
-def report_change(session: Session, outcome: Outcome, done: str) -> None:
-    """Tell of an outcome; `done` is the verb in the past, such as `rolled back`."""
+def report_change(
+    session: Session, outcome: Outcome, done: str, idle: str = "runs already"
+) -> None:
+    """Tell of an outcome; `done` is the verb in the past, `idle` why there was nothing to do."""
     dry_run = bool(session.options.dry_run)
     seconds = session.watch.seconds()
     if outcome.diff:
@@ -21,8 +23,8 @@ def report_change(session: Session, outcome: Outcome, done: str) -> None:
         for warning in change.warnings:
             say(f"warning: {warning}")
         summary = change.summary
-        if not outcome.changed:
-            say(f"{change.at.title}: {summary.to.label} runs already, nothing to do")
+        if not change.changes_anything:
+            say(f"{change.at.title}: {summary.to.label} {idle}, nothing to do")
         elif dry_run:
             say(f"{change.at.title}: {summary.versions} would be {done} (dry run)")
         else:

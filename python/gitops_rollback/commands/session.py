@@ -18,7 +18,6 @@ from gitops_rollback.plan.facts import Act
 from gitops_rollback.plan.files import read_plan
 from gitops_rollback.recording import MadeRecord, write_record
 from gitops_rollback.records import repository_key
-from gitops_rollback.registry_facts import RegistryFacts
 from gitops_rollback.repo.repository import Repository
 from gitops_rollback.snapshot import Request, Snapshot, read_snapshot
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.config import Config
     from gitops_rollback.options import Options
+    from gitops_rollback.registry_facts import RegistryFacts
     from gitops_rollback.repo.repository import Tip
     from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.stores.base import RecordStore
@@ -163,6 +163,8 @@ class Session:
 
     def registry(self, config: Config) -> RegistryFacts:
         """Return the facts of registries, as options and environment reach them."""
+        from gitops_rollback.registry_facts import RegistryFacts  # noqa: PLC0415 - slow import
+
         return RegistryFacts(
             config,
             self.environment,

@@ -1,0 +1,60 @@
+"""Shops to begin with. All stand in one folder, one after the other: records know their place."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from integration.shop import FILES, Shop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Workshop:
+    """Makes a shop in a fresh folder; what was made once for a name is copied afterwards."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._place = folder / "shop"
+
+    def shop(self, name: str, make: Callable[[Shop], Shop]) -> Shop:
+        """Return a shop as `make` leaves it."""
+        kept = self.folder / name
+        shutil.rmtree(self._place, ignore_errors=True)
+        if not kept.exists():
+            make(Shop(self._place))
+            shutil.copytree(self._place, kept, symlinks=True)
+            return Shop(self._place)
+        shutil.copytree(kept, self._place, symlinks=True)
+        return Shop(self._place)
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("workshop"))
+
+
+@pytest.fixture
+def shop(workshop: Workshop) -> Shop:
+    """A shop in which nothing was deployed yet."""
+    return workshop.shop("new", lambda shop: shop.open(FILES))
+
+
+@pytest.fixture
+def released(workshop: Workshop) -> Shop:
+    """A shop in which the cart was deployed twice: 1.4.2, and 1.5.0, which is bad."""
+    return workshop.shop("released", lambda shop: shop.open(FILES).release_two())
+
+
+@pytest.fixture
+def held(workshop: Workshop) -> Shop:
+    """A shop in which the cart was rolled back from 1.5.0 to 1.4.2 by jane."""
+
+    def make(shop: Shop) -> Shop:
+        shop.open(FILES).release_two().roll_back()
+        return shop
+
+    return workshop.shop("held", make)
