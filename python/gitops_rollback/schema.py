@@ -29,10 +29,20 @@ class InvalidDocumentError(ValueError):
 
 def check(document: object, name: str) -> None:
     """Check a document against `schemas/<name>.schema.json`; raise `InvalidDocumentError`."""
-    from fastjsonschema import JsonSchemaValueException  # noqa: PLC0415 - costs 20 ms
+    from fastjsonschema import JsonSchemaException  # noqa: PLC0415 - not every run has a document
 
     try:
-        _validator(name)(document)
+        _validator(name, explains=False)(document)
+    except JsonSchemaException:
+        _explain(document, name)
+
+
+def _explain(document: object, name: str) -> None:
+    """Check again with the validator that tells what is wrong; it takes three times as long."""
+    from fastjsonschema import JsonSchemaValueException  # noqa: PLC0415 - as above
+
+    try:
+        _validator(name, explains=True)(document)
     except JsonSchemaValueException as error:
         unknown: tuple[str, ...] = ()
         known: tuple[str, ...] = ()
@@ -51,9 +61,11 @@ def _readable(error: Any, unknown: tuple[str, ...]) -> str:  # noqa: ANN401 - an
 
 
 @cache
-def _validator(name: str) -> Callable[[object], object]:
+def _validator(name: str, *, explains: bool) -> Callable[[object], object]:
     from fastjsonschema import compile as compile_schema  # noqa: PLC0415 - as above
 
     text = (_FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
-    validator: Callable[[object], object] = compile_schema(json.loads(text), use_default=False)
+    validator: Callable[[object], object] = compile_schema(
+        json.loads(text), use_default=False, detailed_exceptions=explains
+    )
     return validator
