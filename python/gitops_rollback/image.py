@@ -62,6 +62,11 @@ class ImageReference:
         return self.short_digest or "latest"
 
     @property
+    def effective_tag(self) -> str | None:
+        """The tag that is pulled: `latest` where neither a tag nor a digest is named."""
+        return self.tag or (None if self.digest else "latest")
+
+    @property
     def short_digest(self) -> str | None:
         """The algorithm and the first twelve digits of the digest, if there is one."""
         if self.digest is None:
@@ -91,8 +96,10 @@ class ImageReference:
             return True
         if (self.digest is None) == (other.digest is None):
             return False
-        same_tag = self.tag is not None and self.tag == other.tag
-        return same_tag and self.full_repository == other.full_repository
+        tag, other_tag = self.effective_tag, other.effective_tag
+        return (
+            tag is not None and tag == other_tag and self.full_repository == other.full_repository
+        )
 
 
 def parse_image(text: str) -> ImageReference:
@@ -152,7 +159,7 @@ def _normalise(name: str, text: str) -> tuple[str, str]:
     if not _DOMAIN.fullmatch(registry):
         raise InvalidImageError(f"'{text}' has a malformed registry '{registry}'")
     if not _PATH.fullmatch(repository):
-        reason = "must be lower case" if repository.lower() != repository else "is malformed"
+        reason = "must be lower case" if _PATH.fullmatch(repository.lower()) else "is malformed"
         raise InvalidImageError(f"'{text}': the repository '{repository}' {reason}")
     if len(f"{registry}/{repository}") > _LONGEST_NAME:
         raise InvalidImageError(f"'{text}' has a name longer than {_LONGEST_NAME} characters")

@@ -1,0 +1,155 @@
+"""Builders for the values the pure layers work on; everything not said has a plain default."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.catalogue import ServiceFields, resolve
+from gitops_rollback.config import Config, Environment, parse_config
+from gitops_rollback.image import ImageReference, parse_image
+from gitops_rollback.inventory import read_manifests
+from gitops_rollback.model import Build
+from gitops_rollback.records import ManifestCopy, Record, RecordedField, StoredRecord
+from gitops_rollback.state import BadImage, Deployment, Hold, State
+from gitops_rollback.timeline import HistoryEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+NAME = "docker.io/acme/cart"
+PATH = "apps/cart/deployment.yaml"
+PRESENT = "2026-01-31T12:00:00Z"
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: cart
+spec:
+  template:
+    spec:
+      containers:
+        - name: server
+          image: {image}
+"""
+
+
+def digest(label: str, algorithm: str = "sha256") -> str:
+    """A digest that is always the same for a label, and different for others."""
+    length = {"sha256": 64, "sha512": 128}[algorithm]
+    return f"{algorithm}:{(label.encode().hex() * length)[:length]}"
+
+
+def image(text: str, name: str = NAME) -> ImageReference:
+    """`1.0` with the digest of `1.0`; `dev@A` with the digest of `A`; `~dev` without a digest."""
+    if text.startswith("~"):
+        return parse_image(f"{name}:{text[1:]}")
+    tag, _, label = text.partition("@")
+    return parse_image(f"{name}:{tag}@{digest(label or tag)}")
+
+
+def at(minute: int) -> str:
+    return f"2026-01-31T{10 + minute // 60:02}:{minute % 60:02}:00Z"
+
+
+def deployment(action: str, number: int, old: str | None, new: str) -> Deployment:
+    """The entry of build `number`, whose record has the digest of `record NUMBER`."""
+    return Deployment(
+        id=f"id{number}",
+        action=action,
+        image=image(new),
+        at=at(number),
+        from_image=image(old) if old else None,
+        by="jane",
+        build=Build("shop/cart", number),
+        record=digest(f"record {number}"),
+    )
+
+
+def state(*steps: str, bad: tuple[BadImage, ...] = (), hold: Hold | None = None) -> State:
+    """A state from steps, oldest first: `1.0>2.0` is a deploy, `2.0<1.0` a rollback to 1.0."""
+    entries = []
+    for number, step in enumerate(steps, start=1):
+        action = "rollback" if "<" in step else "deploy"
+        old, new = step.split("<" if action == "rollback" else ">")
+        entries.append(deployment(action, number, old or None, new))
+    return State("cart", "production", tuple(reversed(entries)), bad, hold)
+
+
+def record(old: str, new: str | None, number: int = 1, **more: Any) -> Record:  # noqa: ANN401
+    """The record of a build that was about to replace `old` by `new`."""
+    before = image(old)
+    value = more.pop("value", str(before))
+    settings: dict[str, Any] = {
+        "service": "cart",
+        "environment": "production",
+        "repository": "https://github.com/acme/manifests.git",
+        "branch": "main",
+        "commit": "0" * 40,
+        "image": before,
+        "action": "deploy",
+        "fields": (
+            RecordedField(
+                path=PATH,
+                document=0,
+                kind="Deployment",
+                name="cart",
+                container="server",
+                pointer="/spec/template/spec/containers/0/image",
+                image=before.canonical,
+                value=value,
+            ),
+        ),
+        "manifests": (ManifestCopy(PATH, digest("manifest"), copied=True),),
+        "unchanged": False,
+        "recorded_at": at(number),
+        "digest_from": "manifest" if before.digest else None,
+        "replaced_by": image(new) if new else None,
+        "build": Build("shop/cart", number),
+        "by": "jane",
+    }
+    return Record(**{**settings, **more})
+
+
+def stored(
+    old: str, new: str | None, number: int = 1, **more: Any
+) -> StoredRecord:
+    sha256 = more.pop("sha256", digest(f"record {number}"))
+    return StoredRecord(record(old, new, number, **more), sha256, f"record {number}")
+
+
+def records(*steps: str) -> tuple[StoredRecord, ...]:
+    """Records, newest first, from steps, oldest first: `1.0>2.0`, `2.0<1.0`, `1.0>` (no image)."""
+    found = []
+    for number, step in enumerate(steps, start=1):
+        action = "rollback" if "<" in step else "deploy"
+        old, new = step.split("<" if action == "rollback" else ">")
+        found.append(stored(old, new or None, number, action=action))
+    return tuple(reversed(found))
+
+
+def history(*images: str) -> tuple[HistoryEntry, ...]:
+    """Git's history, newest first, from images, oldest first."""
+    entries = [
+        HistoryEntry(f"{number:040x}", at(number), "joe", image(text))
+        for number, text in enumerate(images, start=1)
+    ]
+    return tuple(reversed(entries))
+
+
+def manifest(text: str, template: str = DEPLOYMENT) -> bytes:
+    return template.replace("{image}", text).encode()
+
+
+def found_service(
+    files: dict[str, bytes],
+    config: str = "",
+    service: str = "cart",
+    environment: str = "production",
+    paths: Sequence[str] | None = None,
+) -> ServiceFields:
+    """What `resolve` finds in files, under a configuration given as TOML."""
+    parsed = parse_config(config.encode()) if config else Config()
+    chosen = parsed.environments.get(environment) or Environment(environment)
+    manifests = read_manifests(files)
+    return resolve(service, chosen, parsed, manifests.only(paths) if paths else manifests)
