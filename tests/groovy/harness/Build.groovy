@@ -21,7 +21,7 @@ class Build {
     List<String> shells = []          // labels, in the order in which they ran
     List<String> locks = []
     Object scm
-    Map checkout = [:]
+    boolean skipsCheckout
     Closure answer                    // to `input`: returns the submitter, or throws
     Closure beforeStep                // called with each step: for what others do meanwhile
     String abortOn                    // label of the shell that is aborted once it says so

@@ -24,6 +24,7 @@ class Controller {
     Build build
     boolean libraryLoaded
     private Map<String, PipelineScript> scripts = [:]
+    private int runs = 0              // no two scripts are classes of the same name
 
     Controller(File root, boolean sandboxed, File resources) {
         this.root = root
@@ -44,7 +45,7 @@ class Controller {
         scripts = [:]
         build.run.number = build.run.number ?: 1
         build.params = build.started
-        PipelineScript script = create(untrusted.parseClass(new GroovyCodeSource(text, name, '/pipeline'), false))
+        PipelineScript script = create(untrusted.parseClass(new GroovyCodeSource(text, "${name.replace('.', '_')}_${runs++}".toString(), '/pipeline')))
         if (sandboxed) { interceptor.register() }
         try {
             drive(script)

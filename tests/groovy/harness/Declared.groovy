@@ -40,7 +40,7 @@ class Declared {
         }
     }
 
-    static void skipCheckout() { Controller.current.build.checkout.skipped = true }
+    static void skipCheckout() { Controller.current.build.skipsCheckout = true }
 
     static void note(Throwable failure) {
         if (failure == null) {

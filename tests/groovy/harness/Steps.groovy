@@ -121,13 +121,24 @@ class Steps {
     }
 
     Object checkout(Request request) {
+        if (build.scm == null || request.arguments != [build.scm]) { throw new HarnessError('checkout of something else than scm') }
         File workspace = build.directory()
-        ['git', 'init', '-q', workspace.path].execute().waitFor()
-        ["git -C ${workspace} fetch -q ${build.scm.url} HEAD", "git -C ${workspace} checkout -q -f FETCH_HEAD"].each {
-            Process process = it.execute()
-            if (process.waitFor() != 0) { throw new HarnessError("${it}: ${process.err.text}") }
-        }
-        return build.checkout
+        File last = new File(build.jobFolder, 'last-commit')
+        git(workspace.parentFile, 'init', '-q', workspace.path)
+        git(workspace, 'config', 'remote.origin.url', build.scm.url)
+        git(workspace, 'fetch', '-q', 'origin', 'HEAD')
+        git(workspace, 'checkout', '-q', '-f', 'FETCH_HEAD')
+        Map result = [GIT_URL: build.scm.url, GIT_COMMIT: git(workspace, 'rev-parse', 'HEAD').trim()]
+        if (last.exists()) { result.GIT_PREVIOUS_COMMIT = last.text }
+        last.text = result.GIT_COMMIT
+        return result
+    }
+
+    private static String git(File place, String... arguments) {
+        Process process = (['git', '-C', place.path] + arguments.toList()).execute()
+        String output = process.text
+        if (process.waitFor() != 0) { throw new HarnessError("git ${arguments}: ${process.err.text}") }
+        return output
     }
 
     Object input(Request request) {

@@ -40,6 +40,7 @@ for word in "$@"; do
 done
 exec @GIT@ "$@"
 '''.replace('@FOLDER@', folder.path).replace('@HOME@', home.path).replace('@GIT@', 'which git'.execute().text.trim()))
+        tool('docker', '#!/bin/sh\nexit 1\n')
         File template = new File(folder.parentFile, 'manifests.git')
         if (!template.exists()) {
             git(folder, 'init', '-q', '--bare', '-b', 'main', remote.path)
@@ -70,6 +71,26 @@ spec:
 """
     }
 
+    /** A tool that builds nothing but notes its arguments, takes some time to succeed, and writes digests where it is told to. */
+    void fakePodman(String digest, int failures = 0) {
+        tool('podman', """\
+#!/bin/sh
+for word; do printf '%s\\n' "\$word"; done >>"${folder}/podman-arguments"; echo -- >>"${folder}/podman-arguments"
+case \$1 in
+  login) cat >"${folder}/podman-password"; printf secret >"\$REGISTRY_AUTH_FILE" ;;
+  push)
+    echo x >>"${folder}/podman-pushes"
+    [ "\$(wc -l <"${folder}/podman-pushes")" -gt ${failures} ] || { echo 'connection reset' >&2; exit 125; }
+    printf %s '${digest}' >"\$3"
+    ;;
+esac
+""")
+    }
+
+    List<List<String>> podmanCalls() {
+        new File(folder, 'podman-arguments').text.split('--\n(?=build|push|login|manifest|$)').findAll()*.readLines()*.findAll { it != '--' }
+    }
+
     void tool(String name, String text) {
         File file = new File(tools, name)
         file.text = text
@@ -78,6 +99,19 @@ spec:
 
     /** Commits files to the manifests repository, as somebody else. */
     String commit(String message, Map<String, String> files) {
+        commitTo(remote, message, files)
+        return tip()
+    }
+
+    /** A service's own repository, with a Dockerfile. */
+    File source() {
+        File found = new File(folder, 'cart.git')
+        git(folder, 'init', '-q', '--bare', '-b', 'main', found.path)
+        commitTo(found, 'Begin', [Dockerfile: 'FROM scratch\nARG GREETING\nCOPY hello /hello\n', hello: 'hello'])
+        return found
+    }
+
+    void commitTo(File remote, String message, Map<String, String> files) {
         File clone = new File(folder, "clone-${UUID.randomUUID()}")
         git(folder, 'clone', '-q', remote.path, clone.path)
         files.each { path, text ->
@@ -89,7 +123,6 @@ spec:
         git(clone, '-c', 'user.name=x', '-c', 'user.email=x@example.org', 'commit', '-q', '-m', message)
         git(clone, 'push', '-q', 'origin', 'HEAD:main')
         clone.deleteDir()
-        return tip()
     }
 
     String git(File place, String... arguments) {
@@ -139,7 +172,6 @@ spec:
         build.beforeStep = options.beforeStep
         build.abortOn = options.abortOn
         build.scm = options.scm
-        build.checkout = options.checkout ?: [:]
         builds << build
         return controller.run(build, options.name ?: 'Script', text, options.containsKey('library') ? options.library : true)
     }

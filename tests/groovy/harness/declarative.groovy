@@ -1,5 +1,6 @@
 // Declarative pipelines: each section is a class with one real method for each directive it knows; an unknown one fails.
 import harness.Controller
+import harness.Declared
 import harness.HarnessError
 
 Object pipeline(Closure body) {
@@ -161,6 +162,9 @@ class PipelineSection extends Agents {
     void check() {
         if (!stageList) {
             throw new HarnessError('pipeline: stages is missing')
+        }
+        if (!Controller.current.build.skipsCheckout) {
+            throw new HarnessError('pipeline: the checkout that each agent begins with is not imitated, skip it')
         }
     }
 }

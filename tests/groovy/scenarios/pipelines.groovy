@@ -1,0 +1,183 @@
+// Both Jenkinsfiles as they are, from their very first run.
+import harness.World
+
+String digest = 'sha256:' + 'a' * 64
+
+scenario('the first run of the rollback job only loads its parameters') { World world ->
+    def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback')
+    same(build.run.result, 'NOT_BUILT')
+    same(build.failure, null)
+    has(build.text, 'parameters loaded: build again with parameters')
+    same(build.run.description, 'parameters loaded: build again with parameters')
+    same(build.steps.any { it.name == 'sh' }, false)
+    same(build.libraries, ['gitops-rollback'])
+}
+
+scenario('the rollback job: plan, apply, and everybody knows who and why') { World world ->
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback')
+    def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', params: [SERVICE: ' cart ', REASON: 'checkout fails'],
+        env: [GITOPS_GIT_CREDENTIALS_ID: 'git-bot', GITOPS_JENKINS_CREDENTIALS_ID: 'jenkins-api', GITOPS_LIBRARY: 'gitops-rollback@v1'])
+    same(build.failure, null)
+    same(build.run.result, 'SUCCESS')
+    same(build.libraries, ['gitops-rollback@v1'])
+    same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
+    same(build.run.description, 'cart 1.5.0 → 1.4.2, held')
+    same(build.run.displayName, '#2 cart 1.5.0 → 1.4.2, held')
+    has(world.message(), 'Gitops-By: jane')
+    has(world.message(), 'Gitops-Reason: checkout fails')
+    same(build.shells, ['gitops-rollback plan', 'gitops-rollback rollback'])
+    has(build.archived(), 'gitops-rollback/default/cart/record.json')
+}
+
+scenario('ACTION plan shows and changes nothing') { World world ->
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    String tip = world.tip()
+    def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [ACTION: 'plan', SERVICE: 'cart'])
+    same(build.failure, null)
+    same(world.tip(), tip)
+    same(build.run.description, 'plan: cart 1.5.0 → 1.4.2')
+    same(World.archived(build, 'gitops-rollback/gitopsFindPreviousImage-result.json').services[0].to.image, World.OLD)
+}
+
+scenario('an approval is asked for without an agent, and its giver is written down') { World world ->
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    Map asked = null
+    def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'checkout fails'],
+        env: [GITOPS_APPROVERS: 'bob,ops'], answer: { asked = it; 'bob' })
+    same(build.failure, null)
+    same(asked.submitter, 'bob,ops')
+    has(asked.message, 'cart 1.5.0 → 1.4.2')
+    has(asked.message, 'checkout fails')
+    has(world.message(), 'Gitops-By: jane, approved by bob')
+    same(world.state().hold.by, 'jane, approved by bob')
+}
+
+scenario('a rollback that is not approved changes nothing') { World world ->
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    String tip = world.tip()
+    def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'x'],
+        env: [GITOPS_APPROVAL: 'true'], answer: { throw new harness.FlowInterruptedException('Rejected by bob') })
+    same(build.run.result, 'ABORTED')
+    same(world.tip(), tip)
+    same(build.shells, ['gitops-rollback plan'])
+}
+
+scenario('a rollback without a reason fails before it plans') { World world ->
+    def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart'])
+    same(World.error(build), 'REASON parameter is required to rollback')
+    same(build.shells, [])
+}
+
+scenario('a rollback that was done already is refused before anybody is asked, and AGAIN goes on') { World world ->
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEXT}')")
+    Map both = [job: 'ops/rollback', firstRun: false, env: [GITOPS_APPROVAL: 'true'], answer: { 'bob' }]
+    same(world.jenkinsfile(both + [params: [SERVICE: 'cart', REASON: 'x']], 'Jenkinsfile.rollback').failure, null)
+    same(world.image(), 'acme/cart:1.5.0@sha256:' + '2' * 64)
+    String tip = world.tip()
+    def second = world.jenkinsfile(both + [params: [SERVICE: 'cart', REASON: 'x'], answer: null], 'Jenkinsfile.rollback')
+    same(second.run.result, 'FAILURE')
+    has(World.error(second), 'again')
+    same(world.tip(), tip)
+    def third = world.jenkinsfile(both + [params: [SERVICE: 'cart', REASON: 'x', AGAIN: 'true']], 'Jenkinsfile.rollback')
+    same(third.failure, null)
+    same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
+}
+
+scenario('ACTION release ends the hold; DRY_RUN only shows it') { World world ->
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'x'])
+    Map release = [ACTION: 'release', SERVICE: 'cart', REASON: 'fixed in 1.5.1']
+    def dry = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: release + [DRY_RUN: 'true'])
+    same(dry.failure, null)
+    same(world.state().hold.reason, 'x')
+    def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: release)
+    same(build.failure, null)
+    same(world.state().hold, null)
+    same(build.run.description, 'released cart 1.4.2')
+}
+
+scenario('a set and TO: several services, one commit') { World world ->
+    world.commit('Configure', ['.gitops-rollback.toml': '[sets]\ncheckout = ["cart", "payment"]\n'])
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    world.step("gitopsDeploy(service: 'payment', image: 'docker.io/acme/payment:2.1.0@sha256:${'5' * 64}')")
+    String tip = world.tip()
+    def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'checkout', REASON: 'x'])
+    same(build.failure, null)
+    same(world.git(world.remote, 'rev-list', '--count', "${tip}..main").trim(), '1')
+    same(build.run.description, 'cart 1.5.0 → 1.4.2; payment 2.1.0 → 2.0.0, held')
+}
+
+scenario('the first run of the deploy pipeline without a service only loads its parameters') { World world ->
+    def build = world.jenkinsfile('Jenkinsfile')
+    same(build.run.result, 'NOT_BUILT')
+    same(build.run.description, 'parameters loaded: build again with parameters')
+    same(build.shells, [])
+}
+
+scenario('the deploy pipeline builds, pushes, records, archives and deploys on its first run') { World world ->
+    world.fakePodman(digest)
+    Map scm = [url: world.source().path]
+    def build = world.jenkinsfile('Jenkinsfile', scm: scm, env: [GITOPS_SERVICE: 'cart', GITOPS_IMAGE_REPOSITORY: 'docker.io/acme/cart',
+        GITOPS_DOCKERHUB_CREDENTIALS_ID: 'hub', GITOPS_GIT_CREDENTIALS_ID: 'git-bot'])
+    same(build.failure, null)
+    String commit = world.git(new File(scm.url), 'rev-parse', 'main').trim()
+    same(world.image(), "acme/cart:1-${commit.substring(0, 7)}@${digest}".toString())
+    same(world.podmanCalls().collect { it[0] }, ['login', 'build', 'push'])
+    has(build.archived(), 'gitops-rollback/default/cart/record.json')
+    same(build.run.description, "cart 1.4.2 → 1-${commit.substring(0, 7)}".toString())
+    same(build.run.keepLog, true)
+}
+
+scenario('a build whose new commits are all this tool’s own ends in grey, the next one builds') { World world ->
+    world.fakePodman(digest)
+    world.commit('Add the service', [Dockerfile: 'FROM scratch\n'])
+    Map options = [scm: [url: world.remote.path], firstRun: false, params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart']]
+    same(world.jenkinsfile(options, 'Jenkinsfile').run.result, 'SUCCESS')
+    def own = world.jenkinsfile(options, 'Jenkinsfile')
+    same(own.run.result, 'NOT_BUILT')
+    has(own.text, 'all new commits are those of gitops-rollback')
+    same(own.shells, ['new commits'])
+    def again = world.jenkinsfile(options, 'Jenkinsfile')
+    same(again.run.result, 'SUCCESS')
+    world.commit('A change of the service', [Dockerfile: 'FROM scratch\nLABEL a=b\n'])
+    same(world.jenkinsfile(options, 'Jenkinsfile').run.result, 'SUCCESS')
+    world.fakePodman('sha256:' + 'c' * 64)
+    same(world.jenkinsfile(options + [params: options.params + [VERSION: '9.9.9']], 'Jenkinsfile').run.result, 'SUCCESS')
+    has(world.image(), ':9.9.9@')
+}
+
+scenario('in a multibranch project only the primary branch is deployed') { World world ->
+    world.fakePodman(digest)
+    Map options = [scm: [url: world.source().path], job: 'shop/cart/feature%2Fx']
+    Map env = [GITOPS_SERVICE: 'cart', GITOPS_IMAGE_REPOSITORY: 'docker.io/acme/cart']
+    String tip = world.tip()
+    def branch = world.jenkinsfile(options + [env: env + [BRANCH_NAME: 'feature/x']], 'Jenkinsfile')
+    same([branch.run.result, world.tip()], ['SUCCESS', tip])
+    same(branch.shells, ['gitops-rollback build'])
+    def request = world.jenkinsfile(options + [job: 'shop/cart/PR-1', env: env + [BRANCH_NAME: 'PR-1', CHANGE_ID: '1']], 'Jenkinsfile')
+    same([request.run.result, world.tip()], ['SUCCESS', tip])
+    def main = world.jenkinsfile(options + [job: 'shop/cart/main', env: env + [BRANCH_NAME: 'main', BRANCH_IS_PRIMARY: 'true']], 'Jenkinsfile')
+    same(main.failure, null)
+    same(world.tip() == tip, false)
+    world.fakePodman('sha256:' + 'c' * 64)
+    def release = world.jenkinsfile(options + [job: 'shop/cart/release', env: env + [BRANCH_NAME: 'release', GITOPS_DEPLOY_BRANCH: 'release'],
+        firstRun: false, params: [VERSION: '7.0.0']], 'Jenkinsfile')
+    same(release.failure, null)
+    has(world.image(), ':7.0.0@')
+}
+
+scenario('a held service fails the deploy pipeline in one line; RELEASE deploys and ends the hold') { World world ->
+    world.fakePodman(digest)
+    Map options = [scm: [url: world.source().path], firstRun: false, params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart', VERSION: '1.5.0']]
+    same(world.jenkinsfile(options, 'Jenkinsfile').failure, null)
+    world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'broken'])
+    world.fakePodman('sha256:' + 'b' * 64)
+    def held = world.jenkinsfile(options + [params: options.params + [VERSION: '1.5.1']], 'Jenkinsfile')
+    same(held.run.result, 'FAILURE')
+    has(World.error(held), 'broken')
+    def released = world.jenkinsfile(options + [params: options.params + [VERSION: '1.5.1', RELEASE: 'true']], 'Jenkinsfile')
+    same(released.failure, null)
+    has(world.image(), ':1.5.1@sha256:bbb')
+}
