@@ -1,0 +1,179 @@
+"""Sets move in one commit; environments are deployed on their own."""
+
+from __future__ import annotations
+
+import pytest
+from integration.shop import CART, PAYMENT, PAYMENT_PATH, Shop, canonical, image, names
+
+SETS = """
+[defaults]
+manifests = ["apps/{service}/*.yaml"]
+image = "docker.io/acme/{service}"
+[services.cart]
+[services.payment]
+[sets]
+checkout = ["cart", "payment"]
+"""
+ENVIRONMENTS = """
+[defaults]
+manifests = ["{service}.yaml"]
+[environments.staging]
+path = "clusters/staging"
+[environments.production]
+path = "clusters/production"
+branch = "live"
+"""
+
+
+@pytest.fixture
+def checkout(shop: Shop) -> Shop:
+    shop.commit({".gitops-rollback.toml": SETS})
+    return shop
+
+
+@pytest.fixture
+def clusters(shop: Shop) -> Shop:
+    shop.commit(
+        {
+            ".gitops-rollback.toml": ENVIRONMENTS,
+            "clusters/staging/cart.yaml": CART.replace("1.4.1", "2.0.0"),
+            "clusters/staging/payment.yaml": PAYMENT,
+        }
+    )
+    shop.commit({"clusters/production/cart.yaml": CART}, branch="live")
+    return shop
+
+
+def test_a_set_is_rolled_back_in_one_commit(checkout: Shop) -> None:
+    checkout.deploy("1.5.0")
+    checkout.deploy("2.1.0", name="payment")
+    before = len(checkout.log())
+    run = checkout.ok("rollback", "--service", "checkout", "--reason", "both")
+    assert names(run.result["services"], "service") == ["cart", "payment"]
+    assert len(checkout.log()) == before + 1
+    assert checkout.text(PAYMENT_PATH) == PAYMENT
+    assert checkout.log()[0] == "cart, payment default: rollback"
+    body = checkout.git("log", "-1", "--format=%B", "main")
+    assert body.count("Gitops-Service: ") == 2
+    assert checkout.state()["hold"]
+    assert checkout.state("payment")["hold"]
+    accept = ("--reason", "calm", "--accept", "automation")
+    checkout.ok("release", "--set", "checkout", *accept)
+    assert "hold" not in checkout.state("payment")
+
+
+def test_a_set_without_an_image_for_one_member_is_4_before_6_and_changes_nothing(
+    checkout: Shop,
+) -> None:
+    checkout.deploy("1.5.0")
+    checkout.roll_back()
+    run = checkout.refused(4, "not-found", "rollback", "--set", "checkout", "--reason", "both")
+    assert "payment" in run.error["message"]
+    assert names(run.result["services"], "service") == ["cart", "payment"]
+
+
+def test_a_set_with_one_member_refused_changes_nothing(checkout: Shop) -> None:
+    checkout.deploy("1.5.0")
+    checkout.roll_back()
+    checkout.deploy("2.1.0", name="payment")
+    run = checkout.refused(6, "refused", "rollback", "--set", "checkout", "--reason", "both")
+    assert run.error["code"] == "already"
+
+
+def test_several_services_are_named_by_repetition_or_with_commas_and_blanks(
+    checkout: Shop,
+) -> None:
+    expected = ["cart", "payment"]
+    for arguments, variable in (
+        (("--service", "cart", "--service", "payment"), ""),
+        (("--service", "cart,payment"), ""),
+        ((), "cart, payment"),
+        ((), " cart payment,"),
+        (("--service", "checkout", "--service", "cart"), "ledger"),
+    ):
+        run = checkout.ok("record", *arguments, environment={"GITOPS_SERVICE": variable})
+        found = [entry["record"]["service"] for entry in run.result["records"]]
+        assert found == expected
+
+
+def test_deploy_takes_one_service(checkout: Shop) -> None:
+    checkout.refused(2, "usage", "deploy", "--set", "checkout", "--image", image("1.5.0"))
+
+
+def test_an_unknown_set_is_an_error_with_the_nearest_name(checkout: Shop) -> None:
+    run = checkout.refused(1, "config", "plan", "--set", "chekout")
+    assert "checkout" in run.error["message"] + run.error["hint"]
+
+
+def test_environments_have_paths_branches_and_states_of_their_own(clusters: Shop) -> None:
+    production = ("--environment", "production")
+    run = clusters.deploy("1.5.0", *production)
+    assert run.result["branch"] == "live"
+    assert run.service()["edits"][0]["path"] == "clusters/production/cart.yaml"
+    assert clusters.text("clusters/production/cart.yaml", "live") == CART.replace(
+        "acme/cart:1.4.1", image("1.5.0")
+    )
+    assert clusters.changed("live") == [
+        ".gitops-rollback/production/cart.json",
+        "clusters/production/cart.yaml",
+    ]
+    assert len(clusters.log()) == 2, "the configuration's branch is left alone"
+    run = clusters.deploy("2.1.0", "--environment", "staging")
+    assert run.result["branch"] == "main"
+    assert clusters.ok("plan", "--service", "cart", *production).result["branch"] == "live"
+    rollback = clusters.roll_back(environment={"GITOPS_ENVIRONMENT": "production"})
+    assert rollback.service()["to"] == "docker.io/acme/cart:1.4.1"
+    refused = clusters.refused(
+        6, "refused", "deploy", "--service", "cart", "--image", image("1.5.1"), *production
+    )
+    assert refused.error["code"] == "held"
+    clusters.deploy("2.2.0", "--environment", "staging")
+    record = clusters.records.folder(1, environment="production") / "record.json"
+    assert record.exists()
+
+
+def test_without_an_environment_several_are_an_error_that_lists_the_holders(
+    clusters: Shop,
+) -> None:
+    run = clusters.refused(1, "config", "plan", "--service", "cart")
+    assert "staging, production" in run.error["message"]
+    run = clusters.refused(1, "config", "plan", "--service", "payment")
+    assert "staging" in run.error["message"]
+    assert "production" not in run.error["message"]
+
+
+def test_an_unknown_environment_is_an_error_with_the_nearest_name(clusters: Shop) -> None:
+    run = clusters.refused(1, "config", "plan", "--service", "cart", "--environment", "productoin")
+    assert "did you mean production?" in run.error["hint"]
+
+
+def test_the_only_environment_needs_no_choosing(shop: Shop) -> None:
+    shop.commit({".gitops-rollback.toml": '[environments.production]\npath = "apps"\n'})
+    run = shop.deploy("1.5.0")
+    assert run.service()["environment"] == "production"
+    assert shop.state(environment="production")["environment"] == "production"
+
+
+def test_services_of_one_environment_are_listed(clusters: Shop) -> None:
+    run = clusters.ok("services", "--environment", "staging")
+    assert {"cart", "payment"} <= set(names(run.result["services"], "service"))
+    run = clusters.ok("services", "--environment", "production")
+    assert [s["service"] for s in run.result["services"] if s["fields"]] == ["cart"]
+
+
+def test_the_configuration_is_read_where_the_branch_option_says(clusters: Shop) -> None:
+    clusters.git("update-ref", "refs/heads/next", clusters.tip() or "")
+    toml = ENVIRONMENTS.replace("[environments.staging]", "[environments.testing]")
+    clusters.commit({".gitops-rollback.toml": toml}, branch="next")
+    run = clusters.deploy("2.1.0", "--branch", "next", "--environment", "testing")
+    assert run.result["branch"] == "next"
+
+
+def test_the_plan_file_of_an_environment_is_followed_without_naming_it(clusters: Shop) -> None:
+    clusters.deploy("1.5.0", "--environment", "production")
+    clusters.ok("plan", "--service", "cart", "--environment", "production")
+    plan = clusters.root / "plan.json"
+    (clusters.root / "result.json").rename(plan)
+    run = clusters.ok("rollback", "--plan", str(plan), "--reason", "as discussed")
+    assert run.service()["environment"] == "production"
+    assert canonical("1.5.0") == run.service()["from"]
