@@ -1,0 +1,133 @@
+"""What the documents say is what the program does."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gitops_rollback import cli, query
+from gitops_rollback.config import parse_config
+from gitops_rollback.errors import Exit
+from gitops_rollback.image import parse_image
+from gitops_rollback.query import Tag
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMAND = Path(sys.executable).with_name("gitops-rollback")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def block(text: str, mark: str) -> str:
+    """Return the code block that follows a mark."""
+    match = re.search(rf"<!-- {re.escape(mark)} -->\n```\w*\n(.*?)```", text, re.DOTALL)
+    assert match, f"no block marked {mark}"
+    return match[1]
+
+
+def test_the_readme_shows_what_help_prints() -> None:
+    printed = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
+    assert block(README, "help: gitops-rollback --help") == printed
+
+
+def test_every_command_has_a_help_that_lists_each_option_with_words() -> None:
+    for name in cli.COMMANDS:
+        done = subprocess.run([COMMAND, name, "--help"], capture_output=True, text=True, check=True)
+        options = re.findall(r"^  (--[a-z-]+)", done.stdout, re.MULTILINE)
+        assert {"--repository", "--output"} <= set(options), name
+
+
+def test_the_readme_lists_the_exit_codes() -> None:
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    planned_for_later = {Exit.WAITING, Exit.WARNINGS}
+    assert listed == set(Exit) - planned_for_later
+
+
+def test_the_configuration_of_the_docs_is_sound() -> None:
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    config = parse_config(block(page, "config").encode())
+    assert config.settings("cart").manifests == ("cart/deployment.yaml",)
+    assert config.expand(["checkout"]) == ("cart", "payment")
+    assert config.environments["staging"].path == "clusters/staging"
+
+
+def test_the_queries_of_the_docs_find_the_previous_image() -> None:
+    page = (ROOT / "docs/choosing.md").read_text(encoding="utf-8")
+    days = {"v1.3.0": 1, "v1.4.0": 2, "v1.5.0": 3}
+    tags = [
+        Tag(name, f"sha256:{day:064x}", f"2026-01-0{day}T00:00:00Z") for name, day in days.items()
+    ]
+    running = parse_image(f"acme/cart:v1.5.0@sha256:{3:064x}")
+    for text in block(page, "queries").splitlines():
+        assert query.run(text, query.prepare(tags, running))[0] == "v1.4.0", text
+
+
+def test_the_schemas_of_the_docs_are_there() -> None:
+    page = (ROOT / "docs/formats.md").read_text(encoding="utf-8")
+    folder = ROOT / "python/gitops_rollback/schemas"
+    files = {path.name.removesuffix(".schema.json") for path in folder.glob("*.json")}
+    assert set(re.findall(r"^\| `([a-z-]+)` \| (?!1)", page, re.MULTILINE)) >= files
+    for path in folder.glob("*.json"):
+        assert json.loads(path.read_text(encoding="utf-8"))["title"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", text):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_first_rollback_of_the_readme_works_as_written(tmp_path: Path) -> None:
+    environment = _shop(tmp_path)
+    section = README.partition("## First rollback, without Jenkins")[2].partition("\n## ")[0]
+    commands = re.findall(r"^    (gitops-rollback .*)$", section, re.MULTILINE)
+    assert len(commands) == 3
+    _run(environment, "deploy --service cart --image " + _image("1.4.2", 1))
+    _run(environment, "deploy --service cart --image " + _image("1.5.0", 2))
+    for command in commands:
+        line = command.removeprefix("gitops-rollback ")
+        _run(environment, line.replace("acme/cart:1.5.1", _image("1.5.1", 3)))
+    shown = subprocess.run(
+        ["git", "-C", tmp_path / "shop.git", "show", "main:apps/cart/deployment.yaml"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert _image("1.5.1", 3) in shown
+
+
+def _image(tag: str, number: int) -> str:
+    return f"acme/cart:{tag}@sha256:{number:064x}"
+
+
+def _run(environment: dict[str, str], line: str) -> None:
+    done = subprocess.run(
+        [COMMAND, *shlex.split(line)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _shop(folder: Path) -> dict[str, str]:
+    """Make the demo's manifests repository; no registry is there to ask."""
+    identity = ["-c", "user.name=Shop", "-c", "user.email=shop@example.com"]
+    shop = ROOT / "examples/demo/shop"
+    bare = folder / "shop.git"
+    work = [*identity, "--git-dir", str(folder / "work.git"), "--work-tree", str(shop)]
+    for arguments in (
+        ["init", "-q", "--bare", "-b", "main", str(folder / "work.git")],
+        [*work, "add", "--all"],
+        [*work, "commit", "-q", "-m", "The shop"],
+        ["clone", "-q", "--bare", str(folder / "work.git"), str(bare)],
+    ):
+        subprocess.run(["git", *arguments], check=True, capture_output=True)
+    return {
+        "PATH": str(Path(sys.executable).parent) + ":/usr/bin:/bin",
+        "HOME": str(folder),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GITOPS_REPOSITORY": str(bare),
+        "GITOPS_REGISTRY_URL": "http://127.0.0.1:9",
+        "GITOPS_HUB_URL": "http://127.0.0.1:9",
+    }
