@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.plan.facts import Check
@@ -120,17 +119,13 @@ class RegistryFacts:
         return self._clients[key]
 
     def _endpoint(self, registry: str) -> RegistryEndpoint:
+        """Return how a registry is reached; never a mix of what a person and a file named.
+
+        Else a credential meant for the one could go to the other.
+        """
+        if self._hub_url is not None or self._registry_url is not None:
+            return RegistryEndpoint(registry, self._registry_url, self._hub_url, trusted=True)
         urls = self._config.registries.get(registry)
-        endpoint = RegistryEndpoint(
-            registry=registry,
-            url=urls.registry_url if urls else None,
-            hub_url=urls.hub_url if urls else None,
-        )
-        if self._hub_url is None and self._registry_url is None:
-            return endpoint
-        return replace(
-            endpoint,
-            url=self._registry_url or endpoint.url,
-            hub_url=self._hub_url or endpoint.hub_url,
-            trusted=True,
-        )
+        if urls is None:
+            return RegistryEndpoint(registry)
+        return RegistryEndpoint(registry, urls.registry_url, urls.hub_url)

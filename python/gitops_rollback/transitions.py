@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -112,7 +112,7 @@ def _entry(
     action: str, running: ImageReference, image: ImageReference, act: Act, record: str
 ) -> Deployment:
     return Deployment(
-        id=uuid.uuid4().hex[:12],
+        id=os.urandom(6).hex(),
         action=action,
         image=image,
         at=act.present,
