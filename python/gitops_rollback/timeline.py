@@ -99,19 +99,17 @@ def running_image(field_image: ImageReference, state: State | None) -> tuple[Ima
 
 
 def replay(events: Sequence[Event]) -> tuple[Level, ...]:
-    """Replay events, oldest first, beginning with the oldest event's `from`."""
+    """Replay events, oldest first, beginning with the oldest event's `from`.
+
+    Where an event's `from` is not what the one before left there, somebody edited the manifest
+    in between, and that image is replayed as an edit.
+    """
     levels: list[Level] = []
-    if events and events[0].from_image is not None:
-        levels.append(Level(events[0].from_image, None))
     for event in events:
-        if event.action == "rollback" or (
-            event.action == "edit" and _position(levels[:-1], event.image) is not None
-        ):
-            _roll_back(levels, event)
-        elif not levels or not levels[-1].image.may_be(event.image):
-            if levels:
-                levels[-1] = replace(levels[-1], replaced=event)
-            levels.append(Level(event.image, event))
+        before = event.from_image
+        if before is not None and not (levels and levels[-1].image.may_be(before)):
+            _apply(levels, Event("edit", before) if levels else None, before)
+        _apply(levels, event, event.image)
     return tuple(levels)
 
 
@@ -161,7 +159,7 @@ def from_records(
     """Chain records, newest first, backwards from the running image.
 
     Returns the events, oldest first, and the images that were recorded as replacements but are
-    not part of the chain: builds that archived and never deployed.
+    not part of the chain: of builds that archived and, as far as records tell, never deployed.
     """
     changed = [stored for stored in records if not stored.record.unchanged]
     events: list[Event] = []
@@ -212,7 +210,10 @@ def build_timeline(
         events = _spliced(from_state(state), history or (), running)
     if not events and records:
         events, never = from_records(records, running)
-        bad += tuple(e.from_image for e in events if e.action == "rollback" and e.from_image)
+        events = tuple(_proven_by_history(event, history or ()) for event in events)
+        shown = [entry.image for entry in history or ()]
+        never = tuple(i for i in never if events and not any(image.may_be(i) for image in shown))
+        bad += _bad_by_records(events)
     if not events and history:
         events = from_history(history)
     levels = replay(events)
@@ -225,6 +226,24 @@ def build_timeline(
 def state_explains(state: State | None, running: ImageReference) -> bool:
     """Tell whether the newest entry of a state file is what runs."""
     return state is not None and state.newest is not None and state.newest.image.may_be(running)
+
+
+def _proven_by_history(event: Event, history: Sequence[HistoryEntry]) -> Event:
+    """Add the commit that put an event's image there, if Git's history shows one."""
+    for entry in history:
+        if entry.image.is_same_image(event.image):
+            return replace(event, commit=entry.commit, proofs=event.proofs | {GIT})
+    return event
+
+
+def _bad_by_records(events: Sequence[Event]) -> tuple[ImageReference, ...]:
+    """Return what was rolled back from and not deployed again since."""
+    bad: list[ImageReference] = []
+    for event in events:
+        bad = [image for image in bad if not image.may_be(event.image)]
+        if event.action == "rollback" and event.from_image is not None:
+            bad.append(event.from_image)
+    return tuple(bad)
 
 
 def _spliced(
@@ -258,6 +277,19 @@ def _rolled_back(events: tuple[Event, ...]) -> Event | None:
     return None
 
 
+def _apply(levels: list[Level], event: Event | None, image: ImageReference) -> None:
+    """Let an image come to run, by an event or, at the very beginning, by nothing known."""
+    if event is not None and (
+        event.action == "rollback"
+        or (event.action == "edit" and _position(levels[:-1], image) is not None)
+    ):
+        _roll_back(levels, event)
+    elif not levels or not levels[-1].image.is_same_image(image):
+        if levels:
+            levels[-1] = replace(levels[-1], replaced=event)
+        levels.append(Level(image, event))
+
+
 def _roll_back(levels: list[Level], event: Event) -> None:
     position = _position(levels, event.image)
     if position is None:
@@ -266,11 +298,14 @@ def _roll_back(levels: list[Level], event: Event) -> None:
         levels.append(Level(event.image, event))
         return
     del levels[position + 1 :]
-    levels[position] = replace(levels[position], replaced=None)
+    known = levels[position].image
+    image = event.image if known.digest is None else known
+    levels[position] = replace(levels[position], image=image, replaced=None)
 
 
 def _position(levels: list[Level], image: ImageReference) -> int | None:
-    for index in range(len(levels) - 1, -1, -1):
-        if levels[index].image.may_be(image):
-            return index
-    return None
+    """Find the newest level with an image, or else with what may be it."""
+    newest_first = range(len(levels) - 1, -1, -1)
+    same = (index for index in newest_first if levels[index].image.is_same_image(image))
+    like = (index for index in newest_first if levels[index].image.may_be(image))
+    return next(same, next(like, None))

@@ -13,9 +13,11 @@ from gitops_rollback.timeline import ARTIFACT, GIT
 
 if TYPE_CHECKING:
     from gitops_rollback.plan.facts import Check, Choice, Facts
+    from gitops_rollback.records import StoredRecord
     from gitops_rollback.timeline import Event, Timeline
 
 
+_REGISTRY = frozenset({"registry"})
 _MUTABLE = "only its tag is known, and the tag was used again since"
 
 
@@ -34,9 +36,7 @@ def from_timeline(timeline: Timeline, strategy: str) -> tuple[Candidate, ...]:
             continue
         found.append(_of_level(level.image, level.placed, level.replaced, timeline))
     found += [
-        Candidate(image, frozenset({ARTIFACT})).refused(
-            "never-deployed", "recorded by a build, but never committed"
-        )
+        _unless_never_deployed(Candidate(image, frozenset({ARTIFACT})), timeline)
         for image in timeline.never_deployed
     ]
     return tuple(found)
@@ -52,12 +52,7 @@ def from_registry(facts: Facts, choice: Choice, timeline: Timeline) -> tuple[Can
     for name in names:
         tag = by_name.get(name)
         image = facts.running.with_version(name, tag.digest if tag else None)
-        candidate = Candidate(image, frozenset({"registry"}))
-        if any(image.may_be(never) for never in timeline.never_deployed):
-            candidate = candidate.refused(
-                "never-deployed", "recorded by a build, but never committed"
-            )
-        found.append(candidate)
+        found.append(_unless_never_deployed(Candidate(image, _REGISTRY), timeline))
     return tuple(found)
 
 
@@ -79,31 +74,29 @@ def named(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     for level in reversed(timeline.levels):
         if _is_meant(wanted, level.image):
             return _of_level(level.image, level.placed, level.replaced, timeline)
-    for event in reversed(timeline.events):
-        if _is_meant(wanted, event.image):
-            return _of_level(event.image, event, None, timeline)
-    return Candidate(wanted, frozenset({"registry"}))
+    candidate = Candidate(wanted, _REGISTRY)
+    return _of_event(wanted, timeline) or _unless_never_deployed(candidate, timeline)
 
 
-def judge_known(candidate: Candidate, facts: Facts, accept: frozenset[str]) -> Candidate:
+def judge_known(
+    candidate: Candidate, facts: Facts, timeline: Timeline, accept: frozenset[str]
+) -> Candidate:
     """Refuse a candidate for what is known without asking anybody."""
     if candidate.verdict == "refused" and candidate.reason not in accept:
         return candidate
     candidate = replace(candidate, verdict="acceptable", reason=None)
     if candidate.image.is_same_image(facts.running):
         return candidate.refused("running", "it runs now")
-    bad = facts.state.find_bad(candidate.image) if facts.state else None
-    if bad is not None and "bad" not in accept:
-        by = f" by {bad.by}" if bad.by else ""
-        why = f": {bad.reason}" if bad.reason else ""
-        return candidate.refused("bad", f"it was rolled back from on {bad.at}{by}{why}")
-    return candidate
+    return candidate if "bad" in accept else _refused_if_bad(candidate, facts, timeline)
 
 
 def with_record(
     candidate: Candidate, facts: Facts, strategy: str, accept: frozenset[str]
 ) -> Candidate:
-    """Add the record that belongs to a candidate, or what is wrong with it."""
+    """Add the record that belongs to a candidate, or what is wrong with it.
+
+    A digest that only the record names, as it was resolved then, becomes the candidate's.
+    """
     event = candidate.replaced
     stored = facts.stored.get(pointer(event)) if event else None
     if event is None or stored is None or isinstance(stored, MissingRecord):
@@ -117,34 +110,58 @@ def with_record(
         return candidate.refused(
             "tampered", f"the record in {stored.location} is not the one that was archived"
         )
-    if is_other:
-        return candidate
+    return candidate if is_other else _with_own_record(candidate, stored, accept)
+
+
+def _with_own_record(
+    candidate: Candidate, stored: StoredRecord, accept: frozenset[str]
+) -> Candidate:
     is_moved = candidate.image.digest is None and stored.record.digest_from == "moved"
     if is_moved and "mutable-tag" not in accept:
         return candidate.refused("mutable-tag", _MUTABLE)
-    image = candidate.image if candidate.image.digest else stored.record.image
-    return replace(candidate, image=image, stored=stored, sources=candidate.sources | {ARTIFACT})
+    candidate = replace(candidate, stored=stored, sources=candidate.sources | {ARTIFACT})
+    if candidate.image.digest is not None or stored.record.image.digest is None:
+        return candidate
+    return replace(
+        candidate, image=stored.record.image, verdict="acceptable", reason=None, message=""
+    )
 
 
 def with_check(
-    candidate: Candidate, check: Check, facts: Facts, accept: frozenset[str]
+    candidate: Candidate,
+    check: Check,
+    facts: Facts,
+    timeline: Timeline,
+    accept: frozenset[str],
 ) -> Candidate:
     """Add what the registry says of a candidate."""
     image = candidate.image
-    if (
-        image.digest is None
-        and check.digest is not None
-        and not candidate.sources & {GIT, ARTIFACT}
-    ):
-        image = image.with_version(image.tag, check.digest)
+    resolved = image.with_version(image.tag, check.digest) if image.digest is None else image
+    if not candidate.sources & {GIT, ARTIFACT}:
+        image = resolved
     candidate = replace(candidate, check=check, image=image)
     if check.status == "gone" and "gone" not in accept:
         return candidate.refused("gone", check.message)
-    if image.is_same_image(facts.running):
+    if resolved.is_same_image(facts.running):
         return candidate.refused("running", "it has the digest that runs now")
+    return candidate if "bad" in accept else _refused_if_bad(candidate, facts, timeline)
+
+
+def _refused_if_bad(candidate: Candidate, facts: Facts, timeline: Timeline) -> Candidate:
+    image = candidate.image
     bad = facts.state.find_bad(image) if facts.state else None
-    if bad is not None and "bad" not in accept:
-        return candidate.refused("bad", f"it was rolled back from on {bad.at}")
+    if bad is not None:
+        by = f" by {bad.by}" if bad.by else ""
+        why = f": {bad.reason}" if bad.reason else ""
+        return candidate.refused("bad", f"it was rolled back from on {bad.at}{by}{why}")
+    if any(known.may_be(image) for known in timeline.bad):
+        return candidate.refused("bad", "it was rolled back from, as its record tells")
+    return candidate
+
+
+def _unless_never_deployed(candidate: Candidate, timeline: Timeline) -> Candidate:
+    if any(candidate.image.may_be(never) for never in timeline.never_deployed):
+        return candidate.refused("never-deployed", "recorded by a build, but never committed")
     return candidate
 
 
@@ -165,14 +182,33 @@ def _of_level(
     return candidate
 
 
+def _of_event(wanted: ImageReference, timeline: Timeline) -> Candidate | None:
+    """Return an image that ran and is not on the stack any more: it was rolled back from."""
+    events = timeline.events
+    for index in range(len(events) - 1, -1, -1):
+        event = events[index]
+        if _is_meant(wanted, event.image):
+            return _of_level(event.image, event, None, timeline)
+        before = event.from_image
+        if before is not None and _is_meant(wanted, before):
+            placed = next((e for e in reversed(events[:index]) if e.image.may_be(before)), None)
+            return _of_level(before, placed, event, timeline)
+    return None
+
+
 def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     job, _, number = to.rpartition("#")
-    for level in reversed(timeline.levels):
-        if level.placed and _is_build(level.placed, job, number):
-            return _of_level(level.image, level.placed, level.replaced, timeline)
-    for event in reversed(timeline.events):
-        if _is_build(event, job, number):
-            return _of_level(event.image, event, None, timeline)
+    meant = [event for event in reversed(timeline.events) if _is_build(event, job, number)]
+    if len({str(event.build) for event in meant}) > 1:
+        raise ConfigError(
+            f"build {to} of {facts.title} can be any of "
+            f"{', '.join(dict.fromkeys(str(event.build) for event in meant))}",
+            "name the job too: --to JOB#41",
+        )
+    for event in meant:
+        level = next((level for level in timeline.levels if level.placed is event), None)
+        replaced = level.replaced if level else None
+        return _of_level(event.image, event, replaced, timeline)
     known = [str(event.build) for event in reversed(timeline.events) if event.build]
     raise ConfigError(
         f"no deployment of {facts.title} is known from build {to}",

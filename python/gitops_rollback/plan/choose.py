@@ -51,7 +51,7 @@ def decide(facts: Facts, choice: Choice) -> Plan | Need:
     if choice.strategy == REGISTRY:
         return _decide_by_registry(facts, choice, timeline)
     found = candidates.from_timeline(timeline, choice.strategy)
-    judged = _judge_until_chosen(found, facts, choice.strategy, frozenset())
+    judged = _judge_until_chosen(found, facts, timeline, choice.strategy)
     if not isinstance(judged, tuple):
         return judged
     if not any(candidate.verdict == "chosen" for candidate in judged) and choice.strategy == "auto":
@@ -83,17 +83,21 @@ def _ledger_need(facts: Facts, choice: Choice) -> Need | None:
 
 
 def _judge_until_chosen(
-    found: Sequence[Candidate], facts: Facts, strategy: str, accept: frozenset[str]
+    found: Sequence[Candidate],
+    facts: Facts,
+    timeline: Timeline,
+    strategy: str,
+    accept: frozenset[str] = frozenset(),
 ) -> tuple[Candidate, ...] | Need:
     """Judge candidates in order; the first that nothing refuses is chosen, the rest are left."""
     judged: list[Candidate] = []
     chosen = False
     for candidate in found:
-        verdict = candidates.judge_known(candidate, facts, accept)
-        if chosen or verdict.verdict == "refused":
+        verdict = candidates.judge_known(candidate, facts, timeline, accept)
+        if chosen or (verdict.verdict == "refused" and verdict.reason != "mutable-tag"):
             judged.append(verdict)
             continue
-        looked_up = _look_up(verdict, facts, strategy, accept)
+        looked_up = _look_up(verdict, facts, timeline, strategy, accept)
         if not isinstance(looked_up, Candidate):
             return looked_up
         chosen = looked_up.verdict != "refused"
@@ -102,30 +106,38 @@ def _judge_until_chosen(
 
 
 def _look_up(
-    candidate: Candidate, facts: Facts, strategy: str, accept: frozenset[str]
+    candidate: Candidate,
+    facts: Facts,
+    timeline: Timeline,
+    strategy: str,
+    accept: frozenset[str],
 ) -> Candidate | Need:
-    """Complete a candidate by its record and by what the registry says of it."""
+    """Complete a candidate by its record and by what the registry says of it.
+
+    A tag that was used again is refused only here: its record may know the digest.
+    """
     event = candidate.replaced
     if event is not None and strategy in ("auto", "artifact") and event.stored is None:
         if candidates.pointer(event) not in facts.stored and (event.record or event.build):
             return NeedRecord(event)
         candidate = candidates.with_record(candidate, facts, strategy, accept)
-        if candidate.verdict == "refused":
-            return candidate
+    if candidate.verdict == "refused":
+        return candidate
     check = facts.checks.get(candidate.image.canonical)
     if check is None:
         return NeedCheck(candidate.image)
-    return candidates.with_check(candidate, check, facts, accept)
+    return candidates.with_check(candidate, check, facts, timeline, accept)
 
 
 def _decide_named(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
     wanted = choice.planned.canonical if choice.planned is not None else choice.to
     named = candidates.named(wanted or "", facts, timeline)
-    judged = _judge_until_chosen([named], facts, choice.strategy, choice.accept)
+    judged = _judge_until_chosen([named], facts, timeline, choice.strategy, choice.accept)
     if not isinstance(judged, tuple):
         return judged
     only = judged[0]
-    unresolved = only.image.digest is None and only.check is not None and not only.verified
+    is_known = bool(only.sources & {ARTIFACT, GIT})
+    unresolved = only.image.digest is None and not is_known and not only.verified
     if (
         only.verdict == "chosen"
         and unresolved
@@ -144,7 +156,7 @@ def _decide_by_registry(facts: Facts, choice: Choice, timeline: Timeline) -> Pla
     if facts.tags is None:
         return NeedTags(required=True)
     found = candidates.from_registry(facts, choice, timeline)
-    judged = _judge_until_chosen(found, facts, REGISTRY, frozenset())
+    judged = _judge_until_chosen(found, facts, timeline, REGISTRY)
     if not isinstance(judged, tuple):
         return judged
     return _plan(facts, choice, timeline, judged)
@@ -160,13 +172,13 @@ def _decide_with_registry_help(
     known = {candidate.image.canonical for candidate in judged}
     found = tuple(c for c in found if c.image.canonical not in known)
     if choice.query is not None or facts.settings.query is not None:
-        further = _judge_until_chosen(found, facts, REGISTRY, frozenset())
+        further = _judge_until_chosen(found, facts, timeline, REGISTRY)
         if not isinstance(further, tuple):
             return further
     else:
         further = tuple(
             c if c.verdict == "refused" else replace(c, message="take it with --strategy registry")
-            for c in (candidates.judge_known(c, facts, frozenset()) for c in found)
+            for c in (candidates.judge_known(c, facts, timeline, frozenset()) for c in found)
         )
     return _plan(facts, choice, timeline, (*judged, *further))
 

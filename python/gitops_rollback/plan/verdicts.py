@@ -21,14 +21,15 @@ def none_to_go_back_to(plans: Sequence[Plan]) -> NotFoundError | None:
     if not without:
         return None
     first = without[0]
-    refused = [c for c in first.candidates if c.verdict == "refused" and c.reason]
+    refused = [c for c in first.candidates if c.verdict == "refused"]
+    codes = [c.reason for c in refused if c.reason and c.reason != "running"]
     why = "; ".join(f"{c.image.label}: {c.message}" for c in refused[:3])
     names = ", ".join(plan.title for plan in without)
     shown = [c for c in first.candidates if c.verdict == "acceptable"]
     if shown:
         hint = f"the registry knows others: --strategy registry, or --to {shown[0].image.label}"
-    elif refused:
-        hint = f"name one with --to, and accept what refuses it: --accept {refused[0].reason}"
+    elif codes:
+        hint = f"name one with --to, and accept what refuses it: --accept {codes[0]}"
     else:
         hint = "name one with --to TAG, or ask the registry with --strategy registry"
     return NotFoundError(

@@ -111,9 +111,7 @@ def record(old: str, new: str | None, number: int = 1, **more: Any) -> Record:  
     return Record(**{**settings, **more})
 
 
-def stored(
-    old: str, new: str | None, number: int = 1, **more: Any
-) -> StoredRecord:
+def stored(old: str, new: str | None, number: int = 1, **more: Any) -> StoredRecord:  # noqa: ANN401
     sha256 = more.pop("sha256", digest(f"record {number}"))
     return StoredRecord(record(old, new, number, **more), sha256, f"record {number}")
 

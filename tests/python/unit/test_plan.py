@@ -1,0 +1,502 @@
+"""The decision table of `decide`: facts in, needs answered from a dict, a plan out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from gitops_rollback.config import Settings
+from gitops_rollback.errors import ConfigError, MovedError, RegistryError, UsageError
+from gitops_rollback.image import parse_image
+from gitops_rollback.model import Build
+from gitops_rollback.plan.candidates import pointer
+from gitops_rollback.plan.choose import decide
+from gitops_rollback.plan.facts import (
+    Check,
+    Choice,
+    Facts,
+    MissingRecord,
+    NeedCheck,
+    NeedHistory,
+    NeedRecord,
+    NeedRecords,
+    NeedTags,
+    Plan,
+)
+from gitops_rollback.query import Tag
+from gitops_rollback.state import BadImage, Hold
+from unit.builders import NAME, PRESENT, at, digest, history, image, records, state, stored
+
+if TYPE_CHECKING:
+    from gitops_rollback.records import StoredRecord
+    from gitops_rollback.state import State
+    from gitops_rollback.timeline import HistoryEntry
+
+BAD = BadImage(image("2"), at(5), "it crashed", "joe")
+UNKNOWN = Check("unknown", message="registry.example did not answer in 3 s")
+GONE = Check("gone", message="the registry no longer has it")
+
+
+@dataclass
+class World:
+    """What answers needs. Where nothing is said the registry has everything, by its tag too, and
+    archived records are as the state file names them.
+    """
+
+    running: str
+    state: State | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    records: tuple[StoredRecord, ...] = ()
+    stored: dict[str, StoredRecord | MissingRecord] = field(default_factory=dict)
+    checks: dict[str, Check] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=lambda: Settings(configured=False))
+    fails: tuple[str, ...] = ()
+    asked: list[str] = field(default_factory=list)
+
+    def plan(self, **choice: Any) -> Plan:  # noqa: ANN401 - what Choice takes
+        running = image(self.running)
+        facts = Facts(
+            service="cart",
+            environment="production",
+            settings=self.settings,
+            running=running,
+            value=str(running),
+            state=self.state,
+            present=PRESENT,
+        )
+        while True:
+            answer = decide(facts, Choice(**choice))
+            if isinstance(answer, Plan):
+                return answer
+            self.asked.append(type(answer).__name__)
+            assert len(self.asked) < 30, self.asked
+            facts = self._answer(answer, facts)
+
+    def _answer(self, need: object, facts: Facts) -> Facts:
+        match need:
+            case NeedHistory():
+                return replace(facts, history=self.history)
+            case NeedRecords():
+                problems = {"artifact": "no answer"} if "artifact" in self.fails else {}
+                return replace(facts, records=self.records, problems=problems)
+            case NeedRecord(event=event):
+                key = pointer(event)
+                fitting = stored("1", None, sha256=event.record)
+                if event.from_image is not None:
+                    fitting = replace(
+                        fitting, record=replace(fitting.record, image=event.from_image)
+                    )
+                found = self.stored.get(key, fitting)
+                return replace(facts, stored={**facts.stored, key: found})
+            case NeedTags():
+                problems = {"registry": "no answer"} if "registry" in self.fails else {}
+                tags = tuple(self._tag(i, text) for i, text in enumerate(self.tags))
+                return replace(facts, tags=tags, problems={**facts.problems, **problems})
+            case NeedCheck(image=asked):
+                there = Check("there", asked.digest or digest(asked.label), has_tag=True)
+                check = self.checks.get(asked.label, there)
+                return replace(facts, checks={**facts.checks, asked.canonical: check})
+        raise AssertionError(need)
+
+    @staticmethod
+    def _tag(index: int, text: str) -> Tag:
+        reference = image(text)
+        moment = f"2026-01-30T10:{59 - index:02}:00Z"  # the first is the newest
+        return Tag(str(reference.tag), reference.digest, moment, moment)
+
+
+def outcome(plan: Plan) -> tuple[str | None, list[str], dict[str, str]]:
+    """What a plan says: the chosen image, the codes that block, the refusals by image."""
+    chosen = None
+    if plan.chosen is not None:
+        target = plan.chosen.image
+        chosen = target.label if target.digest else f"~{target.label}"
+    refused = {
+        c.image.label: c.reason or "no record" for c in plan.candidates if c.verdict == "refused"
+    }
+    return chosen, [block.code for block in plan.blocks], refused
+
+
+def by_state(*steps: str, bad: tuple[BadImage, ...] = (), **more: Any) -> World:  # noqa: ANN401
+    """A world in which the state file's newest image runs."""
+    newest = steps[-1].replace("<", ">").split(">")[1]
+    return World(**{"running": newest, "state": state(*steps, bad=bad), **more})
+
+
+def by_records(*steps: str, running: str | None = None, **more: Any) -> World:  # noqa: ANN401
+    newest = steps[-1].replace("<", ">").split(">")[1]
+    return World(running or newest, records=records(*steps), **more)
+
+
+def by_history(*images: str, **more: Any) -> World:  # noqa: ANN401
+    return World(images[-1], history=history(*images), **more)
+
+
+AB = ("1>2",)
+ABA = ("1>2", "2<1")
+LONG = ("1>2", "2>3", "3>4")
+MOVED = stored("~1", "2", digest_from="moved")
+QUERY = Settings(configured=True, query="tags[?older]")
+LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str, str]]] = [
+    # The state file explains what runs.
+    ("A B", by_state(*AB), {}, "1", [], {}),
+    ("A B, then C", by_state("1>2", "2>3"), {}, "2", [], {}),
+    ("A B A C", by_state(*ABA, "1>3"), {}, "1", [], {}),
+    ("A B, A deployed again", by_state("1>2", "2>1"), {}, "2", [], {"1": "running"}),
+    ("a redeploy", by_state("1>2", "2>2"), {}, "1", [], {}),
+    ("rolled back already", by_state(*LONG, "4<3"), {}, "2", ["already"], {}),
+    ("one further", by_state(*LONG, "4<3"), {"again": True}, "2", [], {}),
+    ("two further", by_state(*LONG, "4<3", "3<2"), {"again": True}, "1", [], {}),
+    ("already, with nothing below", by_state(*ABA), {}, None, ["already"], {}),
+    ("again, with nothing below", by_state(*ABA), {"again": True}, None, [], {}),
+    ("the first deploy of all", by_state(">1"), {}, None, [], {}),
+    ("a bad one below", by_state("1>2", "2>3", bad=(BAD,)), {}, "1", [], {"2": "bad"}),
+    (
+        "bad, known by its tag only",
+        by_state("1>2", "2>3", bad=(replace(BAD, image=image("~2")),)),
+        {},
+        "1",
+        [],
+        {"2": "bad"},
+    ),
+    ("a git revert took the state back", by_state(*AB, history=history("1", "2", "3", "2")), {},
+     "1", [], {}),
+    ("an edit by hand on top", World("3", state(*AB), history("1", "2", "3")), {}, "2", [], {}),
+    ("an edit back by hand", World("1", state(*AB), history("1", "2", "1")), {}, None,
+     ["already"], {}),
+    ("an edit back by hand, again", World("2", state("1>2", "2>3"), history("2", "3", "2")),
+     {"again": True}, "1", [], {}),
+    ("an edit by hand between deploys", by_state("1>2", "7>3"), {}, "7", [], {}),
+    ("the state is of other images", World("9", state(*AB), history("8", "9")), {}, "8", [], {}),
+    ("bad counts beside a foreign state", World("9", state(*AB, bad=(BAD,)), history("2", "9")),
+     {}, "1", [], {"2": "bad"}),
+    # Records of no build, of another image, with a digest the manifest did not name.
+    ("the registry lost it", by_state("1>2", "2>3", checks={"2": GONE}), {}, "1", [],
+     {"2": "gone"}),
+    ("all are gone", by_state(*AB, checks={"1": GONE}), {}, None, [], {"1": "gone"}),
+    ("the registry is unreachable", by_state(*AB, checks={"1": UNKNOWN}), {}, "1", [], {}),
+    ("a tampered record", by_state("1>2", "2>3", stored={digest("record 2"): stored("2", "3")}),
+     {}, "1", [], {"2": "tampered"}),
+    (
+        "a record of another image",
+        by_state("1>2", "2>3", stored={digest("record 2"): stored("9", "3", 2)}),
+        {},
+        "1",
+        [],
+        {"2": "tampered"},
+    ),
+    ("a record that is lost", by_state(*AB, stored={digest("record 1"): MissingRecord("deleted")}),
+     {}, "1", [], {}),
+    (
+        "a record that is lost, and no other source",
+        by_state(*AB, stored={digest("record 1"): MissingRecord("build 1 was deleted")}),
+        {"strategy": "artifact"},
+        None,
+        [],
+        {"1": "no record"},
+    ),
+    ("the artifact strategy", by_state(*AB), {"strategy": "artifact"}, "1", [], {}),
+    ("the git strategy", by_state(*AB), {"strategy": "git"}, "1", [], {}),
+    # Tags without digests.
+    ("a tag only", by_state("~1>2"), {"strategy": "git"}, "~1", [], {}),
+    ("a tag only, unreachable", by_state("~1>2", checks={"1": UNKNOWN}), {}, "~1", [], {}),
+    (
+        "a tag whose record knows the digest",
+        by_state("~1>2", stored={digest("record 1"): stored("1", "2", digest_from="registry")}),
+        {},
+        "1",
+        [],
+        {},
+    ),
+    ("a tag used again", by_state("~dev>1", "1>dev@B"), {}, "1", [],
+     {"dev": "mutable-tag"}),
+    ("a mutable tag", by_state("~dev>dev@A", "dev@A>dev@B"), {}, "dev", [],
+     {"dev": "mutable-tag"}),
+    (
+        "a tag used again whose record knows the digest",
+        by_state(
+            "~dev>dev@B",
+            stored={digest("record 1"): stored("dev@A", "dev@B", digest_from="registry")},
+        ),
+        {},
+        "dev",
+        [],
+        {},
+    ),
+    (
+        "a record whose tag had moved",
+        by_state("~1>2", stored={digest("record 1"): MOVED}),
+        {},
+        None,
+        [],
+        {"1": "mutable-tag"},
+    ),
+    (
+        "a tag that has the running digest by now",
+        by_state("~1>2", checks={"1": Check("there", digest("2"), has_tag=True)}),
+        {"strategy": "git"},
+        None,
+        [],
+        {"1": "running"},
+    ),
+    # Without a state file.
+    ("records only", by_records("1>2", "2>3"), {}, "2", [], {}),
+    ("records only, A B A C", by_records(*ABA, "1>3"), {}, "1", [], {}),
+    ("records only, rolled back", by_records(*LONG, "4<3"), {}, "2", ["already"], {}),
+    ("records without replacedBy", by_records("1>", "2>", running="3"), {}, "2", [], {}),
+    ("an aborted build", by_records("1>2", "2>3", "2>4", running="3"), {}, "2", [],
+     {"4": "never-deployed"}),
+    ("a re-run build", by_records("1>2", "2>2"), {}, "1", [], {}),
+    (
+        "a mutable tag in records",
+        by_records("1>dev@A", "~dev>dev@B"),
+        {},
+        "dev",
+        [],
+        {},
+    ),
+    ("records and history that agree", by_records("1>2", history=history("1", "2")), {}, "1", [],
+     {}),
+    ("records of something else", by_records("1>2", running="9", history=history("8", "9")), {},
+     "8", [], {}),
+    ("the archive fails", by_history("1", "2", fails=("artifact",)), {}, "1", [], {}),
+    ("history only", by_history("1", "2", "3"), {}, "2", [], {}),
+    ("history only, git", by_history("1", "2"), {"strategy": "git"}, "1", [], {}),
+    ("history only, edited back", by_history("1", "2", "3", "2"), {}, "1", ["already"], {}),
+    ("history only, no record", by_history("1", "2"), {"strategy": "artifact"}, None, [], {}),
+    ("nothing at all", World("2"), {}, None, [], {}),
+    # The registry.
+    ("the registry strategy", by_state(*AB, tags=("2", "1")), {"strategy": "registry"}, "1", [],
+     {}),
+    ("by a query of one's own", by_state(*AB, tags=("2", "1", "0")),
+     {"strategy": "registry", "query": "tags[?name=='0']"}, "0", [], {}),
+    ("bad by the registry", by_state("1>3", bad=(BAD,), tags=("3", "2", "1")),
+     {"strategy": "registry"}, "1", [], {"2": "bad"}),
+    ("bad by its records", by_records(*ABA, "1>3", tags=("3", "2", "1")), {"strategy": "auto",
+     "to": "2"}, None, ["bad"], {"2": "bad"}),
+    ("to one never deployed", World("3", records=records("1>2", "1>3")), {"to": "2"}, None,
+     ["never-deployed"], {"2": "never-deployed"}),
+    ("to one never deployed, accepted", World("3", records=records("1>2", "1>3")),
+     {"to": "2", "accept": frozenset({"never-deployed"})}, "2", [], {}),
+    ("the registry knows nothing older", by_state(*AB, tags=("2",)), {"strategy": "registry"},
+     None, [], {}),
+    ("rolled back already, by the registry", by_state(*ABA, tags=("1", "0")),
+     {"strategy": "registry"}, "0", ["already"], {}),
+    ("auto only shows what the registry has", World("2", tags=("2", "1")), {}, None, [], {}),
+    ("auto takes it by a configured query", World("2", tags=("2", "1"), settings=QUERY), {}, "1",
+     [], {}),
+    ("auto takes it by a query", World("2", tags=("2", "1")), {"query": "tags[?older]"}, "1", [],
+     {}),
+    ("auto goes on when the registry fails", World("2", fails=("registry",)), {}, None, [], {}),
+    # Named.
+    ("to a tag", by_state(*LONG), {"to": "1"}, "1", [], {}),
+    ("to a digest", by_state(*LONG), {"to": digest("2")}, "2", [], {}),
+    ("to an image", by_state(*LONG), {"to": "acme/cart:3"}, "3", [], {}),
+    ("to a build", by_state(*LONG), {"to": "#1"}, "2", [], {}),
+    ("to a build of a job", by_state(*LONG), {"to": "shop/cart#2"}, "3", [], {}),
+    ("to what runs", by_state(*LONG), {"to": "4"}, None, ["running"], {"4": "running"}),
+    ("to a tag nobody deployed", by_state(*AB), {"to": "0"}, "0", [], {}),
+    ("to a digest nobody deployed", by_state(*AB, checks={digest("0")[:19]: UNKNOWN}),
+     {"to": digest("0")}, digest("0")[:19], [], {}),
+    ("to a tag that is known, unreachable", by_state("~1>2", checks={"1": UNKNOWN}), {"to": "1"},
+     "~1", [], {}),
+    ("to what was rolled back from", by_state(*ABA, bad=(BAD,)), {"to": "2"}, None, ["bad"],
+     {"2": "bad"}),
+    ("to a bad one, accepted", by_state(*ABA, bad=(BAD,)),
+     {"to": "2", "accept": frozenset({"bad"})}, "2", [], {}),
+    ("to one that is gone", by_state(*AB, checks={"1": GONE}), {"to": "1"}, None, ["gone"],
+     {"1": "gone"}),
+    ("to one that is gone, accepted", by_state(*AB, checks={"1": GONE}),
+     {"to": "1", "accept": frozenset({"gone"})}, "1", [], {}),
+    ("to a mutable tag", by_state("~1>2", stored={digest("record 1"): MOVED}), {"to": "1"},
+     None, ["mutable-tag"], {"1": "mutable-tag"}),
+    ("to a mutable tag, accepted", by_state("~1>2", stored={digest("record 1"): MOVED}),
+     {"to": "1", "accept": frozenset({"mutable-tag"})}, "~1", [], {}),
+    ("to a tampered one", by_state(*AB, stored={digest("record 1"): stored("1", "2", 9)}),
+     {"to": "1"}, None, ["tampered"], {"1": "tampered"}),
+    ("to a tampered one, accepted", by_state(*AB, stored={digest("record 1"): stored("1", "2", 9)}),
+     {"to": "1", "accept": frozenset({"tampered"})}, "1", [], {}),
+    ("to one that is not asked about again", by_state(*ABA), {"to": "2"}, "2", [], {}),
+    ("a plan that was made before", by_state(*LONG), {"planned": image("2")}, "2", [], {}),
+    ("a plan, and rolled back since", by_state(*LONG, "4<3"), {"planned": image("2")}, "2",
+     ["already"], {}),
+    ("a plan made with --again", by_state(*LONG, "4<3"), {"planned": image("2"), "again": True},
+     "2", [], {}),
+    ("a plan whose image is bad by now", by_state("1>2", "2>3", bad=(BAD,)),
+     {"planned": image("2")}, None, ["bad"], {"2": "bad"}),
+    ("from what runs", by_state(*AB), {"from_image": image("2")}, "1", [], {}),
+    ("from what runs, by its tag", by_state(*AB), {"from_image": image("~2")}, "1", [], {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("world", "choice", "chosen", "blocks", "refused"),
+    [pytest.param(*row[1:], id=row[0]) for row in LABELLED],
+)
+def test_the_decision(
+    world: World,
+    choice: dict[str, Any],
+    chosen: str | None,
+    blocks: list[str],
+    refused: dict[str, str],
+) -> None:
+    assert outcome(world.plan(**choice)) == (chosen, blocks, refused)
+
+
+@pytest.mark.parametrize(
+    ("world", "choice", "asked"),
+    [
+        pytest.param(
+            by_state(*LONG), {}, ["NeedRecord", "NeedCheck"], id="the state file explains"
+        ),
+        pytest.param(by_state(*LONG), {"strategy": "git"}, ["NeedCheck"], id="git"),
+        pytest.param(
+            by_state(*AB, tags=("2", "1")),
+            {"strategy": "registry"},
+            ["NeedTags", "NeedCheck"],
+            id="registry",
+        ),
+        pytest.param(
+            by_records(*LONG),
+            {"strategy": "artifact"},
+            ["NeedRecords", "NeedCheck"],
+            id="records without a state file",
+        ),
+        pytest.param(
+            by_records(*LONG),
+            {},
+            ["NeedRecords", "NeedHistory", "NeedCheck"],
+            id="auto without one",
+        ),
+        pytest.param(
+            World("3", state(*AB), history("1", "2", "3")),
+            {"strategy": "artifact"},
+            ["NeedRecords", "NeedHistory"],
+            id="an edit by hand has no record",
+        ),
+    ],
+)
+def test_only_what_is_needed_is_asked_for(
+    world: World, choice: dict[str, Any], asked: list[str]
+) -> None:
+    world.asked.clear()
+    world.plan(**choice)
+    assert world.asked[: len(asked)] == asked
+    assert world.asked.count("NeedCheck") <= 2
+
+
+@pytest.mark.parametrize(
+    ("world", "choice", "source"),
+    [
+        pytest.param(by_state(*AB), {}, "artifact", id="a record that fits"),
+        pytest.param(by_state(*AB), {"strategy": "git"}, "git", id="the state file alone"),
+        pytest.param(by_history("1", "2"), {}, "git", id="history"),
+        pytest.param(by_records(*AB), {}, "artifact", id="a chain of records"),
+        pytest.param(by_state(*AB), {"to": "0"}, "registry", id="the registry"),
+        pytest.param(by_state(*ABA), {}, None, id="none"),
+    ],
+)
+def test_a_plan_names_the_best_proof(
+    world: World, choice: dict[str, Any], source: str | None
+) -> None:
+    assert world.plan(**choice).source == source
+
+
+def test_what_an_unreachable_registry_did_not_confirm_is_marked_unverified() -> None:
+    plan = by_state(*AB, checks={"1": UNKNOWN}).plan()
+    assert plan.chosen is not None
+    assert not plan.chosen.verified
+    assert plan.findings == (f"1: not verified: {UNKNOWN.message}",)
+
+
+def test_a_source_that_failed_is_reported() -> None:
+    plan = World("2", fails=("artifact", "registry")).plan()
+    assert plan.findings[:2] == ("artifact: no answer", "registry: no answer")
+    assert "no state file, record or commit explains" in plan.findings[2]
+
+
+def test_the_registry_s_candidates_are_shown_with_the_command_that_takes_one() -> None:
+    [shown] = World("2", tags=("2", "1")).plan().candidates
+    assert (shown.verdict, shown.message) == ("acceptable", "take it with --strategy registry")
+
+
+def test_already_says_when_by_whom_and_from_what_to_what() -> None:
+    [block] = by_state(*LONG, "4<3").plan().blocks
+    assert block.message == "cart production was rolled back 116 min ago by jane, 4 → 3"
+    assert block.hint == "to go one further: --again"
+
+
+def test_bad_says_when_by_whom_and_why() -> None:
+    plan = by_state("1>2", "2>3", bad=(BAD,)).plan()
+    assert plan.candidates[0].message == (
+        "it was rolled back from on 2026-01-31T10:05:00Z by joe: it crashed"
+    )
+
+
+def test_a_refusal_of_a_named_image_says_how_to_accept_it() -> None:
+    [block] = by_state(*ABA, bad=(BAD,)).plan(to="2").blocks
+    assert block.hint == "to take it all the same: --accept bad"
+
+
+def test_a_hold_is_part_of_the_plan() -> None:
+    hold = Hold(image("2"), image("1"), "it crashed", at(2))
+    world = World("1", state(*ABA, hold=hold))
+    assert world.plan(again=True).hold == hold
+
+
+def test_another_running_image_than_from_says_is_moved() -> None:
+    with pytest.raises(MovedError, match=r"runs docker\.io/acme/cart:2@sha256.*as --from says"):
+        by_state(*AB).plan(from_image=image("1"))
+
+
+@pytest.mark.parametrize(
+    ("to", "error", "message"),
+    [
+        ("1 2", UsageError, "no tag, digest, image or build"),
+        ("-x", UsageError, "no tag, digest, image or build"),
+        ("acme/Cart:1", UsageError, "must be lower case"),
+        ("acme/shop:1", ConfigError, "another repository"),
+        ("ghcr.io/acme/cart:1", ConfigError, "another repository"),
+        ("#9", ConfigError, "no deployment of cart production is known from build #9"),
+        ("other/job#1", ConfigError, "no deployment"),
+        ("#", ConfigError, "no deployment"),
+    ],
+)
+def test_a_target_that_cannot_be_meant_is_an_error(
+    to: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        by_state(*AB).plan(to=to)
+
+
+def test_a_build_number_of_two_jobs_is_an_error_that_names_both() -> None:
+    first, second = reversed(state("1>2", "2>3").deployed)
+    other = replace(second, build=Build("shop/rollback", 1))
+    world = World("3", replace(state(), deployed=(other, first)))
+    with pytest.raises(ConfigError, match="any of shop/rollback #1, shop/cart #1"):
+        world.plan(to="#1")
+    assert outcome(world.plan(to="shop/cart#1"))[0] == "2"
+
+
+def test_a_tag_that_only_the_registry_could_resolve_needs_its_answer() -> None:
+    world = by_state(*AB, checks={"0": UNKNOWN})
+    with pytest.raises(RegistryError, match="names no digest, and the registry did not tell it"):
+        world.plan(to="0")
+    assert outcome(world.plan(to="0", accept=frozenset({"tag"})))[0] == "~0"
+    by_tag = replace(world, settings=Settings(configured=True, pin="tag"))
+    assert outcome(by_tag.plan(to="0"))[0] == "~0"
+
+
+def test_a_tag_that_is_resolved_gets_its_digest() -> None:
+    plan = by_state(*AB).plan(to="0")
+    assert plan.chosen is not None
+    assert plan.chosen.image == parse_image(f"{NAME}:0@{digest('0')}")
+
+
+def test_an_image_that_was_rolled_back_from_is_named_with_its_digest_and_record() -> None:
+    plan = by_state("2<1").plan(to="2")
+    assert plan.chosen is not None
+    assert plan.chosen.image == image("2")
+    assert plan.chosen.stored is not None

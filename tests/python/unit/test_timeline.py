@@ -1,0 +1,219 @@
+"""Replay of deployments as a stack, from a state file, from records, from Git's history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from gitops_rollback.image import parse_image
+from gitops_rollback.timeline import build_timeline, running_image
+from unit.builders import digest, history, image, records, state
+
+if TYPE_CHECKING:
+    from gitops_rollback.timeline import Timeline
+
+
+def stack(found: Timeline) -> list[str]:
+    """The images of the levels, oldest first, as builders name them."""
+    return [
+        level.image.label if level.image.digest else f"~{level.image.tag}" for level in found.levels
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "running", "expected"),
+    [
+        pytest.param(["1>2"], "2", ["1", "2"], id="a deploy pushes"),
+        pytest.param([">2"], "2", ["2"], id="the first deploy of all has nothing below"),
+        pytest.param(["1>2", "2>2"], "2", ["1", "2"], id="a redeploy pushes nothing"),
+        pytest.param(["1>2", "2<1"], "1", ["1"], id="a rollback drops what is above"),
+        pytest.param(["1>2", "2<1", "1>3"], "3", ["1", "3"], id="A B A C leaves out B"),
+        pytest.param(["1>2", "2>1", "1>3"], "3", ["1", "2", "1", "3"], id="a deploy back pushes"),
+        pytest.param(["1>2", "2>3", "3<1"], "1", ["1"], id="a rollback may skip levels"),
+        pytest.param(
+            ["1>2", "2>3", "3<2", "2<1"], "1", ["1"], id="rollbacks may follow each other"
+        ),
+        pytest.param(
+            ["1>2", "2<9"], "9", ["1", "9"], id="a rollback beside the stack replaces the top"
+        ),
+        pytest.param(["2<1"], "1", ["1"], id="a state that begins with a rollback"),
+        pytest.param(
+            ["1>2", "2>1", "1>2", "2>3", "3<2"],
+            "2",
+            ["1", "2", "1", "2"],
+            id="a rollback finds the newest level of its image",
+        ),
+        pytest.param(["1>2", "7>3"], "3", ["1", "2", "7", "3"], id="an edit by hand in between"),
+        pytest.param(
+            ["1>2", "2>3", "2>4"], "4", ["1", "2", "4"], id="an edit back by hand in between"
+        ),
+        pytest.param(["1>2", "7<2"], "2", ["1", "2"], id="a rollback of an edit by hand"),
+        pytest.param(
+            ["~dev>dev@A", "dev@A>dev@B"], "dev@B", ["~dev", "dev", "dev"], id="one tag, moved"
+        ),
+        pytest.param(
+            ["dev@A>~dev", "~dev<dev@A"], "dev@A", ["dev"], id="the same digest before the tag"
+        ),
+        pytest.param(["~1>2", "2<1"], "1", ["1"], id="a rollback tells the digest of a level"),
+    ],
+)
+def test_the_state_file_is_replayed_as_a_stack(
+    steps: list[str], running: str, expected: list[str]
+) -> None:
+    found = build_timeline(image(running), state(*steps), None, None)
+    assert stack(found) == expected
+    assert found.explains
+
+
+@pytest.mark.parametrize(
+    ("steps", "images", "running", "expected"),
+    [
+        pytest.param(["1>2"], ["1", "2", "3"], "3", ["1", "2", "3"], id="an edit on top"),
+        pytest.param(["1>2"], ["2", "3", "4"], "4", ["1", "2", "3", "4"], id="two edits on top"),
+        pytest.param(["1>2", "2>3"], ["3", "2"], "2", ["1", "2"], id="an edit back is a rollback"),
+        pytest.param(["1>2"], ["2", "3", "2"], "2", ["1", "2"], id="there and back again"),
+        pytest.param(["1>2"], ["7", "8"], "8", ["7", "8"], id="a history that misses the top"),
+        pytest.param(["1>2"], [], "8", [], id="nothing explains it"),
+    ],
+)
+def test_edits_by_hand_are_spliced_on_top_of_the_state(
+    steps: list[str], images: list[str], running: str, expected: list[str]
+) -> None:
+    found = build_timeline(image(running), state(*steps), None, history(*images))
+    assert stack(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("steps", "running", "expected", "never"),
+    [
+        pytest.param(["1>2", "2>3"], "3", ["1", "2", "3"], [], id="records chain"),
+        pytest.param(
+            ["1>", "2>"], "3", ["1", "2", "3"], [], id="without replacedBy they chain too"
+        ),
+        pytest.param(
+            ["1>2", "1>3"], "3", ["1", "3"], ["2"], id="an aborted build was not deployed"
+        ),
+        pytest.param(
+            ["1>2", "2>3", "2>4"], "3", ["1", "2", "3"], ["4"], id="the newest was aborted"
+        ),
+        pytest.param(["1>2", "2<1", "1>3"], "3", ["1", "3"], [], id="a rollback's record"),
+        pytest.param(
+            ["1>2", "2>2"], "2", ["1", "2"], [], id="a re-run that recorded the new image"
+        ),
+        pytest.param(["1>2", "2>"], "2", ["1", "2"], [], id="a re-run without replacedBy"),
+        pytest.param(["1>2"], "7", [], [], id="records that do not explain what runs"),
+        pytest.param(
+            ["~dev>dev@A", "~dev>dev@B"], "dev@B", ["~dev", "dev", "dev"], [], id="a moving tag"
+        ),
+    ],
+)
+def test_without_a_state_file_records_chain_backwards(
+    steps: list[str], running: str, expected: list[str], never: list[str]
+) -> None:
+    found = build_timeline(image(running), None, records(*steps), None)
+    assert stack(found) == expected
+    assert [i.tag for i in found.never_deployed] == never
+
+
+def test_unchanged_records_are_no_deployments() -> None:
+    first, second = reversed(records("1>2", "2>2"))
+    unchanged = type(second)(
+        type(second.record)(**{**vars(second.record), "unchanged": True}), "", ""
+    )
+    found = build_timeline(image("2"), None, (unchanged, first), None)
+    assert [event.build and event.build.number for event in found.events] == [1]
+
+
+def test_a_record_that_git_confirms_has_both_proofs_and_the_commit() -> None:
+    found = build_timeline(image("2"), None, records("1>2"), history("1", "2"))
+    assert found.events[0].proofs == {"artifact", "git"}
+    assert found.events[0].commit == f"{2:040x}"
+
+
+def test_what_git_shows_as_committed_was_not_never_deployed() -> None:
+    chain = records("1>2", "7>3")
+    assert [i.tag for i in build_timeline(image("3"), None, chain, None).never_deployed] == ["2"]
+    found = build_timeline(image("3"), None, chain, history("1", "2", "7", "3"))
+    assert found.never_deployed == ()
+
+
+def test_what_records_show_as_rolled_back_from_is_bad_until_it_is_deployed_again() -> None:
+    chain = ["1>2", "2<1", "1>3"]
+    assert build_timeline(image("3"), None, records(*chain), None).bad == (image("2"),)
+    found = build_timeline(image("2"), None, records(*chain, "3>2"), None)
+    assert found.bad == ()
+
+
+@pytest.mark.parametrize(
+    ("images", "running", "expected", "rolled_back"),
+    [
+        pytest.param(["1", "2", "3"], "3", ["1", "2", "3"], False, id="edits push"),
+        pytest.param(["1", "2", "1"], "1", ["1"], True, id="an edit back is a rollback"),
+        pytest.param(["1", "2", "2", "3"], "3", ["1", "2", "3"], False, id="the same text again"),
+        pytest.param(["1", "2", "1", "3"], "3", ["1", "3"], False, id="A B A C"),
+        pytest.param(["1"], "1", ["1"], False, id="one commit only"),
+        pytest.param(["1", "2"], "7", [], False, id="a history that does not end with what runs"),
+    ],
+)
+def test_history_alone_is_replayed_too(
+    images: list[str], running: str, expected: list[str], *, rolled_back: bool
+) -> None:
+    found = build_timeline(image(running), None, None, history(*images))
+    assert stack(found) == expected
+    assert (found.rolled_back is not None) == rolled_back
+
+
+@pytest.mark.parametrize(
+    ("steps", "rolled_back"),
+    [
+        (["1>2"], None),
+        (["1>2", "2<1"], "1"),
+        (["1>2", "2>3", "3<2", "2<1"], "1"),
+        (["1>2", "2<1", "1>3"], None),
+        (["1>2", "2>1"], None),
+    ],
+)
+def test_whether_the_running_image_got_there_by_a_rollback(
+    steps: list[str], rolled_back: str | None
+) -> None:
+    running = image(steps[-1].replace("<", ">").split(">")[1])
+    found = build_timeline(running, state(*steps), None, None).rolled_back
+    assert (found.image if found else None) == (image(rolled_back) if rolled_back else None)
+
+
+def test_each_level_knows_the_event_whose_record_is_of_it() -> None:
+    found = build_timeline(image("3"), state("1>2", "7>3"), None, None)
+    replaced = {level.image.tag: level.replaced for level in found.levels}
+    seven, two = replaced["7"], replaced["2"]
+    assert seven is not None
+    assert seven.record == digest("record 2")
+    assert two is not None
+    assert two.record is None
+
+
+@pytest.mark.parametrize(
+    ("field", "steps", "expected", "source"),
+    [
+        ("2", ["1>2"], "2", "manifest"),
+        ("2", [], "2", "manifest"),
+        ("~2", ["1>2"], "2", "state"),
+        ("~2", ["1>2", "2>3"], "2", "state"),
+        ("~2", ["1>~2"], "~2", ""),
+        ("~9", ["1>2"], "~9", ""),
+        ("~dev", ["1>dev@A", "dev@A>dev@B"], "dev@B", "state"),
+        ("~dev", ["1>dev@A", "dev@A>~dev"], "~dev", ""),
+    ],
+)
+def test_the_running_digest_is_proven_by_the_field_or_by_the_last_deploy_of_its_text(
+    field: str, steps: list[str], expected: str, source: str
+) -> None:
+    assert running_image(image(field), state(*steps)) == (image(expected), source)
+
+
+def test_without_a_state_file_a_tag_proves_no_digest() -> None:
+    assert running_image(image("~2"), None) == (image("~2"), "")
+
+
+def test_an_image_of_another_repository_proves_nothing() -> None:
+    other = parse_image("docker.io/acme/shop:2")
+    assert running_image(other, state("1>2")) == (other, "")
