@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.edit import Splice
     from gitops_rollback.manifest.fields import ImageField
     from gitops_rollback.message import Summary
-    from gitops_rollback.repo.repository import Repository, Tip
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
     from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.state import State
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from gitops_rollback.plan.facts import Need
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.registry_facts import RegistryFacts
-    from gitops_rollback.repo.repository import PathChange, Repository
+    from gitops_rollback.repo.objects import PathChange
+    from gitops_rollback.repo.repository import Repository
     from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.stores.base import RecordStore
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from gitops_rollback.catalogue import ServiceFields
     from gitops_rollback.config import Environment
     from gitops_rollback.inventory import Manifests
-    from gitops_rollback.repo.repository import Entry, Repository, Tip
+    from gitops_rollback.repo.objects import Entry, Tip
+    from gitops_rollback.repo.repository import Repository
     from gitops_rollback.state import State
 
 

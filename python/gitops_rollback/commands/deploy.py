@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.options import Options
     from gitops_rollback.registry_facts import RegistryFacts
-    from gitops_rollback.repo.repository import Repository, Tip
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 

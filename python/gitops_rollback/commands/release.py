@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.options import Options
-    from gitops_rollback.repo.repository import Repository, Tip
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
     from gitops_rollback.snapshot import ServiceAtTip
 
 

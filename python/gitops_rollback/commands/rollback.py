@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from gitops_rollback.options import Options
     from gitops_rollback.plan.facts import Candidate, Choice, Plan
     from gitops_rollback.records import StoredRecord
-    from gitops_rollback.repo.repository import Repository, Tip
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 

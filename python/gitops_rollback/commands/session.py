@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from gitops_rollback import clock
 from gitops_rollback.clock import Deadline, Stopwatch
-from gitops_rollback.errors import ConfigError, RepositoryError, UsageError
+from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.model import Build, is_name, one_line
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say
@@ -18,6 +16,7 @@ from gitops_rollback.plan.facts import Act
 from gitops_rollback.plan.files import read_plan
 from gitops_rollback.recording import MadeRecord, write_record
 from gitops_rollback.records import repository_key
+from gitops_rollback.repo.location import repository_url, without_user
 from gitops_rollback.repo.repository import Repository
 from gitops_rollback.snapshot import Request, Snapshot, read_snapshot
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from gitops_rollback.config import Config
     from gitops_rollback.options import Options
     from gitops_rollback.registry_facts import RegistryFacts
-    from gitops_rollback.repo.repository import Tip
+    from gitops_rollback.repo.objects import Tip
     from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.stores.base import RecordStore
     from gitops_rollback.stores.directory import DirectoryStore
@@ -83,14 +82,19 @@ def accepted(options: argparse.Namespace) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Session:
-    """One run of a command; `present` is the time it counts as now."""
+    """One run of a command; `present` is the time it counts as now, `remote` what git is given."""
 
     options: argparse.Namespace
     environment: Mapping[str, str]
-    url: str
+    remote: str
     deadline: Deadline
     watch: Stopwatch
     present: str
+
+    @property
+    def url(self) -> str:
+        """The manifests repository as records and results name it."""
+        return without_user(self.remote)
 
     @property
     def request(self) -> Request:
@@ -149,7 +153,7 @@ class Session:
 
     def open_repository(self) -> Repository:
         """Return the manifests repository, not yet fetched."""
-        return Repository(self.url, self.environment, self.deadline)
+        return Repository(self.remote, self.environment, self.deadline)
 
     def read(self, repository: Repository, tip: Tip) -> Snapshot:
         """Read the services that are meant at a tip."""
@@ -242,53 +246,5 @@ class Session:
 def start(options: argparse.Namespace, environment: Mapping[str, str]) -> Session:
     """Begin a run: find the repository's URL and start the clocks."""
     deadline = Deadline(options.timeout)
-    url = repository_url(options.repository, environment)
-    return Session(options, environment, url, deadline, Stopwatch(), clock.now())
-
-
-def repository_url(text: str | None, environment: Mapping[str, str]) -> str:
-    """Return the URL of the manifests repository; a work tree's path means its `origin`.
-
-    Raises `UsageError` for a URL with a password in it, or in a form that could run commands.
-    """
-    if text is not None and ("://" in text or not Path(text).exists()):
-        return _checked_url(text)
-    directory = Path(text or ".").absolute()
-    if text is not None and _git(directory, "rev-parse", "--is-bare-repository") == "true":
-        return str(directory)
-    origin = _git(directory, "remote", "get-url", "origin")
-    if origin is None:
-        raise UsageError(
-            f"{directory} is no Git work tree with an `origin`",
-            "name the manifests repository with --repository URL",
-        )
-    local = directory / origin
-    del environment
-    return str(local.resolve()) if "://" not in origin and local.exists() else _checked_url(origin)
-
-
-def _checked_url(url: str) -> str:
-    if url.startswith("-") or "::" in url or not url.isprintable():
-        raise UsageError(f"'{one_line(url, 100)}' is no repository", "give an https, ssh or path")
-    parts = urlsplit(url)
-    if parts.password is not None:
-        host = parts.hostname or ""
-        raise UsageError(
-            f"the repository URL for {host} has a password in it",
-            "leave it out, and set GIT_USERNAME and GIT_PASSWORD",
-        )
-    return url
-
-
-def _git(directory: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=directory, capture_output=True, check=False, text=True
-        )
-    except FileNotFoundError as error:
-        raise RepositoryError(
-            "git is not on this machine", "install git 2.31 or newer (apt-get install git)"
-        ) from error
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    remote = repository_url(options.repository, environment)
+    return Session(options, environment, remote, deadline, Stopwatch(), clock.now())

@@ -46,11 +46,26 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 def explain_fetch(failure: GitFailedError, url: str) -> RepositoryError:
     """Return the error for a fetch that failed."""
     for words, meaning, hint in _MEANINGS:
-        if any(word.lower() in failure.stderr.lower() for word in words):
-            return RepositoryError(f"the repository {url} {meaning}: {failure.reason}", hint)
+        said = failure.line_with([word.lower() for word in words])
+        if said:
+            return RepositoryError(f"the repository {url} {meaning}: {said}", hint)
     return RepositoryError(
         f"git {failure.command} from {url} failed: {failure.reason}",
         "run with -v to see each git call",
+    )
+
+
+def explain_local(failure: GitFailedError) -> RepositoryError:
+    """Return the error for a git process that works on our own copy and failed."""
+    if failure.command == "commit-tree":
+        return RepositoryError(
+            f"git could not make the commit: {failure.reason}",
+            "nothing was changed; look at user.name, user.email and, if commits are to be signed, "
+            "user.signingkey and gpg.format",
+        )
+    return RepositoryError(
+        f"git {failure.command} failed on this machine: {failure.reason}",
+        "nothing was changed; look at the space in TMPDIR and at `git --version` (2.31 or newer)",
     )
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from gitops_rollback.errors import RepositoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from gitops_rollback.clock import Deadline
@@ -44,6 +44,8 @@ _SETTINGS = {
     "push.followTags": "false",
     "submodule.recurse": "false",
     "advice.pushUpdateRejected": "false",
+    "log.showSignature": "false",
+    "color.ui": "false",
 }
 _SECRET_IN_URL = re.compile(r"(\w+://)[^/\s@']+@")
 
@@ -63,6 +65,12 @@ class GitFailedError(Exception):
         lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
         telling = [line for line in lines if line.startswith(("fatal:", "error:", "ERROR:"))]
         return " ".join((telling or lines or [str(self)])[-1].split())[:300]
+
+    def line_with(self, words: Iterable[str]) -> str:
+        """Return the first line that has one of some words (in small letters), or an empty text."""
+        lines = self.stderr.splitlines()
+        found = (line for line in lines if any(word in line.lower() for word in words))
+        return " ".join(next(found, "").split())[:300]
 
     @property
     def remote_words(self) -> str:
@@ -130,8 +138,13 @@ def redact(text: str) -> str:
     return _SECRET_IN_URL.sub(r"\1***@", text)
 
 
+def without_foreign_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what would make git work on another repository."""
+    return {name: value for name, value in environment.items() if name not in _FOREIGN}
+
+
 def _environment(url: str, environment: Mapping[str, str]) -> dict[str, str]:
-    clean = {name: value for name, value in environment.items() if name not in _FOREIGN}
+    clean = without_foreign_variables(environment)
     clean["LC_ALL"] = "C"  # messages are read below
     clean.setdefault("GIT_TERMINAL_PROMPT", "0")
     settings = [*_SETTINGS.items(), *_credential_settings(url, clean)]

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gitops_rollback.errors import RepositoryError
-from gitops_rollback.repo.messages import explain_fetch, explain_push, is_moved
+from gitops_rollback.repo.location import without_user
+from gitops_rollback.repo.messages import explain_fetch, explain_local, explain_push, is_moved
+from gitops_rollback.repo.objects import (
+    LOG_FORMAT,
+    Tip,
+    import_stream,
+    read_batch,
+    read_log,
+    read_tree,
+)
 from gitops_rollback.repo.process import Git, GitFailedError
 
 if TYPE_CHECKING:
@@ -17,40 +25,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gitops_rollback.clock import Deadline
+    from gitops_rollback.repo.objects import Entry, PathChange
 
-_BLOB_MODES = ("100644", "100755")
-_RAW_PARTS = 5  # of a line of `git log --raw`: two modes, two objects, a status
-_NEW_FILE_MODE = "100644"
 _TRANSFER = ("--quiet", "--no-tags", "--filter=blob:none")
+_TREE = "refs/gitops-rollback/tree"
 _FALLBACK_NAME = "gitops-rollback"
 _FALLBACK_EMAIL = "gitops-rollback@localhost"
-
-
-@dataclass(frozen=True)
-class Tip:
-    """The newest commit of a branch."""
-
-    branch: str
-    commit: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A regular file in a commit: its mode and the object that holds its content."""
-
-    path: str
-    mode: str
-    oid: str
-
-
-@dataclass(frozen=True)
-class PathChange:
-    """A commit that changed a file: when, by whom, and the object with the new content."""
-
-    commit: str
-    at: str
-    by: str
-    oid: str
 
 
 class PushLostError(Exception):
@@ -61,17 +41,18 @@ class Repository:
     """One manifests repository; a context manager, since it works in a folder of its own.
 
     Only the commits and trees of the tip are fetched; blobs come in batches when they are read.
-    Raises `RepositoryError` whenever git fails.
+    Raises `RepositoryError` whenever git fails. `url` is for people and records: a user in a web
+    address, who may be a token, is left out of it.
     """
 
     def __init__(self, url: str, environment: Mapping[str, str], deadline: Deadline) -> None:
-        self.url = url
+        self.url = without_user(url)
+        self._remote = url
         self._environment = environment
         self._root = Path(tempfile.mkdtemp(prefix="gitops-rollback-"))
         self._git = Git(self._root, url, environment, deadline)
         self._all_here = False
         self._present: set[str] = set()
-        self._commits: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -84,11 +65,6 @@ class Repository:
     ) -> None:
         shutil.rmtree(self._root, ignore_errors=True)
 
-    @property
-    def processes(self) -> int:
-        """How many git processes were started."""
-        return self._git.processes
-
     def open(self, branch: str | None) -> Tip:
         """Fetch the tip of a branch (the remote's default where None) and return it."""
         chosen = ("--branch", branch) if branch else ()
@@ -96,7 +72,7 @@ class Repository:
         try:
             done = self._git.run(
                 "clone", "--bare", "--depth=1", "--template=", "--no-local", "--single-branch",
-                *_TRANSFER, *chosen, "--", self.url, str(directory),
+                *_TRANSFER, *chosen, "--", self._remote, str(directory),
             )  # fmt: skip
         except GitFailedError as failure:
             if branch and f"Remote branch {branch} not found" in failure.stderr:
@@ -121,19 +97,12 @@ class Repository:
 
     def list_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
         """List the regular files that are, or lie below, one of the paths; "" is everything."""
-        wanted = list(paths)
-        if "" in wanted:
-            wanted = []
-        output = self._git.run(
+        given = list(paths)
+        wanted = [] if "" in given else given
+        output = self._local(
             "--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted
-        ).stdout
-        entries = []
-        for line in output.split(b"\0")[:-1]:
-            head, _, path = line.partition(b"\t")
-            mode, kind, oid = head.decode().split(" ")
-            if kind == "blob" and mode in _BLOB_MODES:
-                entries.append(Entry(path.decode(errors="surrogateescape"), mode, oid))
-        return entries
+        )
+        return read_tree(output)
 
     def read(self, oids: Iterable[str]) -> dict[str, bytes]:
         """Read blobs by object id, in one fetch and one process."""
@@ -143,31 +112,21 @@ class Repository:
         if not wanted:
             return {}
         feed = "".join(f"{oid}\n" for oid in wanted).encode()
-        return dict(_batch(self._git.run("cat-file", "--batch", stdin=feed).stdout))
+        return dict(read_batch(self._local("cat-file", "--batch", stdin=feed)))
 
     def write(self, tip: Tip, files: Mapping[str, bytes], message: str) -> str:
         """Write a commit on the tip in which the files have the given bytes; return its id.
 
         A file keeps its mode. Identity and signing are as git is set up.
         """
-        modes = {entry.path: entry.mode for entry in self.list_files(tip.commit, files)}
-        stream = [
-            b"commit refs/gitops-rollback/tree\n",
-            f"committer {_FALLBACK_NAME} <{_FALLBACK_EMAIL}> 0 +0000\n".encode(),
-            b"data 0\n",
-            f"from {tip.commit}\n".encode(),
-        ]
-        for path, data in files.items():
-            head = f"M {modes.get(path, _NEW_FILE_MODE)} inline ".encode() + _quoted(path)
-            stream.append(head + f"\ndata {len(data)}\n".encode() + data + b"\n")
-        self._git.run("fast-import", "--quiet", "--force", stdin=b"".join(stream))
+        stream = import_stream(_TREE, tip.commit, files, self.list_files(tip.commit, files))
+        self._local("fast-import", "--quiet", "--force", stdin=stream)
         identity, signing = self._identity()
-        return (
-            self._git.run(
-                "commit-tree", *signing, "-p", tip.commit, "refs/gitops-rollback/tree^{tree}",
-                stdin=message.encode(errors="replace"), environment=identity,
-            ).stdout.decode().strip()
+        output = self._local(
+            "commit-tree", *signing, "-p", tip.commit, f"{_TREE}^{{tree}}",
+            stdin=message.encode(errors="replace"), environment=identity,
         )  # fmt: skip
+        return output.decode().strip()
 
     def push(self, commit: str, branch: str) -> None:
         """Push a commit; raise `PushLostError` if the branch moved meanwhile.
@@ -208,44 +167,48 @@ class Repository:
             )  # fmt: skip
         except GitFailedError as failure:
             raise explain_fetch(failure, self.url) from failure
-        output = self._git.run(
+        output = self._local(
             "--literal-pathspecs", "log", "--first-parent", "-m", "--raw", "--no-abbrev",
-            "--no-renames", "--date=format-local:%Y-%m-%dT%H:%M:%SZ",
-            "--format=%x00%H%x1f%cd%x1f%an", tip.commit, "--", path, environment={"TZ": "UTC"},
-        ).stdout.decode(errors="replace")  # fmt: skip
-        changes = []
-        for block in output.split("\0")[1:]:
-            head, _, raw = block.partition("\n")
-            commit, at, by = head.split("\x1f")
-            parts = raw.strip().partition("\t")[0].split(" ")
-            if len(parts) == _RAW_PARTS and parts[4] != "D":
-                changes.append(PathChange(commit, at, by, parts[3]))
-        return changes
-
-    def message(self, commit: str) -> str:
-        """Return the message of a commit that was fetched."""
-        return self._git.run("log", "-1", "--format=%B", commit).stdout.decode(errors="replace")
+            "--no-renames", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", f"--format={LOG_FORMAT}",
+            tip.commit, "--", path, environment={"TZ": "UTC"},
+        )  # fmt: skip
+        return read_log(output)
 
     def author(self, commit: str) -> str:
         """Return who made a commit and when, for people."""
-        output = self._git.run("log", "-1", "--format=%an, %cI", commit).stdout
+        output = self._local("log", "-1", "--format=%an, %cI", commit)
         return output.decode(errors="replace").strip()
 
     def _tip_of_clone(self) -> Tip:
-        head = self._git.run("rev-parse", "--symbolic-full-name", "HEAD").stdout.decode().strip()
-        if not head.startswith("refs/heads/"):
-            raise RepositoryError(
-                f"the repository {self.url} has no such branch, or its HEAD names none",
-                "give the branch with --branch",
-            )
         try:
+            head = self._git.run("symbolic-ref", "HEAD").stdout.decode().strip()
             commit = self._read_ref(head)
         except GitFailedError as failure:
-            raise RepositoryError(
+            raise self._no_tip() from failure
+        return Tip(head.removeprefix("refs/heads/"), commit)
+
+    def _no_tip(self) -> RepositoryError:
+        """Tell an empty repository from one whose HEAD names a branch that is not there."""
+        output = self._local("ls-remote", "--heads", "origin").decode(errors="replace")
+        branches = [line.partition("refs/heads/")[2] for line in output.splitlines()]
+        if not branches:
+            return RepositoryError(
                 f"the repository {self.url} is empty: it has no commit yet",
                 "push the manifests first",
-            ) from failure
-        return Tip(head.removeprefix("refs/heads/"), commit)
+            )
+        return RepositoryError(
+            f"the HEAD of the repository {self.url} names no branch that is there",
+            f"give the branch with --branch: {', '.join(branches[:5])}",
+        )
+
+    def _local(
+        self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Run git on our own copy and return what it says."""
+        try:
+            return self._git.run(*arguments, stdin=stdin, environment=environment).stdout
+        except GitFailedError as failure:
+            raise explain_local(failure) from failure
 
     def _read_ref(self, name: str) -> str:
         return self._git.run("rev-parse", "--verify", f"{name}^{{commit}}").stdout.decode().strip()
@@ -285,20 +248,3 @@ class Repository:
                     identity[variable] = fallback
         signs = found.get("commit.gpgsign", "false").lower() in ("true", "yes", "on", "1", "")
         return identity, ("-S",) if signs else ()
-
-
-def _batch(output: bytes) -> Iterable[tuple[str, bytes]]:
-    """Read the answer of `git cat-file --batch`."""
-    offset = 0
-    while offset < len(output):
-        end = output.index(b"\n", offset)
-        oid, _kind, size = output[offset:end].decode().split(" ")
-        start = end + 1
-        yield oid, output[start : start + int(size)]
-        offset = start + int(size) + 1
-
-
-def _quoted(path: str) -> bytes:
-    """Quote a path for `git fast-import`."""
-    raw = path.encode(errors="surrogateescape")
-    return b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n") + b'"'

@@ -1,0 +1,102 @@
+"""Where the manifests repository is: a URL, a bare repository's path, or a work tree's origin."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gitops_rollback.errors import RepositoryError, UsageError
+from gitops_rollback.model import one_line
+from gitops_rollback.repo.process import without_foreign_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from urllib.parse import SplitResult
+
+_SCHEMES = ("http", "https", "ssh", "git+ssh", "ssh+git", "file")
+_HINT = "give an https or ssh URL, or a path"
+_HELPER = re.compile(r"[A-Za-z0-9+.-]*::")  # `ext::COMMAND` and its like run a program
+
+
+def repository_url(text: str | None, environment: Mapping[str, str]) -> str:
+    """Return the URL of the manifests repository; a work tree's path means its `origin`.
+
+    Raises `UsageError` for a URL with a password in it, or in a form that could run commands.
+    """
+    if text is not None and ("://" in text or not Path(text).exists()):
+        return _checked_url(text)
+    directory = Path(text or ".").absolute()
+    if text is not None and _ask(directory, environment, "--is-bare-repository") == "true":
+        return str(directory.resolve())
+    top = _ask(directory, environment, "--show-toplevel")
+    origin = _git(directory, environment, "remote", "get-url", "origin")
+    if not top or not origin:
+        raise UsageError(
+            f"{directory} is no Git work tree with an `origin`",
+            "name the manifests repository with --repository URL",
+        )
+    if "://" not in origin and (Path(top) / origin).exists():
+        return str((Path(top) / origin).resolve())
+    return _checked_url(origin)
+
+
+def without_user(url: str) -> str:
+    """Return a web address without the user in it, who may be a token; others stay."""
+    parts = _split(url) if "://" in url else None
+    if parts is None or parts.scheme not in ("http", "https") or "@" not in parts.netloc:
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _checked_url(url: str) -> str:
+    unusable = UsageError(f"'{one_line(url, 100)}' is no repository", _HINT)
+    if url.startswith("-") or _HELPER.match(url) or not url.isprintable():
+        raise unusable
+    if "://" not in url:
+        return url
+    parts = _split(url)
+    if parts is not None and parts.password is not None:
+        host = parts.hostname or ""
+        raise UsageError(
+            f"the repository URL for {host} has a password in it",
+            "leave it out, and set GIT_USERNAME and GIT_PASSWORD",
+        )
+    if parts is None or parts.scheme not in _SCHEMES:
+        raise unusable
+    return url
+
+
+def _split(url: str) -> SplitResult | None:
+    """Take a URL apart; None where it is malformed."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    return parts if port != 0 else None
+
+
+def _ask(directory: Path, environment: Mapping[str, str], question: str) -> str | None:
+    return _git(directory, environment, "rev-parse", question)
+
+
+def _git(directory: Path, environment: Mapping[str, str], *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=directory,
+            env=without_foreign_variables(environment),
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+    except FileNotFoundError as error:
+        raise RepositoryError(
+            "git is not on this machine", "install git 2.31 or newer (apt-get install git)"
+        ) from error
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

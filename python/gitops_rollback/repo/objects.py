@@ -1,0 +1,94 @@
+"""What git says of commits, trees and blobs, as values; and what `git fast-import` is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+LOG_FORMAT = "%x00%H%x1f%cd%x1f%an"
+
+_BLOB_MODES = ("100644", "100755")
+_NEW_FILE_MODE = "100644"
+_RAW_PARTS = 5  # of a line of `git log --raw`: two modes, two objects, a status
+
+
+@dataclass(frozen=True)
+class Tip:
+    """The newest commit of a branch."""
+
+    branch: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A regular file in a commit: its mode and the object that holds its content."""
+
+    path: str
+    mode: str
+    oid: str
+
+
+@dataclass(frozen=True)
+class PathChange:
+    """A commit that changed a file: when, by whom, and the object with the new content."""
+
+    commit: str
+    at: str
+    by: str
+    oid: str
+
+
+def read_tree(output: bytes) -> list[Entry]:
+    """Read the regular files of `git ls-tree -r -z`: no links, no submodules."""
+    entries = []
+    for line in output.split(b"\0")[:-1]:
+        head, _, path = line.partition(b"\t")
+        mode, kind, oid = head.decode().split(" ")
+        if kind == "blob" and mode in _BLOB_MODES:
+            entries.append(Entry(path.decode(errors="surrogateescape"), mode, oid))
+    return entries
+
+
+def read_log(output: bytes) -> list[PathChange]:
+    """Read `git log --raw` with `LOG_FORMAT`; commits that deleted the file are left out."""
+    changes = []
+    for block in output.decode(errors="replace").split("\0")[1:]:
+        head, _, raw = block.partition("\n")
+        commit, at, by = head.split("\x1f")
+        parts = raw.strip().partition("\t")[0].split(" ")
+        if len(parts) == _RAW_PARTS and parts[4] != "D":
+            changes.append(PathChange(commit, at, by, parts[3]))
+    return changes
+
+
+def read_batch(output: bytes) -> Iterator[tuple[str, bytes]]:
+    """Read the answer of `git cat-file --batch`."""
+    offset = 0
+    while offset < len(output):
+        end = output.index(b"\n", offset)
+        oid, _kind, size = output[offset:end].decode().split(" ")
+        start = end + 1
+        yield oid, output[start : start + int(size)]
+        offset = start + int(size) + 1
+
+
+def import_stream(
+    ref: str, parent: str, files: Mapping[str, bytes], entries: Iterable[Entry]
+) -> bytes:
+    """Return what makes `git fast-import` put files on a commit; a file keeps its mode."""
+    modes = {entry.path: entry.mode for entry in entries}
+    stream = [f"commit {ref}\ncommitter x <x> 0 +0000\ndata 0\nfrom {parent}\n".encode()]
+    for path, data in files.items():
+        head = f"M {modes.get(path, _NEW_FILE_MODE)} inline ".encode() + _quoted(path)
+        stream.append(head + f"\ndata {len(data)}\n".encode() + data + b"\n")
+    return b"".join(stream)
+
+
+def _quoted(path: str) -> bytes:
+    """Quote a path for `git fast-import`."""
+    raw = path.encode(errors="surrogateescape")
+    return b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n") + b'"'

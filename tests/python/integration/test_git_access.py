@@ -1,0 +1,378 @@
+"""Repositories that are not there, do not let us in, reject, or are served in other ways."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from integration.shop import CART, CART_PATH, FILES, NOWHERE, Shop, image, program, stop, wait_for
+from servers.git_http import GitHttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from integration.conftest import Workshop
+
+PLAN = ("--service", "cart")
+DEPLOY = ("--service", "cart", "--image", image("1.5.0"))
+SECRET = "hush-hush-4711"
+
+
+@pytest.fixture
+def private(shop: Shop) -> Iterator[GitHttpServer]:
+    with GitHttpServer(shop.root, credentials=("robot", SECRET)) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("repository", "words"),
+    [
+        ("nowhere.git", "is not there"),
+        ("/nowhere/at/all.git", "is not there"),
+        ("file:///nowhere/at/all.git", "is not there"),
+        (f"{NOWHERE}/shop.git", "cannot be reached"),
+        ("http://host.invalid/shop.git", "cannot be reached"),
+    ],
+)
+def test_a_repository_that_is_not_there_is_one_clear_error(
+    shop: Shop, repository: str, words: str
+) -> None:
+    run = shop.refused(1, "repository", "deploy", *DEPLOY, repository=repository)
+    assert words in run.error["message"]
+    assert repository in run.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("repository", "secret"),
+    [
+        (f"https://robot:{SECRET}@git.example/shop.git", SECRET),
+        (f"ssh://robot:{SECRET}@git.example/shop.git", SECRET),
+        ("ext::sh -c touch% /tmp/owned", ""),
+        ("fd::7", ""),
+        ("--upload-pack=touch /tmp/owned", ""),
+        ("-oProxyCommand=touch", ""),
+        ("https://git.example/shop.git\nHost: other", ""),
+        ("https://[::1/shop.git", ""),
+        ("git://git.example/shop.git", ""),
+        ("https://git.example:port/shop.git", ""),
+    ],
+)
+def test_a_url_that_is_not_to_be_used_is_a_usage_error(
+    shop: Shop, repository: str, secret: str
+) -> None:
+    run = shop.refused(2, "usage", "deploy", *DEPLOY, f"--repository={repository}", repository="")
+    if secret:
+        assert "password" in run.error["message"]
+        assert "GIT_PASSWORD" in run.error["hint"]
+        assert secret not in run.stderr
+    variable = {"GITOPS_REPOSITORY": repository}
+    shop.refused(2, "usage", "deploy", *DEPLOY, repository="", environment=variable)
+
+
+def test_a_token_as_the_user_of_a_url_never_shows(shop: Shop, private: GitHttpServer) -> None:
+    url = private.url.replace("http://", f"http://{SECRET}@") + "/manifests.git"
+    run = shop.run("deploy", *DEPLOY, repository=url)
+    assert run.code == 1
+    assert SECRET not in run.stderr + str(run.result)
+
+
+def test_a_branch_that_is_not_there_is_named(shop: Shop) -> None:
+    run = shop.refused(1, "repository", "plan", *PLAN, "--branch", "release")
+    assert "no branch 'release'" in run.error["message"]
+    shop.commit({".gitops-rollback.toml": '[environments.live]\nbranch = "live"\n'})
+    run = shop.refused(1, "repository", "plan", *PLAN)
+    assert "no branch 'live'" in run.error["message"]
+
+
+@pytest.mark.parametrize("branch", ["--upload-pack=x", "a..b", "a b", "refs/heads/", ""])
+def test_a_branch_that_is_no_name_is_one_clear_error(shop: Shop, branch: str) -> None:
+    run = shop.run("plan", *PLAN, f"--branch={branch}")
+    assert run.code in ((1, 2) if branch else (4,)), run.stderr
+
+
+def test_an_empty_repository_says_so(workshop: Workshop) -> None:
+    shop = workshop.shop("empty", lambda shop: shop.open({}))
+    run = shop.refused(1, "repository", "deploy", *DEPLOY)
+    assert "is empty" in run.error["message"]
+
+
+def test_a_head_that_names_no_branch_asks_for_one(shop: Shop) -> None:
+    shop.git("symbolic-ref", "HEAD", "refs/heads/gone")
+    run = shop.refused(1, "repository", "plan", *PLAN)
+    assert "--branch" in run.error["hint"]
+    shop.ok("deploy", *DEPLOY, "--branch", "main")
+
+
+def test_a_server_that_wants_a_password_says_how_to_give_it(
+    shop: Shop, private: GitHttpServer
+) -> None:
+    url = f"{private.url}/manifests.git"
+    run = shop.refused(1, "repository", "deploy", *DEPLOY, repository=url)
+    assert "does not let us in" in run.error["message"]
+    assert "GIT_PASSWORD" in run.error["hint"]
+    wrong = {"GIT_USERNAME": "robot", "GIT_PASSWORD": "wrong-one"}
+    run = shop.refused(1, "repository", "deploy", *DEPLOY, repository=url, environment=wrong)
+    assert "does not let us in" in run.error["message"]
+    assert "wrong-one" not in run.stderr
+
+
+def test_with_user_and_password_it_works_and_they_never_appear(
+    shop: Shop, private: GitHttpServer
+) -> None:
+    url = f"{private.url}/manifests.git"
+    trace = shop.root / "trace.txt"
+    credentials = {
+        "GIT_USERNAME": "robot",
+        "GIT_PASSWORD": SECRET,
+        "GIT_TRACE": str(trace),
+        "GIT_TRACE_CURL": str(trace),
+        "GITOPS_VERBOSE": "true",
+    }
+    run = shop.ok("deploy", *DEPLOY, repository=url, environment=credentials)
+    said = run.stderr + run.stdout + str(run.result) + trace.read_text(encoding="utf-8")
+    for path in shop.root.rglob("*"):
+        if path.is_file() and path != trace:
+            said += path.read_bytes().decode(errors="replace")
+    assert "git clone" in run.stderr, "each git call shows"
+    assert SECRET not in said
+    assert "cm9ib3Q6" not in said.replace("Basic <redacted>", ""), "nor in base64"
+
+
+def test_no_process_bears_the_password_in_its_arguments(shop: Shop, private: GitHttpServer) -> None:
+    slow = shop.hook("pre-receive", f"touch {shop.root}/here; sleep 1")
+    credentials = {"GIT_USERNAME": "robot", "GIT_PASSWORD": SECRET}
+    url = f"{private.url}/manifests.git"
+    process = shop.start("deploy", *DEPLOY, repository=url, environment=credentials)
+    wait_for(shop.root / "here")
+    listed = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, check=True).stdout
+    process.communicate(timeout=30)
+    assert b"git" in listed
+    assert SECRET.encode() not in listed
+    assert slow.exists()
+    assert process.returncode == 0
+
+
+def test_a_credential_goes_to_its_own_host_only(shop: Shop, private: GitHttpServer) -> None:
+    with GitHttpServer(shop.root) as other:
+        shop.git("config", "http.receivepack", "true")
+        credentials = {"GIT_USERNAME": "robot", "GIT_PASSWORD": SECRET}
+        shop.ok("deploy", *DEPLOY, repository=f"{other.url}/manifests.git", environment=credentials)
+    assert private.traffic.requests == []
+
+
+def test_a_pre_receive_hook_that_rejects_is_quoted_and_nothing_is_changed(shop: Shop) -> None:
+    shop.hook(
+        "pre-receive", "echo 'GL-HOOK-ERR: changes only by pull request, see wiki' >&2; exit 1"
+    )
+    tip = shop.tip()
+    run = shop.run("deploy", *DEPLOY)
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "pre-receive hook declined" in run.error["message"]
+    assert "changes only by pull request, see wiki" in run.error["message"]
+    assert shop.tip() == tip
+
+
+def test_an_update_hook_that_rejects_is_no_lost_race(shop: Shop) -> None:
+    shop.hook("update", "echo 'this branch is frozen' >&2; exit 1")
+    run = shop.run("deploy", *DEPLOY, "--timeout", "20")
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "hook declined" in run.error["message"]
+    assert "this branch is frozen" in run.error["message"]
+    assert run.seconds < 10
+
+
+def test_a_server_without_partial_clone_works(shop: Shop) -> None:
+    shop.git("config", "uploadpack.allowFilter", "false")
+    with GitHttpServer(shop.root) as server:
+        url = f"{server.url}/manifests.git"
+        shop.ok("deploy", *DEPLOY, repository=url)
+        shop.deploy("1.6.0", repository=url)
+        shop.roll_back(repository=url)
+    assert len(shop.log()) == 4
+
+
+def test_a_server_that_refuses_objects_by_id_works(shop: Shop) -> None:
+    """As older servers do: only tips may be wanted, which protocol 2 does not check."""
+    shop.git("config", "uploadpack.allowAnySHA1InWant", "false")
+    with GitHttpServer(shop.root) as server:
+        shop.ok("deploy", *DEPLOY, repository=f"{server.url}/manifests.git")
+
+
+def test_a_server_that_does_not_answer_costs_no_more_than_the_timeout(shop: Shop) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/shop.git"
+        run = shop.refused(1, "repository", "plan", *PLAN, "--timeout", "1", repository=url)
+    assert "--timeout 1 s" in run.error["message"]
+    assert run.seconds < 4
+
+
+def test_a_work_tree_means_its_origin_and_a_bare_repository_itself(shop: Shop) -> None:
+    tree = shop.root / "work tree"
+    shop.git("clone", "--quiet", str(shop.bare), str(tree), cwd=shop.root)
+    (tree / CART_PATH).write_text("not what the origin has", encoding="utf-8")
+    shop.deploy("1.4.2", repository=tree)
+    shop.deploy("1.4.3", repository="work tree")
+    shop.deploy("1.4.4", repository="", cwd=tree)
+    shop.deploy("1.4.5", repository="", cwd=tree / "apps" / "cart")
+    shop.deploy("1.4.6", repository="manifests.git")
+    assert len(shop.log()) == 6
+    assert shop.records.numbers() == [1, 2, 3, 4, 5], "one store, whatever names the repository"
+    assert (tree / CART_PATH).read_text(encoding="utf-8") == "not what the origin has"
+
+
+def test_an_origin_that_is_a_relative_path_is_found_from_the_work_tree(shop: Shop) -> None:
+    tree = shop.root / "tree"
+    shop.git("clone", "--quiet", str(shop.bare), str(tree), cwd=shop.root)
+    shop.git("remote", "set-url", "origin", "../manifests.git", cwd=tree)
+    shop.deploy("1.4.2", repository="", cwd=tree / "apps")
+    assert len(shop.log()) == 2
+
+
+def test_a_folder_without_a_repository_is_a_usage_error(shop: Shop) -> None:
+    run = shop.refused(2, "usage", "plan", *PLAN, repository="")
+    assert "--repository" in run.error["hint"]
+    shop.git("init", "--quiet", "lonely", cwd=shop.root)
+    run = shop.refused(2, "usage", "plan", *PLAN, repository="lonely")
+    assert "origin" in run.error["message"]
+
+
+def test_stray_git_variables_in_the_environment_are_ignored(shop: Shop) -> None:
+    other = shop.root / "other.git"
+    shutil.copytree(shop.bare, other)
+    stray = {
+        "GIT_DIR": str(other),
+        "GIT_WORK_TREE": str(shop.root),
+        "GIT_INDEX_FILE": str(shop.root / "index"),
+        "GIT_OBJECT_DIRECTORY": str(other / "objects"),
+        "GIT_NAMESPACE": "elsewhere",
+    }
+    tree = shop.root / "tree"
+    shop.git("clone", "--quiet", str(shop.bare), str(tree), cwd=shop.root)
+    shop.deploy("1.4.2", environment=stray)
+    shop.deploy("1.4.3", repository="", cwd=tree, environment=stray)
+    assert len(shop.log()) == 3
+    assert not (shop.root / "index").exists()
+    assert len(shop.git("log", "--format=%s", "main", cwd=other).splitlines()) == 1
+
+
+def test_master_is_as_good_as_main(workshop: Workshop) -> None:
+    def make(shop: Shop) -> Shop:
+        shop.open({})
+        shop.git("symbolic-ref", "HEAD", "refs/heads/master")
+        shop.commit(FILES, branch="master")
+        return shop
+
+    shop = workshop.shop("master", make)
+    assert shop.deploy("1.5.0").result["branch"] == "master"
+    assert len(shop.log(branch="master")) == 2
+
+
+def test_a_sha256_repository_works(workshop: Workshop) -> None:
+    shop = workshop.shop("sha256", lambda shop: shop.open(FILES, form="sha256"))
+    shop.release_two()
+    assert shop.roll_back().service()["to"].endswith(image("1.4.2"))
+    assert len(shop.tip() or "") == 64
+
+
+def test_ssh_is_gits_own_affair_and_its_refusal_is_readable(shop: Shop) -> None:
+    ssh = shop.root / "ssh"
+    ssh.write_text("#!/bin/sh\necho 'git@host: Permission denied (publickey).' >&2; exit 255\n")
+    ssh.chmod(0o755)
+    run = shop.refused(
+        *(1, "repository", "plan", *PLAN),
+        repository="git@git.example:acme/manifests.git",
+        environment={"GIT_SSH_COMMAND": str(ssh)},
+    )
+    assert "does not let us in" in run.error["message"]
+    assert "Permission denied (publickey)" in run.error["message"]
+
+
+def test_over_ssh_it_works_as_over_anything_else(shop: Shop) -> None:
+    ssh = shop.root / "ssh"
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\neval "$last"\n')
+    ssh.chmod(0o755)
+    shop.deploy(
+        "1.5.0",
+        repository=f"ssh://git@git.example{shop.bare}",
+        environment={"GIT_SSH_COMMAND": str(ssh)},
+    )
+    assert image("1.5.0") in shop.text()
+
+
+# Interruptions
+
+
+def test_a_signal_while_pushing_ends_within_a_second_and_says_where_it_stands(
+    shop: Shop,
+) -> None:
+    shop.hook("pre-receive", f"touch {shop.root}/here; sleep 4")
+    process = shop.start("deploy", *DEPLOY)
+    wait_for(shop.root / "here")
+    code, said, seconds = stop(process)
+    assert code == 130
+    assert seconds < 1.5
+    assert "interrupted while pushing" in said
+    assert "Traceback" not in said
+    result = json.loads((shop.root / "result.json").read_bytes())
+    assert result["error"]["category"] == "interrupted"
+    assert not list(shop.scratch.iterdir())
+
+
+def test_a_signal_before_the_push_leaves_the_branch_as_it_was(shop: Shop) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/shop.git"
+        process = shop.start("deploy", *DEPLOY, repository=url)
+        connection, _address = silent.accept()
+        code, said, seconds = stop(process, signal.SIGINT)
+        connection.close()
+    assert code == 130
+    assert seconds < 1.5
+    assert "before anything was pushed" in said
+    assert not list(shop.scratch.iterdir())
+
+
+# Identity and signing
+
+
+def test_the_identity_is_gits_own_else_a_fallback(shop: Shop) -> None:
+    shop.deploy("1.4.2")
+    assert shop.log("%an <%ae> %cn <%ce>")[0] == " ".join(
+        ["gitops-rollback <gitops-rollback@localhost>"] * 2
+    )
+    (shop.home / ".gitconfig").write_text("[user]\nname = Ada\nemail = ada@acme.example\n")
+    shop.deploy("1.4.3")
+    assert shop.log("%an <%ae> %cn <%ce>")[0] == "Ada <ada@acme.example> Ada <ada@acme.example>"
+    named = {"GIT_AUTHOR_NAME": "Jenkins", "GIT_AUTHOR_EMAIL": "ci@acme.example"}
+    shop.deploy("1.4.4", environment=named)
+    assert shop.log("%an <%ae> %cn")[0] == "Jenkins <ci@acme.example> Ada"
+    (shop.home / ".gitconfig").unlink()
+    shop.deploy("1.4.5", environment=named)
+    assert shop.log("%an %cn")[0] == "Jenkins gitops-rollback"
+
+
+def test_commits_are_signed_when_git_is_set_to(shop: Shop) -> None:
+    keygen = program("ssh-keygen", "openssh-client")
+    key = shop.root / "key"
+    subprocess.run(
+        [keygen, "-q", "-t", "ed25519", "-N", "", "-C", "ci", "-f", str(key)], check=True
+    )
+    (shop.home / ".gitconfig").write_text(
+        "[user]\nname = Ada\nemail = ada@acme.example\n"
+        f"signingkey = {key}.pub\n[gpg]\nformat = ssh\n[commit]\ngpgsign = true\n"
+    )
+    shop.deploy("1.4.2")
+    assert "gpgsig -----BEGIN SSH SIGNATURE-----" in shop.git("cat-file", "commit", "main")
+    key.unlink()
+    run = shop.run("deploy", *DEPLOY)
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "sign" in run.error["message"] + run.error["hint"]
+    assert CART.count("acme/cart") == 1
