@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint format bench
+.PHONY: install demo test lint format bench helper
 
 install: .venv/installed
 
@@ -30,3 +30,7 @@ lint: install
 format: install
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# The archive that the Jenkins library brings to an agent; needed after each change of python/.
+helper: install
+	$(BIN)/python tools/build_helper.py

@@ -1,0 +1,351 @@
+"""The packed helper: that it is built right, and that the archive is the current source.
+
+After any change of `python/gitops_rollback` the archive has to be built again: `make helper`.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from gitops_rollback import __version__
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).parents[3]
+RESOURCES = ROOT / "resources" / "io" / "github" / "gitopsrollback"
+ARCHIVE = RESOURCES / "gitops-rollback.tar.gz"
+SOURCE = ROOT / "python" / "gitops_rollback"
+# The base interpreter, not that of the virtual environment: it finds what is unpacked, or nothing.
+PYTHON = str(Path(sys.executable).resolve())
+COMPILED = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xfe\xed\xfa")
+
+needs_archive = pytest.mark.skipif(
+    not ARCHIVE.exists(), reason="the helper is not built: make helper"
+)
+
+
+def load_tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "build_helper", ROOT / "tools" / "build_helper.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    return load_tool()
+
+
+@pytest.fixture(scope="module")
+def packed() -> dict[str, bytes]:
+    files = {}
+    with tarfile.open(ARCHIVE) as tar:
+        for entry in tar:
+            stream = tar.extractfile(entry)
+            files[entry.name] = stream.read() if stream else b""
+    return files
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("helper")
+    with tarfile.open(ARCHIVE) as tar:
+        tar.extractall(directory, filter="data")
+    return directory
+
+
+def pins() -> dict[str, str]:
+    text = (ROOT / "tools" / "helper-requirements.txt").read_text()
+    return {
+        normal(name): version
+        for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)
+    }
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {"PATH": os.environ["PATH"], "HOME": str(cwd), **environment}
+    return subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, check=False)
+
+
+# The tool
+
+
+def test_the_same_files_give_the_same_bytes_in_any_order(tool: ModuleType) -> None:
+    files = {"b/c.py": b"2", "a.py": b"1"}
+
+    assert tool.pack(files) == tool.pack(dict(reversed(files.items())))
+
+
+def test_the_compressed_bytes_hold_no_time_name_or_system(tool: ModuleType) -> None:
+    assert tool.compress(b"x")[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+    assert gzip.decompress(tool.compress(b"x")) == b"x"
+
+
+def test_a_wheel_gives_its_modules_and_licence_and_nothing_compiled(
+    tool: ModuleType, tmp_path: Path
+) -> None:
+    wanted = ["yaml/__init__.py", "requests/py.typed", "certifi/cacert.pem", "x-1.dist-info/RECORD",
+              "x-1.dist-info/licenses/LICENSE", "x-1.dist-info/METADATA"]  # fmt: skip
+    left_out = ["yaml/_yaml.cpython-311-x86_64-linux-gnu.so", "yaml/cyaml.py", "_yaml/__init__.py",
+                "certifi/tests/test_x.py", "x-1.data/scripts/jp.py", "x-1.dist-info/WHEEL",
+                "x-1.dist-info/", "urllib3/contrib/emscripten/fetch.py"]  # fmt: skip
+    with zipfile.ZipFile(tmp_path / "x-1-py3-none-any.whl", "w") as wheel:
+        for name in wanted + left_out:
+            wheel.writestr(name, name)
+
+    assert sorted(tool.dependency_files(tmp_path)) == sorted(wanted)
+
+
+def test_a_source_archive_gives_its_module_without_its_setup(
+    tool: ModuleType, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "multi_key_dict-2.zip", "w") as sdist:
+        for name in ("multi_key_dict.py", "setup.py", "PKG-INFO", "LICENSE.txt", "docs/conf.py"):
+            sdist.writestr(f"multi_key_dict-2/{name}", name)
+
+    assert sorted(tool.dependency_files(tmp_path)) == [
+        "multi_key_dict-2.dist-info/LICENSE.txt",
+        "multi_key_dict-2.dist-info/METADATA",
+        "multi_key_dict.py",
+    ]
+
+
+def test_every_dependency_of_the_package_is_pinned_to_the_same_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = dict(line.split("==") for line in project["dependencies"])
+
+    assert {normal(name): version for name, version in declared.items()}.items() <= pins().items()
+
+
+def test_every_pin_has_a_hash() -> None:
+    text = (ROOT / "tools" / "helper-requirements.txt").read_text()
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+
+    assert all(re.search(r" --hash=sha256:[0-9a-f]{64}$", line) for line in lines)
+
+
+# The archive
+
+
+@needs_archive
+def test_the_archive_holds_exactly_the_current_source(packed: dict[str, bytes]) -> None:
+    current = {
+        f"gitops_rollback/{path.relative_to(SOURCE).as_posix()}": path.read_bytes()
+        for path in SOURCE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    held = {name: data for name, data in packed.items() if name.startswith("gitops_rollback/")}
+    different = sorted(n for n in current.keys() | held if current.get(n) != held.get(n))
+
+    assert not different, "the helper is not the current source; build it again: make helper"
+
+
+@needs_archive
+def test_the_properties_name_version_and_sums() -> None:
+    lines = (RESOURCES / "helper.properties").read_text().splitlines()
+    properties = dict(line.split("=", 1) for line in lines)
+    archive = ARCHIVE.read_bytes()
+
+    assert properties == {
+        "version": __version__,
+        "sha256": hashlib.sha256(archive).hexdigest(),
+        "contents": hashlib.sha256(gzip.decompress(archive)).hexdigest(),
+    }
+
+
+@needs_archive
+def test_the_archive_is_as_the_tool_packs_these_files(
+    tool: ModuleType, packed: dict[str, bytes]
+) -> None:
+    # The tar, not the compressed bytes: those may differ between versions of zlib.
+    assert gzip.decompress(ARCHIVE.read_bytes()) == tool.pack(packed)
+
+
+@needs_archive
+def test_every_entry_is_a_plain_file_of_nobody_in_order() -> None:
+    with tarfile.open(ARCHIVE) as tar:
+        entries = tar.getmembers()
+
+    assert [entry.name for entry in entries] == sorted({entry.name for entry in entries})
+    assert all(entry.isreg() and entry.mode == 0o644 for entry in entries)
+    assert {(e.uid, e.gid, e.uname, e.gname) for e in entries} == {(0, 0, "", "")}
+    assert len({entry.mtime for entry in entries}) == 1
+    assert not any(Path(e.name).is_absolute() or ".." in Path(e.name).parts for e in entries)
+
+
+@needs_archive
+def test_nothing_in_the_archive_is_compiled_and_it_stays_small(packed: dict[str, bytes]) -> None:
+    suffixes = {Path(name).suffix for name in packed}
+
+    assert not suffixes & {".so", ".pyd", ".pyc", ".dll", ".dylib", ".a", ".exe"}
+    assert not [name for name, data in packed.items() if data.startswith(COMPILED)]
+    assert sum(map(len, packed.values())) < 10_000_000
+
+
+@needs_archive
+def test_the_dependencies_are_the_pinned_ones(packed: dict[str, bytes]) -> None:
+    held = {}
+    for name, data in packed.items():
+        if name.endswith(".dist-info/METADATA"):
+            text = data.decode()
+            found = [
+                re.search(rf"^{key}: (\S+)", text, re.MULTILINE) for key in ("Name", "Version")
+            ]
+            title, version = (match[1] for match in found if match)
+            held[normal(title)] = version
+
+    assert held == pins()
+
+
+@needs_archive
+def test_every_dependency_is_byte_for_byte_as_it_was_published(packed: dict[str, bytes]) -> None:
+    sums: dict[str, str] = {}
+    for name, data in packed.items():
+        if name.endswith(".dist-info/RECORD"):
+            sums |= {row[0]: row[1] for row in csv.reader(data.decode().splitlines())}
+    own = {name for name in packed if name.startswith("gitops_rollback/")}
+    unlisted = packed.keys() - own - sums.keys()
+    changed = [
+        name
+        for name in packed.keys() & sums.keys()
+        if sums[name] not in ("", record_sum(packed[name]))
+    ]
+    installed = importlib.util.find_spec("multi_key_dict")
+
+    assert changed == []
+    assert unlisted == {
+        "LICENSE", "__main__.py", "multi_key_dict.py", "multi_key_dict-2.0.3.dist-info/METADATA",
+    }  # fmt: skip
+    assert installed is not None
+    assert packed["multi_key_dict.py"] == Path(str(installed.origin)).read_bytes()
+
+
+def record_sum(data: bytes) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+    return f"sha256={digest}"
+
+
+# Running it
+
+
+@needs_archive
+@pytest.mark.parametrize("options", [["-I", "-S", "-X", "utf8"], ["-I"], []])
+def test_it_runs_from_its_folder(unpacked: Path, tmp_path: Path, options: list[str]) -> None:
+    done = run(PYTHON, *options, str(unpacked), "--version", cwd=tmp_path)
+
+    assert (done.stdout, done.returncode) == (f"gitops-rollback {__version__}\n", 0), done.stderr
+
+
+@needs_archive
+def test_it_runs_as_a_module_on_the_path(unpacked: Path, tmp_path: Path) -> None:
+    done = run(PYTHON, "-m", "gitops_rollback", "--help", cwd=tmp_path, PYTHONPATH=str(unpacked))
+
+    assert done.returncode == 0, done.stderr
+    assert "usage: gitops-rollback" in done.stdout
+
+
+@needs_archive
+def test_every_command_tells_its_options(unpacked: Path, tmp_path: Path) -> None:
+    shown = run(PYTHON, "-I", "-S", str(unpacked), "--help", cwd=tmp_path).stdout
+    commands = re.findall(r"^  ([a-z]+)  ", shown.partition("commands:")[2], re.MULTILINE)
+    assert "plan" in commands
+    for command in commands:
+        done = run(PYTHON, "-I", "-S", str(unpacked), command, "--help", cwd=tmp_path)
+        assert f"usage: gitops-rollback {command}" in done.stdout, done.stderr
+
+
+@needs_archive
+def test_an_error_reaches_the_result_file(unpacked: Path, tmp_path: Path) -> None:
+    done = run(
+        PYTHON, "-I", "-S", str(unpacked), "plan", "--service", "cart", "--output", "result.json",
+        cwd=tmp_path,
+    )  # fmt: skip
+    result: dict[str, Any] = json.loads((tmp_path / "result.json").read_text())
+
+    assert done.returncode == 2, done.stderr
+    assert result["error"]["category"] == "usage"
+    assert done.stderr.startswith("error: ")
+
+
+@needs_archive
+def test_it_plans_on_a_real_repository(unpacked: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    image = f"acme/cart:1.4.2@sha256:{'0' * 64}"
+    (work / "cart.yaml").write_text(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: cart}\nspec:\n  template:\n"
+        f"    spec:\n      containers:\n        - name: server\n          image: {image}\n"
+    )
+    identity = ("-c", "user.name=jane", "-c", "user.email=jane@example.org")
+    for command in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "first")):
+        assert run("git", *identity, *command, cwd=work).returncode == 0
+    assert run("git", "clone", "-q", "--bare", str(work), "bare.git", cwd=tmp_path).returncode == 0
+
+    done = run(
+        PYTHON, "-I", "-S", str(unpacked), "plan", "--service", "cart", "--strategy", "git",
+        "--repository", str(tmp_path / "bare.git"), "--output", "result.json", cwd=tmp_path,
+    )  # fmt: skip
+
+    result: dict[str, Any] = json.loads((tmp_path / "result.json").read_text())
+    assert done.returncode == 4, done.stderr
+    assert result["error"]["category"] == "not-found"
+
+
+@needs_archive
+def test_its_dependencies_are_its_own_and_complete(unpacked: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import certifi, charset_normalizer, fastjsonschema, idna, jenkins, jmespath, requests\n"
+        "import urllib3, yaml\n"
+        "import gitops_rollback.registries.http, gitops_rollback.stores.jenkins_http\n"
+        "for module in (certifi, jenkins, requests, urllib3, yaml):\n"
+        "    assert module.__file__.startswith(sys.argv[1]), module\n"
+        "assert certifi.contents().count('BEGIN CERTIFICATE') > 50\n"
+        "settings = requests.Session().merge_environment_settings('https://x', {}, 0, None, None)\n"
+        "print(settings['verify'])\n"
+    )
+
+    done = run(
+        PYTHON, "-I", "-S", "-W", "error", "-c", program, str(unpacked),
+        cwd=tmp_path, REQUESTS_CA_BUNDLE="/etc/own-ca.pem",
+    )  # fmt: skip
+
+    assert (done.stdout, done.stderr) == ("/etc/own-ca.pem\n", "")
+
+
+@needs_archive
+def test_files_beside_a_build_cannot_stand_in_for_its_modules(
+    unpacked: Path, tmp_path: Path
+) -> None:
+    for name in ("gitops_rollback.py", "json.py", "yaml.py", "sitecustomize.py"):
+        (tmp_path / name).write_text("raise SystemExit('taken in')")
+
+    done = run(
+        PYTHON, "-I", "-S", str(unpacked), "plan", "--help", cwd=tmp_path, PYTHONPATH=str(tmp_path)
+    )
+
+    assert done.returncode == 0, done.stderr
