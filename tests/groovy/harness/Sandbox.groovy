@@ -10,7 +10,7 @@ import org.kohsuke.groovy.sandbox.GroovyInterceptor
 class Sandbox extends GroovyInterceptor {
     private static final Map<Class, List<String>> METHODS = [
         (CharSequence): ['plus', 'contains', 'startsWith', 'endsWith', 'replace', 'replaceAll', 'tokenize', 'trim', 'take', 'minus',
-                         'toUpperCase', 'toString', 'isEmpty', 'getBytes', 'length', 'compareTo', 'equals', 'split'],
+                         'toUpperCase', 'toString', 'isEmpty', 'getBytes', 'length', 'compareTo', 'equals', 'split', 'substring'],
         (List): ['contains', 'join', 'plus', 'leftShift', 'isEmpty', 'size', 'first', 'last', 'drop', 'toSorted', 'collect', 'add', 'iterator', 'any', 'every', 'findAll', 'find', 'each'],
         (Map): ['put', 'containsKey', 'remove', 'subMap', 'findAll', 'isEmpty', 'size', 'plus', 'iterator', 'get', 'keySet', 'each', 'collect', 'any', 'find', 'leftShift'],
         (Set): ['iterator', 'contains', 'size'],

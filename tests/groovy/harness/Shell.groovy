@@ -78,7 +78,7 @@ class Shell {
                     if (seen.add(line)) { arguments << line + '\n' }
                 } catch (IOException ignored) { /* it has ended */ }
             }
-            sleep(3)
+            sleep(20)
         }
     }
 

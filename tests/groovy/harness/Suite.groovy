@@ -60,7 +60,7 @@ class Suite {
 
     /** The library's own archive, else one packed from the checkout. */
     private File resources() {
-        File packed = new File(root, 'build/groovy/resources')
+        File packed = new File(root, "build/groovy/resources-${sandboxed ? 'sandboxed' : 'trusted'}")
         if (System.getenv('GITOPS_TEST_RESOURCES')) { return new File(System.getenv('GITOPS_TEST_RESOURCES')) }
         if (new File(root, 'resources/io/github/gitopsrollback/helper.properties').isFile()) { return new File('/nowhere') }
         println 'note: the library carries no archive yet, packing one from the checkout'

@@ -107,7 +107,8 @@ class ImageBuild implements Serializable {
 
     private List<String> pairs(String option, Object given) {
         List<String> found = []
-        for (entry in given ?: [:]) {
+        Map all = given ?: [:]
+        for (entry in all) {
             found += [option, "${entry.key}=${entry.value}".toString()]
         }
         return found
