@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gitops_rollback.stores.jenkins_http import JenkinsHttp
 
 MOST_DOWNLOADS = 10
+_MOST_TRIES = 30  # where records cannot be used
 _WINDOW = 100  # builds that one query lists
 _MOST_WINDOWS = 10
 _ENOUGH = 3  # changes that explain a rollback: no further window is asked for
@@ -89,9 +90,12 @@ class JenkinsStore:
         """
         job = self._deploy_job(service)
         path = _path(environment, service)
-        changes = 0
+        changes = tries = 0
         for numbers in self._windows(job, path):
             for number in numbers:
+                tries += 1
+                if tries > _MOST_TRIES:
+                    return
                 stored = self._usable(self._build(job, number), path)
                 if stored is not None:
                     changes += not stored.record.unchanged

@@ -709,6 +709,16 @@ def test_a_record_that_cannot_be_used_does_not_hide_the_others(server: JenkinsSe
     )] == [True] * 3  # fmt: skip
 
 
+def test_a_job_full_of_records_that_cannot_be_used_is_given_up(server: JenkinsServer) -> None:
+    for number in range(1, 1001):
+        server.add(JOB, number, {PATH: b"{}"})
+    store = signed_in(server)
+
+    assert store.newest("production", "cart") == ()
+    assert len(server.requests) == 1 + 30
+    assert len(store.problems) == 30
+
+
 def test_a_server_that_fails_half_way_is_an_error(server: JenkinsServer) -> None:
     server.add(JOB, 1, {PATH: record(1)})
     server.force("/job/shop/job/cart/1/", Answer(502))
