@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 _BOM = codecs.BOM_UTF8.decode()
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
+_STRING = "tag:yaml.org,2002:str"
 _HELM_HINT = "a Helm template is not a manifest: name the rendered or values file instead"
 _YAML_HINT = "mend the file in the manifests repository"
 LARGEST_MANIFEST = 10_000_000  # bytes
+_DEEPEST = 5_000  # levels; libyaml's composer crashes the process at some 30,000
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def parse(path: str, data: bytes) -> ParsedFile:
     bom = text.startswith(_BOM)
     text = text.removeprefix(_BOM)
     try:
+        _refuse_deep_nesting(path, text)
         documents = tuple(yaml.compose_all(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         raise _located(path, text, error) from error
@@ -96,7 +99,7 @@ def duplicate_key(node: yaml.Node | None) -> yaml.ScalarNode | None:
 def reads_as_string(value: str) -> bool:
     """Tell whether YAML 1.1 reads a plain scalar as a string: no number, date or truth value."""
     tag = _RESOLVER.resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]
-    return bool(tag == "tag:yaml.org,2002:str")
+    return bool(tag == _STRING)
 
 
 def shared_nodes(root: yaml.Node | None) -> set[int]:
@@ -140,10 +143,12 @@ def first_difference(
 
 
 def _same_node(before: yaml.Node, after: yaml.Node, wanted: dict[int, str]) -> bool:
+    if id(before) in wanted:  # a name that read as a number before is quoted now
+        return after.value == wanted[id(before)] and after.tag in (before.tag, _STRING)
     if before.tag != after.tag:
         return False
     if isinstance(before, yaml.ScalarNode):
-        return bool(after.value == wanted.get(id(before), before.value))
+        return bool(after.value == before.value)
     return len(before.value) == len(after.value)
 
 
@@ -168,6 +173,21 @@ def _decode(path: str, data: bytes) -> str:
         raise ManifestError(
             f"{path} is not UTF-8 text: byte {error.start} cannot be read", _YAML_HINT
         ) from error
+
+
+def _refuse_deep_nesting(path: str, text: str) -> None:
+    """Refuse what would crash the composer; events are counted only where it could be so deep."""
+    longest_line = max(map(len, text.splitlines()), default=0)
+    if text.count("[") + text.count("{") + longest_line <= _DEEPEST:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise ManifestError(f"{path} is nested more than {_DEEPEST} levels deep", _YAML_HINT)
 
 
 def _located(path: str, text: str, error: yaml.MarkedYAMLError) -> ManifestError:

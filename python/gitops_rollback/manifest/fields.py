@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -37,6 +37,7 @@ POD_SPECS: dict[str, str] = {
 REPORTED_POD_SPECS: dict[str, str] = {"Job": "/spec/template/spec"}
 
 _CONTAINER_LISTS = ("initContainers", "containers")
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # as YAML 1.1 has them
 _NODE_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 
 
@@ -104,6 +105,21 @@ class ImageField:
     def place(self) -> str:
         """Where the field stands, for people: `path:line`."""
         return f"{self.path}:{self.scalar.line}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the field as it stands in results."""
+        problem = {"problem": self.problem} if self.problem else {}
+        return {
+            "path": self.path,
+            "line": self.scalar.line,
+            "column": self.scalar.column,
+            "document": self.document,
+            "kind": self.kind,
+            "name": self.name,
+            "container": self.container,
+            "value": self.value,
+            **problem,
+        }
 
 
 def find_fields(
@@ -229,12 +245,13 @@ def _refuse_duplicate_keys(path: str, nodes: list[yaml.Node]) -> None:
 def _scalar(file: ParsedFile, node: yaml.ScalarNode) -> Scalar:
     start, end = node.start_mark.index, node.end_mark.index
     properties = _NODE_PROPERTIES.match(file.text, start, end)
-    skipped = len(properties[0]) if properties else 0
+    skipped = properties[0] if properties else ""
+    *above, last = _LINE_BREAK.split(skipped)
     return Scalar(
         value=str(node.value),
-        line=node.start_mark.line + 1,
-        column=node.start_mark.column + 1 + skipped,
-        start=start + skipped,
+        line=node.start_mark.line + 1 + len(above),
+        column=len(last) + 1 + (0 if above else node.start_mark.column),
+        start=start + len(skipped),
         end=end,
         marker=find_marker(file.text, end),
         node=node,

@@ -9,18 +9,40 @@ import yaml
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gitops_rollback.manifest.document import ParsedFile
+
+
+_CONTENTS = ("data", "stringData")
 
 
 def holds_clear_secret(file: ParsedFile) -> bool:
     """Tell whether a file has a Secret with `data` or `stringData` that is not encrypted."""
-    return any(_is_clear(root) for root in file.documents)
+    return any(
+        kind == "Secret" and lookup(node, "sops") is None and _has_contents(node)
+        for root in file.documents
+        for node, kind in _objects(root)
+    )
 
 
-def _is_clear(node: yaml.Node | None) -> bool:
-    if any(_is_clear(item) for item in items_of(lookup(node, "items"))):
-        return True
-    if text_of(lookup(node, "kind")) != "Secret" or lookup(node, "sops") is not None:
-        return False
-    contents = (lookup(node, "data"), lookup(node, "stringData"))
-    return any(isinstance(c, yaml.MappingNode) and c.value for c in contents)
+def _objects(root: yaml.Node | None) -> Iterator[tuple[yaml.Node, str]]:
+    """Yield each object with its kind: the items of a SecretList may leave theirs out."""
+    waiting = [(root, "")]
+    seen: set[int] = set()
+    while waiting:
+        node, kind = waiting.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        kind = text_of(lookup(node, "kind")) or kind
+        yield node, kind
+        waiting += [(item, kind.removesuffix("List")) for item in items_of(lookup(node, "items"))]
+
+
+def _has_contents(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.MappingNode) and any(
+        isinstance(value, yaml.MappingNode) and value.value
+        for key, value in node.value
+        if text_of(key) in _CONTENTS
+    )

@@ -1,0 +1,281 @@
+"""Which places of a manifest are image fields, in any way YAML lets them be written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.manifest.document import may_hold_image, parse
+from gitops_rollback.manifest.fields import ImageField, find_fields
+from gitops_rollback.manifest.kustomize import image_overrides, references
+from unit.builders import digest
+
+CONTAINERS = [{"name": "server", "image": "acme/cart:1"}]
+POD = {"initContainers": [{"name": "wait", "image": "busybox:1"}], "containers": CONTAINERS}
+TEMPLATE = {"template": {"spec": POD}}
+
+
+def fields_of(text: str, kinds: dict[str, str] | None = None) -> tuple[ImageField, ...]:
+    return find_fields(parse("a.yaml", text.encode()), kinds)
+
+
+def workload(kind: str, spec: object, name: str = "cart") -> dict[str, object]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "pointer"),
+    [
+        ("Pod", POD, "/spec"),
+        ("Deployment", TEMPLATE, "/spec/template/spec"),
+        ("StatefulSet", TEMPLATE, "/spec/template/spec"),
+        ("DaemonSet", TEMPLATE, "/spec/template/spec"),
+        ("ReplicaSet", TEMPLATE, "/spec/template/spec"),
+        ("CronJob", {"jobTemplate": {"spec": TEMPLATE}}, "/spec/jobTemplate/spec/template/spec"),
+        ("Job", TEMPLATE, "/spec/template/spec"),
+    ],
+)
+def test_every_kind_with_a_pod_has_its_containers_and_init_containers(
+    kind: str, spec: object, pointer: str
+) -> None:
+    found = fields_of(json.dumps(workload(kind, spec)))
+    assert [(f.kind, f.name, f.container, f.value, f.pointer) for f in found] == [
+        (kind, "cart", "wait", "busybox:1", f"{pointer}/initContainers/0/image"),
+        (kind, "cart", "server", "acme/cart:1", f"{pointer}/containers/0/image"),
+    ]
+    assert {f.reported_only for f in found} == {kind == "Job"}
+    assert all(bool(f.problem) == (kind == "Job") for f in found)
+
+
+@pytest.mark.parametrize("kind", ["Service", "ConfigMap", "Secret", "Rollout", "HelmRelease"])
+def test_kinds_without_a_known_pod_have_no_image_fields(kind: str) -> None:
+    assert fields_of(json.dumps(workload(kind, TEMPLATE))) == ()
+
+
+def test_further_kinds_are_read_where_the_configuration_says() -> None:
+    text = json.dumps(workload("Rollout", {"work/load": TEMPLATE}))
+    found = fields_of(text, {"Rollout": "/spec/work~1load/template/spec"})
+    assert [f.container for f in found] == ["wait", "server"]
+    assert found[1].pointer == "/spec/work~1load/template/spec/containers/0/image"
+
+
+def test_a_job_that_the_configuration_lists_may_be_edited() -> None:
+    found = fields_of(json.dumps(workload("Job", TEMPLATE)), {"Job": "/spec/template/spec"})
+    assert [(f.reported_only, f.problem) for f in found] == [(False, ""), (False, "")]
+
+
+@pytest.mark.parametrize("kind", ["List", "DeploymentList"])
+def test_the_items_of_a_list_are_objects(kind: str) -> None:
+    items = [workload("Deployment", TEMPLATE), workload("Pod", POD, "other")]
+    found = fields_of(json.dumps({"kind": kind, "items": items}))
+    assert [f.name for f in found] == ["cart", "cart", "other", "other"]
+    assert found[3].pointer == "/items/1/spec/containers/0/image"
+
+
+def test_each_document_of_a_file_is_looked_into() -> None:
+    text = "---\n---\n# nothing\n--- {kind: Service}\n---\n" + json.dumps(workload("Pod", POD))
+    found = fields_of(text + "\n...\n---\njust text\n")
+    assert [(f.document, f.value) for f in found] == [(3, "busybox:1"), (3, "acme/cart:1")]
+
+
+def test_a_workload_goes_by_its_name_and_its_labels() -> None:
+    labels = {"app": "shop", "app.kubernetes.io/name": "cart", "tier": "x"}
+    pod = {"kind": "Pod", "metadata": {"name": "cart-v1", "labels": labels}, "spec": POD}
+    assert fields_of(json.dumps(pod))[0].labels == {"cart-v1", "cart", "shop"}
+
+
+def test_what_has_no_name_gets_one_to_be_found_again_by() -> None:
+    [field] = fields_of('{"kind": "Pod", "spec": {"containers": [{"image": "a:1"}]}}')
+    assert field.key == ("a.yaml", "Pod", "Pod", "containers[0]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# only a comment\n",
+        "42",
+        "[image]",
+        "kind: [Pod]",
+        "kind: Pod",
+        "kind: Pod\nspec: image",
+        "kind: Pod\nspec: {containers: image}",
+        "kind: Pod\nspec: {containers: [image, [image], {name: image}]}",
+        "kind: Pod\nspec: {containers: [{image: {tag: 1}}]}",
+        "kind: List\nitems: image",
+        "kind: List\nitems: [image]",
+        "kind: CronJob\nspec: {jobTemplate: {}}",
+        "apiVersion: v1\nspec: {containers: [{image: a}]}",
+    ],
+)
+def test_what_has_another_shape_has_no_image_fields(text: str) -> None:
+    assert fields_of(text) == ()
+
+
+POD_YAML = "kind: Pod\nmetadata: {name: cart}\nspec:\n  containers:\n  - name: server\n"
+
+
+@pytest.mark.parametrize(
+    ("image", "value", "column"),
+    [
+        ("    image: acme/cart:1\n", "acme/cart:1", 12),
+        ("    image: acme/cart:1", "acme/cart:1", 12),
+        ("    image:    acme/cart:1   # why\n", "acme/cart:1", 15),
+        ("    image: 'acme/cart:1'\n", "acme/cart:1", 12),
+        ('    image: "acme/cart:1"\n', "acme/cart:1", 12),
+        ("    image: !!str acme/cart:1\n", "acme/cart:1", 18),
+        ("    image: &img acme/cart:1\n", "acme/cart:1", 17),
+        ("    image: &img !!str 'acme/cart:1'\n", "acme/cart:1", 23),
+        ('    "image": acme/cart:1\n', "acme/cart:1", 14),
+        ("    ? image\n    : acme/cart:1\n", "acme/cart:1", 7),
+        ("    image:\n      acme/cart:1\n", "acme/cart:1", 7),
+        ("    image: &img\n      acme/cart:1\n", "acme/cart:1", 7),
+        ("    env: [{value: 😀}]\n    image: acme/cart:1\n", "acme/cart:1", 12),
+        ("    # 😀 line\n    image: acme/cart:1\n", "acme/cart:1", 12),
+    ],
+)
+def test_a_field_is_found_at_its_place_however_it_is_written(
+    image: str, value: str, column: int
+) -> None:
+    file = parse("a.yaml", (POD_YAML + image).encode())
+    [field] = find_fields(file)
+    raw = file.text[field.scalar.start : field.scalar.end]
+    assert (field.value, raw.strip("'\""), field.problem) == (value, value, "")
+    assert field.scalar.line == file.text[: field.scalar.start].count("\n") + 1
+    assert field.scalar.column == column
+    assert field.place == f"a.yaml:{field.scalar.line}"
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\x85", "\u2028"], ids=["CRLF", "CR", "NEL", "LS"])
+@pytest.mark.parametrize("bom", ["", "\ufeff"], ids=["no BOM", "BOM"])
+def test_other_line_ends_and_a_byte_order_mark_do_not_move_a_field(end: str, bom: str) -> None:
+    text = bom + (POD_YAML + "    image: acme/cart:1 # {}\n    env: []\n").replace("\n", end)
+    file = parse("a.yaml", text.encode())
+    [field] = find_fields(file)
+    assert file.text[field.scalar.start : field.scalar.end] == "acme/cart:1"
+    assert (field.scalar.line, field.scalar.column) == (6, 12)
+    assert file.encode(file.text) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("image", "problem"),
+    [
+        ("    image: |\n      acme/cart:1\n", "spans several lines"),
+        ("    image: >-\n      acme/cart:1\n", "spans several lines"),
+        ('    image: "acme/\\\n      cart:1"\n', "spans several lines"),
+        ("    image: 'acme\n      cart:1'\n", "spans several lines"),
+        ('    image: "acme/c\\x61rt:1"\n', "written with escapes"),
+        ("    image: {{ image }}\n", None),
+        ('    image: "{{ image }}"\n', "malformed"),
+        ("    image: ${IMAGE}\n", "malformed"),
+        ("    image:\n", "names no repository"),
+        ("    image: ''\n", "names no repository"),
+        ("    image: Acme/Cart:1\n", "lower case"),
+    ],
+)
+def test_what_cannot_be_edited_safely_has_a_problem(image: str, problem: str | None) -> None:
+    fields = fields_of(POD_YAML + image)
+    if problem is None:
+        assert fields == ()
+        return
+    assert problem in fields[0].problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        POD_YAML + "    image: &img acme/cart:1\n    env: [{name: X, value: *img}]\n",
+        POD_YAML + "    image: *img\nx: &img a\n",
+        POD_YAML.replace("- name", "- &c\n    name") + "    image: acme/cart:1\n  - *c\n",
+        POD_YAML.replace("spec:", "spec: &s") + "    image: acme/cart:1\nother: *s\n",
+        POD_YAML.replace("- name", "- &c\n    name")
+        + "    image: acme/cart:1\n  - {<<: *c, name: second}\n",
+    ],
+    ids=["value", "undefined", "container", "spec", "merge key"],
+)
+def test_text_that_an_alias_shares_is_not_edited(text: str) -> None:
+    try:
+        fields = fields_of(text)
+    except ManifestError as error:
+        assert "undefined alias" in error.message  # noqa: PT017 - one of the rows
+        return
+    assert fields
+    assert all("through an alias" in field.problem for field in fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "key"),
+    [
+        (POD_YAML + "    image: a:1\n    image: b:1\n", "a.yaml:7:5", "image"),
+        (POD_YAML + "    image: a:1\n  containers: []\n", "a.yaml:7:3", "containers"),
+        (POD_YAML + "    image: a:1\nkind: Pod\n", "a.yaml:7:1", "kind"),
+        (POD_YAML + "    image: a:1\n    name: other\n", "a.yaml:7:5", "name"),
+    ],
+)
+def test_a_key_that_stands_twice_is_an_error_with_line_and_column(
+    text: str, place: str, key: str
+) -> None:
+    with pytest.raises(ManifestError) as caught:
+        fields_of(text)
+    assert caught.value.message == f"{place}: the key '{key}' stands twice"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"kind: Pod\nspec:\n\tcontainers: []\n", "a.yaml:3:1 is not readable as YAML"),
+        (b"kind: Pod\nspec:\n\tcontainers: []\n", "indented with spaces, never with tabs"),
+        (b"a: [1\nb: 2\n", "a.yaml:2:"),
+        (b"kind: Pod\n name: x\n", "a.yaml:2:"),
+        (b"a: b: c\n", "a.yaml:1:5 is not readable"),
+        (b"{{- if .Values.on }}\nkind: Pod\n{{- end }}\n", "is a Helm template"),
+        (b"kind: Pod\nimage: {{ .Values.image }}:1\n", "a.yaml:2:"),
+        (b"kind: Pod\nname: \xff\n", "a.yaml is not UTF-8 text: byte 16"),
+        ("kind: Pod".encode("utf-16"), "is not UTF-8 text"),
+        (b"kind: Pod\nname: \x00\n", "a.yaml is not readable as YAML"),
+        (b"kind: Pod\nname: \x07\n", "a.yaml is not readable as YAML"),
+        (b"a: *b\n", "a.yaml:1:4 is not readable as YAML: found undefined alias"),
+        (b"%YAML 9.9\n---\na: 1\n%x\n", "a.yaml"),
+        (b"[" * 200_000, "a.yaml"),
+        (b"a: " + b"x" * 10_000_000, "more than a manifest may have"),
+    ],
+)
+def test_what_is_no_manifest_is_one_error_that_names_the_place(data: bytes, message: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        find_fields(parse("a.yaml", data))
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+
+
+def test_an_alias_that_contains_itself_does_not_hang() -> None:
+    assert fields_of("kind: List\nitems: &a [*a, {kind: Pod, spec: {containers: *a}}]\n") == ()
+
+
+def test_files_without_the_word_image_are_not_worth_parsing() -> None:
+    assert not may_hold_image(b"kind: Service\n")
+    assert may_hold_image(b"x: {image: y}")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "names"),
+    [
+        ("base/kustomization.yaml", "images: [{name: acme/cart, newTag: '1'}]", ["acme/cart"]),
+        ("Kustomization", f"images: [{{name: acme/cart, digest: '{digest('a')}'}}]", ["acme/cart"]),
+        ("kustomization.yml", "images: [{name: acme/cart, newName: x/y}]", ["acme/cart"]),
+        ("kustomization.yaml", "images: [{name: acme/cart}, {newTag: '1'}, 7]", []),
+        ("kustomization.yaml", "resources: [a.yaml]", []),
+        ("other.yaml", "images: [{name: acme/cart, newTag: '1'}]", []),
+        ("flux.yaml", "kind: Kustomization\nspec: {images: [{name: a/b, newTag: '1'}]}", ["a/b"]),
+    ],
+)
+def test_entries_of_kustomize_that_override_an_image_are_found(
+    path: str, text: str, names: list[str]
+) -> None:
+    assert [o.name for o in image_overrides(parse(path, text.encode()))] == names
+
+
+def test_what_a_kustomization_takes_from_elsewhere_is_known() -> None:
+    text = b"resources: [../base, {a: 1}]\nbases: [x]\ncomponents: [../c]\n"
+    assert references(parse("kustomization.yaml", text)) == ("../base", "x", "../c")
