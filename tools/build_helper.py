@@ -1,4 +1,3 @@
-# ruff: noqa: INP001, T201 - a program for `make helper`, no package; it prints what it did
 """Pack the helper: one archive in `resources/` that runs with nothing but an agent's `python3`.
 
 It holds the package as it stands in the work tree and its run-time dependencies, pinned by hash in

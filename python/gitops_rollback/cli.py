@@ -22,6 +22,7 @@ COMMANDS = {
     "rollback": "put the image to go back to into the manifest, and hold it",
     "release": "lift a hold and restore the Flux markers",
     "services": "list the services that are configured or discovered",
+    "fields": "list the image fields of local files; prove that each can be edited and undone",
 }
 
 
@@ -42,9 +43,14 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
         GitopsRollbackError,
         InterruptedRunError,
     )
+    from gitops_rollback.output import check_target  # noqa: PLC0415 - the same
 
     _catch_signals()
     target = _output_of(arguments, environment)
+    try:
+        check_target(target)
+    except GitopsRollbackError as error:
+        return _fail(error, None)
     try:
         return _dispatch(arguments, environment)
     except GitopsRollbackError as error:

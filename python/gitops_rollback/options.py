@@ -86,6 +86,10 @@ class Options:
             )
         self._parser.add_argument(f"--{name}", default=value, choices=choices, help=help_)
 
+    def paths(self, name: str, help_: str, *, metavar: str) -> None:
+        """Add any number of arguments without an option's name."""
+        self._parser.add_argument(name, nargs="*", metavar=metavar, help=help_)
+
     def names(self, name: str, help_: str, *, metavar: str) -> None:
         """Add an option that may be repeated; in the variable, commas or blanks separate."""
         text = self._variable(name) or ""

@@ -25,11 +25,12 @@ from gitops_rollback.commands.session import (
     add_store_options,
     start,
 )
-from gitops_rollback.errors import Exit, MovedError, UsageError
+from gitops_rollback.errors import ConfigError, Exit, MovedError, UsageError
 from gitops_rollback.plan import guard
 from gitops_rollback.plan.files import PlanFile, read_plan
 from gitops_rollback.plan.verdicts import none_to_go_back_to, refusal, runs_already
 from gitops_rollback.recording import Occasion, make_record
+from gitops_rollback.records import repository_key
 
 if TYPE_CHECKING:
     import argparse
@@ -119,12 +120,24 @@ class _Rollback:
         choice = choice_of(self._session)
         if self._followed is None:
             return choice
+        self._refuse_other_place(self._followed, at)
         planned = self._followed.planned(at.service, at.environment)
         return replace(
             choice,
             strategy=planned.strategy,
             planned=planned.to,
             from_image=choice.from_image or planned.running,
+        )
+
+    def _refuse_other_place(self, plan: PlanFile, at: ServiceAtTip) -> None:
+        """Refuse a plan that was made for another repository or branch."""
+        url, branch = self._session.url, at.tip.branch
+        if repository_key(plan.repository) == repository_key(url) and plan.branch == branch:
+            return
+        raise ConfigError(
+            f"the plan {self._session.options.plan} is for {plan.repository}, branch "
+            f"{plan.branch}, not for {url}, branch {branch}",
+            "make it again with gitops-rollback plan --output FILE",
         )
 
     def _refuse(self, snapshot: Snapshot, plans: list[Plan]) -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.manifest.fields import ImageField
     from gitops_rollback.options import Options
 
 
@@ -52,23 +51,8 @@ def _service(name: str, source: str, overview: Overview) -> dict[str, Any]:
         found = catalogue.resolve(name, overview.environment, overview.config, overview.of(name))
     except GitopsRollbackError as error:
         return {**entry, "problem": error.message}
-    fields = [_field(field) for field in (*found.fields, *found.reported)]
+    fields = [field.to_json() for field in (*found.fields, *found.reported)]
     return {**entry, "image": found.image.canonical, "fields": fields}
-
-
-def _field(field: ImageField) -> dict[str, Any]:
-    problem = {"problem": field.problem} if field.problem else {}
-    return {
-        "path": field.path,
-        "line": field.scalar.line,
-        "column": field.scalar.column,
-        "document": field.document,
-        "kind": field.kind,
-        "name": field.name,
-        "container": field.container,
-        "value": field.value,
-        **problem,
-    }
 
 
 def _show(services: list[dict[str, Any]], overview: Overview) -> None:

@@ -162,7 +162,8 @@ class Http:
 
     def _perform(self, request: requests.PreparedRequest, what: str, seconds: float) -> Answer:
         end = monotonic() + seconds
-        bundle = self._environment.get("REQUESTS_CA_BUNDLE")
+        variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        bundle = next((self._environment[v] for v in variables if self._environment.get(v)), None)
         url = request.url or ""
         with self._adapter.send(
             request,

@@ -1,0 +1,64 @@
+"""`gitops-rollback fields` on local files, as a process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("gitops-rollback")
+SHOP = Path(__file__).parents[3] / "examples" / "demo" / "shop"
+SHARED = Path(__file__).parents[4] / "shared" / "data" / "manifests"
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, "fields", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_every_field_of_a_folder_is_listed_with_its_place(tmp_path: Path) -> None:
+    done = run("--output", str(tmp_path / "result.json"), cwd=SHOP)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "result.json").read_text())
+    fields = {(f["path"], f["line"], f["container"]): f["value"] for f in result["fields"]}
+    assert fields["apps/cart/deployment.yaml", 19, "server"] == "acme/cart:1.4.1"
+    assert len(fields) == 5
+    assert "proof" not in result
+
+
+def test_a_proof_edits_every_field_and_leaves_the_files_alone(tmp_path: Path) -> None:
+    file = tmp_path / "crlf.yaml"
+    text = '\ufeffkind: Pod\r\nspec:\r\n  containers:\r\n    - image: "a/b:1" # {"x": 1}\r\n'
+    file.write_bytes(text.encode())
+    done = run("--prove", "--output", "-", str(file), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["proof"] == {"edited": 1, "failed": []}
+    assert file.read_bytes() == text.encode()
+
+
+def test_what_cannot_be_read_is_skipped_with_file_and_reason(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text("{{- if .Values.x }}\nimage: {{ .Values.image }}\n")
+    done = run(cwd=tmp_path)
+    assert done.returncode == 0
+    assert "template.yaml:1" in done.stderr
+    assert "is a Helm template" in done.stderr
+
+
+def test_a_path_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    done = run("nowhere", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "there is no file or folder nowhere" in done.stderr
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real manifests are not at {SHARED}")
+def test_every_field_of_the_real_manifests_can_be_edited_and_undone() -> None:
+    done = run("--prove", "--output", "-", ".", cwd=SHARED)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout)
+    assert result["proof"]["failed"] == []
+    assert result["proof"]["edited"] >= 230
+    assert all(skip["path"] and skip["reason"] for skip in result["skipped"])
