@@ -19,17 +19,26 @@ install: .venv/installed
 demo: install
 	@$(BIN)/python examples/demo/demo.py
 
+# The Jenkins side first, so that the last line is pytest's.
 test: install
+	tests/groovy/run
 	$(BIN)/python -m pytest
 
 lint: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	config/codenarc/run
 
 format: install
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# Tables for docs/performance.md; run it on a quiet machine.
+bench: install
+	@$(BIN)/python benchmarks/deploy.py
+	@$(BIN)/python benchmarks/start.py
+	@$(BIN)/python benchmarks/helper_start.py
 
 # The archive that the Jenkins library brings to an agent; needed after each change of python/.
 helper: install
