@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from gitops_rollback.errors import GitopsRollbackError
 
+_TARGET_HINT = "give a file in a folder one can write to with --output"
+
 
 def say(*lines: str) -> None:
     """Print lines for people."""
@@ -31,6 +33,16 @@ def table(rows: Iterable[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def check_target(target: str | None) -> None:
+    """Raise `UsageError` if a result could not be written: before anything is done for it."""
+    if target is None or target == "-":
+        return
+    path = Path(target)
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        reason = "it is a folder" if path.is_dir() else f"{path.parent} is no folder to write to"
+        raise UsageError(f"the result cannot be written to {target}: {reason}", _TARGET_HINT)
 
 
 def write_result(result: dict[str, Any], target: str | None) -> None:
@@ -52,7 +64,7 @@ def write_result(result: dict[str, Any], target: str | None) -> None:
     except OSError as error:
         raise UsageError(
             f"the result cannot be written to {target}: {error.strerror or error}",
-            "give a file in a folder one can write to with --output",
+            _TARGET_HINT,
         ) from error
 
 

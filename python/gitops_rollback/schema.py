@@ -56,6 +56,8 @@ def _readable(error: Any, unknown: tuple[str, ...]) -> str:  # noqa: ANN401 - an
     place = str(error.name).removeprefix("data").lstrip(".")
     if unknown:
         return f"unknown key {', '.join(unknown)}" + (f" in {place}" if place else "")
+    if error.rule == "propertyNames":
+        return f"{', '.join(error.value)}: names in {place} have small letters, digits, ._-"
     reason = str(error.message).removeprefix(str(error.name)).strip()
     return f"{place or 'the document'} {reason}"[:300]
 

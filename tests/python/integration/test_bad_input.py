@@ -1,0 +1,313 @@
+"""Bad input: one clear error, the right exit code, and nothing written anywhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from integration.shop import CART, CART_PATH, PAYMENT, PAYMENT_PATH, Shop, image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLAN = ("--service", "cart")
+DEPLOY = ("--service", "cart", "--image", image("1.5.0"))
+TOML = ".gitops-rollback.toml"
+
+
+# The command line
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (("deploi", *DEPLOY), "did you mean deploy"),
+        (("deploy", *DEPLOY, "--alow-older"), "did you mean --allow-older?"),
+        (("deploy", *DEPLOY, "extra"), "extra"),
+        (("deploy", "--service", "cart"), "--image"),
+        (("deploy", "--image", image("1.5.0")), "--service"),
+        (("deploy", "--service", "cart", "--image"), "--image"),
+        (("deploy", "--service", "Cart", "--image", image("1.5.0")), "small letters"),
+        (("deploy", "--service", "../cart", "--image", image("1.5.0")), "small letters"),
+        (("deploy", "--service", "cart", "--image", "acme/CART:1"), "acme/cart"),
+        (("deploy", "--service", "cart", "--image", "acme/cart:1@sha256:beef"), "sha256"),
+        (("deploy", "--service", "cart", "--image", ""), "--image"),
+        (("deploy", *DEPLOY, "--timeout", "soon"), "number of seconds"),
+        (("deploy", *DEPLOY, "--timeout=-1"), "number of seconds"),
+        (("deploy", *DEPLOY, "--timeout", "nan"), "number of seconds"),
+        (("deploy", *DEPLOY, "--store", "jenkinz"), "--store"),
+        (("deploy", *DEPLOY, "--store", "directory"), "--store"),
+        (("deploy", *DEPLOY, "--from", "not an image"), "--from"),
+        (("rollback", *PLAN), "--reason"),
+        (("rollback", *PLAN, "--reason", "  \n"), "--reason"),
+        (("rollback", *PLAN, "--reason", "x", "--strategy", "guess"), "guess"),
+        (("rollback", "--plan", "nowhere.json", "--reason", "x"), "nowhere.json"),
+        (("release", *PLAN), "--reason"),
+        (("plan", *PLAN, "--environment", "PROD"), "small letters"),
+        (("services", "--environment", "a/../b"), "environment"),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
+)
+def test_a_wrong_command_line_is_a_usage_error(
+    released: Shop, line: tuple[str, ...], words: str
+) -> None:
+    run = released.refused(2, "usage", *line)
+    assert words in run.error["message"] + run.error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"GITOPS_DRY_RUN": "maybe"}, "GITOPS_DRY_RUN"),
+        ({"GITOPS_RELEASE": "2"}, "GITOPS_RELEASE"),
+        ({"GITOPS_TIMEOUT": "1 minute"}, "1 minute"),
+        ({"GITOPS_SERVICE": "Cart"}, "Cart"),
+        ({"GITOPS_FROM": ":::"}, "from"),
+    ],
+)
+def test_a_malformed_variable_is_a_usage_error(
+    shop: Shop, variables: Mapping[str, str], words: str
+) -> None:
+    line = ("--image", image("1.5.0"))
+    service = () if "GITOPS_SERVICE" in variables else PLAN
+    run = shop.refused(2, "usage", "deploy", *line, *service, environment=variables)
+    assert words in run.error["message"]
+
+
+def test_empty_variables_are_unset_and_options_win_over_variables(shop: Shop) -> None:
+    empty = {
+        f"GITOPS_{name}": ""
+        for name in (
+            *("REPOSITORY", "BRANCH", "ENVIRONMENT", "STORE", "TIMEOUT", "OUTPUT", "SERVICE"),
+            *("SET", "IMAGE", "RECORD", "FROM", "RELEASE", "ALLOW_OLDER", "ACCEPT", "DRY_RUN"),
+            *("REASON", "BY", "HUB_URL", "VERBOSE"),
+        )
+    } | {"JOB_NAME": "", "BUILD_NUMBER": "", "JENKINS_URL": ""}
+    shop.deploy("1.4.2", environment=empty)
+    assert "by" not in shop.state()["deployed"][0]
+    shop.deploy("1.4.3", environment={"GITOPS_SERVICE": "payment", "GITOPS_IMAGE": "acme/x:1"})
+    variables = {
+        "GITOPS_SERVICE": "cart",
+        "GITOPS_IMAGE": image("1.5.0"),
+        "GITOPS_DRY_RUN": "TRUE",
+        "GITOPS_REPOSITORY": str(shop.bare),
+        "GITOPS_BY": "jane",
+    }
+    run = shop.ok("deploy", repository="", environment=variables)
+    assert run.result["dryRun"] is True
+
+
+def test_an_output_that_cannot_be_written_is_a_usage_error_before_anything_is_done(
+    shop: Shop,
+) -> None:
+    before = shop.everything()
+    for target in ("missing/folder/result.json", str(shop.root)):
+        line = [*shop.line("deploy", *DEPLOY)[:-1], target]
+        done = subprocess.run(
+            line, env=shop.environment, cwd=shop.root, capture_output=True, check=False
+        )
+        said = done.stderr.decode()
+        assert done.returncode == 2, said
+        assert "--output" in said
+        assert said.count("error: ") == 1
+        assert "Traceback" not in said
+        assert shop.everything() == before
+
+
+def test_help_and_version_need_nothing(shop: Shop) -> None:
+    for line in (["--help"], ["--version"], ["deploy", "--help"], []):
+        done = subprocess.run(
+            [shop.line("x")[0], *line], env=shop.environment, capture_output=True, check=False
+        )
+        assert done.returncode == (0 if line else 2)
+        assert b"gitops-rollback" in done.stdout
+        assert done.stderr == b""
+
+
+# Plans as files
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"{", b"[]", b'{"schemaVersion": 1}', b"\xff\xfe", b"[" * 50_000],
+    ids=["a folder", "empty", "truncated", "no object", "no services", "no text", "deep"],
+)
+def test_a_plan_that_cannot_be_read_is_a_usage_error(shop: Shop, content: bytes | None) -> None:
+    path = shop.root / "plan.json"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    for command in ("rollback", "record"):
+        more = ("--reason", "x") if command == "rollback" else ()
+        run = shop.refused(2, "usage", command, "--plan", str(path), *more)
+        assert "plan.json" in run.error["message"]
+
+
+def test_a_plan_for_another_repository_or_branch_is_refused(released: Shop) -> None:
+    released.ok("plan", *PLAN)
+    good = json.loads((released.root / "result.json").read_bytes())
+    path = released.root / "plan.json"
+    for change in ({"repository": "https://github.com/acme/other.git"}, {"branch": "release"}):
+        path.write_text(json.dumps({**good, **change}), encoding="utf-8")
+        run = released.refused(1, "config", "rollback", "--plan", str(path), "--reason", "x")
+        assert next(iter(change.values())) in run.error["message"]
+
+
+def test_a_plan_that_names_another_service_is_a_usage_error(released: Shop) -> None:
+    released.ok("plan", *PLAN)
+    path = (released.root / "result.json").rename(released.root / "plan.json")
+    more = ("--plan", str(path), "--reason", "x")
+    run = released.refused(2, "usage", "rollback", "--service", "payment", *more)
+    assert "payment" in run.error["message"]
+
+
+# Services and manifests
+
+
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [("kart", "cart"), ("pay", "payment"), ("unheard-of", ".gitops-rollback.toml")],
+)
+def test_an_unknown_service_is_an_error_with_the_nearest_names(
+    shop: Shop, service: str, words: str
+) -> None:
+    run = shop.refused(1, "config", "deploy", "--service", service, "--image", image("1.5.0"))
+    assert words in run.error["message"] + run.error["hint"]
+
+
+def test_an_image_of_another_repository_is_refused(shop: Shop) -> None:
+    for reference in ("acme/basket:1.5.0", "ghcr.io/acme/cart:1.5.0"):
+        other = f"{reference}@sha256:{'0' * 64}"
+        for command in ("deploy", "record"):
+            run = shop.refused(1, "config", command, *PLAN, "--image", other)
+            assert "another repository" in run.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("files", "category", "words"),
+    [
+        ({CART_PATH: None}, "config", "there is no service 'cart'"),
+        ({CART_PATH: CART.replace("  name: cart", "\tname: cart")}, "config", "never with tabs"),
+        (
+            {CART_PATH: CART.replace("  containers:", "  containers: [")},
+            "config",
+            "deployment.yaml:22",
+        ),
+        ({CART_PATH: CART.replace('"acme/cart:1.4.1"', "{{ .Values.image }}")}, "config", ""),
+        ({CART_PATH: "{{- if .x }}\n" + CART + "{{- end }}\n"}, "config", "is a Helm template"),
+        (
+            {CART_PATH: CART.replace('"acme/cart:1.4.1"', "|-\n            acme/cart:1.4.1\n")},
+            "manifest",
+            "several lines",
+        ),
+        (
+            {CART_PATH: None, "apps/cm.yaml": "kind: ConfigMap\ndata:\n  x: |\n    acme/cart:1\n"},
+            "config",
+            "there is no service",
+        ),
+        ({"apps/cart/canary.yaml": CART.replace("1.4.1", "1.5.0")}, "config", "disagree"),
+        (
+            {"apps/cart/other.yaml": CART.replace("acme/cart", "ghcr.io/acme/cart")},
+            "config",
+            "2 image repositories",
+        ),
+        (
+            {"apps/kustomization.yaml": "images:\n- name: acme/cart\n  newTag: 1.4.0\n"},
+            "manifest",
+            "overrides this image",
+        ),
+        (
+            {
+                CART_PATH: CART.replace(
+                    "          name: proxy", "          name: proxy\n          name: p2"
+                )
+            },
+            "config",
+            "twice",
+        ),
+        (
+            {CART_PATH: CART.replace("kind: Deployment", "kind: Job")},
+            "manifest",
+            "kinds = { Job",
+        ),
+        ({CART_PATH: CART.encode() + b"# \xff\xfe\n"}, "config", "UTF-8"),
+    ],
+    ids=[
+        *("no manifest", "tab", "not YAML", "helm value", "helm block", "block string"),
+        *("only in text", "fields disagree", "two repositories", "overridden"),
+        *("key twice", "a job", "not UTF-8"),
+    ],
+)
+def test_a_manifest_that_cannot_be_edited_is_one_clear_error(
+    shop: Shop, files: dict[str, str | bytes | None], category: str, words: str
+) -> None:
+    shop.commit(files)
+    run = shop.refused(1, category, "deploy", *DEPLOY)
+    assert words in run.error["message"] + run.error["hint"]
+
+
+def test_a_broken_manifest_beside_the_service_does_not_stop_it(shop: Shop) -> None:
+    shop.commit({"apps/broken.yaml": "image: [\n"})
+    shop.deploy("1.5.0")
+
+
+def test_too_many_files_to_discover_in_ask_for_manifests(shop: Shop) -> None:
+    shop.commit({f"generated/{number}.yaml": "a: 1\n" for number in range(2001)})
+    run = shop.refused(1, "config", "plan", *PLAN)
+    assert "manifests = " in run.error["hint"]
+    shop.commit({TOML: '[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n'})
+    shop.deploy("1.5.0")
+
+
+# The configuration
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("[services.cart]\nmanifest = ['x']\n", "did you mean manifests"),
+        ("[service.cart]\n", "did you mean services"),
+        ("[services.cart\n", "no TOML"),
+        ("[services.cart]\npin = 'tags'\n", "pin"),
+        ("[services.cart]\nmanifests = ['../x.yaml']\n", ".."),
+        ("[services.cart]\nmanifests = ['/etc/*.yaml']\n", "/etc"),
+        ("[services.cart]\nmanifests = ['kart/*.yaml']\n", "nothing matches"),
+        ("[services.cart]\nimage = 'acme/cart:1.4'\n", "names a version"),
+        ("[services.cart]\nimage = 'ACME'\n", "ACME"),
+        ("[services.'Cart']\n", "Cart"),
+        ("[environments.'a/b']\n", "a/b"),
+        ("[environments.live]\npath = '../..'\n", "out of the repository"),
+        ("[sets]\ncart = ['cart']\n[services.cart]\n", "a set and a service"),
+        ("[registries.'docker.io']\nregistry = 'x'\n", "registry-url"),
+        ("\xff", "no TOML"),
+    ],
+)
+def test_a_wrong_configuration_is_one_clear_error(shop: Shop, toml: str, words: str) -> None:
+    shop.commit({TOML: toml.encode("latin-1")})
+    run = shop.refused(1, "config", "deploy", *DEPLOY)
+    assert words in run.error["message"] + run.error["hint"]
+
+
+def test_a_service_that_is_reached_from_two_environments_is_refused(shop: Shop) -> None:
+    toml = "[environments.a]\npath = 'apps'\n[environments.b]\npath = 'apps/cart'\n"
+    shop.commit({TOML: toml})
+    run = shop.refused(1, "config", "deploy", *DEPLOY, "--environment", "a")
+    assert "an edit would change both" in run.error["message"]
+    assert "images:" in run.error["hint"]
+
+
+def test_a_containers_setting_chooses_among_fields_that_disagree(shop: Shop) -> None:
+    changed = PAYMENT.replace(
+        "image: acme/payment:2.0.0\n        args", "image: acme/payment:1.9\n        args"
+    )
+    shop.commit({PAYMENT_PATH: changed})
+    deploy = ("deploy", "--service", "payment", "--image", image("2.1.0", "payment"))
+    run = shop.refused(1, "config", *deploy)
+    assert "containers = " in run.error["hint"]
+    shop.commit({TOML: '[services.payment]\ncontainers = ["server", "report"]\n'})
+    run = shop.ok(*deploy)
+    assert [edit["container"] for edit in run.service()["edits"]] == ["server", "report"]
+    assert "acme/payment:1.9" in shop.text(PAYMENT_PATH)

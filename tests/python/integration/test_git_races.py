@@ -1,0 +1,186 @@
+"""Somebody else pushes between our reading and our pushing: nothing is lost, nothing is merged."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from integration.shop import CART_PATH, COMMAND, FILES, LEDGER, Shop, canonical, image
+from servers.git_http import GitHttpServer
+
+if TYPE_CHECKING:
+    from integration.conftest import Workshop
+
+DEPLOY = ("--service", "cart", "--image", image("1.6.0"))
+ROLLBACK = ("--service", "cart", "--reason", "slow")
+
+
+def between(shop: Shop, *commands: str) -> dict[str, str]:
+    """Return an environment in which, once, these run before the first push arrives."""
+    folder = shop.root / "bin"
+    folder.mkdir(exist_ok=True)
+    real = subprocess.run(
+        ["which", "git"], capture_output=True, check=True, text=True
+    ).stdout.strip()
+    once = shlex.quote(str(shop.root / "once"))
+    script = "\n".join(
+        [
+            "#!/bin/sh",
+            f'if [ "$1" = push ] && mkdir {once} 2>/dev/null; then',
+            *(
+                "  env -u GITOPS_SERVICE PATH={} {} >/dev/null 2>{}.log || exit 99".format(
+                    shlex.quote(shop.environment["PATH"]), command, once
+                )
+                for command in commands
+            ),
+            "fi",
+            f'exec {shlex.quote(real)} "$@"',
+        ]
+    )
+    path = folder / "git"
+    path.write_text(script, encoding="utf-8")
+    path.chmod(0o755)
+    return {"PATH": f"{folder}:{shop.environment['PATH']}"}
+
+
+def other(shop: Shop, *arguments: str) -> str:
+    line = [str(COMMAND), *arguments, "--repository", str(shop.bare), "--by", "ben"]
+    return shlex.join(line)
+
+
+def by_hand(shop: Shop, path: str, old: str, new: str) -> str:
+    """Return a shell command in which a person pushes an edit."""
+    tree = shop.root / "tree"
+    quoted = shlex.quote(str(tree))
+    who = "-c user.name=Ben -c user.email=ben@acme.example"
+    return (
+        f"git clone -q {shlex.quote(str(shop.bare))} {quoted} && "
+        f"sed -i s,{old},{new}, {quoted}/{path} && "
+        f"git -C {quoted} {who} commit -qam edit && git -C {quoted} push -q"
+    )
+
+
+def test_another_file_that_moved_is_kept_and_the_edit_redone(released: Shop) -> None:
+    race = between(released, by_hand(released, "apps/ledger/statefulset.yaml", "3.1", "3.2"))
+    run = released.ok("deploy", *DEPLOY, environment=race)
+    assert released.text("apps/ledger/statefulset.yaml") == LEDGER.replace("3.1", "3.2")
+    assert image("1.6.0") in released.text()
+    assert released.log()[:2] == ["cart default: 1.5.0 → 1.6.0 (deploy)", "edit"]
+    assert len(released.log("%P")[0].split()) == 1, "no merge"
+    assert run.result["commit"] == released.tip()
+    assert released.records.numbers() == [1, 2, 3], "one record, whatever the attempts"
+
+
+def test_the_same_file_that_moved_elsewhere_is_kept_too(released: Shop) -> None:
+    race = between(released, by_hand(released, CART_PATH, "replicas:.2", "replicas:\\ 7"))
+    released.ok("rollback", *ROLLBACK, environment=race)
+    assert "replicas: 7" in released.text()
+    assert image("1.4.2") in released.text()
+    assert len(released.state()["deployed"]) == 3
+
+
+def test_the_same_field_deployed_meanwhile_is_moved_with_both_values_and_whose(
+    released: Shop,
+) -> None:
+    race = between(
+        released, other(released, "deploy", "--service", "cart", "--image", image("1.5.9"))
+    )
+    run = released.run("deploy", *DEPLOY, environment=race)
+    assert (run.code, run.error["category"]) == (5, "moved")
+    assert canonical("1.5.9") in run.error["message"]
+    assert canonical("1.5.0") in run.error["message"]
+    assert "gitops-rollback" in run.error["message"]
+    assert image("1.5.9") in released.text()
+    assert len(released.log()) == 4
+
+
+def test_the_same_field_edited_by_hand_meanwhile_is_moved(released: Shop) -> None:
+    edit = by_hand(released, CART_PATH, image("1.5.0"), "acme/cart:hand")
+    run = released.run("rollback", *ROLLBACK, environment=between(released, edit))
+    assert (run.code, run.error["category"]) == (5, "moved")
+    assert "by Ben" in run.error["message"]
+    assert "acme/cart:hand" in run.error["message"]
+
+
+def test_a_rollback_during_a_rollback_makes_the_second_already_rolled_back(released: Shop) -> None:
+    race = between(released, other(released, "rollback", *ROLLBACK))
+    run = released.run("rollback", *ROLLBACK, environment=race)
+    assert (run.code, run.error.get("code")) == (6, "already"), run.stderr
+    assert "by ben" in run.error["message"]
+    assert image("1.4.2") in released.text()
+    assert len(released.log()) == 4
+
+
+def test_a_rollback_during_a_deploy_is_never_undone_by_it(released: Shop) -> None:
+    race = between(released, other(released, "rollback", *ROLLBACK))
+    run = released.run("deploy", *DEPLOY, environment=race)
+    assert run.code in (5, 6)
+    assert image("1.4.2") in released.text()
+    assert released.state()["hold"]["by"] == "ben"
+
+
+def test_a_rollback_during_a_recorded_deploy_holds_it(released: Shop) -> None:
+    released.ok("record", *DEPLOY, "--record-dir", "records")
+    record = str(released.root / "records/gitops-rollback/default/cart/record.json")
+    race = between(released, other(released, "rollback", *ROLLBACK))
+    run = released.run("deploy", *DEPLOY, "--record", record, environment=race)
+    assert (run.code, run.error.get("code")) == (6, "held"), run.stderr
+
+
+def test_a_rollback_wins_over_a_deploy_that_came_first_only_by_being_told(released: Shop) -> None:
+    race = between(released, other(released, "deploy", *DEPLOY))
+    run = released.run("rollback", *ROLLBACK, environment=race)
+    assert (run.code, run.error["category"]) == (5, "moved")
+    assert canonical("1.6.0") in run.error["message"]
+
+
+def test_a_push_whose_answer_got_lost_is_found_on_the_branch(released: Shop) -> None:
+    folder = released.root / "bin"
+    folder.mkdir()
+    git = subprocess.run(
+        ["which", "git"], capture_output=True, check=True, text=True
+    ).stdout.strip()
+    (folder / "git").write_text(
+        f'#!/bin/sh\nif [ "$1" = push ]; then {git} "$@" >/dev/null 2>&1; '
+        "echo 'fatal: the remote end hung up unexpectedly' >&2; exit 128; fi\n"
+        f'exec {git} "$@"\n'
+    )
+    (folder / "git").chmod(0o755)
+    path = f"{folder}:{released.environment['PATH']}"
+    run = released.ok("deploy", *DEPLOY, environment={"PATH": path})
+    assert run.result["commit"] == released.tip()
+
+
+def test_eight_deploys_at_once_all_land_as_commits_of_their_own(workshop: Workshop) -> None:
+    names = [f"service-{number}" for number in range(8)]
+    files = {
+        f"apps/{name}.yaml": FILES["apps/ledger/statefulset.yaml"].replace("ledger", name)
+        for name in names
+    }
+    shop = workshop.shop("eight", lambda shop: shop.open(files))
+    with GitHttpServer(shop.root) as server:
+        url = f"{server.url}/manifests.git"
+
+        def deploy(name: str) -> tuple[int, str]:
+            output = shop.root / f"{name}.json"
+            line = shop.line("deploy", "--service", name, "--image", image("4.0", name))
+            line[line.index("--repository") + 1] = url
+            done = subprocess.run(
+                [*line[:-1], str(output)], env=shop.environment, capture_output=True, check=False
+            )
+            found = json.loads(output.read_bytes())
+            return done.returncode, str(found.get("commit", found))
+
+        with ThreadPoolExecutor(8) as pool:
+            ended = list(pool.map(deploy, names))
+    assert [code for code, _commit in ended] == [0] * 8, ended
+    assert len({commit for _code, commit in ended}) == 8
+    assert len(shop.log()) == 9
+    for name in names:
+        assert image("4.0", name) in shop.text(f"apps/{name}.yaml")
+    records = shop.home / "state" / "gitops-rollback" / "127.0.0.1" / "manifests"
+    assert sorted(int(path.name) for path in records.iterdir()) == list(range(1, 9))
+    assert not shop.git("log", "--merges", "--format=%H", "main")
