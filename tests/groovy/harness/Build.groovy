@@ -94,10 +94,19 @@ class Build {
         return found.sort()
     }
 
+    /** What base64 makes of a secret, whatever stands before and behind it. */
+    private static List<String> base64(String secret) {
+        (0..2).collect { before ->
+            byte[] bytes = ('x' * before + secret).bytes
+            String text = bytes[0..<(bytes.length - bytes.length % 3)].toArray(new Byte[0]).encodeBase64().toString()
+            text.substring(before == 0 ? 0 : 4)
+        }
+    }
+
     /** Where a secret, or a usual encoding of it, turned up. */
     List<String> leaks() {
         List<String> needles = secrets.collectMany { secret ->
-            [secret, secret.bytes.encodeBase64().toString(), URLEncoder.encode(secret, 'UTF-8')]
+            [secret, URLEncoder.encode(secret, 'UTF-8')] + base64(secret)
         }.unique()
         List<String> found = []
         needles.each { needle ->
@@ -110,6 +119,6 @@ class Build {
                 }
             }
         }
-        return found*.toString()
+        return found*.toString().unique()
     }
 }

@@ -9,34 +9,36 @@ import org.kohsuke.groovy.sandbox.GroovyInterceptor
  */
 class Sandbox extends GroovyInterceptor {
     private static final Map<Class, List<String>> METHODS = [
-        (CharSequence): ['plus', 'contains', 'startsWith', 'endsWith', 'replace', 'replaceAll', 'tokenize', 'trim', 'take', 'minus',
-                         'toUpperCase', 'toString', 'isEmpty', 'getBytes', 'length', 'compareTo', 'equals', 'split', 'substring'],
-        (List): ['contains', 'join', 'plus', 'leftShift', 'isEmpty', 'size', 'first', 'last', 'drop', 'toSorted', 'collect', 'add', 'iterator', 'any', 'every', 'findAll', 'find', 'each'],
-        (Map): ['put', 'containsKey', 'remove', 'subMap', 'findAll', 'isEmpty', 'size', 'plus', 'iterator', 'get', 'keySet', 'each', 'collect', 'any', 'find', 'leftShift'],
-        (Set): ['iterator', 'contains', 'size'],
-        (Iterator): ['hasNext', 'next'],
-        (Map.Entry): ['getKey', 'getValue'],
-        (Number): ['plus', 'minus', 'multiply', 'div', 'compareTo', 'toString'],
+        (CharSequence): ['plus', 'contains', 'startsWith', 'replace', 'replaceAll', 'tokenize', 'trim', 'take', 'minus', 'toUpperCase', 'toString',
+                         'getBytes', 'substring'],
+        (List): ['contains', 'join', 'plus', 'leftShift', 'isEmpty', 'size', 'first', 'last', 'drop', 'toSorted', 'collect'],
+        (Map): ['put', 'remove', 'subMap', 'findAll', 'plus', 'get'],
+        (Number): ['plus', 'minus', 'div'],
         (Base64.Encoder): ['encodeToString'],
-        (UUID): ['toString'],
-        (Throwable): ['getMessage'],
         (Class): ['isInstance'],
         (RunWrapper): ['getBuildCauses'],
         (CurrentBuild): ['getBuildCauses'],
     ]
     private static final Map<Class, List<String>> STATIC = [
         (groovy.json.JsonOutput): ['toJson'], (UUID): ['randomUUID'], (System): ['currentTimeMillis'],
-        (org.codehaus.groovy.runtime.ScriptBytecodeAdapter): ['compareEqual', 'compareNotEqual', 'compareLessThan', 'compareGreaterThan',
-            'compareLessThanEqual', 'compareGreaterThanEqual', 'isCase'],
+        (org.codehaus.groovy.runtime.ScriptBytecodeAdapter): ['compareEqual', 'compareNotEqual', 'compareLessThan', 'compareGreaterThan'],
         (org.kohsuke.groovy.sandbox.impl.Checker): ['checkedCast'],
     ]
     private static final Map<Class, List<String>> PROPERTIES = [
-        (Map.Entry): ['key', 'value'], (Throwable): ['message'],
-        (RunWrapper): ['upstreamBuilds'],
-        (CurrentBuild): ['description', 'displayName', 'keepLog', 'number', 'result', 'currentResult', 'upstreamBuilds'],
+        (Map.Entry): ['key', 'value'],
+        (CurrentBuild): ['description', 'number', 'upstreamBuilds'],
     ]
 
     final List<String> refused = []
+    private final Set<String> used = [] as Set
+
+    /** What the lists allow and nothing asked for. */
+    List<String> unused() {
+        List<String> all = [METHODS, STATIC, PROPERTIES].collectMany { lists ->
+            lists.collectMany { type, names -> names.collect { "${type.name} ${it}".toString() } }
+        }
+        return all - used
+    }
 
     @Override
     Object onMethodCall(GroovyInterceptor.Invoker invoker, Object receiver, String method, Object... args) {
@@ -49,7 +51,9 @@ class Sandbox extends GroovyInterceptor {
     @Override
     Object onStaticCall(GroovyInterceptor.Invoker invoker, Class receiver, String method, Object... args) {
         boolean ofEngine = method == 'asType' && args[1].isArray()  // how it makes a GString
-        if (!ofEngine && !ownClass(receiver) && !STATIC[receiver]?.contains(method)) { refuse("staticMethod ${receiver.name} ${method}") }
+        boolean allowed = ofEngine || ownClass(receiver) || STATIC[receiver]?.contains(method)
+        if (STATIC[receiver]?.contains(method)) { used << "${receiver.name} ${method}".toString() }
+        if (!allowed) { refuse("staticMethod ${receiver.name} ${method}") }
         return super.onStaticCall(invoker, receiver, method, args)
     }
 
@@ -109,8 +113,10 @@ class Sandbox extends GroovyInterceptor {
         type.classLoader instanceof GroovyClassLoader.InnerLoader && !type.name.startsWith('harness.')
     }
 
-    private static boolean listed(Map<Class, List<String>> lists, Object receiver, String name) {
-        lists.any { type, names -> type.isInstance(receiver) && names.contains(name) }
+    private boolean listed(Map<Class, List<String>> lists, Object receiver, String name) {
+        Class found = lists.keySet().find { type -> type.isInstance(receiver) && lists[type].contains(name) }
+        if (found != null) { used << "${found.name} ${name}".toString() }
+        return found != null
     }
 
     private static String name(Object receiver) { receiver instanceof Class ? "class ${receiver.name}" : receiver.getClass().name }

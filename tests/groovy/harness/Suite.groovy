@@ -53,6 +53,10 @@ class Suite {
             }
         }
         place.deleteDir()
+        List<String> idle = sandboxed && !words ? controller.interceptor.unused() : []
+        if (idle) {
+            failed << "the sandbox's lists hold only what is used, but: ${idle.join(', ')}".toString()
+        }
         failed.each { println "FAILED ${it}" }
         println "${sandboxed ? 'sandboxed' : 'trusted'}: ${passed} passed, ${failed.size()} failed"
         return passed > 0 && failed.isEmpty()

@@ -62,3 +62,19 @@ scenario('what the sandbox refuses fails the test') { World world ->
         build.harnessErrors.clear()
     }
 }
+
+scenario('a secret that turns up in log, files or artifacts is found, encoded too') { World world ->
+    ['echo "$B" | base64', 'printf %s "$B" >left', 'python3 -c "import os, urllib.parse as u; print(u.quote_plus(os.environ[\'B\']))"',
+     'printf %s "$B" | base64 >"$HOME/left"'].each { leak ->
+        def build = world.build("""node {
+            withCredentials([usernamePassword(credentialsId: 'hub', usernameVariable: 'A', passwordVariable: 'B')]) {
+                sh(label: 'x', script: \'\'\'${leak}\'\'\')
+            }
+        }""")
+        same(build.failure, null)
+        same([leak, build.leaks().size() > 0], [leak, true])
+        world.builds.clear()
+        world.folder.listFiles().findAll { it.name in ['builds', 'jobs', 'agent'] }.each { it.deleteDir() }
+        world.home.mkdirs()
+    }
+}

@@ -37,6 +37,12 @@ scenario('an agent that has the command costs one process for each phase') { Wor
     same(build.steps.count { it.name == 'libraryResource' && it.arguments.toString().contains('tar.gz') }, 0)
 }
 
+scenario('an image without a tag is called by its digest') { World world ->
+    def build = world.step(deploy('docker.io/acme/cart@sha256:' + '2' * 64))
+    same(build.failure, null)
+    same(build.run.description, 'cart 1.4.2 → sha256:222222222222')
+}
+
 scenario('a redeploy of what runs commits nothing and archives nothing') { World world ->
     world.step(deploy(World.NEW))
     String tip = world.tip()
@@ -62,7 +68,7 @@ scenario('a plan, then a rollback by it, then a release') { World world ->
     def done = World.returned(build)
     same([done.from, done.to, done.commit], [World.NEW, World.OLD, world.tip()])
     same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
-    has(build.run.description, 'cart 1.5.0 → 1.4.2, held')
+    same(build.run.description, 'cart 1.5.0 → 1.4.2, held')
     has(world.message(), 'Gitops-By: jane, approved by bob')
     same(world.state().hold.reason, 'prices are wrong')
     same(World.archived(build, 'gitops-rollback/default/cart/record.json').action, 'rollback')

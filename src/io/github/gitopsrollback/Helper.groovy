@@ -35,11 +35,11 @@ class Helper implements Serializable {
      * @return its exit code
      */
     int run(String command, Map<String, String> options, String folder, String output, boolean useInstalled) {
-        Map<String, String> properties = properties()
+        Map<String, String> delivered = delivered()
         Map<String, Object> order = [
             command: command, options: options, output: output, archive: "${folder}/helper.tar.gz".toString(),
             fallback: "${script.pwd(tmp: true)}/gitops-rollback-helper".toString(),
-            sha256: properties.sha256, version: properties.version, installed: useInstalled,
+            sha256: delivered.sha256, version: delivered.version, installed: useInstalled,
         ]
         String json = JsonOutput.toJson(order).replace('$', '\\u0024')
         int code = lacksArchive
@@ -61,7 +61,8 @@ class Helper implements Serializable {
         return script.sh(label: "gitops-rollback ${command}", script: new HelperProgram().text(), returnStatus: true)
     }
 
-    private Map<String, String> properties() {
+    /** Version and sha256 of the archive that the library carries. */
+    private Map<String, String> delivered() {
         Map<String, String> found = [:]
         for (line in script.libraryResource("${resources}helper.properties").tokenize('\n')) {
             List<String> parts = line.tokenize('=')

@@ -47,6 +47,7 @@ def unpack(home):
     try:
         with tarfile.open(order["archive"]) as archive:
             archive.extractall(fresh, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        os.chmod(fresh, 0o755)
         os.rename(fresh, target)
     except OSError:
         shutil.rmtree(fresh, ignore_errors=True)

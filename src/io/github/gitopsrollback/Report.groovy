@@ -25,7 +25,10 @@ class Report implements Serializable {
             parts << line(one)
         }
         String text = "${before}${parts.join('; ')}${after}".toString()
-        String earlier = script.currentBuild.description
+        String earlier = script.currentBuild.description ?: ''
+        if (earlier.startsWith('plan: ') || earlier.startsWith('dry run: ')) {
+            earlier = ''  // what was announced and now is done
+        }
         script.currentBuild.displayName = "#${script.currentBuild.number} ${text}".toString()
         script.currentBuild.description = earlier ? "${earlier}; ${text}".toString() : text
         return text
