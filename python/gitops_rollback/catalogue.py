@@ -43,7 +43,7 @@ def resolve(
 ) -> ServiceFields:
     """Return the fields of a service; raise `ConfigError` or `ManifestError` if unsure."""
     settings = config.settings(service)
-    owned = _owned(service, settings, manifests)
+    owned = _owned(service, config, manifests)
     if not owned:
         raise ownership.unknown(service, environment, settings, manifests, config)
     repositories = {f.image.full_repository: f.image for f in owned if f.image}
@@ -67,7 +67,8 @@ def resolve(
     )
 
 
-def _owned(service: str, settings: Settings, manifests: Manifests) -> list[ImageField]:
+def _owned(service: str, config: Config, manifests: Manifests) -> list[ImageField]:
+    settings = config.settings(service)
     fields = list(manifests.fields(settings.kinds))
     if settings.containers:
         fields = [f for f in fields if f.container in settings.containers]
@@ -76,4 +77,6 @@ def _owned(service: str, settings: Settings, manifests: Manifests) -> list[Image
         return [f for f in fields if f.image and f.image.full_repository == wanted]
     by_image = [f for f in fields if f.image and f.image.repository.rpartition("/")[2] == service]
     by_workload = [f for f in fields if f.name == service or service in f.labels]
-    return by_image or by_workload
+    own = config.services.get(service, {})
+    by_configuration = fields if "manifests" in own or "containers" in own else []
+    return by_image or by_workload or by_configuration

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback import schema
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
-from gitops_rollback.model import is_name, is_safe_path
+from gitops_rollback.model import is_name, is_safe_path, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 FILE = ".gitops-rollback.toml"
 DEFAULT_ENVIRONMENT = "default"
 _LARGEST = 1_000_000  # bytes
+_ARTICLES = {"environment": "an environment", "service": "a service", "set": "a set"}
 
 
 @dataclass(frozen=True)
 class Environment:
     """A part of the manifests repository, deployed on its own.
 
-    `path` is "" for the whole; `branch` is None for the branch the configuration was read from.
+    `path` is "" for the whole; `branch` is None where there is no configuration.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Config:
         return Settings(
             configured=service in self.services or "manifests" in self.defaults,
             manifests=tuple(texts.get("manifests", ())),
-            image=_image(texts.get("image"), service),
+            image=_image(texts.get("image")),
             containers=frozenset(texts.get("containers", ())),
             deploy_job=texts.get("deploy-job"),
             pin=texts.get("pin", "digest"),
@@ -113,14 +114,18 @@ class Config:
         return tuple(dict.fromkeys(services))
 
 
-def parse_config(data: bytes) -> Config:
-    """Read the configuration; raise `ConfigError` naming what is wrong and the nearest right."""
+def parse_config(data: bytes, branch: str | None = None) -> Config:
+    """Read the configuration; raise `ConfigError` naming what is wrong and the nearest right.
+
+    `branch` is where it was read: the branch of every environment that names none.
+    """
     if len(data) > _LARGEST:
         raise ConfigError(f"{FILE} has {len(data)} bytes", "it may have at most 1 MB")
     try:
-        document = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        document = tomllib.loads(data.decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{FILE} is no TOML: {error}", "mend the file") from error
+    _check_names(document)
     try:
         schema.check(document, "config")
     except schema.InvalidDocumentError as error:
@@ -129,7 +134,7 @@ def parse_config(data: bytes) -> Config:
         raise ConfigError(f"{FILE}: {error}", hint or known) from error
     config = Config(
         environments={
-            name: _environment(name, table)
+            name: _environment(name, table, branch)
             for name, table in document.get("environments", {}).items()
         },
         defaults=document.get("defaults", {}),
@@ -165,24 +170,25 @@ def _fill(value: Any, service: str) -> Any:  # noqa: ANN401 - a TOML value
     return value
 
 
-def _image(text: str | None, service: str) -> ImageReference | None:
+def _image(text: str | None) -> ImageReference | None:
     if text is None:
         return None
     try:
         image = parse_image(text)
     except InvalidImageError as error:
         raise ConfigError(
-            f"{FILE}: the image of service '{service}': {error}", "write the repository's name"
+            f"{FILE}: image: {error}",
+            'write the repository\'s name, for example image = "docker.io/acme/{service}"',
         ) from error
     if image.tag is not None or image.digest is not None:
         raise ConfigError(
-            f"{FILE}: the image of service '{service}' names a version: {text}",
+            f"{FILE}: the image {text} names a version",
             f"write only the repository: {image.name}",
         )
     return image
 
 
-def _environment(name: str, table: Mapping[str, str]) -> Environment:
+def _environment(name: str, table: Mapping[str, str], branch: str | None) -> Environment:
     path = table.get("path", "").strip("/")
     path = "" if path == "." else path.removeprefix("./")
     if path and not is_safe_path(path):
@@ -191,26 +197,26 @@ def _environment(name: str, table: Mapping[str, str]) -> Environment:
             "repository",
             "give a folder of the repository, without ..",
         )
-    return Environment(name, path, table.get("branch"))
+    return Environment(name, path, table.get("branch", branch))
+
+
+def _check_names(document: Mapping[str, Any]) -> None:
+    for what in ("environment", "service", "set"):
+        names = document.get(f"{what}s", {})
+        for name in names if isinstance(names, dict) else ():
+            if not is_name(name):
+                raise ConfigError(
+                    f"{FILE}: '{one_line(name, 80)}' cannot name {_ARTICLES[what]}",
+                    "names have small letters, digits, dots, dashes, underscores; at most 63",
+                )
 
 
 def _check(config: Config) -> None:
-    for what, names in (
-        ("environment", config.environments),
-        ("service", config.services),
-        ("set", config.sets),
-    ):
-        for name in names:
-            if not is_name(name):
-                raise ConfigError(
-                    f"{FILE}: '{name}' cannot name {what}s",
-                    "names have small letters, digits, dots, dashes, underscores; at most 63",
-                )
     for name in config.sets:
         if name in config.services:
             raise ConfigError(f"{FILE}: '{name}' names a set and a service", "rename the set")
-    for service in ("", *config.services):
-        for glob in config.settings(service or "x").manifests:
+    for name in ("service", *config.services):
+        for glob in config.settings(name).manifests:
             if not is_safe_path(glob):
                 raise ConfigError(
                     f"{FILE}: the manifests '{glob}' are not below the environment's path",

@@ -10,6 +10,7 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import ParsedFile, may_hold_image, parse
 from gitops_rollback.manifest.fields import ImageField, find_fields
 from gitops_rollback.manifest.kustomize import is_kustomization
+from gitops_rollback.model import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -101,7 +102,7 @@ def service_names(manifests: Manifests, config: Config, paths: Iterable[str]) ->
         if "{service}" in glob:
             pattern = glob_pattern(glob)
             found = (match["service"] for path in paths if (match := pattern.fullmatch(path)))
-            names.update(dict.fromkeys(found, "config"))
+            names.update(dict.fromkeys(filter(is_name, found), "config"))
     if "manifests" not in config.defaults:
         for field in manifests.fields({}):
             if field.image is not None:

@@ -102,10 +102,12 @@ def unknown(
     """Return the error for a service without any image field, with the likeliest reason."""
     where = f"environment '{environment.name}'"
     wanted = settings.image.full_repository if settings.image else service
+    named = re.compile(
+        rf"\bimage['\"]?[ \t]*:[ \t]*['\"]?(?:[^\s'\"]*/)?"
+        rf"{re.escape(wanted.rpartition('/')[2])}(?=[:@\s'\",}}]|$)"
+    )
     for path, file in manifests.files.items():
-        if not is_kustomization(path) and re.search(
-            rf"(?:^|[\s/'\"]){re.escape(wanted.rpartition('/')[2])}[:@]", file.text
-        ):
+        if not is_kustomization(path) and named.search(file.text):
             return ManifestError(
                 f"{path} names '{wanted}' only in a comment, a block string or a kind that is not "
                 "known to run it, which is no image field",
@@ -113,9 +115,11 @@ def unknown(
                 '"/spec/template/spec" }',
             )
     if settings.manifests and not manifests.files:
-        unread = "; ".join(f"{skip.path}: {skip.reason}" for skip in manifests.skipped[:3])
+        unread = "; ".join(skip.reason for skip in manifests.skipped[:3])
         if unread:
-            return ManifestError(f"no manifest of '{service}' can be read: {unread}", "mend it")
+            return ManifestError(
+                f"no manifest of '{service}' can be read: {unread}", "mend it, then run this again"
+            )
         return ConfigError(
             f"no manifest of service '{service}' in {where}: nothing matches "
             f"{', '.join(settings.manifests)}",
@@ -133,7 +137,8 @@ def unknown(
     ]
     return ConfigError(
         f"there is no service '{service}' in {where}"
-        + (f"; the nearest names: {', '.join(near)}" if near else ""),
+        + (f"; the nearest names: {', '.join(near)}" if near else "")
+        + _unread(manifests),
         _unknown_hint(service, near, outside, manifests),
     )
 
@@ -147,9 +152,16 @@ def _unknown_hint(service: str, near: list[str], outside: list[str], manifests: 
     if near:
         return f"did you mean {near[0]}?"
     if manifests.skipped:
-        skip = manifests.skipped[0]
-        return f"{len(manifests.skipped)} files were skipped, the first: {skip.path}: {skip.reason}"
+        return "mend what cannot be read, if the service is in there"
     return f'name it in {FILE}: [services.{service}] manifests = ["…"]'
+
+
+def _unread(manifests: Manifests) -> str:
+    skipped = manifests.skipped
+    if not skipped:
+        return ""
+    number = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
+    return f"; {number} skipped, the first: {skipped[0].reason}"
 
 
 def _list(fields: Iterable[ImageField]) -> str:

@@ -132,7 +132,7 @@ def read_config(repository: Repository, tip: Tip) -> Config:
     if not entries:
         return Config()
     blobs = repository.read([entries[0].oid])
-    return parse_config(blobs[entries[0].oid])
+    return parse_config(blobs[entries[0].oid], tip.branch)
 
 
 def _environment(repository: Repository, request: Request, config: Config, tip: Tip) -> Environment:
