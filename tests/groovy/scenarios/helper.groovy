@@ -31,20 +31,21 @@ scenario('no HOME at all is no obstacle') { World world ->
     same(build.failure, null)
 }
 
-scenario('two builds that unpack at once both run') { World world ->
-    File home = new File(world.folder, 'agent/cache')
-    int left = 1
-    def build = world.step([agent: [GITOPS_HELPER_HOME: home.path], beforeStep: { step ->
-        if (step.name == 'writeFile' && left-- > 0) {
-            // the other build was faster: everything is in place just before this one unpacks
-            world.sharedHelper.mkdirs()
-            def other = ['cp', '-r', world.sharedHelper.path + '/.', home.path].execute()
-            home.mkdirs()
-            other.waitFor()
-        }
-    }], step())
-    same(build.failure, null)
-    same(home.list().findAll { it.startsWith('.unpacking') }, [])
+scenario('builds that unpack at once all run, and leave one copy') { World world ->
+    String script = world.step(step()).steps.find { it.name == 'sh' }.arguments[0].script
+    File archive = world.controller.resource('io/github/gitopsrollback/gitops-rollback.tar.gz')
+    Map delivered = world.controller.resource('io/github/gitopsrollback/helper.properties').readLines().collectEntries { it.tokenize('=') }
+    File home = new File(world.folder, 'fresh')
+    List<Process> all = (1..6).collect { number ->
+        Map order = [command: '--version', options: [:], output: "${world.folder}/${number}/result.json".toString(), archive: archive.path,
+                     fallback: '/nowhere', sha256: delivered.sha256, version: delivered.version, installed: false]
+        ProcessBuilder builder = new ProcessBuilder('sh', '-e', '-c', script).redirectErrorStream(true)
+        builder.environment().putAll(GITOPS_ORDER: groovy.json.JsonOutput.toJson(order), GITOPS_OUTPUT: order.output, GITOPS_HELPER_HOME: home.path)
+        builder.start()
+    }
+    same(all.collect { it.text.trim() }.unique(), ["gitops-rollback ${delivered.version}".toString()])
+    same(all*.waitFor().unique(), [0])
+    same(home.list().toList(), [delivered.sha256])
 }
 
 scenario('an archive that arrives damaged is refused') { World world ->
