@@ -72,7 +72,7 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
 def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
     from importlib import import_module  # noqa: PLC0415 - not for --version
 
-    from gitops_rollback.options import Options, Parser  # noqa: PLC0415 - the same
+    from gitops_rollback.options import Options, Parser, truth  # noqa: PLC0415 - the same
 
     verbose, name, rest = _split(arguments)
     if name is None or name in ("-h", "--help", "help"):
@@ -80,7 +80,7 @@ def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
         return 0 if name is not None else 2
     if name not in COMMANDS:
         raise _unknown_command(name)
-    if verbose or environment.get("GITOPS_VERBOSE", "").lower() == "true":
+    if truth("verbose", environment) or verbose:
         _log_everything()
     module = import_module(f"gitops_rollback.commands.{name}")
     parser = Parser(prog=f"gitops-rollback {name}", description=module.__doc__)

@@ -71,10 +71,8 @@ class Options:
 
     def flag(self, name: str, help_: str) -> None:
         """Add an option without a value."""
-        text = self._variable(name)
-        self._parser.add_argument(
-            f"--{name}", action="store_true", default=self._truth(name, text), help=help_
-        )
+        default = truth(name, self._environment)
+        self._parser.add_argument(f"--{name}", action="store_true", default=default, help=help_)
 
     def choice(self, name: str, help_: str, *, choices: Sequence[str]) -> None:
         """Add an option with one of some values; the first is the default."""
@@ -105,15 +103,18 @@ class Options:
     def _variable(self, name: str) -> str | None:
         return self._environment.get(_variable_name(name)) or None
 
-    def _truth(self, name: str, text: str | None) -> bool:
-        if text is None or text.lower() in _FALSE:
-            return False
-        if text.lower() in _TRUE:
-            return True
-        raise UsageError(
-            f"{_variable_name(name)} is '{text}', which is neither true nor false",
-            "set it to true or false, or unset it",
-        )
+
+def truth(name: str, environment: Mapping[str, str]) -> bool:
+    """Return what the variable of a flag says; raise `UsageError` if it is malformed."""
+    text = environment.get(_variable_name(name), "")
+    if text.lower() in ("", *_FALSE):
+        return False
+    if text.lower() in _TRUE:
+        return True
+    raise UsageError(
+        f"{_variable_name(name)} is '{text}', which is neither true nor false",
+        "set it to true or false, or unset it",
+    )
 
 
 def repeated(options: argparse.Namespace, name: str) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ def test_a_wrong_command_line_is_a_usage_error(
     [
         ({"GITOPS_DRY_RUN": "maybe"}, "GITOPS_DRY_RUN"),
         ({"GITOPS_RELEASE": "2"}, "GITOPS_RELEASE"),
+        ({"GITOPS_VERBOSE": "very"}, "GITOPS_VERBOSE"),
         ({"GITOPS_TIMEOUT": "1 minute"}, "1 minute"),
         ({"GITOPS_SERVICE": "Cart"}, "Cart"),
         ({"GITOPS_FROM": ":::"}, "from"),

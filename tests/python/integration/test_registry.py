@@ -1,0 +1,289 @@
+"""Going back by asking the registry, and what registries prove of recorded images."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from integration.shop import CART, CART_PATH, Shop, digest, names
+from standin import RegistryStandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLAN = ("--service", "cart")
+REGISTRY = (*PLAN, "--strategy", "registry")
+UNSET = {"GITOPS_REGISTRY_URL": "", "GITOPS_HUB_URL": ""}
+TAGS = ("1.4.0", "1.4.1", "1.4.2", "1.5.0")
+
+
+@pytest.fixture
+def hub() -> Iterator[RegistryStandIn]:
+    with RegistryStandIn(require_token=True) as standin:
+        start = datetime.now(UTC) - timedelta(days=len(TAGS))
+        for number, tag in enumerate(TAGS):
+            standin.push("acme/cart", tag, pushed=start + timedelta(days=number))
+        yield standin
+
+
+@pytest.fixture
+def connected(shop: Shop, hub: RegistryStandIn) -> Shop:
+    """A shop whose configuration says where Docker Hub is; 1.4.2 and then 1.5.0 are deployed."""
+    urls = f'hub-url = "{hub.url}"\nregistry-url = "{hub.url}"\n'
+    shop.commit({".gitops-rollback.toml": f'[registries."docker.io"]\n{urls}'})
+    shop.environment |= UNSET
+    for tag in ("1.4.2", "1.5.0"):
+        shop.ok("deploy", *PLAN, "--image", f"acme/cart:{tag}")
+    hub.requests.clear()
+    return shop
+
+
+def digest_of(hub: RegistryStandIn, tag: str) -> str:
+    return hub.service.repositories["acme/cart"].tags[tag]
+
+
+def asked(hub: RegistryStandIn) -> list[str]:
+    """Return what was asked, tokens and the questions that led to them not counted."""
+    seen: list[str] = []
+    for line in hub.requests:
+        if "/token" not in line and line != "GET /v2/" and line not in seen:
+            seen.append(line)
+    return seen
+
+
+def test_an_image_without_a_digest_gets_the_one_its_tag_has_now(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    assert f'"acme/cart:1.5.0@{digest_of(hub, "1.5.0")}"' in connected.text()
+
+
+def test_the_record_resolves_the_digest_of_a_tag_where_nothing_proves_it(
+    shop: Shop, hub: RegistryStandIn
+) -> None:
+    shop.environment["GITOPS_REGISTRY_URL"] = hub.url
+    shop.ok("deploy", *PLAN, "--image", "acme/cart:1.5.0")
+    record = shop.records.read(1)
+    assert record["image"] == f"docker.io/acme/cart:1.4.1@{digest_of(hub, '1.4.1')}"
+    assert record["digestFrom"] == "registry"
+    assert record["fields"][0]["value"] == "acme/cart:1.4.1"
+
+
+def test_hub_is_asked_one_page_of_tags_and_one_manifest(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    plan = connected.ok("plan", *REGISTRY).service()
+    assert plan["strategy"] == "registry"
+    assert plan["to"]["image"] == f"docker.io/acme/cart:1.4.2@{digest_of(hub, '1.4.2')}"
+    assert plan["to"]["source"] == "registry"
+    assert plan["to"]["verified"] is True
+    questions = asked(hub)
+    assert len(questions) == 2, questions
+    assert "/namespaces/acme/repositories/cart/tags?" in questions[0]
+    assert questions[1] == "HEAD /v2/acme/cart/manifests/1.4.2"
+
+
+def test_a_candidate_whose_tag_is_intact_costs_one_head(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    plan = connected.ok("plan", *PLAN).service()
+    assert plan["to"]["verified"] is True
+    assert plan["to"]["source"] == "artifact"
+    assert asked(hub) == ["HEAD /v2/acme/cart/manifests/1.4.2"]
+
+
+def test_going_back_by_the_registry_writes_tag_and_digest_and_holds(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    run = connected.roll_back("--strategy", "registry")
+    assert run.service()["to"].endswith(digest_of(hub, "1.4.2"))
+    assert connected.state()["hold"]
+    again = connected.refused(6, "refused", "rollback", *REGISTRY, "--reason", "x")
+    assert again.error["code"] == "already"
+    run = connected.roll_back("--strategy", "registry", "--again")
+    assert run.service()["to"] == f"docker.io/acme/cart:1.4.1@{digest_of(hub, '1.4.1')}"
+
+
+def test_the_registry_never_goes_back_to_a_bad_image(connected: Shop, hub: RegistryStandIn) -> None:
+    connected.roll_back()
+    accept = ("--release", "--accept", "automation")
+    hub.push("acme/cart", "1.6.0")
+    connected.ok("deploy", *PLAN, "--image", "acme/cart:1.6.0", *accept)
+    plan = connected.ok("plan", *REGISTRY).service()
+    refused = {c["image"].partition("@")[0]: c.get("reason") for c in plan["candidates"]}
+    assert refused["docker.io/acme/cart:1.5.0"] == "bad"
+    assert plan["to"]["image"].startswith("docker.io/acme/cart:1.4.2@")
+
+
+def test_a_query_chooses_among_the_tags(connected: Shop, hub: RegistryStandIn) -> None:
+    query = "tags[?older && name == '1.4.0']"
+    plan = connected.ok("plan", *REGISTRY, "--query", query).service()
+    assert plan["to"]["image"].startswith("docker.io/acme/cart:1.4.0@")
+    toml = connected.text(".gitops-rollback.toml") + f'[services.cart]\nquery = "{query}"\n'
+    connected.commit({".gitops-rollback.toml": toml})
+    plan = connected.ok("plan", *REGISTRY).service()
+    assert plan["to"]["image"].startswith("docker.io/acme/cart:1.4.0@")
+    run = connected.refused(2, "usage", "plan", *REGISTRY, "--query", "tags[?")
+    assert "query" in run.error["message"].lower()
+    none = connected.refused(4, "not-found", "plan", *REGISTRY, "--query", "tags[?name=='x']")
+    assert none.service()["candidates"] == []
+    del hub
+
+
+def test_a_query_that_sorts_by_a_date_that_old_tags_lack_is_explained(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    hub.push("acme/cart", "0.1", pushed=None)
+    query = "reverse(sort_by(tags, &pushed))"
+    run = connected.refused(2, "usage", "plan", *REGISTRY, "--query", query)
+    assert "pushed" in run.error["message"] + run.error["hint"]
+
+
+def test_auto_shows_what_the_registry_knows_where_no_ledger_does(
+    shop: Shop, hub: RegistryStandIn
+) -> None:
+    shop.environment |= {"GITOPS_REGISTRY_URL": hub.url, "GITOPS_HUB_URL": hub.url}
+    run = shop.refused(4, "not-found", "plan", *PLAN)
+    assert run.service()["candidates"][0]["sources"] == ["registry"]
+    assert "--strategy registry" in run.error["hint"]
+    shop.commit(
+        {".gitops-rollback.toml": "[services.cart]\nquery = 'tags[?older]'\n"}, "Choose a query"
+    )
+    plan = shop.ok("plan", *PLAN).service()
+    assert plan["to"]["source"] == "registry"
+    assert plan["to"]["image"].startswith("docker.io/acme/cart:1.4.0@")
+
+
+def test_a_deleted_image_is_gone_and_the_next_is_taken(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    hub.delete("acme/cart", digest_of(hub, "1.4.2"))
+    plan = connected.ok("plan", *PLAN).service()
+    first = plan["candidates"][0]
+    assert (first["verdict"], first["reason"]) == ("refused", "gone")
+    assert plan["to"]["image"].startswith("docker.io/acme/cart:1.4.1")
+    run = connected.refused(
+        6, "refused", "rollback", *PLAN, "--to", "1.4.2", "--reason", "cached on every node"
+    )
+    assert run.error["code"] == "gone"
+    accept = ("--to", "1.4.2", "--accept", "gone")
+    assert connected.roll_back(*accept).service()["to"].startswith("docker.io/acme/cart:1.4.2@")
+
+
+def test_a_deleted_tag_whose_image_is_still_there_is_gone_back_to_by_digest(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    old = digest_of(hub, "1.4.2")
+    hub.delete("acme/cart", "1.4.2")
+    run = connected.roll_back()
+    assert run.service()["to"] == f"docker.io/acme/cart:1.4.2@{old}"
+    assert asked(hub)[-1] == f"HEAD /v2/acme/cart/manifests/{old}"
+
+
+def test_a_tag_that_moved_is_gone_back_to_by_the_digest_that_ran(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    old = digest_of(hub, "1.4.2")
+    hub.push("acme/cart", "1.4.2", content=b"something else")
+    run = connected.roll_back()
+    assert run.service()["to"] == f"docker.io/acme/cart:1.4.2@{old}"
+    assert f"acme/cart:1.4.2@{old}" in connected.text()
+
+
+def test_with_pin_tag_the_confirmed_tag_alone_is_written(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    toml = connected.text(".gitops-rollback.toml") + '[defaults]\npin = "tag"\n'
+    connected.commit({".gitops-rollback.toml": toml, CART_PATH: CART.replace("1.4.1", "1.5.0")})
+    for tag in ("1.6.0", "1.7.0"):
+        hub.push("acme/cart", tag)
+        connected.ok("deploy", *PLAN, "--image", f"acme/cart:{tag}")
+    assert 'acme/cart:1.7.0"' in connected.text()
+    connected.roll_back()
+    assert 'acme/cart:1.6.0"' in connected.text()
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_a_registry_that_forbids_or_fails_proves_nothing(
+    connected: Shop, hub: RegistryStandIn, status: int
+) -> None:
+    hub.fail_with("/v2/acme/", status)
+    run = connected.ok("plan", *PLAN)
+    plan = run.service()
+    assert plan["to"]["image"].startswith("docker.io/acme/cart:1.4.2@")
+    assert plan["to"]["verified"] is False
+    assert any("not verified" in finding for finding in plan["findings"])
+    assert run.seconds < 6
+    hub.fail_with("/v2/", status)
+    run = connected.refused(1, "registry", "plan", *REGISTRY, "--timeout", "2")
+    assert str(status) in run.error["message"]
+
+
+def test_a_slow_registry_costs_at_most_three_seconds(connected: Shop, hub: RegistryStandIn) -> None:
+    hub.delay("/v2/", 30)
+    run = connected.roll_back()
+    assert run.service()["to"].startswith("docker.io/acme/cart:1.4.2@")
+    assert run.seconds < 5
+
+
+def test_a_credential_does_not_follow_a_url_of_the_repositorys_file(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    secret = {"DOCKERHUB_USERNAME": "jane", "DOCKERHUB_TOKEN": "dckr_pat_hush"}
+    run = connected.ok("plan", *REGISTRY, environment=secret)
+    sent = json.dumps(hub.headers)
+    assert "authorization" in sent, "anonymous tokens are"
+    assert not [h for h in hub.headers if h.get("authorization", "").startswith("Basic")]
+    assert "dckr_pat_hush" not in sent + run.stderr + str(run.result)
+
+
+def test_a_credential_follows_a_url_that_the_person_named(shop: Shop) -> None:
+    with RegistryStandIn(accounts={"jane": "dckr_pat_hush"}) as hub:
+        for tag in ("1.4.0", "1.4.1"):
+            hub.push("acme/cart", tag)
+        shop.environment |= UNSET
+        urls = ("--hub-url", hub.url, "--registry-url", hub.url)
+        secret = {"DOCKERHUB_USERNAME": "jane", "DOCKERHUB_TOKEN": "dckr_pat_hush"}
+        run = shop.ok("plan", *REGISTRY, *urls, environment=secret)
+        assert run.service()["to"]["image"].startswith("docker.io/acme/cart:1.4.0@")
+        assert "dckr_pat_hush" not in run.stderr + str(run.result)
+        wrong = {**secret, "DOCKERHUB_TOKEN": "wrong-one"}
+        refused = shop.refused(1, "registry", "plan", *REGISTRY, *urls, environment=wrong)
+        assert "wrong-one" not in refused.stderr
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "http://u:p@127.0.0.1:1", "127.0.0.1:1", "http://"])
+def test_a_registry_url_that_cannot_be_asked_is_one_clear_error(released: Shop, url: str) -> None:
+    for line in ((*REGISTRY, "--hub-url"), (*PLAN, "--registry-url")):
+        run = released.run("plan", *line, url)
+        assert (run.code, run.error["category"]) in ((1, "config"), (2, "usage"))
+        assert "u:p" not in run.stderr
+
+
+def test_platforms_and_signatures_are_no_candidates(connected: Shop, hub: RegistryStandIn) -> None:
+    hub.push("acme/cart", f"sha256-{'0' * 64}.sig", pushed=datetime.now(UTC) - timedelta(hours=30))
+    plan = connected.ok("plan", *REGISTRY).service()
+    assert not any("sha256-" in name for name in names(plan["candidates"], "image"))
+
+
+def test_a_deploy_with_a_digest_and_a_proven_present_asks_nobody(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    wanted = f"acme/cart:1.6.0@{digest('x')}"
+    line = connected.line("deploy", *PLAN, "--image", wanted)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *line],
+        env=connected.environment,
+        cwd=connected.root,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert hub.requests == []
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "gitops_rollback.manifest.edit" in imported
+    for module in ("requests", "urllib3", "http.client", "jmespath", "jenkins"):
+        assert module not in imported
