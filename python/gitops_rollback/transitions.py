@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change import ServiceChange, held_markers, marker_splices
 from gitops_rollback.manifest.edit import hold_marker, restore_marker
 from gitops_rollback.message import Summary
 from gitops_rollback.plan.targets import deploy_edits, rollback_edits
+from gitops_rollback.records import digest_of_bytes
+from gitops_rollback.service_change import ServiceChange, held_markers, marker_splices
 from gitops_rollback.state import BadImage, Deployment, Hold, State
 
 if TYPE_CHECKING:
@@ -111,8 +111,9 @@ def _state(at: ServiceAtTip) -> State:
 def _entry(
     action: str, running: ImageReference, image: ImageReference, act: Act, record: str
 ) -> Deployment:
+    identity = f"{action} {image.canonical} {act.present} {record}".encode()
     return Deployment(
-        id=os.urandom(6).hex(),
+        id=digest_of_bytes(identity).removeprefix("sha256:")[:12],
         action=action,
         image=image,
         at=act.present,

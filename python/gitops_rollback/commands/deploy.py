@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback import transitions
-from gitops_rollback.change import Committer, ServiceChange
+from gitops_rollback.change import Committer
 from gitops_rollback.commands.results import report_change
 from gitops_rollback.commands.session import (
     Session,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gitops_rollback.registry_facts import RegistryFacts
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.service_change import ServiceChange
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 

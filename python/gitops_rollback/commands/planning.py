@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.change import edits_to_json
 from gitops_rollback.commands.session import accepted
 from gitops_rollback.gather import Gatherer
 from gitops_rollback.options import image_option
@@ -12,6 +11,7 @@ from gitops_rollback.output import say, table
 from gitops_rollback.plan.facts import STRATEGIES, Choice, Plan
 from gitops_rollback.plan.files import plan_to_json
 from gitops_rollback.plan.targets import rollback_edits
+from gitops_rollback.service_change import edits_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback import transitions
-from gitops_rollback.change import Committer, ServiceChange
+from gitops_rollback.change import Committer
 from gitops_rollback.commands.results import report_change
 from gitops_rollback.commands.session import (
     Session,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gitops_rollback.options import Options
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.service_change import ServiceChange
     from gitops_rollback.snapshot import ServiceAtTip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback import transitions
-from gitops_rollback.change import Committer, ServiceChange
+from gitops_rollback.change import Committer
 from gitops_rollback.commands.deploy import read_record
 from gitops_rollback.commands.planning import (
     add_choice_options,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.service_change import ServiceChange
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 

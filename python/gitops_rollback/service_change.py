@@ -1,0 +1,83 @@
+"""What one commit does to one service: edits, markers, state, and the words for it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.state import HeldMarker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gitops_rollback.manifest.edit import FieldEdit, Splice
+    from gitops_rollback.manifest.fields import ImageField
+    from gitops_rollback.message import Summary
+    from gitops_rollback.snapshot import ServiceAtTip
+    from gitops_rollback.state import State
+
+
+@dataclass(frozen=True)
+class MarkerSplice:
+    """A marker put out of action or back into it, and the file it stands in."""
+
+    path: str
+    splice: Splice
+
+
+@dataclass(frozen=True)
+class ServiceChange:
+    """What one commit does to one service; `state` is None where the state file stays."""
+
+    at: ServiceAtTip
+    edits: tuple[FieldEdit, ...]
+    markers: tuple[MarkerSplice, ...]
+    state: State | None
+    summary: Summary
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether a file gets other bytes by this."""
+        return bool(self.edits or self.markers) or self.state not in (None, self.at.state)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the service's part of a result."""
+        return {
+            "service": self.at.service,
+            "environment": self.at.environment,
+            "from": self.summary.from_image.canonical,
+            "to": self.summary.to.canonical,
+            "edits": edits_to_json(self.edits),
+            "warnings": list(self.warnings),
+        }
+
+
+def edits_to_json(edits: Iterable[FieldEdit]) -> list[dict[str, Any]]:
+    """Return edits as they stand in results and plans."""
+    return [
+        {
+            "path": edit.field.path,
+            "line": edit.field.scalar.line,
+            "container": edit.field.container,
+            "old": edit.field.value,
+            "new": edit.value,
+        }
+        for edit in edits
+    ]
+
+
+def held_markers(fields: Iterable[ImageField]) -> tuple[HeldMarker, ...]:
+    """Return the markers of fields that are in action, and so have to be held."""
+    return tuple(
+        HeldMarker(field.path, field.container, field.marker.active_text)
+        for field in fields
+        if field.marker is not None and not field.marker.is_held
+    )
+
+
+def marker_splices(
+    fields: Iterable[ImageField], act: Callable[[ImageField], list[Splice]]
+) -> tuple[MarkerSplice, ...]:
+    """Hold or restore the markers of fields, as `act` does with one."""
+    return tuple(MarkerSplice(field.path, splice) for field in fields for splice in act(field))

@@ -1,0 +1,138 @@
+"""The direction of imports (design 3), read from the source, and what starting costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gitops_rollback
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(gitops_rollback.__file__).parent
+MODULES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in PACKAGE.rglob("*.py")
+}
+PURE = (
+    "catalogue",
+    "config",
+    "image",
+    "inventory",
+    "message",
+    "model",
+    "ownership",
+    "query",
+    "records",
+    "schema",
+    "service_change",
+    "state",
+    "timeline",
+    "transitions",
+    "manifest/",
+    "plan/",
+)
+IMPURE = (
+    "gitops_rollback.change",
+    "gitops_rollback.commands",
+    "gitops_rollback.gather",
+    "gitops_rollback.recording",
+    "gitops_rollback.registries",
+    "gitops_rollback.registry_facts",
+    "gitops_rollback.repo",
+    "gitops_rollback.snapshot",
+    "gitops_rollback.stores",
+    "http",
+    "jenkins",
+    "os",
+    "requests",
+    "shutil",
+    "socket",
+    "subprocess",
+    "tempfile",
+    "urllib.request",
+)
+
+
+def is_within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def imports(node: ast.AST) -> Iterator[str]:
+    """The full names of all that is imported at run time, in functions too."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            yield from imports(ast.Module(child.orelse, []))
+        else:
+            yield from imports(child)
+
+
+def imports_of(module: str) -> set[str]:
+    return set(imports(ast.parse(MODULES[module].read_text(encoding="utf-8"))))
+
+
+def importers_of(*packages: str) -> set[str]:
+    return {m for m in MODULES if any(is_within(name, packages) for name in imports_of(m))}
+
+
+def is_pure(module: str) -> bool:
+    return any(module == name or (name[-1] == "/" and module.startswith(name)) for name in PURE)
+
+
+@pytest.mark.parametrize("module", sorted(filter(is_pure, MODULES)))
+def test_a_pure_module_imports_no_client_and_nothing_that_reads_or_writes(module: str) -> None:
+    assert {name for name in imports_of(module) if is_within(name, IMPURE)} == set()
+
+
+def test_every_pure_module_of_the_list_is_there() -> None:
+    assert {name for name in PURE if not any(m == name or m.startswith(name) for m in MODULES)} == (
+        set()
+    )
+
+
+def test_imports_of_types_alone_do_not_count() -> None:
+    text = "if TYPE_CHECKING:\n    import socket\nelse:\n    import os\ndef f():\n    import a.b\n"
+    assert set(imports(ast.parse(text))) == {"os", "a.b"}
+
+
+def test_http_is_spoken_by_the_clients_of_registries_and_stores_alone() -> None:
+    http = importers_of("requests", "jenkins", "http.client", "urllib.request", "urllib3", "socket")
+    assert http
+    assert {m for m in http if not m.startswith(("registries/", "stores/"))} == set()
+
+
+def test_processes_are_started_by_the_git_layer_alone() -> None:
+    processes = importers_of("subprocess")
+    assert processes
+    assert {m for m in processes if not m.startswith("repo/")} <= {"registries/credentials"}
+
+
+def test_commands_are_imported_by_nobody_but_the_command() -> None:
+    importers = {
+        m for m in importers_of("gitops_rollback.commands") if m.partition("/")[0] != "commands"
+    }
+    assert importers <= {"cli"}
+
+
+def test_clients_know_nothing_of_the_rules_of_choosing() -> None:
+    clients = {m for m in MODULES if m.startswith(("registries/", "repo/", "stores/"))}
+    rules = importers_of("gitops_rollback.plan.choose", "gitops_rollback.timeline")
+    assert clients & rules == set()
+
+
+def test_nothing_slow_is_imported_before_a_command_is_known() -> None:
+    program = "import gitops_rollback.cli, sys; print(' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, check=True, text=True
+    )
+    slow = {"argparse", "fastjsonschema", "jmespath", "requests", "subprocess", "tomllib", "yaml"}
+    assert slow & set(done.stdout.split()) == set()
