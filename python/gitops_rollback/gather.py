@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import GitopsRollbackError, ManifestError
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 # How many commits are looked at where no state file explains the running image: few first.
 HISTORY_DEPTHS = (50, 1000)
 _ENOUGH_IMAGES = 3
+_MOST_PROBLEMS = 3  # of the archive, in a plan's findings
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Gatherer:
     store: RecordStore
     registry: RegistryFacts
     present: str
+    unread: dict[tuple[str, str], Iterator[StoredRecord]] = field(default_factory=dict)
 
     def plan(self, at: ServiceAtTip, choice: Choice) -> Plan:
         """Plan for one service; raises what `decide` and a named source raise."""
@@ -62,6 +64,7 @@ class Gatherer:
             state=at.state,
             present=self.present,
         )
+        self.unread.clear()  # a moved tip is planned anew, from the newest record
         while True:
             answer = decide(facts, choice)
             if isinstance(answer, Plan):
@@ -100,15 +103,24 @@ class Gatherer:
         return MissingRecord(f"{found.location}: {reason}") if reason else found
 
     def _with_records(self, facts: Facts, at: ServiceAtTip, choice: Choice) -> Facts:
+        """Take one more record: each may cost a download, and most often the first one does."""
+        key = (at.environment, at.service)
+        if key not in self.unread:
+            self.unread[key] = self.store.newest(at.environment, at.service)
+        taken = facts.records or ()
         try:
-            found = self.store.newest(at.environment, at.service)
+            stored = next((s for s in self.unread[key] if not self._mismatch(s, facts, at)), None)
         except GitopsRollbackError as error:
             if choice.strategy == "artifact":
                 raise
             problems = {**facts.problems, "artifact": error.message}
-            return replace(facts, records=(), problems=problems)
-        fitting = tuple(stored for stored in found if not self._mismatch(stored, facts, at))
-        return replace(facts, records=fitting)
+            return replace(facts, records=taken, has_more_records=False, problems=problems)
+        if stored is not None:
+            return replace(facts, records=(*taken, stored), has_more_records=True)
+        problems = dict(facts.problems)
+        if self.store.problems:
+            problems["artifact"] = "; ".join(self.store.problems[:_MOST_PROBLEMS])
+        return replace(facts, records=taken, has_more_records=False, problems=problems)
 
     def _mismatch(self, stored: StoredRecord, facts: Facts, at: ServiceAtTip) -> str | None:
         return mismatch(

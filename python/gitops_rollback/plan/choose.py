@@ -50,11 +50,18 @@ def decide(facts: Facts, choice: Choice) -> Plan | Need:
         return _decide_named(facts, choice, timeline)
     if choice.strategy == REGISTRY:
         return _decide_by_registry(facts, choice, timeline)
+    return _decide_by_ledger(facts, choice, timeline)
+
+
+def _decide_by_ledger(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
     found = candidates.from_timeline(timeline, choice.strategy)
     judged = _judge_until_chosen(found, facts, timeline, choice.strategy)
     if not isinstance(judged, tuple):
         return judged
-    if not any(candidate.verdict == "chosen" for candidate in judged) and choice.strategy == "auto":
+    is_chosen = any(candidate.verdict == "chosen" for candidate in judged)
+    if not is_chosen and facts.has_more_records:
+        return NeedRecords()
+    if not is_chosen and choice.strategy == "auto":
         return _decide_with_registry_help(facts, choice, timeline, judged)
     return _plan(facts, choice, timeline, judged)
 
@@ -75,7 +82,8 @@ def _ledger_need(facts: Facts, choice: Choice) -> Need | None:
         return None
     by_records = choice.strategy in ("auto", "artifact")
     by_history = choice.strategy in ("auto", "git") or facts.state is not None
-    if by_records and facts.records is None:
+    is_named = choice.to is not None or choice.planned is not None
+    if by_records and (facts.records is None or (is_named and facts.has_more_records)):
         return NeedRecords()
     if by_history and facts.history is None:
         return NeedHistory()

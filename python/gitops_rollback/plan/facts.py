@@ -87,7 +87,8 @@ class Facts:
     """All that is known about one service; None is "not asked yet".
 
     `running` has its digest if it is proven; `value` is the text of its field; `present` is the
-    time of the run. Sources that failed are in `problems`, by name.
+    time of the run. Records are taken newest first, and no more of them than are needed: there are
+    further ones where `has_more_records`. Sources that failed are in `problems`, by name.
     """
 
     service: str
@@ -99,6 +100,7 @@ class Facts:
     present: str
     history: tuple[HistoryEntry, ...] | None = None
     records: tuple[StoredRecord, ...] | None = None
+    has_more_records: bool = False
     tags: tuple[Tag, ...] | None = None
     stored: Mapping[str, StoredRecord | MissingRecord] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
@@ -117,7 +119,7 @@ class NeedHistory:
 
 @dataclass(frozen=True)
 class NeedRecords:
-    """The newest records of the service are wanted."""
+    """The newest record of the service is wanted, or the next older one."""
 
 
 @dataclass(frozen=True)

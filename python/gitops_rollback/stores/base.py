@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gitops_rollback.model import Build
     from gitops_rollback.plan.facts import MissingRecord
     from gitops_rollback.records import StoredRecord
@@ -16,9 +18,12 @@ class RecordStore(Protocol):
     """Reads archived records; every record it returns was checked.
 
     `find` returns the record an event names, by the build whose archive holds it and by the
-    sha256 the state file has of it. `newest` returns a service's records, newest first. Both
-    raise `JenkinsError` or `ConfigError` if the store itself does not answer.
+    sha256 the state file has of it. `newest` yields a service's records, newest first, and asks
+    only as far as they are taken. Both raise `JenkinsError` or `ConfigError` if the store itself
+    does not answer; records that are not sound are passed over and named in `problems`.
     """
+
+    problems: list[str]
 
     def find(
         self, environment: str, service: str, build: Build | None, sha256: str | None
@@ -26,6 +31,6 @@ class RecordStore(Protocol):
         """Return one record, or why it is not to be had."""
         ...
 
-    def newest(self, environment: str, service: str) -> tuple[StoredRecord, ...]:
-        """Return the newest records of a service, newest first."""
+    def newest(self, environment: str, service: str) -> Iterator[StoredRecord]:
+        """Yield the newest records of a service, newest first."""
         ...

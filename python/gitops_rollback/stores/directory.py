@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,14 +59,9 @@ class DirectoryStore:
                 return stored
         return MissingRecord(f"{self.path} has no record {sha256} of {service} {environment}")
 
-    def newest(self, environment: str, service: str) -> tuple[StoredRecord, ...]:
-        """Return the newest records of a service, newest first."""
-        found = []
-        for stored in self._records(environment, service):
-            found.append(stored)
-            if len(found) == NEWEST_RECORDS:
-                break
-        return tuple(found)
+    def newest(self, environment: str, service: str) -> Iterator[StoredRecord]:
+        """Yield the newest records of a service, newest first."""
+        return islice(self._records(environment, service), NEWEST_RECORDS)
 
     def _records(self, environment: str, service: str) -> Iterator[StoredRecord]:
         for number in sorted(self._numbers(), reverse=True):

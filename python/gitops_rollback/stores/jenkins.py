@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, JenkinsError
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from gitops_rollback.clock import Deadline
     from gitops_rollback.stores.jenkins_http import JenkinsHttp
 
-MOST_DOWNLOADS = 10
 _MOST_TRIES = 30  # where records cannot be used
 _WINDOW = 100  # builds that one query lists
 _MOST_WINDOWS = 10
@@ -79,11 +77,7 @@ class JenkinsStore:
         except ConfigError as error:
             return MissingRecord(error.message)
 
-    def newest(self, environment: str, service: str) -> tuple[StoredRecord, ...]:
-        """Return the newest records of a service, newest first."""
-        return tuple(islice(self.each(environment, service), MOST_DOWNLOADS))
-
-    def each(self, environment: str, service: str) -> Iterator[StoredRecord]:
+    def newest(self, environment: str, service: str) -> Iterator[StoredRecord]:
         """Yield a service's records, newest first; Jenkins is asked only as far as they are taken.
 
         One query lists 100 builds; further ones follow while too few records have been found.

@@ -500,3 +500,21 @@ def test_an_image_that_was_rolled_back_from_is_named_with_its_digest_and_record(
     assert plan.chosen is not None
     assert plan.chosen.image == image("2")
     assert plan.chosen.stored is not None
+
+
+def test_records_are_taken_one_by_one_until_one_can_be_chosen() -> None:
+    facts = Facts(
+        service="cart",
+        environment="production",
+        settings=Settings(configured=False),
+        running=image("3"),
+        value=str(image("3")),
+        state=None,
+        present=PRESENT,
+        history=(),
+        records=(),
+        has_more_records=True,
+    )
+    assert decide(facts, Choice()) == NeedRecords()
+    assert decide(facts, Choice(to="1")) == NeedRecords()
+    assert decide(replace(facts, has_more_records=False), Choice()) == NeedTags(required=False)
