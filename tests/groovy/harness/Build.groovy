@@ -20,6 +20,7 @@ class Build {
     List<String> libraries = []
     List<String> shells = []          // labels, in the order in which they ran
     List<String> locks = []
+    int nodes = 0                     // how often an executor was taken
     Object scm
     boolean skipsCheckout
     Closure answer                    // to `input`: returns the submitter, or throws

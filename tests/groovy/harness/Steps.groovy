@@ -178,6 +178,7 @@ class Steps {
                 return given
             case 'node':
                 build.workspace.mkdirs()
+                build.nodes++
                 return given
             case 'dir':
                 build.directory()

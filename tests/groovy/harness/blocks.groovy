@@ -1,5 +1,5 @@
 // The block steps: what they change is entered before the body runs and left after it, however it ends.
-import harness.AbortException
+import harness.Declared
 import harness.FlowInterruptedException
 
 Object withEnv(List overrides, Closure body) { inside('env', [overrides: overrides], body) }
@@ -16,9 +16,15 @@ Object stage(String name, Closure body) { inside('stage', [name: name], body) }
 
 Object lock(String name, Closure body) { inside('lock', [resource: name], body) }
 
-Object lock(Map options, Closure body) { inside('lock', options, body) }
+Object lock(Map options, Closure body) {
+    known('lock', options, ['resource', 'skipIfLocked', 'inversePrecedence', 'quantity', 'label', 'variable'])
+    inside('lock', options, body)
+}
 
-Object timeout(Map options, Closure body) { inside('timeout', options, body) }
+Object timeout(Map options, Closure body) {
+    known('timeout', options, ['time', 'unit', 'activity'])
+    inside('timeout', options, body)
+}
 
 Object timestamps(Closure body) { body() }
 
@@ -42,6 +48,7 @@ Object retry(int count, Closure body) {
 }
 
 Object catchError(Map options, Closure body) {
+    known('catchError', options, ['buildResult', 'stageResult', 'message', 'catchInterruptions'])
     Object result = null
     try {
         result = body()
@@ -67,6 +74,8 @@ void caught(Map options, Exception failed) {
         currentBuild.result = result
     }
 }
+
+void known(String step, Map options, List names) { Declared.known(step, options, names) }
 
 Object inside(String kind, Map frame, Closure body) {
     _enter(kind, frame)

@@ -11,6 +11,7 @@ scenario('the first run of the rollback job only loads its parameters') { World 
     same(build.run.description, 'parameters loaded: build again with parameters')
     same(build.steps.any { it.name == 'sh' }, false)
     same(build.libraries, ['gitops-rollback'])
+    same(build.nodes, 0)
 }
 
 scenario('the rollback job: plan, apply, and everybody knows who and why') { World world ->
