@@ -137,7 +137,7 @@ def _recorded_image(
     if source or occasion.replaced_by is None:
         return image, source or None
     new = occasion.replaced_by
-    same_tag = (image.tag or "latest") == (new.tag or "latest") and new.tag is not None
+    same_tag = image.effective_tag is not None and image.effective_tag == new.effective_tag
     if same_tag and image.full_repository == new.full_repository:
         return image, "moved"
     digest = resolve(image)

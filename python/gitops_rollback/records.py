@@ -16,6 +16,7 @@ from gitops_rollback.model import (
     build_from_json,
     image_from_json,
     is_safe_path,
+    read_json,
     without_none,
 )
 
@@ -119,7 +120,7 @@ def parse_record(data: bytes, location: str) -> StoredRecord:
     if len(data) > LARGEST_RECORD:
         raise _unsound(location, f"it has {len(data)} bytes, a record has at most 1 MB")
     try:
-        document = json.loads(data)
+        document = read_json(data)
     except (ValueError, RecursionError) as error:
         raise _unsound(location, f"it is no complete JSON ({error})") from error
     version = document.get("schemaVersion") if isinstance(document, dict) else None
@@ -159,7 +160,10 @@ def mismatch(
 def repository_key(url: str) -> str:
     """Return host and path of a repository, without scheme, user, port and `.git`."""
     if "://" in url:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # a record may name anything: it is no other repository's key
+            return url
         host, path = parts.hostname or "", parts.path
     else:
         head, colon, tail = url.partition(":")

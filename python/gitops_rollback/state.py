@@ -13,10 +13,11 @@ from typing import Any
 from gitops_rollback import schema
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.image import ImageReference, InvalidImageError
-from gitops_rollback.model import Build, build_from_json, image_from_json, without_none
+from gitops_rollback.model import Build, build_from_json, image_from_json, read_json, without_none
 
 FOLDER = ".gitops-rollback"
 LONGEST_HISTORY = 20
+LONGEST_BAD_LIST = 200
 _LARGEST = 1_000_000  # bytes
 
 
@@ -114,7 +115,7 @@ class State:
     def with_bad(self, bad: BadImage) -> State:
         """Return the state with one more bad image, the newest first."""
         others = (old for old in self.bad if not old.image.is_same_image(bad.image))
-        return replace(self, bad=(bad, *others))
+        return replace(self, bad=(bad, *others)[:LONGEST_BAD_LIST])
 
     def without_bad(self, image: ImageReference) -> State:
         """Return the state with an image forgiven."""
@@ -132,7 +133,7 @@ def parse_state(data: bytes, environment: str, service: str) -> State:
     if len(data) > _LARGEST:
         raise _broken(path, f"it has {len(data)} bytes")
     try:
-        document = json.loads(data)
+        document = read_json(data)
     except (ValueError, RecursionError) as error:
         raise _broken(path, f"it is not JSON ({error})") from error
     version = document.get("schemaVersion") if isinstance(document, dict) else None

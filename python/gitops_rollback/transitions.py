@@ -63,7 +63,7 @@ def rolled_back(
         at=act.present,
         by=act.by,
         build=act.build,
-        markers=(*earlier, *held_markers(at.found.fields)),
+        markers=tuple(dict.fromkeys((*earlier, *held_markers(at.found.fields)))),
     )
     entry = _entry("rollback", running, image, act, record)
     bad = BadImage(running, act.present, reason, act.by)

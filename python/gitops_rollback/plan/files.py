@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
 from gitops_rollback.errors import UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
-from gitops_rollback.model import without_none
+from gitops_rollback.model import read_json, without_none
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +86,7 @@ def read_plan(path: Path) -> PlanFile:
     if len(data) > _LARGEST:
         raise UsageError(f"the plan {path} has {len(data)} bytes", _HINT)
     try:
-        document = json.loads(data)
+        document = read_json(data)
         schema.check(document, "plan")
         services = tuple(_planned(entry) for entry in document["services"])
         plan = PlanFile(document["repository"], document["branch"], services)
