@@ -38,7 +38,7 @@ scenario('builds that unpack at once all run, and leave one copy') { World world
     File home = new File(world.folder, 'fresh')
     List<Process> all = (1..6).collect { number ->
         Map order = [command: 'services', options: [GITOPS_REPOSITORY: world.remote.path], output: "${world.folder}/${number}/result.json".toString(), archive: archive.path,
-                     fallback: '/nowhere', sha256: delivered.sha256, version: delivered.version, installed: false]
+                     fallback: "${world.folder}/fallback".toString(), sha256: delivered.sha256, version: delivered.version, installed: false]
         ProcessBuilder builder = new ProcessBuilder('sh', '-e', '-c', script).redirectErrorStream(true)
         builder.environment().putAll(GITOPS_ORDER: groovy.json.JsonOutput.toJson(order), GITOPS_OUTPUT: order.output, GITOPS_HELPER_HOME: home.path)
         builder.start()
