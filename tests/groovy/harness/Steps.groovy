@@ -122,19 +122,29 @@ class Steps {
 
     Object checkout(Request request) {
         if (build.scm == null || request.arguments != [build.scm]) { throw new HarnessError('checkout of something else than scm') }
+        return fetched(build.scm.url, 'HEAD')
+    }
+
+    Object git(Request request) {
+        Map options = request.named('url', ['branch', 'credentialsId', 'changelog', 'poll'])
+        if (options.credentialsId && !build.credentials[options.credentialsId]) { throw new HarnessError('no such credentials') }
+        return fetched(options.url, "refs/heads/${options.branch ?: 'master'}")
+    }
+
+    private Map fetched(String url, String ref) {
         File workspace = build.directory()
         File last = new File(build.jobFolder, 'last-commit')
-        git(workspace.parentFile, 'init', '-q', workspace.path)
-        git(workspace, 'config', 'remote.origin.url', build.scm.url)
-        git(workspace, 'fetch', '-q', 'origin', 'HEAD')
-        git(workspace, 'checkout', '-q', '-f', 'FETCH_HEAD')
-        Map result = [GIT_URL: build.scm.url, GIT_COMMIT: git(workspace, 'rev-parse', 'HEAD').trim()]
+        gitCommand(workspace.parentFile, 'init', '-q', workspace.path)
+        gitCommand(workspace, 'config', 'remote.origin.url', url)
+        gitCommand(workspace, 'fetch', '-q', 'origin', ref)
+        gitCommand(workspace, 'checkout', '-q', '-f', 'FETCH_HEAD')
+        Map result = [GIT_URL: url, GIT_COMMIT: gitCommand(workspace, 'rev-parse', 'HEAD').trim()]
         if (last.exists()) { result.GIT_PREVIOUS_COMMIT = last.text }
         last.text = result.GIT_COMMIT
         return result
     }
 
-    private static String git(File place, String... arguments) {
+    private static String gitCommand(File place, String... arguments) {
         Process process = (['git', '-C', place.path] + arguments.toList()).execute()
         String output = process.text
         if (process.waitFor() != 0) { throw new HarnessError("git ${arguments}: ${process.err.text}") }

@@ -131,6 +131,16 @@ scenario('the deploy pipeline builds, pushes, records, archives and deploys on i
     same(build.run.keepLog, true)
 }
 
+scenario('the deploy pipeline from this repository builds a service of another one') { World world ->
+    world.fakePodman(digest)
+    File source = world.source()
+    world.git(source, 'branch', 'release')
+    def build = world.jenkinsfile('Jenkinsfile', env: [GITOPS_SOURCE: source.path, GITOPS_SOURCE_BRANCH: 'release', GITOPS_GIT_CREDENTIALS_ID: 'git-bot',
+        GITOPS_SERVICE: 'cart', GITOPS_IMAGE_REPOSITORY: 'docker.io/acme/cart'])
+    same(build.failure, null)
+    has(world.image(), "acme/cart:1-${world.git(source, 'rev-parse', '--short=7', 'release').trim()}@${digest}")
+}
+
 scenario('a build whose new commits are all this tool’s own ends in grey, the next one builds') { World world ->
     world.fakePodman(digest)
     world.commit('Add the service', [Dockerfile: 'FROM scratch\n'])

@@ -30,7 +30,7 @@ class ImageBuild implements Serializable {
             "GITOPS_BUILD_ARGUMENTS=${lines(arguments(values))}", "GITOPS_BUILD_ONCE=${lines(once(values))}",
         ]
         run.script.withEnv(variables) {
-            new Secrets(run.script).with(values, ['dockerHub', 'registry']) {
+            new Secrets(run.script).bind(values, ['dockerHub', 'registry']) {
                 code = run.script.sh(label: 'gitops-rollback build', script: new BuildProgram().text(), returnStatus: true)
             }
         }

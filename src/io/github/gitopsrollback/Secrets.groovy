@@ -19,7 +19,7 @@ class Secrets implements Serializable {
      * @param kinds which of `git`, `jenkins`, `dockerHub` and `registry` the body needs
      * @param body what needs them
      */
-    Object with(Map values, List<String> kinds, Closure body) {
+    Object bind(Map values, List<String> kinds, Closure body) {
         String git = pick(values.gitCredentialsId, script.env.GITOPS_GIT_CREDENTIALS_ID)
         String jenkins = pick(values.jenkinsCredentialsId, script.env.GITOPS_JENKINS_CREDENTIALS_ID)
         String hub = pick(values.dockerHubCredentialsId, script.env.GITOPS_DOCKERHUB_CREDENTIALS_ID)

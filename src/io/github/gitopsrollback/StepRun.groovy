@@ -75,7 +75,7 @@ class StepRun implements Serializable {
         String file = "${freshFolder()}/gitops-rollback/${step}-result.json".toString()
         boolean installed = "${values.useInstalled ?: script.env.GITOPS_USE_INSTALLED}" == 'true'
         int code = 0
-        new Secrets(script).with(values, ['git', 'jenkins', 'dockerHub', 'registry']) {
+        new Secrets(script).bind(values, ['git', 'jenkins', 'dockerHub', 'registry']) {
             code = new Helper(script).run(command, options, folder, file, installed)
         }
         Map outcome = [code: code, file: file]
