@@ -10,6 +10,8 @@ from gitops_rollback.image import ImageReference, parse_image
 from gitops_rollback.inventory import read_manifests
 from gitops_rollback.model import Build
 from gitops_rollback.records import ManifestCopy, Record, RecordedField, StoredRecord
+from gitops_rollback.repo.objects import Tip
+from gitops_rollback.snapshot import ServiceAtTip
 from gitops_rollback.state import BadImage, Deployment, Hold, State
 from gitops_rollback.timeline import HistoryEntry
 
@@ -151,3 +153,14 @@ def found_service(
     chosen = parsed.environments.get(environment) or Environment(environment)
     manifests = read_manifests(files)
     return resolve(service, chosen, parsed, manifests.only(paths) if paths else manifests)
+
+
+def service_at_tip(
+    text: str,
+    state: State | None = None,
+    template: str = DEPLOYMENT,
+    config: str = "",
+) -> ServiceAtTip:
+    """The service as it stands with one manifest, whose `{image}` is a text."""
+    found = found_service({PATH: manifest(text, template)}, config)
+    return ServiceAtTip(Tip("main", "1" * 40), found, state)

@@ -124,7 +124,15 @@ def test_what_is_no_reference_is_refused_with_the_reason(text: str, reason: str)
 
 _component = st.from_regex(r"[a-z0-9]{1,8}((\.|_|__|-{1,3})[a-z0-9]{1,8}){0,2}", fullmatch=True)
 _registry = st.sampled_from(
-    ["", "docker.io/", "index.docker.io/", "ghcr.io/", "localhost:5000/", "[::1]:5000/", "Host/"]
+    [
+        "acme/",
+        "docker.io/",
+        "index.docker.io/",
+        "ghcr.io/",
+        "localhost:5000/",
+        "[::1]:5000/",
+        "Host/",
+    ]
 )
 _tag = st.just("") | st.from_regex(r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 _digest = st.just("") | st.from_regex(r"@sha256:[0-9a-f]{64}", fullmatch=True)

@@ -1,0 +1,108 @@
+"""The text an image field gets (design 8), and that it is the target."""
+
+from __future__ import annotations
+
+import pytest
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.image import parse_image
+from gitops_rollback.plan.facts import Candidate, Check
+from gitops_rollback.plan.targets import deploy_edits, rollback_edits
+from unit.builders import digest, image, service_at_tip, stored
+
+ONE, TWO = digest("1"), digest("2")
+THERE = Check("there", ONE, has_tag=True)
+TAG_MOVED = Check("there", ONE, has_tag=False)
+UNKNOWN = Check("unknown")
+
+
+def candidate(to: str, recorded: str | None = None, check: Check | None = None) -> Candidate:
+    """A candidate, with the text its record has for the field."""
+    record = stored(to, "2", value=recorded) if recorded is not None else None
+    return Candidate(image(to), frozenset({"git"}), stored=record, check=check)
+
+
+@pytest.mark.parametrize(
+    ("present", "to", "recorded", "check", "pin", "expected"),
+    [
+        pytest.param("acme/cart:2", "1", f"acme/cart:1@{ONE}", UNKNOWN, "digest",
+                     f"acme/cart:1@{ONE}", id="the recorded text names the digest"),
+        pytest.param("acme/cart:2", "1", f"docker.io/acme/cart:1@{ONE}", UNKNOWN, "tag",
+                     f"docker.io/acme/cart:1@{ONE}", id="and is written exactly, name and pin too"),
+        pytest.param("acme/cart:2", "~1", "acme/cart:1", UNKNOWN, "digest",
+                     "acme/cart:1", id="no digest is known"),
+        pytest.param("acme/cart:2", "1", "acme/cart:1", THERE, "digest",
+                     "acme/cart:1", id="the registry confirms the recorded tag"),
+        pytest.param("acme/cart:2", "1", "acme/cart:1", TAG_MOVED, "digest",
+                     f"acme/cart:1@{ONE}", id="the recorded tag moved"),
+        pytest.param("acme/cart:2", "1", "acme/cart:1", UNKNOWN, "digest",
+                     f"acme/cart:1@{ONE}", id="nobody confirms the recorded tag"),
+        pytest.param("acme/cart:2", "1", "acme/cart:1", None, "tag",
+                     f"acme/cart:1@{ONE}", id="nobody was asked"),
+        pytest.param(f"acme/cart:2@{TWO}", "~1", None, UNKNOWN, "digest",
+                     "acme/cart:1", id="a digest that is not the target's is not left behind"),
+        pytest.param(f"acme/cart:2@{TWO}", "1", None, THERE, "digest",
+                     f"acme/cart:1@{ONE}", id="without a record: name, tag, digest"),
+        pytest.param("index.docker.io/acme/cart", "1", None, THERE, "digest",
+                     f"index.docker.io/acme/cart:1@{ONE}", id="the name's text stays"),
+        pytest.param(f"acme/cart@{TWO}", "1", None, THERE, "tag",
+                     "acme/cart:1", id="pin = tag, and the tag is proven"),
+        pytest.param("acme/cart:2", "1", None, TAG_MOVED, "tag",
+                     f"acme/cart:1@{ONE}", id="pin = tag, and the tag moved"),
+        pytest.param("acme/cart:2", "1", "acme/cart:0", THERE, "digest",
+                     f"acme/cart:1@{ONE}", id="a recorded text of another tag is no evidence"),
+        pytest.param("acme/cart:2", "1", "acme/shop:1", THERE, "digest",
+                     f"acme/cart:1@{ONE}", id="nor one of another repository"),
+        pytest.param("acme/cart:2", "1", "{{ image }}", THERE, "digest",
+                     f"acme/cart:1@{ONE}", id="nor one that is no image"),
+        pytest.param("acme/cart:2", "1", f"acme/cart:1@{TWO}", THERE, "digest",
+                     f"acme/cart:1@{ONE}", id="nor one of another digest"),
+    ],
+)  # fmt: skip
+def test_the_text_after_a_rollback(
+    present: str, to: str, recorded: str | None, check: Check | None, pin: str, expected: str
+) -> None:
+    fields = service_at_tip(present).found.fields
+    [edit] = rollback_edits(fields, candidate(to, recorded, check), pin)
+    assert edit.value == expected
+    effective = parse_image(edit.value)
+    assert effective.digest in (image(to).digest, None)
+
+
+def test_a_field_that_is_right_already_is_not_edited() -> None:
+    fields = service_at_tip("acme/cart:1").found.fields
+    assert rollback_edits(fields, candidate("~1"), "digest") == ()
+
+
+def test_a_record_of_another_field_is_not_looked_at() -> None:
+    fields = service_at_tip("acme/cart:2", template=(
+        "kind: Pod\nmetadata: {name: cart}\nspec: {containers: [{name: x, image: '{image}'}]}\n"
+    )).found.fields  # fmt: skip
+    [edit] = rollback_edits(fields, candidate("1", "docker.io/acme/cart:1", THERE), "digest")
+    assert edit.value == f"acme/cart:1@{ONE}"
+
+
+def test_a_text_that_would_be_another_image_is_never_written() -> None:
+    fields = service_at_tip("acme/cart:2").found.fields
+    wrong = Candidate(parse_image(f"acme/shop:1@{ONE}"), frozenset({"git"}))
+    with pytest.raises(ManifestError, match=r"would not be docker\.io/acme/shop:1"):
+        rollback_edits(fields, wrong, "digest")
+
+
+@pytest.mark.parametrize(
+    ("present", "to", "pin", "expected"),
+    [
+        ("acme/cart:1", f"docker.io/acme/cart:2@{TWO}", "digest", f"acme/cart:2@{TWO}"),
+        (f"acme/cart@{ONE}", f"acme/cart:2@{TWO}", "digest", f"acme/cart:2@{TWO}"),
+        ("docker.io/acme/cart", f"acme/cart@{TWO}", "digest", f"docker.io/acme/cart@{TWO}"),
+        (f"acme/cart:1@{ONE}", f"acme/cart:2@{TWO}", "tag", "acme/cart:2"),
+        ("acme/cart:1", f"acme/cart@{TWO}", "tag", f"acme/cart@{TWO}"),
+        (f"acme/cart:1@{ONE}", "acme/cart:2", "digest", "acme/cart:2"),
+    ],
+)
+def test_a_deploy_keeps_the_name_and_replaces_tag_and_digest(
+    present: str, to: str, pin: str, expected: str
+) -> None:
+    fields = service_at_tip(present).found.fields
+    assert [edit.value for edit in deploy_edits(fields, parse_image(to), pin)] == [expected]
+    again = service_at_tip(expected).found.fields
+    assert deploy_edits(again, parse_image(to), pin) == ()
