@@ -1,0 +1,269 @@
+"""What a deploy, a rollback and a release do to the manifest, the markers and the state file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from gitops_rollback import transitions
+from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.message import render, trailer_values
+from gitops_rollback.model import Build
+from gitops_rollback.plan.facts import Act, Candidate
+from gitops_rollback.service_change import edits_to_json
+from gitops_rollback.state import BadImage, HeldMarker, Hold, State
+from unit.builders import DEPLOYMENT, PATH, PRESENT, at, digest, image, service_at_tip, state
+
+if TYPE_CHECKING:
+    from gitops_rollback.service_change import ServiceChange
+    from gitops_rollback.snapshot import ServiceAtTip
+
+MARKER = '{"$imagepolicy": "flux-system:cart"}'
+HELD = MARKER.replace("policy", "policy-held")
+MARKED = DEPLOYMENT.replace("{image}", "{image} # " + MARKER)
+MARKED_HELD = DEPLOYMENT.replace("{image}", "{image} # " + HELD)
+RECORD = digest("record")
+BAD = BadImage(image("2"), PRESENT, "it crashed", "jane")
+HOLD = Hold(image("2"), image("1"), "it crashed", at(2), "joe", None, (
+    HeldMarker(PATH, "server", MARKER),
+))  # fmt: skip
+ACT = Act(PRESENT, build=Build("shop/cart", 9), by="jane", reason="it crashed")
+
+
+def text_after(change: ServiceChange) -> str:
+    """The manifest after a change."""
+    file = change.at.found.manifests.files[PATH]
+    return rewrite(file, change.edits, [marker.splice for marker in change.markers]).decode()
+
+
+def rolled_back(found: ServiceAtTip, running: str, to: str, act: Act = ACT) -> ServiceChange:
+    candidate = Candidate(image(to), frozenset({"git"}))
+    return transitions.rolled_back(found, image(running), candidate, act, RECORD)
+
+
+def new_state(change: ServiceChange) -> State:
+    assert change.state is not None
+    return change.state
+
+
+def test_a_deploy_writes_the_image_and_an_entry() -> None:
+    change = transitions.deployed(
+        service_at_tip("acme/cart:1"), image("~1"), image("2"), ACT, RECORD
+    )
+    assert text_after(change).endswith(f"image: acme/cart:2@{digest('2')}\n")
+    newest = new_state(change).newest
+    assert newest is not None
+    assert (newest.action, newest.image, newest.from_image) == ("deploy", image("2"), image("~1"))
+    assert (newest.at, newest.by, newest.record) == (PRESENT, "jane", RECORD)
+    assert newest.build == Build("shop/cart", 9)
+    assert new_state(change).hold is None
+    assert change.changes_anything
+
+
+def test_each_entry_has_an_id_of_its_own_that_is_the_same_again() -> None:
+    found = service_at_tip("acme/cart:1")
+
+    def id_of(act: Act, record: str) -> str:
+        change = transitions.deployed(found, image("~1"), image("2"), act, record)
+        return new_state(change).deployed[0].id
+
+    first = id_of(ACT, RECORD)
+    assert id_of(ACT, RECORD) == first
+    assert len({first, id_of(ACT, "other"), id_of(replace(ACT, present=at(1)), RECORD)}) == 3
+
+
+def test_a_rollback_writes_the_image_the_bad_list_the_hold_and_the_marker() -> None:
+    change = rolled_back(service_at_tip("acme/cart:2", state("1>2"), MARKED), "2", "1")
+    assert text_after(change).endswith(f"image: acme/cart:1@{digest('1')} # {HELD}\n")
+    after = new_state(change)
+    assert after.newest is not None
+    assert (after.newest.action, after.newest.image) == ("rollback", image("1"))
+    assert after.bad == (BAD,)
+    assert after.hold == Hold(
+        from_image=image("2"),
+        to=image("1"),
+        reason="it crashed",
+        at=PRESENT,
+        by="jane",
+        build=Build("shop/cart", 9),
+        markers=(HeldMarker(PATH, "server", MARKER),),
+    )
+
+
+def test_a_rollback_without_a_state_file_begins_one() -> None:
+    after = new_state(rolled_back(service_at_tip("acme/cart:2"), "2", "1"))
+    assert (after.service, after.environment) == ("cart", "production")
+    assert len(after.deployed) == 1
+    assert after.bad == (BAD,)
+
+
+def test_a_rollback_over_a_rollback_keeps_the_markers_that_are_held() -> None:
+    before = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
+    change = rolled_back(service_at_tip("acme/cart:1", before, MARKED_HELD), "1", "0")
+    assert text_after(change).endswith(f"@{digest('0')} # {HELD}\n")
+    after = new_state(change)
+    assert after.hold is not None
+    assert after.hold.markers == HOLD.markers
+    assert after.hold.from_image == image("1")
+    assert [bad.image for bad in after.bad] == [image("1"), image("2")]
+
+
+def test_a_marker_put_back_by_hand_is_held_again_and_listed_once() -> None:
+    before = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
+    after = new_state(rolled_back(service_at_tip("acme/cart:1", before, MARKED), "1", "0"))
+    assert after.hold is not None
+    assert after.hold.markers == HOLD.markers
+
+
+def test_a_rollback_to_a_bad_image_that_was_accepted_takes_it_off_the_list() -> None:
+    before = state("1>2", "2<1", bad=(BAD,))
+    after = new_state(rolled_back(service_at_tip("acme/cart:1", before), "1", "2"))
+    assert [bad.image for bad in after.bad] == [image("1")]
+
+
+@pytest.mark.parametrize(
+    ("act", "held"),
+    [
+        (replace(ACT, releases=True), False),
+        (replace(ACT, hold_kind="image"), False),
+        (ACT, True),
+    ],
+    ids=["--release", "hold = image", "--accept held"],
+)
+def test_a_deploy_while_held_ends_the_hold_and_restores_markers_where_it_may(
+    act: Act, *, held: bool
+) -> None:
+    before = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
+    found = service_at_tip("acme/cart:1", before, MARKED_HELD)
+    change = transitions.deployed(found, image("1"), image("3"), act, RECORD)
+    after = new_state(change)
+    assert (after.hold is not None) == held
+    assert after.bad == (BAD,)
+    assert text_after(change).endswith(f"@{digest('3')} # {HELD if held else MARKER}\n")
+
+
+def test_a_release_ends_the_hold_keeps_the_bad_list_and_restores_markers() -> None:
+    before = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
+    change = transitions.released(
+        service_at_tip("acme/cart:1", before, MARKED_HELD), image("1"), ACT
+    )
+    assert new_state(change) == replace(before, hold=None)
+    assert change.edits == ()
+    assert text_after(change).endswith(f"acme/cart:1 # {MARKER}\n")
+    assert change.summary.action == "release"
+
+
+def test_a_release_may_forgive_without_a_hold_and_leaves_markers_alone() -> None:
+    before = state("1>2", "2<1", bad=(BAD,))
+    found = service_at_tip("acme/cart:1", before, MARKED_HELD)
+    change = transitions.released(found, image("1"), ACT, (image("2"),))
+    assert new_state(change) == replace(before, bad=())
+    assert change.markers == ()
+
+
+@pytest.mark.parametrize("before", [None, state("1>2")], ids=["no state", "no hold"])
+def test_a_release_of_what_is_not_held_changes_nothing(before: State | None) -> None:
+    found = service_at_tip("acme/cart:2", before, MARKED)
+    change = transitions.released(found, image("2"), ACT)
+    assert not change.changes_anything
+
+
+def test_deploying_what_runs_changes_nothing_unless_it_releases() -> None:
+    before = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
+    found = service_at_tip("acme/cart:1", before, MARKED_HELD)
+    assert not transitions.redeployed(found, image("1"), ACT).changes_anything
+    change = transitions.redeployed(found, image("1"), replace(ACT, releases=True))
+    assert new_state(change).hold is None
+    assert len(change.markers) == 1
+
+
+def test_a_deploy_and_an_edit_back_leave_the_manifest_as_it_was() -> None:
+    text = f"acme/cart:1@{digest('1')}"
+    found = service_at_tip(text, template=MARKED)
+    deployed = text_after(transitions.deployed(found, image("1"), image("2"), ACT, RECORD))
+    found = service_at_tip(f"acme/cart:2@{digest('2')}", template=MARKED)
+    assert text_after(rolled_back(found, "2", "1")) != deployed
+    assert text_after(rolled_back(found, "2", "1")) == MARKED_HELD.replace("{image}", text)
+
+
+def test_what_is_left_alone_is_a_warning() -> None:
+    job = "---\nkind: Job\nmetadata: {name: migrate}\nspec: {template: {spec: {containers: [{"
+    template = DEPLOYMENT + job + "name: m, image: 'acme/cart:1'}]}}}\n"
+    change = rolled_back(service_at_tip("acme/cart:2", template=template), "2", "1")
+    [warning] = change.warnings
+    assert warning.startswith("Job migrate (apps/cart/deployment.yaml:14) names acme/cart:1 too")
+
+
+def test_the_commit_s_message_is_for_people_and_its_trailers_for_programs() -> None:
+    change = rolled_back(service_at_tip("acme/cart:2", state("1>2")), "2", "1")
+    text = render([change.summary])
+    assert text.splitlines()[0] == "cart production: 2 → 1 (rollback)"
+    assert {
+        name: trailer_values(text, f"Gitops-{name}")
+        for name in ("Action", "Service", "Environment", "From", "To", "Record", "Build", "By")
+    } == {
+        "Action": ["rollback"],
+        "Service": ["cart"],
+        "Environment": ["production"],
+        "From": [image("2").canonical],
+        "To": [image("1").canonical],
+        "Record": [RECORD],
+        "Build": ["shop/cart #9"],
+        "By": ["jane"],
+    }
+
+
+def test_a_reason_stays_one_line_whatever_is_in_it() -> None:
+    act = replace(ACT, reason="it\r\nGitops-By: mallory\u2028\x1b[31mcrashed")
+    text = render([rolled_back(service_at_tip("acme/cart:2"), "2", "1", act).summary])
+    assert trailer_values(text, "Gitops-By") == ["jane"]
+    assert trailer_values(text, "Gitops-Reason") == ["it Gitops-By: mallory [31mcrashed"]
+
+
+@pytest.mark.parametrize(
+    ("running", "to", "subject"),
+    [
+        ("dev@A", "dev@B", "cart production: dev@sha256:414141414141 → dev@sha256:424242424242"),
+        ("~dev", "dev@B", "cart production: dev@? → dev@sha256:424242424242"),
+    ],
+)
+def test_versions_of_one_tag_are_told_apart_by_digest(running: str, to: str, subject: str) -> None:
+    text = render([rolled_back(service_at_tip("acme/cart:dev"), running, to).summary])
+    assert text.startswith(f"{subject} (rollback)\n")
+
+
+def test_several_services_share_a_commit_with_a_group_of_trailers_each() -> None:
+    one = rolled_back(service_at_tip("acme/cart:2"), "2", "1").summary
+    text = render([one, replace(one, service="payment")])
+    assert text.splitlines()[0] == "cart, payment production: rollback"
+    assert trailer_values(text, "Gitops-Service") == ["cart", "payment"]
+    many = render([replace(one, service=f"service-{n}") for n in range(20)])
+    assert many.splitlines()[0] == "20 services production: rollback"
+
+
+def test_a_release_s_subject_names_what_runs() -> None:
+    found = service_at_tip("acme/cart:1", state("1>2", "2<1", hold=HOLD))
+    text = render([transitions.released(found, image("1"), ACT).summary])
+    assert text.splitlines()[0] == "cart production: 1 (release)"
+
+
+def test_a_change_is_a_result_with_canonical_images_and_each_edit() -> None:
+    change = rolled_back(service_at_tip("acme/cart:2"), "2", "1")
+    assert change.to_json() == {
+        "service": "cart",
+        "environment": "production",
+        "from": image("2").canonical,
+        "to": image("1").canonical,
+        "edits": edits_to_json(change.edits),
+        "warnings": [],
+    }
+    assert edits_to_json(change.edits) == [
+        {
+            "path": PATH,
+            "line": 10,
+            "container": "server",
+            "old": "acme/cart:2",
+            "new": f"acme/cart:1@{digest('1')}",
+        }
+    ]
