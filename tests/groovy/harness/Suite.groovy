@@ -62,16 +62,17 @@ class Suite {
         return passed > 0 && failed.isEmpty()
     }
 
-    /** The library's own archive, else one packed from the checkout. */
+    /** Where the helper is: nowhere but in the library, unless it carries none (yet), or one is given. */
     private File resources() {
-        File packed = new File(root, "build/groovy/resources-${sandboxed ? 'sandboxed' : 'trusted'}")
-        if (System.getenv('GITOPS_TEST_RESOURCES')) { return new File(System.getenv('GITOPS_TEST_RESOURCES')) }
-        if (new File(root, 'resources/io/github/gitopsrollback/helper.properties').isFile()) { return new File('/nowhere') }
-        println 'note: the library carries no archive yet, packing one from the checkout'
+        String given = System.getenv('GITOPS_TEST_RESOURCES')
+        if (given) { return new File(given) }
+        File built = new File(root, "build/groovy/resources-${sandboxed ? 'sandboxed' : 'trusted'}")
+        if (new File(root, 'resources/io/github/gitopsrollback/helper.properties').isFile()) { return built.with { it.deleteDir(); it } }
+        println 'note: the library carries no helper yet (make helper), building one for these tests'
         String python = new File(root, '.venv/bin/python').isFile() ? "${root}/.venv/bin/python" : 'python3'
-        Process process = [python, "${root}/tests/groovy/build_archive.py", root.path, packed.path].execute()
-        process.consumeProcessErrorStream(System.err)
-        if (process.waitFor() != 0) { throw new IllegalStateException('no archive could be packed') }
-        return packed
+        Process process = [python, "${root}/tools/build_helper.py", '--output', "${built}/io/github/gitopsrollback"]*.toString().execute()
+        process.consumeProcessOutput(System.err, System.err)
+        if (process.waitFor() != 0) { throw new IllegalStateException('no helper could be built') }
+        return built
     }
 }
