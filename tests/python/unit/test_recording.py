@@ -1,0 +1,138 @@
+"""Making records: which digest is proven, what is copied, what is written where (design 6)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from gitops_rollback import schema
+from gitops_rollback.errors import ConfigError
+from gitops_rollback.model import Build
+from gitops_rollback.recording import Occasion, make_record, write_record
+from gitops_rollback.records import digest_of_bytes, parse_record
+from unit.builders import DEPLOYMENT, PATH, PRESENT, digest, image, manifest, service_at_tip, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.state import State
+
+OCCASION = Occasion(
+    repository="https://github.com/acme/manifests.git",
+    action="deploy",
+    present=PRESENT,
+    build=Build("shop/cart", 41),
+    by="jane",
+)
+NEVER = "the registry must not be asked"
+
+
+@pytest.mark.parametrize(
+    ("present", "found", "new", "resolved", "expected", "source"),
+    [
+        pytest.param(f"acme/cart:1@{digest('1')}", None, "2", NEVER, "1", "manifest", id="field"),
+        pytest.param("acme/cart:1", state("0>1"), "2", NEVER, "1", "state", id="last deploy"),
+        pytest.param("acme/cart:1", None, "2", digest("1"), "1", "registry", id="registry"),
+        pytest.param("acme/cart:1", None, "2", None, "~1", None, id="registry does not tell"),
+        pytest.param("acme/cart:1", None, None, NEVER, "~1", None, id="no --image, no question"),
+        pytest.param("acme/cart:dev", None, "dev@B", NEVER, "~dev", "moved", id="the same tag"),
+        pytest.param("acme/cart:dev", None, "~dev", NEVER, "~dev", "moved", id="the same text"),
+        pytest.param("acme/cart:1", None, "2", digest("2"), "~1", "moved", id="the same digest"),
+        pytest.param(
+            "acme/cart:latest", None, "", NEVER, "~latest", "moved", id="no tag is latest"
+        ),
+    ],
+)
+def test_which_digest_a_record_has_and_what_proves_it(
+    present: str,
+    found: State | None,
+    new: str | None,
+    resolved: str | None,
+    expected: str,
+    source: str | None,
+) -> None:
+    replaced_by = image(new) if new else image("1").with_version(None, None)
+    occasion = replace(OCCASION, replaced_by=replaced_by if new is not None else None)
+
+    def resolve(_image: ImageReference) -> str | None:
+        assert resolved != NEVER, NEVER
+        return resolved
+
+    record = make_record(service_at_tip(present, found), occasion, resolve).stored.record
+    assert (record.image.canonical, record.digest_from) == (image(expected).canonical, source)
+
+
+def resolve_nothing(_image: ImageReference) -> None:
+    return None
+
+
+def test_a_record_says_where_it_was_what_and_what_replaces_it() -> None:
+    made = make_record(
+        service_at_tip("acme/cart:1"), replace(OCCASION, replaced_by=image("2")), resolve_nothing
+    )
+    schema.check(json.loads(made.data), "record")
+    record = parse_record(made.data, "record.json").record
+    assert record.to_json() == made.stored.record.to_json()
+    assert made.stored.sha256 == digest_of_bytes(made.data)
+    [field] = record.fields
+    assert field.key == (PATH, "Deployment", "cart", "server")
+    assert (field.value, field.image) == ("acme/cart:1", "docker.io/acme/cart:1")
+    assert field.pointer == "/spec/template/spec/containers/0/image"
+    assert (record.commit, record.branch) == ("1" * 40, "main")
+    assert record.replaced_by == image("2")
+    assert not record.unchanged
+
+
+def test_a_redeploy_is_recorded_as_unchanged() -> None:
+    text = f"acme/cart:1@{digest('1')}"
+    occasion = replace(OCCASION, replaced_by=image("1"))
+    assert make_record(service_at_tip(text), occasion, resolve_nothing).stored.record.unchanged
+
+
+def test_manifests_are_copied_byte_for_byte(tmp_path: Path) -> None:
+    template = "\ufeff" + DEPLOYMENT.replace("\n", "\r\n") + "# 😀"
+    made = make_record(service_at_tip("acme/cart:1", template=template), OCCASION, resolve_nothing)
+    file = write_record(made, tmp_path)
+    assert file == tmp_path / "gitops-rollback/production/cart/record.json"
+    assert file.read_bytes() == made.data
+    data = manifest("acme/cart:1", template)
+    assert (file.parent / "manifests" / PATH).read_bytes() == data
+    [copy] = made.stored.record.manifests
+    assert (copy.path, copy.sha256, copy.copied) == (PATH, digest_of_bytes(data), True)
+
+
+def test_no_copy_is_kept_of_a_file_with_a_secret_in_clear(tmp_path: Path) -> None:
+    template = DEPLOYMENT + "---\nkind: Secret\nstringData: {password: hunter2}\n"
+    made = make_record(service_at_tip("acme/cart:1", template=template), OCCASION, resolve_nothing)
+    write_record(made, tmp_path)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in files] == ["record.json"]
+    assert b"hunter2" not in made.data
+    [copy] = made.stored.record.manifests
+    assert (copy.copied, copy.sha256) == (
+        False,
+        digest_of_bytes(manifest("acme/cart:1", template)),
+    )
+
+
+def test_a_record_is_written_to_a_fresh_folder(tmp_path: Path) -> None:
+    made = make_record(service_at_tip("acme/cart:1"), OCCASION, resolve_nothing)
+    other = tmp_path / "gitops-rollback/production/shop/record.json"
+    stale = tmp_path / "gitops-rollback/production/cart/manifests/old.yaml"
+    for path in (other, stale):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    write_record(made, tmp_path)
+    assert other.exists()
+    assert not stale.exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "gitops-rollback").touch()
+    made = make_record(service_at_tip("acme/cart:1"), OCCASION, resolve_nothing)
+    with pytest.raises(ConfigError, match="the record cannot be written to") as caught:
+        write_record(made, tmp_path)
+    assert "--record-dir" in caught.value.hint
