@@ -87,7 +87,9 @@ def judge_known(
     candidate = replace(candidate, verdict="acceptable", reason=None)
     if candidate.image.is_same_image(facts.running):
         return candidate.refused("running", "it runs now")
-    return candidate if "bad" in accept else _refused_if_bad(candidate, facts, timeline)
+    if "bad" in accept:
+        return candidate
+    return _refused_if_bad(candidate, candidate.image, facts, timeline)
 
 
 def with_record(
@@ -144,11 +146,12 @@ def with_check(
         return candidate.refused("gone", check.message)
     if resolved.is_same_image(facts.running):
         return candidate.refused("running", "it has the digest that runs now")
-    return candidate if "bad" in accept else _refused_if_bad(candidate, facts, timeline)
+    return candidate if "bad" in accept else _refused_if_bad(candidate, resolved, facts, timeline)
 
 
-def _refused_if_bad(candidate: Candidate, facts: Facts, timeline: Timeline) -> Candidate:
-    image = candidate.image
+def _refused_if_bad(
+    candidate: Candidate, image: ImageReference, facts: Facts, timeline: Timeline
+) -> Candidate:
     bad = facts.state.find_bad(image) if facts.state else None
     if bad is not None:
         by = f" by {bad.by}" if bad.by else ""

@@ -154,6 +154,14 @@ LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str
     ("the first deploy of all", by_state(">1"), {}, None, [], {}),
     ("a bad one below", by_state("1>2", "2>3", bad=(BAD,)), {}, "1", [], {"2": "bad"}),
     (
+        "a tag that was moved to the bad image",
+        by_state("~1>2", "2>3", bad=(BAD,), checks={"1": Check("there", digest("2"))}),
+        {"strategy": "git"},
+        None,
+        [],
+        {"2": "bad", "1": "bad"},
+    ),
+    (
         "bad, known by its tag only",
         by_state("1>2", "2>3", bad=(replace(BAD, image=image("~2")),)),
         {},
