@@ -38,6 +38,9 @@ printf '%s ' "$@" >>"@FOLDER@/git-arguments"; echo >>"@FOLDER@/git-arguments"
 for word in "$@"; do
   if [ "$word" = "$PAUSE_GIT_AT" ]; then : >"@HOME@/paused"; sleep 20; fi
 done
+for word in "$@"; do
+  if [ "$word" = "$PAUSE_GIT_AFTER" ]; then @GIT@ "$@"; : >"@HOME@/paused"; exec sleep 20; fi
+done
 exec @GIT@ "$@"
 '''.replace('@FOLDER@', folder.path).replace('@HOME@', home.path).replace('@GIT@', 'which git'.execute().text.trim()))
         tool('docker', '#!/bin/sh\nexit 1\n')
@@ -219,9 +222,8 @@ esac
                 found.addAll(left.list().findAll { it != 'gitops-rollback-helper' }.collect { "left on the agent: ${it}".toString() })
             }
         }
-        File arguments = new File(folder, 'git-arguments')
-        World.SECRETS.values().each {
-            if (arguments.exists() && arguments.text.contains(it.password)) { found << 'a secret in the arguments of git' }
+        ['git', 'podman'].collect { new File(folder, "${it}-arguments") }.findAll { it.exists() }.each { file ->
+            SECRETS.values().findAll { file.text.contains(it.password) }.each { found << "a secret in ${file.name}".toString() }
         }
         allowed.findAll { word -> !builds.any { it.harnessErrors.any { error -> error.contains(word) } } }.each {
             found << "never said: ${it}".toString()

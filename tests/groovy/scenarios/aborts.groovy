@@ -5,13 +5,27 @@ scenario('a deploy aborted while it pushes leaves the branch before or after') {
     String before = world.tip()
     def build = world.step([agent: [PAUSE_GIT_AT: 'push'], abortOn: 'gitops-rollback deploy'], "gitopsDeploy(service: 'cart', image: '${World.NEW}')")
     same(build.run.result, 'ABORTED')
-    same((build.assigned.ABORT_MILLISECONDS as int) < 2000, true)
+    same((build.assigned.ABORT_MILLISECONDS as int) < 10_000, true)
+    has(build.text, 'nothing was pushed: main is as before')
     same(world.tip(), before)
     same(build.archived().contains('gitops-rollback/default/cart/record.json'), true)
     same(build.run.keepLog, true)
     def next = world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
     same(next.failure, null)
     same(world.image(), 'acme/cart:1.5.0@sha256:' + '2' * 64)
+}
+
+scenario('a deploy aborted after it pushed is done, and the next one finds nothing to do') { World world ->
+    def build = world.step([agent: [PAUSE_GIT_AFTER: 'push'], abortOn: 'gitops-rollback deploy'], "gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    same(build.run.result, 'ABORTED')
+    same(world.image(), 'acme/cart:1.5.0@sha256:' + '2' * 64)
+    has(build.text, world.tip().substring(0, 7))
+    same([build.archived().contains('gitops-rollback/default/cart/record.json'), build.run.keepLog], [true, true])
+    String tip = world.tip()
+    same(world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')").failure, null)
+    same(world.tip(), tip)
+    same(world.step([job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken')").failure, null)
+    same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
 }
 
 scenario('a rollback aborted while it pushes has archived its record') { World world ->

@@ -121,6 +121,7 @@ scenario('an image with a digest and an argument with a line break are refused b
 
 scenario('a real image, built by buildah and pushed to a real registry, has the digest that the registry knows') { World world ->
     if (!['buildah', 'docker-registry'].every { "which ${it}".execute().waitFor() == 0 }) {
+        if (System.getenv('CI')) { throw new AssertionError('buildah and docker-registry are missing' as Object) }
         println 'note: without buildah and docker-registry no real image is built (Debian: apt-get install buildah docker-registry)'
         return
     }

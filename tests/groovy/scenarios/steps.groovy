@@ -37,6 +37,24 @@ scenario('an agent that has the command costs one process for each phase') { Wor
     same(build.steps.count { it.name == 'libraryResource' && it.arguments.toString().contains('tar.gz') }, 0)
 }
 
+scenario('an environment of several: named in the path of the record and in what the build says') { World world ->
+    world.commit('Configure', [
+        '.gitops-rollback.toml': '[environments.staging]\npath = "staging"\n[environments.production]\npath = "apps"\n',
+        'staging/cart.yaml': World.manifest('cart', 'acme/cart:1.4.2@sha256:' + '1' * 64),
+    ])
+    has(World.error(world.step(deploy(World.NEW))), 'staging')
+    def build = world.step([env: [GITOPS_ENVIRONMENT: 'production']], deploy(World.NEW, ", environment: 'staging', lock: true"))
+    same(build.failure, null)
+    same(build.run.description, 'cart staging 1.4.2 → 1.5.0')
+    same(build.locks, ['gitops-rollback/staging/cart'])
+    has(build.archived(), 'gitops-rollback/staging/cart/record.json')
+    has(world.read('staging/cart.yaml'), 'acme/cart:1.5.0@')
+    has(world.image(), 'acme/cart:1.4.2@')
+    def other = world.step([env: [GITOPS_ENVIRONMENT: 'production']], deploy(World.NEW, ', lock: true'))
+    same(other.run.description, 'cart production 1.4.2 → 1.5.0')
+    same(other.locks, ['gitops-rollback/production/cart'])
+}
+
 scenario('an image without a tag is called by its digest') { World world ->
     def build = world.step(deploy('docker.io/acme/cart@sha256:' + '2' * 64))
     same(build.failure, null)
