@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from integration.shop import CART, CART_PATH, CART_STATE, Shop, canonical, digest, image, names
+from integration.shop import (
+    CART,
+    CART_PATH,
+    CART_STATE,
+    FILES,
+    Shop,
+    canonical,
+    digest,
+    image,
+    names,
+)
+
+if TYPE_CHECKING:
+    from integration.conftest import Workshop
 
 PLAN = ("--service", "cart")
 
@@ -71,26 +86,35 @@ def test_a_git_revert_of_a_rollback_reads_as_if_it_had_never_been(held: Shop) ->
     assert held.roll_back().service()["to"] == canonical("1.4.2")
 
 
+@pytest.fixture
+def built(workshop: Workshop) -> Shop:
+    """A shop in which the builds 7, 8 and 9 of a job have deployed."""
+
+    def make(shop: Shop) -> Shop:
+        shop.open(FILES)
+        for number, tag in ((7, "1.4.2"), (8, "1.5.0"), (9, "1.6.0")):
+            build = {"JOB_NAME": "shop/cart", "BUILD_NUMBER": str(number)}
+            shop.deploy(tag, environment=build)
+        return shop
+
+    return workshop.shop("built", make)
+
+
 @pytest.mark.parametrize(
-    ("to", "expected"),
+    "to",
     [
-        ("1.4.2", canonical("1.4.2")),
-        (digest("cart:1.4.2"), canonical("1.4.2")),
-        (image("1.4.2"), canonical("1.4.2")),
-        ("docker.io/acme/cart:1.4.2", canonical("1.4.2")),
-        ("#7", canonical("1.4.2")),
-        ("shop/cart#7", canonical("1.4.2")),
+        "1.4.2",
+        digest("cart:1.4.2"),
+        image("1.4.2"),
+        "docker.io/acme/cart:1.4.2",
+        "#7",
+        "shop/cart#7",
     ],
 )
-def test_to_names_a_tag_a_digest_an_image_or_a_build(shop: Shop, to: str, expected: str) -> None:
-    build = {"JOB_NAME": "shop/cart", "BUILD_NUMBER": "7"}
-    shop.deploy("1.4.2", environment=build)
-    shop.deploy("1.5.0", environment={**build, "BUILD_NUMBER": "8"})
-    shop.deploy("1.6.0", environment={**build, "BUILD_NUMBER": "9"})
-    plan = shop.ok("plan", *PLAN, "--to", to).service()
-    assert plan["to"]["image"] == expected
-    if to == "shop/cart#7":
-        assert plan["to"]["build"]["number"] == 8, "the archive that holds its record"
+def test_to_names_a_tag_a_digest_an_image_or_a_build(built: Shop, to: str) -> None:
+    plan = built.ok("plan", *PLAN, "--to", to).service()
+    assert plan["to"]["image"] == canonical("1.4.2")
+    assert plan["to"]["build"]["number"] == 8, "the archive that holds its record"
 
 
 @pytest.mark.parametrize(
@@ -106,12 +130,9 @@ def test_to_names_a_tag_a_digest_an_image_or_a_build(shop: Shop, to: str, expect
     ],
 )
 def test_a_wrong_to_is_one_clear_error(
-    shop: Shop, to: str, code: int, category: str, words: str
+    built: Shop, to: str, code: int, category: str, words: str
 ) -> None:
-    build = {"JOB_NAME": "shop/cart", "BUILD_NUMBER": "7"}
-    shop.deploy("1.4.2", environment=build)
-    shop.deploy("1.5.0", environment={**build, "BUILD_NUMBER": "8"})
-    run = shop.refused(code, category, "plan", *PLAN, f"--to={to}")
+    run = built.refused(code, category, "plan", *PLAN, f"--to={to}")
     assert words in run.error["message"] + run.error["hint"]
 
 

@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from integration.shop import CART, CART_PATH, Shop, digest, names
+from integration.shop import CART, CART_PATH, FILES, Shop, digest, names
 from standin import RegistryStandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from integration.conftest import Workshop
 
 PLAN = ("--service", "cart")
 REGISTRY = (*PLAN, "--strategy", "registry")
@@ -21,24 +23,42 @@ UNSET = {"GITOPS_REGISTRY_URL": "", "GITOPS_HUB_URL": ""}
 TAGS = ("1.4.0", "1.4.1", "1.4.2", "1.5.0")
 
 
-@pytest.fixture
-def hub() -> Iterator[RegistryStandIn]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[RegistryStandIn]:
+    """Docker Hub at one address for all tests, so that what was deployed from it can be kept."""
     with RegistryStandIn(require_token=True) as standin:
-        start = datetime.now(UTC) - timedelta(days=len(TAGS))
-        for number, tag in enumerate(TAGS):
-            standin.push("acme/cart", tag, pushed=start + timedelta(days=number))
         yield standin
 
 
 @pytest.fixture
-def connected(shop: Shop, hub: RegistryStandIn) -> Shop:
+def hub(server: RegistryStandIn) -> RegistryStandIn:
+    """Docker Hub with four tags of the cart, pushed one a day."""
+    server.recover()
+    server.service.repositories.clear()
+    start = datetime.now(UTC) - timedelta(days=len(TAGS))
+    for number, tag in enumerate(TAGS):
+        server.push("acme/cart", tag, pushed=start + timedelta(days=number))
+    server.requests.clear()
+    server.headers.clear()
+    return server
+
+
+@pytest.fixture
+def connected(workshop: Workshop, hub: RegistryStandIn) -> Shop:
     """A shop whose configuration says where Docker Hub is; 1.4.2 and then 1.5.0 are deployed."""
-    urls = f'hub-url = "{hub.url}"\nregistry-url = "{hub.url}"\n'
-    shop.commit({".gitops-rollback.toml": f'[registries."docker.io"]\n{urls}'})
+
+    def make(shop: Shop) -> Shop:
+        urls = f'hub-url = "{hub.url}"\nregistry-url = "{hub.url}"\n'
+        shop.open({**FILES, ".gitops-rollback.toml": f'[registries."docker.io"]\n{urls}'})
+        shop.environment |= UNSET
+        for tag in ("1.4.2", "1.5.0"):
+            shop.ok("deploy", *PLAN, "--image", f"acme/cart:{tag}")
+        return shop
+
+    shop = workshop.shop("connected", make)
     shop.environment |= UNSET
-    for tag in ("1.4.2", "1.5.0"):
-        shop.ok("deploy", *PLAN, "--image", f"acme/cart:{tag}")
     hub.requests.clear()
+    hub.headers.clear()
     return shop
 
 
