@@ -108,7 +108,8 @@ def replay(events: Sequence[Event]) -> tuple[Level, ...]:
     for event in events:
         before = event.from_image
         if before is not None and not (levels and levels[-1].image.may_be(before)):
-            _apply(levels, Event("edit", before) if levels else None, before)
+            between = Event("edit", before, proofs=event.proofs)
+            _apply(levels, between if levels else None, before)
         _apply(levels, event, event.image)
     return tuple(levels)
 

@@ -188,7 +188,7 @@ def test_each_level_knows_the_event_whose_record_is_of_it() -> None:
     assert seven is not None
     assert seven.record == digest("record 2")
     assert two is not None
-    assert two.record is None
+    assert (two.record, two.proofs) == (None, {"git"})
 
 
 @pytest.mark.parametrize(
