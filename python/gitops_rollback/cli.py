@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from gitops_rollback import __version__
 
+TYPE_CHECKING = False  # what typing's stands for, without the import: it is a third of `--version`
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
