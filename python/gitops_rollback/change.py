@@ -89,14 +89,18 @@ class Committer:
             if stand == commit:
                 said = f"the push had arrived: {tip.branch} is at {commit[:12]}"
             elif stand == tip.commit:
-                said = f"nothing was pushed: {tip.branch} is as before, at {tip.commit[:12]}"
+                said = (
+                    f"{tip.branch} is as before, at {tip.commit[:12]}, but a server that has "
+                    f"{commit[:12]} already may still take it"
+                )
             else:
                 said = (
                     f"the server did not say in time whether {commit[:12]} arrived on "
                     f"{tip.branch}; the branch is either before it or after it"
                 )
             raise InterruptedRunError(
-                f"interrupted while pushing; {said}", "run the same command again: it is safe"
+                f"interrupted while pushing; {said}",
+                "look at the branch, then run the same command again: it is safe",
             ) from signal
 
     def _pause(self, attempt: int, branch: str) -> None:

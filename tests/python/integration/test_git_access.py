@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -313,17 +314,36 @@ def test_over_ssh_it_works_as_over_anything_else(shop: Shop) -> None:
 def test_a_signal_while_pushing_ends_within_a_second_and_says_where_it_stands(
     shop: Shop,
 ) -> None:
-    shop.hook("pre-receive", f"touch {shop.root}/here; sleep 4")
+    """The hook goes on when the client is gone, and then the server takes the commit after all."""
+    shop.hook("pre-receive", f"touch {shop.root}/here; sleep 2")
+    tip = shop.tip() or ""
     process = shop.start("deploy", *DEPLOY)
     wait_for(shop.root / "here")
     code, said, seconds = stop(process)
     assert code == 130
     assert seconds < 1.5
-    assert "interrupted while pushing" in said
-    assert "Traceback" not in said
     result = json.loads((shop.root / "result.json").read_bytes())
     assert result["error"]["category"] == "interrupted"
+    assert "interrupted while pushing" in result["error"]["message"]
+    assert f"main is as before, at {tip[:12]}" in result["error"]["message"]
+    assert "may still take it" in result["error"]["message"]
+    assert "Traceback" not in said
     assert not list(shop.scratch.iterdir())
+    end = time.monotonic() + 10
+    while shop.tip() == tip:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    again = shop.ok("deploy", *DEPLOY)
+    assert again.result["changed"] is False, "run again, it finds its work done"
+
+
+def test_a_signal_after_the_commit_arrived_says_so(shop: Shop) -> None:
+    shop.hook("post-receive", f"touch {shop.root}/here; sleep 2")
+    process = shop.start("deploy", *DEPLOY)
+    wait_for(shop.root / "here")
+    code, said, _seconds = stop(process)
+    assert code == 130
+    assert f"the push had arrived: main is at {(shop.tip() or '')[:12]}" in said
 
 
 def test_a_signal_before_the_push_leaves_the_branch_as_it_was(shop: Shop) -> None:
