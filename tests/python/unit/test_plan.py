@@ -526,3 +526,17 @@ def test_records_are_taken_one_by_one_until_one_can_be_chosen() -> None:
     assert decide(facts, Choice()) == NeedRecords()
     assert decide(facts, Choice(to="1")) == NeedRecords()
     assert decide(replace(facts, has_more_records=False), Choice()) == NeedTags(required=False)
+
+
+def test_an_image_that_ran_twice_is_one_candidate() -> None:
+    plan = by_state("1>2", "2>1", "1>2", "2>3").plan()
+    assert [c.image.label for c in plan.candidates] == ["2", "1"]
+
+
+def test_a_tag_that_had_moved_when_it_was_recorded_is_refused_without_a_state_file() -> None:
+    assert outcome(World("2", records=(MOVED,)).plan()) == (None, [], {"1": "mutable-tag"})
+
+
+def test_an_edit_between_two_deploys_hides_nothing_from_git() -> None:
+    world = by_state("1>2", "7>3", checks={"7": GONE})
+    assert outcome(world.plan(strategy="git")) == ("2", [], {"7": "gone"})
