@@ -84,6 +84,7 @@ class Committer:
     def _push(self, commit: str, tip: Tip) -> None:
         try:
             self._repository.push(commit, tip.branch)
+            _finish_undisturbed()
         except Interrupted as signal:
             stand = self._repository.remote_tip(tip.branch, seconds=0.7)
             if stand == commit:
@@ -115,6 +116,14 @@ class Committer:
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
         _LOG.info("%s moved meanwhile: the edit is made again on its new tip", branch)
         time.sleep(min(uniform(0, pause), self._deadline.remaining))  # noqa: S311 - no secret
+
+
+def _finish_undisturbed() -> None:
+    """Ignore signals from now on: the commit has arrived, and what is left is to say so."""
+    import signal  # noqa: PLC0415 - not for runs that change nothing
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _files(changes: Iterable[ServiceChange]) -> dict[str, bytes]:

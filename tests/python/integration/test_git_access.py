@@ -346,6 +346,25 @@ def test_a_signal_after_the_commit_arrived_says_so(shop: Shop) -> None:
     assert f"the push had arrived: main is at {(shop.tip() or '')[:12]}" in said
 
 
+@pytest.mark.parametrize("milliseconds", [0, 10, 20, 40])
+def test_a_signal_after_the_push_never_says_that_nothing_was_pushed(
+    shop: Shop, milliseconds: int
+) -> None:
+    """As a Jenkins that ends the processes of a build one by one, children first."""
+    git = shutil.which("git")
+    wrapper = shop.root / "bin" / "git"
+    wrapper.parent.mkdir()
+    wrapper.write_text(
+        f'#!/bin/sh\n[ "$1" = push ] || exec {git} "$@"\n{git} "$@" || exit\n'
+        f"(sleep {milliseconds / 1000}; kill -TERM $PPID) >/dev/null 2>&1 &\n"
+    )
+    wrapper.chmod(0o755)
+    path = f"{wrapper.parent}:{shop.environment['PATH']}"
+    run = shop.run("deploy", *DEPLOY, environment={"PATH": path})
+    assert run.code in (0, 130)
+    assert (shop.tip() or "none")[:12] in run.stderr
+
+
 def test_a_signal_before_the_push_leaves_the_branch_as_it_was(shop: Shop) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
