@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback import message
-from gitops_rollback.errors import InterruptedRunError, RepositoryError
+from gitops_rollback.errors import Interrupted, InterruptedRunError, RepositoryError
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.repo.repository import PushLostError
 from gitops_rollback.state import path_of, render_state
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("gitops_rollback")
 _FIRST_PAUSE = 0.05  # seconds; doubled at each further attempt
 _LONGEST_PAUSE = 2.0
-
-
-class Interrupted(BaseException):
-    """Raised by the signal handler when SIGINT or SIGTERM arrives."""
 
 
 @dataclass(frozen=True)

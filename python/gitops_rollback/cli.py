@@ -37,10 +37,10 @@ def main() -> None:
 
 def run(arguments: list[str], environment: Mapping[str, str]) -> int:
     """Run the command and return its exit code; nothing but bugs escapes as a traceback."""
-    from gitops_rollback.change import Interrupted  # noqa: PLC0415 - not for --version
-    from gitops_rollback.errors import (  # noqa: PLC0415 - the same
+    from gitops_rollback.errors import (  # noqa: PLC0415 - not for --version
         Exit,
         GitopsRollbackError,
+        Interrupted,
         InterruptedRunError,
     )
     from gitops_rollback.output import check_target  # noqa: PLC0415 - the same
@@ -179,7 +179,7 @@ def _log_everything() -> None:
 def _catch_signals() -> None:
     import signal  # noqa: PLC0415 - not for --version
 
-    from gitops_rollback.change import Interrupted  # noqa: PLC0415 - the same
+    from gitops_rollback.errors import Interrupted  # noqa: PLC0415 - the same
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

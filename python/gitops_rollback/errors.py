@@ -115,3 +115,7 @@ class BugError(GitopsRollbackError):
 
     category = "bug"
     exit_code = Exit.BUG
+
+
+class Interrupted(BaseException):
+    """Raised by the signal handler when SIGINT or SIGTERM arrives."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from gitops_rollback.errors import GitopsRollbackError, ManifestError
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.candidates import pointer
 from gitops_rollback.plan.choose import decide
 from gitops_rollback.plan.facts import (
     Choice,
     Facts,
-    MissingRecord,
     NeedCheck,
     NeedHistory,
     NeedRecord,

@@ -28,6 +28,15 @@ class Build:
         return without_none({"job": self.job, "number": self.number, "url": self.url})
 
 
+@dataclass(frozen=True)
+class Request:
+    """Which services are meant, as the command line says it."""
+
+    names: tuple[str, ...]
+    environment: str | None
+    branch: str | None
+
+
 def build_from_json(value: dict[str, Any] | None) -> Build | None:
     """Return the build of a checked document, if it has one."""
     return Build(value["job"], int(value["number"]), value.get("url")) if value else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gitops_rollback.config import nearest
 from gitops_rollback.errors import UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
 
@@ -37,6 +36,8 @@ class Parser(argparse.ArgumentParser):
         """Parse; an unknown option is an error that names the nearest known one."""
         known, rest = self.parse_known_args(list(arguments))
         if rest:
+            from gitops_rollback.config import nearest  # noqa: PLC0415 - only errors need it
+
             options = [text for action in self._actions for text in action.option_strings]
             near = nearest(rest[0].partition("=")[0], options)
             raise UsageError(

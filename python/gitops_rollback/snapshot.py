@@ -10,6 +10,7 @@ from gitops_rollback import catalogue, inventory
 from gitops_rollback.config import FILE, Config, parse_config
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
+from gitops_rollback.model import Request
 from gitops_rollback.state import FOLDER, parse_state, path_of
 
 if TYPE_CHECKING:
@@ -45,15 +46,6 @@ class ServiceAtTip:
     def title(self) -> str:
         """Service and environment, as people read them: `cart production`."""
         return f"{self.service} {self.environment}"
-
-
-@dataclass(frozen=True)
-class Request:
-    """Which services are meant, as the command line says it."""
-
-    names: tuple[str, ...]
-    environment: str | None
-    branch: str | None
 
 
 @dataclass(frozen=True)
@@ -128,11 +120,8 @@ def read_overview(repository: Repository, request: Request, tip: Tip) -> Overvie
 
 def read_config(repository: Repository, tip: Tip) -> Config:
     """Read the configuration at a tip; an empty one if there is no file."""
-    entries = repository.list_files(tip.commit, [FILE])
-    if not entries:
-        return Config()
-    blobs = repository.read([entries[0].oid])
-    return parse_config(blobs[entries[0].oid], tip.branch)
+    data = repository.read_file(tip.commit, FILE)
+    return parse_config(data) if data is not None else Config()
 
 
 def _environment(repository: Repository, request: Request, config: Config, tip: Tip) -> Environment:

@@ -14,7 +14,8 @@ from gitops_rollback.state import BadImage, Deployment, Hold, State
 
 if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.plan.facts import Act, Candidate
+    from gitops_rollback.plan.acts import Act
+    from gitops_rollback.plan.facts import Candidate
     from gitops_rollback.snapshot import ServiceAtTip
 
 

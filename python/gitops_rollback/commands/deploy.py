@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops_rollback import transitions
-from gitops_rollback.change import Committer
 from gitops_rollback.commands.results import report_change
-from gitops_rollback.commands.session import (
-    Session,
-    accepted,
+from gitops_rollback.commands.session import start
+from gitops_rollback.commands.shared_options import (
     add_common_options,
     add_person_options,
     add_service_options,
     add_store_options,
-    start,
 )
-from gitops_rollback.errors import Exit, RegistryError, UsageError
+from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.options import image_option
-from gitops_rollback.plan import guard
-from gitops_rollback.recording import Occasion, make_record
-from gitops_rollback.records import LARGEST_RECORD, StoredRecord, parse_record
-from gitops_rollback.timeline import running_image
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.image import ImageReference
     from gitops_rollback.options import Options
-    from gitops_rollback.registry_facts import RegistryFacts
-    from gitops_rollback.repo.objects import Tip
-    from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.service_change import ServiceChange
-    from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 
 def add_options(options: Options) -> None:
@@ -58,122 +43,14 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     image = image_option(options, "image")
     if image is None:
         raise UsageError("no image is named", "give it with --image IMAGE")
-    record = read_record(options.record) if options.record else None
-    if record is None and session.directory_store() is None:
+    if not options.record and session.is_archived_by_jenkins:
         raise UsageError(
             "with a Jenkins store, deploy needs the record the build has archived",
             "run gitops-rollback record first and give its file with --record FILE",
         )
     with session.open_repository() as repository:
-        tip = session.open_tip(repository)
-        job = _Deploy(session, repository, image, record)
-        committer = Committer(repository, session.deadline, session.watch, dry_run=options.dry_run)
-        outcome = committer.commit(tip, job.prepare)
+        from gitops_rollback.commands.deploying import deploy  # noqa: PLC0415 - see open_repository
+
+        outcome = deploy(session, repository, image)
     report_change(session, outcome, "deployed")
     return Exit.DONE
-
-
-def read_record(path: str) -> StoredRecord:
-    """Read the record of `--record`; raise `UsageError` or `ConfigError` if it is not sound."""
-    try:
-        with Path(path).open("rb") as stream:
-            return parse_record(stream.read(LARGEST_RECORD + 1), path)
-    except OSError as error:
-        raise UsageError(
-            f"the record {path} cannot be read: {error.strerror}",
-            "give the record.json that gitops-rollback record wrote",
-        ) from error
-
-
-class _Deploy:
-    """One deploy, which is prepared anew on every tip it meets."""
-
-    def __init__(
-        self,
-        session: Session,
-        repository: Repository,
-        image: ImageReference,
-        record: StoredRecord | None,
-    ) -> None:
-        self._session = session
-        self._repository = repository
-        self._image = image
-        self._given = record
-        self._made: StoredRecord | None = None
-        self._running: ImageReference | None = None
-        self._registry: RegistryFacts | None = None
-
-    def prepare(self, tip: Tip) -> tuple[ServiceChange, ...]:
-        """Read the tip and decide; raise what refuses the deploy."""
-        snapshot = self._session.read(self._repository, tip)
-        if len(snapshot.services) > 1:
-            raise UsageError("deploy takes one service", "give one --service with --image")
-        with self._session.watch.phase("decide"):
-            return (self._change(snapshot.services[0], snapshot),)
-
-    def _change(self, at: ServiceAtTip, snapshot: Snapshot) -> ServiceChange:
-        session = self._session
-        guard.refuse_other_repository(at.title, at.found.image, self._image)
-        running, _source = running_image(at.found.image, at.state)
-        guard.refuse_moved(at.title, image_option(session.options, "from"), running, "--from")
-        self._refuse_moved_since_first_tip(at, running)
-        image = self._resolve(at, snapshot)
-        self._image = image
-        act = session.act(at)
-        if self._given and guard.is_committed(at.state, self._given.sha256):
-            return transitions.unchanged(at, image, act)
-        if running.is_same_image(image):
-            if act.releases and at.state is not None:
-                guard.refuse(guard.release_blocks(at.state), act.accept)
-            return transitions.redeployed(at, running, act)
-        if self._given:
-            guard.check_record(at, self._given, image, session.url, act)
-        guard.refuse_deploy(at.state, image, act)
-        record = self._given or self._file_record(at, snapshot)
-        # The record may know a digest that the field does not: resolved before it was replaced.
-        replaced = record.record.image if running.digest is None else running
-        return transitions.deployed(at, replaced, image, act, record.sha256)
-
-    def _registry_of(self, snapshot: Snapshot) -> RegistryFacts:
-        if self._registry is None:
-            self._registry = self._session.registry(snapshot.config)
-        return self._registry
-
-    def _refuse_moved_since_first_tip(self, at: ServiceAtTip, running: ImageReference) -> None:
-        if self._given is None and self._running is not None:
-            who = self._repository.author(at.tip.commit)
-            guard.refuse_moved(
-                at.title, self._running, running, f"when this began; the newest commit is by {who}"
-            )
-        self._running = running
-
-    def _resolve(self, at: ServiceAtTip, snapshot: Snapshot) -> ImageReference:
-        """Return the image with its digest; without one only where that was accepted."""
-        image = self._image
-        if image.digest is not None:
-            return image
-        try:
-            digest = self._registry_of(snapshot).digest(image)
-        except RegistryError as error:
-            if at.found.settings.pin == "tag" or "tag" in accepted(self._session.options):
-                return image
-            raise RegistryError(
-                f"{image.canonical} names no digest, and it cannot be found out: {error.message}",
-                "give NAME:TAG@sha256:…, or --accept tag to deploy what the tag means",
-            ) from error
-        return image.with_version(image.tag or "latest", digest)
-
-    def _file_record(self, at: ServiceAtTip, snapshot: Snapshot) -> StoredRecord:
-        """Make the record of what is replaced, and file it: once, and not in a dry run."""
-        if self._made is not None:
-            return self._made
-        session = self._session
-        occasion = Occasion(
-            session.url, "deploy", session.present, self._image, session.build, session.by
-        )
-        made = make_record(
-            at, occasion, lambda image: self._registry_of(snapshot).digest_or_none(image)
-        )
-        session.file_record(made)
-        self._made = made.stored
-        return made.stored

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.planning import (
+from gitops_rollback.commands.session import start
+from gitops_rollback.commands.shared_options import (
     add_choice_options,
-    choice_of,
-    gatherer_of,
-    plans_to_json,
-    show_plan,
-)
-from gitops_rollback.commands.session import (
     add_common_options,
     add_service_options,
     add_store_options,
-    start,
 )
 from gitops_rollback.errors import Exit
 from gitops_rollback.output import say, write_result
-from gitops_rollback.plan.verdicts import none_to_go_back_to
 
 if TYPE_CHECKING:
     import argparse
@@ -39,14 +32,17 @@ def add_options(options: Options) -> None:
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Show the plan; exit 4 if a service has no image to go back to."""
     session = start(options, environment)
-    choice = choice_of(session)
     with session.open_repository() as repository:
+        from gitops_rollback.commands import planning  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.plan.verdicts import none_to_go_back_to  # noqa: PLC0415 - the same
+
+        choice = planning.choice_of(session)
         snapshot = session.read(repository, session.open_tip(repository))
-        gatherer = gatherer_of(session, repository, snapshot)
+        gatherer = planning.gatherer_of(session, repository, snapshot)
         plans = [gatherer.plan(at, choice) for at in snapshot.services]
     for plan, at in zip(plans, snapshot.services, strict=True):
-        show_plan(plan, at)
-    result = plans_to_json(session, snapshot, plans)
+        planning.show_plan(plan, at)
+    result = planning.plans_to_json(session, snapshot, plans)
     missing = none_to_go_back_to(plans)
     if missing is not None:
         missing.found = result

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.commands.session import accepted
+from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.gather import Gatherer
 from gitops_rollback.options import image_option
 from gitops_rollback.output import say, table
-from gitops_rollback.plan.facts import STRATEGIES, Choice, Plan
+from gitops_rollback.plan.facts import Choice, Plan
 from gitops_rollback.plan.files import plan_to_json
 from gitops_rollback.plan.targets import rollback_edits
 from gitops_rollback.service_change import edits_to_json
@@ -18,23 +18,10 @@ if TYPE_CHECKING:
 
     from gitops_rollback.commands.session import Session
     from gitops_rollback.manifest.edit import FieldEdit
-    from gitops_rollback.options import Options
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 _VERDICT_ORDER = ("chosen", "acceptable", "refused")
-
-
-def add_choice_options(options: Options) -> None:
-    """Add the options that say which image to go back to."""
-    options.choice(
-        "strategy", "what to choose by: records and Git (auto), or one source", choices=STRATEGIES
-    )
-    options.text("to", "go back to this tag, digest, image or build (#41, JOB#41)", metavar="WHAT")
-    options.text("query", "JMESPath over the registry's tags", metavar="QUERY")
-    options.flag("again", "go one further, although the service was rolled back already")
-    options.names("accept", "codes of refusals to accept, such as bad or gone", metavar="CODE")
-    options.text("from", "the image that must run now, else exit 5", metavar="IMAGE")
 
 
 def choice_of(session: Session) -> Choice:

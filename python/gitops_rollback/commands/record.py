@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.session import (
-    Session,
+from gitops_rollback.commands.session import Session, start
+from gitops_rollback.commands.shared_options import (
     add_common_options,
     add_service_options,
     add_store_options,
-    start,
 )
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.options import image_option

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from gitops_rollback import transitions
 from gitops_rollback.change import Committer
 from gitops_rollback.commands.results import report_change
-from gitops_rollback.commands.session import (
-    Session,
+from gitops_rollback.commands.session import Session, start
+from gitops_rollback.commands.shared_options import (
     add_common_options,
     add_person_options,
     add_service_options,
     add_store_options,
-    start,
 )
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_tag, parse_image

@@ -2,82 +2,35 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.clock import Deadline, Stopwatch
+from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.errors import ConfigError, UsageError
-from gitops_rollback.model import Build, is_name, one_line
+from gitops_rollback.model import Build, Request, is_name, one_line
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say
-from gitops_rollback.plan.facts import Act
-from gitops_rollback.plan.files import read_plan
-from gitops_rollback.recording import MadeRecord, write_record
-from gitops_rollback.records import repository_key
+from gitops_rollback.plan.acts import Act
 from gitops_rollback.repo.location import repository_url, without_user
 from gitops_rollback.repo.repository import Repository
-from gitops_rollback.snapshot import Request, Snapshot, read_snapshot
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from gitops_rollback.config import Config
-    from gitops_rollback.options import Options
+    from gitops_rollback.recording import MadeRecord
     from gitops_rollback.registry_facts import RegistryFacts
     from gitops_rollback.repo.objects import Tip
-    from gitops_rollback.snapshot import ServiceAtTip
+    from gitops_rollback.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.stores.base import RecordStore
     from gitops_rollback.stores.directory import DirectoryStore
 
 _LONGEST_REASON = 500
-_WAITING = 120.0  # seconds
-
-
-def add_common_options(options: Options) -> None:
-    """Add the options of every command that works on the manifests repository."""
-    options.text(
-        "repository",
-        "URL or path of the manifests repository; a work tree means its origin (default: the "
-        "work tree one stands in)",
-        metavar="URL",
-    )
-    options.text("branch", "where the configuration is read (default: HEAD)", metavar="NAME")
-    options.text("environment", "the environment, where several are configured", metavar="NAME")
-    options.number("timeout", "bound on all waiting for others (default: 120)", metavar="SECONDS",
-                   default=_WAITING)  # fmt: skip
-    options.text("output", "write the result as JSON; - is stdout", metavar="FILE")
-
-
-def add_service_options(options: Options) -> None:
-    """Add the options that choose services."""
-    options.names("service", "a service, or a set of them; may be repeated", metavar="NAME")
-    options.names("set", "a set of services; may be repeated", metavar="NAME")
-
-
-def add_store_options(options: Options) -> None:
-    """Add the options of commands that read or file records or ask registries."""
-    options.text("store", "where records are: jenkins[:JOB] or directory:PATH", metavar="STORE")
-    options.text("hub-url", "where the Docker Hub API is", metavar="URL")
-    options.text("registry-url", "where the registry of the images is", metavar="URL")
-
-
-def add_person_options(options: Options) -> None:
-    """Add the options that say who does something, and why."""
-    options.text("reason", "why, for commit, state file and hold", metavar="TEXT")
-    options.text("by", "who (default: the user of this machine, outside Jenkins)", metavar="NAME")
-
-
-def accepted(options: argparse.Namespace) -> frozenset[str]:
-    """Return the codes of the refusals a person accepts, by `--accept` or an option of its own."""
-    codes = set(repeated(options, "accept"))
-    if getattr(options, "release", False):
-        codes.add("held")
-    if getattr(options, "allow_older", False):
-        codes.add("outdated")
-    return frozenset(codes)
 
 
 @dataclass(frozen=True)
@@ -103,6 +56,8 @@ class Session:
         environment = self.options.environment
         followed = getattr(self.options, "plan", None)
         if followed and not named:
+            from gitops_rollback.plan.files import read_plan  # noqa: PLC0415 - see open_repository
+
             planned = read_plan(Path(followed)).services
             named = tuple(service.service for service in planned)
             environment = environment or planned[0].environment
@@ -151,12 +106,23 @@ class Session:
             reason=self.reason,
         )
 
-    def open_repository(self) -> Repository:
-        """Return the manifests repository, not yet fetched."""
-        return Repository(self.remote, self.environment, self.deadline)
+    @contextmanager
+    def open_repository(self) -> Iterator[Repository]:
+        """Give the manifests repository, of which git begins to fetch the tip.
+
+        What is imported after this is loaded while git waits for the server; that is why the
+        modules of commands import so little at their top.
+        """
+        with Repository(self.remote, self.environment, self.deadline) as repository:
+            repository.begin(self.options.branch)
+            from gitops_rollback import snapshot  # noqa: F401, PLC0415 - loaded while git waits
+
+            yield repository
 
     def read(self, repository: Repository, tip: Tip) -> Snapshot:
         """Read the services that are meant at a tip."""
+        from gitops_rollback.snapshot import read_snapshot  # noqa: PLC0415 - see open_repository
+
         with self.watch.phase("fetch"):
             return read_snapshot(repository, self.request, tip)
 
@@ -184,6 +150,11 @@ class Session:
             return self._jenkins_store(rest, snapshot)
         return self._directory_store(rest)
 
+    @property
+    def is_archived_by_jenkins(self) -> bool:
+        """Whether records are in a Jenkins store, which the command only reads."""
+        return self._store_text().startswith("jenkins:")
+
     def directory_store(self) -> DirectoryStore | None:
         """Return the store to file records in; None where Jenkins archives them."""
         kind, _, rest = self._store_text().partition(":")
@@ -194,6 +165,8 @@ class Session:
 
         With a Jenkins store, the step archives what is written. A dry run writes nothing.
         """
+        from gitops_rollback.recording import write_record  # noqa: PLC0415 - see open_repository
+
         if self.options.dry_run:
             return
         image = made.stored.record.image.canonical
@@ -218,6 +191,7 @@ class Session:
         return f"{kind}:{rest}"
 
     def _directory_store(self, path: str) -> DirectoryStore:
+        from gitops_rollback.records import repository_key  # noqa: PLC0415 - see open_repository
         from gitops_rollback.stores.directory import DirectoryStore  # noqa: PLC0415 - one of two
 
         if path:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from gitops_rollback import query
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
-from gitops_rollback.plan.facts import Candidate, MissingRecord
+from gitops_rollback.plan.acts import MissingRecord
+from gitops_rollback.plan.facts import Candidate
 from gitops_rollback.timeline import ARTIFACT, GIT
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from gitops_rollback import clock
 from gitops_rollback.errors import MovedError, RegistryError
 from gitops_rollback.plan import candidates
+from gitops_rollback.plan.acts import Block
 from gitops_rollback.plan.facts import (
-    Block,
     Candidate,
     Choice,
     Facts,

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from gitops_rollback.config import Settings
     from gitops_rollback.image import ImageReference
     from gitops_rollback.model import Build
+    from gitops_rollback.plan.acts import Block, MissingRecord
     from gitops_rollback.query import Tag
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.state import Hold, State
     from gitops_rollback.timeline import Event, HistoryEntry
 
-STRATEGIES = ("auto", "artifact", "git", "registry")
 REFUSALS = (
     "running",
     "bad",
@@ -45,23 +45,6 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Act:
-    """Who changes something, when, why, and which refusals that person accepts.
-
-    `pin` and `hold_kind` are the service's settings; `releases` tells that a hold is to end.
-    """
-
-    present: str
-    accept: frozenset[str] = frozenset()
-    releases: bool = False
-    pin: str = "digest"
-    hold_kind: str = "service"
-    build: Build | None = None
-    by: str | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
 class Check:
     """What the registry says of an image: `there`, `gone` or `unknown`.
 
@@ -73,13 +56,6 @@ class Check:
     digest: str | None = None
     has_tag: bool = False
     message: str = ""
-
-
-@dataclass(frozen=True)
-class MissingRecord:
-    """A record that was looked for and not found, with the reason for people."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -190,15 +166,6 @@ class Candidate:
                 "verified": self.verified,
             }
         )
-
-
-@dataclass(frozen=True)
-class Block:
-    """What stands in the way of a change, and how to accept it."""
-
-    code: str
-    message: str
-    hint: str
 
 
 @dataclass(frozen=True)

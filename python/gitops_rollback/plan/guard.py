@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.errors import ConfigError, MovedError, RefusedError
-from gitops_rollback.plan.facts import Act, Block
+from gitops_rollback.plan.acts import Act, Block
 from gitops_rollback.records import mismatch
 
 if TYPE_CHECKING:

@@ -96,3 +96,24 @@ def is_moved(failure: GitFailedError) -> bool:
         return True
     lost_race = ("failed to update ref", "cannot lock ref", "incorrect old value")
     return reason.startswith("[remote rejected]") and any(word in reason for word in lost_race)
+
+
+def no_branch(url: str, branch: str) -> RepositoryError:
+    """Return the error for a branch that is not there."""
+    return RepositoryError(
+        f"the repository {url} has no branch '{branch}'",
+        "check --branch, and `branch` in .gitops-rollback.toml",
+    )
+
+
+def no_tip(url: str, listed: str) -> RepositoryError:
+    """Tell an empty repository from one whose HEAD names no branch, by `git ls-remote --heads`."""
+    branches = [line.partition("refs/heads/")[2] for line in listed.splitlines()]
+    if not branches:
+        return RepositoryError(
+            f"the repository {url} is empty: it has no commit yet", "push the manifests first"
+        )
+    return RepositoryError(
+        f"the HEAD of the repository {url} names no branch that is there",
+        f"give the branch with --branch: {', '.join(branches[:5])}",
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 LOG_FORMAT = "%x00%H%x1f%cd%x1f%an"
 
@@ -77,13 +77,12 @@ def read_batch(output: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def import_stream(
-    ref: str, parent: str, files: Mapping[str, bytes], entries: Iterable[Entry]
+    ref: str, parent: str, files: Mapping[str, bytes], modes: Mapping[str, str | None]
 ) -> bytes:
     """Return what makes `git fast-import` put files on a commit; a file keeps its mode."""
-    modes = {entry.path: entry.mode for entry in entries}
     stream = [f"commit {ref}\ncommitter x <x> 0 +0000\ndata 0\nfrom {parent}\n".encode()]
     for path, data in files.items():
-        head = f"M {modes.get(path, _NEW_FILE_MODE)} inline ".encode() + _quoted(path)
+        head = f"M {modes.get(path) or _NEW_FILE_MODE} inline ".encode() + _quoted(path)
         stream.append(head + f"\ndata {len(data)}\n".encode() + data + b"\n")
     return b"".join(stream)
 

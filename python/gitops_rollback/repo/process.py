@@ -105,32 +105,64 @@ class Git:
 
         Time is up after `seconds`, or at the deadline.
         """
-        command = " ".join(arguments[:1])
-        start = time.monotonic()
+        running = self.start(*arguments, environment=environment)
+        return self.finish(running, stdin=stdin, seconds=seconds)
+
+    def start(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start git without waiting for it."""
         self.processes += 1
         try:
-            done = subprocess.run(
+            return subprocess.Popen(
                 ["git", *arguments],
-                input=stdin,
-                capture_output=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 cwd=self.directory,
                 env={**self._environment, **(environment or {})},
-                timeout=self._deadline.remaining if seconds is None else seconds,
-                check=False,
             )
         except FileNotFoundError as error:
             raise RepositoryError(
                 "git is not on this machine", "install git 2.31 or newer (apt-get install git)"
             ) from error
+
+    def finish(
+        self,
+        running: subprocess.Popen[bytes],
+        *,
+        stdin: bytes = b"",
+        seconds: float | None = None,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Wait for a git that was started; raises as `run` does."""
+        arguments = [str(argument) for argument in running.args[1:]]  # type: ignore[index]
+        command = arguments[0]
+        start = time.monotonic()
+        timeout = self._deadline.remaining if seconds is None else seconds
+        try:
+            stdout, stderr = running.communicate(stdin, timeout)
         except subprocess.TimeoutExpired as error:
             raise RepositoryError(
                 f"git {command} did not end within --timeout {self._deadline.seconds:g} s",
                 "look whether the Git server answers, or give a longer --timeout",
             ) from error
+        finally:
+            stop(running)
+        done = subprocess.CompletedProcess(arguments, running.returncode, stdout, stderr)
         _LOG.debug("git %s: %.3f s", redact(" ".join(arguments[:6])), time.monotonic() - start)
         if done.returncode != 0:
             raise GitFailedError(command, done.returncode, done.stdout, done.stderr)
         return done
+
+
+def stop(running: subprocess.Popen[bytes]) -> None:
+    """End a process that is still running, and wait until it has."""
+    if running.poll() is None:
+        running.kill()
+        running.wait()
+    for stream in (running.stdin, running.stdout, running.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def redact(text: str) -> str:

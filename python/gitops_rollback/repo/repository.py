@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.repo.identity import SETTINGS, missing_identity
 from gitops_rollback.repo.location import without_user
-from gitops_rollback.repo.messages import explain_fetch, explain_local, explain_push, is_moved
+from gitops_rollback.repo.messages import (
+    explain_fetch,
+    explain_local,
+    explain_push,
+    is_moved,
+    no_branch,
+    no_tip,
+)
 from gitops_rollback.repo.objects import (
     LOG_FORMAT,
     Tip,
@@ -18,9 +26,10 @@ from gitops_rollback.repo.objects import (
     read_log,
     read_tree,
 )
-from gitops_rollback.repo.process import Git, GitFailedError
+from gitops_rollback.repo.process import Git, GitFailedError, stop
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
@@ -28,9 +37,8 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.objects import Entry, PathChange
 
 _TRANSFER = ("--quiet", "--no-tags", "--filter=blob:none")
+_DIRECTORY = "repository.git"
 _TREE = "refs/gitops-rollback/tree"
-_FALLBACK_NAME = "gitops-rollback"
-_FALLBACK_EMAIL = "gitops-rollback@localhost"
 
 
 class PushLostError(Exception):
@@ -51,8 +59,10 @@ class Repository:
         self._environment = environment
         self._root = Path(tempfile.mkdtemp(prefix="gitops-rollback-"))
         self._git = Git(self._root, url, environment, deadline)
+        self._clone: subprocess.Popen[bytes] | None = None
         self._all_here = False
         self._present: set[str] = set()
+        self._modes: dict[str, dict[str, str | None]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -63,23 +73,32 @@ class Repository:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._clone is not None:
+            stop(self._clone)
         shutil.rmtree(self._root, ignore_errors=True)
+
+    def begin(self, branch: str | None) -> None:
+        """Let git begin to fetch the tip of a branch, and do not wait for it."""
+        chosen = ("--branch", branch) if branch else ()
+        self._clone = self._git.start(
+            "clone", "--bare", "--depth=1", "--template=", "--no-local", "--single-branch",
+            *_TRANSFER, *chosen, "--", self._remote, str(self._root / _DIRECTORY),
+        )  # fmt: skip
 
     def open(self, branch: str | None) -> Tip:
         """Fetch the tip of a branch (the remote's default where None) and return it."""
-        chosen = ("--branch", branch) if branch else ()
-        directory = self._root / "repository.git"
+        if self._clone is None:
+            self.begin(branch)
+        running, self._clone = self._clone, None
+        assert running is not None  # noqa: S101 - it was begun
         try:
-            done = self._git.run(
-                "clone", "--bare", "--depth=1", "--template=", "--no-local", "--single-branch",
-                *_TRANSFER, *chosen, "--", self._remote, str(directory),
-            )  # fmt: skip
+            done = self._git.finish(running)
         except GitFailedError as failure:
             if branch and f"Remote branch {branch} not found" in failure.stderr:
-                raise self._no_branch(branch) from failure
+                raise no_branch(self.url, branch) from failure
             raise explain_fetch(failure, self.url) from failure
         self._all_here = b"filtering not recognized" in done.stderr
-        self._git.directory = directory
+        self._git.directory = self._root / _DIRECTORY
         return self._tip_of_clone()
 
     def fetch(self, branch: str) -> Tip:
@@ -91,7 +110,7 @@ class Repository:
             )  # fmt: skip
         except GitFailedError as failure:
             if "couldn't find remote ref" in failure.stderr:
-                raise self._no_branch(branch) from failure
+                raise no_branch(self.url, branch) from failure
             raise explain_fetch(failure, self.url) from failure
         return Tip(branch, self._read_ref(f"refs/heads/{branch}"))
 
@@ -102,7 +121,24 @@ class Repository:
         output = self._local(
             "--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted
         )
-        return read_tree(output)
+        entries = read_tree(output)
+        # Remembered for `write`: which of these paths are there, and with which mode.
+        modes = self._modes.setdefault(commit, dict.fromkeys(given))
+        modes.update({entry.path: entry.mode for entry in entries})
+        return entries
+
+    def read_file(self, commit: str, path: str) -> bytes | None:
+        """Read one file of a commit; None if it is not there.
+
+        git fetches the blob by itself: for a single one that is the shortest way.
+        """
+        try:
+            done = self._git.run("cat-file", "--batch", stdin=f"{commit}:{path}\n".encode())
+        except GitFailedError as failure:
+            raise explain_fetch(failure, self.url) from failure
+        if done.stdout.endswith(b" missing\n"):
+            return None
+        return next(read_batch(done.stdout))[1]
 
     def read(self, oids: Iterable[str]) -> dict[str, bytes]:
         """Read blobs by object id, in one fetch and one process."""
@@ -119,7 +155,11 @@ class Repository:
 
         A file keeps its mode. Identity and signing are as git is set up.
         """
-        stream = import_stream(_TREE, tip.commit, files, self.list_files(tip.commit, files))
+        known = self._modes.get(tip.commit, {})
+        if not known.keys() >= files.keys():
+            self.list_files(tip.commit, files)
+            known = self._modes[tip.commit]
+        stream = import_stream(_TREE, tip.commit, files, known)
         self._local("fast-import", "--quiet", "--force", stdin=stream)
         identity, signing = self._identity()
         output = self._local(
@@ -180,26 +220,13 @@ class Repository:
         return output.decode(errors="replace").strip()
 
     def _tip_of_clone(self) -> Tip:
-        try:
-            head = self._git.run("symbolic-ref", "HEAD").stdout.decode().strip()
-            commit = self._read_ref(head)
-        except GitFailedError as failure:
-            raise self._no_tip() from failure
-        return Tip(head.removeprefix("refs/heads/"), commit)
-
-    def _no_tip(self) -> RepositoryError:
-        """Tell an empty repository from one whose HEAD names a branch that is not there."""
-        output = self._local("ls-remote", "--heads", "origin").decode(errors="replace")
-        branches = [line.partition("refs/heads/")[2] for line in output.splitlines()]
-        if not branches:
-            return RepositoryError(
-                f"the repository {self.url} is empty: it has no commit yet",
-                "push the manifests first",
-            )
-        return RepositoryError(
-            f"the HEAD of the repository {self.url} names no branch that is there",
-            f"give the branch with --branch: {', '.join(branches[:5])}",
-        )
+        """Return the one branch that the clone has; it has none of an empty repository."""
+        output = self._local("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
+        if not output:
+            listed = self._local("ls-remote", "--heads", "origin").decode(errors="replace")
+            raise no_tip(self.url, listed)
+        commit, _, name = output.decode().strip().partition(" ")
+        return Tip(name.removeprefix("refs/heads/"), commit)
 
     def _local(
         self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
@@ -212,12 +239,6 @@ class Repository:
 
     def _read_ref(self, name: str) -> str:
         return self._git.run("rev-parse", "--verify", f"{name}^{{commit}}").stdout.decode().strip()
-
-    def _no_branch(self, branch: str) -> RepositoryError:
-        return RepositoryError(
-            f"the repository {self.url} has no branch '{branch}'",
-            "check --branch, and `branch` in .gitops-rollback.toml",
-        )
 
     def _fetch_blobs(self, oids: list[str]) -> None:
         if not oids or self._all_here:
@@ -233,18 +254,7 @@ class Repository:
     def _identity(self) -> tuple[dict[str, str], tuple[str, ...]]:
         """Return the identity to add where git has none, and the option to sign with."""
         try:
-            output = self._git.run(
-                "config", "--null", "--get-regexp", r"^(user|author|committer|commit)\."
-            ).stdout.decode(errors="replace")
+            configured = self._git.run("config", "--null", "--get-regexp", SETTINGS).stdout
         except GitFailedError:
-            output = ""  # exit 1: nothing is configured
-        found = dict(item.partition("\n")[::2] for item in output.split("\0") if item)
-        identity = {}
-        for role in ("author", "committer"):
-            for part, fallback in (("name", _FALLBACK_NAME), ("email", _FALLBACK_EMAIL)):
-                variable = f"GIT_{role.upper()}_{part.upper()}"
-                known = self._environment.get(variable)
-                if not (known or found.get(f"{role}.{part}") or found.get(f"user.{part}")):
-                    identity[variable] = fallback
-        signs = found.get("commit.gpgsign", "false").lower() in ("true", "yes", "on", "1", "")
-        return identity, ("-S",) if signs else ()
+            configured = b""  # exit 1: nothing is configured
+        return missing_identity(configured, self._environment)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitops_rollback.model import Build
-    from gitops_rollback.plan.facts import MissingRecord
+    from gitops_rollback.plan.acts import MissingRecord
     from gitops_rollback.records import StoredRecord
 
 NEWEST_RECORDS = 50  # how many records of a service are looked at where no state file names one

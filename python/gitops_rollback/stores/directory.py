@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
-from gitops_rollback.plan.facts import MissingRecord
+from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.recording import FOLDER, MadeRecord, write_record
 from gitops_rollback.records import LARGEST_RECORD, StoredRecord, parse_record
 from gitops_rollback.stores.base import NEWEST_RECORDS

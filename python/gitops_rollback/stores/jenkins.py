@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, JenkinsError
 from gitops_rollback.model import Build, one_line
-from gitops_rollback.plan.facts import MissingRecord
+from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.recording import FOLDER
 from gitops_rollback.records import LARGEST_RECORD, StoredRecord, parse_record
 from gitops_rollback.stores.jenkins_failures import (

@@ -10,7 +10,7 @@ import pytest
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, RefusedError
 from gitops_rollback.model import Build
 from gitops_rollback.plan import guard
-from gitops_rollback.plan.facts import Act
+from gitops_rollback.plan.acts import Act
 from gitops_rollback.state import BadImage, HeldMarker, Hold, State
 from unit.builders import PRESENT, at, image, service_at_tip, state, stored
 

@@ -10,13 +10,13 @@ from gitops_rollback.config import Settings
 from gitops_rollback.errors import ConfigError, MovedError, RegistryError, UsageError
 from gitops_rollback.image import parse_image
 from gitops_rollback.model import Build
+from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.candidates import pointer
 from gitops_rollback.plan.choose import decide
 from gitops_rollback.plan.facts import (
     Check,
     Choice,
     Facts,
-    MissingRecord,
     NeedCheck,
     NeedHistory,
     NeedRecord,

@@ -9,7 +9,12 @@ import pytest
 from gitops_rollback import schema
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.image import parse_image
-from gitops_rollback.plan.facts import Block, Candidate, Check, MissingRecord, Plan
+from gitops_rollback.plan.acts import Block, MissingRecord
+from gitops_rollback.plan.facts import (
+    Candidate,
+    Check,
+    Plan,
+)
 from gitops_rollback.plan.files import plan_to_json, read_plan
 from gitops_rollback.plan.targets import rollback_edits
 from gitops_rollback.plan.verdicts import none_to_go_back_to, refusal, runs_already

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import parse_image
-from gitops_rollback.plan.facts import Candidate, Check
+from gitops_rollback.plan.facts import (
+    Candidate,
+    Check,
+)
 from gitops_rollback.plan.targets import deploy_edits, rollback_edits
 from unit.builders import digest, image, service_at_tip, stored
 

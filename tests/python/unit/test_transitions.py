@@ -10,7 +10,10 @@ from gitops_rollback import transitions
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.message import render, trailer_values
 from gitops_rollback.model import Build
-from gitops_rollback.plan.facts import Act, Candidate
+from gitops_rollback.plan.acts import Act
+from gitops_rollback.plan.facts import (
+    Candidate,
+)
 from gitops_rollback.service_change import edits_to_json
 from gitops_rollback.state import BadImage, HeldMarker, Hold, State
 from unit.builders import DEPLOYMENT, PATH, PRESENT, at, digest, image, service_at_tip, state

@@ -1,0 +1,24 @@
+"""Read the files that options name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import UsageError
+from gitops_rollback.records import LARGEST_RECORD, parse_record
+
+if TYPE_CHECKING:
+    from gitops_rollback.records import StoredRecord
+
+
+def read_record(path: str) -> StoredRecord:
+    """Read the record of `--record`; raise `UsageError` or `ConfigError` if it is not sound."""
+    try:
+        with Path(path).open("rb") as stream:
+            return parse_record(stream.read(LARGEST_RECORD + 1), path)
+    except OSError as error:
+        raise UsageError(
+            f"the record {path} cannot be read: {error.strerror}",
+            "give the record.json that gitops-rollback record wrote",
+        ) from error

@@ -1,0 +1,71 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.options import repeated
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gitops_rollback.options import Options
+
+STRATEGIES = ("auto", "artifact", "git", "registry")
+_WAITING = 120.0  # seconds
+
+
+def add_common_options(options: Options) -> None:
+    """Add the options of every command that works on the manifests repository."""
+    options.text(
+        "repository",
+        "URL or path of the manifests repository; a work tree means its origin (default: the "
+        "work tree one stands in)",
+        metavar="URL",
+    )
+    options.text("branch", "where the configuration is read (default: HEAD)", metavar="NAME")
+    options.text("environment", "the environment, where several are configured", metavar="NAME")
+    options.number("timeout", "bound on all waiting for others (default: 120)", metavar="SECONDS",
+                   default=_WAITING)  # fmt: skip
+    options.text("output", "write the result as JSON; - is stdout", metavar="FILE")
+
+
+def add_service_options(options: Options) -> None:
+    """Add the options that choose services."""
+    options.names("service", "a service, or a set of them; may be repeated", metavar="NAME")
+    options.names("set", "a set of services; may be repeated", metavar="NAME")
+
+
+def add_store_options(options: Options) -> None:
+    """Add the options of commands that read or file records or ask registries."""
+    options.text("store", "where records are: jenkins[:JOB] or directory:PATH", metavar="STORE")
+    options.text("hub-url", "where the Docker Hub API is", metavar="URL")
+    options.text("registry-url", "where the registry of the images is", metavar="URL")
+
+
+def add_person_options(options: Options) -> None:
+    """Add the options that say who does something, and why."""
+    options.text("reason", "why, for commit, state file and hold", metavar="TEXT")
+    options.text("by", "who (default: the user of this machine, outside Jenkins)", metavar="NAME")
+
+
+def accepted(options: argparse.Namespace) -> frozenset[str]:
+    """Return the codes of the refusals a person accepts, by `--accept` or an option of its own."""
+    codes = set(repeated(options, "accept"))
+    if getattr(options, "release", False):
+        codes.add("held")
+    if getattr(options, "allow_older", False):
+        codes.add("outdated")
+    return frozenset(codes)
+
+
+def add_choice_options(options: Options) -> None:
+    """Add the options that say which image to go back to."""
+    options.choice(
+        "strategy", "what to choose by: records and Git (auto), or one source", choices=STRATEGIES
+    )
+    options.text("to", "go back to this tag, digest, image or build (#41, JOB#41)", metavar="WHAT")
+    options.text("query", "JMESPath over the registry's tags", metavar="QUERY")
+    options.flag("again", "go one further, although the service was rolled back already")
+    options.names("accept", "codes of refusals to accept, such as bad or gone", metavar="CODE")
+    options.text("from", "the image that must run now, else exit 5", metavar="IMAGE")

@@ -1,0 +1,42 @@
+"""Who changes something, and what stands in the way: all that a deploy needs of the rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gitops_rollback.model import Build
+
+
+@dataclass(frozen=True)
+class Act:
+    """Who changes something, when, why, and which refusals that person accepts.
+
+    `pin` and `hold_kind` are the service's settings; `releases` tells that a hold is to end.
+    """
+
+    present: str
+    accept: frozenset[str] = frozenset()
+    releases: bool = False
+    pin: str = "digest"
+    hold_kind: str = "service"
+    build: Build | None = None
+    by: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """What stands in the way of a change, and how to accept it."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class MissingRecord:
+    """A record that was looked for and not found, with the reason for people."""
+
+    reason: str
