@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback import message
 from gitops_rollback.errors import Interrupted, InterruptedRunError, RepositoryError
 from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.repo.process import TimeIsUpError
 from gitops_rollback.repo.repository import PushLostError
 from gitops_rollback.state import path_of, render_state
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("gitops_rollback")
 _FIRST_PAUSE = 0.05  # seconds; doubled at each further attempt
 _LONGEST_PAUSE = 2.0
+_LOOK = "look at the branch, then run the same command again: it is safe"
 
 
 @dataclass(frozen=True)
@@ -83,22 +85,15 @@ class Committer:
             _finish_undisturbed()
         except Interrupted as signal:
             stand = self._repository.remote_tip(tip.branch, seconds=0.7)
-            if stand == commit:
-                said = f"the push had arrived: {tip.branch} is at {commit[:12]}"
-            elif stand == tip.commit:
-                said = (
-                    f"{tip.branch} is as before, at {tip.commit[:12]}, but a server that has "
-                    f"{commit[:12]} already may still take it"
-                )
-            else:
-                said = (
-                    f"the server did not say in time whether {commit[:12]} arrived on "
-                    f"{tip.branch}; the branch is either before it or after it"
-                )
             raise InterruptedRunError(
-                f"interrupted while pushing; {said}",
-                "look at the branch, then run the same command again: it is safe",
+                f"interrupted while pushing; {_said(stand, commit, tip)}", _LOOK
             ) from signal
+        except TimeIsUpError as error:
+            stand = self._repository.remote_tip(tip.branch, seconds=3)
+            if stand != commit:
+                raise RepositoryError(
+                    f"{error.message}; {_said(stand, commit, tip)}", _LOOK
+                ) from error
 
     def _pause(self, attempt: int, branch: str) -> None:
         from random import uniform  # noqa: PLC0415 - only where a race was lost
@@ -112,6 +107,21 @@ class Committer:
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
         _LOG.info("%s moved meanwhile: the edit is made again on its new tip", branch)
         time.sleep(min(uniform(0, pause), self._deadline.remaining))  # noqa: S311 - no secret
+
+
+def _said(stand: str | None, commit: str, tip: Tip) -> str:
+    """Say where a branch stands after a push that did not come to its end."""
+    if stand == commit:
+        return f"the push had arrived: {tip.branch} is at {commit[:12]}"
+    if stand == tip.commit:
+        return (
+            f"{tip.branch} is as before, at {tip.commit[:12]}, but a server that has "
+            f"{commit[:12]} already may still take it"
+        )
+    return (
+        f"the server did not say in time whether {commit[:12]} arrived on {tip.branch}; the "
+        "branch is either before it or after it"
+    )
 
 
 def _finish_undisturbed() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.config import nearest_hint
+from gitops_rollback.errors import UsageError
 from gitops_rollback.options import repeated
 
 if TYPE_CHECKING:
@@ -12,6 +14,11 @@ if TYPE_CHECKING:
     from gitops_rollback.options import Options
 
 STRATEGIES = ("auto", "artifact", "git", "registry")
+# Every code that a refusal can have, but those that an option of their own accepts.
+ACCEPTABLE = (
+    *("bad", "gone", "platform", "not-an-image", "never-deployed", "mutable-tag", "tampered"),
+    *("tag", "automation", "held", "outdated", "storage", "schema"),
+)
 _WAITING = 120.0  # seconds
 
 
@@ -52,6 +59,12 @@ def add_person_options(options: Options) -> None:
 def accepted(options: argparse.Namespace) -> frozenset[str]:
     """Return the codes of the refusals a person accepts, by `--accept` or an option of its own."""
     codes = set(repeated(options, "accept"))
+    unknown = sorted(codes.difference(ACCEPTABLE))
+    if unknown:
+        raise UsageError(
+            f"--accept {unknown[0]}: no refusal has this code",
+            nearest_hint(unknown[0], ACCEPTABLE) or f"there is {', '.join(ACCEPTABLE)}",
+        )
     if getattr(options, "release", False):
         codes.add("held")
     if getattr(options, "allow_older", False):

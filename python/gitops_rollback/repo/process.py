@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -47,6 +48,7 @@ _SETTINGS = {
     "log.showSignature": "false",
     "color.ui": "false",
 }
+_PATIENCE = 0.5  # seconds for git to end by itself
 _SECRET_IN_URL = re.compile(r"(\w+://)[^/\s@']+@")
 
 
@@ -83,6 +85,10 @@ class GitFailedError(Exception):
         return " ".join(word for word in words if word)[:500]
 
 
+class TimeIsUpError(RepositoryError):
+    """Raised when git did not end in time."""
+
+
 class Git:
     """Runs git in one bare repository, for one remote URL, within a deadline."""
 
@@ -101,7 +107,7 @@ class Git:
         environment: Mapping[str, str] | None = None,
         seconds: float | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run git; raise `GitFailedError` if it fails, `RepositoryError` if time is up.
+        """Run git; raise `GitFailedError` if it fails, `TimeIsUpError` if time is up.
 
         Time is up after `seconds`, or at the deadline.
         """
@@ -142,7 +148,7 @@ class Git:
         try:
             stdout, stderr = running.communicate(stdin, timeout)
         except subprocess.TimeoutExpired as error:
-            raise RepositoryError(
+            raise TimeIsUpError(
                 f"git {command} did not end within --timeout {self._deadline.seconds:g} s",
                 "look whether the Git server answers, or give a longer --timeout",
             ) from error
@@ -156,7 +162,14 @@ class Git:
 
 
 def stop(running: subprocess.Popen[bytes]) -> None:
-    """End a process that is still running, and wait until it has."""
+    """End a process that is still running, and wait until it has.
+
+    git is asked first: then it ends the processes that it has started, too.
+    """
+    if running.poll() is None:
+        running.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(_PATIENCE)
     if running.poll() is None:
         running.kill()
         running.wait()

@@ -40,6 +40,8 @@ TOML = ".gitops-rollback.toml"
         (("deploy", *DEPLOY, "--store", "jenkinz"), "--store"),
         (("deploy", *DEPLOY, "--store", "directory"), "--store"),
         (("deploy", *DEPLOY, "--from", "not an image"), "--from"),
+        (("deploy", *DEPLOY, "--accept", "held,outdatd"), "did you mean outdated?"),
+        (("plan", *PLAN, "--accept", "everything"), "there is bad, gone"),
         (("rollback", *PLAN), "--reason"),
         (("rollback", *PLAN, "--reason", "  \n"), "--reason"),
         (("rollback", *PLAN, "--reason", "x", "--strategy", "guess"), "guess"),

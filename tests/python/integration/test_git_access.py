@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,15 @@ SECRET = "hush-hush-4711"
 def private(shop: Shop) -> Iterator[GitHttpServer]:
     with GitHttpServer(shop.root, credentials=("robot", SECRET)) as server:
         yield server
+
+
+def command_lines() -> bytes:
+    """Return the command lines of all processes of the machine."""
+    listed = b""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended meanwhile
+            listed += path.read_bytes()
+    return listed
 
 
 @pytest.mark.parametrize(
@@ -151,7 +161,7 @@ def test_no_process_bears_the_password_in_its_arguments(shop: Shop, private: Git
     url = f"{private.url}/manifests.git"
     process = shop.start("deploy", *DEPLOY, repository=url, environment=credentials)
     wait_for(shop.root / "here")
-    listed = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline"))
+    listed = command_lines()
     process.communicate(timeout=30)
     assert b"push" in listed
     assert SECRET.encode() not in listed
@@ -213,6 +223,20 @@ def test_a_server_that_does_not_answer_costs_no_more_than_the_timeout(shop: Shop
         run = shop.refused(1, "repository", "plan", *PLAN, "--timeout", "1", repository=url)
     assert "--timeout 1 s" in run.error["message"]
     assert run.seconds < 4
+    end = time.monotonic() + 3
+    while url.encode() in command_lines():
+        assert time.monotonic() < end, "git's own children end, too"
+        time.sleep(0.05)
+
+
+def test_a_push_that_takes_too_long_says_where_the_branch_stands(shop: Shop) -> None:
+    shop.hook("pre-receive", f"while [ ! -e {shop.root}/go ]; do sleep 0.05; done")
+    tip = shop.tip() or ""
+    run = shop.run("deploy", *DEPLOY, "--timeout", "1.5")
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "--timeout 1.5 s" in run.error["message"]
+    assert f"main is as before, at {tip[:12]}" in run.error["message"]
+    (shop.root / "go").touch()
 
 
 def test_a_work_tree_means_its_origin_and_a_bare_repository_itself(shop: Shop) -> None:
