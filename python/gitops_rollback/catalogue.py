@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gitops_rollback.config import Config, Environment, Settings
     from gitops_rollback.image import ImageReference
     from gitops_rollback.inventory import Manifests
-    from gitops_rollback.manifest.fields import ImageField
+    from gitops_rollback.manifest.image_field import ImageField
 
 
 @dataclass(frozen=True)

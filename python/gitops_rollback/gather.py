@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import GitopsRollbackError, ManifestError
+from gitops_rollback.events import HistoryEntry
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.plan.acts import MissingRecord
@@ -22,7 +23,7 @@ from gitops_rollback.plan.facts import (
     Plan,
 )
 from gitops_rollback.records import mismatch
-from gitops_rollback.timeline import HistoryEntry, running_image
+from gitops_rollback.timeline import running_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import ParsedFile, may_hold_image, parse
-from gitops_rollback.manifest.fields import ImageField, find_fields
+from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.model import is_name
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gitops_rollback.config import Config
+    from gitops_rollback.manifest.image_field import ImageField
 
 MOST_DISCOVERED_FILES = 2_000
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gitops_rollback.manifest.edit import FieldEdit, Splice
-    from gitops_rollback.manifest.fields import ImageField
+    from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.message import Summary
     from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.state import State

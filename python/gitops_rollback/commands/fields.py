@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.fields import ImageField
+    from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.options import Options
 
 _SUFFIXES = (".yaml", ".yml", ".json")

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import UsageError
+from gitops_rollback.plan.files import HINT, LARGEST_PLAN, parse_plan
 from gitops_rollback.records import LARGEST_RECORD, parse_record
 
 if TYPE_CHECKING:
+    from gitops_rollback.plan.files import PlanFile
     from gitops_rollback.records import StoredRecord
 
 
@@ -22,3 +24,12 @@ def read_record(path: str) -> StoredRecord:
             f"the record {path} cannot be read: {error.strerror}",
             "give the record.json that gitops-rollback record wrote",
         ) from error
+
+
+def read_plan(path: str) -> PlanFile:
+    """Read the plan of `--plan`; raise `UsageError` if it is none, or chose no image."""
+    try:
+        with Path(path).open("rb") as stream:
+            return parse_plan(stream.read(LARGEST_PLAN + 1), path)
+    except OSError as error:
+        raise UsageError(f"the plan {path} cannot be read: {error.strerror}", HINT) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitops_rollback.commands.given import read_plan
 from gitops_rollback.commands.session import Session, start
 from gitops_rollback.commands.shared_options import (
     add_common_options,
@@ -14,7 +15,6 @@ from gitops_rollback.commands.shared_options import (
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.options import image_option
 from gitops_rollback.output import say, write_result
-from gitops_rollback.plan.files import read_plan
 from gitops_rollback.plan.guard import refuse_other_repository
 from gitops_rollback.recording import MadeRecord, Occasion, make_record, write_record
 
@@ -58,7 +58,7 @@ def _occasions(session: Session, snapshot: Snapshot) -> list[Occasion]:
         raise UsageError("--image names one image", "give one --service with it")
     if session.options.plan is None:
         return [_occasion(session, "deploy", image) for _ in snapshot.services]
-    plan = read_plan(Path(session.options.plan))
+    plan = read_plan(session.options.plan)
     return [
         _occasion(session, "rollback", plan.planned(at.service, at.environment).to)
         for at in snapshot.services

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback import transitions
 from gitops_rollback.change import Committer, Outcome
-from gitops_rollback.commands.given import read_record
+from gitops_rollback.commands.given import read_plan, read_record
 from gitops_rollback.commands.planning import choice_of, gatherer_of, plans_to_json, show_plan
 from gitops_rollback.errors import ConfigError, MovedError
 from gitops_rollback.plan import guard
-from gitops_rollback.plan.files import PlanFile, read_plan
 from gitops_rollback.plan.verdicts import none_to_go_back_to, refusal, runs_already
 from gitops_rollback.recording import Occasion, make_record
 from gitops_rollback.records import repository_key
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from gitops_rollback.commands.session import Session
     from gitops_rollback.gather import Gatherer
     from gitops_rollback.plan.facts import Candidate, Choice, Plan
+    from gitops_rollback.plan.files import PlanFile
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 def roll_back(session: Session, repository: Repository) -> Outcome:
     """Roll back the services that are meant; raise what refuses it."""
     options = session.options
-    followed = read_plan(Path(options.plan)) if options.plan else None
+    followed = read_plan(options.plan) if options.plan else None
     record = read_record(options.record) if options.record else None
     tip = session.open_tip(repository)
     job = _Rollback(session, repository, followed, record)

@@ -56,9 +56,9 @@ class Session:
         environment = self.options.environment
         followed = getattr(self.options, "plan", None)
         if followed and not named:
-            from gitops_rollback.plan.files import read_plan  # noqa: PLC0415 - see open_repository
+            from gitops_rollback.commands.given import read_plan  # noqa: PLC0415 - see open_repository
 
-            planned = read_plan(Path(followed)).services
+            planned = read_plan(followed).services
             named = tuple(service.service for service in planned)
             environment = environment or planned[0].environment
         if not named:

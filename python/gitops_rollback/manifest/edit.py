@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.fields import ImageField
+    from gitops_rollback.manifest.image_field import ImageField
 
 
 @dataclass(frozen=True)

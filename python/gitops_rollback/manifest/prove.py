@@ -12,7 +12,7 @@ from gitops_rollback.manifest.fields import find_fields
 
 if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.fields import ImageField
+    from gitops_rollback.manifest.image_field import ImageField
 
 # Another version of whatever image stands there; nothing is fetched or deployed.
 _TAG = "0.0.0-proof"

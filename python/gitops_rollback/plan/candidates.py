@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback import query
 from gitops_rollback.errors import ConfigError, UsageError
+from gitops_rollback.events import ARTIFACT, GIT
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
-from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.facts import Candidate
-from gitops_rollback.timeline import ARTIFACT, GIT
 
 if TYPE_CHECKING:
-    from gitops_rollback.plan.facts import Check, Choice, Facts
-    from gitops_rollback.records import StoredRecord
-    from gitops_rollback.timeline import Event, Timeline
+    from gitops_rollback.events import Event
+    from gitops_rollback.plan.facts import Choice, Facts
+    from gitops_rollback.timeline import Timeline
 
 
 _REGISTRY = frozenset({"registry"})
-_MUTABLE = "only its tag is known, and the tag was used again since"
+MUTABLE = "only its tag is known, and the tag was used again since"
 
 
 def pointer(event: Event) -> str:
@@ -79,90 +77,6 @@ def named(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     return _of_event(wanted, timeline) or _unless_never_deployed(candidate, timeline)
 
 
-def judge_known(
-    candidate: Candidate, facts: Facts, timeline: Timeline, accept: frozenset[str]
-) -> Candidate:
-    """Refuse a candidate for what is known without asking anybody."""
-    if candidate.verdict == "refused" and candidate.reason not in accept:
-        return candidate
-    candidate = replace(candidate, verdict="acceptable", reason=None)
-    if candidate.image.is_same_image(facts.running):
-        return candidate.refused("running", "it runs now")
-    if "bad" in accept:
-        return candidate
-    return _refused_if_bad(candidate, candidate.image, facts, timeline)
-
-
-def with_record(
-    candidate: Candidate, facts: Facts, strategy: str, accept: frozenset[str]
-) -> Candidate:
-    """Add the record that belongs to a candidate, or what is wrong with it.
-
-    A digest that only the record names, as it was resolved then, becomes the candidate's.
-    """
-    event = candidate.replaced
-    stored = facts.stored.get(pointer(event)) if event else None
-    if event is None or stored is None or isinstance(stored, MissingRecord):
-        if strategy != ARTIFACT:
-            return candidate
-        reason = stored.reason if isinstance(stored, MissingRecord) else "no build is named"
-        return candidate.refused(None, f"its record is not in the archive: {reason}")
-    is_other = event.record is not None and stored.sha256 != event.record
-    is_other = is_other or not stored.record.image.may_be(candidate.image)
-    if is_other and "tampered" not in accept:
-        return candidate.refused(
-            "tampered", f"the record in {stored.location} is not the one that was archived"
-        )
-    return candidate if is_other else _with_own_record(candidate, stored, accept)
-
-
-def _with_own_record(
-    candidate: Candidate, stored: StoredRecord, accept: frozenset[str]
-) -> Candidate:
-    is_moved = candidate.image.digest is None and stored.record.digest_from == "moved"
-    if is_moved and "mutable-tag" not in accept:
-        return candidate.refused("mutable-tag", _MUTABLE)
-    candidate = replace(candidate, stored=stored, sources=candidate.sources | {ARTIFACT})
-    if candidate.image.digest is not None or stored.record.image.digest is None:
-        return candidate
-    return replace(
-        candidate, image=stored.record.image, verdict="acceptable", reason=None, message=""
-    )
-
-
-def with_check(
-    candidate: Candidate,
-    check: Check,
-    facts: Facts,
-    timeline: Timeline,
-    accept: frozenset[str],
-) -> Candidate:
-    """Add what the registry says of a candidate."""
-    image = candidate.image
-    resolved = image.with_version(image.tag, check.digest) if image.digest is None else image
-    if not candidate.sources & {GIT, ARTIFACT}:
-        image = resolved
-    candidate = replace(candidate, check=check, image=image)
-    if check.status == "gone" and "gone" not in accept:
-        return candidate.refused("gone", check.message)
-    if resolved.is_same_image(facts.running):
-        return candidate.refused("running", "it has the digest that runs now")
-    return candidate if "bad" in accept else _refused_if_bad(candidate, resolved, facts, timeline)
-
-
-def _refused_if_bad(
-    candidate: Candidate, image: ImageReference, facts: Facts, timeline: Timeline
-) -> Candidate:
-    bad = facts.state.find_bad(image) if facts.state else None
-    if bad is not None:
-        by = f" by {bad.by}" if bad.by else ""
-        why = f": {bad.reason}" if bad.reason else ""
-        return candidate.refused("bad", f"it was rolled back from on {bad.at}{by}{why}")
-    if any(known.may_be(image) for known in timeline.bad):
-        return candidate.refused("bad", "it was rolled back from, as its record tells")
-    return candidate
-
-
 def _unless_never_deployed(candidate: Candidate, timeline: Timeline) -> Candidate:
     if any(candidate.image.may_be(never) for never in timeline.never_deployed):
         return candidate.refused("never-deployed", "recorded by a build, but never committed")
@@ -182,7 +96,7 @@ def _of_level(
         stored=replaced.stored if replaced else None,
     )
     if _is_mutable(candidate, timeline):
-        return candidate.refused("mutable-tag", _MUTABLE)
+        return candidate.refused("mutable-tag", MUTABLE)
     return candidate
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback import clock
 from gitops_rollback.errors import MovedError, RegistryError
-from gitops_rollback.plan import candidates
-from gitops_rollback.plan.acts import Block
+from gitops_rollback.events import ARTIFACT, GIT
+from gitops_rollback.plan import candidates, judge
 from gitops_rollback.plan.facts import (
     Candidate,
     Choice,
@@ -21,18 +20,12 @@ from gitops_rollback.plan.facts import (
     NeedTags,
     Plan,
 )
-from gitops_rollback.timeline import (
-    ARTIFACT,
-    GIT,
-    Timeline,
-    build_timeline,
-    state_explains,
-)
+from gitops_rollback.timeline import Timeline, build_timeline, state_explains
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-REGISTRY = "registry"
+from gitops_rollback.plan.explain import REGISTRY, make_plan
 
 
 def decide(facts: Facts, choice: Choice) -> Plan | Need:
@@ -63,7 +56,7 @@ def _decide_by_ledger(facts: Facts, choice: Choice, timeline: Timeline) -> Plan 
         return NeedRecords()
     if not is_chosen and choice.strategy == "auto":
         return _decide_with_registry_help(facts, choice, timeline, judged)
-    return _plan(facts, choice, timeline, judged)
+    return make_plan(facts, choice, timeline, judged)
 
 
 def _check_from(facts: Facts, choice: Choice) -> None:
@@ -101,7 +94,7 @@ def _judge_until_chosen(
     judged: list[Candidate] = []
     chosen = False
     for candidate in found:
-        verdict = candidates.judge_known(candidate, facts, timeline, accept)
+        verdict = judge.judge_known(candidate, facts, timeline, accept)
         if chosen or (verdict.verdict == "refused" and verdict.reason != "mutable-tag"):
             judged.append(verdict)
             continue
@@ -128,13 +121,13 @@ def _look_up(
     if event is not None and strategy in ("auto", "artifact") and event.stored is None:
         if candidates.pointer(event) not in facts.stored and (event.record or event.build):
             return NeedRecord(event)
-        candidate = candidates.with_record(candidate, facts, strategy, accept)
+        candidate = judge.with_record(candidate, facts, strategy, accept)
     if candidate.verdict == "refused":
         return candidate
     check = facts.checks.get(candidate.image.canonical)
     if check is None:
         return NeedCheck(candidate.image)
-    return candidates.with_check(candidate, check, facts, timeline, accept)
+    return judge.with_check(candidate, check, facts, timeline, accept)
 
 
 def _decide_named(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
@@ -157,7 +150,7 @@ def _decide_named(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Ne
             f"{only.check.message if only.check else ''}",
             "give the digest with --to NAME:TAG@sha256:…, or --accept tag",
         )
-    return _plan(facts, choice, timeline, judged)
+    return make_plan(facts, choice, timeline, judged)
 
 
 def _decide_by_registry(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
@@ -167,7 +160,7 @@ def _decide_by_registry(facts: Facts, choice: Choice, timeline: Timeline) -> Pla
     judged = _judge_until_chosen(found, facts, timeline, REGISTRY)
     if not isinstance(judged, tuple):
         return judged
-    return _plan(facts, choice, timeline, judged)
+    return make_plan(facts, choice, timeline, judged)
 
 
 def _decide_with_registry_help(
@@ -186,79 +179,6 @@ def _decide_with_registry_help(
     else:
         further = tuple(
             c if c.verdict == "refused" else replace(c, message="take it with --strategy registry")
-            for c in (candidates.judge_known(c, facts, timeline, frozenset()) for c in found)
+            for c in (judge.judge_known(c, facts, timeline, frozenset()) for c in found)
         )
-    return _plan(facts, choice, timeline, (*judged, *further))
-
-
-def _plan(facts: Facts, choice: Choice, timeline: Timeline, judged: tuple[Candidate, ...]) -> Plan:
-    chosen = next((c for c in judged if c.verdict == "chosen"), None)
-    blocks = []
-    if choice.to is None and not choice.again:
-        blocks += _already(facts, timeline)
-    is_named = choice.to is not None or choice.planned is not None
-    if is_named and judged[0].verdict == "refused" and judged[0].reason:
-        blocks.append(_refusal(facts, judged[0]))
-    return Plan(
-        service=facts.service,
-        environment=facts.environment,
-        strategy=choice.strategy,
-        running=facts.running,
-        value=facts.value,
-        candidates=judged,
-        chosen=chosen,
-        source=_source(chosen),
-        blocks=tuple(blocks),
-        findings=_findings(facts, timeline, judged),
-        hold=facts.state.hold if facts.state else None,
-    )
-
-
-def _source(chosen: Candidate | None) -> str | None:
-    """Name the best proof of the chosen image: its record, else Git, else the registry."""
-    if chosen is None:
-        return None
-    for source in (ARTIFACT, GIT, REGISTRY):
-        if source in chosen.sources:
-            return source
-    return REGISTRY
-
-
-def _already(facts: Facts, timeline: Timeline) -> list[Block]:
-    event = timeline.rolled_back
-    if event is None:
-        return []
-    when = f" {clock.age(event.at, facts.present)} ago" if event.at else ""
-    who = f" by {event.by}" if event.by else ""
-    labels = f"{event.from_image.label if event.from_image else '?'} → {event.image.label}"
-    return [
-        Block(
-            "already",
-            f"{facts.title} was rolled back{when}{who}, {labels}",
-            "to go one further: --again",
-        )
-    ]
-
-
-def _refusal(facts: Facts, candidate: Candidate) -> Block:
-    return Block(
-        candidate.reason or "",
-        f"{facts.title}: {candidate.image.label} is refused: {candidate.message}",
-        f"to take it all the same: --accept {candidate.reason}",
-    )
-
-
-def _findings(facts: Facts, timeline: Timeline, judged: tuple[Candidate, ...]) -> tuple[str, ...]:
-    findings = [f"{source}: {problem}" for source, problem in facts.problems.items()]
-    if not timeline.explains:
-        findings.append(
-            f"no state file, record or commit explains how {facts.running.canonical} came to run"
-        )
-    findings += [
-        f"{candidate.image.label}: not verified: {candidate.check.message}"
-        for candidate in judged
-        if candidate.verdict == "chosen"
-        and candidate.check is not None
-        and candidate.check.status == "unknown"
-    ]
-    return tuple(findings)
+    return make_plan(facts, choice, timeline, (*judged, *further))

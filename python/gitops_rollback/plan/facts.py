@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.config import Settings
+    from gitops_rollback.events import Event, HistoryEntry
     from gitops_rollback.image import ImageReference
     from gitops_rollback.model import Build
     from gitops_rollback.plan.acts import Block, MissingRecord
     from gitops_rollback.query import Tag
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.state import Hold, State
-    from gitops_rollback.timeline import Event, HistoryEntry
 
 REFUSALS = (
     "running",

@@ -11,12 +11,10 @@ from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
 from gitops_rollback.model import read_json, without_none
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gitops_rollback.plan.facts import Plan
 
-_LARGEST = 10_000_000  # bytes
-_HINT = "make it with gitops-rollback plan --output FILE"
+LARGEST_PLAN = 10_000_000  # bytes
+HINT = "make it with gitops-rollback plan --output FILE"
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class PlanFile:
         for planned in self.services:
             if (planned.service, planned.environment) == (service, environment):
                 return planned
-        raise UsageError(f"the plan does not name {service} {environment}", _HINT)
+        raise UsageError(f"the plan does not name {service} {environment}", HINT)
 
 
 def plan_to_json(plan: Plan, edits: list[dict[str, Any]], value: str | None) -> dict[str, Any]:
@@ -77,23 +75,19 @@ def plan_to_json(plan: Plan, edits: list[dict[str, Any]], value: str | None) -> 
     )
 
 
-def read_plan(path: Path) -> PlanFile:
-    """Read a plan file; raise `UsageError` if it is none, or has no image to go back to."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"the plan {path} cannot be read: {error.strerror}", _HINT) from error
-    if len(data) > _LARGEST:
-        raise UsageError(f"the plan {path} has {len(data)} bytes", _HINT)
+def parse_plan(data: bytes, path: str) -> PlanFile:
+    """Read a plan; raise `UsageError` naming `path` if it is none, or chose no image."""
+    if len(data) > LARGEST_PLAN:
+        raise UsageError(f"the plan {path} has more than {LARGEST_PLAN} bytes", HINT)
     try:
         document = read_json(data)
         schema.check(document, "plan")
         services = tuple(_planned(entry) for entry in document["services"])
         plan = PlanFile(document["repository"], document["branch"], services)
     except (ValueError, RecursionError, InvalidImageError, KeyError) as error:
-        raise UsageError(f"{path} is no plan to follow: {error}", _HINT) from error
+        raise UsageError(f"{path} is no plan to follow: {error}", HINT) from error
     if not services:
-        raise UsageError(f"the plan {path} names no service", _HINT)
+        raise UsageError(f"the plan {path} names no service", HINT)
     return plan
 
 

@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+
 from integration.shop import FILES, Shop
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+
 from integration.shop import CART, CART_PATH, PAYMENT, PAYMENT_PATH, Shop, image
 
 if TYPE_CHECKING:

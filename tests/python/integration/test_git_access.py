@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from integration.shop import CART, CART_PATH, FILES, NOWHERE, Shop, image, program, stop, wait_for
 from servers.git_http import GitHttpServer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from integration.shop import CART, CART_PATH, Shop, image
 
 STATE = ".gitops-rollback/default/cart.json"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from integration.shop import Shop, program
 from servers.docker_registry import DockerRegistry
 from servers.git_http import GitHttpServer

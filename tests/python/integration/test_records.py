@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from integration.shop import CART, CART_PATH, Shop, canonical, digest, image
 
 if TYPE_CHECKING:

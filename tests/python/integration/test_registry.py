@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+
 from integration.shop import CART, CART_PATH, FILES, Shop, digest, names
 from standin import RegistryStandIn
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from integration.shop import CART, PAYMENT, PAYMENT_PATH, Shop, canonical, image, names
 
 SETS = """

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import gitops_rollback
 import pytest
+
+import gitops_rollback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from gitops_rollback.config import Environment, parse_config
 from gitops_rollback.errors import ConfigError, ManifestError
 from gitops_rollback.inventory import read_manifests, service_names

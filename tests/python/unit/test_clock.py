@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from gitops_rollback.clock import Deadline, Stopwatch, age, now
 
 PRESENT = "2026-01-31T12:00:00Z"

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from gitops_rollback import schema
 from gitops_rollback.config import Config, Environment, parse_config
 from gitops_rollback.errors import ConfigError

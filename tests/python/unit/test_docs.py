@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from gitops_rollback import cli, query
 from gitops_rollback.config import parse_config
 from gitops_rollback.errors import Exit

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from gitops_rollback import __version__
 
 if TYPE_CHECKING:

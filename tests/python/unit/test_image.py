@@ -6,9 +6,10 @@ import re
 from contextlib import suppress
 
 import pytest
-from gitops_rollback.image import InvalidImageError, is_digest, is_tag, parse_image
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gitops_rollback.image import InvalidImageError, is_digest, is_tag, parse_image
 from unit.builders import digest
 
 SHA256 = digest("image")

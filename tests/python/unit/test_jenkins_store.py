@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from gitops_rollback.clock import Deadline
 from gitops_rollback.errors import ConfigError, JenkinsError
 from gitops_rollback.model import Build

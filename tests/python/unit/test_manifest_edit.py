@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import ParsedFile, parse, reads_as_string
@@ -17,11 +21,12 @@ from gitops_rollback.manifest.edit import (
     restore_marker,
     rewrite,
 )
-from gitops_rollback.manifest.fields import ImageField, find_fields
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from gitops_rollback.manifest.fields import find_fields
 from unit.builders import digest
 from unit.test_manifest_fields import POD_YAML
+
+if TYPE_CHECKING:
+    from gitops_rollback.manifest.image_field import ImageField
 
 COLLECTED = Path(__file__).resolve().parents[4] / "shared" / "data" / "manifests"
 NEW = f"acme/cart:1.5.0@{digest('new')}"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
+
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import may_hold_image, parse
-from gitops_rollback.manifest.fields import ImageField, find_fields
+from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.kustomize import image_overrides, references
 from unit.builders import digest
+
+if TYPE_CHECKING:
+    from gitops_rollback.manifest.image_field import ImageField
 
 CONTAINERS = [{"name": "server", "image": "acme/cart:1"}]
 POD = {"initContainers": [{"name": "wait", "image": "busybox:1"}], "containers": CONTAINERS}

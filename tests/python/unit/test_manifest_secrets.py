@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.secrets import holds_clear_secret
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from gitops_rollback.config import Settings
 from gitops_rollback.errors import ConfigError, MovedError, RegistryError, UsageError
 from gitops_rollback.image import parse_image
@@ -29,9 +30,9 @@ from gitops_rollback.state import BadImage, Hold
 from unit.builders import NAME, PRESENT, at, digest, history, image, records, state, stored
 
 if TYPE_CHECKING:
+    from gitops_rollback.events import HistoryEntry
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.state import State
-    from gitops_rollback.timeline import HistoryEntry
 
 BAD = BadImage(image("2"), at(5), "it crashed", "joe")
 UNKNOWN = Check("unknown", message="registry.example did not answer in 3 s")
@@ -540,3 +541,9 @@ def test_a_tag_that_had_moved_when_it_was_recorded_is_refused_without_a_state_fi
 def test_an_edit_between_two_deploys_hides_nothing_from_git() -> None:
     world = by_state("1>2", "7>3", checks={"7": GONE})
     assert outcome(world.plan(strategy="git")) == ("2", [], {"7": "gone"})
+
+
+def test_a_plan_file_is_plain_unless_to_is_given_again_with_it() -> None:
+    world = World("3", state=state("1>2", "2>3", "3>4", "4<3"))
+    assert [block.code for block in world.plan(planned=image("2")).blocks] == ["already"]
+    assert world.plan(planned=image("2"), to="2").blocks == ()

@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from gitops_rollback import schema
+from gitops_rollback.commands.given import read_plan
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.image import parse_image
 from gitops_rollback.plan.acts import Block, MissingRecord
@@ -15,7 +17,7 @@ from gitops_rollback.plan.facts import (
     Check,
     Plan,
 )
-from gitops_rollback.plan.files import plan_to_json, read_plan
+from gitops_rollback.plan.files import plan_to_json
 from gitops_rollback.plan.targets import rollback_edits
 from gitops_rollback.plan.verdicts import none_to_go_back_to, refusal, runs_already
 from gitops_rollback.service_change import edits_to_json
@@ -92,7 +94,7 @@ def test_every_plan_fits_its_published_schema(whole: Plan) -> None:
 def test_a_plan_that_was_written_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(document(plan(GOOD), plan(GOOD, service="payment"))))
-    found = read_plan(path)
+    found = read_plan(str(path))
     assert (found.repository, found.branch) == ("https://github.com/acme/manifests.git", "main")
     planned = found.planned("payment", "production")
     assert (planned.running, planned.to, planned.strategy) == (image("2"), image("1"), "auto")
@@ -124,14 +126,14 @@ def test_what_is_no_plan_to_follow_is_an_error(data: bytes, message: str, tmp_pa
     path = tmp_path / "plan.json"
     path.write_bytes(data)
     with pytest.raises(UsageError) as caught:
-        read_plan(path)
+        read_plan(str(path))
     assert message in caught.value.message
     assert str(path) in caught.value.message
 
 
 def test_a_plan_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
-        read_plan(tmp_path / "plan.json")
+        read_plan(str(tmp_path / "plan.json"))
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.image import parse_image
 from gitops_rollback.query import Tag, newest_first, normalised_time, prepare, run
 from gitops_rollback.registries.hub import parse_tags
-from hypothesis import given
-from hypothesis import strategies as st
 
 HUB = Path(__file__).resolve().parents[4] / "shared" / "data" / "hub"
 START = datetime(2026, 1, 31, 2, 3, 4, tzinfo=UTC)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gitops_rollback import schema
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.model import Build

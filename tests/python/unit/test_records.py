@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.records import (
     LARGEST_RECORD,

@@ -5,6 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gitops_rollback.image import parse_image
 from gitops_rollback.registries import Registries, RegistryEndpoint, RegistryUnavailableError
 from gitops_rollback.registries.credentials import Access, Credential, find_access

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gitops_rollback.image import parse_image
 from gitops_rollback.registries import (
     ManifestMissingError,

@@ -10,6 +10,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gitops_rollback.image import parse_image
 from gitops_rollback.registries import Registries, RegistryEndpoint, RegistryUnavailableError
 from gitops_rollback.registries.failures import Answer
@@ -247,12 +248,12 @@ def pauses(monkeypatch: pytest.MonkeyPatch, hub: RegistryStandIn) -> list[float]
 @pytest.mark.parametrize(
     ("status", "headers", "seconds"),
     [
-        (429, {"Retry-After": "7"}, 7),
-        (503, {"Retry-After": "7"}, 7),
-        (429, {"Retry-After": formatdate(time.time() + 30, usegmt=True)}, 30),
-        (429, {"X-Retry-After": str(int(time.time()) + 30)}, 30),
-        (429, {"Retry-After": "0"}, 1),
-        (429, {"X-Retry-After": "1"}, 1),
+        (429, lambda _now: {"Retry-After": "7"}, 7),
+        (503, lambda _now: {"Retry-After": "7"}, 7),
+        (429, lambda now: {"Retry-After": formatdate(now + 30, usegmt=True)}, 30),
+        (429, lambda now: {"X-Retry-After": str(int(now) + 30)}, 30),
+        (429, lambda _now: {"Retry-After": "0"}, 1),
+        (429, lambda _now: {"X-Retry-After": "1"}, 1),
     ],
 )
 def test_with_time_to_wait_a_busy_host_is_waited_for_as_long_as_it_says(
@@ -260,11 +261,11 @@ def test_with_time_to_wait_a_busy_host_is_waited_for_as_long_as_it_says(
     pauses: list[float],
     caplog: pytest.LogCaptureFixture,
     status: int,
-    headers: dict[str, str],
+    headers: Callable[[float], dict[str, str]],
     seconds: float,
 ) -> None:
     digest = hub.push("acme/cart", "1.0")
-    hub.fail_with("/v2/", status, headers=headers)
+    hub.fail_with("/v2/", status, headers=headers(time.time()))
     with caplog.at_level(logging.INFO, logger="gitops_rollback"):
         assert client(hub.url, 120).digest_of(CART) == digest
     assert pauses == pytest.approx([seconds, seconds], abs=20)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.image import parse_image
 from gitops_rollback.query import prepare, run

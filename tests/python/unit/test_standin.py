@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+
 from standin import RegistryStandIn
 
 if TYPE_CHECKING:

@@ -7,6 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.state import (
     BadImage,
@@ -18,8 +21,6 @@ from gitops_rollback.state import (
     path_of,
     render_state,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 from unit.builders import at, deployment, image, state
 from unit.test_config import STATE
 

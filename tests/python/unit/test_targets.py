@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import parse_image
 from gitops_rollback.plan.facts import (

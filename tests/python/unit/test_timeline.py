@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gitops_rollback.image import parse_image
 from gitops_rollback.timeline import build_timeline, running_image
 from unit.builders import digest, history, image, records, state
@@ -188,7 +189,8 @@ def test_each_level_knows_the_event_whose_record_is_of_it() -> None:
     assert seven is not None
     assert seven.record == digest("record 2")
     assert two is not None
-    assert (two.record, two.proofs) == (None, {"git"})
+    assert two.record is None
+    assert two.proofs == frozenset({"git"})
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gitops_rollback import transitions
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.message import render, trailer_values

@@ -1,0 +1,91 @@
+"""Put a decision into words: the plan, its candidates, what stands in the way, why. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback import clock
+from gitops_rollback.events import ARTIFACT, GIT
+from gitops_rollback.plan.acts import Block
+from gitops_rollback.plan.facts import Candidate, Choice, Facts, Plan
+
+if TYPE_CHECKING:
+    from gitops_rollback.timeline import Timeline
+
+REGISTRY = "registry"
+
+
+def make_plan(
+    facts: Facts, choice: Choice, timeline: Timeline, judged: tuple[Candidate, ...]
+) -> Plan:
+    """Return the plan for candidates that were judged; one of them is chosen, or none."""
+    chosen = next((c for c in judged if c.verdict == "chosen"), None)
+    blocks = []
+    if choice.to is None and not choice.again:
+        blocks += _already(facts, timeline)
+    is_named = choice.to is not None or choice.planned is not None
+    if is_named and judged[0].verdict == "refused" and judged[0].reason:
+        blocks.append(_refusal(facts, judged[0]))
+    return Plan(
+        service=facts.service,
+        environment=facts.environment,
+        strategy=choice.strategy,
+        running=facts.running,
+        value=facts.value,
+        candidates=judged,
+        chosen=chosen,
+        source=_source(chosen),
+        blocks=tuple(blocks),
+        findings=_findings(facts, timeline, judged),
+        hold=facts.state.hold if facts.state else None,
+    )
+
+
+def _source(chosen: Candidate | None) -> str | None:
+    """Name the best proof of the chosen image: its record, else Git, else the registry."""
+    if chosen is None:
+        return None
+    for source in (ARTIFACT, GIT, REGISTRY):
+        if source in chosen.sources:
+            return source
+    return REGISTRY
+
+
+def _already(facts: Facts, timeline: Timeline) -> list[Block]:
+    event = timeline.rolled_back
+    if event is None:
+        return []
+    when = f" {clock.age(event.at, facts.present)} ago" if event.at else ""
+    who = f" by {event.by}" if event.by else ""
+    labels = f"{event.from_image.label if event.from_image else '?'} → {event.image.label}"
+    return [
+        Block(
+            "already",
+            f"{facts.title} was rolled back{when}{who}, {labels}",
+            "to go one further: --again",
+        )
+    ]
+
+
+def _refusal(facts: Facts, candidate: Candidate) -> Block:
+    return Block(
+        candidate.reason or "",
+        f"{facts.title}: {candidate.image.label} is refused: {candidate.message}",
+        f"to take it all the same: --accept {candidate.reason}",
+    )
+
+
+def _findings(facts: Facts, timeline: Timeline, judged: tuple[Candidate, ...]) -> tuple[str, ...]:
+    findings = [f"{source}: {problem}" for source, problem in facts.problems.items()]
+    if not timeline.explains:
+        findings.append(
+            f"no state file, record or commit explains how {facts.running.canonical} came to run"
+        )
+    findings += [
+        f"{candidate.image.label}: not verified: {candidate.check.message}"
+        for candidate in judged
+        if candidate.verdict == "chosen"
+        and candidate.check is not None
+        and candidate.check.status == "unknown"
+    ]
+    return tuple(findings)
