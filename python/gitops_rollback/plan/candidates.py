@@ -170,4 +170,6 @@ def _is_mutable(candidate: Candidate, timeline: Timeline) -> bool:
     tag = candidate.image.tag or "latest"
     events = list(timeline.events)
     first = events.index(candidate.placed) + 1 if candidate.placed in events else 0
-    return any((event.image.tag or "latest") == tag for event in events[first:])
+    # Going back to an image, by a rollback or by hand, is no new use of its tag.
+    later = [event.image for event in events[first:] if event.action == "deploy"]
+    return any((image.tag or "latest") == tag for image in later)

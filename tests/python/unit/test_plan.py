@@ -547,3 +547,10 @@ def test_a_plan_file_is_plain_unless_to_is_given_again_with_it() -> None:
     world = World("3", state=state("1>2", "2>3", "3>4", "4<3"))
     assert [block.code for block in world.plan(planned=image("2")).blocks] == ["already"]
     assert world.plan(planned=image("2"), to="2").blocks == ()
+
+
+def test_going_back_by_hand_to_a_tag_is_no_new_use_of_it() -> None:
+    world = World("~3", history=history("~1", "~2", "~1", "~3"))
+    plan = world.plan(strategy="git")
+    assert plan.chosen is not None
+    assert plan.chosen.image == image("~1")
