@@ -108,8 +108,17 @@ class Config:
             )
         return known[name]
 
-    def expand(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the services that names of services and sets stand for, each once."""
+    def expand(self, names: Iterable[str], sets: Iterable[str] = ()) -> tuple[str, ...]:
+        """Return the services that names of services and sets stand for, each once.
+
+        Raises `ConfigError` if one of `sets` is no set.
+        """
+        for name in sets:
+            if name not in self.sets:
+                raise ConfigError(
+                    f"there is no set '{name}'; there is {', '.join(self.sets) or 'none'}",
+                    nearest_hint(name, self.sets) or f"add it to [sets] in {FILE}",
+                )
         services = (member for name in names for member in self.sets.get(name, (name,)))
         return tuple(dict.fromkeys(services))
 

@@ -30,11 +30,12 @@ class Build:
 
 @dataclass(frozen=True)
 class Request:
-    """Which services are meant, as the command line says it."""
+    """Which services are meant; those of `names` that have to be sets are in `sets` too."""
 
     names: tuple[str, ...]
     environment: str | None
     branch: str | None
+    sets: tuple[str, ...] = ()
 
 
 def build_from_json(value: dict[str, Any] | None) -> Build | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.config import FILE, nearest, nearest_hint
@@ -114,12 +115,13 @@ def unknown(
                 f"name its pod template: [services.{service}] kinds = {{ Kind = "
                 '"/spec/template/spec" }',
             )
-    if settings.manifests and not manifests.files:
-        unread = "; ".join(skip.reason for skip in manifests.skipped[:3])
-        if unread:
-            return ManifestError(
-                f"no manifest of '{service}' can be read: {unread}", "mend it, then run this again"
-            )
+    unread = _unread_of(service, settings, manifests)
+    if unread:
+        return ManifestError(
+            f"no manifest of '{service}' can be read: {'; '.join(unread[:3])}",
+            "mend it, then run this again",
+        )
+    if settings.manifests and all(is_kustomization(path) for path in manifests.files):
         return ConfigError(
             f"no manifest of service '{service}' in {where}: nothing matches "
             f"{', '.join(settings.manifests)}",
@@ -141,6 +143,18 @@ def unknown(
         + _unread(manifests),
         _unknown_hint(service, near, outside, manifests),
     )
+
+
+def _unread_of(service: str, settings: Settings, manifests: Manifests) -> list[str]:
+    """Return why files could not be read that are the service's by configuration or by name."""
+    if settings.manifests:
+        readable = any(not is_kustomization(path) for path in manifests.files)
+        return [] if readable else [skip.reason for skip in manifests.skipped]
+    return [
+        skip.reason
+        for skip in manifests.skipped
+        if service in (*PurePosixPath(skip.path).parts, PurePosixPath(skip.path).stem)
+    ]
 
 
 def _unknown_hint(service: str, near: list[str], outside: list[str], manifests: Manifests) -> str:

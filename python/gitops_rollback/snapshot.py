@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,6 @@ from gitops_rollback import catalogue, inventory
 from gitops_rollback.config import FILE, Config, parse_config
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
-from gitops_rollback.model import Request
 from gitops_rollback.state import FOLDER, parse_state, path_of
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from gitops_rollback.catalogue import ServiceFields
     from gitops_rollback.config import Environment
     from gitops_rollback.inventory import Manifests
+    from gitops_rollback.model import Request
     from gitops_rollback.repo.objects import Entry, Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.state import State
@@ -86,7 +86,7 @@ def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapsho
     """
     config = read_config(repository, tip)
     environment = _environment(repository, request, config, tip)
-    names = config.expand(request.names)
+    names = config.expand(request.names, request.sets)
     if environment.branch not in (None, tip.branch):
         tip = repository.fetch(environment.branch or tip.branch)
     entries = _entries(repository, tip, environment, config, names)
@@ -131,7 +131,7 @@ def _environment(repository: Repository, request: Request, config: Config, tip: 
     holding = []
     for name in config.environments:
         try:
-            read_snapshot(repository, Request(request.names, name, request.branch), tip)
+            read_snapshot(repository, replace(request, environment=name), tip)
         except GitopsRollbackError:
             continue  # only a look: the error below names the environments that do hold it
         holding.append(name)

@@ -52,7 +52,8 @@ class Session:
     @property
     def request(self) -> Request:
         """The services, the environment and the branch that are meant."""
-        named = (*repeated(self.options, "service"), *repeated(self.options, "set"))
+        sets = repeated(self.options, "set")
+        named = (*repeated(self.options, "service"), *sets)
         environment = self.options.environment
         followed = getattr(self.options, "plan", None)
         if followed and not named:
@@ -69,7 +70,7 @@ class Session:
                     f"'{one_line(name, 80)}' cannot name a service or an environment",
                     "names have small letters, digits, dots, dashes, underscores; at most 63",
                 )
-        return Request(named, environment, self.options.branch)
+        return Request(named, environment, self.options.branch, sets)
 
     @property
     def build(self) -> Build | None:

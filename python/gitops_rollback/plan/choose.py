@@ -90,19 +90,24 @@ def _judge_until_chosen(
     strategy: str,
     accept: frozenset[str] = frozenset(),
 ) -> tuple[Candidate, ...] | Need:
-    """Judge candidates in order; the first that nothing refuses is chosen, the rest are left."""
+    """Judge candidates in order; the first that nothing refuses is chosen, the rest are left.
+
+    Where archived records were asked for and the one of the next image is missing, nothing is
+    chosen: an older image is not what anybody means by that.
+    """
     judged: list[Candidate] = []
-    chosen = False
+    is_over = False
     for candidate in found:
         verdict = judge.judge_known(candidate, facts, timeline, accept)
-        if chosen or (verdict.verdict == "refused" and verdict.reason != "mutable-tag"):
+        if is_over or (verdict.verdict == "refused" and verdict.reason != "mutable-tag"):
             judged.append(verdict)
             continue
         looked_up = _look_up(verdict, facts, timeline, strategy, accept)
         if not isinstance(looked_up, Candidate):
             return looked_up
-        chosen = looked_up.verdict != "refused"
-        judged.append(replace(looked_up, verdict="chosen") if chosen else looked_up)
+        is_chosen = looked_up.verdict != "refused"
+        is_over = is_chosen or looked_up.reason is None
+        judged.append(replace(looked_up, verdict="chosen") if is_chosen else looked_up)
     return tuple(judged)
 
 

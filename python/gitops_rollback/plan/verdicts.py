@@ -25,8 +25,11 @@ def none_to_go_back_to(plans: Sequence[Plan]) -> NotFoundError | None:
     codes = [c.reason for c in refused if c.reason and c.reason != "running"]
     why = "; ".join(f"{c.image.label}: {c.message}" for c in refused[:3])
     names = ", ".join(plan.title for plan in without)
+    lost = any(c.reason is None for c in refused)
     shown = [c for c in first.candidates if c.verdict == "acceptable"]
-    if shown:
+    if lost:
+        hint = "go by what Git tells with --strategy auto, or name an image with --to"
+    elif shown:
         hint = f"the registry knows others: --strategy registry, or --to {shown[0].image.label}"
     elif codes:
         hint = f"name one with --to, and accept what refuses it: --accept {codes[0]}"

@@ -241,10 +241,12 @@ def test_records_alone_know_of_a_rollback_too(held: Shop) -> None:
 def test_a_tampered_record_counts_as_missing_and_git_goes_on_alone(released: Shop) -> None:
     path = released.records.folder(2) / "record.json"
     path.write_text(path.read_text(encoding="utf-8").replace("1.4.2", "6.6.6"), encoding="utf-8")
-    plan = released.ok("plan", "--service", "cart", "--strategy", "artifact").service()
-    assert plan["candidates"][0]["image"] == canonical("1.4.2")
-    assert plan["candidates"][0]["verdict"] == "refused"
-    assert "not in the archive" in plan["candidates"][0]["message"]
+    run = released.refused(4, "not-found", "plan", "--service", "cart", "--strategy", "artifact")
+    (first, *older) = run.result["services"][0]["candidates"]
+    assert (first["image"], first["verdict"]) == (canonical("1.4.2"), "refused")
+    assert "not in the archive" in first["message"]
+    assert all(candidate["verdict"] != "chosen" for candidate in older)
+    assert "--strategy auto" in run.error["hint"]
     plan = released.ok("plan", "--service", "cart").service()
     assert plan["to"]["image"] == canonical("1.4.2")
     assert plan["to"]["source"] == "git"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.config import Environment, parse_config
+from gitops_rollback.catalogue import resolve
+from gitops_rollback.config import Config, Environment, parse_config
 from gitops_rollback.errors import ConfigError, ManifestError
 from gitops_rollback.inventory import read_manifests, service_names
 from unit.builders import DEPLOYMENT, PATH, found_service, manifest
@@ -275,3 +276,19 @@ def test_services_are_named_by_configuration_and_else_by_discovery() -> None:
 def test_an_environment_is_part_of_what_was_found() -> None:
     found = found_service({PATH: manifest("acme/cart:1")}, environment="staging")
     assert found.environment == Environment("staging")
+
+
+def test_a_services_own_file_that_cannot_be_read_is_an_error_of_the_manifest() -> None:
+    manifests = read_manifests({"apps/cart.yaml": b"image: a\n\tb: c\n", "x.yaml": b"image: ["})
+    with pytest.raises(ManifestError) as caught:
+        resolve("cart", Environment("default"), Config(), manifests)
+    assert "no manifest of 'cart' can be read: apps/cart.yaml:2" in caught.value.message
+    assert "x.yaml" not in caught.value.message
+
+
+def test_globs_that_match_nothing_are_named_also_beside_a_kustomization() -> None:
+    config = parse_config(b'[services.cart]\nmanifests = ["cart/*.yaml"]\n')
+    manifests = read_manifests({"kustomization.yaml": b"images: []\n"})
+    with pytest.raises(ConfigError) as caught:
+        resolve("cart", Environment("default"), config, manifests)
+    assert "nothing matches cart/*.yaml" in caught.value.message

@@ -350,3 +350,12 @@ def test_every_published_schema_compiles_and_refuses_what_is_no_object() -> None
     for name in names:
         with pytest.raises(schema.InvalidDocumentError):
             schema.check([], name)
+
+
+def test_a_set_that_is_none_is_named_with_the_nearest() -> None:
+    config = parse_config(b'[sets]\ncheckout = ["cart"]\n')
+    assert config.expand(["checkout"], ["checkout"]) == ("cart",)
+    with pytest.raises(ConfigError) as caught:
+        config.expand(["chekout"], ["chekout"])
+    assert "there is no set 'chekout'" in caught.value.message
+    assert caught.value.hint == "did you mean checkout?"

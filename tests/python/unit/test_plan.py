@@ -554,3 +554,12 @@ def test_going_back_by_hand_to_a_tag_is_no_new_use_of_it() -> None:
     plan = world.plan(strategy="git")
     assert plan.chosen is not None
     assert plan.chosen.image == image("~1")
+
+
+def test_with_the_record_of_the_next_image_missing_records_alone_choose_no_older_one() -> None:
+    world = World(
+        "3", state=state("1>2", "2>3"), stored={digest("record 2"): MissingRecord("gone")}
+    )
+    plan = world.plan(strategy="artifact")
+    assert plan.chosen is None
+    assert [candidate.verdict for candidate in plan.candidates] == ["refused", "acceptable"]
