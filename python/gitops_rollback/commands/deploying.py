@@ -65,7 +65,9 @@ class _Deploy:
         session = self._session
         guard.refuse_other_repository(at.title, at.found.image, self._image)
         running, _source = running_image(at.found.image, at.state)
-        guard.refuse_moved(at.title, image_option(session.options, "from"), running, "--from")
+        guard.refuse_moved(
+            at.title, image_option(session.options, "from"), running, "as --from says"
+        )
         self._refuse_moved_since_first_tip(at, running)
         image = self._resolve(at, snapshot)
         self._image = image
@@ -93,7 +95,7 @@ class _Deploy:
         if self._given is None and self._running is not None:
             who = self._repository.author(at.tip.commit)
             guard.refuse_moved(
-                at.title, self._running, running, f"when this began; the newest commit is by {who}"
+                at.title, self._running, running, f"as when this began (newest commit by {who})"
             )
         self._running = running
 

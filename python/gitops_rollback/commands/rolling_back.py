@@ -118,7 +118,7 @@ class _Rollback:
         """Refuse to go on where the branch moved and the service changed meanwhile."""
         who = self._repository.author(at.tip.commit)
         guard.refuse_moved(
-            at.title, before.running, plan.running, f"the plan; the newest commit, by {who},"
+            at.title, before.running, plan.running, f"as the plan says (newest commit by {who})"
         )
         same = before.chosen and plan.chosen and before.chosen.image == plan.chosen.image
         if not same:

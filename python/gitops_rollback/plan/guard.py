@@ -121,12 +121,12 @@ def refuse_other_repository(title: str, present: ImageReference, image: ImageRef
 
 
 def refuse_moved(
-    title: str, expected: ImageReference | None, running: ImageReference, who_says: str
+    title: str, expected: ImageReference | None, running: ImageReference, source: str
 ) -> None:
-    """Raise `MovedError` if another image runs than was expected."""
+    """Raise `MovedError` if another image runs than was expected; `source` says by what."""
     if expected is not None and not expected.may_be(running):
         raise MovedError(
-            f"{title} runs {running.canonical}, not {expected.canonical} as {who_says} says",
+            f"{title} runs {running.canonical}, not {expected.canonical} {source}",
             "look at what happened meanwhile (gitops-rollback plan), then run this again",
         )
 

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.repo.process import GitFailedError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SETTINGS = r"^(user|author|committer|commit)\."  # for `git config --get-regexp`
+    from gitops_rollback.repo.process import Git
+
+_SETTINGS = r"^(user|author|committer|commit)\."
 _NAME = "gitops-rollback"
 _EMAIL = "gitops-rollback@localhost"
+
+
+def read_identity(
+    git: Git, environment: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the variables to add where git has no identity, and the option to sign with."""
+    try:
+        configured = git.run("config", "--null", "--get-regexp", _SETTINGS).stdout
+    except GitFailedError:
+        configured = b""  # exit 1: nothing is configured
+    return missing_identity(configured, environment)
 
 
 def missing_identity(
     configured: bytes, environment: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the variables to add where git has no identity, and the option to sign with.
+    """Return the same from what git said.
 
     `configured` is what `git config --null --get-regexp` says; a name that git would make up from
     the machine's account does not count.

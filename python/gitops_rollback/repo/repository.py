@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gitops_rollback.errors import RepositoryError
-from gitops_rollback.repo.identity import SETTINGS, missing_identity
+from gitops_rollback.repo.identity import read_identity
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import (
     explain_fetch,
@@ -77,20 +77,18 @@ class Repository:
             stop(self._clone)
         shutil.rmtree(self._root, ignore_errors=True)
 
-    def begin(self, branch: str | None) -> None:
+    def begin(self, branch: str | None) -> subprocess.Popen[bytes]:
         """Let git begin to fetch the tip of a branch, and do not wait for it."""
         chosen = ("--branch", branch) if branch else ()
         self._clone = self._git.start(
             "clone", "--bare", "--depth=1", "--template=", "--no-local", "--single-branch",
             *_TRANSFER, *chosen, "--", self._remote, str(self._root / _DIRECTORY),
         )  # fmt: skip
+        return self._clone
 
     def open(self, branch: str | None) -> Tip:
         """Fetch the tip of a branch (the remote's default where None) and return it."""
-        if self._clone is None:
-            self.begin(branch)
-        running, self._clone = self._clone, None
-        assert running is not None  # noqa: S101 - it was begun
+        running = self._clone or self.begin(branch)
         try:
             done = self._git.finish(running)
         except GitFailedError as failure:
@@ -161,7 +159,7 @@ class Repository:
             known = self._modes[tip.commit]
         stream = import_stream(_TREE, tip.commit, files, known)
         self._local("fast-import", "--quiet", "--force", stdin=stream)
-        identity, signing = self._identity()
+        identity, signing = read_identity(self._git, self._environment)
         output = self._local(
             "commit-tree", *signing, "-p", tip.commit, f"{_TREE}^{{tree}}",
             stdin=message.encode(errors="replace"), environment=identity,
@@ -250,11 +248,3 @@ class Repository:
             )  # fmt: skip
         except GitFailedError as failure:
             raise explain_fetch(failure, self.url) from failure
-
-    def _identity(self) -> tuple[dict[str, str], tuple[str, ...]]:
-        """Return the identity to add where git has none, and the option to sign with."""
-        try:
-            configured = self._git.run("config", "--null", "--get-regexp", SETTINGS).stdout
-        except GitFailedError:
-            configured = b""  # exit 1: nothing is configured
-        return missing_identity(configured, self._environment)

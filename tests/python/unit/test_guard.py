@@ -208,7 +208,7 @@ def test_an_image_of_another_repository_is_refused() -> None:
 
 
 def test_another_running_image_than_expected_is_moved() -> None:
-    guard.refuse_moved("cart", None, image("1"), "--from")
-    guard.refuse_moved("cart", image("~1"), image("1"), "--from")
+    guard.refuse_moved("cart", None, image("1"), "as --from says")
+    guard.refuse_moved("cart", image("~1"), image("1"), "as --from says")
     with pytest.raises(MovedError, match=r"not docker\.io/acme/cart:2@.* as --from says"):
-        guard.refuse_moved("cart", image("2"), image("1"), "--from")
+        guard.refuse_moved("cart", image("2"), image("1"), "as --from says")
