@@ -121,7 +121,7 @@ def read_overview(repository: Repository, request: Request, tip: Tip) -> Overvie
 def read_config(repository: Repository, tip: Tip) -> Config:
     """Read the configuration at a tip; an empty one if there is no file."""
     data = repository.read_file(tip.commit, FILE)
-    return parse_config(data) if data is not None else Config()
+    return parse_config(data, tip.branch) if data is not None else Config()
 
 
 def _environment(repository: Repository, request: Request, config: Config, tip: Tip) -> Environment:

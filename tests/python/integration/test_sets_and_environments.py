@@ -178,3 +178,13 @@ def test_the_plan_file_of_an_environment_is_followed_without_naming_it(clusters:
     run = clusters.ok("rollback", "--plan", str(plan), "--reason", "as discussed")
     assert run.service()["environment"] == "production"
     assert canonical("1.5.0") == run.service()["from"]
+
+
+def test_a_field_of_two_environments_on_one_branch_is_refused_although_only_one_names_it(
+    shop: Shop,
+) -> None:
+    toml = '[environments.all]\npath = "apps"\n[environments.cart]\npath = "apps/cart"\n'
+    shop.commit({".gitops-rollback.toml": toml + 'branch = "main"\n'})
+    deploy = ("deploy", "--service", "cart", "--image", image("1.4.2"))
+    run = shop.refused(1, "config", *deploy, "--environment", "all")
+    assert "belongs to the environments 'all' and 'cart'" in run.error["message"]
