@@ -7,7 +7,7 @@ does not explain the running image yields nothing: nothing is anchored on "lates
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.events import (
@@ -45,7 +45,6 @@ class Timeline:
     rolled_back: Event | None = None
     never_deployed: tuple[ImageReference, ...] = ()
     bad: tuple[ImageReference, ...] = ()
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def explains(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.errors import MovedError, RegistryError
 from gitops_rollback.events import ARTIFACT, GIT
 from gitops_rollback.plan import candidates, judge
+from gitops_rollback.plan.explain import REGISTRY, make_plan
 from gitops_rollback.plan.facts import (
     Candidate,
     Choice,
@@ -24,8 +25,6 @@ from gitops_rollback.timeline import Timeline, build_timeline, state_explains
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-from gitops_rollback.plan.explain import REGISTRY, make_plan
 
 
 def decide(facts: Facts, choice: Choice) -> Plan | Need:

@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.state import Hold, State
 
-REFUSALS = (
-    "running",
-    "bad",
-    "gone",
-    "platform",
-    "not-an-image",
-    "never-deployed",
-    "mutable-tag",
-    "tampered",
-)
-
 
 @dataclass(frozen=True)
 class Choice:
