@@ -46,12 +46,6 @@ def render(summaries: Sequence[Summary]) -> str:
     return f"{_subject(summaries)}\n\n" + "\n".join(trailers) + "\n"
 
 
-def trailer_values(message: str, name: str) -> list[str]:
-    """Return the values of a trailer in a commit's message."""
-    prefix = f"{name}: "
-    return [line[len(prefix) :] for line in message.splitlines() if line.startswith(prefix)]
-
-
 def _subject(summaries: Sequence[Summary]) -> str:
     first = summaries[0]
     if len(summaries) == 1:

@@ -9,7 +9,7 @@ import pytest
 
 from gitops_rollback import transitions
 from gitops_rollback.manifest.edit import rewrite
-from gitops_rollback.message import render, trailer_values
+from gitops_rollback.message import render
 from gitops_rollback.model import Build
 from gitops_rollback.plan.acts import Act
 from gitops_rollback.plan.facts import (
@@ -49,6 +49,11 @@ def rolled_back(found: ServiceAtTip, running: str, to: str, act: Act = ACT) -> S
 def new_state(change: ServiceChange) -> State:
     assert change.state is not None
     return change.state
+
+
+def trailer_values(message: str, name: str) -> list[str]:
+    prefix = f"{name}: "
+    return [line[len(prefix) :] for line in message.splitlines() if line.startswith(prefix)]
 
 
 def test_a_deploy_writes_the_image_and_an_entry() -> None:
