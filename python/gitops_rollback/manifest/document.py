@@ -17,7 +17,7 @@ _BOM = codecs.BOM_UTF8.decode()
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
 _STRING = "tag:yaml.org,2002:str"
-_HELM_HINT = "a Helm template is not a manifest: name the rendered or values file instead"
+HELM_HINT = "a Helm template is not a manifest: name the rendered or values file instead"
 _YAML_HINT = "mend the file in the manifests repository"
 LARGEST_MANIFEST = 10_000_000  # bytes
 _DEEPEST = 5_000  # levels; libyaml's composer crashes the process at some 30,000
@@ -196,7 +196,7 @@ def _located(path: str, text: str, error: yaml.MarkedYAMLError) -> ManifestError
     reason = " ".join(str(error.problem or error.context or "not YAML").split())
     line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
     if "{{" in text:
-        return ManifestError(f"{place} is a Helm template ({reason})", _HELM_HINT)
+        return ManifestError(f"{place} is a Helm template ({reason})", HELM_HINT)
     if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in reason:
         reason += "; YAML is indented with spaces, never with tabs"
     return ManifestError(f"{place} is not readable as YAML: {reason}", _YAML_HINT)

@@ -11,6 +11,7 @@ import yaml
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.manifest.document import (
+    HELM_HINT,
     duplicate_key,
     items_of,
     lookup,
@@ -118,6 +119,7 @@ def _fields_of_list(workload: _Workload, list_name: str) -> Iterator[ImageField]
         _refuse_duplicate_keys(file.path, nodes)
         image = lookup(container, "image")
         if not isinstance(image, yaml.ScalarNode):
+            _refuse_template(file, image)
             continue
         scalar = _scalar(file, image)
         problem = _text_problem(file, scalar)
@@ -149,6 +151,17 @@ def _names(item: yaml.Node, kind: str) -> tuple[str, frozenset[str]]:
         text_of(lookup(labels, "app")),
     )
     return name or kind, frozenset(text for text in texts if text)
+
+
+def _refuse_template(file: ParsedFile, image: yaml.Node | None) -> None:
+    """Refuse a file whose image is `{{ … }}`: to YAML a mapping, to Helm a value."""
+    if image is None or not file.text.startswith("{{", image.start_mark.index):
+        return
+    mark = image.start_mark
+    raise ManifestError(
+        f"{file.path}:{mark.line + 1}:{mark.column + 1} is a Helm template (image: {{{{ … }}}})",
+        HELM_HINT,
+    )
 
 
 def _refuse_duplicate_keys(path: str, nodes: list[yaml.Node]) -> None:

@@ -194,14 +194,14 @@ def test_an_image_of_another_repository_is_refused(shop: Shop) -> None:
     ("files", "category", "words"),
     [
         ({CART_PATH: None}, "config", "there is no service 'cart'"),
-        ({CART_PATH: CART.replace("  name: cart", "\tname: cart")}, "config", "never with tabs"),
+        ({CART_PATH: CART.replace("  name: cart", "\tname: cart")}, "manifest", "never with tabs"),
         (
             {CART_PATH: CART.replace("  containers:", "  containers: [")},
-            "config",
+            "manifest",
             "deployment.yaml:22",
         ),
-        ({CART_PATH: CART.replace('"acme/cart:1.4.1"', "{{ .Values.image }}")}, "config", ""),
-        ({CART_PATH: "{{- if .x }}\n" + CART + "{{- end }}\n"}, "config", "is a Helm template"),
+        ({CART_PATH: CART.replace('"acme/cart:1.4.1"', "{{ .Values.image }}")}, "manifest", "Helm"),
+        ({CART_PATH: "{{- if .x }}\n" + CART + "{{- end }}\n"}, "manifest", "is a Helm template"),
         (
             {CART_PATH: CART.replace('"acme/cart:1.4.1"', "|-\n            acme/cart:1.4.1\n")},
             "manifest",
@@ -229,7 +229,7 @@ def test_an_image_of_another_repository_is_refused(shop: Shop) -> None:
                     "          name: proxy", "          name: proxy\n          name: p2"
                 )
             },
-            "config",
+            "manifest",
             "twice",
         ),
         (
@@ -237,7 +237,7 @@ def test_an_image_of_another_repository_is_refused(shop: Shop) -> None:
             "manifest",
             "kinds = { Job",
         ),
-        ({CART_PATH: CART.encode() + b"# \xff\xfe\n"}, "config", "UTF-8"),
+        ({CART_PATH: CART.encode() + b"# \xff\xfe\n"}, "manifest", "UTF-8"),
     ],
     ids=[
         *("no manifest", "tab", "not YAML", "helm value", "helm block", "block string"),

@@ -171,7 +171,6 @@ def test_other_line_ends_and_a_byte_order_mark_do_not_move_a_field(end: str, bom
         ('    image: "acme/\\\n      cart:1"\n', "spans several lines"),
         ("    image: 'acme\n      cart:1'\n", "spans several lines"),
         ('    image: "acme/c\\x61rt:1"\n', "written with escapes"),
-        ("    image: {{ image }}\n", None),
         ('    image: "{{ image }}"\n', "malformed"),
         ("    image: ${IMAGE}\n", "malformed"),
         ("    image:\n", "names no repository"),
@@ -185,6 +184,11 @@ def test_what_cannot_be_edited_safely_has_a_problem(image: str, problem: str | N
         assert fields == ()
         return
     assert problem in fields[0].problem
+
+
+def test_an_image_that_helm_fills_in_makes_the_file_a_template() -> None:
+    with pytest.raises(ManifestError, match=r"a\.yaml:\d+:12 is a Helm template"):
+        fields_of(POD_YAML + "    image: {{ image }}\n")
 
 
 @pytest.mark.parametrize(
