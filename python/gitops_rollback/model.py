@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -46,16 +45,6 @@ def build_from_json(value: dict[str, Any] | None) -> Build | None:
 def image_from_json(text: str | None) -> ImageReference | None:
     """Return an image of a checked document; raise `InvalidImageError` if it is malformed."""
     return parse_image(text) if text is not None else None
-
-
-def read_json(data: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """Return a JSON document from outside; raise `ValueError` if it is none.
-
-    Half a surrogate pair is legal JSON and no text: what cannot be written again is refused.
-    """
-    document = json.loads(data)
-    json.dumps(document, ensure_ascii=False).encode()
-    return document
 
 
 def without_none(mapping: dict[str, Any]) -> dict[str, Any]:

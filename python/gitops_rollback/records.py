@@ -16,7 +16,6 @@ from gitops_rollback.model import (
     build_from_json,
     image_from_json,
     is_safe_path,
-    read_json,
     without_none,
 )
 
@@ -117,21 +116,10 @@ def digest_of_bytes(data: bytes) -> str:
 
 def parse_record(data: bytes, location: str) -> StoredRecord:
     """Read a record from outside; raise `ConfigError` naming `location` if it is not sound."""
-    if len(data) > LARGEST_RECORD:
-        raise _unsound(location, f"it has {len(data)} bytes, a record has at most 1 MB")
     try:
-        document = read_json(data)
-    except (ValueError, RecursionError) as error:
-        raise _unsound(location, f"it is no complete JSON ({error})") from error
-    version = document.get("schemaVersion") if isinstance(document, dict) else None
-    if isinstance(version, int) and version > 1:
-        raise ConfigError(
-            f"the record {location} was written by a newer gitops-rollback (schema {version})",
-            "use that version here too",
-        )
-    try:
-        schema.check(document, "record")
-        record = _from_json(document)
+        record = _from_json(schema.read(data, "record", LARGEST_RECORD))
+    except schema.NewerDocumentError as error:
+        raise ConfigError(f"the record {location} {error}", "use that version here too") from error
     except (schema.InvalidDocumentError, InvalidImageError) as error:
         raise _unsound(location, str(error)) from error
     for path in (*(f.path for f in record.fields), *(m.path for m in record.manifests)):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+VERSION = 1
 _FOLDER = Path(__file__).parent / "schemas"
 
 
@@ -25,6 +26,30 @@ class InvalidDocumentError(ValueError):
         super().__init__(message)
         self.unknown = unknown
         self.known = known
+
+
+class NewerDocumentError(InvalidDocumentError):
+    """Raised when a document was written by a version of this tool that knows more."""
+
+
+def read(data: bytes, name: str, largest: int) -> dict[str, Any]:
+    """Read a JSON document of at most `largest` bytes and check it; raise `InvalidDocumentError`.
+
+    Half a surrogate pair is legal JSON and no text: what cannot be written again is refused.
+    """
+    if len(data) > largest:
+        raise InvalidDocumentError(f"it has {len(data)} bytes, more than {largest / 1e6:g} MB")
+    try:
+        document = json.loads(data)
+        json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise InvalidDocumentError(f"it is no complete JSON ({error})") from error
+    version = document.get("schemaVersion") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        raise NewerDocumentError(f"was written by a newer gitops-rollback (schema {version})")
+    check(document, name)
+    checked: dict[str, Any] = document
+    return checked
 
 
 def check(document: object, name: str) -> None:

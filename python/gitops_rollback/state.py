@@ -13,7 +13,7 @@ from typing import Any
 from gitops_rollback import schema
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.image import ImageReference, InvalidImageError
-from gitops_rollback.model import Build, build_from_json, image_from_json, read_json, without_none
+from gitops_rollback.model import Build, build_from_json, image_from_json, without_none
 
 FOLDER = ".gitops-rollback"
 LONGEST_HISTORY = 20
@@ -130,21 +130,12 @@ def path_of(environment: str, service: str) -> str:
 def parse_state(data: bytes, environment: str, service: str) -> State:
     """Read a state file; raise `RepositoryError`, with the path and how to mend it, if broken."""
     path = path_of(environment, service)
-    if len(data) > _LARGEST:
-        raise _broken(path, f"it has {len(data)} bytes")
     try:
-        document = read_json(data)
-    except (ValueError, RecursionError) as error:
-        raise _broken(path, f"it is not JSON ({error})") from error
-    version = document.get("schemaVersion") if isinstance(document, dict) else None
-    if isinstance(version, int) and version > 1:
+        state = _from_json(schema.read(data, "state", _LARGEST))
+    except schema.NewerDocumentError as error:
         raise RepositoryError(
-            f"the state file {path} was written by a newer gitops-rollback (schema {version})",
-            "use that version here too",
-        )
-    try:
-        schema.check(document, "state")
-        state = _from_json(document)
+            f"the state file {path} {error}", "use that version here too"
+        ) from error
     except (schema.InvalidDocumentError, InvalidImageError) as error:
         raise _broken(path, str(error)) from error
     if (state.service, state.environment) != (service, environment):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
 from gitops_rollback.errors import UsageError
-from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
-from gitops_rollback.model import read_json, without_none
+from gitops_rollback.image import ImageReference, parse_image
+from gitops_rollback.model import without_none
 
 if TYPE_CHECKING:
     from gitops_rollback.plan.facts import Plan
@@ -77,14 +77,11 @@ def plan_to_json(plan: Plan, edits: list[dict[str, Any]], value: str | None) -> 
 
 def parse_plan(data: bytes, path: str) -> PlanFile:
     """Read a plan; raise `UsageError` naming `path` if it is none, or chose no image."""
-    if len(data) > LARGEST_PLAN:
-        raise UsageError(f"the plan {path} has more than {LARGEST_PLAN} bytes", HINT)
     try:
-        document = read_json(data)
-        schema.check(document, "plan")
+        document = schema.read(data, "plan", LARGEST_PLAN)
         services = tuple(_planned(entry) for entry in document["services"])
         plan = PlanFile(document["repository"], document["branch"], services)
-    except (ValueError, RecursionError, InvalidImageError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         raise UsageError(f"{path} is no plan to follow: {error}", HINT) from error
     if not services:
         raise UsageError(f"the plan {path} names no service", HINT)

@@ -115,7 +115,7 @@ def changed(**changes: Any) -> bytes:  # noqa: ANN401
         (b"null", "no plan to follow"),
         (b'{"schemaVersion": 1, "error": {"category": "usage"}}', "no plan to follow"),
         (b'{"schemaVersion": 1}', "no plan to follow"),
-        (changed(schemaVersion=2), "schemaVersion"),
+        (changed(schemaVersion=2), "by a newer"),
         (changed(services=[]), "names no service"),
         (changed(repository="\ud800"), "no plan to follow"),
         (json.dumps(document(plan(BAD))).encode(), "found no image to go back to for cart"),

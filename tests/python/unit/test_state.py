@@ -98,12 +98,12 @@ def changed(**changes: Any) -> bytes:  # noqa: ANN401
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        pytest.param(b"", "is not JSON", id="empty"),
-        pytest.param(render_state(FULL)[:-20], "is not JSON", id="truncated"),
-        pytest.param(b"[" * 200_000, "is not JSON", id="deep"),
-        pytest.param(b"1" * 10_000, "is not JSON", id="a huge number"),
-        pytest.param(b'"\xff"', "is not JSON", id="no UTF-8"),
-        pytest.param(changed(service="x\ud800"), "is not JSON", id="half a surrogate pair"),
+        pytest.param(b"", "is no complete JSON", id="empty"),
+        pytest.param(render_state(FULL)[:-20], "is no complete JSON", id="truncated"),
+        pytest.param(b"[" * 200_000, "is no complete JSON", id="deep"),
+        pytest.param(b"1" * 10_000, "is no complete JSON", id="a huge number"),
+        pytest.param(b'"\xff"', "is no complete JSON", id="no UTF-8"),
+        pytest.param(changed(service="x\ud800"), "is no complete JSON", id="half a surrogate pair"),
         pytest.param(b" " * 1_000_001, "it has 1000001 bytes", id="over 1 MB"),
         pytest.param(b"[]", "is broken", id="a list"),
         pytest.param(b"{}", "is broken", id="nothing"),
