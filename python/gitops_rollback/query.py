@@ -120,8 +120,13 @@ def _default(document: dict[str, Any]) -> list[str]:
     return [name for name in names if pattern.fullmatch(name)]
 
 
+def names_no_image(tag: str) -> bool:
+    """Tell whether a tag is that of a signature, an attestation or a list of contents."""
+    return _NOT_AN_IMAGE.fullmatch(tag) is not None
+
+
 def _is_image(tag: Tag) -> bool:
-    return tag.is_image and is_tag(tag.name) and not _NOT_AN_IMAGE.fullmatch(tag.name)
+    return tag.is_image and is_tag(tag.name) and not names_no_image(tag.name)
 
 
 def _is_running(tag: Tag, name: str | None, digest: str | None) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.events import ARTIFACT, GIT
 from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.candidates import MUTABLE, pointer
+from gitops_rollback.query import names_no_image
 
 if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
@@ -25,6 +26,10 @@ def judge_known(
     candidate = replace(candidate, verdict="acceptable", reason=None)
     if candidate.image.is_same_image(facts.running):
         return candidate.refused("running", "it runs now")
+    if names_no_image(candidate.image.tag or "") and "not-an-image" not in accept:
+        return candidate.refused(
+            "not-an-image", "its tag is that of a signature, an attestation or a list of contents"
+        )
     if "bad" in accept:
         return candidate
     return _refused_if_bad(candidate, candidate.image, facts, timeline)

@@ -563,3 +563,13 @@ def test_with_the_record_of_the_next_image_missing_records_alone_choose_no_older
     plan = world.plan(strategy="artifact")
     assert plan.chosen is None
     assert [candidate.verdict for candidate in plan.candidates] == ["refused", "acceptable"]
+
+
+@pytest.mark.parametrize("tag", ["1.2.sig", "sha256-" + "a" * 64, f"sha256-{'b' * 64}.att"])
+def test_a_tag_of_a_signature_or_attestation_is_no_image_unless_accepted(tag: str) -> None:
+    world = World("2", state=state("1>2"))
+    plan = world.plan(to=tag)
+    assert [block.code for block in plan.blocks] == ["not-an-image"]
+    assert plan.chosen is None
+    accepted = world.plan(to=f"{NAME}:{tag}@{digest('x')}", accept=frozenset({"not-an-image"}))
+    assert accepted.chosen is not None
