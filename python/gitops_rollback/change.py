@@ -81,19 +81,28 @@ class Committer:
 
     def _push(self, commit: str, tip: Tip) -> None:
         try:
-            self._repository.push(commit, tip.branch)
-            _finish_undisturbed()
+            self._push_to_the_end(commit, tip)
         except Interrupted as signal:
             stand = self._repository.remote_tip(tip.branch, seconds=0.7)
             raise InterruptedRunError(
                 f"interrupted while pushing; {_said(stand, commit, tip)}", _LOOK
             ) from signal
+
+    def _push_to_the_end(self, commit: str, tip: Tip) -> None:
+        """Push; whatever came of it, what is left is to say so, and no signal may hinder that."""
+        try:
+            self._repository.push(commit, tip.branch)
+            _finish_undisturbed()
         except TimeIsUpError as error:
+            _finish_undisturbed()
             stand = self._repository.remote_tip(tip.branch, seconds=3)
             if stand != commit:
                 raise RepositoryError(
                     f"{error.message}; {_said(stand, commit, tip)}", _LOOK
                 ) from error
+        except RepositoryError:
+            _finish_undisturbed()
+            raise
 
     def _pause(self, attempt: int, branch: str) -> None:
         from random import uniform  # noqa: PLC0415 - only where a race was lost

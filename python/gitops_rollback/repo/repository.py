@@ -17,6 +17,7 @@ from gitops_rollback.repo.messages import (
     is_moved,
     no_branch,
     no_tip,
+    rejection_reason,
 )
 from gitops_rollback.repo.objects import (
     LOG_FORMAT,
@@ -169,7 +170,7 @@ class Repository:
     def push(self, commit: str, branch: str) -> None:
         """Push a commit; raise `PushLostError` if the branch moved meanwhile.
 
-        Where the answer got lost on the way, the branch is asked before failing.
+        Where git ended without an answer, the branch is asked.
         """
         try:
             self._git.run("push", "--porcelain", "origin", f"{commit}:refs/heads/{branch}")
@@ -177,7 +178,7 @@ class Repository:
             if is_moved(failure):
                 raise PushLostError from failure
             error = explain_push(failure, self.url, branch)
-            if not failure.stdout and self.remote_tip(branch) == commit:
+            if not rejection_reason(failure) and self.remote_tip(branch) == commit:
                 return
             raise error from failure
 

@@ -371,9 +371,10 @@ def test_a_signal_after_the_commit_arrived_says_so(shop: Shop) -> None:
     assert f"the push had arrived: main is at {(shop.tip() or '')[:12]}" in said
 
 
+@pytest.mark.parametrize("status", [0, 143], ids=["git ended well", "git was ended first"])
 @pytest.mark.parametrize("milliseconds", [0, 10, 20, 40])
 def test_a_signal_after_the_push_never_says_that_nothing_was_pushed(
-    shop: Shop, milliseconds: int
+    shop: Shop, milliseconds: int, status: int
 ) -> None:
     """As a Jenkins that ends the processes of a build one by one, children first."""
     git = shutil.which("git")
@@ -381,13 +382,24 @@ def test_a_signal_after_the_push_never_says_that_nothing_was_pushed(
     wrapper.parent.mkdir()
     wrapper.write_text(
         f'#!/bin/sh\n[ "$1" = push ] || exec {git} "$@"\n{git} "$@" || exit\n'
-        f"(sleep {milliseconds / 1000}; kill -TERM $PPID) >/dev/null 2>&1 &\n"
+        f"(sleep {milliseconds / 1000}; kill -TERM $PPID) >/dev/null 2>&1 &\nexit {status}\n"
     )
     wrapper.chmod(0o755)
     path = f"{wrapper.parent}:{shop.environment['PATH']}"
     run = shop.run("deploy", *DEPLOY, environment={"PATH": path})
     assert run.code in (0, 130)
     assert (shop.tip() or "none")[:12] in run.stderr
+
+
+def test_a_git_that_is_ended_after_the_commit_arrived_is_no_failure(shop: Shop) -> None:
+    git = shutil.which("git")
+    wrapper = shop.root / "bin" / "git"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\n[ "$1" = push ] || exec {git} "$@"\n{git} "$@"\nexit 143\n')
+    wrapper.chmod(0o755)
+    path = f"{wrapper.parent}:{shop.environment['PATH']}"
+    run = shop.ok("deploy", *DEPLOY, environment={"PATH": path})
+    assert run.result["commit"] == shop.tip()
 
 
 def test_a_signal_before_the_push_leaves_the_branch_as_it_was(shop: Shop) -> None:
