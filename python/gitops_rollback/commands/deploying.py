@@ -11,7 +11,7 @@ from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.errors import RegistryError, UsageError
 from gitops_rollback.options import image_option
 from gitops_rollback.plan import guard
-from gitops_rollback.recording import Occasion, make_record
+from gitops_rollback.recording import make_record
 from gitops_rollback.timeline import running_image
 
 if TYPE_CHECKING:
@@ -119,13 +119,11 @@ class _Deploy:
         """Make the record of what is replaced, and file it: once, and not in a dry run."""
         if self._made is not None:
             return self._made
-        session = self._session
-        occasion = Occasion(
-            session.url, "deploy", session.present, self._image, session.build, session.by
-        )
         made = make_record(
-            at, occasion, lambda image: self._registry_of(snapshot).digest_or_none(image)
+            at,
+            self._session.occasion("deploy", self._image),
+            lambda image: self._registry_of(snapshot).digest_or_none(image),
         )
-        session.file_record(made)
+        self._session.file_record(made)
         self._made = made.stored
         return made.stored

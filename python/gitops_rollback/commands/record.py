@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.image import ImageReference
     from gitops_rollback.options import Options
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
@@ -57,16 +56,12 @@ def _occasions(session: Session, snapshot: Snapshot) -> list[Occasion]:
     if image is not None and len(snapshot.services) > 1:
         raise UsageError("--image names one image", "give one --service with it")
     if session.options.plan is None:
-        return [_occasion(session, "deploy", image) for _ in snapshot.services]
+        return [session.occasion("deploy", image) for _ in snapshot.services]
     plan = read_plan(session.options.plan)
     return [
-        _occasion(session, "rollback", plan.planned(at.service, at.environment).to)
+        session.occasion("rollback", plan.planned(at.service, at.environment).to)
         for at in snapshot.services
     ]
-
-
-def _occasion(session: Session, action: str, replaced_by: ImageReference | None) -> Occasion:
-    return Occasion(session.url, action, session.present, replaced_by, session.build, session.by)
 
 
 def _record(

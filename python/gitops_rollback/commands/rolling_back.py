@@ -12,7 +12,7 @@ from gitops_rollback.commands.planning import choice_of, gatherer_of, plans_to_j
 from gitops_rollback.errors import ConfigError, MovedError
 from gitops_rollback.plan import guard
 from gitops_rollback.plan.verdicts import none_to_go_back_to, refusal, runs_already
-from gitops_rollback.recording import Occasion, make_record
+from gitops_rollback.recording import make_record
 from gitops_rollback.records import repository_key
 
 if TYPE_CHECKING:
@@ -136,11 +136,8 @@ class _Rollback:
     def _record(self, at: ServiceAtTip, chosen: Candidate) -> StoredRecord:
         """Make the record of what is replaced, and file it: once for each service."""
         if at.service not in self._records:
-            session = self._session
-            occasion = Occasion(
-                session.url, "rollback", session.present, chosen.image, session.build, session.by
-            )
+            occasion = self._session.occasion("rollback", chosen.image)
             made = make_record(at, occasion, lambda _image: None)
-            session.file_record(made)
+            self._session.file_record(made)
             self._records[at.service] = made.stored
         return self._records[at.service]

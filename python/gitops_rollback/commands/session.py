@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gitops_rollback.config import Config
-    from gitops_rollback.recording import MadeRecord
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.recording import MadeRecord, Occasion
     from gitops_rollback.registry_facts import RegistryFacts
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
@@ -106,6 +107,12 @@ class Session:
             by=self.by,
             reason=self.reason,
         )
+
+    def occasion(self, action: str, replaced_by: ImageReference | None) -> Occasion:
+        """Why a record is made in this run: for a deploy or a rollback to an image."""
+        from gitops_rollback.recording import Occasion  # noqa: PLC0415 - see open_repository
+
+        return Occasion(self.url, action, self.present, replaced_by, self.build, self.by)
 
     @contextmanager
     def open_repository(self) -> Iterator[Repository]:

@@ -13,6 +13,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import RegistryError
+from gitops_rollback.model import one_line
 from gitops_rollback.registries.endpoints import host_of
 
 if TYPE_CHECKING:
@@ -77,16 +78,12 @@ class Answer:
             return "a web page"
         else:
             parts = [self.body[: 4 * _LONGEST_QUOTE].decode(errors="replace")]
-        return quote(": ".join(part for part in parts if isinstance(part, str) and part))
+        return one_line(
+            ": ".join(part for part in parts if isinstance(part, str) and part), _LONGEST_QUOTE
+        )
 
 
 _STATUSES = frozenset(int(status) for status in HTTPStatus)
-
-
-def quote(text: str) -> str:
-    """Return words of a server as one short line without control characters."""
-    clean = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return clean if len(clean) <= _LONGEST_QUOTE else clean[: _LONGEST_QUOTE - 1] + "…"
 
 
 def nonsense(answer: Answer, what: str, reason: str) -> RegistryUnavailableError:
@@ -94,7 +91,7 @@ def nonsense(answer: Answer, what: str, reason: str) -> RegistryUnavailableError
     return RegistryUnavailableError(
         f"asked {host_of(answer.url)} for {what}: {reason}",
         "a proxy or a login page may have answered, or the configured URL is of something else;"
-        f" look at {quote(answer.url.partition('?')[0])}",
+        f" look at {one_line(answer.url.partition('?')[0], _LONGEST_QUOTE)}",
     )
 
 
@@ -135,7 +132,7 @@ def unreachable(host: str, what: str, error: Exception, seconds: float) -> Regis
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
             detail = getattr(cause, "verify_message", "") or cause.reason or "no TLS"
-            reason = f"no trusted TLS connection: {quote(str(detail))}"
+            reason = f"no trusted TLS connection: {one_line(str(detail), _LONGEST_QUOTE)}"
             hint = "for a certificate of your own set REQUESTS_CA_BUNDLE to the file of its CA"
         elif isinstance(cause, socket.gaierror):
             reason, hint = "no address is known for that name", "check the name, DNS and proxy"
