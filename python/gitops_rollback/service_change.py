@@ -70,9 +70,10 @@ def edits_to_json(edits: Iterable[FieldEdit]) -> list[dict[str, Any]]:
 def held_markers(fields: Iterable[ImageField]) -> tuple[HeldMarker, ...]:
     """Return the markers of fields that are in action, and so have to be held."""
     return tuple(
-        HeldMarker(field.path, field.container, field.marker.active_text)
+        HeldMarker(field.path, field.container, marker.active_text)
         for field in fields
-        if field.marker is not None and not field.marker.is_held
+        for marker in field.markers
+        if not marker.is_held
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.manifest.edit import hold_marker, restore_marker
+from gitops_rollback.manifest.edit import hold_markers, restore_markers
 from gitops_rollback.message import Summary
 from gitops_rollback.plan.targets import deploy_edits, rollback_edits
 from gitops_rollback.records import digest_of_bytes
@@ -42,7 +42,9 @@ def deployed(
     return ServiceChange(
         at=at,
         edits=deploy_edits(at.found.fields, image, act.pin),
-        markers=marker_splices(at.found.fields, restore_marker) if _restores(at, ends_hold) else (),
+        markers=marker_splices(at.found.fields, restore_markers)
+        if _restores(at, ends_hold)
+        else (),
         state=replace(state, hold=None) if ends_hold else state,
         summary=_summary("deploy", at, running, image, act, record),
         warnings=_warnings(at),
@@ -71,7 +73,7 @@ def rolled_back(
     return ServiceChange(
         at=at,
         edits=rollback_edits(at.found.fields, candidate, act.pin),
-        markers=marker_splices(at.found.fields, hold_marker),
+        markers=marker_splices(at.found.fields, hold_markers),
         state=replace(before.with_deployment(entry).with_bad(bad), hold=hold),
         summary=_summary("rollback", at, running, image, act, record),
         warnings=_warnings(at),
@@ -88,7 +90,7 @@ def released(
     state = at.state
     if state is None or (state.hold is None and not forgiven):
         return unchanged(at, running, act)
-    markers = marker_splices(at.found.fields, restore_marker) if _restores(at, True) else ()
+    markers = marker_splices(at.found.fields, restore_markers) if _restores(at, True) else ()
     for image in forgiven:
         state = state.without_bad(image)
     return ServiceChange(

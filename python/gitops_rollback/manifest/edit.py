@@ -33,18 +33,22 @@ class FieldEdit:
     value: str
 
 
-def hold_marker(field: ImageField) -> list[Splice]:
-    """Put the field's marker out of action; nothing to do where there is none or it is held."""
-    if field.marker is None or field.marker.is_held:
-        return []
-    return [Splice(field.marker.key_start, field.marker.key_end, HELD_KEY)]
+def hold_markers(field: ImageField) -> list[Splice]:
+    """Put the field's markers out of action, but those that are held already."""
+    return [
+        Splice(marker.key_start, marker.key_end, HELD_KEY)
+        for marker in field.markers
+        if not marker.is_held
+    ]
 
 
-def restore_marker(field: ImageField) -> list[Splice]:
-    """Put a held marker back into action."""
-    if field.marker is None or not field.marker.is_held:
-        return []
-    return [Splice(field.marker.key_start, field.marker.key_end, ACTIVE_KEY)]
+def restore_markers(field: ImageField) -> list[Splice]:
+    """Put the field's held markers back into action."""
+    return [
+        Splice(marker.key_start, marker.key_end, ACTIVE_KEY)
+        for marker in field.markers
+        if marker.is_held
+    ]
 
 
 def rewrite(

@@ -56,9 +56,9 @@ class ImageField:
         return self.scalar.value
 
     @property
-    def marker(self) -> Marker | None:
-        """The Flux marker behind the value, if there is one."""
-        return self.scalar.marker
+    def markers(self) -> tuple[Marker, ...]:
+        """The Flux markers behind the value, or behind its parts where it is split."""
+        return (self.scalar.marker,) if self.scalar.marker is not None else ()
 
     @property
     def image(self) -> ImageReference | None:

@@ -17,8 +17,8 @@ from gitops_rollback.manifest.document import ParsedFile, parse, reads_as_string
 from gitops_rollback.manifest.edit import (
     FieldEdit,
     Splice,
-    hold_marker,
-    restore_marker,
+    hold_markers,
+    restore_markers,
     rewrite,
 )
 from gitops_rollback.manifest.fields import find_fields
@@ -215,17 +215,17 @@ def test_the_proof_fails_for_a_field_of_another_version_of_the_file() -> None:
 def test_a_flux_marker_is_held_and_restored(line: str, policy: str) -> None:
     text = POD_YAML + line + "\n    env: []\n"
     file, field = read(text)
-    assert field.marker is not None
-    assert (field.marker.policy, field.marker.is_held) == (policy, False)
-    assert restore_marker(field) == []
-    held = rewrite(file, [FieldEdit(field, NEW)], hold_marker(field)).decode()
+    [marker] = field.markers
+    assert (marker.policy, marker.is_held) == (policy, False)
+    assert restore_markers(field) == []
+    held = rewrite(file, [FieldEdit(field, NEW)], hold_markers(field)).decode()
     assert held == text.replace("acme/cart:1", NEW).replace('policy"', 'policy-held"')
     file, field = read(held)
-    assert field.marker is not None
-    assert field.marker.is_held
-    assert field.marker.active_text == field.marker.text.replace("-held", "")
-    assert hold_marker(field) == []
-    restored = rewrite(file, [FieldEdit(field, "acme/cart:1")], restore_marker(field))
+    [marker] = field.markers
+    assert marker.is_held
+    assert marker.active_text == marker.text.replace("-held", "")
+    assert hold_markers(field) == []
+    restored = rewrite(file, [FieldEdit(field, "acme/cart:1")], restore_markers(field))
     assert restored.decode() == text
 
 
@@ -242,8 +242,8 @@ def test_a_flux_marker_is_held_and_restored(line: str, policy: str) -> None:
 )
 def test_a_comment_that_is_no_marker_of_this_field_is_left_alone(line: str) -> None:
     file, field = read(POD_YAML + line + "\n")
-    assert field.marker is None
-    assert hold_marker(field) == restore_marker(field) == []
+    assert field.markers == ()
+    assert hold_markers(field) == restore_markers(field) == []
     after = rewrite(file, [FieldEdit(field, NEW)]).decode()
     assert after == (POD_YAML + line + "\n").replace("acme/cart:1", NEW)
 
@@ -252,7 +252,7 @@ def test_a_comment_that_is_no_marker_of_this_field_is_left_alone(line: str) -> N
 def test_a_marker_ends_with_its_line(end: str) -> None:
     text = POD_YAML + f"    image: acme/cart:1\n    env: [] {MARKER}\n"
     _file, field = read(text.replace("\n", end))
-    assert field.marker is None
+    assert field.markers == ()
 
 
 @pytest.mark.skipif(not COLLECTED.exists(), reason="../shared/data/manifests is not there")
