@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": "choose the image to go back to and explain it; change nothing",
     "rollback": "put the image to go back to into the manifest, and hold it",
     "release": "lift a hold and restore the Flux markers",
+    "history": "list what was deployed and rolled back, and what proves it",
     "services": "list the services that are configured or discovered",
     "fields": "list the image fields of local files; prove that each can be edited and undone",
 }

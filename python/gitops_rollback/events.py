@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.message import Summary
     from gitops_rollback.model import Build
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.state import State
@@ -22,6 +23,7 @@ class Event:
     """One change of the running image; `record` is the sha256 of the record of what it replaced.
 
     `action` is `deploy`, `rollback`, or `edit` for a change that only Git's history tells of.
+    `proofs` names the sources that tell of it, `conflicts` says where they disagree.
     """
 
     action: str
@@ -35,16 +37,23 @@ class Event:
     record: str | None = None
     stored: StoredRecord | None = None
     proofs: frozenset[str] = frozenset()
+    conflicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """A commit that changed the service's fields, and the image they had after it."""
+    """A commit that changed the service's fields, and the image they had after it.
+
+    `told` is what this tool's trailers in its message say, where they fit that image. `is_oldest`
+    tells that nothing before it is known, so that it need not have changed anything.
+    """
 
     commit: str
     at: str
     by: str
     image: ImageReference
+    told: Summary | None = None
+    is_oldest: bool = False
 
 
 def from_state(state: State) -> tuple[Event, ...]:
@@ -68,23 +77,38 @@ def from_state(state: State) -> tuple[Event, ...]:
 def from_history(entries: Iterable[HistoryEntry]) -> tuple[Event, ...]:
     """Return the changes that Git's history shows, oldest first; `entries` is newest first."""
     events: list[Event] = []
-    before: ImageReference | None = None
+    above: HistoryEntry | None = None
     for entry in reversed(tuple(entries)):
-        if before is not None and entry.image.is_same_image(before):
-            continue
-        events.append(
-            Event(
-                action="edit",
-                image=entry.image,
-                from_image=before,
-                at=entry.at,
-                by=entry.by,
-                commit=entry.commit,
-                proofs=frozenset({GIT}),
-            )
-        )
-        before = entry.image
+        if above is None or not entry.image.is_same_image(above.image):
+            events.append(_of_commit(entry, events[-1].image if events else None))
+        above = entry
     return tuple(events)
+
+
+def _of_commit(entry: HistoryEntry, before: ImageReference | None) -> Event:
+    """Return the change that a commit made: as its trailers tell, else as an edit by its author."""
+    edit = Event(
+        action="edit",
+        image=entry.image,
+        from_image=before,
+        at=entry.at,
+        by=entry.by,
+        commit=entry.commit,
+        proofs=frozenset({GIT}),
+    )
+    told = entry.told
+    if told is None:
+        return edit
+    return replace(
+        edit,
+        action=told.action,
+        image=told.to,
+        from_image=before or told.from_image,
+        by=told.by,
+        reason=told.reason,
+        build=told.build,
+        record=told.record,
+    )
 
 
 def from_records(

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.errors import GitopsRollbackError, ManifestError
-from gitops_rollback.events import HistoryEntry
-from gitops_rollback.manifest.document import parse
-from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback import git_history
+from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.candidates import pointer
 from gitops_rollback.plan.choose import decide
@@ -26,19 +24,16 @@ from gitops_rollback.records import mismatch
 from gitops_rollback.timeline import running_image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from gitops_rollback.image import ImageReference
+    from gitops_rollback.events import HistoryEntry
     from gitops_rollback.plan.facts import Need
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.registry_facts import RegistryFacts
-    from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.stores.base import RecordStore
 
-# How many commits are looked at where no state file explains the running image: few first.
-HISTORY_DEPTHS = (50, 1000)
 _ENOUGH_IMAGES = 3
 _MOST_PROBLEMS = 3  # of the archive, in a plan's findings
 
@@ -85,8 +80,7 @@ class Gatherer:
             case NeedTags(required=required):
                 return self._with_tags(facts, required=required)
             case NeedHistory():
-                history = self._history(at)
-                return replace(facts, history=tuple(history))
+                return replace(facts, history=self._history(at))
 
     def _find_record(
         self, need: NeedRecord, facts: Facts, at: ServiceAtTip, choice: Choice
@@ -142,39 +136,13 @@ class Gatherer:
             return replace(facts, tags=(), problems=problems)
         return replace(facts, tags=tags)
 
-    def _history(self, at: ServiceAtTip) -> list[HistoryEntry]:
+    def _history(self, at: ServiceAtTip) -> tuple[HistoryEntry, ...]:
         """Walk back only as far as needed: to the state's newest image, or to a few images."""
-        entries: list[HistoryEntry] = []
-        for depth in HISTORY_DEPTHS:
-            changes = self.repository.history(at.tip, at.found.fields[0].path, depth)
-            entries = list(self._entries(changes, at))
-            newest = at.state.newest if at.state else None
-            images = {entry.image.canonical for entry in entries}
-            if newest is not None and newest.image.canonical in images:
-                break
-            if newest is None and len(images) >= _ENOUGH_IMAGES:
-                break
-        return entries
+        newest = at.state.newest if at.state else None
 
-    def _entries(self, changes: list[PathChange], at: ServiceAtTip) -> Iterator[HistoryEntry]:
-        field_now = at.found.fields[0]
-        blobs = self.repository.read(change.oid for change in changes)
-        for change in changes:
-            image = _image_in(field_now.path, blobs[change.oid], at)
-            if image is not None:
-                yield HistoryEntry(change.commit, change.at, change.by, image)
+        def is_enough(entries: Sequence[HistoryEntry]) -> bool:
+            if newest is not None:
+                return any(entry.image.may_be(newest.image) for entry in entries)
+            return len({entry.image.canonical for entry in entries}) >= _ENOUGH_IMAGES
 
-
-def _image_in(path: str, data: bytes, at: ServiceAtTip) -> ImageReference | None:
-    """Return the service's image in an earlier version of its first file, if it has one."""
-    wanted = at.found.fields[0]
-    try:
-        fields = find_fields(parse(path, data), at.found.settings.kinds)
-    except ManifestError:
-        return None  # a version that nobody could deploy is no deployment
-    for candidate in fields:
-        image = candidate.image
-        same_place = candidate.key == wanted.key
-        if same_place and image and image.full_repository == at.found.image.full_repository:
-            return image
-    return None
+        return git_history.walk(self.repository, at, is_enough)

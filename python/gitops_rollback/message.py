@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_rollback.model import one_line
+from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.model import Build, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.model import Build
 
 _LONGEST_SUBJECT = 72
+_TRAILER = re.compile(r"^Gitops-([A-Z][a-z]+): (.+?)\r?$", re.MULTILINE)
+_RECORD = re.compile(r"sha256:[0-9a-f]{64}")
+_BUILD = re.compile(r"(.+) #([1-9][0-9]{0,9})")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,45 @@ def render(summaries: Sequence[Summary]) -> str:
     """Return the message of a commit that changes one or more services."""
     trailers = [line for summary in summaries for line in _trailers(summary)]
     return f"{_subject(summaries)}\n\n" + "\n".join(trailers) + "\n"
+
+
+def read_trailers(text: str, service: str, environment: str) -> Summary | None:
+    """Return what the trailers of a commit message say of a service; None if they say nothing.
+
+    Anybody can write such lines: what is no deploy or rollback in the form that `render` gives is
+    left out, and the caller compares the image with what the commit left in the manifest.
+    """
+    group: dict[str, str] = {}
+    groups = [group]
+    for name, value in _TRAILER.findall(text):
+        if name == "Action":
+            group = {}
+            groups.append(group)
+        group.setdefault(name, value)
+    for found in groups:
+        is_of_service = (found.get("Service"), found.get("Environment")) == (service, environment)
+        if is_of_service and found.get("Action") in ("deploy", "rollback"):
+            return _summary(found)
+    return None
+
+
+def _summary(group: dict[str, str]) -> Summary | None:
+    try:
+        from_image, to = parse_image(group["From"]), parse_image(group["To"])
+    except (KeyError, InvalidImageError):
+        return None
+    record, build = group.get("Record", ""), _BUILD.fullmatch(group.get("Build", ""))
+    return Summary(
+        action=group["Action"],
+        service=group["Service"],
+        environment=group["Environment"],
+        from_image=from_image,
+        to=to,
+        record=record if _RECORD.fullmatch(record) else None,
+        build=Build(one_line(build[1]), int(build[2])) if build else None,
+        by=one_line(group["By"]) if "By" in group else None,
+        reason=one_line(group["Reason"]) if "Reason" in group else None,
+    )
 
 
 def _subject(summaries: Sequence[Summary]) -> str:

@@ -70,6 +70,17 @@ class Options:
             help=help_,
         )
 
+    def count(self, name: str, help_: str, *, metavar: str, default: int) -> None:
+        """Add an option with a whole number of at least one."""
+        text = self._variable(name)
+        self._parser.add_argument(
+            f"--{name}",
+            default=_count(text) if text else default,
+            type=_count,
+            metavar=metavar,
+            help=help_,
+        )
+
     def flag(self, name: str, help_: str) -> None:
         """Add an option without a value."""
         default = truth(name, self._environment)
@@ -155,3 +166,9 @@ def _number(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise UsageError(f"'{text}' is no number of seconds", "write for example 120")
     return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"'{text}' is no number of at least 1", "write for example 20")
+    return int(text)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.errors import GitopsRollbackError
 
+_NARROWEST = 30  # columns
 _TARGET_HINT = "give a file in a folder one can write to with --output"
 
 
@@ -33,6 +36,21 @@ def table(rows: Iterable[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """Return a text as lines that fit the terminal, further ones indented by two more blanks.
+
+    A word that is longer (a digest, a path) stays whole, so that it can be copied.
+    """
+    return textwrap.wrap(
+        text,
+        max(_NARROWEST, shutil.get_terminal_size().columns),
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def check_target(target: str | None) -> None:

@@ -109,9 +109,10 @@ def build_timeline(
         events = tuple(_proven_by_history(event, history or ()) for event in events)
         shown = [entry.image for entry in history or ()]
         never = tuple(i for i in never if events and not any(image.may_be(i) for image in shown))
-        bad += _bad_by_records(events)
+        bad += _rolled_back_from(events)
     if not events and history:
         events = from_history(history)
+        bad += _rolled_back_from(events)
     levels = replay(events)
     if not levels or not levels[-1].image.may_be(running):
         return Timeline(never_deployed=never, bad=bad)
@@ -132,7 +133,7 @@ def _proven_by_history(event: Event, history: Sequence[HistoryEntry]) -> Event:
     return event
 
 
-def _bad_by_records(events: Sequence[Event]) -> tuple[ImageReference, ...]:
+def _rolled_back_from(events: Sequence[Event]) -> tuple[ImageReference, ...]:
     """Return what was rolled back from and not deployed again since."""
     bad: list[ImageReference] = []
     for event in events:

@@ -221,8 +221,15 @@ class Session:
             raise UsageError(
                 "--store jenkins needs JENKINS_URL", "set it to the address of the Jenkins server"
             )
-        jobs = {s.service: s.found.settings.deploy_job for s in snapshot.services}
+        jobs = {s.service: _deploy_job(s) for s in snapshot.services}
         return JenkinsStore(url, self.environment, self.deadline, job=job or None, jobs=jobs)
+
+
+def _deploy_job(at: ServiceAtTip) -> str | None:
+    """Return the job that holds a service's records: its last deploy's, else the configured."""
+    entries = at.state.deployed if at.state else ()
+    jobs = (entry.build.job for entry in entries if entry.action == "deploy" and entry.build)
+    return next(jobs, at.found.settings.deploy_job)
 
 
 def start(options: argparse.Namespace, environment: Mapping[str, str]) -> Session:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-LOG_FORMAT = "%x00%H%x1f%cd%x1f%an"
+# Hash, time, author, "grafted" where the fetch ends, the whole message; a line of --raw follows.
+LOG_FORMAT = "%x00%H%x1f%cd%x1f%an%x1f%D%x1f%B%x1f"
 
 _BLOB_MODES = ("100644", "100755")
 _NEW_FILE_MODE = "100644"
@@ -34,12 +35,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class PathChange:
-    """A commit that changed a file: when, by whom, and the object with the new content."""
+    """A commit that changed a file: when, by whom, and the object with the new content.
+
+    `is_oldest` tells that nothing before it was fetched: whether it changed the file is not known.
+    """
 
     commit: str
     at: str
     by: str
     oid: str
+    message: str = ""
+    is_oldest: bool = False
 
 
 def read_tree(output: bytes) -> list[Entry]:
@@ -57,11 +63,12 @@ def read_log(output: bytes) -> list[PathChange]:
     """Read `git log --raw` with `LOG_FORMAT`; commits that deleted the file are left out."""
     changes = []
     for block in output.decode(errors="replace").split("\0")[1:]:
-        head, _, raw = block.partition("\n")
-        commit, at, by = head.split("\x1f")
+        head, _, raw = block.rpartition("\x1f")
+        commit, at, by, decoration, message = head.split("\x1f", 4)
         parts = raw.strip().partition("\t")[0].split(" ")
         if len(parts) == _RAW_PARTS and parts[4] != "D":
-            changes.append(PathChange(commit, at, by, parts[3]))
+            grafted = "grafted" in decoration.split(", ")
+            changes.append(PathChange(commit, at, by, parts[3], message, grafted))
     return changes
 
 

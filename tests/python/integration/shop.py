@@ -32,6 +32,7 @@ SCHEMAS = {
     "rollback": "result-change",
     "release": "result-change",
     "plan": "plan",
+    "history": "result-history",
     "services": "result-services",
 }
 

@@ -1,0 +1,81 @@
+"""List what was deployed and rolled back, newest first, and what proves it; change nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.commands.session import start
+from gitops_rollback.commands.shared_options import (
+    add_common_options,
+    add_service_options,
+    add_store_options,
+)
+from gitops_rollback.errors import Exit
+from gitops_rollback.output import say, wrapped, write_result
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from gitops_rollback.events import Event
+    from gitops_rollback.options import Options
+    from gitops_rollback.retrace import Retraced
+
+_MOST = 20  # entries, as many as a state file keeps
+
+
+def add_options(options: Options) -> None:
+    """Add the options of `history`."""
+    add_service_options(options)
+    options.count("limit", "how many entries (default: 20)", metavar="NUMBER", default=_MOST)
+    add_store_options(options)
+    add_common_options(options)
+
+
+def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """List the entries of each service, merged from every source."""
+    session = start(options, environment)
+    with session.open_repository() as repository:
+        from gitops_rollback.ledger import entry_to_json  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.retrace import retrace  # noqa: PLC0415 - the same
+
+        snapshot = session.read(repository, session.open_tip(repository))
+        store = session.store(snapshot)
+        services = [retrace(repository, store, at, options.limit) for at in snapshot.services]
+    for retraced in services:
+        _show(retraced)
+    result = [
+        {
+            "service": retraced.at.service,
+            "environment": retraced.at.environment,
+            "entries": [entry_to_json(event) for event in retraced.events],
+            "findings": list(retraced.findings),
+        }
+        for retraced in services
+    ]
+    write_result({"services": result}, options.output)
+    return Exit.DONE
+
+
+def _show(retraced: Retraced) -> None:
+    """Print the entries so that they can be read on a terminal as narrow as a telephone."""
+    say(*wrapped(f"{retraced.at.title}: runs {retraced.running.canonical}"))
+    for event in retraced.events:
+        say(*(line for text in _lines(event) for line in wrapped(text, "  ")))
+    for finding in retraced.findings:
+        say(*wrapped(f"note: {finding}", "  "))
+
+
+def _lines(event: Event) -> list[str]:
+    old = f"{event.from_image.label} → " if event.from_image else ""
+    who = f"by {event.by}" if event.by else ""
+    why = f": {event.reason}" if event.reason else ""
+    build = str(event.build) if event.build else ""
+    commit = f"commit {event.commit[:12]}" if event.commit else ""
+    proofs = f"proven by {', '.join(sorted(event.proofs))}" if event.proofs else "not proven"
+    return [
+        f"{(event.at or 'at some time').replace('T', ' ')} {event.action} {old}{event.image.label}",
+        *(f"  {text}" for text in (f"{who}{why}".lstrip(": "),) if text),
+        f"  {', '.join(text for text in (build, commit, proofs) if text)}",
+        *(f"  conflict: {conflict}" for conflict in event.conflicts),
+    ]

@@ -1,0 +1,116 @@
+"""Ask every source what ran before, and merge their answers: commits, state file, records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from gitops_rollback import git_history
+from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.ledger import Ledger, merge, proves, with_commits
+from gitops_rollback.plan.acts import MissingRecord
+from gitops_rollback.records import mismatch
+from gitops_rollback.timeline import running_image
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gitops_rollback.events import Event, HistoryEntry
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.records import StoredRecord
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.snapshot import ServiceAtTip
+    from gitops_rollback.stores.base import RecordStore
+
+_MOST_PROBLEMS = 3  # of the archive, in the findings
+
+
+@dataclass(frozen=True)
+class Retraced:
+    """What ran, newest first, and what could not be found out."""
+
+    at: ServiceAtTip
+    running: ImageReference
+    events: tuple[Event, ...]
+    findings: tuple[str, ...]
+
+
+@dataclass
+class _Archive:
+    """What the store has of one service; once it failed, it is not asked again."""
+
+    repository: Repository
+    store: RecordStore
+    at: ServiceAtTip
+    failure: str | None = None
+
+    def newest(self, limit: int) -> tuple[StoredRecord, ...]:
+        """Return the newest records, newest first."""
+        try:
+            found = self.store.newest(self.at.environment, self.at.service)
+            return tuple(stored for stored in islice(found, limit) if self._fits(stored))
+        except GitopsRollbackError as error:
+            self.failure = error.message
+            return ()
+
+    def named(self, event: Event) -> StoredRecord | None:
+        """Return what the archive has where the state file names a record."""
+        if self.failure is not None:
+            return None
+        try:
+            found = self.store.find(self.at.environment, self.at.service, event.build, event.record)
+        except GitopsRollbackError as error:
+            self.failure = error.message
+            return None
+        if isinstance(found, MissingRecord) or not self._fits(found):
+            return None  # builds are deleted in time: the other sources still tell
+        return found
+
+    def _fits(self, stored: StoredRecord) -> bool:
+        reason = mismatch(
+            stored.record,
+            service=self.at.service,
+            environment=self.at.environment,
+            repository=self.repository.url,
+            branch=self.at.tip.branch,
+        )
+        return reason is None
+
+
+def retrace(repository: Repository, store: RecordStore, at: ServiceAtTip, limit: int) -> Retraced:
+    """Return what is known of a service's newest `limit` changes; what fails is a finding."""
+    running, _source = running_image(at.found.image, at.state)
+
+    def is_enough(entries: Sequence[HistoryEntry]) -> bool:
+        return len(with_commits(None, entries)) > limit
+
+    history = git_history.walk(repository, at, is_enough)
+    archive = _Archive(repository, store, at)
+    records = archive.newest(limit)
+    here = {stored.sha256 for stored in records}
+    named = {}
+    for event in with_commits(at.state, history)[:limit]:
+        if event.record is not None and event.record not in here:
+            found = archive.named(event)
+            if found is not None:
+                named[event.record] = found
+    ledger = merge(running, at.state, history, records, named)
+    problems = [archive.failure] if archive.failure else store.problems[:_MOST_PROBLEMS]
+    findings = [f"artifact: {problem}" for problem in problems]
+    return Retraced(
+        at, running, ledger.events[:limit], (*findings, *_findings(ledger, running, at))
+    )
+
+
+def _findings(ledger: Ledger, running: ImageReference, at: ServiceAtTip) -> list[str]:
+    findings = []
+    if at.state is None:
+        findings.append("there is no state file yet: what is bad or held is not known")
+    if not proves(ledger.events, running):
+        findings.append(f"nothing tells how {running.canonical} came to run")
+    for stored in ledger.never_deployed:
+        image, build = stored.record.replaced_by, stored.record.build
+        what = image.label if image else stored.location
+        findings.append(f"{what} was archived by {build or 'somebody'} and never deployed")
+    return findings

@@ -1,0 +1,105 @@
+"""What `history` tells of a repository, its records, and both where they disagree."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from integration.shop import CART_PATH, CART_STATE, Shop, canonical, image, names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CART = ("--service", "cart")
+
+
+def entries(shop: Shop, *arguments: str, **settings: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401
+    """The entries of the cart, newest first."""
+    found: list[Mapping[str, Any]] = shop.ok("history", *CART, *arguments, **settings).service()[
+        "entries"
+    ]
+    return found
+
+
+def test_it_lists_deployments_and_rollbacks_with_what_proves_each(held: Shop) -> None:
+    tip = held.tip()
+    before = held.everything()
+    found = entries(held)
+    assert names(found, "action") == ["rollback", "deploy", "deploy", "edit"]
+    newest = found[0]
+    assert (newest["from"], newest["to"]) == (canonical("1.5.0"), canonical("1.4.2"))
+    assert (newest["by"], newest["reason"]) == ("jane", "checkout fails")
+    assert newest["commit"] == tip
+    assert names(found, "proofs") == [["artifact", "git"]] * 3 + [["git"]]
+    assert names(found, "conflicts") == [[]] * 4
+    assert held.everything() == before
+
+
+def test_it_reads_on_a_terminal_of_forty_columns(held: Shop) -> None:
+    run = held.ok("history", *CART, environment={"COLUMNS": "40"})
+    assert "by jane: checkout fails" in run.stderr
+    assert "rollback" in run.stderr
+    too_long = [line for line in run.stderr.splitlines() if len(line) > 40 and "sha256" not in line]
+    assert too_long == []
+
+
+def test_without_a_state_file_trailers_tell_the_same(held: Shop) -> None:
+    with_state = entries(held)
+    shutil.rmtree(held.store)
+    held.commit({CART_STATE: None}, "Lose the state")
+    run = held.ok("history", *CART)
+    keys = ("action", "from", "to", "by", "reason", "commit")
+    assert [{key: e.get(key) for key in keys} for e in run.service()["entries"]] == [
+        {key: e.get(key) for key in keys} for e in with_state
+    ]
+    assert any("no state file" in finding for finding in run.service()["findings"])
+
+
+def test_without_a_state_file_a_rollback_is_refused_as_already_done_and_the_bad_image_known(
+    held: Shop,
+) -> None:
+    shutil.rmtree(held.store)
+    held.commit({CART_STATE: None}, "Lose the state")
+    run = held.refused(6, "refused", "rollback", *CART, "--reason", "x")
+    assert run.error["code"] == "already"
+    held.edit(image("1.4.2"), "acme/cart:1.7.0")
+    plan = held.ok("plan", *CART, "--to", "1.5.0").service()
+    assert plan["blockedBy"][0]["code"] == "bad"
+
+
+def test_trailers_that_do_not_fit_the_manifest_count_for_nothing(released: Shop) -> None:
+    text = released.text().replace(image("1.5.0"), "acme/cart:1.6.0")
+    lie = released.log("%B")[:20]
+    released.commit({CART_PATH: text}, "Lie\n\n" + "\n".join(lie), by="Mallory")
+    newest = entries(released)[0]
+    assert (newest["action"], newest["by"]) == ("edit", "Mallory")
+
+
+def test_it_goes_on_without_an_archive_that_does_not_answer(released: Shop) -> None:
+    store = ("--store", "jenkins:shop/cart")
+    environment = {"JENKINS_URL": "http://127.0.0.1:1/"}
+    run = released.ok("history", *CART, *store, environment=environment)
+    assert names(run.service()["entries"], "proofs") == [["git"]] * 3
+    assert "connection refused" in run.service()["findings"][0]
+
+
+def test_a_record_of_a_deploy_that_never_came_is_a_finding(released: Shop) -> None:
+    released.ok("record", *CART, "--image", image("1.6.0"), "--record-dir", str(released.home))
+    run = released.ok("history", *CART)
+    assert len(run.service()["entries"]) == 3
+    assert "1.6.0" in run.service()["findings"][0]
+
+
+def test_it_shows_as_many_as_are_asked_for(held: Shop) -> None:
+    assert len(entries(held, "--limit", "2")) == 2
+    assert len(entries(held, environment={"GITOPS_LIMIT": "1"})) == 1
+    held.refused(2, "usage", "history", *CART, "--limit", "0")
+
+
+def test_a_long_history_is_not_read_to_its_end(released: Shop) -> None:
+    for number in range(60):
+        released.edit("replicas: ", f"replicas: {number}", by="Ada")
+    run = released.ok("history", *CART)
+    assert names(run.service()["entries"], "action") == ["deploy", "deploy", "edit"]
+    assert json.dumps(run.result)

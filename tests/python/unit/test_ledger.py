@@ -1,0 +1,216 @@
+"""The merged account: which sources prove what, where they disagree, and in which order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gitops_rollback.events import HistoryEntry
+from gitops_rollback.ledger import REVERTED, Ledger, merge
+from gitops_rollback.message import Summary, read_trailers, render
+from gitops_rollback.model import Build
+from unit.builders import at, digest, history, image, records, state, stored
+
+if TYPE_CHECKING:
+    from gitops_rollback.records import StoredRecord
+    from gitops_rollback.state import State
+
+
+def commit(number: int, text: str, *told: str, **more: Any) -> HistoryEntry:  # noqa: ANN401
+    """A commit after which `text` runs; `told` is a step in its trailers, as in `state`."""
+    summary = None
+    for step in told:
+        action = "rollback" if "<" in step else "deploy"
+        old, new = step.split("<" if action == "rollback" else ">")
+        summary = Summary(
+            action, "cart", "production", image(old), image(new), digest(f"record {number}"),
+            Build("shop/cart", number), "jane", "why",
+        )  # fmt: skip
+    return HistoryEntry(f"{number:040x}", at(number), "joe", image(text), summary, **more)
+
+
+def account(
+    running: str,
+    told: State | None = None,
+    commits: tuple[HistoryEntry, ...] = (),
+    archived: tuple[StoredRecord, ...] = (),
+    named: dict[str, StoredRecord] | None = None,
+) -> Ledger:
+    return merge(image(running), told, commits, archived, named or {})
+
+
+def lines(ledger: Ledger) -> list[str]:
+    """`deploy 1>2 artifact git` for each event, newest first."""
+    return [
+        f"{event.action} {event.from_image.label if event.from_image else ''}>{event.image.label} "
+        f"{' '.join(sorted(event.proofs))}"
+        for event in ledger.events
+    ]
+
+
+def conflicts(ledger: Ledger) -> list[str]:
+    return [text for event in ledger.events for text in event.conflicts]
+
+
+def test_all_three_sources_prove_one_event_once() -> None:
+    commits = (commit(2, "3", "2>3"), commit(1, "2", "1>2"))
+    ledger = account("3", state("1>2", "2>3"), commits, records("1>2", "2>3"))
+    assert lines(ledger) == ["deploy 2>3 artifact git", "deploy 1>2 artifact git"]
+    assert [event.commit for event in ledger.events] == [f"{2:040x}", f"{1:040x}"]
+    assert conflicts(ledger) == []
+
+
+def test_an_edit_between_two_deploys_is_an_entry_of_its_own() -> None:
+    commits = (commit(3, "4", "3>4"), commit(2, "3"), commit(1, "2", "1>2"))
+    told = state("1>2", "3>4")
+    newest = replace(told.deployed[0], record=digest("record 3"))
+    ledger = account("4", replace(told, deployed=(newest, told.deployed[1])), commits)
+    assert lines(ledger) == ["deploy 3>4 git", "edit 2>3 git", "deploy 1>2 git"]
+    assert ledger.events[1].by == "joe"
+
+
+def test_edits_on_top_of_the_state_file_come_first() -> None:
+    commits = (commit(3, "4"), commit(2, "3", "2>3"), commit(1, "2", "1>2"))
+    ledger = account("4", state("1>2", "2>3"), commits)
+    assert lines(ledger) == ["edit 3>4 git", "deploy 2>3 git", "deploy 1>2 git"]
+
+
+def test_a_deploy_whose_commit_was_reverted_with_its_state_is_marked() -> None:
+    commits = (commit(3, "2"), commit(2, "3", "2>3"), commit(1, "2", "1>2"))
+    ledger = account("2", state("1>2"), commits)
+    assert lines(ledger) == ["edit 3>2 git", "deploy 2>3 git", "deploy 1>2 git"]
+    assert ledger.events[1].conflicts == (REVERTED,)
+
+
+def test_a_merge_commit_without_trailers_is_what_made_the_entry() -> None:
+    ledger = account("3", state("1>2", "2>3"), (commit(9, "3"), commit(8, "2"), commit(7, "1")))
+    assert lines(ledger) == ["deploy 2>3 git", "deploy 1>2 git", "edit >1 git"]
+    assert [event.commit for event in ledger.events] == [f"{n:040x}" for n in (9, 8, 7)]
+
+
+def test_without_a_state_file_trailers_tell_what_commits_were() -> None:
+    commits = (commit(3, "1", "2<1"), commit(2, "2", "1>2"), commit(1, "1"))
+    ledger = account("1", None, commits)
+    assert lines(ledger) == ["rollback 2>1 git", "deploy 1>2 git", "edit >1 git"]
+    assert (ledger.events[0].by, ledger.events[0].reason) == ("jane", "why")
+    assert conflicts(ledger) == []
+
+
+def test_where_the_fetch_ends_a_commit_need_not_have_changed_anything() -> None:
+    commits = (commit(2, "2"), commit(1, "1", is_oldest=True))
+    assert lines(account("2", None, commits)) == ["edit 1>2 git"]
+    commits = (commit(2, "2"), commit(1, "1", "0>1", is_oldest=True))
+    assert lines(account("2", None, commits)) == ["edit 1>2 git", "deploy 0>1 git"]
+
+
+def test_records_alone_chain_backwards_and_name_what_was_never_deployed() -> None:
+    archived = records("1>2", "2>9", "2>3")
+    ledger = account("3", None, (), archived)
+    assert lines(ledger) == ["deploy 2>3 artifact", "deploy 1>2 artifact"]
+    assert [s.record.replaced_by for s in ledger.never_deployed] == [image("9")]
+
+
+def test_records_tell_of_what_was_before_git_s_reach() -> None:
+    told = state("1>2", "2>3", "3>4")
+    short = replace(told, deployed=told.deployed[:1])
+    ledger = account("4", short, (), records("1>2", "2>3", "3>4"))
+    assert lines(ledger) == [
+        "deploy 3>4 artifact git",
+        "deploy 2>3 artifact",
+        "deploy 1>2 artifact",
+    ]
+
+
+def test_an_aborted_build_that_archived_is_no_deployment() -> None:
+    archived = (stored("3", "9", 4), *records("1>2", "2>3"))
+    ledger = account("3", state("1>2", "2>3"), (), archived)
+    assert lines(ledger) == ["deploy 2>3 artifact git", "deploy 1>2 artifact git"]
+    assert [str(s.record.build) for s in ledger.never_deployed] == ["shop/cart #4"]
+
+
+def test_a_re_run_build_that_recorded_the_new_image_as_previous_proves_nothing() -> None:
+    again = stored("3", "3", 2, unchanged=True, sha256=digest("again"))
+    ledger = account("3", state("1>2", "2>3"), (), (again, *records("1>2")))
+    assert lines(ledger) == ["deploy 2>3 git", "deploy 1>2 artifact git"]
+    assert conflicts(ledger) == []
+
+
+def test_another_record_in_the_build_s_archive_is_a_conflict_and_no_proof() -> None:
+    changed = stored("1.9", "3", 2, sha256=digest("changed"))
+    for archived, named in (((changed,), {}), ((), {digest("record 2"): changed})):
+        ledger = account("3", state("1>2", "2>3"), (), archived, named)
+        assert lines(ledger) == ["deploy 2>3 git", "deploy 1>2 git"]
+        assert "tampered" in ledger.events[0].conflicts[0]
+
+
+@pytest.mark.parametrize(
+    ("archived", "words"),
+    [
+        (stored("1.9", "3", 2), "says that it replaced docker.io/acme/cart:1.9@"),
+        (stored("2", "3.1", 2), "says that docker.io/acme/cart:3.1@"),
+    ],
+)
+def test_a_record_that_tells_of_other_images_is_a_conflict(
+    archived: StoredRecord, words: str
+) -> None:
+    ledger = account("3", state("1>2", "2>3"), (), (archived,))
+    assert words in ledger.events[0].conflicts[0]
+    assert lines(ledger)[0] == "deploy 2>3 git"
+
+
+def test_a_commit_that_replaced_another_image_is_a_conflict() -> None:
+    commits = (commit(2, "3", "2>3"), commit(1, "1.9"))
+    ledger = account("3", state("1>2", "2>3"), commits)
+    assert "its commit replaced docker.io/acme/cart:1.9@" in ledger.events[0].conflicts[0]
+
+
+def test_clocks_that_disagree_do_not_change_the_order() -> None:
+    told = state("1>2", "2>3")
+    late = replace(told.deployed[1], at=at(59))
+    ledger = account("3", replace(told, deployed=(told.deployed[0], late)))
+    assert lines(ledger) == ["deploy 2>3 git", "deploy 1>2 git"]
+    assert conflicts(ledger) == [f"dated before what it follows ({at(59)})"]
+
+
+def test_edits_get_their_records_by_what_was_replaced_by_what() -> None:
+    ledger = account("2", None, history("1", "2"), records("1>2"))
+    assert lines(ledger) == ["edit 1>2 artifact git", "edit >1 git"]
+    assert str(ledger.events[0].build) == "shop/cart #1"
+
+
+SUMMARY = Summary(
+    "rollback", "cart", "production", image("2"), image("1"), digest("record 1"),
+    Build("shop/cart", 41), "jane", "it crashed",
+)  # fmt: skip
+
+
+def test_trailers_are_read_as_they_were_written() -> None:
+    other = replace(SUMMARY, service="payment")
+    for summaries in ((SUMMARY,), (other, SUMMARY)):
+        assert read_trailers(render(summaries), "cart", "production") == SUMMARY
+    assert read_trailers(render([other]), "cart", "production") is None
+    assert read_trailers(render([SUMMARY]), "cart", "staging") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Gitops-Action: rollback", "Gitops-Action: release"),
+        ("Gitops-Action: rollback", "Gitops-Action: rm -rf"),
+        ("Gitops-From: docker.io/acme", "Gitops-From: docker.io/ACME"),
+        ("Gitops-To:", "Gitops-Too:"),
+    ],
+)
+def test_trailers_that_this_tool_would_not_write_say_nothing(old: str, new: str) -> None:
+    text = render([SUMMARY])
+    assert old in text
+    assert read_trailers(text.replace(old, new), "cart", "production") is None
+
+
+def test_a_record_and_a_build_that_cannot_be_are_left_out() -> None:
+    text = render([SUMMARY]).replace("sha256:7", "sha256:x").replace("shop/cart #41", "41")
+    told = read_trailers(text, "cart", "production")
+    assert told is not None
+    assert (told.record, told.build) == (None, None)
