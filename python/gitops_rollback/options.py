@@ -96,6 +96,10 @@ class Options:
             )
         self._parser.add_argument(f"--{name}", default=value, choices=choices, help=help_)
 
+    def word(self, name: str, help_: str, *, choices: Sequence[str]) -> None:
+        """Add an argument without an option's name: one of some words."""
+        self._parser.add_argument(name, choices=choices, help=help_)
+
     def paths(self, name: str, help_: str, *, metavar: str) -> None:
         """Add any number of arguments without an option's name."""
         self._parser.add_argument(name, nargs="*", metavar=metavar, help=help_)

@@ -44,8 +44,9 @@ class Answer:
 
     @property
     def is_page(self) -> bool:
-        """Whether it is a web page, whatever its type says."""
-        return self.body.lstrip()[:1] == b"<"
+        """Whether it is a web page, whatever its type says; a job's config.xml is none."""
+        start = self.body.lstrip()[:5]
+        return start[:1] == b"<" and start != b"<?xml"
 
     @property
     def is_from_jenkins(self) -> bool:
@@ -194,6 +195,11 @@ def _forbidden(answer: Answer, message: str, access: Access) -> JenkinsError:
         )
     if access.user is None:
         return JenkinsError(f"{message}: nobody may read it without a login", _TOKEN_HINT)
+    if b"No valid crumb" in answer.body:
+        return JenkinsError(
+            f"{message}: it wants a crumb, because JENKINS_TOKEN is a password",
+            f"make an API token for the user '{one_line(access.user, 80)}': it needs no crumb",
+        )
     return JenkinsError(
         f"{message}: {access.person} may not read it",
         "give that user Overall/Read and Job/Read (and Run/Artifacts, where Jenkins has it)",

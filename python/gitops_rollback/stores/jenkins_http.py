@@ -1,4 +1,4 @@
-"""GET requests to one Jenkins server: python-jenkins' addresses and session, its traps mended.
+"""Requests to one Jenkins server: python-jenkins' addresses and session, its traps mended.
 
 python-jenkins waits without end, mounts its retries where they are never used, asks for a crumb
 that no GET needs, decodes what has to stay bytes, and says "does not exist" for 429, 502 and 503.
@@ -50,6 +50,7 @@ _MOST_REDIRECTS = 5
 _PASSING = (429, 502, 503, 504)
 # After one of these the same question is not asked again: nothing would change but the time left.
 _LASTING = frozenset({HTTPStatus.UNAUTHORIZED, *_PASSING})
+_XML = {"Content-Type": "text/xml; charset=utf-8"}
 _JOB = "%(folder_url)sjob/%(short_name)s/"
 
 
@@ -111,20 +112,7 @@ class JenkinsHttp:
 
         Raises `AbsentError` for 404, and `JenkinsError` for all else that is no data.
         """
-        if self._failure is not None:
-            raise JenkinsError(self._failure.message, self._failure.hint)
-        seconds = min(LONGEST_REQUEST, self._deadline.remaining)
-        if seconds <= 0:
-            raise no_time(what, self.access)
-        try:
-            answer = self._in_time(url, largest, seconds)
-        except _TooLargeError as error:
-            raise too_large(what, self.access, largest) from error
-        except AstrayError as error:
-            raise nonsense(what, self.access, str(error)) from error
-        except (requests.RequestException, OSError, ValueError) as error:
-            self._failure = unreachable(what, self.access, error, seconds)
-            raise self._failure from error
+        answer = self._exchange(url, what, largest, None)
         if answer.status != HTTPStatus.OK:
             failure = refusal(answer, what, self.access)
             self._failure = failure if answer.status in _LASTING else None
@@ -133,14 +121,43 @@ class JenkinsHttp:
             raise page_instead(answer, url, what, self.access)
         return answer
 
-    def _in_time(self, url: str, largest: int, seconds: float) -> Answer:
+    def post(self, url: str, document: bytes, what: str) -> Answer:
+        """Send an XML document, once, and return whatever the answer is.
+
+        No crumb is fetched: Jenkins asks none of API tokens, and a password is refused with words.
+        """
+        return self._exchange(url, what, _LARGEST_COMPLAINT, document)
+
+    def _exchange(self, url: str, what: str, largest: int, document: bytes | None) -> Answer:
+        if self._failure is not None:
+            raise JenkinsError(self._failure.message, self._failure.hint)
+        seconds = min(LONGEST_REQUEST, self._deadline.remaining)
+        if seconds <= 0:
+            raise no_time(what, self.access)
+        try:
+            return self._in_time(url, largest, seconds, document)
+        except _TooLargeError as error:
+            raise too_large(what, self.access, largest) from error
+        except AstrayError as error:
+            raise nonsense(what, self.access, str(error)) from error
+        except (requests.RequestException, OSError, ValueError) as error:
+            self._failure = unreachable(what, self.access, error, seconds)
+            raise self._failure from error
+
+    def _in_time(self, url: str, largest: int, seconds: float, document: bytes | None) -> Answer:
         future: Future[Answer] = Future()
-        Thread(target=self._work, args=(future, url, largest, seconds), daemon=True).start()
+        end = monotonic() + seconds
+        Thread(target=self._work, args=(future, url, largest, end, document), daemon=True).start()
         return future.result(timeout=seconds)
 
-    def _work(self, future: Future[Answer], url: str, largest: int, seconds: float) -> None:
+    def _work(
+        self, future: Future[Answer], url: str, largest: int, end: float, document: bytes | None
+    ) -> None:
         try:
-            future.set_result(self._follow(url, largest, monotonic() + seconds))
+            if document is not None:
+                future.set_result(self._ask(self._session, url, largest, end, document))
+                return
+            future.set_result(self._follow(url, largest, end))
         except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
             future.set_exception(error)
 
@@ -158,9 +175,17 @@ class JenkinsHttp:
             url = target_of(url, location)
         raise AstrayError(f"it redirects more than {_MOST_REDIRECTS} times")
 
-    def _ask(self, session: requests.Session, url: str, largest: int, end: float) -> Answer:
+    def _ask(
+        self,
+        session: requests.Session,
+        url: str,
+        largest: int,
+        end: float,
+        document: bytes | None = None,
+    ) -> Answer:
         self.requests += 1
-        request = session.prepare_request(requests.Request("GET", url))
+        method, headers = ("GET", {}) if document is None else ("POST", _XML)
+        request = session.prepare_request(requests.Request(method, url, headers, data=document))
         settings: Any = session.merge_environment_settings(url, {}, True, self._verify, None)
         # Not session.send: that reads the bodies of redirects to their end, and keeps cookies.
         with session.get_adapter(url).send(

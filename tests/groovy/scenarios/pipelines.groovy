@@ -192,3 +192,15 @@ scenario('a held service fails the deploy pipeline in one line; RELEASE deploys 
     same(released.failure, null)
     has(world.image(), ':1.5.1@sha256:bbb')
 }
+
+scenario('the rollback job with lists differs in its two lists only, and the empty choice does nothing') { World world ->
+    List<String> plain = new File(world.controller.root, 'Jenkinsfile.rollback').readLines()
+    List<String> lists = new File(world.controller.root, 'Jenkinsfile.dropdown').readLines()
+    same((plain - lists).collect { it.trim().take(30) }, ["string(name: 'SERVICE', trim: t", "string(name: 'ENVIRONMENT', tri"]*.take(30))
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    Map job = [job: 'ops/rollback', firstRun: false, env: [GITOPS_SERVICES: 'cart,payment']]
+    same(world.jenkinsfile(job + [params: [REASON: 'x']], 'Jenkinsfile.dropdown').run.result, 'NOT_BUILT')
+    def build = world.jenkinsfile(job + [params: [SERVICE: 'cart', REASON: 'x']], 'Jenkinsfile.dropdown')
+    same(build.failure, null)
+    same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
+}

@@ -34,6 +34,7 @@ SCHEMAS = {
     "plan": "plan",
     "history": "result-history",
     "services": "result-services",
+    "jobs": "result-jobs",
 }
 
 CART = """\

@@ -19,13 +19,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from servers.jenkins_answer import PAGE, Answer, Request, missing
+from servers.jenkins_configs import JobConfigs
+
 if TYPE_CHECKING:
-    from email.message import Message
     from types import TracebackType
 
 _RANGE = re.compile(r"\{(\d+),(\d+)\}$")
-_PAGE = b"<!DOCTYPE html><html><body>%b</body></html>"
-LOGIN_PAGE = _PAGE % b'<form action="login"><input type="password"></form>'
+LOGIN_PAGE = PAGE % b'<form action="login"><input type="password"></form>'
 
 
 @dataclass
@@ -36,30 +37,6 @@ class JenkinsBuild:
     result: str | None = "SUCCESS"
     building: bool = False
     listed: dict[str, bytes] | None = None  # what the list shows, where it differs
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the server says; `length` overrides the length it announces."""
-
-    status: int
-    body: bytes = b""
-    type: str = "text/html;charset=utf-8"
-    headers: tuple[tuple[str, str], ...] = ()
-    length: int | None = None
-    delay: float = 0.0
-    drip: float = 0.0  # seconds after each byte
-    hangs_up: bool = False
-    is_from_jenkins: bool = True
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request as it arrived."""
-
-    method: str
-    path: str
-    headers: Message
 
 
 class JenkinsServer:
@@ -73,6 +50,7 @@ class JenkinsServer:
     ) -> None:
         self.jobs: dict[str, dict[int, JenkinsBuild]] = {}
         self.folders: set[str] = set()
+        self.configs = JobConfigs()
         self.credentials = credentials
         self.anonymous = anonymous
         self.compresses = False
@@ -117,8 +95,11 @@ class JenkinsServer:
         while len(names) >= 2 and names[0] == "job":
             job.append(names[1])
             names = names[2:]
-        tree = parse_qs(parts.query).get("tree", [""])[0]
-        return self._of_job("/".join(job), names, tree)
+        query = parse_qs(parts.query)
+        if names in (["config.xml"], ["createItem"]):
+            name = "/".join([*job, *query.get("name", [])])
+            return self.configs.answer(asked, name)
+        return self._of_job("/".join(job), names, query.get("tree", [""])[0])
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -138,24 +119,24 @@ class JenkinsServer:
         given = asked.headers.get("Authorization")
         if given is None:
             if self.anonymous == "none":
-                return Answer(403, _PAGE % b"Authentication required")
-            return _missing() if self.anonymous == "overall" else None
+                return Answer(403, PAGE % b"Authentication required")
+            return missing() if self.anonymous == "overall" else None
         if self.credentials is None:
-            return Answer(401, _PAGE % b"Invalid password/token for user")
+            return Answer(401, PAGE % b"Invalid password/token for user")
         wanted = base64.b64encode(":".join(self.credentials).encode()).decode()
         is_right = given == f"Basic {wanted}"
-        return None if is_right else Answer(401, _PAGE % b"Invalid password/token for user")
+        return None if is_right else Answer(401, PAGE % b"Invalid password/token for user")
 
     def _of_job(self, job: str, names: list[str], tree: str) -> Answer:
         if job in self.folders and names == ["api", "json"]:
             return _json({"_class": "com.cloudbees.hudson.plugins.folder.Folder"})
         builds = self.jobs.get(job)
         if builds is None:
-            return _missing()
+            return missing()
         if names == ["api", "json"]:
             return _listed(builds, tree)
         build = builds.get(int(names[0])) if names[0].isdecimal() else None
-        return _of_build(build, names[1:]) if build else _missing()
+        return _of_build(build, names[1:]) if build else missing()
 
 
 def _of_build(build: JenkinsBuild, names: list[str]) -> Answer:
@@ -163,7 +144,7 @@ def _of_build(build: JenkinsBuild, names: list[str]) -> Answer:
         return _json({"building": build.building, "keepLog": False, "result": build.result})
     if names[0] == "artifact":
         return _artifact(build, "/".join(names[1:]))
-    return _missing()
+    return missing()
 
 
 class _Server(ThreadingHTTPServer):
@@ -178,7 +159,7 @@ class _Server(ThreadingHTTPServer):
 def _listed(builds: dict[int, JenkinsBuild], tree: str) -> Answer:
     window = _RANGE.search(tree)
     if not tree.startswith("allBuilds[") or window is None or tree.count("[") != tree.count("]"):
-        return Answer(500, _PAGE % b"Oops! A problem occurred while processing the request.")
+        return Answer(500, PAGE % b"Oops! A problem occurred while processing the request.")
     numbers = sorted(builds, reverse=True)[int(window[1]) : int(window[2])]
     return _json({"allBuilds": [_summary(number, builds[number], tree) for number in numbers]})
 
@@ -201,17 +182,13 @@ def _artifact(build: JenkinsBuild, path: str) -> Answer:
         return Answer(200, build.artifacts[path], "application/json")
     if any(other.startswith(f"{path.rstrip('/')}/") for other in build.artifacts):
         if path.endswith("/"):
-            return Answer(200, _PAGE % b'<table class="fileList"></table>')
+            return Answer(200, PAGE % b'<table class="fileList"></table>')
         return Answer(302, headers=(("Location", f"{path.rpartition('/')[2]}/"),))
-    return _missing()
+    return missing()
 
 
 def _json(document: object) -> Answer:
     return Answer(200, json.dumps(document).encode(), "application/json;charset=utf-8")
-
-
-def _missing() -> Answer:
-    return Answer(404, _PAGE % b"Not Found")
 
 
 def _handler(server: JenkinsServer) -> type[BaseHTTPRequestHandler]:
@@ -221,7 +198,8 @@ def _handler(server: JenkinsServer) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            asked = Request(self.command, self.path, self.headers)
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            asked = Request(self.command, self.path, self.headers, body)
             server.requests.append(asked)
             self._send(server.answer(asked))
 

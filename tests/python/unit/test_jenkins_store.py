@@ -22,7 +22,8 @@ from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.records import StoredRecord, digest_of_bytes
 from gitops_rollback.stores.jenkins import JenkinsStore
 from gitops_rollback.stores.jenkins_address import AstrayError, is_own, target_of
-from servers.jenkins_server import LOGIN_PAGE, Answer, JenkinsServer
+from servers.jenkins_answer import Answer
+from servers.jenkins_server import LOGIN_PAGE, JenkinsServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

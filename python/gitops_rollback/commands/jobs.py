@@ -1,0 +1,168 @@
+"""Create or update the Jenkins jobs: `jobs install`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback import catalogue, inventory
+from gitops_rollback.commands.session import start
+from gitops_rollback.commands.shared_options import add_common_options
+from gitops_rollback.config import DEFAULT_ENVIRONMENT, nearest_hint
+from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError, UsageError
+from gitops_rollback.jobs.wanted import Scm, Wishes, parse_sources, wanted_jobs
+from gitops_rollback.model import Request, is_name, one_line
+from gitops_rollback.options import repeated
+from gitops_rollback.output import say, table, write_result
+from gitops_rollback.snapshot import Overview, read_config, read_overview
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from gitops_rollback.commands.session import Session
+    from gitops_rollback.jobs.install import Change
+    from gitops_rollback.options import Options
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
+
+# What the pipelines read from the environment (see the top of each Jenkinsfile), by option.
+_VARIABLES = {
+    "library": "the library as Jenkins knows it (gitops-rollback)",
+    "agent": "label of the agents to run on",
+    "store": "where the records are: jenkins:FOLDER/JOB",
+    "git-credentials-id": "may push to the manifests repository, and read the sources",
+    "dockerhub-credentials-id": "Docker Hub",
+    "jenkins-credentials-id": "API token that may read the deploy jobs",
+    "registry-credentials-id": "another registry",
+    "registry-host": "the host of that registry",
+    "approvers": "who has to approve a rollback: users and groups",
+    "allowed-services": "the only services and sets these jobs may touch",
+}
+
+
+def add_options(options: Options) -> None:
+    """Add the options of `jobs`."""
+    options.word("action", "what to do with the jobs", choices=("install",))
+    options.text("jenkins", "the server (default: JENKINS_URL)", metavar="URL")
+    options.names("service", "deploy jobs of these services only (default: all)", metavar="NAME")
+    options.text("library-url", "Git repository of this library, with its pipelines", metavar="URL")
+    options.text("library-branch", "its branch", metavar="NAME", default="main")
+    options.text("library-credentials-id", "credentials to read it with", metavar="ID")
+    options.names(
+        "source",
+        "SERVICE=URL, or one URL with {service}: where a service is built from; without it there "
+        "is no deploy job",
+        metavar="SOURCE",
+    )
+    options.text("source-branch", "the branch that is built", metavar="NAME", default="main")
+    options.text("folder", "folder of jobs that `deploy-job` does not place", metavar="NAME")
+    options.text("rollback-job", "name of the rollback job", metavar="NAME", default="rollback")
+    options.text("drill-job", "also install the nightly drill, of this name", metavar="NAME")
+    options.flag("dropdown", "SERVICE and ENVIRONMENT become choices from the catalogue")
+    for name, help_ in _VARIABLES.items():
+        options.text(name, f"for the jobs: {help_}", metavar="VALUE")
+    options.flag("dry-run", "show the difference, change nothing")
+    add_common_options(options)
+
+
+def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Install the jobs; a second run changes nothing."""
+    url = options.jenkins or environment.get("JENKINS_URL")
+    if not url:
+        raise UsageError("no Jenkins is named", "give its address with --jenkins URL")
+    if not options.library_url:
+        raise UsageError(
+            "nothing says where the jobs get their pipelines from",
+            "give the Git URL of this library with --library-url",
+        )
+    session = start(options, environment)
+    with session.open_repository() as repository:
+        tip = session.open_tip(repository)
+        overviews = _overviews(session, repository, tip)
+    wishes = _wishes(session, overviews)
+    jobs = wanted_jobs(wishes, overviews[0].config)
+    from gitops_rollback.jobs.install import Installer  # noqa: PLC0415 - slow import
+    from gitops_rollback.stores.jenkins_http import JenkinsHttp  # noqa: PLC0415 - the same
+
+    http = JenkinsHttp(url, environment, session.deadline)
+    changes = Installer(http, writes=not options.dry_run).install(jobs)
+    _show(changes, is_rehearsal=options.dry_run)
+    if not wishes.sources:
+        say("no deploy jobs: --source URL says where the services are built from")
+    result = {"dryRun": options.dry_run, "jobs": [change.to_json() for change in changes]}
+    write_result(result, options.output)
+    return Exit.DONE
+
+
+def _overviews(session: Session, repository: Repository, tip: Tip) -> list[Overview]:
+    """Read every environment, or the one that is named."""
+    name = session.options.environment
+    if name is not None and not is_name(name):
+        raise UsageError(f"'{name}' cannot name an environment", "give a configured name")
+    configured = [name] if name else [*read_config(repository, tip).environments]
+    names = configured or [DEFAULT_ENVIRONMENT]
+    return [read_overview(repository, Request((), one, None), tip) for one in names]
+
+
+def _wishes(session: Session, overviews: list[Overview]) -> Wishes:
+    options = session.options
+    sources = parse_sources(repeated(options, "source"))
+    wanted = {*repeated(options, "service"), *(name for name in sources if name)}
+    images = _images(overviews, wanted, is_limited=bool(repeated(options, "service")))
+    for name in sorted(wanted - images.keys()):
+        raise ConfigError(
+            f"the service '{one_line(name, 80)}' is not in the manifests repository",
+            nearest_hint(name, images) or "gitops-rollback services lists what is",
+        )
+    variables = {name: getattr(options, name.replace("-", "_")) for name in _VARIABLES}
+    shared = {"repository": session.url, "environment": options.environment, **variables}
+    return Wishes(
+        scm=Scm(options.library_url, options.library_branch, options.library_credentials_id),
+        variables={f"GITOPS_{_upper(key)}": value for key, value in shared.items() if value},
+        rollback_job=options.rollback_job,
+        images=images,
+        sources=sources,
+        source_branch=options.source_branch,
+        folder=options.folder,
+        drill_job=options.drill_job,
+        has_dropdown=options.dropdown,
+    )
+
+
+def _images(overviews: list[Overview], wanted: set[str], *, is_limited: bool) -> dict[str, str]:
+    """Return the image repositories of services: those named or configured, else all found.
+
+    What is merely found may be somebody else's image, such as a proxy: it gets a job only where
+    nothing is configured.
+    """
+    found: dict[str, str] = {}
+    sure: dict[str, str] = {}
+    for overview in overviews:
+        names = inventory.service_names(
+            overview.manifests, overview.config, overview.relative_paths
+        )
+        for name, source in sorted(names.items()):
+            try:
+                resolved = catalogue.resolve(
+                    name, overview.environment, overview.config, overview.of(name)
+                )
+            except GitopsRollbackError as error:
+                if name in wanted or source == "config":
+                    say(f"left out: {name} in {overview.environment.name}: {error.message}")
+                continue
+            found[name] = resolved.image.full_repository
+            if name in wanted or (source == "config" and not is_limited):
+                sure[name] = found[name]
+    return sure or found
+
+
+def _upper(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
+def _show(changes: list[Change], *, is_rehearsal: bool) -> None:
+    rows = [("job", "kind", "would be" if is_rehearsal else "is")]
+    rows += [(change.name, change.kind, change.action) for change in changes]
+    if is_rehearsal:
+        say(*(change.diff for change in changes if change.diff))
+    say(*table(rows))

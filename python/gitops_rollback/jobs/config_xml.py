@@ -1,0 +1,158 @@
+"""A pipeline job's `config.xml`: made anew, or ours put into what is there. Pure.
+
+Ours are the pipeline's definition and the parameters that this tool names. All else in a job that
+people edited stays: triggers, discarders, permissions, further parameters, the description.
+"""
+
+from __future__ import annotations
+
+from difflib import unified_diff
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET  # documents with a DTD are refused: see `parse`
+
+from gitops_rollback.errors import JenkinsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gitops_rollback.jobs.wanted import Job
+
+PIPELINE = "flow-definition"
+FOLDER_XML = (
+    b"<?xml version='1.1' encoding='UTF-8'?>\n<com.cloudbees.hudson.plugins.folder.Folder/>"
+)
+_FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
+_KINDS = {
+    "project": "a freestyle project",
+    _FOLDER: "a folder",
+    "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject": (
+        "a multibranch project"
+    ),
+}
+_DEFINITION = "org.jenkinsci.plugins.workflow.cps.CpsScmFlowDefinition"
+_REMOTE = "scm/userRemoteConfigs/hudson.plugins.git.UserRemoteConfig"
+_BRANCH = "scm/branches/hudson.plugins.git.BranchSpec"
+_PARAMETERS = "properties/hudson.model.ParametersDefinitionProperty/parameterDefinitions"
+_CHOICE = "hudson.model.ChoiceParameterDefinition"
+_FIXED_TEXT = "Set by whoever set up this job; it has one value only."
+
+
+def parse(data: bytes, name: str) -> ET.Element:
+    """Read a job's `config.xml`; raise `JenkinsError` for what Jenkins itself never wrote."""
+    try:
+        text = data.decode()
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            raise _unreadable(name, "it declares a document type")
+        return ET.fromstring(text)  # noqa: S314 - no DTD, so no entities to expand
+    except (UnicodeDecodeError, ET.ParseError) as error:
+        raise _unreadable(name, str(error)) from error
+
+
+def render(root: ET.Element) -> bytes:
+    """Return a document as it is sent to Jenkins."""
+    return b"<?xml version='1.1' encoding='UTF-8'?>\n" + ET.tostring(root)
+
+
+def is_folder(root: ET.Element) -> bool:
+    """Tell whether jobs can be created in it."""
+    return root.tag == _FOLDER
+
+
+def new(job: Job) -> ET.Element:
+    """Return the document of a job that is not there yet."""
+    root = ET.Element(PIPELINE)
+    ET.SubElement(root, "description").text = job.description
+    put(root, job)
+    return root
+
+
+def put(root: ET.Element, job: Job) -> None:
+    """Put what is ours into a document; raise `JenkinsError` if the job is no pipeline."""
+    if root.tag != PIPELINE:
+        raise JenkinsError(
+            f"{job.name} is {_KINDS.get(root.tag, 'no pipeline job')} in Jenkins: left as it is",
+            "choose another name (deploy-job, --folder, --rollback-job), or rename that one",
+        )
+    definition = _at(root, "definition")
+    if definition.get("class") != _DEFINITION:
+        definition.clear()
+        definition.set("class", _DEFINITION)
+    scm = _at(definition, "scm")
+    scm.set("class", "hudson.plugins.git.GitSCM")
+    _set(definition, f"{_REMOTE}/url", job.scm.url)
+    _set(definition, f"{_REMOTE}/credentialsId", job.scm.credentials_id)
+    _set(definition, f"{_BRANCH}/name", f"*/{job.scm.branch}")
+    _set(definition, "scriptPath", job.script)
+    _set(definition, "lightweight", "true")
+    for name, value in job.fixed.items():
+        _put_choice(root, name, (value,), _FIXED_TEXT)
+    for name, values in job.choices.items():
+        _put_choice(root, name, values, "")
+
+
+def lines(root: ET.Element) -> list[str]:
+    """Return a document as lines that can be compared, without the versions of plugins."""
+    copy = ET.fromstring(ET.tostring(root))  # noqa: S314 - what we wrote ourselves
+    for element in copy.iter():
+        element.attrib.pop("plugin", None)
+        if not (element.text or "").strip():
+            element.text = None
+        element.tail = None
+    ET.indent(copy)
+    return ET.tostring(copy, encoding="unicode").splitlines()
+
+
+def difference(old: list[str], new: list[str], name: str) -> str:
+    """Return what changes in a job, as a unified diff; empty if nothing does."""
+    marks = (f"{name} (Jenkins)", f"{name} (wanted)")
+    return "\n".join(unified_diff(old, new, *marks, n=2, lineterm=""))
+
+
+def _put_choice(root: ET.Element, name: str, values: tuple[str, ...], text: str) -> None:
+    """Define a choice; one of the same name and choices stays, of whatever form Jenkins gave it."""
+    definitions = _at(root, _PARAMETERS)
+    old = next((d for d in definitions if d.findtext("name") == name), None)
+    if old is not None and old.tag == _CHOICE and tuple(_choices(old)) == values:
+        return
+    choice = ET.Element(_CHOICE)
+    ET.SubElement(choice, "name").text = name
+    described = old.findtext("description") if old is not None else None
+    ET.SubElement(choice, "description").text = described or text
+    holder = ET.SubElement(choice, "choices", {"class": "java.util.Arrays$ArrayList"})
+    array = ET.SubElement(holder, "a", {"class": "string-array"})
+    for value in values:
+        ET.SubElement(array, "string").text = value
+    if old is None:
+        definitions.append(choice)
+        return
+    definitions[list(definitions).index(old)] = choice
+
+
+def _choices(definition: ET.Element) -> Iterator[str]:
+    for holder in definition.iter("choices"):
+        yield from (element.text or "" for element in holder.iter("string"))
+
+
+def _at(root: ET.Element, path: str) -> ET.Element:
+    """Return the element at a path, made where it is missing."""
+    for name in path.split("/"):
+        found = root.find(name)
+        root = found if found is not None else ET.SubElement(root, name)
+    return root
+
+
+def _set(root: ET.Element, path: str, text: str | None) -> None:
+    found = root.find(path)
+    if text is not None:
+        element = _at(root, path)
+        if (element.text or "").strip() != text:
+            element.text = text
+    elif found is not None:
+        _at(root, path.rpartition("/")[0]).remove(found)
+
+
+def _unreadable(name: str, reason: str) -> JenkinsError:
+    return JenkinsError(
+        f"the config.xml of {name} in Jenkins cannot be read: {reason}",
+        "open the job in Jenkins and save it once; then run this again",
+    )

@@ -1,0 +1,157 @@
+"""Which Jenkins jobs are wanted, and what each has to say. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import ConfigError, UsageError
+from gitops_rollback.model import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gitops_rollback.config import Config
+
+DEPLOY, ROLLBACK, DRILL = "deploy", "rollback", "drill"
+_DESCRIPTIONS = {
+    DEPLOY: "Builds {service}, archives what runs, deploys the new image. Made by gitops-rollback.",
+    ROLLBACK: "Puts a service's previous image back and holds it there. Made by gitops-rollback.",
+    DRILL: "Asks every night whether a rollback would work. Made by gitops-rollback.",
+}
+
+
+@dataclass(frozen=True)
+class Scm:
+    """The Git repository that a job's pipeline script is read from."""
+
+    url: str
+    branch: str
+    credentials_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One pipeline job: `fixed` are variables with their only value, `choices` are for people."""
+
+    name: str
+    kind: str
+    description: str
+    scm: Scm
+    script: str
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that have to be there, outermost first."""
+        parts = self.name.split("/")[:-1]
+        return tuple("/".join(parts[: end + 1]) for end in range(len(parts)))
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person asks for; `images` are image repositories by service, `sources` Git URLs.
+
+    `sources` may have the key `""`: a pattern with `{service}` for every service not named.
+    """
+
+    scm: Scm
+    variables: Mapping[str, str]
+    rollback_job: str
+    images: Mapping[str, str]
+    sources: Mapping[str, str]
+    source_branch: str
+    folder: str | None = None
+    drill_job: str | None = None
+    has_dropdown: bool = False
+
+
+def wanted_jobs(wishes: Wishes, config: Config) -> tuple[Job, ...]:
+    """Return the jobs, deploy jobs first; raise `ConfigError` if two would have one name."""
+    jobs = [*_deploy_jobs(wishes, config), _rollback_job(wishes, config)]
+    if wishes.drill_job:
+        jobs.append(_job(DRILL, _in_folder(wishes, wishes.drill_job), wishes, "Jenkinsfile.drill"))
+    names: set[str] = set()
+    for job in jobs:
+        if job.name in names:
+            raise ConfigError(
+                f"two jobs would be named {job.name}",
+                'give each service its own: deploy-job = "FOLDER/{service}"',
+            )
+        names.add(job.name)
+        _check(job.name)
+    return tuple(jobs)
+
+
+def parse_sources(texts: Sequence[str]) -> dict[str, str]:
+    """Read `SERVICE=URL`, or one URL with `{service}` that stands for all others."""
+    sources: dict[str, str] = {}
+    for text in texts:
+        service, equals, url = text.partition("=")
+        if not equals or "/" in service:
+            service, url = "", text
+        if not service and "{service}" not in url:
+            raise UsageError(
+                f"--source {one_line(text, 100)} does not say of which service",
+                "write SERVICE=URL, or a URL with {service} in it",
+            )
+        sources[service] = url
+    return sources
+
+
+def _deploy_jobs(wishes: Wishes, config: Config) -> Iterable[Job]:
+    for service, repository in wishes.images.items():
+        source = wishes.sources.get(service) or wishes.sources.get("", "")
+        if not source:
+            continue
+        name = config.settings(service).deploy_job or _in_folder(wishes, service)
+        own = {
+            "GITOPS_SERVICE": service,
+            "GITOPS_IMAGE_REPOSITORY": repository,
+            "GITOPS_SOURCE": source.replace("{service}", service),
+            "GITOPS_SOURCE_BRANCH": wishes.source_branch,
+        }
+        yield _job(DEPLOY, name, wishes, "Jenkinsfile", own, service)
+
+
+def _rollback_job(wishes: Wishes, config: Config) -> Job:
+    name = _in_folder(wishes, wishes.rollback_job)
+    if not wishes.has_dropdown:
+        return _job(ROLLBACK, name, wishes, "Jenkinsfile.rollback")
+    # The empty one first: nobody rolls back what merely stood at the top of a list.
+    services = ("", *sorted({*wishes.images, *config.sets}))
+    choices = {"SERVICE": services, "ENVIRONMENT": ("", *config.environments)}
+    offered = {
+        "GITOPS_SERVICES": ",".join(services[1:]),
+        "GITOPS_ENVIRONMENTS": ",".join(config.environments),
+    }
+    own = {key: value for key, value in offered.items() if value}
+    job = _job(ROLLBACK, name, wishes, "Jenkinsfile.dropdown", own)
+    return Job(job.name, job.kind, job.description, job.scm, job.script, job.fixed, choices)
+
+
+def _job(
+    kind: str,
+    name: str,
+    wishes: Wishes,
+    script: str,
+    own: Mapping[str, str] | None = None,
+    service: str = "",
+) -> Job:
+    description = _DESCRIPTIONS[kind].format(service=service)
+    return Job(name, kind, description, wishes.scm, script, {**wishes.variables, **(own or {})})
+
+
+def _in_folder(wishes: Wishes, name: str) -> str:
+    return f"{wishes.folder}/{name}" if wishes.folder and "/" not in name else name
+
+
+def _check(name: str) -> None:
+    """Refuse what Jenkins takes for no name (hudson.model.Job: `Jenkins.checkGoodName`)."""
+    for part in name.split("/"):
+        if not part.strip(". ") or any(c in '?*\\%!@#$^&|<>[]:;"' for c in part):
+            raise ConfigError(
+                f"'{one_line(name, 100)}' cannot be a Jenkins job",
+                "write its full name, FOLDER/JOB, without ?*\\%!@#$^&|<>[]:;",
+            )

@@ -1,0 +1,211 @@
+"""`jobs install` against a Jenkins that keeps what it is sent, and edits it as Jenkins does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from servers.jenkins_answer import Answer
+from servers.jenkins_server import JenkinsServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from integration.shop import Run, Shop
+
+USER = ("jane", "11c0ffee")
+LIBRARY = "https://git.example.com/gitops-rollback.git"
+SOURCE = "https://git.example.com/shop/{service}.git"
+CONFIG = """\
+[services.cart]
+[services.payment]
+deploy-job = "pay/deploy"
+[sets]
+checkout = ["cart", "payment"]
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[JenkinsServer]:
+    with JenkinsServer(USER) as server:
+        yield server
+
+
+def install(shop: Shop, server: JenkinsServer, *arguments: str, token: str = USER[1]) -> Run:
+    secrets = {"JENKINS_USER": USER[0], "JENKINS_TOKEN": token}
+    named = ("install", "--jenkins", server.url, "--library-url", LIBRARY)
+    return shop.run("jobs", *named, *arguments, environment=secrets)
+
+
+def actions(run: Run) -> dict[str, str]:
+    assert run.code == 0, run.stderr
+    return {job["job"]: job["action"] for job in run.result["jobs"]}
+
+
+def config_of(server: JenkinsServer, job: str) -> ET.Element:
+    return ET.fromstring(server.configs[job])
+
+
+def parameter(root: ET.Element, name: str) -> list[str]:
+    for found in root.iter("hudson.model.ChoiceParameterDefinition"):
+        if found.findtext("name") == name:
+            return [element.text or "" for element in found.iter("string")]
+    return []
+
+
+def posts(server: JenkinsServer) -> list[str]:
+    return [path for path in server.paths if path.startswith("POST")]
+
+
+def test_everything_is_created_once_and_a_second_run_changes_nothing(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    shop.commit({".gitops-rollback.toml": CONFIG})
+    places = ("--source", SOURCE, "--folder", "shop", "--drill-job", "drill")
+    options = (*places, "--git-credentials-id", "git-bot")
+    assert actions(install(shop, server, *options)) == {
+        "shop": "created",
+        "shop/cart": "created",
+        "pay": "created",
+        "pay/deploy": "created",
+        "shop/rollback": "created",
+        "shop/drill": "created",
+    }
+    cart = config_of(server, "shop/cart")
+    assert cart.findtext(".//hudson.plugins.git.UserRemoteConfig/url") == LIBRARY
+    assert cart.findtext("definition/scriptPath") == "Jenkinsfile"
+    assert parameter(cart, "GITOPS_SOURCE") == ["https://git.example.com/shop/cart.git"]
+    assert parameter(cart, "GITOPS_IMAGE_REPOSITORY") == ["docker.io/acme/cart"]
+    assert parameter(cart, "GITOPS_GIT_CREDENTIALS_ID") == ["git-bot"]
+    assert parameter(cart, "GITOPS_REPOSITORY") == [str(shop.bare)]
+    assert parameter(config_of(server, "pay/deploy"), "GITOPS_SERVICE") == ["payment"]
+    rollback = config_of(server, "shop/rollback")
+    assert rollback.findtext("definition/scriptPath") == "Jenkinsfile.rollback"
+    assert parameter(rollback, "SERVICE") == []
+    wrote = len(posts(server))
+    assert set(actions(install(shop, server, *options)).values()) == {"unchanged"}
+    assert len(posts(server)) == wrote == 6
+
+
+def test_a_dry_run_shows_the_difference_and_writes_nothing(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    run = install(shop, server, "--dry-run")
+    assert actions(run) == {"rollback": "created"}
+    assert run.result["dryRun"] is True
+    assert "+    <scriptPath>Jenkinsfile.rollback</scriptPath>" in run.stderr
+    assert posts(server) == []
+    install(shop, server)
+    run = install(shop, server, "--library-branch", "v2", "--dry-run")
+    assert actions(run) == {"rollback": "updated"}
+    changed = [
+        line for line in run.result["jobs"][0]["diff"].splitlines()[3:] if line[:1] in ("+", "-")
+    ]
+    assert [line.replace(" ", "") for line in changed] == [
+        "-<name>*/main</name>",
+        "+<name>*/v2</name>",
+    ]
+
+
+def test_the_dropdown_offers_services_and_sets_and_nothing_first(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    environments = '[environments.staging]\npath = "apps"\n[environments.live]\npath = "live"\n'
+    shop.commit({".gitops-rollback.toml": CONFIG + environments})
+    install(shop, server, "--dropdown")
+    root = config_of(server, "rollback")
+    assert root.findtext("definition/scriptPath") == "Jenkinsfile.dropdown"
+    assert parameter(root, "SERVICE") == ["", "cart", "checkout", "payment"]
+    assert parameter(root, "ENVIRONMENT") == ["", "staging", "live"]
+    assert parameter(root, "GITOPS_SERVICES") == ["cart,checkout,payment"]
+
+
+def test_what_people_edited_in_a_job_stays(shop: Shop, server: JenkinsServer) -> None:
+    install(shop, server)
+    edited = server.configs["rollback"].replace(
+        b"Puts a service", b"<b>Read the runbook first.</b> Puts a service"
+    )
+    trigger = b"<hudson.triggers.TimerTrigger><spec>H 3 * * *</spec></hudson.triggers.TimerTrigger>"
+    own = (
+        b"<hudson.model.StringParameterDefinition><name>REASON</name><trim>true</trim>"
+        b"</hudson.model.StringParameterDefinition></parameterDefinitions>"
+    )
+    edited = edited.replace(b"Read the runbook first.", b"Runbook.").replace(b"<b>", b"")
+    edited = edited.replace(b"</b>", b"").replace(b"</parameterDefinitions>", own)
+    edited = edited.replace(b"</flow-definition>", trigger + b"</flow-definition>")
+    server.configs["rollback"] = edited
+    assert actions(install(shop, server)) == {"rollback": "unchanged"}
+    assert actions(install(shop, server, "--library-branch", "v2")) == {"rollback": "updated"}
+    after = server.configs["rollback"]
+    for kept in (b"Runbook. Puts", b"H 3 * * *", b"REASON", b"GITOPS_REPOSITORY", b"*/v2"):
+        assert kept in after
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (b"<?xml version='1.1'?><project/>", "freestyle project"),
+        (b"<?xml version='1.1'?><!DOCTYPE x [<!ENTITY a 'b'>]><project>&a;</project>", "document"),
+        (b"<?xml version='1.1'?><flow-definition>", "cannot be read"),
+    ],
+)
+def test_a_job_of_another_kind_is_left_as_it_is(
+    shop: Shop, server: JenkinsServer, config: bytes, words: str
+) -> None:
+    server.configs["rollback"] = config
+    run = install(shop, server)
+    assert (run.code, run.error["category"]) == (1, "jenkins")
+    assert words in run.error["message"]
+    assert posts(server) == []
+
+
+def test_a_starting_jenkins_is_not_an_empty_one(shop: Shop, server: JenkinsServer) -> None:
+    server.force("/job/", Answer(503))
+    run = install(shop, server)
+    assert (run.code, run.error["category"]) == (1, "jenkins")
+    assert "503" in run.error["message"]
+    assert posts(server) == []
+
+
+def test_a_missing_right_is_named(shop: Shop, server: JenkinsServer) -> None:
+    server.configs.lacks.add("Job/Create")
+    run = install(shop, server)
+    assert "Job/Create" in run.error["message"]
+    assert "jane" in run.error["hint"]
+    server.configs.lacks = {"Job/ExtendedRead"}
+    assert "Job/ExtendedRead" in install(shop, server).error["message"]
+
+
+def test_a_password_instead_of_a_token_is_refused_with_words(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    server.configs.wants_crumb = True
+    assert "API token" in install(shop, server).error["hint"]
+
+
+def test_a_job_that_somebody_made_meanwhile_is_said(shop: Shop, server: JenkinsServer) -> None:
+    exists = Answer(400, headers=(("X-Error", "A job already exists with the name 'rollback'"),))
+    server.force("/createItem", exists)
+    run = install(shop, server)
+    assert "already exists" in run.error["message"]
+
+
+def test_what_is_missing_is_asked_for(shop: Shop, server: JenkinsServer) -> None:
+    run = shop.run("jobs", "install", "--library-url", LIBRARY)
+    assert (run.code, "--jenkins" in run.error["hint"]) == (2, True)
+    run = install(shop, server, "--source", "https://git.example.com/cart.git")
+    assert (run.code, "{service}" in run.error["hint"]) == (2, True)
+    run = install(shop, server, "--source", "crat=https://git.example.com/cart.git")
+    assert (run.code, run.error["hint"]) == (1, "did you mean cart?")
+    run = install(shop, server, "--folder", "a:b")
+    assert (run.code, run.error["category"]) == (1, "config")
+
+
+def test_the_token_goes_nowhere_but_into_the_header(shop: Shop, server: JenkinsServer) -> None:
+    run = install(shop, server)
+    assert USER[1] not in run.stderr + str(run.result)
+    assert all(
+        USER[1].encode() not in asked.body + asked.path.encode() for asked in server.requests
+    )
