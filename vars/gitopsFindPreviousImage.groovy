@@ -3,7 +3,7 @@ import io.github.gitopsrollback.StepRun
 
 /** Finds the image that a rollback would go back to, and says why; see gitopsFindPreviousImage.txt. */
 Map call(Map params = [:]) {
-    List<String> own = ['strategy', 'to', 'query', 'again', 'accept']
+    List<String> own = ['strategy', 'to', 'query', 'again', 'accept', 'allowedServices']
     StepRun run = new StepRun(this, 'gitopsFindPreviousImage').check(params, own, ['service'])
     return run.inFolder {
         Map outcome = run.run('plan')

@@ -3,7 +3,7 @@ import io.github.gitopsrollback.StepRun
 
 /** Ends the hold that a rollback set; see gitopsRelease.txt. */
 Map call(Map params = [:]) {
-    List<String> own = ['reason', 'forgive', 'accept', 'dryRun', 'by', 'approvedBy']
+    List<String> own = ['reason', 'forgive', 'accept', 'dryRun', 'by', 'approvedBy', 'allowedServices']
     StepRun run = new StepRun(this, 'gitopsRelease').check(params, own, ['service', 'reason'])
     return run.inFolder {
         Map result = run.expect(run.run('release'))

@@ -122,6 +122,19 @@ class Config:
         services = (member for name in names for member in self.sets.get(name, (name,)))
         return tuple(dict.fromkeys(services))
 
+    def check_allowed(self, services: Iterable[str], allowed: tuple[str, ...]) -> None:
+        """Raise `ConfigError` if a service is none of those that are allowed; none is: all are."""
+        if not allowed:
+            return
+        members = self.expand(allowed)
+        refused = [service for service in services if service not in members]
+        if refused:
+            raise ConfigError(
+                f"this job or folder may not touch {', '.join(refused)}; allowed is "
+                f"{', '.join(allowed)}",
+                "use the job of the team that owns it, or have it added to allowedServices",
+            )
+
 
 def parse_config(data: bytes, branch: str | None = None) -> Config:
     """Read the configuration; raise `ConfigError` naming what is wrong and the nearest right.

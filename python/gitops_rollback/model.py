@@ -29,12 +29,16 @@ class Build:
 
 @dataclass(frozen=True)
 class Request:
-    """Which services are meant; those of `names` that have to be sets are in `sets` too."""
+    """Which services are meant; those of `names` that have to be sets are in `sets` too.
+
+    `allowed` are the only services and sets that may be meant; empty if any may.
+    """
 
     names: tuple[str, ...]
     environment: str | None
     branch: str | None
     sets: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
 
 
 def build_from_json(value: dict[str, Any] | None) -> Build | None:

@@ -85,8 +85,9 @@ def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapsho
     Raises `ConfigError`, `ManifestError` or `RepositoryError` if one of them is not sure.
     """
     config = read_config(repository, tip)
-    environment = _environment(repository, request, config, tip)
     names = config.expand(request.names, request.sets)
+    config.check_allowed(names, request.allowed)
+    environment = _environment(repository, request, config, tip)
     if environment.branch not in (None, tip.branch):
         tip = repository.fetch(environment.branch or tip.branch)
     entries = _entries(repository, tip, environment, config, names)

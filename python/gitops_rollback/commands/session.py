@@ -71,7 +71,8 @@ class Session:
                     f"'{one_line(name, 80)}' cannot name a service or an environment",
                     "names have small letters, digits, dots, dashes, underscores; at most 63",
                 )
-        return Request(named, environment, self.options.branch, sets)
+        allowed = repeated(self.options, "allowed_services")
+        return Request(named, environment, self.options.branch, sets, allowed)
 
     @property
     def build(self) -> Build | None:

@@ -41,6 +41,11 @@ def add_service_options(options: Options) -> None:
     """Add the options that choose services."""
     options.names("service", "a service, or a set of them; may be repeated", metavar="NAME")
     options.names("set", "a set of services; may be repeated", metavar="NAME")
+    options.names(
+        "allowed-services",
+        "refuse all services but these; sets too (default: none)",
+        metavar="NAME",
+    )
 
 
 def add_store_options(options: Options) -> None:

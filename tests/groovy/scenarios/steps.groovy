@@ -251,3 +251,19 @@ scenario('who started the build: a person, also through other builds, else what 
     world.step([causes: [[_class: person._class, shortDescription: 'Started by anonymous', userId: null, userName: 'anonymous']]], deploy(World.NEW, ', accept: "bad"'))
     has(world.message(), 'Gitops-By: anonymous')
 }
+
+scenario('allowedServices: a folder\'s job touches its own services only, sets too, and asks nobody about others') { World world ->
+    world.commit('Configure', ['.gitops-rollback.toml': '[sets]\nbuying = ["cart"]\n'])
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    String refused = "this job or folder may not touch payment; allowed is buying (use the job of the team that owns it, or have it added to allowedServices)"
+    ["gitopsRollback(service: 'payment', reason: 'x', allowedServices: ['buying'])",
+     "gitopsFindPreviousImage(service: 'payment', allowedServices: 'buying')",
+     "gitopsRelease(services: ['cart', 'payment'], reason: 'x', allowedServices: 'buying')"].each { call ->
+        same(World.error(world.step(call)).split(': ', 2)[1], refused)
+    }
+    def job = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'payment', REASON: 'x'],
+        env: [GITOPS_ALLOWED_SERVICES: 'buying'])
+    has(World.error(job), 'may not touch payment')
+    same(world.step("gitopsRollback(service: 'cart', reason: 'x', allowedServices: ['buying'])").failure, null)
+    same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
+}

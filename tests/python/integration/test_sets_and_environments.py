@@ -188,3 +188,18 @@ def test_a_field_of_two_environments_on_one_branch_is_refused_although_only_one_
     deploy = ("deploy", "--service", "cart", "--image", image("1.4.2"))
     run = shop.refused(1, "config", *deploy, "--environment", "all")
     assert "belongs to the environments 'all' and 'cart'" in run.error["message"]
+
+
+def test_only_the_allowed_services_can_be_named_whatever_stands_in_the_way(shop: Shop) -> None:
+    sets = '[sets]\ncheckout = ["cart", "payment"]\n[environments.a]\npath = "apps"\n'
+    shop.commit({".gitops-rollback.toml": sets + '[environments.b]\npath = "b"\n'})
+    deploy = ("--service", "ledger", "--image", image("3.2", "ledger"))
+    run = shop.refused(1, "config", "deploy", *deploy, "--allowed-services", "checkout")
+    assert run.error["message"] == "this job or folder may not touch ledger; allowed is checkout"
+    run = shop.refused(
+        *(1, "config", "plan", "--service", "ledger"),
+        environment={"GITOPS_ALLOWED_SERVICES": "checkout cart"},
+    )
+    assert "may not touch ledger" in run.error["message"]
+    options = ("--environment", "a", "--allowed-services", "checkout")
+    shop.ok("deploy", "--service", "cart", "--image", image("1.4.2"), *options)
