@@ -37,6 +37,10 @@ class Block:
 
 @dataclass(frozen=True)
 class MissingRecord:
-    """A record that was looked for and not found, with the reason for people."""
+    """A record that was looked for and not found, with the reason for people.
+
+    `is_tampered` tells that something else is where it was, which is no record at all.
+    """
 
     reason: str
+    is_tampered: bool = False

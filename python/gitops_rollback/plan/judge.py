@@ -44,11 +44,10 @@ def with_record(
     """
     event = candidate.replaced
     stored = facts.stored.get(pointer(event)) if event else None
-    if event is None or stored is None or isinstance(stored, MissingRecord):
-        if strategy != ARTIFACT:
-            return candidate
-        reason = stored.reason if isinstance(stored, MissingRecord) else "no build is named"
-        return candidate.refused(None, f"its record is not in the archive: {reason}")
+    if event is None or stored is None:
+        return _without_record(candidate, MissingRecord("no build is named"), strategy, accept)
+    if isinstance(stored, MissingRecord):
+        return _without_record(candidate, stored, strategy, accept)
     is_other = event.record is not None and stored.sha256 != event.record
     is_other = is_other or not stored.record.image.may_be(candidate.image)
     if is_other and "tampered" not in accept:
@@ -56,6 +55,16 @@ def with_record(
             "tampered", f"the record in {stored.location} is not the one that was archived"
         )
     return candidate if is_other else _with_own_record(candidate, stored, accept)
+
+
+def _without_record(
+    candidate: Candidate, missing: MissingRecord, strategy: str, accept: frozenset[str]
+) -> Candidate:
+    if missing.is_tampered and "tampered" not in accept:
+        return candidate.refused("tampered", f"its record was changed: {missing.reason}")
+    if strategy != ARTIFACT:
+        return candidate
+    return candidate.refused(None, f"its record is not in the archive: {missing.reason}")
 
 
 def _with_own_record(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from gitops_rollback.errors import ConfigError
+from gitops_rollback.plan.acts import MissingRecord
+from gitops_rollback.records import StoredRecord, digest_of_bytes, parse_record
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitops_rollback.model import Build
-    from gitops_rollback.plan.acts import MissingRecord
-    from gitops_rollback.records import StoredRecord
 
 NEWEST_RECORDS = 50  # how many records of a service are looked at where no state file names one
 
@@ -34,3 +36,12 @@ class RecordStore(Protocol):
     def newest(self, environment: str, service: str) -> Iterator[StoredRecord]:
         """Yield the newest records of a service, newest first."""
         ...
+
+
+def read_named(data: bytes, location: str, sha256: str | None) -> StoredRecord | MissingRecord:
+    """Read what stands where a record was archived; the caller compares a sound one's sha256."""
+    try:
+        return parse_record(data, location)
+    except ConfigError as error:
+        is_other = sha256 is not None and digest_of_bytes(data) != sha256
+        return MissingRecord(error.message, is_tampered=is_other)

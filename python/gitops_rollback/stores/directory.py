@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from gitops_rollback.errors import ConfigError
 from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.recording import FOLDER, MadeRecord, write_record
 from gitops_rollback.records import LARGEST_RECORD, StoredRecord, parse_record
-from gitops_rollback.stores.base import NEWEST_RECORDS
+from gitops_rollback.stores.base import NEWEST_RECORDS, read_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +21,17 @@ if TYPE_CHECKING:
     from gitops_rollback.model import Build
 
 
+MOST_NUMBERS = 1000  # newest first; as many as builds of a Jenkins job are looked at
+_INDEX = ".records"
+_LONGEST_NUMBER = 20
+
+
 class DirectoryStore:
     """Records in `PATH/<n>/gitops-rollback/<environment>/<service>/record.json`.
 
-    A missing directory is an empty store. Records that are not sound are passed over and named in
-    `problems`.
+    `PATH/.records/<sha256>` holds the number under which a record was filed, so that it is found
+    without a search, and missed where it was changed. A missing directory is an empty store.
+    Records that are not sound are passed over and named in `problems`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,16 +51,28 @@ class DirectoryStore:
         try:
             folder.chmod(0o755)
             inside = write_record(made, folder).relative_to(folder)
-            return self._rename(folder) / inside
+            filed = self._rename(folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        self._remember(made.stored.sha256, filed.name)
+        return filed / inside
 
     def find(
         self, environment: str, service: str, build: Build | None, sha256: str | None
     ) -> StoredRecord | MissingRecord:
-        """Return the record with a sha256; builds are not known here."""
+        """Return the record with a sha256, or what stands in its place; builds are not known here.
+
+        Where no number is remembered for it, as in an archive copied from elsewhere, the newest
+        `MOST_NUMBERS` are looked through.
+        """
         del build
+        number = self._remembered(sha256)
+        if number is not None:
+            file = self._file(number, environment, service)
+            data = self._read(file)
+            if data is not None:
+                return read_named(data, str(file), sha256)
         for stored in self._records(environment, service):
             if stored.sha256 == sha256:
                 return stored
@@ -64,20 +83,45 @@ class DirectoryStore:
         return islice(self._records(environment, service), NEWEST_RECORDS)
 
     def _records(self, environment: str, service: str) -> Iterator[StoredRecord]:
-        for number in sorted(self._numbers(), reverse=True):
-            file = self.path / str(number) / FOLDER / environment / service / "record.json"
-            try:
-                with file.open("rb") as stream:
-                    data = stream.read(LARGEST_RECORD + 1)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except OSError as error:
-                self.problems.append(f"{file}: {error.strerror}")
+        for number in sorted(self._numbers(), reverse=True)[:MOST_NUMBERS]:
+            file = self._file(number, environment, service)
+            data = self._read(file)
+            if data is None:
                 continue
             try:
                 yield parse_record(data, str(file))
             except ConfigError as error:
                 self.problems.append(error.message)
+
+    def _file(self, number: int, environment: str, service: str) -> Path:
+        return self.path / str(number) / FOLDER / environment / service / "record.json"
+
+    def _read(self, file: Path) -> bytes | None:
+        try:
+            with file.open("rb") as stream:
+                return stream.read(LARGEST_RECORD + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            self.problems.append(f"{file}: {error.strerror}")
+            return None
+
+    def _remember(self, sha256: str, number: str) -> None:
+        """Note a record's number; without the note, as after a full disk, it is searched for."""
+        folder = self.path / _INDEX
+        with suppress(OSError):
+            folder.mkdir(exist_ok=True)
+            note = folder / f".{number}"
+            note.write_text(number, encoding="ascii")
+            note.replace(folder / sha256.removeprefix("sha256:"))
+
+    def _remembered(self, sha256: str | None) -> int | None:
+        try:
+            note = self.path / _INDEX / (sha256 or "").removeprefix("sha256:")
+            text = note.read_bytes()[:_LONGEST_NUMBER].decode("ascii").strip()
+        except (OSError, ValueError):
+            return None  # no note, or none that can be read: the records themselves are looked at
+        return int(text) if text.isdecimal() else None
 
     def _numbers(self) -> list[int]:
         try:

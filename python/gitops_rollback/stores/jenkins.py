@@ -10,6 +10,7 @@ from gitops_rollback.model import Build, one_line
 from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.recording import FOLDER
 from gitops_rollback.records import LARGEST_RECORD, StoredRecord, parse_record
+from gitops_rollback.stores.base import read_named
 from gitops_rollback.stores.jenkins_failures import (
     AbsentError,
     UnusableArtifactError,
@@ -63,7 +64,6 @@ class JenkinsStore:
         self, environment: str, service: str, build: Build | None, sha256: str | None
     ) -> StoredRecord | MissingRecord:
         """Return the record in a build's archive, by one GET; the caller compares its sha256."""
-        del sha256
         if build is None:
             return MissingRecord("no build is named that could hold it")
         there = self._build(_checked(self._job or build.job), build.number)
@@ -72,10 +72,10 @@ class JenkinsStore:
             data = self._download(there, path)
         except AbsentError:
             return MissingRecord(self._why_absent(there, path))
-        try:
-            return self._parsed(data, there, path)
-        except ConfigError as error:
-            return MissingRecord(error.message)
+        found = read_named(data, _location(there, path), sha256)
+        if isinstance(found, MissingRecord):
+            return found
+        return _archived_by(there, found)
 
     def newest(self, environment: str, service: str) -> Iterator[StoredRecord]:
         """Yield a service's records, newest first; Jenkins is asked only as far as they are taken.
@@ -162,8 +162,7 @@ class JenkinsStore:
         return self._http.get(url, f"{path} of {build}", LARGEST_RECORD).body
 
     def _parsed(self, data: bytes, build: Build, path: str) -> StoredRecord:
-        stored = parse_record(data, f"{build.url}artifact/{path}")
-        return replace(stored, record=replace(stored.record, build=build))
+        return _archived_by(build, parse_record(data, _location(build, path)))
 
     def _why_absent(self, build: Build, path: str) -> str:
         what = f"what became of {build}"
@@ -184,6 +183,15 @@ class JenkinsStore:
             return f"{build} still runs and has not archived {path}"
         result = one_line(str(found.get("result")), 40)
         return f"{build} ({result}) has no {path}: it archived none, or its artifacts were deleted"
+
+
+def _location(build: Build, path: str) -> str:
+    return f"{build.url}artifact/{path}"
+
+
+def _archived_by(build: Build, stored: StoredRecord) -> StoredRecord:
+    """Return a record as that of the build it was found in, whatever it says itself."""
+    return replace(stored, record=replace(stored.record, build=build))
 
 
 def _path(environment: str, service: str) -> str:

@@ -438,7 +438,7 @@ class Records:
         """Return the numbers that are taken."""
         if not self._shop.store.exists():
             return []
-        return sorted(int(path.name) for path in self._shop.store.iterdir())
+        return sorted(int(p.name) for p in self._shop.store.iterdir() if p.name.isdecimal())
 
     def folder(self, number: int, service: str = "cart", environment: str = "default") -> Path:
         """Return the folder of one record."""

@@ -182,5 +182,5 @@ def test_eight_deploys_at_once_all_land_as_commits_of_their_own(workshop: Worksh
     for name in names:
         assert image("4.0", name) in shop.text(f"apps/{name}.yaml")
     records = shop.home / "state" / "gitops-rollback" / "127.0.0.1" / "manifests"
-    assert sorted(int(path.name) for path in records.iterdir()) == list(range(1, 9))
+    assert sorted(int(p.name) for p in records.iterdir() if p.name.isdecimal()) == list(range(1, 9))
     assert not shop.git("log", "--merges", "--format=%H", "main")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -208,14 +209,16 @@ def test_the_directory_store_numbers_its_records_without_gaps_or_leftovers(relea
     (released.store / "12").mkdir()
     released.deploy("1.6.0")
     assert released.records.numbers() == [1, 2, 12, 13]
-    assert not [path for path in released.store.iterdir() if path.name.startswith(".")]
+    hidden = [path.name for path in released.store.iterdir() if path.name.startswith(".")]
+    assert hidden == [".records"]
+    assert len(list((released.store / ".records").iterdir())) == 3
 
 
 def test_a_store_of_ones_own_is_a_directory_that_need_not_exist(shop: Shop) -> None:
     store = shop.root / "my store"
     shop.deploy("1.4.2", "--store", f"directory:{store}")
     shop.deploy("1.5.0", environment={"GITOPS_STORE": f"directory:{store}"})
-    assert sorted(path.name for path in store.iterdir()) == ["1", "2"]
+    assert sorted(path.name for path in store.iterdir()) == [".records", "1", "2"]
     plan = shop.ok("plan", "--service", "cart", "--store", "directory:nowhere").service()
     assert plan["to"]["source"] == "git"
     assert not (shop.root / "nowhere").exists()
@@ -238,9 +241,29 @@ def test_records_alone_know_of_a_rollback_too(held: Shop) -> None:
     assert run.error["code"] == "already"
 
 
-def test_a_tampered_record_counts_as_missing_and_git_goes_on_alone(released: Shop) -> None:
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda data: data.replace(b"1.4.2", b"6.6.6"), lambda data: data[:100], lambda _data: b""],
+    ids=["another image", "cut off", "emptied"],
+)
+@pytest.mark.parametrize("strategy", ["auto", "artifact"])
+def test_a_record_that_was_changed_is_tampered_and_not_merely_missing(
+    released: Shop, spoil: Callable[[bytes], bytes], strategy: str
+) -> None:
     path = released.records.folder(2) / "record.json"
-    path.write_text(path.read_text(encoding="utf-8").replace("1.4.2", "6.6.6"), encoding="utf-8")
+    path.write_bytes(spoil(path.read_bytes()))
+    plan = released.ok("plan", "--service", "cart", "--strategy", strategy).service()
+    first = plan["candidates"][0]
+    assert (first["image"], first["reason"]) == (canonical("1.4.2"), "tampered")
+    assert plan["to"]["image"] == "docker.io/acme/cart:1.4.1"
+    named = ("--service", "cart", "--to", "1.4.2")
+    run = released.refused(6, "refused", "rollback", *named, "--reason", "x")
+    assert run.error["code"] == "tampered"
+    released.ok("plan", *named, "--accept", "tampered")
+
+
+def test_a_record_that_was_deleted_is_missing_and_git_goes_on_alone(released: Shop) -> None:
+    shutil.rmtree(released.store / "2")
     run = released.refused(4, "not-found", "plan", "--service", "cart", "--strategy", "artifact")
     (first, *older) = run.result["services"][0]["candidates"]
     assert (first["image"], first["verdict"]) == (canonical("1.4.2"), "refused")
@@ -250,6 +273,19 @@ def test_a_tampered_record_counts_as_missing_and_git_goes_on_alone(released: Sho
     plan = released.ok("plan", "--service", "cart").service()
     assert plan["to"]["image"] == canonical("1.4.2")
     assert plan["to"]["source"] == "git"
+
+
+@pytest.mark.parametrize("note", [None, b"", b"../../etc", b"99", b"x" * 100])
+def test_a_record_is_found_by_its_note_and_without_a_sound_one_by_a_search(
+    released: Shop, note: bytes | None
+) -> None:
+    for path in (released.store / ".records").iterdir():
+        path.unlink()
+        if note is not None:
+            path.write_bytes(note)
+    plan = released.ok("plan", "--service", "cart").service()
+    assert plan["to"]["image"] == canonical("1.4.2")
+    assert plan["to"]["source"] == "artifact"
 
 
 def _broken(change: Callable[[dict[str, Any]], None]) -> Callable[[bytes], bytes]:

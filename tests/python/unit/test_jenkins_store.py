@@ -259,6 +259,15 @@ def test_an_unsound_record_is_missing_with_the_reason(server: JenkinsServer) -> 
 # What Jenkins refuses
 
 
+def test_something_else_where_a_named_record_was_is_tampered(server: JenkinsServer) -> None:
+    server.add(JOB, 41, {PATH: b"{"})
+
+    answer = signed_in(server).find("production", "cart", Build(JOB, 41), "sha256:" + "0" * 64)
+
+    assert isinstance(answer, MissingRecord)
+    assert answer.is_tampered
+
+
 def test_a_wrong_token_is_told_from_a_missing_job(server: JenkinsServer) -> None:
     store = store_of(server, JENKINS_USER="jane", JENKINS_TOKEN="wr0ng")
 

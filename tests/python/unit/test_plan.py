@@ -196,6 +196,14 @@ LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str
         [],
         {"2": "tampered"},
     ),
+    (
+        "what stands where the record was is none",
+        by_state(*AB, stored={digest("record 1"): MissingRecord("cut off", is_tampered=True)}),
+        {},
+        None,
+        [],
+        {"1": "tampered"},
+    ),
     ("a record that is lost", by_state(*AB, stored={digest("record 1"): MissingRecord("deleted")}),
      {}, "1", [], {}),
     (
