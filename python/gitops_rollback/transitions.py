@@ -36,16 +36,15 @@ def deployed(
     at: ServiceAtTip, running: ImageReference, image: ImageReference, act: Act, record: str
 ) -> ServiceChange:
     """Return the change of a deploy; it ends a hold where it may."""
-    ends_hold = act.releases or act.hold_kind == "image"
     entry = _entry("deploy", running, image, act, record)
     state = _state(at).with_deployment(entry)
     return ServiceChange(
         at=at,
         edits=deploy_edits(at.found.fields, image, act.pin),
         markers=marker_splices(at.found.fields, restore_markers)
-        if _restores(at, ends_hold)
+        if _restores(at, act.ends_hold)
         else (),
-        state=replace(state, hold=None) if ends_hold else state,
+        state=replace(state, hold=None) if act.ends_hold else state,
         summary=_summary("deploy", at, running, image, act, record),
         warnings=_warnings(at),
     )

@@ -75,12 +75,16 @@ class _Deploy:
         if self._given and guard.is_committed(at.state, self._given.sha256):
             return transitions.unchanged(at, image, act)
         if running.is_same_image(image):
-            if act.releases and at.state is not None:
-                guard.refuse(guard.release_blocks(at.state), act.accept)
+            if act.releases:
+                policies = session.policies(self._repository, snapshot, at)
+                guard.refuse(guard.release_blocks(at, running, policies), act.accept)
             return transitions.redeployed(at, running, act)
         if self._given:
             guard.check_record(at, self._given, image, session.url, act)
         guard.refuse_deploy(at.state, image, act)
+        if act.ends_hold:
+            policies = session.policies(self._repository, snapshot, at)
+            guard.refuse(guard.release_blocks(at, image, policies), act.accept)
         record = self._given or self._file_record(at, snapshot)
         # The record may know a digest that the field does not: resolved before it was replaced.
         replaced = record.record.image if running.digest is None else running

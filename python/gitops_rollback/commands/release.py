@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback import transitions
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.service_change import ServiceChange
-    from gitops_rollback.snapshot import ServiceAtTip
+    from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 
 def add_options(options: Options) -> None:
@@ -57,18 +58,20 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 def _prepare(session: Session, repository: Repository, tip: Tip) -> tuple[ServiceChange, ...]:
     snapshot = session.read(repository, tip)
-    return tuple(_change(session, at) for at in snapshot.services)
+    return tuple(_change(session, repository, snapshot, at) for at in snapshot.services)
 
 
-def _change(session: Session, at: ServiceAtTip) -> ServiceChange:
+def _change(
+    session: Session, repository: Repository, snapshot: Snapshot, at: ServiceAtTip
+) -> ServiceChange:
     act = session.act(at)
     running, _source = running_image(at.found.image, at.state)
     forgiven = tuple(_forgiven(text, at) for text in repeated(session.options, "forgive"))
     state = at.state
     for image in forgiven:
         state = state.without_bad(image) if state else None
-    if state is not None:
-        guard.refuse(guard.release_blocks(state), act.accept)
+    policies = session.policies(repository, snapshot, at)
+    guard.refuse(guard.release_blocks(replace(at, state=state), running, policies), act.accept)
     return transitions.released(at, running, act, forgiven)
 
 

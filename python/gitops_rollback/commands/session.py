@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.config import Config
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.manifest.policies import Policies
     from gitops_rollback.recording import MadeRecord, Occasion
     from gitops_rollback.registry_facts import RegistryFacts
     from gitops_rollback.repo.objects import Tip
@@ -44,6 +45,7 @@ class Session:
     deadline: Deadline
     watch: Stopwatch
     present: str
+    _policies: dict[str, Policies] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -139,6 +141,22 @@ class Session:
         """Fetch the tip of the configuration's branch."""
         with self.watch.phase("fetch"):
             return repository.open(self.options.branch)
+
+    def policies(self, repository: Repository, snapshot: Snapshot, at: ServiceAtTip) -> Policies:
+        """Read the image policies that a service's held markers name; none where it has none."""
+        from gitops_rollback.manifest.policies import Policies  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.plan.guard import asks_for_policies  # noqa: PLC0415 - the same
+
+        if not asks_for_policies(at):
+            return Policies()
+        from gitops_rollback.policy_files import read_policies  # noqa: PLC0415 - few runs need it
+
+        if at.tip.commit not in self._policies:
+            with self.watch.phase("fetch"):
+                self._policies[at.tip.commit] = read_policies(
+                    repository, at.tip, snapshot.environment, snapshot.config
+                )
+        return self._policies[at.tip.commit]
 
     def registry(self, config: Config) -> RegistryFacts:
         """Return the facts of registries, as options and environment reach them."""

@@ -25,6 +25,11 @@ class Act:
     by: str | None = None
     reason: str | None = None
 
+    @property
+    def ends_hold(self) -> bool:
+        """Whether a deploy by this act ends a hold."""
+        return self.releases or self.hold_kind == "image"
+
 
 @dataclass(frozen=True)
 class Block:

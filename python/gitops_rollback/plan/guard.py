@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.manifest.policies import Policies
     from gitops_rollback.model import Build
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.snapshot import ServiceAtTip
@@ -48,24 +49,32 @@ def deploy_blocks(
     return tuple(blocks)
 
 
-def release_blocks(state: State) -> tuple[Block, ...]:
-    """Return what stands in the way of ending a hold.
+def asks_for_policies(at: ServiceAtTip) -> bool:
+    """Tell whether ending the service's hold depends on what its image policies take."""
+    state = at.state
+    return state is not None and state.hold is not None and bool(state.bad and _held_markers(at))
+
+
+def release_blocks(
+    at: ServiceAtTip, after: ImageReference, policies: Policies
+) -> tuple[Block, ...]:
+    """Return what stands in the way of ending a hold, where `after` will run then.
 
     A held marker that goes back into action lets Flux write whatever its policy takes; as long as
     an image is on the bad list, that may be the bad one.
     """
-    hold = state.hold
-    if hold is None or not hold.markers or not state.bad:
+    if at.state is None or not asks_for_policies(at):
         return ()
-    bad = ", ".join(entry.image.label for entry in state.bad)
-    markers = ", ".join(marker.marker for marker in hold.markers)
-    return (
-        Block(
-            "automation",
-            f"{_title(state)}: with {markers} in action again, Flux may bring back {bad}",
-            "narrow the ImagePolicy so that it takes a good image, then --accept automation",
-        ),
+    from gitops_rollback.plan.automation import (  # noqa: PLC0415 - only where markers are held
+        automation_blocks,
     )
+
+    bad = (entry.image for entry in at.state.bad if not entry.image.may_be(after))
+    return automation_blocks(at.title, _held_markers(at), bad, after, policies)
+
+
+def _held_markers(at: ServiceAtTip) -> list[str]:
+    return [m.policy for field in at.found.fields for m in field.markers if m.is_held]
 
 
 def undone_by_deploy(
@@ -93,13 +102,13 @@ def undone_by_deploy(
 
 
 def refuse_deploy(state: State | None, image: ImageReference, act: Act) -> None:
-    """Raise `RefusedError` if something that was not accepted stands in the way of a deploy."""
+    """Raise `RefusedError` if something that was not accepted stands in the way of a deploy.
+
+    Where it ends a hold, `release_blocks` are to be refused too.
+    """
     blocks = deploy_blocks(
         state, image, build=act.build, hold_kind=act.hold_kind, present=act.present
     )
-    ends_hold = act.releases or act.hold_kind == "image"
-    if state is not None and ends_hold:
-        blocks += release_blocks(state)
     refuse(blocks, act.accept)
 
 

@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, RefusedError
+from gitops_rollback.manifest.policies import Policies
 from gitops_rollback.model import Build
 from gitops_rollback.plan import guard
 from gitops_rollback.plan.acts import Act
-from gitops_rollback.state import BadImage, HeldMarker, Hold, State
-from unit.builders import PRESENT, at, image, service_at_tip, state, stored
+from gitops_rollback.state import BadImage, Hold, State
+from unit.builders import DEPLOYMENT, PRESENT, at, image, service_at_tip, state, stored
 
 BAD = BadImage(image("2"), at(2), "it crashed", "jane")
-MARKER = HeldMarker("a.yaml", "server", '{"$imagepolicy": "flux-system:cart"}')
 HOLD = Hold(image("2"), image("1"), "it crashed", at(2), "jane")
-MARKED = replace(HOLD, markers=(MARKER,))
 ROLLED_BACK = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
 URL = "https://github.com/acme/manifests.git"
 
@@ -50,22 +49,6 @@ def code_of(found: State | None, to: str, doing: Act) -> str | None:
         pytest.param(replace(ROLLED_BACK, hold=None), "2", act(), "bad", id="bad, and no hold"),
         pytest.param(ROLLED_BACK, "3", act(hold_kind="image"), None, id="hold = image, another"),
         pytest.param(ROLLED_BACK, "2", act(hold_kind="image"), "bad", id="hold = image, the bad"),
-        pytest.param(
-            replace(ROLLED_BACK, hold=MARKED), "3", act("held", releases=True), "automation",
-            id="released, and automation could bring it back",
-        ),
-        pytest.param(
-            replace(ROLLED_BACK, hold=MARKED), "3", act("held", "automation", releases=True), None,
-            id="automation accepted",
-        ),
-        pytest.param(
-            replace(ROLLED_BACK, hold=MARKED), "3", act(hold_kind="image"), "automation",
-            id="hold = image ends a hold too",
-        ),
-        pytest.param(
-            replace(ROLLED_BACK, hold=MARKED), "3", act("held"), None,
-            id="a hold that is accepted, but not ended",
-        ),
         pytest.param(state("1>2", "2>3"), "4", act(build=1), "outdated", id="an older build"),
         pytest.param(state("1>2", "2>3"), "4", act(build=2), None, id="the same build again"),
         pytest.param(state("1>2", "2>3"), "4", act(build=3), None, id="a newer build"),
@@ -109,17 +92,27 @@ def test_an_outdated_build_names_the_one_that_came_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "codes"),
+    ("found", "marker", "codes"),
     [
-        (state("1>2"), []),
-        (ROLLED_BACK, []),
-        (replace(ROLLED_BACK, hold=MARKED), ["automation"]),
-        (replace(ROLLED_BACK, hold=MARKED, bad=()), []),
+        (state("1>2"), "imagepolicy-held", []),
+        (ROLLED_BACK, "imagepolicy-held", ["automation"]),
+        (ROLLED_BACK, "imagepolicy", []),
+        (replace(ROLLED_BACK, bad=()), "imagepolicy-held", []),
     ],
-    ids=["no hold", "no marker", "a marker and a bad image", "nothing bad"],
+    ids=["no hold", "a held marker and a bad image", "put back by hand", "nothing bad"],
 )
-def test_what_refuses_a_release(found: State, codes: list[str]) -> None:
-    assert [block.code for block in guard.release_blocks(found)] == codes
+def test_what_refuses_a_release(found: State, marker: str, codes: list[str]) -> None:
+    template = DEPLOYMENT.replace("{image}", f'{{image}} # {{"${marker}": "flux-system:cart"}}')
+    there = service_at_tip(str(image("1")), found, template)
+    blocks = guard.release_blocks(there, image("1"), Policies())
+    assert [block.code for block in blocks] == codes
+    assert guard.asks_for_policies(there) == bool(codes)
+
+
+def test_the_image_that_will_run_is_not_one_that_must_not_come_back() -> None:
+    template = DEPLOYMENT.replace("{image}", '{image} # {"$imagepolicy-held": "flux-system:cart"}')
+    there = service_at_tip(str(image("1")), ROLLED_BACK, template)
+    assert guard.release_blocks(there, image("2"), Policies()) == ()
 
 
 def check(

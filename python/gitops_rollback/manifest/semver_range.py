@@ -1,0 +1,205 @@
+"""Version ranges as Flux reads them, with Masterminds/semver: does one take a version? Pure.
+
+Grammar and meaning: github.com/Masterminds/semver, `constraints.go` (v3.2 to v3.5), and
+github.com/fluxcd/pkg, `version/version.go`: a tag is a strict semantic version, but for a leading
+`v`. No Python library reads ranges in this way (a comma, `=>`, pre-releases); versions and their
+order are the `semver` library's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from semver import Version
+
+_ANY = ("x", "X", "*")
+_VERSION = (
+    r"v?([0-9|xX*]+)(\.[0-9|xX*]+)?(\.[0-9|xX*]+)?"
+    r"(-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+)
+_OPERATOR = r"=||!=|>|<|>=|=>|<=|=<|~|~>|\^"
+_FLAGS = re.ASCII
+_ONE = re.compile(rf"\s*(=>|=<|>=|<=|!=|~>|[=><~^]|)\s*{_VERSION}", _FLAGS)
+_BETWEEN = re.compile(r"\s+|,\s*", _FLAGS)
+_HYPHEN = re.compile(rf"\s*({_VERSION})\s+-\s+({_VERSION})\s*", _FLAGS)
+_LARGEST = 1_000  # characters of a range
+
+
+class UnreadableRangeError(ValueError):
+    """Raised for a text that Flux would not take as a range either."""
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """One comparison; `given` tells how many of the version's three numbers were named."""
+
+    operator: str
+    version: Version
+    given: int
+
+
+def takes_version(range_: str, tag: str) -> bool | None:
+    """Tell whether a range takes a tag; None where releases of Flux disagree.
+
+    A tag that is no version is never taken. Raises `UnreadableRangeError` if the range is none.
+    """
+    groups = [_group(part) for part in _without_hyphens(range_).split("||")]
+    version = version_of(tag)
+    if version is None:
+        return False
+    verdicts = [_group_takes(group, version) for group in groups]
+    if True in verdicts:
+        return True
+    return None if None in verdicts else False
+
+
+def version_of(tag: str) -> Version | None:
+    """Return a tag as a version, None if Flux passes it over."""
+    from semver import Version  # noqa: PLC0415 - only where a policy goes by versions
+
+    try:
+        return Version.parse(tag.removeprefix("v"))
+    except ValueError:
+        return None
+
+
+def _group_takes(group: list[_Condition], version: Version) -> bool | None:
+    """Tell whether all conditions of a group hold.
+
+    A pre-release is taken only where the conditions name one: one of them (v3.4 and later), or
+    each (before, but for `!=` of a whole version).
+    """
+    fits = all(_CHECKS[condition.operator](version, condition) for condition in group)
+    if not fits or not version.prerelease:
+        return fits
+    naming = [condition for condition in group if condition.version.prerelease]
+    exempt = [c for c in group if c.operator == "!=" and c.given == 3]  # noqa: PLR2004
+    newer = bool(naming)
+    older = all(c in naming or c in exempt for c in group)
+    return newer if newer == older else None
+
+
+def _without_hyphens(range_: str) -> str:
+    if len(range_) > _LARGEST:
+        raise UnreadableRangeError(f"a range of {len(range_)} characters")
+    text = range_
+    for match in _HYPHEN.finditer(range_):
+        text = text.replace(match[0], f">= {match[1]}, <= {match[6]} ", 1)
+    return text
+
+
+def _group(text: str) -> list[_Condition]:
+    """Read conditions that all have to hold, with blanks or commas between them."""
+    conditions = []
+    position = 0
+    while True:
+        match = _ONE.match(text, position)
+        if match is None:
+            raise UnreadableRangeError(f"'{text}' is no range")
+        conditions.append(_condition(match, text))
+        rest = text[match.end() :]
+        if not rest.strip():
+            return conditions
+        between = _BETWEEN.match(text, match.end())
+        if between is None:
+            raise UnreadableRangeError(f"'{text}' is no range")
+        position = between.end()
+        if position < len(text) and text[position] == ",":
+            position += 1
+
+
+def _condition(match: re.Match[str], text: str) -> _Condition:
+    from semver import Version  # noqa: PLC0415 - as above
+
+    operator, *numbers, suffix = match.groups()
+    names = [(number or "x").lstrip(".") for number in numbers]
+    given = next((index for index, name in enumerate(names) if name in _ANY), 3)
+    known = names[:given] + ["0"] * (3 - given)
+    try:
+        version = Version.parse(".".join(known) + (suffix or ""))
+    except ValueError as error:
+        raise UnreadableRangeError(f"'{text}' is no range") from error
+    return _Condition(operator, version, given)
+
+
+def _compare(version: Version, condition: _Condition) -> int:
+    return version.compare(condition.version)
+
+
+def _has_same(version: Version, condition: _Condition, numbers: int) -> bool:
+    """Tell whether the first numbers of both are the same, as far as they were named."""
+    wanted = min(numbers, condition.given)
+    return version.to_tuple()[:wanted] == condition.version.to_tuple()[:wanted]
+
+
+def _equals(version: Version, condition: _Condition) -> bool:
+    if condition.given < 3:  # noqa: PLR2004 - of three numbers
+        return _within_tilde(version, condition)
+    return _compare(version, condition) == 0
+
+
+def _differs(version: Version, condition: _Condition) -> bool:
+    if condition.given == 3:  # noqa: PLR2004
+        return _compare(version, condition) != 0
+    if condition.given == 0:  # `!=x` is `!=0.0.0`
+        return _compare(version, condition) != 0
+    if not _has_same(version, condition, 2):
+        return True
+    # `!=1.2` leaves out 1.2.*, but of `!=1.2-rc` only what has that pre-release.
+    return condition.given == 2 and version.prerelease != condition.version.prerelease  # noqa: PLR2004
+
+
+def _exceeds(version: Version, condition: _Condition) -> bool:
+    if condition.given in (1, 2):
+        wanted = condition.given
+        return version.to_tuple()[:wanted] > condition.version.to_tuple()[:wanted]
+    return _compare(version, condition) > 0
+
+
+def _is_at_most(version: Version, condition: _Condition) -> bool:
+    if condition.given == 3:  # noqa: PLR2004
+        return _compare(version, condition) <= 0
+    wanted = max(1, min(2, condition.given)) if condition.given else 2
+    return version.to_tuple()[:wanted] <= condition.version.to_tuple()[:wanted]
+
+
+def _within_tilde(version: Version, condition: _Condition) -> bool:
+    if _compare(version, condition) < 0:
+        return False
+    is_zero = condition.version.to_tuple()[:3] == (0, 0, 0)
+    if is_zero and condition.given in (0, 3):
+        return True
+    return _has_same(version, condition, 2)
+
+
+def _within_caret(version: Version, condition: _Condition) -> bool:
+    """Tell whether the first number that is not zero is the same, and none is smaller."""
+    if _compare(version, condition) < 0:
+        return False
+    wanted = condition.version
+    if wanted.major > 0 or condition.given == 1:
+        return version.major == wanted.major
+    if wanted.minor > 0 or condition.given == 2:  # noqa: PLR2004
+        return (version.major, version.minor) == (0, wanted.minor)
+    return version.to_tuple()[:3] == wanted.to_tuple()[:3]
+
+
+_CHECKS: dict[str, Callable[[Version, _Condition], bool]] = {
+    "": _equals,
+    "=": _equals,
+    "!=": _differs,
+    ">": _exceeds,
+    "<": lambda version, condition: _compare(version, condition) < 0,
+    ">=": lambda version, condition: _compare(version, condition) >= 0,
+    "=>": lambda version, condition: _compare(version, condition) >= 0,
+    "<=": _is_at_most,
+    "=<": _is_at_most,
+    "~": _within_tilde,
+    "~>": _within_tilde,
+    "^": _within_caret,
+}
