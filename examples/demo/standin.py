@@ -21,10 +21,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from standin_answers import MANIFEST, Question, Reply, Repository, Service
+from standin_answers import INDEX, MANIFEST, Question, Reply, Repository, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 
@@ -83,17 +83,31 @@ class RegistryStandIn:
         *,
         content: bytes | None = None,
         pushed: datetime | Literal["now"] | None = "now",
+        platforms: Sequence[str] = (),
+        created: str | None = None,
     ) -> str:
         """Store an image whose one layer is `content` under a tag; return its digest.
 
-        `pushed=None` is a tag of old, of which Hub no longer knows when it was pushed.
+        `pushed=None` is a tag of old, of which Hub no longer knows when it was pushed; with
+        `platforms` (`linux/arm64`, …) it is an index of as many images; `created` is the time of
+        build.
         """
         layer = f"{repository}:{tag}".encode() if content is None else content
-        manifest = _manifest(layer)
-        digest = _sha256(manifest)
-        self._repository(repository).manifests[digest] = manifest
-        self._name(repository, tag, digest, pushed)
-        return digest
+        stored = self._repository(repository)
+        images = [_image(layer, platform, created) for platform in platforms or ("linux/amd64",)]
+        for config, manifest in images:
+            stored.blobs[_sha256(config)] = config
+            stored.manifests[_sha256(manifest)] = manifest
+        top = images[0][1]
+        if platforms:
+            top = _index(dict(zip(platforms, (manifest for _, manifest in images), strict=True)))
+            stored.manifests[_sha256(top)] = top
+        self._name(repository, tag, _sha256(top), pushed)
+        stored.hub[tag]["images"] = [
+            {**stored.hub[tag]["images"][0], **_platform(platform), "digest": _sha256(manifest)}
+            for platform, (_, manifest) in zip(platforms or ("linux/amd64",), images, strict=True)
+        ]
+        return _sha256(top)
 
     def retag(
         self,
@@ -172,16 +186,33 @@ class RegistryStandIn:
         }
 
 
-def _manifest(layer: bytes) -> bytes:
-    """Return the manifest of an image with one layer, as a builder would push it."""
-    config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": _sha256(layer)})
+def _image(layer: bytes, platform: str, created: str | None) -> tuple[bytes, bytes]:
+    """Return configuration and manifest of an image with one layer, as a builder pushes them."""
+    told = {"created": created} if created else {}
+    config = json.dumps({**_platform(platform), "rootfs": _sha256(layer), **told}).encode()
     document = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": _descriptor("application/vnd.oci.image.config.v1+json", config.encode()),
+        "config": _descriptor("application/vnd.oci.image.config.v1+json", config),
         "layers": [_descriptor("application/vnd.oci.image.layer.v1.tar", layer)],
     }
-    return json.dumps(document, indent=2).encode()
+    return config, json.dumps(document, indent=2).encode()
+
+
+def _index(manifests: Mapping[str, bytes]) -> bytes:
+    """Return an index of images by platform, with an attestation, as buildx adds one."""
+    entries = [
+        {**_descriptor(MANIFEST, manifest), "platform": _platform(platform)}
+        for platform, manifest in manifests.items()
+    ]
+    unknown = {"architecture": "unknown", "os": "unknown"}
+    entries.append({**_descriptor(MANIFEST, b"attestation"), "platform": unknown})
+    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+
+
+def _platform(name: str) -> dict[str, str]:
+    parts = dict(zip(("os", "architecture", "variant"), name.split("/"), strict=False))
+    return {key: parts[key] for key in ("architecture", "os", "variant") if key in parts}
 
 
 def _descriptor(media_type: str, content: bytes) -> dict[str, object]:

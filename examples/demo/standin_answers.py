@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 # What Hub shows to who has not signed in: no entry behind this one.
 ANONYMOUS_OFFSET = 1000
 _TOKEN = "stand-in-token-of-"
@@ -19,9 +20,10 @@ _TOO_FAR = "pagination offset too large for anonymous requests; sign in to page 
 
 @dataclass
 class Repository:
-    """What was pushed: manifests by digest, tags by name, and what Hub tells of each tag."""
+    """What was pushed: manifests and blobs by digest, tags by name, what Hub tells of each."""
 
     manifests: dict[str, bytes] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     hub: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -136,6 +138,11 @@ class Service:
         stored = self.repositories.get(name)
         if kind == "tags" and rest == "list":
             return self._tag_list(question, name, stored)
+        if kind == "blobs" and stored and rest in stored.blobs:
+            return Reply(200, stored.blobs[rest])
+        return self._manifest(kind, rest, stored)
+
+    def _manifest(self, kind: str, rest: str, stored: Repository | None) -> Reply:
         if kind != "manifests":
             return _error(404, "UNSUPPORTED", "The operation is unsupported.")
         digest = stored.tags.get(rest, rest) if stored else rest
@@ -143,7 +150,8 @@ class Service:
         if manifest is None:
             return _error(404, "MANIFEST_UNKNOWN", "manifest unknown")
         proof = {"Docker-Content-Digest": digest} if self.digest_header else {}
-        return Reply(200, manifest, {"Content-Type": MANIFEST, **proof})
+        kind = json.loads(manifest).get("mediaType", MANIFEST)
+        return Reply(200, manifest, {"Content-Type": kind, **proof})
 
     def _challenge(self, name: str) -> Reply:
         scope = f',scope="repository:{name}:pull"' if name else ""

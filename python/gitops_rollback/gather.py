@@ -15,6 +15,7 @@ from gitops_rollback.plan.facts import (
     Facts,
     NeedCheck,
     NeedHistory,
+    NeedPlatforms,
     NeedRecord,
     NeedRecords,
     NeedTags,
@@ -72,6 +73,9 @@ class Gatherer:
             case NeedCheck(image=image):
                 check = self.registry.check(image, facts.running)
                 return replace(facts, checks={**facts.checks, image.canonical: check})
+            case NeedPlatforms(image=image):
+                platforms = self.registry.platforms(image, facts.running)
+                return replace(facts, platforms={**facts.platforms, image.canonical: platforms})
             case NeedRecord(event=event):
                 found = self._find_record(need, facts, at, choice)
                 return replace(facts, stored={**facts.stored, pointer(event): found})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.plan.facts import Check
+from gitops_rollback.plan.facts import Check, Platforms
 from gitops_rollback.registries.endpoints import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
 
@@ -54,6 +54,15 @@ class RegistryFacts:
             known = self._check(image, running)
             self._checks[image.canonical] = known
         return known
+
+    def platforms(self, image: ImageReference, running: ImageReference) -> Platforms:
+        """Compare the platforms of two images; nothing is known where nobody tells in time."""
+        client = self._client(image.registry, patient=False)
+        try:
+            known = client.platforms(image, running)
+        except (ManifestMissingError, RegistryUnavailableError):
+            return Platforms()
+        return Platforms(*map(frozenset, known)) if known else Platforms()
 
     def digest(self, image: ImageReference) -> str:
         """Return the digest a reference has now; raise `RegistryError` if nobody tells."""

@@ -8,11 +8,12 @@ from gitops_rollback import query
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.events import ARTIFACT, GIT
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
-from gitops_rollback.plan.facts import Candidate
+from gitops_rollback.plan.facts import Candidate, Platforms
 
 if TYPE_CHECKING:
     from gitops_rollback.events import Event
     from gitops_rollback.plan.facts import Choice, Facts
+    from gitops_rollback.query import Tag
     from gitops_rollback.timeline import Timeline
 
 
@@ -53,6 +54,24 @@ def from_registry(facts: Facts, choice: Choice, timeline: Timeline) -> tuple[Can
         image = facts.running.with_version(name, tag.digest if tag else None)
         found.append(_unless_never_deployed(Candidate(image, _REGISTRY), timeline))
     return tuple(found)
+
+
+def told_platforms(image: ImageReference, facts: Facts) -> Platforms | None:
+    """Return the platforms that the tags tell of an image and of the running one, if they do."""
+    tags = facts.tags or ()
+    of_image = next((tag for tag in tags if _has(tag, image)), None)
+    of_running = next((tag for tag in tags if _has(tag, facts.running)), None)
+    if of_image is None or of_running is None:
+        return None
+    if not of_image.platforms or not of_running.platforms:
+        return None
+    return Platforms(frozenset(of_image.platforms), frozenset(of_running.platforms))
+
+
+def _has(tag: Tag, image: ImageReference) -> bool:
+    if tag.digest is None or image.digest is None:
+        return tag.name == image.tag
+    return tag.digest == image.digest
 
 
 def named(to: str, facts: Facts, timeline: Timeline) -> Candidate:

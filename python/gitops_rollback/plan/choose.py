@@ -16,6 +16,7 @@ from gitops_rollback.plan.facts import (
     Need,
     NeedCheck,
     NeedHistory,
+    NeedPlatforms,
     NeedRecord,
     NeedRecords,
     NeedTags,
@@ -131,7 +132,15 @@ def _look_up(
     check = facts.checks.get(candidate.image.canonical)
     if check is None:
         return NeedCheck(candidate.image)
-    return judge.with_check(candidate, check, facts, timeline, accept)
+    candidate = judge.with_check(candidate, check, facts, timeline, accept)
+    if candidate.verdict == "refused" or not candidate.verified or "platform" in accept:
+        return candidate
+    platforms = candidates.told_platforms(candidate.image, facts) or facts.platforms.get(
+        candidate.image.canonical
+    )
+    if platforms is None:
+        return NeedPlatforms(candidate.image)
+    return judge.with_platforms(candidate, platforms, accept)
 
 
 def _decide_named(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:

@@ -48,6 +48,21 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Platforms:
+    """The platforms of a candidate and of the running image; empty where they are not known."""
+
+    candidate: frozenset[str] = frozenset()
+    running: frozenset[str] = frozenset()
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """What the running image has and the candidate has not, if both are known."""
+        if not self.candidate or not self.running:
+            return ()
+        return tuple(sorted(self.running - self.candidate))
+
+
+@dataclass(frozen=True)
 class Facts:
     """All that is known about one service; None is "not asked yet".
 
@@ -69,6 +84,7 @@ class Facts:
     tags: tuple[Tag, ...] | None = None
     stored: Mapping[str, StoredRecord | MissingRecord] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
+    platforms: Mapping[str, Platforms] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -108,7 +124,14 @@ class NeedCheck:
     image: ImageReference
 
 
-Need = NeedHistory | NeedRecords | NeedRecord | NeedTags | NeedCheck
+@dataclass(frozen=True)
+class NeedPlatforms:
+    """It is wanted whether an image is there for every platform of the running one."""
+
+    image: ImageReference
+
+
+Need = NeedHistory | NeedRecords | NeedRecord | NeedTags | NeedCheck | NeedPlatforms
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from gitops_rollback.query import names_no_image
 
 if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.plan.facts import Candidate, Check, Facts
+    from gitops_rollback.plan.facts import Candidate, Check, Facts, Platforms
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.timeline import Timeline
 
@@ -99,6 +99,16 @@ def with_check(
     if resolved.is_same_image(facts.running):
         return candidate.refused("running", "it has the digest that runs now")
     return candidate if "bad" in accept else _refused_if_bad(candidate, resolved, facts, timeline)
+
+
+def with_platforms(candidate: Candidate, platforms: Platforms, accept: frozenset[str]) -> Candidate:
+    """Refuse a candidate that is not there for a platform of the running image."""
+    lacking = platforms.lacking
+    if not lacking or "platform" in accept:
+        return candidate
+    return candidate.refused(
+        "platform", f"it is not there for {', '.join(lacking)}, as the running image is"
+    )
 
 
 def _refused_if_bad(

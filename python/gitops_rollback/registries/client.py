@@ -52,6 +52,23 @@ class Registries:
         """
         return self._interface(image.registry).digest_of(image)
 
+    def platforms(
+        self, image: ImageReference, other: ImageReference
+    ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """Return the platforms of two images of one repository, to compare them.
+
+        None where each is an image for a single platform: that costs one HEAD more, which is no
+        pull. Only an index is read. Raises as `digest_of` does.
+        """
+        interface = self._interface(image.registry)
+        if not interface.is_index(image) and not interface.is_index(other):
+            return None
+        return interface.platforms(image), interface.platforms(other)
+
+    def created(self, image: ImageReference) -> str | None:
+        """Return when an image was built, if it tells; raise as `digest_of` does."""
+        return self._interface(image.registry).created(image)
+
     def tags(self, image: ImageReference) -> tuple[Tag, ...]:
         """Return the tags of the image's repository, newest first, as far as they are needed."""
         hub = self._hub(image.registry)

@@ -128,7 +128,8 @@ def _tag(entry: dict[str, object]) -> Tag:
 
 def _platform(image: dict[str, object]) -> str:
     parts = [_text(image.get(key)) for key in ("os", "architecture", "variant")]
-    return "/".join(part for part in parts if part)
+    # arm64 has but one variant, which is left out as often as not.
+    return "/".join(part for part in parts if part).replace("arm64/v8", "arm64")
 
 
 def _text(value: object) -> str | None:

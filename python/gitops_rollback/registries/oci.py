@@ -10,6 +10,18 @@ from requests.utils import parse_header_links
 
 from gitops_rollback.image import is_digest, is_tag
 from gitops_rollback.query import Tag, newest_first
+from gitops_rollback.registries.contents import (
+    INDEXES,
+    MANIFESTS,
+    annotated_time,
+    config_digest,
+    config_platforms,
+    created_time,
+    first_image,
+    index_platforms,
+    is_index,
+    media_type,
+)
 from gitops_rollback.registries.endpoints import host_of
 from gitops_rollback.registries.failures import (
     Answer,
@@ -20,16 +32,14 @@ from gitops_rollback.registries.failures import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gitops_rollback.image import ImageReference
     from gitops_rollback.registries.tokens import Door
 
 # Without all of these an old registry converts what it has to another manifest, with another
 # digest than the one that clusters pull.
-_ACCEPT = (
-    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json,"
-    " application/vnd.docker.distribution.manifest.list.v2+json,"
-    " application/vnd.docker.distribution.manifest.v2+json"
-)
+_ACCEPT = ", ".join((*INDEXES, *MANIFESTS))
 _PAGE_SIZE = 1000  # the most that ECR takes
 _MOST_PAGES = 100
 _GET_INSTEAD = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
@@ -40,6 +50,8 @@ class Oci:
 
     def __init__(self, door: Door) -> None:
         self._door = door
+        self._types: dict[str, str] = {}  # what HEADs said, by digest
+        self._platforms: dict[str, tuple[str, ...]] = {}  # by image
 
     def digest_of(self, image: ImageReference) -> str:
         """Return the digest of the manifest that the image's digest, else its tag, names.
@@ -50,20 +62,43 @@ class Oci:
         what = f"the manifest of {image.canonical}"
         head = self._manifest("HEAD", image, what)
         if head.status == HTTPStatus.OK and _header_digest(head):
+            self._types[_header_digest(head)] = media_type(head)
             return _confirmed(_header_digest(head), image, head, what)
         if head.status not in _GET_INSTEAD:
             raise unexpected(head, what, self._door.access)
-        answer = self._manifest("GET", image, what)
-        if answer.status == HTTPStatus.NOT_FOUND:
-            raise _missing(answer, image, what)
-        if answer.status != HTTPStatus.OK:
-            raise unexpected(answer, what, self._door.access)
-        document = answer.json
-        if not isinstance(document, dict) or "schemaVersion" not in document:
-            raise nonsense(answer, what, "it answered something that is no manifest")
-        algorithm = (image.digest or "sha256:").partition(":")[0]
-        digest = f"{algorithm}:{hashlib.new(algorithm, answer.body).hexdigest()}"
-        return _confirmed(digest, image, answer, what)
+        answer, _document = self._read_manifest(image, what)
+        return _confirmed(_digest_of(answer, image.digest), image, answer, what)
+
+    def is_index(self, image: ImageReference) -> bool:
+        """Tell whether a reference names several images, one for each platform."""
+        digest = image.digest
+        if digest is None or digest not in self._types:
+            digest = self.digest_of(image)
+        known = self._types.get(digest)
+        if known in INDEXES or known in MANIFESTS:
+            return known in INDEXES
+        return is_index(self._verified_manifest(image))
+
+    def platforms(self, image: ImageReference) -> tuple[str, ...]:
+        """Return the platforms of an image, such as `linux/arm64`: one or two GETs."""
+        if image.canonical not in self._platforms:
+            self._platforms[image.canonical] = self._read_platforms(image)
+        return self._platforms[image.canonical]
+
+    def created(self, image: ImageReference) -> str | None:
+        """Return when an image was built, as its manifest's annotation or its config says.
+
+        Of several platforms' images, the first counts. Up to three GETs.
+        """
+        document = self._verified_manifest(image)
+        told = annotated_time(document)
+        if told is None and is_index(document):
+            first = first_image(document)
+            if first is None:
+                return None
+            document = self._verified_manifest(image.with_version(None, first))
+            told = annotated_time(document)
+        return told or created_time(self._config(image, document))
 
     def tags(self, image: ImageReference) -> tuple[Tag, ...]:
         """Return the names of all tags, the highest version first: the interface tells no times."""
@@ -83,6 +118,48 @@ class Oci:
             query = following
         raise nonsense(answer, what, f"the list does not end after {_MOST_PAGES} pages")
 
+    def _read_platforms(self, image: ImageReference) -> tuple[str, ...]:
+        document = self._verified_manifest(image)
+        if is_index(document):
+            return index_platforms(document)
+        return config_platforms(document) or config_platforms(self._config(image, document))
+
+    def _read_manifest(
+        self, image: ImageReference, what: str
+    ) -> tuple[Answer, Mapping[str, object]]:
+        answer = self._manifest("GET", image, what)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            raise _missing(answer, image, what)
+        if answer.status != HTTPStatus.OK:
+            raise unexpected(answer, what, self._door.access)
+        document = answer.json
+        if not isinstance(document, dict) or "schemaVersion" not in document:
+            raise nonsense(answer, what, "it answered something that is no manifest")
+        return answer, document
+
+    def _verified_manifest(self, image: ImageReference) -> Mapping[str, object]:
+        """Return a manifest; its bytes have the digest that was asked for, or is announced."""
+        what = f"the manifest of {image.canonical}"
+        answer, document = self._read_manifest(image, what)
+        wanted = image.digest or _header_digest(answer)
+        if wanted and _digest_of(answer, wanted) != wanted:
+            raise nonsense(answer, what, f"what it sent is not {wanted}")
+        return document
+
+    def _config(self, image: ImageReference, manifest: Mapping[str, object]) -> object:
+        """Return the configuration that a manifest names; {} if it names none."""
+        digest = config_digest(manifest)
+        if digest is None:
+            return {}
+        what = f"the configuration of {image.canonical}"
+        path = f"/v2/{image.repository}/blobs/{digest}"
+        answer = self._ask("GET", path, image, what, "*/*")
+        if answer.status != HTTPStatus.OK:
+            raise unexpected(answer, what, self._door.access)
+        if _digest_of(answer, digest) != digest:
+            raise nonsense(answer, what, f"what it sent is not {digest}")
+        return answer.json
+
     def _manifest(self, method: str, image: ImageReference, what: str) -> Answer:
         reference = image.digest or image.tag or "latest"
         return self._ask(
@@ -97,6 +174,12 @@ class Oci:
 def _header_digest(answer: Answer) -> str:
     digest = answer.headers.get("Docker-Content-Digest", "")
     return digest if is_digest(digest) else ""
+
+
+def _digest_of(answer: Answer, like: str | None) -> str:
+    """Return the digest of a body, by the algorithm of another one."""
+    algorithm = (like or "sha256:").partition(":")[0]
+    return f"{algorithm}:{hashlib.new(algorithm, answer.body).hexdigest()}"
 
 
 def _confirmed(digest: str, image: ImageReference, answer: Answer, what: str) -> str:

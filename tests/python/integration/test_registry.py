@@ -107,13 +107,42 @@ def test_hub_is_asked_one_page_of_tags_and_one_manifest(
     assert questions[1] == "HEAD /v2/acme/cart/manifests/1.4.2"
 
 
-def test_a_candidate_whose_tag_is_intact_costs_one_head(
+def test_a_candidate_whose_tag_is_intact_costs_one_head_and_one_for_the_running_image(
     connected: Shop, hub: RegistryStandIn
 ) -> None:
     plan = connected.ok("plan", *PLAN).service()
     assert plan["to"]["verified"] is True
     assert plan["to"]["source"] == "artifact"
-    assert asked(hub) == ["HEAD /v2/acme/cart/manifests/1.4.2"]
+    running = f"HEAD /v2/acme/cart/manifests/{digest_of(hub, '1.5.0')}"
+    assert asked(hub) == ["HEAD /v2/acme/cart/manifests/1.4.2", running]
+
+
+ARM = ("linux/amd64", "linux/arm64/v8")
+
+
+@pytest.mark.parametrize("strategy", ["auto", "registry"])
+@pytest.mark.parametrize("older", [(), ("linux/amd64",), ("linux/amd64", "windows/amd64")])
+def test_an_image_that_lacks_a_platform_of_the_running_one_is_refused(
+    shop: Shop, hub: RegistryStandIn, strategy: str, older: tuple[str, ...]
+) -> None:
+    shop.environment |= {"GITOPS_REGISTRY_URL": hub.url, "GITOPS_HUB_URL": hub.url}
+    start = datetime.now(UTC) - timedelta(hours=9)
+    for number, (tag, platforms) in enumerate((("2.0", ARM), ("2.1", older), ("2.2", ARM))):
+        moment = start + timedelta(hours=number)
+        hub.push("acme/cart", tag, platforms=platforms, pushed=moment)
+        shop.ok("deploy", *PLAN, "--image", f"acme/cart:{tag}")
+    hub.requests.clear()
+    query = ("--query", "tags[?starts_with(name, '2')]") if strategy == "registry" else ()
+    plan = shop.ok("plan", *PLAN, "--strategy", strategy, *query).service()
+    assert plan["to"]["image"].startswith("docker.io/acme/cart:2.0@")
+    refused = plan["candidates"][0]
+    assert (refused["reason"], refused["verdict"]) == ("platform", "refused")
+    assert "linux/arm64" in refused["message"]
+    # The tags of Hub tell the platforms; else manifests are read, and a configuration if need be.
+    assert len(asked(hub)) <= (3 if strategy == "registry" else 8)
+    run = shop.refused(6, "refused", "rollback", *PLAN, "--to", "2.1", "--reason", "x")
+    assert run.error["code"] == "platform"
+    shop.ok("rollback", *PLAN, "--to", "2.1", "--reason", "x", "--accept", "platform")
 
 
 def test_going_back_by_the_registry_writes_tag_and_digest_and_holds(
@@ -201,7 +230,7 @@ def test_a_deleted_tag_whose_image_is_still_there_is_gone_back_to_by_digest(
     hub.delete("acme/cart", "1.4.2")
     run = connected.roll_back()
     assert run.service()["to"] == f"docker.io/acme/cart:1.4.2@{old}"
-    assert asked(hub)[-1] == f"HEAD /v2/acme/cart/manifests/{old}"
+    assert f"HEAD /v2/acme/cart/manifests/{old}" in asked(hub)
 
 
 def test_a_tag_that_moved_is_gone_back_to_by_the_digest_that_ran(

@@ -20,10 +20,12 @@ from gitops_rollback.plan.facts import (
     Facts,
     NeedCheck,
     NeedHistory,
+    NeedPlatforms,
     NeedRecord,
     NeedRecords,
     NeedTags,
     Plan,
+    Platforms,
 )
 from gitops_rollback.query import Tag
 from gitops_rollback.state import BadImage, Hold
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 BAD = BadImage(image("2"), at(5), "it crashed", "joe")
 UNKNOWN = Check("unknown", message="registry.example did not answer in 3 s")
+NO_ARM = Platforms(frozenset({"linux/amd64"}), frozenset({"linux/amd64", "linux/arm64"}))
 GONE = Check("gone", message="the registry no longer has it")
 
 
@@ -51,6 +54,7 @@ class World:
     records: tuple[StoredRecord, ...] = ()
     stored: dict[str, StoredRecord | MissingRecord] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
+    platforms: dict[str, Platforms] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     settings: Settings = field(default_factory=lambda: Settings(configured=False))
     fails: tuple[str, ...] = ()
@@ -99,6 +103,9 @@ class World:
                 there = Check("there", asked.digest or digest(asked.label), has_tag=True)
                 check = self.checks.get(asked.label, there)
                 return replace(facts, checks={**facts.checks, asked.canonical: check})
+            case NeedPlatforms(image=asked):
+                known = self.platforms.get(asked.label, Platforms())
+                return replace(facts, platforms={**facts.platforms, asked.canonical: known})
         raise AssertionError(need)
 
     @staticmethod
@@ -216,6 +223,17 @@ LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str
     ),
     ("the artifact strategy", by_state(*AB), {"strategy": "artifact"}, "1", [], {}),
     ("the git strategy", by_state(*AB), {"strategy": "git"}, "1", [], {}),
+    # Platforms.
+    ("one that lacks arm64", by_state("1>2", "2>3", platforms={"2": NO_ARM}), {}, "1", [],
+     {"2": "platform"}),
+    ("to one that lacks arm64", by_state("1>2", "2>3", platforms={"2": NO_ARM}), {"to": "2"}, None,
+     ["platform"], {"2": "platform"}),
+    ("to one that lacks arm64, accepted", by_state("1>2", "2>3", platforms={"2": NO_ARM}),
+     {"to": "2", "accept": frozenset({"platform"})}, "2", [], {}),
+    ("one for more platforms", by_state("1>2", platforms={"1": Platforms(NO_ARM.running,
+     NO_ARM.candidate)}), {}, "1", [], {}),
+    ("platforms that nobody tells", by_state("1>2", platforms={"1": Platforms(frozenset(),
+     NO_ARM.running)}), {}, "1", [], {}),
     # Tags without digests.
     ("a tag only", by_state("~1>2"), {"strategy": "git"}, "~1", [], {}),
     ("a tag only, unreachable", by_state("~1>2", checks={"1": UNKNOWN}), {}, "~1", [], {}),

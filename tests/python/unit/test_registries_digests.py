@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -239,3 +239,59 @@ def test_naming_the_package_brings_no_requests_until_a_client_is_wanted() -> Non
 
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         package.Nothing  # noqa: B018
+
+
+BOTH = ("linux/amd64", "linux/arm64/v8")
+
+
+def test_the_platforms_of_two_single_images_cost_two_heads_and_are_not_read(
+    hub: RegistryStandIn,
+) -> None:
+    for tag in ("1.0", "1.1"):
+        hub.push("acme/cart", tag)
+    old, new = parse_image("acme/cart:1.0"), parse_image("acme/cart:1.1")
+    assert client(hub).platforms(old, new) is None
+    assert [line.partition(" ")[0] for line in hub.requests] == ["HEAD", "HEAD"]
+
+
+def test_an_index_names_its_platforms_and_an_image_its_own(hub: RegistryStandIn) -> None:
+    digest = hub.push("acme/cart", "1.1", platforms=BOTH)
+    hub.push("acme/cart", "1.0", platforms=())
+    old, new = parse_image("acme/cart:1.0"), parse_image(f"acme/cart@{digest}")
+    registries = client(hub)
+    for _ in range(2):
+        found = registries.platforms(old, new)
+        assert found == (("linux/amd64",), ("linux/amd64", "linux/arm64"))
+    gets = [line for line in hub.requests if line.startswith("GET")]
+    assert len(gets) == 3, "two manifests and a configuration, once each"
+
+
+@pytest.mark.parametrize("spoiled", ["manifest", "configuration"])
+def test_bodies_that_are_not_what_their_digest_says_are_refused(
+    hub: RegistryStandIn, spoiled: str
+) -> None:
+    digest = hub.push("acme/cart", "1.1", platforms=BOTH)
+    hub.push("acme/cart", "1.0")
+    stored = hub.service.repositories["acme/cart"]
+    if spoiled == "manifest":
+        stored.manifests[digest] = stored.manifests[digest].replace(b"arm64", b"ppc64")
+    else:
+        stored.blobs = dict.fromkeys(stored.blobs, b'{"os": "linux", "architecture": "arm64"}')
+    with pytest.raises(RegistryUnavailableError, match="what it sent is not sha256:"):
+        client(hub).platforms(parse_image("acme/cart:1.0"), parse_image("acme/cart:1.1"))
+
+
+@pytest.mark.parametrize(
+    ("pushed", "created"),
+    [
+        ({"created": "2026-01-31T02:03:04Z"}, "2026-01-31T02:03:04Z"),
+        ({"created": "2026-01-31T02:03:04Z", "platforms": BOTH}, "2026-01-31T02:03:04Z"),
+        ({}, None),
+    ],
+)
+def test_the_time_of_build_is_read_from_the_configuration(
+    hub: RegistryStandIn, pushed: dict[str, Any], created: str | None
+) -> None:
+    hub.push("acme/cart", "1.0", **pushed)
+    assert client(hub).created(parse_image("acme/cart:1.0")) == created
+    assert len(hub.requests) <= 3
