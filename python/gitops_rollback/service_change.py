@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.state import HeldMarker
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -65,16 +63,6 @@ def edits_to_json(edits: Iterable[FieldEdit]) -> list[dict[str, Any]]:
         }
         for edit in edits
     ]
-
-
-def held_markers(fields: Iterable[ImageField]) -> tuple[HeldMarker, ...]:
-    """Return the markers of fields that are in action, and so have to be held."""
-    return tuple(
-        HeldMarker(field.path, field.container, marker.active_text)
-        for field in fields
-        for marker in field.markers
-        if not marker.is_held
-    )
 
 
 def marker_splices(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.held_markers import lost_markers, markers_to_hold, markers_without_hold
 from gitops_rollback.manifest.edit import hold_markers, restore_markers
 from gitops_rollback.message import Summary
 from gitops_rollback.plan.targets import deploy_edits, rollback_edits
 from gitops_rollback.records import digest_of_bytes
-from gitops_rollback.service_change import ServiceChange, held_markers, marker_splices
+from gitops_rollback.service_change import ServiceChange, marker_splices
 from gitops_rollback.state import BadImage, Deployment, Hold, State
 
 if TYPE_CHECKING:
@@ -36,17 +37,16 @@ def deployed(
     at: ServiceAtTip, running: ImageReference, image: ImageReference, act: Act, record: str
 ) -> ServiceChange:
     """Return the change of a deploy; it ends a hold where it may."""
+    ends = act.ends_hold and at.state is not None and at.state.hold is not None
     entry = _entry("deploy", running, image, act, record)
     state = _state(at).with_deployment(entry)
     return ServiceChange(
         at=at,
         edits=deploy_edits(at.found.fields, image, act.pin),
-        markers=marker_splices(at.found.fields, restore_markers)
-        if _restores(at, act.ends_hold)
-        else (),
-        state=replace(state, hold=None) if act.ends_hold else state,
+        markers=marker_splices(at.found.fields, restore_markers) if ends else (),
+        state=replace(state, hold=None) if ends else state,
         summary=_summary("deploy", at, running, image, act, record),
-        warnings=_warnings(at),
+        warnings=_warnings(at) + (lost_markers(at) if ends else markers_without_hold(at)),
     )
 
 
@@ -56,7 +56,6 @@ def rolled_back(
     """Return the change of a rollback: the image, the bad list, the hold and the markers."""
     image = candidate.image
     before = _state(at)
-    earlier = before.hold.markers if before.hold else ()
     reason = act.reason or ""
     hold = Hold(
         from_image=running,
@@ -65,7 +64,7 @@ def rolled_back(
         at=act.present,
         by=act.by,
         build=act.build,
-        markers=tuple(dict.fromkeys((*earlier, *held_markers(at.found.fields)))),
+        markers=markers_to_hold(at),
     )
     entry = _entry("rollback", running, image, act, record)
     bad = BadImage(running, act.present, reason, act.by)
@@ -85,25 +84,22 @@ def released(
     act: Act,
     forgiven: tuple[ImageReference, ...] = (),
 ) -> ServiceChange:
-    """Return the change of a release: the hold ends, markers go back into action."""
+    """Return the change of a release: the hold ends, markers go back into action.
+
+    Markers that are out of action without a hold, as after a state file was lost, go back too.
+    """
     state = at.state
-    if state is None or (state.hold is None and not forgiven):
-        return unchanged(at, running, act)
-    markers = marker_splices(at.found.fields, restore_markers) if _restores(at, True) else ()
+    markers = marker_splices(at.found.fields, restore_markers)
     for image in forgiven:
-        state = state.without_bad(image)
+        state = state.without_bad(image) if state else None
     return ServiceChange(
         at=at,
         edits=(),
         markers=markers,
-        state=replace(state, hold=None),
+        state=replace(state, hold=None) if state else None,
         summary=_summary("release", at, running, running, act),
-        warnings=_warnings(at),
+        warnings=_warnings(at) + lost_markers(at),
     )
-
-
-def _restores(at: ServiceAtTip, ends_hold: bool) -> bool:  # noqa: FBT001 - a fact, no switch
-    return ends_hold and at.state is not None and at.state.hold is not None
 
 
 def _state(at: ServiceAtTip) -> State:

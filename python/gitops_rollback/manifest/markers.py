@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ACTIVE_KEY = "$imagepolicy"
 HELD_KEY = "$imagepolicy-held"
@@ -42,6 +46,13 @@ def find_marker(text: str, offset: int) -> Marker | None:
     """Return the marker between `offset` and the end of its line, if there is one."""
     line_end = _LINE_END.search(text, offset)
     match = _MARKER.search(text, offset, line_end.start() if line_end else len(text))
-    if match is None:
-        return None
+    return _marker(match) if match else None
+
+
+def find_markers(text: str) -> Iterator[Marker]:
+    """Yield all that looks like a marker in a file's text, wherever it stands."""
+    return map(_marker, _MARKER.finditer(text))
+
+
+def _marker(match: re.Match[str]) -> Marker:
     return Marker(match[1], match["policy"], match.start("key"), match.end("key"))

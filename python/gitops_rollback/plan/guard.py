@@ -50,9 +50,8 @@ def deploy_blocks(
 
 
 def asks_for_policies(at: ServiceAtTip) -> bool:
-    """Tell whether ending the service's hold depends on what its image policies take."""
-    state = at.state
-    return state is not None and state.hold is not None and bool(state.bad and _held_markers(at))
+    """Tell whether putting the service's markers back depends on what image policies take."""
+    return at.state is not None and bool(at.state.bad and _held_markers(at))
 
 
 def release_blocks(

@@ -23,6 +23,7 @@ PURE = (
     "catalogue",
     "config",
     "events",
+    "held_markers",
     "image",
     "inventory",
     "ledger",

@@ -163,12 +163,25 @@ def test_a_release_ends_the_hold_keeps_the_bad_list_and_restores_markers() -> No
     assert change.summary.action == "release"
 
 
-def test_a_release_may_forgive_without_a_hold_and_leaves_markers_alone() -> None:
+def test_a_release_may_forgive_without_a_hold() -> None:
     before = state("1>2", "2<1", bad=(BAD,))
-    found = service_at_tip("acme/cart:1", before, MARKED_HELD)
+    found = service_at_tip("acme/cart:1", before, MARKED)
     change = transitions.released(found, image("1"), ACT, (image("2"),))
     assert new_state(change) == replace(before, bad=())
     assert change.markers == ()
+
+
+@pytest.mark.parametrize("before", [None, state("1>2")], ids=["no state", "no hold"])
+def test_a_release_puts_markers_back_that_were_left_behind_when_a_hold_was_lost(
+    before: State | None,
+) -> None:
+    found = service_at_tip("acme/cart:2", before, MARKED_HELD)
+    deployed = transitions.deployed(found, image("2"), image("3"), ACT, RECORD)
+    assert deployed.markers == ()
+    assert "is out of action although nothing is held" in deployed.warnings[0]
+    change = transitions.released(found, image("2"), ACT)
+    assert text_after(change) == MARKED.replace("{image}", "acme/cart:2")
+    assert (change.state, change.warnings) == (before, ())
 
 
 @pytest.mark.parametrize("before", [None, state("1>2")], ids=["no state", "no hold"])
