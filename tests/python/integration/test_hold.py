@@ -80,3 +80,97 @@ def test_the_policy_of_another_environment_is_not_ours(shop: Shop) -> None:
     run = shop.refused(6, "refused", "release", *RELEASE, "--environment", "b")
     assert "b/policy.yaml" in run.error["message"]
     assert CART_PATH not in shop.changed()
+
+
+def test_two_fields_with_policies_of_their_own_are_held_and_restored(shop: Shop) -> None:
+    second = (
+        '      - name: old\n        image: acme/cart:1.4.1 # {"$imagepolicy":"apps:cart-old:tag"}\n'
+    )
+    both = CART.replace(
+        "        - image: envoy", second.replace("      -", "        -") + "        - image: envoy"
+    )
+    both = both.replace(
+        "\n        image: acme/cart:1.4.1 #", "\n          image: acme/cart:1.4.1 #"
+    )
+    shop.commit({CART_PATH: both})
+    shop.deploy("1.5.0")
+    shop.roll_back()
+    assert shop.text() == both.replace('"$imagepolicy"', '"$imagepolicy-held"')
+    markers = [marker["marker"] for marker in shop.state()["hold"]["markers"]]
+    assert markers == [MARKER, '{"$imagepolicy":"apps:cart-old:tag"}']
+    narrow = POLICY.replace(">=1.0.0", "1.4.x")
+    shop.commit({POLICY_PATH: narrow})
+    run = shop.refused(6, "refused", "release", *RELEASE)
+    assert "ImagePolicy apps:cart-old" in run.error["message"]
+    shop.commit(
+        {"apps/old.yaml": narrow.replace("name: cart\n  namespace: flux-system", "name: cart-old")}
+    )
+    shop.ok("release", *RELEASE)
+    assert shop.text() == both
+
+
+def test_a_marker_that_people_removed_while_held_is_told_of_when_the_hold_ends(held: Shop) -> None:
+    held.edit(f" # {HELD_MARKER}", "")
+    run = held.ok("release", *RELEASE)
+    [warning] = run.service()["warnings"]
+    assert f"warning: {warning}" in run.stderr
+    assert warning.startswith(f"{CART_PATH}:23: the marker of container 'server' was removed")
+    assert f"# {MARKER}" in warning
+    assert "hold" not in held.state()
+    assert held.changed() == [".gitops-rollback/default/cart.json"]
+
+
+def test_a_file_that_was_moved_while_held_keeps_its_marker(held: Shop) -> None:
+    held.commit({CART_PATH: None, "apps/shop/cart.yaml": held.text()})
+    held.commit({"apps/shop/p.yaml": POLICY.replace(">=1.0.0", "1.4.x")})
+    run = held.ok("release", *RELEASE)
+    assert run.service()["warnings"] == []
+    assert f"# {MARKER}" in held.text("apps/shop/cart.yaml")
+
+
+def test_a_container_that_was_replaced_while_held_is_told_of(automated: Shop) -> None:
+    text = automated.text().replace("name: server", "name: web").replace(f" # {HELD_MARKER}", "")
+    automated.commit({CART_PATH: text})
+    run = automated.deploy("1.6.0", "--release")
+    [warning] = run.service()["warnings"]
+    assert "no longer has the container 'server' whose marker was held" in warning
+    assert f"({CART_PATH}:23): # {MARKER}" in warning
+
+
+def test_a_lost_state_file_leaves_held_markers_that_a_release_puts_back(held: Shop) -> None:
+    held.commit({".gitops-rollback/default/cart.json": None})
+    run = held.deploy("1.6.0")
+    assert "is out of action although nothing is held" in run.service()["warnings"][0]
+    run = held.ok("release", *RELEASE)
+    assert f"# {MARKER}" in held.text()
+    assert held.changed() == [CART_PATH]
+
+
+def test_an_edit_by_hand_while_held_keeps_the_hold_and_the_next_rollback_goes_below_it(
+    held: Shop,
+) -> None:
+    held.edit(image("1.4.2"), image("1.4.9"), by="Ben Roe")
+    refused = ("--service", "cart", "--image", image("1.6.0"))
+    run = held.refused(6, "refused", "deploy", *refused)
+    assert "by jane" in run.error["message"]
+    assert "(checkout fails)" in run.error["message"]
+    run = held.roll_back()
+    assert run.service()["to"].startswith("docker.io/acme/cart:1.4.2@")
+    state = held.state()
+    assert [entry["image"].split("@")[0] for entry in state["bad"]] == [
+        "docker.io/acme/cart:1.4.9",
+        "docker.io/acme/cart:1.5.0",
+    ]
+    assert len(state["hold"]["markers"]) == 1
+
+
+def test_a_rollback_of_a_rollback_goes_forward_by_name_and_the_hold_goes_on(held: Shop) -> None:
+    forward = ("--to", "1.5.0", "--again")
+    run = held.refused(6, "refused", "rollback", "--service", "cart", "--reason", "x", *forward)
+    assert run.error["code"] == "bad"
+    held.roll_back(*forward, "--accept", "bad")
+    state = held.state()
+    assert [entry["image"].split(":")[1].split("@")[0] for entry in state["bad"]] == ["1.4.2"]
+    assert state["hold"]["to"].startswith("docker.io/acme/cart:1.5.0@")
+    assert [marker["marker"] for marker in state["hold"]["markers"]] == [MARKER]
+    assert HELD_MARKER in held.text()
