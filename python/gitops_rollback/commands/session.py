@@ -124,7 +124,8 @@ class Session:
         What is imported after this is loaded while git waits for the server; that is why the
         modules of commands import so little at their top.
         """
-        with Repository(self.remote, self.environment, self.deadline) as repository:
+        cache = Path(self.options.cache).absolute() if self.options.cache else None
+        with Repository(self.remote, self.environment, self.deadline, cache) as repository:
             repository.begin(self.options.branch)
             from gitops_rollback import snapshot  # noqa: F401, PLC0415 - loaded while git waits
 

@@ -34,6 +34,9 @@ def add_common_options(options: Options) -> None:
     options.text("environment", "the environment, where several are configured", metavar="NAME")
     options.number("timeout", "bound on all waiting for others (default: 120)", metavar="SECONDS",
                    default=_WAITING)  # fmt: skip
+    options.text(
+        "cache", "keep what was fetched in this directory, for the next run", metavar="DIR"
+    )
     options.text("output", "write the result as JSON; - is stdout", metavar="FILE")
 
 

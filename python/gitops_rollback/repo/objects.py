@@ -59,6 +59,21 @@ def read_tree(output: bytes) -> list[Entry]:
     return entries
 
 
+def read_heads(listing: str) -> tuple[str | None, dict[str, str]]:
+    """Read `git ls-remote --symref`: the branch that HEAD names, and tips by branch."""
+    head = None
+    tips = {}
+    for line in listing.splitlines():
+        what, _, name = line.partition("\t")
+        if what.startswith("ref: refs/heads/") and name == "HEAD":
+            head = what.removeprefix("ref: refs/heads/")
+        elif name == "HEAD" and head is not None:
+            tips[head] = what
+        elif name.startswith("refs/heads/"):
+            tips[name.removeprefix("refs/heads/")] = what
+    return head, tips
+
+
 def read_log(output: bytes) -> list[PathChange]:
     """Read `git log --raw` with `LOG_FORMAT`; commits that deleted the file are left out."""
     changes = []

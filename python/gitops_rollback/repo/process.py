@@ -9,7 +9,7 @@ import subprocess
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gitops_rollback.errors import RepositoryError
 
@@ -99,6 +99,10 @@ class Git:
         self.processes = 0
         self._deadline = deadline
         self._environment = _environment(url, environment)
+
+    def with_settings(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that add settings to those git runs with."""
+        return _settings(settings, self._environment)
 
     def run(
         self,
@@ -192,16 +196,33 @@ def _environment(url: str, environment: Mapping[str, str]) -> dict[str, str]:
     clean = without_foreign_variables(environment)
     clean["LC_ALL"] = "C"  # messages are read below
     clean.setdefault("GIT_TERMINAL_PROMPT", "0")
-    settings = [*_SETTINGS.items(), *_credential_settings(url, clean)]
-    count = int(clean["GIT_CONFIG_COUNT"]) if clean.get("GIT_CONFIG_COUNT", "").isdigit() else 0
-    for offset, (key, value) in enumerate(settings, start=count):
-        clean[f"GIT_CONFIG_KEY_{offset}"] = key
-        clean[f"GIT_CONFIG_VALUE_{offset}"] = value
-    clean["GIT_CONFIG_COUNT"] = str(count + len(settings))
+    clean.update(_settings(_SETTINGS, clean))
+    clean.update(_settings(_user_settings(url), clean))
+    for setting in _credential_settings(url, clean):
+        clean.update(_settings(setting, clean))
     return clean
 
 
-def _credential_settings(url: str, environment: Mapping[str, str]) -> list[tuple[str, str]]:
+def _settings(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that give git settings beside those an environment gives it."""
+    count = int(text) if (text := environment.get("GIT_CONFIG_COUNT", "")).isdigit() else 0
+    variables = {"GIT_CONFIG_COUNT": str(count + len(settings))}
+    for offset, (key, value) in enumerate(settings.items(), start=count):
+        variables[f"GIT_CONFIG_KEY_{offset}"] = key
+        variables[f"GIT_CONFIG_VALUE_{offset}"] = value
+    return variables
+
+
+def _user_settings(url: str) -> dict[str, str]:
+    """Name the user of a web address, who may be a token: in no argument, in no file."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.username:
+        return {}
+    host = parts.netloc.rpartition("@")[2]
+    return {f"credential.{parts.scheme}://{host}.username": unquote(parts.username)}
+
+
+def _credential_settings(url: str, environment: Mapping[str, str]) -> list[dict[str, str]]:
     """Hand GIT_USERNAME and GIT_PASSWORD to git for the remote's own host, and no other.
 
     Jenkins' `gitUsernamePassword` sets GIT_ASKPASS beside them: then git is set up already.
@@ -211,9 +232,9 @@ def _credential_settings(url: str, environment: Mapping[str, str]) -> list[tuple
         return []
     if environment.get("GIT_ASKPASS"):
         return []
-    scope = f"credential.{parts.scheme}://{parts.netloc}.helper"
+    scope = f"credential.{parts.scheme}://{parts.netloc.rpartition('@')[2]}.helper"
     helper = (
         '!f() { test "$1" = get || exit 0; '
         'printf "username=%s\\npassword=%s\\n" "$GIT_USERNAME" "$GIT_PASSWORD"; }; f'
     )
-    return [(scope, ""), (scope, helper)]
+    return [{scope: ""}, {scope: helper}]  # what other helpers know is not asked for

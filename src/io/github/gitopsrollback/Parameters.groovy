@@ -23,7 +23,7 @@ class Parameters implements Serializable {
 
     /** What every step takes that runs the command on a service. */
     List<String> common() {
-        return ['service', 'services', 'environment', 'repository', 'branch', 'store', 'timeout'] + agent()
+        return ['service', 'services', 'environment', 'repository', 'branch', 'store', 'timeout', 'cache'] + agent()
     }
 
     /** What concerns the agent and the credentials, not the command's options. */

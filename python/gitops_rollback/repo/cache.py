@@ -1,0 +1,236 @@
+"""What earlier runs fetched: one bare partial repository per URL, which a run copies by links.
+
+A run never works in the cached repository. It links the objects into a folder of its own, works
+there, and at its end adds what is new. Files only appear in a cached repository, under their last
+name and complete: objects first, then the list of them with their sums, then the shallow
+boundary, then the tips; a run reads in the opposite order. So whatever happens in between, what it
+reads of tips has all its objects. Only adding takes a lock, which is the system's and ends with
+the process; nobody waits for it. Whatever is not as listed is thrown away, and fetched again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from gitops_rollback.repo.skeleton import (
+    CONFIG,
+    PACKED_REFS,
+    SHALLOW,
+    make_skeleton,
+    read_tips,
+    render_tips,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_LOG = logging.getLogger("gitops_rollback")
+
+MOST_FILES = 1000  # objects and packs of one repository; with more it is built anew
+LARGEST = 256_000_000  # bytes of one repository; a larger one is not kept
+LONGEST_UNUSED = 30 * 86400  # seconds
+_CONTENTS = "contents"  # the list of files below `objects`, each with its checksum and size
+_CHUNK = 1 << 20
+_RUN = ".run-"
+_GRACE = 60  # seconds in which a run's new folder may be without its lock
+
+
+class Cache:
+    """One repository's part of a cache directory, as one run uses it.
+
+    `folder` is this run's own. Nothing here raises for a cache that cannot be used: it is said in
+    the log, and the run goes on without.
+    """
+
+    def __init__(self, directory: Path, url: str) -> None:
+        name = sha256(url.encode(errors="surrogateescape")).hexdigest()[:32]
+        self._url = url
+        self._directory = directory
+        self._place = directory / f"{name}.git"
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{name}{_RUN}", dir=directory))
+        self._descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def take(self, repository: Path) -> dict[str, str]:
+        """Make a bare repository of what is cached; return its tips by branch, or nothing."""
+        if not self._place.exists():
+            return {}
+        try:
+            return self._take(repository)
+        except (OSError, ValueError) as error:
+            _LOG.info("cache: built anew: %s", error)
+            self.drop()
+            return {}
+
+    def add(self, repository: Path, tips: Mapping[str, str]) -> None:
+        """Add what a run has fetched and written; where another is adding, it is left out."""
+        try:
+            with (self._place.with_suffix(".lock")).open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._add(repository, tips)
+        except OSError as error:
+            _LOG.info("cache: nothing is added: %s", error)
+
+    def drop(self) -> None:
+        """Throw the cached repository away."""
+        with suppress(OSError):
+            self._place.rename(self.folder / "dropped")
+
+    def close(self) -> None:
+        """Remove this run's folder, what killed runs left, and what was not used for long."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._descriptor)
+        with suppress(OSError):
+            for path in self._directory.iterdir():
+                if _RUN in path.name:
+                    _sweep_run(path)
+                elif path.suffix == ".git" and _age(path) > LONGEST_UNUSED:
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def _take(self, repository: Path) -> dict[str, str]:
+        """Link what is cached; raises `ValueError` where it is not as it should be."""
+        if self._place.stat().st_uid != os.geteuid():
+            raise ValueError("it belongs to another user")
+        tips = read_tips((self._place / PACKED_REFS).read_text(encoding="utf-8"))
+        shallow = (self._place / SHALLOW).read_bytes()
+        contents = self._contents()
+        if not tips or len(contents) > MOST_FILES or _size(contents) > LARGEST:
+            raise ValueError("it is empty, or has grown large")
+        os.utime(self._place)
+        make_skeleton(repository, self._url, next(iter(tips.values())), tips, shallow)
+        for name, listed in contents.items():
+            source = self._place / "objects" / name
+            # git must not meet a broken object: it asks for it, and for it, and for it.
+            if _File.read(source) != listed:
+                raise ValueError(f"{name} is not as it was written")
+            _link(source, repository / "objects" / name)
+        return tips
+
+    def _contents(self) -> dict[str, _File]:
+        lines = (self._place / _CONTENTS).read_text(encoding="utf-8").splitlines()
+        parts = (line.split(" ", 2) for line in lines)
+        return {_checked_name(name): _File(int(sum_), int(size)) for sum_, size, name in parts}
+
+    def _add(self, repository: Path, tips: Mapping[str, str]) -> None:
+        if not (self._place / CONFIG).exists():
+            make_skeleton(self._place, self._url, next(iter(tips.values())), {})
+        with suppress(FileNotFoundError):
+            tips = {**read_tips((self._place / PACKED_REFS).read_text(encoding="utf-8")), **tips}
+        contents = self._contents() if (self._place / _CONTENTS).exists() else {}
+        for name, path in _objects_of(repository):
+            if name not in contents:
+                contents[name] = _File.read(path)
+                _link(path, self._place / "objects" / name)
+        if _size(contents) > LARGEST:
+            self.drop()
+            return
+        lines = (f"{file.sum} {file.size} {name}\n" for name, file in sorted(contents.items()))
+        self._replace(_CONTENTS, "".join(lines).encode())
+        # A commit that is a boundary for anyone is one for all: what is behind it may be missing.
+        boundary = {*_lines(self._place / SHALLOW), *_lines(repository / SHALLOW)}
+        self._replace(SHALLOW, b"".join(sorted(boundary)))
+        self._replace(PACKED_REFS, render_tips(tips).encode())
+
+    def _replace(self, name: str, data: bytes) -> None:
+        temporary = self.folder / name
+        temporary.write_bytes(data)
+        temporary.replace(self._place / name)
+
+
+def open_cache(directory: Path, url: str) -> Cache | None:
+    """Return a URL's part of a cache directory; None, with a warning, where it cannot be used."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Cache(directory, url)
+    except OSError as error:
+        _LOG.warning("warning: the cache %s cannot be used: %s", directory, error.strerror or error)
+        return None
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file's CRC-32 and its size in bytes."""
+
+    sum: int
+    size: int
+
+    @classmethod
+    def read(cls, path: Path) -> _File:
+        total = size = 0
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                total = crc32(chunk, total)
+                size += len(chunk)
+        return cls(total, size)
+
+
+def _size(contents: Mapping[str, _File]) -> int:
+    return sum(file.size for file in contents.values())
+
+
+def _objects_of(repository: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files below `objects`: loose objects, and whole packs."""
+    for folder in (repository / "objects").iterdir():
+        if folder.name != "pack" and len(folder.name) != 2:  # noqa: PLR2004 - two hex digits
+            continue
+        for path in folder.iterdir():
+            if not path.name.startswith("tmp_") and path.suffix not in (".lock", ".keep"):
+                yield f"{folder.name}/{path.name}", path
+
+
+def _checked_name(name: str) -> str:
+    folder, _, file = name.partition("/")
+    if not (folder.isalnum() and file.replace("-", "").replace(".", "").isalnum()):
+        raise ValueError(f"{name!r} is no object")
+    return name
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make a file known under a second name, at once and whole; copy it where links are not."""
+    try:
+        try:
+            os.link(source, target)
+        except FileNotFoundError:
+            target.parent.mkdir(exist_ok=True)
+            os.link(source, target)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        raise
+    except OSError:
+        temporary = target.with_name(f"tmp_{os.getpid()}_{target.name}")
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines(keepends=True) if path.exists() else []
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
+
+
+def _sweep_run(path: Path) -> None:
+    """Remove the folder of a run that was killed: nobody holds its lock."""
+    if _age(path) < _GRACE:
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path, ignore_errors=True)
+    except BlockingIOError:
+        pass  # it is at work
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,156 @@
+"""Our own copy of the manifests repository for one run: bare, partial, perhaps from a cache."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from gitops_rollback.errors import RepositoryError
+from gitops_rollback.repo.location import without_user
+from gitops_rollback.repo.messages import explain_fetch, explain_local
+from gitops_rollback.repo.process import Git, GitFailedError, TimeIsUpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from gitops_rollback.clock import Deadline
+    from gitops_rollback.repo.cache import Cache
+    from gitops_rollback.repo.objects import Tip
+
+_LOG = logging.getLogger("gitops_rollback")
+_DIRECTORY = "repository.git"
+TRANSFER = ("--quiet", "--no-tags", "--filter=blob:none")
+# With what was cached, a server sends only what that lacks. Not for blobs: a server takes it that
+# who has a commit has its blobs, too.
+_TELL_WHAT_IS_HERE = {"fetch.negotiationAlgorithm": "consecutive"}
+
+Result = TypeVar("Result")
+
+
+class Copy:
+    """A bare partial repository in a folder of its own.
+
+    It begins with what a cache has, if there is one, and leaves there what it has got. `cached` are
+    the tips by branch that came from it, for as long as it is trusted.
+    """
+
+    def __init__(
+        self, url: str, environment: Mapping[str, str], deadline: Deadline, cache: Path | None
+    ) -> None:
+        self._url = without_user(url)
+        self._cache = _open_cache(cache, self._url) if cache else None
+        self.root = self._cache.folder if self._cache else Path(_temporary_folder())
+        self.path = self.root / _DIRECTORY
+        self.git = Git(self.root, url, environment, deadline)
+        self.cached: dict[str, str] = {}
+        self.all_here = False  # the server sent every blob, whether it was asked to or not
+        self._tips: dict[str, str] = {}  # by branch, the newest that is here
+        self._given: dict[str, None] = {}  # every commit a caller may come back with
+        self._present: set[str] = set()
+
+    def close(self, *, keep: bool) -> None:
+        """Remove the copy; `keep` adds what it has to the cache first."""
+        if self._cache is None:
+            shutil.rmtree(self.root, ignore_errors=True)
+            return
+        if keep and self._tips:
+            self._cache.add(self.path, self._tips)
+        self._cache.close()
+
+    def take(self) -> bool:
+        """Begin with what is cached, if anything is."""
+        self.cached = self._cache.take(self.path) if self._cache else {}
+        if not self.cached:
+            shutil.rmtree(self.path, ignore_errors=True)
+        return bool(self.cached)
+
+    def drop_cache(self) -> None:
+        """Throw away what is cached."""
+        if self._cache is not None:
+            self._cache.drop()
+        self.cached = {}
+
+    def know(self, tip: Tip) -> Tip:
+        """Remember a tip that is here now, and return it."""
+        self._tips[tip.branch] = tip.commit
+        self._given[tip.commit] = None
+        return tip
+
+    def is_fresh(self, branch: str) -> bool:
+        """Tell whether a branch is cached, and was not asked for in this run."""
+        return branch in self.cached and branch not in self._tips
+
+    def run(
+        self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Run git on the copy and return what it says; raises `RepositoryError`."""
+        try:
+            return self.git.run(*arguments, stdin=stdin, environment=environment).stdout
+        except GitFailedError as failure:
+            raise explain_local(failure) from failure
+
+    def fetch(
+        self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Fetch from the server; raises `RepositoryError`."""
+        try:
+            done = self.git.run(
+                "fetch", *TRANSFER, *arguments, stdin=stdin, environment=environment
+            )
+        except GitFailedError as failure:
+            raise explain_fetch(failure, self._url) from failure
+        self.all_here = self.all_here or b"filtering not recognized" in done.stderr
+
+    def fetch_commits(self, *commits: str) -> None:
+        """Fetch commits by their ids, with their trees."""
+        told = self.git.with_settings(_TELL_WHAT_IS_HERE) if self.cached else {}
+        self.fetch("--depth=1", "--no-write-fetch-head", "origin", *commits, environment=told)
+
+    def lacking(self, oids: Iterable[str]) -> list[str]:
+        """Return those of some blobs that are not here; they count as here from then on."""
+        if self.cached and not self._present:
+            listing = self.run(
+                "cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)"
+            )
+            self._present.update(listing.decode().split())
+        missing = [oid for oid in dict.fromkeys(oids) if oid not in self._present]
+        self._present.update(missing)
+        return [] if self.all_here else missing
+
+    def sound(self, act: Callable[[], Result]) -> Result:
+        """Return what `act` returns; if what was cached may be why it fails, do it once more."""
+        try:
+            return act()
+        except TimeIsUpError:
+            raise
+        except (GitFailedError, RepositoryError, ValueError) as error:
+            if not self.cached:
+                raise
+            self.build_anew(str(error))
+        return act()
+
+    def build_anew(self, reason: str) -> None:
+        """Leave what was cached, and fetch again what callers know of."""
+        from gitops_rollback.repo.skeleton import make_skeleton  # noqa: PLC0415 - rarely needed
+
+        _LOG.info("cache: built anew: %s", reason)
+        form = next(iter(self.cached.values()))
+        self.drop_cache()
+        self._present.clear()
+        shutil.rmtree(self.path, ignore_errors=True)
+        make_skeleton(self.path, self._url, form, {})
+        if self._given:
+            self.fetch_commits(*self._given)
+
+
+def _temporary_folder() -> str:
+    return tempfile.mkdtemp(prefix="gitops-rollback-")
+
+
+def _open_cache(directory: Path, url: str) -> Cache | None:
+    from gitops_rollback.repo.cache import open_cache  # noqa: PLC0415 - only with --cache
+
+    return open_cache(directory, url)

@@ -1,0 +1,162 @@
+"""What goes between the server and our own copy of its repository: fetches, and the push."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import RepositoryError
+from gitops_rollback.repo.copy import TRANSFER, Copy
+from gitops_rollback.repo.messages import (
+    explain_fetch,
+    explain_push,
+    is_moved,
+    no_branch,
+    no_tip,
+    rejection_reason,
+)
+from gitops_rollback.repo.objects import Tip, read_heads
+from gitops_rollback.repo.process import GitFailedError, stop
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterable
+
+
+class PushLostError(Exception):
+    """Raised when the branch moved before the push arrived; nothing was written."""
+
+
+class Remote:
+    """A repository's server, asked for what our copy lacks. Raises `RepositoryError`."""
+
+    def __init__(self, url: str, copy: Copy) -> None:
+        self.url = url
+        self._copy = copy
+        self._git = copy.git
+        self._beginning: subprocess.Popen[bytes] | None = None
+
+    def end(self) -> None:
+        """End what was begun."""
+        if self._beginning is not None:
+            stop(self._beginning)
+
+    def begin(self, branch: str | None) -> subprocess.Popen[bytes]:
+        """Let git begin to ask for the tip of a branch, and do not wait for it."""
+        if self._copy.take():
+            wanted = "HEAD" if branch is None else f"refs/heads/{branch}"
+            # Outside the copy, which may be broken: what fails here is the server's answer.
+            alone = {"GIT_CEILING_DIRECTORIES": str(self._copy.root.parent)}
+            self._beginning = self._git.start(
+                "ls-remote", "--symref", "--", self.url, wanted, environment=alone
+            )
+            return self._beginning
+        chosen = ("--branch", branch) if branch else ()
+        self._beginning = self._git.start(
+            "clone", "--bare", "--depth=1", "--template=", "--no-local", "--single-branch",
+            *TRANSFER, *chosen, "--", self.url, str(self._copy.path),
+        )  # fmt: skip
+        return self._beginning
+
+    def open(self, branch: str | None) -> Tip:
+        """Fetch the tip of a branch (the remote's default where None) and return it."""
+        running = self._beginning or self.begin(branch)
+        try:
+            done = self._git.finish(running)
+        except GitFailedError as failure:
+            if branch and f"Remote branch {branch} not found" in failure.stderr:
+                raise no_branch(self.url, branch) from failure
+            raise explain_fetch(failure, self.url) from failure
+        self._git.directory = self._copy.path
+        if self._copy.cached:
+            return self._open_cached(branch, done.stdout.decode(errors="replace"))
+        self._copy.all_here = b"filtering not recognized" in done.stderr
+        return self._copy.know(self._tip_of_clone())
+
+    def fetch(self, branch: str) -> Tip:
+        """Fetch the present tip of a branch."""
+        tip = self.tip(branch) if self._copy.is_fresh(branch) else None
+        if tip is not None:
+            return self._fetch_tip(branch, tip)
+        try:
+            self._git.run(
+                "fetch", "--depth=1", *TRANSFER, "origin",
+                f"+refs/heads/{branch}:refs/heads/{branch}",
+            )  # fmt: skip
+            head = self._git.run("rev-parse", "--verify", f"refs/heads/{branch}^{{commit}}")
+        except GitFailedError as failure:
+            if "couldn't find remote ref" in failure.stderr:
+                raise no_branch(self.url, branch) from failure
+            raise explain_fetch(failure, self.url) from failure
+        return self._copy.know(Tip(branch, head.stdout.decode().strip()))
+
+    def fetch_blobs(self, oids: Iterable[str]) -> None:
+        """Fetch blobs that are not here yet, all in one."""
+        missing = self._copy.lacking(oids)
+        if missing:
+            feed = "".join(f"{oid}\n" for oid in missing).encode()
+            self._copy.fetch("--no-write-fetch-head", "--stdin", "origin", stdin=feed)
+
+    def deepen(self, branch: str, depth: int) -> None:
+        """Fetch the last `depth` commits of a branch."""
+        self._copy.fetch(
+            f"--depth={depth}", "--no-write-fetch-head", "origin", f"refs/heads/{branch}"
+        )
+
+    def push(self, commit: str, branch: str) -> None:
+        """Push a commit; raise `PushLostError` if the branch moved meanwhile.
+
+        Where git ended without an answer, the branch is asked. Where it is as it was, what was
+        cached may be why: then that is left, and the push counts as lost.
+        """
+        try:
+            self._git.run("push", "--porcelain", "origin", f"{commit}:refs/heads/{branch}")
+        except GitFailedError as failure:
+            if is_moved(failure):
+                raise PushLostError from failure
+            error = explain_push(failure, self.url, branch)
+            stand = None if rejection_reason(failure) else self.tip(branch)
+            if stand != commit and (stand is None or not self._copy.cached):
+                raise error from failure
+            if stand != commit:
+                self._copy.build_anew(failure.reason)
+                raise PushLostError from failure
+        self._copy.know(Tip(branch, commit))
+
+    def tip(self, branch: str, seconds: float | None = None) -> str | None:
+        """Ask the server for the tip of a branch; None if it has none or does not answer.
+
+        `seconds` bounds the wait, where less than the run's deadline is wanted.
+        """
+        try:
+            done = self._git.run("ls-remote", "origin", f"refs/heads/{branch}", seconds=seconds)
+        except (GitFailedError, RepositoryError):
+            return None
+        return done.stdout.decode().partition("\t")[0] or None
+
+    def _open_cached(self, branch: str | None, said: str) -> Tip:
+        head, tips = read_heads(said)
+        name = branch or head
+        if name in tips:
+            return self._fetch_tip(name, tips[name])
+        if branch is not None:
+            raise no_branch(self.url, branch)
+        # Of a HEAD that is no branch's, `git clone` says what is the matter.
+        self._copy.drop_cache()
+        self._git.directory = self._copy.root
+        self._beginning = None
+        return self.open(branch)
+
+    def _fetch_tip(self, branch: str, tip: str) -> Tip:
+        """Fetch a tip that the server has named, if it is not here."""
+        if self._copy.cached.get(branch) != tip:
+            self._copy.sound(lambda: self._copy.fetch_commits(tip))
+        return self._copy.know(Tip(branch, tip))
+
+    def _tip_of_clone(self) -> Tip:
+        """Return the one branch that the clone has; it has none of an empty repository."""
+        output = self._copy.run("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
+        if not output:
+            listed = self._copy.run("ls-remote", "--heads", "origin").decode(errors="replace")
+            raise no_tip(self.url, listed)
+        commit, _, name = output.decode().strip().partition(" ")
+        return Tip(name.removeprefix("refs/heads/"), commit)

@@ -1,0 +1,58 @@
+"""A bare partial repository without objects, made without git: a process less at each start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+CONFIG = "config"
+PACKED_REFS = "packed-refs"
+SHALLOW = "shallow"
+_SHA256_LENGTH = 64
+# What `git clone --bare --filter=blob:none` writes (git 2.39).
+_CONFIG = """\
+[core]
+\trepositoryformatversion = 1
+\tbare = true
+[extensions]
+\tpartialClone = origin
+{extensions}[remote "origin"]
+\turl = "{url}"
+\tpromisor = true
+\tpartialclonefilter = blob:none
+"""
+
+
+def make_skeleton(
+    repository: Path, url: str, tip: str, tips: Mapping[str, str], shallow: bytes = b""
+) -> None:
+    """Make a bare partial repository of a URL with these tips by branch; its objects are to come.
+
+    Its object format is that of `tip`, an object id. Raises `OSError`.
+    """
+    for folder in ("objects/pack", "objects/info", "refs/heads"):
+        (repository / folder).mkdir(parents=True, exist_ok=True)
+    extensions = "\tobjectFormat = sha256\n" if len(tip) == _SHA256_LENGTH else ""
+    quoted = url.replace("\\", "\\\\").replace('"', '\\"')
+    (repository / "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8")
+    (repository / PACKED_REFS).write_text(render_tips(tips), encoding="utf-8")
+    if shallow:
+        (repository / SHALLOW).write_bytes(shallow)
+    (repository / CONFIG).write_text(
+        _CONFIG.format(url=quoted, extensions=extensions), encoding="utf-8"
+    )
+
+
+def render_tips(tips: Mapping[str, str]) -> str:
+    """Return tips by branch as git's `packed-refs`."""
+    lines = [f"{tip} refs/heads/{branch}\n" for branch, tip in sorted(tips.items())]
+    return "# pack-refs with: peeled fully-peeled sorted \n" + "".join(lines)
+
+
+def read_tips(text: str) -> dict[str, str]:
+    """Read tips by branch from git's `packed-refs`."""
+    pairs = (line.split(" ", 1) for line in text.splitlines() if not line.startswith(("#", "^")))
+    return {name.removeprefix("refs/heads/"): tip for tip, name in pairs}

@@ -1,0 +1,403 @@
+"""The cache: fewer requests, the same outcome, whatever happened to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import pytest
+
+from integration.shop import CART, CART_PATH, FILES, LEDGER, Shop, image
+from servers.git_http import GitHttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from integration.conftest import Workshop
+
+PLAN = ("--service", "cart")
+SECRET = "hush-hush-4711"
+
+
+@pytest.fixture
+def server(shop: Shop) -> Iterator[GitHttpServer]:
+    with GitHttpServer(shop.root) as server:
+        yield server
+
+
+class Cached:
+    """A shop that is reached over HTTP, with a cache."""
+
+    def __init__(self, shop: Shop, server: GitHttpServer) -> None:
+        self.shop = shop
+        self.server = server
+        self.folder = shop.root / "cache"
+        self.environment = {"GITOPS_CACHE": str(self.folder), "GITOPS_VERBOSE": "1"}
+
+    def deploy(self, tag: str, *arguments: str) -> tuple[list[str], str]:
+        """Deploy; return the requests it took, and what it said."""
+        self.server.traffic.reset()
+        url = f"{self.server.url}/manifests.git"
+        run = self.shop.deploy(tag, *arguments, repository=url, environment=self.environment)
+        assert image(tag) in self.shop.text()
+        assert run.result["commit"] == self.shop.tip()
+        return list(self.server.traffic.requests), run.stderr
+
+    def plan(self) -> list[str]:
+        self.server.traffic.reset()
+        url = f"{self.server.url}/manifests.git"
+        self.shop.ok("plan", *PLAN, repository=url, environment=self.environment)
+        return list(self.server.traffic.requests)
+
+    @property
+    def place(self) -> Path:
+        (place,) = self.folder.glob("*.git")
+        return place
+
+    @property
+    def packs(self) -> list[Path]:
+        return sorted(self.place.glob("objects/pack/*.pack"))
+
+
+@pytest.fixture
+def cached(shop: Shop, server: GitHttpServer) -> Cached:
+    return Cached(shop, server)
+
+
+@pytest.fixture
+def warm(cached: Cached) -> Cached:
+    cached.deploy("1.4.2")
+    return cached
+
+
+def test_a_deploy_takes_four_requests_when_nothing_else_moved(warm: Cached) -> None:
+    requests, _said = warm.deploy("1.5.0")
+    assert len(requests) <= 4, requests
+    assert [line.partition("?")[2] for line in requests[:1]] == ["service=git-upload-pack"]
+    again, _said = warm.deploy("1.5.1")
+    assert len(again) <= 4, again
+    assert len(warm.shop.log()) == 4
+    assert not list(warm.folder.glob("*.run-*"))
+
+
+def test_a_plan_takes_two(warm: Cached) -> None:
+    warm.deploy("1.5.0")
+    assert len(warm.plan()) == 2
+
+
+def test_what_others_changed_is_all_that_is_fetched(warm: Cached) -> None:
+    warm.shop.commit({"apps/ledger/statefulset.yaml": LEDGER.replace("3.1", "3.2")})
+    requests, _said = warm.deploy("1.5.0")
+    assert len(requests) <= 8, requests
+    assert warm.shop.text("apps/ledger/statefulset.yaml") == LEDGER.replace("3.1", "3.2")
+    requests, _said = warm.deploy("1.5.1")
+    assert len(requests) <= 4, requests
+
+
+def test_only_the_trees_that_changed_come_over_the_wire(workshop: Workshop) -> None:
+    many = {f"apps/s{n}/deployment.yaml": CART.replace("cart", f"s{n}") for n in range(2000)}
+    toml = '[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n'
+    shop = workshop.shop(
+        "two thousand", lambda shop: shop.open({**FILES, **many, ".gitops-rollback.toml": toml})
+    )
+    with GitHttpServer(shop.root) as server:
+        cached = Cached(shop, server)
+        cached.deploy("1.4.2")
+        whole = server.traffic.sent
+        shop.commit({"apps/s7/deployment.yaml": "moved: true\n"})
+        cached.deploy("1.5.0")
+        assert server.traffic.sent < whole / 10
+
+
+def test_a_history_that_was_rewritten_is_taken_as_it_is(warm: Cached) -> None:
+    warm.deploy("1.5.0")
+    warm.shop.git("update-ref", "refs/heads/main", warm.shop.log("%H")[2])
+    warm.deploy("1.5.1")
+    assert len(warm.shop.log()) == 2
+    warm.shop.git("update-ref", "refs/heads/main", warm.shop.commit(FILES, branch="another"))
+    warm.deploy("1.5.2")
+    assert len(warm.shop.log()) == 2
+
+
+def test_a_branch_of_an_environment_is_cached_too(cached: Cached) -> None:
+    shop = cached.shop
+    shop.commit(FILES, branch="live")
+    shop.commit({".gitops-rollback.toml": '[environments.live]\nbranch = "live"\n'})
+    url = f"{cached.server.url}/manifests.git"
+    for tag in ("1.4.2", "1.5.0", "1.6.0"):
+        cached.server.traffic.reset()
+        shop.deploy(tag, repository=url, environment=cached.environment)
+        assert image(tag) in shop.text(branch="live")
+    assert len(cached.server.traffic.requests) <= 6, cached.server.traffic.requests
+
+
+def test_another_default_branch_is_noticed(warm: Cached) -> None:
+    warm.shop.commit(FILES, branch="trunk")
+    warm.shop.git("symbolic-ref", "HEAD", "refs/heads/trunk")
+    url = f"{warm.server.url}/manifests.git"
+    run = warm.shop.deploy("1.5.0", repository=url, environment=warm.environment)
+    assert run.result["branch"] == "trunk"
+
+
+def test_a_branch_that_is_gone_is_the_same_error_as_without(warm: Cached) -> None:
+    url = f"{warm.server.url}/manifests.git"
+    run = warm.shop.run(
+        "plan", *PLAN, "--branch", "gone", repository=url, environment=warm.environment
+    )
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "no branch 'gone'" in run.error["message"]
+    warm.shop.git("symbolic-ref", "HEAD", "refs/heads/gone")
+    run = warm.shop.run("plan", *PLAN, repository=url, environment=warm.environment)
+    assert "names no branch" in run.error["message"]
+
+
+def test_a_history_is_walked_as_without(warm: Cached) -> None:
+    warm.deploy("1.5.0")
+    warm.shop.commit({".gitops-rollback/default/cart.json": None})
+    url = f"{warm.server.url}/manifests.git"
+    git = ("--strategy", "git")
+    plain = warm.shop.ok("plan", *PLAN, *git, repository=url)
+    for _ in range(2):
+        run = warm.shop.ok("plan", *PLAN, *git, repository=url, environment=warm.environment)
+        assert run.service()["to"] == plain.service()["to"]
+    warm.deploy("1.5.1")
+
+
+def test_a_sha256_repository_is_cached_too(workshop: Workshop) -> None:
+    shop = workshop.shop("sha256 cached", lambda shop: shop.open(FILES, form="sha256"))
+    with GitHttpServer(shop.root) as server:
+        cached = Cached(shop, server)
+        cached.deploy("1.4.2")
+        assert len(cached.deploy("1.5.0")[0]) <= 4
+
+
+def test_a_server_without_partial_clone_is_cached_too(cached: Cached) -> None:
+    cached.shop.git("config", "uploadpack.allowFilter", "false")
+    cached.deploy("1.4.2")
+    assert len(cached.deploy("1.5.0")[0]) <= 4
+    cached.shop.commit({"README.md": "# Another\n"})
+    cached.deploy("1.6.0")
+
+
+def _truncate(warm: Cached) -> None:
+    path = warm.packs[0]
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def _flip(warm: Cached) -> None:
+    """Change bits in every pack and loose object, sizes kept."""
+    for path in (*warm.packs, *warm.place.glob("objects/??/*")):
+        path.chmod(0o644)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 0xFF
+        data[-25] ^= 0xFF
+        path.write_bytes(bytes(data))
+
+
+def _no_index(warm: Cached) -> None:
+    for path in warm.place.glob("objects/pack/*.idx"):
+        path.unlink()
+
+
+def _no_objects(warm: Cached) -> None:
+    shutil.rmtree(warm.place / "objects")
+
+
+def _no_list(warm: Cached) -> None:
+    (warm.place / "contents").unlink()
+
+
+def _nonsense_list(warm: Cached) -> None:
+    (warm.place / "contents").write_bytes(b"12 ../../../etc/passwd\n\xff\n")
+
+
+def _nonsense_boundary(warm: Cached) -> None:
+    (warm.place / "shallow").write_text("not a commit\n")
+
+
+def _nonsense_tips(warm: Cached) -> None:
+    (warm.place / "packed-refs").write_bytes(b"\x00\x01\x02")
+
+
+def _other_tips(warm: Cached) -> None:
+    """As if it were another repository's: its tips are unknown there, and the objects missing."""
+    (warm.place / "packed-refs").write_text(f"{'1' * 40} refs/heads/main\n")
+
+
+def _right_tip_but_nothing_else(warm: Cached) -> None:
+    for path in warm.place.glob("objects/??/*"):
+        path.unlink()
+    for path in warm.place.glob("objects/pack/*"):
+        path.unlink()
+    (warm.place / "contents").write_text("")
+
+
+def _a_file(warm: Cached) -> None:
+    place = warm.place
+    shutil.rmtree(place)
+    place.write_text("what is this doing here?")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        _truncate,
+        _flip,
+        _no_index,
+        _no_objects,
+        _no_list,
+        _nonsense_list,
+        _nonsense_boundary,
+        _nonsense_tips,
+        _other_tips,
+        _right_tip_but_nothing_else,
+        _a_file,
+    ],
+)
+def test_a_cache_that_came_to_harm_heals_itself(
+    warm: Cached, harm: Callable[[Cached], None]
+) -> None:
+    warm.deploy("1.5.0")
+    harm(warm)
+    warm.deploy("1.6.0")
+    assert warm.shop.text() == CART.replace("acme/cart:1.4.1", image("1.6.0"))
+    requests, said = warm.deploy("1.6.1")
+    assert "built anew" not in said
+    assert len(requests) <= 4, requests
+    assert len(warm.shop.log()) == 5
+
+
+def test_healing_is_said_only_with_v(warm: Cached) -> None:
+    _truncate(warm)
+    warm.environment.pop("GITOPS_VERBOSE")
+    _requests, said = warm.deploy("1.5.0")
+    assert "cache" not in said
+    _truncate(warm)
+    warm.environment["GITOPS_VERBOSE"] = "1"
+    _requests, said = warm.deploy("1.5.1")
+    assert "cache: built anew" in said
+
+
+@pytest.mark.parametrize("where", ["a file", "below a file"])
+def test_a_directory_that_cannot_be_used_is_a_warning_and_no_more(
+    cached: Cached, where: str
+) -> None:
+    cached.folder.write_text("not a folder")
+    if where == "below a file":
+        cached.environment["GITOPS_CACHE"] += "/below"
+    _requests, said = cached.deploy("1.4.2")
+    assert "warning: the cache" in said
+
+
+def test_one_that_is_busy_is_not_waited_for(warm: Cached) -> None:
+    with subprocess.Popen(["flock", str(warm.place.with_suffix(".lock")), "sleep", "20"]) as holder:
+        time.sleep(0.3)
+        start = time.monotonic()
+        warm.deploy("1.5.0")
+        warm.deploy("1.6.0")
+        assert time.monotonic() - start < 10
+        holder.terminate()
+
+
+def test_one_repository_has_one_place_whoever_comes(cached: Cached) -> None:
+    with GitHttpServer(cached.shop.root, credentials=("robot", SECRET)) as private:
+        url = private.url.replace("http://", "http://robot@") + "/manifests.git"
+        secrets = {**cached.environment, "GIT_USERNAME": "robot", "GIT_PASSWORD": SECRET}
+        cached.shop.deploy("1.4.2", repository=url, environment=secrets)
+        plain = f"{private.url}/manifests.git"
+        cached.shop.deploy("1.5.0", repository=plain, environment=secrets)
+    assert len(list(cached.folder.glob("*.git"))) == 1
+    for path in cached.folder.rglob("*"):
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes()
+            assert b"robot" not in path.read_bytes()
+            assert SECRET not in str(path)
+
+
+def test_what_is_cached_is_shown_to_nobody_whom_the_server_does_not_let_in(warm: Cached) -> None:
+    with GitHttpServer(warm.shop.root, credentials=("robot", SECRET)) as private:
+        url = f"{private.url}/manifests.git"
+        good = {**warm.environment, "GIT_USERNAME": "robot", "GIT_PASSWORD": SECRET}
+        warm.shop.deploy("1.5.0", repository=url, environment=good)
+        bad = {**good, "GIT_PASSWORD": "wrong"}
+        run = warm.shop.run("plan", *PLAN, repository=url, environment=bad)
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "does not let us in" in run.error["message"]
+
+
+def test_it_is_a_bare_partial_repository_that_git_can_read(warm: Cached) -> None:
+    warm.deploy("1.5.0")
+    git = ["git", "-c", "safe.bareRepository=all", "-C", str(warm.place)]
+    said = subprocess.run([*git, "log", "--format=%s", "main"], capture_output=True, check=True)
+    assert said.stdout.decode().splitlines()[0] == "cart default: 1.4.2 → 1.5.0 (deploy)"
+    settings = subprocess.run([*git, "config", "-l"], capture_output=True, check=True).stdout
+    assert b"remote.origin.partialclonefilter=blob:none" in settings
+    assert b"core.bare=true" in settings
+
+
+def test_it_does_not_grow_without_end(warm: Cached) -> None:
+    contents = warm.place / "contents"
+    extra = warm.place / "objects" / "aa"
+    extra.mkdir(exist_ok=True)
+    lines = contents.read_text().splitlines()
+    for number in range(1200):
+        name = f"{number:038x}"
+        (extra / name).write_bytes(b"x")
+        lines.append(f"{crc32(b'x')} 1 aa/{name}")
+    contents.write_text("\n".join(lines) + "\n")
+    _requests, said = warm.deploy("1.5.0")
+    assert "built anew: it is empty, or has grown large" in said
+    assert len(contents.read_text().splitlines()) < 60
+
+
+def test_what_killed_runs_left_and_what_nobody_used_is_removed(warm: Cached) -> None:
+    left = warm.folder / f"{warm.place.stem}.run-killed"
+    (left / "repository.git").mkdir(parents=True)
+    old = warm.folder / "0123456789abcdef0123456789abcdef.git"
+    old.mkdir()
+    for path, age in ((left, 3600), (old, 40 * 86400)):
+        os.utime(path, (time.time() - age, time.time() - age))
+    warm.deploy("1.5.0")
+    assert not left.exists()
+    assert not old.exists()
+    assert warm.place.exists()
+
+
+def test_builds_at_once_share_it(workshop: Workshop) -> None:
+    names = [f"service-{number}" for number in range(8)]
+    files = {f"apps/{name}.yaml": LEDGER.replace("ledger", name) for name in names}
+    shop = workshop.shop("eight cached", lambda shop: shop.open(files))
+    with GitHttpServer(shop.root) as server:
+        url = f"{server.url}/manifests.git"
+        cache = str(shop.root / "cache")
+
+        def deploy(name: str) -> str:
+            said = ""
+            for tag in ("4.0", "4.1", "4.2"):
+                line = shop.line("deploy", "--service", name, "--image", image(tag, name))
+                line[line.index("--repository") + 1] = url
+                done = subprocess.run(
+                    [*line[:-1], str(shop.root / f"{name}.json"), "--cache", cache],
+                    env={**shop.environment, "GITOPS_VERBOSE": "1"},
+                    capture_output=True,
+                    check=False,
+                    text=True,
+                )
+                assert done.returncode == 0, done.stderr
+                said += done.stderr
+            return said
+
+        with ThreadPoolExecutor(8) as pool:
+            said = "".join(pool.map(deploy, names))
+    assert "built anew" not in said
+    assert len(shop.log()) == 25
+    for name in names:
+        assert image("4.2", name) in shop.text(f"apps/{name}.yaml")
+    assert CART_PATH not in shop.git("ls-tree", "-r", "--name-only", "main")
