@@ -26,7 +26,7 @@ RESOURCES = ROOT / "resources" / "io" / "github" / "gitopsrollback"
 ARCHIVE = "gitops-rollback.tar.gz"
 LARGEST = 10_000_000  # bytes, unpacked
 _PACKAGE = ROOT / "python" / "gitops_rollback"
-_SOURCE_SUFFIXES = (".py", ".json")
+_SOURCE_SUFFIXES = (".py", ".json", ".j2", ".css")
 _FROM_SOURCE = "multi-key-dict"  # published as a source archive only
 _TIME = 946_684_800  # 2000-01-01, for every entry
 # `python3 DIRECTORY` starts this; unlike `-m`, it works with -I, which ignores PYTHON* variables.

@@ -22,6 +22,7 @@ COMMANDS = {
     "rollback": "put the image to go back to into the manifest, and hold it",
     "release": "lift a hold and restore the Flux markers",
     "history": "list what was deployed and rolled back, and what proves it",
+    "report": "make a page to archive: plan, difference, timeline, timings",
     "services": "list the services that are configured or discovered",
     "jobs": "create or update the Jenkins jobs (jobs install)",
     "fields": "list the image fields of local files; prove that each can be edited and undone",

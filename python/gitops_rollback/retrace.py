@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import git_history
 from gitops_rollback.errors import GitopsRollbackError
-from gitops_rollback.ledger import Ledger, merge, proves, with_commits
+from gitops_rollback.ledger import Ledger, entry_to_json, merge, proves, with_commits
 from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.records import mismatch
 from gitops_rollback.timeline import running_image
@@ -34,6 +34,15 @@ class Retraced:
     running: ImageReference
     events: tuple[Event, ...]
     findings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the service as it stands in the result of `history`."""
+        return {
+            "service": self.at.service,
+            "environment": self.at.environment,
+            "entries": [entry_to_json(event) for event in self.events],
+            "findings": list(self.findings),
+        }
 
 
 @dataclass

@@ -36,24 +36,14 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """List the entries of each service, merged from every source."""
     session = start(options, environment)
     with session.open_repository() as repository:
-        from gitops_rollback.ledger import entry_to_json  # noqa: PLC0415 - see open_repository
-        from gitops_rollback.retrace import retrace  # noqa: PLC0415 - the same
+        from gitops_rollback.retrace import retrace  # noqa: PLC0415 - see open_repository
 
         snapshot = session.read(repository, session.open_tip(repository))
         store = session.store(snapshot)
         services = [retrace(repository, store, at, options.limit) for at in snapshot.services]
     for retraced in services:
         _show(retraced)
-    result = [
-        {
-            "service": retraced.at.service,
-            "environment": retraced.at.environment,
-            "entries": [entry_to_json(event) for event in retraced.events],
-            "findings": list(retraced.findings),
-        }
-        for retraced in services
-    ]
-    write_result({"services": result}, options.output)
+    write_result({"services": [retraced.to_json() for retraced in services]}, options.output)
     return Exit.DONE
 
 

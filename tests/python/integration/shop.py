@@ -35,6 +35,7 @@ SCHEMAS = {
     "history": "result-history",
     "services": "result-services",
     "jobs": "result-jobs",
+    "report": "result-report",
 }
 
 CART = """\

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -344,8 +343,8 @@ def test_the_schemas_accept_every_key_of_the_design() -> None:
 
 
 def test_every_published_schema_compiles_and_refuses_what_is_no_object() -> None:
-    names = [p.name.removesuffix(".schema.json") for p in Path(schema.__file__).parent.glob("*/*")]
-    names = [name for name in names if re.fullmatch("[a-z-]+", name)]
+    files = (Path(schema.__file__).parent / "schemas").iterdir()
+    names = [path.name.removesuffix(".schema.json") for path in files]
     assert len(names) >= 7
     for name in names:
         with pytest.raises(schema.InvalidDocumentError):

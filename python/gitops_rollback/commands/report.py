@@ -1,0 +1,125 @@
+"""Make a page to archive: plan, difference, timeline, timings; change nothing."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.commands.session import start
+from gitops_rollback.commands.shared_options import (
+    add_choice_options,
+    add_common_options,
+    add_service_options,
+    add_store_options,
+)
+from gitops_rollback.errors import Exit, UsageError
+from gitops_rollback.output import say, write_result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gitops_rollback.commands.session import Session
+    from gitops_rollback.options import Options
+    from gitops_rollback.report.page import Documents
+
+_LARGEST = 10_000_000  # bytes
+_MOST_ENTRIES = 20
+_GIVEN = {
+    "plan": "what `plan --output` wrote (default: plan now)",
+    "result": "what `rollback`, `deploy` or `release` wrote with --output",
+    "history": "what `history --output` wrote (default: look now)",
+    "check": "what `check --output` wrote: no plan is made",
+}
+
+
+def add_options(options: Options) -> None:
+    """Add the options of `report`."""
+    add_service_options(options)
+    for name, help_ in _GIVEN.items():
+        options.text(name, help_, metavar="FILE")
+    options.text("report-dir", "write gitops-rollback/report/ below it", metavar="DIR", default=".")
+    add_choice_options(options)
+    add_store_options(options)
+    add_common_options(options)
+
+
+def run(options: Namespace, environment: Mapping[str, str]) -> int:
+    """Make the page from the given documents, and gather what is not given."""
+    given = {name: _read(getattr(options, name), name) for name in _GIVEN}
+    if "repository" in given["result"]:  # a rollback that was refused shows its plan
+        given = {**given, "plan": given["result"], "result": {}}
+    found = _services(given.values())
+    names = list(options.service or options.service_variable or found)
+    environments = set(found.values())
+    chosen = options.environment or (environments.pop() if len(environments) == 1 else None)
+    named = {"plan": None, "service": names, "environment": chosen}
+    options = Namespace(**{**vars(options), **named})
+    session = start(options, environment)
+    documents, repository = _gather(session, given)
+    from gitops_rollback.report.page import make_page  # noqa: PLC0415 - after git was started
+    from gitops_rollback.report.write import write  # noqa: PLC0415 - the same
+
+    build = session.build.to_json() if session.build else {}
+    page = make_page(documents, repository, session.present, build)
+    path = write(page, Path(options.report_dir))
+    say(f"report: {path}")
+    files = sorted(file.name for file in path.parent.iterdir())
+    write_result({"page": str(path), "title": page.title, "files": files}, options.output)
+    return Exit.DONE
+
+
+def _gather(session: Session, given: Mapping[str, Mapping[str, Any]]) -> tuple[Documents, str]:
+    from gitops_rollback.report.page import Documents  # noqa: PLC0415 - see open_repository
+
+    named = any(given.values())
+    if named and not session.options.service:
+        return Documents(**given), session.url
+    with session.open_repository() as repository:
+        from gitops_rollback.commands import planning  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.retrace import retrace  # noqa: PLC0415 - the same
+
+        snapshot = session.read(repository, session.open_tip(repository))
+        documents = dict(given)
+        if not named:
+            gatherer = planning.gatherer_of(session, repository, snapshot)
+            choice = planning.choice_of(session)
+            plans = [gatherer.plan(at, choice) for at in snapshot.services]
+            documents["plan"] = planning.plans_to_json(session, snapshot, plans)
+        if not given["history"]:
+            store = session.store(snapshot)
+            found = [retrace(repository, store, at, _MOST_ENTRIES) for at in snapshot.services]
+            documents["history"] = {"services": [retraced.to_json() for retraced in found]}
+    return Documents(**documents), session.url
+
+
+def _read(path: str | None, name: str) -> Mapping[str, Any]:
+    """Read a result of another command; a failed rollback's result is a plan with an error."""
+    from gitops_rollback import schema  # noqa: PLC0415 - see open_repository
+
+    if path is None:
+        return {}
+    schemas = {"plan": "plan", "history": "result-history", "check": "result-check"}
+    try:
+        with Path(path).open("rb") as stream:
+            data = stream.read(_LARGEST + 1)
+        if name != "result":
+            return schema.read(data, schemas[name], _LARGEST)
+        try:
+            return schema.read(data, "result-change", _LARGEST)
+        except schema.InvalidDocumentError:
+            return schema.read(data, "plan", _LARGEST)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", f"--{name}: {_GIVEN[name]}"
+        ) from error
+    except schema.InvalidDocumentError as error:
+        raise UsageError(
+            f"{path} is no {name} to show: {error}", f"--{name}: {_GIVEN[name]}"
+        ) from error
+
+
+def _services(documents: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the services that the given documents are about, each with its environment."""
+    entries = (entry for document in documents for entry in document.get("services", ()))
+    return {entry["service"]: entry["environment"] for entry in entries}

@@ -1,0 +1,1 @@
+"""The report: one page to archive, with its style sheet and pictures beside it."""

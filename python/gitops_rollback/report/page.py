@@ -1,0 +1,226 @@
+"""What the page says, made from the results of other commands. Pure.
+
+`plan`, `result` (of deploy, rollback or release), `history` and `check` are documents that were
+checked against their schemas; everything in them may be written by strangers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.clock import age
+from gitops_rollback.report.links import commit_url, safe_url
+from gitops_rollback.report.picture import Picture, draw, label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_VERDICTS = ("chosen", "acceptable", "refused")
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What the page is made of; a document that is not there is empty."""
+
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = field(default_factory=dict)
+    history: Mapping[str, Any] = field(default_factory=dict)
+    check: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A text, and where it leads if that is safe."""
+
+    text: str
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service on the page."""
+
+    title: str
+    key: str
+    outcome: str
+    kind: str
+    plan: Mapping[str, Any]
+    candidates: tuple[Mapping[str, Any], ...]
+    edits: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...]
+    entries: tuple[Mapping[str, Any], ...]
+    picture: Picture | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole page; `facts` are names with links, `timings` names with seconds."""
+
+    title: str
+    facts: tuple[tuple[str, Link], ...]
+    error: Mapping[str, str]
+    services: tuple[Service, ...]
+    timings: tuple[tuple[str, float], ...]
+    check: Mapping[str, Any]
+
+
+def make_page(
+    documents: Documents, repository: str, present: str, build: Mapping[str, Any]
+) -> Page:
+    """Make the page; `present` is now, `build` the Jenkins build that makes it, if there is one."""
+    services = tuple(
+        _service(documents, key, repository, present) for key in _keys(documents).items()
+    )
+    result, plan = documents.result, documents.plan
+    commit = result.get("commit")
+    facts = [("Repository", Link(repository, safe_url(repository)))]
+    branch = result.get("branch") or plan.get("branch")
+    if branch:
+        facts.append(("Branch", Link(branch)))
+    if commit or plan.get("commit"):
+        name = "Commit made" if commit else "Commit read"
+        facts.append((name, _commit(repository, commit or plan["commit"])))
+    if build:
+        text = f"{build['job']} #{build['number']}"
+        facts.append(("Build", Link(text, safe_url(build.get("url")))))
+    facts.append(("Made", Link(_when(present))))
+    seconds = result.get("seconds", {})
+    timings = sorted(seconds.items(), key=lambda item: item[0] == "total")
+    titles = ", ".join(service.title for service in services)
+    return Page(
+        title=_title(documents, titles),
+        facts=tuple(facts),
+        error=result.get("error") or plan.get("error") or {},
+        services=services,
+        timings=tuple((name, float(value)) for name, value in timings),
+        check=documents.check,
+    )
+
+
+def _title(documents: Documents, titles: str) -> str:
+    if documents.check:
+        return f"Drill: {titles}" if titles else "Drill"
+    if documents.result.get("commit"):
+        return f"Changed: {titles}"
+    return f"Plan: {titles}" if documents.plan else f"History: {titles}"
+
+
+def _keys(documents: Documents) -> dict[str, tuple[str, str]]:
+    """Return the services of all documents, in their order."""
+    keys: dict[str, tuple[str, str]] = {}
+    for document in (documents.plan, documents.result, documents.history):
+        for entry in document.get("services", ()):
+            pair = (entry["service"], entry["environment"])
+            keys[f"{pair[1]}-{pair[0]}"] = pair
+    return keys
+
+
+def _service(
+    documents: Documents, named: tuple[str, tuple[str, str]], repository: str, present: str
+) -> Service:
+    key, pair = named
+    plan = _of(documents.plan, pair)
+    result = _of(documents.result, pair)
+    history = _of(documents.history, pair)
+    title = pair[0] if pair[1] == "default" else f"{pair[0]} {pair[1]}"
+    outcome, kind = _outcome(documents, plan, result)
+    entries = _entries(history.get("entries", ()), repository, present)
+    return Service(
+        title=title,
+        key=key,
+        outcome=outcome,
+        kind=kind,
+        plan=plan,
+        candidates=tuple(_candidates(plan, repository)),
+        edits=tuple(result.get("edits") or plan.get("edits", ())),
+        notes=(
+            *plan.get("findings", ()),
+            *(w["message"] if isinstance(w, dict) else w for w in result.get("warnings", ())),
+            *history.get("findings", ()),
+        ),
+        entries=entries,
+        picture=draw(title, entries) if entries else None,
+    )
+
+
+def _outcome(
+    documents: Documents, plan: Mapping[str, Any], result: Mapping[str, Any]
+) -> tuple[str, str]:
+    """Say in one line how it stands, and of what kind that is: done, plan, refused."""
+    if result.get("to"):
+        versions = f"{label(result['from'])} → {label(result['to'])}"
+        if documents.result.get("commit"):
+            return f"{versions}, done", "done"
+        rehearsal = documents.result.get("dryRun")
+        return f"{versions}, {'dry run' if rehearsal else 'not done'}", "plan"
+    if not plan:
+        return "", "plan"
+    current = label(plan["current"]["image"])
+    if "to" not in plan:
+        return f"{current}: no image to go back to", "refused"
+    versions = f"{current} → {label(plan['to']['image'])}"
+    if plan.get("blockedBy"):
+        return f"{versions}, would be refused", "refused"
+    return f"{versions}, planned", "plan"
+
+
+def _of(document: Mapping[str, Any], pair: tuple[str, str]) -> Mapping[str, Any]:
+    for entry in document.get("services", ()):
+        if (entry["service"], entry["environment"]) == pair:
+            found: Mapping[str, Any] = entry
+            return found
+    return {}
+
+
+def _candidates(plan: Mapping[str, Any], repository: str) -> list[Mapping[str, Any]]:
+    found = sorted(plan.get("candidates", ()), key=lambda c: _VERDICTS.index(c["verdict"]))
+    return [
+        {
+            **candidate,
+            "label": label(candidate["image"]),
+            "at": _when(candidate.get("deployedAt", "")),
+            "why": ": ".join(filter(None, (candidate.get("reason"), candidate.get("message")))),
+            "links": _links(candidate, repository),
+        }
+        for candidate in found
+    ]
+
+
+def _entries(
+    entries: Sequence[Mapping[str, Any]], repository: str, present: str
+) -> tuple[Mapping[str, Any], ...]:
+    rows = []
+    ended = present
+    for entry in entries:
+        at = entry.get("at", "")
+        rows.append(
+            {
+                **entry,
+                "when": _when(at),
+                "ran": age(at, ended) if at and ended else "",
+                "label": label(entry["to"]),
+                "before": label(entry["from"]) if "from" in entry else "",
+                "links": _links(entry, repository),
+            }
+        )
+        ended = at
+    return tuple(rows)
+
+
+def _links(entry: Mapping[str, Any], repository: str) -> list[Link]:
+    links = []
+    build = entry.get("build")
+    if build:
+        links.append(Link(f"{build['job']} #{build['number']}", safe_url(build.get("url"))))
+    if entry.get("commit"):
+        links.append(_commit(repository, entry["commit"]))
+    return links
+
+
+def _commit(repository: str, commit: str) -> Link:
+    return Link(commit[:12], commit_url(repository, commit))
+
+
+def _when(at: str) -> str:
+    return f"{at.replace('T', ' ').removesuffix('Z')} UTC" if at else ""

@@ -1,0 +1,231 @@
+"""The page of `report`: what it says, that it is safe, and that Jenkins' headers let it work."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from gitops_rollback.image import parse_image
+from gitops_rollback.report.links import commit_url, safe_url
+from gitops_rollback.report.page import Documents, make_page
+from gitops_rollback.report.picture import draw
+from gitops_rollback.report.write import render
+
+EVIL = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;\x07"
+PRESENT = "2026-01-03T00:00:00Z"
+REPOSITORY = "https://github.com/acme/manifests.git"
+VOID = {"meta", "link", "img", "br"}
+
+
+def image(tag: str) -> str:
+    return f"docker.io/acme/cart:{tag}@sha256:{1:064x}"
+
+
+def entry(action: str, tag: str, day: int = 1, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    at = f"2026-01-0{day}T02:03:04Z"
+    return {"at": at, "action": action, "to": image(tag), "proofs": ["git"], "conflicts": []} | more
+
+
+def plan(**more: Any) -> dict[str, Any]:  # noqa: ANN401 - any part of a plan
+    service = {
+        "service": "cart",
+        "environment": "production",
+        "current": {"image": image("1.5.0"), "value": "acme/cart:1.5.0"},
+        "to": {"image": image("1.4.2"), "source": "artifact", "verified": True},
+        "candidates": [
+            {"image": image("1.4.1"), "sources": [], "verdict": "refused", "reason": "bad"},
+            {"image": image("1.4.2"), "sources": ["git"], "verdict": "chosen"},
+        ],
+        "edits": [{"path": "a.yaml", "line": 3, "container": "c", "old": "x:1", "new": "x:2"}],
+        "findings": [],
+        "blockedBy": [],
+    }
+    return {"repository": REPOSITORY, "branch": "main", "commit": "c" * 40} | {
+        "services": [service | more]
+    }
+
+
+def history(entries: list[dict[str, Any]], *findings: str) -> dict[str, Any]:
+    own = {"service": "cart", "environment": "production"}
+    return {"services": [own | {"entries": entries, "findings": list(findings)}]}
+
+
+def files(**documents: Any) -> dict[str, str]:  # noqa: ANN401 - of Documents
+    return render(make_page(Documents(**documents), REPOSITORY, PRESENT, {}))
+
+
+class Rules(HTMLParser):
+    """Collects what the Content-Security-Policy forbids, and whether every element is closed."""
+
+    def __init__(self, names: set[str]) -> None:
+        super().__init__()
+        self.names = names
+        self.broken: list[str] = []
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.text: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag in ("script", "style", "iframe", "object", "embed", "form", "base", "svg"):
+            self.broken.append(tag)
+        for name, value in attrs:
+            if name == "style" or name.startswith("on"):
+                self.broken.append(f"{tag} {name}")
+            if name in ("src", "srcset", "data", "poster") or (tag == "link" and name == "href"):
+                if value not in self.names:
+                    self.broken.append(f"{tag} {name}={value}")
+            elif name == "href":
+                self.links.append(value or "")
+            elif name == "id":
+                self.ids.append(value or "")
+        if tag == "img" and not dict(attrs).get("alt"):
+            self.broken.append("img without alt")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def checked(made: dict[str, str]) -> Rules:
+    rules = Rules(set(made))
+    rules.feed(made["report.html"])
+    rules.close()
+    assert rules.broken == []
+    assert rules.open == []
+    assert len(rules.ids) == len(set(rules.ids))
+    for name, text in made.items():
+        if name.endswith(".svg"):
+            root = ET.fromstring(text)
+            for element in root.iter():
+                assert element.tag.rpartition("}")[2] in (
+                    "svg",
+                    "title",
+                    "rect",
+                    "path",
+                    "circle",
+                    "text",
+                )
+                assert {"style", "class", "href"}.isdisjoint(element.attrib)
+    assert "@import" not in made["report.css"]
+    assert "url(" not in made["report.css"]
+    assert made["report.html"].startswith("<!DOCTYPE html>")
+    return rules
+
+
+def test_the_page_keeps_to_what_jenkins_allows_and_says_what_the_plan_says() -> None:
+    entries = [entry("rollback", "1.4.2", 2), entry("deploy", "1.5.0")]
+    made = files(plan=plan(), history=history(entries))
+    text = " ".join(checked(made).text)
+    for words in ("cart production", "1.5.0 → 1.4.2, planned", "bad", "21 h so far"):
+        assert words in " ".join(text.split()), words
+    assert text.index("chosen") < text.index("refused")
+    assert "timeline-production-cart.svg" in made
+
+
+def test_everything_shown_is_escaped() -> None:
+    hostile = plan(
+        findings=[EVIL],
+        blockedBy=[{"code": "held", "message": EVIL, "hint": EVIL}],
+        edits=[{"path": EVIL, "line": 3, "container": EVIL, "old": EVIL, "new": EVIL}],
+        hold={
+            "from": image("1.5.0"),
+            "to": image("1.4.2"),
+            "at": PRESENT,
+            "by": EVIL,
+            "reason": EVIL,
+        },
+    )
+    build = {"job": EVIL, "number": 3, "url": "javascript:alert(1)"}
+    entries = [
+        entry("deploy", "1.5.0", 2, by=EVIL, reason=EVIL, build=build, conflicts=[EVIL]),
+        entry("deploy", "1.4.2", by=EVIL),
+    ]
+    error = {"category": "refused", "message": EVIL, "hint": EVIL}
+    result = {"services": [], "error": error}
+    rules = checked(files(plan=hostile, history=history(entries, EVIL), result=result))
+    assert EVIL in "".join(rules.text)
+    assert all(link.startswith("https://github.com/acme/manifests") for link in rules.links)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "JAVASCRIPT:alert(1)",
+        "data:text/html,x",
+        "//example.com/x",
+        "/job/x",
+        "https://user:secret@example.com/",
+        "https://example.com/a b",
+        "https://example.com/\n",
+        "https:///x",
+        "http://[::1",
+        "",
+        None,
+    ],
+)
+def test_only_web_addresses_become_links(url: str | None) -> None:
+    assert safe_url(url) is None
+
+
+def test_a_web_address_becomes_a_link_as_it_is() -> None:
+    url = "https://ci.example.com/job/a/job/b%2Fc/7/?x=1&y=2"
+    assert safe_url(url) == url
+    build = {"job": "a/b", "number": 7, "url": url}
+    page = make_page(Documents(plan=plan()), REPOSITORY, PRESENT, build)
+    rules = checked(render(page))
+    assert url in rules.links
+    assert f"https://github.com/acme/manifests/commit/{'c' * 40}" in rules.links
+
+
+@pytest.mark.parametrize(
+    ("repository", "url"),
+    [
+        ("https://github.com/a/b.git", "https://github.com/a/b/commit/1f"),
+        ("git@github.com:a/b.git", "https://github.com/a/b/commit/1f"),
+        ("ssh://git@gitlab.acme.example:2222/a/b/c.git", "https://gitlab.acme.example/a/b/c/-/commit/1f"),
+        ("http://gitlab.local:8080/a/b", "http://gitlab.local:8080/a/b/-/commit/1f"),
+        ("https://bitbucket.org/a/b", "https://bitbucket.org/a/b/commits/1f"),
+        ("https://token@github.com/a/b", "https://github.com/a/b/commit/1f"),
+        ("https://git.example.com/a/b.git", None),
+        ("/srv/git/manifests.git", None),
+        ("http://[::1", None),
+    ],
+)  # fmt: skip
+def test_commits_lead_to_the_forges_that_are_known(repository: str, url: str | None) -> None:
+    assert commit_url(repository, "1f") == url
+
+
+def test_a_rollback_leads_back_to_the_column_of_its_image() -> None:
+    entries = [entry("rollback", "1", 3), entry("deploy", "2", 2), entry("deploy", "1", 1)]
+    picture = draw("cart", entries)
+    newest, middle, oldest = picture.marks
+    assert newest.x == oldest.x != middle.x
+    assert newest.y < middle.y < oldest.y
+    assert (newest.action, oldest.path) == ("rollback", "")
+    assert parse_image(entries[0]["to"]).label in newest.title
+
+
+def test_many_images_stay_within_the_width_of_a_telephone() -> None:
+    picture = draw("cart", [entry("deploy", f"0.{number}") for number in range(40)])
+    assert picture.width <= 360
+    assert max(mark.text_x for mark in picture.marks) < 200
+
+
+def test_no_image_to_go_back_to_is_said_first() -> None:
+    nothing = plan()
+    del nothing["services"][0]["to"]
+    made = files(
+        plan=nothing | {"error": {"category": "not-found", "message": "none", "hint": "h"}}
+    )
+    text = " ".join(checked(made).text)
+    assert "1.5.0: no image to go back to" in text
+    assert "What to do:" in text
