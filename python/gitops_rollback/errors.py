@@ -7,7 +7,7 @@ message, what to do next in the hint. Anything else that reaches `cli` is a bug.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class Exit(IntEnum):
@@ -52,9 +52,16 @@ class RepositoryError(GitopsRollbackError):
 
 
 class ManifestError(GitopsRollbackError):
-    """A manifest cannot be read, or not be edited safely."""
+    """A manifest cannot be read, or not be edited safely; `line` and `column` count from 1."""
 
     category = "manifest"
+    line: int | None = None
+    column: int | None = None
+
+    def at(self, line: int, column: int) -> Self:
+        """Return the error with the place it is about."""
+        self.line, self.column = line, column
+        return self
 
 
 class RegistryError(GitopsRollbackError):

@@ -199,4 +199,5 @@ def _located(path: str, text: str, error: yaml.MarkedYAMLError) -> ManifestError
         return ManifestError(f"{place} is a Helm template ({reason})", HELM_HINT)
     if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in reason:
         reason += "; YAML is indented with spaces, never with tabs"
-    return ManifestError(f"{place} is not readable as YAML: {reason}", _YAML_HINT)
+    located = ManifestError(f"{place} is not readable as YAML: {reason}", _YAML_HINT)
+    return located.at(mark.line + 1, mark.column + 1) if mark is not None else located

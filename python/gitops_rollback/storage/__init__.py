@@ -1,0 +1,1 @@
+"""Findings about PersistentVolumes, claims, storage classes and the pods that use them. Pure."""

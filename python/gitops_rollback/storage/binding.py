@@ -1,0 +1,249 @@
+"""Which claim binds which volume, as the PersistentVolume controller and the scheduler decide.
+
+The rules are those of `syncUnboundClaim`, `checkVolumeSatisfyClaim` and `findByClaim` in
+kubernetes/kubernetes, pkg/controller/volume/persistentvolume, and of `FindMatchingVolume` in
+k8s.io/component-helpers, storage/volume, release 1.36; `tests/flux` compares them with a real
+controller. Nothing is known of the cluster but what the manifests say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gitops_rollback.storage.model import NO_PROVISIONER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gitops_rollback.storage.model import Claim, StorageClass, Volume
+
+BOUND, PROVISIONED, PENDING, UNKNOWN = "bound", "provisioned", "pending", "unknown"
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What becomes of a claim: `state`, the volume it binds, and why.
+
+    `bound` to `volume`; `provisioned` by its class; `pending`, for `reason`; `unknown` where its
+    class is not in the manifests, so that it depends on the cluster. `refused` tells of each volume
+    that comes near why it is not taken.
+    """
+
+    claim: Claim
+    state: str
+    reason: str
+    volume: Volume | None = None
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The storage that some manifests make; `used` are (namespace, name) of mounted claims."""
+
+    volumes: Sequence[Volume]
+    claims: Sequence[Claim]
+    classes: Mapping[str, StorageClass]
+    used: frozenset[tuple[str | None, str]] = frozenset()
+
+    @property
+    def default_class(self) -> StorageClass | None:
+        """The default class, if the manifests have one."""
+        return next((c for c in self.classes.values() if c.is_default), None)
+
+
+def bind(storage: Storage) -> tuple[Binding, ...]:
+    """Return what becomes of each claim, in their order; one volume serves one claim."""
+    taken: dict[str, Claim] = {}
+    bindings: dict[int, Binding] = {}
+    for index in _order(storage):
+        binding = _bind(storage.claims[index], storage, taken)
+        if binding.volume is not None:
+            taken[binding.volume.name] = binding.claim
+        bindings[index] = binding
+    return tuple(bindings[index] for index in range(len(storage.claims)))
+
+
+def is_kept_for(volume: Volume, claim: Claim) -> bool:
+    """Tell whether a volume names a claim; where no namespace is written, any may be meant."""
+    if volume.claim_ref is None:
+        return False
+    namespace, name = volume.claim_ref
+    return name == claim.name and namespace is not None and claim.namespace in (None, namespace)
+
+
+def effective_class(claim: Claim, storage: Storage) -> str | None:
+    """Return the class that counts: the claim's, else the default's; None if that is not known."""
+    if claim.storage_class is not None:
+        return claim.storage_class
+    default = storage.default_class
+    return default.name if default else None
+
+
+def misfit(volume: Volume, claim: Claim, wanted: str) -> str | None:
+    """Return why a volume does not satisfy a claim, in the controller's order; None if it does."""
+    if volume.capacity is None or claim.request is None:
+        return "its size is not known"
+    if volume.capacity < claim.request:
+        has = volume.item.get("spec", "capacity", "storage")
+        asked = claim.item.get(*claim.steps, "resources", "requests", "storage")
+        return f"it has {has}, and {asked} are asked for"
+    if volume.storage_class != wanted:
+        return f"its class is {_quoted(volume.storage_class)}, not {_quoted(wanted)}"
+    return _other_misfit(volume, claim)
+
+
+def _other_misfit(volume: Volume, claim: Claim) -> str | None:
+    if volume.attributes_class != claim.attributes_class:
+        return "its volumeAttributesClassName is another"
+    if volume.volume_mode != claim.volume_mode:
+        return f"its volumeMode is {volume.volume_mode}, not {claim.volume_mode}"
+    if not claim.modes <= volume.modes:
+        have, want = (", ".join(sorted(m)) or "none" for m in (volume.modes, claim.modes))
+        return f"its access modes are {have}, and {want} is asked for"
+    return None
+
+
+def _order(storage: Storage) -> list[int]:
+    """Those come first that a volume names, then those that name one."""
+    kept = {i for i, c in enumerate(storage.claims) for v in storage.volumes if is_kept_for(v, c)}
+    return sorted(
+        range(len(storage.claims)),
+        key=lambda i: (i not in kept, not storage.claims[i].volume_name, i),
+    )
+
+
+def _bind(claim: Claim, storage: Storage, taken: Mapping[str, Claim]) -> Binding:
+    if claim.volume_name:
+        return _bind_named(claim, storage, taken)
+    known = effective_class(claim, storage)
+    wanted = known or ""
+    matching = [v for v in storage.volumes if _why_not(v, claim, wanted, taken) is None]
+    if matching:
+        best = min(matching, key=lambda v: _preference(v, claim, waits=_waits(wanted, storage)))
+        if (
+            _waits(wanted, storage)
+            and not is_kept_for(best, claim)
+            and not _is_used(claim, storage)
+        ):
+            return Binding(claim, PENDING, WAITS)
+        return Binding(claim, BOUND, f"binds {best.name}", best)
+    refused = tuple(
+        f"{volume.name}: {_why_not(volume, claim, wanted, taken)}" for volume in storage.volumes
+    )
+    return _without_volume(claim, storage, known, refused)
+
+
+WAITS = "its class waits for the first pod that mounts it, and no pod here does"
+
+
+def _bind_named(claim: Claim, storage: Storage, taken: Mapping[str, Claim]) -> Binding:
+    volume = next((v for v in storage.volumes if v.name == claim.volume_name), None)
+    if volume is None:
+        return Binding(claim, UNKNOWN, f"volume {claim.volume_name}, which it names, is not here")
+    if is_kept_for(volume, claim):
+        return Binding(claim, BOUND, f"binds {volume.name}", volume)
+    why = _others(volume, claim, taken) or misfit(
+        volume, claim, effective_class(claim, storage) or ""
+    )
+    if why is None:
+        return Binding(claim, BOUND, f"binds {volume.name}", volume)
+    reason = f"it names volume {volume.name}, which does not fit: {why}"
+    return Binding(claim, PENDING, reason, refused=(f"{volume.name}: {why}",))
+
+
+def _without_volume(
+    claim: Claim, storage: Storage, known: str | None, refused: tuple[str, ...]
+) -> Binding:
+    """Say what becomes of a claim that no volume fits."""
+    if known == "":
+        return Binding(claim, PENDING, 'class "" takes no new volumes', refused=refused)
+    if known is None:
+        return Binding(claim, UNKNOWN, "the cluster's default class decides", refused=refused)
+    found = storage.classes.get(known)
+    if found is None:
+        return Binding(claim, UNKNOWN, f"class {known} is not here", refused=refused)
+    why = _makes_none(found, claim, storage)
+    if why is not None:
+        return Binding(claim, PENDING, why, refused=refused)
+    return Binding(claim, PROVISIONED, f"{found.provisioner} makes a volume", refused=refused)
+
+
+def _makes_none(found: StorageClass, claim: Claim, storage: Storage) -> str | None:
+    """Return why a class makes no volume for a claim; None if it does."""
+    if found.provisioner == NO_PROVISIONER:
+        return f"class {found.name} makes no volumes ({NO_PROVISIONER})"
+    if claim.selector:
+        return "a claim with a selector is given no new volume"
+    return WAITS if found.waits and not _is_used(claim, storage) else None
+
+
+def _why_not(volume: Volume, claim: Claim, wanted: str, taken: Mapping[str, Claim]) -> str | None:
+    """Return why the controller does not choose a volume for a claim that names none."""
+    other = _others(volume, claim, taken)
+    if other is not None:
+        return other
+    # A volume that names the claim is taken whatever its class and labels are.
+    why = misfit(volume, claim, volume.storage_class if is_kept_for(volume, claim) else wanted)
+    if why is None and not is_kept_for(volume, claim) and not _selects(claim, volume):
+        return "its labels are not those that the selector wants"
+    return why
+
+
+def _others(volume: Volume, claim: Claim, taken: Mapping[str, Claim]) -> str | None:
+    if volume.name in taken:
+        return f"it is bound by claim {taken[volume.name].name}"
+    if volume.claim_ref is not None and not is_kept_for(volume, claim):
+        namespace, name = volume.claim_ref
+        return f"it is kept for claim {namespace or '(no namespace)'}/{name}"
+    return None
+
+
+def _preference(volume: Volume, claim: Claim, *, waits: bool) -> tuple[object, ...]:
+    """Order volumes: by few access modes, then by size; for the scheduler by size alone."""
+    modes = 0 if waits else len(volume.modes)
+    return (modes, not is_kept_for(volume, claim), volume.capacity, volume.name)
+
+
+def _waits(wanted: str, storage: Storage) -> bool:
+    found = storage.classes.get(wanted)
+    return found is not None and found.waits
+
+
+def _is_used(claim: Claim, storage: Storage) -> bool:
+    return bool(claim.template) or (claim.namespace, claim.name) in storage.used
+
+
+def _selects(claim: Claim, volume: Volume) -> bool:
+    selector = claim.selector or {}
+    labels = selector.get("matchLabels")
+    for key, value in labels.items() if isinstance(labels, dict) else ():
+        if volume.labels.get(key) != str(value):
+            return False
+    expressions = selector.get("matchExpressions")
+    return all(
+        _fits(expression, volume.labels)
+        for expression in (expressions if isinstance(expressions, list) else ())
+        if isinstance(expression, dict)
+    )
+
+
+def _fits(expression: Mapping[str, object], labels: Mapping[str, str]) -> bool:
+    key, operator = str(expression.get("key")), expression.get("operator")
+    given = expression.get("values")
+    values = [str(value) for value in given] if isinstance(given, list) else []
+    match operator:
+        case "In":
+            return labels.get(key) in values
+        case "NotIn":
+            return labels.get(key) not in values
+        case "Exists":
+            return key in labels
+        case "DoesNotExist":
+            return key not in labels
+        case _:
+            return False
+
+
+def _quoted(name: str) -> str:
+    return name or '""'

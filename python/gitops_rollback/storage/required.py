@@ -1,0 +1,174 @@
+"""What the API server asks of storage objects beyond the schema.
+
+The published schema has no value lists and few required fields; the rules are those of
+`ValidatePersistentVolume`, `ValidatePersistentVolumeClaim` and `ValidateStorageClass` in
+kubernetes/kubernetes, pkg/apis/core/validation and pkg/apis/storage/validation, release 1.36.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.storage.findings import ERROR
+from gitops_rollback.storage.kubernetes import definition, definition_of
+from gitops_rollback.storage.quantity import parse_quantity
+from gitops_rollback.storage.structure import REFUSED, missing
+from gitops_rollback.storage.suggest import misspelt, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gitops_rollback.storage.findings import Finding
+    from gitops_rollback.storage.objects import KubernetesObject
+    from gitops_rollback.storage.structure import Structure
+    from gitops_rollback.storage.values import Steps
+
+ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
+_POLICIES = ("Retain", "Delete", "Recycle")
+_VALUES: dict[tuple[str, Steps], tuple[str, ...]] = {
+    ("PersistentVolume", ("spec", "persistentVolumeReclaimPolicy")): _POLICIES,
+    ("PersistentVolume", ("spec", "volumeMode")): ("Filesystem", "Block"),
+    ("PersistentVolumeClaim", ("spec", "volumeMode")): ("Filesystem", "Block"),
+    ("StorageClass", ("reclaimPolicy",)): _POLICIES[:2],
+    ("StorageClass", ("volumeBindingMode",)): ("Immediate", "WaitForFirstConsumer"),
+}
+_NEEDED: dict[str, tuple[Steps, ...]] = {
+    "PersistentVolume": (("spec", "capacity", "storage"), ("spec", "accessModes")),
+    "PersistentVolumeClaim": (
+        ("spec", "accessModes"),
+        ("spec", "resources", "requests", "storage"),
+    ),
+}
+_NO_SOURCE = frozenset(
+    {"accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity"}
+    | {"persistentVolumeReclaimPolicy", "storageClassName", "volumeAttributesClassName"}
+    | {"volumeMode"}
+)
+
+
+def check_required(item: KubernetesObject, structure: Structure) -> Iterator[Finding]:
+    """Yield what the API server would refuse in an object; nothing that is misplaced is missed."""
+    if item.is_patch:
+        return
+    is_named = item.name or item.get("metadata", "generateName")
+    if not is_named and not structure.explains(("metadata", "name")):
+        yield missing(item, ("metadata", "name"))
+    for steps in _NEEDED.get(item.kind, ()):
+        if item.get(*steps) in (None, []) and not structure.explains(steps):
+            yield missing(item, steps)
+    for (kind, steps), allowed in _VALUES.items():
+        value = item.get(*steps)
+        if kind == item.kind and value is not None:
+            yield from _of_values(item, steps, value, allowed)
+    if item.kind in _NEEDED:
+        yield from _modes(item, ("spec", "accessModes"))
+        yield from _quantity(item, _NEEDED[item.kind][item.kind == "PersistentVolumeClaim"])
+    if item.kind == "PersistentVolume":
+        yield from _source(item, structure)
+
+
+def check_claim_spec(
+    item: KubernetesObject, steps: Steps, spec: dict[str, Any]
+) -> Iterator[Finding]:
+    """Yield the same of the specification of a claim in a `volumeClaimTemplates`."""
+    requests = spec.get("resources", {}).get("requests", {})
+    for step, value in (("accessModes", spec.get("accessModes")), ("resources", requests)):
+        if not value:
+            yield missing(item, (*steps, step))
+    yield from _modes(item, (*steps, "accessModes"), spec.get("accessModes"))
+
+
+def sources_of(spec: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the sources of a PersistentVolume's specification."""
+    known = definition(definition_of("PersistentVolume")["properties"]["spec"])["properties"]
+    return tuple(key for key in spec if key in known and key not in _NO_SOURCE)
+
+
+def _of_values(
+    item: KubernetesObject, steps: Steps, value: object, allowed: tuple[str, ...]
+) -> Iterator[Finding]:
+    text = str(value)
+    if text in allowed or "${" in text:
+        return
+    near = misspelt(text, allowed)
+    yield item.finding(
+        ERROR,
+        "bad-value",
+        steps,
+        f"`{written(steps)}` is {text}, and only {', '.join(allowed)} are allowed"
+        + (f"; did you mean {near}?" if near else ""),
+        effect=REFUSED,
+        mend=f"write {near or ' or '.join(allowed)}",
+    )
+
+
+def _modes(item: KubernetesObject, steps: Steps, given: Any = None) -> Iterator[Finding]:  # noqa: ANN401
+    modes = given if given is not None else item.get(*steps)
+    if not isinstance(modes, list):
+        return
+    for index, mode in enumerate(modes):
+        yield from _of_values(item, (*steps, index), mode, ACCESS_MODES)
+    if "ReadWriteOncePod" in modes and len(modes) > 1:
+        yield item.finding(
+            ERROR,
+            "bad-value",
+            steps,
+            "ReadWriteOncePod stands beside other access modes",
+            effect=REFUSED,
+            mend="write ReadWriteOncePod alone",
+        )
+
+
+def _quantity(item: KubernetesObject, steps: Steps) -> Iterator[Finding]:
+    value = item.get(*steps)
+    size = parse_quantity(value)
+    if value is None or "${" in str(value) or (size is not None and size > 0):
+        return
+    if not isinstance(value, str | int | float):
+        return  # said as a wrong type
+    text = str(value)
+    guess = text.rstrip("bB ") or text
+    mend = f"write {guess}" if guess != text and parse_quantity(guess) else "write for example 10Gi"
+    yield item.finding(
+        ERROR,
+        "bad-quantity",
+        steps,
+        f"`{written(steps)}` is {text}, which is no size",
+        effect=REFUSED,
+        mend=mend,
+    )
+
+
+def _source(item: KubernetesObject, structure: Structure) -> Iterator[Finding]:
+    spec = item.mapping("spec")
+    sources = sources_of(spec)
+    if len(sources) > 1:
+        yield item.finding(
+            ERROR,
+            "two-sources",
+            ("spec", sources[1]),
+            f"the volume has more than one source: {', '.join(sources)}",
+            effect=REFUSED,
+            mend="keep one of them",
+        )
+    if not sources and not _lost_source(structure):
+        yield item.finding(
+            ERROR,
+            "no-source",
+            ("spec",),
+            "the volume says nowhere where its data are: no hostPath, local, nfs, csi, …",
+            effect=REFUSED,
+            mend="write its source, for example spec.hostPath.path",
+        )
+    local = spec.get("local")
+    if local is not None and not spec.get("nodeAffinity"):
+        yield missing(item, ("spec", "nodeAffinity"))
+
+
+def _lost_source(structure: Structure) -> bool:
+    """Tell whether a source, or a field of one, stands elsewhere in the object."""
+    return any(
+        place[:1] == ("spec",) and sources_of({str(place[1]): {}})
+        for place in structure.displaced
+        if len(place) > 1
+    )

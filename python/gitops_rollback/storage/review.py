@@ -1,0 +1,126 @@
+"""Everything there is to say about the storage of some manifests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.manifest.kustomize import is_kustomization
+from gitops_rollback.storage import text
+from gitops_rollback.storage.findings import Finding, in_order
+from gitops_rollback.storage.kinds import check_kind, is_checked
+from gitops_rollback.storage.mounts import check_mounts
+from gitops_rollback.storage.objects import KubernetesObject, find_objects
+from gitops_rollback.storage.patches import patch_paths
+from gitops_rollback.storage.pending import check_bindings
+from gitops_rollback.storage.required import check_required
+from gitops_rollback.storage.risks import check_risks
+from gitops_rollback.storage.structure import check_structure
+from gitops_rollback.storage.world import World, worlds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from gitops_rollback.storage.binding import Binding
+
+
+@dataclass(frozen=True)
+class Review:
+    """Findings by place, what becomes of each claim, and the files that are templates."""
+
+    findings: tuple[Finding, ...]
+    worlds: tuple[World, ...] = field(repr=False)
+    objects: int
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """What becomes of each claim."""
+        return tuple(binding for world in self.worlds for binding in world.bindings)
+
+    def count(self, severity: str) -> int:
+        """Return how many findings have a severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    def claims_to_json(self) -> list[dict[str, Any]]:
+        """Return what becomes of each claim, as it stands in results."""
+        return [_claim_to_json(binding) for binding in self.bindings]
+
+
+def review(files: Mapping[str, bytes]) -> Review:
+    """Look at the storage in manifests, given as bytes by path."""
+    read = read_objects(files)
+    return review_objects(read.items, read.findings, read.skipped)
+
+
+def review_objects(
+    items: Iterable[KubernetesObject],
+    findings: Iterable[Finding] = (),
+    skipped: tuple[tuple[str, str], ...] = (),
+) -> Review:
+    """Look at objects that were read; `findings` are those of reading them."""
+    items = tuple(items)
+    checked = tuple(item for item in items if is_checked(item))
+    kinds = frozenset(item.kind for item in checked)
+    found = list(findings)
+    for item in items:
+        found += check_kind(item)
+    for item in checked:
+        structure = check_structure(item, kinds)
+        found += structure.findings
+        found += check_required(item, structure)
+    together = tuple(worlds(checked))
+    for world in together:
+        found += _of_world(world)
+    return Review(in_order(found), together, len(checked), skipped)
+
+
+@dataclass(frozen=True)
+class ReadObjects:
+    """The objects of some files, what is wrong with the files, and which are templates."""
+
+    items: tuple[KubernetesObject, ...]
+    findings: tuple[Finding, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
+def read_objects(files: Mapping[str, bytes]) -> ReadObjects:
+    """Read the objects of files that may hold storage."""
+    patches = patch_paths({p: data for p, data in files.items() if is_kustomization(p)})
+    items: list[KubernetesObject] = []
+    findings: list[Finding] = []
+    skipped = []
+    for path, data in files.items():
+        if is_kustomization(path) or not text.may_hold_storage(data):
+            continue
+        try:
+            file, problems = text.read(path, data)
+            findings += problems
+            if file is not None:
+                items += find_objects(file, is_patch=path in patches)
+        except (text.TemplateError, ManifestError) as error:
+            skipped.append((path, str(error)))
+    return ReadObjects(tuple(items), tuple(findings), tuple(skipped))
+
+
+def _of_world(world: World) -> Iterator[Finding]:
+    yield from check_mounts(world)
+    yield from check_bindings(world)
+    yield from check_risks(world)
+
+
+def _claim_to_json(binding: Binding) -> dict[str, Any]:
+    claim = binding.claim
+    line, _column = claim.item.place(claim.steps)
+    namespace = {"namespace": claim.namespace} if claim.namespace else {}
+    volume = {"volume": binding.volume.name} if binding.volume else {}
+    return {
+        "name": claim.name,
+        **namespace,
+        "path": claim.item.path,
+        "line": line,
+        "state": binding.state,
+        **volume,
+        "reason": binding.reason,
+    }

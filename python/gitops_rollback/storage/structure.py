@@ -1,0 +1,210 @@
+"""What does not fit the Kubernetes schema: unknown, misplaced, wrongly typed, missing, twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.manifest.document import duplicate_key
+from gitops_rollback.storage import kubernetes
+from gitops_rollback.storage.findings import ERROR
+from gitops_rollback.storage.kubernetes import Violation
+from gitops_rollback.storage.suggest import belongs, misspelt, written
+from gitops_rollback.storage.values import is_null, node_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gitops_rollback.storage.findings import Finding
+    from gitops_rollback.storage.objects import KubernetesObject
+    from gitops_rollback.storage.values import Steps
+
+_DROPPED = "the API server drops it, and Flux says nothing"
+# What it means at run time that a field of storage is not where it belongs.
+_EFFECTS = {
+    "accessModes": "the object has no access mode: the API server refuses it",
+    "capacity": "the volume has no size: the API server refuses it",
+    "claimName": "the volume names no claim",
+    "containers": "the pod has no container: the API server refuses it",
+    "hostPath": "the volume has no source: the API server refuses it",
+    "name": "the object has no name: the API server refuses it",
+    "path": "the volume has no path to hold its data",
+    "persistentVolumeReclaimPolicy": "the policy is Retain, as for every volume made by hand",
+    "reclaimPolicy": "the policy is Delete: data go when the claim goes",
+    "resources": "the claim asks for no size: the API server refuses it",
+    "storage": "the size is not known: the API server refuses it",
+    "storageClassName": "the cluster's default class is used, or none",
+    "volumeMounts": "nothing is mounted: data are written into the container and lost with it",
+    "volumes": "the pod has no volumes",
+    "volumeClaimTemplates": "no claim is made",
+}
+REFUSED = "the API server refuses the object; Flux stops, and applies nothing of this folder"
+_SIZED = ("PersistentVolume", "PersistentVolumeClaim")
+_PATCH_WORDS = ("$patch", "$setElementOrder", "$retainKeys", "$deleteFromPrimitiveList")
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What does not fit in one object; `displaced` are the places its misplaced fields belong."""
+
+    findings: tuple[Finding, ...]
+    displaced: tuple[Steps, ...] = ()
+
+    def explains(self, steps: Steps) -> bool:
+        """Tell whether a missing field stands elsewhere, in or with what holds it."""
+        return any(
+            place[: len(steps)] == steps or steps[: len(place)] == place for place in self.displaced
+        )
+
+
+def check_structure(item: KubernetesObject, kinds: frozenset[str]) -> Structure:
+    """Check one object of a kind that the schema has; `kinds` as for `violations`."""
+    found = kubernetes.violations(item.kind, item.value, kinds)
+    found = tuple(v for v in found if not _is_meant(item, v))
+    found += tuple(_emptied(item, found))
+    unknown = [v for v in found if v.rule == kubernetes.UNKNOWN]
+    places = {v.steps: _belongs(item, v, unknown) for v in unknown}
+    structure = Structure((), tuple(place for place in places.values() if place))
+    findings = list(_twice(item))
+    findings += _strange_sizes(item)
+    for violation in found:
+        if violation.rule == kubernetes.UNKNOWN:
+            findings.append(_unknown(item, violation, places[violation.steps]))
+        elif violation.rule == kubernetes.TYPE:
+            findings.append(_wrong_type(item, violation))
+        elif not structure.explains(violation.steps):
+            findings.append(missing(item, violation.steps))
+    return replace(structure, findings=tuple(findings))
+
+
+def missing(item: KubernetesObject, steps: Steps, effect: str = REFUSED) -> Finding:
+    """Return the finding that a field is missing; one that says nothing counts as missing."""
+    place = written(steps)
+    is_empty = is_null(node_at(item.node, steps))
+    what = f"`{place}` says nothing" if is_empty else f"`{place}` is missing"
+    at = steps if is_empty else steps[:-1]
+    return item.finding(ERROR, "missing", at, what, effect=effect, mend=f"write {place}")
+
+
+def _emptied(item: KubernetesObject, found: tuple[Violation, ...]) -> Iterator[Violation]:
+    """Yield unknown fields that say nothing, beside others: they lost what was below them."""
+    known = {v.steps[:-1]: v.known for v in found if v.rule == kubernetes.UNKNOWN}
+    for parent, fields in known.items():
+        node = node_at(item.node, parent)
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            if is_null(value) and key.value not in fields:
+                yield Violation(kubernetes.UNKNOWN, (*parent, key.value), known=fields)
+
+
+def _strange_sizes(item: KubernetesObject) -> Iterator[Finding]:
+    """Find fields among the sizes, where every name is allowed and none but storage is meant."""
+    for place in (("spec", "capacity"), ("spec", "resources", "requests")):
+        for key in item.mapping(*place) if item.kind in _SIZED else ():
+            target = belongs(item, (*place, key), ())
+            if key != "storage" and target is not None:
+                yield _unknown(item, Violation(kubernetes.UNKNOWN, (*place, key)), target)
+
+
+def _is_meant(item: KubernetesObject, violation: Violation) -> bool:
+    """Tell whether a thing may stand so: in a patch, or as a text that is filled in later."""
+    if item.is_patch:
+        is_word = str(violation.steps[-1]).startswith(_PATCH_WORDS)
+        return is_word or violation.rule == kubernetes.MISSING
+    if violation.rule != kubernetes.TYPE:
+        return False
+    return "${" in item.source(violation.steps)
+
+
+def _belongs(
+    item: KubernetesObject, violation: Violation, unknown: list[Violation]
+) -> Steps | None:
+    """Return where an unknown field belongs: beside where it stands if misspelt, else elsewhere."""
+    *parent, key = violation.steps
+    near = misspelt(str(key), violation.known)
+    if near is not None:
+        return (*parent, near)
+    beside = [str(v.steps[-1]) for v in unknown if v.steps[:-1] == tuple(parent)]
+    return belongs(item, violation.steps, beside)
+
+
+def _unknown(item: KubernetesObject, violation: Violation, place: Steps | None) -> Finding:
+    *parent, key = violation.steps
+    where = f"in `{written(tuple(parent))}`" if parent else "at the top level"
+    version = kubernetes.published()["version"]
+    effect = _EFFECTS.get(str(place[-1] if place else key))
+    if place is None:
+        known = ", ".join(sorted(violation.known)[:12])
+        return item.finding(
+            ERROR,
+            "unknown-field",
+            violation.steps,
+            f"`{key}` {where} is no field of a {item.kind} (Kubernetes {version})",
+            effect=_DROPPED,
+            mend=f"remove it; fields there are {known}",
+        )
+    is_misspelt = place[:-1] == tuple(parent)
+    what = "is misspelt" if is_misspelt else f"stands {where}, where it is no field"
+    return item.finding(
+        ERROR,
+        "misspelt-field" if is_misspelt else "misplaced-field",
+        violation.steps,
+        f"`{key}` {what}; did you mean `{written(place)}`?",
+        effect=f"{_DROPPED}: {effect}" if effect else _DROPPED,
+        mend=f"write `{place[-1]}`" if is_misspelt else _moved(str(key), place),
+    )
+
+
+def _moved(key: str, place: Steps) -> str:
+    """Return how a field gets where it belongs."""
+    parent = written(place[:-1])
+    return f"indent `{key}` below `{parent}:`, two spaces further than it"
+
+
+def _wrong_type(item: KubernetesObject, violation: Violation) -> Finding:
+    names = {"string": "a text", "integer": "a whole number", "boolean": "true or false"}
+    names |= {"array": "a list", "object": "a mapping", "number": "a number"}
+    wanted = " or ".join(names[name] for name in violation.wanted) or "something else"
+    text = " ".join(item.source(violation.steps).split())[:40]
+    mend = f"write {wanted}"
+    node = node_at(item.node, violation.steps)
+    if violation.wanted == ("string",) and isinstance(node, yaml.ScalarNode):
+        mend = f'put it in quotes: "{text}"'
+    if violation.wanted == ("array",):
+        mend = "begin each item with a dash: `- …`"
+    return item.finding(
+        ERROR,
+        "wrong-type",
+        violation.steps,
+        f"`{written(violation.steps)}` is {text or 'empty'}, and {wanted} is due",
+        effect=REFUSED,
+        mend=mend,
+    )
+
+
+def _twice(item: KubernetesObject) -> Iterator[Finding]:
+    waiting = [item.node]
+    seen: set[int] = set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+            continue
+        seen.add(id(node))
+        key = duplicate_key(node)
+        if key is not None:
+            yield _duplicate(item, key)
+        children = node.value if isinstance(node, yaml.SequenceNode) else [v for _, v in node.value]
+        waiting.extend(children)
+
+
+def _duplicate(item: KubernetesObject, key: yaml.ScalarNode) -> Finding:
+    finding = item.finding(
+        ERROR,
+        "duplicate-key",
+        (),
+        f"the key `{key.value}` stands twice",
+        effect="kustomize refuses the file; Flux stops, and applies nothing of this folder",
+        mend="remove one of them",
+    )
+    return replace(finding, line=key.start_mark.line + 1, column=key.start_mark.column + 1)

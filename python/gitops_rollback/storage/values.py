@@ -1,0 +1,125 @@
+"""The nodes of a manifest as the plain values that Kubernetes reads from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.manifest.document import lookup, text_of
+
+Steps = tuple[str | int, ...]
+_DEEPEST = 100  # levels; a pod specification has some fifteen
+_MOST_NODES = 200_000  # with aliases written out, so that none can blow up
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()
+_SCALARS = {
+    "tag:yaml.org,2002:int": _CONSTRUCTOR.construct_yaml_int,
+    "tag:yaml.org,2002:float": _CONSTRUCTOR.construct_yaml_float,
+    "tag:yaml.org,2002:bool": _CONSTRUCTOR.construct_yaml_bool,
+}
+_NULL = "tag:yaml.org,2002:null"
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+def plain(path: str, node: yaml.Node | None) -> Any:  # noqa: ANN401 - whatever YAML holds
+    """Return a node as dicts, lists and scalars; fields that are null are left out, as unset.
+
+    Merge keys are followed. Raises `ManifestError` where aliases make it too large or endless.
+    """
+    budget = [_MOST_NODES]
+    return _plain(path, node, 0, budget)
+
+
+def node_at(root: yaml.Node | None, steps: Steps) -> yaml.Node | None:
+    """Return the node that keys and indexes lead to; None if there is none."""
+    node = root
+    for step in steps:
+        if isinstance(step, int):
+            items = node.value if isinstance(node, yaml.SequenceNode) else []
+            node = items[step] if step < len(items) else None
+        else:
+            node = _merged(node, step)
+    return node
+
+
+def mark_of(root: yaml.Node, steps: Steps) -> tuple[int, int]:
+    """Return line and column, from 1, of the last key or item that there is on the way."""
+    mark = root.start_mark
+    node: yaml.Node | None = root
+    for step in steps:
+        key = _key(node, step) if isinstance(step, str) else None
+        node = node_at(node, (step,))
+        if key is None and node is None:
+            break
+        mark = (key or node or root).start_mark
+    return mark.line + 1, mark.column + 1
+
+
+def is_null(node: yaml.Node | None) -> bool:
+    """Tell whether a node is there and says nothing: `hostPath:` with nothing after it."""
+    return isinstance(node, yaml.ScalarNode) and node.tag == _NULL
+
+
+def _plain(path: str, node: yaml.Node | None, depth: int, budget: list[int]) -> Any:  # noqa: ANN401
+    budget[0] -= 1
+    if depth > _DEEPEST or budget[0] < 0:
+        raise ManifestError(
+            f"{path} is nested too deeply, or too large with its aliases written out",
+            "write it out, or split the file",
+        )
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(path, node, depth, budget)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(path, item, depth + 1, budget) for item in node.value]
+    if not isinstance(node, yaml.ScalarNode) or node.tag == _NULL:
+        return None
+    return _scalar(node)
+
+
+def _mapping(path: str, node: yaml.MappingNode, depth: int, budget: list[int]) -> dict[str, Any]:
+    own: dict[str, Any] = {}
+    inherited: dict[str, Any] = {}
+    for key, value in node.value:
+        found = _plain(path, value, depth + 1, budget)
+        if key.tag == _MERGE:
+            for source in found if isinstance(found, list) else [found]:
+                for name, merged in source.items() if isinstance(source, dict) else ():
+                    inherited.setdefault(name, merged)
+        elif found is not None:
+            own[text_of(key) or ""] = found
+    return {**inherited, **own}
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - a number, a truth value or a text
+    construct = _SCALARS.get(node.tag)
+    if construct is None:
+        return str(node.value)
+    try:
+        return construct(node)
+    except (ValueError, KeyError):  # `!!int x`: said by the schema, as a text where a number is due
+        return str(node.value)
+
+
+def _merged(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    """Look a key up as `plain` does: last one first, then what is merged in."""
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    for key, value in reversed(node.value):
+        if text_of(key) == name and key.tag != _MERGE:
+            found: yaml.Node = value
+            return found
+    for key, value in node.value:
+        if key.tag == _MERGE:
+            sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            for source in sources:
+                merged = lookup(source, name)
+                if merged is not None:
+                    return merged
+    return None
+
+
+def _key(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((key for key, _value in reversed(node.value) if text_of(key) == name), None)
