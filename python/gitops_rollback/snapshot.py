@@ -13,7 +13,7 @@ from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomiza
 from gitops_rollback.state import FOLDER, parse_state, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from gitops_rollback.catalogue import ServiceFields
     from gitops_rollback.config import Environment
@@ -56,6 +56,17 @@ class Snapshot:
     config: Config
     environment: Environment
     services: tuple[ServiceAtTip, ...]
+
+
+@dataclass(frozen=True)
+class EnvironmentFiles:
+    """An environment at a tip: every path, and the bytes of each manifest."""
+
+    tip: Tip
+    config: Config
+    environment: Environment
+    paths: tuple[str, ...]
+    files: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -108,15 +119,22 @@ def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapsho
 
 def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:
     """Read all manifests of an environment."""
+    read = read_environment(repository, request, tip)
+    manifests = inventory.read_manifests(read.files)
+    return Overview(read.tip, read.config, read.environment, read.paths, manifests)
+
+
+def read_environment(repository: Repository, request: Request, tip: Tip) -> EnvironmentFiles:
+    """Read the bytes of every manifest of an environment."""
     config = read_config(repository, tip)
     environment = config.choose_environment(request.environment)
     if environment.branch not in (None, tip.branch):
         tip = repository.fetch(environment.branch or tip.branch)
     entries = repository.list_files(tip.commit, [environment.path])
-    files = {e.path: e for e in _discoverable(entries, environment)}
-    blobs = repository.read(entry.oid for entry in files.values())
-    manifests = inventory.read_manifests({p: blobs[e.oid] for p, e in files.items()})
-    return Overview(tip, config, environment, tuple(e.path for e in entries), manifests)
+    oids = {e.path: e.oid for e in _discoverable(entries, environment)}
+    blobs = repository.read(oids.values())
+    files = {path: blobs[oid] for path, oid in oids.items()}
+    return EnvironmentFiles(tip, config, environment, tuple(e.path for e in entries), files)
 
 
 def read_config(repository: Repository, tip: Tip) -> Config:

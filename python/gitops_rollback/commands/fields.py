@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.errors import Exit, ManifestError, UsageError
+from gitops_rollback.commands.local_files import walk
+from gitops_rollback.errors import Exit, ManifestError
 from gitops_rollback.manifest.document import may_hold_image, parse
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.prove import Proof, prove
@@ -13,13 +13,11 @@ from gitops_rollback.output import say, table, write_result
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.options import Options
-
-_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def add_options(options: Options) -> None:
@@ -54,7 +52,7 @@ def _read(paths: Iterable[str]) -> tuple[list[ParsedFile], list[dict[str, str]],
     parsed: list[ParsedFile] = []
     skipped = []
     total = 0
-    for path in _walk(paths):
+    for path in walk(paths):
         total += 1
         data = path.read_bytes()
         if not may_hold_image(data):
@@ -67,18 +65,6 @@ def _read(paths: Iterable[str]) -> tuple[list[ParsedFile], list[dict[str, str]],
             continue
         parsed.append(file)
     return parsed, skipped, total
-
-
-def _walk(paths: Iterable[str]) -> Iterator[Path]:
-    for text in paths:
-        path = Path(text)
-        if path.is_file():
-            yield path
-        elif path.is_dir():
-            found = (p for p in sorted(path.rglob("*")) if p.suffix in _SUFFIXES and p.is_file())
-            yield from (p for p in found if ".git" not in p.parts)
-        else:
-            raise UsageError(f"there is no file or folder {text}", "name one that is there")
 
 
 def _row(field: ImageField) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.storage import text
 from gitops_rollback.storage.findings import Finding, in_order
 from gitops_rollback.storage.kinds import check_kind, is_checked
+from gitops_rollback.storage.model import POD_SPEC_PATHS
 from gitops_rollback.storage.mounts import check_mounts
 from gitops_rollback.storage.objects import KubernetesObject, find_objects
 from gitops_rollback.storage.patches import patch_paths
@@ -66,11 +67,15 @@ def review_objects(
     found = list(findings)
     for item in items:
         found += check_kind(item)
+    meeting = []
     for item in checked:
         structure = check_structure(item, kinds)
         found += structure.findings
         found += check_required(item, structure)
-    together = tuple(worlds(checked))
+        # A pod that has lost its volumes mounts none: that is said once.
+        if not structure.displaced or item.kind not in POD_SPEC_PATHS:
+            meeting.append(item)
+    together = tuple(worlds(meeting))
     for world in together:
         found += _of_world(world)
     return Review(in_order(found), together, len(checked), skipped)

@@ -152,13 +152,15 @@ def _unknown(item: KubernetesObject, violation: Violation, place: Steps | None) 
         violation.steps,
         f"`{key}` {what}; did you mean `{written(place)}`?",
         effect=f"{_DROPPED}: {effect}" if effect else _DROPPED,
-        mend=f"write `{place[-1]}`" if is_misspelt else _moved(str(key), place),
+        mend=f"write `{place[-1]}`" if is_misspelt else _moved(item, str(key), place),
     )
 
 
-def _moved(key: str, place: Steps) -> str:
+def _moved(item: KubernetesObject, key: str, place: Steps) -> str:
     """Return how a field gets where it belongs."""
     parent = written(place[:-1])
+    if node_at(item.node, place[:-1]) is None:
+        return f"write `{parent}:`, and `{key}` below it, two spaces further"
     return f"indent `{key}` below `{parent}:`, two spaces further than it"
 
 

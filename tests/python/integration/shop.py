@@ -34,6 +34,7 @@ SCHEMAS = {
     "plan": "plan",
     "history": "result-history",
     "services": "result-services",
+    "check": "result-storage",
     "jobs": "result-jobs",
     "report": "result-report",
 }

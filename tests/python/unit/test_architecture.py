@@ -39,6 +39,7 @@ PURE = (
     "transitions",
     "manifest/",
     "plan/",
+    "storage/",
 )
 IMPURE = (
     "gitops_rollback.change",

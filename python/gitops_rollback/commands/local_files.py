@@ -1,0 +1,29 @@
+"""Walk local files and folders for manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def walk(paths: Iterable[str]) -> Iterator[Path]:
+    """Yield the files that are named, and the manifests in the folders that are.
+
+    Raises `UsageError` for a path where nothing is.
+    """
+    for text in paths:
+        path = Path(text)
+        if path.is_file():
+            yield path
+        elif path.is_dir():
+            found = (p for p in sorted(path.rglob("*")) if p.suffix in _SUFFIXES and p.is_file())
+            yield from (p for p in found if ".git" not in p.parts)
+        else:
+            raise UsageError(f"there is no file or folder {text}", "name one that is there")

@@ -1,0 +1,107 @@
+"""`check --storage`, on local files and on an environment of the repository."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitops_rollback import schema
+from integration.shop import COMMAND
+
+if TYPE_CHECKING:
+    from integration.shop import Shop
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "examples/storage"
+GOOD = (EXAMPLE / "storage.yaml").read_text(encoding="utf-8")
+BAD = GOOD.replace("  hostPath:\n    path: /data\n", "  path: /data\n").replace("5Gi", "15Gi")
+
+
+def test_the_example_is_found_to_be_right_and_its_claim_to_bind(shop: Shop) -> None:
+    run = shop.run("check", "--storage", str(EXAMPLE))
+    assert run.code == 0, run.stderr
+    assert run.result["findings"] == []
+    assert run.result["claims"][0] | {"path": "", "line": 0} == {
+        "name": "pvc-example",
+        "path": "",
+        "line": 0,
+        "state": "bound",
+        "volume": "pv-example",
+        "reason": "binds pv-example",
+    }
+    assert "bound to pv-example" in run.stderr
+
+
+def test_errors_are_exit_1_with_line_meaning_and_mend(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(BAD, encoding="utf-8")
+    run = shop.run("check", "--storage", str(tmp_path))
+    assert run.code == 1
+    assert run.error["category"] == "manifest"
+    assert "2 errors" in run.error["message"]
+    found = run.result["findings"]
+    assert [(f["code"], f["severity"]) for f in found] == [
+        ("misplaced-field", "error"),
+        ("claim-pending", "error"),
+    ]
+    line = BAD.splitlines().index("  path: /data") + 1
+    assert f"bad.yaml:{line}:3: error: `path` stands in `spec`" in run.stderr
+    assert "    means: the API server drops it" in run.stderr
+    assert "    mend:  write `spec.hostPath:`" in run.stderr
+    assert "it has 10Gi, and 15Gi are asked for" in found[1]["message"]
+
+
+def test_warnings_alone_are_exit_0(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD.replace("Retain ", "Delete "), encoding="utf-8")
+    run = shop.run("check", "--storage", str(tmp_path))
+    assert run.code == 0, run.stderr
+    assert [f["code"] for f in run.result["findings"]] == ["reclaim-delete"]
+
+
+def test_an_environment_of_the_repository_is_read_where_no_path_is_given(shop: Shop) -> None:
+    shop.commit({"apps/storage/all.yaml": BAD})
+    run = shop.run("check", "--storage")
+    assert run.code == 1
+    assert "environment default" in run.error["message"]
+    assert {f["path"] for f in run.result["findings"] if f["severity"] == "error"} == {
+        "apps/storage/all.yaml"
+    }
+
+
+def test_the_format_github_marks_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "50%,a:b.yaml"
+    path.write_text(BAD, encoding="utf-8")
+    done = subprocess.run(
+        [COMMAND, "check", "--storage", "--format", "github", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    first, second = done.stdout.splitlines()
+    line = BAD.splitlines().index("  path: /data") + 1
+    assert first.startswith(f"::error file={tmp_path}/50%25%2Ca%3Ab.yaml,line={line},col=3,title=")
+    assert "?%0AThat means: the API server drops it" in first
+    assert second.startswith("::error ")
+    assert done.returncode == 1
+
+
+def test_the_format_json_is_the_result_on_stdout(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(BAD, encoding="utf-8")
+    done = subprocess.run(
+        [COMMAND, "check", "--storage", "--format", "json", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    document = json.loads(done.stdout)
+    schema.check(document, "result-storage")
+    assert document["error"]["category"] == "manifest"
+    assert len(document["findings"]) == 2
+    assert done.returncode == 1
+
+
+def test_a_path_where_nothing_is_is_a_usage_error(shop: Shop) -> None:
+    run = shop.run("check", "--storage", "/nowhere.yaml")
+    assert run.code == 2
+    assert "there is no file or folder /nowhere.yaml" in run.error["message"]
