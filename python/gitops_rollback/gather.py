@@ -27,7 +27,7 @@ from gitops_rollback.timeline import running_image
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gitops_rollback.events import HistoryEntry
+    from gitops_rollback.events import Event, HistoryEntry
     from gitops_rollback.plan.facts import Need
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.registry_facts import RegistryFacts
@@ -77,8 +77,7 @@ class Gatherer:
                 platforms = self.registry.platforms(image, facts.running)
                 return replace(facts, platforms={**facts.platforms, image.canonical: platforms})
             case NeedRecord(event=event):
-                found = self._find_record(need, facts, at, choice)
-                return replace(facts, stored={**facts.stored, pointer(event): found})
+                return self._with_record(event, facts, at, choice)
             case NeedRecords():
                 return self._with_records(facts, at, choice)
             case NeedTags(required=required):
@@ -86,20 +85,21 @@ class Gatherer:
             case NeedHistory():
                 return replace(facts, history=self._history(at))
 
-    def _find_record(
-        self, need: NeedRecord, facts: Facts, at: ServiceAtTip, choice: Choice
-    ) -> StoredRecord | MissingRecord:
-        event = need.event
+    def _with_record(self, event: Event, facts: Facts, at: ServiceAtTip, choice: Choice) -> Facts:
+        found: StoredRecord | MissingRecord
+        problems = facts.problems
         try:
             found = self.store.find(at.environment, at.service, event.build, event.record)
         except GitopsRollbackError as error:
             if choice.strategy == "artifact":
                 raise
-            return MissingRecord(f"the archive does not answer: {error.message}")
-        if isinstance(found, MissingRecord):
-            return found
-        reason = self._mismatch(found, facts, at)
-        return MissingRecord(f"{found.location}: {reason}") if reason else found
+            found = MissingRecord(f"the archive does not answer: {error.message}")
+            problems = {**problems, "artifact": error.message}
+        if not isinstance(found, MissingRecord):
+            reason = self._mismatch(found, facts, at)
+            found = MissingRecord(f"{found.location}: {reason}") if reason else found
+        stored = {**facts.stored, pointer(event): found}
+        return replace(facts, stored=stored, problems=problems)
 
     def _with_records(self, facts: Facts, at: ServiceAtTip, choice: Choice) -> Facts:
         """Take one more record: each may cost a download, and most often the first one does."""
@@ -118,7 +118,7 @@ class Gatherer:
             return replace(facts, records=(*taken, stored), has_more_records=True)
         problems = dict(facts.problems)
         if self.store.problems:
-            problems["artifact"] = "; ".join(self.store.problems[:_MOST_PROBLEMS])
+            problems["records"] = "; ".join(self.store.problems[:_MOST_PROBLEMS])
         return replace(facts, records=taken, has_more_records=False, problems=problems)
 
     def _mismatch(self, stored: StoredRecord, facts: Facts, at: ServiceAtTip) -> str | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gitops_rollback.snapshot import ServiceAtTip
 
 FOLDER = "gitops-rollback"
+COPIES = "manifests"  # the folder beside a record
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def write_record(made: MadeRecord, directory: Path) -> Path:
         if folder.exists():
             shutil.rmtree(folder)
         for path, content in made.manifests.items():
-            target = folder / "manifests" / path
+            target = folder / COPIES / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.commands.explaining import show_candidates
 from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.gather import Gatherer
 from gitops_rollback.options import image_option
-from gitops_rollback.output import say, table
+from gitops_rollback.output import say, wrapped
 from gitops_rollback.plan.facts import Choice, Plan
 from gitops_rollback.plan.files import plan_to_json
 from gitops_rollback.plan.targets import rollback_edits
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.edit import FieldEdit
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
-
-_VERDICT_ORDER = ("chosen", "acceptable", "refused")
 
 
 def choice_of(session: Session) -> Choice:
@@ -77,19 +76,17 @@ def show_plan(plan: Plan, at: ServiceAtTip) -> None:
     say(f"  runs     {plan.running.canonical}")
     if chosen is not None:
         say(f"  back to  {chosen.image.canonical}")
-        say(f"  because  {_because(plan)}")
+        say(*wrapped(f"because  {_because(plan)}", "  "))
     for edit in edits_of(plan, at):
-        say(f"  edit     {edit.field.place} ({edit.field.container}): {edit.value}")
-    if plan.candidates:
-        rows = [("verdict", "image", "deployed", "proofs", "why"), *map(_row, _sorted(plan))]
-        say("  candidates:", *(f"    {line}" for line in table(rows)))
+        say(*wrapped(f"edit     {edit.field.place} ({edit.field.container}): {edit.value}", "  "))
+    show_candidates(plan)
     if plan.hold is not None:
         by = f" by {plan.hold.by}" if plan.hold.by else ""
-        say(f"  held     since {plan.hold.at}{by}: {plan.hold.reason}")
+        say(*wrapped(f"held     since {plan.hold.at}{by}: {plan.hold.reason}", "  "))
     for finding in plan.findings:
-        say(f"  note     {finding}")
+        say(*wrapped(f"note     {finding}", "  "))
     for block in plan.blocks:
-        say(f"  refused  {block.code}: {block.message} ({block.hint})")
+        say(*wrapped(f"refused  {block.code}: {block.message} ({block.hint})", "  "))
 
 
 def _because(plan: Plan) -> str:
@@ -102,18 +99,3 @@ def _because(plan: Plan) -> str:
         "registry": "the registry's answer to the query",
     }[plan.source or "registry"]
     return f"{source}; {'the registry has it' if chosen.verified else 'not verified'}"
-
-
-def _sorted(plan: Plan) -> list[Any]:
-    return sorted(plan.candidates, key=lambda c: _VERDICT_ORDER.index(c.verdict))
-
-
-def _row(candidate: Any) -> tuple[str, ...]:  # noqa: ANN401 - a Candidate, as `_sorted` gives them
-    why = ": ".join(part for part in (candidate.reason, candidate.message) if part)
-    return (
-        candidate.verdict,
-        candidate.image.label,
-        candidate.deployed_at or "",
-        ", ".join(sorted(candidate.sources)),
-        why,
-    )

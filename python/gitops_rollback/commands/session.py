@@ -173,9 +173,13 @@ class Session:
 
     def store(self, snapshot: Snapshot) -> RecordStore:
         """Return the store of records: Jenkins where JENKINS_URL is set, else a directory."""
+        return self.store_of({at.service: _deploy_job(at) for at in snapshot.services})
+
+    def store_of(self, jobs: Mapping[str, str | None]) -> RecordStore:
+        """Return the store of records of services, with the job of each as far as it is known."""
         kind, _, rest = self._store_text().partition(":")
         if kind == "jenkins":
-            return self._jenkins_store(rest, snapshot)
+            return self._jenkins_store(rest, jobs)
         return self._directory_store(rest)
 
     @property
@@ -233,7 +237,7 @@ class Session:
         root = Path(base) if base else Path(home) / ".local" / "state"
         return DirectoryStore(root / "gitops-rollback" / repository_key(self.url).strip("/"))
 
-    def _jenkins_store(self, job: str, snapshot: Snapshot) -> RecordStore:
+    def _jenkins_store(self, job: str, jobs: Mapping[str, str | None]) -> RecordStore:
         from gitops_rollback.stores.jenkins import JenkinsStore  # noqa: PLC0415 - slow import
 
         url = self.environment.get("JENKINS_URL")
@@ -241,7 +245,6 @@ class Session:
             raise UsageError(
                 "--store jenkins needs JENKINS_URL", "set it to the address of the Jenkins server"
             )
-        jobs = {s.service: _deploy_job(s) for s in snapshot.services}
         return JenkinsStore(url, self.environment, self.deadline, job=job or None, jobs=jobs)
 
 

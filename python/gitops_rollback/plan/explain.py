@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.events import ARTIFACT, GIT
-from gitops_rollback.plan.acts import Block
+from gitops_rollback.plan.acts import Block, MissingRecord
+from gitops_rollback.plan.candidates import pointer
 from gitops_rollback.plan.facts import Candidate, Choice, Facts, Plan
 
 if TYPE_CHECKING:
     from gitops_rollback.timeline import Timeline
 
 REGISTRY = "registry"
+# What it means for the choice that a source did not answer.
+_MEANING = {
+    ARTIFACT: "the choice rests on what Git tells, not on archived records",
+    REGISTRY: "no tag of it is offered",
+    "records": "these were passed over",
+}
 
 
 def make_plan(
@@ -76,16 +83,31 @@ def _refusal(facts: Facts, candidate: Candidate) -> Block:
 
 
 def _findings(facts: Facts, timeline: Timeline, judged: tuple[Candidate, ...]) -> tuple[str, ...]:
-    findings = [f"{source}: {problem}" for source, problem in facts.problems.items()]
+    findings = [
+        f"{source}: {problem}; {_MEANING[source]}" for source, problem in facts.problems.items()
+    ]
     if not timeline.explains:
         findings.append(
             f"no state file, record or commit explains how {facts.running.canonical} came to run"
         )
-    findings += [
-        f"{candidate.image.label}: not verified: {candidate.check.message}"
-        for candidate in judged
-        if candidate.verdict == "chosen"
-        and candidate.check is not None
-        and candidate.check.status == "unknown"
-    ]
+    for candidate in judged:
+        if candidate.verdict == "chosen":
+            findings += _unverified(facts, candidate)
     return tuple(findings)
+
+
+def _unverified(facts: Facts, candidate: Candidate) -> list[str]:
+    """Say which facts of the chosen image nobody confirmed, and what that means."""
+    findings = []
+    check, event = candidate.check, candidate.replaced
+    missing = facts.stored.get(pointer(event)) if event else None
+    if isinstance(missing, MissingRecord) and ARTIFACT not in facts.problems:
+        findings.append(
+            f"{candidate.image.label}: no record proves it: {missing.reason}; Git alone does"
+        )
+    if check is not None and check.status == "unknown":
+        findings.append(
+            f"{candidate.image.label}: not verified: {check.message}; were it deleted, pods could "
+            "not pull it"
+        )
+    return findings

@@ -37,6 +37,16 @@ class RecordStore(Protocol):
         """Yield the newest records of a service, newest first."""
         ...
 
+    def manifest(self, stored: StoredRecord, path: str) -> bytes | None:
+        """Return the copy of a manifest beside a record, None if there is none that fits it."""
+        ...
+
+
+def fitting_copy(data: bytes, stored: StoredRecord, path: str) -> bytes | None:
+    """Return the bytes of a manifest's copy if they are those that the record names."""
+    named = {copy.path: copy.sha256 for copy in stored.record.manifests if copy.copied}
+    return data if named.get(path) == digest_of_bytes(data) else None
+
 
 def read_named(data: bytes, location: str, sha256: str | None) -> StoredRecord | MissingRecord:
     """Read what stands where a record was archived; the caller compares a sound one's sha256."""

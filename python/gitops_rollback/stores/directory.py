@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
+from gitops_rollback.manifest.document import LARGEST_MANIFEST
 from gitops_rollback.plan.acts import MissingRecord
-from gitops_rollback.recording import FOLDER, MadeRecord, write_record
+from gitops_rollback.recording import COPIES, FOLDER, MadeRecord, write_record
 from gitops_rollback.records import LARGEST_RECORD, StoredRecord, parse_record
-from gitops_rollback.stores.base import NEWEST_RECORDS, read_named
+from gitops_rollback.stores.base import NEWEST_RECORDS, fitting_copy, read_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +83,11 @@ class DirectoryStore:
         """Yield the newest records of a service, newest first."""
         return islice(self._records(environment, service), NEWEST_RECORDS)
 
+    def manifest(self, stored: StoredRecord, path: str) -> bytes | None:
+        """Return the copy of a manifest beside a record, None if there is none that fits it."""
+        data = self._read(Path(stored.location).parent / COPIES / path, LARGEST_MANIFEST)
+        return fitting_copy(data, stored, path) if data is not None else None
+
     def _records(self, environment: str, service: str) -> Iterator[StoredRecord]:
         for number in sorted(self._numbers(), reverse=True)[:MOST_NUMBERS]:
             file = self._file(number, environment, service)
@@ -96,10 +102,10 @@ class DirectoryStore:
     def _file(self, number: int, environment: str, service: str) -> Path:
         return self.path / str(number) / FOLDER / environment / service / "record.json"
 
-    def _read(self, file: Path) -> bytes | None:
+    def _read(self, file: Path, largest: int = LARGEST_RECORD) -> bytes | None:
         try:
             with file.open("rb") as stream:
-                return stream.read(LARGEST_RECORD + 1)
+                return stream.read(largest + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, JenkinsError
+from gitops_rollback.manifest.document import LARGEST_MANIFEST
 from gitops_rollback.model import Build, one_line
 from gitops_rollback.plan.acts import MissingRecord
-from gitops_rollback.recording import FOLDER
+from gitops_rollback.recording import COPIES, FOLDER
 from gitops_rollback.records import LARGEST_RECORD, StoredRecord, parse_record
-from gitops_rollback.stores.base import read_named
+from gitops_rollback.stores.base import fitting_copy, read_named
 from gitops_rollback.stores.jenkins_failures import (
     AbsentError,
     UnusableArtifactError,
@@ -96,6 +97,19 @@ class JenkinsStore:
                     yield stored
             if changes >= _ENOUGH:
                 return
+
+    def manifest(self, stored: StoredRecord, path: str) -> bytes | None:
+        """Return the copy of a manifest beside a record, by one GET; None if none fits it."""
+        record = stored.record
+        if record.build is None:
+            return None
+        artifact = f"{FOLDER}/{record.environment}/{record.service}/{COPIES}/{path}"
+        url = self._http.address(record.build.job, number=record.build.number, artifact=artifact)
+        try:
+            data = self._http.get(url, f"{artifact} of {record.build}", LARGEST_MANIFEST).body
+        except AbsentError:
+            return None
+        return fitting_copy(data, stored, path)
 
     @property
     def _http(self) -> JenkinsHttp:

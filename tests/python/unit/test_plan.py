@@ -443,13 +443,21 @@ def test_what_an_unreachable_registry_did_not_confirm_is_marked_unverified() -> 
     plan = by_state(*AB, checks={"1": UNKNOWN}).plan()
     assert plan.chosen is not None
     assert not plan.chosen.verified
-    assert plan.findings == (f"1: not verified: {UNKNOWN.message}",)
+    assert plan.findings[0].startswith(f"1: not verified: {UNKNOWN.message}; ")
 
 
 def test_a_source_that_failed_is_reported() -> None:
     plan = World("2", fails=("artifact", "registry")).plan()
-    assert plan.findings[:2] == ("artifact: no answer", "registry: no answer")
+    told = [finding.partition(";")[0] for finding in plan.findings]
+    assert told[:2] == ["artifact: no answer", "registry: no answer"]
+    assert "rests on what Git tells" in plan.findings[0]
     assert "no state file, record or commit explains" in plan.findings[2]
+
+
+def test_a_lost_record_is_reported_beside_what_git_chose() -> None:
+    lost = {digest("record 1"): MissingRecord("build 1 was deleted")}
+    plan = by_state(*AB, stored=lost).plan()
+    assert plan.findings == ("1: no record proves it: build 1 was deleted; Git alone does",)
 
 
 def test_the_registry_s_candidates_are_shown_with_the_command_that_takes_one() -> None:

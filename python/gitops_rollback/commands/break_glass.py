@@ -1,0 +1,176 @@
+"""What the archive alone knows where Git does not answer: a plan, and how to go round Git.
+
+Nothing is written, here or in the cluster: the commands are for a person to judge and to run.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.config import Config, Settings
+from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.manifest.document import lookup, parse, text_of
+from gitops_rollback.output import say, wrapped
+from gitops_rollback.plan.choose import decide
+from gitops_rollback.plan.facts import Facts, NeedCheck, NeedPlatforms, NeedRecords, Plan, Platforms
+from gitops_rollback.plan.files import plan_to_json
+from gitops_rollback.records import mismatch
+
+if TYPE_CHECKING:
+    from gitops_rollback.commands.session import Session
+    from gitops_rollback.plan.facts import Choice, Need
+    from gitops_rollback.records import RecordedField, StoredRecord
+    from gitops_rollback.registry_facts import RegistryFacts
+    from gitops_rollback.stores.base import RecordStore
+
+_MOST_RECORDS = 20
+_ENVIRONMENT = "default"
+# What `kubectl set image` knows, by the kind in a manifest.
+_KINDS = ("CronJob", "DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "StatefulSet")
+_LABEL = (
+    "GIT DOES NOT ANSWER. This plan is from the archive alone: what runs now, what is bad or held, "
+    "and edits by hand are not known. Nothing was changed."
+)
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A plan for one service, and the commands that go round Git."""
+
+    plan: Plan
+    commands: tuple[str, ...]
+
+
+def plan_without_git(session: Session, choice: Choice) -> dict[str, Any]:
+    """Show what the archive tells of the services that are meant; return it as a result.
+
+    Returns {} where the archive does not answer either, or knows nothing of them.
+    """
+    shards = [shard for name in session.request.names for shard in _shards(session, name, choice)]
+    if not shards:
+        return {}
+    say(*wrapped(_LABEL))
+    for shard in shards:
+        _show(shard, session.request.branch)
+    services = []
+    for shard in shards:
+        findings = (_LABEL, *(f"break the glass: {line}" for line in shard.commands))
+        plan = replace(shard.plan, findings=(*findings, *shard.plan.findings))
+        services.append(plan_to_json(plan, [], None))
+    return {"repository": session.url, "services": services}
+
+
+def _shards(session: Session, service: str, choice: Choice) -> list[_Shard]:
+    store = session.store_of({service: None})
+    environment = session.request.environment or _ENVIRONMENT
+    try:
+        found = islice(store.newest(environment, service), _MOST_RECORDS)
+        records = tuple(stored for stored in found if _fits(stored, session))
+    except GitopsRollbackError as error:
+        say(*wrapped(f"nor does the archive tell: {error.message}"))
+        return []
+    newest = next((stored.record for stored in records if not stored.record.unchanged), None)
+    if newest is None:
+        return []
+    running = newest.replaced_by or newest.image
+    facts = Facts(
+        service=service,
+        environment=environment,
+        settings=Settings(configured=False),
+        running=running,
+        value=str(running),
+        state=None,
+        present=session.present,
+        records=records,
+    )
+    plan = _decide(facts, replace(choice, strategy="artifact"), session.registry(Config()))
+    return [_Shard(plan, _commands(plan, store))]
+
+
+def _fits(stored: StoredRecord, session: Session) -> bool:
+    record = stored.record
+    reason = mismatch(
+        record,
+        service=record.service,
+        environment=record.environment,
+        repository=session.url,
+        branch=session.request.branch or record.branch,
+    )
+    return reason is None
+
+
+def _decide(facts: Facts, choice: Choice, registry: RegistryFacts) -> Plan:
+    """Ask for no more than the registry: all records that there are were read."""
+    while True:
+        answer: Plan | Need = decide(facts, choice)
+        match answer:
+            case Plan():
+                return answer
+            case NeedCheck(image=image):
+                check = registry.check(image, facts.running)
+                facts = replace(facts, checks={**facts.checks, image.canonical: check})
+            case NeedPlatforms(image=image):
+                known = {**facts.platforms, image.canonical: Platforms()}
+                facts = replace(facts, platforms=known)
+            case NeedRecords():
+                facts = replace(facts, has_more_records=False)
+            case _:
+                raise AssertionError(answer)
+
+
+def _commands(plan: Plan, store: RecordStore) -> tuple[str, ...]:
+    chosen = plan.chosen
+    stored = chosen.stored if chosen else None
+    if chosen is None or stored is None:
+        return ()
+    image = str(chosen.image.with_version(chosen.image.tag, chosen.image.digest))
+    return tuple(_command(field, image, stored, store) for field in stored.record.fields)
+
+
+def _command(field: RecordedField, image: str, stored: StoredRecord, store: RecordStore) -> str:
+    """Return the kubectl command for one field, quoted: a record may hold anything."""
+    if field.kind not in _KINDS:
+        return f"# set the image of {shlex.quote(f'{field.kind} {field.name}')} by hand"
+    namespace = _namespace(field, stored, store) or "NAMESPACE"
+    words = (
+        *("kubectl", "--namespace", namespace, "set", "image"),
+        *(f"{field.kind.lower()}/{field.name}", f"{field.container}={image}"),
+    )
+    return shlex.join(words)
+
+
+def _namespace(field: RecordedField, stored: StoredRecord, store: RecordStore) -> str | None:
+    """Return the namespace that the archived manifest names, if it does."""
+    try:
+        data = store.manifest(stored, field.path)
+        documents = parse(field.path, data).documents if data is not None else ()
+    except GitopsRollbackError:
+        return None  # a namespace is a help only: the command then shows where it is to be put
+    if field.document >= len(documents):
+        return None
+    return text_of(lookup(lookup(documents[field.document], "metadata"), "namespace"))
+
+
+def _show(shard: _Shard, branch: str | None) -> None:
+    plan, chosen = shard.plan, shard.plan.chosen
+    target = chosen.image.label if chosen else "no image to go back to"
+    say(*wrapped(f"{plan.title}: {plan.running.label} (the last that was recorded) → {target}"))
+    for note in plan.findings:
+        say(*wrapped(f"note: {note}", "  "))
+    if chosen is None:
+        return
+    say(
+        *wrapped("To break the glass, in the cluster and behind Git's back:", "  "),
+        "    flux suspend kustomization NAME",
+        *(f"    {command}" for command in shard.commands),
+    )
+    at = f" --branch {branch}" if branch else ""
+    say(
+        *wrapped("As soon as Git answers again, else Flux undoes it:", "  "),
+        f"    gitops-rollback rollback --service {plan.service}{at} "
+        f"--to {chosen.image.digest or chosen.image.label} --reason TEXT",
+        "    flux resume kustomization NAME",
+    )
