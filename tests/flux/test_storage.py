@@ -1,0 +1,159 @@
+"""Storage on a real cluster: what is predicted is what its controllers do.
+
+`KUBECONFIG` names the cluster; any will do whose PersistentVolume controller runs. The cases are
+`tests/python/unit/golden/binding`; with RECORD=1 what the cluster did is kept there, for tests
+without one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gitops_rollback.storage.review import review
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+CASES = ROOT / "tests/python/unit/golden/binding"
+RECORDED = CASES / "recorded.json"
+NAMESPACE = "gitops-storage"
+PATIENCE = 20.0  # seconds
+SETTLED = 2.5  # seconds in which nothing changes
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("KUBECONFIG") or shutil.which("kubectl") is None,
+    reason="needs a cluster: set KUBECONFIG, and have kubectl",
+)
+
+
+def kubectl(*arguments: str, stdin: str = "") -> str:
+    done = subprocess.run(
+        ["kubectl", *arguments], input=stdin, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def objects(*arguments: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(kubectl("get", *arguments, "-o", "json"))["items"]
+    return found
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """A namespace of our own; all that a test made is gone when the next one begins."""
+    kubectl("create", "namespace", NAMESPACE)
+    kubectl("label", "namespace", NAMESPACE, "purpose=test")
+    try:
+        yield NAMESPACE
+    finally:
+        kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=60s")
+
+
+@pytest.fixture
+def applied(namespace: str) -> Iterator[Any]:
+    """Apply manifests one object after another, and delete them in the end."""
+    texts: list[str] = []
+
+    def apply(text: str) -> None:
+        texts.append(text)
+        for document in text.split("\n---\n"):
+            arguments = () if f"namespace: {namespace}" in document else ("-n", namespace)
+            kubectl("apply", *arguments, "-f", "-", stdin=document)
+
+    yield apply
+    for text in texts:
+        kubectl("delete", "-n", namespace, "--ignore-not-found", "--wait=false", "-f", "-",
+                stdin="\n---\n".join(
+                    part.replace(f", namespace: {namespace}", "") for part in text.split("\n---\n")
+                ))  # fmt: skip
+        delete_volumes()
+
+
+def delete_volumes() -> None:
+    names = [v["metadata"]["name"] for v in objects("pv")]
+    ours = [name for name in names if name.startswith(("gitops-", "pv-example"))]
+    if ours:
+        kubectl("delete", "pv", "--wait=false", *ours)
+
+
+def facts(namespace: str) -> dict[str, dict[str, str]]:
+    """What became of each claim: its phase, its volume, and the newest event."""
+    events: dict[str, dict[str, Any]] = {}
+    for event in objects("events", "-n", namespace):
+        if event["involvedObject"]["kind"] == "PersistentVolumeClaim":
+            events[event["involvedObject"]["name"]] = event
+    found = {}
+    for claim in objects("pvc", "-n", namespace):
+        name = claim["metadata"]["name"]
+        fact = {"phase": claim["status"].get("phase", "")}
+        if fact["phase"] == "Bound":
+            fact["volume"] = claim["spec"]["volumeName"]
+        elif name in events:
+            fact |= {"reason": events[name]["reason"], "message": events[name]["message"]}
+        found[name] = fact
+    return found
+
+
+def settle(namespace: str) -> dict[str, dict[str, str]]:
+    """Wait until nothing changes any more."""
+    end, since = time.monotonic() + PATIENCE, time.monotonic()
+    last = facts(namespace)
+    while time.monotonic() < end and time.monotonic() - since < SETTLED:
+        time.sleep(0.25)
+        now = facts(namespace)
+        if now != last:
+            last, since = now, time.monotonic()
+    return last
+
+
+def predicted(text: str) -> dict[str, tuple[str, str | None]]:
+    bindings = review({"case.yaml": text.encode()}).bindings
+    return {b.claim.name: (b.state, b.volume.name if b.volume else None) for b in bindings}
+
+
+def agrees(state: str, volume: str | None, fact: dict[str, str]) -> bool:
+    if fact["phase"] == "Bound":
+        return (state, volume) == ("bound", fact["volume"])
+    is_made = fact.get("reason") == "ExternalProvisioning"
+    return state == "provisioned" if is_made else state in ("pending", "unknown")
+
+
+@pytest.mark.parametrize("case", sorted(CASES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_controller_does_what_was_predicted(case: Path, applied: Any) -> None:  # noqa: ANN401
+    text = case.read_text(encoding="utf-8")
+    applied(text)
+    found = settle(NAMESPACE)
+    _record(case.stem, found)
+    expected = predicted(text)
+    assert expected.keys() == found.keys()
+    for name, (state, volume) in expected.items():
+        assert agrees(state, volume, found[name]), (name, state, volume, found[name])
+
+
+def test_the_example_binds_and_its_pod_runs(applied: Any) -> None:  # noqa: ANN401
+    applied((ROOT / "examples/storage/storage.yaml").read_text(encoding="utf-8"))
+    kubectl("wait", "-n", NAMESPACE, "--timeout=30s", "pvc/pvc-example",
+            "--for=jsonpath={.status.phase}=Bound")  # fmt: skip
+    kubectl("wait", "-n", NAMESPACE, "--timeout=60s", "pod/pod-storage",
+            "--for=jsonpath={.status.phase}=Running")  # fmt: skip
+    assert facts(NAMESPACE)["pvc-example"]["volume"] == "pv-example"
+
+
+def _record(case: str, found: dict[str, dict[str, str]]) -> None:
+    if not os.environ.get("RECORD"):
+        return
+    version = json.loads(kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
+    recorded = json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else {}
+    cases = {**recorded.get("cases", {}), case: found}
+    document = {"kubernetes": version, "cases": dict(sorted(cases.items()))}
+    RECORDED.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

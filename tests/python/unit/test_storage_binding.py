@@ -1,0 +1,198 @@
+"""Which claim binds which volume, held against what a real cluster did, and why one stays Pending.
+
+`golden/binding/recorded.json` is what the controllers of Kubernetes did with each case; it is
+recorded by `tests/flux/test_storage.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitops_rollback.storage.quantity import parse_quantity
+from gitops_rollback.storage.review import Review, review
+
+CASES = Path(__file__).parent / "golden/binding"
+RECORDED: dict[str, Any] = json.loads((CASES / "recorded.json").read_text(encoding="utf-8"))
+
+
+def look(*texts: str) -> Review:
+    return review({"all.yaml": "---\n".join(texts).encode()})
+
+
+def case(name: str) -> Review:
+    return look((CASES / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def volume(
+    name: str = "one", size: str = "10Gi", storage_class: str = "slow", more: str = ""
+) -> str:
+    return f"""\
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {name}}}
+spec:
+  capacity: {{storage: {size}}}
+  accessModes: [ReadWriteOnce]
+  storageClassName: {storage_class}
+  hostPath: {{path: /{name}}}
+{more}"""
+
+
+def claim(name: str = "data", size: str = "5Gi", more: str = "  storageClassName: slow\n") -> str:
+    return f"""\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  accessModes: [ReadWriteOnce]
+  resources: {{requests: {{storage: {size}}}}}
+{more}"""
+
+
+def test_every_case_is_recorded_and_there_are_more_than_a_dozen() -> None:
+    assert {path.stem for path in CASES.glob("*.yaml")} == set(RECORDED["cases"])
+    assert len(RECORDED["cases"]) > 12
+
+
+@pytest.mark.parametrize("name", sorted(RECORDED["cases"]))
+def test_the_prediction_is_what_the_controllers_did(name: str) -> None:
+    found = {binding.claim.name: binding for binding in case(name).bindings}
+    facts = RECORDED["cases"][name]
+    assert found.keys() == facts.keys()
+    for claim_name, fact in facts.items():
+        binding = found[claim_name]
+        if fact["phase"] == "Bound":
+            assert binding.volume is not None, binding.reason
+            assert binding.volume.name == fact["volume"]
+        elif fact.get("reason") == "ExternalProvisioning":
+            assert binding.state == "provisioned"
+        else:
+            assert binding.state in ("pending", "unknown"), binding.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("too-small", "it has 4Gi, and 5Gi are asked for"),
+        ("decimal-units", "it has 10G, and 10Gi are asked for"),
+        ("access-modes", "its access modes are ReadWriteOnce, and ReadWriteMany is asked for"),
+        ("volume-mode", "its volumeMode is Block, not Filesystem"),
+        ("selector-without-match", "its labels are not those that the selector wants"),
+        ("volume-name-too-small", "which does not fit: it has 4Gi, and 5Gi are asked for"),
+        ("empty-class-no-volume", "its class is gitops-empty-class-no-volume, not"),
+        ("no-provisioner", "makes no volumes (kubernetes.io/no-provisioner)"),
+        ("one-to-one", "it is bound by claim first"),
+    ],
+)
+def test_why_a_claim_stays_pending_is_said(name: str, reason: str) -> None:
+    found = [f for f in case(name).findings if f.code == "claim-pending"]
+    assert [f.severity for f in found] == ["error"], case(name).findings
+    text = (CASES / f"{name}.yaml").read_text(encoding="utf-8")
+    assert reason in found[0].message or (
+        "900Ti" in text and "are asked for" in found[0].message
+    ), found[0].message
+    assert "stays Pending" in found[0].effect
+
+
+def test_the_mend_is_of_the_volume_that_lacks_least() -> None:
+    found = look(volume("small", "1Gi"), volume("block", more="  volumeMode: Block\n"), claim())
+    assert found.findings[0].mend == "write the same volumeMode in claim and volume"
+
+
+def test_a_claim_without_a_class_and_a_volume_with_one_do_not_meet() -> None:
+    found = look(volume(), claim(more="")).findings
+    assert [(f.code, f.severity) for f in found] == [("class-differs", "warning")]
+    assert "write storageClassName: slow" in found[0].mend
+
+
+def test_a_claim_of_another_class_than_a_free_volume_that_fits_is_told() -> None:
+    found = look(volume(), claim(more="  storageClassName: slw\n")).findings
+    assert [f.code for f in found] == ["class-differs"]
+    both = look(volume(), claim("a"), claim("b", more="  storageClassName: fast\n"))
+    assert both.findings == (), "the volume has its claim; class fast is the cluster's"
+
+
+def test_a_default_class_of_the_cluster_may_come_between_two_without_a_class() -> None:
+    found = look(volume(storage_class='""'), claim(more="")).findings
+    assert [f.code for f in found] == ["default-class"]
+    assert found[0].mend == 'write storageClassName: "" in the claim'
+
+
+def test_the_default_class_of_the_manifests_counts() -> None:
+    default = (
+        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: std, annotations: "
+        '{storageclass.kubernetes.io/is-default-class: "true"}}\nprovisioner: example.com/x\n'
+    )
+    assert look(volume(storage_class='""'), claim(more=""), default).bindings[0].state == (
+        "provisioned"
+    )
+    bound = look(volume(storage_class="std"), claim(more=""), default).bindings[0]
+    assert bound.volume is not None
+
+
+def test_a_selector_keeps_a_class_from_making_a_volume() -> None:
+    made = "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: slow}\n"
+    text = claim(more="  storageClassName: slow\n  selector: {matchLabels: {a: b}}\n")
+    binding = look(volume(), made + "provisioner: example.com/x\n", text).bindings[0]
+    assert (binding.state, binding.reason) == (
+        "pending",
+        "a claim with a selector is given no new volume",
+    )
+
+
+def test_a_claim_ref_without_a_namespace_keeps_a_volume_for_nobody() -> None:
+    found = look(volume(more="  claimRef: {name: data}\n"), claim()).findings
+    assert {"claim-ref", "claim-pending"} == {f.code for f in found}
+    assert any(f.mend == "write spec.claimRef.namespace" for f in found)
+
+
+def test_a_claim_ref_that_is_misspelt_is_corrected() -> None:
+    text = volume(more="  claimRef: {namespace: shop, name: pvc-exmaple}\n")
+    found = look(text, claim("pvc-example")).findings
+    assert any("did you mean shop/pvc-example?" in f.message for f in found)
+
+
+def test_a_volume_name_that_is_misspelt_is_corrected() -> None:
+    text = claim(more="  storageClassName: slow\n  volumeName: volume-on\n")
+    found = look(volume("volume-one"), text).findings
+    assert found[0].code == "volume-missing"
+    assert found[0].mend == "write volumeName: volume-one"
+
+
+def test_the_same_objects_in_two_folders_are_looked_at_one_by_one() -> None:
+    one = (volume() + "---\n" + claim()).encode()
+    two = (volume(size="1Gi") + "---\n" + claim()).encode()
+    found = review({"staging/a.yaml": one, "production/a.yaml": two})
+    assert [(f.path, f.code) for f in found.findings] == [("production/a.yaml", "claim-pending")]
+    assert {b.claim.item.path: b.state for b in found.bindings} == {
+        "staging/a.yaml": "bound",
+        "production/a.yaml": "unknown",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("10Gi", 10 * 1024**3),
+        ("1.5G", 1_500_000_000),
+        ("5", 5),
+        (5, 5),
+        ("1e3", 1000),
+        ("100m", Fraction(1, 10)),
+        ("1E", 10**18),
+        ("10GB", None),
+        ("ten", None),
+        ("", None),
+        (True, None),
+        (None, None),
+        ("1e999999999", None),
+        ("9" * 100, None),
+    ],
+)
+def test_quantities_are_read_as_kubernetes_does(text: object, value: object) -> None:
+    assert parse_quantity(text) == value
