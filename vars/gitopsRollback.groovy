@@ -4,7 +4,7 @@ import io.github.gitopsrollback.StepRun
 
 /** Puts the previous image back, or the one of a plan, and holds it there; see gitopsRollback.txt. */
 Map call(Map params = [:]) {
-    List<String> own = ['plan', 'reason', 'strategy', 'to', 'query', 'again', 'accept', 'from', 'dryRun', 'by', 'approvedBy', 'allowedServices']
+    List<String> own = ['plan', 'reason', 'strategy', 'to', 'query', 'again', 'accept', 'from', 'dryRun', 'by', 'approvedBy', 'allowedServices', 'report']
     List<String> required = params.plan ? ['reason'] : ['service', 'reason']
     StepRun run = new StepRun(this, 'gitopsRollback').check(params, own, required)
     long started = System.currentTimeMillis()
@@ -24,6 +24,8 @@ Map call(Map params = [:]) {
         Map result = run.expect(outcome)
         Report report = new Report(this)
         report.show(result.services, result.dryRun ? 'dry run: ' : '', result.changed ? ', held' : '')
-        return report.changed(result, started)
+        Map changed = report.changed(result, started)
+        run.report([GITOPS_RESULT: outcome.file] + more.subMap(['GITOPS_PLAN']))
+        return changed
     }
 }

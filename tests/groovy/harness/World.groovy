@@ -166,7 +166,7 @@ esac
         build.run.displayName = "#${number}"
         build.run.causes = options.causes ?: [[_class: 'hudson.model.Cause$UserIdCause', shortDescription: 'Started by user Jane', userId: 'jane', userName: 'Jane']]
         build.run.upstreamBuilds = options.upstreamBuilds ?: []
-        build.global = ([JENKINS_URL: 'http://127.0.0.1:9/', GITOPS_REPOSITORY: remote.path] + (options.env ?: [:])).collectEntries { k, v -> [(k): v.toString()] }
+        build.global = ([JENKINS_URL: 'http://127.0.0.1:9/', GITOPS_REPOSITORY: remote.path, GITOPS_REPORT: 'false'] + (options.env ?: [:])).collectEntries { k, v -> [(k): v.toString()] }
         build.agent = [PATH: "${tools}:${System.getenv('PATH')}".toString(), GITOPS_HELPER_HOME: sharedHelper.path] + (options.agent ?: [:])
         build.credentials = SECRETS
         build.secrets = SECRETS.collect { it.value.password } as Set

@@ -204,3 +204,35 @@ scenario('the rollback job with lists differs in its two lists only, and the emp
     same(build.failure, null)
     same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
 }
+
+scenario('the report is archived and linked: after a rollback, before an approval, and of what is refused') { World world ->
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    Map job = [job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'broken'], env: [GITOPS_REPORT: '']]
+    Map asked = null
+    def plan = world.jenkinsfile(job + [env: job.env + [GITOPS_APPROVERS: 'bob'], params: job.params + [DRY_RUN: 'true']], 'Jenkinsfile.rollback')
+    same(plan.shells, ['gitops-rollback plan', 'gitops-rollback report', 'gitops-rollback rollback', 'gitops-rollback report'])
+    def approved = world.jenkinsfile(job + [env: job.env + [GITOPS_APPROVERS: 'bob'],
+        answer: { asked = it; throw new harness.FlowInterruptedException('Rejected') }], 'Jenkinsfile.rollback')
+    same(approved.run.result, 'ABORTED')
+    String page = 'http://127.0.0.1:9/job/ops/job/rollback/2/artifact/gitops-rollback/report/report.html'
+    has(asked.message, page)
+    has(approved.text, "report: ${page}")
+    def done = world.jenkinsfile(job, 'Jenkinsfile.rollback')
+    same(done.failure, null)
+    same(done.shells, ['gitops-rollback plan', 'gitops-rollback rollback', 'gitops-rollback report'])
+    same(done.run.description.readLines(), ['cart 1.5.0 → 1.4.2, held', "report: ${page.replace('/2/', '/3/')}".toString()])
+    has(new File(done.artifacts, 'gitops-rollback/report/report.html').getText('UTF-8'), '1.5.0 → 1.4.2, done')
+    same(new File(done.artifacts, 'gitops-rollback/report').list().sort().toList(), ['report.css', 'report.html', 'timeline-default-cart.svg'])
+    def refused = world.step([env: job.env], "gitopsRollback(service: 'cart', reason: 'again')")
+    same(refused.run.result, 'FAILURE')
+    has(new File(refused.artifacts, 'gitops-rollback/report/report.html').getText('UTF-8'), 'What to do:')
+}
+
+scenario('a report that cannot be made fails nothing') { World world ->
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    def build = world.step([env: [GITOPS_REPORT: ''], beforeStep: { step ->
+        if (step.name == 'sh' && step.arguments[0].label == 'gitops-rollback report') { world.tool('git', '#!/bin/sh\nexit 1\n') }
+    }], "gitopsRollback(service: 'cart', reason: 'x')")
+    same([build.run.result, build.failure], ['SUCCESS', null])
+    same(build.run.description, 'cart 1.5.0 → 1.4.2, held')
+}

@@ -22,13 +22,16 @@ class Deployment implements Serializable {
     /** Deploys; returns `{commit, from, to, seconds}`. */
     Map deploy() {
         long started = System.currentTimeMillis()
-        Map result = [:]
+        Map outcome = [:]
         locked(locks()) {
-            result = rounds()
+            outcome = rounds()
         }
+        Map result = outcome.result
         Report report = new Report(run.script)
         report.show(result.services, result.dryRun ? 'dry run: ' : '')
-        return report.changed(result, started)
+        Map changed = report.changed(result, started)
+        run.report([GITOPS_RESULT: outcome.file])
+        return changed
     }
 
     private Map rounds() {
@@ -39,7 +42,8 @@ class Deployment implements Serializable {
             run.script.echo("${run.step}: the manifests moved meanwhile; recording again (round ${round} of ${mostRounds})")
             outcome = once()
         }
-        return run.expect(outcome)
+        run.expect(outcome)
+        return outcome
     }
 
     private Map once() {

@@ -74,7 +74,7 @@ class Parameters implements Serializable {
      */
     Map<String, String> options(Map values) {
         Map<String, String> found = [:]
-        List<String> others = agent() + ['approvedBy', 'lock']
+        List<String> others = agent() + ['approvedBy', 'lock', 'report']
         for (entry in values) {
             if (!others.contains(entry.key)) {
                 found[variable("${entry.key}")] = text(entry.value)

@@ -6,6 +6,7 @@ class Report implements Serializable {
     private static final long serialVersionUID = 1
 
     private final Object script
+    private final String linked = 'report: '
 
     /** @param script the step's script */
     Report(Object script) {
@@ -25,13 +26,20 @@ class Report implements Serializable {
             parts << line(one)
         }
         String text = "${before}${parts.join('; ')}${after}".toString()
-        String earlier = script.currentBuild.description ?: ''
+        String earlier = (script.currentBuild.description ?: '').tokenize('\n').find { !it.startsWith(linked) } ?: ''
         if (earlier.startsWith('plan: ') || earlier.startsWith('dry run: ')) {
             earlier = ''  // what was announced and now is done
         }
         script.currentBuild.displayName = "#${script.currentBuild.number} ${text}".toString()
         script.currentBuild.description = earlier ? "${earlier}; ${text}".toString() : text
         return text
+    }
+
+    /** Adds where the report is as the description's last line, and to the log, where it can be clicked. */
+    void link(String url) {
+        String earlier = (script.currentBuild.description ?: '').tokenize('\n').find { !it.startsWith(linked) } ?: ''
+        script.currentBuild.description = "${earlier}\n${linked}${url}".toString()
+        script.echo("${linked}${url}")
     }
 
     /** `{commit, from, to, seconds}`; of several services also `services`, each with its own `from` and `to`. */

@@ -18,6 +18,9 @@ class StepRun implements Serializable {
     /** This run's folder on the agent; what is archived lies below it. */
     String folder = ''
 
+    /** Whether it makes a report where nobody says. */
+    boolean makesReport = true
+
     private int rounds = 0
 
     /**
@@ -101,6 +104,9 @@ class StepRun implements Serializable {
                 archive(outcome.file - "/gitops-rollback/${step}-result.json", 'gitops-rollback/*-result.json')
             }
         }
+        if (outcome.result?.services) {
+            report([GITOPS_RESULT: outcome.file])
+        }
         if (error == null) {
             script.error("${step}: the command ended with exit code ${outcome.code} and left no result; what it said is above" +
                 ' (run the step again: what is done already is not done twice)')
@@ -111,12 +117,26 @@ class StepRun implements Serializable {
     }
 
     /**
-     * Archives files of this run under their paths below a folder.
+     * Archives the page of `report` and links it; a page that cannot be made fails nothing.
      *
-     * @param root the folder
-     * @param pattern which files
-     * @param mayLack whether there may be none
+     * @param documents environment variables that name the results it shows
      */
+    void report(Map<String, String> documents) {
+        Object configured = script.env.GITOPS_REPORT ?: makesReport
+        if ("${values.report == null ? configured : values.report}" != 'true') {
+            return
+        }
+        script.catchError(buildResult: 'SUCCESS', stageResult: 'SUCCESS', catchInterruptions: false) {
+            String pages = freshFolder()
+            Map made = run('report', [GITOPS_REPORT_DIR: pages] + documents, ['plan'])
+            if (made.code == 0) {
+                archive(pages, 'gitops-rollback/report/**')
+                new Report(script).link("${script.env.BUILD_URL ?: ''}artifact/gitops-rollback/report/report.html")
+            }
+        }
+    }
+
+    /** Archives the files of a pattern under their paths below a folder; `mayLack`: there may be none. */
     void archive(String root, String pattern, boolean mayLack = false) {
         script.dir(root) {
             script.archiveArtifacts(artifacts: pattern, allowEmptyArchive: mayLack)
