@@ -6,12 +6,15 @@ and prints the lines to add to the configuration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback import ownership
+from gitops_rollback.manifest.helm import NO_NAME, NO_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gitops_rollback.config import Config, Environment, Settings
     from gitops_rollback.image import ImageReference
     from gitops_rollback.inventory import Manifests
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ServiceFields:
-    """The image fields of one service in one environment, which all name the same image."""
+    """The image fields of one service in one environment, which all name the same image.
+
+    `notes` say what about them is not as one would expect.
+    """
 
     service: str
     environment: Environment
@@ -29,6 +35,7 @@ class ServiceFields:
     fields: tuple[ImageField, ...]
     reported: tuple[ImageField, ...]
     manifests: Manifests
+    notes: tuple[str, ...] = ()
 
     @property
     def image(self) -> ImageReference:
@@ -43,18 +50,26 @@ def resolve(
 ) -> ServiceFields:
     """Return the fields of a service; raise `ConfigError` or `ManifestError` if unsure."""
     settings = config.settings(service)
-    owned = _owned(service, config, manifests)
+    effective = manifests.effective(settings.kinds, environment)
+    owned = _owned(service, config, effective.live)
+    owned = [f for f in owned if f.problem != NO_VERSION] or owned  # where another one says it
+    notes: tuple[str, ...] = ()
+    if not owned:
+        reasons = {field.place: why for field, why in effective.spare}
+        owned = _owned(service, config, [field for field, _why in effective.spare])
+        notes = tuple(f"{f.place} may have no effect: {reasons[f.place]}" for f in owned)
     if not owned:
         raise ownership.unknown(service, environment, settings, manifests, config)
     repositories = {f.image.full_repository: f.image for f in owned if f.image}
     if len(repositories) > 1:
         raise ownership.ambiguous(service, owned)
+    ownership.refuse_outside(owned, environment)
     ownership.refuse_other_environments(owned, environment, config)
-    ownership.refuse_overridden(owned, manifests)
     editable = tuple(f for f in owned if not f.reported_only)
     if not editable:
         raise ownership.only_reported(service, owned)
     ownership.refuse_uneditable(service, editable)
+    ownership.refuse_shared(editable)
     ownership.refuse_disagreement(service, editable)
     return ServiceFields(
         service=service,
@@ -64,19 +79,25 @@ def resolve(
         fields=editable,
         reported=tuple(f for f in owned if f.reported_only),
         manifests=manifests,
+        notes=notes,
     )
 
 
-def _owned(service: str, config: Config, manifests: Manifests) -> list[ImageField]:
+def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[ImageField]:
     settings = config.settings(service)
-    fields = list(manifests.fields(settings.kinds))
+    fields = list(found)
     if settings.containers:
-        fields = [f for f in fields if f.container in settings.containers]
+        fields = [f for f in fields if not settings.containers.isdisjoint(f.containers)]
+    own = config.services.get(service, {})
+    by_workload = [f for f in fields if f.name == service or service in f.labels]
+    by_configuration = fields if "manifests" in own or "containers" in own else []
     if settings.image is not None:
         wanted = settings.image.full_repository
-        return [f for f in fields if f.image and f.image.full_repository == wanted]
+        named = [
+            replace(field, shown_name=settings.image.name, problem="")
+            for field in by_workload or by_configuration
+            if field.problem == NO_NAME
+        ]
+        return [*named, *(f for f in fields if f.image and f.image.full_repository == wanted)]
     by_image = [f for f in fields if f.image and f.image.repository.rpartition("/")[2] == service]
-    by_workload = [f for f in fields if f.name == service or service in f.labels]
-    own = config.services.get(service, {})
-    by_configuration = fields if "manifests" in own or "containers" in own else []
     return by_image or by_workload or by_configuration

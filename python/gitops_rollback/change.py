@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import message
 from gitops_rollback.errors import Interrupted, InterruptedRunError, RepositoryError
+from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.repo.process import TimeIsUpError
 from gitops_rollback.repo.repository import PushLostError
+from gitops_rollback.service_change import refuse_other_effect
 from gitops_rollback.state import path_of, render_state
 
 if TYPE_CHECKING:
@@ -158,7 +160,10 @@ def _files(changes: Iterable[ServiceChange]) -> dict[str, bytes]:
         )
         for path in paths
     }
+    rewritten = {path: parse(path, data) for path, data in files.items()}
     for change in changes:
+        if change.edits:
+            refuse_other_effect(change, rewritten)
         if change.state is not None and change.state != change.at.state:
             files[path_of(change.at.environment, change.at.service)] = render_state(change.state)
     return files

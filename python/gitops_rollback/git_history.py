@@ -6,18 +6,21 @@ is an edit by its author: by a person, another tool, a merge or a revert.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.events import HistoryEntry
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
 from gitops_rollback.message import read_trailers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.message import Summary
     from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
@@ -64,7 +67,7 @@ def _image_in(path: str, data: bytes, at: ServiceAtTip) -> ImageReference | None
     """Return the service's image in an earlier version of its first file, if it has one."""
     wanted = at.found.fields[0]
     try:
-        fields = find_fields(parse(path, data), at.found.settings.kinds)
+        fields = _fields_in(path, data, at)
     except ManifestError:
         return None  # a version that nobody could deploy is no deployment
     for candidate in fields:
@@ -73,3 +76,15 @@ def _image_in(path: str, data: bytes, at: ServiceAtTip) -> ImageReference | None
         if same_place and image and image.full_repository == at.found.image.full_repository:
             return image
     return None
+
+
+def _fields_in(path: str, data: bytes, at: ServiceAtTip) -> Iterable[ImageField]:
+    """Return the fields of an earlier version, named as overlays name the present one."""
+    file, found, wanted = parse(path, data), at.found, at.found.fields[0]
+    if wanted.form == SUBSTITUTION:  # only the manifest that uses the variable makes it an image
+        earlier = found.manifests.with_files({path: file})
+        return earlier.effective(found.settings.kinds, found.environment).live
+    fields = find_fields(file, found.settings.kinds)
+    if wanted.shown_name is None or wanted.form == KUSTOMIZE:
+        return fields
+    return tuple(replace(field, shown_name=wanted.shown_name) for field in fields)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.effective.resolve import EffectiveFields, resolve_fields
+from gitops_rollback.effective.variables import uses_in
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.manifest.document import ParsedFile, may_hold_image, parse
+from gitops_rollback.manifest.document import ParsedFile, is_config_map, may_hold_image, parse
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.model import is_name
@@ -15,7 +18,7 @@ from gitops_rollback.model import is_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gitops_rollback.config import Config
+    from gitops_rollback.config import Config, Environment
     from gitops_rollback.manifest.image_field import ImageField
 
 MOST_DISCOVERED_FILES = 2_000
@@ -31,39 +34,79 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Manifests:
-    """The parsed files of an environment, and those that could not be."""
+    """The parsed files of an environment, and those that could not be.
+
+    `fields` are the image fields of each file, of the kinds that are known without configuration;
+    `variables` counts how often each Flux variable stands in all files, parsed or not.
+    """
 
     files: Mapping[str, ParsedFile]
     skipped: tuple[Skipped, ...] = ()
+    fields: Mapping[str, tuple[ImageField, ...]] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, int] = field(default_factory=dict)
+    _found: dict[tuple[object, ...], EffectiveFields] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def only(self, paths: Iterable[str]) -> Manifests:
         """Return the part that stands in some paths."""
         chosen = set(paths)
+        if chosen.issuperset(self.files) and chosen.issuperset(s.path for s in self.skipped):
+            return self
         return Manifests(
             {path: file for path, file in self.files.items() if path in chosen},
             tuple(skip for skip in self.skipped if skip.path in chosen),
+            self.fields,
+            self.variables,
         )
 
-    def fields(self, kinds: Mapping[str, str]) -> tuple[ImageField, ...]:
-        """Return all image fields, in the order of the files."""
-        return tuple(f for file in self.files.values() for f in find_fields(file, kinds))
+    def with_files(self, files: Mapping[str, ParsedFile]) -> Manifests:
+        """Return the manifests with some files read anew, or read besides."""
+        fields = {path: find_fields(file) for path, file in files.items()}
+        return replace(
+            self, files={**self.files, **files}, fields={**self.fields, **fields}, _found={}
+        )
+
+    def effective(self, kinds: Mapping[str, str], environment: Environment) -> EffectiveFields:
+        """Return the image fields that take effect in an environment; worked out once."""
+        key = (environment, *sorted(kinds.items()))
+        if key not in self._found:
+            fields = self.fields
+            if kinds:
+                fields = {path: find_fields(file, kinds) for path, file in self.files.items()}
+            self._found[key] = resolve_fields(self.files, fields, self.variables, environment.holds)
+        return self._found[key]
 
 
 def read_manifests(files: Mapping[str, bytes]) -> Manifests:
     """Parse files; those that cannot hold an image are left out, the unreadable are reported."""
     parsed: dict[str, ParsedFile] = {}
+    fields = {}
     skipped = []
+    takes_config_maps = any(b"substituteFrom" in data for data in files.values())
     for path, data in files.items():
-        if not may_hold_image(data) and not is_kustomization(path):
+        wanted = may_hold_image(data) or (takes_config_maps and is_config_map(data))
+        if not wanted and not is_kustomization(path):
             continue
         try:
             file = parse(path, data)
-            find_fields(file)
+            fields[path] = find_fields(file)
         except ManifestError as error:
             skipped.append(Skipped(path, error.message))
             continue
         parsed[path] = file
-    return Manifests(parsed, tuple(skipped))
+    variables = Counter(n for data in files.values() if b"${" in data for n in uses_in(data))
+    return Manifests(parsed, tuple(skipped), fields, variables)
+
+
+def joined(one: Manifests, other: Manifests) -> Manifests:
+    """Return the manifests of two readings."""
+    return Manifests(
+        {**one.files, **other.files},
+        (*one.skipped, *other.skipped),
+        {**one.fields, **other.fields},
+        Counter(one.variables) + Counter(other.variables),
+    )
 
 
 def glob_pattern(glob: str) -> re.Pattern[str]:
@@ -96,7 +139,9 @@ def glob_root(glob: str) -> str:
     return fixed if fixed == glob else fixed.rpartition("/")[0]
 
 
-def service_names(manifests: Manifests, config: Config, paths: Iterable[str]) -> dict[str, str]:
+def service_names(
+    manifests: Manifests, config: Config, environment: Environment, paths: Iterable[str]
+) -> dict[str, str]:
     """Return the names of all services, each with its source: `config` or `discovery`."""
     names = dict.fromkeys(config.services, "config")
     for glob in config.defaults.get("manifests", ()):
@@ -105,7 +150,7 @@ def service_names(manifests: Manifests, config: Config, paths: Iterable[str]) ->
             found = (match["service"] for path in paths if (match := pattern.fullmatch(path)))
             names.update(dict.fromkeys(filter(is_name, found), "config"))
     if "manifests" not in config.defaults:
-        for field in manifests.fields({}):
-            if field.image is not None:
-                names.setdefault(field.image.repository.rpartition("/")[2], "discovery")
+        for image_field in manifests.effective({}, environment).live:
+            if image_field.image is not None:
+                names.setdefault(image_field.image.repository.rpartition("/")[2], "discovery")
     return names

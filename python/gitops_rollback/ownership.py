@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.config import FILE, nearest, nearest_hint
 from gitops_rollback.errors import ConfigError, ManifestError
 from gitops_rollback.inventory import service_names
-from gitops_rollback.manifest.kustomize import image_overrides, is_kustomization, references
+from gitops_rollback.manifest.kustomize import is_kustomization, read_kustomization
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,18 +69,39 @@ def refuse_other_environments(
                 )
 
 
-def refuse_overridden(fields: Iterable[ImageField], manifests: Manifests) -> None:
-    """Raise `ManifestError` if a kustomize `images:` entry decides instead of a field."""
-    overrides = [o for file in manifests.files.values() for o in image_overrides(file)]
+def refuse_outside(fields: Iterable[ImageField], environment: Environment) -> None:
+    """Raise `ConfigError` if a field stands outside the environment, which only takes it."""
     for field in fields:
-        for override in overrides:
-            if field.image is not None and override.name == field.image.name:
-                raise ManifestError(
-                    f"{field.place}: the `images:` entry for {override.name} in "
-                    f"{override.path}:{override.line} overrides this image, so an edit here would "
-                    "change nothing",
-                    "remove the entry, and keep the image in the workload's manifest",
-                )
+        if environment.holds(field.path):
+            continue
+        image = field.image
+        tag = f', newTag: "{image.tag}"' if image and image.tag else ""
+        digest = f", digest: {image.digest}" if image and image.digest else ""
+        overlay = field.overlay or f"{environment.path}/kustomization.yaml"
+        raise ConfigError(
+            f"{field.place} lies outside the environment '{environment.name}' "
+            f"({environment.path}), which takes it through {overlay}: an edit would change "
+            "whatever else takes it",
+            f"separate them: add to {overlay} `images:` "
+            f"[{{name: {_written_name(field)}{tag}{digest}}}]",
+        )
+
+
+def refuse_shared(fields: Iterable[ImageField]) -> None:
+    """Raise `ManifestError` if an alias gives a field's text to what is not the service's."""
+    fields = tuple(fields)
+    for field in fields:
+        together = sum(other.scalar.node is field.scalar.node for other in fields)
+        if field.users > together:
+            raise ManifestError(
+                f"{field.place}: an alias gives the image of container '{field.container}' to "
+                f"{field.users - together} more places, which are not this service's",
+                "write the image out in each place, then run this again",
+            )
+
+
+def _written_name(field: ImageField) -> str:
+    return field.name_text or (field.image.name if field.image else "…")
 
 
 def ambiguous(service: str, fields: list[ImageField]) -> ConfigError:
@@ -108,7 +129,7 @@ def unknown(
         rf"{re.escape(wanted.rpartition('/')[2])}(?=[:@\s'\",}}]|$)"
     )
     for path, file in manifests.files.items():
-        if not is_kustomization(path) and named.search(file.text):
+        if environment.holds(path) and not is_kustomization(path) and named.search(file.text):
             return ManifestError(
                 f"{path} names '{wanted}' only in a comment, a block string or a kind that is not "
                 "known to run it, which is no image field",
@@ -127,21 +148,20 @@ def unknown(
             f"{', '.join(settings.manifests)}",
             nearest_hint(service, config.services) or f"check `manifests` in {FILE}",
         )
-    known = {n for f in manifests.fields({}) for n in (f.name, *f.labels)}
-    known |= set(service_names(manifests, config, ())) | set(config.sets)
+    known = {n for f in manifests.effective({}, environment).live for n in (f.name, *f.labels)}
+    known |= set(service_names(manifests, config, environment, ())) | set(config.sets)
     near = nearest(service, known)
-    outside = [
+    remote = [
         f"{path} takes {reference}"
         for path, file in manifests.files.items()
         if is_kustomization(path)
-        for reference in references(file)
-        if ".." in reference
+        for reference in read_kustomization(file).remote
     ]
     return ConfigError(
         f"there is no service '{service}' in {where}"
         + (f"; the nearest names: {', '.join(near)}" if near else "")
         + _unread(manifests),
-        _unknown_hint(service, near, outside, manifests),
+        _unknown_hint(service, near, remote, manifests),
     )
 
 
@@ -157,14 +177,14 @@ def _unread_of(service: str, settings: Settings, manifests: Manifests) -> list[s
     ]
 
 
-def _unknown_hint(service: str, near: list[str], outside: list[str], manifests: Manifests) -> str:
-    if outside:
-        return (
-            f"its manifests may lie outside the environment ({outside[0]}): give the overlay "
-            f"`images:` [{{name: …/{service}, newTag: …}}], or widen the environment's path"
-        )
+def _unknown_hint(service: str, near: list[str], remote: list[str], manifests: Manifests) -> str:
     if near:
         return f"did you mean {near[0]}?"
+    if remote:
+        return (
+            f"its manifests may lie outside this repository ({remote[0]}): give the overlay "
+            f"`images:` [{{name: …/{service}, newTag: …}}]"
+        )
     if manifests.skipped:
         return "mend what cannot be read, if the service is in there"
     return f'name it in {FILE}: [services.{service}] manifests = ["…"]'

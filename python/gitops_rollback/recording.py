@@ -84,6 +84,7 @@ def make_record(
                 pointer=field.pointer,
                 image=field.image.canonical if field.image else field.value,
                 value=field.value,
+                parts=field.recorded_parts,
             )
             for field in at.found.fields
         ),

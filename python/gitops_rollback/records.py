@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gitops_rollback import schema
@@ -19,13 +19,19 @@ from gitops_rollback.model import (
     without_none,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 LARGEST_RECORD = 1_000_000  # bytes
 _HINT = "use the record that the record step of this build wrote"
 
 
 @dataclass(frozen=True)
 class RecordedField:
-    """One image field as it stood: `value` is its text, `image` the canonical reference."""
+    """One image field as it stood: `value` is its text, `image` the canonical reference.
+
+    Of a split field, `parts` are the raw texts of its scalars, by key, quotes included.
+    """
 
     path: str
     document: int
@@ -35,6 +41,12 @@ class RecordedField:
     pointer: str
     image: str
     value: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the field as it is written to `record.json`."""
+        fields = {key: value for key, value in vars(self).items() if key != "parts"}
+        return {**fields, "parts": dict(self.parts)} if self.parts else fields
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -84,7 +96,7 @@ class Record:
                 "image": self.image.canonical,
                 "digestFrom": self.digest_from,
                 "action": self.action,
-                "fields": [vars(field) for field in self.fields],
+                "fields": [recorded.to_json() for recorded in self.fields],
                 "manifests": [vars(copy) for copy in self.manifests],
                 "replacedBy": self.replaced_by.canonical if self.replaced_by else None,
                 "unchanged": self.unchanged,
@@ -173,7 +185,7 @@ def _from_json(document: dict[str, Any]) -> Record:
         commit=document["commit"],
         image=parse_image(document["image"]),
         action=document["action"],
-        fields=tuple(_field_from_json(field) for field in document["fields"]),
+        fields=tuple(_field_from_json(entry) for entry in document["fields"]),
         manifests=tuple(ManifestCopy(**copy) for copy in document["manifests"]),
         unchanged=document["unchanged"],
         recorded_at=document["recordedAt"],
@@ -184,6 +196,5 @@ def _from_json(document: dict[str, Any]) -> Record:
     )
 
 
-def _field_from_json(field: dict[str, Any]) -> RecordedField:
-    known = {key: value for key, value in field.items() if key != "parts"}
-    return RecordedField(**{"value": field["image"], **known})
+def _field_from_json(document: dict[str, Any]) -> RecordedField:
+    return RecordedField(**{"value": document["image"], **document})

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from gitops_rollback.errors import ManifestError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.edit import FieldEdit, Splice
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.message import Summary
@@ -49,6 +52,28 @@ class ServiceChange:
             "edits": edits_to_json(self.edits),
             "warnings": list(self.warnings),
         }
+
+
+def refuse_other_effect(change: ServiceChange, rewritten: Mapping[str, ParsedFile]) -> None:
+    """Refuse a change after which anything but its image would take effect in its fields.
+
+    `rewritten` are the files as they would be. Overlays are run again on them. Raises
+    `ManifestError`.
+    """
+    found, target = change.at.found, change.summary.to
+    manifests = found.manifests.with_files(rewritten)
+    live = {
+        (field.path, field.pointer): field.image
+        for field in manifests.effective(found.settings.kinds, found.environment).live
+    }
+    for field in (edit.field for edit in change.edits):
+        image = live.get((field.path, field.pointer), target)
+        if image is None or not image.may_be(target):
+            raise ManifestError(
+                f"{field.place}: after the edit {image.canonical if image else 'nothing'} would "
+                f"take effect, not {target.canonical}",
+                "nothing was written; please report this",
+            )
 
 
 def edits_to_json(edits: Iterable[FieldEdit]) -> list[dict[str, Any]]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from gitops_rollback import catalogue, inventory
 from gitops_rollback.config import FILE, Config, parse_config
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
-from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
-from gitops_rollback.state import FOLDER, parse_state, path_of
+from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES
+from gitops_rollback.overlay_files import follow_overlays, is_manifest, is_state, read_files
+from gitops_rollback.state import parse_state, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,7 +88,9 @@ class Overview:
 
     def of(self, service: str) -> Manifests:
         """Return the manifests in which a service's fields are looked for."""
-        return self.manifests.only(_wanted(service, self.environment, self.config, self.paths))
+        outside = (path for path in self.manifests.files if not self.environment.holds(path))
+        wanted = _wanted(service, self.environment, self.config, self.paths)
+        return self.manifests.only([*wanted, *outside])
 
 
 def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapshot:
@@ -102,15 +105,17 @@ def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapsho
     if environment.branch not in (None, tip.branch):
         tip = repository.fetch(environment.branch or tip.branch)
     entries = _entries(repository, tip, environment, config, names)
-    blobs = repository.read(entry.oid for entry in entries.values())
-    data = {path: blobs[entry.oid] for path, entry in entries.items()}
+    data = read_files(repository, entries.values())
     manifests = inventory.read_manifests(
-        {path: content for path, content in data.items() if not _is_state(path)}
+        {path: content for path, content in data.items() if not is_state(path)}
     )
+    meant = {path for name in names for path in _meant(name, environment, config, data)}
+    everything = follow_overlays(repository, tip, manifests, meant, data)
+    followed = set(everything.files) - set(manifests.files)
     services = []
     for name in names:
-        wanted = _wanted(name, environment, config, data)
-        found = catalogue.resolve(name, environment, config, manifests.only(wanted))
+        wanted = {*_wanted(name, environment, config, data), *followed}
+        found = catalogue.resolve(name, environment, config, everything.only(wanted))
         raw = data.get(path_of(environment.name, name))
         state = parse_state(raw, environment.name, name) if raw is not None else None
         services.append(ServiceAtTip(tip, found, state))
@@ -121,7 +126,8 @@ def read_overview(repository: Repository, request: Request, tip: Tip) -> Overvie
     """Read all manifests of an environment."""
     read = read_environment(repository, request, tip)
     manifests = inventory.read_manifests(read.files)
-    return Overview(read.tip, read.config, read.environment, read.paths, manifests)
+    everything = follow_overlays(repository, read.tip, manifests, set(read.files), read.files)
+    return Overview(read.tip, read.config, read.environment, read.paths, everything)
 
 
 def read_environment(repository: Repository, request: Request, tip: Tip) -> EnvironmentFiles:
@@ -131,9 +137,7 @@ def read_environment(repository: Repository, request: Request, tip: Tip) -> Envi
     if environment.branch not in (None, tip.branch):
         tip = repository.fetch(environment.branch or tip.branch)
     entries = repository.list_files(tip.commit, [environment.path])
-    oids = {e.path: e.oid for e in _discoverable(entries, environment)}
-    blobs = repository.read(oids.values())
-    files = {path: blobs[oid] for path, oid in oids.items()}
+    files = read_files(repository, _discoverable(entries, environment))
     return EnvironmentFiles(tip, config, environment, tuple(e.path for e in entries), files)
 
 
@@ -191,7 +195,7 @@ def _wanted(name: str, environment: Environment, config: Config, paths: Iterable
     """Return the paths in which a service's fields are looked for."""
     globs = config.settings(name).manifests
     if not globs:
-        return [path for path in paths if _is_manifest(path) and environment.holds(path)]
+        return [path for path in paths if is_manifest(path) and environment.holds(path)]
     patterns = [inventory.glob_pattern(_join(environment.path, glob)) for glob in globs]
     above = {
         path
@@ -207,8 +211,17 @@ def _wanted(name: str, environment: Environment, config: Config, paths: Iterable
     ]
 
 
+def _meant(name: str, environment: Environment, config: Config, paths: Iterable[str]) -> list[str]:
+    """Return the paths of which all that they take belongs to the service."""
+    globs = config.settings(name).manifests
+    if not globs:
+        return [path for path in paths if environment.holds(path)]
+    patterns = [inventory.glob_pattern(_join(environment.path, glob)) for glob in globs]
+    return [path for path in paths if any(pattern.fullmatch(path) for pattern in patterns)]
+
+
 def _discoverable(entries: Iterable[Entry], environment: Environment) -> list[Entry]:
-    found = [e for e in entries if _is_manifest(e.path) and environment.holds(e.path)]
+    found = [e for e in entries if is_manifest(e.path) and environment.holds(e.path)]
     if len(found) > inventory.MOST_DISCOVERED_FILES:
         raise ConfigError(
             f"environment '{environment.name}' has {len(found)} YAML files, too many to look for "
@@ -216,16 +229,6 @@ def _discoverable(entries: Iterable[Entry], environment: Environment) -> list[En
             f'say where to look in {FILE}: [defaults] manifests = ["apps/{{service}}/*.yaml"]',
         )
     return found
-
-
-def _is_state(path: str) -> bool:
-    return path.startswith(f"{FOLDER}/")
-
-
-def _is_manifest(path: str) -> bool:
-    if _is_state(path):
-        return False
-    return path.endswith((".yaml", ".yml")) or is_kustomization(path)
 
 
 def _kustomizations_above(root: str, environment: Environment) -> list[str]:

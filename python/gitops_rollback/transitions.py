@@ -42,7 +42,7 @@ def deployed(
     state = _state(at).with_deployment(entry)
     return ServiceChange(
         at=at,
-        edits=deploy_edits(at.found.fields, image, act.pin),
+        edits=deploy_edits(at.found.fields, image, act),
         markers=marker_splices(at.found.fields, restore_markers) if ends else (),
         state=replace(state, hold=None) if ends else state,
         summary=_summary("deploy", at, running, image, act, record),
@@ -70,7 +70,7 @@ def rolled_back(
     bad = BadImage(running, act.present, reason, act.by)
     return ServiceChange(
         at=at,
-        edits=rollback_edits(at.found.fields, candidate, act.pin),
+        edits=rollback_edits(at.found.fields, candidate, act),
         markers=marker_splices(at.found.fields, hold_markers),
         state=replace(before.with_deployment(entry).with_bad(bad), hold=hold),
         summary=_summary("rollback", at, running, image, act, record),
@@ -151,4 +151,4 @@ def _warnings(at: ServiceAtTip) -> tuple[str, ...]:
         for field in at.found.reported
     )
     skipped = tuple(f"not looked into: {skip.reason}" for skip in at.found.manifests.skipped)
-    return reported + (skipped if at.found.settings.manifests else ())
+    return at.found.notes + reported + (skipped if at.found.settings.manifests else ())

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         gatherer = planning.gatherer_of(session, repository, snapshot)
         plans = [gatherer.plan(at, choice) for at in snapshot.services]
     for plan, at in zip(plans, snapshot.services, strict=True):
-        planning.show_plan(plan, at)
+        planning.show_plan(session, plan, at)
         if options.explain:
             explain(plan)
     result = planning.plans_to_json(session, snapshot, plans)

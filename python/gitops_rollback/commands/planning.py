@@ -9,6 +9,7 @@ from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.gather import Gatherer
 from gitops_rollback.options import image_option
 from gitops_rollback.output import say, wrapped
+from gitops_rollback.plan.acts import Act
 from gitops_rollback.plan.facts import Choice, Plan
 from gitops_rollback.plan.files import plan_to_json
 from gitops_rollback.plan.targets import rollback_edits
@@ -46,18 +47,22 @@ def gatherer_of(session: Session, repository: Repository, snapshot: Snapshot) ->
     )
 
 
-def edits_of(plan: Plan, at: ServiceAtTip) -> tuple[FieldEdit, ...]:
+def edits_of(session: Session, plan: Plan, at: ServiceAtTip) -> tuple[FieldEdit, ...]:
     """Return the exact edits of a plan; none where it chose no image."""
     if plan.chosen is None:
         return ()
-    return rollback_edits(at.found.fields, plan.chosen, at.found.settings.pin)
+    return rollback_edits(
+        at.found.fields,
+        plan.chosen,
+        Act(session.present, accepted(session.options), pin=at.found.settings.pin),
+    )
 
 
 def plans_to_json(session: Session, snapshot: Snapshot, plans: Iterable[Plan]) -> dict[str, Any]:
     """Return plans as a result."""
     services = []
     for at, plan in zip(snapshot.services, plans, strict=True):
-        edits = edits_of(plan, at)
+        edits = edits_of(session, plan, at)
         value = edits[0].value if edits else None
         services.append(plan_to_json(plan, edits_to_json(edits), value))
     return {
@@ -68,7 +73,7 @@ def plans_to_json(session: Session, snapshot: Snapshot, plans: Iterable[Plan]) -
     }
 
 
-def show_plan(plan: Plan, at: ServiceAtTip) -> None:
+def show_plan(session: Session, plan: Plan, at: ServiceAtTip) -> None:
     """Print a plan so that it can be read at three in the morning."""
     chosen = plan.chosen
     target = chosen.image.label if chosen else "no image to go back to"
@@ -77,8 +82,10 @@ def show_plan(plan: Plan, at: ServiceAtTip) -> None:
     if chosen is not None:
         say(f"  back to  {chosen.image.canonical}")
         say(*wrapped(f"because  {_because(plan)}", "  "))
-    for edit in edits_of(plan, at):
+    for edit in edits_of(session, plan, at):
         say(*wrapped(f"edit     {edit.field.place} ({edit.field.container}): {edit.value}", "  "))
+        if edit.field.overrides:
+            say(*wrapped(f"         which overrides {', '.join(edit.field.overrides)}", "  "))
     show_candidates(plan)
     if plan.hold is not None:
         by = f" by {plan.hold.by}" if plan.hold.by else ""

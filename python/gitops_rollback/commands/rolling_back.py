@@ -108,7 +108,7 @@ class _Rollback:
         error = none_to_go_back_to(plans) or refusal(plans)
         if error is not None:
             for at, plan in zip(snapshot.services, plans, strict=True):
-                show_plan(plan, at)
+                show_plan(self._session, plan, at)
             error.found = plans_to_json(self._session, snapshot, plans)
             raise error
         for before, plan, at in zip(self._first, plans, snapshot.services, strict=False):

@@ -35,7 +35,9 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     with session.open_repository() as repository:
         tip = session.open_tip(repository)
         overview = read_overview(repository, Request((), name, options.branch), tip)
-    names = inventory.service_names(overview.manifests, overview.config, overview.relative_paths)
+    names = inventory.service_names(
+        overview.manifests, overview.config, overview.environment, overview.relative_paths
+    )
     services = [_service(name, source, overview) for name, source in sorted(names.items())]
     _show(services, overview)
     skipped = [vars(skip) for skip in overview.manifests.skipped]

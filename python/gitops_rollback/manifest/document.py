@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,9 +19,17 @@ _BOM = codecs.BOM_UTF8.decode()
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
 _STRING = "tag:yaml.org,2002:str"
+_NULL = "tag:yaml.org,2002:null"
+# YAML 1.2 core schema (yaml.org/spec/1.2.2, 10.3.2), and what go-yaml adds: y, n, 0b, 1_000.
+_OTHER_IN_YAML_1_2 = re.compile(
+    r"[yYnN]|[-+]?0o?[0-7_]+|[-+]?0x[0-9a-fA-F_]+|[-+]?0b[01_]+|[-+]?[0-9][0-9_]*"
+    r"|[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
 HELM_HINT = "a Helm template is not a manifest: name the rendered or values file instead"
 _YAML_HINT = "mend the file in the manifests repository"
 LARGEST_MANIFEST = 10_000_000  # bytes
+_SIGNS = (b"image", b"Image", b"repository", b"postBuild")  # one is in every file with a field
 _DEEPEST = 5_000  # levels; libyaml's composer crashes the process at some 30,000
 
 
@@ -41,8 +51,13 @@ class ParsedFile:
 
 
 def may_hold_image(data: bytes) -> bool:
-    """Tell cheaply whether a file is worth parsing: every image field's key has `image` in it."""
-    return b"image" in data
+    """Tell cheaply whether a file is worth parsing: it names an image, or a Flux variable."""
+    return any(word in data for word in _SIGNS)
+
+
+def is_config_map(data: bytes) -> bool:
+    """Tell cheaply whether a file may have a ConfigMap, where Flux variables can stand."""
+    return b"ConfigMap" in data
 
 
 def parse(path: str, data: bytes) -> ParsedFile:
@@ -97,24 +112,42 @@ def duplicate_key(node: yaml.Node | None) -> yaml.ScalarNode | None:
 
 
 def reads_as_string(value: str) -> bool:
-    """Tell whether YAML 1.1 reads a plain scalar as a string: no number, date or truth value."""
+    """Tell whether YAML 1.1 and 1.2 read a plain scalar as a string: no number, date or truth.
+
+    A short commit such as `123e456` is a number in YAML 1.2, and to the parsers written in Go.
+    """
+    if _OTHER_IN_YAML_1_2.fullmatch(value):
+        return False
     tag = _RESOLVER.resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]
     return bool(tag == _STRING)
 
 
-def shared_nodes(root: yaml.Node | None) -> set[int]:
-    """Return the `id`s of the nodes that aliases make part of a document more than once."""
-    seen: set[int] = set()
-    shared: set[int] = set()
+def paths_to_nodes(root: yaml.Node | None) -> dict[int, int]:
+    """Return for the `id` of each node how many places of a document it is part of.
+
+    That is 1 but for nodes that aliases repeat. Nodes of which one contains itself count as 2.
+    """
+    edges: dict[int, list[yaml.Node]] = {}
+    degree: Counter[int] = Counter()
     waiting = [root] if root is not None else []
     while waiting:
         node = waiting.pop()
-        if id(node) in seen:
-            shared.add(id(node))
+        if id(node) in edges:
             continue
-        seen.add(id(node))
-        waiting.extend(_children(node))
-    return shared
+        edges[id(node)] = list(_children(node))
+        degree.update(id(child) for child in edges[id(node)])
+        waiting.extend(edges[id(node)])
+    counts = dict.fromkeys(edges, 0)
+    ready = [root] if root is not None and not degree[id(root)] else []
+    counts.update({id(node): 1 for node in ready})
+    while ready:
+        node = ready.pop()
+        for child in edges[id(node)]:
+            counts[id(child)] += counts[id(node)]
+            degree[id(child)] -= 1
+            if not degree[id(child)]:
+                ready.append(child)
+    return {key: count if count and not degree[key] else 2 for key, count in counts.items()}
 
 
 def first_difference(
@@ -143,8 +176,9 @@ def first_difference(
 
 
 def _same_node(before: yaml.Node, after: yaml.Node, wanted: dict[int, str]) -> bool:
-    if id(before) in wanted:  # a name that read as a number before is quoted now
-        return after.value == wanted[id(before)] and after.tag in (before.tag, _STRING)
+    if id(before) in wanted:  # what read as a number or as null before may be a text now
+        tags = (before.tag, _STRING, _NULL) if after.value == "null" else (before.tag, _STRING)
+        return after.value == wanted[id(before)] and after.tag in tags
     if before.tag != after.tag:
         return False
     if isinstance(before, yaml.ScalarNode):

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import first_difference, parse, reads_as_string
+from gitops_rollback.manifest.forms import FieldEdit
 from gitops_rollback.manifest.markers import ACTIVE_KEY, HELD_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.image_field import ImageField, Scalar
+
+__all__ = ["FieldEdit", "Splice", "hold_markers", "restore_markers", "rewrite"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,11 @@ class Splice:
 
 
 @dataclass(frozen=True)
-class FieldEdit:
-    """The new value of one image field."""
+class _ScalarEdit:
+    """The new text of one scalar, and its value as YAML reads it."""
 
-    field: ImageField
+    scalar: Scalar
+    splice: Splice
     value: str
 
 
@@ -59,17 +63,17 @@ def rewrite(
     The result is parsed again and compared with the intended tree. Raises `ManifestError` where
     a field must not be edited, or where the comparison fails.
     """
-    edits = tuple(edits)
-    splices = [*(_splice(file, edit) for edit in edits), *marker_splices]
+    scalars = [scalar for edit in edits for scalar in _scalar_edits(file, edit)]
+    splices = {*(scalar.splice for scalar in scalars), *marker_splices}
     text = file.text
     for splice in sorted(splices, key=lambda splice: splice.start, reverse=True):
         text = text[: splice.start] + splice.text + text[splice.end :]
     data = file.encode(text)
-    _prove(file, data, {id(edit.field.scalar.node): edit.value for edit in edits})
+    _prove(file, data, {id(edit.scalar.node): edit.value for edit in scalars})
     return data
 
 
-def _splice(file: ParsedFile, edit: FieldEdit) -> Splice:
+def _scalar_edits(file: ParsedFile, edit: FieldEdit) -> Iterator[_ScalarEdit]:
     field = edit.field
     if field.problem:
         raise ManifestError(
@@ -77,11 +81,26 @@ def _splice(file: ParsedFile, edit: FieldEdit) -> Splice:
             f"{field.problem}",
             "write the image as a plain one-line value, then run this again",
         )
-    raw = file.text[field.scalar.start : field.scalar.end]
-    quote = raw[0] if raw[:1] in ("'", '"') else ""
-    if not quote and not reads_as_string(edit.value):
-        quote = '"'
-    return Splice(field.scalar.start, field.scalar.end, f"{quote}{edit.value}{quote}")
+    parts = {part.key: part for part in field.parts}
+    texts = edit.texts
+    for key in dict.fromkeys((*texts, *edit.raw)):
+        scalar = parts[key].scalar
+        raw = edit.raw.get(key)
+        if raw is None:
+            raw = _written(file, scalar, texts[key])
+        value = raw[1:-1] if raw[:1] in ("'", '"') else raw
+        yield _ScalarEdit(scalar, Splice(scalar.start, scalar.end, raw), value)
+
+
+def _written(file: ParsedFile, scalar: Scalar, value: str) -> str:
+    """Return the text for a value: in the quotes there were, else plain where that is safe."""
+    quote = scalar.raw[0] if scalar.raw[:1] in ("'", '"') else ""
+    if quote or (value and reads_as_string(value)):
+        return f"{quote}{value}{quote}"
+    if not value:
+        return "null"
+    quote = "'" if file.text.count(": '") > file.text.count(': "') else '"'
+    return f"{quote}{value}{quote}"
 
 
 def _prove(file: ParsedFile, data: bytes, wanted: dict[int, str]) -> None:

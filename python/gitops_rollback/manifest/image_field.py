@@ -1,7 +1,12 @@
-"""An image field: one place in a manifest that names an image, with all that is known of it."""
+"""An image field: one place in a manifest that names an image, with all that is known of it.
+
+It is one scalar (`image: acme/cart:1.4.2`), or several that belong together (`newName`, `newTag`
+and `digest` of a kustomize entry; `registry`, `repository`, `tag` and `digest` of Helm values).
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +17,30 @@ if TYPE_CHECKING:
 
     from gitops_rollback.manifest.markers import Marker
 
+REFERENCE = "reference"
+REGISTRY = "registry"
+NAME = "name"
+TAG = "tag"
+DIGEST = "digest"
+_NULL = "tag:yaml.org,2002:null"
+_VARIABLE = re.compile(r"\$\{[^{}]*\}")
+
+# The forms of fields: how the scalars make the image.
+CONTAINER = "container"
+VOLUME = "volume"
+KUSTOMIZE = "kustomize"
+HELM = "helm"
+SUBSTITUTION = "substitution"
+
+VARIABLE_PROBLEM = "it has a Flux variable that nothing in these files defines"
+
 
 @dataclass(frozen=True)
 class Scalar:
     """One scalar of a file.
 
     `line` and `column` count from 1; `start` and `end` are offsets of the scalar (quotes included)
-    in the file's text; `marker` is the Flux marker behind it.
+    in the file's text, `raw` is the text between them; `marker` is the Flux marker behind it.
     """
 
     value: str
@@ -26,17 +48,54 @@ class Scalar:
     column: int
     start: int
     end: int
+    raw: str
     marker: Marker | None
     node: yaml.ScalarNode = field(repr=False, compare=False)
+
+    @property
+    def is_null(self) -> bool:
+        """Whether YAML reads the scalar as null: `null`, `~`, or nothing at all."""
+        return bool(self.node.tag == _NULL)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One scalar of a field.
+
+    `role` is reference, registry, name, tag or digest; `key` is what the file calls it. `before`
+    and `after` are what stands around a Flux variable in the tag, and is no part of the scalar.
+    """
+
+    role: str
+    key: str
+    scalar: Scalar
+    before: str = ""
+    after: str = ""
+
+    @property
+    def text(self) -> str:
+        """What the part says; empty where the scalar is null."""
+        if self.scalar.is_null:
+            return ""
+        return f"{self.before}{self.scalar.value}{self.after}"
+
+    @property
+    def can_be_filled(self) -> bool:
+        """Whether a text can be written there, and taken back, without another character."""
+        return bool(self.text) or self.scalar.raw == "null" or self.scalar.raw[:1] in ("'", '"')
 
 
 @dataclass(frozen=True)
 class ImageField:
     """One place in a file that names an image.
 
-    `document` counts from 0; `labels` are the names the workload goes by; `problem` says why the
-    field must not be edited, and is empty where it may; `reported_only` marks kinds that are
-    left alone unless the configuration lists them.
+    `document` counts from 0; `labels` are the names the workload goes by, `containers` the
+    containers that get the image; `shown_name` is the image's name as it takes effect where the
+    parts do not say it, or an overlay says otherwise; `users` is how often aliases make the scalar
+    part of the document; `problem` says why the field must not be edited, and is empty where it
+    may; `reported_only` marks kinds that are left alone unless the configuration lists them;
+    `overrides` are the places whose images this one replaces; `tag_only` says why no digest can
+    stand there; `overlay` is the outermost kustomization that takes the image.
     """
 
     path: str
@@ -45,26 +104,78 @@ class ImageField:
     name: str
     container: str
     pointer: str
-    scalar: Scalar
+    parts: tuple[Part, ...]
+    form: str = CONTAINER
     labels: frozenset[str] = frozenset()
+    containers: frozenset[str] = frozenset()
+    shown_name: str | None = None
+    users: int = 1
     problem: str = ""
     reported_only: bool = False
+    overrides: tuple[str, ...] = ()
+    tag_only: str = ""
+    overlay: str = ""
+
+    def part(self, role: str) -> Part | None:
+        """Return the part with a role, if the field has it."""
+        return next((part for part in self.parts if part.role == role), None)
+
+    @property
+    def scalar(self) -> Scalar:
+        """The scalar that says the version, which is where people look."""
+        for role in (REFERENCE, TAG, DIGEST):
+            part = self.part(role)
+            if part is not None and part.text:
+                return part.scalar
+        return self.parts[0].scalar
+
+    @property
+    def name_text(self) -> str:
+        """The image's name as its parts say it; empty where they do not."""
+        reference = self.part(REFERENCE)
+        if reference is not None:
+            return split_version(reference.text)[0]
+        texts = (part.text for role in (REGISTRY, NAME) if (part := self.part(role)))
+        return "/".join(text.strip("/") for text in texts if text)
+
+    @property
+    def version(self) -> str:
+        """Tag and digest as they follow the name: `:1.4.2`, `@sha256:…`, both, or nothing."""
+        reference = self.part(REFERENCE)
+        if reference is not None:
+            return split_version(reference.text)[1]
+        tag, digest = self.part(TAG), self.part(DIGEST)
+        text = f":{tag.text}" if tag and tag.text else ""
+        return f"{text}@{digest.text}" if digest and digest.text else text
 
     @property
     def value(self) -> str:
-        """The text as it stands, without quotes."""
-        return self.scalar.value
+        """The text as it stands, without quotes; of a split field, what its parts make."""
+        reference = self.part(REFERENCE)
+        if reference is not None:
+            return reference.text
+        return (self.name_text or self.shown_name or "") + self.version
+
+    @property
+    def effective(self) -> str:
+        """The text of the image as it takes effect."""
+        return (self.shown_name or self.name_text) + self.version
 
     @property
     def markers(self) -> tuple[Marker, ...]:
-        """The Flux markers behind the value, or behind its parts where it is split."""
-        return (self.scalar.marker,) if self.scalar.marker is not None else ()
+        """The Flux markers behind the parts, each once."""
+        found = {
+            part.scalar.marker.key_start: part.scalar.marker
+            for part in self.parts
+            if part.scalar.marker is not None
+        }
+        return tuple(found.values())
 
     @property
     def image(self) -> ImageReference | None:
-        """The image reference the field holds; None where its text is none."""
+        """The image reference that takes effect; None where the text is none."""
         try:
-            return parse_image(self.value)
+            return parse_image(self.effective)
         except InvalidImageError:
             return None
 
@@ -78,9 +189,16 @@ class ImageField:
         """Where the field stands, for people: `path:line`."""
         return f"{self.path}:{self.scalar.line}"
 
+    @property
+    def recorded_parts(self) -> dict[str, str]:
+        """The raw text of each part, by its key, as records keep it; empty for one reference."""
+        if self.part(REFERENCE) is not None:
+            return {}
+        return {part.key: part.scalar.raw for part in self.parts}
+
     def to_json(self) -> dict[str, Any]:
         """Return the field as it stands in results."""
-        problem = {"problem": self.problem} if self.problem else {}
+        optional = {"problem": self.problem, "overrides": list(self.overrides)}
         return {
             "path": self.path,
             "line": self.scalar.line,
@@ -90,5 +208,18 @@ class ImageField:
             "name": self.name,
             "container": self.container,
             "value": self.value,
-            **problem,
+            "form": self.form,
+            **{key: value for key, value in optional.items() if value},
         }
+
+
+def split_version(text: str) -> tuple[str, str]:
+    """Split an image text into its name and what follows it: `:tag`, `@digest`, or both.
+
+    What stands in a Flux variable is no colon, slash or at-sign of the image.
+    """
+    masked = _VARIABLE.sub(lambda match: "v" * len(match[0]), text)
+    head = masked.partition("@")[0]
+    colon = head.rfind(":")
+    end = colon if colon >= 0 and "/" not in head[colon:] else len(head)
+    return text[:end], text[end:]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import parse
-from gitops_rollback.manifest.edit import FieldEdit, rewrite
+from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.forms import FieldEdit, part_texts, restoring_edit, value_of
 
 if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
@@ -31,20 +32,19 @@ class Proof:
 def prove(file: ParsedFile, field: ImageField) -> Proof:
     """Edit a field in memory to another image and back, and compare byte by byte."""
     before = file.encode(file.text)
-    if field.image is None:
-        return Proof(field, 0, f"'{field.value}' is no image reference")
-    other = str(field.image.with_version(_TAG, _DIGEST))
     try:
+        other = value_of(field, _TAG, None if field.tag_only else _DIGEST)
+        lines = {part.scalar.line for part in field.parts if part.key in part_texts(field, other)}
         edited = rewrite(file, [FieldEdit(field, other)])
         again = parse(file.path, edited)
         found = _same_field(again, field)
         if found is None or found.value != other:
             return Proof(field, 0, "the edited value is not found again")
-        after = rewrite(again, [FieldEdit(found, field.value)])
+        after = rewrite(again, [restoring_edit(found, field.value, field.recorded_parts)])
     except ManifestError as error:
         return Proof(field, 0, error.message)
     changed = _lines_changed(before, edited)
-    if changed != 1:
+    if changed != len(lines):
         return Proof(field, changed, f"{changed} lines differ after the edit")
     if after != before:
         return Proof(field, changed, f"{_bytes_differing(before, after)} bytes differ after undo")

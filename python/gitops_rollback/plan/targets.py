@@ -10,77 +10,102 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import InvalidImageError, parse_image
-from gitops_rollback.manifest.edit import FieldEdit
+from gitops_rollback.manifest.forms import (
+    FieldEdit,
+    can_hold_digest,
+    restoring_edit,
+    value_of,
+)
+from gitops_rollback.manifest.image_field import split_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.plan.acts import Act
     from gitops_rollback.plan.facts import Candidate
 
 
 def deploy_edits(
-    fields: Iterable[ImageField], image: ImageReference, pin: str
+    fields: Iterable[ImageField], image: ImageReference, act: Act
 ) -> tuple[FieldEdit, ...]:
     """Return the edits of a deploy: the name's text stays, tag and digest are replaced."""
-    digest = image.digest if pin == "digest" or image.tag is None else None
-    return _changed(FieldEdit(field, _text(field, image.tag, digest)) for field in fields)
+    return _changed(
+        FieldEdit(field, value_of(field, image.tag, _digest(field, image, act))) for field in fields
+    )
 
 
 def rollback_edits(
-    fields: Iterable[ImageField], candidate: Candidate, pin: str
+    fields: Iterable[ImageField], candidate: Candidate, act: Act
 ) -> tuple[FieldEdit, ...]:
     """Return the edits of a rollback to a candidate."""
-    edits = tuple(FieldEdit(field, rollback_text(field, candidate, pin)) for field in fields)
+    edits = tuple(rollback_edit(field, candidate, act) for field in fields)
     for edit in edits:
         _prove(edit, candidate.image)
     return _changed(edits)
 
 
-def rollback_text(field: ImageField, candidate: Candidate, pin: str) -> str:
-    """Return the text of one field after a rollback to a candidate."""
+def rollback_edit(field: ImageField, candidate: Candidate, act: Act) -> FieldEdit:
+    """Return the edit of one field by a rollback to a candidate."""
     image = candidate.image
     tag_is_proven = image.digest is None or (
         candidate.check is not None and candidate.check.has_tag
     )
     recorded = _recorded(field, candidate)
     if recorded is not None:
-        names_digest = recorded.digest is not None and recorded.digest == image.digest
-        if names_digest or (recorded.digest is None and tag_is_proven):
-            return str(recorded)
-    elif pin == "tag" and tag_is_proven and image.tag is not None:
-        return _text(field, image.tag, None)
-    return _text(field, image.tag, image.digest)
+        before, parts = recorded
+        names_digest = before.digest is not None and before.digest == image.digest
+        if names_digest or (before.digest is None and tag_is_proven):
+            return _recorded_edit(field, before, parts)
+    elif act.pin == "tag" and tag_is_proven and image.tag is not None:
+        return FieldEdit(field, value_of(field, image.tag, None))
+    can_hold = can_hold_digest(field) or "tag" not in act.accept or image.tag is None
+    return FieldEdit(field, value_of(field, image.tag, image.digest if can_hold else None))
 
 
-def _recorded(field: ImageField, candidate: Candidate) -> ImageReference | None:
-    """Return the recorded text of a field, if its record has one and it is of this image."""
+def _digest(field: ImageField, image: ImageReference, act: Act) -> str | None:
+    if image.tag is None:
+        return image.digest
+    is_tag_accepted = "tag" in act.accept and not can_hold_digest(field)
+    return None if act.pin == "tag" or is_tag_accepted else image.digest
+
+
+def _recorded(
+    field: ImageField, candidate: Candidate
+) -> tuple[ImageReference, Mapping[str, str]] | None:
+    """Return the recorded text of a field as an image, and its parts, if it is of this image."""
     for recorded in candidate.stored.record.fields if candidate.stored else ():
         if recorded.key != field.key:
             continue
+        name, version = split_version(recorded.value)
         try:
-            image = parse_image(recorded.value)
+            image = parse_image((field.shown_name or name) + version)
         except InvalidImageError:
             return None
         same = image.full_repository == candidate.image.full_repository
-        return image if same and image.tag == candidate.image.tag else None
+        return (image, recorded.parts) if same and image.tag == candidate.image.tag else None
     return None
 
 
-def _text(field: ImageField, tag: str | None, digest: str | None) -> str:
-    if field.image is None:
-        raise ManifestError(
-            f"{field.place}: '{field.value}' is no image reference", "write a plain image there"
-        )
-    return str(field.image.with_version(tag, digest))
+def _recorded_edit(
+    field: ImageField, before: ImageReference, parts: Mapping[str, str]
+) -> FieldEdit:
+    """Return the edit that writes the recorded text: its name too, where the field has its own."""
+    if field.recorded_parts:
+        return restoring_edit(field, value_of(field, before.tag, before.digest), parts)
+    if field.shown_name is not None:
+        return FieldEdit(field, value_of(field, before.tag, before.digest))
+    return FieldEdit(field, str(before))
 
 
 def _prove(edit: FieldEdit, target: ImageReference) -> None:
     """Refuse an edit whose effective reference is not the target."""
-    image = parse_image(edit.value)
+    name, version = split_version(edit.value)
+    image = parse_image((edit.field.shown_name or name) + version)
     same_digest = image.digest == target.digest or image.digest is None
-    if image.full_repository == target.full_repository and image.tag == target.tag and same_digest:
+    same_tag = image.tag == target.tag or (image.tag is None and image.digest is not None)
+    if image.full_repository == target.full_repository and same_tag and same_digest:
         return
     raise ManifestError(
         f"{edit.field.place}: '{edit.value}' would not be {target.canonical}",

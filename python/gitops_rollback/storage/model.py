@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.manifest.fields import POD_SPECS, REPORTED_POD_SPECS
+from gitops_rollback.manifest.workloads import POD_SPECS, REPORTED_POD_SPECS
 from gitops_rollback.storage.quantity import parse_quantity
 
 if TYPE_CHECKING:

@@ -219,9 +219,13 @@ def test_an_image_of_another_repository_is_refused(shop: Shop) -> None:
             "2 image repositories",
         ),
         (
-            {"apps/kustomization.yaml": "images:\n- name: acme/cart\n  newTag: 1.4.0\n"},
+            {
+                "apps/kustomization.yaml": (
+                    "resources: [cart/deployment.yaml]\nimages: [{name: .*/cart, newTag: x}]\n"
+                )
+            },
             "manifest",
-            "overrides this image",
+            "is a regular expression",
         ),
         (
             {

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from typing import TYPE_CHECKING
 
-from integration.shop import COMMAND, FILES, Shop
+from integration.shop import FILES, Shop
 from servers.git_http import GitHttpServer
 
 if TYPE_CHECKING:
@@ -49,19 +46,3 @@ def test_a_deploy_starts_twelve_git_processes_at_most(released: Shop) -> None:
     run = released.deploy("1.6.0", environment={"GITOPS_VERBOSE": "1"})
     calls = [line for line in run.stderr.splitlines() if line.startswith("git ")]
     assert 5 <= len(calls) <= 12, calls
-
-
-def test_the_version_costs_little_more_than_starting_python() -> None:
-    """Twice as much, with room for a busy machine: the best of several runs counts."""
-    bare = _best([sys.executable, "-c", ""])
-    ours = _best([str(COMMAND), "--version"])
-    assert ours < 2.5 * bare
-
-
-def _best(line: list[str]) -> float:
-    times = []
-    for _ in range(15):
-        start = time.perf_counter()
-        subprocess.run(line, capture_output=True, check=True)
-        times.append(time.perf_counter() - start)
-    return min(times)

@@ -37,6 +37,7 @@ PURE = (
     "state",
     "timeline",
     "transitions",
+    "effective/",
     "manifest/",
     "plan/",
     "storage/",

@@ -10,6 +10,7 @@ from gitops_rollback.errors import ConfigError, ManifestError
 from gitops_rollback.inventory import read_manifests, service_names
 from unit.builders import DEPLOYMENT, PATH, found_service, manifest
 
+WHOLE = Environment("default")
 POD = "kind: Pod\nmetadata: {name: NAME, labels: {LABEL}}\nspec:\n  containers:\n"
 
 
@@ -93,28 +94,6 @@ def test_manifests_of_its_own_make_fields_a_service_s_under_any_name() -> None:
         found_service(files, '[defaults]\nmanifests = ["*.yaml"]\n', service="crat")
 
 
-@pytest.mark.parametrize(
-    ("path", "text"),
-    [
-        ("kustomization.yaml", "images:\n- name: acme/cart\n  newTag: '2'\n"),
-        ("apps/kustomization.yaml", "images:\n- {name: acme/cart, digest: 'sha256:ab'}\n"),
-        ("flux.yaml", "kind: Kustomization\nspec:\n  images: [{name: acme/cart, newTag: '2'}]\n"),
-    ],
-)
-def test_an_image_that_kustomize_overrides_is_refused_with_the_entry_s_place(
-    path: str, text: str
-) -> None:
-    with pytest.raises(ManifestError, match="overrides this image") as caught:
-        found_service({PATH: manifest("acme/cart:1"), path: text.encode()})
-    assert f"{path}:2" in caught.value.message or f"{path}:3" in caught.value.message
-
-
-def test_an_override_of_another_image_does_not_matter() -> None:
-    text = b"images: [{name: acme/shop, newTag: '2'}, {name: acme/cart}]\n"
-    files = {PATH: manifest("acme/cart:1"), "kustomization.yaml": text}
-    assert values(files) == [f"{PATH} server acme/cart:1"]
-
-
 def test_a_service_of_jobs_only_is_reported_and_says_how_to_edit_it() -> None:
     job = DEPLOYMENT.replace("Deployment", "Job")
     with pytest.raises(ManifestError, match=r"only in Job cart \(apps/cart/dep") as caught:
@@ -135,8 +114,10 @@ def test_a_field_that_cannot_be_edited_is_refused_with_its_place() -> None:
     file = pod('"acme/c\\x61rt:1"', name="cart")
     with pytest.raises(ManifestError, match=r"a\.yaml:6: .* cannot be edited safely: the value is"):
         found_service({"a.yaml": file})
-    with pytest.raises(ManifestError, match="malformed"):
+    with pytest.raises(ConfigError, match="is a Helm template"):
         found_service({"a.yaml": pod("'{{ image }}'", name="cart")})
+    with pytest.raises(ManifestError, match="malformed"):
+        found_service({"a.yaml": pod("'<image>'", name="cart")})
 
 
 ENVIRONMENTS = """\
@@ -191,7 +172,7 @@ def test_an_unknown_service_is_an_error_with_the_nearest_names(
     "text",
     [
         "kind: ConfigMap\ndata:\n  pod: |\n    image: acme/cart:1\n",
-        "kind: Rollout\nspec: {template: {spec: {containers: [{image: acme/cart}]}}}\n",
+        "kind: Farm\nspec: {template: {spec: {containers: [{image: acme/cart}]}}}\n",
         "# image: acme/cart:1\nkind: Pod\n",
         'kind: ConfigMap\ndata:\n  pod: |\n    {"image": "acme/cart@sha256:ab"}\n',
     ],
@@ -266,11 +247,11 @@ def test_files_without_an_image_are_left_out_and_unreadable_ones_reported() -> N
 
 def test_services_are_named_by_configuration_and_else_by_discovery() -> None:
     manifests = read_manifests({"a.yaml": pod("acme/cart:1"), "b.yaml": pod("redis:7")})
-    discovered = service_names(manifests, parse_config(b"[services.shop]\n"), ())
+    discovered = service_names(manifests, parse_config(b"[services.shop]\n"), WHOLE, ())
     assert discovered == {"shop": "config", "cart": "discovery", "redis": "discovery"}
     globs = parse_config(b'[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n')
     paths = ["apps/cart/a.yaml", "apps/cart/b.yaml", "apps/x-/a.yaml", "other/y/a.yaml"]
-    assert service_names(manifests, globs, paths) == {"cart": "config"}
+    assert service_names(manifests, globs, WHOLE, paths) == {"cart": "config"}
 
 
 def test_an_environment_is_part_of_what_was_found() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import ParsedFile, parse, reads_as_string
 from gitops_rollback.manifest.edit import (
     FieldEdit,
@@ -22,6 +22,7 @@ from gitops_rollback.manifest.edit import (
     rewrite,
 )
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.prove import prove
 from unit.builders import digest
 from unit.test_manifest_fields import POD_YAML
 
@@ -108,7 +109,12 @@ def test_without_edits_the_bytes_stay() -> None:
         ("190:20:30", '"190:20:30"'),
         ("1234", '"1234"'),
         ("0x1f", '"0x1f"'),
-        ("1e3", "1e3"),
+        ("1e3", '"1e3"'),
+        ("123e456", '"123e456"'),
+        ("0o17", '"0o17"'),
+        ("1_000", '"1_000"'),
+        ("y", '"y"'),
+        ("abc", "abc"),
         ("on", '"on"'),
         ("null", '"null"'),
         ("2026-01-31", '"2026-01-31"'),
@@ -133,7 +139,10 @@ def test_what_reads_as_a_string_is_what_the_parser_says(value: str) -> None:
     except yaml.YAMLError:
         return
     if isinstance(node, yaml.ScalarNode) and node.value == value:
-        assert reads_as_string(value) == (node.tag == "tag:yaml.org,2002:str")
+        is_string = node.tag == "tag:yaml.org,2002:str"
+        assert not reads_as_string(value) or is_string
+        is_odd = re.fullmatch(r"[-+0-9._eEoxb]*[0-9][-+0-9._a-fA-Feoxb]*|[yn]", value)
+        assert reads_as_string(value) or not is_string or is_odd  # only YAML 1.2 reads more
 
 
 @pytest.mark.parametrize(
@@ -157,7 +166,8 @@ def test_what_cannot_be_edited_safely_is_refused_with_the_reason(image: str) -> 
 def _elsewhere(field: ImageField) -> ImageField:
     """The field as if it stood where the container's name stands."""
     start = POD_YAML.index("server")
-    return replace(field, scalar=replace(field.scalar, start=start, end=start + 6))
+    part = replace(field.parts[0], scalar=replace(field.scalar, start=start, end=start + 6))
+    return replace(field, parts=(part,))
 
 
 @pytest.mark.parametrize(
@@ -269,15 +279,9 @@ def test_every_field_of_collected_manifests_is_edited_and_undone_to_the_byte() -
             continue
         for field in fields:
             edited += 1
-            new = str(parse_image(field.value).with_version("9.9.9", digest("new")))
-            after = rewrite(file, [FieldEdit(field, new)])
-            again = parse(path.name, after)
-            pairs = list(zip(file.text.splitlines(), again.text.splitlines(), strict=True))
-            assert sum(a != b for a, b in pairs) == 1
-            same = next(f for f in find_fields(again) if f.pointer == field.pointer
-                        and f.document == field.document)  # fmt: skip
-            assert rewrite(again, [FieldEdit(same, field.value)]) == data
-    assert edited > 200
+            proof = prove(file, field)
+            assert (proof.problem, proof.lines_changed in (1, 2)) == ("", True), field
+    assert edited > 300
 
 
 _names = st.sampled_from(["cart", "a: b", "x#y", "😀", "ä\u00a0", "image", "- a", "'", '"', "{}"])

@@ -10,8 +10,6 @@ import pytest
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import may_hold_image, parse
 from gitops_rollback.manifest.fields import find_fields
-from gitops_rollback.manifest.kustomize import image_overrides, references
-from unit.builders import digest
 
 if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import ImageField
@@ -53,14 +51,16 @@ def test_every_kind_with_a_pod_has_its_containers_and_init_containers(
     assert all(bool(f.problem) == (kind == "Job") for f in found)
 
 
-@pytest.mark.parametrize("kind", ["Service", "ConfigMap", "Secret", "Rollout", "HelmRelease"])
+@pytest.mark.parametrize(
+    "kind", ["Service", "ConfigMap", "Secret", "Workflow", "HelmRelease", "Configuration"]
+)
 def test_kinds_without_a_known_pod_have_no_image_fields(kind: str) -> None:
     assert fields_of(json.dumps(workload(kind, TEMPLATE))) == ()
 
 
 def test_further_kinds_are_read_where_the_configuration_says() -> None:
-    text = json.dumps(workload("Rollout", {"work/load": TEMPLATE}))
-    found = fields_of(text, {"Rollout": "/spec/work~1load/template/spec"})
+    text = json.dumps(workload("Farm", {"work/load": TEMPLATE}))
+    found = fields_of(text, {"Farm": "/spec/work~1load/template/spec"})
     assert [f.container for f in found] == ["wait", "server"]
     assert found[1].pointer == "/spec/work~1load/template/spec/containers/0/image"
 
@@ -171,9 +171,10 @@ def test_other_line_ends_and_a_byte_order_mark_do_not_move_a_field(end: str, bom
         ('    image: "acme/\\\n      cart:1"\n', "spans several lines"),
         ("    image: 'acme\n      cart:1'\n", "spans several lines"),
         ('    image: "acme/c\\x61rt:1"\n', "written with escapes"),
-        ('    image: "{{ image }}"\n', "malformed"),
-        ("    image: ${IMAGE}\n", "malformed"),
-        ("    image:\n", "names no repository"),
+        ("    image: <IMAGE>\n", "malformed"),
+        ("    image: ${IMAGE}\n", "Flux variable that nothing"),
+        ("    image:\n", "the value is empty"),
+        ("    image: ~\n", "the value is empty"),
         ("    image: ''\n", "names no repository"),
         ("    image: Acme/Cart:1\n", "lower case"),
     ],
@@ -186,9 +187,10 @@ def test_what_cannot_be_edited_safely_has_a_problem(image: str, problem: str | N
     assert problem in fields[0].problem
 
 
-def test_an_image_that_helm_fills_in_makes_the_file_a_template() -> None:
+@pytest.mark.parametrize("image", ["{{ image }}", '"{{ image }}"', "acme/cart:{{ .Values.tag }}"])
+def test_an_image_that_helm_fills_in_makes_the_file_a_template(image: str) -> None:
     with pytest.raises(ManifestError, match=r"a\.yaml:\d+:12 is a Helm template"):
-        fields_of(POD_YAML + "    image: {{ image }}\n")
+        fields_of(POD_YAML + f"    image: {image}\n")
 
 
 @pytest.mark.parametrize(
@@ -196,12 +198,11 @@ def test_an_image_that_helm_fills_in_makes_the_file_a_template() -> None:
     [
         POD_YAML + "    image: &img acme/cart:1\n    env: [{name: X, value: *img}]\n",
         POD_YAML + "    image: *img\nx: &img a\n",
-        POD_YAML.replace("- name", "- &c\n    name") + "    image: acme/cart:1\n  - *c\n",
         POD_YAML.replace("spec:", "spec: &s") + "    image: acme/cart:1\nother: *s\n",
         POD_YAML.replace("- name", "- &c\n    name")
         + "    image: acme/cart:1\n  - {<<: *c, name: second}\n",
     ],
-    ids=["value", "undefined", "container", "spec", "merge key"],
+    ids=["value", "undefined", "spec", "merge key"],
 )
 def test_text_that_an_alias_shares_is_not_edited(text: str) -> None:
     try:
@@ -258,6 +259,15 @@ def test_what_is_no_manifest_is_one_error_that_names_the_place(data: bytes, mess
     assert caught.value.hint
 
 
+def test_text_that_only_image_fields_share_is_theirs_together() -> None:
+    text = POD_YAML.replace("- name", "- &c\n    name") + "    image: acme/cart:1\n  - *c\n"
+    fields = fields_of(text)
+    assert [(f.container, f.users, f.problem) for f in fields] == [
+        ("server", 2, ""),
+        ("server#2", 2, ""),
+    ]
+
+
 def test_an_alias_that_contains_itself_does_not_hang() -> None:
     assert fields_of("kind: List\nitems: &a [*a, {kind: Pod, spec: {containers: *a}}]\n") == ()
 
@@ -265,26 +275,3 @@ def test_an_alias_that_contains_itself_does_not_hang() -> None:
 def test_files_without_the_word_image_are_not_worth_parsing() -> None:
     assert not may_hold_image(b"kind: Service\n")
     assert may_hold_image(b"x: {image: y}")
-
-
-@pytest.mark.parametrize(
-    ("path", "text", "names"),
-    [
-        ("base/kustomization.yaml", "images: [{name: acme/cart, newTag: '1'}]", ["acme/cart"]),
-        ("Kustomization", f"images: [{{name: acme/cart, digest: '{digest('a')}'}}]", ["acme/cart"]),
-        ("kustomization.yml", "images: [{name: acme/cart, newName: x/y}]", ["acme/cart"]),
-        ("kustomization.yaml", "images: [{name: acme/cart}, {newTag: '1'}, 7]", []),
-        ("kustomization.yaml", "resources: [a.yaml]", []),
-        ("other.yaml", "images: [{name: acme/cart, newTag: '1'}]", []),
-        ("flux.yaml", "kind: Kustomization\nspec: {images: [{name: a/b, newTag: '1'}]}", ["a/b"]),
-    ],
-)
-def test_entries_of_kustomize_that_override_an_image_are_found(
-    path: str, text: str, names: list[str]
-) -> None:
-    assert [o.name for o in image_overrides(parse(path, text.encode()))] == names
-
-
-def test_what_a_kustomization_takes_from_elsewhere_is_known() -> None:
-    text = b"resources: [../base, {a: 1}]\nbases: [x]\ncomponents: [../c]\n"
-    assert references(parse("kustomization.yaml", text)) == ("../base", "x", "../c")

@@ -11,7 +11,7 @@ from gitops_rollback import schema
 from gitops_rollback.commands.given import read_plan
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.image import parse_image
-from gitops_rollback.plan.acts import Block, MissingRecord
+from gitops_rollback.plan.acts import Act, Block, MissingRecord
 from gitops_rollback.plan.facts import (
     Candidate,
     Check,
@@ -21,7 +21,7 @@ from gitops_rollback.plan.files import plan_to_json
 from gitops_rollback.plan.targets import rollback_edits
 from gitops_rollback.plan.verdicts import none_to_go_back_to, refusal, runs_already
 from gitops_rollback.service_change import edits_to_json
-from unit.builders import digest, image, service_at_tip, state
+from unit.builders import PRESENT, digest, image, service_at_tip, state
 from unit.test_plan import AB, ABA, LONG, World, by_records, by_state
 from unit.test_transitions import HOLD
 
@@ -57,7 +57,7 @@ def document(*plans: Plan) -> dict[str, Any]:
     services = []
     for one in plans:
         fields = service_at_tip("acme/cart:2").found.fields
-        edits = rollback_edits(fields, one.chosen, "digest") if one.chosen else ()
+        edits = rollback_edits(fields, one.chosen, Act(PRESENT)) if one.chosen else ()
         value = edits[0].value if edits else None
         services.append(plan_to_json(one, edits_to_json(edits), value))
     return {

@@ -1,0 +1,149 @@
+"""Run kustomizations in memory, as far as images go: resources, components, patches, images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.effective.applied import Applied, apply_entries, apply_patch, begin
+from gitops_rollback.effective.patches import Operation, fields_of_patch, operations_of, selects
+from gitops_rollback.manifest.image_field import CONTAINER, HELM, KUSTOMIZE, VOLUME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.entries import ImageEntry
+    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.kustomize import Kustomization, Patch
+
+_USES = (CONTAINER, VOLUME, HELM)
+
+
+@dataclass
+class Overlays:
+    """The kustomizations of some files, and what each of them makes of the images below it.
+
+    `entries` are those of Helm releases and Flux Kustomizations, by path and object; `spare` are
+    `images:` entries that no image met.
+    """
+
+    files: Mapping[str, ParsedFile]
+    fields: Mapping[str, tuple[ImageField, ...]]
+    kustomizations: Mapping[str, Kustomization]  # by folder
+    release_entries: Mapping[tuple[str, str], tuple[ImageEntry, ...]]
+    spare: list[ImageField] = field(default_factory=list)
+    _running: list[str] = field(default_factory=list)
+
+    def of_folder(self, folder: str) -> list[Applied]:
+        """Return the images of a kustomization; nothing for one that contains itself."""
+        if folder in self._running:
+            return []
+        self._running.append(folder)
+        try:
+            kustomization = self.kustomizations[folder]
+            images = self._transformed(kustomization, self._resources(kustomization))
+            return [replace(image, overlay=kustomization.path) for image in images]
+        finally:
+            self._running.pop()
+
+    def of_file(self, path: str) -> list[Applied]:
+        """Return the images of a file's workloads and releases, its own entries applied."""
+        out: list[Applied] = []
+        uses = [begin(f) for f in self.fields.get(path, ()) if f.form in _USES]
+        for name in dict.fromkeys((image.use.kind, image.use.name) for image in uses):
+            images = [image for image in uses if (image.use.kind, image.use.name) == name]
+            entries = self.release_entries.get((path, name[1]), ())
+            if name[0] == "HelmRelease" and entries:
+                images, unused = apply_entries(images, entries)
+                images += [begin(e.field) for e in unused if e.sets_version]
+            out += images
+        known = {image.use.name for image in uses}
+        for (where, owner), entries in self.release_entries.items():
+            if where == path and owner not in known:  # its chart's values say nothing
+                out += [begin(entry.field) for entry in entries if entry.sets_version]
+        return out
+
+    def _resources(self, kustomization: Kustomization) -> list[Applied]:
+        out: list[Applied] = []
+        for path in kustomization.resources:
+            if path in self.kustomizations:
+                out += self.of_folder(path)
+            else:
+                out += self.of_file(path)
+        return out
+
+    def _transformed(self, kustomization: Kustomization, images: list[Applied]) -> list[Applied]:
+        """Apply what a kustomization does to images: those of its own, or its user's."""
+        for folder in kustomization.components:
+            component = self.kustomizations.get(folder)
+            if component is not None and folder not in self._running:
+                self._running.append(folder)
+                images = self._transformed(component, [*images, *self._resources(component)])
+                self._running.pop()
+        for patch in kustomization.patches:
+            images = self.patched(images, patch, kustomization.path)
+        images, unused = apply_entries(images, kustomization.entries)
+        for entry in unused:
+            self._keep(entry, kustomization, images)
+        for line, text in kustomization.others:
+            if "image" in text:
+                problem = f"transformers or replacements in {kustomization.path}:{line} may set it"
+                images = [
+                    image.blocked(problem) if image.use.form != KUSTOMIZE else image
+                    for image in images
+                ]
+        return images
+
+    def _keep(self, entry: ImageEntry, kustomization: Kustomization, images: list[Applied]) -> None:
+        """Keep an entry that met no image: its own word counts where bases are not known."""
+        if not entry.sets_version:
+            return
+        known = all(
+            path in self.kustomizations or path in self.files for path in kustomization.resources
+        )
+        if kustomization.remote or not known:
+            images.append(begin(entry.field))
+        else:
+            self.spare.append(entry.field)
+
+    def patched(self, images: list[Applied], patch: Patch, path: str) -> list[Applied]:
+        """Apply one patch, be it a file or inline, a merge or a list of JSON operations."""
+        operations = operations_of(self.files, patch, path)
+        if operations:
+            return [_operated(image, patch, path, operations) for image in images]
+        out = list(images)
+        for patch_field in fields_of_patch(self.fields, patch, path):
+            met = False
+            for index, image in enumerate(out):
+                if _is_patched(image.use, patch_field, patch):
+                    out[index] = apply_patch(image, patch_field)
+                    met = True
+            if not met and patch_field.form in _USES:
+                out.append(begin(patch_field))
+        return out
+
+
+def _is_patched(use: ImageField, patched: ImageField, patch: Patch) -> bool:
+    if use.container != patched.container or use.form != patched.form:
+        return False
+    if patch.target_kind is None and patch.target_name is None:
+        return (use.kind, use.name) == (patched.kind, patched.name)
+    return selects(patch.target_kind, use.kind) and selects(patch.target_name, use.name)
+
+
+def _operated(image: Applied, patch: Patch, path: str, operations: Iterable[Operation]) -> Applied:
+    use = image.use
+    if not (selects(patch.target_kind, use.kind) and selects(patch.target_name, use.name)):
+        return image
+    for operation in operations:
+        if operation.touches(use.pointer):
+            image = replace(
+                image.blocked(
+                    f"the JSON patch in {path}:{patch.line} sets it; write a strategic merge "
+                    "patch in a file of its own, or an `images:` entry"
+                ),
+                name=operation.name or image.name,
+                version=operation.version if operation.name else image.version,
+            )
+    return image

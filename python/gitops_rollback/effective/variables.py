@@ -1,0 +1,174 @@
+"""Flux variables in images: `acme/cart:${CART_TAG}`, whose tag stands in a substitution. Pure.
+
+fluxcd.io/flux/components/kustomize/kustomizations/#post-build-variable-substitution; the syntax
+is that of github.com/drone/envsubst, of which names and defaults are understood here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.manifest.image_field import (
+    DIGEST,
+    REFERENCE,
+    SUBSTITUTION,
+    TAG,
+    ImageField,
+    Part,
+    split_version,
+)
+from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.effective.applied import Applied
+    from gitops_rollback.manifest.flux import Definition
+
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?[=-](?P<default>[^{}]*))?\}")
+_COMMENT = re.compile(rb"^[ \t]*#.*$", re.MULTILINE)
+_USE = re.compile(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)")
+
+
+@dataclass(frozen=True)
+class Variables:
+    """What gives Flux variables their values, and how often each is used in all files.
+
+    `secrets` are the Secrets that may define more, which nobody reads.
+    """
+
+    definitions: Mapping[str, Definition]
+    uses: Mapping[str, int]
+    secrets: tuple[str, ...] = ()
+
+
+def uses_in(data: bytes) -> list[str]:
+    """Return the names of the variables a file uses, each as often as it does; no comments."""
+    return [name.decode() for name in _USE.findall(_COMMENT.sub(b"", data))]
+
+
+def variable_names(text: str) -> list[str]:
+    """Return the names of the variables in a text."""
+    return [match["name"] for match in _VARIABLE.finditer(text)]
+
+
+def substitute(image: Applied, variables: Variables, used: Mapping[str, int]) -> Applied:
+    """Return an image with its variables replaced; the field to edit may be a definition.
+
+    `used` counts in how many images each variable stands.
+    """
+    text = image.name + image.version
+    if "${" not in text:
+        return image
+    missing = _missing(text, variables)
+    if missing:
+        return image.blocked(missing)
+    whole = _evaluate(text, variables)
+    try:
+        parse_image(whole)
+    except InvalidImageError as error:
+        return image.blocked(str(error))
+    name, version = split_version(whole)
+    if "${" not in image.version and not _VARIABLE.fullmatch(text):
+        return replace(image, name=name, decider=replace(image.decider, problem=""))
+    field = _definition_field(image, variables, used)
+    if isinstance(field, str):
+        return image.blocked(field)
+    return image.decided_by(field, name, version)
+
+
+def _missing(text: str, variables: Variables) -> str:
+    if "${" in _VARIABLE.sub("", text):
+        return f"'{text}' has a Flux variable in a form that is not understood"
+    for match in _VARIABLE.finditer(text):
+        if match["name"] in variables.definitions or match["default"] is not None:
+            continue
+        if variables.secrets:
+            return (
+                f"the variable {match['name']} may stand in the Secret {variables.secrets[0]}, "
+                "which is not read; define it in postBuild.substitute"
+            )
+        return (
+            f"no postBuild.substitute and no ConfigMap in these files defines the variable "
+            f"{match['name']}"
+        )
+    return ""
+
+
+def _evaluate(text: str, variables: Variables) -> str:
+    def value(match: re.Match[str]) -> str:
+        definition = variables.definitions.get(match["name"])
+        if definition is not None and (definition.node.value or match["default"] is None):
+            return str(definition.node.value)
+        return match["default"] or ""
+
+    return _VARIABLE.sub(value, text)
+
+
+def _definition_field(
+    image: Applied, variables: Variables, used: Mapping[str, int]
+) -> ImageField | str:
+    """Return the field that gives the image its version, or why there is none."""
+    whole = _VARIABLE.fullmatch(image.name + image.version)
+    if whole is not None:
+        return _field(image, variables, {REFERENCE: whole}, used)
+    tag_text, _, digest_text = image.version.partition("@")
+    tag, digest = (list(_VARIABLE.finditer(text)) for text in (tag_text, digest_text))
+    if len(tag) > 1 or len(digest) > 1 or (digest and digest[0][0] != digest_text):
+        return f"'{image.version}' has more than one variable for one thing"
+    literal_digest, literal_tag = digest_text and not digest, len(tag_text) > 1 and not tag
+    if literal_digest or (digest and literal_tag):
+        return "tag and digest stand in different files"
+    roles = {TAG: tag[0]} if tag else {}
+    return _field(image, variables, {**roles, **({DIGEST: digest[0]} if digest else {})}, used)
+
+
+def _field(
+    image: Applied,
+    variables: Variables,
+    roles: Mapping[str, re.Match[str]],
+    used: Mapping[str, int],
+) -> ImageField | str:
+    parts = []
+    for role, match in roles.items():
+        definition = variables.definitions.get(match["name"])
+        if definition is None or (match["default"] and not definition.node.value):
+            return f"its version is the default of {match['name']}; define the variable instead"
+        scalar = read_scalar(definition.file, definition.node)
+        before = match.string[: match.start()].removeprefix(":") if role == TAG else ""
+        after = match.string[match.end() :] if role == TAG else ""
+        parts.append((definition, Part(role, match["name"], scalar, before, after)))
+    first = parts[0][0]
+    if any(definition.file.path != first.file.path for definition, _part in parts):
+        return "tag and digest are variables in different files"
+    names = [match["name"] for match in roles.values()]
+    return ImageField(
+        path=first.file.path,
+        document=first.document,
+        kind=first.kind,
+        name=first.object,
+        container=names[0],
+        pointer=first.pointer,
+        parts=tuple(part for _definition, part in parts),
+        form=SUBSTITUTION,
+        labels=image.use.labels,
+        containers=frozenset(names),
+        problem=next((p for _d, part in parts if (p := spelling_problem(part.scalar))), ""),
+        tag_only=_tag_only(parts[0][1], names[0], variables, used),
+    )
+
+
+def _tag_only(part: Part, name: str, variables: Variables, used: Mapping[str, int]) -> str:
+    """Say why a variable cannot hold a digest: where it stands in more than images, or inside."""
+    if part.role != TAG:
+        return ""
+    if part.after:
+        return f"the manifest writes more behind ${{{name}}}"
+    others = variables.uses.get(name, 0) - used.get(name, 0)
+    if others <= 0:
+        return ""
+    places = "another place" if others == 1 else f"{others} other places"
+    return f"the variable {name} stands in {places} too, which may be no image"

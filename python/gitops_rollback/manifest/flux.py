@@ -1,0 +1,138 @@
+"""What Flux objects say about images: Kustomizations and HelmReleases. Pure.
+
+fluxcd.io/flux/components/kustomize/kustomizations (path, images, patches, postBuild) and
+fluxcd.io/flux/components/helm/helmreleases (values, postRenderers).
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
+from gitops_rollback.manifest.helm import ValuesPlace, values_fields
+from gitops_rollback.manifest.kustomize import Patch, inline_patches
+
+if TYPE_CHECKING:
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.objects import ManifestObject
+
+KUSTOMIZE_GROUP = "kustomize.toolkit.fluxcd.io"
+HELM_GROUP = "helm.toolkit.fluxcd.io"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The scalar that gives a Flux variable its value, and where it stands."""
+
+    file: ParsedFile
+    document: int
+    kind: str
+    object: str
+    pointer: str
+    node: yaml.ScalarNode
+
+
+@dataclass(frozen=True)
+class FluxKustomization:
+    """A Flux Kustomization: the folder it applies, and how it changes what is in there.
+
+    `sources` are kind and name of the objects that variables come from too, later ones first;
+    `path` is from the root of the repository.
+    """
+
+    name: str
+    file_path: str
+    line: int
+    path: str
+    entries: tuple[ImageEntry, ...]
+    patches: tuple[Patch, ...]
+    definitions: dict[str, Definition]
+    sources: tuple[tuple[str, str], ...]
+
+
+def flux_kustomization(item: ManifestObject) -> FluxKustomization | None:
+    """Return an object as the Flux Kustomization it is, or None if it is another."""
+    if not _is_flux_kustomization(item):
+        return None
+    path = posixpath.normpath(text_of(item.find("spec", "path")) or ".").removeprefix("./")
+    return FluxKustomization(
+        name=item.name,
+        file_path=item.file.path,
+        line=item.line,
+        path="" if path == "." else path.strip("/"),
+        entries=kustomization_entries(item),
+        patches=inline_patches(item.find("spec", "patches")),
+        definitions=definitions(
+            item, item.find("spec", "postBuild", "substitute"), "/spec/postBuild/substitute"
+        ),
+        sources=tuple(reversed(_sources(item))),
+    )
+
+
+def kustomization_entries(item: ManifestObject) -> tuple[ImageEntry, ...]:
+    """Return the `spec.images` of a Flux Kustomization."""
+    if not _is_flux_kustomization(item):
+        return ()
+    place = _list(item, f"{item.pointer}/spec/images")
+    return tuple(read_entries(place, item.find("spec", "images")))
+
+
+def release_fields(item: ManifestObject) -> list[ImageField]:
+    """Return the image fields in the values of a HelmRelease."""
+    if item.kind != "HelmRelease" or item.api_group not in ("", HELM_GROUP):
+        return []
+    place = ValuesPlace(item.file, item.document, item.kind, item.name, item.names)
+    return values_fields(place, item.find("spec", "values"), f"{item.pointer}/spec/values")
+
+
+def release_entries(item: ManifestObject) -> tuple[ImageEntry, ...]:
+    """Return the `images` of a HelmRelease's post-renderers, in their order."""
+    if item.kind != "HelmRelease" or item.api_group not in ("", HELM_GROUP):
+        return ()
+    found: list[ImageEntry] = []
+    for index, renderer in enumerate(items_of(item.find("spec", "postRenderers"))):
+        images = lookup(lookup(renderer, "kustomize"), "images")
+        pointer = f"{item.pointer}/spec/postRenderers/{index}/kustomize/images"
+        found.extend(read_entries(_list(item, pointer), images))
+    return tuple(found)
+
+
+def definitions(
+    item: ManifestObject, mapping: yaml.Node | None, pointer: str
+) -> dict[str, Definition]:
+    """Return the variables that a mapping of an object defines."""
+    if not isinstance(mapping, yaml.MappingNode):
+        return {}
+    return {
+        str(key.value): Definition(
+            item.file,
+            item.document,
+            item.kind,
+            item.name,
+            f"{item.pointer}{pointer}/{key.value}",
+            value,
+        )
+        for key, value in mapping.value
+        if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
+    }
+
+
+def _is_flux_kustomization(item: ManifestObject) -> bool:
+    return item.kind == "Kustomization" and item.api_group in ("", KUSTOMIZE_GROUP)
+
+
+def _sources(item: ManifestObject) -> list[tuple[str, str]]:
+    return [
+        (text_of(lookup(node, "kind")) or "", text_of(lookup(node, "name")) or "")
+        for node in items_of(item.find("spec", "postBuild", "substituteFrom"))
+    ]
+
+
+def _list(item: ManifestObject, pointer: str) -> EntryList:
+    return EntryList(item.file, item.document, item.kind, item.name, pointer)

@@ -1,0 +1,209 @@
+"""Image fields of Helm values: of `spec.values` in a HelmRelease, and of values files. Pure.
+
+There is no schema for a chart's values; these are the forms charts use: `image: name:tag`, a
+mapping of `registry`, `repository` (or `name`), `tag` and `digest` under any key, and a name with
+its tag beside it. A tag may bear the digest: `v1@sha256:…` (helm.sh/docs/chart_best_practices).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.manifest.document import lookup, text_of
+from gitops_rollback.manifest.entries import version_problem
+from gitops_rollback.manifest.image_field import (
+    DIGEST,
+    HELM,
+    NAME,
+    REFERENCE,
+    REGISTRY,
+    TAG,
+    VARIABLE_PROBLEM,
+    ImageField,
+    Part,
+)
+from gitops_rollback.manifest.scalars import read_scalar, refuse_duplicate_keys, spelling_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gitops_rollback.manifest.document import ParsedFile
+
+NO_NAME = "the image's name is the chart's: say it as `image` of the service in the configuration"
+NO_VERSION = "its tag is the chart's: write one beside it"
+_NAME_KEYS = ("repository", "name", "image")
+_DEEPEST = 100  # levels of values that are looked into
+
+
+@dataclass(frozen=True)
+class ValuesPlace:
+    """Where values stand, and whose they are."""
+
+    file: ParsedFile
+    document: int
+    kind: str
+    name: str
+    labels: frozenset[str]
+
+
+def is_values_file(path: str) -> bool:
+    """Tell by its name whether a YAML file holds Helm values: `values.yaml`, `cart-values.yml`."""
+    pure = PurePosixPath(path)
+    return "values" in pure.stem.lower().replace(".", "-").split("-") or (
+        pure.parent.name == "values"
+    )
+
+
+def values_fields(place: ValuesPlace, values: yaml.Node | None, pointer: str) -> list[ImageField]:
+    """Return the image fields of some values; `pointer` is where these stand.
+
+    Raises `ManifestError` where a key stands twice on the way to a field.
+    """
+    seen: set[int] = set()
+    return list(_walk(place, values, pointer, (), seen))
+
+
+def _walk(
+    place: ValuesPlace,
+    node: yaml.Node | None,
+    pointer: str,
+    keys: tuple[str, ...],
+    seen: set[int],
+) -> Iterator[ImageField]:
+    if len(keys) > _DEEPEST or id(node) in seen:  # what aliases repeat is looked at once
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _walk(place, item, f"{pointer}/{index}", (*keys, str(index)), seen)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    found = _mapping_field(place, node, pointer, keys)
+    if found is not None:
+        refuse_duplicate_keys(place.file.path, [node])
+        yield found
+    for key_node, value in node.value:
+        key = text_of(key_node)
+        if key is None:
+            continue
+        below = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+        if isinstance(value, yaml.ScalarNode):
+            if found is None and _is_image_key(key):
+                yield from _scalar_field(place, value, below, (*keys, key))
+        else:
+            yield from _walk(place, value, below, (*keys, key), seen)
+
+
+def _is_image_key(key: str) -> bool:
+    return key == "image" or key.endswith("Image")
+
+
+def _mapping_field(
+    place: ValuesPlace, node: yaml.MappingNode, pointer: str, keys: tuple[str, ...]
+) -> ImageField | None:
+    """Return the field that a mapping is, if it has a name or is called image, and a version."""
+    is_image = bool(keys) and _is_image_key(keys[-1])
+    tag_key = next((k for k in ("tag", "imageTag") if _scalar(node, k) is not None), "tag")
+    tag, digest = _scalar(node, tag_key), _scalar(node, "digest")
+    name_key = _name_key(node, is_image=is_image, has_version=tag is not None or digest is not None)
+    if name_key is None and not (is_image and (tag is not None or digest is not None)):
+        return None
+    candidates = (
+        (REGISTRY, "registry" if name_key else ""),
+        (NAME, name_key or ""),
+        (TAG, tag_key),
+        (DIGEST, "digest"),
+    )
+    parts = tuple(
+        Part(role, key, read_scalar(place.file, value))
+        for role, key in candidates
+        if (value := _scalar(node, key)) is not None
+    )
+    return _field(place, parts, pointer, keys or ("values",))
+
+
+def _name_key(node: yaml.MappingNode, *, is_image: bool, has_version: bool) -> str | None:
+    for key in _NAME_KEYS:
+        value = _scalar(node, key)
+        if value is None or not value.value:
+            continue
+        if key == "repository" and (has_version or is_image):
+            return key
+        if key == "name" and is_image and has_version:
+            return key
+        if key == "image" and has_version and _is_bare_name(value.value):
+            return key
+    return None
+
+
+def _is_bare_name(text: str) -> bool:
+    try:
+        image = parse_image(text)
+    except InvalidImageError:
+        return False
+    return image.tag is None and image.digest is None
+
+
+def _scalar_field(
+    place: ValuesPlace, node: yaml.ScalarNode, pointer: str, keys: tuple[str, ...]
+) -> Iterator[ImageField]:
+    scalar = read_scalar(place.file, node)
+    if scalar.is_null or not scalar.value or "{{" in scalar.value:
+        return
+    problem = spelling_problem(scalar)
+    if "${" in scalar.value:
+        problem = problem or VARIABLE_PROBLEM
+    else:
+        try:
+            parse_image(scalar.value)
+        except InvalidImageError as error:
+            if ":" not in scalar.value and "/" not in scalar.value:
+                return  # a switch, a file: charts call many things image
+            problem = problem or str(error)
+    field = _field(place, (Part(REFERENCE, "image", scalar),), pointer, keys)
+    yield replace(field, problem=problem)
+
+
+def _field(
+    place: ValuesPlace, parts: tuple[Part, ...], pointer: str, keys: tuple[str, ...]
+) -> ImageField:
+    return ImageField(
+        path=place.file.path,
+        document=place.document,
+        kind=place.kind,
+        name=place.name,
+        container=".".join(keys),
+        pointer=pointer,
+        parts=parts,
+        form=HELM,
+        labels=place.labels,
+        containers=frozenset((".".join(keys), keys[-1])),
+        problem=_problem(parts),
+    )
+
+
+def _problem(parts: tuple[Part, ...]) -> str:
+    texts = {part.role: part.text for part in parts}
+    for part in parts:
+        problem = spelling_problem(part.scalar)
+        if problem:
+            return problem
+    if any("{{" in text for text in texts.values()):
+        return "it is a template"
+    tag, digest = texts.get(TAG, ""), texts.get(DIGEST, "")
+    if not tag and not digest and REFERENCE not in texts:
+        return NO_VERSION
+    names = [texts[role].strip("/") for role in (REGISTRY, NAME) if texts.get(role)]
+    if not names and REFERENCE not in texts:
+        return version_problem("chart", tag, digest) or NO_NAME
+    return "" if REFERENCE in texts else version_problem("/".join(names), tag, digest)
+
+
+def _scalar(node: yaml.Node, key: str) -> yaml.ScalarNode | None:
+    value = lookup(node, key) if key else None
+    return value if isinstance(value, yaml.ScalarNode) else None

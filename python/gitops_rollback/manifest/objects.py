@@ -1,0 +1,80 @@
+"""The objects of a file: one for each document, or the items of a `List`. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gitops_rollback.manifest.document import items_of, lookup, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import yaml
+
+    from gitops_rollback.manifest.document import ParsedFile
+
+
+@dataclass(frozen=True)
+class ManifestObject:
+    """One Kubernetes object, and where it stands: its document, and its pointer in there."""
+
+    file: ParsedFile
+    document: int
+    pointer: str
+    node: yaml.Node
+    kind: str
+
+    @property
+    def name(self) -> str:
+        """The object's name; its kind where it has none."""
+        return text_of(lookup(lookup(self.node, "metadata"), "name")) or self.kind
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace the object says it is in."""
+        return text_of(lookup(lookup(self.node, "metadata"), "namespace"))
+
+    @property
+    def api_group(self) -> str:
+        """The group of the object's `apiVersion`; empty for the core group."""
+        version = text_of(lookup(self.node, "apiVersion")) or ""
+        return version.rpartition("/")[0]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names people know the object by: its own, and those of its labels."""
+        metadata = lookup(self.node, "metadata")
+        labels = lookup(metadata, "labels")
+        texts = (
+            text_of(lookup(metadata, "name")),
+            text_of(lookup(labels, "app.kubernetes.io/name")),
+            text_of(lookup(labels, "app")),
+        )
+        return frozenset(text for text in texts if text)
+
+    @property
+    def line(self) -> int:
+        """The line the object begins on, counted from 1."""
+        return int(self.node.start_mark.line) + 1
+
+    def find(self, *keys: str) -> yaml.Node | None:
+        """Return the node below some keys, or None."""
+        node: yaml.Node | None = self.node
+        for key in keys:
+            node = lookup(node, key)
+        return node
+
+
+def objects_of(file: ParsedFile) -> Iterator[ManifestObject]:
+    """Yield each object of a file; documents without a `kind` are none."""
+    for number, root in enumerate(file.documents):
+        kind = text_of(lookup(root, "kind"))
+        if root is None or kind is None:
+            continue
+        if kind != "List" and not (kind.endswith("List") and lookup(root, "items") is not None):
+            yield ManifestObject(file, number, "", root, kind)
+            continue
+        for index, item in enumerate(items_of(lookup(root, "items"))):
+            item_kind = text_of(lookup(item, "kind")) or ""
+            yield ManifestObject(file, number, f"/items/{index}", item, item_kind)

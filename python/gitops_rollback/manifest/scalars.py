@@ -1,0 +1,78 @@
+"""Scalars of a file with their place, their raw text and the marker behind them. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.manifest.document import HELM_HINT, duplicate_key
+from gitops_rollback.manifest.image_field import Scalar
+from gitops_rollback.manifest.markers import find_marker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitops_rollback.manifest.document import ParsedFile
+
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # as YAML 1.1 has them
+_NODE_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
+
+
+def read_scalar(file: ParsedFile, node: yaml.ScalarNode) -> Scalar:
+    """Return a scalar node with its place; anchors and tags before it are no part of it."""
+    start, end = node.start_mark.index, node.end_mark.index
+    properties = _NODE_PROPERTIES.match(file.text, start, end)
+    skipped = properties[0] if properties else ""
+    *above, last = _LINE_BREAK.split(skipped)
+    return Scalar(
+        value=str(node.value),
+        line=node.start_mark.line + 1 + len(above),
+        column=len(last) + 1 + (0 if above else node.start_mark.column),
+        start=start + len(skipped),
+        end=end,
+        raw=file.text[start + len(skipped) : end],
+        marker=find_marker(file.text, end),
+        node=node,
+    )
+
+
+def spelling_problem(scalar: Scalar) -> str:
+    """Return why the characters of a scalar cannot be replaced one for one; empty if they can."""
+    raw = scalar.raw
+    style = scalar.node.style
+    if style in ("|", ">") or "\n" in raw or "\r" in raw:
+        return "the value spans several lines"
+    inside = raw[1:-1] if style else raw
+    if inside != scalar.value:
+        return "the value is written with escapes"
+    return ""
+
+
+def refuse_duplicate_keys(path: str, nodes: Iterable[yaml.Node]) -> None:
+    """Raise `ManifestError` with the place of a key that stands twice in one of the nodes."""
+    for node in nodes:
+        key = duplicate_key(node)
+        if key is not None:
+            mark = key.start_mark
+            raise ManifestError(
+                f"{path}:{mark.line + 1}:{mark.column + 1}: the key '{key.value}' stands twice",
+                "remove one of them: which one counts differs between tools",
+            )
+
+
+def refuse_template(file: ParsedFile, image: yaml.Node | None) -> None:
+    """Refuse a file whose image is `{{ … }}`: to YAML a mapping, to Helm a value."""
+    if image is None:
+        return
+    mark = image.start_mark
+    is_text = isinstance(image, yaml.ScalarNode)
+    has_braces = "{{" in image.value if is_text else file.text.startswith("{{", mark.index)
+    if not has_braces:
+        return
+    raise ManifestError(
+        f"{file.path}:{mark.line + 1}:{mark.column + 1} is a Helm template (image: {{{{ … }}}})",
+        HELM_HINT,
+    )

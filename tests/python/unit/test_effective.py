@@ -1,0 +1,434 @@
+"""Which field decides an image, after overlays, Helm and Flux had their say."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gitops_rollback.catalogue import resolve
+from gitops_rollback.config import Config, Environment, parse_config
+from gitops_rollback.errors import ConfigError, GitopsRollbackError, ManifestError
+from gitops_rollback.inventory import read_manifests
+from unit.builders import DEPLOYMENT, digest, found_service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.manifest.image_field import ImageField
+
+A = digest("a")
+CART = DEPLOYMENT.format(image="acme/cart:1")
+WHOLE = Environment("production")
+OVERLAY = Environment("production", "overlay")
+
+
+def deciders(
+    files: Mapping[str, str], environment: Environment = WHOLE, config: str = ""
+) -> list[str]:
+    """What decides each image of service cart: `path:line container → image that takes effect`."""
+    return [shown(field) for field in fields(files, environment, config)]
+
+
+def fields(
+    files: Mapping[str, str], environment: Environment = WHOLE, config: str = ""
+) -> tuple[ImageField, ...]:
+    data = {path: text.encode() for path, text in files.items()}
+    settings = parse_config(config.encode()) if config else Config()
+    return resolve("cart", environment, settings, read_manifests(data)).fields
+
+
+def shown(field: ImageField) -> str:
+    image = field.image
+    return f"{field.place} {field.container} → {image.canonical if image else field.effective}"
+
+
+BASE = {
+    "base/kustomization.yaml": "resources: [deployment.yaml]\n",
+    "base/deployment.yaml": CART,
+}
+
+
+@pytest.mark.parametrize(
+    ("entry", "image"),
+    [
+        ('{name: acme/cart, newTag: "2"}', "docker.io/acme/cart:2"),
+        (f"{{name: acme/cart, digest: '{A}'}}", f"docker.io/acme/cart@{A}"),
+        (f'{{name: acme/cart, newTag: "2", digest: "{A}"}}', f"docker.io/acme/cart:2@{A}"),
+        ('{name: acme/cart, newName: x.io/cart, newTag: "2"}', "x.io/cart:2"),
+        (f"{{name: acme/cart, newName: x.io/cart, digest: '{A}'}}", f"x.io/cart@{A}"),
+        (f"{{name: acme/cart, newTag: '2@{A}'}}", f"docker.io/acme/cart:2@{A}"),
+        ('{name: acme.cart, newTag: "2"}', "docker.io/acme/cart:2"),
+    ],
+)
+def test_an_entry_that_sets_a_version_decides(entry: str, image: str) -> None:
+    files = {**BASE, "overlay/kustomization.yaml": f"resources: [../base]\nimages:\n- {entry}\n"}
+    [found] = fields(files, OVERLAY)
+    assert found.path == "overlay/kustomization.yaml"
+    assert found.image is not None
+    assert found.image.canonical == image
+    assert found.overrides == ("base/deployment.yaml:10",)
+
+
+def test_an_entry_that_only_renames_leaves_the_version_to_the_workload() -> None:
+    files = {
+        "kustomization.yaml": (
+            "resources: [a.yaml]\nimages: [{name: acme/cart, newName: x.io/cart}]\n"
+        ),
+        "a.yaml": CART,
+    }
+    assert deciders(files) == ["a.yaml:10 server → x.io/cart:1"]
+
+
+def test_the_outermost_entry_decides_and_sees_the_name_that_an_inner_one_gave() -> None:
+    files = {
+        **BASE,
+        "base/kustomization.yaml": (
+            "resources: [deployment.yaml]\n"
+            'images: [{name: acme/cart, newName: x.io/cart, newTag: "2"}]\n'
+        ),
+        "overlay/kustomization.yaml": (
+            "resources: [../base]\n"
+            'images: [{name: acme/cart, newTag: "8"}, {name: x.io/cart, newTag: "3"}]\n'
+        ),
+    }
+    assert deciders(files, OVERLAY) == ["overlay/kustomization.yaml:2 x.io/cart → x.io/cart:3"]
+
+
+def test_components_come_before_the_entries_of_who_uses_them() -> None:
+    files = {
+        **BASE,
+        "pin/kustomization.yaml": ('kind: Component\nimages: [{name: acme/cart, newTag: "2"}]\n'),
+        "overlay/kustomization.yaml": "resources: [../base]\ncomponents: [../pin]\n",
+    }
+    production = Environment("production")
+    assert deciders(files, production) == [
+        "pin/kustomization.yaml:2 acme/cart → docker.io/acme/cart:2"
+    ]
+    with pytest.raises(ConfigError, match=r"pin/kustomization\.yaml:2 lies outside") as caught:
+        fields(files, OVERLAY)
+    assert "add to overlay/kustomization.yaml `images:` [{name: acme/cart" in caught.value.hint
+
+
+def test_a_patch_in_a_file_of_its_own_decides_where_it_sets_the_image() -> None:
+    files = {
+        **BASE,
+        "overlay/kustomization.yaml": "resources: [../base]\npatches: [{path: patch.yaml}]\n",
+        "overlay/patch.yaml": DEPLOYMENT.format(image="acme/cart:4"),
+    }
+    assert deciders(files, OVERLAY) == ["overlay/patch.yaml:10 server → docker.io/acme/cart:4"]
+    files["overlay/kustomization.yaml"] += 'images: [{name: acme/cart, newTag: "5"}]\n'
+    assert deciders(files, OVERLAY) == [
+        "overlay/kustomization.yaml:3 acme/cart → docker.io/acme/cart:5"
+    ]
+
+
+def test_a_patch_with_a_target_is_for_what_the_target_names() -> None:
+    files = {
+        **BASE,
+        "overlay/kustomization.yaml": (
+            "resources: [../base]\n"
+            "patches: [{path: p.yaml, target: {kind: Deployment, name: ca.*}}]\n"
+        ),
+        "overlay/p.yaml": DEPLOYMENT.format(image="acme/cart:4").replace("name: cart", "name: any"),
+    }
+    assert deciders(files, OVERLAY) == ["overlay/p.yaml:10 server → docker.io/acme/cart:4"]
+
+
+MERGE = """\
+resources: [../base]
+patches:
+- patch: |-
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: cart}
+    spec:
+      template:
+        spec:
+          containers:
+          - name: server
+            image: acme/cart:9
+"""
+OPERATIONS = """\
+resources: [../base]
+patches:
+- target: {kind: Deployment}
+  patch: |-
+    - op: replace
+      path: /spec/template/spec/containers/0/image
+      value: acme/cart:9
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            MERGE,
+            r"overlay/kustomization\.yaml:12: .* inline patch sets it; move the patch to a file",
+        ),
+        (OPERATIONS, r"the JSON patch in overlay/kustomization\.yaml:4 sets it"),
+        (
+            "resources: [../base]\npatches: [{path: ops.yaml, target: {kind: Deployment}}]\n",
+            r"the JSON patch in overlay/kustomization\.yaml:2 sets it",
+        ),
+        (
+            'resources: [../base]\nimages: [{name: ".*/cart", newTag: "2"}]\n',
+            r"`images:` name \.\*/cart in overlay/kustomization\.yaml:2 is a regular expression",
+        ),
+        (
+            "resources: [../base]\nimages: [{name: acme/cart, tagSuffix: -x}]\n",
+            r"the tagSuffix in overlay/kustomization\.yaml:2 changes its tag",
+        ),
+        (
+            "resources: [../base]\nreplacements: [{path: set-the-image.yaml}]\n",
+            r"replacements in overlay/kustomization\.yaml:2 may set it",
+        ),
+    ],
+    ids=["inline merge", "inline operations", "operations", "pattern", "suffix", "replacements"],
+)
+def test_what_sets_an_image_and_cannot_be_edited_is_refused_with_its_place(
+    text: str, message: str
+) -> None:
+    operations = "- {op: replace, path: /spec/template/spec/containers/0/image, value: a/b:1}\n"
+    files = {**BASE, "overlay/kustomization.yaml": text, "overlay/ops.yaml": operations}
+    with pytest.raises(GitopsRollbackError) as caught:
+        fields(files)
+    assert re.search(message, caught.value.message), caught.value.message
+
+
+@pytest.mark.parametrize("text", [MERGE, OPERATIONS])
+def test_an_entry_above_an_inline_patch_decides_after_all(text: str) -> None:
+    files = {
+        **BASE,
+        "overlay/kustomization.yaml": text + 'images: [{name: acme/cart, newTag: "5"}]\n',
+    }
+    [found] = fields(files, OVERLAY)
+    assert (found.container, found.value) == ("acme/cart", "acme/cart:5")
+
+
+def test_a_patch_that_leaves_images_alone_does_not_matter() -> None:
+    text = (
+        "resources: [../base]\npatches:\n- target: {kind: Deployment}\n  patch: |-\n"
+        "    - {op: add, path: /metadata/labels, value: {image: x}}\n"
+    )
+    assert deciders({**BASE, "overlay/kustomization.yaml": text}) == [
+        "base/deployment.yaml:10 server → docker.io/acme/cart:1"
+    ]
+
+
+def test_two_overlays_of_one_base_that_disagree_are_an_error_that_lists_both() -> None:
+    overlay = 'resources: [../base]\nimages: [{{name: acme/cart, newTag: "{}"}}]\n'
+    files = {
+        **BASE,
+        "staging/kustomization.yaml": overlay.format(3),
+        "overlay/kustomization.yaml": overlay.format(2),
+    }
+    with pytest.raises(ConfigError, match=r"disagree.*staging/kust.*overlay/kust"):
+        fields(files)
+    assert deciders(files, OVERLAY) == [
+        "overlay/kustomization.yaml:2 acme/cart → docker.io/acme/cart:2"
+    ]
+
+
+def test_a_workload_that_its_kustomization_does_not_list_only_counts_if_nothing_else_does() -> None:
+    files = {
+        "kustomization.yaml": "resources: [b.yaml]\n",
+        "a.yaml": CART,
+        "b.yaml": DEPLOYMENT.format(image="acme/cart:2"),
+    }
+    assert deciders(files) == ["b.yaml:10 server → docker.io/acme/cart:2"]
+    del files["b.yaml"]
+    found = found_service({path: text.encode() for path, text in files.items()})
+    assert [field.path for field in found.fields] == ["a.yaml"]
+    assert "has a kustomization that does not list it" in found.notes[0]
+
+
+def test_an_entry_counts_where_the_base_is_in_another_repository() -> None:
+    files = {
+        "kustomization.yaml": (
+            "resources: [https://github.com/acme/base?ref=v1]\n"
+            'images: [{name: acme/cart, newTag: "2"}]\n'
+        )
+    }
+    assert deciders(files) == ["kustomization.yaml:2 acme/cart → docker.io/acme/cart:2"]
+
+
+def test_an_entry_that_decides_a_job_too_is_refused() -> None:
+    files = {
+        "kustomization.yaml": (
+            'resources: [a.yaml, b.yaml]\nimages: [{name: acme/cart, newTag: "2"}]\n'
+        ),
+        "a.yaml": CART,
+        "b.yaml": CART.replace("Deployment", "Job"),
+    }
+    with pytest.raises(ManifestError, match=r"decides the image of Job cart \(b.yaml:10\) too"):
+        fields(files)
+
+
+def test_kustomizations_that_contain_each_other_do_not_hang() -> None:
+    files = {
+        "a/kustomization.yaml": "resources: [../b]\n",
+        "b/kustomization.yaml": "resources: [../a, deployment.yaml]\n",
+        "b/deployment.yaml": CART,
+    }
+    with pytest.raises(GitopsRollbackError):
+        fields(files)
+
+
+RELEASE = """\
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: cart}
+spec:
+  values:
+    image:
+      repository: acme/cart
+      tag: "1"
+"""
+
+
+def test_a_patch_of_a_helm_release_is_merged_key_by_key() -> None:
+    patch = RELEASE.replace("      repository: acme/cart\n", "").replace('"1"', '"2"')
+    files = {
+        "base/kustomization.yaml": "resources: [release.yaml]\n",
+        "base/release.yaml": RELEASE,
+        "overlay/kustomization.yaml": "resources: [../base]\npatches: [{path: values.yaml}]\n",
+        "overlay/values.yaml": patch,
+    }
+    [found] = fields(files, OVERLAY)
+    assert shown(found) == "overlay/values.yaml:7 image → docker.io/acme/cart:2"
+    files["base/release.yaml"] += f"      digest: {A}\n"
+    with pytest.raises(ManifestError, match=r"the digest in base/release\.yaml:9 counts"):
+        fields(files, OVERLAY)
+
+
+def test_the_images_of_a_post_renderer_decide_over_the_values() -> None:
+    text = RELEASE + (
+        "  postRenderers:\n  - kustomize:\n      images: [{name: acme/cart, newTag: '7'}]\n"
+    )
+    assert deciders({"release.yaml": text}) == ["release.yaml:11 acme/cart → docker.io/acme/cart:7"]
+
+
+def test_values_that_leave_the_name_to_the_chart_need_it_from_the_configuration() -> None:
+    text = RELEASE.replace("      repository: acme/cart\n", "")
+    with pytest.raises(ManifestError, match="the image's name is the chart's"):
+        fields({"release.yaml": text})
+    assert deciders({"release.yaml": text}, config='[services.cart]\nimage = "acme/cart"\n') == [
+        "release.yaml:7 image → docker.io/acme/cart:1"
+    ]
+
+
+FLUX = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps}
+spec:
+  path: ./apps
+"""
+
+
+def test_the_images_of_a_flux_kustomization_decide_over_all_below_its_path() -> None:
+    files = {
+        "flux.yaml": FLUX + '  images: [{name: acme/cart, newTag: "3"}]\n',
+        "apps/cart/deployment.yaml": CART,
+        "other/deployment.yaml": DEPLOYMENT.format(image="acme/other:1"),
+    }
+    assert deciders(files) == ["flux.yaml:6 acme/cart → docker.io/acme/cart:3"]
+
+
+SUBSTITUTE = '  postBuild:\n    substitute:\n      CART_TAG: "1.4"\n      REGISTRY: ghcr.io\n'
+
+
+@pytest.mark.parametrize(
+    ("image", "substitute", "expected"),
+    [
+        ("acme/cart:${CART_TAG}", SUBSTITUTE, "flux.yaml:8 CART_TAG → docker.io/acme/cart:1.4"),
+        ("acme/cart:v${CART_TAG}", SUBSTITUTE, "flux.yaml:8 CART_TAG → docker.io/acme/cart:v1.4"),
+        (
+            "${REGISTRY:-docker.io}/acme/cart:${CART_TAG:-1}",
+            SUBSTITUTE,
+            "flux.yaml:8 CART_TAG → ghcr.io/acme/cart:1.4",
+        ),
+        ("${REGISTRY}/acme/cart:9", SUBSTITUTE, "apps/a.yaml:10 server → ghcr.io/acme/cart:9"),
+        (
+            "${NOWHERE:=quay.io}/acme/cart:9",
+            SUBSTITUTE,
+            "apps/a.yaml:10 server → quay.io/acme/cart:9",
+        ),
+        (
+            "${IMAGE}",
+            "  postBuild: {substitute: {IMAGE: 'acme/cart:1'}}\n",
+            "flux.yaml:6 IMAGE → docker.io/acme/cart:1",
+        ),
+        (
+            "acme/cart@${DIGEST}",
+            f"  postBuild: {{substitute: {{DIGEST: '{A}'}}}}\n",
+            f"flux.yaml:6 DIGEST → docker.io/acme/cart@{A}",
+        ),
+        (
+            "acme/cart:${CART_TAG}",
+            "  postBuild: {substituteFrom: [{kind: ConfigMap, name: versions}]}\n",
+            "versions.yaml:4 CART_TAG → docker.io/acme/cart:0.9",
+        ),
+    ],
+)
+def test_a_flux_variable_is_edited_where_it_is_defined(
+    image: str, substitute: str, expected: str
+) -> None:
+    files = {
+        "flux.yaml": FLUX + substitute,
+        "apps/a.yaml": DEPLOYMENT.format(image=f'"{image}"'),
+        "versions.yaml": (
+            "kind: ConfigMap\nmetadata: {name: versions}\ndata:\n  CART_TAG: '0.9' # tag\n"
+        ),
+    }
+    assert deciders(files) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("image", "substitute", "message"),
+    [
+        ("acme/cart:${TAG}", SUBSTITUTE, "defines the variable TAG"),
+        ("acme/cart:${TAG:-1}", SUBSTITUTE, "its version is the default of TAG"),
+        ("acme/cart:${CART_TAG%x}", SUBSTITUTE, "in a form that is not understood"),
+        ("acme/cart:${CART_TAG}${CART_TAG}", SUBSTITUTE, "more than one variable"),
+        (f"acme/cart:${{CART_TAG}}@{A}", SUBSTITUTE, "tag and digest stand in different files"),
+        (
+            "acme/cart:${TAG}",
+            "  postBuild: {substituteFrom: [{kind: Secret, name: s}]}\n",
+            "the variable TAG may stand in the Secret s",
+        ),
+    ],
+)
+def test_a_variable_that_cannot_be_edited_is_refused_with_the_reason(
+    image: str, substitute: str, message: str
+) -> None:
+    files = {"flux.yaml": FLUX + substitute, "apps/a.yaml": DEPLOYMENT.format(image=f'"{image}"')}
+    with pytest.raises(ManifestError) as caught:
+        fields(files)
+    assert message in caught.value.message
+
+
+def test_a_variable_that_two_images_share_is_no_service_s_to_edit() -> None:
+    files = {
+        "flux.yaml": FLUX + SUBSTITUTE,
+        "apps/a.yaml": DEPLOYMENT.format(image='"acme/cart:${CART_TAG}"'),
+        "apps/b.yaml": DEPLOYMENT.format(image='"acme/shop:${CART_TAG}"').replace("cart\n", "b\n"),
+    }
+    with pytest.raises(ManifestError, match="it is the version of several images: acme/cart, acme"):
+        fields(files)
+
+
+def test_a_variable_that_stands_in_more_than_images_cannot_hold_a_digest() -> None:
+    label = "kind: Service\nmetadata: {labels: {version: '${CART_TAG}'}}\n# ${CART_TAG}\n"
+    files = {
+        "flux.yaml": FLUX + SUBSTITUTE,
+        "apps/a.yaml": DEPLOYMENT.format(image='"acme/cart:${CART_TAG}"'),
+    }
+    assert fields(files)[0].tag_only == ""
+    [found] = fields({**files, "apps/service.yaml": label})
+    assert (
+        found.tag_only == "the variable CART_TAG stands in another place too, which may be no image"
+    )
