@@ -26,7 +26,7 @@ class Report implements Serializable {
             parts << line(one)
         }
         String text = "${before}${parts.join('; ')}${after}".toString()
-        String earlier = (script.currentBuild.description ?: '').tokenize('\n').find { !it.startsWith(linked) } ?: ''
+        String earlier = told()
         if (earlier.startsWith('plan: ') || earlier.startsWith('dry run: ')) {
             earlier = ''  // what was announced and now is done
         }
@@ -37,7 +37,7 @@ class Report implements Serializable {
 
     /** Adds where the report is as the description's last line, and to the log, where it can be clicked. */
     void link(String url) {
-        String earlier = (script.currentBuild.description ?: '').tokenize('\n').find { !it.startsWith(linked) } ?: ''
+        String earlier = told()
         script.currentBuild.description = "${earlier}\n${linked}${url}".toString()
         script.echo("${linked}${url}")
     }
@@ -71,6 +71,16 @@ class Report implements Serializable {
             return last[1]
         }
         return parts.size() > 1 ? parts[1].take(19) : 'latest'
+    }
+
+    /** What the description says, without the link. */
+    private String told() {
+        for (line in (script.currentBuild.description ?: '').tokenize('\n')) {
+            if (!line.startsWith(linked)) {
+                return line
+            }
+        }
+        return ''
     }
 
     private String line(Map one) {
