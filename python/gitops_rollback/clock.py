@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
+
+PHASES = ("fetch", "decide", "edit", "push")
+_AGE = re.compile(
+    r"(?:(\d{1,6}) ?d)? ?(?:(\d{1,6}) ?h)? ?(?:(\d{1,6}) ?m(?:in)?)? ?(?:(\d{1,6}) ?s)?", re.ASCII
+)
 
 
 def now() -> str:
@@ -22,6 +29,41 @@ def age(at: str, present: str) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+def instant(text: str, present: str) -> str:
+    """Return a past time as `now` writes it: an age (`2h`, `1d12h`, `90 s`), or a time with offset.
+
+    Raises `ValueError`, saying why, for anything else: a time without an offset could be meant
+    anywhere on earth.
+    """
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - needed for --as-of alone
+
+    parts = _AGE.fullmatch(text.strip().lower())
+    here = datetime.fromisoformat(present)
+    if parts is not None and any(parts.groups()):
+        days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+        try:
+            meant = here - timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        except OverflowError as error:
+            raise ValueError("is older than time itself") from error
+    else:
+        meant = _with_offset(text)
+    if meant > here:
+        raise ValueError(f"is in the future (now it is {present})")
+    return meant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _with_offset(text: str) -> datetime:
+    from datetime import datetime  # noqa: PLC0415 - as above
+
+    try:
+        meant = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ValueError("is neither an age nor a time") from error
+    if meant.tzinfo is None:
+        raise ValueError("has no offset from UTC, so it could be meant anywhere")
+    return meant
 
 
 def _epoch(at: str) -> float:
@@ -44,20 +86,28 @@ class Deadline:
 
 
 class Stopwatch:
-    """Seconds spent in named phases; a phase entered again adds up."""
+    """Seconds spent in named phases; a phase entered again adds up, one within another counts once.
+
+    Every phase of `PHASES` is told of, also one that was not needed.
+    """
 
     def __init__(self) -> None:
         self._start = time.monotonic()
-        self._phases: dict[str, float] = {}
+        self._phases = dict.fromkeys(PHASES, 0.0)
+        self._inner: list[float] = []  # for each phase that runs, the seconds of those within it
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count the time of a `with` block to a phase."""
+        """Count the time of a `with` block to a phase, but for that of phases within it."""
         start = time.monotonic()
+        self._inner.append(0.0)
         try:
             yield
         finally:
-            self._phases[name] = self._phases.get(name, 0.0) + time.monotonic() - start
+            spent = time.monotonic() - start
+            self._phases[name] += spent - self._inner.pop()
+            if self._inner:
+                self._inner[-1] += spent
 
     def seconds(self) -> dict[str, float]:
         """Return the total and the phases, rounded to milliseconds."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback import git_history
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.plan.acts import MissingRecord
+from gitops_rollback.plan.as_of import reaches
 from gitops_rollback.plan.candidates import pointer
 from gitops_rollback.plan.choose import decide
 from gitops_rollback.plan.facts import (
@@ -82,8 +83,9 @@ class Gatherer:
                 return self._with_records(facts, at, choice)
             case NeedTags(required=required):
                 return self._with_tags(facts, required=required)
-            case NeedHistory():
-                return replace(facts, history=self._history(at))
+            case NeedHistory(until=until):
+                history = self._history(at, until)
+                return replace(facts, history=history, history_is_whole=until is not None)
 
     def _with_record(self, event: Event, facts: Facts, at: ServiceAtTip, choice: Choice) -> Facts:
         found: StoredRecord | MissingRecord
@@ -140,11 +142,13 @@ class Gatherer:
             return replace(facts, tags=(), problems=problems)
         return replace(facts, tags=tags)
 
-    def _history(self, at: ServiceAtTip) -> tuple[HistoryEntry, ...]:
-        """Walk back only as far as needed: to the state's newest image, or to a few images."""
+    def _history(self, at: ServiceAtTip, until: str | None) -> tuple[HistoryEntry, ...]:
+        """Walk back only as far as needed: to a time, the state's newest image, or a few images."""
         newest = at.state.newest if at.state else None
 
         def is_enough(entries: Sequence[HistoryEntry]) -> bool:
+            if until is not None and not reaches(entries, until):
+                return False
             if newest is not None:
                 return any(entry.image.may_be(newest.image) for entry in entries)
             return len({entry.image.canonical for entry in entries}) >= _ENOUGH_IMAGES

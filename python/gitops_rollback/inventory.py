@@ -139,6 +139,17 @@ def glob_root(glob: str) -> str:
     return fixed if fixed == glob else fixed.rpartition("/")[0]
 
 
+def configured_names(config: Config, environment: Environment, paths: Iterable[str]) -> list[str]:
+    """Return the services that the configuration names, or that its globs find in some paths."""
+    names = list(config.services)
+    prefix = f"{environment.path}/" if environment.path else ""
+    for glob in config.defaults.get("manifests", ()):
+        if "{service}" in glob:
+            pattern = glob_pattern(prefix + glob)
+            names += [match["service"] for path in paths if (match := pattern.fullmatch(path))]
+    return names
+
+
 def service_names(
     manifests: Manifests, config: Config, environment: Environment, paths: Iterable[str]
 ) -> dict[str, str]:

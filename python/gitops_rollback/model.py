@@ -31,7 +31,8 @@ class Build:
 class Request:
     """Which services are meant; those of `names` that have to be sets are in `sets` too.
 
-    `allowed` are the only services and sets that may be meant; empty if any may.
+    `allowed` are the only services and sets that may be meant; empty if any may. With
+    `everything` all services of the environment are meant, of those that may.
     """
 
     names: tuple[str, ...]
@@ -39,6 +40,7 @@ class Request:
     branch: str | None
     sets: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+    everything: bool = False
 
 
 def build_from_json(value: dict[str, Any] | None) -> Build | None:

@@ -47,6 +47,22 @@ class Parser(argparse.ArgumentParser):
         return known
 
 
+class _Files(argparse.Action):
+    """Collects the values of an option; those given replace the variable's."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401 - argparse's own type
+        option_string: str | None = None,
+    ) -> None:
+        del parser, option_string
+        given = getattr(namespace, self.dest)
+        earlier = [] if given is self.default else given
+        setattr(namespace, self.dest, [*earlier, values])
+
+
 class Options:
     """Adds options to a parser, with defaults from the environment."""
 
@@ -116,6 +132,14 @@ class Options:
         )
         self._parser.set_defaults(**{f"{name.replace('-', '_')}_variable": _split(text)})
 
+    def files(self, name: str, help_: str, *, metavar: str) -> None:
+        """Add a file option that may be repeated; in the variable, each stands on its own line."""
+        lines = (self._variable(name) or "").splitlines()
+        default = [line for line in lines if line.strip()]
+        self._parser.add_argument(
+            f"--{name}", action=_Files, default=default, metavar=metavar, help=help_
+        )
+
     def _variable(self, name: str) -> str | None:
         return self._environment.get(_variable_name(name)) or None
 
@@ -143,13 +167,32 @@ def repeated(options: argparse.Namespace, name: str) -> tuple[str, ...]:
 def image_option(options: argparse.Namespace, name: str) -> ImageReference | None:
     """Return the image reference an option holds; raise `UsageError` if it is malformed."""
     text = getattr(options, name)
-    if text is None:
-        return None
+    return None if text is None else _parsed(text, name.replace("_", "-"))
+
+
+def wanted_images(options: argparse.Namespace) -> dict[str, ImageReference]:
+    """Return the images of `--image` by service; a plain image has the empty name.
+
+    Raises `UsageError` if one is malformed, or if a service is named twice.
+    """
+    found: dict[str, ImageReference] = {}
+    for text in repeated(options, "image"):
+        service, equals, image = text.rpartition("=")
+        if service in found or (equals and not service):
+            raise UsageError(
+                f"--image {text}: {service or 'no service'} is named{' twice' if service else ''}",
+                "write --image SERVICE=IMAGE, once for each service",
+            )
+        found[service] = _parsed(image, "image")
+    return found
+
+
+def _parsed(text: str, name: str) -> ImageReference:
     try:
         return parse_image(text)
     except InvalidImageError as error:
         raise UsageError(
-            f"--{name.replace('_', '-')}: {error}",
+            f"--{name}: {error}",
             "write registry/repository:tag@sha256:…, for example acme/cart:1.4.2",
         ) from error
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gitops_rollback.errors import GitopsRollbackError
 
 _NARROWEST = 30  # columns
+_TABLE_WIDTH = 80
+_WIDEST_CELL = 20
 _TARGET_HINT = "give a file in a folder one can write to with --output"
 
 
@@ -36,6 +38,18 @@ def table(rows: Iterable[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def narrow_table(rows: Iterable[Sequence[str]], indent: int = 0) -> list[str]:
+    """Return a table that fits a terminal of 80 columns: what is longer is cut, the last most."""
+    cut = [[_cut(cell, _WIDEST_CELL) for cell in row[:-1]] + [row[-1]] for row in rows]
+    taken = [max(map(len, column)) + 2 for column in zip(*cut, strict=True)][:-1]
+    room = max(_NARROWEST, _TABLE_WIDTH - indent - sum(taken))
+    return table([*row[:-1], _cut(row[-1], room)] for row in cut)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback import catalogue, inventory
 from gitops_rollback.config import FILE, Config, parse_config
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
+from gitops_rollback.everything import all_names
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES
 from gitops_rollback.overlay_files import follow_overlays, is_manifest, is_state, read_files
 from gitops_rollback.state import parse_state, path_of
@@ -51,12 +52,16 @@ class ServiceAtTip:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Configuration and services at a tip."""
+    """Configuration and services at a tip.
+
+    `left_out` names what was taken for a service because all were meant, and why it is none here.
+    """
 
     tip: Tip
     config: Config
     environment: Environment
     services: tuple[ServiceAtTip, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,8 @@ def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapsho
     environment = _environment(repository, request, config, tip)
     if environment.branch not in (None, tip.branch):
         tip = repository.fetch(environment.branch or tip.branch)
+    if request.everything:
+        names = all_names(repository, request, config, environment, tip)
     entries = _entries(repository, tip, environment, config, names)
     data = read_files(repository, entries.values())
     manifests = inventory.read_manifests(
@@ -113,13 +120,20 @@ def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapsho
     everything = follow_overlays(repository, tip, manifests, meant, data)
     followed = set(everything.files) - set(manifests.files)
     services = []
+    left_out = []
     for name in names:
-        wanted = {*_wanted(name, environment, config, data), *followed}
-        found = catalogue.resolve(name, environment, config, everything.only(wanted))
         raw = data.get(path_of(environment.name, name))
+        try:
+            wanted = {*_wanted(name, environment, config, data), *followed}
+            found = catalogue.resolve(name, environment, config, everything.only(wanted))
+        except GitopsRollbackError as error:
+            if raw is not None or not request.everything:
+                raise
+            left_out.append(f"{name}: {error.message}")
+            continue
         state = parse_state(raw, environment.name, name) if raw is not None else None
         services.append(ServiceAtTip(tip, found, state))
-    return Snapshot(tip, config, environment, tuple(services))
+    return Snapshot(tip, config, environment, tuple(services), tuple(left_out))
 
 
 def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:
@@ -149,7 +163,8 @@ def read_config(repository: Repository, tip: Tip) -> Config:
 
 def _environment(repository: Repository, request: Request, config: Config, tip: Tip) -> Environment:
     """Choose the environment; where several could be meant, say which hold the services."""
-    if request.environment is not None or len(config.environments) < 2:  # noqa: PLR2004
+    is_sure = request.environment is not None or request.everything
+    if is_sure or len(config.environments) < 2:  # noqa: PLR2004
         return config.choose_environment(request.environment)
     holding = []
     for name in config.environments:

@@ -10,10 +10,11 @@ from gitops_rollback.commands.shared_options import (
     add_common_options,
     add_person_options,
     add_service_options,
+    add_skip_option,
     add_store_options,
 )
 from gitops_rollback.errors import Exit, UsageError
-from gitops_rollback.options import image_option
+from gitops_rollback.options import wanted_images
 
 if TYPE_CHECKING:
     import argparse
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
 def add_options(options: Options) -> None:
     """Add the options of `deploy`."""
     add_service_options(options)
-    options.text("image", "the image to deploy", metavar="IMAGE")
-    options.text("record", "the record that was made of what this replaces", metavar="FILE")
+    options.names(
+        "image", "the image to deploy; SERVICE=IMAGE for each of several services", metavar="IMAGE"
+    )
+    options.files("record", "the record of what this replaces; one for each", metavar="FILE")
     options.text("from", "the image that must run now, else exit 5", metavar="IMAGE")
     options.flag("release", "deploy, and end the hold in the same commit")
     options.flag("allow-older", "deploy although a later build of the same job did")
     options.names("accept", "codes of refusals to accept: bad, tag, automation", metavar="CODE")
     options.flag("dry-run", "show what would be done; change nothing")
+    add_skip_option(options)
     add_person_options(options)
     add_store_options(options)
     add_common_options(options)
@@ -40,8 +44,8 @@ def add_options(options: Options) -> None:
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Deploy the image."""
     session = start(options, environment)
-    image = image_option(options, "image")
-    if image is None:
+    images = wanted_images(options)
+    if not images:
         raise UsageError("no image is named", "give it with --image IMAGE")
     if not options.record and session.is_archived_by_jenkins:
         raise UsageError(
@@ -51,6 +55,6 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     with session.open_repository() as repository:
         from gitops_rollback.commands.deploying import deploy  # noqa: PLC0415 - see open_repository
 
-        outcome = deploy(session, repository, image)
-    report_change(session, outcome, "deployed")
+        outcome, blocked = deploy(session, repository, images)
+    report_change(session, outcome, "deployed", blocked=blocked)
     return Exit.DONE

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback import transitions
 from gitops_rollback.change import Committer, Outcome
-from gitops_rollback.commands.given import read_record
+from gitops_rollback.commands.given import read_records, record_of
+from gitops_rollback.commands.many import Blocked, refuse_partly
+from gitops_rollback.commands.meant import assign_images, refuse_one_from
 from gitops_rollback.commands.shared_options import accepted
-from gitops_rollback.errors import RegistryError, UsageError
+from gitops_rollback.errors import RefusedError, RegistryError
 from gitops_rollback.options import image_option
-from gitops_rollback.plan import guard
+from gitops_rollback.plan import guard, recorded
 from gitops_rollback.recording import make_record
 from gitops_rollback.timeline import running_image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from gitops_rollback.commands.session import Session
+    from gitops_rollback.config import Config
     from gitops_rollback.image import ImageReference
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.registry_facts import RegistryFacts
@@ -25,43 +31,101 @@ if TYPE_CHECKING:
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 
-def deploy(session: Session, repository: Repository, image: ImageReference) -> Outcome:
-    """Deploy an image; raise what refuses it."""
+def deploy(
+    session: Session, repository: Repository, wanted: Mapping[str, ImageReference]
+) -> tuple[Outcome, tuple[Blocked, ...]]:
+    """Deploy images, by service; return what became of it and what was left; raise what refuses it.
+
+    One image without a service's name is that of the only service.
+    """
     options = session.options
-    record = read_record(options.record) if options.record else None
+    records = read_records(options.record)
     tip = session.open_tip(repository)
-    job = _Deploy(session, repository, image, record)
+    job = _Deploy(session, repository, wanted, records)
     committer = Committer(repository, session.deadline, session.watch, dry_run=options.dry_run)
-    return committer.commit(tip, job.prepare)
+    return committer.commit(tip, job.prepare), job.blocked
 
 
 class _Deploy:
-    """One deploy, which is prepared anew on every tip it meets."""
+    """A deploy of one or more services, which is prepared anew on every tip it meets."""
 
     def __init__(
         self,
         session: Session,
         repository: Repository,
+        wanted: Mapping[str, ImageReference],
+        records: tuple[StoredRecord, ...],
+    ) -> None:
+        self._session = session
+        self._repository = repository
+        self._wanted = wanted
+        self._records = records
+        self._services: dict[str, _ServiceDeploy] = {}
+        self._registry: RegistryFacts | None = None
+        self.blocked: tuple[Blocked, ...] = ()
+
+    def prepare(self, tip: Tip) -> tuple[ServiceChange, ...]:
+        """Read the tip and decide; raise what refuses the deploy.
+
+        All services are judged before the first record is filed.
+        """
+        snapshot = self._session.read(self._repository, tip)
+        with self._session.watch.phase("decide"):
+            images = assign_images(self._wanted, snapshot.services)
+            refuse_one_from(self._session.options, snapshot.services)
+            pending: list[Callable[[], ServiceChange]] = []
+            blocked = []
+            for at in snapshot.services:
+                try:
+                    pending.append(self._of(at, images, snapshot).judge(at, snapshot))
+                except RefusedError as error:
+                    blocked.append(Blocked(at, error))
+            skip = self._session.options.skip_blocked
+            refuse_partly(blocked, len(snapshot.services), skip=skip)
+            self.blocked = tuple(blocked)
+            return tuple(change() for change in pending)
+
+    def _of(
+        self, at: ServiceAtTip, images: Mapping[str, ImageReference], snapshot: Snapshot
+    ) -> _ServiceDeploy:
+        if at.service not in self._services:
+            self._services[at.service] = _ServiceDeploy(
+                self._session,
+                self._repository,
+                partial(self._facts, snapshot.config),
+                images[at.service],
+                record_of(at, self._records),
+            )
+        return self._services[at.service]
+
+    def _facts(self, config: Config) -> RegistryFacts:
+        """Return the facts of registries: what few deploys ask for, and is slow to import."""
+        if self._registry is None:
+            self._registry = self._session.registry(config)
+        return self._registry
+
+
+class _ServiceDeploy:
+    """The deploy of one service, with what it knows from the tips it met before."""
+
+    def __init__(
+        self,
+        session: Session,
+        repository: Repository,
+        registry: Callable[[], RegistryFacts],
         image: ImageReference,
         record: StoredRecord | None,
     ) -> None:
         self._session = session
         self._repository = repository
+        self._registry = registry
         self._image = image
         self._given = record
         self._made: StoredRecord | None = None
         self._running: ImageReference | None = None
-        self._registry: RegistryFacts | None = None
 
-    def prepare(self, tip: Tip) -> tuple[ServiceChange, ...]:
-        """Read the tip and decide; raise what refuses the deploy."""
-        snapshot = self._session.read(self._repository, tip)
-        if len(snapshot.services) > 1:
-            raise UsageError("deploy takes one service", "give one --service with --image")
-        with self._session.watch.phase("decide"):
-            return (self._change(snapshot.services[0], snapshot),)
-
-    def _change(self, at: ServiceAtTip, snapshot: Snapshot) -> ServiceChange:
+    def judge(self, at: ServiceAtTip, snapshot: Snapshot) -> Callable[[], ServiceChange]:
+        """Return what makes the change once all is judged; raise what refuses the deploy."""
         session = self._session
         guard.refuse_other_repository(at.title, at.found.image, self._image)
         running, _source = running_image(at.found.image, at.state)
@@ -69,31 +133,30 @@ class _Deploy:
             at.title, image_option(session.options, "from"), running, "as --from says"
         )
         self._refuse_moved_since_first_tip(at, running)
-        image = self._resolve(at, snapshot)
+        image = self._resolve(at)
         self._image = image
         act = session.act(at)
-        if self._given and guard.is_committed(at.state, self._given.sha256):
-            return transitions.unchanged(at, image, act)
+        if self._given and recorded.is_committed(at.state, self._given.sha256):
+            return partial(transitions.unchanged, at, image, act)
         if running.is_same_image(image):
             if act.releases:
                 policies = session.policies(self._repository, snapshot, at)
                 guard.refuse(guard.release_blocks(at, running, policies), act.accept)
-            return transitions.redeployed(at, running, act)
+            return partial(transitions.redeployed, at, running, act)
         if self._given:
-            guard.check_record(at, self._given, image, session.url, act)
+            recorded.check_record(at, self._given, image, session.url, act)
         guard.refuse_deploy(at.state, image, act)
         if act.ends_hold:
             policies = session.policies(self._repository, snapshot, at)
             guard.refuse(guard.release_blocks(at, image, policies), act.accept)
-        record = self._given or self._file_record(at, snapshot)
+        return partial(self._change, at, running)
+
+    def _change(self, at: ServiceAtTip, running: ImageReference) -> ServiceChange:
+        record = self._given or self._file_record(at)
         # The record may know a digest that the field does not: resolved before it was replaced.
         replaced = record.record.image if running.digest is None else running
-        return transitions.deployed(at, replaced, image, act, record.sha256)
-
-    def _registry_of(self, snapshot: Snapshot) -> RegistryFacts:
-        if self._registry is None:
-            self._registry = self._session.registry(snapshot.config)
-        return self._registry
+        act = self._session.act(at)
+        return transitions.deployed(at, replaced, self._image, act, record.sha256)
 
     def _refuse_moved_since_first_tip(self, at: ServiceAtTip, running: ImageReference) -> None:
         if self._given is None and self._running is not None:
@@ -103,13 +166,13 @@ class _Deploy:
             )
         self._running = running
 
-    def _resolve(self, at: ServiceAtTip, snapshot: Snapshot) -> ImageReference:
+    def _resolve(self, at: ServiceAtTip) -> ImageReference:
         """Return the image with its digest; without one only where that was accepted."""
         image = self._image
         if image.digest is not None:
             return image
         try:
-            digest = self._registry_of(snapshot).digest(image)
+            digest = self._registry().digest(image)
         except RegistryError as error:
             if at.found.settings.pin == "tag" or "tag" in accepted(self._session.options):
                 return image
@@ -119,15 +182,12 @@ class _Deploy:
             ) from error
         return image.with_version(image.tag or "latest", digest)
 
-    def _file_record(self, at: ServiceAtTip, snapshot: Snapshot) -> StoredRecord:
+    def _file_record(self, at: ServiceAtTip) -> StoredRecord:
         """Make the record of what is replaced, and file it: once, and not in a dry run."""
         if self._made is not None:
             return self._made
-        made = make_record(
-            at,
-            self._session.occasion("deploy", self._image),
-            lambda image: self._registry_of(snapshot).digest_or_none(image),
-        )
+        occasion = self._session.occasion("deploy", self._image)
+        made = make_record(at, occasion, lambda image: self._registry().digest_or_none(image))
         self._session.file_record(made)
         self._made = made.stored
         return made.stored

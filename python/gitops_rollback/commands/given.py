@@ -10,8 +10,11 @@ from gitops_rollback.plan.files import HINT, LARGEST_PLAN, parse_plan
 from gitops_rollback.records import LARGEST_RECORD, parse_record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from gitops_rollback.plan.files import PlanFile
     from gitops_rollback.records import StoredRecord
+    from gitops_rollback.snapshot import ServiceAtTip
 
 
 def read_record(path: str) -> StoredRecord:
@@ -24,6 +27,28 @@ def read_record(path: str) -> StoredRecord:
             f"the record {path} cannot be read: {error.strerror}",
             "give the record.json that gitops-rollback record wrote",
         ) from error
+
+
+def read_records(paths: Iterable[str]) -> tuple[StoredRecord, ...]:
+    """Read the records of `--record`; raises as `read_record` does."""
+    return tuple(read_record(path) for path in paths)
+
+
+def record_of(at: ServiceAtTip, records: Sequence[StoredRecord]) -> StoredRecord | None:
+    """Return the record that is given for a service, None where none are given.
+
+    A single record is returned whatever it is of, so that it can be said what does not fit. Raises
+    `UsageError` if there are several, and none or two of this service.
+    """
+    if len(records) < 2:  # noqa: PLR2004
+        return records[0] if records else None
+    own = [stored for stored in records if stored.record.service == at.service]
+    if len(own) == 1:
+        return own[0]
+    raise UsageError(
+        f"of the {len(records)} records, {'two are' if own else 'none is'} of {at.title}",
+        "give one record for each service: --record FILE --record FILE",
+    )
 
 
 def read_plan(path: str) -> PlanFile:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shlex
+from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import (
     add_choice_options,
     add_common_options,
     add_service_options,
+    add_skip_option,
     add_store_options,
 )
 from gitops_rollback.errors import Exit, RepositoryError
+from gitops_rollback.options import repeated
 from gitops_rollback.output import say, write_result
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gitops_rollback.commands.session import Session
     from gitops_rollback.options import Options
-    from gitops_rollback.plan.facts import Choice
+    from gitops_rollback.plan.facts import Choice, Plan
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
 
@@ -30,6 +33,7 @@ def add_options(options: Options) -> None:
     add_service_options(options)
     add_choice_options(options)
     options.flag("explain", "print all that is known of every candidate")
+    add_skip_option(options)
     add_store_options(options)
     add_common_options(options)
 
@@ -40,25 +44,21 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     with session.open_repository() as repository:
         from gitops_rollback.commands import planning  # noqa: PLC0415 - see open_repository
         from gitops_rollback.commands.explaining import explain  # noqa: PLC0415 - the same
-        from gitops_rollback.plan.verdicts import none_to_go_back_to  # noqa: PLC0415 - the same
+        from gitops_rollback.commands.plan_table import show_plans  # noqa: PLC0415 - the same
 
         choice = planning.choice_of(session)
         snapshot = session.read(repository, _tip(session, repository, choice))
         gatherer = planning.gatherer_of(session, repository, snapshot)
         plans = [gatherer.plan(at, choice) for at in snapshot.services]
-    for plan, at in zip(plans, snapshot.services, strict=True):
-        planning.show_plan(session, plan, at)
-        if options.explain:
+    show_plans(session, plans, snapshot.services)
+    if options.explain:
+        for plan in plans:
             explain(plan)
     result = planning.plans_to_json(session, snapshot, plans)
-    missing = none_to_go_back_to(plans)
-    if missing is not None:
-        missing.found = result
-        raise missing
+    _refuse_without_image(plans, result, skip=options.skip_blocked)
     write_result(result, options.output)
-    if not any(plan.blocks for plan in plans):
-        names = " ".join(f"--service {plan.service}" for plan in plans)
-        say(f"to do it: gitops-rollback rollback {names} --reason TEXT")
+    if options.skip_blocked or not any(plan.blocks for plan in plans):
+        say(f"to do it: gitops-rollback rollback {_meant(options, choice)} --reason TEXT")
     return Exit.DONE
 
 
@@ -71,3 +71,28 @@ def _tip(session: Session, repository: Repository, choice: Choice) -> Tip:
 
         error.found = plan_without_git(session, choice)
         raise
+
+
+def _refuse_without_image(plans: Sequence[Plan], result: dict[str, Any], *, skip: bool) -> None:
+    """Raise `NotFoundError` if a service has no image, unless the others are to be planned."""
+    from gitops_rollback.commands.many import whole_error  # noqa: PLC0415 - see open_repository
+    from gitops_rollback.plan.verdicts import none_to_go_back_to  # noqa: PLC0415 - the same
+
+    found = (none_to_go_back_to([plan]) for plan in plans)
+    missing = [error for error in found if error is not None]
+    if missing and not (skip and len(missing) < len(plans)):
+        error = whole_error(missing, len(plans))
+        error.found = result
+        raise error
+
+
+def _meant(options: argparse.Namespace, choice: Choice) -> str:
+    """Return the options that mean the same services and the same choice again."""
+    sets = repeated(options, "set")
+    names = [name for name in repeated(options, "service") if name not in sets]
+    words = ["--all"] if options.all else [f"--service {name}" for name in names]
+    words += [f"--set {name}" for name in sets]
+    words += [f"--as-of {choice.as_of}"] if choice.as_of else []
+    words += [f"--to {shlex.quote(choice.to)}"] if choice.to else []
+    words += ["--skip-blocked"] if options.skip_blocked else []
+    return " ".join(words)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback import clock
 from gitops_rollback.commands.explaining import show_candidates
 from gitops_rollback.commands.shared_options import accepted
+from gitops_rollback.errors import UsageError
 from gitops_rollback.gather import Gatherer
 from gitops_rollback.options import image_option
 from gitops_rollback.output import say, wrapped
@@ -30,11 +32,32 @@ def choice_of(session: Session) -> Choice:
     return Choice(
         strategy=options.strategy,
         to=options.to,
+        as_of=_as_of(session),
         query=options.query,
         again=options.again,
         accept=accepted(options),
         from_image=image_option(options, "from"),
     )
+
+
+def _as_of(session: Session) -> str | None:
+    """Return the time of `--as-of`; raise `UsageError` if it is none, or not the only choice."""
+    options = session.options
+    if options.as_of is None:
+        return None
+    other = next((name for name in ("to", "query", "again") if getattr(options, name)), None)
+    if other is not None or options.strategy == "registry":
+        raise UsageError(
+            f"--as-of and --{other or 'strategy registry'} are two ways to choose",
+            "give one of them",
+        )
+    try:
+        return clock.instant(options.as_of, session.present)
+    except ValueError as error:
+        raise UsageError(
+            f"--as-of {options.as_of} {error}",
+            "write an age (2h, 30min, 1d12h) or a time with offset (2026-01-31T02:00:00+01:00)",
+        ) from error
 
 
 def gatherer_of(session: Session, repository: Repository, snapshot: Snapshot) -> Gatherer:
@@ -81,7 +104,7 @@ def show_plan(session: Session, plan: Plan, at: ServiceAtTip) -> None:
     say(f"  runs     {plan.running.canonical}")
     if chosen is not None:
         say(f"  back to  {chosen.image.canonical}")
-        say(*wrapped(f"because  {_because(plan)}", "  "))
+        say(*wrapped(f"because  {because(plan)}", "  "))
     for edit in edits_of(session, plan, at):
         say(*wrapped(f"edit     {edit.field.place} ({edit.field.container}): {edit.value}", "  "))
         if edit.field.overrides:
@@ -96,7 +119,8 @@ def show_plan(session: Session, plan: Plan, at: ServiceAtTip) -> None:
         say(*wrapped(f"refused  {block.code}: {block.message} ({block.hint})", "  "))
 
 
-def _because(plan: Plan) -> str:
+def because(plan: Plan) -> str:
+    """Return why the image of a plan was chosen, for people."""
     chosen = plan.chosen
     if chosen is None:
         return ""

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.given import read_plan
+from gitops_rollback.commands.meant import assign_images
 from gitops_rollback.commands.session import Session, start
 from gitops_rollback.commands.shared_options import (
     add_common_options,
     add_service_options,
     add_store_options,
 )
-from gitops_rollback.errors import Exit, UsageError
-from gitops_rollback.options import image_option
+from gitops_rollback.errors import Exit
+from gitops_rollback.options import wanted_images
 from gitops_rollback.output import say, write_result
 from gitops_rollback.plan.guard import refuse_other_repository
 from gitops_rollback.recording import MadeRecord, Occasion, make_record, write_record
@@ -23,13 +24,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.options import Options
+    from gitops_rollback.registry_facts import RegistryFacts
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 
 def add_options(options: Options) -> None:
     """Add the options of `record`."""
     add_service_options(options)
-    options.text("image", "the image that is about to replace the present one", metavar="IMAGE")
+    options.names(
+        "image",
+        "the image that is about to replace the present one; SERVICE=IMAGE for each of several",
+        metavar="IMAGE",
+    )
     options.text("plan", "the plan of the rollback that is about to replace it", metavar="FILE")
     options.text("record-dir", "where to write the record (default: .)", metavar="DIR", default=".")
     options.text("by", "who", metavar="NAME")
@@ -42,34 +48,33 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     session = start(options, environment)
     with session.open_repository() as repository:
         snapshot = session.read(repository, session.open_tip(repository))
-        records = [
-            _record(session, at, occasion, snapshot)
-            for at, occasion in zip(snapshot.services, _occasions(session, snapshot), strict=True)
-        ]
+        registry = session.registry(snapshot.config)
+        pairs = list(zip(snapshot.services, _occasions(session, snapshot), strict=True))
+        for at, occasion in pairs:
+            if occasion.replaced_by is not None:
+                refuse_other_repository(at.title, at.found.image, occasion.replaced_by)
+        records = [_record(session, at, occasion, registry) for at, occasion in pairs]
     write_result({"records": records}, options.output)
     return Exit.DONE
 
 
 def _occasions(session: Session, snapshot: Snapshot) -> list[Occasion]:
     """Return why each record is made: a deploy of `--image`, or the rollback of `--plan`."""
-    image = image_option(session.options, "image")
-    if image is not None and len(snapshot.services) > 1:
-        raise UsageError("--image names one image", "give one --service with it")
+    wanted = wanted_images(session.options)
     if session.options.plan is None:
-        return [session.occasion("deploy", image) for _ in snapshot.services]
+        images = assign_images(wanted, snapshot.services) if wanted else {}
+        return [session.occasion("deploy", images.get(at.service)) for at in snapshot.services]
     plan = read_plan(session.options.plan)
     return [
-        session.occasion("rollback", plan.planned(at.service, at.environment).to)
+        session.occasion("rollback", plan.target(at.service, at.environment))
         for at in snapshot.services
     ]
 
 
 def _record(
-    session: Session, at: ServiceAtTip, occasion: Occasion, snapshot: Snapshot
+    session: Session, at: ServiceAtTip, occasion: Occasion, registry: RegistryFacts
 ) -> dict[str, object]:
-    if occasion.replaced_by is not None:
-        refuse_other_repository(at.title, at.found.image, occasion.replaced_by)
-    made = make_record(at, occasion, session.registry(snapshot.config).digest_or_none)
+    made = make_record(at, occasion, registry.digest_or_none)
     file = write_record(made, Path(session.options.record_dir))
     _file(session, made)
     record = made.stored.record

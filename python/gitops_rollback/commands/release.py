@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import transitions
 from gitops_rollback.change import Committer
+from gitops_rollback.commands.many import Blocked, refuse_partly
 from gitops_rollback.commands.results import report_change
 from gitops_rollback.commands.session import Session, start
 from gitops_rollback.commands.shared_options import (
     add_common_options,
     add_person_options,
     add_service_options,
+    add_skip_option,
     add_store_options,
 )
-from gitops_rollback.errors import Exit, UsageError
+from gitops_rollback.errors import Exit, RefusedError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_tag, parse_image
 from gitops_rollback.options import repeated
 from gitops_rollback.plan import guard
@@ -38,6 +40,7 @@ def add_options(options: Options) -> None:
     options.names("forgive", "a bad image that may be deployed again", metavar="IMAGE")
     options.names("accept", "codes of refusals to accept: automation", metavar="CODE")
     options.flag("dry-run", "show what would be done; change nothing")
+    add_skip_option(options)
     add_person_options(options)
     add_store_options(options)
     add_common_options(options)
@@ -51,19 +54,38 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     with session.open_repository() as repository:
         tip = session.open_tip(repository)
         committer = Committer(repository, session.deadline, session.watch, dry_run=options.dry_run)
-        outcome = committer.commit(tip, lambda tip: _prepare(session, repository, tip))
-    report_change(session, outcome, "released", idle="is not held")
+        blocked: list[Blocked] = []
+
+        def prepare(tip: Tip) -> tuple[ServiceChange, ...]:
+            snapshot = session.read(repository, tip)
+            with session.watch.phase("decide"):
+                changes, blocked[:] = _judge(session, repository, snapshot)
+                refuse_partly(blocked, len(snapshot.services), skip=options.skip_blocked)
+                return tuple(changes)
+
+        outcome = committer.commit(tip, prepare)
+    report_change(session, outcome, "released", idle="is not held", blocked=blocked)
     return Exit.DONE
 
 
-def _prepare(session: Session, repository: Repository, tip: Tip) -> tuple[ServiceChange, ...]:
-    snapshot = session.read(repository, tip)
-    return tuple(_change(session, repository, snapshot, at) for at in snapshot.services)
+def _judge(
+    session: Session, repository: Repository, snapshot: Snapshot
+) -> tuple[list[ServiceChange], list[Blocked]]:
+    """Return the changes of those that may be released, and those that may not."""
+    changes = []
+    blocked = []
+    for at in snapshot.services:
+        try:
+            changes.append(_change(session, repository, snapshot, at))
+        except RefusedError as error:
+            blocked.append(Blocked(at, error))
+    return changes, blocked
 
 
 def _change(
     session: Session, repository: Repository, snapshot: Snapshot, at: ServiceAtTip
 ) -> ServiceChange:
+    """Return the change of a release; raise `RefusedError` if automation could undo it."""
     act = session.act(at)
     running, _source = running_image(at.found.image, at.state)
     forgiven = tuple(_forgiven(text, at) for text in repeated(session.options, "forgive"))

@@ -11,6 +11,7 @@ from gitops_rollback.commands.shared_options import (
     add_common_options,
     add_person_options,
     add_service_options,
+    add_skip_option,
     add_store_options,
 )
 from gitops_rollback.errors import Exit, UsageError
@@ -27,9 +28,10 @@ def add_options(options: Options) -> None:
     add_service_options(options)
     add_choice_options(options)
     options.text("plan", "the plan to follow, as plan --output wrote it", metavar="FILE")
-    options.text("record", "the record that was made of what this replaces", metavar="FILE")
+    options.files("record", "the record of what this replaces; one for each", metavar="FILE")
     options.text("record-dir", "where to write the record of what this replaces", metavar="DIR")
     options.flag("dry-run", "show what would be done; change nothing")
+    add_skip_option(options)
     add_person_options(options)
     add_store_options(options)
     add_common_options(options)
@@ -45,6 +47,6 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
             roll_back,
         )
 
-        outcome = roll_back(session, repository)
-    report_change(session, outcome, "rolled back, held")
+        outcome, blocked = roll_back(session, repository)
+    report_change(session, outcome, "rolled back, held", blocked=blocked)
     return Exit.DONE

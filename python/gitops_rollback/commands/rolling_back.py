@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import transitions
 from gitops_rollback.change import Committer, Outcome
-from gitops_rollback.commands.given import read_plan, read_record
-from gitops_rollback.commands.planning import choice_of, gatherer_of, plans_to_json, show_plan
-from gitops_rollback.errors import ConfigError, MovedError
-from gitops_rollback.plan import guard
-from gitops_rollback.plan.verdicts import none_to_go_back_to, refusal, runs_already
+from gitops_rollback.commands.given import read_plan, read_records, record_of
+from gitops_rollback.commands.many import Blocked, whole_error
+from gitops_rollback.commands.meant import refuse_one_from
+from gitops_rollback.commands.plan_table import show_plans
+from gitops_rollback.commands.planning import choice_of, gatherer_of, plans_to_json
+from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, NotFoundError
+from gitops_rollback.plan import guard, recorded
+from gitops_rollback.plan.verdicts import obstacle, runs_already
 from gitops_rollback.recording import make_record
 from gitops_rollback.records import repository_key
 
@@ -27,15 +30,18 @@ if TYPE_CHECKING:
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 
-def roll_back(session: Session, repository: Repository) -> Outcome:
-    """Roll back the services that are meant; raise what refuses it."""
+def roll_back(session: Session, repository: Repository) -> tuple[Outcome, tuple[Blocked, ...]]:
+    """Roll back the services that are meant.
+
+    Returns what became of it and which services were left; raises what refuses it.
+    """
     options = session.options
     followed = read_plan(options.plan) if options.plan else None
-    record = read_record(options.record) if options.record else None
+    records = read_records(options.record)
     tip = session.open_tip(repository)
-    job = _Rollback(session, repository, followed, record)
+    job = _Rollback(session, repository, followed, records)
     committer = Committer(repository, session.deadline, session.watch, dry_run=options.dry_run)
-    return committer.commit(tip, job.prepare)
+    return committer.commit(tip, job.prepare), job.blocked
 
 
 class _Rollback:
@@ -46,39 +52,61 @@ class _Rollback:
         session: Session,
         repository: Repository,
         followed: PlanFile | None,
-        record: StoredRecord | None,
+        records: tuple[StoredRecord, ...],
     ) -> None:
         self._session = session
         self._repository = repository
         self._followed = followed
-        self._given = record
+        self._given = records
         self._records: dict[str, StoredRecord] = {}
         self._gatherer: Gatherer | None = None
-        self._first: list[Plan] = []
+        self._first: dict[str, Plan] = {}
+        self.blocked: tuple[Blocked, ...] = ()
 
     def prepare(self, tip: Tip) -> tuple[ServiceChange, ...]:
-        """Read the tip, plan, and decide; raise what refuses the rollback."""
+        """Read the tip, plan, and decide; raise what refuses the rollback.
+
+        All services are judged before the first record is filed.
+        """
         snapshot = self._session.read(self._repository, tip)
         with self._session.watch.phase("decide"):
+            refuse_one_from(self._session.options, snapshot.services)
             plans = self._plans(snapshot)
-            if all(runs_already(plan) for plan in plans):
-                pairs = zip(snapshot.services, plans, strict=True)
-                return tuple(
-                    transitions.unchanged(at, plan.running, self._session.act(at))
-                    for at, plan in pairs
-                )
-            self._refuse(snapshot, plans)
-            self._first = self._first or plans
-            return tuple(
-                self._change(at, plan, plan.chosen)
-                for at, plan in zip(snapshot.services, plans, strict=True)
-                if plan.chosen is not None
-            )
+            todo = self._unblocked(snapshot, plans)
+            for at, plan in todo:
+                self._check(at, plan)
+            return tuple(self._change(at, plan) for at, plan in todo)
 
     def _plans(self, snapshot: Snapshot) -> list[Plan]:
         if self._gatherer is None:
             self._gatherer = gatherer_of(self._session, self._repository, snapshot)
         return [self._gatherer.plan(at, self._choice(at)) for at in snapshot.services]
+
+    def _unblocked(self, snapshot: Snapshot, plans: list[Plan]) -> list[tuple[ServiceAtTip, Plan]]:
+        """Return what can be done; raise if that is not what was asked for."""
+        pairs = list(zip(snapshot.services, plans, strict=True))
+        errors = {at.service: self._obstacle(at, plan) for at, plan in pairs}
+        found = [(at, errors[at.service]) for at in snapshot.services]
+        blocked = tuple(Blocked(at, error) for at, error in found if error is not None)
+        if len(pairs) > 1 and not self._first:
+            show_plans(self._session, plans, snapshot.services)
+        if blocked and not (self._session.options.skip_blocked and len(blocked) < len(pairs)):
+            if len(pairs) == 1:
+                show_plans(self._session, plans, snapshot.services)
+            whole = whole_error([one.error for one in blocked], len(pairs))
+            whole.found = plans_to_json(self._session, snapshot, plans)
+            raise whole
+        self.blocked = blocked
+        return [(at, plan) for at, plan in pairs if errors[at.service] is None]
+
+    def _obstacle(self, at: ServiceAtTip, plan: Plan) -> GitopsRollbackError | None:
+        """Return what stands in the way: of the plan as it is now, or as the file says."""
+        if self._followed is not None:
+            try:
+                self._followed.target(at.service, at.environment)
+            except NotFoundError as error:
+                return error
+        return obstacle(plan)
 
     def _choice(self, at: ServiceAtTip) -> Choice:
         choice = choice_of(self._session)
@@ -104,15 +132,14 @@ class _Rollback:
             "make it again with gitops-rollback plan --output FILE",
         )
 
-    def _refuse(self, snapshot: Snapshot, plans: list[Plan]) -> None:
-        error = none_to_go_back_to(plans) or refusal(plans)
-        if error is not None:
-            for at, plan in zip(snapshot.services, plans, strict=True):
-                show_plan(self._session, plan, at)
-            error.found = plans_to_json(self._session, snapshot, plans)
-            raise error
-        for before, plan, at in zip(self._first, plans, snapshot.services, strict=False):
+    def _check(self, at: ServiceAtTip, plan: Plan) -> None:
+        """Refuse what is no longer what was planned on the first tip, or what was recorded."""
+        before = self._first.setdefault(at.service, plan)
+        if before is not plan:
             self._refuse_changed(before, plan, at)
+        given = record_of(at, self._given)
+        if given is not None and plan.chosen is not None:
+            recorded.check_rollback_record(at, given, plan.chosen.image, self._session.url)
 
     def _refuse_changed(self, before: Plan, plan: Plan, at: ServiceAtTip) -> None:
         """Refuse to go on where the branch moved and the service changed meanwhile."""
@@ -128,10 +155,12 @@ class _Rollback:
                 "look at the new plan (gitops-rollback plan), then run this again",
             )
 
-    def _change(self, at: ServiceAtTip, plan: Plan, chosen: Candidate) -> ServiceChange:
-        record = self._given or self._record(at, chosen)
+    def _change(self, at: ServiceAtTip, plan: Plan) -> ServiceChange:
         act = self._session.act(at)
-        return transitions.rolled_back(at, plan.running, chosen, act, record.sha256)
+        if plan.chosen is None or runs_already(plan):
+            return transitions.unchanged(at, plan.running, act)
+        record = record_of(at, self._given) or self._record(at, plan.chosen)
+        return transitions.rolled_back(at, plan.running, plan.chosen, act, record.sha256)
 
     def _record(self, at: ServiceAtTip, chosen: Candidate) -> StoredRecord:
         """Make the record of what is replaced, and file it: once for each service."""

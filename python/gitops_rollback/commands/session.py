@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.clock import Deadline, Stopwatch
+from gitops_rollback.commands.meant import request_of
 from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.errors import ConfigError, UsageError
-from gitops_rollback.model import Build, Request, is_name, one_line
-from gitops_rollback.options import repeated
+from gitops_rollback.model import Build, one_line
 from gitops_rollback.output import say
 from gitops_rollback.plan.acts import Act
 from gitops_rollback.repo.location import repository_url, without_user
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gitops_rollback.config import Config
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.policies import Policies
+    from gitops_rollback.model import Request
     from gitops_rollback.recording import MadeRecord, Occasion
     from gitops_rollback.registry_facts import RegistryFacts
     from gitops_rollback.repo.objects import Tip
@@ -55,26 +56,7 @@ class Session:
     @property
     def request(self) -> Request:
         """The services, the environment and the branch that are meant."""
-        sets = repeated(self.options, "set")
-        named = (*repeated(self.options, "service"), *sets)
-        environment = self.options.environment
-        followed = getattr(self.options, "plan", None)
-        if followed and not named:
-            from gitops_rollback.commands.given import read_plan  # noqa: PLC0415 - see open_repository
-
-            planned = read_plan(followed).services
-            named = tuple(service.service for service in planned)
-            environment = environment or planned[0].environment
-        if not named:
-            raise UsageError("no service is named", "give one with --service NAME")
-        for name in (*named, *((environment,) if environment else ())):
-            if not is_name(name):
-                raise UsageError(
-                    f"'{one_line(name, 80)}' cannot name a service or an environment",
-                    "names have small letters, digits, dots, dashes, underscores; at most 63",
-                )
-        allowed = repeated(self.options, "allowed_services")
-        return Request(named, environment, self.options.branch, sets, allowed)
+        return request_of(self.options)
 
     @property
     def build(self) -> Build | None:
@@ -136,7 +118,10 @@ class Session:
         from gitops_rollback.snapshot import read_snapshot  # noqa: PLC0415 - see open_repository
 
         with self.watch.phase("fetch"):
-            return read_snapshot(repository, self.request, tip)
+            snapshot = read_snapshot(repository, self.request, tip)
+        for reason in snapshot.left_out:
+            say(f"left out: {reason}")
+        return snapshot
 
     def open_tip(self, repository: Repository) -> Tip:
         """Fetch the tip of the configuration's branch."""

@@ -44,6 +44,7 @@ def add_service_options(options: Options) -> None:
     """Add the options that choose services."""
     options.names("service", "a service, or a set of them; may be repeated", metavar="NAME")
     options.names("set", "a set of services; may be repeated", metavar="NAME")
+    options.flag("all", "all services of the environment: configured, or deployed before")
     options.names(
         "allowed-services",
         "refuse all services but these; sets too (default: none)",
@@ -56,6 +57,11 @@ def add_store_options(options: Options) -> None:
     options.text("store", "where records are: jenkins[:JOB] or directory:PATH", metavar="STORE")
     options.text("hub-url", "where the Docker Hub API is", metavar="URL")
     options.text("registry-url", "where the registry of the images is", metavar="URL")
+
+
+def add_skip_option(options: Options) -> None:
+    """Add the option of commands that may do a part of what they were asked for."""
+    options.flag("skip-blocked", "do those of several services that nothing stands in the way of")
 
 
 def add_person_options(options: Options) -> None:
@@ -85,6 +91,7 @@ def add_choice_options(options: Options) -> None:
     options.choice(
         "strategy", "what to choose by: records and Git (auto), or one source", choices=STRATEGIES
     )
+    options.text("as-of", "go back to what ran then: 2h, or a time with offset", metavar="TIME")
     options.text("to", "go back to this tag, digest, image or build (#41, JOB#41)", metavar="WHAT")
     options.text("query", "JMESPath over the registry's tags", metavar="QUERY")
     options.flag("again", "go one further, although the service was rolled back already")

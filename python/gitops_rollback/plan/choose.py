@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.errors import MovedError, RegistryError
 from gitops_rollback.events import ARTIFACT, GIT
 from gitops_rollback.plan import candidates, judge
+from gitops_rollback.plan.as_of import candidate_as_of
 from gitops_rollback.plan.explain import REGISTRY, make_plan
 from gitops_rollback.plan.facts import (
     Candidate,
@@ -40,7 +41,11 @@ def decide(facts: Facts, choice: Choice) -> Plan | Need:
         return need
     timeline = build_timeline(facts.running, facts.state, facts.records, facts.history)
     if choice.to is not None or choice.planned is not None:
-        return _decide_named(facts, choice, timeline)
+        wanted = choice.planned.canonical if choice.planned is not None else choice.to
+        named = candidates.named(wanted or "", facts, timeline)
+        return _decide_named(named, facts, choice, timeline)
+    if choice.as_of is not None:
+        return _decide_as_of(choice.as_of, facts, choice, timeline)
     if choice.strategy == REGISTRY:
         return _decide_by_registry(facts, choice, timeline)
     return _decide_by_ledger(facts, choice, timeline)
@@ -75,7 +80,7 @@ def _ledger_need(facts: Facts, choice: Choice) -> Need | None:
         return None
     by_records = choice.strategy in ("auto", "artifact")
     by_history = choice.strategy in ("auto", "git") or facts.state is not None
-    is_named = choice.to is not None or choice.planned is not None
+    is_named = choice.is_named
     if by_records and (facts.records is None or (is_named and facts.has_more_records)):
         return NeedRecords()
     if by_history and facts.history is None:
@@ -143,9 +148,18 @@ def _look_up(
     return judge.with_platforms(candidate, platforms, accept)
 
 
-def _decide_named(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
-    wanted = choice.planned.canonical if choice.planned is not None else choice.to
-    named = candidates.named(wanted or "", facts, timeline)
+def _decide_as_of(moment: str, facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
+    found = candidate_as_of(facts, timeline, moment)
+    if isinstance(found, NeedHistory):
+        return found
+    if found is None:
+        return make_plan(facts, choice, timeline, ())
+    return _decide_named(found, facts, choice, timeline)
+
+
+def _decide_named(
+    named: Candidate, facts: Facts, choice: Choice, timeline: Timeline
+) -> Plan | Need:
     judged = _judge_until_chosen([named], facts, timeline, choice.strategy, choice.accept)
     if not isinstance(judged, tuple):
         return judged

@@ -20,6 +20,7 @@ _MEANING = {
     REGISTRY: "no tag of it is offered",
     "records": "these were passed over",
 }
+UNKNOWN_TIME = "what ran at "  # begins the finding that nothing tells what ran at a time
 
 
 def make_plan(
@@ -28,10 +29,10 @@ def make_plan(
     """Return the plan for candidates that were judged; one of them is chosen, or none."""
     chosen = next((c for c in judged if c.verdict == "chosen"), None)
     blocks = []
-    if choice.to is None and not choice.again:
+    is_previous = choice.to is None and choice.as_of is None
+    if is_previous and not choice.again:
         blocks += _already(facts, timeline)
-    is_named = choice.to is not None or choice.planned is not None
-    if is_named and judged[0].verdict == "refused" and judged[0].reason:
+    if choice.is_named and judged and judged[0].verdict == "refused" and judged[0].reason:
         blocks.append(_refusal(facts, judged[0]))
     return Plan(
         service=facts.service,
@@ -43,7 +44,7 @@ def make_plan(
         chosen=chosen,
         source=_source(chosen),
         blocks=tuple(blocks),
-        findings=_findings(facts, timeline, judged),
+        findings=_findings(facts, timeline, judged) + _unknown(facts, choice, judged),
         hold=facts.state.hold if facts.state else None,
     )
 
@@ -80,6 +81,15 @@ def _refusal(facts: Facts, candidate: Candidate) -> Block:
         f"{facts.title}: {candidate.image.label} is refused: {candidate.message}",
         f"to take it all the same: --accept {candidate.reason}",
     )
+
+
+def _unknown(facts: Facts, choice: Choice, judged: tuple[Candidate, ...]) -> tuple[str, ...]:
+    """Say why it is not known what ran at the time that was meant."""
+    if choice.as_of is None or judged:
+        return ()
+    oldest = facts.history[-1].at if facts.history else None
+    reach = f"the oldest commit that is known is of {oldest}" if oldest else "no commit tells"
+    return (f"{UNKNOWN_TIME}{choice.as_of} is not known: {reach}",)
 
 
 def _findings(facts: Facts, timeline: Timeline, judged: tuple[Candidate, ...]) -> tuple[str, ...]:

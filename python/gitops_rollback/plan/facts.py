@@ -22,15 +22,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the person asks for; `planned` is the image a plan file fixed."""
+    """What the person asks for.
+
+    `planned` is the image a plan file fixed, `as_of` the time whose image is meant.
+    """
 
     strategy: str = "auto"
     to: str | None = None
+    as_of: str | None = None
     planned: ImageReference | None = None
     query: str | None = None
     again: bool = False
     accept: frozenset[str] = frozenset()
     from_image: ImageReference | None = None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether one image is meant, and not the previous one."""
+        return not (self.to is None and self.as_of is None and self.planned is None)
 
 
 @dataclass(frozen=True)
@@ -67,8 +76,9 @@ class Facts:
     """All that is known about one service; None is "not asked yet".
 
     `running` has its digest if it is proven; `value` is the text of its field; `present` is the
-    time of the run. Records are taken newest first, and no more of them than are needed: there are
-    further ones where `has_more_records`. Sources that failed are in `problems`, by name.
+    time of the run. `history_is_whole` tells that no more of it is to be had. Records are taken
+    newest first, and no more of them than are needed: there are further ones where
+    `has_more_records`. Sources that failed are in `problems`, by name.
     """
 
     service: str
@@ -79,6 +89,7 @@ class Facts:
     state: State | None
     present: str
     history: tuple[HistoryEntry, ...] | None = None
+    history_is_whole: bool = False
     records: tuple[StoredRecord, ...] | None = None
     has_more_records: bool = False
     tags: tuple[Tag, ...] | None = None
@@ -95,7 +106,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class NeedHistory:
-    """The bounded history of the service's fields is wanted."""
+    """The bounded history of the service's fields is wanted; if possible, back to a time."""
+
+    until: str | None = None
 
 
 @dataclass(frozen=True)

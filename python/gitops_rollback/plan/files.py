@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
-from gitops_rollback.errors import UsageError
+from gitops_rollback.errors import NotFoundError, UsageError
 from gitops_rollback.image import ImageReference, parse_image
 from gitops_rollback.model import without_none
 
@@ -19,13 +19,13 @@ HINT = "make it with gitops-rollback plan --output FILE"
 
 @dataclass(frozen=True)
 class PlannedService:
-    """From and to of one service, as a plan file fixes them."""
+    """From and to of one service, as a plan file fixes them; `to` is None where it found none."""
 
     service: str
     environment: str
     strategy: str
     running: ImageReference
-    to: ImageReference
+    to: ImageReference | None
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,16 @@ class PlanFile:
             if (planned.service, planned.environment) == (service, environment):
                 return planned
         raise UsageError(f"the plan does not name {service} {environment}", HINT)
+
+    def target(self, service: str, environment: str) -> ImageReference:
+        """Return the image that is planned for a service; raise `NotFoundError` if it has none."""
+        to = self.planned(service, environment).to
+        if to is None:
+            raise NotFoundError(
+                f"the plan found no image to go back to for {service} {environment}",
+                "plan again with --to or --as-of, or without this service",
+            )
+        return to
 
 
 def plan_to_json(plan: Plan, edits: list[dict[str, Any]], value: str | None) -> dict[str, Any]:
@@ -83,18 +93,18 @@ def parse_plan(data: bytes, path: str) -> PlanFile:
         plan = PlanFile(document["repository"], document["branch"], services)
     except (ValueError, KeyError) as error:
         raise UsageError(f"{path} is no plan to follow: {error}", HINT) from error
-    if not services:
-        raise UsageError(f"the plan {path} names no service", HINT)
+    if not any(service.to for service in services):
+        names = ", ".join(service.service for service in services[:3])
+        what = f"found no image to go back to for {names}" if services else "names no service"
+        raise UsageError(f"{path} is no plan to follow: it {what}", HINT)
     return plan
 
 
 def _planned(entry: dict[str, Any]) -> PlannedService:
-    if "to" not in entry:
-        raise ValueError(f"it found no image to go back to for {entry['service']}")
     return PlannedService(
         service=entry["service"],
         environment=entry["environment"],
         strategy=entry["strategy"],
         running=parse_image(entry["current"]["image"]),
-        to=parse_image(entry["to"]["image"]),
+        to=parse_image(entry["to"]["image"]) if "to" in entry else None,
     )

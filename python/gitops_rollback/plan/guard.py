@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING
 from gitops_rollback import clock
 from gitops_rollback.errors import ConfigError, MovedError, RefusedError
 from gitops_rollback.plan.acts import Act, Block
-from gitops_rollback.records import mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.policies import Policies
     from gitops_rollback.model import Build
-    from gitops_rollback.records import StoredRecord
     from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.state import Deployment, Hold, State
-
-    Key = tuple[str, str, str, str]
 
 
 def deploy_blocks(
@@ -137,59 +133,6 @@ def refuse_moved(
             f"{title} runs {running.canonical}, not {expected.canonical} {source}",
             "look at what happened meanwhile (gitops-rollback plan), then run this again",
         )
-
-
-def is_committed(state: State | None, record: str) -> bool:
-    """Tell whether a deploy with this record is on the branch already: its push had succeeded."""
-    return state is not None and any(entry.record == record for entry in state.deployed)
-
-
-def check_record(
-    at: ServiceAtTip, stored: StoredRecord, image: ImageReference, url: str, act: Act
-) -> None:
-    """Refuse a record that is not of what stands at the tip.
-
-    Raises `ConfigError` if it is for something else, `MovedError` if the repository changed since
-    so that recording again is right, `RefusedError` if the deploy would undo what was done since.
-    """
-    record = stored.record
-    reason = mismatch(
-        record,
-        service=at.service,
-        environment=at.environment,
-        repository=url,
-        branch=at.tip.branch,
-    )
-    if reason is not None:
-        raise ConfigError(
-            f"the record {stored.location} does not fit: {reason}",
-            "give the record that this build made for this service",
-        )
-    if record.replaced_by is not None and not record.replaced_by.may_be(image):
-        raise MovedError(
-            f"the record {stored.location} was made for {record.replaced_by.canonical}, not "
-            f"for {image.canonical}",
-            "make the record again with --image, then deploy",
-        )
-    recorded = {field.key: field.value for field in record.fields}
-    present = {field.key: field.value for field in at.found.fields}
-    if recorded == present:
-        return
-    block = undone_by_deploy(at.state, record.image, act.build, act.present)
-    if block is not None and block.code not in act.accept:
-        raise RefusedError(block.code, block.message, block.hint)
-    raise MovedError(
-        f"{at.title} is not what the record says: {_difference(recorded, present)}",
-        "record, archive and deploy again",
-    )
-
-
-def _difference(recorded: Mapping[Key, str], present: Mapping[Key, str]) -> str:
-    for key in (*recorded, *present):
-        old, new = recorded.get(key, "absent"), present.get(key, "absent")
-        if old != new:
-            return f"{key[0]}, container '{key[3]}': recorded {old}, now {new}"
-    return "no difference"
 
 
 def _held(state: State, hold: Hold, present: str) -> Block:

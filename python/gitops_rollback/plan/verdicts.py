@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import NotFoundError, RefusedError
+from gitops_rollback.plan.explain import UNKNOWN_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.plan.facts import Plan
 
 
@@ -27,7 +29,11 @@ def none_to_go_back_to(plans: Sequence[Plan]) -> NotFoundError | None:
     names = ", ".join(plan.title for plan in without)
     lost = any(c.reason is None for c in refused)
     shown = [c for c in first.candidates if c.verdict == "acceptable"]
-    if lost:
+    unknown = next((f for f in first.findings if f.startswith(UNKNOWN_TIME)), "")
+    why = why or unknown
+    if unknown:
+        hint = "give a later time with --as-of, or name an image with --to"
+    elif lost:
         hint = "go by what Git tells with --strategy auto, or name an image with --to"
     elif shown:
         hint = f"the registry knows others: --strategy registry, or --to {shown[0].image.label}"
@@ -38,6 +44,13 @@ def none_to_go_back_to(plans: Sequence[Plan]) -> NotFoundError | None:
     return NotFoundError(
         f"there is no image to go back to for {names}" + (f" ({why})" if why else ""), hint
     )
+
+
+def obstacle(plan: Plan) -> GitopsRollbackError | None:
+    """Return the error of what stands in the way of a plan: no image, or a refusal; else None."""
+    if runs_already(plan):
+        return None
+    return none_to_go_back_to([plan]) or refusal([plan])
 
 
 def refusal(plans: Sequence[Plan]) -> RefusedError | None:

@@ -97,10 +97,6 @@ def test_several_services_are_named_by_repetition_or_with_commas_and_blanks(
         assert found == expected
 
 
-def test_deploy_takes_one_service(checkout: Shop) -> None:
-    checkout.refused(2, "usage", "deploy", "--set", "checkout", "--image", image("1.5.0"))
-
-
 def test_an_unknown_set_is_an_error_with_the_nearest_name(checkout: Shop) -> None:
     run = checkout.refused(1, "config", "plan", "--set", "chekout")
     assert "checkout" in run.error["message"] + run.error["hint"]

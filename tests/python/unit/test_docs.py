@@ -7,14 +7,17 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from gitops_rollback import cli, query
+from gitops_rollback.commands.meant import request_of
 from gitops_rollback.config import parse_config
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import parse_image
+from gitops_rollback.options import Options, Parser
 from gitops_rollback.query import Tag
 
 ROOT = Path(__file__).parents[3]
@@ -54,6 +57,16 @@ def test_the_configuration_of_the_docs_is_sound() -> None:
     assert config.settings("cart").manifests == ("cart/deployment.yaml",)
     assert config.expand(["checkout"]) == ("cart", "payment")
     assert config.environments["staging"].path == "clusters/staging"
+
+
+def test_the_commands_of_the_page_on_many_services_are_understood() -> None:
+    page = (ROOT / "docs/many.md").read_text(encoding="utf-8")
+    for line in block(page, "many").splitlines():
+        _command, name, *arguments = shlex.split(line)
+        module = import_module(f"gitops_rollback.commands.{name}")
+        parser = Parser()
+        module.add_options(Options(parser, {}))
+        request_of(parser.parse_command(arguments))
 
 
 def test_the_queries_of_the_docs_find_the_previous_image() -> None:

@@ -11,7 +11,7 @@ import pytest
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, RefusedError
 from gitops_rollback.manifest.policies import Policies
 from gitops_rollback.model import Build
-from gitops_rollback.plan import guard
+from gitops_rollback.plan import guard, recorded
 from gitops_rollback.plan.acts import Act
 from gitops_rollback.state import BadImage, Hold, State
 from unit.builders import DEPLOYMENT, PRESENT, at, image, service_at_tip, state, stored
@@ -123,7 +123,9 @@ def check(
     **record: Any,  # noqa: ANN401
 ) -> None:
     given = stored("~1", "2", **{"value": "acme/cart:1", **record})
-    guard.check_record(service_at_tip(present, found), given, image(deploys), URL, doing or act())
+    recorded.check_record(
+        service_at_tip(present, found), given, image(deploys), URL, doing or act()
+    )
 
 
 def test_a_record_of_what_stands_there_is_right() -> None:
@@ -189,9 +191,9 @@ def test_a_record_that_is_not_of_what_stands_there(
 
 def test_a_deploy_finds_its_own_commit_by_the_hash_of_its_record() -> None:
     whole = state("1>2", "2>3")
-    assert guard.is_committed(whole, str(whole.deployed[1].record))
-    assert not guard.is_committed(whole, "sha256:other")
-    assert not guard.is_committed(None, "sha256:other")
+    assert recorded.is_committed(whole, str(whole.deployed[1].record))
+    assert not recorded.is_committed(whole, "sha256:other")
+    assert not recorded.is_committed(None, "sha256:other")
 
 
 def test_an_image_of_another_repository_is_refused() -> None:

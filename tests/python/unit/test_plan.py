@@ -81,8 +81,9 @@ class World:
 
     def _answer(self, need: object, facts: Facts) -> Facts:
         match need:
-            case NeedHistory():
-                return replace(facts, history=self.history)
+            case NeedHistory(until=until):
+                whole = until is not None
+                return replace(facts, history=self.history, history_is_whole=whole)
             case NeedRecords():
                 problems = {"artifact": "no answer"} if "artifact" in self.fails else {}
                 return replace(facts, records=self.records, problems=problems)

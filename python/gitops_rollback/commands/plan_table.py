@@ -1,0 +1,43 @@
+"""The plans of several services in one table, which fits a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.commands.planning import because, show_plan
+from gitops_rollback.output import narrow_table, say, wrapped
+from gitops_rollback.plan.verdicts import obstacle, runs_already
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gitops_rollback.commands.session import Session
+    from gitops_rollback.plan.facts import Plan
+    from gitops_rollback.snapshot import ServiceAtTip
+
+
+def show_plans(session: Session, plans: Sequence[Plan], services: Sequence[ServiceAtTip]) -> None:
+    """Print the plans: one in full, several as a table with what has to be known beside it."""
+    if len(plans) == 1:
+        show_plan(session, plans[0], services[0])
+        return
+    say(f"{len(plans)} services of {plans[0].environment}:")
+    rows = [("service", "runs", "back to", "because"), *map(_row, plans)]
+    say(*(f"  {line}" for line in narrow_table(rows, indent=2)))
+    for plan in plans:
+        error = None if runs_already(plan) else obstacle(plan)
+        if error is not None:
+            say(*wrapped(f"{error.message} ({error.hint})", "  "))
+        for finding in plan.findings:
+            say(*wrapped(f"{plan.service}: note: {finding}", "  "))
+
+
+def _row(plan: Plan) -> tuple[str, ...]:
+    if runs_already(plan):
+        return (plan.service, plan.running.label, "-", "runs already")
+    if plan.blocks:
+        target = plan.chosen.image.label if plan.chosen else "-"
+        return (plan.service, plan.running.label, target, f"REFUSED: {plan.blocks[0].code}")
+    if plan.chosen is None:
+        return (plan.service, plan.running.label, "-", "NO IMAGE to go back to")
+    return (plan.service, plan.running.label, plan.chosen.image.label, because(plan))

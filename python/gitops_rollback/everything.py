@@ -1,0 +1,42 @@
+"""All services of an environment, where none is named: configured, or deployed before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback import inventory
+from gitops_rollback.config import FILE
+from gitops_rollback.errors import ConfigError
+from gitops_rollback.model import is_name
+from gitops_rollback.state import FOLDER
+
+if TYPE_CHECKING:
+    from gitops_rollback.config import Config, Environment
+    from gitops_rollback.model import Request
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
+
+
+def all_names(
+    repository: Repository, request: Request, config: Config, environment: Environment, tip: Tip
+) -> tuple[str, ...]:
+    """Return the services that the configuration or a state file names, of those allowed."""
+    states = f"{FOLDER}/{environment.name}"
+    entries = repository.list_files(tip.commit, dict.fromkeys([environment.path, states]))
+    paths = [entry.path for entry in entries]
+    names = inventory.configured_names(config, environment, paths)
+    names += [
+        path.removeprefix(f"{states}/").removesuffix(".json")
+        for path in paths
+        if path.startswith(f"{states}/") and path.endswith(".json")
+    ]
+    allowed = config.expand(request.allowed)
+    found = sorted(
+        name for name in set(names) if is_name(name) and (not allowed or name in allowed)
+    )
+    if not found:
+        raise ConfigError(
+            f"no service of environment '{environment.name}' is configured or was deployed yet",
+            f"name services with --service, or in {FILE}: [services.NAME]",
+        )
+    return tuple(found)

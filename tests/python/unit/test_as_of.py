@@ -1,0 +1,93 @@
+"""What ran at a time is gone back to; what nothing tells of is never guessed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gitops_rollback.plan.verdicts import none_to_go_back_to, runs_already
+from gitops_rollback.state import BadImage
+from unit.builders import at, history, image, state
+from unit.test_plan import World
+
+THREE = state("0>1", "1>2", "2>3")  # at minutes 1, 2, 3
+
+
+@pytest.mark.parametrize(
+    ("minute", "wanted"),
+    [(1, "1"), (2, "2"), (100, None)],
+    ids=["after the first", "after the second", "what runs now"],
+)
+def test_the_newest_deployment_until_a_time_counts(minute: int, wanted: str | None) -> None:
+    world = World("3", THREE)
+    plan = world.plan(as_of=at(minute))
+    if wanted is None:
+        assert runs_already(plan)
+        return
+    assert plan.chosen is not None
+    assert plan.chosen.image == image(wanted)
+    assert plan.chosen.deployed_at == at(minute)
+    assert plan.blocks == ()
+    assert "NeedHistory" not in world.asked
+
+
+def test_a_second_time_is_no_second_rollback() -> None:
+    plan = World("2", state("0>1", "1>2", "2>3", "3<2")).plan(as_of=at(2))
+    assert runs_already(plan)
+
+
+def test_an_image_rolled_back_from_since_is_refused_until_it_is_accepted() -> None:
+    bad = (BadImage(image("2"), at(4), "it crashed", "joe"),)
+    world = World("1", state("0>1", "1>2", "2<1", bad=bad))
+    [block] = world.plan(as_of=at(2)).blocks
+    assert block.code == "bad"
+    assert "it crashed" in block.message
+    accepted = world.plan(as_of=at(2), accept=frozenset({"bad"})).chosen
+    assert accepted is not None
+    assert accepted.image == image("2")
+
+
+def test_before_the_first_deployment_commits_tell() -> None:
+    world = World("2", state("1>2"), history("0", "1", "2"))  # at minutes 1, 2, 3
+    later = replace(world.state.deployed[0], at=at(30)) if world.state else None
+    assert later is not None
+    world.state = replace(world.state, deployed=(later,))  # type: ignore[type-var]
+    plan = world.plan(as_of=at(1))
+    assert world.asked[0] == "NeedHistory"
+    assert plan.chosen is not None
+    assert plan.chosen.image == image("0")
+    assert plan.chosen.sources == {"git", "registry"}
+
+
+def test_an_edit_between_two_deployments_is_told_by_commits_alone() -> None:
+    found = state("0>1", "2>3")  # somebody wrote 2 in between
+    entries = tuple(
+        replace(entry, at=moment)
+        for entry, moment in zip(history("1", "2", "3"), (at(3), at(2), at(1)), strict=True)
+    )
+    found = replace(
+        found,
+        deployed=tuple(
+            replace(e, at=m) for e, m in zip(found.deployed, (at(3), at(1)), strict=True)
+        ),
+    )
+    plan = World("3", found, entries).plan(as_of=at(2))
+    assert plan.chosen is not None
+    assert plan.chosen.image == image("2")
+
+
+def test_what_ran_before_anything_is_known_is_not_guessed() -> None:
+    plan = World("2", state("1>2"), history("1", "2")).plan(as_of="2020-01-01T00:00:00Z")
+    assert plan.chosen is None
+    [finding] = plan.findings
+    assert finding == (
+        "what ran at 2020-01-01T00:00:00Z is not known: the oldest commit that is known is of "
+        f"{at(1)}"
+    )
+    error = none_to_go_back_to([plan])
+    assert error is not None
+    assert "is not known" in error.message
+    assert "later time with --as-of" in error.hint
+    plan = World("2", state("1>2")).plan(as_of="2020-01-01T00:00:00Z")
+    assert "no commit tells" in plan.findings[0]
