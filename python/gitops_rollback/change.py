@@ -17,9 +17,10 @@ from gitops_rollback.service_change import refuse_other_effect
 from gitops_rollback.state import path_of, render_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from gitops_rollback.clock import Deadline, Stopwatch
+    from gitops_rollback.forges.client import PullRequest
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.service_change import ServiceChange
@@ -32,13 +33,37 @@ _LOOK = "look at the branch, then run the same command again: it is safe"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a change: its commit, or None where there was nothing to do or a dry run."""
+    """What became of a change: its commit, or None where there was nothing to do or a dry run.
+
+    None, too, while a pull request waits for its merge.
+    """
 
     branch: str
     changes: tuple[ServiceChange, ...]
     changed: bool
     commit: str | None
     diff: str = ""
+    pull_request: PullRequest | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a pull request has to be merged before anything is done."""
+        return self.pull_request is not None and self.commit is None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be written on a tip: the new bytes of each file, and the diff for people."""
+
+    tip: Tip
+    changes: tuple[ServiceChange, ...]
+    files: Mapping[str, bytes]
+    diff: str
+
+    @property
+    def message(self) -> str:
+        """The message of the commit."""
+        return message.render([change.summary for change in self.changes])
 
 
 class Committer:
@@ -47,9 +72,9 @@ class Committer:
     def __init__(
         self, repository: Repository, deadline: Deadline, watch: Stopwatch, *, dry_run: bool
     ) -> None:
-        self._repository = repository
-        self._deadline = deadline
-        self._watch = watch
+        self.repository = repository
+        self.deadline = deadline
+        self.watch = watch
         self._dry_run = dry_run
 
     def commit(self, tip: Tip, prepare: Callable[[Tip], tuple[ServiceChange, ...]]) -> Outcome:
@@ -62,30 +87,32 @@ class Committer:
         while True:
             changes = prepare(tip)
             target = changes[0].at.tip
-            with self._watch.phase("edit"):
+            with self.watch.phase("edit"):
                 files = _files(changes)
                 diff = _diff(changes, files)
             if not files or self._dry_run:
                 return Outcome(target.branch, changes, bool(files), None, diff)
-            with self._watch.phase("edit"):
-                text = message.render([change.summary for change in changes])
-                commit = self._repository.write(target, files, text)
             try:
-                with self._watch.phase("push"):
-                    self._push(commit, target)
+                return self.deliver(Work(target, changes, files, diff))
             except PushLostError:
                 attempt += 1
                 self._pause(attempt, target.branch)
-                with self._watch.phase("fetch"):
-                    tip = self._repository.fetch(tip.branch)
-                continue
-            return Outcome(target.branch, changes, changed=True, commit=commit, diff=diff)
+                with self.watch.phase("fetch"):
+                    tip = self.repository.fetch(tip.branch)
+
+    def deliver(self, work: Work) -> Outcome:
+        """Commit and push what was prepared; raises `PushLostError` where the branch moved."""
+        with self.watch.phase("edit"):
+            commit = self.repository.write(work.tip, work.files, work.message)
+        with self.watch.phase("push"):
+            self._push(commit, work.tip)
+        return Outcome(work.tip.branch, work.changes, True, commit, work.diff)
 
     def _push(self, commit: str, tip: Tip) -> None:
         try:
             self._push_to_the_end(commit, tip)
         except Interrupted as signal:
-            stand = self._repository.remote_tip(tip.branch, seconds=0.7)
+            stand = self.repository.remote_tip(tip.branch, seconds=0.7)
             raise InterruptedRunError(
                 f"interrupted while pushing; {_said(stand, commit, tip)}", _LOOK
             ) from signal
@@ -93,11 +120,11 @@ class Committer:
     def _push_to_the_end(self, commit: str, tip: Tip) -> None:
         """Push; whatever came of it, what is left is to say so, and no signal may hinder that."""
         try:
-            self._repository.push(commit, tip.branch)
+            self.repository.push(commit, tip.branch)
             _finish_undisturbed()
         except TimeIsUpError as error:
             _finish_undisturbed()
-            stand = self._repository.remote_tip(tip.branch, seconds=3)
+            stand = self.repository.remote_tip(tip.branch, seconds=3)
             if stand != commit:
                 raise RepositoryError(
                     f"{error.message}; {_said(stand, commit, tip)}", _LOOK
@@ -109,15 +136,15 @@ class Committer:
     def _pause(self, attempt: int, branch: str) -> None:
         from random import uniform  # noqa: PLC0415 - only where a race was lost
 
-        if self._deadline.remaining <= 0:
+        if self.deadline.remaining <= 0:
             raise RepositoryError(
                 f"{branch} moved {attempt} times while this was being pushed, until --timeout "
-                f"{self._deadline.seconds:g} s were over",
+                f"{self.deadline.seconds:g} s were over",
                 "nothing was changed; run this again, or give a longer --timeout",
             )
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
         _LOG.info("%s moved meanwhile: the edit is made again on its new tip", branch)
-        time.sleep(min(uniform(0, pause), self._deadline.remaining))  # noqa: S311 - no secret
+        time.sleep(min(uniform(0, pause), self.deadline.remaining))  # noqa: S311 - no secret
 
 
 def _said(stand: str | None, commit: str, tip: Tip) -> str:

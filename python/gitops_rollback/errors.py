@@ -110,6 +110,13 @@ class RefusedError(GitopsRollbackError):
         self.code = code
 
 
+class WaitingError(GitopsRollbackError):
+    """A pull request is open and not merged."""
+
+    category = "waiting"
+    exit_code = Exit.WAITING
+
+
 class InterruptedRunError(GitopsRollbackError):
     """SIGINT or SIGTERM arrived; the message says where the run stood."""
 

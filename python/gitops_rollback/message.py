@@ -47,7 +47,7 @@ class Summary:
 def render(summaries: Sequence[Summary]) -> str:
     """Return the message of a commit that changes one or more services."""
     trailers = [line for summary in summaries for line in _trailers(summary)]
-    return f"{_subject(summaries)}\n\n" + "\n".join(trailers) + "\n"
+    return f"{subject(summaries)}\n\n" + "\n".join(trailers) + "\n"
 
 
 def read_trailers(text: str, service: str, environment: str) -> Summary | None:
@@ -89,7 +89,8 @@ def _summary(group: dict[str, str]) -> Summary | None:
     )
 
 
-def _subject(summaries: Sequence[Summary]) -> str:
+def subject(summaries: Sequence[Summary]) -> str:
+    """Return the first line of a commit's message."""
     first = summaries[0]
     if len(summaries) == 1:
         return f"{first.service} {first.environment}: {_what(first)}"

@@ -9,11 +9,12 @@ from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import (
     add_common_options,
     add_person_options,
+    add_proposal_options,
     add_service_options,
     add_skip_option,
     add_store_options,
 )
-from gitops_rollback.errors import Exit, UsageError
+from gitops_rollback.errors import UsageError
 from gitops_rollback.options import wanted_images
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_options(options: Options) -> None:
     options.names("accept", "codes of refusals to accept: bad, tag, automation", metavar="CODE")
     options.flag("dry-run", "show what would be done; change nothing")
     add_skip_option(options)
+    add_proposal_options(options)
     add_person_options(options)
     add_store_options(options)
     add_common_options(options)
@@ -56,5 +58,4 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         from gitops_rollback.commands.deploying import deploy  # noqa: PLC0415 - see open_repository
 
         outcome, blocked = deploy(session, repository, images)
-    report_change(session, outcome, "deployed", blocked=blocked)
-    return Exit.DONE
+    return report_change(session, outcome, "deployed", blocked=blocked)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback import transitions
-from gitops_rollback.change import Committer, Outcome
+from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.given import read_records, record_of
 from gitops_rollback.commands.many import Blocked, refuse_partly
 from gitops_rollback.commands.meant import assign_images, refuse_one_from
@@ -20,6 +20,7 @@ from gitops_rollback.timeline import running_image
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gitops_rollback.change import Outcome
     from gitops_rollback.commands.session import Session
     from gitops_rollback.config import Config
     from gitops_rollback.image import ImageReference
@@ -42,7 +43,7 @@ def deploy(
     records = read_records(options.record)
     tip = session.open_tip(repository)
     job = _Deploy(session, repository, wanted, records)
-    committer = Committer(repository, session.deadline, session.watch, dry_run=options.dry_run)
+    committer = committer_of(session, repository)
     return committer.commit(tip, job.prepare), job.blocked
 
 

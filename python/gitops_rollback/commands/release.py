@@ -6,18 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback import transitions
-from gitops_rollback.change import Committer
+from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.many import Blocked, refuse_partly
 from gitops_rollback.commands.results import report_change
 from gitops_rollback.commands.session import Session, start
 from gitops_rollback.commands.shared_options import (
     add_common_options,
     add_person_options,
+    add_proposal_options,
     add_service_options,
     add_skip_option,
     add_store_options,
 )
-from gitops_rollback.errors import Exit, RefusedError, UsageError
+from gitops_rollback.errors import RefusedError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_tag, parse_image
 from gitops_rollback.options import repeated
 from gitops_rollback.plan import guard
@@ -41,6 +42,7 @@ def add_options(options: Options) -> None:
     options.names("accept", "codes of refusals to accept: automation", metavar="CODE")
     options.flag("dry-run", "show what would be done; change nothing")
     add_skip_option(options)
+    add_proposal_options(options)
     add_person_options(options)
     add_store_options(options)
     add_common_options(options)
@@ -53,7 +55,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         raise UsageError("a release needs a reason", "say why with --reason TEXT")
     with session.open_repository() as repository:
         tip = session.open_tip(repository)
-        committer = Committer(repository, session.deadline, session.watch, dry_run=options.dry_run)
+        committer = committer_of(session, repository)
         blocked: list[Blocked] = []
 
         def prepare(tip: Tip) -> tuple[ServiceChange, ...]:
@@ -64,8 +66,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
                 return tuple(changes)
 
         outcome = committer.commit(tip, prepare)
-    report_change(session, outcome, "released", idle="is not held", blocked=blocked)
-    return Exit.DONE
+    return report_change(session, outcome, "released", idle="is not held", blocked=blocked)
 
 
 def _judge(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.many import Blocked, show_blocked
-from gitops_rollback.output import say, write_result
+from gitops_rollback.errors import Exit, WaitingError
+from gitops_rollback.output import error_to_json, say, write_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +21,11 @@ def report_change(
     done: str,
     idle: str = "runs already",
     blocked: Sequence[Blocked] = (),
-) -> None:
+) -> Exit:
     """Tell of an outcome, and of the services that were left because something blocks them.
 
-    `done` is the verb in the past, `idle` why there was nothing to do.
+    `done` is the verb in the past, `idle` why there was nothing to do. Returns the exit
+    code: 7 while a pull request waits for its merge.
     """
     dry_run = bool(session.options.dry_run)
     seconds = session.watch.seconds()
@@ -35,8 +37,9 @@ def report_change(
         summary = change.summary
         if not change.changes_anything:
             say(f"{change.at.title}: {summary.to.label} {idle}, nothing to do")
-        elif dry_run:
-            say(f"{change.at.title}: {summary.versions} would be {done} (dry run)")
+        elif dry_run or outcome.is_waiting:
+            when = "when it is merged" if outcome.is_waiting else "dry run"
+            say(f"{change.at.title}: {summary.versions} would be {done} ({when})")
         else:
             say(f"{change.at.title}: {summary.versions} {done}")
     if blocked:
@@ -47,16 +50,29 @@ def report_change(
             f"{name} {value:g}" for name, value in seconds.items() if name != "total"
         )
         say(f"commit {outcome.commit} on {outcome.branch} in {seconds['total']:g} s ({phases})")
-    commit = {"commit": outcome.commit} if outcome.commit is not None else {}
-    write_result(
-        {
-            **commit,
-            "branch": outcome.branch,
-            "changed": outcome.changed,
-            "dryRun": dry_run,
-            "services": [change.to_json() for change in outcome.changes],
-            **({"blocked": [one.to_json() for one in blocked]} if blocked else {}),
-            "seconds": seconds,
-        },
-        session.options.output,
+    result = {
+        **({"commit": outcome.commit} if outcome.commit is not None else {}),
+        **({"pullRequest": outcome.pull_request.to_json()} if outcome.pull_request else {}),
+        "branch": outcome.branch,
+        "changed": outcome.changed,
+        "dryRun": dry_run,
+        "services": [change.to_json() for change in outcome.changes],
+        **({"blocked": [one.to_json() for one in blocked]} if blocked else {}),
+        "seconds": seconds,
+    }
+    return _end(outcome, result, session.options.output)
+
+
+def _end(outcome: Outcome, result: dict[str, Any], target: str | None) -> Exit:
+    opened = outcome.pull_request
+    if opened is None or not outcome.is_waiting:
+        write_result(result, target)
+        return Exit.DONE
+    error = WaitingError(
+        f"pull request {opened.number} is open and not merged: {opened.url}",
+        "merge it; or run this again with --wait-for-merge, which waits for that",
+        result,
     )
+    say(error.message, f"hint: {error.hint}")
+    write_result(error_to_json(error), target)
+    return error.exit_code

@@ -10,11 +10,12 @@ from gitops_rollback.commands.shared_options import (
     add_choice_options,
     add_common_options,
     add_person_options,
+    add_proposal_options,
     add_service_options,
     add_skip_option,
     add_store_options,
 )
-from gitops_rollback.errors import Exit, UsageError
+from gitops_rollback.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -32,6 +33,7 @@ def add_options(options: Options) -> None:
     options.text("record-dir", "where to write the record of what this replaces", metavar="DIR")
     options.flag("dry-run", "show what would be done; change nothing")
     add_skip_option(options)
+    add_proposal_options(options)
     add_person_options(options)
     add_store_options(options)
     add_common_options(options)
@@ -48,5 +50,4 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         )
 
         outcome, blocked = roll_back(session, repository)
-    report_change(session, outcome, "rolled back, held", blocked=blocked)
-    return Exit.DONE
+    return report_change(session, outcome, "rolled back, held", blocked=blocked)

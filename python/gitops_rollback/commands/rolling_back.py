@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback import transitions
-from gitops_rollback.change import Committer, Outcome
+from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.given import read_plan, read_records, record_of
 from gitops_rollback.commands.many import Blocked, whole_error
 from gitops_rollback.commands.meant import refuse_one_from
@@ -19,6 +19,7 @@ from gitops_rollback.recording import make_record
 from gitops_rollback.records import repository_key
 
 if TYPE_CHECKING:
+    from gitops_rollback.change import Outcome
     from gitops_rollback.commands.session import Session
     from gitops_rollback.gather import Gatherer
     from gitops_rollback.plan.facts import Candidate, Choice, Plan
@@ -40,7 +41,7 @@ def roll_back(session: Session, repository: Repository) -> tuple[Outcome, tuple[
     records = read_records(options.record)
     tip = session.open_tip(repository)
     job = _Rollback(session, repository, followed, records)
-    committer = Committer(repository, session.deadline, session.watch, dry_run=options.dry_run)
+    committer = committer_of(session, repository)
     return committer.commit(tip, job.prepare), job.blocked
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.config import nearest_hint
 from gitops_rollback.errors import UsageError
+from gitops_rollback.forges.address import KINDS
 from gitops_rollback.options import repeated
 
 if TYPE_CHECKING:
@@ -62,6 +63,14 @@ def add_store_options(options: Options) -> None:
 def add_skip_option(options: Options) -> None:
     """Add the option of commands that may do a part of what they were asked for."""
     options.flag("skip-blocked", "do those of several services that nothing stands in the way of")
+
+
+def add_proposal_options(options: Options) -> None:
+    """Add the options of commands that can ask for a merge instead of pushing to the branch."""
+    options.flag("pull-request", "push a branch of its own and open a pull request; exit 7")
+    options.flag("wait-for-merge", "wait until it is merged, at most --timeout")
+    options.choice("forge", "what hosts the repository (default: by its name)", choices=KINDS)
+    options.text("forge-url", "the host's API, where the remote does not tell", metavar="URL")
 
 
 def add_person_options(options: Options) -> None:

@@ -42,6 +42,15 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
 )  # fmt: skip
 
+# How hosts say that a branch is protected: GitHub's protected branches and rulesets, GitLab.
+_PROTECTED = (
+    "GH006",
+    "GH013",
+    "protected branch",
+    "repository rule violations",
+    "You are not allowed to push code to",
+)
+
 
 def explain_fetch(failure: GitFailedError, url: str) -> RepositoryError:
     """Return the error for a fetch that failed."""
@@ -74,9 +83,14 @@ def explain_push(failure: GitFailedError, url: str, branch: str) -> RepositoryEr
     rejection = rejection_reason(failure)
     if rejection:
         said = f": {failure.remote_words}" if failure.remote_words else ""
+        words = f"{rejection} {failure.remote_words}"
+        protected = any(word in words for word in _PROTECTED)
         return RepositoryError(
             f"{url} rejected the push to {branch} ({rejection}){said}",
-            "nothing was changed; if the branch is protected, let this account push to it",
+            "nothing was changed; run this again with --pull-request, or let this account push"
+            if protected
+            else "nothing was changed; if the branch is protected, run this again with "
+            "--pull-request, or let this account push to it",
         )
     return explain_fetch(failure, url)
 

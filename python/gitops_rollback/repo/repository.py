@@ -104,10 +104,13 @@ class Repository:
         wanted = list(dict.fromkeys(oids))
         return self._copy.sound(lambda: self._read(wanted)) if wanted else {}
 
-    def write(self, tip: Tip, files: Mapping[str, bytes], message: str) -> str:
+    def write(
+        self, tip: Tip, files: Mapping[str, bytes], message: str, *, onto: str | None = None
+    ) -> str:
         """Write a commit on the tip in which the files have the given bytes; return its id.
 
-        A file keeps its mode. Identity and signing are as git is set up.
+        A file keeps its mode. Identity and signing are as git is set up. `onto` is the tip of
+        another branch, which the commit then merges the first one into: the files are as on `tip`.
         """
         known = self._modes.get(tip.commit, {})
         if not known.keys() >= files.keys():
@@ -116,8 +119,9 @@ class Repository:
         stream = import_stream(_TREE, tip.commit, files, known)
         self._copy.sound(lambda: self._copy.run("fast-import", "--quiet", "--force", stdin=stream))
         identity, signing = read_identity(self._copy.git, self._environment)
+        parents = ("-p", onto, "-p", tip.commit) if onto else ("-p", tip.commit)
         output = self._copy.run(
-            "commit-tree", *signing, "-p", tip.commit, f"{_TREE}^{{tree}}",
+            "commit-tree", *signing, *parents, f"{_TREE}^{{tree}}",
             stdin=message.encode(errors="replace"), environment=identity,
         )  # fmt: skip
         return output.decode().strip()

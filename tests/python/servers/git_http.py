@@ -39,14 +39,19 @@ class GitHttpServer:
     """Serve the bare repositories below `root`; `credentials` is (user, password) or None."""
 
     def __init__(self, root: Path, credentials: tuple[str, str] | None = None) -> None:
+        self.root = root
         self.traffic = Traffic()
         self._server = ThreadingHTTPServer(
-            ("127.0.0.1", 0), _handler(root, credentials, self.traffic)
+            ("127.0.0.1", 0), self.extend(_handler(root, credentials, self.traffic))
         )
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
+
+    def extend(self, handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHandler]:
+        """Return the handler of requests; a server that is more than Git puts its own before it."""
+        return handler
 
     @property
     def url(self) -> str:

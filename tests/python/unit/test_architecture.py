@@ -30,6 +30,7 @@ PURE = (
     "message",
     "model",
     "ownership",
+    "proposal_text",
     "query",
     "records",
     "schema",
@@ -132,7 +133,7 @@ def test_commands_are_imported_by_nobody_but_the_command() -> None:
 
 
 def test_clients_know_nothing_of_the_rules_of_choosing() -> None:
-    clients = {m for m in MODULES if m.startswith(("registries/", "repo/", "stores/"))}
+    clients = {m for m in MODULES if m.startswith(("forges/", "registries/", "repo/", "stores/"))}
     rules = importers_of("gitops_rollback.plan.choose", "gitops_rollback.timeline")
     assert clients & rules == set()
 

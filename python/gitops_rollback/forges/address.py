@@ -1,0 +1,160 @@
+"""Which host has a repository, where its API is, and which token is its own. No I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from gitops_rollback.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GITHUB, GITLAB = "github", "gitlab"
+KINDS = ("auto", GITHUB, GITLAB)
+_SCP = re.compile(r"(?:[^@/\s]+@)?(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):(?P<path>[^/].*|/.*)")
+# Other names of the same host, for ssh through port 443.
+_ALIASES = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com"}
+_GITHUB_PARTS = 2  # owner and repository
+_VARIABLES = {GITHUB: "GITHUB_TOKEN", GITLAB: "GITLAB_TOKEN"}
+_HOST_VARIABLES = {GITHUB: "GH_HOST", GITLAB: "GITLAB_HOST"}
+_PUBLIC = {GITHUB: "github.com", GITLAB: "gitlab.com"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A repository at its host: `kind`, the API without a slash at its end, the project's path.
+
+    `host` is the remote's; `web` the address of the project's page. `is_named` is True where the
+    person, not the remote, said where the API is.
+    """
+
+    kind: str
+    api: str
+    project: str
+    host: str
+    web: str
+    is_named: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that is the field's custom for this host's token."""
+        return _VARIABLES[self.kind]
+
+    def token(self, environment: Mapping[str, str]) -> str | None:
+        """Return the token for this host and no other.
+
+        GITHUB_TOKEN and GITLAB_TOKEN are of github.com (with its *.ghe.com) and gitlab.com, as the
+        hosts' own programs read them, or of the host that GH_HOST or GITLAB_HOST names, or that
+        the person named with --forge-url. GIT_PASSWORD is of the remote's host.
+        """
+        named = environment.get(_HOST_VARIABLES[self.kind], "")
+        mine = {_PUBLIC[self.kind], named.partition("://")[2] or named}
+        if self.is_named or self.host in mine or self._is_github_cloud:
+            token = environment.get(self.variable)
+            if token:
+                return token
+        if self._belongs_to_remote:
+            return environment.get("GIT_PASSWORD") or None
+        return None
+
+    def new_page(self, branch: str) -> str:
+        """Return the page on which a person opens a pull request for a branch."""
+        if self.kind == GITLAB:
+            name = quote(branch, safe="")
+            return f"{self.web}/-/merge_requests/new?merge_request%5Bsource_branch%5D={name}"
+        return f"{self.web}/pull/new/{quote(branch)}"
+
+    @property
+    def _is_github_cloud(self) -> bool:
+        return self.kind == GITHUB and self.host.endswith(".ghe.com")
+
+    @property
+    def _belongs_to_remote(self) -> bool:
+        return not self.is_named or urlsplit(self.api).netloc in (self.host, f"api.{self.host}")
+
+
+def address_of(remote: str, kind: str, api: str | None) -> Address:
+    """Return where a remote's repository has its pull requests.
+
+    `remote` is what git is given: https, ssh, or `user@host:path`. `kind` is one of `KINDS`; `api`
+    the address of the API, where a person named it. Raises `UsageError`.
+    """
+    scheme, host, path = _parts(remote)
+    chosen = kind if kind != "auto" else _kind_of(host, api)
+    project = path.strip("/").removesuffix(".git")
+    if api is not None:
+        root = _checked(api)
+        prefix = urlsplit(root).path.partition("/api")[0].strip("/")
+        if prefix:
+            project = project.removeprefix(f"{prefix}/")
+    else:
+        root = _api_of(chosen, scheme, host)
+    parts = project.split("/")
+    if "" in parts or len(parts) < _GITHUB_PARTS or (
+        chosen == GITHUB and len(parts) != _GITHUB_PARTS
+    ):  # fmt: skip
+        raise UsageError(
+            f"'{project}' at {host or 'this path'} is no repository of a {chosen} host",
+            "a pull request needs a repository as OWNER/NAME: look at --repository",
+        )
+    web = f"{scheme}://{host}/{path.strip('/').removesuffix('.git')}"
+    return Address(chosen, root, project, host, web, is_named=api is not None)
+
+
+def _parts(remote: str) -> tuple[str, str, str]:
+    """Return the scheme of the host's web pages, the host (with its port there), and the path."""
+    if "://" in remote:
+        parts = urlsplit(remote)
+        if parts.scheme in ("http", "https"):
+            return parts.scheme, parts.netloc.rpartition("@")[2].lower(), parts.path
+        if parts.scheme != "file":
+            return "https", _without_alias(parts.hostname or ""), parts.path
+    elif match := _SCP.fullmatch(remote):
+        return "https", _without_alias(match["host"].lower()), match["path"]
+    raise UsageError(
+        "a pull request needs a repository on GitHub or GitLab, and this one is a path",
+        "name it by its https or ssh URL with --repository",
+    )
+
+
+def _without_alias(host: str) -> str:
+    return _ALIASES.get(host, host)
+
+
+def _kind_of(host: str, api: str | None) -> str:
+    if host == "github.com" or host.endswith(".ghe.com") or "github" in host:
+        return GITHUB
+    if "gitlab" in host:
+        return GITLAB
+    if api is not None and api.rstrip("/").endswith("/api/v4"):
+        return GITLAB
+    if api is not None and api.rstrip("/").endswith("/api/v3"):
+        return GITHUB
+    raise UsageError(
+        f"nothing tells whether {host} is a GitHub or a GitLab",
+        "say so with --forge github or --forge gitlab",
+    )
+
+
+def _api_of(kind: str, scheme: str, host: str) -> str:
+    if kind == GITLAB:
+        return f"{scheme}://{host}/api/v4"
+    if host == "github.com" or host.endswith(".ghe.com"):
+        return f"https://api.{host}"
+    return f"{scheme}://{host}/api/v3"
+
+
+def _checked(api: str) -> str:
+    from gitops_rollback.registries.endpoints import is_web_address  # noqa: PLC0415 - rarely named
+
+    plain = api.rstrip("/")
+    if not is_web_address(plain) or "?" in plain or "#" in plain:
+        # It is not repeated: it may hold a password.
+        raise UsageError(
+            "--forge-url is no address that can be asked",
+            "write it as https://git.acme.example/api/v4, without user, password or query",
+        )
+    return plain

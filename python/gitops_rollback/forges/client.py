@@ -1,0 +1,171 @@
+"""One way to ask a Git host: with its own token, in time, and with failures in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.errors import RepositoryError
+from gitops_rollback.model import one_line
+from gitops_rollback.registries.endpoints import host_of, is_web_address
+from gitops_rollback.registries.failures import RegistryUnavailableError
+from gitops_rollback.registries.http import Http
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.clock import Deadline
+    from gitops_rollback.forges.address import Address
+    from gitops_rollback.registries.failures import Answer
+
+OPEN, MERGED, CLOSED = "open", "merged", "closed"
+_LONGEST_QUOTE = 300
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request, or a merge request: `state` is `open`, `merged` or `closed`."""
+
+    number: int
+    url: str
+    state: str = OPEN
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it stands in results."""
+        return {"url": self.url, "number": self.number}
+
+
+class ForgeError(RepositoryError):
+    """Raised when a Git host does not do what it was asked."""
+
+
+class ForgeUnavailableError(ForgeError):
+    """Raised when it gave no answer, or wants to be asked later: that says nothing of its data."""
+
+
+class PullRequestExistsError(ForgeError):
+    """Raised when there is an open pull request of the branch already."""
+
+
+class ForgeHttp:
+    """Asks the API of one host; `hint` says what a token needs there."""
+
+    def __init__(
+        self, address: Address, environment: Mapping[str, str], deadline: Deadline, hint: str
+    ) -> None:
+        self._address = address
+        self._environment = environment
+        self._deadline = deadline
+        self._hint = hint
+        self._token = address.token(environment)
+        if not self._token:
+            raise ForgeError(
+                f"there is no token to ask {host_of(address.api)} with",
+                f"set {address.variable}, or GIT_PASSWORD to a token of that host; {hint}",
+            )
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Return the answer to a request; raises `ForgeError` where it is no success.
+
+        422 and 409 are returned: what they mean is the host's own affair.
+        """
+        # A new client for each: it asks a host that has failed no more, and we wait for ours.
+        http = Http(self._environment, self._deadline.remaining)
+        http.hide(self._token or "")
+        signed = {"Authorization": f"Bearer {self._token}", **(headers or {})}
+        try:
+            answer = http.send(
+                method, f"{self._address.api}{path}", what=what, headers=signed, json=json
+            )
+        except RegistryUnavailableError as error:
+            raise ForgeUnavailableError(error.message, error.hint) from error
+        if answer.status < HTTPStatus.MULTIPLE_CHOICES or answer.status in (
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.CONFLICT,
+        ):
+            return answer
+        raise self.refused(answer, what)
+
+    def refused(self, answer: Answer, what: str) -> ForgeError:
+        """Return the error for an answer that is no success, or none that can be read."""
+        host = host_of(self._address.api)
+        said = f"asked {host} for {what}: it answered {answer.status}"
+        words = words_of(answer)
+        message = f"{said} ({words})" if words else said
+        until = _limited_until(answer, words)
+        if until is not None:
+            return ForgeUnavailableError(
+                f"{message}; too many requests came from this account", f"try again {until}"
+            )
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return ForgeError(
+                message, f"is {self._address.project} right, and may the token see it? {self._hint}"
+            )
+        if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return ForgeError(message, f"look at {self._address.variable}: {self._hint}")
+        if answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            return ForgeError(
+                f"{message}, but not as such a host does",
+                "a proxy or a login page may have answered; look at --forge and --forge-url",
+            )
+        if answer.status < HTTPStatus.BAD_REQUEST:
+            return ForgeError(message, "the repository has moved: use its new URL")
+        return ForgeError(message, f"look at {self._address.web}, then run this again")
+
+
+def words_of(answer: Answer) -> str:
+    """Return what a host says of a failure: text, a list of texts, or texts by field."""
+    document = answer.json
+    if not isinstance(document, dict):
+        return ""
+    found = [*_texts(document.get("message")), *_texts(document.get("errors"))]
+    found = found or [*_texts(document.get("error")), *_texts(document.get("error_description"))]
+    return one_line("; ".join(dict.fromkeys(found)), _LONGEST_QUOTE)
+
+
+def read_pull_request(document: object, number: str, url: str, state: str) -> PullRequest:
+    """Read a pull request under the host's own keys; raises `ValueError`."""
+    if not isinstance(document, dict):
+        raise ValueError("it is no pull request")  # noqa: TRY004 - of a document, not of a type
+    found, address = document.get(number), document.get(url)
+    if not isinstance(found, int) or not isinstance(address, str) or not is_web_address(address):
+        raise ValueError(f"it has no {number} or no {url}")
+    return PullRequest(found, address, state)
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    if isinstance(value, dict):
+        if "code" in value and isinstance(value.get("message"), str):
+            return [value["message"]]
+        return [text for item in value.values() for text in _texts(item)]
+    return []
+
+
+def _limited_until(answer: Answer, words: str) -> str | None:
+    """Return when a host wants to be asked again; None if that is not why it refused.
+
+    GitHub answers 403 as often as 429 (docs.github.com: Rate limits for the REST API).
+    """
+    spent = answer.headers.get("X-RateLimit-Remaining") == "0"
+    if answer.status != HTTPStatus.FORBIDDEN or not (spent or "rate limit" in words.lower()):
+        return None
+    text = answer.headers.get("Retry-After", "")
+    seconds = int(text) if text.isdecimal() else 60
+    reset = answer.headers.get("X-RateLimit-Reset", "")
+    if spent and reset.isdecimal():
+        seconds = max(1, int(reset) - int(time()))
+    return f"in {seconds} s"

@@ -1,0 +1,77 @@
+"""Pull requests of GitHub and GitHub Enterprise (docs.github.com, REST API 2022-11-28)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from gitops_rollback.forges.client import (
+    CLOSED,
+    MERGED,
+    OPEN,
+    ForgeHttp,
+    PullRequest,
+    PullRequestExistsError,
+    read_pull_request,
+    words_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.clock import Deadline
+    from gitops_rollback.forges.address import Address
+    from gitops_rollback.registries.failures import Answer
+
+_HINT = "it needs to write contents and pull requests (a classic token: repo)"
+_HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+
+
+class GitHub:
+    """The pull requests of one repository."""
+
+    def __init__(
+        self, address: Address, environment: Mapping[str, str], deadline: Deadline
+    ) -> None:
+        self.address = address
+        self._http = ForgeHttp(address, environment, deadline, _HINT)
+        self._pulls = f"/repos/{quote(address.project)}/pulls"
+
+    def find(self, head: str, base: str) -> PullRequest | None:
+        """Return the open pull request of a branch, if there is one."""
+        owner = self.address.project.partition("/")[0]
+        query = urlencode({"state": "open", "head": f"{owner}:{head}", "base": base})
+        what = f"the pull request of {head}"
+        answer = self._http.ask("GET", f"{self._pulls}?{query}", what, headers=_HEADERS)
+        found = answer.json
+        if not isinstance(found, list):
+            raise self._http.refused(answer, what)
+        return self._read(answer, found[0], what) if found else None
+
+    def create(self, head: str, base: str, title: str, body: str) -> PullRequest:
+        """Open a pull request; raises `PullRequestExistsError` if one is open already."""
+        what = f"a pull request of {head}"
+        json = {"title": title, "head": head, "base": base, "body": body}
+        answer = self._http.ask("POST", self._pulls, what, headers=_HEADERS, json=json)
+        if answer.status != HTTPStatus.CREATED:
+            error = self._http.refused(answer, what)
+            if "already exists" in words_of(answer):
+                raise PullRequestExistsError(error.message, error.hint)
+            raise error
+        return self._read(answer, answer.json, what)
+
+    def read(self, number: int) -> PullRequest:
+        """Return a pull request as it is now."""
+        what = f"pull request {number}"
+        answer = self._http.ask("GET", f"{self._pulls}/{number}", what, headers=_HEADERS)
+        return self._read(answer, answer.json, what)
+
+    def _read(self, answer: Answer, document: object, what: str) -> PullRequest:
+        state = OPEN
+        if isinstance(document, dict) and document.get("state") == "closed":
+            state = MERGED if document.get("merged_at") else CLOSED
+        try:
+            return read_pull_request(document, "number", "html_url", state)
+        except ValueError as error:
+            raise self._http.refused(answer, f"{what}, but {error}") from error

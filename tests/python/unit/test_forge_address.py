@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import pytest
+
+from gitops_rollback.errors import UsageError
+from gitops_rollback.forges.address import address_of
+
+SECRETS = {
+    "GITHUB_TOKEN": "of-github",
+    "GITLAB_TOKEN": "of-gitlab",
+    "GIT_PASSWORD": "of-the-remote",
+}
+
+
+@pytest.mark.parametrize(
+    ("remote", "kind", "api", "project"),
+    [
+        ("https://github.com/acme/live.git", "github", "https://api.github.com", "acme/live"),
+        ("https://github.com/acme/live", "github", "https://api.github.com", "acme/live"),
+        ("https://token@github.com/acme/live/", "github", "https://api.github.com", "acme/live"),
+        ("git@github.com:acme/live.git", "github", "https://api.github.com", "acme/live"),
+        ("ssh://git@github.com/acme/live.git", "github", "https://api.github.com", "acme/live"),
+        (
+            "ssh://git@ssh.github.com:443/acme/live.git",
+            *("github", "https://api.github.com", "acme/live"),
+        ),
+        (
+            "https://acme.ghe.com/acme/live.git",
+            *("github", "https://api.acme.ghe.com", "acme/live"),
+        ),
+        (
+            "https://github.acme.example/acme/live.git",
+            *("github", "https://github.acme.example/api/v3", "acme/live"),
+        ),
+        (
+            "ssh://git@github.acme.example:2222/acme/live.git",
+            *("github", "https://github.acme.example/api/v3", "acme/live"),
+        ),
+        ("https://gitlab.com/acme/live.git", "gitlab", "https://gitlab.com/api/v4", "acme/live"),
+        (
+            "https://gitlab.com/acme/shop/eu/live.git",
+            *("gitlab", "https://gitlab.com/api/v4", "acme/shop/eu/live"),
+        ),
+        (
+            "git@gitlab.com:acme/shop/live.git",
+            *("gitlab", "https://gitlab.com/api/v4", "acme/shop/live"),
+        ),
+        (
+            "ssh://git@altssh.gitlab.com:443/acme/live.git",
+            *("gitlab", "https://gitlab.com/api/v4", "acme/live"),
+        ),
+        (
+            "https://gitlab.acme.example:8443/acme/live.git",
+            *("gitlab", "https://gitlab.acme.example:8443/api/v4", "acme/live"),
+        ),
+    ],
+)
+def test_the_api_is_derived_from_the_remote(remote: str, kind: str, api: str, project: str) -> None:
+    found = address_of(remote, "auto", None)
+    assert (found.kind, found.api, found.project) == (kind, api, project)
+
+
+def test_a_host_of_another_name_has_to_be_told() -> None:
+    with pytest.raises(UsageError, match="GitHub or a GitLab") as caught:
+        address_of("https://git.acme.example/acme/live.git", "auto", None)
+    assert "--forge" in caught.value.hint
+    found = address_of("https://git.acme.example/acme/live.git", "gitlab", None)
+    assert found.api == "https://git.acme.example/api/v4"
+    found = address_of(
+        "git@git.acme.example:acme/live.git", "auto", "https://git.acme.example:8443/api/v3/"
+    )
+    assert (found.kind, found.api) == ("github", "https://git.acme.example:8443/api/v3")
+
+
+def test_a_gitlab_below_a_path_is_not_part_of_the_project() -> None:
+    found = address_of(
+        "https://acme.example/gitlab/shop/live.git", "auto", "https://acme.example/gitlab/api/v4"
+    )
+    assert (found.kind, found.project) == ("gitlab", "shop/live")
+
+
+@pytest.mark.parametrize(
+    ("remote", "kind", "api"),
+    [
+        ("/srv/git/live.git", "github", None),
+        ("file:///srv/git/live.git", "gitlab", None),
+        ("https://github.com/live.git", "auto", None),
+        ("https://github.com/acme/too/deep.git", "auto", None),
+        ("https://gitlab.com/live.git", "auto", None),
+        ("https://gitlab.com/acme//live.git", "auto", None),
+        ("https://gitlab.com/acme/live.git", "auto", "https://user:secret@gitlab.com/api/v4"),
+        ("https://gitlab.com/acme/live.git", "auto", "ftp://gitlab.com/api/v4"),
+        ("https://gitlab.com/acme/live.git", "auto", "https://gitlab.com/api/v4?private_token=x"),
+    ],
+)
+def test_what_has_no_pull_requests_is_a_usage_error(
+    remote: str, kind: str, api: str | None
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        address_of(remote, kind, api)
+    assert caught.value.hint
+    assert "secret" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("remote", "more", "token"),
+    [
+        ("https://github.com/acme/live.git", {}, "of-github"),
+        ("https://acme.ghe.com/acme/live.git", {}, "of-github"),
+        ("https://gitlab.com/acme/live.git", {}, "of-gitlab"),
+        ("https://github.acme.example/acme/live.git", {}, "of-the-remote"),
+        (
+            "https://github.acme.example/acme/live.git",
+            {"GH_HOST": "github.acme.example"},
+            "of-github",
+        ),
+        ("https://gitlab.acme.example/acme/live.git", {}, "of-the-remote"),
+        (
+            "https://gitlab.acme.example/acme/live.git",
+            {"GITLAB_HOST": "https://gitlab.acme.example"},
+            "of-gitlab",
+        ),
+        ("https://github.com/acme/live.git", {"GITHUB_TOKEN": ""}, "of-the-remote"),
+        ("https://github.com/acme/live.git", {"GITHUB_TOKEN": "", "GIT_PASSWORD": ""}, None),
+    ],
+)
+def test_a_token_goes_to_its_own_host_only(
+    remote: str, more: dict[str, str], token: str | None
+) -> None:
+    assert address_of(remote, "auto", None).token({**SECRETS, **more}) == token
+
+
+def test_the_password_of_the_remote_does_not_go_to_another_host_that_is_named() -> None:
+    named = address_of("https://github.acme.example/a/b", "auto", "https://api.evil.example/api/v3")
+    assert named.token({"GIT_PASSWORD": "of-the-remote"}) is None
+    assert named.token({"GITHUB_TOKEN": "of-the-named"}) == "of-the-named"
+    same = address_of(
+        "https://github.acme.example/a/b", "auto", "https://github.acme.example/api/v3"
+    )
+    assert same.token({"GIT_PASSWORD": "of-the-remote"}) == "of-the-remote"
+
+
+def test_the_page_for_a_new_pull_request_is_known() -> None:
+    hub = address_of("git@github.com:acme/live.git", "auto", None)
+    assert hub.new_page("a/b") == "https://github.com/acme/live/pull/new/a/b"
+    lab = address_of("https://gitlab.com/acme/shop/live.git", "auto", None)
+    assert lab.new_page("a/b") == (
+        "https://gitlab.com/acme/shop/live/-/merge_requests/new"
+        "?merge_request%5Bsource_branch%5D=a%2Fb"
+    )
