@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.query import Tag
+    from gitops_rollback.registries.credentials import Access
 
 
 class Registries:
@@ -81,14 +82,19 @@ class Registries:
         if registry not in self._oci:
             endpoint = self._endpoint(registry)
             url = endpoint.registry_url
-            access = find_access(endpoint, url, self._environment)
+            access = self._access(endpoint, url)
             self._oci[registry] = Oci(Door(self._http, url, access))
         return self._oci[registry]
+
+    def _access(self, endpoint: RegistryEndpoint, url: str) -> Access:
+        """Find the access to an address; what a credential helper takes is part of the patience."""
+        with self._http.counting():
+            return find_access(endpoint, url, self._environment, self._http.left)
 
     def _hub(self, registry: str) -> Hub | None:
         endpoint = self._endpoint(registry)
         url = endpoint.hub_api_url
         if url is not None and registry not in self._hubs:
-            access = find_access(endpoint, url, self._environment)
+            access = self._access(endpoint, url)
             self._hubs[registry] = Hub(self._http, url, access)
         return self._hubs.get(registry)

@@ -1,24 +1,22 @@
 """User names and passwords for registries, from the environment only, each for its own host.
 
 A URL that only a file of the repository names is asked anonymously: whoever may write that file
-must not learn the password of the one who runs this. No credential helpers yet.
+must not learn the password of the one who runs this.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gitops_rollback.image import DOCKER_HUB
+from gitops_rollback.registries.docker_config import find_login, host_key
 from gitops_rollback.registries.endpoints import host_of, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from gitops_rollback.registries.endpoints import RegistryEndpoint
 
@@ -66,8 +64,13 @@ class Access:
         )
 
 
-def find_access(endpoint: RegistryEndpoint, url: str, environment: Mapping[str, str]) -> Access:
-    """Return the access to `url`, which is the registry's interface or its Hub API."""
+def find_access(
+    endpoint: RegistryEndpoint, url: str, environment: Mapping[str, str], seconds: float = 3.0
+) -> Access:
+    """Return the access to `url`, which is the registry's interface or its Hub API.
+
+    `seconds` bounds the wait for one of Docker's credential helpers.
+    """
     host = host_of(url)
     entitled = endpoint.trusted or endpoint.owns(url)
     names = [host, endpoint.registry] if entitled else [host]
@@ -84,19 +87,23 @@ def find_access(endpoint: RegistryEndpoint, url: str, environment: Mapping[str, 
             f"; the login of {endpoint.registry} goes to no host that only a file names: name it"
             " with --registry-url or --hub-url, too"
         )
-    return Access(_find(names, environment), sign_in)
+    found = _from_variables(names, environment)
+    login = find_login(names, environment, seconds) if found is None else None
+    if login is not None and login.problem:
+        return Access(None, f"{sign_in}; {login.problem}")
+    if login is not None:
+        found = Credential(login.username, login.password, login.source)
+    return Access(found, sign_in)
 
 
-def _find(names: list[str], environment: Mapping[str, str]) -> Credential | None:
+def _from_variables(names: list[str], environment: Mapping[str, str]) -> Credential | None:
     if DOCKER_HUB in names:
         found = _pair(environment, "DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN")
         if found is not None:
             return found
-    if _host_key(environment.get("REGISTRY_HOST", "")) in names:
-        found = _pair(environment, "REGISTRY_USERNAME", "REGISTRY_PASSWORD")
-        if found is not None:
-            return found
-    return _from_docker(names, environment)
+    if host_key(environment.get("REGISTRY_HOST", "")) in names:
+        return _pair(environment, "REGISTRY_USERNAME", "REGISTRY_PASSWORD")
+    return None
 
 
 def _pair(environment: Mapping[str, str], user: str, secret: str) -> Credential | None:
@@ -104,50 +111,3 @@ def _pair(environment: Mapping[str, str], user: str, secret: str) -> Credential 
     if not username or not password:
         return None
     return Credential(username, password, f"{user} and {secret}")
-
-
-def _from_docker(names: list[str], environment: Mapping[str, str]) -> Credential | None:
-    path = _docker_config(environment)
-    if path is None:
-        return None
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None  # Docker's file is not ours to judge; a login that is missed will be said
-    auths = document.get("auths") if isinstance(document, dict) else None
-    entries = auths.items() if isinstance(auths, dict) else ()
-    by_host = {_host_key(key): entry for key, entry in entries}
-    for name in names:
-        for username, password in _decoded(by_host.get(name)):
-            return Credential(username, password, str(path))
-    return None
-
-
-def _docker_config(environment: Mapping[str, str]) -> Path | None:
-    if environment.get("DOCKER_CONFIG"):
-        return Path(environment["DOCKER_CONFIG"], "config.json")
-    if environment.get("HOME"):
-        return Path(environment["HOME"], ".docker", "config.json")
-    return None
-
-
-def _host_key(key: str) -> str:
-    """Return the host of `https://index.docker.io/v1/`, `ghcr.io` or `https://host:5000/v2/`."""
-    try:
-        return host_of(key if "://" in key else f"https://{key}")
-    except ValueError:
-        return ""
-
-
-def _decoded(entry: object) -> Iterator[tuple[str, str]]:
-    if not isinstance(entry, dict):
-        return
-    username, password = entry.get("username"), entry.get("password")
-    if isinstance(entry.get("auth"), str) and entry["auth"]:
-        try:
-            pair = base64.b64decode(entry["auth"], validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            return
-        username, _, password = pair.partition(":")
-    if isinstance(username, str) and isinstance(password, str) and username and password:
-        yield username, password.rstrip("\0")

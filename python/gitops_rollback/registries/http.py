@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -36,7 +37,7 @@ from gitops_rollback.registries.failures import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _LOG = logging.getLogger("gitops_rollback")
 
@@ -60,6 +61,20 @@ class Http:
         self._secrets: set[str] = set()
         # Not a requests.Session: that reads ~/.netrc for passwords, and redirects to their end.
         self._adapter = HTTPAdapter()
+
+    @property
+    def left(self) -> float:
+        """The seconds of patience that are left, never less than zero."""
+        return max(0.0, self._left)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count the time of a `with` block to what all calls together may take."""
+        started = monotonic()
+        try:
+            yield
+        finally:
+            self._left -= monotonic() - started
 
     def hide(self, *secrets: str) -> None:
         """Keep these texts out of every message, should a server repeat them."""

@@ -122,7 +122,7 @@ def test_http_is_spoken_by_the_clients_of_registries_and_stores_alone() -> None:
 def test_processes_are_started_by_the_git_layer_alone() -> None:
     processes = importers_of("subprocess")
     assert processes
-    assert {m for m in processes if not m.startswith("repo/")} <= {"registries/credentials"}
+    assert {m for m in processes if not m.startswith("repo/")} <= {"registries/docker_config"}
 
 
 def test_commands_are_imported_by_nobody_but_the_command() -> None:

@@ -266,3 +266,117 @@ def test_a_registry_with_tls_may_not_send_its_users_to_a_server_without() -> Non
     with pytest.raises(RegistryUnavailableError, match="no safe address of a token server"):
         door.send("GET", "/v2/", what="it", scope="s", headers={})
     assert http.requests == 1
+
+
+HELPER = """\
+#!/bin/sh
+read -r address
+echo "$1 $address" >> "$0.asked"
+case $address in
+  *{host}*) printf '{{"ServerURL": "%s", "Username": "{user}", "Secret": "{secret}"}}' "$address" ;;
+  *) echo "credentials not found in native keychain"; exit 1 ;;
+esac
+"""
+
+
+def helper(folder: Path, name: str, script: str = "", **fields: str) -> dict[str, str]:
+    """Install a credential helper, and return the environment in which it is found."""
+    known = {"host": "ghcr.io", "user": "keychain-user", "secret": "keychain-secret"}
+    program = folder / f"docker-credential-{name}"
+    program.write_text(script or HELPER.format(**{**known, **fields}))
+    program.chmod(0o755)
+    return {"PATH": f"{folder}:/usr/bin:/bin", "DOCKER_CONFIG": str(folder)}
+
+
+def configure(folder: Path, **config: object) -> None:
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def asked(folder: Path, name: str) -> list[str]:
+    file = folder / f"docker-credential-{name}.asked"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("config", "registry", "who", "questions"),
+    [
+        ({"credHelpers": {"ghcr.io": "pass"}}, "ghcr.io", "keychain-user", ["get ghcr.io"]),
+        ({"credHelpers": {"ghcr.io": "pass"}}, "quay.io", None, []),
+        ({"credsStore": "pass"}, "ghcr.io", "keychain-user", ["get ghcr.io"]),
+        ({"credsStore": "pass"}, "quay.io", None, ["get quay.io"]),
+        ({"credsStore": "other", "credHelpers": {"ghcr.io": "pass"}}, "ghcr.io", "keychain-user",
+         ["get ghcr.io"]),
+        ({"credsStore": "pass", "auths": {"quay.io": packed("ann:x")}}, "quay.io", "ann",
+         ["get quay.io"]),
+        ({"credHelpers": {"ghcr.io": "../../bin/pass"}}, "ghcr.io", None, []),
+        ({"credHelpers": {"ghcr.io": 7}, "credsStore": []}, "ghcr.io", None, []),
+    ],
+)  # fmt: skip
+def test_a_credential_helper_is_asked_for_the_host_whose_turn_it_is(
+    tmp_path: Path, config: dict[str, object], registry: str, who: str | None, questions: list[str]
+) -> None:
+    environment = helper(tmp_path, "pass")
+    configure(tmp_path, **config)
+    assert found(registry, f"https://{registry}", environment) == who
+    assert asked(tmp_path, "pass") == questions
+
+
+def test_a_helper_knows_docker_hub_by_docker_s_own_name_for_it(tmp_path: Path) -> None:
+    environment = helper(tmp_path, "pass", host="index.docker.io")
+    configure(tmp_path, credsStore="pass")
+    for url in ("https://registry-1.docker.io", "https://hub.docker.com"):
+        assert found("docker.io", url, environment) == "keychain-user"
+    assert set(asked(tmp_path, "pass")) == {"get https://index.docker.io/v1/"}
+
+
+def test_a_host_that_only_a_file_names_gets_nothing_of_a_helper_but_its_own(tmp_path: Path) -> None:
+    environment = helper(tmp_path, "pass")
+    configure(tmp_path, credsStore="pass", credHelpers={"docker.io": "pass"})
+    assert found("docker.io", "https://mirror.example", environment) is None
+    assert asked(tmp_path, "pass") == ["get mirror.example"]
+
+
+def test_a_login_of_the_environment_needs_no_helper(tmp_path: Path) -> None:
+    environment = {**helper(tmp_path, "pass"), "REGISTRY_HOST": "ghcr.io", **REGISTRY}
+    configure(tmp_path, credsStore="pass")
+    assert found("ghcr.io", "https://ghcr.io", environment) == "joe"
+    assert asked(tmp_path, "pass") == []
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("#!/bin/sh\necho top-secret; exit 3\n", "failed (3)"),
+        ("#!/bin/sh\necho top-secret\n", "answered no user name and secret"),
+        (
+            '#!/bin/sh\necho \'{"Username": "<token>", "Secret": "top-secret"}\'\n',
+            "has an identity token",
+        ),
+        ("#!/bin/sh\nexec sleep 20\n", "did not answer within 1 s"),
+        ("#!/nowhere/sh\n", "cannot be run: No such file or directory"),
+    ],
+)
+def test_a_helper_that_fails_is_named_and_not_quoted(
+    tmp_path: Path, script: str, words: str
+) -> None:
+    environment = helper(tmp_path, "pass", script)
+    configure(tmp_path, credsStore="pass")
+    endpoint = RegistryEndpoint("ghcr.io")
+    access = find_access(endpoint, "https://ghcr.io", environment, 1.0)
+    assert access.credential is None
+    assert f"docker-credential-pass {words}" in access.hint
+    assert "top-secret" not in access.hint
+
+
+def test_a_helper_s_login_opens_a_private_repository_and_its_time_counts(tmp_path: Path) -> None:
+    with RegistryStandIn(accounts={"keychain-user": "keychain-secret"}) as hub:
+        digest = hub.push("acme/cart", "1.0")
+        environment = helper(tmp_path, "pass", host="127.0.0.1")
+        configure(tmp_path, credHelpers={hub.host: "pass"})
+        image = parse_image(f"{hub.host}/acme/cart:1.0")
+        assert Registries({}, environment, patience=3).digest_of(image) == digest
+        slow = HELPER.replace("read -r", "sleep 1; read -r")
+        fields = {"host": "127.0.0.1", "user": "keychain-user", "secret": "keychain-secret"}
+        helper(tmp_path, "pass", slow.format(**fields))
+        with pytest.raises(RegistryUnavailableError, match="used up"):
+            Registries({}, environment, patience=1).digest_of(image)

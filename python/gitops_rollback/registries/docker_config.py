@@ -1,0 +1,158 @@
+"""Logins that Docker knows: in its `config.json`, or from the credential helpers that this names.
+
+A helper is a program `docker-credential-NAME` that is given an address and answers a user name and
+a secret (github.com/docker/docker-credential-helpers); it is asked for nothing but the host whose
+turn it is. `credHelpers` names one for a host, `credsStore` one for all others
+(docs.docker.com/reference/cli/docker/login/#credential-stores).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.image import DOCKER_HUB
+from gitops_rollback.registries.endpoints import host_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# What Docker itself calls Docker Hub, in its configuration and to helpers.
+HUB_ADDRESS = "https://index.docker.io/v1/"
+_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LONGEST_WAIT = 10.0  # seconds; a helper may ask a cloud for a token
+_LARGEST_ANSWER = 65_536
+_IDENTITY_TOKEN = "<token>"  # noqa: S105 - a user name that says what the secret is
+_NOT_FOUND = b"credentials not found"
+
+
+@dataclass(frozen=True)
+class Login:
+    """A user name and a password, and where they were found; or why a helper gave none."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    source: str = ""
+    problem: str = ""
+
+
+def find_login(names: list[str], environment: Mapping[str, str], seconds: float) -> Login | None:
+    """Return the login that Docker would use for a host with one of these names.
+
+    `seconds` bounds the wait for a helper. A file or an entry that cannot be read is as none.
+    """
+    path = _path(environment)
+    document = _read(path) if path is not None else {}
+    problem: Login | None = None
+    for address, helper in _helpers(names, document):
+        found = _ask(helper, address, environment, min(seconds, _LONGEST_WAIT))
+        if found is not None and not found.problem:
+            return found
+        problem = found or problem
+    by_host = {host_key(key): entry for key, entry in _mapping(document.get("auths")).items()}
+    for name in names:
+        for username, password in _decoded(by_host.get(name)):
+            return Login(username, password, str(path))
+    return problem
+
+
+def host_key(key: str) -> str:
+    """Return the host of `https://index.docker.io/v1/`, `ghcr.io` or `https://host:5000/v2/`."""
+    try:
+        return host_of(key if "://" in key else f"https://{key}")
+    except ValueError:
+        return ""
+
+
+def _path(environment: Mapping[str, str]) -> Path | None:
+    if environment.get("DOCKER_CONFIG"):
+        return Path(environment["DOCKER_CONFIG"], "config.json")
+    if environment.get("HOME"):
+        return Path(environment["HOME"], ".docker", "config.json")
+    return None
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return _mapping(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return {}  # Docker's file is not ours to judge; a login that is missed will be said
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _helpers(names: list[str], document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what helpers are asked: the address, and the helper's name."""
+    own = {
+        host_key(key): (key, name) for key, name in _mapping(document.get("credHelpers")).items()
+    }
+    for name in names:
+        if name in own:
+            yield own[name]
+            return
+    store = document.get("credsStore")
+    if isinstance(store, str) and store:
+        addresses = [HUB_ADDRESS] if DOCKER_HUB in names else list(dict.fromkeys(names))
+        yield from ((address, store) for address in addresses)
+
+
+def _ask(
+    helper: object, address: str, environment: Mapping[str, str], seconds: float
+) -> Login | None:
+    import subprocess  # noqa: PLC0415 - only who uses a helper needs it
+
+    if not isinstance(helper, str) or not _HELPER.fullmatch(helper):
+        return None
+    program = f"docker-credential-{helper}"
+    try:
+        done = subprocess.run(
+            [program, "get"],
+            input=address.encode(),
+            env=dict(environment),
+            capture_output=True,
+            check=False,
+            timeout=max(0.1, seconds),
+        )
+    except subprocess.TimeoutExpired:
+        return Login(problem=f"{program} did not answer within {seconds:.0f} s")
+    except OSError as error:
+        return Login(problem=f"{program} cannot be run: {error.strerror}")
+    if done.returncode != 0:
+        # Its words are not repeated: they could hold a secret.
+        is_known = _NOT_FOUND in done.stdout
+        return None if is_known else Login(problem=f"{program} failed ({done.returncode})")
+    return _answered(done.stdout, program)
+
+
+def _answered(output: bytes, program: str) -> Login:
+    try:
+        answer = _mapping(json.loads(output[:_LARGEST_ANSWER]))
+    except (ValueError, RecursionError):
+        answer = {}
+    username, secret = answer.get("Username"), answer.get("Secret")
+    if not isinstance(username, str) or not isinstance(secret, str) or not secret:
+        return Login(problem=f"{program} answered no user name and secret")
+    if username == _IDENTITY_TOKEN:
+        return Login(problem=f"{program} has an identity token, which is not supported")
+    return Login(username, secret, program)
+
+
+def _decoded(entry: object) -> Iterator[tuple[str, str]]:
+    if not isinstance(entry, dict):
+        return
+    username, password = entry.get("username"), entry.get("password")
+    if isinstance(entry.get("auth"), str) and entry["auth"]:
+        try:
+            pair = base64.b64decode(entry["auth"], validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return
+        username, _, password = pair.partition(":")
+    if isinstance(username, str) and isinstance(password, str) and username and password:
+        yield username, password.rstrip("\0")
