@@ -3,7 +3,7 @@ import io.github.gitopsrollback.StepRun
 
 /** Records and archives what runs, then puts a new image into the manifest; see gitopsDeploy.txt. */
 Map call(Map params = [:]) {
-    List<String> own = ['image', 'reason', 'release', 'allowOlder', 'accept', 'from', 'dryRun', 'by', 'approvedBy', 'lock', 'report']
+    List<String> own = ['image', 'reason', 'release', 'allowOlder', 'accept', 'from', 'dryRun', 'keep', 'by', 'approvedBy', 'lock', 'report']
     StepRun run = new StepRun(this, 'gitopsDeploy').check(params, own, ['service', 'image'])
     run.makesReport = false
     return run.inFolder {

@@ -4,7 +4,7 @@ import io.github.gitopsrollback.StepRun
 
 /** Puts the previous image back, or the one of a plan, and holds it there; see gitopsRollback.txt. */
 Map call(Map params = [:]) {
-    List<String> own = ['plan', 'reason', 'strategy', 'to', 'query', 'again', 'accept', 'from', 'dryRun', 'by', 'approvedBy', 'allowedServices', 'report']
+    List<String> own = ['plan', 'reason', 'strategy', 'to', 'query', 'again', 'accept', 'from', 'dryRun', 'keep', 'by', 'approvedBy', 'allowedServices', 'report']
     List<String> required = params.plan ? ['reason'] : ['service', 'reason']
     StepRun run = new StepRun(this, 'gitopsRollback').check(params, own, required)
     long started = System.currentTimeMillis()

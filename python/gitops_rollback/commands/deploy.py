@@ -8,6 +8,7 @@ from gitops_rollback.commands.results import report_change
 from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import (
     add_common_options,
+    add_keep_option,
     add_person_options,
     add_proposal_options,
     add_service_options,
@@ -35,6 +36,7 @@ def add_options(options: Options) -> None:
     options.flag("release", "deploy, and end the hold in the same commit")
     options.flag("allow-older", "deploy although a later build of the same job did")
     options.names("accept", "codes of refusals to accept: bad, tag, automation", metavar="CODE")
+    add_keep_option(options)
     options.flag("dry-run", "show what would be done; change nothing")
     add_skip_option(options)
     add_proposal_options(options)
@@ -58,4 +60,8 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         from gitops_rollback.commands.deploying import deploy  # noqa: PLC0415 - see open_repository
 
         outcome, blocked = deploy(session, repository, images)
+        if options.keep:
+            from gitops_rollback.commands.keeping import keep_builds  # noqa: PLC0415 - only if asked
+
+            outcome = keep_builds(session, repository, outcome)
     return report_change(session, outcome, "deployed", blocked=blocked)

@@ -9,6 +9,7 @@ from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import (
     add_choice_options,
     add_common_options,
+    add_keep_option,
     add_person_options,
     add_proposal_options,
     add_service_options,
@@ -31,6 +32,7 @@ def add_options(options: Options) -> None:
     options.text("plan", "the plan to follow, as plan --output wrote it", metavar="FILE")
     options.files("record", "the record of what this replaces; one for each", metavar="FILE")
     options.text("record-dir", "where to write the record of what this replaces", metavar="DIR")
+    add_keep_option(options)
     options.flag("dry-run", "show what would be done; change nothing")
     add_skip_option(options)
     add_proposal_options(options)
@@ -50,4 +52,8 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         )
 
         outcome, blocked = roll_back(session, repository)
+        if options.keep:
+            from gitops_rollback.commands.keeping import keep_builds  # noqa: PLC0415 - only if asked
+
+            outcome = keep_builds(session, repository, outcome)
     return report_change(session, outcome, "rolled back, held", blocked=blocked)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gitops_rollback.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.stores.base import RecordStore
     from gitops_rollback.stores.directory import DirectoryStore
+    from gitops_rollback.stores.jenkins import JenkinsStore
 
 _LONGEST_REASON = 500
 
@@ -167,6 +168,11 @@ class Session:
             return self._jenkins_store(rest, jobs)
         return self._directory_store(rest)
 
+    def jenkins_store(self) -> JenkinsStore | None:
+        """Return the store where Jenkins archives records; None where a directory does."""
+        kind, _, rest = self._store_text().partition(":")
+        return self._jenkins_store(rest, {}) if kind == "jenkins" else None
+
     @property
     def is_archived_by_jenkins(self) -> bool:
         """Whether records are in a Jenkins store, which the command only reads."""
@@ -222,7 +228,7 @@ class Session:
         root = Path(base) if base else Path(home) / ".local" / "state"
         return DirectoryStore(root / "gitops-rollback" / repository_key(self.url).strip("/"))
 
-    def _jenkins_store(self, job: str, jobs: Mapping[str, str | None]) -> RecordStore:
+    def _jenkins_store(self, job: str, jobs: Mapping[str, str | None]) -> JenkinsStore:
         from gitops_rollback.stores.jenkins import JenkinsStore  # noqa: PLC0415 - slow import
 
         url = self.environment.get("JENKINS_URL")

@@ -73,6 +73,15 @@ def add_proposal_options(options: Options) -> None:
     options.text("forge-url", "the host's API, where the remote does not tell", metavar="URL")
 
 
+def add_keep_option(options: Options) -> None:
+    """Add the option to keep the build that a rollback would need."""
+    options.flag(
+        "keep",
+        "let Jenkins keep the build with the record of what one would go back to, and no longer "
+        "the one before",
+    )
+
+
 def add_person_options(options: Options) -> None:
     """Add the options that say who does something, and why."""
     options.text("reason", "why, for commit, state file and hold", metavar="TEXT")

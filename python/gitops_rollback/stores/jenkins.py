@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.clock import Deadline
     from gitops_rollback.stores.jenkins_http import JenkinsHttp
+    from gitops_rollback.stores.jenkins_keep import Keeper
 
 _MOST_TRIES = 30  # where records cannot be used
 _WINDOW = 100  # builds that one query lists
@@ -67,7 +68,7 @@ class JenkinsStore:
         """Return the record in a build's archive, by one GET; the caller compares its sha256."""
         if build is None:
             return MissingRecord("no build is named that could hold it")
-        there = self._build(_checked(self._job or build.job), build.number)
+        there = self._there(build)
         path = _path(environment, service)
         try:
             data = self._download(there, path)
@@ -111,6 +112,12 @@ class JenkinsStore:
             return None
         return fitting_copy(data, stored, path)
 
+    def keeper(self) -> Keeper:
+        """Return what marks builds of this Jenkins."""
+        from gitops_rollback.stores.jenkins_keep import Keeper  # noqa: PLC0415 - few runs keep
+
+        return Keeper(self._http, self._place)
+
     @property
     def _http(self) -> JenkinsHttp:
         if self._opened is None:
@@ -118,6 +125,13 @@ class JenkinsStore:
 
             self._opened = JenkinsHttp(*self._opening)
         return self._opened
+
+    def _there(self, build: Build) -> Build:
+        """Return a build that the state file names where it is looked for: an explicit job wins."""
+        return self._build(_checked(self._job or build.job), build.number)
+
+    def _place(self, build: Build) -> str:
+        return self._there(build).url or ""
 
     def _deploy_job(self, service: str) -> str:
         job = self._job or self._jobs.get(service)

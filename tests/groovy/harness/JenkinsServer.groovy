@@ -35,7 +35,7 @@ class JenkinsServer {
             send(exchange, 403, 'text/html', '<html>Authentication required</html>')
             return
         }
-        def found = path =~ '^((?:/job/[^/]+)+)/(?:(\\d+)/)?(?:(api/json)|artifact/(.+))$'
+        def found = path =~ '^((?:/job/[^/]+)+)/(?:(\\d+)/)?(?:(api/json|toggleLogKeep)|artifact/(.+))$'
         if (!found.find()) {
             send(exchange, 404, 'text/html', '<html>Not Found</html>')
             return
@@ -45,8 +45,13 @@ class JenkinsServer {
         if (found.group(4)) {
             File file = build == null ? null : new File(build.artifacts, URLDecoder.decode(found.group(4), 'UTF-8'))
             file?.isFile() ? send(exchange, 200, 'application/json', file.text) : send(exchange, 404, 'text/html', '<html>Not Found</html>')
+        } else if (build != null && found.group(3) == 'toggleLogKeep') {
+            build.run.keepLog = !build.run.keepLog
+            send(exchange, 200, 'text/html', '<html></html>')
         } else if (build != null) {
-            send(exchange, 200, 'application/json', JsonOutput.toJson([keepLog: build.run.keepLog, building: false, result: build.run.result]))
+            List files = build.archived().collect { [relativePath: it] }
+            Map shown = [keepLog: build.run.keepLog, building: false, result: build.run.result, artifacts: files]
+            send(exchange, 200, 'application/json', JsonOutput.toJson(shown))
         } else {
             List builds = world.builds.findAll { it.job == job }.reverse().collect { one ->
                 [number: one.run.number, artifacts: one.archived().collect { [relativePath: it] }]

@@ -128,7 +128,7 @@ scenario('the deploy pipeline builds, pushes, records, archives and deploys on i
     same(world.podmanCalls().collect { it[0] }, ['login', 'build', 'push'])
     has(build.archived(), 'gitops-rollback/default/cart/record.json')
     same(build.run.description, "cart 1.4.2 → 1-${commit.substring(0, 7)}".toString())
-    same(build.run.keepLog, true)
+    same(build.run.keepLog, false)
 }
 
 scenario('the deploy pipeline from this repository builds a service of another one') { World world ->

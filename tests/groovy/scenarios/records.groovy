@@ -39,10 +39,28 @@ scenario('without a state file the records of the deploy job say what ran before
     Map env = [JENKINS_URL: jenkins.url, GITOPS_JENKINS_CREDENTIALS_ID: 'jenkins-api']
     // a pipeline that records with this library and writes the manifest in its own way
     same(world.step([env: env], "gitopsRecordImage(service: 'cart', image: '${World.NEW}')").failure, null)
-    same(world.builds[0].run.keepLog, true)
+    same(world.builds[0].run.keepLog, false)
     world.commit('By other means', ['apps/cart/deployment.yaml': World.manifest('cart', 'acme/cart:1.5.0@sha256:' + '2' * 64)])
     def build = world.step([env: env, job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken', strategy: 'artifact', store: 'jenkins:shop/cart')")
     same(build.failure, null)
     same(World.returned(build).to, World.OLD)
     same(jenkins.requests.size(), 2)
+}
+
+scenario('with keep, Jenkins keeps the build whose record a rollback needs, and no other') { World world ->
+    def jenkins = new JenkinsServer(world)
+    Map env = [JENKINS_URL: jenkins.url, GITOPS_JENKINS_CREDENTIALS_ID: 'jenkins-api']
+    for (image in [World.NEW, World.NEXT]) {
+        same(world.step([env: env], "gitopsDeploy(service: 'cart', image: '${image}', keep: true)").failure, null)
+    }
+    same(world.builds*.run*.keepLog, [false, true])
+    same(world.step([env: env, job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken', keep: true)").failure, null)
+    same(world.builds*.run*.keepLog, [true, false, false])
+}
+
+scenario('without keep, no build is kept for good') { World world ->
+    for (image in [World.NEW, World.NEXT]) {
+        same(world.step("gitopsDeploy(service: 'cart', image: '${image}')").failure, null)
+    }
+    same(world.builds*.run*.keepLog, [false, false])
 }

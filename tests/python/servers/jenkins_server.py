@@ -36,6 +36,7 @@ class JenkinsBuild:
     artifacts: dict[str, bytes] = field(default_factory=dict)
     result: str | None = "SUCCESS"
     building: bool = False
+    is_kept: bool = False
     listed: dict[str, bytes] | None = None  # what the list shows, where it differs
 
 
@@ -54,6 +55,7 @@ class JenkinsServer:
         self.credentials = credentials
         self.anonymous = anonymous
         self.compresses = False
+        self.forbidden: frozenset[str] = frozenset()  # `keep`, `let go`
         self.requests: list[Request] = []
         self._forced: dict[str, list[Answer]] = {}
         self._server = _Server(("127.0.0.1", 0), _handler(self))
@@ -136,12 +138,23 @@ class JenkinsServer:
         if names == ["api", "json"]:
             return _listed(builds, tree)
         build = builds.get(int(names[0])) if names[0].isdecimal() else None
+        if build and names[1:] == ["toggleLogKeep"]:
+            return self._toggle(build)
         return _of_build(build, names[1:]) if build else missing()
+
+    def _toggle(self, build: JenkinsBuild) -> Answer:
+        """Turn over whether a build is kept, as `hudson.model.Run.doToggleLogKeep` does."""
+        if ("let go" if build.is_kept else "keep") in self.forbidden:
+            right = b"Run/Delete" if build.is_kept else b"Run/Update"
+            return Answer(403, PAGE % b"jane is missing the %b permission" % right)
+        build.is_kept = not build.is_kept
+        return Answer(302, headers=(("Location", "."),))
 
 
 def _of_build(build: JenkinsBuild, names: list[str]) -> Answer:
     if names == ["api", "json"]:
-        return _json({"building": build.building, "keepLog": False, "result": build.result})
+        whole = {"building": build.building, "keepLog": build.is_kept, "result": build.result}
+        return _json({**whole, "artifacts": [{"relativePath": path} for path in build.artifacts]})
     if names[0] == "artifact":
         return _artifact(build, "/".join(names[1:]))
     return missing()

@@ -48,7 +48,7 @@ class Deployment implements Serializable {
 
     private Map once() {
         String folder = run.freshFolder()
-        List<String> others = ['release', 'allowOlder', 'accept', 'from', 'dryRun', 'reason']
+        List<String> others = ['release', 'allowOlder', 'accept', 'from', 'dryRun', 'reason', 'keep']
         Map recorded = run.run('record', [GITOPS_RECORD_DIR: folder], others)
         if (recorded.code != 0) {
             return recorded
@@ -65,16 +65,14 @@ class Deployment implements Serializable {
         try {
             outcome = run.run('deploy', [GITOPS_RECORD: files.join(',')])
         } finally {
-            keep(outcome)
+            keepIfUncertain(outcome)
         }
         return outcome
     }
 
-    /** The build that holds the record of what a rollback goes back to outlives the others; so does one that may hold it. */
-    private void keep(Map outcome) {
-        boolean uncertain = outcome.result == null || outcome.code == 130
-        boolean changed = outcome.code == 0 && outcome.result.changed && !outcome.result.dryRun
-        if (uncertain || changed) {
+    /** A deploy that may have come through or not: its record outlives other builds. Else `keep` decides, by the command. */
+    private void keepIfUncertain(Map outcome) {
+        if (outcome.result == null || outcome.code == 130) {
             run.script.currentBuild.keepLog = true
         }
     }

@@ -1,0 +1,106 @@
+"""After a change: let Jenkins keep the build that a rollback would need now, and no other.
+
+The change has been made whatever becomes of this: what fails is a warning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.output import say
+from gitops_rollback.plan.keeping import build_to_keep
+from gitops_rollback.state import parse_state, path_of
+
+if TYPE_CHECKING:
+    from gitops_rollback.change import Outcome
+    from gitops_rollback.commands.session import Session
+    from gitops_rollback.model import Build
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.service_change import ServiceChange
+    from gitops_rollback.state import State
+    from gitops_rollback.stores.jenkins_keep import Keeper, KeptBuild
+
+
+def keep_builds(session: Session, repository: Repository, outcome: Outcome) -> Outcome:
+    """Keep and let go what the changes of an outcome ask for; return it with what to warn of."""
+    if session.options.dry_run or not outcome.changes:
+        return outcome
+    store = session.jenkins_store()
+    if store is None:
+        say("nothing to keep: a directory deletes no records")
+        return outcome
+    keeping = _Keeping(store.keeper(), repository, outcome)
+    changes = tuple(
+        replace(change, warnings=(*change.warnings, *keeping.keep(change)))
+        for change in outcome.changes
+    )
+    return replace(outcome, changes=changes)
+
+
+class _Keeping:
+    def __init__(self, keeper: Keeper, repository: Repository, outcome: Outcome) -> None:
+        self._keeper = keeper
+        self._repository = repository
+        self._changes = outcome.changes
+        self._is_waiting = outcome.is_waiting
+
+    def keep(self, change: ServiceChange) -> list[str]:
+        """Keep the build that is needed after a change, let go the one that was before it."""
+        wanted = build_to_keep(change.state or change.at.state)
+        before = build_to_keep(change.at.state)
+        warnings: list[str] = []
+        try:
+            if wanted is not None:
+                self._keep(wanted)
+        except GitopsRollbackError as error:
+            return [f"{wanted} is not kept: {error.message} ({error.hint})"]
+        if self._is_waiting:
+            return []  # until the pull request is merged, the one before is needed too
+        try:
+            if before is not None and not _is_same(before, wanted):
+                self._let_go(before, change)
+        except GitopsRollbackError as error:
+            warnings.append(f"{before} stays kept: {error.message} ({error.hint})")
+        return warnings
+
+    def _keep(self, build: Build) -> None:
+        found = self._keeper.look(build)
+        if not found.is_kept:
+            self._keeper.turn_over(found)
+            say(f"Jenkins keeps {build}: it has the record of what one would go back to")
+
+    def _let_go(self, build: Build, change: ServiceChange) -> None:
+        found = self._keeper.look(build)
+        # Only what holds a record of this service was kept for it: a state file can be edited.
+        if not found.is_kept or (change.at.environment, change.at.service) not in found.records:
+            return
+        user = self._user_of(found, change)
+        if user is not None:
+            say(f"Jenkins still keeps {build}: {user}")
+            return
+        self._keeper.turn_over(found)
+        say(f"Jenkins no longer keeps {build}")
+
+    def _user_of(self, found: KeptBuild, change: ServiceChange) -> str | None:
+        """Tell which other service, of those the build archived, would go back by its record."""
+        own = (change.at.environment, change.at.service)
+        for environment, service in sorted(found.records - {own}):
+            state = self._state(environment, service, change)
+            if state is None:
+                return f"what {service} {environment} would go back to is not known here"
+            if _is_same(found.build, build_to_keep(state)):
+                return f"{service} {environment} would go back by its record"
+        return None
+
+    def _state(self, environment: str, service: str, change: ServiceChange) -> State | None:
+        for other in self._changes:
+            if (other.at.environment, other.at.service) == (environment, service):
+                return other.state or other.at.state
+        data = self._repository.read_file(change.at.tip.commit, path_of(environment, service))
+        return parse_state(data, environment, service) if data is not None else None
+
+
+def _is_same(one: Build, other: Build | None) -> bool:
+    return other is not None and (one.job, one.number) == (other.job, other.number)

@@ -1,0 +1,75 @@
+"""Keep a Jenkins build and let it go again: what `Keep this build forever` does, by REST.
+
+`toggleLogKeep` turns the mark over, whatever it is (hudson.model.Run.doToggleLogKeep), so it is
+looked at before and after. Setting it needs Run/Update, lifting it Run/Delete.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import JenkinsError
+from gitops_rollback.recording import FOLDER
+from gitops_rollback.stores.jenkins_failures import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gitops_rollback.model import Build
+    from gitops_rollback.stores.jenkins_http import JenkinsHttp
+
+_LARGEST_ANSWER = 4_000_000
+_DONE = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER})
+_PARTS = 4  # of gitops-rollback/ENVIRONMENT/SERVICE/record.json
+
+
+@dataclass(frozen=True)
+class KeptBuild:
+    """A build, whether Jenkins keeps it, and the (environment, service) of each record it holds."""
+
+    build: Build
+    is_kept: bool
+    records: frozenset[tuple[str, str]]
+
+
+class Keeper:
+    """Marks builds of one Jenkins; `place` gives the address of a build."""
+
+    def __init__(self, http: JenkinsHttp, place: Callable[[Build], str]) -> None:
+        self._http = http
+        self._address = place
+
+    def look(self, build: Build) -> KeptBuild:
+        """Return what Jenkins says of a build; raise `JenkinsError` if it does not tell."""
+        found = self._http.get_tree(
+            self._address(build), "keepLog,artifacts[relativePath]", str(build), _LARGEST_ANSWER
+        )
+        artifacts = found.get("artifacts")
+        listed = artifacts if isinstance(artifacts, list) else []
+        paths = [a.get("relativePath") for a in listed if isinstance(a, dict)]
+        names = [path.split("/") for path in paths if isinstance(path, str)]
+        records = frozenset(
+            (parts[1], parts[2])
+            for parts in names
+            if len(parts) == _PARTS and (parts[0], parts[3]) == (FOLDER, "record.json")
+        )
+        return KeptBuild(build, found.get("keepLog") is True, records)
+
+    def turn_over(self, kept: KeptBuild) -> None:
+        """Keep a build that is not kept, or let go one that is; raise `JenkinsError` if refused."""
+        wanted = not kept.is_kept
+        what = f"{'keeping' if wanted else 'letting go'} {kept.build}"
+        answer = self._http.post(f"{self._address(kept.build)}toggleLogKeep", b"", what)
+        if answer.status == HTTPStatus.FORBIDDEN:
+            error = refusal(answer, what, self._http.access)
+            right = "Run/Update" if wanted else "Run/Delete"
+            raise JenkinsError(error.message, f"give {self._http.access.person} {right} in Jenkins")
+        if answer.status not in _DONE:
+            raise refusal(answer, what, self._http.access)
+        if self.look(kept.build).is_kept != wanted:
+            raise JenkinsError(
+                f"asked Jenkins at {self._http.access.host} for {what}: it did not do so",
+                "somebody may have done the same at the same time: look at the build",
+            )

@@ -1,0 +1,185 @@
+"""Which builds Jenkins keeps: the one whose record a rollback needs, and no other of ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.shop import Shop, image
+from servers.jenkins_server import JenkinsServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from integration.shop import Run
+
+JOB = "shop/deploy"
+ROLLBACK = "shop/rollback"
+
+
+@pytest.fixture
+def jenkins() -> Iterator[JenkinsServer]:
+    with JenkinsServer(("jane", "token")) as server:
+        yield server
+
+
+class Pipeline:
+    """What the steps do: record, archive in a build, deploy with `--keep`."""
+
+    def __init__(self, shop: Shop, jenkins: JenkinsServer) -> None:
+        self.shop = shop
+        self.jenkins = jenkins
+        shop.environment |= {
+            "JENKINS_URL": jenkins.url, "JENKINS_USER": "jane", "JENKINS_TOKEN": "token",
+        }  # fmt: skip
+
+    def deploy(self, number: int, tag: str, name: str = "cart", job: str = JOB) -> Run:
+        folder = self.shop.root / f"build-{number}-{name}"
+        named = ("--service", name, "--image", image(tag, name))
+        build = {"JOB_NAME": job, "BUILD_NUMBER": str(number)}
+        made = self.shop.ok("record", *named, "--record-dir", str(folder), environment=build)
+        self.archive(job, number, folder)
+        record = ("--record", made.result["records"][0]["file"], "--keep")
+        return self.shop.ok("deploy", *named, *record, environment=build)
+
+    def roll_back(self, number: int, *more: str) -> Run:
+        folder = self.shop.root / f"rollback-{number}"
+        build = {"JOB_NAME": ROLLBACK, "BUILD_NUMBER": str(number)}
+        run = self.shop.roll_back("--keep", "--record-dir", str(folder), *more, environment=build)
+        self.archive(ROLLBACK, number, folder)
+        return run
+
+    def archive(self, job: str, number: int, folder: Path) -> None:
+        files = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        before = self.jenkins.jobs.get(job, {}).get(number)
+        artifacts = {**(before.artifacts if before else {}), **files}
+        self.jenkins.add(job, number, artifacts, is_kept=bool(before and before.is_kept))
+
+    def kept(self) -> list[str]:
+        return [
+            f"{job}#{number}"
+            for job, builds in self.jenkins.jobs.items()
+            for number, build in sorted(builds.items())
+            if build.is_kept
+        ]
+
+    def toggles(self) -> list[str]:
+        return [path for path in self.jenkins.paths if path.startswith("POST")]
+
+
+@pytest.fixture
+def pipeline(shop: Shop, jenkins: JenkinsServer) -> Pipeline:
+    return Pipeline(shop, jenkins)
+
+
+def test_each_deploy_keeps_its_build_and_lets_the_one_before_go(pipeline: Pipeline) -> None:
+    for number, tag in enumerate(("1.4.2", "1.5.0", "1.6.0"), start=41):
+        run = pipeline.deploy(number, tag)
+        assert pipeline.kept() == [f"{JOB}#{number}"]
+        assert run.service()["warnings"] == []
+    assert f"Jenkins keeps {JOB} #43" in run.stderr
+    assert f"Jenkins no longer keeps {JOB} #42" in run.stderr
+    assert len(pipeline.toggles()) == 5, "three kept, two let go"
+
+
+def test_what_is_kept_already_is_not_turned_over(pipeline: Pipeline) -> None:
+    pipeline.deploy(41, "1.4.2")
+    pipeline.jenkins.requests.clear()
+    run = pipeline.deploy(41, "1.4.2")
+    assert run.result["changed"] is False
+    assert pipeline.kept() == [f"{JOB}#41"]
+    assert pipeline.toggles() == []
+
+
+def test_a_rollback_keeps_what_a_further_one_would_need(pipeline: Pipeline) -> None:
+    for number, tag in enumerate(("1.4.2", "1.5.0", "1.6.0"), start=41):
+        pipeline.deploy(number, tag)
+    pipeline.roll_back(7)
+    assert pipeline.kept() == [f"{JOB}#42"], "the record of 1.4.2"
+
+
+def test_a_build_that_another_service_still_needs_stays_kept(pipeline: Pipeline) -> None:
+    pipeline.deploy(41, "1.4.2")
+    pipeline.deploy(41, "2.1.0", "payment")
+    run = pipeline.deploy(42, "1.5.0")
+    assert pipeline.kept() == [f"{JOB}#41", f"{JOB}#42"]
+    assert "payment default would go back by its record" in run.stderr
+    pipeline.deploy(43, "2.2.0", "payment")
+    assert pipeline.kept() == [f"{JOB}#42", f"{JOB}#43"]
+
+
+def test_without_the_right_to_keep_it_says_so_and_the_deploy_stands(pipeline: Pipeline) -> None:
+    pipeline.deploy(41, "1.4.2")
+    pipeline.jenkins.forbidden = frozenset({"keep"})
+    run = pipeline.deploy(42, "1.5.0")
+    assert run.result["changed"] is True
+    (warning,) = run.service()["warnings"]
+    assert f"{JOB} #42 is not kept" in warning
+    assert "give the user 'jane' Run/Update" in warning
+    assert pipeline.kept() == [f"{JOB}#41"], "nothing is let go for a build that is not kept"
+
+
+def test_without_the_right_to_let_go_it_says_so(pipeline: Pipeline) -> None:
+    pipeline.deploy(41, "1.4.2")
+    pipeline.jenkins.forbidden = frozenset({"let go"})
+    (warning,) = pipeline.deploy(42, "1.5.0").service()["warnings"]
+    assert f"{JOB} #41 stays kept" in warning
+    assert "Run/Delete" in warning
+
+
+def test_a_build_that_is_gone_is_a_warning(pipeline: Pipeline) -> None:
+    pipeline.deploy(41, "1.4.2")
+    del pipeline.jenkins.jobs[JOB][41]
+    (warning,) = pipeline.deploy(42, "1.5.0").service()["warnings"]
+    assert f"{JOB} #41 stays kept" in warning
+    assert pipeline.kept() == [f"{JOB}#42"]
+
+
+def test_a_build_without_a_record_of_the_service_is_never_let_go(pipeline: Pipeline) -> None:
+    pipeline.deploy(41, "1.4.2")
+    pipeline.jenkins.add("release/forever", 41, {"dist.tar": b""}, is_kept=True)
+    state = pipeline.shop.bytes_of(".gitops-rollback/default/cart.json")
+    forged = state.replace(JOB.encode(), b"release/forever")
+    pipeline.shop.commit({".gitops-rollback/default/cart.json": forged})
+    pipeline.deploy(42, "1.5.0")
+    assert "release/forever#41" in pipeline.kept()
+
+
+def test_a_dry_run_keeps_nothing_and_a_directory_needs_not_to(
+    pipeline: Pipeline, jenkins: JenkinsServer
+) -> None:
+    pipeline.deploy(41, "1.4.2")
+    before = pipeline.kept()
+    shop = pipeline.shop
+    jenkins.requests.clear()
+    shop.roll_back("--keep", "--dry-run", "--record-dir", str(shop.root / "dry"))
+    assert pipeline.kept() == before
+    assert pipeline.toggles() == []
+    run = shop.roll_back("--keep", "--store", f"directory:{shop.root / 'records'}")
+    assert "nothing to keep" in run.stderr
+
+
+def test_two_services_rolled_back_together_let_their_common_build_go(
+    workshop_of_two: Pipeline,
+) -> None:
+    pipeline = workshop_of_two
+    reason = ("--reason", "x", "--keep", "--record-dir", str(pipeline.shop.root / "r"))
+    run = pipeline.shop.ok("rollback", "--service", "cart", "--service", "payment", *reason)
+    assert [service["warnings"] for service in run.result["services"]] == [[], []]
+    assert pipeline.kept() == [f"{JOB}#41"]
+
+
+@pytest.fixture
+def workshop_of_two(pipeline: Pipeline) -> Pipeline:
+    """Two services that were deployed twice, each time by one build for both."""
+    for number, tag in ((41, "3.0"), (42, "3.1")):
+        for name in ("cart", "payment"):
+            pipeline.deploy(number, tag, name)
+    assert pipeline.kept() == [f"{JOB}#42"]
+    return pipeline
