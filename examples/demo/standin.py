@@ -85,16 +85,19 @@ class RegistryStandIn:
         pushed: datetime | Literal["now"] | None = "now",
         platforms: Sequence[str] = (),
         created: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> str:
         """Store an image whose one layer is `content` under a tag; return its digest.
 
         `pushed=None` is a tag of old, of which Hub no longer knows when it was pushed; with
         `platforms` (`linux/arm64`, …) it is an index of as many images; `created` is the time of
-        build.
+        build, `labels` are those of its Dockerfile.
         """
         layer = f"{repository}:{tag}".encode() if content is None else content
         stored = self._repository(repository)
-        images = [_image(layer, platform, created) for platform in platforms or ("linux/amd64",)]
+        told = {"created": created} if created else {}
+        details = {**told, "config": {"Labels": dict(labels)}} if labels else told
+        images = [_image(layer, platform, details) for platform in platforms or ("linux/amd64",)]
         for config, manifest in images:
             stored.blobs[_sha256(config)] = config
             stored.manifests[_sha256(manifest)] = manifest
@@ -186,10 +189,9 @@ class RegistryStandIn:
         }
 
 
-def _image(layer: bytes, platform: str, created: str | None) -> tuple[bytes, bytes]:
+def _image(layer: bytes, platform: str, details: Mapping[str, object]) -> tuple[bytes, bytes]:
     """Return configuration and manifest of an image with one layer, as a builder pushes them."""
-    told = {"created": created} if created else {}
-    config = json.dumps({**_platform(platform), "rootfs": _sha256(layer), **told}).encode()
+    config = json.dumps({**_platform(platform), "rootfs": _sha256(layer), **details}).encode()
     document = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,

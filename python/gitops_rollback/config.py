@@ -60,6 +60,7 @@ class Settings:
     pin: str = "digest"
     hold: str = "service"
     storage_guard: str = "warn"
+    schema_label: str | None = None
     query: str | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)
 
@@ -87,6 +88,7 @@ class Config:
             pin=texts.get("pin", "digest"),
             hold=texts.get("hold", "service"),
             storage_guard=texts.get("storage-guard", "warn"),
+            schema_label=texts.get("schema-label"),
             query=merged.get("query"),
             kinds=texts.get("kinds", {}),
         )

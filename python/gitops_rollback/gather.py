@@ -22,7 +22,9 @@ from gitops_rollback.plan.facts import (
     NeedTags,
     Plan,
 )
+from gitops_rollback.plan.storage import with_schema, with_storage
 from gitops_rollback.records import mismatch
+from gitops_rollback.storage_question import has_storage, storage_is_in_question
 from gitops_rollback.timeline import running_image
 
 if TYPE_CHECKING:
@@ -66,8 +68,25 @@ class Gatherer:
         while True:
             answer = decide(facts, choice)
             if isinstance(answer, Plan):
-                return answer
+                return self._with_storage(answer, at, choice)
             facts = self._answer(answer, facts, at, choice)
+
+    def _with_storage(self, plan: Plan, at: ServiceAtTip, choice: Choice) -> Plan:
+        """Add what storage and schema mean for going back to the chosen image."""
+        chosen = plan.chosen
+        if chosen is None:
+            return plan
+        settings = at.found.settings
+        if storage_is_in_question(at, chosen):
+            from gitops_rollback.storage_facts import StorageReader  # noqa: PLC0415 - most have none
+
+            facts = StorageReader(self.repository).facts(at, chosen)
+            plan = with_storage(plan, facts, settings.storage_guard, choice.accept)
+        compares = settings.schema_label or ("refuse" if has_storage(at) else "ignore")
+        if compares == "ignore" or not chosen.verified:
+            return plan
+        labels = self.registry.schema_labels(plan.running, chosen.image)
+        return with_schema(plan, labels, choice.accept)
 
     def _answer(self, need: Need, facts: Facts, at: ServiceAtTip, choice: Choice) -> Facts:
         match need:

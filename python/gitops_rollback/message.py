@@ -33,6 +33,7 @@ class Summary:
     build: Build | None = None
     by: str | None = None
     reason: str | None = None
+    storage: tuple[str, ...] = ()
 
     @property
     def versions(self) -> str:
@@ -118,5 +119,6 @@ def _trailers(summary: Summary) -> list[str]:
         "Build": str(summary.build) if summary.build else None,
         "By": summary.by,
         "Reason": summary.reason,
+        "Storage": "; ".join(summary.storage) or None,
     }
     return [f"Gitops-{name}: {one_line(value)}" for name, value in values.items() if value]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.model import one_line
 from gitops_rollback.plan.facts import Check, Platforms
+from gitops_rollback.plan.storage import SCHEMA_LABEL, SchemaLabels
 from gitops_rollback.registries.endpoints import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from gitops_rollback.query import Tag
     from gitops_rollback.registries.client import Registries
 
+_LONGEST_SCHEMA = 100
 CHECK_SECONDS = 3.0  # for all checks of a run together: an unreachable registry must not stop it
 
 
@@ -63,6 +66,16 @@ class RegistryFacts:
         except (ManifestMissingError, RegistryUnavailableError):
             return Platforms()
         return Platforms(*map(frozenset, known)) if known else Platforms()
+
+    def schema_labels(self, running: ImageReference, target: ImageReference) -> SchemaLabels:
+        """Read the schema that two images need; the target's only if the running one says one."""
+        client = self._client(running.registry, patient=False)
+        try:
+            needed = client.label(running, SCHEMA_LABEL)
+            offered = client.label(target, SCHEMA_LABEL) if needed is not None else None
+        except (ManifestMissingError, RegistryUnavailableError) as error:
+            return SchemaLabels(None, None, error.message)
+        return SchemaLabels(_schema(needed), _schema(offered))
 
     def digest(self, image: ImageReference) -> str:
         """Return the digest a reference has now; raise `RegistryError` if nobody tells."""
@@ -138,3 +151,8 @@ class RegistryFacts:
         if urls is None:
             return RegistryEndpoint(registry)
         return RegistryEndpoint(registry, urls.registry_url, urls.hub_url)
+
+
+def _schema(label: str | None) -> str | None:
+    """Return a label from outside as one short line; an empty one says nothing."""
+    return one_line(label, _LONGEST_SCHEMA) or None if label else None

@@ -115,6 +115,8 @@ def show_plan(session: Session, plan: Plan, at: ServiceAtTip) -> None:
         say(*wrapped(f"held     since {plan.hold.at}{by}: {plan.hold.reason}", "  "))
     for finding in plan.findings:
         say(*wrapped(f"note     {finding}", "  "))
+    for warning in plan.warnings:
+        say(*wrapped(f"warning  {warning}", "  "))
     for block in plan.blocks:
         say(*wrapped(f"refused  {block.code}: {block.message} ({block.hint})", "  "))
 

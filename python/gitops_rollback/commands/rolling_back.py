@@ -161,7 +161,12 @@ class _Rollback:
         if plan.chosen is None or runs_already(plan):
             return transitions.unchanged(at, plan.running, act)
         record = record_of(at, self._given) or self._record(at, plan.chosen)
-        return transitions.rolled_back(at, plan.running, plan.chosen, act, record.sha256)
+        change = transitions.rolled_back(at, plan.running, plan.chosen, act, record.sha256)
+        return replace(
+            change,
+            warnings=change.warnings + plan.warnings,
+            summary=replace(change.summary, storage=plan.storage_changes),
+        )
 
     def _record(self, at: ServiceAtTip, chosen: Candidate) -> StoredRecord:
         """Make the record of what is replaced, and file it: once for each service."""

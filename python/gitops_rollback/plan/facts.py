@@ -195,7 +195,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Plan:
-    """The decision for one service: from, to, why, and what stands in the way."""
+    """The decision for one service: from, to, why, and what stands in the way.
+
+    `findings` are for who reads the plan; `warnings` go into a rollback's result too, and
+    `storage_changes`, which are among them, into its commit.
+    """
 
     service: str
     environment: str
@@ -208,6 +212,8 @@ class Plan:
     blocks: tuple[Block, ...] = ()
     findings: tuple[str, ...] = ()
     hold: Hold | None = None
+    warnings: tuple[str, ...] = ()
+    storage_changes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

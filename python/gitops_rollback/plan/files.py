@@ -79,7 +79,7 @@ def plan_to_json(plan: Plan, edits: list[dict[str, Any]], value: str | None) -> 
             "edits": edits,
             "candidates": [candidate.to_json() for candidate in plan.candidates],
             "hold": plan.hold.to_json() if plan.hold else None,
-            "findings": list(plan.findings),
+            "findings": [*plan.findings, *plan.warnings],
             "blockedBy": [vars(block) for block in plan.blocks],
         }
     )

@@ -70,6 +70,10 @@ class Registries:
         """Return when an image was built, if it tells; raise as `digest_of` does."""
         return self._interface(image.registry).created(image)
 
+    def label(self, image: ImageReference, name: str) -> str | None:
+        """Return a label of an image, if it has it; raise as `digest_of` does."""
+        return self._interface(image.registry).label(image, name)
+
     def tags(self, image: ImageReference) -> tuple[Tag, ...]:
         """Return the tags of the image's repository, newest first, as far as they are needed."""
         hub = self._hub(image.registry)

@@ -71,6 +71,13 @@ def annotated_time(document: Mapping[str, object]) -> str | None:
     return _text(annotations, _CREATED) if isinstance(annotations, Mapping) else None
 
 
+def label(config: object, name: str) -> str | None:
+    """Return a label of an image configuration, if it has it and it is a text."""
+    inner = config.get("config") if isinstance(config, Mapping) else None
+    labels = inner.get("Labels") if isinstance(inner, Mapping) else None
+    return _text(labels, name) if isinstance(labels, Mapping) else None
+
+
 def created_time(config: object) -> str | None:
     """Return the time of build that an image configuration tells, if it does."""
     return _text(config, "created")

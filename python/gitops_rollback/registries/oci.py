@@ -20,6 +20,7 @@ from gitops_rollback.registries.contents import (
     first_image,
     index_platforms,
     is_index,
+    label,
     media_type,
 )
 from gitops_rollback.registries.endpoints import host_of
@@ -93,12 +94,19 @@ class Oci:
         document = self._verified_manifest(image)
         told = annotated_time(document)
         if told is None and is_index(document):
-            first = first_image(document)
-            if first is None:
-                return None
-            document = self._verified_manifest(image.with_version(None, first))
+            document = self._first_image(image, document)
             told = annotated_time(document)
         return told or created_time(self._config(image, document))
+
+    def label(self, image: ImageReference, name: str) -> str | None:
+        """Return a label of an image; of several platforms' images, the first counts.
+
+        Up to three GETs.
+        """
+        document = self._verified_manifest(image)
+        if is_index(document):
+            document = self._first_image(image, document)
+        return label(self._config(image, document), name)
 
     def tags(self, image: ImageReference) -> tuple[Tag, ...]:
         """Return the names of all tags, the highest version first: the interface tells no times."""
@@ -123,6 +131,13 @@ class Oci:
         if is_index(document):
             return index_platforms(document)
         return config_platforms(document) or config_platforms(self._config(image, document))
+
+    def _first_image(
+        self, image: ImageReference, index: Mapping[str, object]
+    ) -> Mapping[str, object]:
+        """Return the manifest of the first image of an index; {} of an empty one."""
+        first = first_image(index)
+        return self._verified_manifest(image.with_version(None, first)) if first else {}
 
     def _read_manifest(
         self, image: ImageReference, what: str

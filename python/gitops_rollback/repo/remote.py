@@ -96,6 +96,10 @@ class Remote:
             feed = "".join(f"{oid}\n" for oid in missing).encode()
             self._copy.fetch("--no-write-fetch-head", "--stdin", "origin", stdin=feed)
 
+    def fetch_commit(self, commit: str) -> None:
+        """Fetch a commit by its id."""
+        self._copy.sound(lambda: self._copy.fetch_commits(commit))
+
     def deepen(self, branch: str, depth: int) -> None:
         """Fetch the last `depth` commits of a branch."""
         self._copy.fetch(

@@ -78,6 +78,10 @@ class Repository:
         """Fetch the present tip of a branch."""
         return self._remote.fetch(branch)
 
+    def fetch_commit(self, commit: str) -> None:
+        """Fetch a commit by its id, with its trees; a server may refuse one that is no tip."""
+        self._remote.fetch_commit(commit)
+
     def list_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
         """List the regular files that are, or lie below, one of the paths; "" is everything."""
         given = list(paths)

@@ -1,0 +1,178 @@
+"""The storage of one service: what its pods mount, and what is behind that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.storage.model import POD_SPEC_PATHS, workload_of
+from gitops_rollback.storage.world import World, worlds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from gitops_rollback.storage.findings import Finding
+    from gitops_rollback.storage.model import Claim, PodVolume, Workload
+    from gitops_rollback.storage.objects import KubernetesObject
+    from gitops_rollback.storage.review import Review
+
+# Volumes that hold no data of their own.
+_NO_DATA = ("configMap", "secret", "downwardAPI", "projected", "emptyDir", "image")
+# Findings that only hold where all of an environment was read.
+_NEED_ALL = ("claim-missing", "volume-missing", "class-differs", "default-class", "reclaim-unknown")
+
+
+@dataclass(frozen=True)
+class ServiceKeys:
+    """How the workloads of a service are known: by (path, kind, name) of fields, or by image."""
+
+    workloads: frozenset[tuple[str, str, str]]
+    repository: str
+
+    def owns(self, item: KubernetesObject) -> bool:
+        """Tell whether an object is a workload of the service."""
+        if (item.path, item.kind, item.name) in self.workloads:
+            return True
+        return self.repository in set(_repositories(item))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a service's storage: what people call it, what it says, and where it stands."""
+
+    title: str
+    value: Any
+    path: str
+
+
+def parts_of(items: Iterable[KubernetesObject], keys: ServiceKeys) -> dict[str, Part]:
+    """Return the storage of a service by title: mounts, templates, claims, volumes, classes."""
+    parts: dict[str, Part] = {}
+    for world in worlds(items):
+        for workload in world.workloads:
+            if keys.owns(workload.item):
+                for part in _of_workload(world, workload):
+                    parts.setdefault(part.title, part)
+    return parts
+
+
+def findings_of(review: Review, keys: ServiceKeys, *, is_all: bool) -> tuple[Finding, ...]:
+    """Return the findings about a service: about its workloads, and the storage behind them.
+
+    `is_all` tells whether the whole environment was read; else what may stand elsewhere is not
+    said to be missing.
+    """
+    subjects: set[tuple[str, str]] = set()
+    for world in review.worlds:
+        for workload in world.workloads:
+            if keys.owns(workload.item):
+                subjects |= {(item.path, item.title) for item in _behind(world, workload)}
+    paths = {path for path, _kind, _name in keys.workloads}
+    return tuple(
+        finding
+        for finding in review.findings
+        if ((finding.path, finding.subject) in subjects or _is_own(finding, keys, paths))
+        and finding.severity != "note"
+        and (is_all or finding.code not in _NEED_ALL)
+    )
+
+
+def _is_own(finding: Finding, keys: ServiceKeys, paths: set[str]) -> bool:
+    """Tell whether a finding is about a workload that could not be looked into, or its file."""
+    titles = {f"{kind} {name}" for _path, kind, name in keys.workloads}
+    return finding.path in paths and (finding.subject in titles or not finding.subject)
+
+
+def _of_workload(world: World, workload: Workload) -> Iterator[Part]:
+    item = workload.item
+    for volume in workload.volumes:
+        if volume.source.keys() & set(_NO_DATA):
+            continue
+        yield Part(f"volume {volume.name} of {item.title}", _source(volume), item.path)
+        for claim in world.claims_for(workload, volume):
+            yield from _of_claim(world, claim)
+    for claim in workload.templates:
+        value = {"spec": item.mapping(*claim.steps)}
+        yield Part(f"claim template {claim.template} of {item.title}", value, item.path)
+    for claim in world.claims:
+        if claim.item is item:
+            yield from _of_binding(world, claim)
+    yield from _mounts(workload)
+
+
+def _of_claim(world: World, claim: Claim) -> Iterator[Part]:
+    value = {"spec": claim.item.mapping("spec")}
+    yield Part(f"claim {claim.name}", value, claim.item.path)
+    yield from _of_binding(world, claim)
+
+
+def _of_binding(world: World, claim: Claim) -> Iterator[Part]:
+    volume = world.binding_of(claim).volume
+    if volume is not None:
+        value = {"spec": volume.item.mapping("spec")}
+        yield Part(f"volume {volume.name}", value, volume.item.path)
+    found = world.classes.get(claim.storage_class or "")
+    if found is not None:
+        value = {k: v for k, v in found.item.value.items() if k not in ("metadata", "kind")}
+        yield Part(f"class {found.name}", value, found.item.path)
+
+
+def _mounts(workload: Workload) -> Iterator[Part]:
+    """Yield where containers mount the volumes that hold data."""
+    kept = {v.name for v in workload.volumes if not v.source.keys() & set(_NO_DATA)}
+    kept |= {claim.template for claim in workload.templates}
+    for _steps, container in workload.containers:
+        mounts = container.get("volumeMounts")
+        for mount in mounts if isinstance(mounts, list) else ():
+            if isinstance(mount, dict) and str(mount.get("name")) in kept:
+                title = f"mount of {mount['name']} in container {container.get('name')}"
+                value = {k: v for k, v in mount.items() if k != "name"}
+                yield Part(f"{title} of {workload.item.title}", value, workload.item.path)
+
+
+def _source(volume: PodVolume) -> dict[str, Any]:
+    return {key: value for key, value in volume.source.items() if key != "name"}
+
+
+def _behind(world: World, workload: Workload) -> Iterator[KubernetesObject]:
+    """Yield a workload and the objects that its storage is made of."""
+    yield workload.item
+    claims = [c for volume in workload.volumes for c in world.claims_for(workload, volume)]
+    for claim in (*claims, *(c for c in world.claims if c.item is workload.item)):
+        yield claim.item
+        volume = world.binding_of(claim).volume
+        if volume is not None:
+            yield volume.item
+        found = world.classes.get(claim.storage_class or "")
+        if found is not None:
+            yield found.item
+
+
+def _repositories(item: KubernetesObject) -> Iterator[str]:
+    for container in _containers(item):
+        try:
+            yield parse_image(str(container.get("image"))).full_repository
+        except InvalidImageError:
+            continue  # a template's text; its image field is known by its place
+
+
+def _containers(item: KubernetesObject) -> Iterator[dict[str, Any]]:
+    if item.kind in POD_SPEC_PATHS:
+        yield from (container for _steps, container in workload_of(item).containers)
+
+
+def storage_in(item: KubernetesObject) -> dict[str, Any]:
+    """Return what an object says of storage, and nothing of its images: only to be compared."""
+    said: dict[str, Any] = {"kind": item.kind, "name": item.name}
+    if item.kind in ("PersistentVolume", "PersistentVolumeClaim", "StorageClass"):
+        return {**said, "value": {k: v for k, v in item.value.items() if k != "metadata"}}
+    if item.kind not in POD_SPEC_PATHS:
+        return said
+    workload = workload_of(item)
+    return {
+        **said,
+        "volumes": [v.source for v in workload.volumes if not v.source.keys() & set(_NO_DATA)],
+        "templates": item.get("spec", "volumeClaimTemplates"),
+        "mounts": [part.value for part in _mounts(workload)],
+    }

@@ -1,0 +1,216 @@
+"""A rollback of a service with storage: what changed meanwhile, and what its schema needs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.shop import CART, CART_PATH, FILES, Shop, canonical
+from standin import RegistryStandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from integration.conftest import Workshop
+
+PLAN = ("--service", "cart")
+UNDO = (*PLAN, "--reason", "carts are empty")
+CLAIM_PATH = "apps/cart/claim.yaml"
+MOUNT = """\
+          volumeMounts:
+            - {name: data, mountPath: /data}
+"""
+VOLUMES = """\
+      volumes:
+        - name: data
+          persistentVolumeClaim: {claimName: cart-data}
+"""
+STATEFUL = (
+    CART.replace("  replicas: 2", "  replicas: 1\n  strategy: {type: Recreate}").replace(
+        "          env:", MOUNT + "          env:"
+    )
+    + VOLUMES
+)
+CLAIM = """\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: cart-data}
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: fast
+  resources: {requests: {storage: 5Gi}}
+"""
+CONFIGURED = '[services.cart]\nmanifests = ["apps/cart/deployment.yaml"]\n'
+GUARDED = '[defaults]\nstorage-guard = "refuse"\n'
+
+
+@pytest.fixture
+def stateful(workshop: Workshop) -> Shop:
+    """A cart that keeps its data on a claim: 1.4.2 and then 1.5.0 were deployed."""
+
+    def make(shop: Shop) -> Shop:
+        return shop.open({**FILES, CART_PATH: STATEFUL, CLAIM_PATH: CLAIM}).release_two()
+
+    return workshop.shop("stateful", make)
+
+
+def grow(shop: Shop, size: str = "10Gi") -> str:
+    return shop.edit("5Gi", size, CLAIM_PATH)
+
+
+def test_storage_that_did_not_change_is_nothing_to_speak_of(stateful: Shop) -> None:
+    found = stateful.ok("plan", *PLAN).service()["findings"]
+    assert not any("storage" in finding for finding in found)
+    run = stateful.ok("rollback", *UNDO)
+    assert run.service()["warnings"] == []
+    assert not any("Gitops-Storage" in line for line in stateful.log("%B"))
+
+
+def test_storage_that_changed_is_told_in_plan_commit_and_result(stateful: Shop) -> None:
+    commit = grow(stateful)
+    expected = (
+        "storage changed since 1.4.2 ran: claim cart-data: spec.resources.requests.storage "
+        f"5Gi → 10Gi ({CLAIM_PATH}, commit {commit[:12]} by Jane Doe, "
+    )
+    stays = "it stays as it is now, and so do its data"
+    plan = stateful.ok("plan", *PLAN)
+    assert any(expected in f and stays in f for f in plan.service()["findings"]), plan.result
+    assert "warning  storage changed since 1.4.2 ran" in plan.stderr
+    run = stateful.ok("rollback", *UNDO)
+    assert [w for w in run.service()["warnings"] if expected in w]
+    assert f"Gitops-Storage: {expected}" in stateful.git("log", "-1", "--format=%B")
+    assert stateful.changed() == [".gitops-rollback/default/cart.json", CART_PATH]
+    assert "10Gi" in stateful.text(CLAIM_PATH), "storage is never touched"
+
+
+def test_the_guard_refuses_until_it_is_accepted(stateful: Shop) -> None:
+    stateful.commit({".gitops-rollback.toml": GUARDED})
+    grow(stateful)
+    run = stateful.refused(6, "refused", "rollback", *UNDO)
+    assert run.error["code"] == "storage"
+    assert "--accept storage" in run.error["hint"]
+    plan = stateful.ok("plan", *PLAN).service()
+    assert [block["code"] for block in plan["blockedBy"]] == ["storage"]
+    accepted = stateful.ok("rollback", *UNDO, "--accept", "storage")
+    assert accepted.service()["warnings"]
+
+
+def test_a_change_after_the_rollbacks_target_came_back_is_no_difference(stateful: Shop) -> None:
+    stateful.commit({".gitops-rollback.toml": GUARDED})
+    grow(stateful)
+    stateful.deploy("1.5.1")
+    stateful.deploy("1.6.0")
+    run = stateful.ok("rollback", *UNDO)
+    assert run.service()["to"] == canonical("1.5.1")
+
+
+def test_the_ledger_alone_tells_when_the_target_ran(stateful: Shop) -> None:
+    grow(stateful)
+    run = stateful.ok("plan", *PLAN, "--strategy", "git", "--store", "directory:/nowhere")
+    assert any("5Gi → 10Gi" in finding for finding in run.service()["findings"])
+
+
+def test_files_beside_a_configured_manifest_are_read_too(stateful: Shop) -> None:
+    stateful.commit({".gitops-rollback.toml": CONFIGURED})
+    grow(stateful)
+    run = stateful.ok("plan", *PLAN)
+    assert any("5Gi → 10Gi" in finding for finding in run.service()["findings"])
+
+
+def test_a_claim_that_is_gone_is_told_although_nothing_mentions_it_now(stateful: Shop) -> None:
+    text = stateful.text().replace(MOUNT, "").replace(VOLUMES, "")
+    stateful.commit({CART_PATH: text, CLAIM_PATH: None}, "Keep carts in Redis")
+    found = stateful.ok("plan", *PLAN).service()["findings"]
+    gone = [f for f in found if "claim cart-data: it is no longer there" in f]
+    assert gone
+    assert "where Flux prunes, its data went with it" in gone[0]
+
+
+def test_findings_of_check_storage_are_in_plan_and_rollback(stateful: Shop) -> None:
+    stateful.commit({CART_PATH: stateful.text().replace("{type: Recreate}", "{}")})
+    stateful.commit({"apps/other.yaml": CLAIM.replace("cart-data", "other").replace("5Gi", "x")})
+    found = [f for f in stateful.ok("plan", *PLAN).service()["findings"] if "storage" in f]
+    assert len(found) == 1, "nothing of what others do wrong"
+    assert found[0].startswith(f"storage warning: {CART_PATH}:")
+    assert "updated by RollingUpdate" in found[0]
+    assert stateful.ok("rollback", *UNDO).service()["warnings"] == found
+
+
+def test_a_commit_that_the_server_does_not_have_is_no_reason_to_stop(stateful: Shop) -> None:
+    grow(stateful)
+    record = stateful.records.folder(2) / "record.json"
+    text = record.read_text(encoding="utf-8")
+    commit = stateful.records.read(2)["commit"]
+    record.write_text(text.replace(commit, "1" * 40), encoding="utf-8")
+    run = stateful.ok("plan", *PLAN, "--strategy", "artifact", "--to", "1.4.2", "--accept",
+                      "tampered")  # fmt: skip
+    assert run.service()["to"]["image"] == canonical("1.4.2")
+
+
+@pytest.fixture
+def hub() -> Iterator[RegistryStandIn]:
+    with RegistryStandIn() as server:
+        yield server
+
+
+def labelled(shop: Shop, hub: RegistryStandIn, *schemas: str | None) -> Shop:
+    """Deploy an image for each schema: 1.0, 1.1, …"""
+    shop.environment |= {"GITOPS_REGISTRY_URL": hub.url, "GITOPS_HUB_URL": hub.url}
+    start = datetime.now(UTC) - timedelta(hours=len(schemas))
+    for number, schema in enumerate(schemas):
+        labels = {"org.gitops-rollback.schema": schema} if schema else None
+        moment = start + timedelta(hours=number)
+        hub.push("acme/cart", f"1.{number}", pushed=moment, labels=labels)
+        shop.ok("deploy", *PLAN, "--image", f"acme/cart:1.{number}")
+    hub.requests.clear()
+    return shop
+
+
+def test_a_schema_that_went_forward_is_refused_until_it_is_accepted(
+    stateful: Shop, hub: RegistryStandIn
+) -> None:
+    labelled(stateful, hub, "9", "10")
+    run = stateful.refused(6, "refused", "rollback", *UNDO)
+    assert run.error["code"] == "schema"
+    assert "9 → 10" in run.error["message"]
+    assert "--accept schema" in run.error["hint"]
+    done = stateful.ok("rollback", *UNDO, "--accept", "schema")
+    assert any("the schema went forward" in warning for warning in done.service()["warnings"])
+
+
+@pytest.mark.parametrize("schemas", [("10", "10"), ("10", "9"), (None, None), ("3", None)])
+def test_a_schema_that_did_not_go_forward_is_no_obstacle(
+    stateful: Shop, hub: RegistryStandIn, schemas: tuple[str | None, ...]
+) -> None:
+    labelled(stateful, hub, *schemas)
+    assert stateful.ok("rollback", *UNDO).service()["warnings"] == []
+
+
+def test_an_image_without_a_label_before_one_with_is_a_warning(
+    stateful: Shop, hub: RegistryStandIn
+) -> None:
+    labelled(stateful, hub, None, "2")
+    warnings = stateful.ok("rollback", *UNDO).service()["warnings"]
+    assert "1.0 does not say which" in warnings[0]
+
+
+def test_a_service_without_storage_is_asked_only_where_the_configuration_says_so(
+    shop: Shop, hub: RegistryStandIn
+) -> None:
+    labelled(shop, hub, "1", "2")
+    assert shop.ok("plan", *PLAN).service()["blockedBy"] == []
+    assert not any("/blobs/" in request for request in hub.requests)
+    shop.commit({".gitops-rollback.toml": '[services.cart]\nschema-label = "refuse"\n'})
+    blocked = shop.ok("plan", *PLAN).service()["blockedBy"]
+    assert [block["code"] for block in blocked] == ["schema"]
+
+
+def test_a_registry_that_does_not_tell_is_no_proof(stateful: Shop, hub: RegistryStandIn) -> None:
+    labelled(stateful, hub, "1", "2")
+    for manifest in hub.service.repositories["acme/cart"].blobs:
+        hub.service.repositories["acme/cart"].blobs[manifest] = b"{}"
+    plan = stateful.ok("plan", *PLAN).service()
+    assert plan["blockedBy"] == []
+    assert any("org.gitops-rollback.schema was not compared" in f for f in plan["findings"])
