@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback import inventory
 from gitops_rollback.commands.local_files import walk
-from gitops_rollback.errors import Exit, ManifestError
-from gitops_rollback.manifest.document import may_hold_image, parse
-from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.config import DEFAULT_ENVIRONMENT, Environment
+from gitops_rollback.errors import Exit
+from gitops_rollback.manifest.image_field import SUBSTITUTION
 from gitops_rollback.manifest.prove import Proof, prove
 from gitops_rollback.output import say, table, write_result
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.inventory import Manifests
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.options import Options
+
+_ALL = Environment(DEFAULT_ENVIRONMENT)  # the whole of what was named
 
 
 def add_options(options: Options) -> None:
@@ -31,44 +35,68 @@ def add_options(options: Options) -> None:
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """List the fields; with --prove exit 1 if an edit or its undo is not exact."""
     del environment
-    files, skipped, total = _read(options.paths or ["."])
-    fields = [(file, field) for file in files for field in find_fields(file)]
-    proofs = [prove(file, field) for file, field in fields if not field.problem and options.prove]
-    failed = [proof for proof in proofs if proof.problem]
-    say(*table([("where", "kind", "name", "container", "image"), *(_row(f) for _, f in fields)]))
-    say(*(f"skipped: {skip['reason']}" for skip in skipped))
-    say(*(f"not exact: {proof.field.place}: {proof.problem}" for proof in failed))
-    say(f"{total} files, {len(fields)} image fields, {len(skipped)} files skipped")
-    result: dict[str, Any] = {"fields": [f.to_json() for _, f in fields], "skipped": skipped}
+    data = {str(path): path.read_bytes() for path in walk(options.paths or ["."])}
+    manifests = inventory.read_manifests(data)
+    listed = _list_fields(manifests)
+    skipped = [vars(skip) for skip in manifests.skipped]
+    rows = [("where", "kind", "name", "container", "image"), *(_row(entry) for entry in listed)]
+    say(*table(rows))
+    say(*(f"skipped: {skip.reason}" for skip in manifests.skipped))
+    say(f"{len(data)} files, {len(listed)} image fields, {len(skipped)} files skipped")
+    result: dict[str, Any] = {"fields": [e.to_json() for e in listed], "skipped": skipped}
+    failed: list[Proof] = []
     if options.prove:
+        proofs = [_prove(e.field, manifests) for e in listed if not e.field.problem]
+        failed = [proof for proof in proofs if proof.problem]
+        say(*(f"not exact: {proof.field.place}: {proof.problem}" for proof in failed))
         say(f"proved: {len(proofs)} edited and undone, {len(failed)} not exact")
         result["proof"] = {"edited": len(proofs), "failed": [_failure(proof) for proof in failed]}
     write_result(result, options.output)
     return Exit.FAILED if failed else Exit.DONE
 
 
-def _read(paths: Iterable[str]) -> tuple[list[ParsedFile], list[dict[str, str]], int]:
-    """Read all files; return the parsed, the skipped with their reasons, and how many there are."""
-    parsed: list[ParsedFile] = []
-    skipped = []
-    total = 0
-    for path in walk(paths):
-        total += 1
-        data = path.read_bytes()
-        if not may_hold_image(data):
-            continue
-        try:
-            file = parse(str(path), data)
-            find_fields(file)
-        except ManifestError as error:
-            skipped.append({"path": str(path), "reason": error.message})
-            continue
-        parsed.append(file)
-    return parsed, skipped, total
+@dataclass(frozen=True)
+class _Listed:
+    """A field, and the place of what decides instead of it, where that is so."""
+
+    field: ImageField
+    overridden_by: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        overridden = {"overriddenBy": self.overridden_by} if self.overridden_by else {}
+        return {**self.field.to_json(), **overridden}
 
 
-def _row(field: ImageField) -> tuple[str, ...]:
+def _list_fields(manifests: Manifests) -> list[_Listed]:
+    """Return every field of the files, as overlays among these files let it be."""
+    live = {_place(field): field for field in manifests.effective({}, _ALL).live}
+    overridden = {place: field.place for field in live.values() for place in field.overrides}
+    found = {_place(field): field for fields in manifests.fields.values() for field in fields}
+    everything = {**found, **live}
+    return [
+        _Listed(field, "" if place in live else overridden.get(field.place, ""))
+        for place, field in sorted(everything.items())
+    ]
+
+
+def _prove(field: ImageField, manifests: Manifests) -> Proof:
+    file = manifests.files[field.path]
+    if field.form != SUBSTITUTION:
+        return prove(file, field)
+    return prove(
+        file, field, lambda new: manifests.with_files({new.path: new}).effective({}, _ALL).live
+    )
+
+
+def _place(field: ImageField) -> tuple[str, int, int]:
+    return (field.path, field.parts[0].scalar.start, field.parts[0].scalar.end)
+
+
+def _row(listed: _Listed) -> tuple[str, ...]:
+    field = listed.field
     value = f"{field.value}  (not editable: {field.problem})" if field.problem else field.value
+    if listed.overridden_by:
+        value += f"  (overridden by {listed.overridden_by})"
     place = f"{field.place}:{field.scalar.column}"
     return (place, field.kind, field.name, field.container, value)
 

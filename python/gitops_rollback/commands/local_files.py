@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import UsageError
+from gitops_rollback.manifest.kustomize import is_kustomization
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +24,11 @@ def walk(paths: Iterable[str]) -> Iterator[Path]:
         if path.is_file():
             yield path
         elif path.is_dir():
-            found = (p for p in sorted(path.rglob("*")) if p.suffix in _SUFFIXES and p.is_file())
+            found = (p for p in sorted(path.rglob("*")) if _is_manifest(p) and p.is_file())
             yield from (p for p in found if ".git" not in p.parts)
         else:
             raise UsageError(f"there is no file or folder {text}", "name one that is there")
+
+
+def _is_manifest(path: Path) -> bool:
+    return path.suffix in _SUFFIXES or is_kustomization(path.name)

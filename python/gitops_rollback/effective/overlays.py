@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.applied import Applied, apply_entries, apply_patch, begin
 from gitops_rollback.effective.patches import Operation, fields_of_patch, operations_of, selects
+from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.image_field import CONTAINER, HELM, KUSTOMIZE, VOLUME
 
 if TYPE_CHECKING:
@@ -109,7 +110,10 @@ class Overlays:
 
     def patched(self, images: list[Applied], patch: Patch, path: str) -> list[Applied]:
         """Apply one patch, be it a file or inline, a merge or a list of JSON operations."""
-        operations = operations_of(self.files, patch, path)
+        try:
+            operations = operations_of(self.files, patch)
+        except ManifestError as error:
+            return [_unread(image, patch, path, error) for image in images]
         if operations:
             return [_operated(image, patch, path, operations) for image in images]
         out = list(images)
@@ -122,6 +126,13 @@ class Overlays:
             if not met and patch_field.form in _USES:
                 out.append(begin(patch_field))
         return out
+
+
+def _unread(image: Applied, patch: Patch, path: str, error: ManifestError) -> Applied:
+    use = image.use
+    if not (selects(patch.target_kind, use.kind) and selects(patch.target_name, use.name)):
+        return image
+    return image.blocked(f"the patch in {path}:{patch.line} cannot be read: {error.message}")
 
 
 def _is_patched(use: ImageField, patched: ImageField, patch: Patch) -> bool:

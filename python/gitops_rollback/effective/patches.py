@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import items_of, lookup, parse, text_of
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import split_version
@@ -39,11 +38,12 @@ class Operation:
         return pointer == self.path or pointer.startswith(f"{self.path}/")
 
 
-def operations_of(
-    files: Mapping[str, ParsedFile], patch: Patch, path: str
-) -> tuple[Operation, ...]:
-    """Return the operations of a JSON patch that may set images; none for a merge patch."""
-    root = _root(files, patch, path)
+def operations_of(files: Mapping[str, ParsedFile], patch: Patch) -> tuple[Operation, ...]:
+    """Return the operations of a JSON patch that may set images; none for a merge patch.
+
+    Raises `ManifestError` for an inline patch that cannot be read.
+    """
+    root = _root(files, patch)
     return tuple(
         _operation(item)
         for item in items_of(root)
@@ -59,7 +59,7 @@ def fields_of_patch(
     """Return the image fields of a strategic merge patch; inline ones must not be edited."""
     if patch.path is not None:
         return fields.get(patch.path, ())
-    parsed = _inline(patch, path)
+    parsed = _inline(patch)
     if parsed is None:
         return ()
     return tuple(_inline_field(field, patch, path) for field in find_fields(parsed))
@@ -94,20 +94,15 @@ def _operation(item: yaml.Node) -> Operation:
     return Operation(path, *split_version(image))
 
 
-def _root(files: Mapping[str, ParsedFile], patch: Patch, path: str) -> yaml.Node | None:
-    parsed = files.get(patch.path) if patch.path is not None else _inline(patch, path)
+def _root(files: Mapping[str, ParsedFile], patch: Patch) -> yaml.Node | None:
+    parsed = files.get(patch.path) if patch.path is not None else _inline(patch)
     return parsed.documents[0] if parsed and parsed.documents else None
 
 
-def _inline(patch: Patch, path: str) -> ParsedFile | None:
+def _inline(patch: Patch) -> ParsedFile | None:
     if "image" not in patch.text:
         return None
-    try:
-        return parse("inline patch", patch.text.encode())
-    except ManifestError as error:
-        raise ManifestError(
-            f"{path}:{patch.line}: the inline patch cannot be read: {error.message}", error.hint
-        ) from error
+    return parse("inline patch", patch.text.encode())
 
 
 def _inline_field(field: ImageField, patch: Patch, path: str) -> ImageField:

@@ -56,8 +56,7 @@ def resolve_fields(
 
     `files` may have files from outside it, which its overlays take; `fields` are the image fields
     of each; `holds` tells which files are in the environment; `uses` says how often each Flux
-    variable stands in all its files. Raises `ManifestError` for an inline patch that cannot be
-    read.
+    variable stands in all its files.
     """
     return _Resolver(files, fields, uses, holds).resolve()
 

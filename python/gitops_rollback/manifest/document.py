@@ -13,7 +13,7 @@ import yaml
 from gitops_rollback.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _BOM = codecs.BOM_UTF8.decode()
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -48,6 +48,17 @@ class ParsedFile:
     def encode(self, text: str) -> bytes:
         """Return the bytes of a changed text, with the byte order mark the file had."""
         return ((_BOM if self.bom else "") + text).encode()
+
+
+@dataclass(frozen=True)
+class Intended:
+    """What an edit wants of a scalar: its value, and whether it is written as it was recorded.
+
+    What was recorded may read as a number, as it did before.
+    """
+
+    value: str
+    as_recorded: bool = False
 
 
 def may_hold_image(data: bytes) -> bool:
@@ -151,11 +162,11 @@ def paths_to_nodes(root: yaml.Node | None) -> dict[int, int]:
 
 
 def first_difference(
-    old: yaml.Node | None, new: yaml.Node | None, wanted: dict[int, str]
+    old: yaml.Node | None, new: yaml.Node | None, wanted: Mapping[int, Intended]
 ) -> yaml.Node | None:
     """Return the first node of `old` that is not in `new` as intended, or None if all are.
 
-    `wanted` maps the `id` of an old scalar to its intended value; every other node has to be the
+    `wanted` maps the `id` of an old scalar to what is intended; every other node has to be the
     same in structure, tag and value.
     """
     compared: set[tuple[int, int]] = set()
@@ -175,10 +186,11 @@ def first_difference(
     return None
 
 
-def _same_node(before: yaml.Node, after: yaml.Node, wanted: dict[int, str]) -> bool:
-    if id(before) in wanted:  # what read as a number or as null before may be a text now
+def _same_node(before: yaml.Node, after: yaml.Node, wanted: Mapping[int, Intended]) -> bool:
+    intended = wanted.get(id(before))
+    if intended is not None:  # what read as a number or as null before may be a text now
         tags = (before.tag, _STRING, _NULL) if after.value == "null" else (before.tag, _STRING)
-        return after.value == wanted[id(before)] and after.tag in tags
+        return after.value == intended.value and (intended.as_recorded or after.tag in tags)
     if before.tag != after.tag:
         return False
     if isinstance(before, yaml.ScalarNode):

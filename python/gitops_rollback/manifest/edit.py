@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.manifest.document import first_difference, parse, reads_as_string
+from gitops_rollback.manifest.document import Intended, first_difference, parse, reads_as_string
 from gitops_rollback.manifest.forms import FieldEdit
 from gitops_rollback.manifest.markers import ACTIVE_KEY, HELD_KEY
 
@@ -30,11 +30,11 @@ class Splice:
 
 @dataclass(frozen=True)
 class _ScalarEdit:
-    """The new text of one scalar, and its value as YAML reads it."""
+    """The new text of one scalar, and what YAML has to read there."""
 
     scalar: Scalar
     splice: Splice
-    value: str
+    intended: Intended
 
 
 def hold_markers(field: ImageField) -> list[Splice]:
@@ -69,7 +69,7 @@ def rewrite(
     for splice in sorted(splices, key=lambda splice: splice.start, reverse=True):
         text = text[: splice.start] + splice.text + text[splice.end :]
     data = file.encode(text)
-    _prove(file, data, {id(edit.scalar.node): edit.value for edit in scalars})
+    _prove(file, data, {id(edit.scalar.node): edit.intended for edit in scalars})
     return data
 
 
@@ -85,11 +85,11 @@ def _scalar_edits(file: ParsedFile, edit: FieldEdit) -> Iterator[_ScalarEdit]:
     texts = edit.texts
     for key in dict.fromkeys((*texts, *edit.raw)):
         scalar = parts[key].scalar
-        raw = edit.raw.get(key)
-        if raw is None:
-            raw = _written(file, scalar, texts[key])
+        recorded = edit.raw.get(key)
+        raw = recorded if recorded is not None else _written(file, scalar, texts[key])
         value = raw[1:-1] if raw[:1] in ("'", '"') else raw
-        yield _ScalarEdit(scalar, Splice(scalar.start, scalar.end, raw), value)
+        intended = Intended(value, as_recorded=recorded is not None)
+        yield _ScalarEdit(scalar, Splice(scalar.start, scalar.end, raw), intended)
 
 
 def _written(file: ParsedFile, scalar: Scalar, value: str) -> str:
@@ -103,7 +103,7 @@ def _written(file: ParsedFile, scalar: Scalar, value: str) -> str:
     return f"{quote}{value}{quote}"
 
 
-def _prove(file: ParsedFile, data: bytes, wanted: dict[int, str]) -> None:
+def _prove(file: ParsedFile, data: bytes, wanted: dict[int, Intended]) -> None:
     after = parse(file.path, data)
     if len(after.documents) == len(file.documents):
         pairs = zip(file.documents, after.documents, strict=True)

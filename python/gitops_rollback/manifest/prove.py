@@ -10,8 +10,11 @@ from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.forms import FieldEdit, part_texts, restoring_edit, value_of
+from gitops_rollback.manifest.image_field import split_version
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
 
@@ -29,16 +32,23 @@ class Proof:
     problem: str
 
 
-def prove(file: ParsedFile, field: ImageField) -> Proof:
-    """Edit a field in memory to another image and back, and compare byte by byte."""
+def prove(
+    file: ParsedFile,
+    field: ImageField,
+    find: Callable[[ParsedFile], Iterable[ImageField]] = find_fields,
+) -> Proof:
+    """Edit a field in memory to another image and back, and compare byte by byte.
+
+    `find` finds the fields of the file after the edit.
+    """
     before = file.encode(file.text)
     try:
         other = value_of(field, _TAG, None if field.tag_only else _DIGEST)
         lines = {part.scalar.line for part in field.parts if part.key in part_texts(field, other)}
         edited = rewrite(file, [FieldEdit(field, other)])
         again = parse(file.path, edited)
-        found = _same_field(again, field)
-        if found is None or found.value != other:
+        found = _same_field(find(again), field)
+        if found is None or found.version != split_version(other)[1]:
             return Proof(field, 0, "the edited value is not found again")
         after = rewrite(again, [restoring_edit(found, field.value, field.recorded_parts)])
     except ManifestError as error:
@@ -51,8 +61,8 @@ def prove(file: ParsedFile, field: ImageField) -> Proof:
     return Proof(field, changed, "")
 
 
-def _same_field(file: ParsedFile, field: ImageField) -> ImageField | None:
-    for found in find_fields(file):
+def _same_field(fields: Iterable[ImageField], field: ImageField) -> ImageField | None:
+    for found in fields:
         if (found.document, found.pointer) == (field.document, field.pointer):
             return found
     return None

@@ -1,0 +1,230 @@
+"""Deploys and rollbacks where overlays, Helm or Flux keep the image; real git, the real command."""
+
+from __future__ import annotations
+
+import pytest
+
+from integration.shop import CART, Shop, digest, image
+from servers.git_http import GitHttpServer
+
+WORKLOAD = CART.replace(' # {"$imagepolicy": "flux-system:cart"}', "")
+BASE = {
+    "base/kustomization.yaml": "resources: [deployment.yaml]\n",
+    "base/deployment.yaml": WORKLOAD,
+}
+PRODUCTION = '[environments.production]\npath = "overlays/production"\n'
+OVERLAY = """\
+resources:
+- ../../base   # shared with staging
+images:
+- name: acme/cart
+  newTag: 1.4.1 # {"$imagepolicy": "flux-system:cart:tag"}
+"""
+RELEASE = """\
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: cart}
+spec:
+  values:
+    image:
+      repository: acme/cart # {"$imagepolicy": "flux-system:cart:name"}
+      tag: '1.4.1'   # {"$imagepolicy": "flux-system:cart:tag"}
+    sidecar: {image: {repository: envoyproxy/envoy, tag: v1.29.0}}
+"""
+FLUX = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps, namespace: flux-system}
+spec:
+  path: ./apps
+  sourceRef: {kind: GitRepository, name: flux-system}
+"""
+VARIABLE = WORKLOAD.replace("acme/cart:1.4.1", "${REGISTRY:-docker.io}/acme/cart:${CART_TAG}")
+
+LAYOUTS: dict[str, tuple[dict[str, str], str]] = {
+    "kustomize entry": (
+        {
+            **BASE,
+            ".gitops-rollback.toml": PRODUCTION,
+            "overlays/production/kustomization.yaml": OVERLAY,
+        },
+        "overlays/production/kustomization.yaml",
+    ),
+    "kustomize entry with a digest": (
+        {
+            "kustomization.yaml": (
+                "resources: [a.yaml]\nimages:\n- {name: acme/cart, newTag: 1.4.1, digest: "
+                f"{digest('cart:1.4.1')}}}\n"
+            ),
+            "a.yaml": WORKLOAD,
+        },
+        "kustomization.yaml",
+    ),
+    "patch in a file": (
+        {
+            **BASE,
+            ".gitops-rollback.toml": PRODUCTION,
+            "overlays/production/kustomization.yaml": (
+                "resources: [../../base]\npatches: [{path: image.yaml}]\n"
+            ),
+            "overlays/production/image.yaml": (
+                "kind: Deployment\nmetadata: {name: cart}\nspec: {template: {spec: {containers: "
+                '[{name: server, image: "acme/cart:1.4.1"}]}}}\n'
+            ),
+        },
+        "overlays/production/image.yaml",
+    ),
+    "Helm release": ({"release.yaml": RELEASE}, "release.yaml"),
+    "Helm values file": (
+        {"cart-values.yaml": "image: {registry: docker.io, repository: acme/cart, tag: 1.41}\n"},
+        "cart-values.yaml",
+    ),
+    "Flux images": (
+        {
+            "flux.yaml": FLUX + "  images:\n  - {name: acme/cart, newTag: '1.4.1'}\n",
+            "apps/cart.yaml": WORKLOAD,
+        },
+        "flux.yaml",
+    ),
+    "Flux substitution": (
+        {
+            "flux.yaml": FLUX + '  postBuild: {substitute: {CART_TAG: "1.4.1"}}\n',
+            "apps/cart.yaml": VARIABLE,
+        },
+        "flux.yaml",
+    ),
+    "Flux substitution from a ConfigMap": (
+        {
+            "flux.yaml": FLUX
+            + "  postBuild: {substituteFrom: [{kind: ConfigMap, name: versions}]}\n",
+            "versions.yaml": (
+                "kind: ConfigMap\nmetadata: {name: versions}\ndata:\n"
+                '  CART_TAG: 1.4.1 # {"$imagepolicy": "flux-system:cart:tag"}\n'
+            ),
+            "apps/cart.yaml": VARIABLE,
+        },
+        "versions.yaml",
+    ),
+    "image volume": (
+        {
+            "pod.yaml": (
+                "kind: Pod\nmetadata: {name: x}\nspec:\n  containers: [{name: a, image: b:1}]\n"
+                "  volumes:\n  - name: cart\n    image: {reference: acme/cart:1.4.1}\n"
+            )
+        },
+        "pod.yaml",
+    ),
+    "Rollout": (
+        {
+            "r.yaml": WORKLOAD.replace("apps/v1", "argoproj.io/v1alpha1").replace(
+                "Deployment", "Rollout"
+            )
+        },
+        "r.yaml",
+    ),
+}
+
+
+@pytest.fixture(params=LAYOUTS)
+def layout(request: pytest.FixtureRequest, shop: Shop) -> tuple[Shop, str, str]:
+    """A shop whose cart is kept in one of many ways; the file to edit, and its bytes."""
+    files, path = LAYOUTS[request.param]
+    emptied = dict.fromkeys(shop.git("ls-tree", "-r", "--name-only", "main").splitlines())
+    shop.commit({**emptied, **files})
+    return shop, path, files[path]
+
+
+def test_a_rollback_gives_the_file_back_to_the_byte(layout: tuple[Shop, str, str]) -> None:
+    shop, path, before = layout
+    run = shop.deploy("1.5.0")
+    assert (
+        shop.changed()
+        == [
+            f".gitops-rollback/{run.service()['environment']}/cart.json",
+            path,
+        ]
+        or shop.changed()[-1] == path
+    )
+    assert [edit["path"] for edit in run.service()["edits"]] == [path]
+    edited = shop.text(path)
+    assert edited != before
+    assert digest("cart:1.5.0") in edited
+    assert run.service()["to"] == f"docker.io/{image('1.5.0')}"
+    shop.roll_back()
+    held = shop.text(path)
+    assert held.replace("imagepolicy-held", "imagepolicy") == before
+    shop.ok("release", "--service", "cart", "--reason", "fixed", "--accept", "automation")
+    assert shop.text(path) == before
+
+
+def test_every_other_file_stays(layout: tuple[Shop, str, str]) -> None:
+    shop, path, _before = layout
+    others = [p for p in shop.git("ls-tree", "-r", "--name-only", "main").splitlines() if p != path]
+    texts = {p: shop.bytes_of(p) for p in others}
+    shop.deploy("1.5.0")
+    shop.roll_back()
+    assert {p: shop.bytes_of(p) for p in others} == texts
+
+
+def test_a_field_outside_the_environment_is_refused_with_the_lines_to_add(shop: Shop) -> None:
+    shop.commit(
+        {
+            **BASE,
+            "apps/cart/deployment.yaml": None,
+            ".gitops-rollback.toml": PRODUCTION,
+            "overlays/production/kustomization.yaml": "resources: [../../base]\n",
+        }
+    )
+    run = shop.refused(1, "config", "deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert (
+        "base/deployment.yaml:25 lies outside the environment 'production'" in run.error["message"]
+    )
+    assert (
+        "add to overlays/production/kustomization.yaml `images:` "
+        '[{name: acme/cart, newTag: "1.4.1"}]'
+    ) in run.error["hint"]
+
+
+def test_the_plan_says_what_a_field_overrides(shop: Shop) -> None:
+    files, _path = LAYOUTS["kustomize entry"]
+    shop.commit({**files, "apps/cart/deployment.yaml": None})
+    shop.deploy("1.5.0")
+    run = shop.ok("plan", "--service", "cart")
+    words = " ".join(run.stderr.split())
+    assert "edit overlays/production/kustomization.yaml:5 (acme/cart): acme/cart:1.4.1" in words
+    assert "which overrides base/deployment.yaml:" in words
+
+
+def test_what_overlays_take_from_elsewhere_costs_one_batch_a_level(shop: Shop) -> None:
+    files, _path = LAYOUTS["kustomize entry"]
+    shop.commit({**files, "apps/cart/deployment.yaml": None})
+    with GitHttpServer(shop.root) as server:
+        shop.ok(
+            *("deploy", "--service", "cart", "--image", image("1.5.0"), "--dry-run"),
+            repository=f"{server.url}/manifests.git",
+        )
+        followed = len(server.traffic.requests)
+    shop.commit({".gitops-rollback.toml": '[environments.production]\npath = "."\n'})
+    with GitHttpServer(shop.root) as server:
+        shop.ok(
+            *("deploy", "--service", "cart", "--image", image("1.5.0"), "--dry-run"),
+            repository=f"{server.url}/manifests.git",
+        )
+        assert followed - len(server.traffic.requests) <= 4, "kustomization, then deployment"
+
+
+def test_a_variable_that_a_label_uses_too_takes_the_tag_alone(shop: Shop) -> None:
+    files, _path = LAYOUTS["Flux substitution"]
+    label = "kind: Service\nmetadata: {name: cart, labels: {version: '${CART_TAG}'}}\n"
+    emptied = dict.fromkeys(shop.git("ls-tree", "-r", "--name-only", "main").splitlines())
+    shop.commit({**emptied, **files, "apps/service.yaml": label})
+    run = shop.refused(1, "manifest", "deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert (
+        "no digest can stand there: the variable CART_TAG stands in another place"
+        in (run.error["message"])
+    )
+    assert "--accept tag" in run.error["hint"]
+    shop.ok("deploy", "--service", "cart", "--image", image("1.5.0"), "--accept", "tag")
+    assert 'CART_TAG: "1.5.0"' in shop.text("flux.yaml")
+    shop.ok("rollback", "--service", "cart", "--reason", "bad")
+    assert shop.text("flux.yaml") == files["flux.yaml"]
