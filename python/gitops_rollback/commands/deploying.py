@@ -14,6 +14,7 @@ from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.errors import RefusedError, RegistryError
 from gitops_rollback.options import image_option
 from gitops_rollback.plan import guard, recorded
+from gitops_rollback.plan.targets import deploy_edits
 from gitops_rollback.recording import make_record
 from gitops_rollback.timeline import running_image
 
@@ -150,6 +151,7 @@ class _ServiceDeploy:
         if act.ends_hold:
             policies = session.policies(self._repository, snapshot, at)
             guard.refuse(guard.release_blocks(at, image, policies), act.accept)
+        deploy_edits(at.found.fields, image, act)  # what cannot be written, before it is recorded
         return partial(self._change, at, running)
 
     def _change(self, at: ServiceAtTip, running: ImageReference) -> ServiceChange:

@@ -11,7 +11,7 @@ from gitops_rollback.commands.given import read_plan, read_records, record_of
 from gitops_rollback.commands.many import Blocked, whole_error
 from gitops_rollback.commands.meant import refuse_one_from
 from gitops_rollback.commands.plan_table import show_plans
-from gitops_rollback.commands.planning import choice_of, gatherer_of, plans_to_json
+from gitops_rollback.commands.planning import choice_of, edits_of, gatherer_of, plans_to_json
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, NotFoundError
 from gitops_rollback.plan import guard, recorded
 from gitops_rollback.plan.verdicts import obstacle, runs_already
@@ -138,6 +138,7 @@ class _Rollback:
         before = self._first.setdefault(at.service, plan)
         if before is not plan:
             self._refuse_changed(before, plan, at)
+        edits_of(self._session, plan, at)  # what cannot be written, before it is recorded
         given = record_of(at, self._given)
         if given is not None and plan.chosen is not None:
             recorded.check_rollback_record(at, given, plan.chosen.image, self._session.url)

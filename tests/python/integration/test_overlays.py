@@ -177,7 +177,7 @@ def test_a_field_outside_the_environment_is_refused_with_the_lines_to_add(shop: 
     )
     run = shop.refused(1, "config", "deploy", "--service", "cart", "--image", image("1.5.0"))
     assert (
-        "base/deployment.yaml:25 lies outside the environment 'production'" in run.error["message"]
+        "base/deployment.yaml:23 lies outside the environment 'production'" in run.error["message"]
     )
     assert (
         "add to overlays/production/kustomization.yaml `images:` "
