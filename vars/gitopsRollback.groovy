@@ -1,10 +1,13 @@
 import groovy.json.JsonOutput
+import io.github.gitopsrollback.Parameters
+import io.github.gitopsrollback.Proposal
 import io.github.gitopsrollback.Report
 import io.github.gitopsrollback.StepRun
 
 /** Puts the previous image back, or the one of a plan, and holds it there; see gitopsRollback.txt. */
 Map call(Map params = [:]) {
     List<String> own = ['plan', 'reason', 'strategy', 'to', 'query', 'again', 'accept', 'from', 'dryRun', 'keep', 'by', 'approvedBy', 'allowedServices', 'report']
+    own += new Parameters(this, 'gitopsRollback').proposal()
     List<String> required = params.plan ? ['reason'] : ['service', 'reason']
     StepRun run = new StepRun(this, 'gitopsRollback').check(params, own, required)
     long started = System.currentTimeMillis()
@@ -21,9 +24,10 @@ Map call(Map params = [:]) {
         } finally {
             run.archive(folder, 'gitops-rollback/**', true)
         }
-        Map result = run.expect(outcome)
+        Proposal proposal = new Proposal(run)
+        Map result = proposal.expect(outcome)
         Report report = new Report(this)
-        report.show(result.services, result.dryRun ? 'dry run: ' : '', result.changed ? ', held' : '')
+        report.show(result.services, result.dryRun ? 'dry run: ' : '', proposal.after(outcome, result.changed ? ', held' : ''))
         Map changed = report.changed(result, started)
         run.report([GITOPS_RESULT: outcome.file] + more.subMap(['GITOPS_PLAN']))
         return changed

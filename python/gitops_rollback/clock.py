@@ -88,7 +88,7 @@ class Deadline:
 class Stopwatch:
     """Seconds spent in named phases; a phase entered again adds up, one within another counts once.
 
-    Every phase of `PHASES` is told of, also one that was not needed.
+    Every phase of `PHASES` is told of, also one that was not needed; any other if there was one.
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,8 @@ class Stopwatch:
             yield
         finally:
             spent = time.monotonic() - start
-            self._phases[name] += spent - self._inner.pop()
+            own = spent - self._inner.pop()
+            self._phases[name] = self._phases.get(name, 0.0) + own
             if self._inner:
                 self._inner[-1] += spent
 

@@ -28,7 +28,7 @@ class Deployment implements Serializable {
         }
         Map result = outcome.result
         Report report = new Report(run.script)
-        report.show(result.services, result.dryRun ? 'dry run: ' : '')
+        report.show(result.services, result.dryRun ? 'dry run: ' : '', new Proposal(run).after(outcome, ''))
         Map changed = report.changed(result, started)
         run.report([GITOPS_RESULT: outcome.file])
         return changed
@@ -42,13 +42,13 @@ class Deployment implements Serializable {
             run.script.echo("${run.step}: the manifests moved meanwhile; recording again (round ${round} of ${mostRounds})")
             outcome = once()
         }
-        run.expect(outcome)
+        new Proposal(run).expect(outcome)
         return outcome
     }
 
     private Map once() {
         String folder = run.freshFolder()
-        List<String> others = ['release', 'allowOlder', 'accept', 'from', 'dryRun', 'reason', 'keep']
+        List<String> others = ['release', 'allowOlder', 'accept', 'from', 'dryRun', 'reason', 'keep'] + new Parameters(run.script, run.step).proposal()
         Map recorded = run.run('record', [GITOPS_RECORD_DIR: folder], others)
         if (recorded.code != 0) {
             return recorded
@@ -72,7 +72,7 @@ class Deployment implements Serializable {
 
     /** A deploy that may have come through or not: its record outlives other builds. Else `keep` decides, by the command. */
     private void keepIfUncertain(Map outcome) {
-        if (outcome.result == null || outcome.code == 130) {
+        if (outcome.result == null || outcome.code == 130 || new Proposal(run).isWaiting(outcome)) {
             run.script.currentBuild.keepLog = true
         }
     }

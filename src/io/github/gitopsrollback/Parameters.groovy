@@ -31,6 +31,11 @@ class Parameters implements Serializable {
         return ['gitCredentialsId', 'jenkinsCredentialsId', 'dockerHubCredentialsId', 'registryCredentialsId', 'registryHost', 'useInstalled']
     }
 
+    /** What the steps take that can open a pull request. */
+    List<String> proposal() {
+        return ['pullRequest', 'waitForMerge', 'forge', 'forgeUrl']
+    }
+
     /**
      * Checks the keys and returns what was given, as a copy without empty values.
      *

@@ -42,11 +42,14 @@ class Report implements Serializable {
         script.echo("${linked}${url}")
     }
 
-    /** `{commit, from, to, seconds}`; of several services also `services`, each with its own `from` and `to`. */
+    /** `{commit, from, to, seconds}`, with `pullRequest` where one was opened; of several services also `services`, each with its own `from` and `to`. */
     Map changed(Map result, long started) {
         Map found = [seconds: (System.currentTimeMillis() - started) / 1000]
         if (result.commit) {
             found.commit = result.commit
+        }
+        if (result.pullRequest) {
+            found.pullRequest = result.pullRequest
         }
         List<Map> services = []
         for (one in result.services) {
