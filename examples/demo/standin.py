@@ -45,6 +45,7 @@ class RegistryStandIn:
         self.requests: list[str] = []  # "METHOD path?query", in the order of arrival
         self.headers: list[dict[str, str]] = []  # of each of these requests
         self.service = Service(dict(accounts or {}), require_token or bool(accounts))
+        self.limits: dict[str, str] = {}  # headers of every answer, as Docker Hub sends them
         self._failures: dict[str, Failure] = {}
         self._server = _Server(self)
         self.service.url = self.url
@@ -158,6 +159,7 @@ class RegistryStandIn:
     def recover(self) -> None:
         """Be healthy again."""
         self._failures.clear()
+        self.limits.clear()
 
     def answer(self, question: Question) -> Reply:
         """Return what Hub or the registry would answer."""
@@ -267,7 +269,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write(self, reply: Reply) -> None:
         self.send_response(reply.status)
-        for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
+        length = {"Content-Length": str(len(reply.body))}
+        for name, value in {**length, **self.server.standin.limits, **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

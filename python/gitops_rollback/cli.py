@@ -23,7 +23,7 @@ COMMANDS = {
     "release": "lift a hold and restore the Flux markers",
     "history": "list what was deployed and rolled back, and what proves it",
     "report": "make a page to archive: plan, difference, timeline, timings",
-    "check": "look for what would go wrong (--storage: volumes, claims, pods)",
+    "check": "would a rollback work right now? (the drill); --storage: volumes and claims",
     "services": "list the services that are configured or discovered",
     "jobs": "create or update the Jenkins jobs (jobs install)",
     "fields": "list the image fields of local files; prove that each can be edited and undone",

@@ -66,6 +66,11 @@ def _with_offset(text: str) -> datetime:
     return meant
 
 
+def days_between(at: str, present: str) -> float:
+    """Return how many days before `present` something was."""
+    return (_epoch(present) - _epoch(at)) / 86400
+
+
 def _epoch(at: str) -> float:
     from calendar import timegm  # noqa: PLC0415 - needed only where an age is shown
 

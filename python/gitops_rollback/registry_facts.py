@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.query import Tag
     from gitops_rollback.registries.client import Registries
+    from gitops_rollback.registries.limits import RateLimit
 
 _LONGEST_SCHEMA = 100
 CHECK_SECONDS = 3.0  # for all checks of a run together: an unreachable registry must not stop it
@@ -46,6 +47,11 @@ class RegistryFacts:
         self._registry_url = registry_url
         self._clients: dict[tuple[str, bool], Registries] = {}
         self._checks: dict[str, Check] = {}
+
+    @property
+    def limits(self) -> tuple[RateLimit, ...]:
+        """How near the limits of the registries that were asked are, as far as they tell."""
+        return tuple(limit for client in self._clients.values() for limit in client.limits)
 
     def check(self, image: ImageReference, running: ImageReference) -> Check:
         """Ask whether an image is there: by its tag, which proves both, else by its digest.

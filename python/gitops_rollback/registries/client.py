@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.query import Tag
     from gitops_rollback.registries.credentials import Access
+    from gitops_rollback.registries.limits import RateLimit
 
 
 class Registries:
@@ -44,6 +45,11 @@ class Registries:
     def requests(self) -> int:
         """How many HTTP requests were sent so far, those for tokens included."""
         return self._http.requests
+
+    @property
+    def limits(self) -> tuple[RateLimit, ...]:
+        """How near the limits of the hosts that were asked are, as far as they tell."""
+        return tuple(self._http.limits.values())
 
     def digest_of(self, image: ImageReference) -> str:
         """Return the digest of the image's manifest: asked by digest if it has one, else by tag.

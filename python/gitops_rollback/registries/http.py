@@ -35,6 +35,7 @@ from gitops_rollback.registries.failures import (
     try_later,
     unreachable,
 )
+from gitops_rollback.registries.limits import RateLimit, read_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,6 +56,7 @@ class Http:
 
     def __init__(self, environment: Mapping[str, str], patience: float) -> None:
         self.requests = 0
+        self.limits: dict[str, RateLimit] = {}
         self._environment = environment
         self._patience = self._left = patience
         self._failed: dict[str, RegistryUnavailableError] = {}
@@ -154,6 +156,9 @@ class Http:
             raise self._remember(url, failure) from error
         finally:
             self._left -= monotonic() - started
+        limit = read_limit(host_of(url), answer.headers)
+        if limit is not None:
+            self.limits[limit.host] = limit
         return self._discreet(answer)
 
     def _check(self, url: str, what: str) -> None:

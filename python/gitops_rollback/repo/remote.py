@@ -126,6 +126,18 @@ class Remote:
                 raise PushLostError from failure
         self._copy.know(Tip(branch, commit))
 
+    def rehearse_push(self, tip: Tip) -> None:
+        """Ask whether one may push to a branch, and push nothing; raise `RepositoryError` if not.
+
+        The server is asked as for a push: it wants the right to write, but runs no hooks.
+        """
+        try:
+            refspec = f"{tip.commit}:refs/heads/{tip.branch}"
+            self._git.run("push", "--dry-run", "--porcelain", "origin", refspec)
+        except GitFailedError as failure:
+            if not is_moved(failure):
+                raise explain_push(failure, self.url, tip.branch) from failure
+
     def tip(self, branch: str, seconds: float | None = None) -> str | None:
         """Ask the server for the tip of a branch; None if it has none or does not answer.
 

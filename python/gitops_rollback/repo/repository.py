@@ -130,6 +130,10 @@ class Repository:
         )  # fmt: skip
         return output.decode().strip()
 
+    def rehearse_push(self, tip: Tip) -> None:
+        """Push nothing to a branch; raise `RepositoryError` if one may not push there."""
+        self._remote.rehearse_push(tip)
+
     def push(self, commit: str, branch: str) -> None:
         """Push a commit; raise `PushLostError` if the branch moved meanwhile.
 

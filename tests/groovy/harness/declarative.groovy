@@ -135,12 +135,20 @@ class Agents extends Section {
     }
 }
 
+class TriggersSection extends Section {
+    void cron(String when) {
+        if (!(when ==~ /([H*]|\d+)( ([H*]|\d+)){4}/)) { throw new HarnessError("cron: '${when}' is no time") }
+    }
+}
+
 class PipelineSection extends Agents {
     List parameters = []
     List stageList
     PostSection postSection
 
     void options(Closure body) { new OptionsSection().read(body) }
+
+    void triggers(Closure body) { new TriggersSection().read(body) }
 
     void parameters(Closure body) {
         ParametersSection section = new ParametersSection()

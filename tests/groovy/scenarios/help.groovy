@@ -9,7 +9,7 @@ List<String> taken(World world, String step) {
 }
 
 scenario('the help of each step names exactly the keys that it takes') { World world ->
-    same(steps(world), ['gitopsBuildImage', 'gitopsDeploy', 'gitopsFindPreviousImage', 'gitopsRecordImage', 'gitopsRelease', 'gitopsRollback'])
+    same(steps(world), ['gitopsBuildImage', 'gitopsCheck', 'gitopsDeploy', 'gitopsFindPreviousImage', 'gitopsRecordImage', 'gitopsRelease', 'gitopsRollback'])
     steps(world).each { step ->
         String help = new File(world.controller.root, "vars/${step}.txt").getText('UTF-8')
         List described = (help =~ /(?m)^\w+ \*\*(\w+)\*\*: \(/).collect { it[1] }
@@ -18,7 +18,7 @@ scenario('the help of each step names exactly the keys that it takes') { World w
 }
 
 scenario('each key of a step is an option of its command') { World world ->
-    Map commands = [gitopsDeploy: 'deploy', gitopsFindPreviousImage: 'plan', gitopsRecordImage: 'record', gitopsRelease: 'release', gitopsRollback: 'rollback']
+    Map commands = [gitopsCheck: 'check', gitopsDeploy: 'deploy', gitopsFindPreviousImage: 'plan', gitopsRecordImage: 'record', gitopsRelease: 'release', gitopsRollback: 'rollback']
     List others = ['services', 'approvedBy', 'lock', 'report', 'gitCredentialsId', 'jenkinsCredentialsId', 'dockerHubCredentialsId', 'registryCredentialsId',
                    'registryHost', 'useInstalled']
     commands.each { step, command ->

@@ -236,3 +236,21 @@ scenario('a report that cannot be made fails nothing') { World world ->
     same([build.run.result, build.failure], ['SUCCESS', null])
     same(build.run.description, 'cart 1.5.0 → 1.4.2, held')
 }
+
+scenario('the drill: unstable with a warning, red with one line where a rollback would fail') { World world ->
+    Map job = [job: 'ops/drill', env: [GITOPS_STORE: "directory:${world.folder}/store"]]
+    Map deploy = [env: [GITOPS_STORE: "directory:${world.folder}/store"]]
+    world.step(deploy, "gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    String tip = world.tip()
+    def warned = world.jenkinsfile(job, 'Jenkinsfile.drill')
+    same([warned.run.result, warned.failure], ['UNSTABLE', null])
+    has(warned.text, 'a rollback would work, with warnings: ')
+    has(new File(warned.artifacts, 'gitops-rollback/report/report.html').getText('UTF-8'), 'Would a rollback work?')
+    has(warned.run.description, 'artifact/gitops-rollback/report/report.html')
+    same(world.tip(), tip)
+    world.commit('Move the cart', ['apps/other/deployment.yaml': World.manifest('cart', 'other/cart:7')])
+    def failed = world.jenkinsfile(job, 'Jenkinsfile.drill')
+    same(failed.run.result, 'FAILURE')
+    has(World.error(failed), 'gitopsCheck: a rollback would fail: cart default: ')
+    has(failed.archived(), 'gitops-rollback/report/report.html')
+}

@@ -463,6 +463,7 @@ def checked_result(path: Path, command: str) -> dict[str, Any]:
     assert isinstance(document, dict)
     # A rollback that is refused shows its plan beside the error.
     name = "plan" if "repository" in document else SCHEMAS.get(command, "result-change")
+    name = "result-check" if "verdict" in document else name
     schema.check(document, name)
     assert document["schemaVersion"] == 1
     assert not _has_null(document), "fields are absent, never null"

@@ -36,13 +36,17 @@ class Traffic:
 
 
 class GitHttpServer:
-    """Serve the bare repositories below `root`; `credentials` is (user, password) or None."""
+    """Serve the bare repositories below `root`; `credentials` is (user, password) or None.
+
+    With `refuses_writes` they may read only, as GitHub tells those whose token may not write.
+    """
 
     def __init__(self, root: Path, credentials: tuple[str, str] | None = None) -> None:
         self.root = root
         self.traffic = Traffic()
+        self.refuses_writes = False
         self._server = ThreadingHTTPServer(
-            ("127.0.0.1", 0), self.extend(_handler(root, credentials, self.traffic))
+            ("127.0.0.1", 0), self.extend(_handler(self, root, credentials))
         )
         self._server.daemon_threads = True
         self._thread = threading.Thread(
@@ -81,8 +85,9 @@ def _cgi_answer(output: bytes) -> tuple[HTTPStatus, list[tuple[str, str]], bytes
 
 
 def _handler(  # noqa: C901 - a class made for one server
-    root: Path, credentials: tuple[str, str] | None, traffic: Traffic
+    server: GitHttpServer, root: Path, credentials: tuple[str, str] | None
 ) -> type[BaseHTTPRequestHandler]:
+    traffic = server.traffic
     wanted = None
     if credentials is not None:
         wanted = "Basic " + base64.b64encode(":".join(credentials).encode()).decode()
@@ -104,6 +109,10 @@ def _handler(  # noqa: C901 - a class made for one server
                 self._answer(
                     HTTPStatus.UNAUTHORIZED, [("WWW-Authenticate", 'Basic realm="git"')], b""
                 )
+                return
+            if server.refuses_writes and "git-receive-pack" in self.path:
+                said = b"remote: Write access to repository not granted."
+                self._answer(HTTPStatus.FORBIDDEN, [("Content-Type", "text/plain")], said)
                 return
             path, _, query = self.path.partition("?")
             done = subprocess.run(

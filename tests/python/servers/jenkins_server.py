@@ -132,6 +132,8 @@ class JenkinsServer:
     def _of_job(self, job: str, names: list[str], tree: str) -> Answer:
         if job in self.folders and names == ["api", "json"]:
             return _json({"_class": "com.cloudbees.hudson.plugins.folder.Folder"})
+        if names == ["api", "json"] and "[" not in tree and (not job or job in self.jobs):
+            return _json({"_class": "hudson.model.Hudson", "name": job.rpartition("/")[2]})
         builds = self.jobs.get(job)
         if builds is None:
             return missing()

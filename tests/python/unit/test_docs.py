@@ -47,8 +47,7 @@ def test_every_command_has_a_help_that_lists_each_option_with_words() -> None:
 
 def test_the_readme_lists_the_exit_codes() -> None:
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
-    planned_for_later = {Exit.WARNINGS}
-    assert listed == set(Exit) - planned_for_later
+    assert listed == set(Exit)
 
 
 def test_the_configuration_of_the_docs_is_sound() -> None:

@@ -1,0 +1,103 @@
+"""Ask whoever a rollback would need: git's server, registries, Jenkins; and look at storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import GitopsRollbackError, RepositoryError
+from gitops_rollback.plan.drill import FAILED, OK, SKIPPED, WARNING, Finding
+from gitops_rollback.timeline import running_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gitops_rollback.commands.session import Session
+    from gitops_rollback.registry_facts import RegistryFacts
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.snapshot import EnvironmentFiles, Snapshot
+
+_DOCKER_HUB = "docker.io"
+_LARGEST_ANSWER = 100_000
+NOT_ASKED_FLUX = Finding(
+    "flux", "-", SKIPPED, "not asked: a rollback is a commit, Flux needs no call"
+)
+
+
+def ask_push(repository: Repository, tip: Tip) -> Iterator[Finding]:
+    """Ask git's server whether it would take a push to a branch."""
+    subject = f"branch {tip.branch}"
+    try:
+        repository.rehearse_push(tip)
+    except RepositoryError as error:
+        yield Finding("push", subject, FAILED, error.message, error.hint, error.category)
+        return
+    yield Finding("push", subject, OK, "these credentials may push")
+
+
+def ask_registries(facts: RegistryFacts, snapshot: Snapshot) -> Iterator[Finding]:
+    """Ask the registries of the running images, and how near their limits are."""
+    running = {at.found.image.registry: at for at in snapshot.services}
+    for registry, at in running.items():
+        image, _source = running_image(at.found.image, at.state)
+        check = facts.check(image, image)
+        message = check.message
+        if check.status == "there" and registry == _DOCKER_HUB:
+            message = _hub_problem(facts, snapshot)
+        if message:
+            hint = "look at its credentials and at the network; a rollback goes on, unverified"
+            yield Finding("registry", registry, WARNING, message, hint, "registry")
+        else:
+            yield Finding("registry", registry, OK, "answers with these credentials")
+    for limit in facts.limits:
+        if limit.is_near:
+            hint = "log in (an account has a higher limit), or wait until it is reset"
+            yield Finding("limit", limit.host, WARNING, str(limit), hint, "registry")
+        else:
+            yield Finding("limit", limit.host, OK, str(limit))
+
+
+def _hub_problem(facts: RegistryFacts, snapshot: Snapshot) -> str:
+    """Ask the API of Docker Hub too, which the strategy `registry` needs."""
+    image = next(
+        at.found.image for at in snapshot.services if at.found.image.registry == _DOCKER_HUB
+    )
+    try:
+        facts.tags(image, required=False)
+    except GitopsRollbackError as error:
+        return error.message
+    return ""
+
+
+def ask_jenkins(session: Session, jobs: Sequence[str]) -> Iterator[Finding]:
+    """Ask Jenkins for the jobs that hold records, with these credentials."""
+    url = session.environment.get("JENKINS_URL")
+    if not session.is_archived_by_jenkins or not url:
+        yield Finding("jenkins", "-", SKIPPED, "not asked: records are in a directory")
+        return
+    from gitops_rollback.stores.jenkins_http import JenkinsHttp  # noqa: PLC0415 - slow import
+
+    http = JenkinsHttp(url, session.environment, session.deadline)
+    hint = "without records a rollback goes by what Git tells"
+    addresses = {job: http.address(job) for job in jobs} or {http.access.host: http.access.url}
+    for subject, address in addresses.items():
+        try:
+            http.get_tree(address, "name,mode", f"what it shows of {subject}", _LARGEST_ANSWER)
+        except GitopsRollbackError as error:
+            yield Finding("jenkins", subject, WARNING, error.message, f"{error.hint}; {hint}")
+        else:
+            yield Finding("jenkins", subject, OK, f"answers {http.access.person}")
+
+
+def storage_risks(read: EnvironmentFiles) -> Iterator[Finding]:
+    """Look for what would hinder pods or lose data in volumes and claims."""
+    from gitops_rollback.storage.findings import NOTE  # noqa: PLC0415 - many modules
+    from gitops_rollback.storage.review import review  # noqa: PLC0415 - the same
+
+    found = [one for one in review(read.files).findings if one.severity != NOTE]
+    subject = f"environment {read.environment.name}"
+    if not found:
+        yield Finding("storage", subject, OK, "nothing is at risk")
+    for one in found:
+        message = f"{one.place}: {one.message}; {one.effect}"
+        yield Finding("storage", one.subject or subject, WARNING, message, one.mend, "manifest")

@@ -1,0 +1,189 @@
+"""How `check` goes: plan each service as if it were rolled back, ask whoever it would need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback import errors
+from gitops_rollback.commands import asking, planning
+from gitops_rollback.commands.session import start
+from gitops_rollback.commands.shared_options import accepted
+from gitops_rollback.config import DEFAULT_ENVIRONMENT, FILE
+from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError
+from gitops_rollback.inventory import read_manifests, service_names
+from gitops_rollback.model import Request
+from gitops_rollback.options import repeated
+from gitops_rollback.output import say, table, write_result
+from gitops_rollback.plan.drill import FAILED, OK, Finding, judge_service, verdict
+from gitops_rollback.plan.facts import Choice
+from gitops_rollback.snapshot import read_config, read_environment, read_snapshot
+from gitops_rollback.state import FOLDER
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from gitops_rollback.commands.session import Session
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.snapshot import EnvironmentFiles, Snapshot
+
+_VERDICTS = {
+    "ok": "a rollback would work",
+    "warnings": "a rollback would work, with warnings",
+    "failed": "a rollback would fail",
+}
+
+
+@dataclass
+class _Drill:
+    """One drill: what was found so far, the plans that were made, the jobs that hold records."""
+
+    session: Session
+    repository: Repository
+    tip: Tip
+    findings: list[Finding] = field(default_factory=list)
+    plans: list[dict[str, Any]] = field(default_factory=list)
+    jobs: list[str] = field(default_factory=list)
+    has_services: bool = False
+
+    def run(self) -> None:
+        """Look at every environment, or at the one that is named."""
+        options = self.session.options
+        configured = [*read_config(self.repository, self.tip).environments]
+        self.findings += asking.ask_push(self.repository, self.tip)
+        named = [options.environment] if options.environment else configured
+        for name in named or [DEFAULT_ENVIRONMENT]:
+            read = read_environment(self.repository, Request((), name, None), self.tip)
+            if read.tip.branch != self.tip.branch:
+                self.findings += asking.ask_push(self.repository, read.tip)
+            self._environment(read)
+        if not self.has_services:
+            raise ConfigError(
+                "there is nothing to check: no service is configured, and none has a state file",
+                f"name one with --service, or configure it in {FILE}",
+            )
+        self.findings += asking.ask_jenkins(self.session, self.jobs)
+        self.findings.append(asking.NOT_ASKED_FLUX)
+
+    def _environment(self, read: EnvironmentFiles) -> None:
+        names = self._names(read)
+        self.has_services = self.has_services or bool(names)
+        for snapshot in self._snapshots(read, names):
+            self._services(snapshot)
+        self.findings += asking.storage_risks(read)
+
+    def _names(self, read: EnvironmentFiles) -> tuple[str, ...]:
+        """Return the services that are meant: named, else configured or with a state file."""
+        options = self.session.options
+        named = (*repeated(options, "service"), *repeated(options, "set"))
+        if named:
+            return read.config.expand(named, repeated(options, "set"))
+        folder = f"{FOLDER}/{read.environment.name}"
+        states = self.repository.list_files(read.tip.commit, [folder])
+        found = {entry.path.rpartition("/")[2].removesuffix(".json") for entry in states}
+        manifests = read_manifests(read.files)
+        names = service_names(manifests, read.config, read.environment, read.paths)
+        return tuple(sorted(found | {name for name, source in names.items() if source == "config"}))
+
+    def _snapshots(self, read: EnvironmentFiles, names: Sequence[str]) -> list[Snapshot]:
+        """Read all services at once, else those that can be read, one by one."""
+        environment = read.environment.name if read.config.environments else None
+        request = Request(tuple(names), environment, None)
+        if not names:
+            return []
+        try:
+            return [read_snapshot(self.repository, request, self.tip)]
+        except GitopsRollbackError as error:
+            if len(names) > 1:
+                single = (self._snapshots(read, [name]) for name in names)
+                return [snapshot for found in single for snapshot in found]
+            title = f"{names[0]} {environment or DEFAULT_ENVIRONMENT}"
+            self.findings.append(_failed("service", title, error))
+            return []
+
+    def _services(self, snapshot: Snapshot) -> None:
+        session = self.session
+        gatherer = planning.gatherer_of(session, self.repository, snapshot)
+        choice = Choice(accept=accepted(session.options))
+        for at in snapshot.services:
+            try:
+                plan = gatherer.plan(at, choice)
+                shown = planning.plans_to_json(session, replace(snapshot, services=(at,)), [plan])
+            except GitopsRollbackError as error:
+                self.findings.append(_failed("target", at.title, error))
+                continue
+            self.plans += shown["services"]
+            self.findings += judge_service(plan, at.state, at.found.fields, session.present)
+            if at.found.settings.deploy_job:
+                self.jobs.append(at.found.settings.deploy_job)
+        self.findings += asking.ask_registries(gatherer.registry, snapshot)
+
+
+def drill(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Drill; raise the error that a rollback would end with if one would fail."""
+    session = start(options, environment)
+    with session.open_repository() as repository:
+        drilled = _Drill(session, repository, session.open_tip(repository))
+        drilled.run()
+    drilled.findings = list(dict.fromkeys(drilled.findings))
+    result = _result(drilled)
+    _show(drilled.findings)
+    say(_VERDICTS[result["verdict"]])
+    error = _error(drilled.findings)
+    if options.report_dir:
+        _write_report(drilled, result)
+    if error is not None:
+        error.found = result
+        raise error
+    write_result(result, options.output)
+    return Exit.WARNINGS if result["verdict"] == "warnings" else Exit.DONE
+
+
+def _failed(check: str, subject: str, error: GitopsRollbackError) -> Finding:
+    return Finding(check, subject, FAILED, error.message, error.hint, error.category)
+
+
+def _result(drilled: _Drill) -> dict[str, Any]:
+    return {
+        "verdict": verdict(drilled.findings),
+        "repository": drilled.session.url,
+        "branch": drilled.tip.branch,
+        "commit": drilled.tip.commit,
+        "findings": [finding.to_json() for finding in drilled.findings],
+        "plans": drilled.plans,
+        "seconds": drilled.session.watch.seconds(),
+    }
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    rows = [("verdict", "check", "of", "found")]
+    rows += [(f.level, f.check, f.subject, f.message) for f in findings]
+    say(*table(rows))
+    say(*(f"{f.check} {f.subject}: {f.hint}" for f in findings if f.level != OK and f.hint))
+
+
+def _error(findings: Sequence[Finding]) -> GitopsRollbackError | None:
+    """Return the first failure as the error of its category."""
+    failed = [finding for finding in findings if finding.level == FAILED]
+    if not failed:
+        return None
+    first = failed[0]
+    kinds = {kind.category: kind for kind in (errors.RepositoryError, errors.RegistryError)}
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    message = f"a rollback would fail: {first.subject}: {first.message}{more}"
+    return kinds.get(first.category, ConfigError)(message, first.hint)
+
+
+def _write_report(drilled: _Drill, result: Mapping[str, Any]) -> None:
+    from gitops_rollback.report.page import Documents, make_page  # noqa: PLC0415 - only if wanted
+    from gitops_rollback.report.write import write  # noqa: PLC0415 - the same
+
+    session = drilled.session
+    build = session.build.to_json() if session.build else {}
+    plan = {key: result[key] for key in ("repository", "branch", "commit")}
+    documents = Documents(plan={**plan, "services": drilled.plans}, check=result)
+    page = make_page(documents, session.url, session.present, build)
+    say(f"report: {write(page, Path(session.options.report_dir))}")

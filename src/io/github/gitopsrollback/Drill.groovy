@@ -1,0 +1,38 @@
+package io.github.gitopsrollback
+
+/** The drill: would a rollback work right now? The build fails if it would not, and is unstable with warnings. */
+class Drill implements Serializable {
+
+    private static final long serialVersionUID = 1
+
+    private final StepRun run
+    private final int warnings = 8
+
+    /** @param run the step's run */
+    Drill(StepRun run) {
+        this.run = run
+    }
+
+    /** Checks; returns `{verdict, findings}`. */
+    Map check() {
+        String folder = run.freshFolder()
+        Map outcome = run.run('check', [GITOPS_REPORT_DIR: folder])
+        run.archive(folder, 'gitops-rollback/report/**', true)
+        if (run.script.fileExists("${folder}/gitops-rollback/report/report.html")) {
+            new Report(run.script).link("${run.script.env.BUILD_URL ?: ''}artifact/gitops-rollback/report/report.html")
+        }
+        if (outcome.code != warnings) {
+            run.expect(outcome)
+            return outcome.result.subMap(['verdict', 'findings'])
+        }
+        List<String> texts = []
+        for (found in outcome.result.findings) {
+            if (found.level == 'warning') {
+                texts << "${found.check} ${found.subject}: ${found.message}".toString()
+            }
+        }
+        run.script.unstable("${run.step}: a rollback would work, with warnings: ${texts.join('; ')}")
+        return outcome.result.subMap(['verdict', 'findings'])
+    }
+
+}

@@ -1,0 +1,226 @@
+"""The drill: `check` finds each planted fault, and no other, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.shop import CART_PATH, CART_STATE, FILES, Run, Shop
+from servers.git_http import GitHttpServer
+from servers.jenkins_server import JenkinsServer
+from standin import RegistryStandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from integration.conftest import Workshop
+
+TAGS = ("1.4.0", "1.4.2", "1.5.0")
+QUIET = ("ok", "skipped")
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[RegistryStandIn]:
+    with RegistryStandIn() as standin:
+        yield standin
+
+
+@pytest.fixture(scope="module")
+def git(workshop: Workshop) -> Iterator[GitHttpServer]:
+    """One address for all tests, since records know the one they were made for."""
+    with GitHttpServer(workshop.folder / "shop") as server:
+        yield server
+
+
+class Drilled:
+    """A shop behind a Git server, a registry that has its images, three releases of the cart."""
+
+    def __init__(self, shop: Shop, git: GitHttpServer, registry: RegistryStandIn) -> None:
+        self.shop = shop
+        self.git = git
+        self.registry = registry
+        self.url = f"{git.url}/manifests.git"
+
+    def check(self, *arguments: str, **environment: str) -> Run:
+        before = self.shop.everything()
+        run = self.shop.run("check", *arguments, repository=self.url, environment=environment)
+        assert self.shop.everything() == before, "a drill changes nothing"
+        return run
+
+    def found(self, run: Run) -> list[tuple[str, str, str]]:
+        """Return what is not in order: check, subject, level."""
+        return [
+            (found["check"], found["subject"], found["level"])
+            for found in run.result["findings"]
+            if found["level"] not in QUIET
+        ]
+
+    def edit_state(self, change: Callable[[dict[str, dict[str, str]]], None]) -> None:
+        state = self.shop.state()
+        change(state)
+        self.shop.commit({CART_STATE: json.dumps(state)})
+
+
+@pytest.fixture
+def drilled(workshop: Workshop, git: GitHttpServer, registry: RegistryStandIn) -> Drilled:
+    git.refuses_writes = False
+    registry.recover()
+    registry.service.repositories.clear()
+    start = datetime.now(UTC) - timedelta(days=len(TAGS))
+    for number, tag in enumerate(TAGS):
+        registry.push("acme/cart", tag, pushed=start + timedelta(days=number))
+    urls = {"GITOPS_REGISTRY_URL": registry.url, "GITOPS_HUB_URL": registry.url}
+
+    url = f"{git.url}/manifests.git"
+
+    def make(shop: Shop) -> Shop:
+        shop.open(FILES)
+        for tag in TAGS:
+            image = ("--service", "cart", "--image", f"acme/cart:{tag}")
+            store = ("--store", f"directory:{shop.root}/store")
+            shop.ok("deploy", *image, *store, repository=url, environment=urls)
+        return shop
+
+    shop = workshop.shop("drilled", make)
+    shop.environment |= {**urls, "GITOPS_STORE": f"directory:{shop.root}/store"}
+    return Drilled(shop, git, registry)
+
+
+def test_all_is_well(drilled: Drilled, tmp_path: Path) -> None:
+    run = drilled.check("--report-dir", str(tmp_path))
+    assert run.code == 0, run.stderr
+    assert run.result["verdict"] == "ok"
+    assert drilled.found(run) == []
+    checks = [found["check"] for found in run.result["findings"]]
+    assert checks == ["push", "target", "record", "registry", "storage", "jenkins", "flux"]
+    page = (tmp_path / "gitops-rollback/report/report.html").read_text(encoding="utf-8")
+    assert "Would a rollback work?" in page
+    assert "these credentials may push" in page
+    assert run.result["plans"][0]["to"]["image"].startswith("docker.io/acme/cart:1.4.2@")
+
+
+# Each plants one fault and says what is to be found, and the exit code.
+
+
+def expire_record(drilled: Drilled) -> None:
+    shutil.rmtree(drilled.shop.root / "store" / "3")
+
+
+def delete_image(drilled: Drilled) -> None:
+    repository = drilled.registry.service.repositories["acme/cart"]
+    drilled.registry.delete("acme/cart", repository.tags["1.4.2"])
+
+
+def move_tag(drilled: Drilled) -> None:
+    drilled.registry.push("acme/cart", "1.4.2", content=b"something else")
+
+
+def take_right(drilled: Drilled) -> None:
+    drilled.git.refuses_writes = True
+
+
+def make_ambiguous(drilled: Drilled) -> None:
+    other = FILES[CART_PATH].replace("acme/cart:1.4.1", "other/cart:7")
+    drilled.shop.commit({"apps/other/deployment.yaml": other})
+
+
+def lose_claim(drilled: Drilled) -> None:
+    mounts = "volumeMounts: [{name: data, mountPath: /data}]"
+    volumes = "      volumes: [{name: data, persistentVolumeClaim: {claimName: gone}}]\n"
+    text = drilled.shop.text().replace("name: proxy", f"name: proxy\n          {mounts}")
+    drilled.shop.commit({CART_PATH: text + volumes})
+
+
+def forget_hold(drilled: Drilled) -> None:
+    drilled.shop.roll_back(repository=drilled.url)
+    then = (datetime.now(UTC) - timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def change(state: dict[str, dict[str, str]]) -> None:
+        state["hold"]["at"] = then
+
+    drilled.edit_state(change)
+
+
+def put_marker_back(drilled: Drilled) -> None:
+    drilled.shop.roll_back(repository=drilled.url)
+    drilled.shop.edit("$imagepolicy-held", "$imagepolicy")
+
+
+FAULTS: dict[Callable[[Drilled], None], tuple[int, tuple[str, str, str]]] = {
+    expire_record: (8, ("record", "cart default", "warning")),
+    delete_image: (8, ("image", "cart default", "warning")),
+    move_tag: (8, ("tag", "cart default", "warning")),
+    take_right: (1, ("push", "branch main", "failed")),
+    make_ambiguous: (1, ("service", "cart default", "failed")),
+    lose_claim: (8, ("storage", "Deployment cart", "warning")),
+    forget_hold: (8, ("hold", "cart default", "warning")),
+    put_marker_back: (1, ("marker", "cart default", "failed")),
+}
+
+
+@pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
+def test_a_planted_fault_is_found_and_no_other(
+    drilled: Drilled, plant: Callable[[Drilled], None]
+) -> None:
+    plant(drilled)
+    code, fault = FAULTS[plant]
+    run = drilled.check()
+    assert drilled.found(run) == [fault], run.stderr
+    assert run.code == code
+    assert ("error" in run.result) == (code == 1)
+    assert run.result["verdict"] == {1: "failed", 8: "warnings"}[code]
+    shown = next(f for f in run.result["findings"] if f["check"] == fault[0])
+    assert shown["hint"] in run.stderr
+
+
+def test_jenkins_is_asked_with_these_credentials_for_the_jobs_that_hold_records(
+    drilled: Drilled,
+) -> None:
+    drilled.shop.commit({".gitops-rollback.toml": '[services.cart]\ndeploy-job = "shop/cart"\n'})
+    with JenkinsServer(("jane", "right"), anonymous="none") as jenkins:
+        jenkins.add("shop/cart", 1, {})
+        secrets = {"JENKINS_URL": jenkins.url, "JENKINS_USER": "jane", "GITOPS_STORE": "jenkins"}
+        good = drilled.check(**secrets, JENKINS_TOKEN="right")
+        assert ("jenkins", "shop/cart", "warning") not in drilled.found(good)
+        wrong = drilled.check(**secrets, JENKINS_TOKEN="wrong")
+        assert ("jenkins", "shop/cart", "warning") in drilled.found(wrong)
+        assert "new API token" in wrong.stderr
+        assert "wrong" not in str(wrong.result["findings"]).replace("is wrong", "")
+
+
+def test_a_limit_that_is_near_is_said_before_it_is_reached(drilled: Drilled) -> None:
+    limits = {"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "4;w=21600"}
+    drilled.registry.limits.update(limits)
+    run = drilled.check()
+    assert [found[0] for found in drilled.found(run)] == ["limit"]
+    assert "4 more requests of 100" in run.stderr
+
+
+def test_a_registry_that_does_not_answer_is_a_warning(drilled: Drilled) -> None:
+    nowhere = {"GITOPS_REGISTRY_URL": "http://127.0.0.1:1", "GITOPS_HUB_URL": "http://127.0.0.1:1"}
+    run = drilled.check(**nowhere)
+    assert run.code == 8
+    assert drilled.found(run) == [("registry", "docker.io", "warning")]
+
+
+def test_nothing_to_check_is_no_success(shop: Shop) -> None:
+    run = shop.refused(1, "config", "check")
+    assert "--service" in run.error["hint"]
+    run = shop.run("check", "--service", "payment")
+    assert (run.code, run.result["verdict"]) == (8, "warnings")
+    assert "nothing ran before" in run.stderr
+
+
+def test_a_service_that_is_not_there_fails_the_drill_and_the_others_are_looked_at(
+    drilled: Drilled,
+) -> None:
+    drilled.shop.commit({".gitops-rollback.toml": "[services.cart]\n[services.ghost]\n"})
+    run = drilled.check()
+    assert run.code == 1
+    assert drilled.found(run) == [("service", "ghost default", "failed")]
+    assert any(f["subject"] == "cart default" for f in run.result["findings"])
