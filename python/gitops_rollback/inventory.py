@@ -36,7 +36,8 @@ class Skipped:
 class Manifests:
     """The parsed files of an environment, and those that could not be.
 
-    `fields` are the image fields of each file, of the kinds that are known without configuration;
+    `fields` are the image fields of each file, of the kinds that are known without configuration,
+    and none for a file that was not worth parsing;
     `variables` counts how often each Flux variable stands in all files, parsed or not.
     """
 
@@ -73,7 +74,8 @@ class Manifests:
         if key not in self._found:
             fields = self.fields
             if kinds:
-                fields = {path: find_fields(file, kinds) for path, file in self.files.items()}
+                found = {path: find_fields(file, kinds) for path, file in self.files.items()}
+                fields = {**self.fields, **found}
             self._found[key] = resolve_fields(self.files, fields, self.variables, environment.holds)
         return self._found[key]
 
@@ -81,12 +83,13 @@ class Manifests:
 def read_manifests(files: Mapping[str, bytes]) -> Manifests:
     """Parse files; those that cannot hold an image are left out, the unreadable are reported."""
     parsed: dict[str, ParsedFile] = {}
-    fields = {}
+    fields: dict[str, tuple[ImageField, ...]] = {}
     skipped = []
     takes_config_maps = any(b"substituteFrom" in data for data in files.values())
     for path, data in files.items():
         wanted = may_hold_image(data) or (takes_config_maps and is_config_map(data))
         if not wanted and not is_kustomization(path):
+            fields[path] = ()
             continue
         try:
             file = parse(path, data)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.applied import Applied, apply_entries, apply_patch, begin
-from gitops_rollback.effective.patches import Operation, fields_of_patch, operations_of, selects
+from gitops_rollback.effective.patches import Operation, fields_of_patch, operations_of
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.image_field import CONTAINER, HELM, KUSTOMIZE, VOLUME
 
@@ -56,7 +56,7 @@ class Overlays:
             images = [image for image in uses if (image.use.kind, image.use.name) == name]
             entries = self.release_entries.get((path, name[1]), ())
             if name[0] == "HelmRelease" and entries:
-                images, unused = apply_entries(images, entries)
+                images, unused = apply_entries(images, entries, _is_any)
                 images += [begin(e.field) for e in unused if e.sets_version]
             out += images
         known = {image.use.name for image in uses}
@@ -82,11 +82,16 @@ class Overlays:
                 self._running.append(folder)
                 images = self._transformed(component, [*images, *self._resources(component)])
                 self._running.pop()
-        for patch in kustomization.patches:
-            images = self.patched(images, patch, kustomization.path)
+        images = self._patched_by(kustomization, images)
+        if kustomization.name_prefix or kustomization.name_suffix:
+            images = [
+                image.renamed(kustomization.name_prefix, kustomization.name_suffix)
+                for image in images
+            ]
         images, unused = apply_entries(images, kustomization.entries)
         for entry in unused:
-            self._keep(entry, kustomization, images)
+            if entry.sets_version:
+                self._keep(entry.field, kustomization, images)
         for line, text in kustomization.others:
             if "image" in text:
                 problem = f"transformers or replacements in {kustomization.path}:{line} may set it"
@@ -96,56 +101,84 @@ class Overlays:
                 ]
         return images
 
-    def _keep(self, entry: ImageEntry, kustomization: Kustomization, images: list[Applied]) -> None:
-        """Keep an entry that met no image: its own word counts where bases are not known."""
-        if not entry.sets_version:
-            return
-        known = all(
-            path in self.kustomizations or path in self.files for path in kustomization.resources
-        )
-        if kustomization.remote or not known:
-            images.append(begin(entry.field))
-        else:
-            self.spare.append(entry.field)
+    def _patched_by(self, kustomization: Kustomization, images: list[Applied]) -> list[Applied]:
+        """Apply the patches of a kustomization in their order."""
+        for patch in kustomization.patches:
+            images, unmet = self.patched(images, patch, kustomization.path)
+            if patch.target_kind is None and patch.target_name is None:
+                images += [begin(field) for field in unmet]  # containers more
+            else:
+                for field in unmet:
+                    self._keep(field, kustomization, images)
+        return images
 
-    def patched(self, images: list[Applied], patch: Patch, path: str) -> list[Applied]:
-        """Apply one patch, be it a file or inline, a merge or a list of JSON operations."""
+    def _keep(self, unmet: ImageField, by: Kustomization, images: list[Applied]) -> None:
+        """Keep a field that met no image: its own word counts where bases are not known."""
+        if self._is_known(by):
+            self.spare.append(unmet)
+        else:
+            images.append(begin(unmet))
+
+    def _is_known(self, kustomization: Kustomization) -> bool:
+        """Tell whether all that a kustomization takes was read; those running are looked at."""
+        if kustomization.remote:
+            return False
+        folders = [path for path in kustomization.resources if path in self.kustomizations]
+        files = [path for path in kustomization.resources if path not in self.kustomizations]
+        return all(path in self.fields for path in files) and all(
+            folder in self._running or self._is_known(self.kustomizations[folder])
+            for folder in folders
+        )
+
+    def patched(
+        self, images: list[Applied], patch: Patch, path: str
+    ) -> tuple[list[Applied], list[ImageField]]:
+        """Apply one patch, be it a file or inline, a merge or a list of JSON operations.
+
+        Return the images, and the fields of the patch that met none.
+        """
         try:
             operations = operations_of(self.files, patch)
         except ManifestError as error:
-            return [_unread(image, patch, path, error) for image in images]
+            return [_unread(image, patch, path, error) for image in images], []
         if operations:
-            return [_operated(image, patch, path, operations) for image in images]
+            return [_operated(image, patch, path, operations) for image in images], []
         out = list(images)
+        unmet = []
         for patch_field in fields_of_patch(self.fields, patch, path):
             met = False
             for index, image in enumerate(out):
-                if _is_patched(image.use, patch_field, patch):
+                if _is_patched(image, patch_field, patch):
                     out[index] = apply_patch(image, patch_field)
                     met = True
             if not met and patch_field.form in _USES:
-                out.append(begin(patch_field))
-        return out
+                unmet.append(patch_field)
+        return out, unmet
 
 
 def _unread(image: Applied, patch: Patch, path: str, error: ManifestError) -> Applied:
-    use = image.use
-    if not (selects(patch.target_kind, use.kind) and selects(patch.target_name, use.name)):
+    if not image.is_of(patch.target_kind, patch.target_name):
         return image
     return image.blocked(f"the patch in {path}:{patch.line} cannot be read: {error.message}")
 
 
-def _is_patched(use: ImageField, patched: ImageField, patch: Patch) -> bool:
+def _is_any(_use: ImageField) -> bool:
+    """Tell that the images of a post-renderer reach whatever the chart makes of its values."""
+    return True
+
+
+def _is_patched(image: Applied, patched: ImageField, patch: Patch) -> bool:
+    use = image.use
     if use.container != patched.container or use.form != patched.form:
         return False
     if patch.target_kind is None and patch.target_name is None:
-        return (use.kind, use.name) == (patched.kind, patched.name)
-    return selects(patch.target_kind, use.kind) and selects(patch.target_name, use.name)
+        return use.kind == patched.kind and patched.name in (use.name, *image.given_names)
+    return image.is_of(patch.target_kind, patch.target_name)
 
 
 def _operated(image: Applied, patch: Patch, path: str, operations: Iterable[Operation]) -> Applied:
     use = image.use
-    if not (selects(patch.target_kind, use.kind) and selects(patch.target_name, use.name)):
+    if not image.is_of(patch.target_kind, patch.target_name):
         return image
     for operation in operations:
         if operation.touches(use.pointer):

@@ -179,7 +179,8 @@ class _Resolver:
         for flux in applying:
             found = images
             for patch in flux.patches:
-                found = self._overlays.patched(found, patch, flux.file_path)
+                found, unmet = self._overlays.patched(found, patch, flux.file_path)
+                found += [begin(field) for field in unmet]
             found, unused = apply_entries(found, flux.entries)
             found += [begin(e.field) for e in unused if e.sets_version and not images]
             places = {(i.decider.path, i.decider.pointer): i.name + i.version for i in found}

@@ -6,6 +6,7 @@ the image's own, `newName` only the name (kustomize, api/filters/imagetag/update
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 _ROLES = {"newName": NAME, "newTag": TAG, "digest": DIGEST}
 _WILD = frozenset("*+?()[]{}|^$\\")
+_QUANTIFIERS = frozenset("*+?{")  # what stands before one may be missing
+# What kustomize lets follow the name, api/internal/image/image.go: no variable, no other digest.
+_VERSION = re.compile(r"(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?")
 NO_VERSION = "it sets no tag or digest: the image it renames keeps its own"
 
 
@@ -56,11 +60,27 @@ class ImageEntry:
         """Whether kustomize reads the name as more than a name: it is a regular expression."""
         return not _WILD.isdisjoint(self.name)
 
-    def matches(self, name: str) -> bool:
-        """Tell whether the entry is for an image of this name; a dot stands for any character."""
-        return len(name) == len(self.name) and all(
-            wanted in (".", letter) for wanted, letter in zip(self.name, name, strict=True)
-        )
+    def matches(self, name: str, version: str) -> bool:
+        """Tell whether the entry is for an image; a dot stands for any character.
+
+        A version with a Flux variable in it is none to kustomize, which runs before Flux fills it.
+        """
+        is_named = len(name) == len(self.name) and _is_alike(self.name, name)
+        return is_named and _VERSION.fullmatch(version) is not None
+
+    def may_match(self, name: str) -> bool:
+        """Tell whether the entry, whose name is a pattern, can be for an image of this name.
+
+        Only what stands before the first sign of a pattern is judged: a repository could hold an
+        expression that never ends.
+        """
+        if "|" in self.name:
+            return True
+        pattern = self.name.removeprefix("^")
+        end = next((n for n, sign in enumerate(pattern) if sign in _WILD), len(pattern))
+        if pattern[end : end + 1] in _QUANTIFIERS:
+            end -= 1
+        return len(name) >= end and _is_alike(pattern[:end], name[:end])
 
 
 @dataclass(frozen=True)
@@ -101,6 +121,10 @@ def read_entries(place: EntryList, images: yaml.Node | None) -> Iterator[ImageEn
         )
         new_name = next((p.text for p in parts if p.role == NAME and p.text), None)
         yield ImageEntry(text, new_name, text_of(lookup(node, "tagSuffix")) or "", field)
+
+
+def _is_alike(pattern: str, name: str) -> bool:
+    return all(wanted in (".", sign) for wanted, sign in zip(pattern, name, strict=True))
 
 
 def _parts(file: ParsedFile, node: yaml.Node) -> Iterator[Part]:

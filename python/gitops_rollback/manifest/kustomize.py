@@ -1,7 +1,7 @@
 """What a kustomization says: what it takes, patches and sets. Pure.
 
 Order and meaning as in kustomize (api/internal/target/kusttarget.go): resources, components,
-then patches, then `images`.
+then merge patches, `patches`, JSON patches, and `images` last (`kusttarget_configplugin.go`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KUSTOMIZATION_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _RESOURCES = ("resources", "bases")
-_PATCH_LISTS = ("patches", "patchesStrategicMerge", "patchesJson6902")
+_PATCH_LISTS = ("patchesStrategicMerge", "patches", "patchesJson6902")
 _OTHER_CHANGES = ("transformers", "replacements")
 
 
@@ -56,6 +56,8 @@ class Kustomization:
     patches: tuple[Patch, ...]
     entries: tuple[ImageEntry, ...]
     others: tuple[tuple[int, str], ...]
+    name_prefix: str = ""
+    name_suffix: str = ""
 
     @property
     def folder(self) -> str:
@@ -95,6 +97,8 @@ def read_kustomization(file: ParsedFile) -> Kustomization:
             for key in _OTHER_CHANGES
             if (node := lookup(root, key)) is not None
         ),
+        name_prefix=text_of(lookup(root, "namePrefix")) or "",
+        name_suffix=text_of(lookup(root, "nameSuffix")) or "",
     )
 
 

@@ -338,6 +338,64 @@ def test_the_images_of_a_flux_kustomization_decide_over_all_below_its_path() -> 
     assert deciders(files) == ["flux.yaml:6 acme/cart → docker.io/acme/cart:3"]
 
 
+def test_an_entry_does_not_reach_an_image_whose_tag_is_a_flux_variable() -> None:
+    files = {
+        "flux.yaml": FLUX + SUBSTITUTE,
+        "apps/kustomization.yaml": (
+            "resources: [a.yaml]\nimages: [{name: acme/cart, newTag: never}]\n"
+        ),
+        "apps/a.yaml": DEPLOYMENT.format(image='"acme/cart:${CART_TAG}"'),
+    }
+    assert deciders(files) == ["flux.yaml:8 CART_TAG → docker.io/acme/cart:1.4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "may_match"),
+    [
+        ("acme/.*", True),
+        ("acme/c[a]rt", True),
+        ("acme/cartx?", True),
+        ("^acme.ca.t$", True),
+        ("other|acme/cart", True),
+        ("(.*)", True),
+        ("acme/p.*", False),
+        ("other/.*cart", False),
+        ("acme/cart/.*", False),
+    ],
+)
+def test_a_pattern_blocks_the_images_it_can_be_for(name: str, may_match: bool) -> None:  # noqa: FBT001
+    text = f"resources: [../base]\nimages: [{{name: '{name}', newTag: x}}]\n"
+    manifests = read_manifests(
+        {path: text.encode() for path, text in {**BASE, "overlay/kustomization.yaml": text}.items()}
+    )
+    problems = [f.problem for f in manifests.effective({}, OVERLAY).live if f.form == "container"]
+    assert len(problems) == 1
+    assert bool(problems[0]) == may_match
+
+
+def test_an_entry_of_a_kustomization_does_not_reach_the_values_of_a_release() -> None:
+    files = {
+        "kustomization.yaml": (
+            "resources: [release.yaml, service.yaml]\nimages: [{name: acme/cart, newTag: '2'}]\n"
+        ),
+        "release.yaml": RELEASE,
+        "service.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: cart}\n",
+    }
+    assert deciders(files) == ["release.yaml:8 image → docker.io/acme/cart:1"]
+
+
+def test_a_patch_for_what_is_not_there_decides_nothing() -> None:
+    patch = "patches: [{path: p.yaml, target: {name: other}}]\n"
+    files = {
+        **BASE,
+        "overlay/kustomization.yaml": "resources: [../base]\n" + patch,
+        "overlay/p.yaml": DEPLOYMENT.format(image="acme/cart:4"),
+    }
+    assert deciders(files) == ["base/deployment.yaml:10 server → docker.io/acme/cart:1"]
+    files["overlay/kustomization.yaml"] = "resources: ['https://a.b/c?ref=1']\n" + patch
+    assert deciders(files, OVERLAY) == ["overlay/p.yaml:10 server → docker.io/acme/cart:4"]
+
+
 SUBSTITUTE = '  postBuild:\n    substitute:\n      CART_TAG: "1.4"\n      REGISTRY: ghcr.io\n'
 
 
