@@ -24,6 +24,7 @@ from gitops_rollback.plan.facts import (
 )
 from gitops_rollback.plan.storage import with_schema, with_storage
 from gitops_rollback.records import mismatch
+from gitops_rollback.since import changes_since
 from gitops_rollback.storage_question import has_storage, storage_is_in_question
 from gitops_rollback.timeline import running_image
 
@@ -68,7 +69,7 @@ class Gatherer:
         while True:
             answer = decide(facts, choice)
             if isinstance(answer, Plan):
-                return self._with_storage(answer, at, choice)
+                return self._with_storage(self._with_changes(answer, at), at, choice)
             facts = self._answer(answer, facts, at, choice)
 
     def _with_storage(self, plan: Plan, at: ServiceAtTip, choice: Choice) -> Plan:
@@ -87,6 +88,18 @@ class Gatherer:
             return plan
         labels = self.registry.schema_labels(plan.running, chosen.image)
         return with_schema(plan, labels, choice.accept)
+
+    def _with_changes(self, plan: Plan, at: ServiceAtTip) -> Plan:
+        """Add what else changed since the chosen image ran, as far as its record tells."""
+        stored = plan.chosen.stored if plan.chosen else None
+        if stored is None:
+            return plan
+        try:
+            changed = changes_since(self.repository, self.store, at, stored)
+        except GitopsRollbackError as error:
+            changed = [f"what else changed is not known: {error.message}"]
+        told = tuple(f"changed since it ran, and not undone by a rollback: {c}" for c in changed)
+        return replace(plan, warnings=(*plan.warnings, *told))
 
     def _answer(self, need: Need, facts: Facts, at: ServiceAtTip, choice: Choice) -> Facts:
         match need:
