@@ -33,8 +33,8 @@ def refuse_uneditable(service: str, fields: Iterable[ImageField]) -> None:
     for field in fields:
         if field.problem:
             raise ManifestError(
-                f"{field.place}: the image of '{service}' (container '{field.container}') cannot "
-                f"be edited safely: {field.problem}",
+                f"{field.position}: the image of '{service}' (container '{field.container}') "
+                f"cannot be edited safely: {field.problem}",
                 "write the image as a plain one-line value, then run this again",
             )
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback import catalogue, inventory
 from gitops_rollback.config import FILE, Config, parse_config
+from gitops_rollback.environment_files import (
+    discoverable,
+    follow_overlays,
+    is_state,
+    list_entries,
+    meant_paths,
+    read_files,
+    wanted_paths,
+)
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.everything import all_names
-from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES
-from gitops_rollback.overlay_files import follow_overlays, is_manifest, is_state, read_files
 from gitops_rollback.state import parse_state, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from gitops_rollback.catalogue import ServiceFields
     from gitops_rollback.config import Environment
     from gitops_rollback.inventory import Manifests
     from gitops_rollback.model import Request
-    from gitops_rollback.repo.objects import Entry, Tip
+    from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.state import State
 
@@ -94,7 +100,7 @@ class Overview:
     def of(self, service: str) -> Manifests:
         """Return the manifests in which a service's fields are looked for."""
         outside = (path for path in self.manifests.files if not self.environment.holds(path))
-        wanted = _wanted(service, self.environment, self.config, self.paths)
+        wanted = wanted_paths(service, self.environment, self.config, self.paths)
         return self.manifests.only([*wanted, *outside])
 
 
@@ -111,12 +117,12 @@ def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapsho
         tip = repository.fetch(environment.branch or tip.branch)
     if request.everything:
         names = all_names(repository, request, config, environment, tip)
-    entries = _entries(repository, tip, environment, config, names)
+    entries = list_entries(repository, tip, environment, config, names)
     data = read_files(repository, entries.values())
     manifests = inventory.read_manifests(
         {path: content for path, content in data.items() if not is_state(path)}
     )
-    meant = {path for name in names for path in _meant(name, environment, config, data)}
+    meant = {path for name in names for path in meant_paths(name, environment, config, data)}
     everything = follow_overlays(repository, tip, manifests, meant, data)
     followed = set(everything.files) - set(manifests.files)
     services = []
@@ -124,7 +130,7 @@ def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapsho
     for name in names:
         raw = data.get(path_of(environment.name, name))
         try:
-            wanted = {*_wanted(name, environment, config, data), *followed}
+            wanted = {*wanted_paths(name, environment, config, data), *followed}
             found = catalogue.resolve(name, environment, config, everything.only(wanted))
         except GitopsRollbackError as error:
             if raw is not None or not request.everything:
@@ -151,7 +157,7 @@ def read_environment(repository: Repository, request: Request, tip: Tip) -> Envi
     if environment.branch not in (None, tip.branch):
         tip = repository.fetch(environment.branch or tip.branch)
     entries = repository.list_files(tip.commit, [environment.path])
-    files = read_files(repository, _discoverable(entries, environment))
+    files = read_files(repository, discoverable(entries, environment))
     return EnvironmentFiles(tip, config, environment, tuple(e.path for e in entries), files)
 
 
@@ -179,83 +185,3 @@ def _environment(repository: Repository, request: Request, config: Config, tip: 
         f"hold{'s' if len(holding) == 1 else ''} {services}",
         f"choose one with --environment: {', '.join(holding or config.environments)}",
     )
-
-
-def _entries(
-    repository: Repository,
-    tip: Tip,
-    environment: Environment,
-    config: Config,
-    names: tuple[str, ...],
-) -> dict[str, Entry]:
-    """List the files that can matter for the services: one listing, whatever their number."""
-    settings = {name: config.settings(name) for name in names}
-    states = [path_of(environment.name, name) for name in names]
-    discovers = [name for name in names if not settings[name].manifests]
-    roots = list(states)
-    for name in names:
-        for glob in settings[name].manifests:
-            root = _join(environment.path, inventory.glob_root(glob))
-            roots += [root, *_kustomizations_above(root, environment)]
-    if discovers:
-        roots.append(environment.path)
-    entries = {e.path: e for e in repository.list_files(tip.commit, dict.fromkeys(roots))}
-    if discovers:
-        _discoverable(entries.values(), environment)
-    wanted = {path for name in names for path in _wanted(name, environment, config, entries)}
-    return {path: e for path, e in entries.items() if path in wanted or path in states}
-
-
-def _wanted(name: str, environment: Environment, config: Config, paths: Iterable[str]) -> list[str]:
-    """Return the paths in which a service's fields are looked for."""
-    globs = config.settings(name).manifests
-    if not globs:
-        return [path for path in paths if is_manifest(path) and environment.holds(path)]
-    patterns = [inventory.glob_pattern(_join(environment.path, glob)) for glob in globs]
-    above = {
-        path
-        for glob in globs
-        for path in _kustomizations_above(
-            _join(environment.path, inventory.glob_root(glob)), environment
-        )
-    }
-    return [
-        path
-        for path in paths
-        if path in above or any(pattern.fullmatch(path) for pattern in patterns)
-    ]
-
-
-def _meant(name: str, environment: Environment, config: Config, paths: Iterable[str]) -> list[str]:
-    """Return the paths of which all that they take belongs to the service."""
-    globs = config.settings(name).manifests
-    if not globs:
-        return [path for path in paths if environment.holds(path)]
-    patterns = [inventory.glob_pattern(_join(environment.path, glob)) for glob in globs]
-    return [path for path in paths if any(pattern.fullmatch(path) for pattern in patterns)]
-
-
-def _discoverable(entries: Iterable[Entry], environment: Environment) -> list[Entry]:
-    found = [e for e in entries if is_manifest(e.path) and environment.holds(e.path)]
-    if len(found) > inventory.MOST_DISCOVERED_FILES:
-        raise ConfigError(
-            f"environment '{environment.name}' has {len(found)} YAML files, too many to look for "
-            f"a service in all of them (at most {inventory.MOST_DISCOVERED_FILES})",
-            f'say where to look in {FILE}: [defaults] manifests = ["apps/{{service}}/*.yaml"]',
-        )
-    return found
-
-
-def _kustomizations_above(root: str, environment: Environment) -> list[str]:
-    """Return where kustomizations can stand that override the images below a folder."""
-    folders = [root, *(str(parent) for parent in PurePosixPath(root).parents)] if root else [""]
-    return [
-        _join("" if folder == "." else folder, name)
-        for folder in folders
-        if environment.holds("" if folder == "." else folder) or not environment.path
-        for name in KUSTOMIZATION_NAMES
-    ]
-
-
-def _join(folder: str, path: str) -> str:
-    return "/".join(part for part in (folder, path) if part)

@@ -77,8 +77,8 @@ def _scalar_edits(file: ParsedFile, edit: FieldEdit) -> Iterator[_ScalarEdit]:
     field = edit.field
     if field.problem:
         raise ManifestError(
-            f"{field.place}: the image of container '{field.container}' cannot be edited safely: "
-            f"{field.problem}",
+            f"{field.position}: the image of container '{field.container}' cannot be edited "
+            f"safely: {field.problem}",
             "write the image as a plain one-line value, then run this again",
         )
     parts = {part.key: part for part in field.parts}

@@ -190,6 +190,11 @@ class ImageField:
         return f"{self.path}:{self.scalar.line}"
 
     @property
+    def position(self) -> str:
+        """Where exactly the field stands, for errors: `path:line:column`."""
+        return f"{self.place}:{self.scalar.column}"
+
+    @property
     def recorded_parts(self) -> dict[str, str]:
         """The raw text of each part, by its key, as records keep it; empty for one reference."""
         if self.part(REFERENCE) is not None:

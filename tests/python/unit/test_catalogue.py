@@ -112,7 +112,7 @@ def test_a_job_beside_a_deployment_is_reported_and_left_alone() -> None:
 
 def test_a_field_that_cannot_be_edited_is_refused_with_its_place() -> None:
     file = pod('"acme/c\\x61rt:1"', name="cart")
-    with pytest.raises(ManifestError, match=r"a\.yaml:6: .* cannot be edited safely: the value is"):
+    with pytest.raises(ManifestError, match=r"a\.yaml:6:12: .* cannot be edited safely: the"):
         found_service({"a.yaml": file})
     with pytest.raises(ConfigError, match="is a Helm template"):
         found_service({"a.yaml": pod("'{{ image }}'", name="cart")})

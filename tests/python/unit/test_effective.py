@@ -166,7 +166,7 @@ patches:
     [
         (
             MERGE,
-            r"overlay/kustomization\.yaml:12: .* inline patch sets it; move the patch to a file",
+            r"overlay/kustomization\.yaml:12:\d+: .* inline patch sets it; move the patch to",
         ),
         (OPERATIONS, r"the JSON patch in overlay/kustomization\.yaml:4 sets it"),
         (
