@@ -4,7 +4,8 @@ import io.github.gitopsrollback.StepRun
 
 /** Records and archives what runs, then puts a new image into the manifest; see gitopsDeploy.txt. */
 Map call(Map params = [:]) {
-    List<String> own = ['image', 'reason', 'release', 'allowOlder', 'accept', 'from', 'dryRun', 'keep', 'by', 'approvedBy', 'lock', 'report']
+    List<String> own = ['image', 'images', 'skipBlocked', 'reason', 'release', 'allowOlder', 'accept', 'from', 'dryRun', 'keep',
+                        'by', 'approvedBy', 'lock', 'report']
     own += new Parameters(this, 'gitopsDeploy').proposal()
     StepRun run = new StepRun(this, 'gitopsDeploy').check(params, own, ['service', 'image'])
     run.makesReport = false

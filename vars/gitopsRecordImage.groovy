@@ -2,7 +2,7 @@ import io.github.gitopsrollback.StepRun
 
 /** Archives what runs now, so that a rollback can bring it back; see gitopsRecordImage.txt. */
 Map call(Map params = [:]) {
-    StepRun run = new StepRun(this, 'gitopsRecordImage').check(params, ['image', 'by', 'approvedBy'], ['service'])
+    StepRun run = new StepRun(this, 'gitopsRecordImage').check(params, ['image', 'images', 'by', 'approvedBy'], ['service'])
     return run.inFolder {
         String folder = run.freshFolder()
         Map result = run.expect(run.run('record', [GITOPS_RECORD_DIR: folder]))

@@ -6,10 +6,10 @@ import io.github.gitopsrollback.StepRun
 
 /** Puts the previous image back, or the one of a plan, and holds it there; see gitopsRollback.txt. */
 Map call(Map params = [:]) {
-    List<String> own = ['plan', 'reason', 'strategy', 'to', 'query', 'again', 'accept', 'from', 'dryRun', 'keep', 'by', 'approvedBy', 'allowedServices', 'report']
+    List<String> own = ['plan', 'reason', 'strategy', 'to', 'asOf', 'query', 'again', 'accept', 'from', 'skipBlocked', 'dryRun', 'keep',
+                        'by', 'approvedBy', 'allowedServices', 'report']
     own += new Parameters(this, 'gitopsRollback').proposal()
-    List<String> required = params.plan ? ['reason'] : ['service', 'reason']
-    StepRun run = new StepRun(this, 'gitopsRollback').check(params, own, required)
+    StepRun run = new StepRun(this, 'gitopsRollback').check(params, own, ['service', 'reason'])
     long started = System.currentTimeMillis()
     return run.inFolder {
         String folder = run.freshFolder()

@@ -19,7 +19,7 @@ scenario('the help of each step names exactly the keys that it takes') { World w
 
 scenario('each key of a step is an option of its command') { World world ->
     Map commands = [gitopsCheck: 'check', gitopsDeploy: 'deploy', gitopsFindPreviousImage: 'plan', gitopsRecordImage: 'record', gitopsRelease: 'release', gitopsRollback: 'rollback']
-    List others = ['services', 'approvedBy', 'lock', 'report', 'gitCredentialsId', 'jenkinsCredentialsId', 'dockerHubCredentialsId', 'registryCredentialsId',
+    List others = ['services', 'images', 'approvedBy', 'lock', 'report', 'gitCredentialsId', 'jenkinsCredentialsId', 'dockerHubCredentialsId', 'registryCredentialsId',
                    'registryHost', 'useInstalled']
     commands.each { step, command ->
         world.step("gitopsRecordImage(service: 'cart')")

@@ -267,3 +267,58 @@ scenario('allowedServices: a folder\'s job touches its own services only, sets t
     same(world.step("gitopsRollback(service: 'cart', reason: 'x', allowedServices: ['buying'])").failure, null)
     same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
 }
+
+scenario('a map of images is deployed in one commit, with a record of each') { World world ->
+    String images = "[cart: '${World.NEW}', payment: 'docker.io/acme/payment:2.1.0@sha256:${'5' * 64}']"
+    String before = world.tip()
+    def build = world.step("gitopsDeploy(images: ${images}, lock: true)")
+    same(build.failure, null)
+    same(World.returned(build).services*.service.sort(), ['cart', 'payment'])
+    same(world.git(world.remote, 'rev-parse', 'main~1').trim(), before)
+    same(build.archived().count { it.endsWith('record.json') }, 2)
+    same(build.locks, ['gitops-rollback/default/cart', 'gitops-rollback/default/payment'])
+    has(world.image(), 'acme/cart:1.5.0@')
+    has(build.run.description, 'cart 1.4.2 → 1.5.0; payment 2.0.0 → 2.1.0')
+    has(World.error(world.step("gitopsDeploy(image: 'a/b:1', images: ${images})")), 'give image or images, not both')
+    has(World.error(world.step("gitopsDeploy(service: 'cart', images: ${images})")), 'payment')
+}
+
+scenario('what stands in the way of one service can be skipped: the build is unstable and says so') { World world ->
+    String images = "[cart: '${World.NEXT}', payment: 'docker.io/acme/payment:2.1.0@sha256:${'5' * 64}']"
+    world.step(deploy(World.NEW))
+    world.step([job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken')")
+    String tip = world.tip()
+    def refused = world.step("gitopsDeploy(images: ${images})")
+    same([refused.run.result, world.tip()], ['FAILURE', tip])
+    has(World.error(refused), '1 of 2 services cannot be done, so none was: cart')
+    def build = world.step("gitopsDeploy(images: ${images}, skipBlocked: true)")
+    same([build.failure, build.run.result], [null, 'UNSTABLE'])
+    same(World.returned(build).blocked*.code, ['held'])
+    same(World.returned(build).commit, world.tip())
+    has(build.text, 'gitopsDeploy: left as they are: cart (held)')
+}
+
+scenario('all services go back to what ran at a time') { World world ->
+    world.step(deploy(World.NEW))
+    sleep(1100)
+    String moment = java.time.Instant.now().truncatedTo(java.time.temporal.ChronoUnit.SECONDS)
+    sleep(1100)
+    world.step(deploy(World.NEXT))
+    def build = world.build("""
+        def plan
+        node { plan = gitopsFindPreviousImage(all: true, asOf: '${moment}') }
+        node { gitopsRollback(plan: plan, reason: 'since lunch') }""")
+    same(build.failure, null)
+    has(world.image(), 'acme/cart:1.5.0@')
+    def release = world.step("gitopsRelease(all: true, reason: 'fixed', accept: 'automation')")
+    same(release.failure, null)
+    same(world.state().hold, null)
+}
+
+scenario('a hint names the parameters of the job, where it has them') { World world ->
+    world.step(deploy(World.NEW))
+    world.step([job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken')")
+    String again = "node { gitopsRollback(service: 'cart', reason: 'broken') }"
+    has(World.error(world.build([job: 'ops/rollback', firstRun: false, params: [AGAIN: false]], again)), 'to go one further: AGAIN')
+    has(World.error(world.build([job: 'ops/rollback'], again)), 'to go one further: --again')
+}

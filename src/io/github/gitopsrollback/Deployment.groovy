@@ -48,7 +48,8 @@ class Deployment implements Serializable {
 
     private Map once() {
         String folder = run.freshFolder()
-        List<String> others = ['release', 'allowOlder', 'accept', 'from', 'dryRun', 'reason', 'keep'] + new Parameters(run.script, run.step).proposal()
+        List<String> others = ['release', 'allowOlder', 'accept', 'from', 'dryRun', 'reason', 'skipBlocked', 'keep'] +
+            new Parameters(run.script, run.step).proposal()
         Map recorded = run.run('record', [GITOPS_RECORD_DIR: folder], others)
         if (recorded.code != 0) {
             return recorded
@@ -63,7 +64,7 @@ class Deployment implements Serializable {
         }
         Map outcome = [:]
         try {
-            outcome = run.run('deploy', [GITOPS_RECORD: files.join(',')])
+            outcome = run.run('deploy', [GITOPS_RECORD: files.join('\n')])
         } finally {
             keepIfUncertain(outcome)
         }

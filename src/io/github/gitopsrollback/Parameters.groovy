@@ -23,7 +23,7 @@ class Parameters implements Serializable {
 
     /** What every step takes that runs the command on a service. */
     List<String> common() {
-        return ['service', 'services', 'environment', 'repository', 'branch', 'store', 'timeout', 'cache'] + agent()
+        return ['service', 'services', 'all', 'environment', 'repository', 'branch', 'store', 'timeout', 'cache'] + agent()
     }
 
     /** What concerns the agent and the credentials, not the command's options. */
@@ -56,15 +56,21 @@ class Parameters implements Serializable {
                 values[key] = value
             }
         }
-        if (values.service != null && values.services != null) {
-            script.error("${step}: give service or services, not both")
-        }
-        if (values.services != null) {
-            values.service = values.services
-            values.remove('services')
+        either(values, 'service', 'services')
+        either(values, 'image', 'images')
+        boolean namesServices = "${values.all}" == 'true' || values.plan != null
+        if (values.image instanceof Map) {
+            List<String> services = []
+            List<String> images = []
+            for (entry in values.image) {
+                services << "${entry.key}".toString()
+                images << "${entry.key}=${entry.value}".toString()
+            }
+            values.service = values.service ?: services
+            values.image = images
         }
         for (key in required) {
-            if (values[key] == null) {
+            if (values[key] == null && !(key == 'service' && namesServices)) {
                 script.error("${step}: ${key} parameter is required")
             }
         }
@@ -91,6 +97,16 @@ class Parameters implements Serializable {
     /** The service's names as the command reads them: a list becomes `cart,payment`. */
     String text(Object value) {
         return value instanceof List ? value.join(',') : "${value}"
+    }
+
+    /** Takes what is given under the second of two keys for the first. */
+    private void either(Map values, String one, String several) {
+        if (values[one] != null && values[several] != null) {
+            script.error("${step}: give ${one} or ${several}, not both")
+        }
+        if (values[several] != null) {
+            values[one] = values.remove(several)
+        }
     }
 
     private String variable(String key) {

@@ -6,6 +6,7 @@ class Report implements Serializable {
     private static final long serialVersionUID = 1
 
     private final Object script
+    private final int mostNamed = 5
     private final String linked = 'report: '
 
     /** @param script the step's script */
@@ -23,7 +24,12 @@ class Report implements Serializable {
     String show(List<Map> services, String before = '', String after = '') {
         List<String> parts = []
         for (one in services) {
-            parts << line(one)
+            if (parts.size() < mostNamed) {
+                parts << line(one)
+            }
+        }
+        if (services.size() > mostNamed) {
+            parts << "and ${services.size() - mostNamed} more".toString()
         }
         String text = "${before}${parts.join('; ')}${after}".toString()
         String earlier = told()
@@ -48,6 +54,9 @@ class Report implements Serializable {
         if (result.commit) {
             found.commit = result.commit
         }
+        if (result.blocked) {
+            found.blocked = result.blocked
+        }
         if (result.pullRequest) {
             found.pullRequest = result.pullRequest
         }
@@ -64,6 +73,18 @@ class Report implements Serializable {
             found.to = services.collect { it.to }.join(', ')
         }
         return found
+    }
+
+    /** A hint of the command in the words of the job: its parameter AGAIN where it says `--again`. */
+    String hint(String text) {
+        String told = text
+        Map<String, String> options = [AGAIN: '--again', ACCEPT: '--accept', TO: '--to', QUERY: '--query', STRATEGY: '--strategy']
+        for (entry in script.params) {
+            if (options[entry.key]) {
+                told = told.replaceAll("${options[entry.key]}(?![\\w-])", "${entry.key}")
+            }
+        }
+        return told
     }
 
     /** What people call an image: its tag, else the beginning of its digest. */

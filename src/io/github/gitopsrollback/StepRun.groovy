@@ -93,6 +93,10 @@ class StepRun implements Serializable {
         if (outcome.code != 0 || outcome.result == null) {
             fail(outcome)
         }
+        if (outcome.result.blocked) {
+            List<String> left = outcome.result.blocked.collect { "${it.service} (${it.code})".toString() }
+            script.unstable("${step}: left as they are: ${left.join(', ')}")
+        }
         return outcome.result
     }
 
@@ -112,7 +116,7 @@ class StepRun implements Serializable {
                 ' (run the step again: what is done already is not done twice)')
         }
         String start = outcome.code == 130 ? "${step}: interrupted: " : "${step}: "
-        String hint = error.hint ? " (${error.hint})" : ''
+        String hint = error.hint ? " (${new Report(script).hint(error.hint)})" : ''
         script.error("${start}${error.message}${hint}".replaceAll('\\s*[\\r\\n]+\\s*', ' '))
     }
 
