@@ -11,6 +11,7 @@ from gitops_rollback.manifest.flux import kustomization_entries, release_entries
 from gitops_rollback.manifest.helm import ValuesPlace, is_values_file, values_fields
 from gitops_rollback.manifest.kustomize import entries_of, is_kustomization
 from gitops_rollback.manifest.objects import objects_of
+from gitops_rollback.manifest.scalars import refuse_template_file
 from gitops_rollback.manifest.workloads import workload_fields
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def find_fields(
     `further_kinds` maps a kind to the JSON pointer of its pod specification. Raises
     `ManifestError` where a key stands twice on the way to a field, and for Helm templates.
     """
+    refuse_template_file(file)
     if is_kustomization(file.path):
         found = [entry.field for entry in entries_of(file)]
     else:

@@ -76,3 +76,26 @@ def refuse_template(file: ParsedFile, image: yaml.Node | None) -> None:
         f"{file.path}:{mark.line + 1}:{mark.column + 1} is a Helm template (image: {{{{ … }}}})",
         HELM_HINT,
     )
+
+
+def refuse_template_file(file: ParsedFile) -> None:
+    """Refuse a file in which some value is `{{ … }}`: to YAML a mapping whose key is a mapping.
+
+    No Kubernetes object has that, so nothing can apply the file as it stands.
+    """
+    waiting = [root for root in file.documents if root is not None] if "{{" in file.text else []
+    seen: set[int] = set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+            continue
+        for key, value in node.value:
+            if isinstance(key, yaml.MappingNode):
+                mark = node.start_mark
+                place = f"{file.path}:{mark.line + 1}:{mark.column + 1}"
+                raise ManifestError(f"{place} is a Helm template ({{{{ … }}}})", HELM_HINT)
+            waiting += [key, value]

@@ -194,6 +194,29 @@ def test_an_image_that_helm_fills_in_makes_the_file_a_template(image: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("line", "is_template"),
+    [
+        ("namespace: {{ .ns }}", True),
+        ("labels: {a: {{ .ns }}}", True),
+        ("args: [{{ .ns }}]", True),
+        ("# {{ .ns }}", False),
+        ("args: ['{{ .ns }}']", False),
+        ("args: [{a: {b: c}}]", False),
+    ],
+)
+def test_a_file_in_which_helm_fills_in_anything_is_a_template(
+    line: str,
+    is_template: bool,  # noqa: FBT001
+) -> None:
+    text = POD_YAML + f"    image: acme/cart:1\n{line}\n"
+    if not is_template:
+        assert [field.value for field in fields_of(text)] == ["acme/cart:1"]
+        return
+    with pytest.raises(ManifestError, match=r"a\.yaml:7:\d+ is a Helm template"):
+        fields_of(text)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         POD_YAML + "    image: &img acme/cart:1\n    env: [{name: X, value: *img}]\n",
