@@ -23,6 +23,7 @@ from gitops_rollback.plan.facts import (
     Plan,
 )
 from gitops_rollback.plan.storage import with_schema, with_storage
+from gitops_rollback.query import asks_for_created
 from gitops_rollback.records import mismatch
 from gitops_rollback.since import changes_since
 from gitops_rollback.storage_question import has_storage, storage_is_in_question
@@ -114,7 +115,8 @@ class Gatherer:
             case NeedRecords():
                 return self._with_records(facts, at, choice)
             case NeedTags(required=required):
-                return self._with_tags(facts, required=required)
+                query = choice.query or facts.settings.query
+                return self._with_tags(facts, query, required=required)
             case NeedHistory(until=until):
                 history = self._history(at, until)
                 return replace(facts, history=history, history_is_whole=until is not None)
@@ -164,9 +166,11 @@ class Gatherer:
             branch=at.tip.branch,
         )
 
-    def _with_tags(self, facts: Facts, *, required: bool) -> Facts:
+    def _with_tags(self, facts: Facts, query: str | None, *, required: bool) -> Facts:
         try:
             tags = self.registry.tags(facts.running, required=required)
+            if asks_for_created(query):
+                tags = self.registry.with_created(tags, facts.running, required=required)
         except GitopsRollbackError as error:
             if required:
                 raise

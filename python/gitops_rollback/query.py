@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.errors import UsageError
 from gitops_rollback.image import is_tag
+from gitops_rollback.query_search import name_of, search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gitops_rollback.image import ImageReference
 
-EXAMPLE = "tags[?older && starts_with(name, 'v')]"
-SORTED_EXAMPLE = "reverse(sort_by(tags[?older && pushed], &pushed))"
 
 # Names under which signatures, attestations and lists of contents stand beside images: the
 # referrers fallback of the OCI specification, and cosign's.
@@ -27,15 +25,16 @@ _NOT_AN_IMAGE = re.compile(r"sha256-[0-9a-f]{64}(?:\..*)?|.*\.(?:sig|att|sbom)")
 # A short or long commit id: seven or more hexadecimal digits, at least one of them a letter.
 _COMMIT = re.compile(r"(?<![a-z0-9])(?=[0-9]*[a-f])[0-9a-f]{7,64}(?![a-z0-9])")
 _PIECE = re.compile(rf"({_COMMIT.pattern})|([0-9]+)")
-_LONGEST_ECHO = 200
+_CREATED = re.compile(r"\bcreated\b")
 
 
 @dataclass(frozen=True)
 class Tag:
     """One tag as the registry tells of it; what it does not tell is None.
 
-    `pushed` and `updated` are RFC 3339 texts as given. `is_image` is False for an entry that
-    holds only signatures or attestations.
+    `pushed`, `updated` and `created` (the time of build, read only where a query asks for it) are
+    RFC 3339 texts as given. `is_image` is False for an entry that holds only signatures or
+    attestations.
     """
 
     name: str
@@ -45,6 +44,7 @@ class Tag:
     size: int | None = None
     platforms: tuple[str, ...] = ()
     is_image: bool = True
+    created: str | None = None
 
 
 def normalised_time(text: str | None) -> str | None:
@@ -104,10 +104,10 @@ def run(query: str | None, document: dict[str, Any]) -> list[str]:
     """
     if query is None:
         return _default(document)
-    answer = _search(query, document)
+    answer = search(query, document)
     known = {tag["name"] for tag in document["tags"]}
     chosen = answer if isinstance(answer, list) else [answer]
-    names = [_name(item, query, known) for item in chosen if item is not None]
+    names = [name_of(item, query, known) for item in chosen if item is not None]
     return list(dict.fromkeys(names))
 
 
@@ -118,6 +118,11 @@ def _default(document: dict[str, Any]) -> list[str]:
         return [name for name in names if name != "latest"]
     pattern = _shape(current)
     return [name for name in names if pattern.fullmatch(name)]
+
+
+def asks_for_created(query: str | None) -> bool:
+    """Tell whether a query names the time of build, which costs requests for each tag."""
+    return query is not None and _CREATED.search(query) is not None
 
 
 def names_no_image(tag: str) -> bool:
@@ -142,6 +147,7 @@ def _entry(tag: Tag, *, older: bool) -> dict[str, Any]:
         "digest": tag.digest,
         "pushed": normalised_time(tag.pushed),
         "updated": normalised_time(tag.updated),
+        "created": normalised_time(tag.created),
         "size": tag.size,
         "platforms": list(tag.platforms),
         "running": False,
@@ -173,67 +179,3 @@ def _shape(running: str) -> re.Pattern[str]:
         pattern += "[0-9a-f]{7,64}" if piece.group(1) else "[0-9]+"
         end = piece.end()
     return re.compile(pattern + re.escape(running[end:]))
-
-
-def _search(query: str, document: dict[str, Any]) -> object:
-    import jmespath  # noqa: PLC0415 - only a configured query needs it
-    from jmespath.exceptions import JMESPathTypeError, ParseError  # noqa: PLC0415
-
-    try:
-        answer: object = jmespath.search(query, document)
-    except ParseError as error:
-        position = getattr(error, "lex_position", None)  # an ArityError has none
-        at = f" at character {position + 1}" if isinstance(position, int) else ""
-        raise _refusal(query, f"cannot be read{at}: {_words(error)}") from error
-    except JMESPathTypeError as error:
-        raise _type_refusal(query, error) from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        # jmespath lets Python's own errors out, as for `tags[::0]` or a thousand brackets.
-        raise _refusal(query, f"cannot be answered: {_words(error)}") from error
-    return answer
-
-
-def _type_refusal(query: str, error: Exception) -> UsageError:
-    function = getattr(error, "function_name", "a function")
-    received = getattr(error, "actual_type", "something else")
-    reason = f"cannot be answered: {function}() was given a value of type {received}"
-    if received == "null":
-        return UsageError(
-            f"the query {_echo(query)} {reason}",
-            "some tags have no such value: keep those that have one before sorting,"
-            f" for example {SORTED_EXAMPLE}",
-        )
-    return _refusal(query, reason)
-
-
-def _name(item: object, query: str, known: set[str]) -> str:
-    name = item.get("name") if isinstance(item, dict) else item
-    if not isinstance(name, str):
-        kind = {"bool": "a boolean", "list": "a list", "dict": "an object without a name"}
-        what = kind.get(type(item).__name__, "a number")
-        raise _refusal(query, f"gives {what} where a tag or its name is wanted")
-    if name not in known:
-        raise _refusal(query, f"gives {_echo(name)}, which is no tag that could be gone back to")
-    return name
-
-
-def _refusal(query: str, reason: str) -> UsageError:
-    return UsageError(
-        f"the query {_echo(query)} {reason}",
-        f"a query is JMESPath and gives tags or names, best first, for example {EXAMPLE};"
-        " a tag has name, digest, pushed, updated, size, platforms and older",
-    )
-
-
-def _words(error: Exception) -> str:
-    # jmespath repeats the query with a caret on further lines; the first says what is wrong.
-    first = str(error).strip().splitlines() or ["no expression"]
-    reason = first[0].removeprefix("Invalid jmespath expression: ").rstrip(":")
-    reason = reason.removeprefix("Bad jmespath expression: ").partition(", for expression")[0]
-    return _echo(reason, quote="")
-
-
-def _echo(text: str, quote: str = "'") -> str:
-    clean = "".join(char if char.isprintable() else " " for char in text)
-    short = clean if len(clean) <= _LONGEST_ECHO else clean[: _LONGEST_ECHO - 1] + "…"
-    return f"{quote}{short}{quote}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.model import one_line
 from gitops_rollback.plan.facts import Check, Platforms
 from gitops_rollback.plan.storage import SCHEMA_LABEL, SchemaLabels
+from gitops_rollback.query import names_no_image
 from gitops_rollback.registries.endpoints import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from gitops_rollback.registries.limits import RateLimit
 
 _LONGEST_SCHEMA = 100
+MOST_CREATED = 20
 CHECK_SECONDS = 3.0  # for all checks of a run together: an unreachable registry must not stop it
 
 
@@ -97,6 +100,27 @@ class RegistryFacts:
     def tags(self, image: ImageReference, *, required: bool) -> tuple[Tag, ...]:
         """Return the tags of an image's repository; only a strategy that needs them waits."""
         return self._client(image.registry, patient=required).tags(image)
+
+    def with_created(
+        self, tags: tuple[Tag, ...], image: ImageReference, *, required: bool
+    ) -> tuple[Tag, ...]:
+        """Return tags with their times of build: those of the first `MOST_CREATED` images.
+
+        Up to three requests each; where the registry gives out, the rest have no time.
+        """
+        client = self._client(image.registry, patient=required)
+        images = [tag for tag in tags if tag.is_image and not names_no_image(tag.name)]
+        told: dict[str, str | None] = {}
+        for tag in images[:MOST_CREATED]:
+            try:
+                told[tag.name] = client.created(image.with_version(tag.name, tag.digest))
+            except ManifestMissingError:
+                continue  # it was deleted while it was looked at
+            except RegistryUnavailableError:
+                if required:
+                    raise
+                break
+        return tuple(replace(tag, created=told.get(tag.name)) for tag in tags)
 
     def _check(self, image: ImageReference, running: ImageReference) -> Check:
         client = self._client(image.registry, patient=False)

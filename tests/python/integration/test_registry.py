@@ -183,6 +183,27 @@ def test_a_query_chooses_among_the_tags(connected: Shop, hub: RegistryStandIn) -
     del hub
 
 
+def test_times_of_build_are_read_only_where_a_query_asks_and_bounded(
+    shop: Shop, hub: RegistryStandIn
+) -> None:
+    hub.service.repositories.clear()
+    for number in range(40):
+        built = f"2026-01-{30 - number % 30:02}T00:00:00Z"
+        hub.push("acme/cart", f"1.{number}.0", created=built)
+    shop.environment |= {"GITOPS_REGISTRY_URL": hub.url, "GITOPS_HUB_URL": ""}
+    name = f"{hub.host}/acme/cart"
+    shop.edit("acme/cart:1.4.1", f"{name}:1.39.0")
+    shop.ok("plan", *REGISTRY)
+    assert not [line for line in hub.requests if line.startswith("GET") and "manifests" in line]
+    hub.requests.clear()
+    query = "sort_by(tags[?created], &created)"
+    plan = shop.ok("plan", *REGISTRY, "--query", query).service()
+    # Of the twenty highest versions, 1.29.0 was built first.
+    assert plan["to"]["image"].startswith(f"{name}:1.29.0@")
+    gets = [line for line in hub.requests if line.startswith("GET") and "manifests" in line]
+    assert len(gets) == 20
+
+
 def test_a_query_that_sorts_by_a_date_that_old_tags_lack_is_explained(
     connected: Shop, hub: RegistryStandIn
 ) -> None:

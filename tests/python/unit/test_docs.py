@@ -72,7 +72,14 @@ def test_the_queries_of_the_docs_find_the_previous_image() -> None:
     page = (ROOT / "docs/choosing.md").read_text(encoding="utf-8")
     days = {"v1.3.0": 1, "v1.4.0": 2, "v1.5.0": 3}
     tags = [
-        Tag(name, f"sha256:{day:064x}", f"2026-01-0{day}T00:00:00Z") for name, day in days.items()
+        Tag(
+            name,
+            f"sha256:{day:064x}",
+            f"2026-01-0{day}T00:00:00Z",
+            platforms=("linux/amd64", "linux/arm64"),
+            created=f"2026-01-0{day}T00:00:00Z",
+        )
+        for name, day in days.items()
     ]
     running = parse_image(f"acme/cart:v1.5.0@sha256:{3:064x}")
     for text in block(page, "queries").splitlines():

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.image import parse_image
-from gitops_rollback.query import Tag, newest_first, normalised_time, prepare, run
+from gitops_rollback.query import (
+    Tag,
+    asks_for_created,
+    newest_first,
+    normalised_time,
+    prepare,
+    run,
+)
 from gitops_rollback.registries.hub import parse_tags
 
 HUB = Path(__file__).resolve().parents[4] / "shared" / "data" / "hub"
@@ -197,11 +204,21 @@ def test_a_query_gives_tags_or_names_in_its_order(query: str, expected: list[str
         ("tags[^]", "cannot be read at character 6: Unknown token ^"),
         ("tags[?name == 'x]", "cannot be read at character 15: Unclosed ' delimiter"),
         ("", "cannot be answered: Invalid JMESPath expression: cannot be empty"),
-        ("newest(tags)", "cannot be answered: Unknown function: newest()"),
-        ("max_by(tags)", "cannot be read: Expected 2 arguments for function max_by()"),
+        ("newest(tags)", "cannot be answered at character 1: Unknown function: newest()"),
+        ("tags[?newest(name)]", "cannot be answered at character 7: Unknown function: newest()"),
+        (
+            "max_by(tags)",
+            "cannot be read at character 1: Expected 2 arguments for function max_by()",
+        ),
+        ("sort(tags) | sort(@, `1`)", "cannot be answered: sort() was given a value of type"),
         ("tags[0:1:0]", "slice step cannot be zero"),
         ("(" * 3000, "recursion"),
-        ("length(`1`)", "length() was given a value of type number"),
+        ("length(`1`)", "answered at character 1: length() was given a value of type number"),
+        ("tags[?matches(name, '(a+)+')]", "the pattern '(a+)+' is not read as Go reads it"),
+        ("tags[?matches(name, '[')]", "cannot be answered: the pattern '['"),
+        ("tags[?in_range(name, 'new')]", "cannot be answered: "),
+        ("tags[?matches(size, '1')]", "matches() was given a value of type null"),
+        ("by_version('1.0')", "by_version() was given a value of type string"),
         ("tags[*].older", "gives a boolean where a tag or its name is wanted"),
         ("length(tags)", "gives a number where"),
         ("[tags]", "gives a list where"),
@@ -216,6 +233,43 @@ def test_a_query_that_is_wrong_is_a_usage_error_that_says_where(query: str, word
     assert words in caught.value.message
     assert "tags[?older" in caught.value.hint
     assert caught.value.exit_code == Exit.USAGE
+
+
+VERSIONS = ("1.9.0", "v1.10.0-rc.1", "1.10.0", "latest", "1.11.0", "2.0.0", "1.12.0")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("by_version(tags)", ["2.0.0", "1.11.0", "1.10.0", "v1.10.0-rc.1", "1.9.0"]),
+        ("by_version(tags[].name)", ["2.0.0", "1.11.0", "1.10.0", "v1.10.0-rc.1", "1.9.0"]),
+        ("by_version(tags[?in_range(name, '<1.12.0')])", ["1.11.0", "1.10.0", "1.9.0"]),
+        ("tags[?in_range(name, '~1.10')].name", ["1.10.0"]),
+        ("tags[?matches(name, '^v?1\\.1\\d\\.0$')].name", ["1.11.0", "1.10.0"]),
+        ("tags[?older && matches(name, 'rc')]", ["v1.10.0-rc.1"]),
+        ("by_version(`[]`)", []),
+    ],
+)
+def test_queries_can_order_by_version_and_choose_by_range_and_pattern(
+    query: str, expected: list[str]
+) -> None:
+    assert choose(pushed_in_turn(*VERSIONS), "acme/cart:1.12.0", query) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "asks"),
+    [
+        ("sort_by(tags[?created], &created)", True),
+        ("tags[?older]", False),
+        ("tags[?pushed > '2026']", False),
+        (None, False),
+    ],
+)
+def test_only_a_query_that_names_the_time_of_build_asks_for_it(
+    query: str | None,
+    asks: bool,  # noqa: FBT001 - a row of a table
+) -> None:
+    assert asks_for_created(query) is asks
 
 
 def test_sorting_by_a_value_that_some_tags_lack_says_how_to_keep_the_others() -> None:
