@@ -24,6 +24,7 @@ COMMANDS = {
     "history": "list what was deployed and rolled back, and what proves it",
     "report": "make a page to archive: plan, difference, timeline, timings",
     "check": "would a rollback work right now? (the drill); --storage: volumes and claims",
+    "wait": "wait until Flux has applied a change and the pods run its image",
     "services": "list the services that are configured or discovered",
     "jobs": "create or update the Jenkins jobs (jobs install)",
     "fields": "list the image fields of local files; prove that each can be edited and undone",

@@ -22,6 +22,12 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
+def moment(seconds: float) -> str:
+    """Return the time some seconds ago in UTC, to the millisecond: `2026-01-31T02:03:04.567Z`."""
+    at = time.time() - seconds
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03}Z"
+
+
 def age(at: str, present: str) -> str:
     """Return how long before `present` something was, for people: `40 s`, `3 h`, `12 d`."""
     seconds = max(0, int(_epoch(present) - _epoch(at)))

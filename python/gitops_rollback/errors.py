@@ -76,6 +76,12 @@ class JenkinsError(GitopsRollbackError):
     category = "jenkins"
 
 
+class ClusterError(GitopsRollbackError):
+    """A change did not get through to the pods, or a cluster did not give the needed answer."""
+
+    category = "cluster"
+
+
 class UsageError(GitopsRollbackError):
     """The command line asks for something that is not offered."""
 

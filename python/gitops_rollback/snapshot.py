@@ -18,6 +18,7 @@ from gitops_rollback.environment_files import (
 )
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.everything import all_names
+from gitops_rollback.repo.objects import Tip
 from gitops_rollback.state import parse_state, path_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from gitops_rollback.config import Environment
     from gitops_rollback.inventory import Manifests
     from gitops_rollback.model import Request
-    from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.state import State
 
@@ -104,16 +104,22 @@ class Overview:
         return self.manifests.only([*wanted, *outside])
 
 
-def read_snapshot(repository: Repository, request: Request, tip: Tip) -> Snapshot:
+def read_snapshot(
+    repository: Repository, request: Request, tip: Tip, commit: str | None = None
+) -> Snapshot:
     """Read the services of a request, with `tip` as the tip of the configuration's branch.
 
+    They are read at `commit` of the environment's branch, at its tip where None.
     Raises `ConfigError`, `ManifestError` or `RepositoryError` if one of them is not sure.
     """
     config = read_config(repository, tip)
     names = config.expand(request.names, request.sets)
     config.check_allowed(names, request.allowed)
     environment = _environment(repository, request, config, tip)
-    if environment.branch not in (None, tip.branch):
+    if commit is not None and commit != tip.commit:
+        repository.fetch_commit(commit)
+        tip = Tip(environment.branch or tip.branch, commit)
+    elif environment.branch not in (None, tip.branch):
         tip = repository.fetch(environment.branch or tip.branch)
     if request.everything:
         names = all_names(repository, request, config, environment, tip)

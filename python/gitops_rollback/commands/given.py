@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from gitops_rollback import schema
 from gitops_rollback.errors import UsageError
 from gitops_rollback.plan.files import HINT, LARGEST_PLAN, parse_plan
 from gitops_rollback.records import LARGEST_RECORD, parse_record
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from gitops_rollback.plan.files import PlanFile
     from gitops_rollback.records import StoredRecord
     from gitops_rollback.snapshot import ServiceAtTip
+
+_LARGEST_CHANGE = 1_000_000  # bytes
 
 
 def read_record(path: str) -> StoredRecord:
@@ -58,3 +61,18 @@ def read_plan(path: str) -> PlanFile:
             return parse_plan(stream.read(LARGEST_PLAN + 1), path)
     except OSError as error:
         raise UsageError(f"the plan {path} cannot be read: {error.strerror}", HINT) from error
+
+
+def read_change(path: str) -> dict[str, Any]:
+    """Read the result of a deploy or rollback; raise `UsageError` if it is none, or failed."""
+    hint = "give the file that deploy or rollback wrote with --output"
+    try:
+        with Path(path).open("rb") as stream:
+            change = schema.read(stream.read(_LARGEST_CHANGE + 1), "result-change", _LARGEST_CHANGE)
+    except OSError as error:
+        raise UsageError(f"the change {path} cannot be read: {error.strerror}", hint) from error
+    except schema.InvalidDocumentError as error:
+        raise UsageError(f"the change {path} is not sound: {error}", hint) from error
+    if "error" in change or not change.get("services"):
+        raise UsageError(f"the change {path} did not succeed: there is nothing to wait for", hint)
+    return change

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback import clock
 from gitops_rollback.commands.many import Blocked, show_blocked
 from gitops_rollback.errors import Exit, WaitingError
 from gitops_rollback.output import error_to_json, say, write_result
@@ -58,6 +59,7 @@ def report_change(
         "dryRun": dry_run,
         "services": [change.to_json() for change in outcome.changes],
         **({"blocked": [one.to_json() for one in blocked]} if blocked else {}),
+        "startedAt": clock.moment(seconds["total"]),
         "seconds": seconds,
     }
     return _end(outcome, result, session.options.output)

@@ -23,7 +23,7 @@ ACCEPTABLE = (
 _WAITING = 120.0  # seconds
 
 
-def add_common_options(options: Options) -> None:
+def add_common_options(options: Options, timeout: float = _WAITING) -> None:
     """Add the options of every command that works on the manifests repository."""
     options.text(
         "repository",
@@ -33,8 +33,8 @@ def add_common_options(options: Options) -> None:
     )
     options.text("branch", "where the configuration is read (default: HEAD)", metavar="NAME")
     options.text("environment", "the environment, where several are configured", metavar="NAME")
-    options.number("timeout", "bound on all waiting for others (default: 120)", metavar="SECONDS",
-                   default=_WAITING)  # fmt: skip
+    options.number("timeout", f"bound on all waiting for others (default: {timeout:g})",
+                   metavar="SECONDS", default=timeout)  # fmt: skip
     options.text(
         "cache", "keep what was fetched in this directory, for the next run", metavar="DIR"
     )

@@ -37,6 +37,7 @@ SCHEMAS = {
     "check": "result-storage",
     "jobs": "result-jobs",
     "report": "result-report",
+    "wait": "result-wait",
 }
 
 CART = """\

@@ -39,14 +39,21 @@ class GitHttpServer:
     """Serve the bare repositories below `root`; `credentials` is (user, password) or None.
 
     With `refuses_writes` they may read only, as GitHub tells those whose token may not write.
+    `host` is the address of this machine, where others than itself have to reach it.
     """
 
-    def __init__(self, root: Path, credentials: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        credentials: tuple[str, str] | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.root = root
         self.traffic = Traffic()
         self.refuses_writes = False
+        self._host = host
         self._server = ThreadingHTTPServer(
-            ("127.0.0.1", 0), self.extend(_handler(self, root, credentials))
+            (host, 0), self.extend(_handler(self, root, credentials))
         )
         self._server.daemon_threads = True
         self._thread = threading.Thread(
@@ -60,7 +67,7 @@ class GitHttpServer:
     @property
     def url(self) -> str:
         """The address of the folder, without a slash at its end."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://{self._host}:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

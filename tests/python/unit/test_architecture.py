@@ -42,11 +42,14 @@ PURE = (
     "effective/",
     "manifest/",
     "plan/",
+    "rollout/",
     "storage/",
 )
 IMPURE = (
     "gitops_rollback.change",
     "gitops_rollback.commands",
+    "gitops_rollback.flux",
+    "gitops_rollback.follow",
     "gitops_rollback.gather",
     "gitops_rollback.git_history",
     "gitops_rollback.recording",
@@ -59,6 +62,7 @@ IMPURE = (
     "gitops_rollback.stores",
     "http",
     "jenkins",
+    "kubernetes",
     "os",
     "requests",
     "shutil",
@@ -119,6 +123,10 @@ def test_http_is_spoken_by_the_clients_of_registries_and_stores_alone() -> None:
     http = importers_of("requests", "jenkins", "http.client", "urllib.request", "urllib3", "socket")
     assert http
     assert {m for m in http if not m.startswith(("registries/", "stores/"))} == set()
+
+
+def test_clusters_are_asked_by_one_client_alone() -> None:
+    assert importers_of("kubernetes") == {"flux/cluster"}
 
 
 def test_processes_are_started_by_the_git_layer_alone() -> None:

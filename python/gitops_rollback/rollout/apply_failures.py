@@ -1,0 +1,224 @@
+"""What Flux says when it cannot apply a revision, as a failure with a name. Pure.
+
+The messages are those of kustomize-controller v1.7 to v1.9 and of the API server behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, short
+
+if TYPE_CHECKING:
+    from gitops_rollback.rollout.reconcilers import Reconciler, Source
+    from gitops_rollback.rollout.target import Target
+
+# Reasons of `Ready` while Flux only waits, or that the next attempt decides anew.
+WAITING_REASONS = frozenset({"DependencyNotReady", "HealthCheckCanceled", "Progressing", ""})
+HEALTH_REASON = "HealthCheckFailed"
+_OBJECT = r"(?P<object>[A-Z][A-Za-z0-9]*(?:/[a-z0-9][a-z0-9.:-]*){1,2})"
+_DRY_RUN = re.compile(
+    rf"^{_OBJECT} dry-run failed(?:, reason: \w+(?:, error)?| \(\w+\))?:? (?P<rest>.*)$"
+)
+_NO_NAMESPACE = re.compile(rf'^{_OBJECT} not found: namespaces "(?P<namespace>[^"]*)" not found')
+_INVALID = re.compile(r" is invalid: \[?(?P<field>[\w.\[\]/()-]+): (?P<why>.*)$")
+_TYPED = re.compile(
+    r"typed patch object \([^)]*\):(?: errors:)? \.?(?P<field>[\w.\[\]=\"-]+): (?P<why>.*)$"
+)
+_CONVERT = re.compile(r"unable to convert unstructured object to [^:]*: (?P<why>.*)$")
+_NO_KIND = re.compile(r'no matches for kind "(?P<kind>[^"]*)" in version "(?P<version>[^"]*)"')
+_FILE = re.compile(r"from (?:/\S*?/kustomization-[0-9a-z]+/)?(?P<path>[^\s:]+): (?P<why>.*)$")
+_UNDER_TEMPORARY = re.compile(r"/\S*?/kustomization-[0-9a-z]+/")
+_UNHEALTHY = re.compile(rf"{_OBJECT} status: '(?P<status>\w+)'")
+_PASSING = re.compile(
+    r"connection refused|connection reset|timed? ?out|deadline exceeded|no endpoints available|"
+    r"\bEOF\b|TLS handshake|too many requests|object has been modified|etcdserver|unavailable|"
+    r"artifact not found|retrying in",
+    re.IGNORECASE,
+)
+_ACCESS = re.compile(
+    r"authenticat|authoriz|permission denied|access denied|repository not found|"
+    r"could not find|couldn't find|reference not found|\b40[134]\b",
+    re.IGNORECASE,
+)
+_NOT_IN_TIME = re.compile(r"timed out|context deadline|not ready", re.IGNORECASE)
+_RETRY = "Flux tries again by itself, with the same result until this is changed"
+_UNTOUCHED = "what ran before goes on running"
+
+
+def apply_failure(target: Target, by: Reconciler) -> Failure:
+    """Name why a Kustomization does not apply the change; it is in `by.ready`."""
+    message = by.ready.message
+    if by.ready.reason == "DependencyNotReady":
+        return _cluster("dependency", f"{by.name} waits for another one: {message}",
+                        "flux get kustomizations", FOREVER)  # fmt: skip
+    if _PASSING.search(message):
+        return _cluster(
+            "apply", f"{by.name} could not be applied: {message}",
+            "this can pass by itself; if it lasts, ask who runs the cluster", FOREVER,
+        )  # fmt: skip
+    if by.ready.reason == "BuildFailed":
+        return _build_failure(target, by)
+    found = _DRY_RUN.match(message)
+    if found:
+        return _dry_run(target, found["object"], found["rest"])
+    found = _NO_NAMESPACE.match(message)
+    if found:
+        return _of_object(
+            target, "namespace", found["object"], "metadata.namespace",
+            f"the namespace {found['namespace']} does not exist",
+            "create the namespace, or mend metadata.namespace",
+        )  # fmt: skip
+    return _cluster(
+        "apply", f"{by.name} could not be applied: {by.ready.reason}: {message}",
+        f"kubectl -n {by.name.namespace} describe kustomization {by.name.name} tells more",
+    )  # fmt: skip
+
+
+def unhealthy_objects(message: str) -> tuple[str, ...]:
+    """Return the objects that a failed health check names: `Deployment/default/web`."""
+    return tuple(found["object"] for found in _UNHEALTHY.finditer(message))
+
+
+def health_failure(by: Reconciler, objects: tuple[str, ...], *, ours: bool) -> Failure:
+    """Name a failed health check, where the pods themselves tell no more."""
+    named = ", ".join(objects) or "what it applied"
+    return Failure(
+        code="health",
+        message=f"{by.name} failed its health check: {named} did not become ready in time",
+        hint="look at the pods of it, and at their events",
+        whose=Whose.OURS if ours else Whose.OTHER,
+        object=named,
+        by_image=ours,
+        retries="Flux checks again by itself",
+        patience=0.0 if ours else FOREVER,
+    )
+
+
+def source_failure(source: Source) -> Failure:
+    """Name why a GitRepository does not fetch."""
+    lasting = _ACCESS.search(source.ready.message) and not _PASSING.search(source.ready.message)
+    return Failure(
+        code="source",
+        message=short(f"{source.name} cannot fetch {source.url}: {source.ready.message}"),
+        hint="look at the credentials and the address of the GitRepository; nothing is applied "
+        "until it can fetch",
+        whose=Whose.CLUSTER,
+        object=str(source.name),
+        retries="Flux tries again by itself",
+        serving=_UNTOUCHED,
+        patience=10.0 if lasting else FOREVER,
+    )
+
+
+def suspended(what: Reconciler | Source) -> Failure:
+    """Name a suspended object: nothing goes on until it is resumed."""
+    kind = {"GitRepository": "source git", "HelmRelease": "helmrelease"}.get(
+        what.name.kind, "kustomization"
+    )
+    return Failure(
+        code="suspended",
+        message=f"{what.name} is suspended: it applies nothing until somebody resumes it",
+        hint=f"flux resume {kind} {what.name.name} --namespace {what.name.namespace}",
+        whose=Whose.CLUSTER,
+        object=str(what.name),
+        serving=_UNTOUCHED,
+    )
+
+
+def helm_failure(target: Target, release: Reconciler) -> Failure:
+    """Name why a HelmRelease failed; where Helm rolled back by itself, the upgrade is to blame."""
+    said = release.released if release.released.status == "False" else release.ready
+    undone = release.remediated.status == "True" or "Rollback" in release.ready.reason
+    chart = said.reason in ("ArtifactFailed", "DependencyNotReady", "HelmChartFailed")
+    return Failure(
+        code="helm",
+        message=short(f"{release.name}: {said.reason}: {said.message}"),
+        hint="look at the release: flux logs --kind HelmRelease, helm history",
+        whose=Whose.CLUSTER if chart else Whose.OURS,
+        object=str(release.name),
+        by_image=not chart and bool(_NOT_IN_TIME.search(said.message)),
+        retries="" if release.reconciling.status != "True" else "Flux tries again by itself",
+        serving=f"Helm went back to the release before; {target.image.label} does not run"
+        if undone
+        else "",
+        patience=FOREVER if chart and _PASSING.search(said.message) else 0.0,
+    )
+
+
+def _build_failure(target: Target, by: Reconciler) -> Failure:
+    said = _UNDER_TEMPORARY.sub("", by.ready.message)
+    found = _FILE.search(by.ready.message)
+    path = found["path"] if found else ""
+    why = found["why"].removesuffix(" <nil>") if found else said
+    where = path or str(by.name)
+    return Failure(
+        code="build",
+        message=short(f"{by.name} cannot be built: {where}: {why}"),
+        hint=f"mend {where} in the repository (git log -- {path} tells who changed it)"
+        if path
+        else "mend the kustomization in the repository: kustomize build tells more",
+        whose=Whose.OURS if path in target.paths else Whose.OTHER,
+        object=where,
+        retries=_RETRY,
+        serving=_UNTOUCHED,
+    )
+
+
+def _dry_run(target: Target, name: str, rest: str) -> Failure:
+    """Name what the API server refused of an object, and on which field."""
+    for pattern in (_INVALID, _TYPED):
+        found = pattern.search(rest)
+        if found:
+            why = found["why"].rstrip("]")
+            return _of_object(target, "invalid", name, found["field"], why, _hint_for(name, why))
+    found = _NO_KIND.search(rest)
+    if found:
+        return _of_object(
+            target, "unknown-kind", name, "kind",
+            f"the cluster knows no kind {found['kind']} in {found['version']}",
+            "install its CustomResourceDefinition first, or mend apiVersion and kind",
+        )  # fmt: skip
+    found = _CONVERT.search(rest)
+    why = found["why"] if found else rest
+    return _of_object(target, "invalid", name, "", why, _hint_for(name, why))
+
+
+def _hint_for(name: str, why: str) -> str:
+    if "immutable" in why:
+        return f"put the field back as it was; to really change it, delete {name} first"
+    if "can not be less than" in why or "does not support shrinking" in why:
+        return "put the size back as it was: a claim cannot shrink, and images are not to blame"
+    if "field not declared in schema" in why:
+        return "remove the field, or mend its name or level"
+    if "quota" in why:
+        return "ask for more quota, or take something else away"
+    return "mend the manifest: an edit of the image alone did not cause it"
+
+
+def _of_object(target: Target, code: str, name: str, field: str, why: str, hint: str) -> Failure:
+    kind, _, rest = name.partition("/")
+    ours = any(
+        (kind, rest.rpartition("/")[2]) == (place.kind, place.name) for place in target.places
+    )
+    where = f"{name}: {field}" if field else name
+    image = field.rpartition(".")[2] == "image"
+    return Failure(
+        code=code,
+        message=short(f"{where}: {why}"),
+        hint=hint if not image else "mend the image reference",
+        whose=Whose.OURS if ours else Whose.OTHER,
+        object=name,
+        field=field,
+        by_image=ours and image,
+        retries=_RETRY,
+        serving=_UNTOUCHED,
+    )
+
+
+def _cluster(code: str, message: str, hint: str, patience: float = 0.0) -> Failure:
+    return Failure(
+        code, short(message), hint, Whose.CLUSTER, retries="Flux tries again by itself",
+        serving=_UNTOUCHED, patience=patience,
+    )  # fmt: skip

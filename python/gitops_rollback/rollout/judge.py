@@ -1,0 +1,162 @@
+"""Where a change stands: fetched, applied, running, or failed and why. Pure; knows no clock.
+
+Judged is *this* change, not whether something is ready: `Ready=True` may be of the old revision,
+and a failed `Ready` may be another service's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.rollout.apply_failures import (
+    HEALTH_REASON,
+    WAITING_REASONS,
+    apply_failure,
+    helm_failure,
+    source_failure,
+    suspended,
+)
+from gitops_rollback.rollout.reconcilers import commit_of
+from gitops_rollback.rollout.rolling import roll_out
+from gitops_rollback.rollout.standing import Standing, State, View, failed
+from gitops_rollback.rollout.target import Relation
+
+if TYPE_CHECKING:
+    from gitops_rollback.rollout.failure import Failure
+    from gitops_rollback.rollout.reconcilers import Reconciler
+    from gitops_rollback.rollout.target import Target
+
+_THERE = (Relation.OURS, Relation.HOLDS)
+_SHORT = 12
+
+
+def judge(target: Target, view: View) -> Standing:
+    """Return where a change stands in a cluster; or, in `asks`, the commits to look up first."""
+    asks = _unknown(target, view)
+    if asks:
+        return Standing(State.FETCHING, "to learn what the newest commits hold", asks=asks)
+    return (
+        _replaced(target, view)
+        or _fetch(target, view)
+        or _apply(target, view)
+        or _release(target, view)
+        or roll_out(target, view)
+    )
+
+
+def _unknown(target: Target, view: View) -> tuple[str, ...]:
+    commits = [view.source.commit]
+    for one in view.kustomizations:
+        commits += [one.attempted, one.applied]
+    known = (commit for commit in dict.fromkeys(commits) if commit)
+    return tuple(commit for commit in known if view.relation(target, commit) is None)
+
+
+def _replaced(target: Target, view: View) -> Standing | None:
+    """Return the standing of a change whose place another one has taken."""
+    commits = [view.source.commit, *(one.attempted for one in view.kustomizations)]
+    for commit in commits:
+        if view.relation(target, commit) is Relation.REPLACED:
+            return Standing(
+                State.REPLACED,
+                f"{target.branch}@{commit[:_SHORT]} has replaced {target.image.label}: a newer "
+                "change of the service was pushed",
+            )
+    source = view.source
+    handled = view.token and source.handled == view.token and source.ready.status == "True"
+    if handled and view.relation(target, source.commit) is Relation.BEFORE:
+        return Standing(
+            State.REPLACED,
+            f"{target.branch}@{source.commit[:_SHORT]}, which Flux has just fetched, does not hold "
+            f"{target.image.label}: the change was reverted, or is on another branch",
+        )
+    return None
+
+
+def _fetch(target: Target, view: View) -> Standing | None:
+    source = view.source
+    if view.relation(target, source.commit) in _THERE:
+        return None
+    if any(view.relation(target, one.applied) in _THERE for one in view.kustomizations):
+        return None
+    if source.suspended:
+        return failed(suspended(source))
+    has = f"it has {source.commit[:_SHORT]}" if source.commit else "it has none yet"
+    waits = f"{source.name} to fetch {target.branch}@{target.commit[:_SHORT]} ({has})"
+    if source.ready.status == "False":
+        return _suspect(State.FETCHING, waits, source_failure(source))
+    return Standing(State.FETCHING, waits)
+
+
+def _apply(target: Target, view: View) -> Standing | None:
+    for one in view.kustomizations:
+        found = _apply_one(target, view, one)
+        if found is not None:
+            return found
+    return None
+
+
+def _apply_one(target: Target, view: View, by: Reconciler) -> Standing | None:
+    """Judge one Kustomization; None where it has applied the change and the pods count."""
+    if view.relation(target, by.applied) in _THERE:
+        return None
+    if by.suspended:
+        return failed(suspended(by))
+    if view.relation(target, by.attempted) in _THERE:
+        return _attempted(target, view, by)
+    waits = f"{by.name} to apply {target.commit[:_SHORT]}{_busy_with(by)}"
+    if by.ready.reason == "DependencyNotReady":
+        return _suspect(State.APPLYING, waits, apply_failure(target, by))
+    return Standing(State.APPLYING, waits)
+
+
+def _attempted(target: Target, view: View, by: Reconciler) -> Standing | None:
+    """Judge a Kustomization that has begun to apply the change."""
+    if _checks_health_of(target, view, by) or by.ready.reason == HEALTH_REASON:
+        return None
+    waits = f"{by.name} to apply {target.commit[:_SHORT]}"
+    if by.ready.status != "False" or by.ready.reason == "HealthCheckCanceled":
+        return Standing(State.APPLYING, f"{waits} ({_step_of(by)})")
+    failure = apply_failure(target, by)
+    if view.nudged and by.handled != view.token:
+        # It failed before this wait began, and was told to try again.
+        return Standing(State.APPLYING, f"{waits} once more", suspicion=failure)
+    return _suspect(State.APPLYING, waits, failure)
+
+
+def _checks_health_of(target: Target, view: View, by: Reconciler) -> bool:
+    """Tell whether it checks the health of our change: then it has applied all of it."""
+    said = by.reconciling.message
+    commit = next((c for c in map(commit_of, said.split()) if c), "")
+    return said.startswith("Running health checks") and view.relation(target, commit) in _THERE
+
+
+def _busy_with(by: Reconciler) -> str:
+    """Say what it does meanwhile: a health check of an earlier revision goes on to its end."""
+    said = by.reconciling.message
+    if said.startswith("Running health checks"):
+        limit = f", at most {by.timeout}" if by.timeout else ""
+        return f": it still waits for the health of an earlier revision{limit}"
+    return f" (it is at {by.attempted[:_SHORT]})" if by.attempted else ""
+
+
+def _step_of(by: Reconciler) -> str:
+    return by.reconciling.message.partition(" for revision ")[0] or by.ready.reason or "begun"
+
+
+def _release(target: Target, view: View) -> Standing | None:
+    for one in view.releases:
+        if one.suspended:
+            return failed(suspended(one))
+        waits = f"{one.name} to upgrade"
+        if not one.current:
+            return Standing(State.APPLYING, waits)
+        if one.ready.status == "False" and one.ready.reason not in WAITING_REASONS:
+            return _suspect(State.APPLYING, waits, helm_failure(target, one))
+    return None
+
+
+def _suspect(state: State, waits: str, failure: Failure) -> Standing:
+    if not failure.patience:
+        return failed(failure)
+    return Standing(state, f"{waits}: {failure.message}", suspicion=failure)

@@ -1,0 +1,197 @@
+"""Why the pods of a service do not run, as a failure with a name. Pure.
+
+Reasons are those of the kubelet (kubernetes/kubernetes:pkg/kubelet/images/types.go, events) and of
+the scheduler.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from gitops_rollback.rollout.pods import ContainerState, Pod
+    from gitops_rollback.rollout.target import Target
+    from gitops_rollback.rollout.workloads import Workload
+
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"})
+_NO_IMAGE = frozenset({"InvalidImageName", "ErrInvalidImageName"})
+_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_CRASH = "CrashLoopBackOff"
+_SURE = re.compile(
+    r"not found|manifest unknown|unauthori[sz]ed|denied|no match for platform|invalid reference",
+    re.IGNORECASE,
+)
+_PULL_PATIENCE = 15.0  # seconds: a registry may stumble; the kubelet asks again after ten
+_CRASH_PATIENCE = 15.0
+_CONFIG_PATIENCE = 15.0
+_CREATE_PATIENCE = 15.0
+_MANY_RESTARTS = 3
+_AGAIN = "Kubernetes tries again by itself"
+
+
+def pod_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
+    """Name what keeps the new pods of a workload from running; None where nothing is known to."""
+    pods = tuple(pods)
+    new = [pod for pod in pods if pod.is_new(target) and not pod.ended]
+    serving = serving_of(target, pods)
+    found = next(_failures(target, workload, new, serving), None)
+    return found or creation_failure(workload, serving)
+
+
+def serving_of(target: Target, pods: Iterable[Pod]) -> str:
+    """Say what the old pods do; empty where there is nothing to say (none was there)."""
+    old = [pod for pod in pods if not pod.is_new(target) and not pod.ended and pod.of(target)]
+    ready = sum(pod.ready for pod in old)
+    if ready:
+        return f"{ready} old pod{'s' if ready > 1 else ''} still serve{'' if ready > 1 else 's'}"
+    return "no old pod serves any more"
+
+
+def creation_failure(workload: Workload, serving: str) -> Failure | None:
+    """Name why a workload cannot even create its pods: quota, an admission webhook, a limit."""
+    said = workload.replica_failure
+    if said.status != "True":
+        return None
+    quota = "exceeded quota" in said.message
+    return Failure(
+        code="quota" if quota else "create",
+        message=short(f"{workload.name} cannot create its pods: {said.message}"),
+        hint="ask for more quota, or scale something down: another image does not help"
+        if quota
+        else "look at what refuses the pods; another image does not help",
+        whose=Whose.CLUSTER,
+        object=str(workload.name),
+        retries=_AGAIN,
+        serving=serving,
+        patience=_CREATE_PATIENCE,
+    )
+
+
+def deadline_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure:
+    """Name a progress deadline that was exceeded, where no pod says why."""
+    said = workload.progressing.message or "its pods did not become ready in time"
+    return Failure(
+        code="deadline",
+        message=short(f"{workload.name} made no progress: {said}"),
+        hint=f"look at the pods' logs and probes; {go_back(target)}",
+        whose=Whose.OURS,
+        object=str(workload.name),
+        by_image=True,
+        retries="Kubernetes goes on trying, without a deadline",
+        serving=serving_of(target, pods),
+    )
+
+
+def unready_failure(target: Target, pods: Iterable[Pod]) -> Failure | None:
+    """Name pods that run but are not ready: their probes fail, or they are only starting."""
+    pods = tuple(pods)
+    for pod in pods:
+        slow = [c for c in pod.containers if c.running and not c.ready]
+        if not pod.is_new(target) or pod.ended or pod.ready or not slow:
+            continue
+        return Failure(
+            code="probe",
+            message=f"{pod.name}: container {slow[0].name} runs but is not ready",
+            hint=f"look at its readiness probe and its log: kubectl -n {pod.name.namespace} "
+            f"describe pod {pod.name.name}; {go_back(target)}",
+            whose=Whose.OURS,
+            object=str(pod.name),
+            field=slow[0].name,
+            by_image=True,
+            retries=_AGAIN,
+            serving=serving_of(target, pods),
+            patience=FOREVER,
+        )
+    return None
+
+
+def _failures(
+    target: Target, workload: Workload, pods: list[Pod], serving: str
+) -> Iterator[Failure]:
+    for pod in pods:
+        for container in pod.containers:
+            found = _container(target, workload, pod, container)
+            if found is not None:
+                yield replace(found, serving=serving)
+        if pod.scheduled.status == "False":
+            yield replace(_unscheduled(pod), serving=serving)
+
+
+def _container(
+    target: Target, workload: Workload, pod: Pod, container: ContainerState
+) -> Failure | None:
+    waiting = container.waiting
+    own = container in pod.of(target)
+    where = f"{workload.name}: container {container.name}"
+    said = f"{waiting}: {container.message}" if container.message else waiting
+    if waiting in _PULL or waiting in _NO_IMAGE:
+        sure = waiting in _NO_IMAGE or _SURE.search(container.message)
+        return _failure(
+            "pull", f"{where} cannot pull {container.image} ({said})",
+            "see whether the image exists and the cluster may pull it", pod, container,
+            by_image=own, target=target, patience=0.0 if sure else _PULL_PATIENCE,
+        )  # fmt: skip
+    if waiting == _CRASH or (container.restarts >= _MANY_RESTARTS and not container.ready):
+        code = f", exit code {container.exit_code}" if container.exit_code is not None else ""
+        why = f" ({container.ended})" if container.ended not in ("", "Error", "Completed") else ""
+        return _failure(
+            "crash", f"{where} crashes: {container.restarts} restarts{code}{why}",
+            f"see its log: kubectl -n {pod.name.namespace} logs --previous {pod.name.name} "
+            f"-c {container.name}", pod, container, by_image=own, target=target,
+            patience=0.0 if container.restarts >= _MANY_RESTARTS else _CRASH_PATIENCE,
+        )  # fmt: skip
+    if waiting in _CONFIG:
+        return _failure(
+            "container", f"{where} cannot be started ({said})",
+            "see whether the ConfigMaps, Secrets and commands it names exist", pod, container,
+            by_image=own and waiting == "RunContainerError", target=target,
+            patience=_CONFIG_PATIENCE,
+        )  # fmt: skip
+    return None
+
+
+def _unscheduled(pod: Pod) -> Failure:
+    said = pod.scheduled.message or pod.scheduled.reason
+    claim = "PersistentVolumeClaim" in said or "persistentvolumeclaim" in said
+    return Failure(
+        code="claim" if claim else "unschedulable",
+        message=short(f"{pod.name} finds no node: {said}"),
+        hint="see why the claim is pending: kubectl describe pvc; another image does not help"
+        if claim
+        else "give the cluster room, or mend requests, selectors and tolerations; another image "
+        "does not help",
+        whose=Whose.CLUSTER,
+        object=str(pod.name),
+        retries=_AGAIN,
+        patience=FOREVER,
+    )
+
+
+def _failure(  # noqa: PLR0913 - the parts of one sentence
+    code: str,
+    message: str,
+    hint: str,
+    pod: Pod,
+    container: ContainerState,
+    *,
+    by_image: bool,
+    target: Target,
+    patience: float,
+) -> Failure:
+    return Failure(
+        code=code,
+        message=short(message),
+        hint=f"{hint}; {go_back(target)}" if by_image else hint,
+        whose=Whose.OURS,
+        object=str(pod.name),
+        field=container.name,
+        by_image=by_image,
+        retries=_AGAIN,
+        patience=patience,
+    )

@@ -1,0 +1,84 @@
+"""Where a change stands by the commit statuses that Flux posts to a Git host. Pure.
+
+notification-controller names them `kustomization/<name>/<8 digits of the provider's uid>`,
+describes them by the event's reason in words ("health check failed"), and posts only how it ended
+(fluxcd/notification-controller:internal/notifier/github.go, gitlab.go, util.go).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, short
+from gitops_rollback.rollout.standing import Standing, State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from gitops_rollback.rollout.target import Target
+
+_FLUX = re.compile(r"(?:.*/)?(?P<kind>kustomization|helmrelease)/(?P<name>[^/]+)/[0-9a-f]{8}$")
+_SUCCESS = frozenset({"success"})
+_FAILURE = frozenset({"failure", "failed", "error", "canceled"})
+_AGAIN = 20.0  # seconds: a failure may be of an attempt that the next one mends
+
+
+@dataclass(frozen=True)
+class CommitStatus:
+    """One status of a commit: the newest of its context."""
+
+    context: str
+    state: str
+    description: str = ""
+
+    @property
+    def name(self) -> str:
+        """The Kustomization's or HelmRelease's name; empty where Flux did not post it."""
+        found = _FLUX.match(self.context)
+        return found["name"] if found else ""
+
+
+def names_of(statuses: Iterable[CommitStatus]) -> set[str]:
+    """Return the names of the Kustomizations and HelmReleases that Flux has posted for."""
+    return {status.name for status in statuses if status.name}
+
+
+def judge_statuses(
+    target: Target, statuses: Iterable[CommitStatus], expected: Collection[str]
+) -> Standing:
+    """Judge a change by the statuses of its commit, or of a later one that still holds it.
+
+    `expected` are the names that have to report: those a person named, else those that have
+    reported for the commits before.
+    """
+    own = [status for status in statuses if status.name]
+    if expected:
+        own = [status for status in own if status.name in expected]
+    for status in own:
+        if status.state in _FAILURE:
+            failure = _failure(status, len(expected))
+            return Standing(State.APPLYING, failure.message, suspicion=failure)
+    done = {status.name for status in own if status.state in _SUCCESS}
+    missing = sorted(set(expected) - done)
+    if missing or not done:
+        who = ", ".join(missing) or "a Kustomization"
+        return Standing(State.FETCHING, f"Flux to report {who} for {target.commit[:12]}")
+    words = ", ".join(f"{status.name}: {status.description or status.state}" for status in own)
+    return Standing(State.READY, f"Flux reports {words} (commit statuses; no pod was looked at)")
+
+
+def _failure(status: CommitStatus, number: int) -> Failure:
+    several = " (several Kustomizations report here: --kustomization names the one that counts)"
+    return Failure(
+        code="reported",
+        message=short(f"Flux reports {status.name}: {status.description or status.state}"),
+        hint=f"ask who has access to the cluster: flux get kustomization {status.name}"
+        + (several if number != 1 else ""),
+        # By a status alone nobody can tell whose object it was, so no image is blamed.
+        whose=Whose.CLUSTER,
+        object=status.name,
+        retries="Flux tries again by itself",
+        patience=FOREVER if "dependency" in status.description else _AGAIN,
+    )

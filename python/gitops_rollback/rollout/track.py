@@ -1,0 +1,97 @@
+"""One change in one cluster, followed over time: progress lines, patience, moments. Pure.
+
+Time comes in as a number of seconds; nothing here looks at a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.rollout.failure import FOREVER, Failure, Whose
+from gitops_rollback.rollout.standing import Standing, State, failed
+
+if TYPE_CHECKING:
+    from gitops_rollback.rollout.target import Target
+
+_FETCHED = (State.APPLYING, State.ROLLING, State.READY, State.APPLIED)
+_APPLIED = (State.ROLLING, State.READY, State.APPLIED)
+
+
+class Track:
+    """Where one target stands in one cluster; `moments` are the seconds of what was reached."""
+
+    def __init__(self, target: Target, cluster: str) -> None:
+        self.target = target
+        self.cluster = cluster
+        self.moments: dict[str, float] = {}
+        self.standing: Standing | None = None
+        self._suspected: str | None = None
+        self._since = 0.0
+        self._said = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to wait for."""
+        return self.standing is not None and self.standing.is_over
+
+    def take(self, standing: Standing, now: float) -> str:
+        """Take a judgement of this moment; return a progress line if there is something new.
+
+        A suspicion that lasted longer than its patience becomes a failure.
+        """
+        standing = self._patiently(standing, now)
+        self.standing = standing
+        for name, states in (("fetched", _FETCHED), ("applied", _APPLIED)):
+            if standing.state in states:
+                self.moments.setdefault(name, now)
+        if standing.state is State.READY:
+            self.moments.setdefault("ready", now)
+        said = f"{_VERBS[standing.state]} {standing.message}"
+        if said == self._said:
+            return ""
+        self._said = said
+        return said
+
+    def next_look(self, now: float) -> float:
+        """Return in how many seconds a suspicion becomes a failure; infinite if none does."""
+        suspicion = self.standing.suspicion if self.standing else None
+        if suspicion is None or self.is_over:
+            return FOREVER
+        return max(0.0, self._since + suspicion.patience - now)
+
+    def time_is_up(self, seconds: float) -> Failure:
+        """Return the failure of a wait that ended too early: what it was waiting for."""
+        standing = self.standing
+        waits = standing.message if standing else "the cluster to answer"
+        suspicion = standing.suspicion if standing else None
+        where = f" in {self.cluster}" if self.cluster else ""
+        message = f"{self.target.title}{where}: not done after {seconds:g} s: waiting for {waits}"
+        if suspicion is not None:
+            return replace(suspicion, message=message)
+        return Failure(
+            code="timeout",
+            message=message,
+            hint="wait on with gitops-rollback wait, or give a longer --timeout",
+            whose=Whose.CLUSTER,
+        )
+
+    def _patiently(self, standing: Standing, now: float) -> Standing:
+        suspicion = standing.suspicion
+        key = suspicion.code if suspicion else None
+        if key != self._suspected:
+            self._suspected, self._since = key, now
+        if suspicion is not None and now - self._since >= suspicion.patience:
+            return failed(suspicion)
+        return standing
+
+
+_VERBS = {
+    State.FETCHING: "waiting for",
+    State.APPLYING: "waiting for",
+    State.ROLLING: "waiting for",
+    State.READY: "ready:",
+    State.APPLIED: "done:",
+    State.REPLACED: "overtaken:",
+    State.FAILED: "failed:",
+}

@@ -1,0 +1,87 @@
+package io.github.gitopsrollback
+
+/**
+ * Waits until a change really runs, and undoes a deploy whose image is to blame, where that is wanted.
+ *
+ * What a failure is, and whether the image caused it, is said by the command; here it is only acted upon.
+ */
+class Waiting implements Serializable {
+
+    private static final long serialVersionUID = 1
+
+    private final StepRun run
+    private final int overtaken = 5
+
+    /** @param run the step's run */
+    Waiting(StepRun run) {
+        this.run = run
+    }
+
+    /**
+     * Waits for a change, if the step is asked to; fails the build if it does not get through.
+     *
+     * @param change the outcome of `deploy` or `rollback`
+     * @return the outcome of `wait`; empty where there was nothing to wait for
+     */
+    Map after(Map change) {
+        Map outcome = isWanted(change) ? once(change) : [:]
+        if (outcome && outcome.code != 0 && outcome.code != overtaken) {
+            undo(change, outcome)
+        }
+        return outcome
+    }
+
+    private boolean isWanted(Map change) {
+        boolean asked = "${run.values.wait}" == 'true' || "${run.values.autoRollback}" == 'true'
+        return asked && change.result.changed && !change.result.dryRun && !change.result.pullRequest
+    }
+
+    private Map once(Map change) {
+        Map<String, String> options = [GITOPS_CHANGE: change.file]
+        if (run.values.waitTimeout) {
+            options.GITOPS_TIMEOUT = "${run.values.waitTimeout}".toString()
+        }
+        Map outcome = run.run('wait', options, ['timeout'])
+        new Report(run.script).waited(outcome.result)
+        if (outcome.code == overtaken) {
+            run.script.unstable("${run.step}: ${outcome.result.error.message}")
+        }
+        return outcome
+    }
+
+    /** Rolls back what was deployed: once, and only what the image itself can have caused. */
+    private void undo(Map change, Map outcome) {
+        Map failure = outcome.result?.rollouts?.find { it.failure }?.failure
+        if ("${run.values.autoRollback}" != 'true' || !failure?.byImage) {
+            run.fail(outcome)
+        }
+        String reason = outcome.result.error.message
+        Map back = rollBack(change, reason)
+        String done = back.code == 0 ? finished(back) : "it could not be rolled back: ${back.result?.error?.message}"
+        outcome.result.error.message = "${reason} (${done})".toString()
+        run.fail(outcome)
+    }
+
+    private Map rollBack(Map change, String reason) {
+        Map<String, String> options = [
+            GITOPS_REASON: reason, GITOPS_FROM: change.result.services[0].to, GITOPS_UNATTENDED: 'true',
+            GITOPS_RECORD_DIR: "${run.folder}/auto-rollback".toString(),
+        ]
+        List<String> others = ['image', 'release', 'allowOlder', 'accept', 'from', 'reason']
+        Map back = run.run('rollback', options, others)
+        // Not where the record of the deploy lies: that is the one a later rollback asks for.
+        run.archive(run.folder, 'auto-rollback/**', true)
+        return back
+    }
+
+    private String finished(Map back) {
+        new Report(run.script).show(back.result.services, '', ', held')
+        Map seen = once(back)
+        String image = new Report(run.script).label(back.result.services[0].to)
+        if (seen.code == 0) {
+            return "rolled back to ${image}, and held"
+        }
+        return "rolled back to ${image}, and held; but ${seen.result?.error?.message ?: 'how that went is above'}"
+    }
+
+}

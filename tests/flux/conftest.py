@@ -1,0 +1,79 @@
+"""A cluster with Flux for each test that wants one; without KUBECONFIG all are skipped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from fleet import CART, Fleet, deployment, image
+from integration.shop import Shop, program
+from recorder import Recorder
+from servers.git_http import GitHttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> str:
+    """The kubeconfig of a cluster in which Flux runs."""
+    path = os.environ.get("KUBECONFIG", "")
+    if not path:
+        pytest.skip("KUBECONFIG is not set: it names a cluster with Flux (kind, flux install)")
+    program("kubectl", "kubectl")
+    done = subprocess.run(
+        ["kubectl", "get", "crd", "kustomizations.kustomize.toolkit.fluxcd.io"],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    if done.returncode:
+        pytest.skip(f"the cluster of KUBECONFIG has no Flux, or is away: {done.stderr.strip()}")
+    return path
+
+
+@pytest.fixture
+def open_fleet(
+    kubeconfig: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[[dict[str, str]], Fleet]]:
+    """Open a repository and a namespace; with GITOPS_RECORD what the cluster says is recorded."""
+    with ExitStack() as stack:
+
+        def open_one(files: dict[str, str]) -> Fleet:
+            namespace = f"gitops-test-{uuid4().hex[:8]}"
+            shop = Shop(tmp_path / namespace).open(files)
+            host = os.environ.get("GITOPS_TEST_HOST", "127.0.0.1")
+            server = stack.enter_context(GitHttpServer(shop.root, host=host))
+            fleet = Fleet(shop, f"{server.url}/manifests.git", namespace, kubeconfig)
+            fleet.kubectl("create", "namespace", namespace)
+            stack.callback(_remove, fleet)
+            folder = os.environ.get("GITOPS_RECORD")
+            if folder:
+                stack.enter_context(Recorder(fleet, folder, request.node.name))
+            return fleet
+
+        yield open_one
+
+
+@pytest.fixture
+def fleet(open_fleet: Callable[[dict[str, str]], Fleet]) -> Fleet:
+    """A cart that runs 3.8, applied by Flux with health checks."""
+    return open_fleet({CART: deployment("cart", image("3.8"))}).follow().ready()
+
+
+def _remove(fleet: Fleet) -> None:
+    for what in ("kustomizations", "gitrepositories"):
+        fleet.kubectl("delete", f"{what}.{_GROUPS[what]}", "--all", "--wait=false")
+    fleet.kubectl("delete", "namespace", fleet.namespace, "--wait=false")
+
+
+_GROUPS = {
+    "kustomizations": "kustomize.toolkit.fluxcd.io",
+    "gitrepositories": "source.toolkit.fluxcd.io",
+}

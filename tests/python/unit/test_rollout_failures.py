@@ -1,0 +1,388 @@
+"""What Flux, the API server, the kubelet and the scheduler say, as one sentence and a hint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gitops_rollback.image import parse_image
+from gitops_rollback.rollout.apply_failures import (
+    apply_failure,
+    helm_failure,
+    source_failure,
+    suspended,
+    unhealthy_objects,
+)
+from gitops_rollback.rollout.failure import FOREVER, Whose
+from gitops_rollback.rollout.pod_failures import pod_failure, unready_failure
+from gitops_rollback.rollout.pods import read_pod
+from gitops_rollback.rollout.reconcilers import Reconciler, read_reconciler, read_source
+from gitops_rollback.rollout.target import Place, Target
+from gitops_rollback.rollout.workloads import read_workload
+
+TARGET = Target(
+    "cart",
+    "production",
+    parse_image("acme/cart:1.5.0@sha256:" + "2" * 64),
+    "c" * 40,
+    "main",
+    (Place("apps/cart.yaml", "Deployment", "cart"),),
+)
+
+
+def kustomization(reason: str, message: str) -> Reconciler:
+    return read_reconciler(
+        {
+            "metadata": {"name": "apps", "namespace": "flux-system", "generation": 1},
+            "status": {
+                "observedGeneration": 1,
+                "conditions": [
+                    {"type": "Ready", "status": "False", "reason": reason, "message": message}
+                ],
+            },
+        },
+        "Kustomization",
+    )
+
+
+# Messages of kustomize-controller v1.7.3 and v1.9.5, and of older ones that are still about.
+APPLY = [
+    (
+        (
+            "PersistentVolumeClaim/default/data dry-run failed (Invalid): PersistentVolumeClaim "
+            '"data" is invalid: spec.resources.requests.storage: Forbidden: field can not be less '
+            "than status.capacity\n"
+        ),
+        ("invalid", "PersistentVolumeClaim/default/data", "spec.resources.requests.storage"),
+        "cannot shrink",
+    ),
+    (
+        (
+            "Deployment/default/x dry-run failed: failed to create typed patch object (default/x; "
+            "apps/v1, Kind=Deployment): .spec.replicas: expected numeric (int or float), got "
+            "string\n"
+        ),
+        ("invalid", "Deployment/default/x", "spec.replicas"),
+        "mend the manifest",
+    ),
+    (
+        (
+            'Deployment/default/x dry-run failed (Invalid): Deployment.apps "x" is invalid: '
+            'spec.selector: Invalid value: {"matchLabels":{"a":"c"}}: field is immutable\n'
+        ),
+        ("invalid", "Deployment/default/x", "spec.selector"),
+        "put the field back as it was",
+    ),
+    (
+        'Nope/default/x dry-run failed: no matches for kind "Nope" in version "example.com/v1"\n',
+        ("unknown-kind", "Nope/default/x", "kind"),
+        "CustomResourceDefinition",
+    ),
+    (
+        (
+            "OCIRepository/default/x dry-run failed: failed to create typed patch object "
+            "(default/x; source.toolkit.fluxcd.io/v1, Kind=OCIRepository): .spec.nosuch: field not "
+            "declared in schema\n"
+        ),
+        ("invalid", "OCIRepository/default/x", "spec.nosuch"),
+        "remove the field",
+    ),
+    (
+        'ConfigMap/nosuchns/x not found: namespaces "nosuchns" not found\n',
+        ("namespace", "ConfigMap/nosuchns/x", "metadata.namespace"),
+        "create the namespace",
+    ),
+    (
+        (
+            "Deployment/default/x dry-run failed: failed to convert new object (default/x; "
+            "apps/v1, Kind=Deployment) to proper version: unable to convert unstructured object to "
+            "apps/v1, Kind=Deployment: quantities must match the regular expression "
+            "'^([+-]?[0-9.]+)'\n"
+        ),
+        ("invalid", "Deployment/default/x", ""),
+        "mend the manifest",
+    ),
+    (
+        (
+            'Deployment/default/x dry-run failed, reason: Invalid, error: Deployment.apps "x" is '
+            "invalid: [spec.template.spec.containers[0].name: Required value, spec.x: Required]"
+        ),
+        ("invalid", "Deployment/default/x", "spec.template.spec.containers[0].name"),
+        "mend the manifest",
+    ),
+    (
+        'Pod/default/x dry-run failed (Forbidden): pods "x" is forbidden: exceeded quota: few',
+        ("invalid", "Pod/default/x", ""),
+        "more quota",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "named", "hint"), APPLY, ids=[case[1][0] for case in APPLY])
+def test_what_the_api_server_refuses_is_named_with_object_and_field(
+    message: str, named: tuple[str, str, str], hint: str
+) -> None:
+    failure = apply_failure(TARGET, kustomization("ReconciliationFailed", message))
+    assert (failure.code, failure.object, failure.field) == named
+    assert hint in failure.hint
+    assert failure.whose is Whose.OTHER
+    assert not failure.by_image
+    assert failure.patience == 0
+    assert "\n" not in failure.sentence
+    assert "what ran before goes on running; Flux tries again by itself" in failure.sentence
+
+
+def test_an_object_of_the_service_is_ours_and_only_its_image_field_is_the_images_fault() -> None:
+    said = 'Deployment/shop/cart dry-run failed (Invalid): Deployment.apps "cart" is invalid: '
+    image = "spec.template.spec.containers[0].image: Required value"
+    failure = apply_failure(TARGET, kustomization("ReconciliationFailed", said + image))
+    assert (failure.whose, failure.by_image) == (Whose.OURS, True)
+    port = "spec.template.spec.containers[0].ports[0].containerPort: Invalid value: 99999"
+    failure = apply_failure(TARGET, kustomization("ReconciliationFailed", said + port))
+    assert (failure.whose, failure.by_image) == (Whose.OURS, False)
+
+
+@pytest.mark.parametrize("path", ["apps/cart.yaml", "apps/web/bad.yaml"])
+def test_a_file_that_is_no_yaml_is_named_as_the_repository_names_it(path: str) -> None:
+    said = (
+        f"failed to decode Kubernetes YAML from /tmp/flux/kustomization-350353545/{path}: "
+        "MalformedYAMLError: yaml: line 1: did not find expected ',' or ']' <nil>"
+    )
+    failure = apply_failure(TARGET, kustomization("BuildFailed", said))
+    assert failure.code == "build"
+    assert failure.object == path
+    assert "/tmp/flux" not in failure.sentence
+    assert "<nil>" not in failure.sentence
+    assert failure.whose is (Whose.OURS if path == "apps/cart.yaml" else Whose.OTHER)
+
+
+def test_a_build_that_fails_without_a_file_is_still_named() -> None:
+    failure = apply_failure(TARGET, kustomization("BuildFailed", "kustomize build failed: loop"))
+    assert failure.message.endswith("kustomize build failed: loop")
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "code"),
+    [
+        ("DependencyNotReady", "dependency 'flux-system/infra' is not ready", "dependency"),
+        ("ReconciliationFailed", "failed calling webhook: connection refused", "apply"),
+        ("ArtifactFailed", "Source artifact not found, retrying in 30s", "apply"),
+    ],
+)
+def test_what_can_pass_is_waited_for_to_the_end(reason: str, message: str, code: str) -> None:
+    failure = apply_failure(TARGET, kustomization(reason, message))
+    assert (failure.code, failure.patience, failure.whose) == (code, FOREVER, Whose.CLUSTER)
+
+
+def test_what_nobody_knows_is_told_as_it_was_said() -> None:
+    failure = apply_failure(TARGET, kustomization("PruneFailed", "something new"))
+    assert "PruneFailed: something new" in failure.message
+    assert failure.patience == 0
+
+
+def test_a_health_check_names_its_objects() -> None:
+    said = (
+        "health check failed after 30.03s: timeout waiting for: [Deployment/default/web status: "
+        "'InProgress', StatefulSet/default/db status: 'Failed']"
+    )
+    assert unhealthy_objects(said) == ("Deployment/default/web", "StatefulSet/default/db")
+
+
+@pytest.mark.parametrize(
+    ("said", "patience"),
+    [
+        ("failed to checkout and determine revision: authentication required", 10.0),
+        ("failed to checkout and determine revision: dial tcp: i/o timeout", FOREVER),
+    ],
+)
+def test_a_source_that_cannot_fetch_is_given_up_only_where_access_is_denied(
+    said: str, patience: float
+) -> None:
+    source = read_source(
+        {
+            "metadata": {"name": "fleet", "namespace": "flux-system"},
+            "spec": {"url": "https://github.com/acme/fleet"},
+            "status": {"conditions": [{"type": "Ready", "status": "False", "message": said}]},
+        }
+    )
+    failure = source_failure(source)
+    assert failure.patience == patience
+    assert "https://github.com/acme/fleet" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [("Kustomization", "flux resume kustomization"), ("HelmRelease", "flux resume helmrelease")],
+)
+def test_what_is_suspended_is_told_with_the_command_that_resumes_it(
+    kind: str, command: str
+) -> None:
+    found = {"metadata": {"name": "apps", "namespace": "shop"}, "spec": {"suspend": True}}
+    assert suspended(read_reconciler(found, kind)).hint == f"{command} apps --namespace shop"
+
+
+def release(**conditions: tuple[str, str, str]) -> Reconciler:
+    return read_reconciler(
+        {
+            "metadata": {"name": "cart", "namespace": "shop", "generation": 5},
+            "status": {
+                "observedGeneration": 5,
+                "conditions": [
+                    {"type": kind, "status": status, "reason": reason, "message": message}
+                    for kind, (status, reason, message) in conditions.items()
+                ],
+            },
+        },
+        "HelmRelease",
+    )
+
+
+def test_a_helm_upgrade_that_was_undone_names_the_upgrade_and_what_runs() -> None:
+    failure = helm_failure(
+        TARGET,
+        release(
+            Ready=("False", "RollbackSucceeded", "Helm rollback to previous release succeeded"),
+            Released=("False", "UpgradeFailed", "context deadline exceeded"),
+            Remediated=("True", "RollbackSucceeded", "Helm rollback to previous release"),
+        ),
+    )
+    assert "UpgradeFailed: context deadline exceeded" in failure.message
+    assert "Helm went back to the release before" in failure.sentence
+    assert failure.by_image
+
+
+def test_a_chart_that_is_not_there_is_not_the_images_fault() -> None:
+    failure = helm_failure(TARGET, release(Ready=("False", "ArtifactFailed", "chart not found")))
+    assert (failure.whose, failure.by_image) == (Whose.CLUSTER, False)
+
+
+# Pods
+
+WORKLOAD = read_workload(
+    {
+        "metadata": {"name": "cart", "namespace": "shop", "generation": 2},
+        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "cart"}}},
+        "status": {"observedGeneration": 2},
+    },
+    "Deployment",
+)
+
+
+def pod(tag: str = "1.5.0", *, ready: bool = False, **status: Any) -> dict[str, Any]:  # noqa: ANN401
+    digest = ("2" if tag == "1.5.0" else "1") * 64
+    image = f"acme/cart:{tag}@sha256:{digest}"
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    return {
+        "metadata": {"name": f"cart-{tag}", "namespace": "shop", "labels": {"app": "cart"}},
+        "spec": {"containers": [{"name": "server", "image": image}]},
+        "status": {"conditions": conditions, "containerStatuses": [{"name": "server"}], **status},
+    }
+
+
+def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    state = {"waiting": {"reason": reason, "message": message}}
+    return pod(containerStatuses=[{"name": "server", "state": state, **more}])
+
+
+OLD = read_pod(pod("1.4.2", ready=True))
+ENDED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+PODS = [
+    (waiting("ImagePullBackOff", 'Back-off pulling image "acme/cart:1.5.0"'), "pull", 15.0, True),
+    (waiting("ErrImagePull", "manifest for acme/cart:1.5.0 not found"), "pull", 0.0, True),
+    (waiting("ErrImagePull", "unauthorized: authentication required"), "pull", 0.0, True),
+    (waiting("InvalidImageName", "couldn't parse image"), "pull", 0.0, True),
+    (waiting("CrashLoopBackOff", restartCount=1), "crash", 15.0, True),
+    (waiting("CrashLoopBackOff", restartCount=3, lastState=ENDED), "crash", 0.0, True),
+    (waiting("CreateContainerConfigError", 'secret "db" not found'), "container", 15.0, False),
+    (waiting("RunContainerError", "exec: no such file"), "container", 15.0, True),
+]
+
+
+@pytest.mark.parametrize(("found", "code", "patience", "by_image"), PODS)
+def test_a_pod_that_does_not_run_says_why(
+    found: dict[str, Any],
+    code: str,
+    patience: float,
+    by_image: bool,  # noqa: FBT001 - of a table
+) -> None:
+    failure = pod_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    assert failure is not None
+    assert (failure.code, failure.patience, failure.by_image) == (code, patience, by_image)
+    assert failure.object == "Pod/shop/cart-1.5.0"
+    assert failure.field == "server"
+    assert "1 old pod still serves" in failure.sentence
+    assert "Kubernetes tries again by itself" in failure.sentence
+    assert ("rollback --service cart --environment production" in failure.hint) == by_image
+
+
+def test_a_container_that_was_killed_for_its_memory_says_so() -> None:
+    found = read_pod(waiting("CrashLoopBackOff", restartCount=4, lastState=ENDED))
+    failure = pod_failure(TARGET, WORKLOAD, (found,))
+    assert failure is not None
+    assert "crashes: 4 restarts, exit code 137 (OOMKilled)" in failure.message
+    assert "no old pod serves any more" in failure.sentence
+
+
+def test_a_pod_of_the_old_image_is_never_to_blame() -> None:
+    assert pod_failure(TARGET, WORKLOAD, (OLD,)) is None
+    broken = waiting("CrashLoopBackOff", restartCount=9)
+    broken["spec"]["containers"][0]["image"] = "acme/cart:1.4.2@sha256:" + "1" * 64
+    assert pod_failure(TARGET, WORKLOAD, (read_pod(broken),)) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("0/3 nodes are available: 3 Insufficient cpu.", "unschedulable"),
+        ("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims.", "claim"),
+    ],
+)
+def test_a_pod_without_a_node_is_not_the_images_fault(message: str, code: str) -> None:
+    found = pod()
+    found["status"]["conditions"].append(
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    )
+    failure = pod_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    assert failure is not None
+    assert (failure.code, failure.by_image, failure.patience) == (code, False, FOREVER)
+
+
+def test_a_quota_keeps_a_workload_from_creating_pods() -> None:
+    said = 'pods "cart-1" is forbidden: exceeded quota: few, requested: pods=1, used: pods=2'
+    found = {
+        "metadata": {"name": "cart", "namespace": "shop"},
+        "status": {
+            "conditions": [
+                {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+                 "message": said}
+            ]
+        },
+    }  # fmt: skip
+    failure = pod_failure(TARGET, read_workload(found, "Deployment"), (OLD,))
+    assert failure is not None
+    assert (failure.code, failure.whose, failure.by_image) == ("quota", Whose.CLUSTER, False)
+
+
+def test_a_pod_that_runs_and_is_not_ready_has_a_probe_to_look_at() -> None:
+    running = {"name": "server", "ready": False, "state": {"running": {}}}
+    failure = unready_failure(TARGET, (read_pod(pod(containerStatuses=[running])), OLD))
+    assert failure is not None
+    assert (failure.code, failure.patience) == ("probe", FOREVER)
+    assert unready_failure(TARGET, (OLD,)) is None
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {},
+        {"status": []},
+        {"status": {"conditions": [1, {"type": 2}]}},
+        {"spec": {"containers": "x"}, "metadata": {"labels": {"a": 1}}},
+    ],
+)
+def test_objects_that_are_half_there_or_nonsense_are_read_as_empty(junk: dict[str, Any]) -> None:
+    assert read_pod(junk).containers == ()
+    assert read_workload(junk, "Deployment").updated == 0
+    assert read_reconciler(junk, "Kustomization").attempted == ""
+    assert read_source(junk).commit == ""
