@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from fleet import CART, Fleet, deployment, image
+from flux.fleet import CART, Fleet, deployment, image
+from flux.recorder import Recorder
 from integration.shop import Shop, program
-from recorder import Recorder
 from servers.git_http import GitHttpServer
 
 if TYPE_CHECKING:

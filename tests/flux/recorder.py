@@ -20,7 +20,7 @@ from gitops_rollback.rollout.workloads import KINDS
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from fleet import Fleet
+    from flux.fleet import Fleet
 
 _METADATA = dict.fromkeys(
     ("name", "namespace", "generation", "labels", "creationTimestamp", "deletionTimestamp")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fleet import CART, Fleet, deployment, image
+from flux.fleet import CART, Fleet, deployment, image
 
 if TYPE_CHECKING:
     from collections.abc import Callable

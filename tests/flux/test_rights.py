@@ -13,7 +13,7 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fleet import Fleet
+    from flux.fleet import Fleet
 
 PAGE = Path(__file__).parents[2] / "docs" / "flux.md"
 
