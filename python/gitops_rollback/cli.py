@@ -27,6 +27,7 @@ COMMANDS = {
     "wait": "wait until Flux has applied a change and the pods run its image",
     "services": "list the services that are configured or discovered",
     "jobs": "create or update the Jenkins jobs (jobs install)",
+    "completion": "print what lets bash, zsh or fish complete commands and options",
     "fields": "list the image fields of local files; prove that each can be edited and undone",
 }
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
 PHASES = ("fetch", "decide", "edit", "push")
@@ -100,10 +100,12 @@ class Stopwatch:
     """Seconds spent in named phases; a phase entered again adds up, one within another counts once.
 
     Every phase of `PHASES` is told of, also one that was not needed; any other if there was one.
+    `tell` is called with the name of a phase that begins, and with None when it ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str | None], None] | None = None) -> None:
         self._start = time.monotonic()
+        self._tell = tell or (lambda _phase: None)
         self._phases = dict.fromkeys(PHASES, 0.0)
         self._inner: list[float] = []  # for each phase that runs, the seconds of those within it
 
@@ -112,9 +114,11 @@ class Stopwatch:
         """Count the time of a `with` block to a phase, but for that of phases within it."""
         start = time.monotonic()
         self._inner.append(0.0)
+        self._tell(name)
         try:
             yield
         finally:
+            self._tell(None)
             spent = time.monotonic() - start
             own = spent - self._inner.pop()
             self._phases[name] = self._phases.get(name, 0.0) + own

@@ -24,10 +24,30 @@ _WIDEST_CELL = 20
 _TARGET_HINT = "give a file in a folder one can write to with --output"
 
 
+_CLEAR = "\r\x1b[K"
+_DOING = {
+    "fetch": "fetching the tip of the manifests repository",
+    "decide": "looking for the image",
+    "edit": "editing the manifests",
+    "push": "pushing",
+    "merge": "waiting for the merge",
+}
+
+
 def say(*lines: str) -> None:
     """Print lines for people."""
+    show_progress(None)
     for line in lines:
         print(line, file=sys.stderr)  # noqa: T201 - the one place that prints
+
+
+def show_progress(phase: str | None) -> None:
+    """Show on a terminal what is being done, in a line that goes away; in a log show nothing."""
+    if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        return
+    text = f"{_DOING.get(phase, phase)} …" if phase else ""
+    sys.stderr.write(_CLEAR + text)
+    sys.stderr.flush()
 
 
 def table(rows: Iterable[Sequence[str]]) -> list[str]:

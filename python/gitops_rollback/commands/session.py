@@ -13,7 +13,7 @@ from gitops_rollback.commands.meant import request_of
 from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.model import Build, one_line
-from gitops_rollback.output import say
+from gitops_rollback.output import say, show_progress
 from gitops_rollback.plan.acts import Act
 from gitops_rollback.repo.location import repository_url, without_user
 from gitops_rollback.repo.repository import Repository
@@ -250,4 +250,4 @@ def start(options: argparse.Namespace, environment: Mapping[str, str]) -> Sessio
     """Begin a run: find the repository's URL and start the clocks."""
     deadline = Deadline(options.timeout)
     remote = repository_url(options.repository, environment)
-    return Session(options, environment, remote, deadline, Stopwatch(), clock.now())
+    return Session(options, environment, remote, deadline, Stopwatch(show_progress), clock.now())

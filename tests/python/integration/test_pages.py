@@ -1,0 +1,143 @@
+"""Every command of the pages in `docs` runs as it is written, in a shop like that of the pages."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.shop import CART_PATH, COMMAND, Shop
+from servers.jenkins_server import JenkinsServer
+from standin import RegistryStandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[3]
+PAGES = ("install", "first-rollback", "on-call", "security", "troubleshooting")
+TAGS = ("1.4.2", "1.5.0", "1.5.1")
+REPOSITORY = "https://github.com/acme/manifests.git"
+JENKINS = "https://jenkins.example.com"
+_BLOCK = re.compile(r"(?:<!-- exit (\d+) -->\n)?```sh\n(.*?)```", re.DOTALL)
+# What the pages run beside the command; each is tried elsewhere.
+OTHERS = {"pipx install .": "test_laptop: it installs from a wheel"}
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[RegistryStandIn]:
+    with RegistryStandIn() as standin:
+        start = datetime.now(UTC) - timedelta(days=len(TAGS))
+        for number, tag in enumerate(TAGS):
+            standin.push("acme/cart", tag, pushed=start + timedelta(days=number))
+        yield standin
+
+
+@pytest.fixture
+def jenkins() -> Iterator[JenkinsServer]:
+    with JenkinsServer(("jane", "token")) as server:
+        yield server
+
+
+@pytest.fixture
+def told(shop: Shop, registry: RegistryStandIn) -> Shop:
+    """The shop of the pages: its repository has the address that they name."""
+    urls = {"GITOPS_REGISTRY_URL": registry.url, "GITOPS_HUB_URL": registry.url}
+    shop.environment |= {**urls, "JENKINS_USER": "jane", "JENKINS_TOKEN": "token"}
+    (shop.home / ".gitconfig").write_text(
+        f'[url "file://{shop.bare}"]\n\tinsteadOf = {REPOSITORY}\n', encoding="utf-8"
+    )
+    for folder in (
+        ".local/share/bash-completion/completions",
+        ".zfunc",
+        ".config/fish/completions",
+    ):
+        (shop.home / folder).mkdir(parents=True)
+    manifest = shop.text().replace(' # {"$imagepolicy": "flux-system:cart"}', "")
+    shop.commit({".gitops-rollback.toml": "[services.cart]\n", CART_PATH: manifest})
+    for tag in TAGS[:2]:
+        image = ("--service", "cart", "--image", f"acme/cart:{tag}")
+        shop.ok("deploy", *image, repository=REPOSITORY)
+    shop.git("clone", "-q", REPOSITORY, "clone", cwd=shop.root)
+    return shop
+
+
+def commands(page: str) -> list[tuple[int, str]]:
+    """Return the commands of a page, each with the exit code it is said to have."""
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    found = []
+    for code, block in _BLOCK.findall(text):
+        lines = block.replace("\\\n", " ").splitlines()
+        found += [(int(code or 0), line) for line in lines if line.strip()]
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_work_in_their_order(
+    page: str, told: Shop, jenkins: JenkinsServer
+) -> None:
+    assert commands(page)
+    if page != "install":  # there, a clone is stood in
+        told.environment["GITOPS_REPOSITORY"] = REPOSITORY
+    for code, line in commands(page):
+        if line in OTHERS:
+            continue
+        assert line.startswith("gitops-rollback "), line
+        done = subprocess.run(
+            ["bash", "-c", line.replace(JENKINS, jenkins.url)],
+            env={**told.environment, "PATH": f"{COMMAND.parent}:{told.environment['PATH']}"},
+            cwd=told.root / "clone",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, f"{line}\n{done.stderr}"
+
+
+def test_the_pages_name_no_option_that_the_commands_lack() -> None:
+    for page in PAGES:
+        text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+        known = set()
+        for name in ("rollback", "deploy", "plan", "check", "jobs", "release", "report", "history"):
+            help_ = subprocess.run(
+                [COMMAND, name, "--help"], capture_output=True, text=True, check=True
+            )
+            known |= set(re.findall(r"--[a-z][a-z-]+", help_.stdout))
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - known == set(), page
+
+
+def test_each_message_of_the_troubleshooting_page_is_one_that_is_said() -> None:
+    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    sources = [*(ROOT / "python").rglob("*.py"), *(ROOT / "src").rglob("*.groovy")]
+    sources += [*(ROOT / "vars").glob("*.groovy"), *ROOT.glob("Jenkinsfile*")]
+    said = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    said = re.sub(r"\"\s*\n\s*f?\"|' \+\s*\n\s*'", "", said)  # texts over several lines
+    rows = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+    assert len(rows) > 20
+    for row in rows:
+        for message in re.findall(r"`([^`]+)`", row):
+            assert message in said, message
+
+
+def test_the_card_fits_on_one_page() -> None:
+    text = (ROOT / "docs/on-call.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 50
+    assert len(text.split()) <= 420
+
+
+def test_each_page_is_reached_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        others = [p for p in (ROOT / "docs").glob("*.md") if p != page]
+        linked = [p for p in others if f"({page.name}" in p.read_text(encoding="utf-8")]
+        assert f"(docs/{page.name}" in readme or linked, page.name
+
+
+def test_words_for_a_shell_are_whole() -> None:
+    for page in PAGES:
+        for _code, line in commands(page):
+            assert shlex.split(line)
