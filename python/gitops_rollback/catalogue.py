@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import ownership
 from gitops_rollback.manifest.helm import NO_NAME, NO_VERSION
+from gitops_rollback.manifest.image_field import HELM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,7 +90,7 @@ def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[Im
     if settings.containers:
         fields = [f for f in fields if not settings.containers.isdisjoint(f.containers)]
     own = config.services.get(service, {})
-    by_workload = [f for f in fields if f.name == service or service in f.labels]
+    by_workload = [f for f in fields if _is_workload_of(service, f)]
     by_configuration = fields if "manifests" in own or "containers" in own else []
     if settings.image is not None:
         wanted = settings.image.full_repository
@@ -101,3 +102,13 @@ def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[Im
         return [*named, *(f for f in fields if f.image and f.image.full_repository == wanted)]
     by_image = [f for f in fields if f.image and f.image.repository.rpartition("/")[2] == service]
     return by_image or by_workload or by_configuration
+
+
+def _is_workload_of(service: str, field: ImageField) -> bool:
+    """Tell whether a field is of the workload that bears the service's name.
+
+    Of a Helm release that is its main image: what else its values name is a part, not the service.
+    """
+    is_named = field.name == service or service in field.labels
+    is_part = field.form == HELM and field.container not in ("image", service, f"{service}.image")
+    return is_named and not is_part

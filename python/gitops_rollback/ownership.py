@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.config import FILE, nearest, nearest_hint
 from gitops_rollback.errors import ConfigError, ManifestError
 from gitops_rollback.inventory import service_names
+from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.manifest.kustomize import is_kustomization, read_kustomization
 
 if TYPE_CHECKING:
@@ -41,15 +42,24 @@ def refuse_uneditable(service: str, fields: Iterable[ImageField]) -> None:
 
 def refuse_disagreement(service: str, fields: tuple[ImageField, ...]) -> None:
     """Raise `ConfigError` if the fields do not all name the same image."""
-    first = fields[0].image
+    first_field, first = fields[0], fields[0].image
     for field in fields[1:]:
         if first and field.image and field.image.is_same_image(first):
             continue
         raise ConfigError(
             f"the fields of service '{service}' disagree on the image: {_list(fields)}",
-            "set them to one image, or choose: "
-            f'[services.{service}] containers = ["{fields[0].container}"]',
+            f"set them to one image, or choose: {_choice(service, first_field, field)}",
         )
+
+
+def _choice(service: str, one: ImageField, other: ImageField) -> str:
+    """Return the line of configuration that tells two fields apart."""
+    if one.container != other.container:
+        return f'[services.{service}] containers = ["{one.container}"]'
+    folder = PurePosixPath(one.path).parent
+    if folder != PurePosixPath(other.path).parent:
+        return f'[environments.{folder.name or "production"}] path = "{folder}"'
+    return f'[services.{service}] manifests = ["{one.path}"]'
 
 
 def refuse_other_environments(
@@ -74,17 +84,27 @@ def refuse_outside(fields: Iterable[ImageField], environment: Environment) -> No
     for field in fields:
         if environment.holds(field.path):
             continue
-        image = field.image
-        tag = f', newTag: "{image.tag}"' if image and image.tag else ""
-        digest = f", digest: {image.digest}" if image and image.digest else ""
         overlay = field.overlay or f"{environment.path}/kustomization.yaml"
         raise ConfigError(
             f"{field.place} lies outside the environment '{environment.name}' "
             f"({environment.path}), which takes it through {overlay}: an edit would change "
             "whatever else takes it",
-            f"separate them: add to {overlay} `images:` "
-            f"[{{name: {_written_name(field)}{tag}{digest}}}]",
+            f"separate them: {_separation(field, overlay)}",
         )
+
+
+def _separation(field: ImageField, overlay: str) -> str:
+    """Say what to add to an overlay so that its image is its own."""
+    if field.form == HELM:
+        return (
+            f"add to {overlay} a patch of {field.kind} {field.name}, in a file of its own, that "
+            f"sets the tag of spec.values.{field.container}"
+        )
+    image = field.image
+    tag = f', newTag: "{image.tag}"' if image and image.tag else ""
+    digest = f", digest: {image.digest}" if image and image.digest else ""
+    name = field.name_text or (image.name if image else "…")
+    return f"add to {overlay} `images:` [{{name: {name}{tag}{digest}}}]"
 
 
 def refuse_shared(fields: Iterable[ImageField]) -> None:
@@ -98,10 +118,6 @@ def refuse_shared(fields: Iterable[ImageField]) -> None:
                 f"{field.users - together} more places, which are not this service's",
                 "write the image out in each place, then run this again",
             )
-
-
-def _written_name(field: ImageField) -> str:
-    return field.name_text or (field.image.name if field.image else "…")
 
 
 def ambiguous(service: str, fields: list[ImageField]) -> ConfigError:

@@ -225,8 +225,9 @@ def test_two_overlays_of_one_base_that_disagree_are_an_error_that_lists_both() -
         "staging/kustomization.yaml": overlay.format(3),
         "overlay/kustomization.yaml": overlay.format(2),
     }
-    with pytest.raises(ConfigError, match=r"disagree.*staging/kust.*overlay/kust"):
+    with pytest.raises(ConfigError, match=r"disagree.*staging/kust.*overlay/kust") as caught:
         fields(files)
+    assert '[environments.staging] path = "staging"' in caught.value.hint
     assert deciders(files, OVERLAY) == [
         "overlay/kustomization.yaml:2 acme/cart → docker.io/acme/cart:2"
     ]
@@ -302,6 +303,23 @@ def test_a_patch_of_a_helm_release_is_merged_key_by_key() -> None:
     files["base/release.yaml"] += f"      digest: {A}\n"
     with pytest.raises(ManifestError, match=r"the digest in base/release\.yaml:9 counts"):
         fields(files, OVERLAY)
+
+
+def test_a_part_of_a_release_is_not_the_service_that_bears_the_release_s_name() -> None:
+    text = RELEASE.replace("image:\n", "redis:\n").replace("acme/cart", "library/redis")
+    with pytest.raises(ConfigError, match="there is no service 'cart'"):
+        fields({"release.yaml": text})
+
+
+def test_a_release_outside_the_environment_is_refused_with_the_patch_to_add() -> None:
+    files = {
+        "base/kustomization.yaml": "resources: [release.yaml]\n",
+        "base/release.yaml": RELEASE,
+        "overlay/kustomization.yaml": "resources: [../base]\n",
+    }
+    with pytest.raises(ConfigError) as caught:
+        fields(files, OVERLAY)
+    assert "a patch of HelmRelease cart, in a file of its own" in caught.value.hint
 
 
 def test_the_images_of_a_post_renderer_decide_over_the_values() -> None:
