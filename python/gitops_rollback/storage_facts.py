@@ -10,6 +10,7 @@ from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.plan.storage import StorageFacts
 from gitops_rollback.state import parse_state, path_of
 from gitops_rollback.storage.between import changes_between
+from gitops_rollback.storage.findings import NOTE
 from gitops_rollback.storage.review import read_objects, review
 from gitops_rollback.storage.service import (
     ServiceKeys,
@@ -46,7 +47,7 @@ class StorageReader:
         keys = keys_of(at)
         now = self._files(at, at.tip.commit)
         findings = findings_of(review(now), keys, is_all=not at.found.settings.manifests)
-        lines = tuple(finding.sentence for finding in findings)
+        lines = tuple(finding.sentence for finding in findings if finding.severity != NOTE)
         try:
             commit = self._commit_of(at, chosen)
             if commit is None:

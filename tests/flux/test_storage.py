@@ -81,7 +81,7 @@ def applied(namespace: str) -> Iterator[Any]:
 
 def delete_volumes() -> None:
     names = [v["metadata"]["name"] for v in objects("pv")]
-    ours = [name for name in names if name.startswith(("gitops-", "pv-example"))]
+    ours = [name for name in names if name.startswith(("gitops-", "pv-example", "jenkins-home"))]
     if ours:
         kubectl("delete", "pv", "--wait=false", *ours)
 
@@ -147,6 +147,37 @@ def test_the_example_binds_and_its_pod_runs(applied: Any) -> None:  # noqa: ANN4
     kubectl("wait", "-n", NAMESPACE, "--timeout=60s", "pod/pod-storage",
             "--for=jsonpath={.status.phase}=Running")  # fmt: skip
     assert facts(NAMESPACE)["pvc-example"]["volume"] == "pv-example"
+
+
+def test_the_home_of_jenkins_is_bound_and_outlives_its_pod(applied: Any) -> None:  # noqa: ANN401
+    node = objects("nodes")[0]["metadata"]["labels"]["kubernetes.io/hostname"]
+    text = kubectl("kustomize", str(ROOT / "examples/jenkins-home")).replace("worker-1", node)
+    text = text.replace("terminationGracePeriodSeconds: 120", "terminationGracePeriodSeconds: 0")
+    applied(text.replace("namespace: jenkins\n", f"namespace: {NAMESPACE}\n"))
+    ready = ("wait", "-n", NAMESPACE, "--timeout=60s", "pod/jenkins-0", "--for=condition=Ready")
+    kubectl("rollout", "status", "-n", NAMESPACE, "--timeout=60s", "statefulset/jenkins")
+    before = facts(NAMESPACE)["jenkins-home"]
+    assert before == {"phase": "Bound", "volume": "jenkins-home"}
+    kubectl("delete", "pod", "-n", NAMESPACE, "jenkins-0", "--wait=true", "--timeout=60s")
+    kubectl("rollout", "status", "-n", NAMESPACE, "--timeout=60s", "statefulset/jenkins")
+    kubectl(*ready)
+    assert facts(NAMESPACE)["jenkins-home"] == before
+
+
+def test_a_claim_does_not_shrink_which_is_why_a_rollback_never_touches_it(applied: Any) -> None:  # noqa: ANN401
+    text = (CASES / "smallest-that-fits.yaml").read_text(encoding="utf-8")
+    applied(text)
+    assert settle(NAMESPACE)["data"]["phase"] == "Bound"
+    claim = text.split("---\n")[-1].replace("6Gi", "5Gi")
+    done = subprocess.run(
+        ["kubectl", "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"],
+        input=claim,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "spec.resources.requests.storage: Forbidden: field can not be less than" in done.stderr
 
 
 def _record(case: str, found: dict[str, dict[str, str]]) -> None:

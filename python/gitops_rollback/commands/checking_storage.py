@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.local_files import walk
@@ -11,7 +12,7 @@ from gitops_rollback.errors import Exit, ManifestError, UsageError
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
 from gitops_rollback.output import error_to_json, say, table, write_result
-from gitops_rollback.storage.findings import ERROR, NOTE, SEVERITIES, WARNING, Finding
+from gitops_rollback.storage.findings import ERROR, NOTE, SEVERITIES, WARNING, Finding, in_order
 from gitops_rollback.storage.kubernetes import published
 from gitops_rollback.storage.review import Review, review
 
@@ -19,21 +20,36 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from gitops_rollback.commands.session import Session
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.snapshot import ServiceAtTip
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What was read, in words and in files, and what was found in it."""
+
+    where: str
+    files: int
+    found: Review
+    findings: tuple[Finding, ...]
+
+
 _GITHUB = {ERROR: "error", WARNING: "warning", NOTE: "notice"}
 
 
 def check_storage(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Check the storage of local files, or of an environment; raise `ManifestError` for errors."""
-    where, files = _files(options, environment)
-    found = review(files)
-    result = _result(found, len(files))
-    error = _error(found, where)
+    read = _read_local(options) if options.paths else _read_repository(options, environment)
+    result = _result(read)
+    error = _error(read)
     if options.format == "json":
         write_result({**result, **(error_to_json(error) if error else {})}, "-")
     elif options.format == "github":
-        for finding in found.findings:
+        for finding in read.findings:
             sys.stdout.write(github_command(finding) + "\n")
-    _show(found, len(files), is_full=options.format == "text")
+    _show(read, is_full=options.format == "text")
     if error is not None:
         error.found = result
         raise error
@@ -64,64 +80,91 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _files(
-    options: argparse.Namespace, environment: Mapping[str, str]
-) -> tuple[str, Mapping[str, bytes]]:
-    """Return what is read, in words, and the bytes of each file."""
-    services = (*repeated(options, "service"), *repeated(options, "set"))
-    if options.paths:
-        if services:
-            raise UsageError(
-                "--service says which manifests of the repository are meant, and paths were given",
-                "leave out one of them",
-            )
-        return ", ".join(options.paths), {str(p): p.read_bytes() for p in walk(options.paths)}
+def _read_local(options: argparse.Namespace) -> _Checked:
+    if repeated(options, "service") or repeated(options, "set"):
+        raise UsageError(
+            "--service says which manifests of the repository are meant, and paths were given",
+            "leave out one of them",
+        )
+    files = {str(path): path.read_bytes() for path in walk(options.paths)}
+    found = review(files)
+    return _Checked(", ".join(options.paths), len(files), found, found.findings)
+
+
+def _read_repository(options: argparse.Namespace, environment: Mapping[str, str]) -> _Checked:
+    """Check an environment, or what belongs to the services that are named."""
     session = start(options, environment)
     with session.open_repository() as repository:
-        from gitops_rollback.snapshot import read_environment  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.commands.checking_builds import (  # noqa: PLC0415 - see open_repository
+            lost_builds,
+        )
+        from gitops_rollback.snapshot import read_environment  # noqa: PLC0415 - the same
 
         tip = session.open_tip(repository)
-        read = read_environment(repository, Request((), options.environment, options.branch), tip)
-    return f"environment {read.environment.name}", read.files
+        services = _services(session, repository, tip)
+        name = services[0].environment if services else options.environment
+        read = read_environment(repository, Request((), name, options.branch), tip)
+        found = review(read.files)
+        names = [at.service for at in services]
+        lost = lost_builds(session, repository, read, names)
+    where = f"{', '.join(names)} {name}" if services else f"environment {read.environment.name}"
+    findings = _of_services(found, services) if services else found.findings
+    return _Checked(where, len(read.files), found, in_order((*findings, *lost)))
 
 
-def _result(found: Review, files: int) -> dict[str, Any]:
+def _services(session: Session, repository: Repository, tip: Tip) -> tuple[ServiceAtTip, ...]:
+    options = session.options
+    if not repeated(options, "service") and not repeated(options, "set"):
+        return ()
+    return session.read(repository, tip).services
+
+
+def _of_services(found: Review, services: tuple[ServiceAtTip, ...]) -> list[Finding]:
+    from gitops_rollback.storage.service import findings_of  # noqa: PLC0415 - only for services
+    from gitops_rollback.storage_facts import keys_of  # noqa: PLC0415 - the same
+
+    return [f for at in services for f in findings_of(found, keys_of(at), is_all=True)]
+
+
+def _result(read: _Checked) -> dict[str, Any]:
     return {
         "kubernetes": published()["version"],
-        "files": files,
-        "objects": found.objects,
-        "findings": [finding.to_json() for finding in found.findings],
-        "claims": found.claims_to_json(),
-        "skipped": [{"path": path, "reason": reason} for path, reason in found.skipped],
+        "files": read.files,
+        "objects": read.found.objects,
+        "findings": [finding.to_json() for finding in read.findings],
+        "claims": read.found.claims_to_json(),
+        "skipped": [{"path": path, "reason": reason} for path, reason in read.found.skipped],
     }
 
 
-def _error(found: Review, where: str) -> ManifestError | None:
-    errors = found.count(ERROR)
+def _error(read: _Checked) -> ManifestError | None:
+    errors = [finding for finding in read.findings if finding.severity == ERROR]
     if not errors:
         return None
-    first = next(finding for finding in found.findings if finding.severity == ERROR)
-    some = "an error" if errors == 1 else f"{errors} errors"
+    some = "an error" if len(errors) == 1 else f"{len(errors)} errors"
+    first = errors[0]
     return ManifestError(
-        f"the storage of {where} has {some}, the first at {first.place}: {first.message}",
+        f"the storage of {read.where} has {some}, the first at {first.place}: {first.message}",
         first.mend,
     )
 
 
-def _show(found: Review, files: int, *, is_full: bool) -> None:
+def _show(read: _Checked, *, is_full: bool) -> None:
     if is_full:
-        for finding in found.findings:
+        for finding in read.findings:
             say(
                 f"{finding.place}: {finding.severity}: {finding.message} [{finding.code}]",
                 f"    means: {finding.effect}",
                 f"    mend:  {finding.mend}",
             )
-        if found.bindings:
-            rows = [("claim", "becomes", "why"), *_claim_rows(found)]
-            say(*table(rows))
-        say(*(f"skipped: {reason}" for _path, reason in found.skipped))
-    counts = ", ".join(f"{found.count(s)} {s}s" for s in SEVERITIES)
-    say(f"{files} files, {found.objects} objects checked: {counts}")
+        if read.found.bindings:
+            say(*table([("claim", "becomes", "why"), *_claim_rows(read.found)]))
+        say(*(f"skipped: {reason}" for _path, reason in read.found.skipped))
+    counts = ", ".join(
+        f"{sum(f.severity == severity for f in read.findings)} {severity}s"
+        for severity in SEVERITIES
+    )
+    say(f"{read.files} files, {read.found.objects} objects checked: {counts}")
 
 
 def _claim_rows(found: Review) -> list[tuple[str, str, str]]:

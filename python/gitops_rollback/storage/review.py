@@ -40,10 +40,6 @@ class Review:
         """What becomes of each claim."""
         return tuple(binding for world in self.worlds for binding in world.bindings)
 
-    def count(self, severity: str) -> int:
-        """Return how many findings have a severity."""
-        return sum(finding.severity == severity for finding in self.findings)
-
     def claims_to_json(self) -> list[dict[str, Any]]:
         """Return what becomes of each claim, as it stands in results."""
         return [_claim_to_json(binding) for binding in self.bindings]

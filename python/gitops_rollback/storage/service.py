@@ -73,7 +73,6 @@ def findings_of(review: Review, keys: ServiceKeys, *, is_all: bool) -> tuple[Fin
         finding
         for finding in review.findings
         if ((finding.path, finding.subject) in subjects or _is_own(finding, keys, paths))
-        and finding.severity != "note"
         and (is_all or finding.code not in _NEED_ALL)
     )
 

@@ -112,6 +112,10 @@ class JenkinsStore:
             return None
         return fitting_copy(data, stored, path)
 
+    def archived(self, job: str, environment: str, service: str) -> dict[int, bool]:
+        """Return the newest builds of a job, and which archived a record of a service: one GET."""
+        return self._list(_checked(self._job or job), 0, _path(environment, service))
+
     def keeper(self) -> Keeper:
         """Return what marks builds of this Jenkins."""
         from gitops_rollback.stores.jenkins_keep import Keeper  # noqa: PLC0415 - few runs keep

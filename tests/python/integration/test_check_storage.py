@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import schema
 from integration.shop import COMMAND
+from servers.jenkins_server import JenkinsServer
 
 if TYPE_CHECKING:
     from integration.shop import Shop
@@ -105,3 +106,44 @@ def test_a_path_where_nothing_is_is_a_usage_error(shop: Shop) -> None:
     run = shop.run("check", "--storage", "/nowhere.yaml")
     assert run.code == 2
     assert "there is no file or folder /nowhere.yaml" in run.error["message"]
+
+
+def test_one_service_is_checked_where_it_is_named(shop: Shop) -> None:
+    shop.commit({"apps/other.yaml": BAD})
+    ledger = shop.text("apps/ledger/statefulset.yaml")
+    shop.commit({"apps/ledger/statefulset.yaml": ledger.replace("[{name: data,", "[{name: dat,")})
+    assert shop.ok("check", "--storage", "--service", "cart").result["findings"] == []
+    run = shop.run("check", "--storage", "--service", "ledger")
+    assert run.code == 1
+    assert [f["code"] for f in run.result["findings"] if f["severity"] == "error"] == [
+        "mount-without-volume"
+    ]
+    assert "ledger default" in run.error["message"]
+
+
+def test_a_service_and_paths_are_one_too_many(shop: Shop) -> None:
+    run = shop.run("check", "--storage", str(EXAMPLE), "--service", "cart")
+    assert run.code == 2
+
+
+def test_a_deploy_job_that_keeps_too_few_builds_is_a_warning(shop: Shop) -> None:
+    for number, tag in enumerate(("1.4.2", "1.5.0", "1.6.0"), start=7):
+        build = {"JOB_NAME": "shop/cart", "BUILD_NUMBER": str(number)}
+        shop.deploy(tag, environment=build)
+    record = "gitops-rollback/default/cart/record.json"
+    with JenkinsServer() as server:
+        server.add("shop/cart", 9, {record: b"{}"})
+        server.add("shop/cart", 10, {})
+        run = shop.ok("check", "--storage", environment={"JENKINS_URL": server.url})
+        assert len(server.requests) == 1
+    found = [f for f in run.result["findings"] if f["code"] == "builds-lost"]
+    assert [f["severity"] for f in found] == ["warning"]
+    assert "the records of #8, #7 are gone" in found[0]["message"]
+    assert "keep at least 30 builds" in found[0]["mend"]
+    assert found[0]["path"] == ".gitops-rollback/default/cart.json"
+
+
+def test_a_jenkins_that_does_not_answer_is_said_and_left(shop: Shop) -> None:
+    shop.deploy("1.4.2", environment={"JOB_NAME": "shop/cart", "BUILD_NUMBER": "7"})
+    run = shop.ok("check", "--storage", environment={"JENKINS_URL": "http://127.0.0.1:1/"})
+    assert "the builds of the deploy jobs were not looked at" in run.stderr

@@ -52,8 +52,12 @@ def unindented(text: str, *parts: str) -> str:
     )
 
 
-def test_the_example_written_correctly_has_nothing_to_be_found() -> None:
-    assert findings(EXAMPLE) == ()
+@pytest.mark.parametrize("folder", ["storage", "jenkins-home"])
+def test_an_example_has_nothing_to_be_found_and_its_claim_binds(folder: str) -> None:
+    paths = sorted((ROOT / "examples" / folder).glob("*.yaml"))
+    found = review({path.name: path.read_bytes() for path in paths})
+    assert found.findings == ()
+    assert [binding.state for binding in found.bindings] == ["bound"]
 
 
 @pytest.mark.parametrize(

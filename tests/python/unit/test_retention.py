@@ -1,0 +1,52 @@
+"""Whether a deploy job keeps enough builds for the records of the last deployments."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitops_rollback.image import parse_image
+from gitops_rollback.model import Build
+from gitops_rollback.plan.retention import advice, builds_lost
+from gitops_rollback.state import Deployment, State
+
+
+def deployed(*numbers: int | None) -> State:
+    entries = tuple(
+        Deployment(
+            id=f"{index}",
+            action="deploy",
+            image=parse_image(f"acme/cart:{index}"),
+            at="2026-01-31T02:03:04Z",
+            build=Build("shop/cart", number) if number else None,
+        )
+        for index, number in enumerate(numbers)
+    )
+    return State("cart", "default", deployed=entries)
+
+
+@pytest.mark.parametrize(
+    ("state", "listed", "lost"),
+    [
+        (deployed(41, 38, 30), {41: True, 38: True, 30: True}, ()),
+        (deployed(41, 38, 30), {41: True, 40: False, 38: True}, (30,)),
+        (deployed(41, 38), {41: True, 38: False}, (38,)),  # its artifacts were deleted
+        (deployed(None, 41), {41: True}, ()),  # a rollback by hand
+        (deployed(9, 8, 7, 6, 5, 4), {9: True, 8: True, 7: True, 6: True, 5: True}, ()),
+        (deployed(900, 10), dict.fromkeys(range(801, 901), True), ()),  # more than is listed
+        (deployed(), {}, ()),
+    ],
+)
+def test_a_build_that_is_gone_takes_its_record_with_it(
+    state: State, listed: dict[int, bool], lost: tuple[int, ...]
+) -> None:
+    assert tuple(b.number for b in builds_lost(state, "shop/cart", listed)) == lost
+
+
+def test_builds_of_another_job_are_not_counted() -> None:
+    assert builds_lost(deployed(41), "shop/other", {}) == ()
+
+
+def test_the_advice_goes_by_how_many_builds_deploy() -> None:
+    assert "at least 30 builds" in advice({41: True, 40: True})
+    assert "at least 100 builds" in advice(dict.fromkeys(range(9), False) | {9: True})
+    assert "at least 30 builds" in advice({})
