@@ -49,7 +49,7 @@ def changes_between(then: Mapping[str, Part], now: Mapping[str, Part]) -> tuple[
         elif after is None and before is not None:
             found.append(_removed(before))
         elif before is not None and after is not None and before.value != after.value:
-            found.append(_changed(before, after))
+            found.append(_changed(before, after, now))
     return tuple(found)
 
 
@@ -73,14 +73,28 @@ def _removed(part: Part) -> StorageChange:
     )
 
 
-def _changed(before: Part, after: Part) -> StorageChange:
+def _changed(before: Part, after: Part, now: Mapping[str, Part]) -> StorageChange:
     fields = list(_differences((), before.value, after.value))
     told = [f"{written(steps) or 'all'} {old} → {new}" for steps, old, new in fields]
     more = f" and {len(told) - _MOST_FIELDS} more" if len(told) > _MOST_FIELDS else ""
     effect = "it stays as it is now, and so do its data"
     if any(_is_growth(steps, old, new) for steps, old, new in fields):
         effect += "; taking it back in Git would stop Flux: a claim never shrinks"
+        effect += _unexpandable(after, now)
     return StorageChange(after.title, ", ".join(told[:_MOST_FIELDS]) + more, effect, after.path)
+
+
+def _unexpandable(part: Part, now: Mapping[str, Part]) -> str:
+    """Say what stops a claim that grew, where its class is known not to let it."""
+    spec = part.value.get("spec") if isinstance(part.value, dict) else None
+    name = spec.get("storageClassName") if isinstance(spec, dict) else None
+    found = now.get(f"class {name}")
+    if found is None or found.value.get("allowVolumeExpansion") is True:
+        return ""
+    return (
+        f"; class {name} has no allowVolumeExpansion: the API server refuses the larger claim, "
+        "and Flux stops at it"
+    )
 
 
 def _is_growth(steps: Steps, old: str, new: str) -> bool:

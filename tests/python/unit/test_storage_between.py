@@ -1,0 +1,115 @@
+"""What changed in a service's storage between two commits, and what it means."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitops_rollback.storage.between import StorageChange, changes_between
+from gitops_rollback.storage.review import read_objects, review
+from gitops_rollback.storage.service import ServiceKeys, findings_of, parts_of
+from unit.test_storage_binding import claim, volume
+from unit.test_storage_risks import CLASS, KEPT, stateful, workload
+
+KEYS = ServiceKeys(frozenset({("all.yaml", "Deployment", "web")}), "docker.io/library/postgres")
+
+
+def changes(then: tuple[str, ...], now: tuple[str, ...]) -> tuple[StorageChange, ...]:
+    before, after = (
+        parts_of(read_objects({"all.yaml": "---\n".join(texts).encode()}).items, KEYS)
+        for texts in (then, now)
+    )
+    return changes_between(before, after)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        (
+            (workload(), claim()),
+            (workload(), claim(size="10Gi")),
+            "claim data: spec.resources.requests.storage 5Gi → 10Gi",
+        ),
+        (
+            (workload(), claim()),
+            (workload(), claim(more="  storageClassName: fast\n")),
+            "claim data: spec.storageClassName slow → fast",
+        ),
+        (
+            (workload(), claim(), volume()),
+            (workload(), claim(), volume(more="  persistentVolumeReclaimPolicy: Delete\n")),
+            "volume one: spec.persistentVolumeReclaimPolicy (none) → Delete",
+        ),
+        (
+            (workload(), claim(), KEPT),
+            (workload(), claim(), CLASS),
+            "class slow: reclaimPolicy Retain → Delete, allowVolumeExpansion True → (none)",
+        ),
+        ((stateful(),), (stateful(more="storageClassName: fast"),), "claim template data of Stat"),
+        (
+            (workload(mount="{name: data, mountPath: /old}"), claim()),
+            (workload(), claim()),
+            "mount of data in container main of Deployment web: mountPath /old → /data",
+        ),
+        (
+            (workload(), claim()),
+            (workload(source="persistentVolumeClaim: {claimName: new}"), claim("new")),
+            "volume data of Deployment web: persistentVolumeClaim.claimName data → new",
+        ),
+        ((workload(),), (workload(), claim()), "claim data: it is new"),
+        ((workload(), claim()), (workload(),), "claim data: it is no longer there"),
+    ],
+)
+def test_each_part_of_the_storage_is_compared(
+    then: tuple[str, ...], now: tuple[str, ...], told: str
+) -> None:
+    sentences = [change.sentence for change in changes(then, now)]
+    assert any(sentence.startswith(told) for sentence in sentences), sentences
+
+
+def test_images_replicas_and_the_storage_of_others_are_no_change() -> None:
+    then = (workload(), claim(), workload(name="other"), claim("theirs"))
+    now = (
+        workload().replace("nginx:1", "nginx:2").replace("Recreate}", "Recreate}\n  replicas: 2"),
+        claim(),
+        workload(name="other", mount="{name: data, mountPath: /x}"),
+        claim("theirs", size="9Gi"),
+    )
+    assert changes(then, now) == ()
+
+
+def test_volumes_that_hold_no_data_are_no_storage() -> None:
+    then = (workload(source="configMap: {name: a}"),)
+    assert changes(then, (workload(source="configMap: {name: b}"),)) == ()
+
+
+def test_a_claim_that_grew_is_never_to_be_shrunk_and_its_class_has_to_let_it_grow() -> None:
+    then, now = (workload(), claim(), KEPT), (workload(), claim(size="10Gi"), KEPT)
+    assert "a claim never shrinks" in changes(then, now)[0].effect
+    assert "allowVolumeExpansion" not in changes(then, now)[0].effect
+    stuck = changes((workload(), claim(), CLASS), (workload(), claim(size="10Gi"), CLASS))
+    assert "class slow has no allowVolumeExpansion" in stuck[0].effect
+    smaller = changes(now, then)[0]
+    assert "shrinks" not in smaller.effect
+
+
+def test_a_workload_is_known_by_its_image_too() -> None:
+    then, now = (stateful(),), (stateful(more="storageClassName: fast"),)
+    assert changes(then, now)
+
+
+def test_findings_of_a_service_are_those_of_its_pods_and_the_storage_behind_them() -> None:
+    texts = (
+        workload(),
+        claim(),
+        volume(more="  persistentVolumeReclaimPolicy: Delete\n"),
+        workload(name="other", source="persistentVolumeClaim: {claimName: nowhere}"),
+    )
+    found = review({"all.yaml": "---\n".join(texts).encode()})
+    assert [f.code for f in findings_of(found, KEYS, is_all=True)] == ["reclaim-delete"]
+    assert {f.code for f in found.findings} == {"reclaim-delete", "claim-missing"}
+
+
+def test_what_may_stand_elsewhere_is_not_missed_where_not_all_was_read() -> None:
+    found = review({"all.yaml": workload().encode()})
+    assert findings_of(found, KEYS, is_all=False) == ()
+    assert [f.code for f in findings_of(found, KEYS, is_all=True)] == ["claim-missing"]
