@@ -74,11 +74,7 @@ class StorageReader:
 
         The whole is read where services are discovered in it, for then it is here already.
         """
-        if at.found.settings.manifests:
-            roots = sorted({str(PurePosixPath(f.path).parent) for f in at.found.fields})
-        else:
-            roots = [at.found.environment.path]
-        entries = self.repository.list_files(commit, ["" if r == "." else r for r in roots])
+        entries = self.repository.list_files(commit, _roots(at))
         oids = {entry.path: entry.oid for entry in _manifests(entries)[:_MOST_FILES]}
         blobs = self.repository.read(oids.values())
         return {path: blobs[oid] for path, oid in oids.items()}
@@ -125,6 +121,16 @@ def keys_of(at: ServiceAtTip) -> ServiceKeys:
     """Return how the workloads of a service are known."""
     places = frozenset((f.path, f.kind, f.name) for f in at.found.fields)
     return ServiceKeys(places, at.found.image.full_repository)
+
+
+def _roots(at: ServiceAtTip) -> list[str]:
+    """Return the folders of a service's manifests, those of its overlays' bases too."""
+    paths = [*(field.path for field in at.found.fields), *at.found.manifests.files]
+    folders = {str(PurePosixPath(path).parent).removeprefix(".") for path in paths}
+    if at.found.settings.manifests:
+        return sorted(folders)
+    environment = at.found.environment
+    return [environment.path, *sorted(f for f in folders if not environment.holds(f))]
 
 
 def _manifests(entries: Iterable[Entry]) -> list[Entry]:

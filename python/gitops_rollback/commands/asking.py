@@ -89,6 +89,16 @@ def ask_jenkins(session: Session, jobs: Sequence[str]) -> Iterator[Finding]:
             yield Finding("jenkins", subject, OK, f"answers {http.access.person}")
 
 
+def ask_builds(
+    session: Session, repository: Repository, read: EnvironmentFiles, services: Sequence[str]
+) -> Iterator[Finding]:
+    """Ask Jenkins whether the deploy jobs keep the builds that a rollback would go by."""
+    from gitops_rollback.commands.checking_builds import lost_builds  # noqa: PLC0415 - slow import
+
+    for one in lost_builds(session, repository, read, services):
+        yield Finding("builds", one.subject, WARNING, f"{one.message}; {one.effect}", one.mend)
+
+
 def storage_risks(read: EnvironmentFiles) -> Iterator[Finding]:
     """Look for what would hinder pods or lose data in volumes and claims."""
     from gitops_rollback.storage.findings import NOTE  # noqa: PLC0415 - many modules

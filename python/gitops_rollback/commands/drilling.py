@@ -74,6 +74,7 @@ class _Drill:
         for snapshot in self._snapshots(read, names):
             self._services(snapshot)
         self.findings += asking.storage_risks(read)
+        self.findings += asking.ask_builds(self.session, self.repository, read, names)
 
     def _names(self, read: EnvironmentFiles) -> tuple[str, ...]:
         """Return the services that are meant: named, else configured or with a state file."""

@@ -143,6 +143,21 @@ def test_a_deploy_job_that_keeps_too_few_builds_is_a_warning(shop: Shop) -> None
     assert found[0]["path"] == ".gitops-rollback/default/cart.json"
 
 
+def test_the_drill_warns_of_lost_builds_too(shop: Shop) -> None:
+    shop.deploy("1.4.2", environment={"JOB_NAME": "shop/cart", "BUILD_NUMBER": "7"})
+    with JenkinsServer() as server:
+        server.add("shop/cart", 9, {})
+        done = subprocess.run(
+            shop.line("check"),
+            env={**shop.environment, "JENKINS_URL": server.url},
+            cwd=shop.root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "the deploy job shop/cart keeps too few builds" in done.stderr
+
+
 def test_a_jenkins_that_does_not_answer_is_said_and_left(shop: Shop) -> None:
     shop.deploy("1.4.2", environment={"JOB_NAME": "shop/cart", "BUILD_NUMBER": "7"})
     run = shop.ok("check", "--storage", environment={"JENKINS_URL": "http://127.0.0.1:1/"})
