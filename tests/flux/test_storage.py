@@ -1,8 +1,8 @@
 """Storage on a real cluster: what is predicted is what its controllers do.
 
 `KUBECONFIG` names the cluster; any will do whose PersistentVolume controller runs. The cases are
-`tests/python/unit/golden/binding`; with RECORD=1 what the cluster did is kept there, for tests
-without one.
+`tests/python/unit/golden/binding`; with GITOPS_RECORD_BINDINGS=1 what the cluster did is kept
+there, for tests without one.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def test_a_claim_does_not_shrink_which_is_why_a_rollback_never_touches_it(applie
 
 
 def _record(case: str, found: dict[str, dict[str, str]]) -> None:
-    if not os.environ.get("RECORD"):
+    if not os.environ.get("GITOPS_RECORD_BINDINGS"):
         return
     version = json.loads(kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
     recorded = json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else {}
