@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import is_tag
 from gitops_rollback.query_search import name_of, search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gitops_rollback.image import ImageReference
 
@@ -64,29 +65,43 @@ def normalised_time(text: str | None) -> str | None:
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
-def newest_first(tags: Iterable[Tag]) -> list[Tag]:
-    """Sort by time of push (else of update); undated ones last, the highest version first."""
-    return sorted(tags, key=lambda tag: (_when(tag) or "", _version(tag.name)), reverse=True)
+def newest_first(
+    tags: Iterable[Tag], deployed: Mapping[str, str] = MappingProxyType({})
+) -> list[Tag]:
+    """Sort by time of push (else of update); undated ones last, the highest version first.
+
+    `deployed` tells when digests ran first. Pushing an image again moves its time: what ran had
+    been pushed by then, whatever its time says now.
+    """
+    return sorted(
+        tags, key=lambda tag: (_since(tag, deployed) or "", _version(tag.name)), reverse=True
+    )
 
 
-def prepare(tags: Sequence[Tag], current: ImageReference) -> dict[str, Any]:
+def prepare(
+    tags: Sequence[Tag],
+    current: ImageReference,
+    deployed: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Build the document that a query is asked of; `current` is the image that runs.
 
-    Left out: what is no image, and the tags of the running digest (that is `current.digest`, else
-    the digest that the running tag has now). `older` means: pushed before the first push of the
-    running digest; a tag without a time is never older, and nothing is where no tag has the
-    running digest. Only where the registry gives no times at all (plain OCI), `older` means: of
-    the running tag's shape and lower in natural version order; commit ids have no such order.
+    `deployed` tells when digests ran first, as in `newest_first`. Left out: what is no image, and
+    the tags of the running digest (that is `current.digest`, else the digest that the running tag
+    has now). `older` means: pushed before the first push of the running digest; a tag without a
+    time is never older, and nothing is where no tag has the running digest. Only where the registry
+    gives no times at all (plain OCI), `older` means: of the running tag's shape and lower in
+    natural version order; commit ids have no such order.
     """
-    images = newest_first(tag for tag in tags if _is_image(tag))
+    images = newest_first((tag for tag in tags if _is_image(tag)), deployed)
     name = current.tag or (None if current.digest else "latest")
     digest = current.digest or next((t.digest for t in images if t.name == name), None)
     running = [tag for tag in images if _is_running(tag, name, digest)]
-    first_push = min((_when(tag) or "" for tag in running), default="")
+    first_push = min((_since(tag, deployed) or "" for tag in running), default="")
     dated = any(_when(tag) for tag in images)
 
     def older(tag: Tag) -> bool:
-        return "" < (_when(tag) or "") < first_push if dated else _is_lower(tag.name, current.tag)
+        pushed = _since(tag, deployed) or ""
+        return "" < pushed < first_push if dated else _is_lower(tag.name, current.tag)
 
     others = [tag for tag in images if tag not in running]
     return {
@@ -153,6 +168,12 @@ def _entry(tag: Tag, *, older: bool) -> dict[str, Any]:
         "running": False,
         "older": older,
     }
+
+
+def _since(tag: Tag, deployed: Mapping[str, str]) -> str | None:
+    """Return since when an image was there at the latest."""
+    times = (_when(tag), normalised_time(deployed.get(tag.digest or "")))
+    return min((time for time in times if time), default=None)
 
 
 def _when(tag: Tag) -> str | None:

@@ -45,7 +45,7 @@ def from_timeline(timeline: Timeline, strategy: str) -> tuple[Candidate, ...]:
 def from_registry(facts: Facts, choice: Choice, timeline: Timeline) -> tuple[Candidate, ...]:
     """Return the tags the query prefers, in its order."""
     tags = facts.tags or ()
-    document = query.prepare(tags, facts.running)
+    document = query.prepare(tags, facts.running, _first_deployed(timeline))
     names = query.run(choice.query or facts.settings.query, document)
     by_name = {tag.name: tag for tag in tags}
     found = []
@@ -54,6 +54,15 @@ def from_registry(facts: Facts, choice: Choice, timeline: Timeline) -> tuple[Can
         image = facts.running.with_version(name, tag.digest if tag else None)
         found.append(_unless_never_deployed(Candidate(image, _REGISTRY), timeline))
     return tuple(found)
+
+
+def _first_deployed(timeline: Timeline) -> dict[str, str]:
+    """Return when each digest of the timeline ran first."""
+    first: dict[str, str] = {}
+    for event in timeline.events:
+        if event.image.digest and event.at:
+            first.setdefault(event.image.digest, event.at)
+    return first
 
 
 def told_platforms(image: ImageReference, facts: Facts) -> Platforms | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -95,6 +96,33 @@ def test_a_digest_counts_more_than_a_tag_that_was_moved_since() -> None:
 def test_nothing_is_older_than_a_running_image_that_no_tag_explains() -> None:
     tags = pushed_in_turn("1.0.0", "1.1.0")
     assert choose(tags, f"acme/cart:1.1.0@{digest('gone')}") == []
+
+
+def test_an_image_that_was_pushed_again_is_as_old_as_its_first_deployment() -> None:
+    tags = pushed_in_turn("1.1.0", "1.2.0", "1.3.0", "1.4.0", "1.0.0")
+    ran = {
+        digest("1.0.0"): START - timedelta(days=4),
+        digest("1.2.0"): START + timedelta(minutes=9),
+    }
+    deployed = {name: moment.isoformat() for name, moment in ran.items()}
+    running = parse_image(f"acme/cart:1.3.0@{digest('1.3.0')}")
+    assert run(None, prepare(tags, running)) == ["1.2.0", "1.1.0"]
+    assert run(None, prepare(tags, running, deployed)) == ["1.2.0", "1.1.0", "1.0.0"]
+
+
+def test_where_the_running_image_was_pushed_again_nothing_newer_becomes_older() -> None:
+    tags = pushed_in_turn("1.2.0", "1.4.0", "1.3.0")
+    running = parse_image(f"acme/cart:1.3.0@{digest('1.3.0')}")
+    assert run(None, prepare(tags, running)) == ["1.4.0", "1.2.0"]
+    deployed = {digest("1.3.0"): (START + timedelta(seconds=30)).isoformat()}
+    assert run(None, prepare(tags, running, deployed)) == ["1.2.0"]
+
+
+def test_latest_and_the_newest_tag_of_one_digest_are_both_the_running_image() -> None:
+    tags = pushed_in_turn("1.0.0", "1.1.0")
+    tags.append(replace(tags[1], name="latest"))
+    for running in ("acme/cart:latest", "acme/cart:1.1.0", f"acme/cart@{digest('1.1.0')}"):
+        assert run(None, prepare(tags, parse_image(running))) == ["1.0.0"]
 
 
 def test_signatures_attestations_and_names_that_are_no_tags_are_left_out() -> None:

@@ -101,6 +101,37 @@ def test_pages_are_read_until_one_holds_a_tag_older_than_the_running_one(
         assert run(None, prepare(tags, image))[0] == f"1.{int(running[2:]) - 1}"
 
 
+@pytest.mark.parametrize(("place", "requests"), [(0, 1), (98, 1), (99, 2), (650, 7), (998, 10)])
+def test_of_4000_tags_no_more_pages_are_read_than_the_running_one_needs(
+    hub: RegistryStandIn, place: int, requests: int
+) -> None:
+    for number in range(4000):
+        hub.push("acme/cart", f"1.{number}", pushed=START + timedelta(minutes=number))
+    registries = client(hub)
+    tags = registries.tags(parse_image(f"acme/cart:1.{3999 - place}"))
+    assert (registries.requests, len(tags)) == (requests, 100 * requests)
+    assert tags[place + 1].name == f"1.{3998 - place}"
+
+
+def test_of_4000_tags_the_oldest_are_out_of_reach_without_a_login(hub: RegistryStandIn) -> None:
+    for number in range(4000):
+        hub.push("acme/cart", f"1.{number}", pushed=START + timedelta(minutes=number))
+    registries = client(hub)
+    with pytest.raises(RegistryUnavailableError) as caught:
+        registries.tags(parse_image("acme/cart:1.7"))
+    assert registries.requests == 11
+    assert "DOCKERHUB_USERNAME" in caught.value.hint
+
+
+def test_4000_tags_of_another_registry_are_four_pages(hub: RegistryStandIn) -> None:
+    for number in range(4000):
+        hub.push("acme/cart", f"1.{number}")
+    registries = Registries({}, {}, patience=20)
+    tags = registries.tags(parse_image(f"{hub.host}/acme/cart:1.3999"))
+    assert (registries.requests, len(tags)) == (4, 4000)
+    assert [tag.name for tag in tags[:2]] == ["1.3999", "1.3998"]
+
+
 def test_a_next_page_that_is_empty_ends_the_list(hub: RegistryStandIn) -> None:
     body = json.dumps({"next": "https://elsewhere.example/2", "results": []}).encode()
     hub.fail_with(TAGS, 200, body=body)

@@ -1,0 +1,286 @@
+"""Any order of deploys, rollbacks, releases, deletions and retags against a model of three lines.
+
+The model is a list of what ran and a set of what is bad; the real thing is the state file, the
+manifest's text, the records, and the rules of choosing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from gitops_rollback import transitions
+from gitops_rollback.errors import RefusedError
+from gitops_rollback.image import parse_image
+from gitops_rollback.ledger import merge
+from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.model import Build
+from gitops_rollback.plan import guard
+from gitops_rollback.plan.acts import Act
+from gitops_rollback.plan.candidates import pointer
+from gitops_rollback.plan.choose import decide
+from gitops_rollback.plan.facts import (
+    Check,
+    Choice,
+    Facts,
+    NeedCheck,
+    NeedHistory,
+    NeedPlatforms,
+    NeedRecord,
+    NeedRecords,
+    NeedTags,
+    Plan,
+    Platforms,
+)
+from gitops_rollback.records import StoredRecord
+from gitops_rollback.repo.objects import Tip
+from gitops_rollback.snapshot import ServiceAtTip
+from gitops_rollback.timeline import build_timeline
+from unit.builders import DEPLOYMENT, NAME, PATH, at, digest, found_service, record
+
+if TYPE_CHECKING:
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.service_change import ServiceChange
+    from gitops_rollback.state import State
+
+TAGS = st.sampled_from(["1.0", "1.1", "dev"])
+CONTENTS = st.sampled_from("ABCDE")
+FIRST = parse_image(f"{NAME}:1.0@{digest('A')}")
+
+
+class Shop(RuleBasedStateMachine):
+    """One service: the model in `ran` and `bad`, the real thing in `text`, `state`, `records`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ran: list[str] = [FIRST.digest or ""]
+        self.bad: set[str] = set()
+        self.held = self.is_rolled_back = False
+        self.text = DEPLOYMENT.replace("{image}", str(FIRST))
+        self.state: State | None = None
+        self.records: list[StoredRecord] = []
+        self.tags: dict[str, str] = {"1.0": FIRST.digest or ""}
+        self.there: set[str] = {FIRST.digest or ""}
+        self.clock = 0
+
+    # What people do
+
+    @initialize(tag=TAGS)
+    def open(self, tag: str) -> None:
+        self._deploy(self._pushed(tag, "B"), Act(at(0)))
+
+    @rule(tag=TAGS, content=CONTENTS)
+    def deploy(self, tag: str, content: str) -> None:
+        image = self._pushed(tag, content)
+        is_running = image.digest == self.ran[-1]
+        is_refused = not is_running and (self.held or image.digest in self.bad)
+        if is_refused:
+            with pytest.raises(RefusedError) as caught:
+                self._deploy(image, self._act())
+            assert caught.value.code == ("held" if self.held else "bad")
+            return
+        self._deploy(image, self._act())
+        if not is_running:
+            self._ran(image)
+
+    @rule(tag=TAGS, content=CONTENTS)
+    def deploy_all_the_same(self, tag: str, content: str) -> None:
+        image = self._pushed(tag, content)
+        is_running = image.digest == self.ran[-1]
+        self._deploy(image, self._act("bad", "held", releases=True))
+        self.held = False
+        if not is_running:
+            self._ran(image)
+
+    @rule()
+    def redeploy(self) -> None:
+        before = (self.text, self.state)
+        self._deploy(self._running(), self._act())
+        assert (self.text, self.state) == before
+
+    @rule(again=st.booleans())
+    def roll_back(self, again: bool) -> None:  # noqa: FBT001 - drawn
+        plan = self._plan(self.state, [], again=again)
+        self._is_as_expected(plan)
+        if self.is_rolled_back and not again:
+            assert [block.code for block in plan.blocks] == ["already"]
+            return
+        assert plan.blocks == ()
+        if plan.chosen is None:
+            return
+        running = self._running()
+        stored = self._record("rollback", plan.chosen.image)
+        change = transitions.rolled_back(
+            self._at(), running, plan.chosen, self._act(), stored.sha256
+        )
+        self._apply(change)
+        self.bad.add(self.ran[-1])
+        self.bad.discard(plan.chosen.image.digest or "")
+        newest = max(i for i, ran in enumerate(self.ran) if ran == plan.chosen.image.digest)
+        del self.ran[newest + 1 :]
+        self.held = self.is_rolled_back = True
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def release(self) -> None:
+        self._apply(transitions.released(self._at(), self._running(), self._act()))
+        self.held = False
+
+    @rule(content=CONTENTS)
+    def delete(self, content: str) -> None:
+        """Delete an image from the registry, and its tags."""
+        self.there.discard(digest(content))
+        self.tags = {tag: found for tag, found in self.tags.items() if found in self.there}
+
+    @rule(tag=TAGS, content=CONTENTS)
+    def retag(self, tag: str, content: str) -> None:
+        self._pushed(tag, content)
+
+    # What always holds
+
+    @invariant()
+    def the_manifest_runs_what_the_model_says(self) -> None:
+        assert self._running().digest == self.ran[-1]
+
+    @invariant()
+    def the_stack_of_the_state_file_is_the_model_s(self) -> None:
+        if self.state is None:
+            return
+        timeline = build_timeline(self._running(), self.state, None, None)
+        assert [level.image.digest for level in timeline.levels] == self.ran
+        assert {bad.image.digest for bad in self.state.bad} == self.bad
+        assert (self.state.hold is not None) == self.held
+
+    @invariant()
+    def records_alone_choose_the_same(self) -> None:
+        if self.records:
+            self._is_as_expected(self._plan(None, self.records, again=True))
+
+    @invariant()
+    def history_lists_each_change_once_with_both_proofs(self) -> None:
+        if self.state is None:
+            return
+        newest_first = list(reversed(self.records))
+        events = merge(self._running(), self.state, (), newest_first, {}).events
+        assert [event.record for event in events] == [stored.sha256 for stored in newest_first]
+        assert {event.proofs for event in events} == {frozenset({"artifact", "git"})}
+        assert [event.conflicts for event in events if event.conflicts] == []
+
+    # How it is done
+
+    def _is_as_expected(self, plan: Plan) -> None:
+        """Compare the chosen image with the newest below the top that is good and there."""
+        running = self.ran[-1]
+        knows_running = running in self.there
+        good = (
+            ran
+            for ran in reversed(self.ran[:-1])
+            if ran != running and ran not in self.bad and (ran in self.there or not knows_running)
+        )
+        chosen = plan.chosen.image.digest if plan.chosen else None
+        assert chosen == next(good, None)
+
+    def _plan(self, state: State | None, records: list[StoredRecord], *, again: bool) -> Plan:
+        found = self._at()
+        facts = Facts(
+            service="cart",
+            environment="production",
+            settings=found.found.settings,
+            running=self._running(),
+            value=found.found.fields[0].value,
+            state=state,
+            present=at(self.clock),
+        )
+        while True:
+            answer = decide(facts, Choice(strategy="auto" if state else "artifact", again=again))
+            match answer:
+                case Plan():
+                    return answer
+                case NeedCheck(image=image):
+                    check = self._check(image)
+                    facts = replace(facts, checks={**facts.checks, image.canonical: check})
+                case NeedPlatforms(image=image):
+                    facts = replace(facts, platforms={image.canonical: Platforms()})
+                case NeedRecord(event=event):
+                    stored = next(s for s in self.records if s.sha256 == event.record)
+                    facts = replace(facts, stored={**facts.stored, pointer(event): stored})
+                case NeedRecords():
+                    facts = replace(facts, records=tuple(reversed(records)))
+                case NeedHistory():
+                    facts = replace(facts, history=())
+                case NeedTags():
+                    facts = replace(facts, tags=())
+                case _:
+                    raise AssertionError(answer)
+
+    def _check(self, image: ImageReference) -> Check:
+        if image.digest in self.there:
+            has_tag = self.tags.get(image.tag or "") == image.digest
+            return Check("there", image.digest, has_tag=has_tag)
+        if self.ran[-1] in self.there:
+            return Check("gone", message="it was deleted")
+        return Check("unknown", message="it knows neither")
+
+    def _deploy(self, image: ImageReference, act: Act) -> None:
+        running = self._running()
+        if running.is_same_image(image):
+            self._apply(transitions.redeployed(self._at(), running, act))
+            return
+        guard.refuse_deploy(self.state, image, act)
+        stored = self._record("deploy", image)
+        self._apply(transitions.deployed(self._at(), running, image, act, stored.sha256))
+        if self.clock == 1:
+            self._ran(image)
+
+    def _ran(self, image: ImageReference) -> None:
+        self.ran.append(image.digest or "")
+        self.bad.discard(image.digest or "")
+        self.is_rolled_back = False
+
+    def _record(self, action: str, replaced_by: ImageReference) -> StoredRecord:
+        self.clock += 1
+        running = self._running()
+        made = record("1", "2", self.clock, action=action, image=running, replaced_by=replaced_by)
+        field = replace(made.fields[0], image=running.canonical, value=str(running))
+        made = replace(made, fields=(field,))
+        stored = StoredRecord(made, digest(f"record {self.clock}"), f"record {self.clock}")
+        self.records.append(stored)
+        return stored
+
+    def _apply(self, change: ServiceChange) -> None:
+        file = change.at.found.manifests.files[PATH]
+        splices = [marker.splice for marker in change.markers]
+        self.text = rewrite(file, change.edits, splices).decode()
+        self.state = change.state or self.state
+
+    def _act(self, *accept: str, releases: bool = False) -> Act:
+        build = Build("shop/cart", self.clock + 1)
+        return Act(at(self.clock + 1), frozenset(accept), releases, build=build, reason="why")
+
+    def _at(self) -> ServiceAtTip:
+        found = found_service({PATH: self.text.encode()})
+        return ServiceAtTip(Tip("main", "1" * 40), found, self.state)
+
+    def _running(self) -> ImageReference:
+        return found_service({PATH: self.text.encode()}).image
+
+    def _pushed(self, tag: str, content: str) -> ImageReference:
+        """Push an image under a tag: the registry has it (again), and the tag means it."""
+        self.tags[tag] = digest(content)
+        self.there.add(digest(content))
+        return parse_image(f"{NAME}:{tag}@{digest(content)}")
+
+
+# Fewer steps than a state file keeps: what is older is proven by records alone.
+TestShop = Shop.TestCase
+TestShop.settings = settings(
+    max_examples=60,
+    stateful_step_count=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
