@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import GitopsRollbackError, RepositoryError
-from gitops_rollback.plan.drill import FAILED, OK, SKIPPED, WARNING, Finding
+from gitops_rollback.plan.drill import FAILED, OK, SKIPPED, WARNING, Finding, judge_flux
 from gitops_rollback.timeline import running_image
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 _DOCKER_HUB = "docker.io"
 _LARGEST_ANSWER = 100_000
-NOT_ASKED_FLUX = Finding(
-    "flux", "-", SKIPPED, "not asked: a rollback is a commit, Flux needs no call"
-)
 
 
 def ask_push(repository: Repository, tip: Tip) -> Iterator[Finding]:
@@ -97,6 +94,29 @@ def ask_builds(
 
     for one in lost_builds(session, repository, read, services):
         yield Finding("builds", one.subject, WARNING, f"{one.message}; {one.effect}", one.mend)
+
+
+def ask_flux(session: Session, paths: Sequence[str]) -> Iterator[Finding]:
+    """Ask the cluster, where one can be reached, how the Kustomizations of these files stand."""
+    from gitops_rollback.flux.cluster import (  # noqa: PLC0415 - heavy
+        Cluster,
+        NoAccessError,
+        has_access,
+    )
+    from gitops_rollback.rollout.objects import Query  # noqa: PLC0415 - as above
+
+    if not has_access(session.environment):
+        message = "not asked: no kubeconfig and no account of the cluster is here"
+        yield Finding("flux", "cluster", SKIPPED, message)
+        return
+    try:
+        cluster = Cluster("", session.environment)
+        yield from judge_flux(cluster.list(Query("Kustomization")), paths)
+    except NoAccessError as error:
+        yield Finding("flux", "cluster", SKIPPED, f"not asked: {error}")
+    except GitopsRollbackError as error:
+        hint = "a rollback needs no cluster, but nobody sees whether it is applied"
+        yield Finding("flux", "cluster", WARNING, error.message, f"{error.hint}; {hint}", "cluster")
 
 
 def storage_risks(read: EnvironmentFiles) -> Iterator[Finding]:

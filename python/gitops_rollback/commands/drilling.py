@@ -39,7 +39,7 @@ _VERDICTS = {
 
 @dataclass
 class _Drill:
-    """One drill: what was found so far, the plans that were made, the jobs that hold records."""
+    """One drill: what was found so far, the plans, the jobs and files that matter."""
 
     session: Session
     repository: Repository
@@ -47,6 +47,7 @@ class _Drill:
     findings: list[Finding] = field(default_factory=list)
     plans: list[dict[str, Any]] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     has_services: bool = False
 
     def run(self) -> None:
@@ -66,7 +67,7 @@ class _Drill:
                 f"name one with --service, or configure it in {FILE}",
             )
         self.findings += asking.ask_jenkins(self.session, self.jobs)
-        self.findings.append(asking.NOT_ASKED_FLUX)
+        self.findings += asking.ask_flux(self.session, self.paths)
 
     def _environment(self, read: EnvironmentFiles) -> None:
         names = self._names(read)
@@ -117,6 +118,7 @@ class _Drill:
                 self.findings.append(_failed("target", at.title, error))
                 continue
             self.plans += shown["services"]
+            self.paths += [one.path for one in at.found.fields]
             self.findings += judge_service(plan, at.state, at.found.fields, session.present)
             if at.found.settings.deploy_job:
                 self.jobs.append(at.found.settings.deploy_job)

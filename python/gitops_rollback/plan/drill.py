@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import age, days_between
 from gitops_rollback.events import ARTIFACT
+from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.plan.facts import Candidate, Plan
@@ -51,6 +52,39 @@ def verdict(findings: Iterable[Finding]) -> str:
     return "warnings" if WARNING in levels else "ok"
 
 
+def judge_flux(
+    kustomizations: Sequence[Mapping[str, Any]], paths: Iterable[str]
+) -> tuple[Finding, ...]:
+    """Judge the Kustomizations of a cluster that apply some files: would a commit be applied."""
+    manifests = tuple(paths)
+    found = [one for one in kustomizations if _applies(one, manifests)]
+    findings = [finding for one in found for finding in _standing(one)]
+    return tuple(findings) or (
+        Finding("flux", "cluster", OK, f"answers; {len(found)} Kustomizations apply these files"),
+    )
+
+
+def _applies(kustomization: Mapping[str, Any], paths: Iterable[str]) -> bool:
+    text = str((kustomization.get("spec") or {}).get("path") or "")
+    folder = "/".join(part for part in text.split("/") if part not in ("", "."))
+    return any(not folder or path.startswith(f"{folder}/") for path in paths)
+
+
+def _standing(kustomization: Mapping[str, Any]) -> Iterator[Finding]:
+    metadata = kustomization.get("metadata") or {}
+    name = one_line(f"{metadata.get('namespace')}/{metadata.get('name')}", 120)
+    if (kustomization.get("spec") or {}).get("suspend") is True:
+        message = "is suspended: Flux would not apply a rollback"
+        yield Finding("flux", name, WARNING, message, f"flux resume kustomization {name}")
+        return
+    conditions = (kustomization.get("status") or {}).get("conditions") or ()
+    ready: Mapping[str, Any] = next((c for c in conditions if c.get("type") == "Ready"), {})
+    if ready.get("status") == "False":
+        message = f"is not ready: {one_line(str(ready.get('message')), 300)}"
+        hint = "mend that first: Flux applies nothing of it until then"
+        yield Finding("flux", name, WARNING, message, hint, "cluster")
+
+
 def judge_service(
     plan: Plan, state: State | None, fields: Iterable[ImageField], present: str
 ) -> tuple[Finding, ...]:
@@ -59,6 +93,8 @@ def judge_service(
         *_target(plan),
         *_record(plan),
         *_tag(plan),
+        *_blocks(plan),
+        *_storage(plan),
         *_hold(plan.title, state, present),
         *_markers(plan.title, state, fields),
     )
@@ -139,6 +175,26 @@ def _tag(plan: Plan) -> Iterator[Finding]:
         "do not push to a tag twice; forbid it at the registry (immutable tags)",
         "registry",
     )
+
+
+def _blocks(plan: Plan) -> Iterator[Finding]:
+    """Tell what would be refused; that it was rolled back already is no fault."""
+    for block in plan.blocks:
+        if block.code != "already":
+            yield Finding("refused", plan.title, FAILED, block.message, block.hint, "refused")
+
+
+def _storage(plan: Plan) -> Iterator[Finding]:
+    """Tell whether storage changed since the image ran, where that does not refuse the rollback."""
+    if any(block.code == "storage" for block in plan.blocks):
+        return
+    for change in plan.storage_changes[:1]:
+        yield Finding(
+            *("storage", plan.title, WARNING),
+            change,
+            "see that the older image can live with it: a rollback leaves storage and data alone",
+            "manifest",
+        )
 
 
 def _hold(title: str, state: State | None, present: str) -> Iterator[Finding]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integration.shop import CART_PATH, CART_STATE, FILES, Run, Shop
+from integration.test_storage_guard import CLAIM, CLAIM_PATH, STATEFUL
 from servers.git_http import GitHttpServer
 from servers.jenkins_server import JenkinsServer
 from standin import RegistryStandIn
@@ -79,7 +82,7 @@ def drilled(workshop: Workshop, git: GitHttpServer, registry: RegistryStandIn) -
     url = f"{git.url}/manifests.git"
 
     def make(shop: Shop) -> Shop:
-        shop.open(FILES)
+        shop.open({**FILES, CART_PATH: STATEFUL, CLAIM_PATH: CLAIM})
         for tag in TAGS:
             image = ("--service", "cart", "--image", f"acme/cart:{tag}")
             store = ("--store", f"directory:{shop.root}/store")
@@ -129,11 +132,12 @@ def make_ambiguous(drilled: Drilled) -> None:
     drilled.shop.commit({"apps/other/deployment.yaml": other})
 
 
+def change_storage(drilled: Drilled) -> None:
+    drilled.shop.edit("5Gi", "10Gi", CLAIM_PATH)
+
+
 def lose_claim(drilled: Drilled) -> None:
-    mounts = "volumeMounts: [{name: data, mountPath: /data}]"
-    volumes = "      volumes: [{name: data, persistentVolumeClaim: {claimName: gone}}]\n"
-    text = drilled.shop.text().replace("name: proxy", f"name: proxy\n          {mounts}")
-    drilled.shop.commit({CART_PATH: text + volumes})
+    drilled.shop.commit({CLAIM_PATH: None})
 
 
 def forget_hold(drilled: Drilled) -> None:
@@ -157,10 +161,96 @@ FAULTS: dict[Callable[[Drilled], None], tuple[int, tuple[str, str, str]]] = {
     move_tag: (8, ("tag", "cart default", "warning")),
     take_right: (1, ("push", "branch main", "failed")),
     make_ambiguous: (1, ("service", "cart default", "failed")),
-    lose_claim: (8, ("storage", "Deployment cart", "warning")),
+    change_storage: (8, ("storage", "cart default", "warning")),
     forget_hold: (8, ("hold", "cart default", "warning")),
     put_marker_back: (1, ("marker", "cart default", "failed")),
 }
+
+
+def test_storage_that_is_guarded_fails_the_drill(drilled: Drilled) -> None:
+    drilled.shop.commit({".gitops-rollback.toml": '[defaults]\nstorage-guard = "refuse"\n'})
+    change_storage(drilled)
+    run = drilled.check()
+    assert (run.code, drilled.found(run)) == (1, [("refused", "cart default", "failed")])
+    assert drilled.check("--accept", "storage").code == 8
+
+
+def test_a_claim_that_is_gone_is_a_risk(drilled: Drilled) -> None:
+    lose_claim(drilled)
+    run = drilled.check()
+    assert run.code == 8
+    assert {found[0] for found in drilled.found(run)} == {"storage"}
+    assert "no claim cart-data" in run.stderr
+
+
+class _Cluster(BaseHTTPRequestHandler):
+    """The API server of a cluster with Flux, as far as a drill asks it."""
+
+    kustomizations: list[dict[str, object]]
+    token: str
+
+    def do_GET(self) -> None:
+        known = "/apis/kustomize.toolkit.fluxcd.io/v1/kustomizations"
+        status = 200 if self.path.partition("?")[0] == known else 404
+        if self.headers["Authorization"] != f"Bearer {self.token}":
+            status = 401
+        body = json.dumps({"items": self.kustomizations}).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Stay quiet."""
+
+
+def kustomization(name: str, path: str, status: str = "True", **spec: object) -> dict[str, object]:
+    ready = {"type": "Ready", "status": status, "message": "build failed"}
+    return {
+        "metadata": {"namespace": "flux-system", "name": name},
+        "spec": {"path": path, **spec},
+        "status": {"conditions": [ready]},
+    }
+
+
+def test_flux_is_asked_where_there_is_a_cluster(drilled: Drilled, tmp_path: Path) -> None:
+    pytest.importorskip("kubernetes")
+    found = [kustomization("apps", "./apps"), kustomization("infra", "./infra", "False")]
+    handler = type("Handler", (_Cluster,), {"kustomizations": found, "token": "right"})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+
+        def check(token: str = "right") -> Run:
+            config = {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "c",
+                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+                "clusters": [
+                    {
+                        "name": "c",
+                        "cluster": {"server": f"http://127.0.0.1:{server.server_port}"},
+                    }
+                ],
+                "users": [{"name": "u", "user": {"token": token}}],
+            }
+            path = tmp_path / "kubeconfig"
+            path.write_text(json.dumps(config), encoding="utf-8")
+            return drilled.check(KUBECONFIG=str(path))
+
+        well = check()
+        assert well.code == 0, well.stderr
+        assert "1 Kustomizations apply these files" in well.stderr
+        found.append(kustomization("shop", "", suspend=True))
+        assert drilled.found(check()) == [("flux", "flux-system/shop", "warning")]
+        found[0] = kustomization("apps", "./apps", "False")
+        found.pop()
+        broken = check()
+        assert drilled.found(broken) == [("flux", "flux-system/apps", "warning")]
+        assert "build failed" in broken.stderr
+        assert drilled.found(check("wrong")) == [("flux", "cluster", "warning")]
+        server.shutdown()
 
 
 @pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
