@@ -125,6 +125,28 @@ class Workload:
                 if isinstance(container, dict):
                     yield (*self.pod, key, index), container
 
+    @property
+    def mounts(self) -> Iterator[Mount]:
+        """Each mount of each container, of block devices too."""
+        for steps, container in self.containers:
+            for key in ("volumeMounts", "volumeDevices"):
+                items = container.get(key)
+                for index, mount in enumerate(items if isinstance(items, list) else ()):
+                    if isinstance(mount, dict):
+                        names = str(container.get("name")), key, str(mount.get("name"))
+                        yield Mount((*steps, key, index), *names, mount)
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Where a container has a volume: `steps` lead to it, `kind` is the list it stands in."""
+
+    steps: Steps
+    container: str
+    kind: str
+    name: str
+    value: dict[str, Any] = field(hash=False)
+
 
 def volume_of(item: KubernetesObject) -> Volume:
     """Read a PersistentVolume."""
@@ -201,7 +223,7 @@ def _templates(item: KubernetesObject) -> Iterator[Claim]:
         metadata = template.get("metadata") if isinstance(template, dict) else None
         name = metadata.get("name") if isinstance(metadata, dict) else None
         spec = template.get("spec") if isinstance(template, dict) else None
-        if name is not None:
+        if name:  # one without a name is refused
             steps = ("spec", "volumeClaimTemplates", index, "spec")
             found = _claim(item, steps, spec if isinstance(spec, dict) else {}, str(name))
             yield replace(found, template=str(name))

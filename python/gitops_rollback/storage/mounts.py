@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.storage.findings import Finding
     from gitops_rollback.storage.model import PodVolume, Workload
+    from gitops_rollback.storage.values import Steps
     from gitops_rollback.storage.world import World
 
 _WAITS = "the pod stays Pending"
@@ -28,45 +29,28 @@ def check_mounts(world: World) -> Iterator[Finding]:
                 yield from _unmounted(workload, volume)
 
 
-def mount_names(workload: Workload) -> set[str]:
-    """Return the names of the volumes that the containers mount."""
-    return {
-        str(mount.get("name"))
-        for _steps, container in workload.containers
-        for key in ("volumeMounts", "volumeDevices")
-        for mount in container.get(key) or ()
-        if isinstance(mount, dict)
-    }
-
-
 def _mounts(workload: Workload) -> Iterator[Finding]:
     names = {volume.name for volume in workload.volumes}
     names |= {claim.template for claim in workload.templates}
-    for steps, container in workload.containers:
-        paths: set[str] = set()
-        mounts = container.get("volumeMounts")
-        for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
-            if not isinstance(mount, dict):
-                continue
-            at = (*steps, "volumeMounts", index)
-            name, path = str(mount.get("name")), str(mount.get("mountPath"))
-            if "name" in mount and name not in names and "${" not in name:
-                yield _no_volume(workload, (*at, "name"), name, names)
-            if "mountPath" in mount and path in paths:
-                yield workload.item.finding(
-                    ERROR,
-                    "mounted-twice",
-                    (*at, "mountPath"),
-                    f"container {container.get('name')} mounts two volumes at {path}",
-                    effect=REFUSED,
-                    mend="give one of them another mountPath",
-                )
-            paths.add(path)
+    seen: set[tuple[Steps, str]] = set()
+    for mount in workload.mounts:
+        if "name" in mount.value and mount.name not in names and "${" not in mount.name:
+            yield _no_volume(workload, (*mount.steps, "name"), mount.name, names)
+        path = mount.value.get("mountPath")
+        place = (mount.steps[:-2], str(path))
+        if path is not None and place in seen:
+            yield workload.item.finding(
+                ERROR,
+                "mounted-twice",
+                (*mount.steps, "mountPath"),
+                f"container {mount.container} mounts two volumes at {path}",
+                effect=REFUSED,
+                mend="give one of them another mountPath",
+            )
+        seen.add(place)
 
 
-def _no_volume(
-    workload: Workload, steps: tuple[str | int, ...], name: str, names: set[str]
-) -> Finding:
+def _no_volume(workload: Workload, steps: Steps, name: str, names: set[str]) -> Finding:
     near = misspelt(name, names)
     return workload.item.finding(
         ERROR,
@@ -98,9 +82,7 @@ def _claim(world: World, workload: Workload, volume: PodVolume) -> Iterator[Find
         yield _no_claim(world, workload, volume, steps)
 
 
-def _no_claim(
-    world: World, workload: Workload, volume: PodVolume, steps: tuple[str | int, ...]
-) -> Finding:
+def _no_claim(world: World, workload: Workload, volume: PodVolume, steps: Steps) -> Finding:
     others = sorted({str(c.namespace) for c in world.claims if c.name == volume.claim})
     if others:
         return workload.item.finding(
@@ -134,7 +116,7 @@ def _no_claim(
 
 
 def _unmounted(workload: Workload, volume: PodVolume) -> Iterator[Finding]:
-    if volume.name in mount_names(workload):
+    if volume.name in {mount.name for mount in workload.mounts}:
         return
     yield workload.item.finding(
         WARNING,

@@ -1,4 +1,4 @@
-"""Which files are patches that kustomize lays over objects, and no objects themselves."""
+"""What kustomizations make of files: patches, which are no objects themselves, and namespaces."""
 
 from __future__ import annotations
 
@@ -26,6 +26,24 @@ def patch_paths(kustomizations: Mapping[str, bytes]) -> frozenset[str]:
         for document in _documents(path, data)
         for name in _named(document)
     )
+
+
+def namespaces(kustomizations: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the namespaces that kustomizations give to what is in and below their folders."""
+    return {
+        str(PurePosixPath(path).parent): namespace
+        for path, data in kustomizations.items()
+        for document in _documents(path, data)
+        if isinstance(document, dict)
+        and isinstance(namespace := document.get("namespace"), str)
+        and namespace
+    }
+
+
+def namespace_of(path: str, known: Mapping[str, str]) -> str | None:
+    """Return the namespace that the nearest kustomization gives to a file; None if none does."""
+    folders = (str(parent) for parent in PurePosixPath(path).parents)
+    return next((known[folder] for folder in folders if folder in known), None)
 
 
 def _documents(path: str, data: bytes) -> list[Any]:

@@ -73,8 +73,20 @@ def _pending(binding: Binding, severity: str, reason: str, condition: str = "") 
         claim.steps,
         f"{claim.title} binds no volume: {reason}"
         + (f" ({why})" if why and why not in reason else ""),
-        effect=f"{_STAYS}{condition}",
+        effect=f"{_STAYS}{condition}{_event(binding)}",
         mend=_mend(binding),
+    )
+
+
+def _event(binding: Binding) -> str:
+    """Return what the cluster says of it, where that is not as plain: `kubectl describe pvc`."""
+    wanted = binding.claim.storage_class
+    if binding.claim.volume_name or binding.state == bound.PENDING:
+        return ""
+    if wanted:
+        return f'; its event is: storageclass.storage.k8s.io "{wanted}" not found'
+    return (
+        "; its event is: no persistent volumes available for this claim and no storage class is set"
     )
 
 

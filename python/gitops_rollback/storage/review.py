@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import ManifestError
@@ -13,7 +13,7 @@ from gitops_rollback.storage.kinds import check_kind, is_checked
 from gitops_rollback.storage.model import POD_SPEC_PATHS
 from gitops_rollback.storage.mounts import check_mounts
 from gitops_rollback.storage.objects import KubernetesObject, find_objects
-from gitops_rollback.storage.patches import patch_paths
+from gitops_rollback.storage.patches import namespace_of, namespaces, patch_paths
 from gitops_rollback.storage.pending import check_bindings
 from gitops_rollback.storage.required import check_required
 from gitops_rollback.storage.risks import check_risks
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from gitops_rollback.storage.binding import Binding
+
+_OF_NO_NAMESPACE = ("PersistentVolume", "StorageClass")
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class ReadObjects:
 
 def read_objects(files: Mapping[str, bytes]) -> ReadObjects:
     """Read the objects of files that may hold storage."""
-    patches = patch_paths({p: data for p, data in files.items() if is_kustomization(p)})
+    kustomizations = {path: data for path, data in files.items() if is_kustomization(path)}
+    patches, spaces = patch_paths(kustomizations), namespaces(kustomizations)
     items: list[KubernetesObject] = []
     findings: list[Finding] = []
     skipped = []
@@ -99,10 +102,17 @@ def read_objects(files: Mapping[str, bytes]) -> ReadObjects:
             file, problems = text.read(path, data)
             findings += problems
             if file is not None:
-                items += find_objects(file, is_patch=path in patches)
+                found = find_objects(file, is_patch=path in patches)
+                items += [_in_namespace(item, namespace_of(path, spaces)) for item in found]
         except (text.TemplateError, ManifestError) as error:
             skipped.append((path, str(error)))
     return ReadObjects(tuple(items), tuple(findings), tuple(skipped))
+
+
+def _in_namespace(item: KubernetesObject, namespace: str | None) -> KubernetesObject:
+    if namespace is None or item.kind in _OF_NO_NAMESPACE:
+        return item
+    return replace(item, namespace=namespace)
 
 
 def _of_world(world: World) -> Iterator[Finding]:

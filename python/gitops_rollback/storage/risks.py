@@ -199,13 +199,7 @@ def _is_written(workload: Workload, volume: PodVolume) -> bool:
     """Tell whether any container can write into a volume."""
     if volume.read_only:
         return False
-    mounts = [
-        mount
-        for _steps, container in workload.containers
-        for key in ("volumeMounts", "volumeDevices")
-        for mount in container.get(key) or ()
-        if isinstance(mount, dict) and str(mount.get("name")) == volume.name
-    ]
+    mounts = [mount.value for mount in workload.mounts if mount.name == volume.name]
     return any(mount.get("readOnly") is not True for mount in mounts)
 
 

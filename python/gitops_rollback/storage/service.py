@@ -121,13 +121,11 @@ def _mounts(workload: Workload) -> Iterator[Part]:
     """Yield where containers mount the volumes that hold data."""
     kept = {v.name for v in workload.volumes if not v.source.keys() & set(_NO_DATA)}
     kept |= {claim.template for claim in workload.templates}
-    for _steps, container in workload.containers:
-        mounts = container.get("volumeMounts")
-        for mount in mounts if isinstance(mounts, list) else ():
-            if isinstance(mount, dict) and str(mount.get("name")) in kept:
-                title = f"mount of {mount['name']} in container {container.get('name')}"
-                value = {k: v for k, v in mount.items() if k != "name"}
-                yield Part(f"{title} of {workload.item.title}", value, workload.item.path)
+    for mount in workload.mounts:
+        if mount.kind == "volumeMounts" and mount.name in kept:
+            title = f"mount of {mount.name} in container {mount.container}"
+            value = {k: v for k, v in mount.value.items() if k != "name"}
+            yield Part(f"{title} of {workload.item.title}", value, workload.item.path)
 
 
 def _source(volume: PodVolume) -> dict[str, Any]:

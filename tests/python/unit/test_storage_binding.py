@@ -99,6 +99,13 @@ def test_why_a_claim_stays_pending_is_said(name: str, reason: str) -> None:
     assert "stays Pending" in found[0].effect
 
 
+@pytest.mark.parametrize("name", ["too-small", "access-modes", "volume-mode", "one-to-one"])
+def test_the_event_that_people_will_see_is_the_one_that_was_recorded(name: str) -> None:
+    found = next(f for f in case(name).findings if f.code == "claim-pending")
+    messages = [fact.get("message", "") for fact in RECORDED["cases"][name].values()]
+    assert any(message and message in found.effect for message in messages), found.effect
+
+
 def test_the_mend_is_of_the_volume_that_lacks_least() -> None:
     found = look(volume("small", "1Gi"), volume("block", more="  volumeMode: Block\n"), claim())
     assert found.findings[0].mend == "write the same volumeMode in claim and volume"

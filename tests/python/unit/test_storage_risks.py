@@ -187,3 +187,15 @@ def test_a_class_that_cannot_grow_is_a_note() -> None:
 
 def test_two_writers_of_a_shared_claim_are_a_note() -> None:
     assert codes(workload(), workload(name="worker"), RWX, KEPT) == [("note", "two-writers")]
+
+
+def test_a_kustomization_gives_its_namespace_to_all_in_its_folder() -> None:
+    files = {
+        "web/kustomization.yaml": "namespace: bank\nresources: [all.yaml]\n",
+        "web/all.yaml": workload(namespace="shop") + "---\n" + claim().replace("shop", "other"),
+        "web/class.yaml": KEPT,
+        "other.yaml": workload(name="else", namespace="elsewhere"),
+    }
+    found = review({path: text.encode() for path, text in files.items()})
+    assert [(f.path, f.code) for f in found.findings] == [("other.yaml", "claim-namespace")]
+    assert "is in namespace bank" in found.findings[0].message
