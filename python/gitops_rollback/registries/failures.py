@@ -112,6 +112,15 @@ def unexpected(answer: Answer, what: str, access: Access) -> RegistryUnavailable
     return nonsense(answer, what, f"it answered {answer}, as no registry should")
 
 
+def second_factor(answer: Answer, what: str) -> RegistryUnavailableError:
+    """Explain that Hub wants a second factor, which only a person can give."""
+    return RegistryUnavailableError(
+        f"asked {host_of(answer.url)} for {what}: it wants a second factor of that user",
+        "set DOCKERHUB_TOKEN to a personal access token (or an organization's, with the "
+        "organization as DOCKERHUB_USERNAME): it needs none",
+    )
+
+
 def try_later(answer: Answer, what: str, seconds: float | None) -> RegistryUnavailableError:
     """Explain 429 and 5xx; `seconds` is when it may be asked again, if it says so."""
     message = f"asked {host_of(answer.url)} for {what}: it answered {answer}"

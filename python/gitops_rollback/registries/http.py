@@ -10,10 +10,9 @@ import logging
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from threading import Thread
-from time import monotonic, sleep, time
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -22,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
 
 from gitops_rollback import __version__
+from gitops_rollback.registries.busy import retry_after
 from gitops_rollback.registries.endpoints import (
     host_of,
     is_loopback,
@@ -100,7 +100,7 @@ class Http:
             answer = self._follow(method, url, dict(headers or {}), json, what)
             if answer.status != HTTPStatus.TOO_MANY_REQUESTS and answer.status < 500:  # noqa: PLR2004 - 5xx
                 return answer
-            pause = _retry_after(answer.headers)
+            pause = retry_after(answer.headers)
             if not self._may_wait(answer.status, pause):
                 raise self._remember(answer.url, try_later(answer, what, pause))
             self._wait(host_of(answer.url), answer.status, what, pause or 0.0)
@@ -235,22 +235,3 @@ def _target(url: str, location: str) -> str | None:
         return None
     insecure = urlsplit(url).scheme == "https" and not target.startswith("https://")
     return target if location and is_web_address(target) and not insecure else None
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds until a host wants to be asked again: a number, a date, or Hub's time."""
-    text = headers.get("Retry-After", "").strip()
-    until = headers.get("X-Retry-After", "").strip()
-    try:
-        if text.isdecimal():
-            seconds = float(text)
-        elif text:
-            seconds = parsedate_to_datetime(text).timestamp() - time()
-        elif until:
-            seconds = float(until) - time()
-        else:
-            return None
-    except (ValueError, OverflowError):
-        return None
-    # Not at once, or a host that says 0 each time would be asked without end; NaN is no time.
-    return min(max(1.0, seconds), 86400.0) if seconds == seconds else None  # noqa: PLR0124

@@ -13,6 +13,7 @@ from gitops_rollback.registries.failures import (
     Answer,
     RepositoryMissingError,
     nonsense,
+    second_factor,
     unexpected,
 )
 
@@ -79,6 +80,9 @@ class Hub:
         secret = {"identifier": credential.username, "secret": credential.password}
         answer = self._http.send("POST", f"{self._url}/v2/auth/token", what=what, json=secret)
         if answer.status != HTTPStatus.OK:
+            words = answer.body.lower()
+            if b"2fa" in words or b"mfa" in words:
+                raise second_factor(answer, what)
             raise unexpected(answer, what, self._access)
         document = answer.json
         token = document.get("access_token") if isinstance(document, dict) else None

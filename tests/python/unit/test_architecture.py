@@ -32,6 +32,8 @@ PURE = (
     "ownership",
     "proposal_text",
     "query",
+    "query_functions",
+    "query_search",
     "records",
     "schema",
     "service_change",

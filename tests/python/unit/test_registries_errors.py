@@ -252,6 +252,11 @@ def pauses(monkeypatch: pytest.MonkeyPatch, hub: RegistryStandIn) -> list[float]
         (503, lambda _now: {"Retry-After": "7"}, 7),
         (429, lambda now: {"Retry-After": formatdate(now + 30, usegmt=True)}, 30),
         (429, lambda now: {"X-Retry-After": str(int(now) + 30)}, 30),
+        (
+            429,
+            lambda now: {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(now) + 30)},
+            30,
+        ),
         (429, lambda _now: {"Retry-After": "0"}, 1),
         (429, lambda _now: {"X-Retry-After": "1"}, 1),
     ],
@@ -282,6 +287,8 @@ def test_with_time_to_wait_a_busy_host_is_waited_for_as_long_as_it_says(
         (429, {"X-Retry-After": "inf"}),
         (429, {"Retry-After": "9" * 500}),
         (429, {"Retry-After": "11"}),
+        (429, {"X-RateLimit-Remaining": "7", "X-RateLimit-Reset": "1"}),
+        (429, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "soon"}),
         (500, {"Retry-After": "1"}),
     ],
 )

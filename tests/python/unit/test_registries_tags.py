@@ -214,6 +214,32 @@ def test_a_failed_login_at_hub_is_said(
     assert len(hub.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"login_2fa_token": "eyJ", "detail": "Require secondary authentication"}',
+        b'{"detail": "Require secondary authentication on MFA enabled account"}',
+    ],
+)
+def test_a_second_factor_is_answered_by_a_token_of_its_own(
+    hub: RegistryStandIn, body: bytes
+) -> None:
+    hub.fail_with("/v2/auth/token", 401, body=body)
+    registries = client(hub, DOCKERHUB_USERNAME="jane", DOCKERHUB_TOKEN="password")
+    with pytest.raises(RegistryUnavailableError, match="second factor") as caught:
+        registries.tags(parse_image("acme/cart:1.0"))
+    assert "personal access token" in caught.value.hint
+    assert "eyJ" not in caught.value.message
+
+
+def test_an_organization_signs_in_with_its_own_name_and_token() -> None:
+    with RegistryStandIn(accounts={"acme": "dckr_oat_1"}) as hub:
+        push_many(hub, 3)
+        registries = client(hub, DOCKERHUB_USERNAME="acme", DOCKERHUB_TOKEN="dckr_oat_1")
+        assert len(registries.tags(parse_image("acme/cart:1.2"))) == 3
+        assert registries.digest_of(parse_image("acme/cart:1.2"))
+
+
 def test_a_tag_without_images_is_one_and_an_attestation_is_none(hub: RegistryStandIn) -> None:
     unknown = {"architecture": "unknown", "os": "unknown", "digest": None}
     arm = {"architecture": "arm", "os": "linux", "variant": "v7"}
