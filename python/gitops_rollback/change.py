@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.clock import Deadline, Stopwatch
     from gitops_rollback.forges.client import PullRequest
+    from gitops_rollback.inventory import Manifests
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.service_change import ServiceChange
@@ -188,9 +189,14 @@ def _files(changes: Iterable[ServiceChange]) -> dict[str, bytes]:
         for path in paths
     }
     rewritten = {path: parse(path, data) for path, data in files.items()}
+    after: dict[int, Manifests] = {}  # services that share their manifests share these too
     for change in changes:
         if change.edits:
-            refuse_other_effect(change, rewritten)
+            before = change.at.found.manifests
+            if id(before) not in after:
+                own = {path: file for path, file in rewritten.items() if path in before.files}
+                after[id(before)] = before.with_files(own)
+            refuse_other_effect(change, after[id(before)])
         if change.state is not None and change.state != change.at.state:
             files[path_of(change.at.environment, change.at.service)] = render_state(change.state)
     return files

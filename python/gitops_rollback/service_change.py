@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
-    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.inventory import Manifests
     from gitops_rollback.manifest.edit import FieldEdit, Splice
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.message import Summary
@@ -54,14 +54,13 @@ class ServiceChange:
         }
 
 
-def refuse_other_effect(change: ServiceChange, rewritten: Mapping[str, ParsedFile]) -> None:
+def refuse_other_effect(change: ServiceChange, manifests: Manifests) -> None:
     """Refuse a change after which anything but its image would take effect in its fields.
 
-    `rewritten` are the files as they would be. Overlays are run again on them. Raises
+    `manifests` are those of the service as they would be. Overlays are run again on them. Raises
     `ManifestError`.
     """
     found, target = change.at.found, change.summary.to
-    manifests = found.manifests.with_files(rewritten)
     live = {
         (field.path, field.pointer): field.image
         for field in manifests.effective(found.settings.kinds, found.environment).live
