@@ -71,6 +71,19 @@ def read_trailers(text: str, service: str, environment: str) -> Summary | None:
     return None
 
 
+def action_of(text: str, service: str, environment: str) -> str | None:
+    """Return what a commit message says that was done to a service, also a release or a repair."""
+    action = ""
+    named: dict[str, str] = {}
+    for name, value in _TRAILER.findall(text):
+        if name == "Action":
+            action, named = value, {}
+        named.setdefault(name, value)
+        if (named.get("Service"), named.get("Environment")) == (service, environment):
+            return action or None
+    return None
+
+
 def _summary(group: dict[str, str]) -> Summary | None:
     try:
         from_image, to = parse_image(group["From"]), parse_image(group["To"])
@@ -103,8 +116,8 @@ def subject(summaries: Sequence[Summary]) -> str:
 
 
 def _what(summary: Summary) -> str:
-    if summary.action == "release":
-        return f"{summary.to.label} (release)"
+    if summary.action in ("release", "repair"):
+        return f"{summary.to.label} ({summary.action})"
     return f"{summary.versions} ({summary.action})"
 
 

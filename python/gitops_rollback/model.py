@@ -32,7 +32,8 @@ class Request:
     """Which services are meant; those of `names` that have to be sets are in `sets` too.
 
     `allowed` are the only services and sets that may be meant; empty if any may. With
-    `everything` all services of the environment are meant, of those that may.
+    `everything` all services of the environment are meant, of those that may. `without_states`
+    leaves state files unread, for they are to be rebuilt.
     """
 
     names: tuple[str, ...]
@@ -41,6 +42,7 @@ class Request:
     sets: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     everything: bool = False
+    without_states: bool = False
 
 
 def build_from_json(value: dict[str, Any] | None) -> Build | None:

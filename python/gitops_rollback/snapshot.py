@@ -143,7 +143,8 @@ def read_snapshot(
                 raise
             left_out.append(f"{name}: {error.message}")
             continue
-        state = parse_state(raw, environment.name, name) if raw is not None else None
+        is_read = raw is not None and not request.without_states
+        state = parse_state(raw, environment.name, name) if raw is not None and is_read else None
         services.append(ServiceAtTip(tip, found, state))
     return Snapshot(tip, config, environment, tuple(services), tuple(left_out))
 

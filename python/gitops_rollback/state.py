@@ -137,9 +137,9 @@ def parse_state(data: bytes, environment: str, service: str) -> State:
             f"the state file {path} {error}", "use that version here too"
         ) from error
     except (schema.InvalidDocumentError, InvalidImageError) as error:
-        raise _broken(path, str(error)) from error
+        raise _broken(environment, service, str(error)) from error
     if (state.service, state.environment) != (service, environment):
-        raise _broken(path, f"it is of {state.service} in {state.environment}")
+        raise _broken(environment, service, f"it is of {state.service} in {state.environment}")
     return state
 
 
@@ -158,10 +158,12 @@ def render_state(state: State) -> bytes:
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _broken(path: str, reason: str) -> RepositoryError:
+def _broken(environment: str, service: str, reason: str) -> RepositoryError:
+    path = path_of(environment, service)
     return RepositoryError(
         f"the state file {path} is broken: {reason}",
-        f"restore it from Git (git log -- {path}) or delete it: then records and history count",
+        f"gitops-rollback history --repair --service {service} --environment {environment} "
+        f"rebuilds it; or restore it from Git (git log -- {path})",
     )
 
 

@@ -102,6 +102,12 @@ def released(
     )
 
 
+def repaired(at: ServiceAtTip, running: ImageReference, state: State, act: Act) -> ServiceChange:
+    """Return the change that puts a rebuilt state file in the place of what stands there."""
+    summary = _summary("repair", at, running, running, act)
+    return ServiceChange(at, (), (), state, summary, _warnings(at))
+
+
 def _state(at: ServiceAtTip) -> State:
     return at.state or State(at.service, at.environment)
 

@@ -1,4 +1,7 @@
-"""List what was deployed and rolled back, newest first, and what proves it; change nothing."""
+"""List what was deployed and rolled back, newest first, and what proves it.
+
+Changes nothing, but with --repair, which rebuilds broken or hand-edited state files.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import (
     add_common_options,
+    add_person_options,
     add_service_options,
     add_store_options,
 )
@@ -28,6 +32,9 @@ def add_options(options: Options) -> None:
     """Add the options of `history`."""
     add_service_options(options)
     options.count("limit", "how many entries (default: 20)", metavar="NUMBER", default=_MOST)
+    options.flag("repair", "rebuild the state files from commits and records: one commit")
+    options.flag("dry-run", "with --repair: show what would be done; change nothing")
+    add_person_options(options)
     add_store_options(options)
     add_common_options(options)
 
@@ -36,6 +43,11 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """List the entries of each service, merged from every source."""
     session = start(options, environment)
     with session.open_repository() as repository:
+        if options.repair:
+            from gitops_rollback.commands.repairing import repair  # noqa: PLC0415 - few runs need it
+
+            repair(session, repository)
+            return Exit.DONE
         from gitops_rollback.retrace import retrace  # noqa: PLC0415 - see open_repository
 
         snapshot = session.read(repository, session.open_tip(repository))

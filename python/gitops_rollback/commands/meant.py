@@ -41,7 +41,15 @@ def request_of(options: argparse.Namespace) -> Request:
                 "names have small letters, digits, dots, dashes, underscores; at most 63",
             )
     allowed = repeated(options, "allowed_services")
-    return Request(named, environment, options.branch, sets, allowed, options.all)
+    return Request(
+        named,
+        environment,
+        options.branch,
+        sets,
+        allowed,
+        everything=options.all,
+        without_states=getattr(options, "repair", False),
+    )
 
 
 def assign_images(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integration.shop import CART, CART_PATH, Shop, image
+from integration.shop import CART, CART_PATH, CART_STATE, Shop, canonical, image
 
 RELEASE = ("--service", "cart", "--reason", "calm again")
 POLICY_PATH = "clusters/flux/policies.yaml"
@@ -174,3 +174,67 @@ def test_a_rollback_of_a_rollback_goes_forward_by_name_and_the_hold_goes_on(held
     assert state["hold"]["to"].startswith("docker.io/acme/cart:1.5.0@")
     assert [marker["marker"] for marker in state["hold"]["markers"]] == [MARKER]
     assert HELD_MARKER in held.text()
+
+
+REPAIR = ("history", "--service", "cart", "--repair", "--by", "jane")
+
+
+def test_a_broken_state_file_is_rebuilt_as_it_was_with_hold_and_bad_list(held: Shop) -> None:
+    before = held.bytes_of(CART_STATE)
+    held.commit({CART_STATE: before[:-20]}, "Merge by hand")
+    run = held.refused(1, "repository", "plan", "--service", "cart")
+    assert CART_STATE in run.error["message"]
+    assert "history --repair --service cart" in run.error["hint"]
+    tip = held.tip()
+    assert held.ok(*REPAIR, "--dry-run").result["changed"] is True
+    assert held.tip() == tip
+    held.ok(*REPAIR)
+    assert held.bytes_of(CART_STATE) == before
+    assert held.changed() == [CART_STATE]
+    assert held.log()[0] == "cart default: 1.4.2 (repair)"
+    assert held.ok(*REPAIR).result["changed"] is False
+
+
+def test_a_state_file_that_was_edited_by_hand_is_put_right(held: Shop) -> None:
+    before = held.bytes_of(CART_STATE)
+    text = held.text(CART_STATE).replace(canonical("1.5.0"), canonical("1.4.9"))
+    held.commit({CART_STATE: text}, "Tidy up")
+    held.ok(*REPAIR)
+    assert held.bytes_of(CART_STATE) == before
+
+
+def test_a_git_revert_is_no_edit_that_a_repair_takes_back(held: Shop) -> None:
+    rollback = held.tip() or ""
+    message = f'Revert "cart default: 1.5.0"\n\nThis reverts commit {rollback}.\n'
+    paths = (CART_PATH, CART_STATE)
+    held.commit({path: held.bytes_of(path, "main~1") for path in paths}, message)
+    assert held.ok(*REPAIR).result["changed"] is False
+
+
+def test_without_a_sound_version_commits_and_records_tell_what_was_deployed(held: Shop) -> None:
+    import subprocess  # noqa: PLC0415 - the one test that rewrites history
+
+    broken = "$(echo '{' | git hash-object -w --stdin)"
+    script = f"git update-index --add --cacheinfo 100644,{broken},{CART_STATE}"
+    subprocess.run(
+        ["git", "filter-branch", "-f", "--index-filter", script, "main"],
+        cwd=held.bare,
+        env={**held.environment, "FILTER_BRANCH_SQUELCH_WARNING": "1"},
+        capture_output=True,
+        check=True,
+    )
+    run = held.ok(*REPAIR)
+    assert "rebuilt from commits and records" in run.stderr
+    state = held.state()
+    assert [entry["action"] for entry in state["deployed"]] == ["rollback", "deploy", "deploy"]
+    assert [entry["image"] for entry in state["bad"]] == [canonical("1.5.0")]
+    assert state["hold"]["reason"] == "checkout fails"
+    assert [marker["marker"] for marker in state["hold"]["markers"]] == [MARKER]
+    plan = held.ok("plan", "--service", "cart").service()
+    assert plan["blockedBy"][0]["code"] == "already"
+
+
+def test_where_nothing_tells_of_a_deployment_there_is_nothing_to_rebuild(shop: Shop) -> None:
+    shop.commit({CART_STATE: "{"})
+    run = shop.refused(4, "not-found", *REPAIR)
+    assert "nothing to rebuild" in run.error["message"]

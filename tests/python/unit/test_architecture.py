@@ -35,6 +35,7 @@ PURE = (
     "query_functions",
     "query_search",
     "records",
+    "repair",
     "schema",
     "service_change",
     "state",

@@ -1,0 +1,105 @@
+"""A state file is rebuilt from its versions that this tool wrote, else from what else tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gitops_rollback.events import from_state
+from gitops_rollback.message import Summary, action_of, render
+from gitops_rollback.repair import Version, from_events, newest_written
+from gitops_rollback.state import BadImage, Hold, State, render_state
+from unit.builders import DEPLOYMENT, at, image, service_at_tip, state
+
+NEVER = "By hand\n"
+FIRST = state("1>2")
+SECOND = state("1>2", "2>3")
+
+
+def told(action: str, service: str = "cart", environment: str = "production") -> str:
+    return render([Summary(action, service, environment, image("1"), image("2"))])
+
+
+def version(number: int, message: str, found: State | bytes) -> Version:
+    data = found if isinstance(found, bytes) else render_state(found)
+    return Version(f"{number:040x}", message, data)
+
+
+def newest(*versions: Version) -> State | None:
+    return newest_written(versions, "production", "cart")
+
+
+def revert_of(number: int) -> str:
+    return f'Revert "something"\n\nThis reverts commit {number:040x}.\n'
+
+
+def test_the_newest_version_that_this_tool_wrote_counts() -> None:
+    right, older = version(2, told("deploy"), SECOND), version(1, told("deploy"), FIRST)
+    assert newest(right, older) == SECOND
+    assert newest(version(3, NEVER, FIRST), right, older) == SECOND
+    assert newest(version(3, NEVER, b"{"), right, older) == SECOND
+    assert newest(version(3, told("release"), FIRST), right, older) == FIRST
+    assert newest(version(3, told("deploy", "payment"), FIRST), right) == SECOND
+    assert newest(version(3, told("deploy"), b"{"), right) == SECOND, "no sound one: the one before"
+    assert newest(version(3, NEVER, FIRST)) is None
+    assert newest() is None
+
+
+def test_what_was_reverted_is_as_if_it_had_never_been_and_a_revert_of_that_brings_it_back() -> None:
+    right, older = version(2, told("rollback"), SECOND), version(1, told("deploy"), FIRST)
+    once = version(3, revert_of(2), FIRST)
+    assert newest(once, right, older) == FIRST
+    assert newest(version(4, revert_of(3), SECOND), once, right, older) == SECOND
+
+
+def test_a_commit_of_several_services_tells_of_each() -> None:
+    both = render(
+        [
+            Summary("deploy", "cart", "production", image("1"), image("2")),
+            Summary("rollback", "payment", "production", image("2"), image("1")),
+        ]
+    )
+    assert action_of(both, "cart", "production") == "deploy"
+    assert action_of(both, "payment", "production") == "rollback"
+    assert action_of(both, "payment", "staging") is None
+    assert (
+        action_of("Gitops-Service: cart\nGitops-Environment: production\n", "cart", "production")
+        is None
+    )
+
+
+def test_events_tell_what_was_deployed_what_is_bad_and_what_is_held() -> None:
+    marker = '{"$imagepolicy-held": "flux-system:cart"}'
+    there = service_at_tip(
+        "acme/cart:2", template=DEPLOYMENT.replace("{image}", f"acme/cart:2 # {marker}")
+    )
+    before = state("1>2", "2>3", "3<2")
+    events = tuple(reversed(from_state(before)))
+    rebuilt = from_events(there, events, [])
+    assert rebuilt is not None
+    strip = [replace(entry, id="") for entry in rebuilt.deployed]
+    assert strip == [replace(entry, id="") for entry in before.deployed]
+    assert rebuilt.bad == (BadImage(image("3"), at(3), None, "jane"),)
+    assert isinstance(rebuilt.hold, Hold)
+    assert (rebuilt.hold.from_image, rebuilt.hold.to) == (image("3"), image("2"))
+    assert [held.marker for held in rebuilt.hold.markers] == [
+        '{"$imagepolicy": "flux-system:cart"}'
+    ]
+    released = from_events(there, events, [version(9, told("release"), b"{")])
+    assert released is not None
+    assert released.hold is None
+    assert released.bad == rebuilt.bad
+
+
+def test_a_deploy_of_a_bad_image_and_a_deploy_after_a_rollback_count() -> None:
+    there = service_at_tip("acme/cart:3")
+    events = tuple(reversed(from_state(state("1>2", "2>3", "3<2", "2>3"))))
+    rebuilt = from_events(there, events, [])
+    assert rebuilt is not None
+    assert (rebuilt.bad, rebuilt.hold) == ((), None)
+
+
+def test_edits_by_hand_alone_are_nothing_to_rebuild_from() -> None:
+    there = service_at_tip("acme/cart:3")
+    edits = tuple(replace(event, action="edit") for event in from_state(FIRST))
+    assert from_events(there, edits, []) is None
+    assert from_events(there, (), []) is None
