@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 _POLICIES = ("Retain", "Delete", "Recycle")
+_VOLUME_MODES = ("Filesystem", "Block")
 _VALUES: dict[tuple[str, Steps], tuple[str, ...]] = {
     ("PersistentVolume", ("spec", "persistentVolumeReclaimPolicy")): _POLICIES,
-    ("PersistentVolume", ("spec", "volumeMode")): ("Filesystem", "Block"),
-    ("PersistentVolumeClaim", ("spec", "volumeMode")): ("Filesystem", "Block"),
+    ("PersistentVolume", ("spec", "volumeMode")): _VOLUME_MODES,
     ("StorageClass", ("reclaimPolicy",)): _POLICIES[:2],
     ("StorageClass", ("volumeBindingMode",)): ("Immediate", "WaitForFirstConsumer"),
 }
-_NEEDED: dict[str, tuple[Steps, ...]] = {
-    "PersistentVolume": (("spec", "capacity", "storage"), ("spec", "accessModes")),
-    "PersistentVolumeClaim": (
-        ("spec", "accessModes"),
-        ("spec", "resources", "requests", "storage"),
-    ),
-}
+_CAPACITY: Steps = ("spec", "capacity", "storage")
+_MODES: Steps = ("spec", "accessModes")
+# Kubernetes before `validateVolumeClaimTemplates` (pkg/apis/apps/validation) took such a set.
+_NO_CLAIM = (
+    "the API server refuses the StatefulSet; older ones take it, refuse its claims, and no pod is "
+    "made (FailedCreate)"
+)
 _NO_SOURCE = frozenset(
     {"accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity"}
     | {"persistentVolumeReclaimPolicy", "storageClassName", "volumeAttributesClassName"}
@@ -53,29 +53,49 @@ def check_required(item: KubernetesObject, structure: Structure) -> Iterator[Fin
     is_named = item.name or item.get("metadata", "generateName")
     if not is_named and not structure.explains(("metadata", "name")):
         yield missing(item, ("metadata", "name"))
-    for steps in _NEEDED.get(item.kind, ()):
-        if item.get(*steps) in (None, []) and not structure.explains(steps):
-            yield missing(item, steps)
     for (kind, steps), allowed in _VALUES.items():
         value = item.get(*steps)
         if kind == item.kind and value is not None:
             yield from _of_values(item, steps, value, allowed)
-    if item.kind in _NEEDED:
-        yield from _modes(item, ("spec", "accessModes"))
-        yield from _quantity(item, _NEEDED[item.kind][item.kind == "PersistentVolumeClaim"])
     if item.kind == "PersistentVolume":
-        yield from _source(item, structure)
+        yield from _check_volume(item, structure)
+    if item.kind == "PersistentVolumeClaim":
+        yield from _check_claim(item, ("spec",), structure, REFUSED)
+    if item.kind == "StatefulSet":
+        for base in _templates(item):
+            yield from _check_claim(item, base, structure, _NO_CLAIM)
 
 
-def check_claim_spec(
-    item: KubernetesObject, steps: Steps, spec: dict[str, Any]
+def _check_volume(item: KubernetesObject, structure: Structure) -> Iterator[Finding]:
+    for steps in (_CAPACITY, _MODES):
+        if item.get(*steps) in (None, []) and not structure.explains(steps):
+            yield missing(item, steps)
+    yield from _modes(item, _MODES)
+    yield from _quantity(item, _CAPACITY)
+    yield from _source(item, structure)
+
+
+def _check_claim(
+    item: KubernetesObject, base: Steps, structure: Structure, effect: str
 ) -> Iterator[Finding]:
-    """Yield the same of the specification of a claim in a `volumeClaimTemplates`."""
-    requests = spec.get("resources", {}).get("requests", {})
-    for step, value in (("accessModes", spec.get("accessModes")), ("resources", requests)):
-        if not value:
-            yield missing(item, (*steps, step))
-    yield from _modes(item, (*steps, "accessModes"), spec.get("accessModes"))
+    """Yield what is wrong with the specification of a claim, which `base` leads to."""
+    size = (*base, "resources", "requests", "storage")
+    for steps in ((*base, "accessModes"), size):
+        if item.get(*steps) in (None, []) and not structure.explains(steps):
+            yield missing(item, steps, effect)
+    mode = item.get(*base, "volumeMode")
+    if mode is not None:
+        yield from _of_values(item, (*base, "volumeMode"), mode, _VOLUME_MODES)
+    yield from _modes(item, (*base, "accessModes"))
+    yield from _quantity(item, size)
+
+
+def _templates(item: KubernetesObject) -> Iterator[Steps]:
+    """Yield where the specifications of claims are that a StatefulSet makes."""
+    templates = item.get("spec", "volumeClaimTemplates")
+    for index, template in enumerate(templates if isinstance(templates, list) else ()):
+        if isinstance(template, dict) and isinstance(template.get("spec"), dict):
+            yield ("spec", "volumeClaimTemplates", index, "spec")
 
 
 def sources_of(spec: dict[str, Any]) -> tuple[str, ...]:
@@ -102,8 +122,8 @@ def _of_values(
     )
 
 
-def _modes(item: KubernetesObject, steps: Steps, given: Any = None) -> Iterator[Finding]:  # noqa: ANN401
-    modes = given if given is not None else item.get(*steps)
+def _modes(item: KubernetesObject, steps: Steps) -> Iterator[Finding]:
+    modes = item.get(*steps)
     if not isinstance(modes, list):
         return
     for index, mode in enumerate(modes):

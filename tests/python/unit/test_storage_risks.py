@@ -163,6 +163,24 @@ def test_a_claim_for_one_pod_alone_and_two_replicas_is_an_error() -> None:
     assert ("error", "shared-claim") in codes(workload(spec="replicas: 2"), RWOP, KEPT)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "code", "words"),
+    [
+        ("storage: 5Gi", "storage: 5GB", "bad-quantity", "requests.storage` is 5GB"),
+        ("[ReadWriteOnce]", "[RWO]", "bad-value", "volumeClaimTemplates[0].spec.accessModes[0]"),
+        ("      accessModes: [ReadWriteOnce]\n", "", "missing", "accessModes` is missing"),
+        ("      resources:", "      resource:", "misspelt-field", "did you mean"),
+    ],
+)
+def test_a_template_of_claims_is_checked_as_a_claim_is(
+    old: str, new: str, code: str, words: str
+) -> None:
+    found = review({"all.yaml": f"{stateful()}---\n{KEPT}".replace(old, new).encode()}).findings
+    assert [f.code for f in found] == [code]
+    assert words in found[0].message
+    assert found[0].path == "all.yaml"
+
+
 def test_a_claim_that_nobody_makes_here_may_be_made_elsewhere() -> None:
     assert codes(workload()) == [("warning", "claim-missing")]
     assert ("error", "claim-missing") in codes(
