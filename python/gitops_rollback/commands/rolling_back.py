@@ -12,7 +12,13 @@ from gitops_rollback.commands.many import Blocked, whole_error
 from gitops_rollback.commands.meant import refuse_one_from
 from gitops_rollback.commands.plan_table import show_plans
 from gitops_rollback.commands.planning import choice_of, edits_of, gatherer_of, plans_to_json
-from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, NotFoundError
+from gitops_rollback.errors import (
+    ConfigError,
+    GitopsRollbackError,
+    MovedError,
+    NotFoundError,
+    RepositoryError,
+)
 from gitops_rollback.plan import guard, recorded
 from gitops_rollback.plan.verdicts import obstacle, runs_already
 from gitops_rollback.recording import make_record
@@ -39,7 +45,11 @@ def roll_back(session: Session, repository: Repository) -> tuple[Outcome, tuple[
     options = session.options
     followed = read_plan(options.plan) if options.plan else None
     records = read_records(options.record)
-    tip = session.open_tip(repository)
+    try:
+        tip = session.open_tip(repository)
+    except RepositoryError as error:
+        error.hint += "; gitops-rollback plan shows what the archive alone knows"
+        raise
     job = _Rollback(session, repository, followed, records)
     committer = committer_of(session, repository)
     return committer.commit(tip, job.prepare), job.blocked

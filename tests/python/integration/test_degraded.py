@@ -111,6 +111,14 @@ def test_without_git_the_archive_s_plan_is_shown_with_the_way_round_git(cut_off:
     assert f"rollback --service cart --to {image('1.4.2').partition('@')[2]}" in shown
 
 
+def test_a_rollback_without_git_names_the_plan_that_goes_round_it(cut_off: Shop) -> None:
+    before = everything_but_git(cut_off)
+    run = cut_off.run("rollback", *CART, "--reason", "x")
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "gitops-rollback plan shows what the archive alone knows" in run.error["hint"]
+    assert everything_but_git(cut_off) == before
+
+
 def test_the_archived_manifest_tells_the_namespace(released: Shop) -> None:
     text = released.text().replace(
         "metadata:\n  name: cart", "metadata:\n  name: cart\n  namespace: shop"

@@ -68,6 +68,30 @@ def test_without_a_state_file_a_rollback_is_refused_as_already_done_and_the_bad_
     assert plan["blockedBy"][0]["code"] == "bad"
 
 
+def test_a_revert_of_a_deploy_shows_both_and_says_what_was_taken_back(released: Shop) -> None:
+    tip = released.tip() or ""
+    before = released.git("rev-parse", f"{tip}^")
+    files = {path: released.bytes_of(path, before) for path in (CART_PATH, CART_STATE)}
+    released.commit(files, f'Revert "cart"\n\nThis reverts commit {tip}.', by="Ada")
+    found = entries(released)
+    assert names(found, "action") == ["edit", "deploy", "deploy", "edit"]
+    assert (found[0]["by"], found[0]["to"]) == ("Ada", canonical("1.4.2"))
+    assert "it was taken back" in found[1]["conflicts"][0]
+    assert found[2]["conflicts"] == []
+
+
+def test_other_tools_and_people_are_named_where_no_state_file_explains(shop: Shop) -> None:
+    shop.edit("acme/cart:1.4.1", "acme/cart:1.5.0", by="fluxcdbot")
+    shop.edit("acme/cart:1.5.0", "acme/cart:1.6.0", by="Ada Lovelace")
+    shop.edit("acme/cart:1.6.0", "acme/cart:1.5.0", by="Ben")
+    found = entries(shop)
+    assert [entry.get("by") for entry in found] == ["Ben", "Ada Lovelace", "fluxcdbot", "Jane Doe"]
+    assert names(found, "proofs") == [["git"]] * 4
+    run = shop.refused(6, "refused", "rollback", *CART, "--reason", "x")
+    assert run.error["code"] == "already"
+    assert "by Ben, 1.6.0 → 1.5.0" in run.error["message"]
+
+
 def test_trailers_that_do_not_fit_the_manifest_count_for_nothing(released: Shop) -> None:
     text = released.text().replace(image("1.5.0"), "acme/cart:1.6.0")
     lie = released.log("%B")[:20]
