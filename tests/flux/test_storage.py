@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gitops_rollback.storage.review import review
+from gitops_rollback.storage.kinds import is_checked
+from gitops_rollback.storage.review import read_objects, review, review_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests/python/unit/golden/binding"
 RECORDED = CASES / "recorded.json"
+DATA = ROOT.parent / "shared/data/manifests"
 NAMESPACE = "gitops-storage"
+REFUSED = (
+    *("misplaced-field", "misspelt-field", "unknown-field", "wrong-type", "missing", "bad-value"),
+    *("bad-quantity", "no-source", "two-sources", "mount-without-volume", "mounted-twice"),
+)
 PATIENCE = 20.0  # seconds
 SETTLED = 2.5  # seconds in which nothing changes
 
@@ -178,6 +184,37 @@ def test_a_claim_does_not_shrink_which_is_why_a_rollback_never_touches_it(applie
     )
     assert done.returncode != 0
     assert "spec.resources.requests.storage: Forbidden: field can not be less than" in done.stderr
+
+
+def test_what_is_called_an_error_is_what_the_api_server_refuses(namespace: str) -> None:
+    if not DATA.is_dir():
+        pytest.skip(f"there are no real manifests in {DATA}")
+    files = {p.relative_to(DATA).as_posix(): p.read_bytes() for p in sorted(DATA.rglob("*.y*ml"))}
+    items = [item for item in read_objects(files).items if is_checked(item)]
+    for item in items:
+        found = review_objects([item]).findings
+        errors = [f for f in found if f.severity == "error" and f.code in REFUSED]
+        if not errors:
+            continue
+        value = json.loads(json.dumps(item.value))
+        value["metadata"].pop("namespace", None)
+        done = subprocess.run(
+            [
+                "kubectl",
+                "apply",
+                "-n",
+                namespace,
+                "--dry-run=server",
+                "--validate=strict",
+                "-f",
+                "-",
+            ],
+            input=json.dumps(value),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0, (item.path, [f.message for f in errors])
 
 
 def _record(case: str, found: dict[str, dict[str, str]]) -> None:

@@ -7,6 +7,7 @@ kubernetes/kubernetes, pkg/apis/core/validation and pkg/apis/storage/validation,
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.storage.findings import ERROR
@@ -39,6 +40,9 @@ _NO_CLAIM = (
     "the API server refuses the StatefulSet; older ones take it, refuse its claims, and no pod is "
     "made (FailedCreate)"
 )
+_NAMED = ("PersistentVolume", "PersistentVolumeClaim", "StorageClass", "Pod")
+_NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LONGEST_NAME = 253  # IsDNS1123Subdomain in apimachinery
 _NO_SOURCE = frozenset(
     {"accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity"}
     | {"persistentVolumeReclaimPolicy", "storageClassName", "volumeAttributesClassName"}
@@ -53,6 +57,7 @@ def check_required(item: KubernetesObject, structure: Structure) -> Iterator[Fin
     is_named = item.name or item.get("metadata", "generateName")
     if not is_named and not structure.explains(("metadata", "name")):
         yield missing(item, ("metadata", "name"))
+    yield from _name(item)
     for (kind, steps), allowed in _VALUES.items():
         value = item.get(*steps)
         if kind == item.kind and value is not None:
@@ -64,6 +69,22 @@ def check_required(item: KubernetesObject, structure: Structure) -> Iterator[Fin
     if item.kind == "StatefulSet":
         for base in _templates(item):
             yield from _check_claim(item, base, structure, _NO_CLAIM)
+
+
+def _name(item: KubernetesObject) -> Iterator[Finding]:
+    """Yield a storage object's name that is none, as a placeholder that was left in."""
+    if item.kind not in _NAMED or not item.name or "${" in item.name:
+        return
+    if _NAME_PATTERN.fullmatch(item.name) and len(item.name) <= _LONGEST_NAME:
+        return
+    yield item.finding(
+        ERROR,
+        "bad-value",
+        ("metadata", "name"),
+        f"`metadata.name` is {item.name[:60]}, which cannot be a name",
+        effect=REFUSED,
+        mend="write small letters, digits, dashes and dots, at most 253",
+    )
 
 
 def _check_volume(item: KubernetesObject, structure: Structure) -> Iterator[Finding]:

@@ -42,6 +42,7 @@ def test_each_finding_was_looked_at_and_is_true(found: Review) -> None:
         ("error", "mount-without-volume"): 4,
         ("error", "claim-pending"): 2,
         ("error", "bad-quantity"): 2,
+        ("error", "bad-value"): 4,
         ("error", "yaml"): 2,
         ("error", "duplicate-key"): 1,
         ("warning", "claim-pending"): 2,

@@ -190,6 +190,7 @@ def test_a_field_that_no_such_object_has_is_said_to_be_none() -> None:
         ),
         (PV.replace("Retain ", "Keep "), "bad-value", "Retain, Delete, Recycle", 10),
         (PV.replace("10Gi", "10GB"), "bad-quantity", "10GB, which is no size", 7),
+        (PV.replace("pv-example", "PV_NAME"), "bad-value", "PV_NAME, which cannot be a name", 4),
         (PV.replace("10Gi", "ten"), "bad-quantity", "ten", 7),
         (without(PV, "hostPath:", "path:"), "no-source", "nowhere", 5),
         (PV.replace("  hostPath:", "  local: {path: /x}\n  hostPath:"), "two-sources", "local", 13),
