@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from integration.shop import FILES, Shop
+from integration.shop import CART_STATE, FILES, Shop
+from integration.test_keep import JOB, Pipeline, jenkins
 from servers.git_http import GitHttpServer
+from standin import RegistryStandIn
 
 if TYPE_CHECKING:
     from integration.conftest import Workshop
+    from servers.jenkins_server import JenkinsServer
 
+__all__ = ["jenkins"]
 TOML = '[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n'
 
 
@@ -46,3 +51,39 @@ def test_a_deploy_starts_twelve_git_processes_at_most(released: Shop) -> None:
     run = released.deploy("1.6.0", environment={"GITOPS_VERBOSE": "1"})
     calls = [line for line in run.stderr.splitlines() if line.startswith("git ")]
     assert 5 <= len(calls) <= 12, calls
+
+
+def test_a_plan_among_1000_builds_and_4000_tags_asks_for_four_answers(
+    shop: Shop, jenkins: JenkinsServer
+) -> None:
+    with RegistryStandIn() as hub:
+        start = datetime.now(UTC) - timedelta(days=9)
+        for number in range(4000):
+            hub.push("acme/cart", f"1.{number}", pushed=start + timedelta(minutes=number))
+        shop.environment |= {"GITOPS_HUB_URL": hub.url, "GITOPS_REGISTRY_URL": hub.url}
+        digests = hub.service.repositories["acme/cart"].tags
+        pipeline = Pipeline(shop, jenkins)
+        for build, tag in ((998, "1.3997"), (999, "1.3999")):
+            folder = shop.root / f"build-{build}"
+            named = ("--service", "cart", "--image", f"acme/cart:{tag}@{digests[tag]}")
+            names = {"JOB_NAME": JOB, "BUILD_NUMBER": str(build)}
+            made = shop.ok("record", *named, "--record-dir", str(folder), environment=names)
+            pipeline.archive(JOB, build, folder)
+            record = ("--record", made.result["records"][0]["file"])
+            shop.ok("deploy", *named, *record, environment=names)
+        for build in (*range(1, 998), 1000):
+            jenkins.add(JOB, build, {"gitops-rollback/default/payment/record.json": b"{}"})
+
+        def asked(*arguments: str) -> tuple[str, int, int]:
+            """The tag that is chosen, and the requests to Jenkins and to Docker Hub."""
+            jenkins.requests.clear()
+            hub.requests.clear()
+            plan = shop.ok("plan", "--service", "cart", *arguments).service()
+            tag = plan["to"]["image"].partition("@")[0].rpartition(":")[2]
+            return tag, len(jenkins.requests), len(hub.requests)
+
+        assert asked() == ("1.3997", 1, 2), "a record; a HEAD of either image"
+        assert asked("--strategy", "registry") == ("1.3998", 0, 2), "a page of tags and a HEAD"
+        shop.commit({CART_STATE: None})
+        store = ("--strategy", "artifact", "--store", f"jenkins:{JOB}")
+        assert asked(*store) == ("1.3997", 2, 2), "a list of 100 builds and a record"
