@@ -125,6 +125,10 @@ class Stopwatch:
             if self._inner:
                 self._inner[-1] += spent
 
+    def elapsed(self) -> float:
+        """Return the seconds since the beginning."""
+        return time.monotonic() - self._start
+
     def seconds(self) -> dict[str, float]:
         """Return the total and the phases, rounded to milliseconds."""
         total = {"total": time.monotonic() - self._start}

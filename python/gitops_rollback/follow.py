@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import Future
 from dataclasses import replace
 from queue import Empty, SimpleQueue
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.failure import Failure
     from gitops_rollback.rollout.target import Stand, Target
 
+_LOG = logging.getLogger("gitops_rollback")
+_LONGEST_END = 2.0  # seconds
 _LONGEST_LOOK = 30.0  # seconds; what is judged changes only by what comes in, and by patience
 # Where Flux's objects usually are, for accounts that may not look everywhere.
 _USUAL = ("flux-system",)
@@ -225,6 +228,15 @@ def connect(context: str, environment: Mapping[str, str], url: str, token: str) 
 
     Thread(target=run, daemon=True).start()
     return future
+
+
+def disconnect(connections: Sequence[Future[Follower]]) -> None:
+    """Close what was connected; a connection that is still being made is waited for a little."""
+    for connection in connections:
+        try:
+            connection.result(timeout=_LONGEST_END).cluster.close()
+        except Exception as error:  # noqa: BLE001 - why it failed was told where it was wanted
+            _LOG.info("not connected: %s", error)
 
 
 def _is_over(tracks: Sequence[Track]) -> bool:

@@ -133,7 +133,7 @@ class Fleet:
     def ready(self) -> Fleet:
         """Wait until Flux has applied the tip and the cart runs."""
         run = self.wait()
-        assert run.code == 0, run.stderr
+        assert run.code == 0, (run.code, run.stderr)
         return self
 
     def says(self, words: str) -> None:

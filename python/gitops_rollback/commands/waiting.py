@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.commands.wait_results import report, unverified
 from gitops_rollback.errors import ClusterError, ConfigError, ManifestError
 from gitops_rollback.flux.cluster import NoAccessError, has_access
-from gitops_rollback.follow import Inbox, NotHereError, Relations, connect, follow
+from gitops_rollback.follow import Inbox, NotHereError, Relations, connect, disconnect, follow
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say
 from gitops_rollback.rollout.target import Place, Stand, Target
@@ -29,16 +29,18 @@ if TYPE_CHECKING:
 
 def wait(session: Session, repository: Repository, change: dict[str, Any] | None) -> int:
     """Wait for a change; `change` is the result of what made it, if that is known."""
-    begun = time.monotonic()
     connections, reasons = _connect(session)
-    tip = session.open_tip(repository)
-    targets = _targets(session, repository, tip)
-    reader = _Reader(session, repository, tip)
-    followers = _followers(session, connections, targets, reasons)
-    if not followers:
-        return unverified(session, targets, reasons)
-    _follow(session, followers, reader, begun)
-    return report(session, followers, change)
+    try:
+        tip = session.open_tip(repository)
+        targets = _targets(session, repository, tip)
+        reader = _Reader(session, repository, tip)
+        followers = _followers(session, connections, targets, reasons)
+        if not followers:
+            return unverified(session, targets, reasons)
+        _follow(session, followers, reader)
+        return report(session, followers, change)
+    finally:
+        disconnect(connections)
 
 
 class _Reader:
@@ -120,10 +122,8 @@ def _followers(
     return found
 
 
-def _follow(session: Session, followers: Sequence[Follower], reader: _Reader, begun: float) -> None:
-    def clock() -> float:
-        return time.monotonic() - begun
-
+def _follow(session: Session, followers: Sequence[Follower], reader: _Reader) -> None:
+    clock = session.watch.elapsed
     limit = clock() + session.deadline.remaining
     follow(followers, Relations(reader.stand), Inbox(), clock, limit, _teller(clock))
 

@@ -10,7 +10,7 @@ import json
 import logging
 from http import HTTPStatus
 from pathlib import Path
-from threading import Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import ClusterError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("gitops_rollback")
 _CONNECT, _READ = 3.05, 10.0  # seconds for one answer
 _WATCH = 240  # seconds until the API server ends a watch, which then begins anew
+_LONGEST_END = 2.0  # seconds for a watch to end
 _PAUSE = 1.0  # seconds before a watch that broke is begun again
 _HIDDEN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -60,7 +61,10 @@ class Cluster:
     def __init__(self, context: str, environment: Mapping[str, str]) -> None:
         self.context = context
         self._versions: dict[str, str] = {}
-        self._closed = False
+        self._closed = Event()
+        self._lock = Lock()
+        self._streams: list[Any] = []
+        self._threads: list[Thread] = []
         try:
             from kubernetes import client, config  # noqa: PLC0415 - heavy, and an optional extra
         except ImportError as error:
@@ -77,8 +81,16 @@ class Cluster:
         self._host = str(api.configuration.host)
 
     def close(self) -> None:
-        """Let the watches end; their threads end with the process."""
-        self._closed = True
+        """End the watches and wait for their threads.
+
+        A thread that still reads from TLS while the interpreter ends can take the process with it.
+        """
+        with self._lock:
+            self._closed.set()
+            for stream in self._streams:
+                stream.stop()
+        for thread in list(self._threads):
+            thread.join(_LONGEST_END)
 
     def list(self, query: Query) -> tuple[Json, ...]:
         """List the objects of a query; raise `ClusterError` where that is not possible.
@@ -97,7 +109,9 @@ class Cluster:
 
     def watch(self, query: Query, sink: Sink) -> None:
         """List and then watch a query in a thread; every change goes to `sink`."""
-        Thread(target=self._watch, args=(query, sink), daemon=True).start()
+        thread = Thread(target=self._watch, args=(query, sink), daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def nudge(self, name: Name, token: str) -> bool:
         """Ask Flux to reconcile an object now; tell whether that was allowed.
@@ -181,9 +195,7 @@ class Cluster:
         return (), ""
 
     def _watch(self, query: Query, sink: Sink) -> None:
-        from time import sleep  # noqa: PLC0415 - only where a watch broke
-
-        while not self._closed:
+        while not self._closed.is_set():
             try:
                 self._watch_once(query, sink)
             except _DeniedError:
@@ -194,7 +206,7 @@ class Cluster:
                 return
             except Exception as error:  # noqa: BLE001 - as above; it is begun anew
                 _LOG.info("watching %s: %s", query, _reason(error))
-                sleep(_PAUSE)
+                self._closed.wait(_PAUSE)
 
     def _watch_apart(self, query: Query, sink: Sink) -> None:
         """Watch namespace by namespace what may not be watched in all of them at once."""
@@ -219,8 +231,13 @@ class Cluster:
         from kubernetes.watch import Watch  # noqa: PLC0415 - see __init__
 
         call, arguments = self._call(query, self._version(query.kind))
-        watch: Any = Watch  # published without types
-        events = watch("object").stream(
+        make: Any = Watch  # published without types
+        watch = make("object")
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._streams.append(watch)
+        events = watch.stream(
             call,
             *arguments,
             **_selectors(query),
