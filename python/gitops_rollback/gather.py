@@ -83,7 +83,8 @@ class Gatherer:
             from gitops_rollback.storage_facts import StorageReader  # noqa: PLC0415 - most have none
 
             facts = StorageReader(self.repository).facts(at, chosen)
-            plan = with_storage(plan, facts, settings.storage_guard, choice.accept)
+            guard = "refuse" if choice.unattended else settings.storage_guard
+            plan = with_storage(plan, facts, guard, choice.accept)
         compares = settings.schema_label or ("refuse" if has_storage(at) else "ignore")
         if compares == "ignore" or not chosen.verified:
             return plan

@@ -37,6 +37,7 @@ def choice_of(session: Session) -> Choice:
         again=options.again,
         accept=accepted(options),
         from_image=image_option(options, "from"),
+        unattended=getattr(options, "unattended", False),
     )
 
 

@@ -34,6 +34,7 @@ def add_options(options: Options) -> None:
     options.text("record-dir", "where to write the record of what this replaces", metavar="DIR")
     add_keep_option(options)
     options.flag("dry-run", "show what would be done; change nothing")
+    options.flag("unattended", "nobody looks on: refuse (6, storage) where the storage changed")
     add_skip_option(options)
     add_proposal_options(options)
     add_person_options(options)

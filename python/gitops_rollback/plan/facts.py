@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Choice:
     """What the person asks for.
 
-    `planned` is the image a plan file fixed, `as_of` the time whose image is meant.
+    `planned` is the image a plan file fixed, `as_of` the time whose image is meant; `unattended`
+    says that nobody reads the plan's warnings.
     """
 
     strategy: str = "auto"
@@ -35,6 +36,7 @@ class Choice:
     again: bool = False
     accept: frozenset[str] = frozenset()
     from_image: ImageReference | None = None
+    unattended: bool = False
 
     @property
     def is_named(self) -> bool:
