@@ -6,7 +6,7 @@ import io.github.gitopsrollback.StepRun
 Map call(Map params = [:]) {
     List<String> own = ['image', 'images', 'skipBlocked', 'reason', 'release', 'allowOlder', 'accept', 'from', 'dryRun', 'keep',
                         'by', 'approvedBy', 'lock', 'report']
-    own += new Parameters(this, 'gitopsDeploy').proposal()
+    own += ['autoRollback'] + new Parameters(this, 'gitopsDeploy').proposal() + new Parameters(this, 'gitopsDeploy').waiting()
     StepRun run = new StepRun(this, 'gitopsDeploy').check(params, own, ['service', 'image'])
     run.makesReport = false
     return run.inFolder {

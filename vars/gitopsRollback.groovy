@@ -3,12 +3,13 @@ import io.github.gitopsrollback.Parameters
 import io.github.gitopsrollback.Proposal
 import io.github.gitopsrollback.Report
 import io.github.gitopsrollback.StepRun
+import io.github.gitopsrollback.Waiting
 
 /** Puts the previous image back, or the one of a plan, and holds it there; see gitopsRollback.txt. */
 Map call(Map params = [:]) {
     List<String> own = ['plan', 'reason', 'strategy', 'to', 'asOf', 'query', 'again', 'accept', 'from', 'skipBlocked', 'dryRun', 'keep',
                         'by', 'approvedBy', 'allowedServices', 'report']
-    own += new Parameters(this, 'gitopsRollback').proposal()
+    own += new Parameters(this, 'gitopsRollback').proposal() + new Parameters(this, 'gitopsRollback').waiting()
     StepRun run = new StepRun(this, 'gitopsRollback').check(params, own, ['service', 'reason'])
     long started = System.currentTimeMillis()
     return run.inFolder {
@@ -29,7 +30,8 @@ Map call(Map params = [:]) {
         Report report = new Report(this)
         report.show(result.services, result.dryRun ? 'dry run: ' : '', proposal.after(outcome, result.changed ? ', held' : ''))
         Map changed = report.changed(result, started)
+        Map waited = new Waiting(run).after(outcome)
         run.report([GITOPS_RESULT: outcome.file] + more.subMap(['GITOPS_PLAN']))
-        return changed
+        return waited ? changed + [times: waited.result.seconds, state: waited.result.state] : changed
     }
 }

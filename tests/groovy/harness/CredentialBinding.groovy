@@ -33,6 +33,11 @@ class CredentialBinding {
                     env[binding.variable] = credential.secret
                     values << credential.secret
                     break
+                case 'file':
+                    File file = File.createTempFile('secret', '', build.folder)
+                    file.text = credential.text
+                    env[binding.variable] = file.path
+                    break
                 default:
                     throw new HarnessError("withCredentials: unknown binding ${binding}")
             }

@@ -168,6 +168,10 @@ class Steps {
         request.named(null, ['credentialsId', 'gitToolName']) + ['$class': 'gitUsernamePassword']
     }
 
+    Object file(Request request) {
+        request.named(null, ['credentialsId', 'variable']) + ['$class': 'file']
+    }
+
     Object string(Request request) {
         request.named(null, ['credentialsId', 'variable']) + ['$class': 'string']
     }

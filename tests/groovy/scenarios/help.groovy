@@ -20,7 +20,7 @@ scenario('the help of each step names exactly the keys that it takes') { World w
 scenario('each key of a step is an option of its command') { World world ->
     Map commands = [gitopsCheck: 'check', gitopsDeploy: 'deploy', gitopsFindPreviousImage: 'plan', gitopsRecordImage: 'record', gitopsRelease: 'release', gitopsRollback: 'rollback']
     List others = ['services', 'images', 'approvedBy', 'lock', 'report', 'gitCredentialsId', 'jenkinsCredentialsId', 'dockerHubCredentialsId', 'registryCredentialsId',
-                   'registryHost', 'useInstalled']
+                   'registryHost', 'useInstalled', 'wait', 'waitTimeout', 'kubeContext', 'kustomization', 'autoRollback', 'kubeconfigCredentialsId']
     commands.each { step, command ->
         world.step("gitopsRecordImage(service: 'cart')")
         String helper = world.sharedHelper.listFiles().max { it.lastModified() }

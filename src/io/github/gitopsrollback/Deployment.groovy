@@ -30,8 +30,9 @@ class Deployment implements Serializable {
         Report report = new Report(run.script)
         report.show(result.services, result.dryRun ? 'dry run: ' : '', new Proposal(run).after(outcome, ''))
         Map changed = report.changed(result, started)
+        Map waited = new Waiting(run).after(outcome)
         run.report([GITOPS_RESULT: outcome.file])
-        return changed
+        return waited ? changed + [times: waited.result.seconds, state: waited.result.state] : changed
     }
 
     private Map rounds() {
@@ -49,7 +50,7 @@ class Deployment implements Serializable {
     private Map once() {
         String folder = run.freshFolder()
         List<String> others = ['release', 'allowOlder', 'accept', 'from', 'dryRun', 'reason', 'skipBlocked', 'keep'] +
-            new Parameters(run.script, run.step).proposal()
+            new Parameters(run.script, run.step).proposal() + new Parameters(run.script, run.step).waiting()
         Map recorded = run.run('record', [GITOPS_RECORD_DIR: folder], others)
         if (recorded.code != 0) {
             return recorded

@@ -36,6 +36,11 @@ class Parameters implements Serializable {
         return ['pullRequest', 'waitForMerge', 'forge', 'forgeUrl']
     }
 
+    /** What the steps take that can wait until a change really runs. */
+    List<String> waiting() {
+        return ['wait', 'waitTimeout', 'kubeContext', 'kustomization', 'kubeconfigCredentialsId']
+    }
+
     /**
      * Checks the keys and returns what was given, as a copy without empty values.
      *
@@ -85,7 +90,7 @@ class Parameters implements Serializable {
      */
     Map<String, String> options(Map values) {
         Map<String, String> found = [:]
-        List<String> others = agent() + ['approvedBy', 'lock', 'report']
+        List<String> others = agent() + ['approvedBy', 'lock', 'report', 'wait', 'waitTimeout', 'autoRollback', 'kubeconfigCredentialsId']
         for (entry in values) {
             if (!others.contains(entry.key)) {
                 found[variable("${entry.key}")] = text(entry.value)

@@ -38,6 +38,10 @@ class Secrets implements Serializable {
         if (registry && kinds.contains('registry')) {
             bindings << pair(registry, 'REGISTRY_USERNAME', 'REGISTRY_PASSWORD')
         }
+        String cluster = pick(values.kubeconfigCredentialsId, script.env.GITOPS_KUBECONFIG_CREDENTIALS_ID)
+        if (cluster && kinds.contains('kubeconfig')) {
+            bindings << script.file(credentialsId: cluster, variable: 'KUBECONFIG')
+        }
         List<String> plain = host ? ["REGISTRY_HOST=${host}".toString()] : []
         return script.withEnv(plain) {
             bindings ? script.withCredentials(bindings) { body() } : body()

@@ -17,7 +17,6 @@ class StepRun implements Serializable {
     Map values = [:]
     /** This run's folder on the agent; what is archived lies below it. */
     String folder = ''
-
     /** Whether it makes a report where nobody says. */
     boolean makesReport = true
 
@@ -78,7 +77,8 @@ class StepRun implements Serializable {
         String file = "${freshFolder()}/gitops-rollback/${step}-result.json".toString()
         boolean installed = "${values.useInstalled ?: script.env.GITOPS_USE_INSTALLED}" == 'true'
         int code = 0
-        new Secrets(script).bind(values, ['git', 'jenkins', 'dockerHub', 'registry']) {
+        List<String> kinds = command == 'wait' ? ['git', 'kubeconfig'] : ['git', 'jenkins', 'dockerHub', 'registry']
+        new Secrets(script).bind(values, kinds) {
             code = new Helper(script).run(command, options, folder, file, installed)
         }
         Map outcome = [code: code, file: file]

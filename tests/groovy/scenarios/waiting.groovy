@@ -1,0 +1,116 @@
+// Steps that wait until a change really runs. The command is the real one; where a cluster has to have an opinion, `wait` alone
+// says what it would have said.
+import harness.World
+
+String deploy(String more) { "gitopsDeploy(service: 'cart', image: '${World.NEW}'${more})" }
+
+/** A gitops-rollback on the agent that is the library's own, but for `wait`, which ends as told: one answer after the other. */
+Map told(World world, List<Map> answers) {
+    world.step("gitopsRecordImage(service: 'cart')")
+    String helper = world.sharedHelper.listFiles().max { it.lastModified() }
+    answers.eachWithIndex { answer, index ->
+        new File(world.folder, "wait-${index}").text = groovy.json.JsonOutput.toJson([schemaVersion: 1] + answer.result)
+        new File(world.folder, "wait-${index}.code").text = answer.code
+    }
+    world.tool('gitops-rollback', """\
+#!/bin/sh
+export PYTHONPATH='${helper}'
+if [ "\$1" = wait ]; then
+  number=\$(ls '${world.folder}' | grep -c '^waited-')
+  cp "\$GITOPS_CHANGE" '${world.folder}'/waited-\$number
+  cp '${world.folder}'/wait-\$number "\$GITOPS_OUTPUT"
+  exit "\$(cat '${world.folder}'/wait-\$number.code)"
+fi
+exec python3 -m gitops_rollback "\$@"
+""")
+    return [env: [GITOPS_USE_INSTALLED: 'true']]
+}
+
+Map failed(boolean byImage) {
+    Map failure = [code: 'pull', message: 'Deployment/shop/cart cannot pull it', hint: 'look', whose: 'ours', byImage: byImage]
+    Map error = [category: 'cluster', message: 'cart default: Deployment/shop/cart cannot pull it; 2 old pods still serve', hint: 'look']
+    Map rollout = [service: 'cart', environment: 'default', image: World.NEW, state: 'failed', failure: failure]
+    return [code: 1, result: [state: 'failed', rollouts: [rollout], seconds: [total: 3.5], error: error]]
+}
+
+Map ready() {
+    return [code: 0, result: [state: 'ready', rollouts: [], warnings: [], seconds: [total: 7.6, decide: 0.3, commit: 0.6, fetched: 1.2, applied: 1.9, ready: 7.4]]]
+}
+
+scenario('without a cluster and without commit statuses a deploy says that nothing was verified') { World world ->
+    def build = world.step(deploy(", wait: true, kubeconfigCredentialsId: 'cluster'"))
+    same(build.failure, null)
+    same(build.shells, ['gitops-rollback record', 'gitops-rollback deploy', 'gitops-rollback wait'])
+    same(World.returned(build).state, 'unverified')
+    same(build.run.description, 'cart 1.4.2 → 1.5.0, not verified')
+    has(build.text, 'warning: nothing was verified: ')
+}
+
+scenario('a deploy that runs shows when it was decided, committed, fetched, applied and ready') { World world ->
+    def build = world.step(told(world, [ready()]), deploy(', wait: true'))
+    same(build.failure, null)
+    same(World.returned(build).times.applied, 1.9)
+    same(build.run.description, 'cart 1.4.2 → 1.5.0, running after 7.4 s (decide 0.3, commit 0.6, fetched 1.2, applied 1.9)')
+    def change = new groovy.json.JsonSlurperClassic().parse(new File(world.folder, 'waited-0'))
+    same(change.commit, world.tip())
+}
+
+scenario('a deploy that does not come through fails, and nothing is rolled back unasked') { World world ->
+    def build = world.step(told(world, [failed(true)]), deploy(', wait: true'))
+    same(build.run.result, 'FAILURE')
+    has(World.error(build), 'gitopsDeploy: cart default: Deployment/shop/cart cannot pull it; 2 old pods still serve (look)')
+    same(world.state().hold, null)
+    same(build.run.description, 'cart 1.4.2 → 1.5.0, not running')
+}
+
+scenario('with autoRollback a bad image is undone once, held for its failure, and the build fails') { World world ->
+    def build = world.step(told(world, [failed(true), ready()]), deploy(', autoRollback: true'))
+    same(build.run.result, 'FAILURE')
+    has(World.error(build), 'cannot pull it; 2 old pods still serve (rolled back to 1.4.2, and held)')
+    same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
+    same(world.state().hold.reason, 'cart default: Deployment/shop/cart cannot pull it; 2 old pods still serve')
+    has(build.run.description, 'cart 1.5.0 → 1.4.2, held, running after 7.4 s')
+    same(World.archived(build, 'gitops-rollback/default/cart/record.json').action, 'deploy')
+    same(World.archived(build, 'auto-rollback/gitops-rollback/default/cart/record.json').action, 'rollback')
+    def again = world.step([job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'once more')")
+    has(World.error(again), 'rolled back')
+}
+
+scenario('with autoRollback a failure that no image caused is not undone') { World world ->
+    def build = world.step(told(world, [failed(false)]), deploy(', autoRollback: true'))
+    same(build.run.result, 'FAILURE')
+    same(world.state().hold, null)
+    has(world.image(), 'acme/cart:1.5.0@')
+    same(build.shells.contains('gitops-rollback rollback'), false)
+}
+
+scenario('a rollback that fails too is not rolled back') { World world ->
+    def build = world.step(told(world, [failed(true), failed(true)]), deploy(', autoRollback: true'))
+    same(build.run.result, 'FAILURE')
+    has(World.error(build), 'rolled back to 1.4.2, and held; but cart default')
+    same(build.shells.count('gitops-rollback rollback'), 1)
+    same(world.state().deployed*.action, ['rollback', 'deploy'])
+}
+
+scenario('a dry run waits for nothing') { World world ->
+    def build = world.step(told(world, []), deploy(', autoRollback: true, dryRun: true'))
+    same(build.failure, null)
+    same(build.shells.contains('gitops-rollback wait'), false)
+}
+
+scenario('a deploy that was overtaken leaves the build unstable, not failed') { World world ->
+    Map error = [category: 'moved', message: 'cart default: overtaken: a newer change', hint: 'look']
+    def build = world.step(told(world, [[code: 5, result: [state: 'replaced', rollouts: [], seconds: [total: 1.0], error: error]]]), deploy(', autoRollback: true'))
+    same(build.run.result, 'UNSTABLE')
+    same(build.run.description, 'cart 1.4.2 → 1.5.0, overtaken')
+    same(world.state().hold, null)
+}
+
+scenario('a rollback waits too') { World world ->
+    Map options = told(world, [ready()])
+    world.step(options, deploy(''))
+    def build = world.step(options, "gitopsRollback(service: 'cart', reason: 'broken', wait: true)")
+    same(build.failure, null)
+    has(build.run.description, 'cart 1.5.0 → 1.4.2, held, running after 7.4 s')
+    same(World.returned(build).state, 'ready')
+}
