@@ -92,6 +92,12 @@ def delete_volumes() -> None:
         kubectl("delete", "pv", "--wait=false", *ours)
 
 
+def has_default_class() -> bool:
+    key = "storageclass.kubernetes.io/is-default-class"
+    classes = objects("storageclasses")
+    return any(c["metadata"].get("annotations", {}).get(key) == "true" for c in classes)
+
+
 def facts(namespace: str) -> dict[str, dict[str, str]]:
     """What became of each claim: its phase, its volume, and the newest event."""
     events: dict[str, dict[str, Any]] = {}
@@ -137,6 +143,8 @@ def agrees(state: str, volume: str | None, fact: dict[str, str]) -> bool:
 @pytest.mark.parametrize("case", sorted(CASES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_controller_does_what_was_predicted(case: Path, applied: Any) -> None:  # noqa: ANN401
     text = case.read_text(encoding="utf-8")
+    if case.stem in ("no-class", "default-class") and has_default_class():
+        pytest.skip("the cluster has a default class, which counts for every claim without one")
     applied(text)
     found = settle(NAMESPACE)
     _record(case.stem, found)
