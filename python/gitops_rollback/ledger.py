@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.events import ARTIFACT, Event, from_history, from_records, from_state
 from gitops_rollback.model import without_none
+from gitops_rollback.plan.acts import MissingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +37,7 @@ def merge(
     state: State | None,
     history: Sequence[HistoryEntry],
     records: Sequence[StoredRecord],
-    named: Mapping[str, StoredRecord],
+    named: Mapping[str, StoredRecord | MissingRecord],
 ) -> Ledger:
     """Merge what each source tells of a service; `history` and `records` are newest first.
 
@@ -45,7 +46,7 @@ def merge(
     known = with_commits(state, history)
     changed = [stored for stored in records if not stored.record.unchanged]
     known = [
-        _proven(event, named[event.record or ""]) if event.record in named else event
+        _looked_up(event, named[event.record or ""]) if event.record in named else event
         for event in known
     ]
     events, unclaimed, older = _with_records(known, changed)
@@ -187,6 +188,12 @@ def _first_older(events: Sequence[Event], records: Sequence[StoredRecord]) -> in
         return 0
     older = (i for i, stored in enumerate(records) if stored.record.recorded_at < oldest)
     return next(older, len(records))
+
+
+def _looked_up(event: Event, found: StoredRecord | MissingRecord) -> Event:
+    if isinstance(found, MissingRecord):
+        return replace(event, conflicts=(*event.conflicts, f"tampered: {found.reason}"))
+    return _proven(event, found)
 
 
 def _proven(event: Event, stored: StoredRecord) -> Event:

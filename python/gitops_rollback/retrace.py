@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import git_history
-from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.ledger import Ledger, entry_to_json, merge, proves, with_commits
 from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.records import mismatch
@@ -47,12 +47,16 @@ class Retraced:
 
 @dataclass
 class _Archive:
-    """What the store has of one service; once it failed, it is not asked again."""
+    """What the store has of one service; once it did not answer, it is not asked again.
+
+    Where nothing says which job to list, builds that are named can still be looked into.
+    """
 
     repository: Repository
     store: RecordStore
     at: ServiceAtTip
     failure: str | None = None
+    is_closed: bool = False
 
     def newest(self, limit: int) -> tuple[StoredRecord, ...]:
         """Return the newest records, newest first."""
@@ -61,20 +65,23 @@ class _Archive:
             return tuple(stored for stored in islice(found, limit) if self._fits(stored))
         except GitopsRollbackError as error:
             self.failure = error.message
+            self.is_closed = not isinstance(error, ConfigError)
             return ()
 
-    def named(self, event: Event) -> StoredRecord | None:
-        """Return what the archive has where the state file names a record."""
-        if self.failure is not None:
+    def named(self, event: Event) -> StoredRecord | MissingRecord | None:
+        """Return what the archive has where a record is named: None if there is nothing."""
+        if self.is_closed:
             return None
         try:
             found = self.store.find(self.at.environment, self.at.service, event.build, event.record)
         except GitopsRollbackError as error:
             self.failure = error.message
+            self.is_closed = True
             return None
-        if isinstance(found, MissingRecord) or not self._fits(found):
-            return None  # builds are deleted in time: the other sources still tell
-        return found
+        if isinstance(found, MissingRecord):
+            # Builds are deleted in time: the other sources still tell.
+            return found if found.is_tampered else None
+        return found if self._fits(found) else None
 
     def _fits(self, stored: StoredRecord) -> bool:
         reason = mismatch(

@@ -6,10 +6,12 @@ import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from integration.shop import CART_PATH, CART_STATE, Shop, canonical, image, names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 CART = ("--service", "cart")
 
@@ -98,6 +100,20 @@ def test_trailers_that_do_not_fit_the_manifest_count_for_nothing(released: Shop)
     released.commit({CART_PATH: text}, "Lie\n\n" + "\n".join(lie), by="Mallory")
     newest = entries(released)[0]
     assert (newest["action"], newest["by"]) == ("edit", "Mallory")
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data.replace(b"1.4.2", b"6.6.6"), lambda _data: b""]
+)
+def test_a_record_that_was_changed_proves_nothing(
+    released: Shop, spoil: Callable[[bytes], bytes]
+) -> None:
+    path = released.records.folder(2) / "record.json"
+    path.write_bytes(spoil(path.read_bytes()))
+    newest, *others = entries(released)
+    assert newest["proofs"] == ["git"]
+    assert newest["conflicts"][0].startswith("tampered: ")
+    assert [entry["conflicts"] for entry in others] == [[], []]
 
 
 def test_it_goes_on_without_an_archive_that_does_not_answer(released: Shop) -> None:

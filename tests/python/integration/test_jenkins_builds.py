@@ -67,6 +67,17 @@ def test_a_build_that_archived_and_was_aborted_is_no_deployment(pipeline: Pipeli
     assert "1.6.0 was archived by shop/deploy #46 and never deployed" in history["findings"]
 
 
+def test_without_a_state_file_trailers_name_the_builds_whose_records_prove_them(
+    pipeline: Pipeline,
+) -> None:
+    lose_state(pipeline)
+    history = pipeline.shop.ok("history", "--service", "cart").service()
+    assert names(history["entries"], "proofs")[:2] == [["artifact", "git"], ["artifact", "git"]]
+    assert [entry["build"]["number"] for entry in history["entries"][:2]] == [45, 41]
+    plan = pipeline.shop.ok(*PLAN).service()
+    assert (plan["to"]["image"], plan["to"]["source"]) == (canonical("1.4.2"), "artifact")
+
+
 def test_a_build_that_failed_after_its_commit_is_a_deployment(pipeline: Pipeline) -> None:
     pipeline.deploy(46, "1.6.0")
     pipeline.jenkins.jobs[JOB][46].result = "ABORTED"
