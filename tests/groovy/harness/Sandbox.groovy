@@ -27,6 +27,7 @@ class Sandbox extends GroovyInterceptor {
     private static final Map<Class, List<String>> PROPERTIES = [
         (Map.Entry): ['key', 'value'],
         (CurrentBuild): ['description', 'number', 'upstreamBuilds'],
+        (Throwable): ['message'],     // Throwable.getMessage is on script-security's generic list
     ]
 
     final List<String> refused = []

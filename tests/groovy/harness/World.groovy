@@ -14,6 +14,7 @@ class World {
     final Controller controller
     final File folder
     final List<Build> builds = []
+    Map extraSecrets = [:]            // further credentials, by id
     private final List<String> allowed = []
     private final List<Closure> closers = []
 
@@ -169,7 +170,7 @@ esac
         build.run.upstreamBuilds = options.upstreamBuilds ?: []
         build.global = ([JENKINS_URL: 'http://127.0.0.1:9/', GITOPS_REPOSITORY: remote.path, GITOPS_REPORT: 'false'] + (options.env ?: [:])).collectEntries { k, v -> [(k): v.toString()] }
         build.agent = [PATH: "${tools}:${System.getenv('PATH')}".toString(), GITOPS_HELPER_HOME: sharedHelper.path] + (options.agent ?: [:])
-        build.credentials = SECRETS
+        build.credentials = SECRETS + extraSecrets
         build.secrets = SECRETS.collect { it.value.password }.findAll() as Set
         build.started = options.params ?: [:]
         build.answer = options.answer
