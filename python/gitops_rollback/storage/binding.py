@@ -159,10 +159,12 @@ def _without_volume(
     if known == "":
         return Binding(claim, PENDING, 'class "" takes no new volumes', refused=refused)
     if known is None:
-        return Binding(claim, UNKNOWN, "the cluster's default class decides", refused=refused)
+        reason = "no volume here fits, and the cluster's default class decides"
+        return Binding(claim, UNKNOWN, reason, refused=refused)
     found = storage.classes.get(known)
     if found is None:
-        return Binding(claim, UNKNOWN, f"class {known} is not here", refused=refused)
+        reason = f"no volume here fits, and class {known} is not here"
+        return Binding(claim, UNKNOWN, reason, refused=refused)
     why = _makes_none(found, claim, storage)
     if why is not None:
         return Binding(claim, PENDING, why, refused=refused)

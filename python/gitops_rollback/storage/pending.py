@@ -14,12 +14,21 @@ if TYPE_CHECKING:
     from gitops_rollback.storage.binding import Binding
     from gitops_rollback.storage.findings import Finding
     from gitops_rollback.storage.model import Claim, Volume
+    from gitops_rollback.storage.values import Steps
     from gitops_rollback.storage.world import World
 
 _STAYS = "the claim stays Pending, and every pod that mounts it"
 _DEFAULT = "the cluster has a default class"
 _NONE = '""'
 _MOST_REASONS = 3
+# The field of a claim that a volume does not satisfy.
+_FIELDS: dict[str, Steps] = {
+    "its labels": ("selector",),
+    "its access modes are": ("accessModes",),
+    "its volumeMode is": ("volumeMode",),
+    "are asked for": ("resources", "requests", "storage"),
+    "its class is": ("storageClassName",),
+}
 # By what a volume lacks, beginning with the one that lacks least.
 _MENDS = {
     "its labels": "give a volume the labels of the selector, or leave the selector out",
@@ -70,7 +79,7 @@ def _pending(binding: Binding, severity: str, reason: str, condition: str = "") 
     return claim.item.finding(
         severity,
         "claim-pending",
-        claim.steps,
+        (*claim.steps, *_field(binding)),
         f"{claim.title} binds no volume: {reason}"
         + (f" ({why})" if why and why not in reason else ""),
         effect=f"{_STAYS}{condition}{_event(binding)}",
@@ -95,6 +104,12 @@ def _nearest(binding: Binding) -> list[str]:
     reasons = list(binding.refused)
     same = [reason for reason in reasons if "its class is" not in reason]
     return same or reasons
+
+
+def _field(binding: Binding) -> Steps:
+    """Return the field of the claim that the nearest volume does not satisfy."""
+    reasons = " ".join(_nearest(binding))
+    return next((_FIELDS[words] for words in _MENDS if words in reasons and words in _FIELDS), ())
 
 
 def _mend(binding: Binding) -> str:

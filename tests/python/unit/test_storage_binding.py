@@ -106,6 +106,20 @@ def test_the_event_that_people_will_see_is_the_one_that_was_recorded(name: str) 
     assert any(message and message in found.effect for message in messages), found.effect
 
 
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("too-small", "resources:"),
+        ("access-modes", "accessModes:"),
+        ("selector-without-match", "selector:"),
+    ],
+)
+def test_a_pending_claim_is_shown_at_the_field_that_does_not_fit(name: str, field: str) -> None:
+    found = next(f for f in case(name).findings if f.code == "claim-pending")
+    lines = (CASES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    assert lines[found.line - 1].strip().startswith(field)
+
+
 def test_the_mend_is_of_the_volume_that_lacks_least() -> None:
     found = look(volume("small", "1Gi"), volume("block", more="  volumeMode: Block\n"), claim())
     assert found.findings[0].mend == "write the same volumeMode in claim and volume"
