@@ -11,10 +11,9 @@ from gitops_rollback.output import say, write_result
 from gitops_rollback.rollout.standing import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.follow import Follower
     from gitops_rollback.rollout.failure import Failure
     from gitops_rollback.rollout.target import Target
     from gitops_rollback.rollout.track import Track
@@ -22,20 +21,28 @@ if TYPE_CHECKING:
 _MOMENTS = ("fetched", "applied", "ready")
 
 
-def report(session: Session, followers: Sequence[Follower], change: dict[str, Any] | None) -> int:
-    """Report what became of every target; raise what the worst of them is."""
+def report(
+    session: Session,
+    seen: Sequence[tuple[Track, Callable[[Failure], Failure]]],
+    change: dict[str, Any] | None,
+    verified_by: str,
+) -> int:
+    """Report what became of every target; raise what the worst of them is.
+
+    With each comes what explains a failure further.
+    """
     before = _before(session, change)
+    tracks = [track for track, _explain in seen]
     rollouts, failures = [], []
-    for follower in followers:
-        for track in follower.tracks:
-            failure = _failure(session, follower, track)
-            rollouts.append(_rollout(track, failure, before))
-            failures += [failure] if failure else []
-    tracks = [track for follower in followers for track in follower.tracks]
+    for track, explain in seen:
+        failure = _failure(session, tracks, track)
+        failure = explain(failure) if failure else None
+        rollouts.append(_rollout(track, failure, before))
+        failures += [failure] if failure else []
     result = {
         **_head(tracks[0].target),
         "state": _overall(tracks),
-        "verifiedBy": "cluster",
+        "verifiedBy": verified_by,
         "rollouts": rollouts,
         "warnings": [w for track in tracks if track.standing for w in track.standing.warnings],
         "seconds": _seconds(session, tracks, change, before),
@@ -84,15 +91,13 @@ def _raise_the_worst(
             )
 
 
-def _failure(session: Session, follower: Follower, track: Track) -> Failure | None:
-    standing = track.standing
-    if standing is not None and standing.failure is not None:
-        return follower.explain(standing.failure)
-    if track.is_over or any(
-        other.standing and other.standing.state is State.FAILED for other in follower.tracks
-    ):
+def _failure(session: Session, tracks: Sequence[Track], track: Track) -> Failure | None:
+    if track.standing is not None and track.standing.failure is not None:
+        return track.standing.failure
+    others = [one.standing.state for one in tracks if one.standing]
+    if track.is_over or State.FAILED in others:
         return None
-    return follower.explain(track.time_is_up(session.deadline.seconds))
+    return track.time_is_up(session.deadline.seconds)
 
 
 def _overall(tracks: Sequence[Track]) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gitops_rollback.follow import Follower
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.rollout.failure import Failure
     from gitops_rollback.rollout.track import Track
     from gitops_rollback.snapshot import ServiceAtTip
 
@@ -35,12 +36,40 @@ def wait(session: Session, repository: Repository, change: dict[str, Any] | None
         targets = _targets(session, repository, tip)
         reader = _Reader(session, repository, tip)
         followers = _followers(session, connections, targets, reasons)
-        if not followers:
-            return unverified(session, targets, reasons)
-        _follow(session, followers, reader)
-        return report(session, followers, change)
+        if followers:
+            _follow(session, followers, reader)
+            seen = [(track, one.explain) for one in followers for track in one.tracks]
+            return report(session, seen, change, "cluster")
+        return _wait_elsewhere(session, repository, targets, reader, change, reasons)
     finally:
         disconnect(connections)
+
+
+def _wait_elsewhere(
+    session: Session,
+    repository: Repository,
+    targets: list[Target],
+    reader: _Reader,
+    change: dict[str, Any] | None,
+    reasons: list[str],
+) -> int:
+    """Wait by what Flux tells the Git host; without that too, nothing is verified."""
+    from gitops_rollback.commands.waiting_elsewhere import (  # noqa: PLC0415 - one of two ways
+        follow_statuses,
+    )
+
+    for reason in reasons:
+        say(f"{reason}: looking at commit statuses instead")
+    tell = _teller(session.watch.elapsed)
+    relations = Relations(reader.stand)
+    tracks, why_not = follow_statuses(session, repository, targets, relations, tell)
+    if not tracks:
+        return unverified(session, targets, [*reasons, why_not])
+    return report(session, [(track, _as_it_is) for track in tracks], change, "commit-status")
+
+
+def _as_it_is(failure: Failure) -> Failure:
+    return failure
 
 
 class _Reader:

@@ -51,8 +51,7 @@ class Waiting implements Serializable {
 
     /** Rolls back what was deployed: once, and only what the image itself can have caused. */
     private void undo(Map change, Map outcome) {
-        Map failure = outcome.result?.rollouts?.find { it.failure }?.failure
-        if ("${run.values.autoRollback}" != 'true' || !failure?.byImage) {
+        if ("${run.values.autoRollback}" != 'true' || !isByImage(outcome)) {
             run.fail(outcome)
         }
         String reason = outcome.result.error.message
@@ -60,6 +59,15 @@ class Waiting implements Serializable {
         String done = back.code == 0 ? finished(back) : "it could not be rolled back: ${back.result?.error?.message}"
         outcome.result.error.message = "${reason} (${done})".toString()
         run.fail(outcome)
+    }
+
+    private boolean isByImage(Map outcome) {
+        for (rollout in outcome.result?.rollouts) {
+            if (rollout.failure) {
+                return rollout.failure.byImage
+            }
+        }
+        return false
     }
 
     private Map rollBack(Map change, String reason) {

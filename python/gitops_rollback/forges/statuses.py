@@ -1,0 +1,77 @@
+"""Commit statuses of GitHub and GitLab, by which Flux tells how it fared without being asked.
+
+docs.github.com: REST API, commit statuses; docs.gitlab.com: commits API. Both answer with the
+newest status of each context.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from gitops_rollback.forges.address import GITLAB
+from gitops_rollback.forges.client import ForgeHttp
+from gitops_rollback.model import one_line
+from gitops_rollback.rollout.statuses import CommitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.clock import Deadline
+    from gitops_rollback.forges.address import Address
+
+_HINT = "it needs to read commit statuses (GitHub classic: repo, GitLab: read_api)"
+_EARLIER = 3  # commits before
+
+
+class CommitStatuses:
+    """The commit statuses of one repository; raises `ForgeError` where they cannot be read."""
+
+    def __init__(
+        self, address: Address, environment: Mapping[str, str], deadline: Deadline
+    ) -> None:
+        self._is_gitlab = address.kind == GITLAB
+        self._http = ForgeHttp(address, environment, deadline, _HINT)
+        project = quote(address.project, safe="" if self._is_gitlab else "/")
+        self._root = (
+            f"/projects/{project}/repository/commits"
+            if self._is_gitlab
+            else f"/repos/{project}/commits"
+        )
+
+    def of(self, commit: str) -> list[CommitStatus]:
+        """Return the statuses of a commit."""
+        what = f"the statuses of {commit[:12]}"
+        path = "statuses" if self._is_gitlab else "status"
+        document = self._ask(f"{self._root}/{commit}/{path}?per_page=100", what)
+        if isinstance(document, dict):
+            document = document.get("statuses")
+        keys = ("name", "status") if self._is_gitlab else ("context", "state")
+        return [_status(one, *keys) for one in _mappings(document)]
+
+    def before(self, commit: str) -> list[str]:
+        """Return a few commits before one, newest first."""
+        which = "ref_name" if self._is_gitlab else "sha"
+        path = f"{self._root}?{which}={commit}&per_page={_EARLIER + 1}"
+        found = _mappings(self._ask(path, f"the commits before {commit[:12]}"))
+        ids = [str(one.get("id" if self._is_gitlab else "sha", "")) for one in found]
+        return [one for one in ids if one and one != commit]
+
+    def _ask(self, path: str, what: str) -> object:
+        answer = self._http.ask("GET", path, what)
+        if not isinstance(answer.json, dict | list):
+            raise self._http.refused(answer, what)
+        return answer.json
+
+
+def _mappings(document: object) -> list[dict[str, Any]]:
+    found = document if isinstance(document, list) else []
+    return [one for one in found if isinstance(one, dict)]
+
+
+def _status(found: dict[str, Any], context: str, state: str) -> CommitStatus:
+    return CommitStatus(
+        one_line(str(found.get(context) or ""), 300),
+        str(found.get(state) or ""),
+        one_line(str(found.get("description") or ""), 300),
+    )

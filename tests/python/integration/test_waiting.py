@@ -1,0 +1,175 @@
+"""Waiting without a cluster: by the commit statuses of Flux, on GitHub and on GitLab."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from integration.shop import CART_PATH, FILES, Shop, canonical
+from servers.forge import Forge, GitHubServer, GitLabServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from integration.conftest import Workshop
+    from integration.shop import Run
+
+TOKEN = "secret-token-4711"
+PROJECTS = {GitHubServer: "acme/manifests", GitLabServer: "acme/platform/manifests"}
+APPS, INFRA = "kustomization/apps/0c9c2e41", "kustomization/infra/0c9c2e41"
+
+
+def reporting(kind: type[Forge]) -> type[Forge]:
+    """Return a host of a kind that has commit statuses too: `posted` is (commit, context, …)."""
+
+    def reply(self: Any, method: str, target: str, document: Any) -> Any:  # noqa: ANN401 - JSON
+        path, _, query = target.partition("?")
+        gitlab = kind is GitLabServer
+        root = f"{self.api}{self.root_of_project()}"
+        commits = f"{root}/repository/commits" if gitlab else f"{root}/commits"
+        if path == commits:
+            first = query.partition("=")[2].partition("&")[0]
+            ids = self.git("rev-list", "--max-count=4", first).split()
+            return 200, [{"id" if gitlab else "sha": one} for one in ids], {}
+        commit, _, which = path.removeprefix(f"{commits}/").partition("/")
+        if which == ("statuses" if gitlab else "status"):
+            names = ("name", "status") if gitlab else ("context", "state")
+            keys = (*names, "description")
+            found = [
+                dict(zip(keys, one[1:], strict=True)) for one in self.posted if one[0] == commit
+            ]
+            return 200, found if gitlab else {"state": "success", "statuses": found}, {}
+        return kind._reply(self, method, target, document)  # noqa: SLF001 - the host's own
+
+    return type(kind.__name__, (kind,), {"_reply": reply, "posted": []})
+
+
+class Watched:
+    """A shop on a Git host to which Flux reports."""
+
+    def __init__(self, shop: Shop, forge: Any) -> None:  # noqa: ANN401 - made for one test
+        self.shop = shop
+        self.forge = forge
+        self.words = ("success", "failed" if forge.kind == "gitlab" else "failure")
+
+    def post(self, commit: str, context: str, said: str, *, fails: bool = False) -> None:
+        """Post a status, as notification-controller does."""
+        self.forge.posted.append((commit, context, self.words[fails], said))
+
+    def wait(self, *arguments: str, **environment: str) -> Run:
+        """Wait for the cart."""
+        more = {"GIT_USERNAME": "bot", "GIT_PASSWORD": TOKEN, "GITOPS_FORGE": self.forge.kind}
+        return self.shop.run(
+            "wait",
+            *("--service", "cart", "--timeout", "6", *arguments),
+            repository=self.forge.remote,
+            environment={**more, **environment},
+        )
+
+
+@pytest.fixture(params=[GitHubServer, GitLabServer], ids=["github", "gitlab"])
+def watched(request: pytest.FixtureRequest, workshop: Workshop) -> Iterator[Watched]:
+    kind = request.param
+    shop = workshop.shop("released", lambda shop: shop.open(FILES).release_two())
+    project = PROJECTS[kind]
+    place = shop.root / "host" / f"{project}.git"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(shop.bare)
+    with reporting(kind)(shop.root / "host", project, TOKEN, ("bot", TOKEN)) as forge:
+        yield Watched(shop, forge)
+
+
+def test_what_flux_has_reported_is_told_and_no_more_is_claimed(watched: Watched) -> None:
+    tip = watched.shop.tip() or ""
+    watched.post(tip, APPS, "reconciliation succeeded")
+    run = watched.wait()
+    assert run.code == 0, run.stderr
+    assert (run.result["state"], run.result["verifiedBy"]) == ("ready", "commit-status")
+    assert run.result["commit"] == tip
+    assert run.result["rollouts"][0]["image"] == canonical("1.5.0")
+    assert "Flux reports apps: reconciliation succeeded" in run.stderr
+    assert "no pod was looked at" in run.stderr
+
+
+def test_all_that_have_reported_before_have_to_report_again(watched: Watched) -> None:
+    tip = watched.shop.tip() or ""
+    before = watched.shop.git("rev-parse", f"{tip}^")
+    for context in (APPS, INFRA):
+        watched.post(before, context, "reconciliation succeeded")
+    watched.post(tip, INFRA, "reconciliation succeeded")
+    run = watched.wait()
+    assert run.code == 1
+    assert "not done after 6 s: waiting for Flux to report apps" in run.error["message"]
+    named = watched.wait("--kustomization", "infra")
+    assert named.code == 0, named.stderr
+
+
+def test_a_failure_is_told_in_the_words_of_flux_and_blames_no_image(watched: Watched) -> None:
+    watched.post(watched.shop.tip() or "", APPS, "health check failed", fails=True)
+    run = watched.wait()
+    failure = run.result["rollouts"][0]["failure"]
+    assert (run.code, failure["code"], failure["byImage"]) == (1, "reported", False)
+    assert "Flux reports apps: health check failed" in run.error["message"]
+
+
+def test_a_status_of_a_later_commit_that_holds_the_change_counts(watched: Watched) -> None:
+    commit = watched.shop.tip() or ""
+    later = watched.shop.commit({"README.md": "# Changed\n"})
+    watched.post(later, APPS, "reconciliation succeeded")
+    run = watched.wait("--commit", commit)
+    assert run.code == 0, run.stderr
+    assert run.result["commit"] == commit
+
+
+def test_a_change_that_was_replaced_is_said(watched: Watched) -> None:
+    commit = watched.shop.tip() or ""
+    watched.shop.deploy("1.6.0")
+    watched.post(watched.shop.git("rev-parse", f"{commit}^"), APPS, "reconciliation succeeded")
+    run = watched.wait("--commit", commit)
+    assert (run.code, run.error["category"]) == (5, "moved")
+
+
+def test_without_the_right_token_nothing_is_verified_and_the_reason_is_told(
+    watched: Watched,
+) -> None:
+    watched.forge.force(403, {"message": "Resource not accessible by personal access token"})
+    run = watched.wait()
+    assert run.code == 0, run.stderr
+    assert run.result["verifiedBy"] == "nothing"
+    assert "no commit status can be read" in run.stderr
+    assert TOKEN not in run.stderr + json.dumps(run.result)
+
+
+def test_a_kubeconfig_that_is_no_good_is_said_and_statuses_are_read(watched: Watched) -> None:
+    watched.post(watched.shop.tip() or "", APPS, "reconciliation succeeded")
+    path = watched.shop.root / "kubeconfig"
+    path.write_text("{}", encoding="utf-8")
+    run = watched.wait(KUBECONFIG=str(path))
+    assert run.code == 0, run.stderr
+    assert "looking at commit statuses instead" in run.stderr
+    assert run.result["verifiedBy"] == "commit-status"
+
+
+def test_a_repository_that_is_a_path_has_no_statuses(released: Shop) -> None:
+    run = released.ok("wait", "--service", "cart")
+    assert run.result["verifiedBy"] == "nothing"
+    assert "warning: nothing was verified: there is no kubeconfig" in run.stderr
+
+
+def test_the_result_of_a_deploy_says_what_to_wait_for(released: Shop) -> None:
+    change = released.root / "change.json"
+    change.write_text(json.dumps(released.deploy("1.6.0").result), encoding="utf-8")
+    released.commit({CART_PATH: released.text().replace("replicas: 2", "replicas: 3")})
+    run = released.ok("wait", "--change", str(change))
+    assert run.result["rollouts"][0]["image"] == canonical("1.6.0")
+    assert run.result["commit"] == json.loads(change.read_text(encoding="utf-8"))["commit"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"schemaVersion": 1, "services": []}', "[1]"])
+def test_a_change_that_is_none_is_refused(released: Shop, text: str) -> None:
+    change = released.root / "change.json"
+    change.write_text(text, encoding="utf-8")
+    run = released.run("wait", "--change", str(change))
+    assert (run.code, run.error["category"]) == (2, "usage")
