@@ -67,10 +67,12 @@ def _tip(session: Session, repository: Repository, choice: Choice) -> Tip:
     try:
         return session.open_tip(repository)
     except RepositoryError as error:
-        from gitops_rollback.commands.break_glass import plan_without_git  # noqa: PLC0415 - rare
+        failure = error
+    from gitops_rollback.commands.break_glass import plan_without_git  # noqa: PLC0415 - rare
 
-        error.found = plan_without_git(session, choice)
-        raise
+    # Not while the failure is handled: it would take the place of causes of further ones.
+    failure.found = plan_without_git(session, choice)
+    raise failure
 
 
 def _refuse_without_image(plans: Sequence[Plan], result: dict[str, Any], *, skip: bool) -> None:

@@ -108,6 +108,7 @@ def test_without_git_the_archive_s_plan_is_shown_with_the_way_round_git(cut_off:
     assert command in shown
     assert f"break the glass: {command}" in plan["findings"]
     assert "flux suspend kustomization" in shown
+    assert "connection refused; were it deleted, pods could not pull it" in shown
     assert f"rollback --service cart --to {image('1.4.2').partition('@')[2]}" in shown
 
 
