@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.stores.base import RecordStore
 
+_AT_ONCE = 16  # requests to registries, where several services are planned
 _ENOUGH_IMAGES = 3
 _MOST_PROBLEMS = 3  # of the archive, in a plan's findings
 
@@ -54,10 +55,67 @@ class Gatherer:
     present: str
     unread: dict[tuple[str, str], Iterator[StoredRecord]] = field(default_factory=dict)
 
+    def plan_all(self, choices: Sequence[tuple[ServiceAtTip, Choice]]) -> list[Plan]:
+        """Plan for several services; what registries are asked for all of them is asked at once.
+
+        Raises what `decide` and a named source raise.
+        """
+        known = self._ask_registries(choices) if len(choices) > 1 else {}
+        return [
+            self._finish(known.get(at.service) or self._facts(at), at, choice)
+            for at, choice in choices
+        ]
+
+    def _ask_registries(self, choices: Sequence[tuple[ServiceAtTip, Choice]]) -> dict[str, Facts]:
+        """Return facts with all that the plans want to know from registries.
+
+        The first question is asked alone: it opens the connection, and tells if nobody is there.
+        """
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - for many services
+
+        known = {at.service: self._facts(at) for at, _choice in choices}
+        waiting = list(choices)
+        while waiting:
+            asking = []
+            for at, choice in waiting:
+                known[at.service], need = self._until_registry(at, choice, known[at.service])
+                if need is not None:
+                    asking.append((need, known[at.service], at, choice))
+            answers = [self._answer(*question) for question in asking[:1]]
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                answers += pool.map(lambda question: self._answer(*question), asking[1:])
+            waiting = [(at, choice) for _need, _facts, at, choice in asking]
+            known |= {at.service: f for (at, _c), f in zip(waiting, answers, strict=True)}
+        return known
+
+    def _until_registry(
+        self, at: ServiceAtTip, choice: Choice, facts: Facts
+    ) -> tuple[Facts, NeedCheck | NeedPlatforms | None]:
+        """Answer needs until a registry is to be asked for an image; None if none is."""
+        while True:
+            answer = decide(facts, choice)
+            if isinstance(answer, Plan):
+                return facts, None
+            if isinstance(answer, NeedCheck | NeedPlatforms):
+                return facts, answer
+            facts = self._answer(answer, facts, at, choice)
+
     def plan(self, at: ServiceAtTip, choice: Choice) -> Plan:
         """Plan for one service; raises what `decide` and a named source raise."""
+        return self._finish(self._facts(at), at, choice)
+
+    def _finish(self, facts: Facts, at: ServiceAtTip, choice: Choice) -> Plan:
+        while True:
+            answer = decide(facts, choice)
+            if isinstance(answer, Plan):
+                return self._with_storage(self._with_changes(answer, at), at, choice)
+            facts = self._answer(answer, facts, at, choice)
+
+    def _facts(self, at: ServiceAtTip) -> Facts:
+        """Return what is known of a service before anybody was asked."""
+        self.unread.pop((at.environment, at.service), None)  # a moved tip: from the newest record
         running, _source = running_image(at.found.image, at.state)
-        facts = Facts(
+        return Facts(
             service=at.service,
             environment=at.environment,
             settings=at.found.settings,
@@ -66,12 +124,6 @@ class Gatherer:
             state=at.state,
             present=self.present,
         )
-        self.unread.clear()  # a moved tip is planned anew, from the newest record
-        while True:
-            answer = decide(facts, choice)
-            if isinstance(answer, Plan):
-                return self._with_storage(self._with_changes(answer, at), at, choice)
-            facts = self._answer(answer, facts, at, choice)
 
     def _with_storage(self, plan: Plan, at: ServiceAtTip, choice: Choice) -> Plan:
         """Add what storage and schema mean for going back to the chosen image."""

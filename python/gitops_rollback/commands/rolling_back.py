@@ -91,7 +91,7 @@ class _Rollback:
     def _plans(self, snapshot: Snapshot) -> list[Plan]:
         if self._gatherer is None:
             self._gatherer = gatherer_of(self._session, self._repository, snapshot)
-        return [self._gatherer.plan(at, self._choice(at)) for at in snapshot.services]
+        return self._gatherer.plan_all([(at, self._choice(at)) for at in snapshot.services])
 
     def _unblocked(self, snapshot: Snapshot, plans: list[Plan]) -> list[tuple[ServiceAtTip, Plan]]:
         """Return what can be done; raise if that is not what was asked for."""

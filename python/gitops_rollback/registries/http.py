@@ -36,6 +36,7 @@ from gitops_rollback.registries.failures import (
     unreachable,
 )
 from gitops_rollback.registries.limits import RateLimit, read_limit
+from gitops_rollback.registries.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +59,7 @@ class Http:
         self.requests = 0
         self.limits: dict[str, RateLimit] = {}
         self._environment = environment
-        self._patience = self._left = patience
+        self._patience = Patience(patience)
         self._failed: dict[str, RegistryUnavailableError] = {}
         self._secrets: set[str] = set()
         # Not a requests.Session: that reads ~/.netrc for passwords, and redirects to their end.
@@ -67,16 +68,13 @@ class Http:
     @property
     def left(self) -> float:
         """The seconds of patience that are left, never less than zero."""
-        return max(0.0, self._left)
+        return max(0.0, self._patience.left)
 
     @contextmanager
     def counting(self) -> Iterator[None]:
         """Count the time of a `with` block to what all calls together may take."""
-        started = monotonic()
-        try:
+        with self._patience.counting():
             yield
-        finally:
-            self._left -= monotonic() - started
 
     def hide(self, *secrets: str) -> None:
         """Keep these texts out of every message, should a server repeat them."""
@@ -106,12 +104,12 @@ class Http:
             self._wait(host_of(answer.url), answer.status, what, pause or 0.0)
 
     def _may_wait(self, status: int, pause: float | None) -> bool:
-        patient = self._patience > CHECKING_PATIENCE and status in _OVERLOADED
-        return patient and pause is not None and pause < self._left
+        patient = self._patience.seconds > CHECKING_PATIENCE and status in _OVERLOADED
+        return patient and pause is not None and pause < self._patience.left
 
     def _wait(self, host: str, status: int, what: str, pause: float) -> None:
         _LOG.warning("%s answered %d for %s: waiting %.0f s", host, status, what, pause)
-        self._left -= pause
+        self._patience.spend(pause)
         sleep(pause)
 
     def _follow(
@@ -145,17 +143,17 @@ class Http:
     ) -> Answer:
         self._check(url, what)
         self.requests += 1
-        started, seconds = monotonic(), self._left
+        seconds = self._patience.left
         future: Future[Answer] = Future()
         try:
             request = requests.Request(method, url, {**_HEADERS, **headers}, json=json).prepare()
-            Thread(target=self._work, args=(future, request, what, seconds), daemon=True).start()
-            answer = future.result(timeout=seconds)
+            with self._patience.counting():
+                work = (future, request, what, seconds)
+                Thread(target=self._work, args=work, daemon=True).start()
+                answer = future.result(timeout=seconds)
         except (requests.RequestException, OSError, ValueError) as error:
             failure = unreachable(host_of(url), what, error, seconds)
             raise self._remember(url, failure) from error
-        finally:
-            self._left -= monotonic() - started
         limit = read_limit(host_of(url), answer.headers)
         if limit is not None:
             self.limits[limit.host] = limit
@@ -165,10 +163,10 @@ class Http:
         known = self._failed.get(origin_of(url))
         if known is not None:
             raise RegistryUnavailableError(known.message, known.hint)
-        if self._left <= 0:
+        if self._patience.left <= 0:
             raise RegistryUnavailableError(
                 f"{host_of(url)} was not asked for {what}:"
-                f" the {self._patience:g} s for registries are used up",
+                f" the {self._patience.seconds:g} s for registries are used up",
                 "check what was slow before; --timeout allows more time",
             )
 
