@@ -41,6 +41,7 @@ format: install
 # Tables for docs/performance.md; run it on a quiet machine.
 bench: install
 	@$(BIN)/python benchmarks/deploy.py
+	@$(BIN)/python benchmarks/many.py
 	@$(BIN)/python benchmarks/start.py
 	@$(BIN)/python benchmarks/helper_start.py
 

@@ -55,6 +55,13 @@ class ServiceAtTip:
         """Service and environment, as people read them: `cart production`."""
         return f"{self.service} {self.environment}"
 
+    @property
+    def deploy_job(self) -> str | None:
+        """The job that holds the service's records: its last deploy's, else the configured."""
+        entries = self.state.deployed if self.state else ()
+        jobs = (entry.build.job for entry in entries if entry.action == "deploy" and entry.build)
+        return next(jobs, self.found.settings.deploy_job)
+
 
 @dataclass(frozen=True)
 class Snapshot:

@@ -89,6 +89,6 @@ def _record(
 
 
 def _file(session: Session, made: MadeRecord) -> None:
-    store = session.directory_store()
+    store = session.filing_store
     if store is not None and not made.stored.record.unchanged:
         say(f"filed as {store.file(made)}")

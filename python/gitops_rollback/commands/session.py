@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -159,7 +160,7 @@ class Session:
 
     def store(self, snapshot: Snapshot) -> RecordStore:
         """Return the store of records: Jenkins where JENKINS_URL is set, else a directory."""
-        return self.store_of({at.service: _deploy_job(at) for at in snapshot.services})
+        return self.store_of({at.service: at.deploy_job for at in snapshot.services})
 
     def store_of(self, jobs: Mapping[str, str | None]) -> RecordStore:
         """Return the store of records of services, with the job of each as far as it is known."""
@@ -178,8 +179,9 @@ class Session:
         """Whether records are in a Jenkins store, which the command only reads."""
         return self._store_text().startswith("jenkins:")
 
-    def directory_store(self) -> DirectoryStore | None:
-        """Return the store to file records in; None where Jenkins archives them."""
+    @cached_property
+    def filing_store(self) -> DirectoryStore | None:
+        """The store to file records in; None where Jenkins archives them."""
         kind, _, rest = self._store_text().partition(":")
         return None if kind == "jenkins" else self._directory_store(rest)
 
@@ -194,7 +196,7 @@ class Session:
             return
         image = made.stored.record.image.canonical
         directory = getattr(self.options, "record_dir", None)
-        store = self.directory_store()
+        store = self.filing_store
         if directory is not None:
             say(f"archived {image} in {write_record(made, Path(directory))}")
         if store is not None:
@@ -237,13 +239,6 @@ class Session:
                 "--store jenkins needs JENKINS_URL", "set it to the address of the Jenkins server"
             )
         return JenkinsStore(url, self.environment, self.deadline, job=job or None, jobs=jobs)
-
-
-def _deploy_job(at: ServiceAtTip) -> str | None:
-    """Return the job that holds a service's records: its last deploy's, else the configured."""
-    entries = at.state.deployed if at.state else ()
-    jobs = (entry.build.job for entry in entries if entry.action == "deploy" and entry.build)
-    return next(jobs, at.found.settings.deploy_job)
 
 
 def start(options: argparse.Namespace, environment: Mapping[str, str]) -> Session:

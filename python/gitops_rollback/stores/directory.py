@@ -38,6 +38,7 @@ class DirectoryStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problems: list[str] = []
+        self._newest = 0  # the highest number that is known to be taken
 
     def file(self, made: MadeRecord) -> Path:
         """File a record under the next free number; return the path of its `record.json`.
@@ -138,7 +139,7 @@ class DirectoryStore:
             raise self._unusable(error) from error
 
     def _rename(self, folder: Path) -> Path:
-        number = max(self._numbers(), default=0)
+        number = self._newest or max(self._numbers(), default=0)
         while True:
             number += 1
             target = self.path / str(number)
@@ -149,6 +150,7 @@ class DirectoryStore:
                 if not target.exists():
                     raise
                 continue
+            self._newest = number
             return target
 
     def _unusable(self, error: OSError) -> ConfigError:
