@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitops_rollback.storage.findings import Finding
-    from gitops_rollback.storage.model import Claim, PodVolume, Workload
+    from gitops_rollback.storage.model import Claim, PodVolume, StorageClass, Volume, Workload
     from gitops_rollback.storage.world import World
 
 _LOST = "when the claim is deleted, by hand or by Flux when its file goes (prune), the data go too"
@@ -98,32 +98,16 @@ def _too_many(workload: Workload, steps: tuple[str | int, ...], claim: Claim) ->
 
 
 def _policy(world: World, workload: Workload, claim: Claim) -> Iterator[Finding]:
-    """Tell of a claim of a workload whose data are deleted with it."""
+    """Tell of a claim of a workload whose data are deleted with it, or that cannot grow."""
     made = claim if not claim.template else _first_of(world, workload, claim)
     binding = world.binding_of(made) if made is not None else None
     if binding is not None and binding.state == BOUND and binding.volume is not None:
-        volume = binding.volume
-        if volume.policy != "Retain":
-            yield volume.item.finding(
-                WARNING,
-                "reclaim-delete",
-                ("spec", "persistentVolumeReclaimPolicy"),
-                f"volume {volume.name} of {workload.item.title} has reclaim policy {volume.policy}",
-                effect=_LOST,
-                mend="write persistentVolumeReclaimPolicy: Retain",
-            )
+        yield from _volume_policy(workload, binding.volume)
         return
     name = effective_class(claim, world.storage)
     found = world.classes.get(name or "")
-    if found is not None and found.policy == "Delete" and _may_provision(binding):
-        yield found.item.finding(
-            WARNING,
-            "reclaim-delete",
-            ("reclaimPolicy",),
-            f"class {found.name}, which {workload.item.title} uses, has reclaim policy Delete",
-            effect=_LOST,
-            mend="write reclaimPolicy: Retain (it is fixed: make a new class for new claims)",
-        )
+    if found is not None and _may_provision(binding):
+        yield from _class_policy(workload, claim, found)
     elif found is None and name != "" and workload.item.kind == "StatefulSet":
         yield claim.item.finding(
             NOTE,
@@ -133,7 +117,31 @@ def _policy(world: World, workload: Workload, claim: Claim) -> Iterator[Finding]
             effect=f"unless it says Retain, its policy is Delete: {_LOST}",
             mend="look at kubectl get storageclass; use one with reclaimPolicy: Retain",
         )
-    if found is not None and not found.expands and _may_provision(binding):
+
+
+def _volume_policy(workload: Workload, volume: Volume) -> Iterator[Finding]:
+    if volume.policy != "Retain":
+        yield volume.item.finding(
+            WARNING,
+            "reclaim-delete",
+            ("spec", "persistentVolumeReclaimPolicy"),
+            f"volume {volume.name} of {workload.item.title} has reclaim policy {volume.policy}",
+            effect=_LOST,
+            mend="write persistentVolumeReclaimPolicy: Retain",
+        )
+
+
+def _class_policy(workload: Workload, claim: Claim, found: StorageClass) -> Iterator[Finding]:
+    if found.policy == "Delete":
+        yield found.item.finding(
+            WARNING,
+            "reclaim-delete",
+            ("reclaimPolicy",),
+            f"class {found.name}, which {workload.item.title} uses, has reclaim policy Delete",
+            effect=_LOST,
+            mend="write reclaimPolicy: Retain (it is fixed: make a new class for new claims)",
+        )
+    if not found.expands:
         yield claim.item.finding(
             NOTE,
             "no-expansion",
