@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitops_rollback.storage.findings import Finding
-    from gitops_rollback.storage.model import PodVolume, Workload
+    from gitops_rollback.storage.pods import PodVolume, Workload
     from gitops_rollback.storage.values import Steps
     from gitops_rollback.storage.world import World
 

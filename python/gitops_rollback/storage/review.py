@@ -10,11 +10,11 @@ from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.storage import text
 from gitops_rollback.storage.findings import Finding, in_order
 from gitops_rollback.storage.kinds import check_kind, is_checked
-from gitops_rollback.storage.model import POD_SPEC_PATHS
 from gitops_rollback.storage.mounts import check_mounts
 from gitops_rollback.storage.objects import KubernetesObject, find_objects
 from gitops_rollback.storage.patches import namespace_of, namespaces, patch_paths
 from gitops_rollback.storage.pending import check_bindings
+from gitops_rollback.storage.pods import POD_SPEC_PATHS
 from gitops_rollback.storage.required import check_required
 from gitops_rollback.storage.risks import check_risks
 from gitops_rollback.storage.structure import check_structure

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitops_rollback.storage.findings import Finding
-    from gitops_rollback.storage.model import Claim, PodVolume, StorageClass, Volume, Workload
+    from gitops_rollback.storage.model import Claim, StorageClass, Volume
+    from gitops_rollback.storage.pods import PodVolume, Workload
     from gitops_rollback.storage.world import World
 
 _LOST = "when the claim is deleted, by hand or by Flux when its file goes (prune), the data go too"

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import InvalidImageError, parse_image
-from gitops_rollback.storage.model import POD_SPEC_PATHS, workload_of
+from gitops_rollback.storage.pods import POD_SPEC_PATHS, workload_of
 from gitops_rollback.storage.world import World, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gitops_rollback.storage.findings import Finding
-    from gitops_rollback.storage.model import Claim, PodVolume, Workload
+    from gitops_rollback.storage.model import Claim
     from gitops_rollback.storage.objects import KubernetesObject
+    from gitops_rollback.storage.pods import PodVolume, Workload
     from gitops_rollback.storage.review import Review
 
 # Volumes that hold no data of their own.

@@ -11,17 +11,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitops_rollback.storage.binding import Binding, Storage, bind
-from gitops_rollback.storage.model import (
+from gitops_rollback.storage.model import Claim, StorageClass, Volume, claim_of, class_of, volume_of
+from gitops_rollback.storage.pods import (
     POD_SPEC_PATHS,
-    Claim,
     PodVolume,
-    StorageClass,
-    Volume,
     Workload,
-    claim_of,
     claims_of_set,
-    class_of,
-    volume_of,
     workload_of,
 )
 
