@@ -31,7 +31,7 @@ Map call(Map params = [:]) {
         report.show(result.services, result.dryRun ? 'dry run: ' : '', proposal.after(outcome, result.changed ? ', held' : ''))
         Map changed = report.changed(result, started)
         Map waited = new Waiting(run).after(outcome)
-        run.report([GITOPS_RESULT: outcome.file] + more.subMap(['GITOPS_PLAN']))
+        run.report([GITOPS_RESULT: outcome.file] + more.subMap(['GITOPS_PLAN']) + (waited ? [GITOPS_ROLLOUT: waited.file] : [:]))
         return waited ? changed + [times: waited.result.seconds, state: waited.result.state] : changed
     }
 }

@@ -30,6 +30,7 @@ _GIVEN = {
     "result": "what `rollback`, `deploy` or `release` wrote with --output",
     "history": "what `history --output` wrote (default: look now)",
     "check": "what `check --output` wrote: no plan is made",
+    "rollout": "what `wait --output` wrote of the change",
 }
 
 
@@ -99,7 +100,8 @@ def _read(path: str | None, name: str) -> Mapping[str, Any]:
 
     if path is None:
         return {}
-    schemas = {"plan": "plan", "history": "result-history", "check": "result-check"}
+    schemas = {"plan": "plan", "history": "result-history", "check": "result-check",
+               "rollout": "result-wait"}  # fmt: skip
     try:
         with Path(path).open("rb") as stream:
             data = stream.read(_LARGEST + 1)

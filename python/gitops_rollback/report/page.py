@@ -27,6 +27,7 @@ class Documents:
     result: Mapping[str, Any] = field(default_factory=dict)
     history: Mapping[str, Any] = field(default_factory=dict)
     check: Mapping[str, Any] = field(default_factory=dict)
+    rollout: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,34 @@ def make_page(
         text = f"{build['job']} #{build['number']}"
         facts.append(("Build", Link(text, safe_url(build.get("url")))))
     facts.append(("Made", Link(_when(present))))
-    seconds = result.get("seconds", {})
+    facts += [("Rollout", Link(text)) for text in _rollouts(documents.rollout)]
+    seconds = {**result.get("seconds", {}), **_moments(documents.rollout)}
     timings = sorted(seconds.items(), key=lambda item: item[0] == "total")
     titles = ", ".join(service.title for service in services)
     return Page(
         title=_title(documents, titles),
         facts=tuple(facts),
-        error=result.get("error") or plan.get("error") or {},
+        error=result.get("error") or documents.rollout.get("error") or plan.get("error") or {},
         services=services,
         timings=tuple((name, float(value)) for name, value in timings),
         check=documents.check,
     )
+
+
+def _rollouts(rollout: Mapping[str, Any]) -> list[str]:
+    """Say how far each service came, in each cluster."""
+    return [
+        f"{one['service']}: {one['state']}: {one.get('message', '')}".removesuffix(": ")
+        for one in rollout.get("rollouts", ())
+    ]
+
+
+def _moments(rollout: Mapping[str, Any]) -> dict[str, float]:
+    """Return what was reached after how many seconds since the change began; the last is all."""
+    seconds = rollout.get("seconds", {})
+    names = ("commit", "fetched", "applied", "ready")
+    reached = {f"until {name}": seconds[name] for name in names if name in seconds}
+    return {**reached, **({"total": seconds["total"]} if seconds else {})}
 
 
 def _title(documents: Documents, titles: str) -> str:

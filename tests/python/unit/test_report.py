@@ -229,3 +229,18 @@ def test_no_image_to_go_back_to_is_said_first() -> None:
     text = " ".join(checked(made).text)
     assert "1.5.0: no image to go back to" in text
     assert "What to do:" in text
+
+
+def test_a_rollout_is_told_with_its_moments_and_its_failure() -> None:
+    rollout = {
+        "rollouts": [{"service": "cart", "environment": "default", "image": "acme/cart:1.5.0",
+                      "state": "failed", "message": "Deployment/shop/cart cannot pull it"}],
+        "seconds": {"total": 9.5, "decide": 0.3, "commit": 0.6, "fetched": 1.2, "applied": 1.9},
+        "error": {"category": "cluster", "message": "cannot pull it", "hint": "look"},
+    }  # fmt: skip
+    page = make_page(Documents(rollout=rollout), REPOSITORY, PRESENT, {})
+    facts = {name: link.text for name, link in page.facts}
+    assert facts["Rollout"] == "cart: failed: Deployment/shop/cart cannot pull it"
+    assert page.error["message"] == "cannot pull it"
+    assert page.timings[-1] == ("total", 9.5)
+    assert ("until applied", 1.9) in page.timings

@@ -31,7 +31,7 @@ class Deployment implements Serializable {
         report.show(result.services, result.dryRun ? 'dry run: ' : '', new Proposal(run).after(outcome, ''))
         Map changed = report.changed(result, started)
         Map waited = new Waiting(run).after(outcome)
-        run.report([GITOPS_RESULT: outcome.file])
+        run.report([GITOPS_RESULT: outcome.file] + (waited ? [GITOPS_ROLLOUT: waited.file] : [:]))
         return waited ? changed + [times: waited.result.seconds, state: waited.result.state] : changed
     }
 

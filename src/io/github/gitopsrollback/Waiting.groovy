@@ -52,12 +52,14 @@ class Waiting implements Serializable {
     /** Rolls back what was deployed: once, and only what the image itself can have caused. */
     private void undo(Map change, Map outcome) {
         if ("${run.values.autoRollback}" != 'true' || !isByImage(outcome)) {
+            run.report([GITOPS_RESULT: change.file, GITOPS_ROLLOUT: outcome.file])
             run.fail(outcome)
         }
         String reason = outcome.result.error.message
         Map back = rollBack(change, reason)
         String done = back.code == 0 ? finished(back) : "it could not be rolled back: ${back.result?.error?.message}"
         outcome.result.error.message = "${reason} (${done})".toString()
+        run.report([GITOPS_RESULT: back.result?.commit ? back.file : change.file, GITOPS_ROLLOUT: outcome.file])
         run.fail(outcome)
     }
 
