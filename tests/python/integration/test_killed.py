@@ -1,0 +1,254 @@
+"""Killed at any moment: the branch is before or after, and the next run works.
+
+A `git` that counts its calls ends the command before, during, right after and shortly after each of
+them; hooks end it while the server takes the push. CI tries every call once; `GITOPS_LONG_TESTS=1`
+tries every way at each, with and without a cache, in all commands (over 250 points).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gitops_rollback import schema
+from integration.shop import CART, CART_PATH, CART_STATE, FILES, Shop, image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from integration.conftest import Workshop
+
+LONG = bool(os.environ.get("GITOPS_LONG_TESTS"))
+WAYS = ("before", "during", "after", "later")
+GIT = shutil.which("git")
+# Ends its parent, the command, at one call; the call itself goes on, as it does in reality.
+WRAPPER = """\
+#!/bin/sh
+number=$(($(cat "$KILL_FOLDER/calls") + 1))
+echo $number >"$KILL_FOLDER/calls"
+echo $$ >"$KILL_FOLDER/pid"
+case $number.$KILL_AT in
+  $number.$number.before) kill -$KILL_SIGNAL $PPID; exit 1 ;;
+  $number.$number.during) (sleep 0.004; kill -$KILL_SIGNAL $PPID) & ;;
+esac
+{git} "$@"
+code=$?
+case $number.$KILL_AT in
+  $number.$number.after) kill -$KILL_SIGNAL $PPID ;;
+  $number.$number.later) (sleep 0.004; kill -$KILL_SIGNAL $PPID) >/dev/null 2>&1 & ;;
+esac
+exit $code
+"""
+
+
+@dataclass(frozen=True)
+class Act:
+    """A command that is killed, and what has to be true when it was done at last."""
+
+    name: str
+    begin: str
+    arguments: tuple[str, ...]
+    is_done: Callable[[Shop], bool]
+    again: tuple[int, ...] = (0,)  # exit codes of the next run, if the first had arrived
+    cached: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def _deployed(shop: Shop) -> bool:
+    return image("1.6.0") in shop.text()
+
+
+def _rolled_back(shop: Shop) -> bool:
+    return image("1.4.2") in shop.text() and shop.state().get("hold", {}).get("reason") == "slow"
+
+
+def _released(shop: Shop) -> bool:
+    return "hold" not in shop.state()
+
+
+DEPLOY = ("deploy", "--service", "cart", "--image", image("1.6.0"))
+ROLLBACK = ("rollback", "--service", "cart", "--reason", "slow")
+RELEASE = ("release", "--service", "cart", "--reason", "fixed", "--accept", "automation")
+ACTS = (
+    Act("deploy", "released", DEPLOY, _deployed),
+    Act("rollback with a cache", "cached", ROLLBACK, _rolled_back, (6,), cached=True),
+)
+FURTHER_ACTS = (
+    Act("deploy with a cache", "cached", DEPLOY, _deployed, cached=True),
+    Act("deploy that fills a cache", "released", DEPLOY, _deployed, cached=True),
+    Act("rollback", "released", ROLLBACK, _rolled_back, (6,)),
+    Act("release", "held", RELEASE, _released),
+    Act("release with a cache", "cached and held", RELEASE, _released, cached=True),
+)
+
+
+def _make(workshop: Workshop, begin: str) -> Shop:
+    def make(shop: Shop) -> Shop:
+        shop.open(FILES).release_two()
+        if "held" in begin:
+            shop.roll_back()
+        if "cached" in begin:
+            cache = {"GITOPS_CACHE": str(shop.root / "cache")}
+            shop.ok("plan", "--service", "cart", "--again", environment=cache)
+        wrapper = shop.root / "bin" / "git"
+        wrapper.parent.mkdir()
+        wrapper.write_text(WRAPPER.replace("{git}", str(GIT)), encoding="utf-8")
+        wrapper.chmod(0o755)
+        return shop
+
+    return workshop.shop(f"{begin}, to be killed", make)
+
+
+class Attempt:
+    """One run of an act that is killed at one point, on a shop of its own."""
+
+    def __init__(self, workshop: Workshop, act: Act) -> None:
+        self.shop = _make(workshop, act.begin)
+        self._act = act
+        self._tip = self.shop.tip()
+        self._number = len(self.shop.log())
+        self.environment = {"GITOPS_CACHE": str(self.shop.root / "cache")} if act.cached else {}
+
+    @property
+    def calls(self) -> int:
+        """How often git was called."""
+        return int((self.shop.root / "calls").read_text())
+
+    def run(self, at: str, number: int = signal.SIGKILL) -> int:
+        """Run it, killed at a point such as `3.after`; return the exit code."""
+        (self.shop.root / "calls").write_text("0")
+        process = self.shop.start(
+            *self._act.arguments,
+            environment={
+                **self.environment,
+                "PATH": f"{self.shop.root}/bin:{self.shop.environment['PATH']}",
+                "KILL_FOLDER": str(self.shop.root),
+                "KILL_AT": at,
+                "KILL_SIGNAL": str(int(number)),
+            },
+        )
+        process.wait(timeout=60)
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+        self._wait_for_git()
+        return process.returncode
+
+    def check(self, point: str) -> bool:
+        """Check that the branch is before or after, and that the next run works."""
+        shop = self.shop
+        arrived = shop.tip() != self._tip
+        assert len(shop.log()) == self._number + arrived, point
+        if arrived:
+            assert shop.log("%P")[0] == self._tip, point
+            assert self._act.is_done(shop), f"{point}: half of it arrived"
+        assert set(shop.changed()) <= {CART_PATH, CART_STATE}, point
+        shutil.rmtree(shop.scratch)  # what a killed process leaves there is the system's to remove
+        shop.scratch.mkdir()
+        command, *arguments = self._act.arguments
+        run = shop.run(command, *arguments, environment=self.environment)
+        assert run.code in (self._act.again if arrived else (0,)), f"{point}: {run.stderr}"
+        assert self._act.is_done(shop), point
+        assert len(shop.log()) == self._number + 1, f"{point}: done twice"
+        shop.git("fsck", "--strict")
+        return arrived
+
+    def _wait_for_git(self) -> None:
+        """Wait for a git that lives on when the command is gone."""
+        path = self.shop.root / "pid"
+        end = time.monotonic() + 30
+        while path.exists() and Path(f"/proc/{path.read_text().strip()}").exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("act", [*ACTS, *(FURTHER_ACTS if LONG else ())], ids=lambda act: act.name)
+def test_killed_at_every_call_of_git_and_between(workshop: Workshop, act: Act) -> None:
+    attempt = Attempt(workshop, act)
+    assert attempt.run("none") == 0
+    calls = attempt.calls
+    assert calls >= 5
+    arrived = []
+    for number in range(1, calls + 1):
+        for way in WAYS if LONG else (WAYS[number % 2 * 3],):  # before and later, in turns
+            point = f"{number}.{way}"
+            attempt = Attempt(workshop, act)
+            code = attempt.run(point)
+            assert code in (-signal.SIGKILL, 0), point
+            arrived.append(attempt.check(point))
+    assert False in arrived, "no point lay before the push"
+    if LONG:
+        assert True in arrived, "no point lay after the push"
+    print(f"{act.name}: {len(arrived)} points, {sum(arrived)} after the push arrived")  # noqa: T201
+
+
+@pytest.mark.parametrize("hook", ["pre-receive", "update", "post-receive"])
+@pytest.mark.parametrize("milliseconds", [0, 3, 10] if LONG else [3])
+def test_killed_while_the_server_takes_the_push(
+    workshop: Workshop, hook: str, milliseconds: int
+) -> None:
+    attempt = Attempt(workshop, ACTS[0])
+    shop = attempt.shop
+    path = shop.hook(
+        hook,
+        f"[ -e {shop.root}/once ] && exit 0; touch {shop.root}/once\n"
+        f"(sleep {milliseconds / 1000}; kill -9 $(cat {shop.root}/command)) >/dev/null 2>&1 &\n"
+        "sleep 0.05",
+    )
+    (shop.root / "calls").write_text("0")
+    process = shop.start(*ACTS[0].arguments)
+    (shop.root / "command").write_text(str(process.pid))
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    end = time.monotonic() + 10
+    while _is_at_work(shop):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    path.unlink()
+    attempt.check(f"{hook} after {milliseconds} ms")
+
+
+@pytest.mark.parametrize("act", ACTS if LONG else ACTS[:1], ids=lambda act: act.name)
+def test_ended_at_every_call_of_git(workshop: Workshop, act: Act) -> None:
+    """As SIGKILL, but it says where it stood, and is right about it."""
+    attempt = Attempt(workshop, act)
+    attempt.run("none")
+    for number in range(1, attempt.calls + 1, 1 if LONG else 2):
+        attempt = Attempt(workshop, act)
+        code = attempt.run(f"{number}.during", signal.SIGTERM)
+        assert code in (130, 0), number
+        result = json.loads((attempt.shop.root / "result.json").read_bytes())
+        schema.check(result, "plan" if "repository" in result else "result-change")
+        arrived = attempt.check(f"{number}, SIGTERM")
+        if arrived:
+            assert "before anything was pushed" not in json.dumps(result)
+        else:
+            assert code == 130
+
+
+def _is_at_work(shop: Shop) -> bool:
+    """Tell whether a process works on the shop's repository, or in it."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (path / "cmdline").read_bytes().decode(errors="replace")
+            if str(shop.bare) in line or str(shop.bare) in str((path / "cwd").readlink()):
+                return True
+        except OSError:
+            continue  # it ended meanwhile
+    return False
+
+
+def test_nothing_of_the_manifest_but_the_image_ever_changes(workshop: Workshop) -> None:
+    """The tests above compare images; this one compares bytes, after a kill and a second run."""
+    attempt = Attempt(workshop, ACTS[0])
+    attempt.run("5.after")
+    attempt.check("5.after")
+    assert attempt.shop.text() == CART.replace("acme/cart:1.4.1", image("1.6.0"))
