@@ -166,7 +166,7 @@ def unknown(
         )
     known = {n for f in manifests.effective({}, environment).live for n in (f.name, *f.labels)}
     known |= set(service_names(manifests, config, environment, ())) | set(config.sets)
-    near = nearest(service, known)
+    near = nearest(service, known - {service})
     remote = [
         f"{path} takes {reference}"
         for path, file in manifests.files.items()

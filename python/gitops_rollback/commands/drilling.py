@@ -16,7 +16,7 @@ from gitops_rollback.inventory import read_manifests, service_names
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say, table, write_result
-from gitops_rollback.plan.drill import FAILED, OK, Finding, judge_service, verdict
+from gitops_rollback.plan.drill import FAILED, OK, Finding, judge_service, verdict, worst_first
 from gitops_rollback.plan.facts import Choice
 from gitops_rollback.snapshot import read_config, read_environment, read_snapshot
 from gitops_rollback.state import FOLDER
@@ -131,7 +131,7 @@ def drill(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     with session.open_repository() as repository:
         drilled = _Drill(session, repository, session.open_tip(repository))
         drilled.run()
-    drilled.findings = list(dict.fromkeys(drilled.findings))
+    drilled.findings = worst_first(drilled.findings)
     result = _result(drilled)
     _show(drilled.findings)
     say(_VERDICTS[result["verdict"]])

@@ -44,6 +44,12 @@ class Finding:
         return {**found, **({"hint": self.hint} if self.hint else {})}
 
 
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return each finding once: what fails a rollback first, what was not asked last."""
+    levels = (FAILED, WARNING, OK, SKIPPED)
+    return sorted(dict.fromkeys(findings), key=lambda finding: levels.index(finding.level))
+
+
 def verdict(findings: Iterable[Finding]) -> str:
     """Return `failed`, `warnings` or `ok`: the worst that was found."""
     levels = {finding.level for finding in findings}

@@ -464,7 +464,8 @@ def checked_result(path: Path, command: str) -> dict[str, Any]:
     assert isinstance(document, dict)
     # A rollback that is refused shows its plan beside the error.
     name = "plan" if "repository" in document else SCHEMAS.get(command, "result-change")
-    name = "result-change" if "dryRun" in document else name  # also of `history --repair`
+    if "dryRun" in document and "jobs" not in document:
+        name = "result-change"  # also of `history --repair`
     name = "result-check" if "verdict" in document else name
     schema.check(document, name)
     assert document["schemaVersion"] == 1

@@ -97,7 +97,7 @@ def test_a_clone_of_somebody_elses_repository_needs_no_configuration(shop: Shop)
     shop.git("clone", "-q", str(shop.bare), str(clone), cwd=shop.root)
     found = shop.ok("services", repository="", cwd=clone).result["services"]
     assert len({entry["service"] for entry in found}) > 10
-    path = "deploy/kubernetes/manifests/front-end-dep.yaml"
+    path = "deploy/kubernetes/manifests/09-front-end-dep.yaml"
     old, new = "weaveworksdemos/front-end:0.3.12", "weaveworksdemos/front-end:0.3.13"
     assert old in shop.text(path)
     shop.edit(old, new, path)
