@@ -11,6 +11,7 @@ Map call(Map params = [:]) {
             records << one.record
             if (!one.unchanged) {
                 run.archive(folder, "gitops-rollback/${one.record.environment}/${one.record.service}/**")
+                currentBuild.keepLog = true
             }
         }
         return records.size() == 1 ? records[0] : [records: records]

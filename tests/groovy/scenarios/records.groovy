@@ -39,7 +39,7 @@ scenario('without a state file the records of the deploy job say what ran before
     Map env = [JENKINS_URL: jenkins.url, GITOPS_JENKINS_CREDENTIALS_ID: 'jenkins-api']
     // a pipeline that records with this library and writes the manifest in its own way
     same(world.step([env: env], "gitopsRecordImage(service: 'cart', image: '${World.NEW}')").failure, null)
-    same(world.builds[0].run.keepLog, false)
+    same(world.builds[0].run.keepLog, true)
     world.commit('By other means', ['apps/cart/deployment.yaml': World.manifest('cart', 'acme/cart:1.5.0@sha256:' + '2' * 64)])
     def build = world.step([env: env, job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken', strategy: 'artifact', store: 'jenkins:shop/cart')")
     same(build.failure, null)
@@ -58,9 +58,9 @@ scenario('with keep, Jenkins keeps the build whose record a rollback needs, and 
     same(world.builds*.run*.keepLog, [true, false, false])
 }
 
-scenario('without keep, no build is kept for good') { World world ->
+scenario('without keep, every build with a record that a rollback may need is kept, and none is let go') { World world ->
     for (image in [World.NEW, World.NEXT]) {
         same(world.step("gitopsDeploy(service: 'cart', image: '${image}')").failure, null)
     }
-    same(world.builds*.run*.keepLog, [false, false])
+    same(world.builds*.run*.keepLog, [true, true])
 }

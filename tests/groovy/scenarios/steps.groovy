@@ -16,7 +16,7 @@ scenario('a deploy records what runs, archives it, then puts the new image in') 
     same(world.image(), 'acme/cart:1.5.0@sha256:' + '2' * 64)
     same(build.run.description, 'cart 1.4.2 → 1.5.0')
     same(build.run.displayName, '#1 cart 1.4.2 → 1.5.0')
-    same(build.run.keepLog, false)
+    same(build.run.keepLog, true)
     same(build.archived().findAll { it.endsWith('record.json') }, ['gitops-rollback/default/cart/record.json'])
     def record = World.archived(build, 'gitops-rollback/default/cart/record.json')
     same([record.image, record.replacedBy, record.commit, record.build.job, record.build.number, record.by],

@@ -67,14 +67,19 @@ class Deployment implements Serializable {
         try {
             outcome = run.run('deploy', [GITOPS_RECORD: files.join('\n')])
         } finally {
-            keepIfUncertain(outcome)
+            keep(outcome)
         }
         return outcome
     }
 
-    /** A deploy that may have come through or not: its record outlives other builds. Else `keep` decides, by the command. */
-    private void keepIfUncertain(Map outcome) {
-        if (outcome.result == null || outcome.code == 130 || new Proposal(run).isWaiting(outcome)) {
+    /**
+     * The build that holds the record of what a rollback goes back to outlives the others; so does one that may hold it.
+     * What lets it go again is the command's `keep`.
+     */
+    private void keep(Map outcome) {
+        boolean uncertain = outcome.result == null || outcome.code == 130 || new Proposal(run).isWaiting(outcome)
+        boolean changed = outcome.code == 0 && outcome.result.changed && !outcome.result.dryRun
+        if (uncertain || changed) {
             run.script.currentBuild.keepLog = true
         }
     }
