@@ -15,7 +15,7 @@ class Proposal implements Serializable {
 
     /** Whether a command opened one, and it is not merged. */
     boolean isWaiting(Map outcome) {
-        return outcome.code == waiting && outcome.result?.pullRequest
+        return outcome.code == waiting && outcome.result?.pullRequest != null
     }
 
     /**
