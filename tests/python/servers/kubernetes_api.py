@@ -1,0 +1,171 @@
+"""An API server that says what a real one said: it plays a recording once Flux is nudged."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_KINDS = {
+    "gitrepositories": "GitRepository",
+    "kustomizations": "Kustomization",
+    "deployments": "Deployment",
+    "statefulsets": "StatefulSet",
+    "daemonsets": "DaemonSet",
+    "cronjobs": "CronJob",
+    "pods": "Pod",
+}
+_PATH = re.compile(
+    r"(?:/api/v1|/apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/(?P<plural>[^/]+)(?:/[^/]+)?"
+)
+
+
+class KubernetesApi:
+    """Plays the steps of a recording; `nudges` are the values that were set to start it."""
+
+    def __init__(self, steps: list[dict[str, Any]]) -> None:
+        self.nudges: list[str] = []
+        self._objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self._events: list[tuple[str, str, dict[str, Any]]] = []
+        self._changed = threading.Condition()
+        self._ended = False
+        first = [step for step in steps if step["at"] == steps[0]["at"]]
+        for step in first:
+            self._take(step)
+        self._steps = steps[len(first) :]
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    @property
+    def kubeconfig(self) -> str:
+        """A kubeconfig by which it is reached."""
+        server = f"http://127.0.0.1:{self._server.server_port}"
+        return json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "played", "cluster": {"server": server}}],
+                "users": [{"name": "waiter", "user": {}}],
+                "contexts": [
+                    {"name": "played", "context": {"cluster": "played", "user": "waiter"}}
+                ],
+                "current-context": "played",
+            }
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def nudge(self, value: str) -> None:
+        """Begin to play, as Flux begins to look."""
+        self.nudges.append(value)
+        if len(self.nudges) == 1:
+            threading.Thread(target=self._play, daemon=True).start()
+
+    def listing(self, kind: str) -> dict[str, Any]:
+        """Return all objects of a kind, and the version they are of."""
+        with self._changed:
+            found = [one for (of, _name), one in self._objects.items() if of == kind]
+            return {"items": found, "metadata": {"resourceVersion": str(len(self._events))}}
+
+    def events_after(self, version: int, kind: str) -> tuple[int, list[dict[str, Any]], bool]:
+        """Wait for events of a kind; return the version then, the events, whether it is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or len(self._events) > version, timeout=1)
+            new = self._events[version:]
+            found = [{"type": what, "object": one} for of, what, one in new if of == kind]
+            return len(self._events), found, self._ended
+
+    def _play(self) -> None:
+        for step in self._steps:
+            time.sleep(0.01)
+            with self._changed:
+                self._take(step)
+                self._changed.notify_all()
+
+    def _take(self, step: dict[str, Any]) -> None:
+        for one in step["objects"]:
+            key = (step["kind"], one["metadata"]["name"])
+            gone = step.get("deleted", False)
+            what = "DELETED" if gone else "MODIFIED" if key in self._objects else "ADDED"
+            if gone:
+                self._objects.pop(key, None)
+            else:
+                self._objects[key] = one
+            self._events.append((step["kind"], what, one))
+
+
+def _handler(  # noqa: C901 - a class made for one server
+    api: KubernetesApi,
+) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            found = _PATH.fullmatch(parts.path)
+            kind = _KINDS.get(found["plural"]) if found else None
+            query = parse_qs(parts.query)
+            if kind is None:
+                self._answer(404, {"kind": "Status", "message": "not found", "code": 404})
+            elif query.get("watch") == ["True"] or query.get("watch") == ["true"]:
+                self._watch(kind, int(query["resourceVersion"][0]))
+            else:
+                self._answer(200, api.listing(kind))
+
+        def do_PATCH(self) -> None:
+            document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            api.nudge(next(iter(document["metadata"]["annotations"].values())))
+            self._answer(200, document)
+
+        def _answer(self, status: int, document: Any) -> None:  # noqa: ANN401 - JSON
+            data = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def _watch(self, kind: str, version: int) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            ended = False
+            try:
+                while not ended:
+                    version, events, ended = api.events_after(version, kind)
+                    for event in events:
+                        data = json.dumps(event).encode() + b"\n"
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+                    self.wfile.flush()
+                self.wfile.write(b"0\r\n\r\n")
+            except OSError:
+                self.close_connection = True  # whoever watched has gone
+
+    return Handler
