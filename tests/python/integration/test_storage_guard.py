@@ -97,6 +97,13 @@ def test_the_guard_refuses_until_it_is_accepted(stateful: Shop) -> None:
     assert accepted.service()["warnings"]
 
 
+def test_a_rollback_that_nobody_looks_at_is_refused_without_any_guard(stateful: Shop) -> None:
+    grow(stateful)
+    run = stateful.refused(6, "refused", "rollback", *UNDO, "--unattended")
+    assert run.error["code"] == "storage"
+    assert stateful.ok("rollback", *UNDO).service()["warnings"]
+
+
 def test_a_change_after_the_rollbacks_target_came_back_is_no_difference(stateful: Shop) -> None:
     stateful.commit({".gitops-rollback.toml": GUARDED})
     grow(stateful)
