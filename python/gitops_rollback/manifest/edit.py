@@ -97,8 +97,6 @@ def _written(file: ParsedFile, scalar: Scalar, value: str) -> str:
     quote = scalar.raw[0] if scalar.raw[:1] in ("'", '"') else ""
     if quote or (value and reads_as_string(value)):
         return f"{quote}{value}{quote}"
-    if not value:
-        return "null"
     quote = "'" if file.text.count(": '") > file.text.count(': "') else '"'
     return f"{quote}{value}{quote}"
 

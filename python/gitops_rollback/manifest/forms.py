@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.manifest.document import reads_as_string
 from gitops_rollback.manifest.image_field import (
     DIGEST,
     REFERENCE,
+    SUBSTITUTION,
     TAG,
     ImageField,
     Part,
@@ -49,11 +51,19 @@ def part_texts(field: ImageField, value: str) -> dict[str, str]:
     tag, digest = _tag_and_digest(split_version(value)[1])
     texts = _split_texts(field, tag, digest)
     parts = {part.key: part for part in field.parts}
+    changed = [key for key, text in texts.items() if text != parts[key].text]
     return {
         key: _without_surroundings(field, parts[key], text)
         for key, text in texts.items()
-        if text != parts[key].text
+        if key in changed or (changed and _is_misread(parts[key]))
     }
+
+
+def _is_misread(part: Part) -> bool:
+    """Tell whether YAML reads a part as something else: a chart prints the tag 1.10 as 1.1."""
+    scalar = part.scalar
+    is_plain = scalar.raw[:1] not in ("'", '"')
+    return is_plain and bool(part.text) and not reads_as_string(scalar.value)
 
 
 def value_of(field: ImageField, tag: str | None, digest: str | None) -> str:
@@ -97,6 +107,8 @@ def _split_texts(field: ImageField, tag: str | None, digest: str | None) -> dict
         if tag_part is None or tag is None or not tag_part.can_be_filled:
             raise _cannot(field, "a tag" if digest_part else "a version")
         emptied = {digest_part.key: ""} if digest_part and digest_part.text else {}
+        if emptied and field.form == SUBSTITUTION:  # the manifest writes the at-sign
+            raise _cannot(field, "a tag alone")
         return {tag_part.key: tag, **emptied}
     inline = tag_part is not None and "@" in tag_part.text
     if digest_part is not None and digest_part.can_be_filled and not inline:

@@ -11,6 +11,7 @@ from gitops_rollback.catalogue import resolve
 from gitops_rollback.config import Config, Environment, parse_config
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, ManifestError
 from gitops_rollback.inventory import read_manifests
+from gitops_rollback.manifest.forms import value_of
 from unit.builders import DEPLOYMENT, digest, found_service
 
 if TYPE_CHECKING:
@@ -485,6 +486,18 @@ def test_a_variable_that_cannot_be_edited_is_refused_with_the_reason(
     with pytest.raises(ManifestError) as caught:
         fields(files)
     assert message in caught.value.message
+
+
+def test_a_variable_for_the_digest_is_never_emptied() -> None:
+    both = f'  postBuild: {{substitute: {{TAG: "1", DIGEST: "{A}"}}}}\n'
+    files = {
+        "flux.yaml": FLUX + both,
+        "apps/a.yaml": DEPLOYMENT.format(image='"acme/cart:${TAG}@${DIGEST}"'),
+    }
+    [found] = fields(files)
+    assert value_of(found, "2", digest("b")) == f"acme/cart:2@{digest('b')}"
+    with pytest.raises(ManifestError, match="has no place for a tag alone"):
+        value_of(found, "2", None)  # the image would end with an at-sign
 
 
 def test_a_variable_that_two_images_share_is_no_service_s_to_edit() -> None:

@@ -22,6 +22,7 @@ from gitops_rollback.manifest.edit import (
     rewrite,
 )
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.forms import value_of
 from gitops_rollback.manifest.prove import prove
 from unit.builders import digest
 from unit.test_manifest_fields import POD_YAML
@@ -126,6 +127,27 @@ def test_what_yaml_would_not_read_as_a_string_is_quoted(value: str, written: str
     after = edit(POD_YAML + "    image: cart\n", value)
     assert after == POD_YAML + f"    image: {written}\n"
     assert edit(POD_YAML + "    image: 'cart'\n", value) == POD_YAML + f"    image: '{value}'\n"
+
+
+def values_edit(text: str, tag: str, sha: str | None) -> str:
+    """The text of a values file after one edit of its image."""
+    file = parse("values.yaml", text.encode())
+    [field] = find_fields(file)
+    return rewrite(file, [FieldEdit(field, value_of(field, tag, sha))]).decode()
+
+
+def test_a_tag_that_stays_is_quoted_where_a_chart_would_print_another_one() -> None:
+    text = "image: {{repository: acme/cart, tag: {}, digest: '{}'}}\n"
+    old, new = digest("old"), digest("new")
+    after = values_edit(text.format("1.10", old), "1.10", new)
+    assert after == text.format("'1.10'", new)  # in the style of the file
+
+
+@pytest.mark.parametrize("before", ["", "!!str "])
+def test_a_digest_that_goes_leaves_an_empty_text_and_not_the_word_null(before: str) -> None:
+    text = "image: {{repository: acme/cart, tag: v1, digest: {}}}\n"
+    after = values_edit(text.format(before + digest("old")), "v2", None)
+    assert after == text.replace("v1", "v2").format(before + '""')
 
 
 def test_a_number_for_an_image_can_be_edited() -> None:
