@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integration.shop import CART, CART_PATH, Shop, image
+from integration.shop import CART, CART_PATH, Shop, digest, image
 
 STATE = ".gitops-rollback/default/cart.json"
 
@@ -83,3 +83,59 @@ def test_links_and_submodules_are_not_followed(shop: Shop) -> None:
     shop.deploy("1.5.0")
     assert shop.git("ls-tree", "main", "apps/link.yaml").startswith("120000 blob")
     assert shop.changed() == [STATE, CART_PATH]
+
+
+def _is_alone_in_its_commit(shop: Shop, files: int) -> None:
+    """Deploy and roll back; nothing but the manifest and its state file may differ."""
+    before = shop.git("ls-tree", "-r", "main").splitlines()
+    shop.deploy("1.5.0")
+    shop.deploy("1.6.0")
+    shop.roll_back()
+    assert image("1.5.0") in shop.text()
+    after = shop.git("ls-tree", "-r", "main").splitlines()
+    assert len(after) == files + 1
+    differ = {line.partition("\t")[2] for line in set(before) ^ set(after)}
+    assert differ == {CART_PATH, STATE}
+    shop.git("fsck", "--strict")
+
+
+def test_pointers_of_large_files_stay_pointers(shop: Shop) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid {digest('film')}\nsize 123456\n"
+    attributes = "*.mp4 filter=lfs diff=lfs merge=lfs -text\n*.yaml filter=lfs\n"
+    paths = ("apps/cart/film.mp4", "apps/cart/large.yaml")
+    shop.commit({".gitattributes": attributes, **dict.fromkeys(paths, pointer)})
+    _is_alone_in_its_commit(shop, 8)
+    for path in paths:
+        assert shop.text(path) == pointer
+
+
+def test_a_submodule_stays_at_its_commit(shop: Shop) -> None:
+    modules = '[submodule "base"]\n\tpath = apps/cart/base\n\turl = ../nobody-has-it.git\n'
+    tip = shop.commit({".gitmodules": modules})
+    elsewhere = "1234567890" * 4
+    lines = (
+        "commit refs/heads/main\ncommitter Jane Doe <jane@acme.example> 1700000000 +0000\n"
+        f"data 3\nadd\nfrom {tip}\nM 160000 {elsewhere} apps/cart/base\n"
+    )
+    shop.git("fast-import", "--quiet", stdin=lines.encode())
+    _is_alone_in_its_commit(shop, 7)
+    entry = shop.git("ls-tree", "main", "apps/cart/base")
+    assert entry == f"160000 commit {elsewhere}\tapps/cart/base"
+
+
+def test_names_that_differ_in_case_only_are_different_files(shop: Shop) -> None:
+    other = CART.replace("name: cart", "name: CART").replace("acme/cart", "acme/other")
+    paths = ("apps/cart/Deployment.yaml", "apps/Cart/deployment.yaml", "readme.md")
+    shop.commit({paths[0]: other, paths[1]: other.replace("CART", "Cart"), paths[2]: "other\n"})
+    _is_alone_in_its_commit(shop, 8)
+
+
+def test_a_folder_of_20000_files_stays_as_it_is(shop: Shop) -> None:
+    tip = shop.tip()
+    head = "commit refs/heads/main\ncommitter Jane Doe <jane@acme.example> 1700000000 +0000\n"
+    lines = [f"{head}data 4\nmany\nfrom {tip}\n"]
+    for number in range(20_000):
+        text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{number}}}\n"
+        lines.append(f"M 100644 inline apps/many/{number:05}.txt\ndata {len(text)}\n{text}\n")
+    shop.git("fast-import", "--quiet", stdin="".join(lines).encode())
+    _is_alone_in_its_commit(shop, 20_005)
