@@ -44,6 +44,8 @@ bench: install
 	@$(BIN)/python benchmarks/many.py
 	@$(BIN)/python benchmarks/start.py
 	@$(BIN)/python benchmarks/helper_start.py
+	@$(BIN)/python benchmarks/discovery.py
+	@$(BIN)/python benchmarks/other_tools.py
 
 # The archive that the Jenkins library brings to an agent; needed after each change of python/.
 helper: install

@@ -273,3 +273,9 @@ def test_globs_that_match_nothing_are_named_also_beside_a_kustomization() -> Non
     with pytest.raises(ConfigError) as caught:
         resolve("cart", Environment("default"), config, manifests)
     assert "nothing matches cart/*.yaml" in caught.value.message
+
+
+def test_a_file_that_cannot_hold_an_image_is_never_parsed() -> None:
+    found = read_manifests({"a.yaml": b"kind: [Service\n\t}", "b.yaml": pod("acme/cart:1")})
+    assert found.skipped == ()
+    assert list(found.files) == ["b.yaml"]
