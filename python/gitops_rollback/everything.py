@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.repository import Repository
 
 
-def all_names(
-    repository: Repository, request: Request, config: Config, environment: Environment, tip: Tip
+def known_names(
+    repository: Repository, config: Config, environment: Environment, tip: Tip
 ) -> tuple[str, ...]:
-    """Return the services that the configuration or a state file names, of those allowed."""
+    """Return the services that the configuration or a state file names."""
     states = f"{FOLDER}/{environment.name}"
     entries = repository.list_files(tip.commit, dict.fromkeys([environment.path, states]))
     paths = [entry.path for entry in entries]
@@ -30,13 +30,19 @@ def all_names(
         for path in paths
         if path.startswith(f"{states}/") and path.endswith(".json")
     ]
+    return tuple(sorted(name for name in set(names) if is_name(name)))
+
+
+def all_names(
+    repository: Repository, request: Request, config: Config, environment: Environment, tip: Tip
+) -> tuple[str, ...]:
+    """Return the services that are known, of those allowed; raise `ConfigError` if none is."""
     allowed = config.expand(request.allowed)
-    found = sorted(
-        name for name in set(names) if is_name(name) and (not allowed or name in allowed)
-    )
+    names = known_names(repository, config, environment, tip)
+    found = tuple(name for name in names if not allowed or name in allowed)
     if not found:
         raise ConfigError(
             f"no service of environment '{environment.name}' is configured or was deployed yet",
             f"name services with --service, or in {FILE}: [services.NAME]",
         )
-    return tuple(found)
+    return found

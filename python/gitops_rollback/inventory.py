@@ -149,7 +149,8 @@ def configured_names(config: Config, environment: Environment, paths: Iterable[s
     for glob in config.defaults.get("manifests", ()):
         if "{service}" in glob:
             pattern = glob_pattern(prefix + glob)
-            names += [match["service"] for path in paths if (match := pattern.fullmatch(path))]
+            found = (match["service"] for path in paths if (match := pattern.fullmatch(path)))
+            names += filter(is_name, found)
     return names
 
 
@@ -157,12 +158,7 @@ def service_names(
     manifests: Manifests, config: Config, environment: Environment, paths: Iterable[str]
 ) -> dict[str, str]:
     """Return the names of all services, each with its source: `config` or `discovery`."""
-    names = dict.fromkeys(config.services, "config")
-    for glob in config.defaults.get("manifests", ()):
-        if "{service}" in glob:
-            pattern = glob_pattern(glob)
-            found = (match["service"] for path in paths if (match := pattern.fullmatch(path)))
-            names.update(dict.fromkeys(filter(is_name, found), "config"))
+    names = dict.fromkeys(configured_names(config, environment, paths), "config")
     if "manifests" not in config.defaults:
         for image_field in manifests.effective({}, environment).live:
             if image_field.image is not None:

@@ -98,12 +98,6 @@ class Overview:
     paths: tuple[str, ...]
     manifests: Manifests
 
-    @property
-    def relative_paths(self) -> tuple[str, ...]:
-        """The paths below the environment's own path, as globs name them."""
-        prefix = f"{self.environment.path}/" if self.environment.path else ""
-        return tuple(p.removeprefix(prefix) for p in self.paths if p.startswith(prefix))
-
     def of(self, service: str) -> Manifests:
         """Return the manifests in which a service's fields are looked for."""
         outside = (path for path in self.manifests.files if not self.environment.holds(path))

@@ -12,14 +12,13 @@ from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.config import DEFAULT_ENVIRONMENT, FILE
 from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError
-from gitops_rollback.inventory import read_manifests, service_names
+from gitops_rollback.everything import known_names
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say, table, write_result
 from gitops_rollback.plan.drill import FAILED, OK, Finding, judge_service, verdict, worst_first
 from gitops_rollback.plan.facts import Choice
 from gitops_rollback.snapshot import read_config, read_environment, read_snapshot
-from gitops_rollback.state import FOLDER
 
 if TYPE_CHECKING:
     import argparse
@@ -83,12 +82,7 @@ class _Drill:
         named = (*repeated(options, "service"), *repeated(options, "set"))
         if named:
             return read.config.expand(named, repeated(options, "set"))
-        folder = f"{FOLDER}/{read.environment.name}"
-        states = self.repository.list_files(read.tip.commit, [folder])
-        found = {entry.path.rpartition("/")[2].removesuffix(".json") for entry in states}
-        manifests = read_manifests(read.files)
-        names = service_names(manifests, read.config, read.environment, read.paths)
-        return tuple(sorted(found | {name for name, source in names.items() if source == "config"}))
+        return known_names(self.repository, read.config, read.environment, read.tip)
 
     def _snapshots(self, read: EnvironmentFiles, names: Sequence[str]) -> list[Snapshot]:
         """Read all services at once, else those that can be read, one by one."""

@@ -139,7 +139,7 @@ def _images(overviews: list[Overview], wanted: set[str], *, is_limited: bool) ->
     sure: dict[str, str] = {}
     for overview in overviews:
         names = inventory.service_names(
-            overview.manifests, overview.config, overview.environment, overview.relative_paths
+            overview.manifests, overview.config, overview.environment, overview.paths
         )
         for name, source in sorted(names.items()):
             try:

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         tip = session.open_tip(repository)
         overview = read_overview(repository, Request((), name, options.branch), tip)
     names = inventory.service_names(
-        overview.manifests, overview.config, overview.environment, overview.relative_paths
+        overview.manifests, overview.config, overview.environment, overview.paths
     )
     services = [_service(name, source, overview) for name, source in sorted(names.items())]
     _show(services, overview)

@@ -314,3 +314,19 @@ def test_a_service_that_is_not_there_fails_the_drill_and_the_others_are_looked_a
     assert run.code == 1
     assert drilled.found(run) == [("service", "ghost default", "failed")]
     assert any(f["subject"] == "cart default" for f in run.result["findings"])
+
+
+def test_services_are_found_by_globs_below_the_path_of_their_environment(shop: Shop) -> None:
+    shop.commit(
+        {
+            CART_PATH: None,
+            f"clusters/production/{CART_PATH}": FILES[CART_PATH],
+            ".gitops-rollback.toml": (
+                '[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n'
+                '[environments.production]\npath = "clusters/production"\n'
+            ),
+        }
+    )
+    run = shop.run("check")
+    assert (run.code, run.result["verdict"]) == (8, "warnings"), run.stderr
+    assert any(f["subject"] == "cart production" for f in run.result["findings"])
