@@ -9,9 +9,11 @@ from __future__ import annotations
 from hashlib import new
 from typing import TYPE_CHECKING
 
-from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.errors import GitopsRollbackError, ManifestError
 from gitops_rollback.manifest.compare import Difference, differences
 from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.manifest.forms import restoring_edit
 from gitops_rollback.message import read_trailers
 from gitops_rollback.records import digest_of_bytes
 
@@ -101,12 +103,16 @@ def _commits(repository: Repository, at: ServiceAtTip, path: str, data: bytes) -
 
 
 def _as_recorded(file: ParsedFile, at: ServiceAtTip, stored: StoredRecord) -> bytes:
-    """Return the file with the recorded texts in its image fields."""
-    recorded = {field.key: field.value for field in stored.record.fields}
-    text = file.text
+    """Return the file with the recorded texts in its image fields, as far as they can stand there.
+
+    What cannot be put back changed too, which the comparison then tells.
+    """
+    recorded = {field.key: field for field in stored.record.fields}
     fields = [f for f in at.found.fields if f.path == file.path and f.key in recorded]
-    for field in sorted(fields, key=lambda f: f.scalar.start, reverse=True):
-        scalar = field.scalar
-        raw = scalar.raw.replace(field.value, recorded[field.key])
-        text = text[: scalar.start] + raw + text[scalar.end :]
-    return file.encode(text)
+    try:
+        return rewrite(
+            file,
+            [restoring_edit(f, recorded[f.key].value, recorded[f.key].parts) for f in fields],
+        )
+    except ManifestError:
+        return file.encode(file.text)

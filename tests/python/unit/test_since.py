@@ -1,0 +1,40 @@
+"""Whether a manifest changed in more than its image, told without fetching the archived copy."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitops_rollback.recording import Occasion, make_record
+from gitops_rollback.repo.objects import Tip
+from gitops_rollback.since import is_as_recorded
+from gitops_rollback.snapshot import ServiceAtTip
+from unit.builders import DEPLOYMENT, PRESENT, digest, found_service
+
+OCCASION = Occasion("https://example.com/m.git", "deploy", PRESENT)
+ENTRY = "resources: [base.yaml]\nimages:\n- name: acme/cart\n  newTag: VERSION\n"
+VALUES = "image:\n  repository: acme/cart\n  tag: VERSION\n"
+BASE = DEPLOYMENT.replace("{image}", "acme/cart:1")
+PLAIN = DEPLOYMENT.replace("{image}", "acme/cart:VERSION")
+
+
+def at_tip(files: dict[str, str]) -> ServiceAtTip:
+    found = found_service({path: text.encode() for path, text in files.items()})
+    return ServiceAtTip(Tip("main", "1" * 40), found, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "others"),
+    [
+        ("kustomization.yaml", ENTRY, {"base.yaml": BASE}),
+        ("values.yaml", VALUES, {}),
+        ("deployment.yaml", PLAIN, {}),
+    ],
+)
+def test_another_image_is_no_other_change_in_any_form_of_field(
+    path: str, text: str, others: dict[str, str]
+) -> None:
+    before = at_tip({path: text.replace("VERSION", "1.36"), **others})
+    stored = make_record(before, OCCASION, lambda _image: None).stored
+    after = text.replace("VERSION", f"1.37@{digest('new')}")
+    assert is_as_recorded(at_tip({path: after, **others}), stored)
+    assert not is_as_recorded(at_tip({path: f"{after}# more\n", **others}), stored)
