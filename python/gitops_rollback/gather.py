@@ -22,9 +22,9 @@ from gitops_rollback.plan.facts import (
     NeedTags,
     Plan,
 )
+from gitops_rollback.plan.recorded import not_of
 from gitops_rollback.plan.storage import with_schema, with_storage
 from gitops_rollback.query import asks_for_created
-from gitops_rollback.records import mismatch
 from gitops_rollback.since import changes_since
 from gitops_rollback.storage_question import has_storage, storage_is_in_question
 from gitops_rollback.timeline import running_image
@@ -185,7 +185,7 @@ class Gatherer:
             found = MissingRecord(f"the archive does not answer: {error.message}")
             problems = {**problems, "artifact": error.message}
         if not isinstance(found, MissingRecord):
-            reason = self._mismatch(found, facts, at)
+            reason = not_of(at, found, self.repository.url)
             found = MissingRecord(f"{found.location}: {reason}") if reason else found
         stored = {**facts.stored, pointer(event): found}
         return replace(facts, stored=stored, problems=problems)
@@ -197,7 +197,8 @@ class Gatherer:
             self.unread[key] = self.store.newest(at.environment, at.service)
         taken = facts.records or ()
         try:
-            stored = next((s for s in self.unread[key] if not self._mismatch(s, facts, at)), None)
+            fitting = (s for s in self.unread[key] if not not_of(at, s, self.repository.url))
+            stored = next(fitting, None)
         except GitopsRollbackError as error:
             if choice.strategy == "artifact":
                 raise
@@ -209,15 +210,6 @@ class Gatherer:
         if self.store.problems:
             problems["records"] = "; ".join(self.store.problems[:_MOST_PROBLEMS])
         return replace(facts, records=taken, has_more_records=False, problems=problems)
-
-    def _mismatch(self, stored: StoredRecord, facts: Facts, at: ServiceAtTip) -> str | None:
-        return mismatch(
-            stored.record,
-            service=facts.service,
-            environment=facts.environment,
-            repository=self.repository.url,
-            branch=at.tip.branch,
-        )
 
     def _with_tags(self, facts: Facts, query: str | None, *, required: bool) -> Facts:
         try:

@@ -10,7 +10,7 @@ from gitops_rollback import git_history
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.ledger import Ledger, entry_to_json, merge, proves, with_commits
 from gitops_rollback.plan.acts import MissingRecord
-from gitops_rollback.records import mismatch
+from gitops_rollback.plan.recorded import not_of
 from gitops_rollback.timeline import running_image
 
 if TYPE_CHECKING:
@@ -84,14 +84,7 @@ class _Archive:
         return found if self._fits(found) else None
 
     def _fits(self, stored: StoredRecord) -> bool:
-        reason = mismatch(
-            stored.record,
-            service=self.at.service,
-            environment=self.at.environment,
-            repository=self.repository.url,
-            branch=self.at.tip.branch,
-        )
-        return reason is None
+        return not_of(self.at, stored, self.repository.url) is None
 
 
 def retrace(repository: Repository, store: RecordStore, at: ServiceAtTip, limit: int) -> Retraced:

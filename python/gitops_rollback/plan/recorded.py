@@ -21,6 +21,17 @@ def is_committed(state: State | None, record: str) -> bool:
     return state is not None and any(entry.record == record for entry in state.deployed)
 
 
+def not_of(at: ServiceAtTip, stored: StoredRecord, url: str) -> str | None:
+    """Return in what a record is not of a service in the repository of a URL; None if it is."""
+    return mismatch(
+        stored.record,
+        service=at.service,
+        environment=at.environment,
+        repository=url,
+        branch=at.tip.branch,
+    )
+
+
 def check_record(
     at: ServiceAtTip, stored: StoredRecord, image: ImageReference, url: str, act: Act
 ) -> None:
@@ -60,13 +71,7 @@ def _check_place(
 ) -> None:
     """Refuse a record of another service or place, or of what another image was to replace."""
     record = stored.record
-    reason = mismatch(
-        record,
-        service=at.service,
-        environment=at.environment,
-        repository=url,
-        branch=at.tip.branch,
-    )
+    reason = not_of(at, stored, url)
     if reason is not None:
         raise ConfigError(
             f"the record {stored.location} does not fit: {reason}",
