@@ -114,6 +114,14 @@ def parse_image(text: str) -> ImageReference:
     return ImageReference(name, registry, repository, tag, digest if at else None)
 
 
+def find_image(text: str) -> ImageReference | None:
+    """Return the image reference a text is; None if it is none."""
+    try:
+        return parse_image(text)
+    except InvalidImageError:
+        return None
+
+
 def is_tag(text: str) -> bool:
     """Tell whether a text can be a tag."""
     return _TAG.fullmatch(text) is not None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.image import InvalidImageError, find_image, parse_image
 from gitops_rollback.manifest.document import lookup, text_of
 from gitops_rollback.manifest.entries import version_problem
 from gitops_rollback.manifest.image_field import (
@@ -142,11 +142,8 @@ def _name_key(node: yaml.MappingNode, *, is_image: bool, has_version: bool) -> s
 
 
 def _is_bare_name(text: str) -> bool:
-    try:
-        image = parse_image(text)
-    except InvalidImageError:
-        return False
-    return image.tag is None and image.digest is None
+    image = find_image(text)
+    return image is not None and image.tag is None and image.digest is None
 
 
 def _scalar_field(

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+from gitops_rollback.image import ImageReference, find_image
 
 if TYPE_CHECKING:
     import yaml
@@ -174,10 +174,7 @@ class ImageField:
     @property
     def image(self) -> ImageReference | None:
         """The image reference that takes effect; None where the text is none."""
-        try:
-            return parse_image(self.effective)
-        except InvalidImageError:
-            return None
+        return find_image(self.effective)
 
     @property
     def key(self) -> tuple[str, str, str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.image import find_image, parse_image
 from gitops_rollback.manifest.forms import (
     FieldEdit,
     can_hold_digest,
@@ -79,9 +79,8 @@ def _recorded(
         if recorded.key != field.key:
             continue
         name, version = split_version(recorded.value)
-        try:
-            image = parse_image((field.shown_name or name) + version)
-        except InvalidImageError:
+        image = find_image((field.shown_name or name) + version)
+        if image is None:
             return None
         same = image.full_repository == candidate.image.full_repository
         return (image, recorded.parts) if same and image.tag == candidate.image.tag else None

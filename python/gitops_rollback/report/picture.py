@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.image import find_image
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
@@ -67,10 +67,8 @@ def draw(title: str, entries: Sequence[Mapping[str, Any]]) -> Picture:
 
 def label(image: str) -> str:
     """Return what people call an image, or its text where it is no image."""
-    try:
-        return one_line(parse_image(image).label, _LONGEST)
-    except InvalidImageError:
-        return one_line(image, _LONGEST)
+    found = find_image(image)
+    return one_line(found.label if found else image, _LONGEST)
 
 
 def _columns(images: Sequence[str]) -> dict[str, int]:

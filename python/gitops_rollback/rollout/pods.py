@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+from gitops_rollback.image import ImageReference, find_image
 from gitops_rollback.rollout.raw import (
     Condition,
     Json,
@@ -44,10 +44,7 @@ class ContainerState:
     @property
     def reference(self) -> ImageReference | None:
         """The image it was told to run; None where the text is no image reference."""
-        try:
-            return parse_image(self.image)
-        except InvalidImageError:
-            return None
+        return find_image(self.image)
 
     @property
     def digest(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+from gitops_rollback.image import ImageReference, find_image
 from gitops_rollback.rollout.raw import (
     Condition,
     Json,
@@ -45,10 +45,7 @@ class Container:
     @property
     def reference(self) -> ImageReference | None:
         """Its image; None where the text is no image reference."""
-        try:
-            return parse_image(self.image)
-        except InvalidImageError:
-            return None
+        return find_image(self.image)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.image import find_image
 from gitops_rollback.storage.pods import POD_SPEC_PATHS, workload_of
 from gitops_rollback.storage.world import World, worlds
 
@@ -149,10 +149,9 @@ def _behind(world: World, workload: Workload) -> Iterator[KubernetesObject]:
 
 def _repositories(item: KubernetesObject) -> Iterator[str]:
     for container in _containers(item):
-        try:
-            yield parse_image(str(container.get("image"))).full_repository
-        except InvalidImageError:
-            continue  # a template's text; its image field is known by its place
+        image = find_image(str(container.get("image")))
+        if image is not None:  # else a template's text; its image field is known by its place
+            yield image.full_repository
 
 
 def _containers(item: KubernetesObject) -> Iterator[dict[str, Any]]:
