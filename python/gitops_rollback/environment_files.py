@@ -53,7 +53,7 @@ def follow_overlays(
     tried = set(known)
     for _level in range(_MOST_LEVELS):
         wanted = [
-            *files_to_follow(manifests.files, meant),
+            *files_to_follow(manifests.kustomizations, manifests.files, meant),
             *folders_to_follow(manifests.files, meant),
         ]
         paths = [path for path in wanted if path not in tried]

@@ -12,7 +12,7 @@ from gitops_rollback.effective.variables import uses_in
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import ParsedFile, is_config_map, may_hold_image, parse
 from gitops_rollback.manifest.fields import find_fields
-from gitops_rollback.manifest.kustomize import is_kustomization
+from gitops_rollback.manifest.kustomize import is_kustomization, read_kustomization
 from gitops_rollback.model import is_name
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.config import Config, Environment
     from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.kustomize import Kustomization
 
 MOST_DISCOVERED_FILES = 2_000
 
@@ -37,13 +38,14 @@ class Manifests:
     """The parsed files of an environment, and those that could not be.
 
     `fields` are the image fields of each file, of the kinds that are known without configuration,
-    and none for a file that was not worth parsing;
+    and none for a file that was not worth parsing; `kustomizations` are those among the files;
     `variables` counts how often each Flux variable stands in all files, parsed or not.
     """
 
     files: Mapping[str, ParsedFile]
     skipped: tuple[Skipped, ...] = ()
     fields: Mapping[str, tuple[ImageField, ...]] = field(default_factory=dict, repr=False)
+    kustomizations: Mapping[str, Kustomization] = field(default_factory=dict, repr=False)
     variables: Mapping[str, int] = field(default_factory=dict)
     _found: dict[tuple[object, ...], EffectiveFields] = field(
         default_factory=dict, compare=False, repr=False
@@ -58,14 +60,20 @@ class Manifests:
             {path: file for path, file in self.files.items() if path in chosen},
             tuple(skip for skip in self.skipped if skip.path in chosen),
             self.fields,
+            {path: one for path, one in self.kustomizations.items() if path in chosen},
             self.variables,
         )
 
     def with_files(self, files: Mapping[str, ParsedFile]) -> Manifests:
         """Return the manifests with some files read anew, or read besides."""
         fields = {path: find_fields(file) for path, file in files.items()}
+        kustomizations = {p: read_kustomization(f) for p, f in files.items() if is_kustomization(p)}
         return replace(
-            self, files={**self.files, **files}, fields={**self.fields, **fields}, _found={}
+            self,
+            files={**self.files, **files},
+            fields={**self.fields, **fields},
+            kustomizations={**self.kustomizations, **kustomizations},
+            _found={},
         )
 
     def effective(self, kinds: Mapping[str, str], environment: Environment) -> EffectiveFields:
@@ -76,7 +84,9 @@ class Manifests:
             if kinds:
                 found = {path: find_fields(file, kinds) for path, file in self.files.items()}
                 fields = {**self.fields, **found}
-            self._found[key] = resolve_fields(self.files, fields, self.variables, environment.holds)
+            self._found[key] = resolve_fields(
+                self.files, fields, self.kustomizations, self.variables, environment.holds
+            )
         return self._found[key]
 
 
@@ -84,6 +94,7 @@ def read_manifests(files: Mapping[str, bytes]) -> Manifests:
     """Parse files; those that cannot hold an image are left out, the unreadable are reported."""
     parsed: dict[str, ParsedFile] = {}
     fields: dict[str, tuple[ImageField, ...]] = {}
+    kustomizations = {}
     skipped = []
     takes_config_maps = any(b"substituteFrom" in data for data in files.values())
     for path, data in files.items():
@@ -98,8 +109,10 @@ def read_manifests(files: Mapping[str, bytes]) -> Manifests:
             skipped.append(Skipped(path, error.message))
             continue
         parsed[path] = file
+        if is_kustomization(path):
+            kustomizations[path] = read_kustomization(file)
     variables = Counter(n for data in files.values() if b"${" in data for n in uses_in(data))
-    return Manifests(parsed, tuple(skipped), fields, variables)
+    return Manifests(parsed, tuple(skipped), fields, kustomizations, variables)
 
 
 def joined(one: Manifests, other: Manifests) -> Manifests:
@@ -108,6 +121,7 @@ def joined(one: Manifests, other: Manifests) -> Manifests:
         {**one.files, **other.files},
         (*one.skipped, *other.skipped),
         {**one.fields, **other.fields},
+        {**one.kustomizations, **other.kustomizations},
         Counter(one.variables) + Counter(other.variables),
     )
 

@@ -10,7 +10,7 @@ from gitops_rollback.config import FILE, nearest, nearest_hint
 from gitops_rollback.errors import ConfigError, ManifestError
 from gitops_rollback.inventory import service_names
 from gitops_rollback.manifest.image_field import HELM
-from gitops_rollback.manifest.kustomize import is_kustomization, read_kustomization
+from gitops_rollback.manifest.kustomize import is_kustomization
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -169,9 +169,8 @@ def unknown(
     near = nearest(service, known - {service})
     remote = [
         f"{path} takes {reference}"
-        for path, file in manifests.files.items()
-        if is_kustomization(path)
-        for reference in read_kustomization(file).remote
+        for path, kustomization in manifests.kustomizations.items()
+        for reference in kustomization.remote
     ]
     return ConfigError(
         f"there is no service '{service}' in {where}"

@@ -6,15 +6,11 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.manifest.flux import flux_kustomization
-from gitops_rollback.manifest.kustomize import (
-    KUSTOMIZATION_NAMES,
-    is_kustomization,
-    read_kustomization,
-)
+from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.kustomize import Kustomization
@@ -22,29 +18,27 @@ if TYPE_CHECKING:
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
-def files_to_follow(files: Mapping[str, ParsedFile], meant: Iterable[str]) -> list[str]:
-    """Return the paths that kustomizations among some files take and that were not read.
+def files_to_follow(
+    kustomizations: Mapping[str, Kustomization], known: Collection[str], meant: Collection[str]
+) -> list[str]:
+    """Return the paths that kustomizations take and that are not among the `known` files.
 
     All that a kustomization in `meant` takes is followed; of another one, which only stands above
     what is meant, its components and patches: the rest belongs to other services. For a folder,
     every name its kustomization can have is returned.
     """
-    wanted = set(meant)
     out: list[str] = []
-    for path, file in files.items():
-        if is_kustomization(path):
-            out += _taken(read_kustomization(file), all_of_it=path in wanted)
-    known = set(files)
+    for path, kustomization in kustomizations.items():
+        out += _taken(kustomization, all_of_it=path in meant)
     return [path for path in dict.fromkeys(out) if path not in known]
 
 
-def folders_to_follow(files: Mapping[str, ParsedFile], meant: Iterable[str]) -> list[str]:
+def folders_to_follow(files: Mapping[str, ParsedFile], meant: Collection[str]) -> list[str]:
     """Return the folders that Flux Kustomizations in `meant` apply, if nothing there was read."""
-    wanted = set(meant)
     folders = [
         flux.path
         for path, file in files.items()
-        if path in wanted and not is_kustomization(path)
+        if path in meant and not is_kustomization(path)
         for item in objects_of(file)
         if (flux := flux_kustomization(item)) is not None and flux.path
     ]

@@ -25,14 +25,14 @@ _USES = (CONTAINER, VOLUME, HELM)
 class Overlays:
     """The kustomizations of some files, and what each of them makes of the images below it.
 
-    `entries` are those of Helm releases and Flux Kustomizations, by path and object; `spare` are
-    `images:` entries that no image met.
+    `release_entries` are the `images` of Helm releases, by path and release; `spare` are fields of
+    `images:` entries and patches that no image met.
     """
 
     files: Mapping[str, ParsedFile]
     fields: Mapping[str, tuple[ImageField, ...]]
     kustomizations: Mapping[str, Kustomization]  # by folder
-    release_entries: Mapping[tuple[str, str], tuple[ImageEntry, ...]]
+    release_entries: Mapping[str, Mapping[str, tuple[ImageEntry, ...]]]
     spare: list[ImageField] = field(default_factory=list)
     _running: list[str] = field(default_factory=list)
 
@@ -51,17 +51,18 @@ class Overlays:
     def of_file(self, path: str) -> list[Applied]:
         """Return the images of a file's workloads and releases, its own entries applied."""
         out: list[Applied] = []
+        releases = self.release_entries.get(path, {})
         uses = [begin(f) for f in self.fields.get(path, ()) if f.form in _USES]
         for name in dict.fromkeys((image.use.kind, image.use.name) for image in uses):
             images = [image for image in uses if (image.use.kind, image.use.name) == name]
-            entries = self.release_entries.get((path, name[1]), ())
-            if name[0] == "HelmRelease" and entries:
+            entries = releases.get(name[1], ()) if name[0] == "HelmRelease" else ()
+            if entries:
                 images, unused = apply_entries(images, entries, _is_any)
                 images += [begin(e.field) for e in unused if e.sets_version]
             out += images
         known = {image.use.name for image in uses}
-        for (where, owner), entries in self.release_entries.items():
-            if where == path and owner not in known:  # its chart's values say nothing
+        for owner, entries in releases.items():
+            if owner not in known:  # its chart's values say nothing
                 out += [begin(entry.field) for entry in entries if entry.sets_version]
         return out
 

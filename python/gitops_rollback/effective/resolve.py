@@ -22,7 +22,7 @@ from gitops_rollback.manifest.flux import (
     release_entries,
 )
 from gitops_rollback.manifest.image_field import KUSTOMIZE
-from gitops_rollback.manifest.kustomize import is_kustomization, read_kustomization
+from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
@@ -49,16 +49,17 @@ class EffectiveFields:
 def resolve_fields(
     files: Mapping[str, ParsedFile],
     fields: Mapping[str, tuple[ImageField, ...]],
+    kustomizations: Mapping[str, Kustomization],
     uses: Mapping[str, int],
     holds: Callable[[str], bool],
 ) -> EffectiveFields:
     """Return the fields that decide the images of an environment.
 
     `files` may have files from outside it, which its overlays take; `fields` are the image fields
-    of each; `holds` tells which files are in the environment; `uses` says how often each Flux
-    variable stands in all its files.
+    of each, `kustomizations` those among them; `holds` tells which files are in the environment;
+    `uses` says how often each Flux variable stands in all its files.
     """
-    return _Resolver(files, fields, uses, holds).resolve()
+    return _Resolver(files, fields, kustomizations, uses, holds).resolve()
 
 
 class _Resolver:
@@ -66,6 +67,7 @@ class _Resolver:
         self,
         files: Mapping[str, ParsedFile],
         fields: Mapping[str, tuple[ImageField, ...]],
+        kustomizations: Mapping[str, Kustomization],
         uses: Mapping[str, int],
         holds: Callable[[str], bool],
     ) -> None:
@@ -74,7 +76,7 @@ class _Resolver:
         self._holds = holds
         self._config_maps: dict[str, dict[str, Definition]] = {}
         self._flux: list[FluxKustomization] = []
-        entries = {}
+        entries: dict[str, dict[str, tuple[ImageEntry, ...]]] = {}
         for path, file in files.items():
             for item in [] if is_kustomization(path) else objects_of(file):
                 flux = flux_kustomization(item)
@@ -84,14 +86,11 @@ class _Resolver:
                     found = definitions(item, item.find("data"), "/data")
                     self._config_maps.setdefault(item.name, {}).update(found)
                 if item.kind == "HelmRelease":
-                    entries[path, item.name] = release_entries(item)
-        kustomizations = {
-            posixpath.dirname(path): read_kustomization(file)
-            for path, file in files.items()
-            if is_kustomization(path)
-        }
-        _let_take_all_below(kustomizations, files)
-        self._overlays = Overlays(files, fields, kustomizations, entries)
+                    entries.setdefault(path, {})[item.name] = release_entries(item)
+        by_folder = {one.folder: one for one in kustomizations.values()}
+        _let_take_all_below(by_folder, files)
+        self._taken = {path for one in by_folder.values() for path in one.references}
+        self._overlays = Overlays(files, fields, by_folder, entries)
 
     def resolve(self) -> EffectiveFields:
         """Run every root, and say which fields decide."""
@@ -116,17 +115,12 @@ class _Resolver:
     def _roots(self) -> Iterable[tuple[str, list[Applied]]]:
         """Yield what is deployed on its own, with its folder: kustomizations, and plain files."""
         overlays = self._overlays
-        taken = {
-            path
-            for kustomization in overlays.kustomizations.values()
-            for path in kustomization.references
-        }
-        for folder in overlays.kustomizations:
-            if folder not in taken and self._is_deployed(overlays.kustomizations[folder].path):
+        for folder, kustomization in overlays.kustomizations.items():
+            if folder not in self._taken and self._is_deployed(kustomization.path):
                 yield folder, overlays.of_folder(folder)
         for path in self._files:
             folder = posixpath.dirname(path)
-            if is_kustomization(path) or path in taken:
+            if is_kustomization(path) or path in self._taken:
                 continue
             if folder in overlays.kustomizations:
                 yield folder, [begin(f) for f in overlays.fields[path] if f.kind == "Values"]
@@ -139,28 +133,27 @@ class _Resolver:
 
     def _unmet_flux_entries(self) -> list[ImageEntry]:
         """Return the `spec.images` of Flux Kustomizations whose folder is not among the files."""
+        folders = {posixpath.dirname(path) for path in self._files}
         return [
             entry
             for flux in self._flux
-            if not any(self._flux_applies(flux, path) for path in self._files)
+            if not any(self._flux_applies(flux, folder) for folder in folders)
             for entry in flux.entries
             if entry.sets_version
         ]
 
-    def _flux_applies(self, flux: FluxKustomization, path: str) -> bool:
-        folder = posixpath.dirname(path)
+    def _flux_applies(self, flux: FluxKustomization, folder: str) -> bool:
         if folder == flux.path:
             return True
         is_below = not flux.path or folder.startswith(f"{flux.path}/")
         return is_below and flux.path not in self._overlays.kustomizations
 
     def _unlisted(self) -> list[str]:
-        taken = {p for k in self._overlays.kustomizations.values() for p in k.references}
         return [
             path
             for path in self._files
             if not is_kustomization(path)
-            and path not in taken
+            and path not in self._taken
             and posixpath.dirname(path) in self._overlays.kustomizations
             and self._holds(path)
             and any(field.kind != "Values" for field in self._overlays.fields[path])
@@ -168,7 +161,7 @@ class _Resolver:
 
     def _flux_of(self, folder: str) -> list[FluxKustomization]:
         """Return the Flux Kustomizations that apply a folder."""
-        return [flux for flux in self._flux if self._flux_applies(flux, f"{folder}/.")]
+        return [flux for flux in self._flux if self._flux_applies(flux, folder)]
 
     def _with_flux(self, folder: str, images: list[Applied]) -> list[Applied]:
         """Apply what Flux does to the images of a root; once for each of its Kustomizations."""

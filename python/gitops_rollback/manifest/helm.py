@@ -8,7 +8,6 @@ its tag beside it. A tag may bear the digest: `v1@sha256:…` (helm.sh/docs/char
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import yaml
@@ -53,9 +52,10 @@ class ValuesPlace:
 
 def is_values_file(path: str) -> bool:
     """Tell by its name whether a YAML file holds Helm values: `values.yaml`, `cart-values.yml`."""
-    pure = PurePosixPath(path)
-    return "values" in pure.stem.lower().replace(".", "-").split("-") or (
-        pure.parent.name == "values"
+    folder, _, name = path.rpartition("/")
+    stem = name.rpartition(".")[0] or name
+    return "values" in stem.lower().replace(".", "-").split("-") or (
+        folder.rpartition("/")[2] == "values"
     )
 
 

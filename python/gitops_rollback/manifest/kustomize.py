@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.manifest.document import items_of, lookup, text_of
@@ -76,7 +75,7 @@ class Kustomization:
 
 def is_kustomization(path: str) -> bool:
     """Tell whether kustomize would read the file as a kustomization."""
-    return PurePosixPath(path).name in KUSTOMIZATION_NAMES
+    return posixpath.basename(path) in KUSTOMIZATION_NAMES
 
 
 def read_kustomization(file: ParsedFile) -> Kustomization:
