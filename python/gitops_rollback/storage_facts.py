@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.environment_files import is_manifest, read_files
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.plan.storage import StorageFacts
 from gitops_rollback.state import parse_state, path_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from gitops_rollback.plan.facts import Candidate
-    from gitops_rollback.repo.objects import Entry, PathChange
+    from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.storage.between import StorageChange
@@ -75,9 +76,8 @@ class StorageReader:
         The whole is read where services are discovered in it, for then it is here already.
         """
         entries = self.repository.list_files(commit, _roots(at))
-        oids = {entry.path: entry.oid for entry in _manifests(entries)[:_MOST_FILES]}
-        blobs = self.repository.read(oids.values())
-        return {path: blobs[oid] for path, oid in oids.items()}
+        manifests = [entry for entry in entries if is_manifest(entry.path)]
+        return read_files(self.repository, manifests[:_MOST_FILES])
 
     def _commit_of(self, at: ServiceAtTip, chosen: Candidate) -> str | None:
         """Return a commit in which the image ran: its record's, its own, or one of the state's."""
@@ -131,14 +131,6 @@ def _roots(at: ServiceAtTip) -> list[str]:
         return sorted(folders)
     environment = at.found.environment
     return [environment.path, *sorted(f for f in folders if not environment.holds(f))]
-
-
-def _manifests(entries: Iterable[Entry]) -> list[Entry]:
-    return [
-        entry
-        for entry in entries
-        if entry.path.endswith((".yaml", ".yml")) and not entry.path.startswith(".gitops-rollback/")
-    ]
 
 
 def _storage_of(path: str, data: bytes) -> Any:  # noqa: ANN401 - only compared

@@ -55,6 +55,7 @@ class Kustomization:
     patches: tuple[Patch, ...]
     entries: tuple[ImageEntry, ...]
     others: tuple[tuple[int, str], ...]
+    namespace: str = ""
     name_prefix: str = ""
     name_suffix: str = ""
 
@@ -96,6 +97,7 @@ def read_kustomization(file: ParsedFile) -> Kustomization:
             for key in _OTHER_CHANGES
             if (node := lookup(root, key)) is not None
         ),
+        namespace=text_of(lookup(root, "namespace")) or "",
         name_prefix=text_of(lookup(root, "namePrefix")) or "",
         name_suffix=text_of(lookup(root, "nameSuffix")) or "",
     )
@@ -137,9 +139,9 @@ def _inside(folder: str, text: str) -> str | None:
     if "://" in text or text.startswith(("git@", "git::", "/")) or "?ref=" in text:
         return None
     path = posixpath.normpath(posixpath.join(folder, text))
-    if path == "..":
-        return None
-    return None if path.startswith("../") else ("" if path == "." else path)
+    if path == ".." or path.startswith("../"):  # of local files, people may name those above too
+        return path if folder.startswith("..") else None
+    return "" if path == "." else path
 
 
 def _patches(folder: str, patches: yaml.Node | None) -> Iterator[Patch]:
@@ -147,7 +149,7 @@ def _patches(folder: str, patches: yaml.Node | None) -> Iterator[Patch]:
         line = item.start_mark.line + 1
         written = text_of(item)
         if written is not None:  # patchesStrategicMerge: a path or an inline patch
-            is_path = "\n" not in written and written.endswith((".yaml", ".yml", ".json"))
+            is_path = "\n" not in written and not written.lstrip().startswith("{")
             path = _inside(folder, written) if is_path else None
             yield Patch(line, path) if path else Patch(line, text=written)
             continue

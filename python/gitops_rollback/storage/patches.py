@@ -2,73 +2,45 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+import posixpath
+from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import parse
-from gitops_rollback.storage.values import plain
+from gitops_rollback.manifest.kustomize import Kustomization, read_kustomization
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-_LISTS = ("patches", "patchesStrategicMerge", "patchesJson6902")
+    from collections.abc import Iterable, Mapping
 
 
-def patch_paths(kustomizations: Mapping[str, bytes]) -> frozenset[str]:
-    """Return the paths of the files that kustomizations use as patches.
+def read_kustomizations(files: Mapping[str, bytes]) -> list[Kustomization]:
+    """Read kustomizations; of one that cannot be read, what is wrong is not said here."""
+    found = []
+    for path, data in files.items():
+        try:
+            found.append(read_kustomization(parse(path, data)))
+        except ManifestError:
+            continue  # it names no patch and no namespace
+    return found
 
-    A kustomization that cannot be read names none: what is wrong with it is not said here.
-    """
+
+def patch_paths(kustomizations: Iterable[Kustomization]) -> frozenset[str]:
+    """Return the paths of the files that kustomizations use as patches."""
     return frozenset(
-        _resolved(path, name)
-        for path, data in kustomizations.items()
-        for document in _documents(path, data)
-        for name in _named(document)
+        patch.path for one in kustomizations for patch in one.patches if patch.path is not None
     )
 
 
-def namespaces(kustomizations: Mapping[str, bytes]) -> dict[str, str]:
+def namespaces(kustomizations: Iterable[Kustomization]) -> dict[str, str]:
     """Return the namespaces that kustomizations give to what is in and below their folders."""
-    return {
-        str(PurePosixPath(path).parent): namespace
-        for path, data in kustomizations.items()
-        for document in _documents(path, data)
-        if isinstance(document, dict)
-        and isinstance(namespace := document.get("namespace"), str)
-        and namespace
-    }
+    return {one.folder: one.namespace for one in kustomizations if one.namespace}
 
 
 def namespace_of(path: str, known: Mapping[str, str]) -> str | None:
     """Return the namespace that the nearest kustomization gives to a file; None if none does."""
-    folders = (str(parent) for parent in PurePosixPath(path).parents)
-    return next((known[folder] for folder in folders if folder in known), None)
-
-
-def _documents(path: str, data: bytes) -> list[Any]:
-    try:
-        return [plain(path, root) for root in parse(path, data).documents]
-    except ManifestError:
-        return []
-
-
-def _named(document: object) -> Iterator[str]:
-    if not isinstance(document, dict):
-        return
-    for key in _LISTS:
-        entries = document.get(key)
-        for entry in entries if isinstance(entries, list) else ():
-            name = entry.get("path") if isinstance(entry, dict) else entry
-            if isinstance(name, str) and "\n" not in name:
-                yield name
-
-
-def _resolved(kustomization: str, name: str) -> str:
-    parts: list[str] = []
-    for part in (*PurePosixPath(kustomization).parent.parts, *name.split("/")):
-        if part == "..":
-            parts = parts[:-1]
-        elif part != ".":
-            parts.append(part)
-    return str(PurePosixPath(*parts)) if parts else ""
+    folder = path
+    while folder not in ("", "/"):
+        folder = posixpath.dirname(folder)
+        if folder in known:
+            return known[folder]
+    return None

@@ -12,7 +12,12 @@ from gitops_rollback.storage.findings import Finding, in_order
 from gitops_rollback.storage.kinds import check_kind, is_checked
 from gitops_rollback.storage.mounts import check_mounts
 from gitops_rollback.storage.objects import KubernetesObject, find_objects
-from gitops_rollback.storage.patches import namespace_of, namespaces, patch_paths
+from gitops_rollback.storage.patches import (
+    namespace_of,
+    namespaces,
+    patch_paths,
+    read_kustomizations,
+)
 from gitops_rollback.storage.pending import check_bindings
 from gitops_rollback.storage.pods import POD_SPEC_PATHS
 from gitops_rollback.storage.required import check_required
@@ -90,7 +95,7 @@ class ReadObjects:
 
 def read_objects(files: Mapping[str, bytes]) -> ReadObjects:
     """Read the objects of files that may hold storage."""
-    kustomizations = {path: data for path, data in files.items() if is_kustomization(path)}
+    kustomizations = read_kustomizations({p: d for p, d in files.items() if is_kustomization(p)})
     patches, spaces = patch_paths(kustomizations), namespaces(kustomizations)
     items: list[KubernetesObject] = []
     findings: list[Finding] = []

@@ -11,7 +11,9 @@ from gitops_rollback.catalogue import resolve
 from gitops_rollback.config import Config, Environment, parse_config
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, ManifestError
 from gitops_rollback.inventory import read_manifests
+from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.forms import value_of
+from gitops_rollback.manifest.kustomize import read_kustomization
 from unit.builders import DEPLOYMENT, digest, found_service
 
 if TYPE_CHECKING:
@@ -521,3 +523,17 @@ def test_a_variable_that_stands_in_more_than_images_cannot_hold_a_digest() -> No
     assert (
         found.tag_only == "the variable CART_TAG stands in another place too, which may be no image"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "resources", "remote"),
+    [
+        ("overlay/kustomization.yaml", ("base",), ("../../other",)),
+        ("../repo/overlay/kustomization.yaml", ("../repo/base", "../other"), ()),
+    ],
+)
+def test_what_a_kustomization_takes_is_named_from_where_its_own_path_is(
+    path: str, resources: tuple[str, ...], remote: tuple[str, ...]
+) -> None:
+    found = read_kustomization(parse(path, b"resources: [../base, ../../other]\n"))
+    assert (found.resources, found.remote) == (resources, remote)
