@@ -96,6 +96,22 @@ class ForgeHttp:
             return answer
         raise self.refused(answer, what)
 
+    def listed(self, answer: Answer, what: str) -> list[object]:
+        """Return the items of an answer that is a list."""
+        found = answer.json
+        if not isinstance(found, list):
+            raise self.refused(answer, what)
+        return found
+
+    def pull_request(
+        self, answer: Answer, document: object, what: str, keys: tuple[str, str], state: str
+    ) -> PullRequest:
+        """Return the pull request of an answer; `keys` are the host's for number and address."""
+        try:
+            return read_pull_request(document, *keys, state)
+        except ValueError as error:
+            raise self.refused(answer, f"{what}, but {error}") from error
+
     def refused(self, answer: Answer, what: str) -> ForgeError:
         """Return the error for an answer that is no success, or none that can be read."""
         host = host_of(self._address.api)

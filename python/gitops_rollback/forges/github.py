@@ -13,7 +13,6 @@ from gitops_rollback.forges.client import (
     ForgeHttp,
     PullRequest,
     PullRequestExistsError,
-    read_pull_request,
     words_of,
 )
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
 _HINT = "it needs to write contents and pull requests (a classic token: repo)"
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+
+_KEYS = ("number", "html_url")  # of the number, and of the page
 
 
 class GitHub:
@@ -44,9 +45,7 @@ class GitHub:
         query = urlencode({"state": "open", "head": f"{owner}:{head}", "base": base})
         what = f"the pull request of {head}"
         answer = self._http.ask("GET", f"{self._pulls}?{query}", what, headers=_HEADERS)
-        found = answer.json
-        if not isinstance(found, list):
-            raise self._http.refused(answer, what)
+        found = self._http.listed(answer, what)
         return self._read(answer, found[0], what) if found else None
 
     def create(self, head: str, base: str, title: str, body: str) -> PullRequest:
@@ -71,7 +70,4 @@ class GitHub:
         state = OPEN
         if isinstance(document, dict) and document.get("state") == "closed":
             state = MERGED if document.get("merged_at") else CLOSED
-        try:
-            return read_pull_request(document, "number", "html_url", state)
-        except ValueError as error:
-            raise self._http.refused(answer, f"{what}, but {error}") from error
+        return self._http.pull_request(answer, document, what, _KEYS, state)

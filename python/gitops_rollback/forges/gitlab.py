@@ -13,7 +13,6 @@ from gitops_rollback.forges.client import (
     ForgeHttp,
     PullRequest,
     PullRequestExistsError,
-    read_pull_request,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from gitops_rollback.registries.failures import Answer
 
 _HINT = "it needs the scope api, and the role Developer or more"
+
+_KEYS = ("iid", "web_url")  # of the number, and of the page
 
 
 class GitLab:
@@ -41,9 +42,7 @@ class GitLab:
         query = urlencode({"state": "opened", "source_branch": head, "target_branch": base})
         what = f"the merge request of {head}"
         answer = self._http.ask("GET", f"{self._requests}?{query}", what)
-        found = answer.json
-        if not isinstance(found, list):
-            raise self._http.refused(answer, what)
+        found = self._http.listed(answer, what)
         return self._read(answer, found[0], what) if found else None
 
     def create(self, head: str, base: str, title: str, body: str) -> PullRequest:
@@ -74,7 +73,4 @@ class GitLab:
         said = document.get("state") if isinstance(document, dict) else None
         # `locked` is a merge under way.
         state = {"merged": MERGED, "closed": CLOSED}.get(str(said), OPEN)
-        try:
-            return read_pull_request(document, "iid", "web_url", state)
-        except ValueError as error:
-            raise self._http.refused(answer, f"{what}, but {error}") from error
+        return self._http.pull_request(answer, document, what, _KEYS, state)
