@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.document import items_of, lookup, pointer_to, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -41,9 +41,8 @@ class _Place:
     path: str = ""
 
     def key(self, name: str) -> _Place:
-        escaped = name.replace("~", "~0").replace("/", "~1")
         path = f"{self.path}.{name}" if self.path else name
-        return _Place(f"{self.pointer}/{escaped}", path)
+        return _Place(pointer_to(self.pointer, name), path)
 
     def item(self, index: int, name: str) -> _Place:
         return _Place(f"{self.pointer}/{index}", f"{self.path}[{name}]")

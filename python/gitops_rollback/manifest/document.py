@@ -98,6 +98,11 @@ def lookup(node: yaml.Node | None, key: str) -> yaml.Node | None:
     return None
 
 
+def pointer_to(pointer: str, key: str) -> str:
+    """Return the JSON pointer (RFC 6901) to a key below what another one points to."""
+    return f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+
+
 def text_of(node: yaml.Node | None) -> str | None:
     """Return the text of a scalar node, or None for anything else."""
     return str(node.value) if isinstance(node, yaml.ScalarNode) else None

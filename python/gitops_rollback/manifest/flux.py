@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.document import items_of, lookup, pointer_to, text_of
 from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
 from gitops_rollback.manifest.helm import ValuesPlace, values_fields
 from gitops_rollback.manifest.kustomize import Patch, inline_patches
@@ -115,7 +115,7 @@ def definitions(
             item.document,
             item.kind,
             item.name,
-            f"{item.pointer}{pointer}/{key.value}",
+            pointer_to(f"{item.pointer}{pointer}", str(key.value)),
             value,
         )
         for key, value in mapping.value

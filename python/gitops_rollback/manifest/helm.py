@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.image import InvalidImageError, find_image, parse_image
-from gitops_rollback.manifest.document import lookup, text_of
+from gitops_rollback.manifest.document import lookup, pointer_to, text_of
 from gitops_rollback.manifest.entries import version_problem
 from gitops_rollback.manifest.image_field import (
     DIGEST,
@@ -91,7 +91,7 @@ def _walk(
         key = text_of(key_node)
         if key is None:
             continue
-        below = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+        below = pointer_to(pointer, key)
         if isinstance(value, yaml.ScalarNode):
             if found is None and _is_image_key(key):
                 yield from _scalar_field(place, value, below, (*keys, key))
