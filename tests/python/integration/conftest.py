@@ -59,3 +59,16 @@ def held(workshop: Workshop) -> Shop:
         return shop
 
     return workshop.shop("held", make)
+
+
+@pytest.fixture
+def built(workshop: Workshop) -> Shop:
+    """A shop in which the builds 7 and 8 of a Jenkins job have deployed 1.4.2 and 1.5.0."""
+
+    def make(shop: Shop) -> Shop:
+        shop.open(FILES)
+        for number, tag in ((7, "1.4.2"), (8, "1.5.0")):
+            shop.deploy(tag, environment={"JOB_NAME": "shop/cart", "BUILD_NUMBER": str(number)})
+        return shop
+
+    return workshop.shop("built", make)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from integration.shop import CART_STATE, FILES, Shop, digest
+from integration.shop import CART_STATE, Shop, digest
 from servers.jenkins_answer import Answer
 from servers.jenkins_server import LOGIN_PAGE, JenkinsServer
 from standin import RegistryStandIn
@@ -15,7 +15,6 @@ from standin import RegistryStandIn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from integration.conftest import Workshop
 
 ROLLBACK = ("--service", "cart", "--reason", "x")
 TAGS = "/v2/namespaces/acme/repositories/cart/tags"
@@ -24,19 +23,6 @@ HTML = b"<html><body>Sign in to the Wi-Fi</body></html>"
 LATER = {"X-Retry-After": str(int(time.time()) + 90_000)}
 RECORD = "/job/shop/job/cart/8/artifact/gitops-rollback/default/cart/record.json"
 LIST = "/job/shop/job/cart/api/json"
-
-
-@pytest.fixture
-def built(workshop: Workshop) -> Shop:
-    """A shop in which the builds 7 and 8 of a Jenkins job have deployed 1.4.2 and 1.5.0."""
-
-    def make(shop: Shop) -> Shop:
-        shop.open(FILES)
-        for number, tag in ((7, "1.4.2"), (8, "1.5.0")):
-            shop.deploy(tag, environment={"JOB_NAME": "shop/cart", "BUILD_NUMBER": str(number)})
-        return shop
-
-    return workshop.shop("built for bad answers", make)
 
 
 @pytest.fixture

@@ -8,29 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.shop import CART_PATH, FILES, Shop, canonical, image
+from integration.shop import CART_PATH, Shop, canonical, image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from integration.conftest import Workshop
 
 CART = ("--service", "cart")
 JENKINS_DOWN = ("--store", "jenkins:shop/cart")
 NOBODY: Mapping[str, str] = {"JENKINS_URL": "http://127.0.0.1:1/"}
-
-
-@pytest.fixture
-def built(workshop: Workshop) -> Shop:
-    """A shop in which the builds 7 and 8 of a Jenkins job have deployed 1.4.2 and 1.5.0."""
-
-    def make(shop: Shop) -> Shop:
-        shop.open(FILES)
-        for number, tag in ((7, "1.4.2"), (8, "1.5.0")):
-            shop.deploy(tag, environment={"JOB_NAME": "shop/cart", "BUILD_NUMBER": str(number)})
-        return shop
-
-    return workshop.shop("built for two", make)
 
 
 def joined(shown: str) -> str:

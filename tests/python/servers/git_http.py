@@ -9,15 +9,15 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from servers.serving import Serving
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Traffic:
         self.sent = 0
 
 
-class GitHttpServer:
+class GitHttpServer(Serving):
     """Serve the bare repositories below `root`; `credentials` is (user, password) or None.
 
     With `refuses_writes` they may read only, as GitHub tells those whose token may not write.
@@ -52,13 +52,8 @@ class GitHttpServer:
         self.traffic = Traffic()
         self.refuses_writes = False
         self._host = host
-        self._server = ThreadingHTTPServer(
-            (host, 0), self.extend(_handler(self, root, credentials))
-        )
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
+        handler = self.extend(_handler(self, root, credentials))
+        super().__init__(ThreadingHTTPServer((host, 0), handler))
 
     def extend(self, handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHandler]:
         """Return the handler of requests; a server that is more than Git puts its own before it."""
@@ -68,20 +63,6 @@ class GitHttpServer:
     def url(self) -> str:
         """The address of the folder, without a slash at its end."""
         return f"http://{self._host}:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def _cgi_answer(output: bytes) -> tuple[HTTPStatus, list[tuple[str, str]], bytes]:

@@ -12,18 +12,15 @@ import gzip
 import json
 import re
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from servers.jenkins_answer import PAGE, Answer, Request, missing
 from servers.jenkins_configs import JobConfigs
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from servers.serving import Serving
 
 _RANGE = re.compile(r"\{(\d+),(\d+)\}$")
 LOGIN_PAGE = PAGE % b'<form action="login"><input type="password"></form>'
@@ -40,7 +37,7 @@ class JenkinsBuild:
     listed: dict[str, bytes] | None = None  # what the list shows, where it differs
 
 
-class JenkinsServer:
+class JenkinsServer(Serving):
     """Serve `jobs` (full name → number → build); `credentials` is (user, token) or None.
 
     `anonymous` is what nobody may do: `none`, `overall` (see that Jenkins is there) or `read`.
@@ -58,10 +55,7 @@ class JenkinsServer:
         self.forbidden: frozenset[str] = frozenset()  # `keep`, `let go`
         self.requests: list[Request] = []
         self._forced: dict[str, list[Answer]] = {}
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
+        super().__init__(_Server(("127.0.0.1", 0), _handler(self)))
 
     @property
     def url(self) -> str:
@@ -102,20 +96,6 @@ class JenkinsServer:
             name = "/".join([*job, *query.get("name", [])])
             return self.configs.answer(asked, name)
         return self._of_job("/".join(job), names, query.get("tree", [""])[0])
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def _refusal(self, asked: Request) -> Answer | None:
         given = asked.headers.get("Authorization")
@@ -163,8 +143,6 @@ def _of_build(build: JenkinsBuild, names: list[str]) -> Answer:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as inherited
         """Stay quiet when a client had enough: that is what some tests are about."""
         if not isinstance(sys.exception(), ConnectionError):

@@ -7,8 +7,10 @@ import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
+
+from servers.serving import Serving
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,7 +29,7 @@ _PATH = re.compile(
 )
 
 
-class KubernetesApi:
+class KubernetesApi(Serving):
     """Plays the steps of a recording; `nudges` are the values that were set to start it."""
 
     def __init__(self, steps: list[dict[str, Any]]) -> None:
@@ -40,9 +42,7 @@ class KubernetesApi:
         for step in first:
             self._take(step)
         self._steps = steps[len(first) :]
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), _handler(self)))
 
     @property
     def kubeconfig(self) -> str:
@@ -61,10 +61,6 @@ class KubernetesApi:
             }
         )
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -74,9 +70,7 @@ class KubernetesApi:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
 
     def nudge(self, value: str) -> None:
         """Begin to play, as Flux begins to look."""
