@@ -19,7 +19,7 @@ class Drill implements Serializable {
         Map outcome = run.run('check', [GITOPS_REPORT_DIR: folder])
         run.archive(folder, 'gitops-rollback/report/**', true)
         if (run.script.fileExists("${folder}/gitops-rollback/report/report.html")) {
-            new Report(run.script).link("${run.script.env.BUILD_URL ?: ''}artifact/gitops-rollback/report/report.html")
+            new Report(run.script).link()
         }
         if (outcome.code != warnings) {
             run.expect(outcome)

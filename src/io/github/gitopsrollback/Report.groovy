@@ -41,8 +41,9 @@ class Report implements Serializable {
         return text
     }
 
-    /** Adds where the report is as the description's last line, and to the log, where it can be clicked. */
-    void link(String url) {
+    /** Adds where the archived report is as the description's last line, and to the log, where it can be clicked. */
+    void link() {
+        String url = "${script.env.BUILD_URL ?: ''}artifact/gitops-rollback/report/report.html"
         String earlier = told()
         script.currentBuild.description = "${earlier}\n${linked}${url}".toString()
         script.echo("${linked}${url}")

@@ -135,7 +135,7 @@ class StepRun implements Serializable {
             Map made = run('report', [GITOPS_REPORT_DIR: pages] + documents, ['plan'])
             if (made.code == 0) {
                 archive(pages, 'gitops-rollback/report/**')
-                new Report(script).link("${script.env.BUILD_URL ?: ''}artifact/gitops-rollback/report/report.html")
+                new Report(script).link()
             }
         }
     }
