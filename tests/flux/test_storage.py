@@ -89,7 +89,7 @@ def delete_volumes() -> None:
     names = [v["metadata"]["name"] for v in objects("pv")]
     ours = [name for name in names if name.startswith(("gitops-", "pv-example", "jenkins-home"))]
     if ours:
-        kubectl("delete", "pv", "--wait=false", *ours)
+        kubectl("delete", "pv", "--wait=false", "--ignore-not-found", *ours)
 
 
 def has_default_class() -> bool:
