@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.config import Environment
-from gitops_rollback.inventory import read_manifests
+from gitops_rollback.services.config import Environment
+from gitops_rollback.services.inventory import read_manifests
 from machine import describe_machine, print_table
 
 if TYPE_CHECKING:

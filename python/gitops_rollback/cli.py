@@ -166,8 +166,8 @@ def _fail_with_bug(error: Exception, target: str | None) -> int:
 
 
 def _unknown_command(name: str) -> GitopsRollbackError:
-    from gitops_rollback.config import nearest_hint  # noqa: PLC0415 - only for errors
     from gitops_rollback.errors import UsageError  # noqa: PLC0415 - the same
+    from gitops_rollback.services.config import nearest_hint  # noqa: PLC0415 - only for errors
 
     return UsageError(
         f"there is no command '{name}'",

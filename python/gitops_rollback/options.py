@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
         """Parse; an unknown option is an error that names the nearest known one."""
         known, rest = self.parse_known_args(list(arguments))
         if rest:
-            from gitops_rollback.config import nearest  # noqa: PLC0415 - only errors need it
+            from gitops_rollback.services.config import nearest  # noqa: PLC0415 - only errors need it
 
             options = [text for action in self._actions for text in action.option_strings]
             near = nearest(rest[0].partition("=")[0], options)

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import GitopsRollbackError, RepositoryError
 from gitops_rollback.plan.drill import FAILED, OK, SKIPPED, WARNING, Finding, judge_flux
-from gitops_rollback.timeline import running_image
+from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.registry_facts import RegistryFacts
+    from gitops_rollback.facts.registry import RegistryFacts
+    from gitops_rollback.facts.snapshot import EnvironmentFiles, Snapshot
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.snapshot import EnvironmentFiles, Snapshot
 
 _DOCKER_HUB = "docker.io"
 _LARGEST_ANSWER = 100_000

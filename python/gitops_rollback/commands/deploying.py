@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gitops_rollback import transitions
+from gitops_rollback.change import transitions
+from gitops_rollback.change.recording import make_record
 from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.given import read_records, record_of
 from gitops_rollback.commands.many import Blocked, refuse_partly
@@ -15,22 +16,21 @@ from gitops_rollback.errors import RefusedError, RegistryError
 from gitops_rollback.options import image_option
 from gitops_rollback.plan import guard, recorded
 from gitops_rollback.plan.targets import deploy_edits
-from gitops_rollback.recording import make_record
-from gitops_rollback.timeline import running_image
+from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gitops_rollback.change import Outcome
+    from gitops_rollback.change.commit import Outcome
+    from gitops_rollback.change.service import ServiceChange
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.config import Config
+    from gitops_rollback.facts.registry import RegistryFacts
+    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.records import StoredRecord
-    from gitops_rollback.registry_facts import RegistryFacts
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.service_change import ServiceChange
-    from gitops_rollback.snapshot import ServiceAtTip, Snapshot
+    from gitops_rollback.services.config import Config
+    from gitops_rollback.timeline.records import StoredRecord
 
 
 def deploy(

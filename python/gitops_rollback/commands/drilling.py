@@ -10,24 +10,24 @@ from gitops_rollback import errors
 from gitops_rollback.commands import asking, planning
 from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import accepted
-from gitops_rollback.config import DEFAULT_ENVIRONMENT, FILE
 from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError
-from gitops_rollback.everything import known_names
+from gitops_rollback.facts.everything import known_names
+from gitops_rollback.facts.snapshot import read_config, read_environment, read_snapshot
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say, table, write_result
 from gitops_rollback.plan.drill import FAILED, OK, Finding, judge_service, verdict, worst_first
 from gitops_rollback.plan.facts import Choice
-from gitops_rollback.snapshot import read_config, read_environment, read_snapshot
+from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, FILE
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
     from gitops_rollback.commands.session import Session
+    from gitops_rollback.facts.snapshot import EnvironmentFiles, Snapshot
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.snapshot import EnvironmentFiles, Snapshot
 
 _VERDICTS = {
     "ok": "a rollback would work",

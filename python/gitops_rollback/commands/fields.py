@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback import inventory
 from gitops_rollback.commands.local_files import walk
-from gitops_rollback.config import DEFAULT_ENVIRONMENT, Environment
 from gitops_rollback.errors import Exit
 from gitops_rollback.manifest.image_field import SUBSTITUTION
 from gitops_rollback.manifest.prove import Proof, prove
 from gitops_rollback.output import say, table, write_result
+from gitops_rollback.services import inventory
+from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, Environment
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.inventory import Manifests
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.options import Options
+    from gitops_rollback.services.inventory import Manifests
 
 _ALL = Environment(DEFAULT_ENVIRONMENT)  # the whole of what was named
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback import schema
 from gitops_rollback.errors import UsageError
 from gitops_rollback.plan.files import HINT, LARGEST_PLAN, parse_plan
-from gitops_rollback.records import LARGEST_RECORD, parse_record
+from gitops_rollback.timeline.records import LARGEST_RECORD, parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.plan.files import PlanFile
-    from gitops_rollback.records import StoredRecord
-    from gitops_rollback.snapshot import ServiceAtTip
+    from gitops_rollback.timeline.records import StoredRecord
 
 _LARGEST_CHANGE = 1_000_000  # bytes
 

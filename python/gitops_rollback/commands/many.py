@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gitops_rollback.errors import GitopsRollbackError
-    from gitops_rollback.snapshot import ServiceAtTip
+    from gitops_rollback.facts.snapshot import ServiceAtTip
 
 SKIP = "--skip-blocked does the others"
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gitops_rollback.commands.session import Session
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.plan.facts import Plan
-    from gitops_rollback.snapshot import ServiceAtTip
 
 
 def show_plans(session: Session, plans: Sequence[Plan], services: Sequence[ServiceAtTip]) -> None:

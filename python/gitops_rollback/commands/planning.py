@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
+from gitops_rollback.change.service import edits_to_json
 from gitops_rollback.commands.explaining import show_candidates
 from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.errors import UsageError
-from gitops_rollback.gather import Gatherer
+from gitops_rollback.facts.gather import Gatherer
 from gitops_rollback.options import image_option
 from gitops_rollback.output import say, wrapped
 from gitops_rollback.plan.acts import Act
 from gitops_rollback.plan.facts import Choice, Plan
 from gitops_rollback.plan.files import plan_to_json
 from gitops_rollback.plan.targets import rollback_edits
-from gitops_rollback.service_change import edits_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gitops_rollback.commands.session import Session
+    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.manifest.edit import FieldEdit
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 
 def choice_of(session: Session) -> Choice:

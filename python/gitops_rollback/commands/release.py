@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback import transitions
+from gitops_rollback.change import transitions
 from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.many import Blocked, refuse_partly
 from gitops_rollback.commands.results import report_change
@@ -22,17 +22,17 @@ from gitops_rollback.errors import RefusedError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_tag, parse_image
 from gitops_rollback.options import repeated
 from gitops_rollback.plan import guard
-from gitops_rollback.timeline import running_image
+from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from gitops_rollback.change.service import ServiceChange
+    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.options import Options
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.service_change import ServiceChange
-    from gitops_rollback.snapshot import ServiceAtTip, Snapshot
 
 
 def add_options(options: Options) -> None:

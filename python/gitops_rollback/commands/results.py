@@ -12,7 +12,7 @@ from gitops_rollback.output import error_to_json, say, write_result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gitops_rollback.change import Outcome
+    from gitops_rollback.change.commit import Outcome
     from gitops_rollback.commands.session import Session
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback import transitions
+from gitops_rollback.change import transitions
+from gitops_rollback.change.recording import make_record
 from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.given import read_plan, read_records, record_of
 from gitops_rollback.commands.many import Blocked, whole_error
@@ -21,20 +22,19 @@ from gitops_rollback.errors import (
 )
 from gitops_rollback.plan import guard, recorded
 from gitops_rollback.plan.verdicts import obstacle, runs_already
-from gitops_rollback.recording import make_record
-from gitops_rollback.records import repository_key
+from gitops_rollback.timeline.records import repository_key
 
 if TYPE_CHECKING:
-    from gitops_rollback.change import Outcome
+    from gitops_rollback.change.commit import Outcome
+    from gitops_rollback.change.service import ServiceChange
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.gather import Gatherer
+    from gitops_rollback.facts.gather import Gatherer
+    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.plan.facts import Candidate, Choice, Plan
     from gitops_rollback.plan.files import PlanFile
-    from gitops_rollback.records import StoredRecord
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.service_change import ServiceChange
-    from gitops_rollback.snapshot import ServiceAtTip, Snapshot
+    from gitops_rollback.timeline.records import StoredRecord
 
 
 def roll_back(session: Session, repository: Repository) -> tuple[Outcome, tuple[Blocked, ...]]:

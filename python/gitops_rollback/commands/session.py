@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
-    from gitops_rollback.config import Config
+    from gitops_rollback.change.recording import MadeRecord, Occasion
+    from gitops_rollback.facts.registry import RegistryFacts
+    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.policies import Policies
     from gitops_rollback.model import Request
-    from gitops_rollback.recording import MadeRecord, Occasion
-    from gitops_rollback.registry_facts import RegistryFacts
     from gitops_rollback.repo.objects import Tip
-    from gitops_rollback.snapshot import ServiceAtTip, Snapshot
+    from gitops_rollback.services.config import Config
     from gitops_rollback.stores.base import RecordStore
     from gitops_rollback.stores.directory import DirectoryStore
     from gitops_rollback.stores.jenkins import JenkinsStore
@@ -97,7 +97,7 @@ class Session:
 
     def occasion(self, action: str, replaced_by: ImageReference | None) -> Occasion:
         """Why a record is made in this run: for a deploy or a rollback to an image."""
-        from gitops_rollback.recording import Occasion  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.change.recording import Occasion  # noqa: PLC0415 - see open_repository
 
         return Occasion(self.url, action, self.present, replaced_by, self.build, self.by)
 
@@ -111,13 +111,13 @@ class Session:
         cache = Path(self.options.cache).absolute() if self.options.cache else None
         with Repository(self.remote, self.environment, self.deadline, cache) as repository:
             repository.begin(self.options.branch)
-            from gitops_rollback import snapshot  # noqa: F401, PLC0415 - loaded while git waits
+            from gitops_rollback.facts import snapshot  # noqa: F401, PLC0415 - loaded while git waits
 
             yield repository
 
     def read(self, repository: Repository, tip: Tip) -> Snapshot:
         """Read the services that are meant at a tip."""
-        from gitops_rollback.snapshot import read_snapshot  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.facts.snapshot import read_snapshot  # noqa: PLC0415 - see open_repository
 
         with self.watch.phase("fetch"):
             snapshot = read_snapshot(repository, self.request, tip)
@@ -137,7 +137,7 @@ class Session:
 
         if not asks_for_policies(at):
             return Policies()
-        from gitops_rollback.policy_files import read_policies  # noqa: PLC0415 - few runs need it
+        from gitops_rollback.facts.policies import read_policies  # noqa: PLC0415 - few runs need it
 
         if at.tip.commit not in self._policies:
             with self.watch.phase("fetch"):
@@ -148,7 +148,7 @@ class Session:
 
     def registry(self, config: Config) -> RegistryFacts:
         """Return the facts of registries, as options and environment reach them."""
-        from gitops_rollback.registry_facts import RegistryFacts  # noqa: PLC0415 - slow import
+        from gitops_rollback.facts.registry import RegistryFacts  # noqa: PLC0415 - slow import
 
         return RegistryFacts(
             config,
@@ -190,7 +190,7 @@ class Session:
 
         With a Jenkins store, the step archives what is written. A dry run writes nothing.
         """
-        from gitops_rollback.recording import write_record  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.change.recording import write_record  # noqa: PLC0415 - see open_repository
 
         if self.options.dry_run:
             return
@@ -216,8 +216,8 @@ class Session:
         return f"{kind}:{rest}"
 
     def _directory_store(self, path: str) -> DirectoryStore:
-        from gitops_rollback.records import repository_key  # noqa: PLC0415 - see open_repository
         from gitops_rollback.stores.directory import DirectoryStore  # noqa: PLC0415 - one of two
+        from gitops_rollback.timeline.records import repository_key  # noqa: PLC0415 - see open_repository
 
         if path:
             return DirectoryStore(Path(path).absolute())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.config import nearest_hint
 from gitops_rollback.errors import UsageError
 from gitops_rollback.forges.address import KINDS
 from gitops_rollback.options import repeated
+from gitops_rollback.services.config import nearest_hint
 
 if TYPE_CHECKING:
     import argparse

@@ -11,7 +11,7 @@ from gitops_rollback.model import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gitops_rollback.config import Config
+    from gitops_rollback.services.config import Config
 
 DEPLOY, ROLLBACK, DRILL = "deploy", "rollback", "drill"
 _DESCRIPTIONS = {

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.events import GIT
 from gitops_rollback.plan import candidates
 from gitops_rollback.plan.facts import Candidate, NeedHistory
+from gitops_rollback.timeline.events import GIT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gitops_rollback.events import Event, HistoryEntry
     from gitops_rollback.image import ImageReference
     from gitops_rollback.plan.facts import Facts
-    from gitops_rollback.timeline import Timeline
+    from gitops_rollback.timeline.events import Event, HistoryEntry
+    from gitops_rollback.timeline.stack import Timeline
 
 
 def candidate_as_of(

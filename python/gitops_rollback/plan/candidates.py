@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback import query
 from gitops_rollback.errors import ConfigError, UsageError
-from gitops_rollback.events import ARTIFACT, GIT
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
 from gitops_rollback.plan.facts import Candidate, Platforms
+from gitops_rollback.query import tags as query
+from gitops_rollback.timeline.events import ARTIFACT, GIT
 
 if TYPE_CHECKING:
-    from gitops_rollback.events import Event
     from gitops_rollback.plan.facts import Choice, Facts
-    from gitops_rollback.query import Tag
-    from gitops_rollback.timeline import Timeline
+    from gitops_rollback.query.tags import Tag
+    from gitops_rollback.timeline.events import Event
+    from gitops_rollback.timeline.stack import Timeline
 
 
 _REGISTRY = frozenset({"registry"})

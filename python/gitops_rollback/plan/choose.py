@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import MovedError, RegistryError
-from gitops_rollback.events import ARTIFACT, GIT
 from gitops_rollback.plan import candidates, judge
 from gitops_rollback.plan.as_of import candidate_as_of
 from gitops_rollback.plan.explain import REGISTRY, make_plan
@@ -23,7 +22,8 @@ from gitops_rollback.plan.facts import (
     NeedTags,
     Plan,
 )
-from gitops_rollback.timeline import Timeline, build_timeline, state_explains
+from gitops_rollback.timeline.events import ARTIFACT, GIT
+from gitops_rollback.timeline.stack import Timeline, build_timeline, state_explains
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import age, days_between
-from gitops_rollback.events import ARTIFACT
 from gitops_rollback.model import one_line
+from gitops_rollback.timeline.events import ARTIFACT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.plan.facts import Candidate, Plan
-    from gitops_rollback.state import State
+    from gitops_rollback.timeline.state import State
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 _LONGEST_HOLD = 7.0  # days

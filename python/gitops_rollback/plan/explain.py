@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
-from gitops_rollback.events import ARTIFACT, GIT
 from gitops_rollback.plan.acts import Block, MissingRecord
 from gitops_rollback.plan.candidates import pointer
 from gitops_rollback.plan.facts import Candidate, Choice, Facts, Plan
+from gitops_rollback.timeline.events import ARTIFACT, GIT
 
 if TYPE_CHECKING:
-    from gitops_rollback.timeline import Timeline
+    from gitops_rollback.timeline.stack import Timeline
 
 REGISTRY = "registry"
 # What it means for the choice that a source did not answer.

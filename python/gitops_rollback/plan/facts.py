@@ -10,14 +10,14 @@ from gitops_rollback.model import without_none
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gitops_rollback.config import Settings
-    from gitops_rollback.events import Event, HistoryEntry
     from gitops_rollback.image import ImageReference
     from gitops_rollback.model import Build
     from gitops_rollback.plan.acts import Block, MissingRecord
-    from gitops_rollback.query import Tag
-    from gitops_rollback.records import StoredRecord
-    from gitops_rollback.state import Hold, State
+    from gitops_rollback.query.tags import Tag
+    from gitops_rollback.services.config import Settings
+    from gitops_rollback.timeline.events import Event, HistoryEntry
+    from gitops_rollback.timeline.records import StoredRecord
+    from gitops_rollback.timeline.state import Hold, State
 
 
 @dataclass(frozen=True)

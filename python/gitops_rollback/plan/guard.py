@@ -11,11 +11,11 @@ from gitops_rollback.plan.acts import Act, Block
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.policies import Policies
     from gitops_rollback.model import Build
-    from gitops_rollback.snapshot import ServiceAtTip
-    from gitops_rollback.state import Deployment, Hold, State
+    from gitops_rollback.timeline.state import Deployment, Hold, State
 
 
 def deploy_blocks(

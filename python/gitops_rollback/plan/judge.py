@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.events import ARTIFACT, GIT
 from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.candidates import MUTABLE, pointer
-from gitops_rollback.query import names_no_image
+from gitops_rollback.query.tags import names_no_image
+from gitops_rollback.timeline.events import ARTIFACT, GIT
 
 if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.plan.facts import Candidate, Check, Facts, Platforms
-    from gitops_rollback.records import StoredRecord
-    from gitops_rollback.timeline import Timeline
+    from gitops_rollback.timeline.records import StoredRecord
+    from gitops_rollback.timeline.stack import Timeline
 
 
 def judge_known(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.plan.candidates import from_timeline
-from gitops_rollback.timeline import build_timeline
+from gitops_rollback.timeline.stack import build_timeline
 
 if TYPE_CHECKING:
     from gitops_rollback.model import Build
-    from gitops_rollback.state import State
+    from gitops_rollback.timeline.state import State
 
 
 def build_to_keep(state: State | None) -> Build | None:

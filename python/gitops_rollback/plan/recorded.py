@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, MovedError, RefusedError
 from gitops_rollback.plan.guard import undone_by_deploy
-from gitops_rollback.records import mismatch
+from gitops_rollback.timeline.records import mismatch
 
 if TYPE_CHECKING:
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.image import ImageReference
     from gitops_rollback.plan.acts import Act
-    from gitops_rollback.records import Record, StoredRecord
-    from gitops_rollback.snapshot import ServiceAtTip
-    from gitops_rollback.state import State
+    from gitops_rollback.timeline.records import Record, StoredRecord
+    from gitops_rollback.timeline.state import State
 
 
 def is_committed(state: State | None, record: str) -> bool:

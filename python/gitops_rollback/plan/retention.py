@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.model import Build
-    from gitops_rollback.state import State
+    from gitops_rollback.timeline.state import State
 
 WANTED = 5  # deployments that a rollback should be able to go back by
 WINDOW = 100  # builds that are listed at most; of older ones nothing is known

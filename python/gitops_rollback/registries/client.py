@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.query import Tag
+    from gitops_rollback.query.tags import Tag
     from gitops_rollback.registries.credentials import Access
     from gitops_rollback.registries.limits import RateLimit
 

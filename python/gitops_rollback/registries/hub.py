@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gitops_rollback.image import is_digest, is_tag
-from gitops_rollback.query import Tag, newest_first
+from gitops_rollback.query.tags import Tag, newest_first
 from gitops_rollback.registries.endpoints import host_of
 from gitops_rollback.registries.failures import (
     Answer,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from requests.utils import parse_header_links
 
 from gitops_rollback.image import is_digest, is_tag
-from gitops_rollback.query import Tag, newest_first
+from gitops_rollback.query.tags import Tag, newest_first
 from gitops_rollback.registries.contents import (
     INDEXES,
     MANIFESTS,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from gitops_rollback.change.recording import FOLDER
 from gitops_rollback.errors import JenkinsError
-from gitops_rollback.recording import FOLDER
 from gitops_rollback.stores.jenkins_failures import refusal
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
-from gitops_rollback.config import Environment
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.inventory import read_manifests
 from gitops_rollback.manifest.edit import FieldEdit, rewrite
 from gitops_rollback.manifest.forms import value_of
 from gitops_rollback.manifest.image_field import split_version
+from gitops_rollback.services.config import Environment
+from gitops_rollback.services.inventory import read_manifests
 from integration.overlay_trees import BASE, COMPONENT, CONTAINERS, Tree, patch_text, trees
 from unit.builders import digest
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from gitops_rollback.inventory import Manifests
     from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.services.inventory import Manifests
 
 A, B = digest("a"), digest("b")
 WHOLE = Environment("production")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gitops_rollback.plan.verdicts import none_to_go_back_to, runs_already
-from gitops_rollback.state import BadImage
+from gitops_rollback.timeline.state import BadImage
 from unit.builders import at, history, image, state
 from unit.test_plan import World
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.catalogue import resolve
-from gitops_rollback.config import Config, Environment, parse_config
 from gitops_rollback.errors import ConfigError, ManifestError
-from gitops_rollback.inventory import read_manifests, service_names
+from gitops_rollback.services.catalogue import resolve
+from gitops_rollback.services.config import Config, Environment, parse_config
+from gitops_rollback.services.inventory import read_manifests, service_names
 from unit.builders import DEPLOYMENT, PATH, found_service, manifest
 
 WHOLE = Environment("default")
@@ -138,7 +138,7 @@ def test_a_field_of_two_environments_is_refused_where_they_share_a_branch(
 ) -> None:
     text = ENVIRONMENTS.replace("[env", f"{branches[0]}[env") + branches[1]
     config = parse_config(text.encode(), "main")
-    from gitops_rollback.catalogue import resolve  # noqa: PLC0415 - this test alone
+    from gitops_rollback.services.catalogue import resolve  # noqa: PLC0415 - this test alone
 
     manifests = read_manifests({"clusters/staging/a.yaml": pod("acme/cart:1")})
     environment = config.environments["staging"]

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from gitops_rollback import schema
-from gitops_rollback.config import Config, Environment, parse_config
 from gitops_rollback.errors import ConfigError
-from gitops_rollback.inventory import glob_pattern, glob_root
 from gitops_rollback.model import is_name, is_safe_path, one_line
-from gitops_rollback.records import parse_record
-from gitops_rollback.state import parse_state, render_state
+from gitops_rollback.services.config import Config, Environment, parse_config
+from gitops_rollback.services.inventory import glob_pattern, glob_root
+from gitops_rollback.timeline.records import parse_record
+from gitops_rollback.timeline.state import parse_state, render_state
 
 WHOLE = """\
 [defaults]

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from gitops_rollback import cli, query
+from gitops_rollback import cli
 from gitops_rollback.commands.meant import request_of
-from gitops_rollback.config import parse_config
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import parse_image
 from gitops_rollback.options import Options, Parser
-from gitops_rollback.query import Tag
+from gitops_rollback.query.tags import Tag, prepare, run
+from gitops_rollback.services.config import parse_config
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -83,7 +83,7 @@ def test_the_queries_of_the_docs_find_the_previous_image() -> None:
     ]
     running = parse_image(f"acme/cart:v1.5.0@sha256:{3:064x}")
     for text in block(page, "queries").splitlines():
-        assert query.run(text, query.prepare(tags, running))[0] == "v1.4.0", text
+        assert run(text, prepare(tags, running))[0] == "v1.4.0", text
 
 
 def test_the_schemas_of_the_docs_are_there() -> None:

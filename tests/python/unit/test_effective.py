@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops_rollback.catalogue import resolve
-from gitops_rollback.config import Config, Environment, parse_config
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, ManifestError
-from gitops_rollback.inventory import read_manifests
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.forms import value_of
 from gitops_rollback.manifest.kustomize import read_kustomization
+from gitops_rollback.services.catalogue import resolve
+from gitops_rollback.services.config import Config, Environment, parse_config
+from gitops_rollback.services.inventory import read_manifests
 from unit.builders import DEPLOYMENT, digest, found_service
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitops_rollback.config import Environment
 from gitops_rollback.image import parse_image
-from gitops_rollback.inventory import Manifests, read_manifests
 from gitops_rollback.manifest.edit import FieldEdit, rewrite
 from gitops_rollback.manifest.forms import restoring_edit, value_of
 from gitops_rollback.manifest.image_field import SUBSTITUTION
+from gitops_rollback.services.config import Environment
+from gitops_rollback.services.inventory import Manifests, read_manifests
 from unit.builders import DEPLOYMENT, digest
 from unit.yaml_texts import TEXTS, Slot, Tree, Written, filled, slots, written
 

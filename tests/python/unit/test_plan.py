@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gitops_rollback.config import Settings
 from gitops_rollback.errors import ConfigError, MovedError, RegistryError, UsageError
 from gitops_rollback.image import parse_image
 from gitops_rollback.model import Build
@@ -27,14 +26,15 @@ from gitops_rollback.plan.facts import (
     Plan,
     Platforms,
 )
-from gitops_rollback.query import Tag
-from gitops_rollback.state import BadImage, Hold
+from gitops_rollback.query.tags import Tag
+from gitops_rollback.services.config import Settings
+from gitops_rollback.timeline.state import BadImage, Hold
 from unit.builders import NAME, PRESENT, at, digest, history, image, records, state, stored
 
 if TYPE_CHECKING:
-    from gitops_rollback.events import HistoryEntry
-    from gitops_rollback.records import StoredRecord
-    from gitops_rollback.state import State
+    from gitops_rollback.timeline.events import HistoryEntry
+    from gitops_rollback.timeline.records import StoredRecord
+    from gitops_rollback.timeline.state import State
 
 BAD = BadImage(image("2"), at(5), "it crashed", "joe")
 UNKNOWN = Check("unknown", message="registry.example did not answer in 3 s")

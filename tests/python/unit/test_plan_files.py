@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gitops_rollback import schema
+from gitops_rollback.change.service import edits_to_json
 from gitops_rollback.commands.given import read_plan
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.image import parse_image
@@ -20,7 +21,6 @@ from gitops_rollback.plan.facts import (
 from gitops_rollback.plan.files import plan_to_json
 from gitops_rollback.plan.targets import rollback_edits
 from gitops_rollback.plan.verdicts import none_to_go_back_to, refusal, runs_already
-from gitops_rollback.service_change import edits_to_json
 from unit.builders import PRESENT, digest, image, service_at_tip, state
 from unit.test_plan import AB, ABA, LONG, World, by_records, by_state
 from unit.test_transitions import HOLD

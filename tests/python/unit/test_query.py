@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.image import parse_image
-from gitops_rollback.query import (
+from gitops_rollback.query.tags import (
     Tag,
     asks_for_created,
     newest_first,

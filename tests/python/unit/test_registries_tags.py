@@ -9,7 +9,7 @@ import pytest
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.image import parse_image
-from gitops_rollback.query import prepare, run
+from gitops_rollback.query.tags import prepare, run
 from gitops_rollback.registries import (
     Registries,
     RegistryEndpoint,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.recording import Occasion, make_record
+from gitops_rollback.change.recording import Occasion, make_record
+from gitops_rollback.facts.since import is_as_recorded
+from gitops_rollback.facts.snapshot import ServiceAtTip
 from gitops_rollback.repo.objects import Tip
-from gitops_rollback.since import is_as_recorded
-from gitops_rollback.snapshot import ServiceAtTip
 from unit.builders import DEPLOYMENT, PRESENT, digest, found_service
 
 OCCASION = Occasion("https://example.com/m.git", "deploy", PRESENT)

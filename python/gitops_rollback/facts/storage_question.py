@@ -1,16 +1,16 @@
-"""Whether the storage of a service is worth a look at all: told without asking anybody. Pure."""
+"""Whether the storage of a service is worth a look at all: told without asking anybody."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from gitops_rollback.facts.since import is_as_recorded
 from gitops_rollback.manifest.workloads import POD_SPECS
-from gitops_rollback.since import is_as_recorded
 
 if TYPE_CHECKING:
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.plan.facts import Candidate
-    from gitops_rollback.snapshot import ServiceAtTip
 
 # What a manifest has whose storage may be wrong, or may have changed.
 _STORAGE = re.compile(

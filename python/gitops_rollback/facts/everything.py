@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback import inventory
-from gitops_rollback.config import FILE
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.model import is_name
-from gitops_rollback.state import FOLDER
+from gitops_rollback.services import inventory
+from gitops_rollback.services.config import FILE
+from gitops_rollback.timeline.state import FOLDER
 
 if TYPE_CHECKING:
-    from gitops_rollback.config import Config, Environment
     from gitops_rollback.model import Request
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.services.config import Config, Environment
 
 
 def known_names(

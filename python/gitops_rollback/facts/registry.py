@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.model import one_line
 from gitops_rollback.plan.facts import Check, Platforms
 from gitops_rollback.plan.storage import SCHEMA_LABEL, SchemaLabels
-from gitops_rollback.query import names_no_image
+from gitops_rollback.query.tags import names_no_image
 from gitops_rollback.registries.endpoints import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.clock import Deadline
-    from gitops_rollback.config import Config
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.query import Tag
+    from gitops_rollback.query.tags import Tag
     from gitops_rollback.registries.client import Registries
     from gitops_rollback.registries.limits import RateLimit
+    from gitops_rollback.services.config import Config
 
 _LONGEST_SCHEMA = 100
 MOST_CREATED = 20

@@ -5,20 +5,20 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from gitops_rollback import inventory
-from gitops_rollback.config import FILE
 from gitops_rollback.effective.following import files_to_follow, folders_to_follow
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
-from gitops_rollback.state import FOLDER, path_of
+from gitops_rollback.services import inventory
+from gitops_rollback.services.config import FILE
+from gitops_rollback.timeline.state import FOLDER, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gitops_rollback.config import Config, Environment
-    from gitops_rollback.inventory import Manifests
     from gitops_rollback.repo.objects import Entry, Tip
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.services.config import Config, Environment
+    from gitops_rollback.services.inventory import Manifests
 
 _MOST_LEVELS = 20  # of overlays on overlays, each a batch of its own
 

@@ -12,7 +12,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change import Committer, Outcome
+from gitops_rollback.change.commit import Committer, Outcome
+from gitops_rollback.change.proposal_text import body_of, branch_of, title_of
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.forges.client import (
     CLOSED,
@@ -22,18 +23,17 @@ from gitops_rollback.forges.client import (
     PullRequest,
     PullRequestExistsError,
 )
-from gitops_rollback.proposal_text import body_of, branch_of, title_of
 from gitops_rollback.repo.process import TimeIsUpError
-from gitops_rollback.state import State, parse_state, path_of
+from gitops_rollback.timeline.state import State, parse_state, path_of
 
 if TYPE_CHECKING:
-    from gitops_rollback.change import Work
+    from gitops_rollback.change.commit import Work
+    from gitops_rollback.change.service import ServiceChange
     from gitops_rollback.clock import Deadline, Stopwatch
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.forges.connect import Forge
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.service_change import ServiceChange
-    from gitops_rollback.snapshot import ServiceAtTip
 
     _Brought = tuple[ServiceAtTip, State]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.manifest.secrets import holds_clear_secret
-from gitops_rollback.records import (
+from gitops_rollback.timeline.records import (
     ManifestCopy,
     Record,
     RecordedField,
@@ -16,15 +16,15 @@ from gitops_rollback.records import (
     digest_of_bytes,
     render_record,
 )
-from gitops_rollback.timeline import running_image
+from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.image import ImageReference
     from gitops_rollback.model import Build
-    from gitops_rollback.snapshot import ServiceAtTip
 
 FOLDER = "gitops-rollback"
 COPIES = "manifests"  # the folder beside a record

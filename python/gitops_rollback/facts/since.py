@@ -9,20 +9,20 @@ from __future__ import annotations
 from hashlib import new
 from typing import TYPE_CHECKING
 
+from gitops_rollback.change.message import read_trailers
 from gitops_rollback.errors import GitopsRollbackError, ManifestError
 from gitops_rollback.manifest.compare import Difference, differences
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.manifest.forms import restoring_edit
-from gitops_rollback.message import read_trailers
-from gitops_rollback.records import digest_of_bytes
+from gitops_rollback.timeline.records import digest_of_bytes
 
 if TYPE_CHECKING:
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.records import ManifestCopy, StoredRecord
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.stores.base import RecordStore
+    from gitops_rollback.timeline.records import ManifestCopy, StoredRecord
 
 _MOST_LINES = 10
 _MOST_COMMITS = 5

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback import git_history
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
-from gitops_rollback.ledger import Ledger, entry_to_json, merge, proves, with_commits
+from gitops_rollback.facts import git_history
 from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.recorded import not_of
-from gitops_rollback.timeline import running_image
+from gitops_rollback.timeline.ledger import Ledger, entry_to_json, merge, proves, with_commits
+from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gitops_rollback.events import Event, HistoryEntry
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.records import StoredRecord
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.stores.base import RecordStore
+    from gitops_rollback.timeline.events import Event, HistoryEntry
+    from gitops_rollback.timeline.records import StoredRecord
 
 _MOST_PROBLEMS = 3  # of the archive, in the findings
 

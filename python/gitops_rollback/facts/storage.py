@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.environment_files import is_manifest, read_files
 from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.facts.environment_files import is_manifest, read_files
 from gitops_rollback.plan.storage import StorageFacts
-from gitops_rollback.state import parse_state, path_of
 from gitops_rollback.storage.between import changes_between
 from gitops_rollback.storage.findings import NOTE
 from gitops_rollback.storage.review import read_objects, review
@@ -19,14 +18,15 @@ from gitops_rollback.storage.service import (
     parts_of,
     storage_in,
 )
+from gitops_rollback.timeline.state import parse_state, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.plan.facts import Candidate
     from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.storage.between import StorageChange
 
 _DEPTH = 50  # commits in which the one that changed storage is looked for

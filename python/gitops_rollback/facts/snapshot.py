@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback import catalogue, inventory
-from gitops_rollback.config import FILE, Config, parse_config
-from gitops_rollback.environment_files import (
+from gitops_rollback.errors import ConfigError, GitopsRollbackError
+from gitops_rollback.facts.environment_files import (
     discoverable,
     follow_overlays,
     is_state,
@@ -16,20 +15,21 @@ from gitops_rollback.environment_files import (
     read_files,
     wanted_paths,
 )
-from gitops_rollback.errors import ConfigError, GitopsRollbackError
-from gitops_rollback.everything import all_names
+from gitops_rollback.facts.everything import all_names
 from gitops_rollback.repo.objects import Tip
-from gitops_rollback.state import parse_state, path_of
+from gitops_rollback.services import catalogue, inventory
+from gitops_rollback.services.config import FILE, Config, parse_config
+from gitops_rollback.timeline.state import parse_state, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gitops_rollback.catalogue import ServiceFields
-    from gitops_rollback.config import Environment
-    from gitops_rollback.inventory import Manifests
     from gitops_rollback.model import Request
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.state import State
+    from gitops_rollback.services.catalogue import ServiceFields
+    from gitops_rollback.services.config import Environment
+    from gitops_rollback.services.inventory import Manifests
+    from gitops_rollback.timeline.state import State
 
 
 @dataclass(frozen=True)

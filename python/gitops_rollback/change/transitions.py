@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.held_markers import lost_markers, markers_to_hold, markers_without_hold
+from gitops_rollback.change.held_markers import lost_markers, markers_to_hold, markers_without_hold
+from gitops_rollback.change.message import Summary
+from gitops_rollback.change.service import ServiceChange, marker_splices
 from gitops_rollback.manifest.edit import hold_markers, restore_markers
-from gitops_rollback.message import Summary
 from gitops_rollback.plan.targets import deploy_edits, rollback_edits
-from gitops_rollback.records import digest_of_bytes
-from gitops_rollback.service_change import ServiceChange, marker_splices
-from gitops_rollback.state import BadImage, Deployment, Hold, State
+from gitops_rollback.timeline.records import digest_of_bytes
+from gitops_rollback.timeline.state import BadImage, Deployment, Hold, State
 
 if TYPE_CHECKING:
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.image import ImageReference
     from gitops_rollback.plan.acts import Act
     from gitops_rollback.plan.facts import Candidate
-    from gitops_rollback.snapshot import ServiceAtTip
 
 
 def unchanged(at: ServiceAtTip, image: ImageReference, act: Act) -> ServiceChange:

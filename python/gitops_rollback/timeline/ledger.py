@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.events import ARTIFACT, Event, from_history, from_records, from_state
 from gitops_rollback.model import without_none
 from gitops_rollback.plan.acts import MissingRecord
+from gitops_rollback.timeline.events import ARTIFACT, Event, from_history, from_records, from_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gitops_rollback.events import HistoryEntry
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.records import Record, StoredRecord
-    from gitops_rollback.state import State
+    from gitops_rollback.timeline.events import HistoryEntry
+    from gitops_rollback.timeline.records import Record, StoredRecord
+    from gitops_rollback.timeline.state import State
 
 REVERTED = "its commit is on the branch, but the state file does not have it: it was taken back"
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.inventory import MOST_DISCOVERED_FILES
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.policies import ImagePolicy, Policies, find_policies, may_hold_policy
+from gitops_rollback.services.inventory import MOST_DISCOVERED_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gitops_rollback.config import Config, Environment
     from gitops_rollback.repo.objects import Entry, Tip
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.services.config import Config, Environment
 
 _LIKELY = ("polic", "image", "flux", "automation")  # in the paths of files that hold policies
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback import git_history
 from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.facts import git_history
+from gitops_rollback.facts.since import changes_since
+from gitops_rollback.facts.storage_question import has_storage, storage_is_in_question
 from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.as_of import reaches
 from gitops_rollback.plan.candidates import pointer
@@ -24,21 +26,19 @@ from gitops_rollback.plan.facts import (
 )
 from gitops_rollback.plan.recorded import not_of
 from gitops_rollback.plan.storage import with_schema, with_storage
-from gitops_rollback.query import asks_for_created
-from gitops_rollback.since import changes_since
-from gitops_rollback.storage_question import has_storage, storage_is_in_question
-from gitops_rollback.timeline import running_image
+from gitops_rollback.query.tags import asks_for_created
+from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gitops_rollback.events import Event, HistoryEntry
+    from gitops_rollback.facts.registry import RegistryFacts
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.plan.facts import Need
-    from gitops_rollback.records import StoredRecord
-    from gitops_rollback.registry_facts import RegistryFacts
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.snapshot import ServiceAtTip
     from gitops_rollback.stores.base import RecordStore
+    from gitops_rollback.timeline.events import Event, HistoryEntry
+    from gitops_rollback.timeline.records import StoredRecord
 
 _AT_ONCE = 16  # requests to registries, where several services are planned
 _ENOUGH_IMAGES = 3
@@ -132,7 +132,7 @@ class Gatherer:
             return plan
         settings = at.found.settings
         if storage_is_in_question(at, chosen):
-            from gitops_rollback.storage_facts import StorageReader  # noqa: PLC0415 - most have none
+            from gitops_rollback.facts.storage import StorageReader  # noqa: PLC0415 - most have none
 
             facts = StorageReader(self.repository).facts(at, chosen)
             guard = "refuse" if choice.unattended else settings.storage_guard

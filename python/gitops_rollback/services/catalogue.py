@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback import ownership
 from gitops_rollback.manifest.helm import NO_NAME, NO_VERSION
 from gitops_rollback.manifest.image_field import HELM
+from gitops_rollback.services import ownership
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gitops_rollback.config import Config, Environment, Settings
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.inventory import Manifests
     from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.services.config import Config, Environment, Settings
+    from gitops_rollback.services.inventory import Manifests
 
 
 @dataclass(frozen=True)

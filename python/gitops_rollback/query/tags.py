@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import is_tag
-from gitops_rollback.query_search import name_of, search
+from gitops_rollback.query.search import name_of, search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -25,7 +25,7 @@ def search(query: str, document: dict[str, Any]) -> object:
         UnknownFunctionError,
     )
 
-    from gitops_rollback.query_functions import QueryFunctions  # noqa: PLC0415 - the same
+    from gitops_rollback.query.functions import QueryFunctions  # noqa: PLC0415 - the same
 
     options = jmespath.Options(custom_functions=QueryFunctions())
     try:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.manifest.markers import find_markers
-from gitops_rollback.state import HeldMarker
+from gitops_rollback.timeline.state import HeldMarker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.markers import Marker
-    from gitops_rollback.snapshot import ServiceAtTip
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from gitops_rollback.model import is_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gitops_rollback.config import Config, Environment
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.kustomize import Kustomization
+    from gitops_rollback.services.config import Config, Environment
 
 MOST_DISCOVERED_FILES = 2_000
 

@@ -11,17 +11,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gitops_rollback.change.held_markers import markers_to_hold
+from gitops_rollback.change.message import action_of
 from gitops_rollback.errors import RepositoryError
-from gitops_rollback.held_markers import markers_to_hold
-from gitops_rollback.message import action_of
-from gitops_rollback.records import digest_of_bytes
-from gitops_rollback.state import BadImage, Deployment, Hold, State, parse_state
+from gitops_rollback.timeline.records import digest_of_bytes
+from gitops_rollback.timeline.state import BadImage, Deployment, Hold, State, parse_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gitops_rollback.events import Event
-    from gitops_rollback.snapshot import ServiceAtTip
+    from gitops_rollback.facts.snapshot import ServiceAtTip
+    from gitops_rollback.timeline.events import Event
 
 _REVERTS = re.compile(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
 

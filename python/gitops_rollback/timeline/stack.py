@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.events import (
+from gitops_rollback.timeline.events import (
     GIT,
     Event,
     HistoryEntry,
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.records import StoredRecord
-    from gitops_rollback.state import State
+    from gitops_rollback.timeline.records import StoredRecord
+    from gitops_rollback.timeline.state import State
 
 
 @dataclass(frozen=True)

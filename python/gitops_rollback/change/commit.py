@@ -7,24 +7,24 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_rollback import message
+from gitops_rollback.change import message
+from gitops_rollback.change.service import refuse_other_effect
 from gitops_rollback.errors import Interrupted, InterruptedRunError, RepositoryError
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.repo.process import TimeIsUpError
 from gitops_rollback.repo.repository import PushLostError
-from gitops_rollback.service_change import refuse_other_effect
-from gitops_rollback.state import path_of, render_state
+from gitops_rollback.timeline.state import path_of, render_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from gitops_rollback.change.service import ServiceChange
     from gitops_rollback.clock import Deadline, Stopwatch
     from gitops_rollback.forges.client import PullRequest
-    from gitops_rollback.inventory import Manifests
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.service_change import ServiceChange
+    from gitops_rollback.services.inventory import Manifests
 
 _LOG = logging.getLogger("gitops_rollback")
 _FIRST_PAUSE = 0.05  # seconds; doubled at each further attempt

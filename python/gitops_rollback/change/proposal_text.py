@@ -5,14 +5,14 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from gitops_rollback.config import DEFAULT_ENVIRONMENT
-from gitops_rollback.message import subject
+from gitops_rollback.change.message import subject
+from gitops_rollback.services.config import DEFAULT_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gitops_rollback.message import Summary
-    from gitops_rollback.service_change import ServiceChange
+    from gitops_rollback.change.message import Summary
+    from gitops_rollback.change.service import ServiceChange
 
 _PREFIX = "gitops-rollback/"
 _SHORT = 12  # digits, as people know them from images and commits

@@ -10,12 +10,12 @@ from gitops_rollback.errors import ManifestError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gitops_rollback.inventory import Manifests
+    from gitops_rollback.change.message import Summary
+    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.manifest.edit import FieldEdit, Splice
     from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.message import Summary
-    from gitops_rollback.snapshot import ServiceAtTip
-    from gitops_rollback.state import State
+    from gitops_rollback.services.inventory import Manifests
+    from gitops_rollback.timeline.state import State
 
 
 @dataclass(frozen=True)

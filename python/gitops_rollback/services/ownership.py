@@ -6,18 +6,18 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from gitops_rollback.config import FILE, nearest, nearest_hint
 from gitops_rollback.errors import ConfigError, ManifestError
-from gitops_rollback.inventory import service_names
 from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.manifest.kustomize import is_kustomization
+from gitops_rollback.services.config import FILE, nearest, nearest_hint
+from gitops_rollback.services.inventory import service_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gitops_rollback.config import Config, Environment, Settings
-    from gitops_rollback.inventory import Manifests
     from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.services.config import Config, Environment, Settings
+    from gitops_rollback.services.inventory import Manifests
 
 
 def only_reported(service: str, fields: list[ImageField]) -> ManifestError:

@@ -1,0 +1,1 @@
+"""The query by which tags of a registry are chosen. Pure."""

@@ -1,0 +1,1 @@
+"""Which services there are, and which image fields are theirs. Pure."""
