@@ -98,11 +98,8 @@ def ask_builds(
 
 def ask_flux(session: Session, paths: Sequence[str]) -> Iterator[Finding]:
     """Ask the cluster, where one can be reached, how the Kustomizations of these files stand."""
-    from gitops_rollback.flux.cluster import (  # noqa: PLC0415 - heavy
-        Cluster,
-        NoAccessError,
-        has_access,
-    )
+    from gitops_rollback.flux.access import NoAccessError, has_access  # noqa: PLC0415 - one question
+    from gitops_rollback.flux.cluster import Cluster  # noqa: PLC0415 - as above
     from gitops_rollback.rollout.objects import Query  # noqa: PLC0415 - as above
 
     if not has_access(session.environment):

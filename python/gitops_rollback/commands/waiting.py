@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.commands.wait_results import report, unverified
 from gitops_rollback.errors import ClusterError, ConfigError, ManifestError
 from gitops_rollback.facts.snapshot import read_snapshot
-from gitops_rollback.flux.cluster import NoAccessError, has_access
+from gitops_rollback.flux.access import NoAccessError, has_access
 from gitops_rollback.flux.follow import Inbox, NotHereError, Relations, connect, disconnect, follow
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say

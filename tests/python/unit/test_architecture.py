@@ -114,7 +114,7 @@ def test_http_is_spoken_by_the_clients_of_registries_and_stores_alone() -> None:
 
 
 def test_clusters_are_asked_by_one_client_alone() -> None:
-    assert importers_of("kubernetes") == {"flux/cluster"}
+    assert importers_of("kubernetes") == {"flux/access"}
 
 
 def test_processes_are_started_by_the_git_layer_alone() -> None:
