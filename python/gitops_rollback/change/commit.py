@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change import message
 from gitops_rollback.change.service import refuse_other_effect
 from gitops_rollback.errors import Interrupted, InterruptedRunError, RepositoryError
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.repo.process import TimeIsUpError
 from gitops_rollback.repo.repository import PushLostError
+from gitops_rollback.timeline import message
 from gitops_rollback.timeline.state import path_of, render_state
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change.message import subject
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT
+from gitops_rollback.timeline.message import subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gitops_rollback.change.message import Summary
     from gitops_rollback.change.service import ServiceChange
+    from gitops_rollback.timeline.message import Summary
 
 _PREFIX = "gitops-rollback/"
 _SHORT = 12  # digits, as people know them from images and commits

@@ -1,14 +1,13 @@
-"""Make records of what is about to be replaced, and write them to a folder."""
+"""Make records of what is about to be replaced. Pure."""
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_rollback.errors import ConfigError
 from gitops_rollback.manifest.secrets import holds_clear_secret
 from gitops_rollback.timeline.records import (
+    MadeRecord,
     ManifestCopy,
     Record,
     RecordedField,
@@ -19,15 +18,11 @@ from gitops_rollback.timeline.records import (
 from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable
 
     from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.image import ImageReference
     from gitops_rollback.model import Build
-
-FOLDER = "gitops-rollback"
-COPIES = "manifests"  # the folder beside a record
 
 
 @dataclass(frozen=True)
@@ -40,15 +35,6 @@ class Occasion:
     replaced_by: ImageReference | None = None
     build: Build | None = None
     by: str | None = None
-
-
-@dataclass(frozen=True)
-class MadeRecord:
-    """A record with the bytes of `record.json` and of the manifests that may be copied."""
-
-    stored: StoredRecord
-    data: bytes
-    manifests: Mapping[str, bytes]
 
 
 def make_record(
@@ -100,31 +86,6 @@ def make_record(
     )
     data = render_record(record)
     return MadeRecord(StoredRecord(record, digest_of_bytes(data), ""), data, copied)
-
-
-def write_record(made: MadeRecord, directory: Path) -> Path:
-    """Write a record and its copies below a directory; return the path of `record.json`.
-
-    They are written to a fresh folder: what an earlier run left there is removed first.
-    """
-    record = made.stored.record
-    folder = directory / FOLDER / record.environment / record.service
-    try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        for path, content in made.manifests.items():
-            target = folder / COPIES / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "record.json"
-        file.write_bytes(made.data)
-    except OSError as error:
-        raise ConfigError(
-            f"the record cannot be written to {folder}: {error.strerror or error}",
-            "give a directory one can write to with --record-dir",
-        ) from error
-    return file
 
 
 def _recorded_image(

@@ -10,11 +10,11 @@ from gitops_rollback.errors import ManifestError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gitops_rollback.change.message import Summary
     from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.manifest.edit import FieldEdit, Splice
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.services.inventory import Manifests
+    from gitops_rollback.timeline.message import Summary
     from gitops_rollback.timeline.state import State
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.change.held_markers import lost_markers, markers_to_hold, markers_without_hold
-from gitops_rollback.change.message import Summary
 from gitops_rollback.change.service import ServiceChange, marker_splices
 from gitops_rollback.manifest.edit import hold_markers, restore_markers
 from gitops_rollback.plan.targets import deploy_edits, rollback_edits
+from gitops_rollback.timeline.message import Summary
 from gitops_rollback.timeline.records import digest_of_bytes
 from gitops_rollback.timeline.state import BadImage, Deployment, Hold, State
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change.recording import MadeRecord, Occasion, make_record, write_record
+from gitops_rollback.change.recording import Occasion, make_record
 from gitops_rollback.commands.given import read_plan
 from gitops_rollback.commands.meant import assign_images
 from gitops_rollback.commands.session import Session, start
@@ -18,6 +18,7 @@ from gitops_rollback.errors import Exit
 from gitops_rollback.options import wanted_images
 from gitops_rollback.output import say, write_result
 from gitops_rollback.plan.guard import refuse_other_repository
+from gitops_rollback.stores.layout import write_record
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gitops_rollback.facts.registry import RegistryFacts
     from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.options import Options
+    from gitops_rollback.timeline.records import MadeRecord
 
 
 def add_options(options: Options) -> None:

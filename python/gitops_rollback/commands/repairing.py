@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.change import transitions
 from gitops_rollback.change.commit import Committer
+from gitops_rollback.change.repair import Version, from_events, newest_written
 from gitops_rollback.commands.results import report_change
 from gitops_rollback.errors import NotFoundError, RepositoryError
 from gitops_rollback.facts.git_history import DEPTHS
 from gitops_rollback.facts.retrace import retrace
 from gitops_rollback.output import say
 from gitops_rollback.plan.acts import Act
-from gitops_rollback.timeline.repair import Version, from_events, newest_written
 from gitops_rollback.timeline.stack import running_image
 from gitops_rollback.timeline.state import LONGEST_HISTORY, parse_state, path_of
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
-    from gitops_rollback.change.recording import MadeRecord, Occasion
+    from gitops_rollback.change.recording import Occasion
     from gitops_rollback.facts.registry import RegistryFacts
     from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.image import ImageReference
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gitops_rollback.stores.base import RecordStore
     from gitops_rollback.stores.directory import DirectoryStore
     from gitops_rollback.stores.jenkins import JenkinsStore
+    from gitops_rollback.timeline.records import MadeRecord
 
 _LONGEST_REASON = 500
 
@@ -190,7 +191,7 @@ class Session:
 
         With a Jenkins store, the step archives what is written. A dry run writes nothing.
         """
-        from gitops_rollback.change.recording import write_record  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.stores.layout import write_record  # noqa: PLC0415 - see open_repository
 
         if self.options.dry_run:
             return

@@ -9,7 +9,6 @@ from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.facts import git_history
 from gitops_rollback.facts.since import changes_since
 from gitops_rollback.facts.storage_question import has_storage, storage_is_in_question
-from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.as_of import reaches
 from gitops_rollback.plan.candidates import pointer
 from gitops_rollback.plan.choose import decide
@@ -27,6 +26,7 @@ from gitops_rollback.plan.facts import (
 from gitops_rollback.plan.recorded import not_of
 from gitops_rollback.plan.storage import with_schema, with_storage
 from gitops_rollback.query.tags import asks_for_created
+from gitops_rollback.timeline.records import MissingRecord
 from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:

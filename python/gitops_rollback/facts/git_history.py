@@ -9,22 +9,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change.message import read_trailers
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
 from gitops_rollback.timeline.events import HistoryEntry
+from gitops_rollback.timeline.message import read_trailers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gitops_rollback.change.message import Summary
     from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.timeline.message import Summary
 
 # How many commits are looked at: few first, for each of them costs the server.
 DEPTHS = (50, 1000)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.facts import git_history
-from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.recorded import not_of
 from gitops_rollback.timeline.ledger import Ledger, entry_to_json, merge, proves, with_commits
+from gitops_rollback.timeline.records import MissingRecord
 from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from hashlib import new
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change.message import read_trailers
 from gitops_rollback.errors import GitopsRollbackError, ManifestError
 from gitops_rollback.manifest.compare import Difference, differences
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.manifest.forms import restoring_edit
+from gitops_rollback.timeline.message import read_trailers
 from gitops_rollback.timeline.records import digest_of_bytes
 
 if TYPE_CHECKING:

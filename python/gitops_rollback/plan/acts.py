@@ -38,14 +38,3 @@ class Block:
     code: str
     message: str
     hint: str
-
-
-@dataclass(frozen=True)
-class MissingRecord:
-    """A record that was looked for and not found, with the reason for people.
-
-    `is_tampered` tells that something else is where it was, which is no record at all.
-    """
-
-    reason: str
-    is_tampered: bool = False

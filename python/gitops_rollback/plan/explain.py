@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
-from gitops_rollback.plan.acts import Block, MissingRecord
+from gitops_rollback.plan.acts import Block
 from gitops_rollback.plan.candidates import pointer
 from gitops_rollback.plan.facts import Candidate, Choice, Facts, Plan
 from gitops_rollback.timeline.events import ARTIFACT, GIT
+from gitops_rollback.timeline.records import MissingRecord
 
 if TYPE_CHECKING:
     from gitops_rollback.timeline.stack import Timeline

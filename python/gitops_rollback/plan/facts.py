@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.model import Build
-    from gitops_rollback.plan.acts import Block, MissingRecord
+    from gitops_rollback.plan.acts import Block
     from gitops_rollback.query.tags import Tag
     from gitops_rollback.services.config import Settings
     from gitops_rollback.timeline.events import Event, HistoryEntry
-    from gitops_rollback.timeline.records import StoredRecord
+    from gitops_rollback.timeline.records import MissingRecord, StoredRecord
     from gitops_rollback.timeline.state import Hold, State
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.candidates import MUTABLE, pointer
 from gitops_rollback.query.tags import names_no_image
 from gitops_rollback.timeline.events import ARTIFACT, GIT
+from gitops_rollback.timeline.records import MissingRecord
 
 if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from gitops_rollback.errors import ConfigError
-from gitops_rollback.plan.acts import MissingRecord
-from gitops_rollback.timeline.records import StoredRecord, digest_of_bytes, parse_record
+from gitops_rollback.timeline.records import (
+    MissingRecord,
+    StoredRecord,
+    digest_of_bytes,
+    parse_record,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,12 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change.recording import COPIES, FOLDER, MadeRecord, write_record
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.manifest.document import LARGEST_MANIFEST
-from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.stores.base import NEWEST_RECORDS, fitting_copy, read_named
-from gitops_rollback.timeline.records import LARGEST_RECORD, StoredRecord, parse_record
+from gitops_rollback.stores.layout import COPIES, FOLDER, write_record
+from gitops_rollback.timeline.records import (
+    LARGEST_RECORD,
+    MadeRecord,
+    MissingRecord,
+    StoredRecord,
+    parse_record,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

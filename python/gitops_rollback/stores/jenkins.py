@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change.recording import COPIES, FOLDER
 from gitops_rollback.errors import ConfigError, JenkinsError
 from gitops_rollback.manifest.document import LARGEST_MANIFEST
 from gitops_rollback.model import Build, one_line
-from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.stores.base import fitting_copy, read_named
 from gitops_rollback.stores.jenkins_failures import (
     AbsentError,
@@ -17,7 +15,13 @@ from gitops_rollback.stores.jenkins_failures import (
     missing_job,
     no_builds,
 )
-from gitops_rollback.timeline.records import LARGEST_RECORD, StoredRecord, parse_record
+from gitops_rollback.stores.layout import COPIES, FOLDER
+from gitops_rollback.timeline.records import (
+    LARGEST_RECORD,
+    MissingRecord,
+    StoredRecord,
+    parse_record,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

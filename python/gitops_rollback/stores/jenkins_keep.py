@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change.recording import FOLDER
 from gitops_rollback.errors import JenkinsError
 from gitops_rollback.stores.jenkins_failures import refusal
+from gitops_rollback.stores.layout import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gitops_rollback.change.message import Summary
     from gitops_rollback.image import ImageReference
     from gitops_rollback.model import Build
+    from gitops_rollback.timeline.message import Summary
     from gitops_rollback.timeline.records import StoredRecord
     from gitops_rollback.timeline.state import State
 

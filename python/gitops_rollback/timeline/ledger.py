@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.model import without_none
-from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.timeline.events import ARTIFACT, Event, from_history, from_records, from_state
+from gitops_rollback.timeline.records import MissingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -116,6 +116,26 @@ class StoredRecord:
     location: str
 
 
+@dataclass(frozen=True)
+class MadeRecord:
+    """A record with the bytes of `record.json` and of the manifests that may be copied."""
+
+    stored: StoredRecord
+    data: bytes
+    manifests: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class MissingRecord:
+    """A record that was looked for and not found, with the reason for people.
+
+    `is_tampered` tells that something else is where it was, which is no record at all.
+    """
+
+    reason: str
+    is_tampered: bool = False
+
+
 def render_record(record: Record) -> bytes:
     """Return the bytes of a `record.json`."""
     return (json.dumps(record.to_json(), indent=1, ensure_ascii=False) + "\n").encode()

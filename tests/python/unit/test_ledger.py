@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gitops_rollback.change.message import Summary, read_trailers, render
 from gitops_rollback.model import Build
 from gitops_rollback.timeline.events import HistoryEntry
 from gitops_rollback.timeline.ledger import REVERTED, Ledger, merge
+from gitops_rollback.timeline.message import Summary, read_trailers, render
 from unit.builders import at, digest, history, image, records, state, stored
 
 if TYPE_CHECKING:

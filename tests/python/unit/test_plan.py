@@ -10,7 +10,6 @@ import pytest
 from gitops_rollback.errors import ConfigError, MovedError, RegistryError, UsageError
 from gitops_rollback.image import parse_image
 from gitops_rollback.model import Build
-from gitops_rollback.plan.acts import MissingRecord
 from gitops_rollback.plan.candidates import pointer
 from gitops_rollback.plan.choose import decide
 from gitops_rollback.plan.facts import (
@@ -28,6 +27,7 @@ from gitops_rollback.plan.facts import (
 )
 from gitops_rollback.query.tags import Tag
 from gitops_rollback.services.config import Settings
+from gitops_rollback.timeline.records import MissingRecord
 from gitops_rollback.timeline.state import BadImage, Hold
 from unit.builders import NAME, PRESENT, at, digest, history, image, records, state, stored
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gitops_rollback.change.message import Summary, action_of, render
+from gitops_rollback.change.repair import Version, from_events, newest_written
 from gitops_rollback.timeline.events import from_state
-from gitops_rollback.timeline.repair import Version, from_events, newest_written
+from gitops_rollback.timeline.message import Summary, action_of, render
 from gitops_rollback.timeline.state import BadImage, Hold, State, render_state
 from unit.builders import DEPLOYMENT, at, image, service_at_tip, state
 

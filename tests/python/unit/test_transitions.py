@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_rollback.change import transitions
-from gitops_rollback.change.message import render
 from gitops_rollback.change.service import edits_to_json
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.model import Build
@@ -16,6 +15,7 @@ from gitops_rollback.plan.acts import Act
 from gitops_rollback.plan.facts import (
     Candidate,
 )
+from gitops_rollback.timeline.message import render
 from gitops_rollback.timeline.state import BadImage, HeldMarker, Hold, State
 from unit.builders import DEPLOYMENT, PATH, PRESENT, at, digest, image, service_at_tip, state
 

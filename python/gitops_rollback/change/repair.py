@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.change.held_markers import markers_to_hold
-from gitops_rollback.change.message import action_of
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.timeline.message import action_of
 from gitops_rollback.timeline.records import digest_of_bytes
 from gitops_rollback.timeline.state import BadImage, Deployment, Hold, State, parse_state
 

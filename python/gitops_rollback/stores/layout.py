@@ -1,0 +1,41 @@
+"""How a record and its copies lie in an archive and in a folder, and how they are written."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gitops_rollback.timeline.records import MadeRecord
+
+FOLDER = "gitops-rollback"
+COPIES = "manifests"  # the folder beside a record
+
+
+def write_record(made: MadeRecord, directory: Path) -> Path:
+    """Write a record and its copies below a directory; return the path of `record.json`.
+
+    They are written to a fresh folder: what an earlier run left there is removed first.
+    """
+    record = made.stored.record
+    folder = directory / FOLDER / record.environment / record.service
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        for path, content in made.manifests.items():
+            target = folder / COPIES / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "record.json"
+        file.write_bytes(made.data)
+    except OSError as error:
+        raise ConfigError(
+            f"the record cannot be written to {folder}: {error.strerror or error}",
+            "give a directory one can write to with --record-dir",
+        ) from error
+    return file
