@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.reconcilers import Reconciler, Source
     from gitops_rollback.rollout.target import Target
 
-# Reasons of `Ready` while Flux only waits, or that the next attempt decides anew.
-WAITING_REASONS = frozenset({"DependencyNotReady", "HealthCheckCanceled", "Progressing", ""})
 HEALTH_REASON = "HealthCheckFailed"
 _OBJECT = r"(?P<object>[A-Z][A-Za-z0-9]*(?:/[a-z0-9][a-z0-9.:-]*){1,2})"
 _DRY_RUN = re.compile(
@@ -31,7 +29,7 @@ _NO_KIND = re.compile(r'no matches for kind "(?P<kind>[^"]*)" in version "(?P<ve
 _FILE = re.compile(r"from (?:/\S*?/kustomization-[0-9a-z]+/)?(?P<path>[^\s:]+): (?P<why>.*)$")
 _UNDER_TEMPORARY = re.compile(r"/\S*?/kustomization-[0-9a-z]+/")
 _UNHEALTHY = re.compile(rf"{_OBJECT} status: '(?P<status>\w+)'")
-_PASSING = re.compile(
+PASSING = re.compile(
     r"connection refused|connection reset|timed? ?out|deadline exceeded|no endpoints available|"
     r"\bEOF\b|TLS handshake|too many requests|object has been modified|etcdserver|unavailable|"
     r"artifact not found|retrying in",
@@ -42,7 +40,6 @@ _ACCESS = re.compile(
     r"could not find|couldn't find|reference not found|\b40[134]\b",
     re.IGNORECASE,
 )
-_NOT_IN_TIME = re.compile(r"timed out|context deadline|not ready", re.IGNORECASE)
 _RETRY = "Flux tries again by itself, with the same result until this is changed"
 _UNTOUCHED = "what ran before goes on running"
 
@@ -53,7 +50,7 @@ def apply_failure(target: Target, by: Reconciler) -> Failure:
     if by.ready.reason == "DependencyNotReady":
         return _cluster("dependency", f"{by.name} waits for another one: {message}",
                         "flux get kustomizations", FOREVER)  # fmt: skip
-    if _PASSING.search(message):
+    if PASSING.search(message):
         return _cluster(
             "apply", f"{by.name} could not be applied: {message}",
             "this can pass by itself; if it lasts, ask who runs the cluster", FOREVER,
@@ -98,7 +95,7 @@ def health_failure(by: Reconciler, objects: tuple[str, ...], *, ours: bool) -> F
 
 def source_failure(source: Source) -> Failure:
     """Name why a GitRepository does not fetch."""
-    lasting = _ACCESS.search(source.ready.message) and not _PASSING.search(source.ready.message)
+    lasting = _ACCESS.search(source.ready.message) and not PASSING.search(source.ready.message)
     return Failure(
         code="source",
         message=short(f"{source.name} cannot fetch {source.url}: {source.ready.message}"),
@@ -124,26 +121,6 @@ def suspended(what: Reconciler | Source) -> Failure:
         whose=Whose.CLUSTER,
         object=str(what.name),
         serving=_UNTOUCHED,
-    )
-
-
-def helm_failure(target: Target, release: Reconciler) -> Failure:
-    """Name why a HelmRelease failed; where Helm rolled back by itself, the upgrade is to blame."""
-    said = release.released if release.released.status == "False" else release.ready
-    undone = release.remediated.status == "True" or "Rollback" in release.ready.reason
-    chart = said.reason in ("ArtifactFailed", "DependencyNotReady", "HelmChartFailed")
-    return Failure(
-        code="helm",
-        message=short(f"{release.name}: {said.reason}: {said.message}"),
-        hint="look at the release: flux logs --kind HelmRelease, helm history",
-        whose=Whose.CLUSTER if chart else Whose.OURS,
-        object=str(release.name),
-        by_image=not chart and bool(_NOT_IN_TIME.search(said.message)),
-        retries="" if release.reconciling.status != "True" else "Flux tries again by itself",
-        serving=f"Helm went back to the release before; {target.image.label} does not run"
-        if undone
-        else "",
-        patience=FOREVER if chart and _PASSING.search(said.message) else 0.0,
     )
 
 

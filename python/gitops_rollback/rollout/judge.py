@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.rollout.apply_failures import (
     HEALTH_REASON,
-    WAITING_REASONS,
     apply_failure,
-    helm_failure,
     source_failure,
     suspended,
 )
 from gitops_rollback.rollout.reconcilers import commit_of
+from gitops_rollback.rollout.releases import finish, release
 from gitops_rollback.rollout.rolling import roll_out
-from gitops_rollback.rollout.standing import Standing, State, View, failed
+from gitops_rollback.rollout.standing import Standing, State, View, failed, suspect
 from gitops_rollback.rollout.target import Relation
 
 if TYPE_CHECKING:
-    from gitops_rollback.rollout.failure import Failure
     from gitops_rollback.rollout.reconcilers import Reconciler
     from gitops_rollback.rollout.target import Target
 
@@ -39,8 +37,8 @@ def judge(target: Target, view: View) -> Standing:
         _replaced(target, view)
         or _fetch(target, view)
         or _apply(target, view)
-        or _release(target, view)
-        or roll_out(target, view)
+        or release(target, view)
+        or finish(view, roll_out(target, view))
     )
 
 
@@ -84,7 +82,7 @@ def _fetch(target: Target, view: View) -> Standing | None:
     has = f"it has {source.commit[:_SHORT]}" if source.commit else "it has none yet"
     waits = f"{source.name} to fetch {target.branch}@{target.commit[:_SHORT]} ({has})"
     if source.ready.status == "False":
-        return _suspect(State.FETCHING, waits, source_failure(source))
+        return suspect(State.FETCHING, waits, source_failure(source))
     return Standing(State.FETCHING, waits)
 
 
@@ -106,7 +104,7 @@ def _apply_one(target: Target, view: View, by: Reconciler) -> Standing | None:
         return _attempted(target, view, by)
     waits = f"{by.name} to apply {target.commit[:_SHORT]}{_busy_with(by)}"
     if by.ready.reason == "DependencyNotReady":
-        return _suspect(State.APPLYING, waits, apply_failure(target, by))
+        return suspect(State.APPLYING, waits, apply_failure(target, by))
     return Standing(State.APPLYING, waits)
 
 
@@ -121,7 +119,7 @@ def _attempted(target: Target, view: View, by: Reconciler) -> Standing | None:
     if view.nudged and by.handled != view.token:
         # It failed before this wait began, and was told to try again.
         return Standing(State.APPLYING, f"{waits} once more", suspicion=failure)
-    return _suspect(State.APPLYING, waits, failure)
+    return suspect(State.APPLYING, waits, failure)
 
 
 def _checks_health_of(target: Target, view: View, by: Reconciler) -> bool:
@@ -142,21 +140,3 @@ def _busy_with(by: Reconciler) -> str:
 
 def _step_of(by: Reconciler) -> str:
     return by.reconciling.message.partition(" for revision ")[0] or by.ready.reason or "begun"
-
-
-def _release(target: Target, view: View) -> Standing | None:
-    for one in view.releases:
-        if one.suspended:
-            return failed(suspended(one))
-        waits = f"{one.name} to upgrade"
-        if not one.current:
-            return Standing(State.APPLYING, waits)
-        if one.ready.status == "False" and one.ready.reason not in WAITING_REASONS:
-            return _suspect(State.APPLYING, waits, helm_failure(target, one))
-    return None
-
-
-def _suspect(state: State, waits: str, failure: Failure) -> Standing:
-    if not failure.patience:
-        return failed(failure)
-    return Standing(state, f"{waits}: {failure.message}", suspicion=failure)

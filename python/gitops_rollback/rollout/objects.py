@@ -92,7 +92,7 @@ class Objects:
     def releases(self, target: Target) -> list[Reconciler]:
         """Return the HelmReleases that run a target."""
         found = [read_reconciler(one, "HelmRelease") for one in self._of("HelmRelease")]
-        return releases_of(target, self.own_sources(target.branch), found)
+        return releases_of(target, self.own_sources(target.branch), self.owners(target), found)
 
     def workloads(self, target: Target) -> list[Workload] | None:
         """Return the workloads that run a target's image repository; None if they are hidden.
@@ -138,7 +138,7 @@ class Objects:
     def queries(self, target: Target) -> list[Query]:
         """Return what has to be watched for a target, as far as that is known by now."""
         appliers, releases = self.owners(target), self.releases(target)
-        sources = {one.source for one in appliers}
+        sources = {one.source for one in (*appliers, *releases)}
         wanted = [
             Query("GitRepository", one.name.namespace, name=one.name.name)
             for one in self.own_sources(target.branch)

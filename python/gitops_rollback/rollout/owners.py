@@ -55,21 +55,35 @@ def owners(
 
 
 def releases_of(
-    target: Target, sources: Sequence[Source], releases: Iterable[Reconciler]
+    target: Target,
+    sources: Sequence[Source],
+    appliers: Sequence[Reconciler],
+    releases: Iterable[Reconciler],
 ) -> list[Reconciler]:
-    """Return the HelmReleases of the target: named by a field, or with their chart above it."""
+    """Return the HelmReleases that run the target.
+
+    Named by a field; else with their chart or values file in the repository; else, where values
+    reach them through a ConfigMap, those that its Kustomizations apply, of the service's name if
+    there are several.
+    """
     names = {source.name for source in sources}
     wanted = {place.name for place in target.places if place.kind == "HelmRelease"}
-    return [
-        one
-        for one in releases
-        if one.name.name in wanted
-        or (
-            one.source in names
-            and one.path
-            and any(_is_above(one.path, path) for path in target.paths)
-        )
-    ]
+    found, others = [], []
+    for one in releases:
+        from_chart = one.source in names and any(_is_made_of(one, path) for path in target.paths)
+        if one.name.name in wanted or from_chart:
+            found.append(one)
+        elif one.reads_values and any(_holds(by, "HelmRelease", one.name.name) for by in appliers):
+            others.append(one)
+    if found or not target.is_by_values:
+        return found
+    named = [one for one in others if one.name.name == target.service]
+    return named or (others if len(others) == 1 else [])
+
+
+def _is_made_of(release: Reconciler, path: str) -> bool:
+    """Tell whether a file is in the chart of a release, or one of its values files."""
+    return path in release.value_files or (bool(release.path) and _is_above(release.path, path))
 
 
 def _is_above(folder: str, path: str) -> bool:

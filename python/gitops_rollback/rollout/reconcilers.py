@@ -1,13 +1,15 @@
 """Flux's own objects: the source that fetches, the Kustomization and HelmRelease that apply. Pure.
 
 Fields as in the specifications of source-controller v1.7, kustomize-controller v1.9 and
-helm-controller v1.4 (docs/spec of each). What was learned from real ones stands where it counts.
+helm-controller v1.6 (docs/spec of each). What was learned from real ones stands where it counts.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from gitops_rollback.rollout.raw import (
     Condition,
@@ -22,6 +24,8 @@ from gitops_rollback.rollout.raw import (
     truth,
 )
 
+# What source-controller appends to a chart's version, where each revision makes a new chart.
+_CHART_COMMIT = re.compile(r"\+([0-9a-f]{12})(?:\.\d+)?$")
 _COMMIT = re.compile(r"(?:^|[:/])([0-9a-f]{40}(?:[0-9a-f]{24})?)$")
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
 
@@ -47,6 +51,11 @@ class Reconciler:
     `attempted` and `applied` are commits. `current` says that its conditions are of its present
     generation. `checks_health` says that being ready includes its workloads. `last` is how the
     newest attempt ended, which is there even while the next one runs; `last_commit` its commit.
+
+    A HelmRelease has instead: `spec` as JSON, and the first 12 digits of the commit of the chart
+    that was last tried, where its version tells; `value_files` are those of the repository that it
+    takes, `reads_values` says that it takes some from ConfigMaps or Secrets, `remediates` that Helm
+    is to undo what fails.
     """
 
     name: Name
@@ -66,6 +75,11 @@ class Reconciler:
     last: str = ""
     last_commit: str = ""
     inventory: tuple[str, ...] = ()
+    spec: str = ""
+    chart_commit: str = ""
+    value_files: tuple[str, ...] = ()
+    reads_values: bool = False
+    remediates: bool = False
 
 
 def commit_of(revision: str) -> str:
@@ -100,17 +114,19 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
     spec, status = mapping(found, "spec"), mapping(found, "status")
     newest = (items(status, "history") or [{}])[0]
     helm = kind == "HelmRelease"
-    generation = number(found, "metadata", "generation")
+    ready = conditions.get("Ready", Condition())
     return Reconciler(
         name=name_of(found, kind),
         source=_source_of(found, helm=helm),
         path=_path(text(spec, "chart", "spec", "chart") if helm else text(spec, "path")),
         suspended=truth(spec, "suspend"),
         checks_health=_checks_health(spec, helm=helm),
-        current=number(status, "observedGeneration") >= generation,
+        # helm-controller observes a generation only when it is done with it, for good or bad.
+        current=max(number(status, "observedGeneration"), ready.generation)
+        >= number(found, "metadata", "generation"),
         attempted=commit_of(text(status, "lastAttemptedRevision")),
         applied=commit_of(text(status, "lastAppliedRevision")),
-        ready=conditions.get("Ready", Condition()),
+        ready=ready,
         reconciling=conditions.get("Reconciling", Condition()),
         remediated=conditions.get("Remediated", Condition()),
         released=conditions.get("Released", Condition()),
@@ -119,7 +135,23 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
         last=text(newest, "lastReconciledStatus"),
         last_commit=commit_of(text(newest, "metadata", "revision")),
         inventory=tuple(text(one, "id") for one in items(status, "inventory", "entries")),
+        **(_of_release(spec, status) if helm else {}),
     )
+
+
+def _of_release(spec: Json, status: Json) -> dict[str, Any]:
+    """Return what only a HelmRelease has."""
+    chart = _CHART_COMMIT.search(text(status, "lastAttemptedRevision"))
+    files = mapping(spec, "chart", "spec").get("valuesFiles")
+    remediation = mapping(spec, "upgrade", "remediation")
+    return {
+        "spec": json.dumps(spec),
+        "chart_commit": chart.group(1) if chart else "",
+        "value_files": tuple(_path(f"{one}") for one in files or ()),
+        "reads_values": bool(items(spec, "valuesFrom")),
+        "remediates": number(remediation, "retries") != 0
+        or truth(remediation, "remediateLastFailure"),
+    }
 
 
 def _checks_health(spec: Json, *, helm: bool) -> bool:

@@ -18,7 +18,8 @@ from gitops_rollback.rollout.pod_failures import (
     serving_of,
     unready_failure,
 )
-from gitops_rollback.rollout.standing import Standing, State, View, failed
+from gitops_rollback.rollout.releases import proves
+from gitops_rollback.rollout.standing import Standing, State, View, failed, suspect
 from gitops_rollback.rollout.target import Relation
 
 if TYPE_CHECKING:
@@ -65,15 +66,9 @@ def _workload(target: Target, view: View, workload: Workload) -> Standing | None
     waits = _missing(workload, None if view.pods is None else pods, target)
     if not waits:
         return None
-    return _rolling(f"{workload.name}: {waits}", _failure(target, view, workload, pods))
-
-
-def _rolling(waits: str, failure: Failure | None) -> Standing:
-    if failure is None:
-        return Standing(State.ROLLING, waits)
-    if not failure.patience:
-        return failed(failure)
-    return Standing(State.ROLLING, f"{waits}: {failure.message}", suspicion=failure)
+    waits = f"{workload.name}: {waits}"
+    failure = _failure(target, view, workload, pods)
+    return suspect(State.ROLLING, waits, failure) if failure else Standing(State.ROLLING, waits)
 
 
 def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) -> Failure | None:
@@ -132,16 +127,29 @@ def _by_flux(target: Target, view: View) -> Standing:
         if one.ready.status == "False" and one.name.kind == "Kustomization":
             return Standing(State.APPLYING, f"{one.name}", suspicion=apply_failure(target, one))
         return Standing(State.ROLLING, f"{one.name} to be ready ({hidden})")
-    unchecked = [str(one.name) for one in deciding if not one.checks_health]
-    if unchecked:
+    unsure = _unsure(target, view)
+    if unsure:
         return Standing(
             State.APPLIED,
-            f"applied; nothing tells whether pods run: {hidden}, and health checks are off in "
-            f"{', '.join(unchecked)}",
+            f"applied; nothing tells whether pods run: {hidden}, and {unsure}",
             warnings=("nothing was verified but that Flux has applied the commit",),
         )
     names = ", ".join(str(one.name) for one in deciding)
     return Standing(State.READY, f"{names} reports health ({hidden})")
+
+
+def _unsure(target: Target, view: View) -> str:
+    """Say why Flux's word on health does not cover the change; empty where it does."""
+    deciding = (*view.kustomizations, *view.releases)
+    unchecked = [str(one.name) for one in deciding if not one.checks_health]
+    if unchecked:
+        return f"health checks are off in {', '.join(unchecked)}"
+    unproven = [str(one.name) for one in view.releases if not proves(target, one)]
+    if unproven:
+        return f"{', '.join(unproven)} does not show which values it has"
+    if target.is_by_values and not view.releases:
+        return f"no HelmRelease is known to take {', '.join(target.paths)}"
+    return ""
 
 
 def _has_failed_health(one: Reconciler, target: Target, view: View) -> bool:

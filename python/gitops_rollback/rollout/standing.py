@@ -82,3 +82,10 @@ class Standing:
 def failed(failure: Failure) -> Standing:
     """Return the standing of a change that failed for sure."""
     return Standing(State.FAILED, failure.sentence, failure=failure)
+
+
+def suspect(state: State, waits: str, failure: Failure) -> Standing:
+    """Return the standing of a change that seems to fail: for sure, where nothing can mend it."""
+    if not failure.patience:
+        return failed(failure)
+    return Standing(state, f"{waits}: {failure.message}", suspicion=failure)

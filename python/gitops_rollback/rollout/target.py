@@ -59,6 +59,11 @@ class Target:
         """The files that name the image."""
         return tuple(dict.fromkeys(place.path for place in self.places))
 
+    @property
+    def is_by_values(self) -> bool:
+        """Whether files with Helm values name it: what applies them is not to be seen in them."""
+        return any(place.kind == "Values" for place in self.places)
+
 
 @dataclass(frozen=True)
 class Stand:

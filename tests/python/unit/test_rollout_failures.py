@@ -9,7 +9,6 @@ import pytest
 from gitops_rollback.image import parse_image
 from gitops_rollback.rollout.apply_failures import (
     apply_failure,
-    helm_failure,
     source_failure,
     suspended,
     unhealthy_objects,
@@ -220,41 +219,6 @@ def test_what_is_suspended_is_told_with_the_command_that_resumes_it(
 ) -> None:
     found = {"metadata": {"name": "apps", "namespace": "shop"}, "spec": {"suspend": True}}
     assert suspended(read_reconciler(found, kind)).hint == f"{command} apps --namespace shop"
-
-
-def release(**conditions: tuple[str, str, str]) -> Reconciler:
-    return read_reconciler(
-        {
-            "metadata": {"name": "cart", "namespace": "shop", "generation": 5},
-            "status": {
-                "observedGeneration": 5,
-                "conditions": [
-                    {"type": kind, "status": status, "reason": reason, "message": message}
-                    for kind, (status, reason, message) in conditions.items()
-                ],
-            },
-        },
-        "HelmRelease",
-    )
-
-
-def test_a_helm_upgrade_that_was_undone_names_the_upgrade_and_what_runs() -> None:
-    failure = helm_failure(
-        TARGET,
-        release(
-            Ready=("False", "RollbackSucceeded", "Helm rollback to previous release succeeded"),
-            Released=("False", "UpgradeFailed", "context deadline exceeded"),
-            Remediated=("True", "RollbackSucceeded", "Helm rollback to previous release"),
-        ),
-    )
-    assert "UpgradeFailed: context deadline exceeded" in failure.message
-    assert "Helm went back to the release before" in failure.sentence
-    assert failure.by_image
-
-
-def test_a_chart_that_is_not_there_is_not_the_images_fault() -> None:
-    failure = helm_failure(TARGET, release(Ready=("False", "ArtifactFailed", "chart not found")))
-    assert (failure.whose, failure.by_image) == (Whose.CLUSTER, False)
 
 
 # Pods

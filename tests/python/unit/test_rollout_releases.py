@@ -1,0 +1,328 @@
+"""HelmReleases: which are ours, whether they have begun with a change, and why they fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gitops_rollback.image import parse_image
+from gitops_rollback.rollout.failure import FOREVER, Whose
+from gitops_rollback.rollout.judge import judge
+from gitops_rollback.rollout.objects import Change, Objects, Query
+from gitops_rollback.rollout.reconcilers import Reconciler, read_reconciler
+from gitops_rollback.rollout.releases import helm_failure
+from gitops_rollback.rollout.standing import Standing, State
+from gitops_rollback.rollout.target import Place, Relation, Target
+from gitops_rollback.rollout.workloads import KINDS
+
+URL = "https://github.com/acme/fleet"
+DIGEST = "sha256:" + "2" * 64
+IMAGE = f"docker.io/acme/cart:1.5.0@{DIGEST}"
+COMMIT, BEFORE = "c" * 40, "b" * 40
+CHART = f"0.1.0+{COMMIT[:12]}"
+SUCCEEDED = ("True", "UpgradeSucceeded", "Helm upgrade succeeded")
+
+
+def target(path: str = "apps/cart.yaml", kind: str = "HelmRelease") -> Target:
+    place = Place(path, kind, "cart" if kind == "HelmRelease" else "values")
+    return Target("cart", "production", parse_image(IMAGE), COMMIT, "main", (place,))
+
+
+def conditions(**told: tuple[str, str, str]) -> list[dict[str, Any]]:
+    return [
+        {"type": kind, "status": status, "reason": reason, "message": message}
+        for kind, (status, reason, message) in told.items()
+    ]
+
+
+def helm_release(spec: dict[str, Any], status: dict[str, Any], name: str = "cart") -> Any:  # noqa: ANN401 - JSON
+    metadata = {"name": name, "namespace": "shop", "generation": 2}
+    return {"metadata": metadata, "spec": spec, "status": {"observedGeneration": 2, **status}}
+
+
+def values(tag: str = "1.5.0", **more: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a spec
+    return {"values": {"image": {"repository": "acme/cart", "tag": tag}}, **more}
+
+
+def of_chart(path: str = "./charts/cart", **more: Any) -> dict[str, Any]:  # noqa: ANN401 - the same
+    source = {"kind": "GitRepository", "name": "fleet", "namespace": "flux-system"}
+    return {"chart": {"spec": {"chart": path, "sourceRef": source, **more}}}
+
+
+def kustomization(**spec: Any) -> dict[str, Any]:  # noqa: ANN401 - the same
+    return {
+        "metadata": {"name": "apps", "namespace": "flux-system", "generation": 1},
+        "spec": {
+            "path": "./apps",
+            "wait": True,
+            "sourceRef": {"kind": "GitRepository", "name": "fleet"},
+            **spec,
+        },
+        "status": {
+            "observedGeneration": 1,
+            "conditions": conditions(Ready=("True", "ReconciliationSucceeded", "Applied")),
+            "lastAppliedRevision": f"main@sha1:{COMMIT}",
+            "lastAttemptedRevision": f"main@sha1:{COMMIT}",
+            "inventory": {
+                "entries": [
+                    {"id": f"shop_{name}_helm.toolkit.fluxcd.io_HelmRelease", "v": "v2"}
+                    for name in ("cart", "cart-web", "payment")
+                ]
+            },
+        },
+    }
+
+
+def workload(reference: str = IMAGE, **status: Any) -> dict[str, Any]:  # noqa: ANN401 - the same
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), 1)
+    return {
+        "metadata": {"name": "cart-server", "namespace": "shop", "generation": 1},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": "cart"}},
+            "template": {"spec": {"containers": [{"name": "server", "image": reference}]}},
+        },
+        "status": {"observedGeneration": 1, **counts, **status},
+    }
+
+
+def pod(**state: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a status
+    status = {
+        "name": "server",
+        "imageID": f"acme/cart@{DIGEST}",
+        "ready": not state,
+        "state": state,
+    }
+    return {
+        "metadata": {"name": "cart-1", "namespace": "shop", "labels": {"app": "cart"}},
+        "spec": {"containers": [{"name": "server", "image": IMAGE}]},
+        "status": {
+            "conditions": [{"type": "Ready", "status": str(not state)}],
+            "containerStatuses": [status],
+        },
+    }
+
+
+def objects(releases: list[Any], *workloads: Any, pods: Any = (), fetched: str = COMMIT) -> Objects:  # noqa: ANN401 - JSON
+    """Return a cluster with these objects; without workloads they may not be read."""
+    source = {
+        "metadata": {"name": "fleet", "namespace": "flux-system"},
+        "spec": {"url": URL, "ref": {"branch": "main"}},
+        "status": {"artifact": {"revision": f"main@sha1:{fetched}"}},
+    }
+    found = Objects(URL)
+    listed = {"GitRepository": (source,), "Kustomization": (kustomization(),), "Pod": tuple(pods)}
+    listed |= {"HelmRelease": tuple(releases), "Deployment": workloads}
+    for kind, some in listed.items():
+        found.take(Change(Query(kind), some, whole=True))
+    if not workloads:
+        for kind in KINDS:
+            found.take(Change(Query(kind), denied=True))
+    return found
+
+
+def stand(of: Target, found: Objects) -> Standing:
+    """Judge what a cluster shows, all of it listed."""
+    for query in found.queries(of):
+        if query.kind in KINDS or query.kind == "Pod":
+            found.take(Change(query, whole=True))
+    view = found.view(of, {BEFORE: Relation.BEFORE})
+    assert view is not None
+    return judge(of, view)
+
+
+# Which are ours
+
+
+@pytest.mark.parametrize(
+    ("of", "spec"),
+    [
+        (target(), values()),
+        (target("charts/cart/values.yaml", "Values"), of_chart()),
+        (
+            target("apps/values/cart.yaml", "Values"),
+            of_chart("charts/any", valuesFiles=["charts/any/values.yaml", "apps/values/cart.yaml"]),
+        ),
+        (
+            target("apps/cart-values.yaml", "Values"),
+            {"valuesFrom": [{"kind": "ConfigMap", "name": "cart-values"}]},
+        ),
+    ],
+    ids=["by its name", "by its chart", "by a values file", "by a ConfigMap"],
+)
+def test_the_release_that_takes_the_file_is_found(of: Target, spec: dict[str, Any]) -> None:
+    other = helm_release({"valuesFrom": [{"kind": "ConfigMap", "name": "p"}]}, {}, "payment")
+    found = objects([helm_release(spec, {}), other])
+    assert [one.name.name for one in found.releases(of)] == ["cart"]
+
+
+def test_a_chart_of_the_same_path_in_another_repository_is_not_ours() -> None:
+    spec = of_chart()
+    spec["chart"]["spec"]["sourceRef"]["name"] = "elsewhere"
+    assert objects([helm_release(spec, {})]).releases(target("charts/cart/x.yaml", "Values")) == []
+
+
+def test_of_several_that_read_values_none_is_guessed() -> None:
+    reads = {"valuesFrom": [{"kind": "ConfigMap", "name": "x"}]}
+    found = objects([helm_release(reads, {}, name) for name in ("payment", "cart-web")])
+    assert found.releases(target("apps/cart-values.yaml", "Values")) == []
+
+
+def test_the_source_of_a_chart_that_no_kustomization_applies_is_watched() -> None:
+    of = target("charts/cart/values.yaml", "Values")
+    queries = objects([helm_release(of_chart(), {})]).queries(of)
+    assert Query("GitRepository", "flux-system", name="fleet") in queries
+
+
+# Whether it has begun
+
+
+def test_a_release_that_was_not_told_yet_is_waited_for_though_it_is_ready() -> None:
+    status = {"conditions": conditions(Ready=SUCCEEDED)}
+    standing = stand(target(), objects([helm_release(values("1.4.2"), status)]))
+    assert standing.state is State.APPLYING
+    assert "HelmRelease/shop/cart to upgrade" in standing.message
+
+
+@pytest.mark.parametrize(
+    ("revision", "state"),
+    [
+        (CHART, State.READY),
+        (f"{CHART}.3", State.READY),
+        (f"0.1.0+{BEFORE[:12]}", State.APPLYING),
+    ],
+)
+def test_a_chart_of_the_repository_tells_its_commit(revision: str, state: State) -> None:
+    status = {"conditions": conditions(Ready=SUCCEEDED), "lastAttemptedRevision": revision}
+    found = objects([helm_release(of_chart(), status)])
+    assert stand(target("charts/cart/values.yaml", "Values"), found).state is state
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (of_chart(), "HelmRelease/shop/cart does not show which values it has"),
+        (
+            {"valuesFrom": [{"name": "x"}], "install": {"disableWait": True}},
+            "health checks are off",
+        ),
+    ],
+)
+def test_where_nothing_shows_which_values_it_has_no_health_is_claimed(
+    spec: dict[str, Any], said: str
+) -> None:
+    status = {"conditions": conditions(Ready=SUCCEEDED), "lastAttemptedRevision": "0.1.0"}
+    path = "charts/cart/values.yaml" if "chart" in spec else "apps/cart-values.yaml"
+    standing = stand(target(path, "Values"), objects([helm_release(spec, status)]))
+    assert standing.state is State.APPLIED
+    assert said in standing.message
+
+
+def test_values_that_no_release_is_known_to_take_claim_no_health() -> None:
+    standing = stand(target("apps/cart-values.yaml", "Values"), objects([]))
+    assert standing.state is State.APPLIED
+    assert "no HelmRelease is known to take apps/cart-values.yaml" in standing.message
+
+
+# How it goes on
+
+RUNNING = conditions(
+    Ready=("Unknown", "Progressing", "Running 'upgrade' action with timeout of 5m0s"),
+    Reconciling=("True", "Progressing", "Running 'upgrade' action with timeout of 5m0s"),
+)
+
+
+def test_pods_are_looked_at_while_helm_still_waits_for_them() -> None:
+    release = helm_release(values(), {"observedGeneration": 1, "conditions": RUNNING})
+    waiting = {"reason": "ErrImagePull", "message": "manifest unknown"}
+    found = objects([release], workload(availableReplicas=0), pods=[pod(waiting=waiting)])
+    failure = stand(target(), found).failure
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("pull", True)
+
+
+def test_pods_that_run_are_not_the_end_before_helm_is_done() -> None:
+    release = helm_release(values(), {"observedGeneration": 1, "conditions": RUNNING})
+    standing = stand(target(), objects([release], workload(), pods=[pod()]))
+    assert standing.state is State.ROLLING
+    assert "to be done with its upgrade (Running 'upgrade' action" in standing.message
+    done = helm_release(values(), {"conditions": conditions(Ready=SUCCEEDED)})
+    assert stand(target(), objects([done], workload(), pods=[pod()])).state is State.READY
+
+
+def test_a_failure_of_the_generation_before_is_not_ours() -> None:
+    failed = conditions(Ready=("False", "UpgradeFailed", "timed out"))
+    release = helm_release(values(), {"observedGeneration": 1, "conditions": failed})
+    standing = stand(target(), objects([release]))
+    assert standing.state is State.ROLLING
+
+
+def test_a_failure_of_this_generation_is_ours_before_helm_gives_up() -> None:
+    failed = conditions(Ready=("False", "UpgradeFailed", "timed out"))
+    failed[0]["observedGeneration"] = 2
+    release = helm_release(values(), {"observedGeneration": 1, "conditions": failed})
+    standing = stand(target(), objects([release]))
+    assert standing.failure is not None
+    assert standing.failure.code == "helm"
+
+
+# How it fails
+
+
+def failed_release(spec: dict[str, Any] | None = None, **told: tuple[str, str, str]) -> Reconciler:
+    return read_reconciler(
+        helm_release(spec or {}, {"conditions": conditions(**told)}), "HelmRelease"
+    )
+
+
+def test_a_helm_upgrade_that_was_undone_names_the_upgrade_and_what_runs() -> None:
+    failure = helm_failure(
+        target(),
+        failed_release(
+            {"upgrade": {"remediation": {"remediateLastFailure": True}}},
+            Ready=("False", "RollbackSucceeded", "Helm rollback to previous release succeeded"),
+            Released=("False", "UpgradeFailed", "context deadline exceeded"),
+            Remediated=("True", "RollbackSucceeded", "Helm rollback to previous release"),
+        ),
+    )
+    assert "UpgradeFailed: context deadline exceeded" in failure.message
+    assert "Helm went back to the release before" in failure.sentence
+    assert failure.by_image
+    assert failure.patience == 0
+
+
+@pytest.mark.parametrize(
+    ("remediation", "patience"),
+    [({}, 0.0), ({"retries": 0}, 0.0), ({"retries": 2}, 10.0), ({"retries": -1}, 10.0)],
+)
+def test_where_helm_is_to_go_back_that_is_waited_for_a_little(
+    remediation: dict[str, Any], patience: float
+) -> None:
+    spec = {"upgrade": {"remediation": remediation}}
+    said = ("False", "UpgradeFailed", "timed out")
+    assert helm_failure(target(), failed_release(spec, Released=said)).patience == patience
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "patience"),
+    [
+        ("ArtifactFailed", "could not get Source object: chart not found", 30.0),
+        ("SourceNotReady", "HelmChart 'shop/shop-cart' is not ready: chart not found", 30.0),
+        ("SourceNotReady", "HelmChart 'shop/shop-cart' is not ready: i/o timed out", FOREVER),
+    ],
+)
+def test_a_chart_that_is_not_there_is_not_the_images_fault(
+    reason: str, message: str, patience: float
+) -> None:
+    failure = helm_failure(target(), failed_release(Ready=("False", reason, message)))
+    assert (failure.whose, failure.by_image) == (Whose.CLUSTER, False)
+    assert failure.patience == patience
+    assert "helmchart" in failure.hint
+
+
+def test_a_chart_that_does_not_render_is_not_the_images_fault() -> None:
+    said = "template: cart/templates/web.yaml:3:14: executing: error calling include: not ready"
+    failure = helm_failure(target(), failed_release(Ready=("False", "UpgradeFailed", said)))
+    assert not failure.by_image
+    assert "helm template" in failure.hint
