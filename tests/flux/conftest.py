@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from flux.account import Account
 from flux.fleet import CART, Fleet, deployment, image
 from flux.recorder import Recorder
 from integration.shop import Shop, program
@@ -65,6 +66,14 @@ def open_fleet(
 def fleet(open_fleet: Callable[[dict[str, str]], Fleet]) -> Fleet:
     """A cart that runs 3.8, applied by Flux with health checks."""
     return open_fleet({CART: deployment("cart", image("3.8"))}).follow().ready()
+
+
+@pytest.fixture
+def account(fleet: Fleet) -> Iterator[Account]:
+    """An account in the fleet's namespace, without rights."""
+    made = Account(fleet)
+    yield made
+    made.remove()
 
 
 def _remove(fleet: Fleet) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flux.fleet import CART, Fleet, deployment, image
+from flux.kubelet_logs import KubeletLogs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,14 +132,39 @@ def test_an_image_that_cannot_be_pulled(fleet: Fleet) -> None:
     fleet.says("HealthCheckFailed")
 
 
-def test_a_container_that_crashes(fleet: Fleet) -> None:
+def test_a_container_that_crashes_is_named_with_its_last_words(fleet: Fleet) -> None:
+    if not fleet.has_fakelet():
+        pytest.skip("only a kubelet that pretends crashes an image by its name")
+    words = [f"line {number}" for number in range(20)] + ["fatal: no database at db:5432"]
+    with KubeletLogs(fleet, previous=words) as logs:
+        run = fleet.wait("--change", str(fleet.deploy("crash")))
+    failure = run.result["rollouts"][0]["failure"]
+    assert (failure["code"], failure["byImage"]) == ("crash", True)
+    assert "crashes: 3 restarts, exit code 1" in failure["message"]
+    assert "its last words: line 13 | line 14" in failure["message"]
+    assert failure["message"].endswith("line 19 | fatal: no database at db:5432")
+    assert "2 old pods still serve" in run.error["message"]
+    assert "previous=true" in logs.asked[0]
+
+
+def test_the_log_of_the_container_that_runs_again_is_taken_where_no_other_is_left(
+    fleet: Fleet,
+) -> None:
+    if not fleet.has_fakelet():
+        pytest.skip("only a kubelet that pretends crashes an image by its name")
+    with KubeletLogs(fleet, current=["starting"]) as logs:
+        run = fleet.wait("--change", str(fleet.deploy("crash")))
+    assert "its last words: starting" in run.error["message"]
+    assert ["previous=true" in one for one in logs.asked] == [True, False]
+
+
+def test_a_crash_is_named_where_no_log_can_be_had(fleet: Fleet) -> None:
     if not fleet.has_fakelet():
         pytest.skip("only a kubelet that pretends crashes an image by its name")
     run = fleet.wait("--change", str(fleet.deploy("crash")))
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("crash", True)
-    assert "crashes: 3 restarts, exit code 1" in failure["message"]
-    assert "2 old pods still serve" in run.error["message"]
+    assert "last words" not in run.error["message"]
 
 
 def test_a_readiness_probe_that_fails(fleet: Fleet) -> None:

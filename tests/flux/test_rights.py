@@ -3,80 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import yaml
+
+from flux.account import documented
+from flux.kubelet_logs import KubeletLogs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from flux.account import Account
     from flux.fleet import Fleet
-
-PAGE = Path(__file__).parents[2] / "docs" / "flux.md"
-
-
-def documented() -> dict[str, Any]:
-    """Return the ClusterRole of the docs."""
-    match = re.search(
-        r"<!-- rbac -->\n```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
-    )
-    assert match
-    role: dict[str, Any] = yaml.safe_load(match[1])
-    return role
-
-
-@pytest.fixture
-def account(fleet: Fleet) -> Iterator[Account]:
-    made = Account(fleet)
-    yield made
-    made.remove()
-
-
-class Account:
-    """A service account in a fleet's namespace, and its kubeconfig."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
-        self._name = f"waiter-{fleet.namespace}"
-
-    def may(self, rules: list[dict[str, Any]], *, everywhere: bool = True) -> str:
-        """Give the account these rights; return the path of its kubeconfig."""
-        fleet, name = self._fleet, self._name
-        kind = "ClusterRole" if everywhere else "Role"
-        group = "rbac.authorization.k8s.io"
-        fleet.apply(
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}},
-            {
-                "apiVersion": f"{group}/v1",
-                "kind": kind,
-                "metadata": {"name": name},
-                "rules": rules,
-            },
-            {
-                "apiVersion": f"{group}/v1",
-                "kind": f"{kind}Binding",
-                "metadata": {"name": name},
-                "roleRef": {"apiGroup": group, "kind": kind, "name": name},
-                "subjects": [
-                    {"kind": "ServiceAccount", "name": name, "namespace": fleet.namespace}
-                ],
-            },
-        )
-        token = fleet.kubectl("create", "token", name).strip()
-        config = json.loads(fleet.kubectl("config", "view", "--raw", "--output", "json"))
-        config["users"] = [{"name": name, "user": {"token": token}}]
-        config["contexts"][0]["context"].update(user=name, namespace=fleet.namespace)
-        path = fleet.shop.root / "waiter.kubeconfig"
-        path.write_text(json.dumps(config), encoding="utf-8")
-        return str(path)
-
-    def remove(self) -> None:
-        """Take back what stands outside the namespace."""
-        for kind in ("clusterrolebinding", "clusterrole"):
-            self._fleet.kubectl("delete", kind, self._name, "--ignore-not-found")
 
 
 def test_the_documented_rights_are_enough(fleet: Fleet, account: Account) -> None:
@@ -105,6 +41,20 @@ def test_without_rights_on_workloads_a_failed_health_check_is_ours_by_its_object
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["whose"]) == ("health", "ours")
     assert failure["object"] == f"Deployment/{fleet.namespace}/cart"
+
+
+def test_without_the_right_to_logs_a_crash_is_named_without_its_last_words(
+    fleet: Fleet, account: Account
+) -> None:
+    if not fleet.has_fakelet():
+        pytest.skip("only a kubelet that pretends crashes an image by its name")
+    rules = [rule for rule in documented()["rules"] if "pods/log" not in rule["resources"]]
+    path = account.may(rules)
+    with KubeletLogs(fleet, previous=["fatal: no database"]) as logs:
+        run = fleet.wait("--change", str(fleet.deploy("crash")), KUBECONFIG=path)
+    assert run.result["rollouts"][0]["failure"]["code"] == "crash"
+    assert "last words" not in run.error["message"]
+    assert logs.asked == []
 
 
 def test_without_the_right_to_nudge_it_waits_for_the_interval(
