@@ -164,26 +164,20 @@ def repeated(options: argparse.Namespace, name: str) -> tuple[str, ...]:
     return tuple(part for value in values for part in _split(value))
 
 
-def image_option(options: argparse.Namespace, name: str) -> ImageReference | None:
-    """Return the image reference an option holds; raise `UsageError` if it is malformed."""
-    text = getattr(options, name)
-    return None if text is None else _parsed(text, name.replace("_", "-"))
-
-
-def wanted_images(options: argparse.Namespace) -> dict[str, ImageReference]:
-    """Return the images of `--image` by service; a plain image has the empty name.
+def images_by_service(options: argparse.Namespace, name: str) -> dict[str, ImageReference]:
+    """Return the images of an option, `SERVICE=IMAGE`, by service; a plain one has an empty name.
 
     Raises `UsageError` if one is malformed, or if a service is named twice.
     """
     found: dict[str, ImageReference] = {}
-    for text in repeated(options, "image"):
+    for text in repeated(options, name):
         service, equals, image = text.rpartition("=")
         if service in found or (equals and not service):
             raise UsageError(
-                f"--image {text}: {service or 'no service'} is named{' twice' if service else ''}",
-                "write --image SERVICE=IMAGE, once for each service",
+                f"--{name} {text}: {service or 'no service'} is named{' twice' if service else ''}",
+                f"write --{name} SERVICE=IMAGE, once for each service",
             )
-        found[service] = _parsed(image, "image")
+        found[service] = _parsed(image, name)
     return found
 
 

@@ -8,6 +8,7 @@ from gitops_rollback.commands.results import report_change
 from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import (
     add_common_options,
+    add_from_option,
     add_keep_option,
     add_person_options,
     add_proposal_options,
@@ -16,7 +17,7 @@ from gitops_rollback.commands.shared_options import (
     add_store_options,
 )
 from gitops_rollback.errors import UsageError
-from gitops_rollback.options import wanted_images
+from gitops_rollback.options import images_by_service
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +33,7 @@ def add_options(options: Options) -> None:
         "image", "the image to deploy; SERVICE=IMAGE for each of several services", metavar="IMAGE"
     )
     options.files("record", "the record of what this replaces; one for each", metavar="FILE")
-    options.text("from", "the image that must run now, else exit 5", metavar="IMAGE")
+    add_from_option(options)
     options.flag("release", "deploy, and end the hold in the same commit")
     options.flag("allow-older", "deploy although a later build of the same job did")
     options.names("accept", "codes of refusals to accept: bad, tag, automation", metavar="CODE")
@@ -48,7 +49,7 @@ def add_options(options: Options) -> None:
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Deploy the image."""
     session = start(options, environment)
-    images = wanted_images(options)
+    images = images_by_service(options, "image")
     if not images:
         raise UsageError("no image is named", "give it with --image IMAGE")
     if not options.record and session.is_archived_by_jenkins:

@@ -10,10 +10,10 @@ from gitops_rollback.change.recording import make_record
 from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.given import read_records, record_of
 from gitops_rollback.commands.many import Blocked, refuse_partly
-from gitops_rollback.commands.meant import assign_images, refuse_one_from
+from gitops_rollback.commands.meant import assign_images, expected_images
 from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.errors import RefusedError, RegistryError
-from gitops_rollback.options import image_option
+from gitops_rollback.options import images_by_service
 from gitops_rollback.plan import guard, recorded
 from gitops_rollback.plan.targets import deploy_edits
 from gitops_rollback.timeline.stack import running_image
@@ -42,8 +42,8 @@ def deploy(
     """
     options = session.options
     records = read_records(options.record)
-    tip = session.open_tip(repository)
     job = _Deploy(session, repository, wanted, records)
+    tip = session.open_tip(repository)
     committer = committer_of(session, repository)
     return committer.commit(tip, job.prepare), job.blocked
 
@@ -62,6 +62,7 @@ class _Deploy:
         self._repository = repository
         self._wanted = wanted
         self._records = records
+        self._expected = images_by_service(session.options, "from")
         self._services: dict[str, _ServiceDeploy] = {}
         self._registry: RegistryFacts | None = None
         self.blocked: tuple[Blocked, ...] = ()
@@ -74,12 +75,12 @@ class _Deploy:
         snapshot = self._session.read(self._repository, tip)
         with self._session.watch.phase("decide"):
             images = assign_images(self._wanted, snapshot.services)
-            refuse_one_from(self._session.options, snapshot.services)
+            expected = expected_images(self._expected, snapshot.services)
             pending: list[Callable[[], ServiceChange]] = []
             blocked = []
             for at in snapshot.services:
                 try:
-                    pending.append(self._of(at, images, snapshot).judge(at, snapshot))
+                    pending.append(self._of(at, images, snapshot).judge(at, snapshot, expected))
                 except RefusedError as error:
                     blocked.append(Blocked(at, error))
             skip = self._session.options.skip_blocked
@@ -126,14 +127,14 @@ class _ServiceDeploy:
         self._made: StoredRecord | None = None
         self._running: ImageReference | None = None
 
-    def judge(self, at: ServiceAtTip, snapshot: Snapshot) -> Callable[[], ServiceChange]:
+    def judge(
+        self, at: ServiceAtTip, snapshot: Snapshot, expected: Mapping[str, ImageReference]
+    ) -> Callable[[], ServiceChange]:
         """Return what makes the change once all is judged; raise what refuses the deploy."""
         session = self._session
         guard.refuse_other_repository(at.title, at.found.image, self._image)
         running, _source = running_image(at.found.image, at.state)
-        guard.refuse_moved(
-            at.title, image_option(session.options, "from"), running, "as --from says"
-        )
+        guard.refuse_moved(at.title, expected.get(at.service), running, "as --from says")
         self._refuse_moved_since_first_tip(at, running)
         image = self._resolve(at)
         self._image = image

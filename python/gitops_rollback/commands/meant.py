@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import UsageError
 from gitops_rollback.model import Request, is_name, one_line
-from gitops_rollback.options import repeated, wanted_images
+from gitops_rollback.options import images_by_service, repeated
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.image import ImageReference
@@ -31,7 +31,7 @@ def request_of(options: argparse.Namespace) -> Request:
         named = tuple(service.service for service in planned)
         environment = environment or planned[0].environment
     if not named and not options.all and hasattr(options, "image"):
-        named = tuple(service for service in wanted_images(options) if service)
+        named = tuple(service for service in images_by_service(options, "image") if service)
     if not named and not options.all:
         raise UsageError("no service is named", "give one with --service NAME")
     for name in (*named, *((environment,) if environment else ())):
@@ -60,33 +60,49 @@ def assign_images(
     A plain image, without a service's name, is that of the only service.
     """
     names = [at.service for at in services]
-    if "" in wanted and len(wanted) == len(names) == 1:
-        return {names[0]: wanted[""]}
-    if "" in wanted:
-        raise UsageError(
-            f"--image {wanted['']} names no service, and there are {len(names)}: {_some(names)}",
-            f"write --image {names[0]}=IMAGE, once for each service",
-        )
+    wanted = _named(wanted, names, "image")
     lacking = [name for name in names if name not in wanted]
     if lacking:
         raise UsageError(
             f"no image is named for {_some(lacking)}", f"give it with --image {lacking[0]}=IMAGE"
         )
-    further = [name for name in wanted if name not in names]
-    if further:
-        raise UsageError(
-            f"--image names {_some(further)}, which is none of the services: {_some(names)}",
-            "name the same services, or --image alone",
-        )
+    _refuse_others(wanted, names, "image")
     return {name: wanted[name] for name in names}
 
 
-def refuse_one_from(options: argparse.Namespace, services: Sequence[ServiceAtTip]) -> None:
-    """Raise `UsageError` if `--from`, which names one image, is given for several services."""
-    if getattr(options, "from") is not None and len(services) > 1:
+def expected_images(
+    wanted: Mapping[str, ImageReference], services: Sequence[ServiceAtTip]
+) -> dict[str, ImageReference]:
+    """Return what must run now, of the services for which `--from` says it.
+
+    Raises `UsageError` if it names what is none of them, or does not say which one it means.
+    """
+    names = [at.service for at in services]
+    expected = _named(wanted, names, "from")
+    _refuse_others(expected, names, "from")
+    return dict(expected)
+
+
+def _named(
+    wanted: Mapping[str, ImageReference], names: Sequence[str], option: str
+) -> Mapping[str, ImageReference]:
+    """Return images by service, where a plain image is that of the only service."""
+    if "" not in wanted:
+        return wanted
+    if len(wanted) == len(names) == 1:
+        return {names[0]: wanted[""]}
+    raise UsageError(
+        f"--{option} {wanted['']} names no service, and there are {len(names)}: {_some(names)}",
+        f"write --{option} {names[0]}=IMAGE, once for each service",
+    )
+
+
+def _refuse_others(wanted: Iterable[str], names: Sequence[str], option: str) -> None:
+    further = [name for name in wanted if name not in names]
+    if further:
         raise UsageError(
-            f"--from names one image, and there are {len(services)} services",
-            "give one --service with it, or a plan of all of them with --plan FILE",
+            f"--{option} names {_some(further)}, which is none of the services: {_some(names)}",
+            f"name the same services, or --{option} alone",
         )
 
 

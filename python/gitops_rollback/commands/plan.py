@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         choice = planning.choice_of(session)
         snapshot = session.read(repository, _tip(session, repository, choice))
         gatherer = planning.gatherer_of(session, repository, snapshot)
-        plans = gatherer.plan_all([(at, choice) for at in snapshot.services])
+        plans = gatherer.plan_all(planning.choices_of(session, choice, snapshot.services))
     show_plans(session, plans, snapshot.services)
     if options.explain:
         for plan in plans:

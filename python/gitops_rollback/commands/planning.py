@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
 from gitops_rollback.change.service import edits_to_json
 from gitops_rollback.commands.explaining import show_candidates
+from gitops_rollback.commands.meant import expected_images
 from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.errors import UsageError
 from gitops_rollback.facts.gather import Gatherer
-from gitops_rollback.options import image_option
+from gitops_rollback.options import images_by_service
 from gitops_rollback.output import say, wrapped
 from gitops_rollback.plan.acts import Act
 from gitops_rollback.plan.facts import Choice, Plan
@@ -36,9 +38,17 @@ def choice_of(session: Session) -> Choice:
         query=options.query,
         again=options.again,
         accept=accepted(options),
-        from_image=image_option(options, "from"),
         unattended=getattr(options, "unattended", False),
     )
+
+
+def choices_of(
+    session: Session, choice: Choice, services: Iterable[ServiceAtTip]
+) -> list[tuple[ServiceAtTip, Choice]]:
+    """Return what is asked for of each service: what must run now may differ."""
+    services = tuple(services)
+    expected = expected_images(images_by_service(session.options, "from"), services)
+    return [(at, replace(choice, from_image=expected.get(at.service))) for at in services]
 
 
 def _as_of(session: Session) -> str | None:

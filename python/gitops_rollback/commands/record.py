@@ -15,7 +15,7 @@ from gitops_rollback.commands.shared_options import (
     add_store_options,
 )
 from gitops_rollback.errors import Exit
-from gitops_rollback.options import wanted_images
+from gitops_rollback.options import images_by_service
 from gitops_rollback.output import say, write_result
 from gitops_rollback.plan.guard import refuse_other_repository
 from gitops_rollback.stores.layout import write_record
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 def _occasions(session: Session, snapshot: Snapshot) -> list[Occasion]:
     """Return why each record is made: a deploy of `--image`, or the rollback of `--plan`."""
-    wanted = wanted_images(session.options)
+    wanted = images_by_service(session.options, "image")
     if session.options.plan is None:
         images = assign_images(wanted, snapshot.services) if wanted else {}
         return [session.occasion("deploy", images.get(at.service)) for at in snapshot.services]

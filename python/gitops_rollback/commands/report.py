@@ -85,7 +85,8 @@ def _gather(session: Session, given: Mapping[str, Mapping[str, Any]]) -> tuple[D
         if not named:
             gatherer = planning.gatherer_of(session, repository, snapshot)
             choice = planning.choice_of(session)
-            plans = [gatherer.plan(at, choice) for at in snapshot.services]
+            choices = planning.choices_of(session, choice, snapshot.services)
+            plans = gatherer.plan_all(choices)
             documents["plan"] = planning.plans_to_json(session, snapshot, plans)
         if not given["history"]:
             store = session.store(snapshot)

@@ -10,9 +10,14 @@ from gitops_rollback.change.recording import make_record
 from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.given import read_plan, read_records, record_of
 from gitops_rollback.commands.many import Blocked, whole_error
-from gitops_rollback.commands.meant import refuse_one_from
 from gitops_rollback.commands.plan_table import show_plans
-from gitops_rollback.commands.planning import choice_of, edits_of, gatherer_of, plans_to_json
+from gitops_rollback.commands.planning import (
+    choice_of,
+    choices_of,
+    edits_of,
+    gatherer_of,
+    plans_to_json,
+)
 from gitops_rollback.errors import (
     ConfigError,
     GitopsRollbackError,
@@ -81,7 +86,6 @@ class _Rollback:
         """
         snapshot = self._session.read(self._repository, tip)
         with self._session.watch.phase("decide"):
-            refuse_one_from(self._session.options, snapshot.services)
             plans = self._plans(snapshot)
             todo = self._unblocked(snapshot, plans)
             for at, plan in todo:
@@ -91,7 +95,8 @@ class _Rollback:
     def _plans(self, snapshot: Snapshot) -> list[Plan]:
         if self._gatherer is None:
             self._gatherer = gatherer_of(self._session, self._repository, snapshot)
-        return self._gatherer.plan_all([(at, self._choice(at)) for at in snapshot.services])
+        choices = choices_of(self._session, choice_of(self._session), snapshot.services)
+        return self._gatherer.plan_all([(at, self._as_planned(at, own)) for at, own in choices])
 
     def _unblocked(self, snapshot: Snapshot, plans: list[Plan]) -> list[tuple[ServiceAtTip, Plan]]:
         """Return what can be done; raise if that is not what was asked for."""
@@ -119,8 +124,8 @@ class _Rollback:
                 return error
         return obstacle(plan)
 
-    def _choice(self, at: ServiceAtTip) -> Choice:
-        choice = choice_of(self._session)
+    def _as_planned(self, at: ServiceAtTip, choice: Choice) -> Choice:
+        """Return what is asked for of a service, as the plan says that is followed."""
         if self._followed is None:
             return choice
         self._refuse_other_place(self._followed, at)

@@ -114,4 +114,13 @@ def add_choice_options(options: Options) -> None:
     options.text("query", "JMESPath over the registry's tags", metavar="QUERY")
     options.flag("again", "go one further, although the service was rolled back already")
     options.names("accept", "codes of refusals to accept, such as bad or gone", metavar="CODE")
-    options.text("from", "the image that must run now, else exit 5", metavar="IMAGE")
+    add_from_option(options)
+
+
+def add_from_option(options: Options) -> None:
+    """Add the option that says what must run now."""
+    options.names(
+        "from",
+        "what must run now, else exit 5; SERVICE=IMAGE for each of several",
+        metavar="IMAGE",
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import ClusterError, Exit, MovedError
 from gitops_rollback.output import say, write_result
+from gitops_rollback.rollout.failure import told_first
 from gitops_rollback.rollout.standing import State
 
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ def _raise_the_worst(
     if failures:
         titles = {track.target.title for track in tracks}
         who = f"{next(iter(titles))}: " if len(titles) == 1 else ""
-        sentence = failures[0].sentence
-        said = sentence if sentence.startswith(who) else who + sentence
-        raise ClusterError(said, failures[0].hint, result)
+        worst = told_first(failures)
+        said = worst.sentence if worst.sentence.startswith(who) else who + worst.sentence
+        raise ClusterError(said, worst.hint, result)
     for track in tracks:
         if track.standing and track.standing.state is State.REPLACED:
             raise MovedError(

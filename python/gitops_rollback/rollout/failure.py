@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gitops_rollback.rollout.target import Target
 
 FOREVER = float("inf")
@@ -84,3 +86,11 @@ def go_back(target: Target) -> str:
     return (
         f"to go back: gitops-rollback rollback --service {target.service}{environment} --reason …"
     )
+
+
+def told_first(failures: Sequence[Failure]) -> Failure:
+    """Return the failure of several that is told: one that another image mends, if there is one.
+
+    Going back to another image is what people, and an automatic rollback, do about it.
+    """
+    return next((failure for failure in failures if failure.by_image), failures[0])

@@ -281,6 +281,8 @@ scenario('a map of images is deployed in one commit, with a record of each') { W
     has(build.run.description, 'cart 1.4.2 → 1.5.0; payment 2.0.0 → 2.1.0')
     has(World.error(world.step("gitopsDeploy(image: 'a/b:1', images: ${images})")), 'give image or images, not both')
     has(World.error(world.step("gitopsDeploy(service: 'cart', images: ${images})")), 'payment')
+    String from = "[cart: '${World.NEW}', payment: 'docker.io/acme/payment:2.0.0@sha256:${'4' * 64}']"
+    has(World.error(world.step("gitopsDeploy(images: ${images}, from: ${from})")), 'payment default runs docker.io/acme/payment:2.1.0')
 }
 
 scenario('what stands in the way of one service can be skipped: the build is unstable and says so') { World world ->

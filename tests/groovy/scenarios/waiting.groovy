@@ -76,6 +76,25 @@ scenario('with autoRollback a bad image is undone once, held for its failure, an
     has(World.error(again), 'rolled back')
 }
 
+scenario('with autoRollback all that one commit deployed goes back in one, and what ran already stays') { World world ->
+    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    String payment = 'docker.io/acme/payment:2.1.0@sha256:' + '5' * 64
+    world.step("gitopsDeploy(service: 'payment', image: '${payment}')")
+    Map bad = failed(true)
+    bad.result.rollouts = [[service: 'cart', failure: bad.result.rollouts[0].failure + [byImage: false]]] + bad.result.rollouts
+    String set = "[cart: '${World.NEXT}', payment: '${payment}']"
+    def unchanged = world.step(told(world, [bad, ready()]), "gitopsDeploy(images: ${set}, autoRollback: true)")
+    has(World.error(unchanged), '(rolled back to 1.5.0, and held)')
+    same(world.image('payment'), 'acme/payment:2.1.0@sha256:' + '5' * 64)
+    new File(world.folder, 'waited-0').delete()
+    new File(world.folder, 'waited-1').delete()
+    set = "[cart: '${World.NEXT}', payment: 'docker.io/acme/payment:2.2.0@sha256:${'6' * 64}']"
+    def both = world.step(told(world, [bad, ready()]), "gitopsDeploy(images: ${set}, release: true, accept: 'bad', autoRollback: true)")
+    has(World.error(both), '(rolled back to cart 1.5.0, payment 2.1.0, and held)')
+    same([world.image(), world.image('payment')], ['acme/cart:1.5.0@sha256:' + '2' * 64, 'acme/payment:2.1.0@sha256:' + '5' * 64])
+    same(world.git(world.remote, 'log', '-1', '--format=%(trailers:key=Gitops-Service,valueonly,separator=%x2C)', 'main').trim(), 'cart,payment')
+}
+
 scenario('with autoRollback a failure that no image caused is not undone') { World world ->
     def build = world.step(told(world, [failed(false)]), deploy(', autoRollback: true'))
     same(build.run.result, 'FAILURE')

@@ -68,7 +68,9 @@ def test_a_map_of_images_is_deployed_in_one_commit(checkout: Shop) -> None:
         ((*BOTH, "--image", f"cart={image('1.6.0')}"), "cart is named twice"),
         (("--image", f"={image('1.6.0')}"), "no service is named"),
         (("--image", "cart=", "--service", "cart"), "names no repository"),
-        ((*BOTH, "--from", image("1.4.1")), "--from names one image"),
+        ((*BOTH, "--from", image("1.4.1")), "--from acme/cart:1.4.1"),
+        ((*BOTH, "--from", f"mail={image('1.4.1')}"), "--from names mail, which is none of"),
+        ((*BOTH, "--from", "cart=:::"), "--from: "),
         ((*BOTH, "--all", "--service", "cart"), "--all and cart are named"),
     ],
 )
@@ -77,6 +79,19 @@ def test_a_map_that_does_not_fit_the_services_is_a_usage_error(
 ) -> None:
     run = checkout.refused(2, "usage", "deploy", *arguments)
     assert words in run.error["message"]
+
+
+def test_what_must_run_now_is_said_for_each_of_several_services(deployed: Shop) -> None:
+    cart, payment = canonical("1.5.0"), canonical("2.1.0", "payment")
+    other = canonical("2.0.0", "payment")
+    undo = ("rollback", "--set", "checkout", *REASON, "--from", f"cart={cart}")
+    run = deployed.refused(5, "moved", *undo, "--from", f"payment={other}")
+    assert f"payment default runs {payment}, not {other} as --from says" in run.error["message"]
+    deployed.ok("plan", "--set", "checkout", "--from", f"cart={cart}")
+    run = deployed.ok(*undo, "--from", f"payment={payment}")
+    assert names(run.result["services"], "from") == [cart, payment]
+    run = deployed.refused(5, "moved", "deploy", *BOTH, "--release", "--from", f"payment={payment}")
+    assert "as --from says" in run.error["message"]
 
 
 def test_records_of_a_set_are_made_for_its_images_and_given_to_the_deploy(checkout: Shop) -> None:

@@ -13,7 +13,7 @@ from gitops_rollback.rollout.apply_failures import (
     suspended,
     unhealthy_objects,
 )
-from gitops_rollback.rollout.failure import FOREVER, Whose
+from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, told_first
 from gitops_rollback.rollout.pod_failures import pod_failure, unready_failure
 from gitops_rollback.rollout.pods import read_pod
 from gitops_rollback.rollout.reconcilers import Reconciler, read_reconciler, read_source
@@ -350,3 +350,11 @@ def test_objects_that_are_half_there_or_nonsense_are_read_as_empty(junk: dict[st
     assert read_workload(junk, "Deployment").updated == 0
     assert read_reconciler(junk, "Kustomization").attempted == ""
     assert read_source(junk).commit == ""
+
+
+def test_of_several_failures_the_one_that_another_image_mends_is_told_first() -> None:
+    claim = Failure("claim", "the claim is pending", "look", Whose.OURS)
+    quota = Failure("quota", "the quota is used up", "look", Whose.OURS)
+    pull = Failure("pull", "the image cannot be pulled", "look", Whose.OURS, by_image=True)
+    assert told_first([claim, quota]) is claim
+    assert told_first([claim, pull, quota]) is pull

@@ -66,13 +66,14 @@ class Parameters implements Serializable {
         boolean namesServices = "${values.all}" == 'true' || values.plan != null
         if (values.image instanceof Map) {
             List<String> services = []
-            List<String> images = []
             for (entry in values.image) {
                 services << "${entry.key}".toString()
-                images << "${entry.key}=${entry.value}".toString()
             }
             values.service = values.service ?: services
-            values.image = images
+            values.image = pairs(values.image)
+        }
+        if (values.from instanceof Map) {
+            values.from = pairs(values.from)
         }
         for (key in required) {
             if (values[key] == null && !(key == 'service' && namesServices)) {
@@ -112,6 +113,14 @@ class Parameters implements Serializable {
         if (values[several] != null) {
             values[one] = values.remove(several)
         }
+    }
+
+    private List<String> pairs(Map images) {
+        List<String> found = []
+        for (entry in images) {
+            found << "${entry.key}=${entry.value}".toString()
+        }
+        return found
     }
 
     private String variable(String key) {

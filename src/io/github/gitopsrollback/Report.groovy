@@ -114,6 +114,15 @@ class Report implements Serializable {
         return parts.size() > 1 ? parts[1].take(19) : 'latest'
     }
 
+    /** What services were brought to: `1.4.2`; of several `cart 1.4.2, payment 2.0.0`. */
+    String images(List<Map> services) {
+        List<String> found = []
+        for (one in services) {
+            found << (services.size() > 1 ? "${one.service} ${label(one.to)}" : label(one.to)).toString()
+        }
+        return found.join(', ')
+    }
+
     /** What the description says, without the link. */
     private String told() {
         for (line in (script.currentBuild.description ?: '').tokenize('\n')) {

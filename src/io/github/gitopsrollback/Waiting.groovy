@@ -65,19 +65,28 @@ class Waiting implements Serializable {
 
     private boolean isByImage(Map outcome) {
         for (rollout in outcome.result?.rollouts) {
-            if (rollout.failure) {
-                return rollout.failure.byImage
+            if (rollout.failure?.byImage) {
+                return true
             }
         }
         return false
     }
 
+    /** All that was deployed in one commit goes back in one; what ran already stays. */
     private Map rollBack(Map change, String reason) {
+        List<String> services = []
+        List<String> images = []
+        for (one in change.result.services) {
+            if (one.edits) {
+                services << one.service
+                images << "${one.service}=${one.to}".toString()
+            }
+        }
         Map<String, String> options = [
-            GITOPS_REASON: reason, GITOPS_FROM: change.result.services[0].to, GITOPS_UNATTENDED: 'true',
-            GITOPS_RECORD_DIR: "${run.folder}/auto-rollback".toString(),
+            GITOPS_SERVICE: services.join(','), GITOPS_FROM: images.join(','), GITOPS_REASON: reason,
+            GITOPS_UNATTENDED: 'true', GITOPS_RECORD_DIR: "${run.folder}/auto-rollback".toString(),
         ]
-        List<String> others = ['image', 'release', 'allowOlder', 'accept', 'from', 'reason']
+        List<String> others = ['service', 'all', 'image', 'release', 'allowOlder', 'accept', 'from', 'reason', 'skipBlocked']
         Map back = run.run('rollback', options, others)
         // Not where the record of the deploy lies: that is the one a later rollback asks for.
         run.archive(run.folder, 'auto-rollback/**', true)
@@ -87,11 +96,11 @@ class Waiting implements Serializable {
     private String finished(Map back) {
         new Report(run.script).show(back.result.services, '', ', held')
         Map seen = once(back)
-        String image = new Report(run.script).label(back.result.services[0].to)
+        String images = new Report(run.script).images(back.result.services)
         if (seen.code == 0) {
-            return "rolled back to ${image}, and held"
+            return "rolled back to ${images}, and held"
         }
-        return "rolled back to ${image}, and held; but ${seen.result?.error?.message ?: 'how that went is above'}"
+        return "rolled back to ${images}, and held; but ${seen.result?.error?.message ?: 'how that went is above'}"
     }
 
 }
