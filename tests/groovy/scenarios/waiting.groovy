@@ -17,6 +17,7 @@ Map told(World world, List<Map> answers) {
 export PYTHONPATH='${helper}'
 if [ "\$1" = wait ]; then
   number=\$(ls '${world.folder}' | grep -c '^waited-')
+  echo "\$GITOPS_TIMEOUT" >'${world.folder}'/timeout
   cp "\$GITOPS_CHANGE" '${world.folder}'/waited-\$number
   cp '${world.folder}'/wait-\$number "\$GITOPS_OUTPUT"
   exit "\$(cat '${world.folder}'/wait-\$number.code)"
@@ -123,6 +124,19 @@ scenario('a deploy that was overtaken leaves the build unstable, not failed') { 
     same(build.run.result, 'UNSTABLE')
     same(build.run.description, 'cart 1.4.2 → 1.5.0, overtaken')
     same(world.state().hold, null)
+}
+
+scenario('a folder can have its jobs wait and undo; a rollback is never undone by itself') { World world ->
+    Map options = told(world, [failed(true), failed(true)])
+    options.env += [GITOPS_WAIT: 'true', GITOPS_AUTO_ROLLBACK: 'true', GITOPS_WAIT_TIMEOUT: '77']
+    world.step(options, deploy(', wait: false, autoRollback: false'))
+    same(new File(world.folder, 'waited-0').exists(), false)
+    def back = world.step(options, "gitopsRollback(service: 'cart', reason: 'broken')")
+    same(back.run.result, 'FAILURE')
+    same(back.shells.count('gitops-rollback rollback'), 1)
+    same(new File(world.folder, 'timeout').text.trim(), '77')
+    def deployed = world.step(options, "gitopsDeploy(service: 'cart', image: '${World.NEXT}', release: true)")
+    has(World.error(deployed), '(rolled back to 1.4.2, and held; but ')
 }
 
 scenario('a rollback waits too') { World world ->

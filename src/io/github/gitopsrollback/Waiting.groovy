@@ -32,14 +32,15 @@ class Waiting implements Serializable {
     }
 
     private boolean isWanted(Map change) {
-        boolean asked = "${run.values.wait}" == 'true' || "${run.values.autoRollback}" == 'true'
-        return asked && change.result.changed && !change.result.dryRun && !change.result.pullRequest
+        String asked = "${run.values.wait == null ? run.script.env.GITOPS_WAIT : run.values.wait}"
+        return (asked == 'true' || undoes()) && change.result.changed && !change.result.dryRun && !change.result.pullRequest
     }
 
     private Map once(Map change) {
         Map<String, String> options = [GITOPS_CHANGE: change.file]
-        if (run.values.waitTimeout) {
-            options.GITOPS_TIMEOUT = "${run.values.waitTimeout}".toString()
+        Object seconds = run.values.waitTimeout ?: run.script.env.GITOPS_WAIT_TIMEOUT
+        if (seconds) {
+            options.GITOPS_TIMEOUT = "${seconds}".toString()
         }
         Map outcome = run.run('wait', options, ['timeout'])
         new Report(run.script).waited(outcome.result)
@@ -51,7 +52,7 @@ class Waiting implements Serializable {
 
     /** Rolls back what was deployed: once, and only what the image itself can have caused. */
     private void undo(Map change, Map outcome) {
-        if ("${run.values.autoRollback}" != 'true' || !isByImage(outcome)) {
+        if (!undoes() || !isByImage(outcome)) {
             run.report([GITOPS_RESULT: change.file, GITOPS_ROLLOUT: outcome.file])
             run.fail(outcome)
         }
@@ -61,6 +62,12 @@ class Waiting implements Serializable {
         outcome.result.error.message = "${reason} (${done})".toString()
         run.report([GITOPS_RESULT: back.result?.commit ? back.file : change.file, GITOPS_ROLLOUT: outcome.file])
         run.fail(outcome)
+    }
+
+    /** Only a deploy is undone: a rollback never is, whatever the folder says. */
+    private boolean undoes() {
+        Object asked = run.values.autoRollback == null ? run.script.env.GITOPS_AUTO_ROLLBACK : run.values.autoRollback
+        return run.step == 'gitopsDeploy' && "${asked}" == 'true'
     }
 
     private boolean isByImage(Map outcome) {
