@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from gitops_rollback.services.config import FILE
 from gitops_rollback.timeline.state import FOLDER, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gitops_rollback.repo.objects import Entry, Tip
     from gitops_rollback.repo.repository import Repository
@@ -21,6 +22,32 @@ if TYPE_CHECKING:
     from gitops_rollback.services.inventory import Manifests
 
 _MOST_LEVELS = 20  # of overlays on overlays, each a batch of its own
+
+
+class Paths:
+    """Some paths, in which a service's are found without a look at those of all others."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._all = frozenset(paths)
+        self._sorted = sorted(self._all)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._all
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sorted)
+
+    def matching(self, glob: str) -> list[str]:
+        """Return the paths that a glob means."""
+        root = inventory.glob_root(glob)
+        if root == glob:
+            return [root] if root in self._all else []
+        prefix = f"{root}/" if root else ""
+        end = f"{root}0" if root else "\U0010ffff"  # 0 is what follows the slash
+        below = self._sorted[bisect_left(self._sorted, prefix) : bisect_left(self._sorted, end)]
+        # Only the rest of the glob: it is most often the same for all services, and compiled once.
+        pattern = inventory.glob_pattern(glob.removeprefix(prefix))
+        return [path for path in below if pattern.fullmatch(path, len(prefix))]
 
 
 def is_state(path: str) -> bool:
@@ -102,18 +129,16 @@ def list_entries(
     entries = {e.path: e for e in repository.list_files(tip.commit, dict.fromkeys(roots))}
     if discovers:
         discoverable(entries.values(), environment)
-    wanted = {path for name in names for path in wanted_paths(name, environment, config, entries)}
+    paths = Paths(entries)
+    wanted = {path for name in names for path in wanted_paths(name, environment, config, paths)}
     return {path: e for path, e in entries.items() if path in wanted or path in states}
 
 
-def wanted_paths(
-    name: str, environment: Environment, config: Config, paths: Iterable[str]
-) -> list[str]:
+def wanted_paths(name: str, environment: Environment, config: Config, paths: Paths) -> list[str]:
     """Return the paths in which a service's fields are looked for."""
     globs = config.settings(name).manifests
     if not globs:
         return [path for path in paths if is_manifest(path) and environment.holds(path)]
-    patterns = [inventory.glob_pattern(_join(environment.path, glob)) for glob in globs]
     above = {
         path
         for glob in globs
@@ -121,22 +146,19 @@ def wanted_paths(
             _join(environment.path, inventory.glob_root(glob)), environment
         )
     }
-    return [
-        path
-        for path in paths
-        if path in above or any(pattern.fullmatch(path) for pattern in patterns)
-    ]
+    return [*(path for path in above if path in paths), *_meant(globs, environment, paths)]
 
 
-def meant_paths(
-    name: str, environment: Environment, config: Config, paths: Iterable[str]
-) -> list[str]:
+def meant_paths(name: str, environment: Environment, config: Config, paths: Paths) -> list[str]:
     """Return the paths of which all that they take belongs to the service."""
     globs = config.settings(name).manifests
     if not globs:
         return [path for path in paths if environment.holds(path)]
-    patterns = [inventory.glob_pattern(_join(environment.path, glob)) for glob in globs]
-    return [path for path in paths if any(pattern.fullmatch(path) for pattern in patterns)]
+    return _meant(globs, environment, paths)
+
+
+def _meant(globs: Iterable[str], environment: Environment, paths: Paths) -> list[str]:
+    return [path for glob in globs for path in paths.matching(_join(environment.path, glob))]
 
 
 def discoverable(entries: Iterable[Entry], environment: Environment) -> list[Entry]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.facts.environment_files import (
+    Paths,
     discoverable,
     follow_overlays,
     is_state,
@@ -95,7 +96,7 @@ class Overview:
     tip: Tip
     config: Config
     environment: Environment
-    paths: tuple[str, ...]
+    paths: Paths
     manifests: Manifests
 
     def of(self, service: str) -> Manifests:
@@ -129,7 +130,8 @@ def read_snapshot(
     manifests = inventory.read_manifests(
         {path: content for path, content in data.items() if not is_state(path)}
     )
-    meant = {path for name in names for path in meant_paths(name, environment, config, data)}
+    paths = Paths(data)
+    meant = {path for name in names for path in meant_paths(name, environment, config, paths)}
     everything = follow_overlays(repository, tip, manifests, meant, data)
     followed = set(everything.files) - set(manifests.files)
     services = []
@@ -137,7 +139,7 @@ def read_snapshot(
     for name in names:
         raw = data.get(path_of(environment.name, name))
         try:
-            wanted = {*wanted_paths(name, environment, config, data), *followed}
+            wanted = {*wanted_paths(name, environment, config, paths), *followed}
             found = catalogue.resolve(name, environment, config, everything.only(wanted))
         except GitopsRollbackError as error:
             if raw is not None or not request.everything:
@@ -155,7 +157,7 @@ def read_overview(repository: Repository, request: Request, tip: Tip) -> Overvie
     read = read_environment(repository, request, tip)
     manifests = inventory.read_manifests(read.files)
     everything = follow_overlays(repository, read.tip, manifests, set(read.files), read.files)
-    return Overview(read.tip, read.config, read.environment, read.paths, everything)
+    return Overview(read.tip, read.config, read.environment, Paths(read.paths), everything)
 
 
 def read_environment(repository: Repository, request: Request, tip: Tip) -> EnvironmentFiles:

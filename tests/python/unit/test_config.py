@@ -9,6 +9,7 @@ import pytest
 
 from gitops_rollback import schema
 from gitops_rollback.errors import ConfigError
+from gitops_rollback.facts.environment_files import Paths
 from gitops_rollback.model import is_name, is_safe_path, one_line
 from gitops_rollback.services.config import Config, Environment, parse_config
 from gitops_rollback.services.inventory import glob_pattern, glob_root
@@ -283,6 +284,9 @@ def test_globs_stay_within_a_folder_unless_they_say_otherwise(
     assert bool(glob_pattern(glob).fullmatch(path)) == matches
     root = glob_root(glob)
     assert not matches or path == root or not root or path.startswith(f"{root}/")
+    others = ["a", "apps", "apps-2/a.yaml", "apps.yaml", "cart/cart.yml", "z/z.yaml", "\U0010ffff"]
+    if "{service}" not in glob:
+        assert (path in Paths([*others, path]).matching(glob)) == matches
 
 
 @pytest.mark.parametrize(
