@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.change.service import refuse_other_effect
 from gitops_rollback.errors import Interrupted, InterruptedRunError, RepositoryError
-from gitops_rollback.manifest.document import parse
-from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.manifest.edit import rewritten
 from gitops_rollback.repo.process import TimeIsUpError
 from gitops_rollback.repo.repository import PushLostError
 from gitops_rollback.timeline import message
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from gitops_rollback.change.service import ServiceChange
     from gitops_rollback.clock import Deadline, Stopwatch
     from gitops_rollback.forges.client import PullRequest
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.edit import FieldEdit, Splice
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.services.inventory import Manifests
@@ -174,29 +175,27 @@ def _finish_undisturbed() -> None:
 def _files(changes: Iterable[ServiceChange]) -> dict[str, bytes]:
     """Return the new bytes of every file the changes touch."""
     changes = tuple(changes)
-    edits = [edit for change in changes for edit in change.edits]
-    markers = [marker for change in changes for marker in change.markers]
-    parsed = {
-        path: file for change in changes for path, file in change.at.found.manifests.files.items()
+    parsed = _parsed(changes)
+    edits: dict[str, list[FieldEdit]] = {}
+    splices: dict[str, list[Splice]] = {}
+    for change in changes:
+        for edit in change.edits:
+            edits.setdefault(edit.field.path, []).append(edit)
+        for marker in change.markers:
+            splices.setdefault(marker.path, []).append(marker.splice)
+    after = {
+        path: rewritten(parsed[path], edits.get(path, ()), splices.get(path, ()))
+        for path in dict.fromkeys([*edits, *splices])
     }
-    paths = dict.fromkeys([*(e.field.path for e in edits), *(marker.path for marker in markers)])
-    files = {
-        path: rewrite(
-            parsed[path],
-            [edit for edit in edits if edit.field.path == path],
-            [marker.splice for marker in markers if marker.path == path],
-        )
-        for path in paths
-    }
-    rewritten = {path: parse(path, data) for path, data in files.items()}
-    after: dict[int, Manifests] = {}  # services that share their manifests share these too
+    files = {path: file.encode(file.text) for path, file in after.items()}
+    shared: dict[int, Manifests] = {}  # services that share their manifests share these too
     for change in changes:
         if change.edits:
             before = change.at.found.manifests
-            if id(before) not in after:
-                own = {path: file for path, file in rewritten.items() if path in before.files}
-                after[id(before)] = before.with_files(own)
-            refuse_other_effect(change, after[id(before)])
+            if id(before) not in shared:
+                own = {path: file for path, file in after.items() if path in before.files}
+                shared[id(before)] = before.with_files(own)
+            refuse_other_effect(change, shared[id(before)])
         if change.state is not None and change.state != change.at.state:
             files[path_of(change.at.environment, change.at.service)] = render_state(change.state)
     return files
@@ -206,9 +205,7 @@ def _diff(changes: Iterable[ServiceChange], files: dict[str, bytes]) -> str:
     """Return the unified diff of the manifests, without context."""
     from difflib import unified_diff  # noqa: PLC0415 - not for unchanged runs
 
-    parsed = {
-        path: file for change in changes for path, file in change.at.found.manifests.files.items()
-    }
+    parsed = _parsed(changes)
     lines: list[str] = []
     for path, data in files.items():
         if path in parsed:
@@ -216,3 +213,9 @@ def _diff(changes: Iterable[ServiceChange], files: dict[str, bytes]) -> str:
             new = data.decode().removeprefix("\ufeff").splitlines()
             lines += unified_diff(old, new, f"a/{path}", f"b/{path}", n=0, lineterm="")
     return "\n".join(lines)
+
+
+def _parsed(changes: Iterable[ServiceChange]) -> dict[str, ParsedFile]:
+    """Return the files of all services; those that share them are looked at once."""
+    shared = {id(change.at.found.manifests): change.at.found.manifests for change in changes}
+    return {path: file for manifests in shared.values() for path, file in manifests.files.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.errors import GitopsRollbackError, ManifestError
 from gitops_rollback.manifest.compare import Difference, differences
 from gitops_rollback.manifest.document import parse
-from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.manifest.edit import rewrite_to_compare
 from gitops_rollback.manifest.forms import restoring_edit
 from gitops_rollback.timeline.message import read_trailers
 from gitops_rollback.timeline.records import digest_of_bytes
@@ -110,7 +110,7 @@ def _as_recorded(file: ParsedFile, at: ServiceAtTip, stored: StoredRecord) -> by
     recorded = {field.key: field for field in stored.record.fields}
     fields = [f for f in at.found.fields if f.path == file.path and f.key in recorded]
     try:
-        return rewrite(
+        return rewrite_to_compare(
             file,
             [restoring_edit(f, recorded[f.key].value, recorded[f.key].parts) for f in fields],
         )

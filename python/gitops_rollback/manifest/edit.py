@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField, Scalar
 
-__all__ = ["FieldEdit", "Splice", "hold_markers", "restore_markers", "rewrite"]
+__all__ = ["FieldEdit", "Splice", "hold_markers", "restore_markers", "rewrite", "rewritten"]
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,40 @@ def restore_markers(field: ImageField) -> list[Splice]:
 def rewrite(
     file: ParsedFile, edits: Iterable[FieldEdit], marker_splices: Iterable[Splice] = ()
 ) -> bytes:
+    """Return the bytes of `rewritten`."""
+    after = rewritten(file, edits, marker_splices)
+    return after.encode(after.text)
+
+
+def rewritten(
+    file: ParsedFile, edits: Iterable[FieldEdit], marker_splices: Iterable[Splice] = ()
+) -> ParsedFile:
     """Return the file with the edits made, and nothing else changed.
 
     The result is parsed again and compared with the intended tree. Raises `ManifestError` where
     a field must not be edited, or where the comparison fails.
     """
     scalars = [scalar for edit in edits for scalar in _scalar_edits(file, edit)]
-    splices = {*(scalar.splice for scalar in scalars), *marker_splices}
+    data = _spliced(file, {*(scalar.splice for scalar in scalars), *marker_splices})
+    after = parse(file.path, data)
+    _prove(file, after, {id(edit.scalar.node): edit.intended for edit in scalars})
+    return after
+
+
+def rewrite_to_compare(file: ParsedFile, edits: Iterable[FieldEdit]) -> bytes:
+    """Return the file with the edits made, for a comparison only: nothing proves what it means.
+
+    Raises `ManifestError` where a field must not be edited.
+    """
+    scalars = [scalar for edit in edits for scalar in _scalar_edits(file, edit)]
+    return _spliced(file, {scalar.splice for scalar in scalars})
+
+
+def _spliced(file: ParsedFile, splices: Iterable[Splice]) -> bytes:
     text = file.text
     for splice in sorted(splices, key=lambda splice: splice.start, reverse=True):
         text = text[: splice.start] + splice.text + text[splice.end :]
-    data = file.encode(text)
-    _prove(file, data, {id(edit.scalar.node): edit.intended for edit in scalars})
-    return data
+    return file.encode(text)
 
 
 def _scalar_edits(file: ParsedFile, edit: FieldEdit) -> Iterator[_ScalarEdit]:
@@ -101,8 +122,7 @@ def _written(file: ParsedFile, scalar: Scalar, value: str) -> str:
     return f"{quote}{value}{quote}"
 
 
-def _prove(file: ParsedFile, data: bytes, wanted: dict[int, Intended]) -> None:
-    after = parse(file.path, data)
+def _prove(file: ParsedFile, after: ParsedFile, wanted: dict[int, Intended]) -> None:
     if len(after.documents) == len(file.documents):
         pairs = zip(file.documents, after.documents, strict=True)
         odd = [first_difference(old, new, wanted) for old, new in pairs]
