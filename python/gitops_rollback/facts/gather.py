@@ -26,6 +26,7 @@ from gitops_rollback.plan.facts import (
 from gitops_rollback.plan.recorded import not_of
 from gitops_rollback.plan.storage import with_schema, with_storage
 from gitops_rollback.query.tags import asks_for_created
+from gitops_rollback.registries.endpoints import MOST_AT_ONCE
 from gitops_rollback.timeline.records import MissingRecord
 from gitops_rollback.timeline.stack import running_image
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from gitops_rollback.timeline.events import Event, HistoryEntry
     from gitops_rollback.timeline.records import StoredRecord
 
-_AT_ONCE = 16  # requests to registries, where several services are planned
 _ENOUGH_IMAGES = 3
 _MOST_PROBLEMS = 3  # of the archive, in a plan's findings
 
@@ -82,7 +82,7 @@ class Gatherer:
                 if need is not None:
                     asking.append((need, known[at.service], at, choice))
             answers = [self._answer(*question) for question in asking[:1]]
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
+            with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
                 answers += pool.map(lambda question: self._answer(*question), asking[1:])
             waiting = [(at, choice) for _need, _facts, at, choice in asking]
             known |= {at.service: f for (at, _c), f in zip(waiting, answers, strict=True)}

@@ -15,6 +15,7 @@ _DOCKER_HUB_API = "https://hub.docker.com"
 _DOCKER_HOSTS = frozenset(
     {"hub.docker.com", "registry.hub.docker.com", "registry-1.docker.io", "index.docker.io"}
 )
+MOST_AT_ONCE = 16  # requests to one host at the same time, each on a connection that is kept
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 

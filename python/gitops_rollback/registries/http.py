@@ -1,17 +1,15 @@
 """One HTTP session for all registries: bounded in time and size, and discreet.
 
-Every request runs in a thread of its own that is left behind when time is up: only so does the
-bound hold for name look-ups and for servers that send a byte at a time.
+Every request runs in another thread that is left behind when time is up: only so does the bound
+hold for name look-ups and for servers that send a byte at a time.
 """
 
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from threading import Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -23,6 +21,7 @@ from requests.utils import should_bypass_proxies
 from gitops_rollback import __version__
 from gitops_rollback.registries.busy import retry_after
 from gitops_rollback.registries.endpoints import (
+    MOST_AT_ONCE,
     host_of,
     is_loopback,
     is_web_address,
@@ -35,6 +34,7 @@ from gitops_rollback.registries.failures import (
     try_later,
     unreachable,
 )
+from gitops_rollback.registries.helpers import Helpers
 from gitops_rollback.registries.limits import RateLimit, read_limit
 from gitops_rollback.registries.patience import Patience
 
@@ -63,7 +63,8 @@ class Http:
         self._failed: dict[str, RegistryUnavailableError] = {}
         self._secrets: set[str] = set()
         # Not a requests.Session: that reads ~/.netrc for passwords, and redirects to their end.
-        self._adapter = HTTPAdapter()
+        self._helpers = Helpers[Answer]()
+        self._adapter = HTTPAdapter(pool_maxsize=MOST_AT_ONCE)
 
     @property
     def left(self) -> float:
@@ -144,13 +145,10 @@ class Http:
         self._check(url, what)
         self.requests += 1
         seconds = self._patience.left
-        future: Future[Answer] = Future()
         try:
             request = requests.Request(method, url, {**_HEADERS, **headers}, json=json).prepare()
             with self._patience.counting():
-                work = (future, request, what, seconds)
-                Thread(target=self._work, args=work, daemon=True).start()
-                answer = future.result(timeout=seconds)
+                answer = self._helpers.run(lambda: self._perform(request, what, seconds), seconds)
         except (requests.RequestException, OSError, ValueError) as error:
             failure = unreachable(host_of(url), what, error, seconds)
             raise self._remember(url, failure) from error
@@ -169,14 +167,6 @@ class Http:
                 f" the {self._patience.seconds:g} s for registries are used up",
                 "check what was slow before; --timeout allows more time",
             )
-
-    def _work(
-        self, future: Future[Answer], request: requests.PreparedRequest, what: str, seconds: float
-    ) -> None:
-        try:
-            future.set_result(self._perform(request, what, seconds))
-        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
-            future.set_exception(error)
 
     def _perform(self, request: requests.PreparedRequest, what: str, seconds: float) -> Answer:
         end = monotonic() + seconds
