@@ -12,6 +12,7 @@ from gitops_rollback.flux.access import NoAccessError, has_access
 from gitops_rollback.flux.follow import Inbox, NotHereError, Relations, connect, disconnect, follow
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say
+from gitops_rollback.repo.messages import UnknownCommitError
 from gitops_rollback.rollout.target import Place, Stand, Target
 from gitops_rollback.timeline.stack import running_image
 
@@ -84,7 +85,7 @@ class _Reader:
         """Return what stands about a target at a commit; nothing, where that cannot be read."""
         try:
             snapshot = read_snapshot(self._repository, self._session.request, self._tip, commit)
-        except (ConfigError, ManifestError):
+        except (ConfigError, ManifestError, UnknownCommitError):
             return Stand(None)
         at = next(one for one in snapshot.services if one.service == target.service)
         entries = tuple(entry.id for entry in at.state.deployed) if at.state else ()

@@ -51,6 +51,7 @@ def open_access(context: str, environment: Mapping[str, str]) -> Access:
     Raises `NoAccessError` if the client library is missing or the kubeconfig is not usable.
     """
     try:
+        import yaml  # noqa: PLC0415 - what the client reads a kubeconfig with
         from kubernetes import client, config  # noqa: PLC0415 - heavy, and an optional extra
         from kubernetes.watch import Watch  # noqa: PLC0415 - the same
     except ImportError as error:
@@ -60,7 +61,10 @@ def open_access(context: str, environment: Mapping[str, str]) -> Access:
         ) from error
     try:
         api = _configured(config, client, context, environment)
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError,
+        AttributeError,
+    ) as error:  # fmt: skip
         raise NoAccessError(f"the kubeconfig cannot be used: {one_line(str(error))}") from error
     make: Any = Watch
     return Access(

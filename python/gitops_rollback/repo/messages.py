@@ -42,6 +42,9 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
 )  # fmt: skip
 
+# git, and hosts that give out only what a branch or tag leads to.
+_UNKNOWN_COMMIT = ("not our ref", "unadvertised object")
+
 # How hosts say that a branch is protected: GitHub's protected branches and rulesets, GitLab.
 _PROTECTED = (
     "GH006",
@@ -52,8 +55,18 @@ _PROTECTED = (
 )
 
 
+class UnknownCommitError(RepositoryError):
+    """Raised when a repository does not have a commit, or has it no more."""
+
+
 def explain_fetch(failure: GitFailedError, url: str) -> RepositoryError:
     """Return the error for a fetch that failed."""
+    unknown = failure.line_with(_UNKNOWN_COMMIT)
+    if unknown:
+        return UnknownCommitError(
+            f"the repository {url} does not have the commit: {unknown}",
+            "was the branch pushed by force, or is the commit of another repository?",
+        )
     for words, meaning, hint in _MEANINGS:
         said = failure.line_with([word.lower() for word in words])
         if said:

@@ -25,20 +25,31 @@ _KINDS = {
     "pods": "Pod",
 }
 _PATH = re.compile(
-    r"(?:/api/v1|/apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/(?P<plural>[^/]+)(?:/[^/]+)?"
+    r"(?:/api/v1|/apis/[^/]+/[^/]+)(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[^/]+)"
+    r"(?:/[^/]+)?"
 )
 
 
 class KubernetesApi(Serving):
-    """Plays the steps of a recording; `nudges` are the values that were set to start it."""
+    """Plays the steps of a recording; `nudges` are the values that were set to start it.
 
-    def __init__(self, steps: list[dict[str, Any]]) -> None:
+    `forbidden` are patterns of requests (`GET /api/v1/.*`) that the account may not make. `logs`
+    are the lines of the container that ended last and of the one that runs, None for none; `events`
+    are what is told of every pod. `requests` are all that came.
+    """
+
+    def __init__(self, steps: list[dict[str, Any]], *forbidden: str) -> None:
         self.nudges: list[str] = []
+        self.requests: list[str] = []
+        self.logs: dict[bool, list[str] | None] = {True: None, False: None}
+        self.events: list[dict[str, Any]] = []
+        self._forbidden = [re.compile(pattern) for pattern in forbidden]
         self._objects: dict[tuple[str, str], dict[str, Any]] = {}
         self._events: list[tuple[str, str, dict[str, Any]]] = []
         self._changed = threading.Condition()
         self._ended = False
-        first = [step for step in steps if step["at"] == steps[0]["at"]]
+        self._breaks = 0
+        first = [step for step in steps if step["at"] == steps[0]["at"]] if steps else []
         for step in first:
             self._take(step)
         self._steps = steps[len(first) :]
@@ -78,16 +89,53 @@ class KubernetesApi(Serving):
         if len(self.nudges) == 1:
             threading.Thread(target=self._play, daemon=True).start()
 
-    def listing(self, kind: str) -> dict[str, Any]:
-        """Return all objects of a kind, and the version they are of."""
+    def is_forbidden(self, request: str) -> bool:
+        """Tell whether the account may not make a request; keep it."""
+        self.requests.append(request)
+        return any(pattern.fullmatch(request) for pattern in self._forbidden)
+
+    def take(self, kind: str, *objects: dict[str, Any], deleted: bool = False) -> None:
+        """Let objects appear, change or go."""
         with self._changed:
-            found = [one for (of, _name), one in self._objects.items() if of == kind]
+            self._take({"kind": kind, "objects": objects, "deleted": deleted})
+            self._changed.notify_all()
+
+    def break_watches(self) -> None:
+        """End the connections of all watches, as a proxy that is restarted does."""
+        with self._changed:
+            self._breaks += 1
+            self._changed.notify_all()
+
+    @property
+    def breaks(self) -> int:
+        """How often the watches were broken."""
+        return self._breaks
+
+    def log(self, *, previous: bool) -> tuple[int, str]:
+        """Return what is answered to who asks for a log."""
+        lines = self.logs[previous]
+        if lines is None:
+            return 400, "previous terminated container not found"
+        return 200, "".join(f"{line}\n" for line in lines)
+
+    def listing(self, kind: str, namespace: str | None) -> dict[str, Any]:
+        """Return the objects of a kind, in one namespace or all, and the version they are of."""
+        with self._changed:
+            found = [
+                one
+                for (of, _name), one in self._objects.items()
+                if of == kind and namespace in (None, one["metadata"].get("namespace"))
+            ]
             return {"items": found, "metadata": {"resourceVersion": str(len(self._events))}}
 
     def events_after(self, version: int, kind: str) -> tuple[int, list[dict[str, Any]], bool]:
         """Wait for events of a kind; return the version then, the events, whether it is over."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or len(self._events) > version, timeout=1)
+            breaks = self._breaks
+            self._changed.wait_for(
+                lambda: self._ended or len(self._events) > version or self._breaks > breaks,
+                timeout=1,
+            )
             new = self._events[version:]
             found = [{"type": what, "object": one} for of, what, one in new if of == kind]
             return len(self._events), found, self._ended
@@ -125,20 +173,37 @@ def _handler(  # noqa: C901 - a class made for one server
             found = _PATH.fullmatch(parts.path)
             kind = _KINDS.get(found["plural"]) if found else None
             query = parse_qs(parts.query)
-            if kind is None:
+            if self._is_refused(parts.path):
+                return
+            if parts.path.endswith("/log"):
+                status, text = api.log(previous=query["previous"] == ["true"])
+                self._answer(status, text)
+            elif parts.path.endswith("/events"):
+                self._answer(200, {"items": api.events})
+            elif kind is None or found is None:
                 self._answer(404, {"kind": "Status", "message": "not found", "code": 404})
             elif query.get("watch") == ["True"] or query.get("watch") == ["true"]:
                 self._watch(kind, int(query["resourceVersion"][0]))
             else:
-                self._answer(200, api.listing(kind))
+                self._answer(200, api.listing(kind, found["namespace"]))
 
         def do_PATCH(self) -> None:
             document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self._is_refused(urlsplit(self.path).path):
+                return
             api.nudge(next(iter(document["metadata"]["annotations"].values())))
             self._answer(200, document)
 
-        def _answer(self, status: int, document: Any) -> None:  # noqa: ANN401 - JSON
-            data = json.dumps(document).encode()
+        def _is_refused(self, path: str) -> bool:
+            refused = api.is_forbidden(f"{self.command} {path}")
+            if refused:
+                words = f'User "waiter" cannot do that: {self.command} {path}'
+                self._answer(403, {"kind": "Status", "message": words, "code": 403})
+            return refused
+
+        def _answer(self, status: int, document: Any) -> None:  # noqa: ANN401 - JSON, or a log
+            is_text = isinstance(document, str)
+            data = (document if is_text else json.dumps(document)).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
@@ -150,9 +215,12 @@ def _handler(  # noqa: C901 - a class made for one server
             self.send_header("Content-Type", "application/json")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            ended = False
+            ended, breaks = False, api.breaks
             try:
                 while not ended:
+                    if api.breaks > breaks:
+                        self.close_connection = True
+                        return
                     version, events, ended = api.events_after(version, kind)
                     for event in events:
                         data = json.dumps(event).encode() + b"\n"

@@ -1,0 +1,217 @@
+"""The client of a cluster, against a server that answers as an API server does."""
+
+from __future__ import annotations
+
+import sys
+from queue import Queue
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gitops_rollback.errors import ClusterError
+from gitops_rollback.flux.access import NoAccessError, has_access
+from gitops_rollback.flux.cluster import Cluster
+from gitops_rollback.rollout.objects import Change, Query
+from gitops_rollback.rollout.raw import Name
+from servers.kubernetes_api import KubernetesApi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Open = Callable[[KubernetesApi], Cluster]
+
+EVERYWHERE = "GET /apis/kustomize.toolkit.fluxcd.io/v1/kustomizations"
+WITHIN = "GET /apis/kustomize.toolkit.fluxcd.io/v1/namespaces/flux-system/kustomizations"
+FLUX = Query("Kustomization", instead=("flux-system",))
+POD = Name("Pod", "shop", "cart-1")
+
+
+def named(name: str, namespace: str = "flux-system") -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": namespace}}
+
+
+@pytest.fixture
+def connect(tmp_path: Path) -> Iterator[Open]:
+    """Connect to servers; all connections are closed at the end."""
+    opened: list[Cluster] = []
+
+    def connect_one(api: KubernetesApi) -> Cluster:
+        config = tmp_path / "kubeconfig"
+        config.write_text(api.kubeconfig, encoding="utf-8")
+        opened.append(Cluster("", {"KUBECONFIG": str(config)}))
+        return opened[-1]
+
+    yield connect_one
+    for cluster in opened:
+        cluster.close()
+
+
+# Access
+
+
+def test_a_kubeconfig_or_the_account_of_a_pod_is_access(tmp_path: Path) -> None:
+    config = tmp_path / ".kube" / "config"
+    assert not has_access({"HOME": str(tmp_path)})
+    assert not has_access({"KUBECONFIG": str(config)})
+    assert not has_access({"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    config.parent.mkdir()
+    config.write_text("{}", encoding="utf-8")
+    assert has_access({"HOME": str(tmp_path)})
+    assert has_access({"KUBECONFIG": f"{tmp_path}/none:{config}"})
+
+
+def test_a_machine_without_the_client_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    with pytest.raises(NoAccessError, match=r"pip install 'gitops-rollback\[cluster\]'"):
+        Cluster("", {"KUBECONFIG": "any"})
+
+
+@pytest.mark.parametrize("text", ["{}", "{", "clusters: 3", ""])
+def test_a_kubeconfig_that_is_no_good_is_no_access(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "kubeconfig"
+    config.write_text(text, encoding="utf-8")
+    with pytest.raises(NoAccessError, match="the kubeconfig cannot be used"):
+        Cluster("", {"KUBECONFIG": str(config)})
+
+
+def test_without_a_kubeconfig_and_outside_of_a_pod_there_is_no_access(tmp_path: Path) -> None:
+    with pytest.raises(NoAccessError):
+        Cluster("", {"HOME": str(tmp_path)})
+
+
+# Lists
+
+
+def test_what_may_not_be_listed_everywhere_is_listed_where_it_usually_is(connect: Open) -> None:
+    with KubernetesApi([], EVERYWHERE) as api:
+        api.take("Kustomization", named("apps"), named("other", "elsewhere"))
+        found = connect(api).list(FLUX)
+        assert [one["metadata"]["name"] for one in found] == ["apps"]
+        assert api.requests == [EVERYWHERE, WITHIN]
+
+
+def test_what_may_not_be_listed_at_all_names_the_right_and_the_page(connect: Open) -> None:
+    with (
+        KubernetesApi([], EVERYWHERE, WITHIN) as api,
+        pytest.raises(ClusterError, match="the cluster refused: 403 User ") as got,
+    ):
+        connect(api).list(FLUX)
+    assert "docs/flux.md" in got.value.hint
+
+
+def test_a_kind_that_the_cluster_does_not_have_is_an_empty_list(connect: Open) -> None:
+    with KubernetesApi([]) as api:
+        assert connect(api).list(Query("HelmRelease")) == ()
+        assert [one.split("/")[3] for one in api.requests] == ["v2", "v2beta2", "v2beta1"]
+
+
+def test_a_cluster_that_does_not_answer_is_named_with_what_it_was_asked_for(connect: Open) -> None:
+    api = KubernetesApi([])
+    with api:
+        cluster = connect(api)
+    with pytest.raises(ClusterError, match="was asked for its Kustomization objects and did not"):
+        cluster.list(FLUX)
+
+
+# Watches
+
+
+def brought(changes: Queue[Change]) -> Change:
+    return changes.get(timeout=10)
+
+
+def test_a_watch_brings_all_there_is_and_then_each_change(connect: Open) -> None:
+    changes: Queue[Change] = Queue()
+    with KubernetesApi([]) as api:
+        api.take("Kustomization", named("apps"))
+        connect(api).watch(FLUX, changes.put)
+        assert brought(changes) == Change(FLUX, (named("apps"),), whole=True)
+        api.take("Kustomization", named("more"))
+        assert brought(changes) == Change(FLUX, (named("more"),))
+        api.take("Kustomization", named("more"), deleted=True)
+        assert brought(changes) == Change(FLUX, (named("more"),), deleted=True)
+
+
+def test_what_may_not_be_watched_everywhere_is_watched_in_the_namespaces_apart(
+    connect: Open,
+) -> None:
+    changes: Queue[Change] = Queue()
+    with KubernetesApi([], EVERYWHERE) as api:
+        api.take("Kustomization", named("apps"))
+        connect(api).watch(FLUX, changes.put)
+        assert brought(changes) == Change(FLUX, (named("apps"),), whole=True)
+        assert brought(changes).query == Query("Kustomization", "flux-system")
+        api.take("Kustomization", named("more"))
+        assert brought(changes).objects == (named("more"),)
+
+
+@pytest.mark.parametrize("query", [FLUX, Query("Kustomization", "flux-system")])
+def test_what_may_not_be_watched_at_all_is_said_once(connect: Open, query: Query) -> None:
+    changes: Queue[Change] = Queue()
+    with KubernetesApi([], EVERYWHERE, WITHIN) as api:
+        connect(api).watch(query, changes.put)
+        assert brought(changes) == Change(query, denied=True)
+
+
+def test_a_watch_on_a_kind_that_is_not_there_is_tried_again(connect: Open) -> None:
+    changes: Queue[Change] = Queue()
+    query = Query("HelmRelease")
+    with KubernetesApi([]) as api:
+        connect(api).watch(query, changes.put)
+        assert brought(changes) == Change(query, whole=True)
+        assert brought(changes) == Change(query, whole=True)
+
+
+def test_a_watch_that_breaks_begins_anew_with_all_there_is(connect: Open) -> None:
+    changes: Queue[Change] = Queue()
+    with KubernetesApi([]) as api:
+        connect(api).watch(FLUX, changes.put)
+        assert brought(changes).whole
+        api.take("Kustomization", {"kind": "Status", "code": 410, **named("gone")})
+        assert brought(changes).objects
+        api.break_watches()
+        again = brought(changes)
+        assert again.whole
+        assert len(again.objects) == 1
+
+
+# What is asked and told beside that
+
+
+def test_a_nudge_that_is_not_allowed_is_no_error(connect: Open) -> None:
+    apps = Name("Kustomization", "flux-system", "apps")
+    with KubernetesApi([], "PATCH .*") as api:
+        assert not connect(api).nudge(apps, "1")
+    with KubernetesApi([]) as api:
+        assert connect(api).nudge(apps, "1")
+        assert api.nudges == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "running", "words"),
+    [
+        (["a", "b"], ["c"], ("a", "b")),
+        (None, ["c"], ("c",)),
+        ([], ["c"], ("c",)),
+        (None, None, ()),
+    ],
+)
+def test_the_last_words_are_those_of_the_container_that_ended_if_it_left_any(
+    connect: Open, ended: list[str] | None, running: list[str] | None, words: tuple[str, ...]
+) -> None:
+    with KubernetesApi([]) as api:
+        api.logs = {True: ended, False: running}
+        assert connect(api).last_words(POD, "server") == words
+
+
+def test_what_kubernetes_warned_of_is_told_once_and_newest_last(connect: Open) -> None:
+    with KubernetesApi([]) as api:
+        failed, backoff = ({"reason": "Failed", "message": text} for text in ("no", "again"))
+        api.events = [failed, failed, backoff]
+        assert connect(api).warnings(POD) == ("Failed: no", "Failed: again")
+
+
+def test_events_that_may_not_be_read_tell_nothing(connect: Open) -> None:
+    with KubernetesApi([], "GET .*/events") as api:
+        assert connect(api).warnings(POD) == ()
