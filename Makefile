@@ -38,7 +38,7 @@ format: install
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# Tables for docs/performance.md; run it on a quiet machine.
+# Tables for docs/performance.md; run it on a quiet machine, with KUBECONFIG for a real Flux.
 bench: install
 	@$(BIN)/python benchmarks/deploy.py
 	@$(BIN)/python benchmarks/many.py
@@ -46,6 +46,7 @@ bench: install
 	@$(BIN)/python benchmarks/helper_start.py
 	@$(BIN)/python benchmarks/discovery.py
 	@$(BIN)/python benchmarks/other_tools.py
+	@$(BIN)/python benchmarks/waiting.py
 
 # The archive that the Jenkins library brings to an agent; needed after each change of python/.
 helper: install

@@ -50,10 +50,13 @@ def open_fleet(
             namespace = f"gitops-test-{uuid4().hex[:8]}"
             shop = Shop(tmp_path / namespace).open(files)
             host = os.environ.get("GITOPS_TEST_HOST", "127.0.0.1")
-            server = stack.enter_context(GitHttpServer(shop.root, host=host))
-            fleet = Fleet(shop, f"{server.url}/manifests.git", namespace, kubeconfig)
+            # The path tells fleets apart: a port is used again before all that is left of the
+            # fleet before has gone.
+            server = stack.enter_context(GitHttpServer(tmp_path, host=host))
+            url = f"{server.url}/{namespace}/manifests.git"
+            fleet = Fleet(shop, url, namespace, kubeconfig)
             fleet.kubectl("create", "namespace", namespace)
-            stack.callback(_remove, fleet)
+            stack.callback(fleet.remove)
             folder = os.environ.get("GITOPS_RECORD")
             if folder:
                 stack.enter_context(Recorder(fleet, folder, request.node.name))
@@ -74,15 +77,3 @@ def account(fleet: Fleet) -> Iterator[Account]:
     made = Account(fleet)
     yield made
     made.remove()
-
-
-def _remove(fleet: Fleet) -> None:
-    for what in ("kustomizations", "gitrepositories"):
-        fleet.kubectl("delete", f"{what}.{_GROUPS[what]}", "--all", "--wait=false")
-    fleet.kubectl("delete", "namespace", fleet.namespace, "--wait=false")
-
-
-_GROUPS = {
-    "kustomizations": "kustomize.toolkit.fluxcd.io",
-    "gitrepositories": "source.toolkit.fluxcd.io",
-}

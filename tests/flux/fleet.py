@@ -12,6 +12,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.rollout.target import Place
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -64,6 +66,7 @@ class Fleet:
         self.url = url
         self.namespace = namespace
         self.kubeconfig = kubeconfig
+        self.place = Place(CART, "Deployment", "cart")  # where the cart's image is named
         self.environment = {
             "KUBECONFIG": kubeconfig,
             "NO_PROXY": "127.0.0.1,localhost",
@@ -122,6 +125,12 @@ class Fleet:
         }
         self.apply(source, applied)
         return self
+
+    def remove(self) -> None:
+        """Take the namespace away, and before it what Flux would apply to it."""
+        for kind in ("kustomizations.kustomize", "gitrepositories.source"):
+            self.kubectl("delete", f"{kind}.toolkit.fluxcd.io", "--all", "--wait=false")
+        self.kubectl("delete", "namespace", self.namespace, "--wait=false")
 
     def until(self, holds: Callable[[], bool], seconds: float = 40) -> None:
         """Wait until something holds."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gitops_rollback.flux.cluster import Cluster
+from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.rollout.objects import Change, Query
 from gitops_rollback.rollout.reconcilers import REQUESTED
 from gitops_rollback.rollout.workloads import KINDS
@@ -50,6 +52,17 @@ _WANTED: dict[str, Any] = {
         "spec": None,
         "status": None,
     },
+    "HelmRelease": {
+        "metadata": _METADATA,
+        "spec": None,
+        "status": {
+            "conditions": _CONDITIONS,
+            "inventory": None,
+            "lastAttemptedGeneration": None,
+            "lastAttemptedRevision": None,
+            "observedGeneration": None,
+        },
+    },
     "Deployment": {
         "metadata": _METADATA,
         "spec": {
@@ -84,7 +97,7 @@ class Recorder:
         self._steps: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
-        for kind in ("GitRepository", "Kustomization", "Pod", *KINDS):
+        for kind in ("GitRepository", "Kustomization", "HelmRelease", "Pod", *KINDS):
             self._cluster.watch(Query(kind, self._fleet.namespace), self._take)
         return self
 
@@ -96,7 +109,12 @@ class Recorder:
     ) -> None:
         self._cluster.close()
         commits = self._fleet.shop.git("rev-list", "--reverse", "main").split()
-        head = {"url": self._fleet.url, "commits": [self._commit(commit) for commit in commits]}
+        place = self._fleet.place
+        head = {
+            "url": self._fleet.url,
+            "place": [place.path, place.kind, place.name],
+            "commits": [self._commit(commit) for commit in commits],
+        }
         steps = ",\n".join(self._plain(json.dumps(step)) for step in self._steps)
         text = json.dumps(head, indent=1)[:-2] + f',\n "steps": [\n{steps}\n]\n}}\n'
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,13 +135,14 @@ class Recorder:
         """Return what stands about the cart at a commit, by which commits are related."""
         listed = self._fleet.shop.git("ls-tree", "-r", "--name-only", commit).split()
         state = ".gitops-rollback/default/cart.json"
-        text = self._fleet.shop.git("show", f"{commit}:apps/cart.yaml")
-        found = re.search(r'"image": "([^"]*)"', text)
+        place = self._fleet.place
+        text = self._fleet.shop.git("show", f"{commit}:{place.path}")
+        field = find_fields(parse(place.path, text.encode()))[0]
         entries = []
         if state in listed:
             deployed = json.loads(self._fleet.shop.git("show", f"{commit}:{state}"))["deployed"]
             entries = [one["id"] for one in deployed]
-        return {"commit": commit, "image": found[1] if found else "", "entries": entries}
+        return {"commit": commit, "image": field.value, "entries": entries}
 
     def _plain(self, text: str) -> str:
         return text.replace(self._fleet.namespace, "shop")

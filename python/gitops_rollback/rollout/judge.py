@@ -15,7 +15,7 @@ from gitops_rollback.rollout.apply_failures import (
     suspended,
 )
 from gitops_rollback.rollout.reconcilers import commit_of
-from gitops_rollback.rollout.releases import finish, release
+from gitops_rollback.rollout.releases import begin, finish
 from gitops_rollback.rollout.rolling import roll_out
 from gitops_rollback.rollout.standing import Standing, State, View, failed, suspect
 from gitops_rollback.rollout.target import Relation
@@ -37,8 +37,8 @@ def judge(target: Target, view: View) -> Standing:
         _replaced(target, view)
         or _fetch(target, view)
         or _apply(target, view)
-        or release(target, view)
-        or finish(view, roll_out(target, view))
+        or begin(target, view)
+        or finish(target, view, roll_out(target, view))
     )
 
 

@@ -48,9 +48,10 @@ class Source:
 class Reconciler:
     """A Kustomization or a HelmRelease; commits are empty where it knows none.
 
-    `attempted` and `applied` are commits. `current` says that its conditions are of its present
-    generation. `checks_health` says that being ready includes its workloads. `last` is how the
-    newest attempt ended, which is there even while the next one runs; `last_commit` its commit.
+    `attempted` and `applied` are commits. `current` says that it has begun with its present
+    generation, `is_told` that `ready` bears that one's number. `checks_health` says that being
+    ready includes its workloads. `last` is how the newest attempt ended, which is there even while
+    the next one runs; `last_commit` its commit.
 
     A HelmRelease has instead: `spec` as JSON, and the first 12 digits of the commit of the chart
     that was last tried, where its version tells; `value_files` are those of the repository that it
@@ -75,6 +76,7 @@ class Reconciler:
     last: str = ""
     last_commit: str = ""
     inventory: tuple[str, ...] = ()
+    is_told: bool = False
     spec: str = ""
     chart_commit: str = ""
     value_files: tuple[str, ...] = ()
@@ -115,15 +117,18 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
     newest = (items(status, "history") or [{}])[0]
     helm = kind == "HelmRelease"
     ready = conditions.get("Ready", Condition())
+    generation = number(found, "metadata", "generation")
     return Reconciler(
         name=name_of(found, kind),
         source=_source_of(found, helm=helm),
         path=_path(text(spec, "chart", "spec", "chart") if helm else text(spec, "path")),
         suspended=truth(spec, "suspend"),
         checks_health=_checks_health(spec, helm=helm),
-        # helm-controller observes a generation only when it is done with it, for good or bad.
-        current=max(number(status, "observedGeneration"), ready.generation)
-        >= number(found, "metadata", "generation"),
+        # helm-controller observes a generation only when it is done with it, for good or bad; its
+        # conditions bear the newest one, even where the attempt was of the one before.
+        current=max(number(status, "observedGeneration"), number(status, "lastAttemptedGeneration"))
+        >= generation,
+        is_told=ready.generation >= generation,
         attempted=commit_of(text(status, "lastAttemptedRevision")),
         applied=commit_of(text(status, "lastAppliedRevision")),
         ready=ready,

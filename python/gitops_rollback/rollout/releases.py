@@ -22,32 +22,44 @@ if TYPE_CHECKING:
 # Reasons of `Ready` while Flux only waits, or that the next attempt decides anew.
 _WAITING_REASONS = frozenset({"DependencyNotReady", "HealthCheckCanceled", "Progressing", ""})
 _CHART_REASONS = frozenset({"ArtifactFailed", "HelmChartFailed", "SourceNotReady"})
-_NOT_IN_TIME = re.compile(r"timed out|context deadline|not ready|InProgress", re.IGNORECASE)
-_NOT_RENDERED = re.compile(r"template:|parse error|render|schema", re.IGNORECASE)
+_OF_ATTEMPTS = re.compile("^(Install|Upgrade|Test|Rollback|Uninstall)")
+_NOT_IN_TIME = re.compile(
+    r"timed out|timeout waiting|context deadline|not ready|InProgress", re.IGNORECASE
+)
+_NOT_RENDERED = re.compile(
+    r"template:|execution error|parse error|render|meet the specifications of the schema",
+    re.IGNORECASE,
+)
+_UNDONE = {
+    "RollbackSucceeded": "Helm went back to the release before; {} does not run",
+    "RollbackFailed": "Helm could not go back to the release before",
+    "UninstallSucceeded": "Helm has uninstalled the release: nothing of it runs",
+    "UninstallFailed": "Helm could not uninstall the release",
+}
 _CHART_PATIENCE = 30.0  # seconds: while a new chart is made, the old one is not ready
 _UNDO_PATIENCE = 10.0  # seconds for Helm to go back by itself, which is worth being told
 _THERE = (Relation.OURS, Relation.HOLDS)
 
 
-def release(target: Target, view: View) -> Standing | None:
-    """Judge the HelmReleases; None where all have begun with the change and none has failed."""
+def begin(target: Target, view: View) -> Standing | None:
+    """Judge whether the HelmReleases have begun with the change; None where all have."""
     for one in view.releases:
         if one.suspended:
             return failed(suspended(one))
-        waits = f"{one.name} to upgrade"
         if not has_begun(target, view, one):
-            return Standing(State.APPLYING, f"{waits}{_why_not(one)}")
-        if one.current and one.ready.status == "False" and not _only_waits(one):
-            return suspect(State.APPLYING, waits, helm_failure(target, one))
+            return Standing(State.APPLYING, f"{one.name} to upgrade{_why_not(one)}")
     return None
 
 
-def finish(view: View, standing: Standing) -> Standing:
-    """Return a standing that is ready only once Helm is done too: hooks and tests come last."""
-    if standing.state is not State.READY:
-        return standing
-    for one in view.releases:
-        if one.ready.status != "True" or not one.current:
+def finish(target: Target, view: View, standing: Standing) -> Standing:
+    """Return where a change stands once Helm is heard too, beside the workloads.
+
+    It may have failed; and it is done only after hooks and tests.
+    """
+    for one in view.releases if view.listed else ():
+        if _has_failed(one):
+            return _failed(target, view, one, standing)
+        if standing.state is State.READY and not (one.current and one.ready.status == "True"):
             said = one.reconciling.message or one.ready.message
             waits = f"{one.name} to be done with its upgrade"
             return Standing(State.ROLLING, f"{waits} ({said})" if said else waits)
@@ -76,7 +88,7 @@ def proves(target: Target, one: Reconciler) -> bool:
 def helm_failure(target: Target, one: Reconciler) -> Failure:
     """Name why a HelmRelease failed; where Helm rolled back by itself, the upgrade is to blame."""
     said = one.released if one.released.status == "False" else one.ready
-    undone = one.remediated.status == "True" or "Rollback" in one.ready.reason
+    undone = _UNDONE.get(one.remediated.reason, "")
     failure = Failure(
         code="helm",
         message=short(f"{one.name}: {said.reason}: {said.message}"),
@@ -85,9 +97,7 @@ def helm_failure(target: Target, one: Reconciler) -> Failure:
         object=str(one.name),
         by_image=bool(_NOT_IN_TIME.search(said.message)),
         retries="" if one.reconciling.status != "True" else "Flux tries again by itself",
-        serving=f"Helm went back to the release before; {target.image.label} does not run"
-        if undone
-        else "",
+        serving=undone.format(target.image.label),
         patience=_UNDO_PATIENCE if one.remediates and not undone else 0.0,
     )
     if said.reason in _CHART_REASONS:
@@ -101,13 +111,25 @@ def helm_failure(target: Target, one: Reconciler) -> Failure:
     return failure
 
 
+def _failed(target: Target, view: View, one: Reconciler, standing: Standing) -> Standing:
+    """Name why Helm failed; where it only ran out of time, by what keeps the pods from running."""
+    failure = helm_failure(target, one)
+    cause = standing.failure or standing.suspicion
+    if failure.by_image and view.workloads and cause is not None:
+        return failed(replace(cause, patience=0.0))
+    return suspect(State.APPLYING, f"{one.name} to upgrade", failure)
+
+
 def _is_named(target: Target, one: Reconciler) -> bool:
     wanted = {place.name for place in target.places if place.kind == "HelmRelease"}
     return one.name.name in wanted
 
 
-def _only_waits(one: Reconciler) -> bool:
-    return one.ready.reason in _WAITING_REASONS
+def _has_failed(one: Reconciler) -> bool:
+    """Tell whether the present generation has failed, in an attempt or before one could begin."""
+    if one.ready.status != "False" or one.ready.reason in _WAITING_REASONS:
+        return False
+    return one.current or (one.is_told and not _OF_ATTEMPTS.search(one.ready.reason))
 
 
 def _why_not(one: Reconciler) -> str:

@@ -43,9 +43,10 @@ def target_of(recording: dict[str, Any], newest: int = -1) -> Target:
     """Return what is waited for: the newest deploy of a recording, or another."""
     deploys = [one for one in recording["commits"] if one["entries"]] or recording["commits"]
     chosen = deploys[newest]
+    place = Place(*recording.get("place", ("apps/cart.yaml", "Deployment", "cart")))
     return Target(
-        "cart", "default", parse_image(chosen["image"]), chosen["commit"], "main",
-        (Place("apps/cart.yaml", "Deployment", "cart"),), next(iter(chosen["entries"]), ""),
+        "cart", "default", parse_image(chosen["image"]), chosen["commit"], "main", (place,),
+        next(iter(chosen["entries"]), ""),
     )  # fmt: skip
 
 

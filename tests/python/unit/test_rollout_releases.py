@@ -260,14 +260,50 @@ def test_a_failure_of_the_generation_before_is_not_ours() -> None:
 
 def test_a_failure_of_this_generation_is_ours_before_helm_gives_up() -> None:
     failed = conditions(Ready=("False", "UpgradeFailed", "timed out"))
-    failed[0]["observedGeneration"] = 2
-    release = helm_release(values(), {"observedGeneration": 1, "conditions": failed})
-    standing = stand(target(), objects([release]))
+    status = {"observedGeneration": 1, "lastAttemptedGeneration": 2, "conditions": failed}
+    standing = stand(target(), objects([helm_release(values(), status)]))
     assert standing.failure is not None
     assert standing.failure.code == "helm"
 
 
+def test_a_result_that_bears_our_generation_may_be_of_the_attempt_before() -> None:
+    for told in (SUCCEEDED, ("False", "UpgradeFailed", "timed out")):
+        said = conditions(Ready=told)
+        said[0]["observedGeneration"] = 2
+        status = {"observedGeneration": 1, "conditions": said}
+        standing = stand(target(), objects([helm_release(values(), status)]))
+        assert standing.state is State.ROLLING
+        assert standing.failure is None
+
+
+def test_what_fails_before_an_attempt_can_begin_is_ours_by_its_generation() -> None:
+    told = conditions(Ready=("False", "ValuesError", "could not find ConfigMap 'shop/values'"))
+    told[0]["observedGeneration"] = 2
+    release = helm_release(values(), {"observedGeneration": 1, "conditions": told})
+    failure = stand(target(), objects([release])).failure
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("helm", False)
+
+
 # How it fails
+
+
+def test_an_upgrade_that_ran_out_of_time_is_named_by_what_its_pods_lack() -> None:
+    failed = conditions(Ready=("False", "UpgradeFailed", "resource not ready: timed out"))
+    release = helm_release(values(), {"conditions": failed})
+    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
+    found = objects([release], workload(availableReplicas=0), pods=[pod(waiting=waiting)])
+    standing = stand(target(), found)
+    assert standing.failure is not None
+    assert (standing.failure.code, standing.failure.by_image) == ("pull", True)
+
+
+def test_a_test_of_the_chart_that_fails_is_a_failure_though_the_pods_run() -> None:
+    failed = conditions(Ready=("False", "TestFailed", "Helm test failed"))
+    release = helm_release(values(), {"conditions": failed})
+    standing = stand(target(), objects([release], workload(), pods=[pod()]))
+    assert standing.failure is not None
+    assert (standing.failure.code, standing.failure.by_image) == ("helm", False)
 
 
 def failed_release(spec: dict[str, Any] | None = None, **told: tuple[str, str, str]) -> Reconciler:
@@ -290,6 +326,25 @@ def test_a_helm_upgrade_that_was_undone_names_the_upgrade_and_what_runs() -> Non
     assert "Helm went back to the release before" in failure.sentence
     assert failure.by_image
     assert failure.patience == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("RollbackFailed", "could not go back"),
+        ("UninstallSucceeded", "has uninstalled the release"),
+        ("UninstallFailed", "could not uninstall"),
+    ],
+)
+def test_what_helm_did_after_a_failure_is_told(reason: str, said: str) -> None:
+    status = "True" if reason.endswith("Succeeded") else "False"
+    failure = helm_failure(
+        target(),
+        failed_release(
+            Released=("False", "UpgradeFailed", "timed out"), Remediated=(status, reason, "")
+        ),
+    )
+    assert said in failure.serving
 
 
 @pytest.mark.parametrize(
@@ -322,7 +377,7 @@ def test_a_chart_that_is_not_there_is_not_the_images_fault(
 
 
 def test_a_chart_that_does_not_render_is_not_the_images_fault() -> None:
-    said = "template: cart/templates/web.yaml:3:14: executing: error calling include: not ready"
+    said = "execution error at (cart/templates/web.yaml:3:14): the database is not ready"
     failure = helm_failure(target(), failed_release(Ready=("False", "UpgradeFailed", said)))
     assert not failure.by_image
     assert "helm template" in failure.hint

@@ -1,0 +1,163 @@
+"""HelmReleases on a real helm-controller: followed to their pods, and failures named.
+
+They want a cluster with helm-controller in it (`flux install` brings it).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flux.account import documented
+from flux.charts import VALUES, chart, release, released
+from flux.fleet import CART, Fleet, image
+from gitops_rollback.rollout.target import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flux.account import Account
+
+    Open = Callable[[dict[str, str]], Fleet]
+
+NAMED = Place(CART, "HelmRelease", "cart")
+BY_VALUES = Place(VALUES, "Values", "values")
+PATIENT, HASTY = '"timeout": "30s"', '"timeout": "8s"'
+IN_VALUES = '[services.cart]\nimage = "registry.k8s.io/pause"\nmanifests = ["%s"]\n'
+
+
+@pytest.fixture(autouse=True)
+def _has_helm(kubeconfig: str) -> None:
+    name = "helmreleases.helm.toolkit.fluxcd.io"
+    done = subprocess.run(
+        ["kubectl", "--kubeconfig", kubeconfig, "get", "crd", name],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("the cluster of KUBECONFIG has no helm-controller: no HelmRelease is known")
+
+
+@pytest.fixture
+def fleet(open_fleet: Open) -> Fleet:
+    """A cart that runs 3.8, by a HelmRelease that names it in its values."""
+    fleet = open_fleet(released())
+    fleet.place = NAMED
+    return fleet.follow(timeout="30s").ready()
+
+
+def test_a_deploy_and_a_rollback_of_a_release_are_followed_to_the_pods(fleet: Fleet) -> None:
+    run = fleet.wait("--change", str(fleet.deploy("3.9")))
+    assert run.code == 0, run.stderr
+    assert f"cart is applied by HelmRelease/{fleet.namespace}/cart" in run.stderr
+    assert "2 pods run 3.9 (sha256:7031c1b28338)" in run.stderr
+    assert "edit by hand" not in run.stderr
+    run = fleet.wait("--change", str(fleet.roll_back("checkout fails")))
+    assert run.code == 0, run.stderr
+    assert "2 pods run 3.8" in run.stderr
+    seconds = run.result["seconds"]
+    order = [seconds[name] for name in ("decide", "commit", "fetched", "applied", "ready")]
+    assert order == sorted(order)
+
+
+def test_values_in_the_chart_are_followed_by_its_revision(open_fleet: Open) -> None:
+    files = {CART: release({}), ".gitops-rollback.toml": IN_VALUES % VALUES, **chart("3.8")}
+    fleet = open_fleet(files)
+    fleet.place = BY_VALUES
+    fleet.follow(timeout="30s").ready()
+    run = fleet.wait("--change", str(fleet.deploy("3.9")))
+    assert run.code == 0, run.stderr
+    assert f"cart is applied by HelmRelease/{fleet.namespace}/cart" in run.stderr
+    assert "2 pods run 3.9" in run.stderr
+    run = fleet.wait("--change", str(fleet.roll_back("checkout fails")))
+    assert run.code == 0, run.stderr
+    assert "2 pods run 3.8" in run.stderr
+
+
+def test_values_in_a_config_map_are_followed_to_the_pods(open_fleet: Open) -> None:
+    generator = {
+        "resources": ["cart.yaml"],
+        "configMapGenerator": [{"name": "cart", "files": ["values.yaml=cart-values.yaml"]}],
+        "generatorOptions": {
+            "disableNameSuffixHash": True,
+            "labels": {"reconcile.fluxcd.io/watch": "Enabled"},
+        },
+    }
+    files = {
+        CART: release({}, valuesFrom=[{"kind": "ConfigMap", "name": "cart"}]),
+        "apps/cart-values.yaml": chart("3.8")[VALUES],
+        "apps/kustomization.yaml": json.dumps(generator) + "\n",
+        ".gitops-rollback.toml": IN_VALUES % "apps/cart-values.yaml",
+        **chart(),
+    }
+    fleet = open_fleet(files)
+    fleet.place = Place("apps/cart-values.yaml", "Values", "cart-values")
+    fleet.follow(timeout="30s").ready()
+    run = fleet.wait("--change", str(fleet.deploy("3.9")))
+    assert run.code == 0, run.stderr
+    assert "2 pods run 3.9" in run.stderr
+
+
+def test_a_release_whose_image_cannot_be_pulled_is_named_by_its_pods(fleet: Fleet) -> None:
+    run = fleet.wait("--change", str(fleet.deploy("does-not-exist")))
+    failure = run.result["rollouts"][0]["failure"]
+    assert (run.code, failure["code"], failure["byImage"]) == (1, "pull", True)
+    assert "2 old pods still serve" in run.error["message"]
+
+
+def test_an_upgrade_that_helm_undid_is_named_with_what_runs_now(open_fleet: Open) -> None:
+    fleet = open_fleet(released(upgrade={"remediation": {"remediateLastFailure": True}}))
+    fleet.place = NAMED
+    fleet.follow(timeout="30s").ready()
+    fleet.shop.edit(PATIENT, HASTY, CART)
+    change = fleet.deploy("does-not-exist")
+    first = fleet.wait("--change", str(change))
+    assert first.code == 1, first.stderr
+    fleet.until(lambda: "RollbackSucceeded" in json.dumps(fleet.get("helmrelease/cart")))
+    run = fleet.wait("--change", str(change))
+    failure = run.result["rollouts"][0]["failure"]
+    assert (failure["code"], failure["whose"], failure["byImage"]) == ("helm", "ours", True)
+    assert "UpgradeFailed" in failure["message"]
+    assert "Helm went back to the release before; does-not-exist" in run.error["message"]
+
+
+def test_where_pods_may_not_be_read_helm_itself_tells_that_time_ran_out(
+    account: Account, fleet: Fleet
+) -> None:
+    fleet.shop.edit(PATIENT, HASTY, CART)
+    rules = [rule for rule in documented()["rules"] if "toolkit" in rule["apiGroups"][0]]
+    path = account.may(rules)
+    run = fleet.wait("--change", str(fleet.deploy("does-not-exist")), KUBECONFIG=path)
+    failure = run.result["rollouts"][0]["failure"]
+    assert (failure["code"], failure["whose"], failure["byImage"]) == ("helm", "ours", True)
+    assert failure["object"] == f"HelmRelease/{fleet.namespace}/cart"
+
+
+def test_a_chart_that_does_not_render_is_not_the_images_fault(fleet: Fleet) -> None:
+    fleet.shop.edit('"mode": "fine"', '"mode": "broken"', CART)
+    run = fleet.wait("--change", str(fleet.deploy("3.9")))
+    failure = run.result["rollouts"][0]["failure"]
+    assert (failure["code"], failure["whose"], failure["byImage"]) == ("helm", "ours", False)
+    assert "the mode broken is not known" in failure["message"]
+    assert "mend the chart or the values" in run.error["hint"]
+
+
+def test_a_chart_that_is_not_there_is_named(fleet: Fleet) -> None:
+    fleet.shop.edit('"./charts/cart"', '"./charts/lost"', CART)
+    run = fleet.wait("--change", str(fleet.deploy("3.9")), "--timeout", "45")
+    failure = run.result["rollouts"][0]["failure"]
+    assert (failure["code"], failure["whose"], failure["byImage"]) == ("helm", "cluster", False)
+    assert "charts/lost" in failure["message"]
+
+
+def test_a_release_that_is_suspended_is_named_with_how_to_resume_it(fleet: Fleet) -> None:
+    patch = ("patch", "helmrelease/cart", "--type", "merge", "-p", '{"spec":{"suspend":true}}')
+    fleet.kubectl(*patch, "--field-manager", "flux")  # as `flux suspend` does
+    run = fleet.wait("--change", str(fleet.deploy("3.9")))
+    failure = run.result["rollouts"][0]["failure"]
+    assert (run.code, failure["code"], failure["byImage"]) == (1, "suspended", False)
+    assert "flux resume helmrelease cart" in run.error["hint"]
+    assert image("3.8") in json.dumps(fleet.get("deployment/cart")["spec"])
