@@ -158,6 +158,14 @@ def test_a_repository_that_is_a_path_has_no_statuses(released: Shop) -> None:
     assert "warning: nothing was verified: there is no kubeconfig" in run.stderr
 
 
+def test_a_commit_that_is_not_in_the_repository_is_named(released: Shop) -> None:
+    run = released.run("wait", "--service", "cart", "--commit", "d" * 40)
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "does not have the commit" in run.error["message"]
+    assert "dddddddddd" in run.error["message"]
+    assert "pushed by force" in run.error["hint"]
+
+
 def test_the_result_of_a_deploy_says_what_to_wait_for(released: Shop) -> None:
     change = released.root / "change.json"
     change.write_text(json.dumps(released.deploy("1.6.0").result), encoding="utf-8")

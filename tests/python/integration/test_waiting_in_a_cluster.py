@@ -31,8 +31,17 @@ MANIFEST = {
 }
 
 
-def wait(tmp_path: Path, name: str, *arguments: str) -> tuple[Run, list[str]]:
-    """Deploy what was deployed when a recording was made, and wait for it as it is played."""
+def wait(
+    tmp_path: Path,
+    name: str,
+    *arguments: str,
+    fetched_before: str = "",
+    **api: Any,  # noqa: ANN401 - attributes of the server
+) -> tuple[Run, KubernetesApi]:
+    """Deploy what was deployed when a recording was made, and wait for it as it is played.
+
+    Flux has fetched the commit before, or another one; `api` are attributes of the server.
+    """
     recording = load(name)
     first, last = recording["commits"][0], recording["commits"][-1]
     text = json.dumps(MANIFEST, indent=1).replace('"image": ""', f'"image": "{first["image"]}"')
@@ -45,11 +54,13 @@ def wait(tmp_path: Path, name: str, *arguments: str) -> tuple[Run, list[str]]:
         result = shop.root / "change.json"
         result.write_text(json.dumps(change), encoding="utf-8")
         told = json.dumps(recording["steps"]).replace(last["commit"], change["commit"])
-        told = told.replace(first["commit"], before).replace(recording["url"], url)
+        told = told.replace(first["commit"], fetched_before or before)
+        told = told.replace(recording["url"], url)
         steps: list[dict[str, Any]] = json.loads(told)
-        with KubernetesApi(steps) as api:
+        with KubernetesApi(steps, *api.pop("forbidden", ())) as server:
+            vars(server).update(api)
             config = shop.root / "kubeconfig"
-            config.write_text(api.kubeconfig, encoding="utf-8")
+            config.write_text(server.kubeconfig, encoding="utf-8")
             environment = {"KUBECONFIG": str(config), "NO_PROXY": "127.0.0.1"}
             run = shop.run(
                 "wait",
@@ -61,16 +72,16 @@ def wait(tmp_path: Path, name: str, *arguments: str) -> tuple[Run, list[str]]:
                 repository=url,
                 environment=environment,
             )
-            return run, api.nudges
+            return run, server
 
 
 @pytest.mark.parametrize("arguments", [(), ("--kube-context", "played")])
 def test_a_deploy_is_nudged_and_followed_to_its_pods(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    run, nudges = wait(tmp_path, "ready", *arguments)
+    run, api = wait(tmp_path, "ready", *arguments)
     assert run.code == 0, run.stderr
-    assert len(nudges) == 1
+    assert len(api.nudges) == 1
     assert (run.result["state"], run.result["verifiedBy"]) == ("ready", "cluster")
     assert "2 pods run 3.9 (sha256:7031c1b28338)" in run.stderr
     seconds = run.result["seconds"]
@@ -88,8 +99,39 @@ def test_a_failure_is_an_error_of_the_cluster_with_its_name(
     code: str,
     by_image: bool,  # noqa: FBT001 - of a table
 ) -> None:
-    run, _nudges = wait(tmp_path, name)
+    run, _api = wait(tmp_path, name)
     assert (run.code, run.error["category"]) == (1, "cluster"), run.stderr
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == (code, by_image)
     assert run.result["state"] == "failed"
+
+
+def test_a_commit_that_flux_has_and_the_repository_has_no_more_ends_no_wait(tmp_path: Path) -> None:
+    run, _api = wait(tmp_path, "ready", fetched_before="d" * 40)
+    assert run.code == 0, run.stderr
+    assert "2 pods run 3.9" in run.stderr
+
+
+def test_a_crash_is_told_with_the_last_words_of_the_container(tmp_path: Path) -> None:
+    run, _api = wait(tmp_path, "crash", logs={True: ["starting", "fatal: no database"], False: []})
+    assert "its last words: starting | fatal: no database" in run.error["message"]
+
+
+def test_a_pull_that_fails_is_told_with_what_kubernetes_says(tmp_path: Path) -> None:
+    events = [{"reason": "Failed", "message": "manifest unknown"}]
+    run, _api = wait(tmp_path, "image-pull", "--timeout", "20", events=events)
+    assert "Kubernetes says: Failed: manifest unknown" in run.error["message"]
+
+
+def test_without_the_right_to_read_logs_the_crash_is_named_all_the_same(tmp_path: Path) -> None:
+    run, _api = wait(tmp_path, "crash", forbidden=["GET .*/log", "GET .*/events"])
+    assert run.result["rollouts"][0]["failure"]["code"] == "crash"
+    assert "last words" not in run.error["message"]
+
+
+def test_without_the_right_to_list_everywhere_the_usual_namespace_is_asked(tmp_path: Path) -> None:
+    everywhere = "GET /apis/[^/]+toolkit.fluxcd.io/v1/[a-z]+"
+    run, api = wait(tmp_path, "ready", forbidden=[everywhere])
+    assert any("/namespaces/flux-system/gitrepositories" in one for one in api.requests)
+    assert run.code == 0, run.stderr
+    assert "nothing was verified: no GitRepository has the URL" in run.stderr
