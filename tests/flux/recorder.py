@@ -35,6 +35,7 @@ _STATUSES = dict.fromkeys(
     ("name", "image", "imageID", "ready", "restartCount", "state", "lastState")
 )
 _CONDITIONS = dict.fromkeys(("type", "status", "reason", "message", "observedGeneration"))
+_FLUX = ("kustomize-controller", "helm-controller")
 # What is kept of each kind: keys, and what is kept below them (None: everything).
 _WANTED: dict[str, Any] = {
     "GitRepository": {
@@ -115,8 +116,9 @@ class Recorder:
             "place": [place.path, place.kind, place.name],
             "commits": [self._commit(commit) for commit in commits],
         }
-        steps = ",\n".join(self._plain(json.dumps(step)) for step in self._steps)
+        steps = ",\n".join(json.dumps(step) for step in shortened(self._steps, commits[0]))
         text = json.dumps(head, indent=1)[:-2] + f',\n "steps": [\n{steps}\n]\n}}\n'
+        text = text.replace(self._fleet.namespace, "shop")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(text, encoding="utf-8")
 
@@ -124,7 +126,7 @@ class Recorder:
         step = {
             "at": round(time.monotonic() - self._begun, 2),
             "kind": change.query.kind,
-            "objects": [_trimmed(one) for one in change.objects],
+            "objects": [_trimmed({**one, "kind": change.query.kind}) for one in change.objects],
             **({"whole": True} if change.whole else {}),
             **({"deleted": True} if change.deleted else {}),
         }
@@ -144,20 +146,45 @@ class Recorder:
             entries = [one["id"] for one in deployed]
         return {"commit": commit, "image": field.value, "entries": entries}
 
-    def _plain(self, text: str) -> str:
-        return text.replace(self._fleet.namespace, "shop")
+
+def shortened(steps: list[dict[str, Any]], first: str) -> list[dict[str, Any]]:
+    """Return the steps of a recording from the first change on, before it only what there was.
+
+    `first` is the commit that stands before any change: the last time that the source had it.
+    """
+    held = [
+        number
+        for number, step in enumerate(steps)
+        if step["kind"] == "GitRepository"
+        and any(first in json.dumps(one.get("status", {})) for one in step["objects"])
+    ]
+    begin = held[-1] if held else 0
+    found: dict[str, dict[str, Any]] = {step["kind"]: {} for step in steps}
+    for step in steps[:begin]:
+        if step.get("whole"):
+            found[step["kind"]].clear()
+        for one in step["objects"]:
+            found[step["kind"]].pop(one["metadata"]["name"], None)
+            if not step.get("deleted"):
+                found[step["kind"]][one["metadata"]["name"]] = one
+    at = steps[begin]["at"]
+    listed = [
+        {"at": 0.0, "kind": kind, "objects": [*there.values()], "whole": True}
+        for kind, there in sorted(found.items())
+    ]
+    return [*listed, *({**step, "at": round(step["at"] - at, 2)} for step in steps[begin:])]
 
 
 def _trimmed(found: dict[str, Any]) -> dict[str, Any]:
     """Return an object with what judgements read, and what it is known by."""
-    wanted = _WANTED.get(found.get("kind", ""), _WANTED["Deployment"])
+    wanted = _WANTED.get(found["kind"], _WANTED["Deployment"])
     trimmed: dict[str, Any] = _only(found, wanted)
     fields = [
         entry
         for entry in found.get("metadata", {}).get("managedFields", ())
         if "f:image" in json.dumps(entry.get("fieldsV1", {})) and not entry.get("subresource")
     ]
-    if any(entry.get("manager") != "kustomize-controller" for entry in fields):
+    if any(entry.get("manager") not in _FLUX for entry in fields):
         trimmed["metadata"]["managedFields"] = fields  # somebody else than Flux has set an image
     return trimmed
 

@@ -41,7 +41,7 @@ _ACCESS = re.compile(
     re.IGNORECASE,
 )
 _RETRY = "Flux tries again by itself, with the same result until this is changed"
-_UNTOUCHED = "what ran before goes on running"
+UNTOUCHED = "what ran before goes on running"
 
 
 def apply_failure(target: Target, by: Reconciler) -> Failure:
@@ -104,7 +104,7 @@ def source_failure(source: Source) -> Failure:
         whose=Whose.CLUSTER,
         object=str(source.name),
         retries="Flux tries again by itself",
-        serving=_UNTOUCHED,
+        serving=UNTOUCHED,
         patience=10.0 if lasting else FOREVER,
     )
 
@@ -120,7 +120,7 @@ def suspended(what: Reconciler | Source) -> Failure:
         hint=f"flux resume {kind} {what.name.name} --namespace {what.name.namespace}",
         whose=Whose.CLUSTER,
         object=str(what.name),
-        serving=_UNTOUCHED,
+        serving=UNTOUCHED,
     )
 
 
@@ -139,7 +139,7 @@ def _build_failure(target: Target, by: Reconciler) -> Failure:
         whose=Whose.OURS if path in target.paths else Whose.OTHER,
         object=where,
         retries=_RETRY,
-        serving=_UNTOUCHED,
+        serving=UNTOUCHED,
     )
 
 
@@ -190,12 +190,12 @@ def _of_object(target: Target, code: str, name: str, field: str, why: str, hint:
         field=field,
         by_image=ours and image,
         retries=_RETRY,
-        serving=_UNTOUCHED,
+        serving=UNTOUCHED,
     )
 
 
 def _cluster(code: str, message: str, hint: str, patience: float = 0.0) -> Failure:
     return Failure(
         code, short(message), hint, Whose.CLUSTER, retries="Flux tries again by itself",
-        serving=_UNTOUCHED, patience=patience,
+        serving=UNTOUCHED, patience=patience,
     )  # fmt: skip

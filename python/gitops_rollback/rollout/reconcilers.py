@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.rollout.raw import (
     Condition,
@@ -23,6 +23,9 @@ from gitops_rollback.rollout.raw import (
     text,
     truth,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # What source-controller appends to a chart's version, where each revision makes a new chart.
 _CHART_COMMIT = re.compile(r"\+([0-9a-f]{12})(?:\.\d+)?$")
@@ -56,7 +59,7 @@ class Reconciler:
     A HelmRelease has instead: `spec` as JSON, and the first 12 digits of the commit of the chart
     that was last tried, where its version tells; `value_files` are those of the repository that it
     takes, `reads_values` says that it takes some from ConfigMaps or Secrets, `remediates` that Helm
-    is to undo what fails.
+    is to undo what fails, `retries` that it is to try again.
     """
 
     name: Name
@@ -82,6 +85,7 @@ class Reconciler:
     value_files: tuple[str, ...] = ()
     reads_values: bool = False
     remediates: bool = False
+    retries: bool = False
 
 
 def commit_of(revision: str) -> str:
@@ -140,22 +144,24 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
         last=text(newest, "lastReconciledStatus"),
         last_commit=commit_of(text(newest, "metadata", "revision")),
         inventory=tuple(text(one, "id") for one in items(status, "inventory", "entries")),
-        **(_of_release(spec, status) if helm else {}),
+        **(_of_release(spec, status, conditions) if helm else {}),
     )
 
 
-def _of_release(spec: Json, status: Json) -> dict[str, Any]:
+def _of_release(spec: Json, status: Json, conditions: Mapping[str, Condition]) -> dict[str, Any]:
     """Return what only a HelmRelease has."""
     chart = _CHART_COMMIT.search(text(status, "lastAttemptedRevision"))
     files = mapping(spec, "chart", "spec").get("valuesFiles")
     remediation = mapping(spec, "upgrade", "remediation")
+    retries = number(remediation, "retries") != 0
+    again = retries or text(spec, "upgrade", "strategy", "name") == "RetryOnFailure"
     return {
         "spec": json.dumps(spec),
         "chart_commit": chart.group(1) if chart else "",
         "value_files": tuple(_path(f"{one}") for one in files or ()),
         "reads_values": bool(items(spec, "valuesFrom")),
-        "remediates": number(remediation, "retries") != 0
-        or truth(remediation, "remediateLastFailure"),
+        "remediates": retries or truth(remediation, "remediateLastFailure"),
+        "retries": again and conditions.get("Stalled", Condition()).status != "True",
     }
 
 

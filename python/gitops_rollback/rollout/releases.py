@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.rollout.apply_failures import PASSING, suspended
+from gitops_rollback.rollout.apply_failures import PASSING, UNTOUCHED, suspended
 from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, short
 from gitops_rollback.rollout.standing import Standing, State, View, failed, suspect
 from gitops_rollback.rollout.target import Relation
@@ -36,6 +36,7 @@ _UNDONE = {
     "UninstallSucceeded": "Helm has uninstalled the release: nothing of it runs",
     "UninstallFailed": "Helm could not uninstall the release",
 }
+_AGAIN = "Flux tries again by itself"
 _CHART_PATIENCE = 30.0  # seconds: while a new chart is made, the old one is not ready
 _UNDO_PATIENCE = 10.0  # seconds for Helm to go back by itself, which is worth being told
 _THERE = (Relation.OURS, Relation.HOLDS)
@@ -96,18 +97,18 @@ def helm_failure(target: Target, one: Reconciler) -> Failure:
         whose=Whose.OURS,
         object=str(one.name),
         by_image=bool(_NOT_IN_TIME.search(said.message)),
-        retries="" if one.reconciling.status != "True" else "Flux tries again by itself",
+        retries=_AGAIN if one.retries else "Flux does not try again until something changes",
         serving=undone.format(target.image.label),
         patience=_UNDO_PATIENCE if one.remediates and not undone else 0.0,
     )
     if said.reason in _CHART_REASONS:
         hint = "look at the chart and its source: kubectl describe helmchart, flux get sources all"
-        passing = PASSING.search(said.message)
-        return replace(failure, hint=hint, whose=Whose.CLUSTER, by_image=False, serving="",
-                       patience=FOREVER if passing else _CHART_PATIENCE)  # fmt: skip
+        patience = FOREVER if PASSING.search(said.message) else _CHART_PATIENCE
+        return replace(failure, hint=hint, whose=Whose.CLUSTER, by_image=False, patience=patience,
+                       serving=UNTOUCHED, retries=_AGAIN)  # fmt: skip
     if _NOT_RENDERED.search(said.message):
         hint = "mend the chart or the values: helm template tells more"
-        return replace(failure, hint=hint, by_image=False)
+        return replace(failure, hint=hint, by_image=False, serving=UNTOUCHED)
     return failure
 
 

@@ -1,7 +1,7 @@
 """Where a change stands, judged on what a real Flux and a real API server said.
 
 Recorded by `GITOPS_RECORD=… make test-flux` with source-controller v1.7.3, kustomize-controller
-v1.9.5 and Kubernetes 1.36.
+v1.9.5, helm-controller v1.6.1 and Kubernetes 1.36.
 """
 
 from __future__ import annotations
@@ -29,13 +29,25 @@ FAILURES = {
     "progress-deadline": ("pull", Whose.OURS, "server", True),
     "quota": ("quota", Whose.CLUSTER, "", False),
     "suspended": ("suspended", Whose.CLUSTER, "", False),
+    "helm-pull": ("pull", Whose.OURS, "server", True),
+    "helm-not-rendered": ("helm", Whose.OURS, "", False),
+    "helm-no-chart": ("helm", Whose.CLUSTER, "", False),
+    "helm-suspended": ("suspended", Whose.CLUSTER, "", False),
 }
+HELM = ("helm-rollback", "helm-values", "helm-config-map")
 WAITING = {"probe": "probe", "unschedulable": "unschedulable", "claim-pending": "claim"}
 
 
 def test_every_recording_is_replayed_here() -> None:
     used = {*FAILURES, *WAITING, "ready", "rollback", "overtaken", "reverted", "held-on"}
-    used |= {"by-hand", "others-unhealthy", "no-health-checks"}
+    used |= {
+        "by-hand",
+        "others-unhealthy",
+        "no-health-checks",
+        *HELM,
+        "helm-timeout",
+        "helm-undone",
+    }
     assert {path.stem for path in FOLDER.glob("*.json")} == used
 
 
@@ -68,7 +80,7 @@ def test_what_may_pass_is_only_suspected_and_named_when_time_is_up(name: str) ->
     assert "still serve" in failure.sentence
 
 
-@pytest.mark.parametrize("name", ["ready", "rollback", "held-on", "no-health-checks"])
+@pytest.mark.parametrize("name", ["ready", "rollback", "held-on", "no-health-checks", *HELM])
 def test_a_change_is_followed_from_source_to_pods(name: str) -> None:
     recording = load(name)
     target = target_of(recording, 0 if name == "held-on" else -1)
@@ -159,3 +171,37 @@ def test_without_rights_on_pods_the_workload_alone_is_ready() -> None:
     assert done.track.standing is not None
     assert done.track.standing.state is State.READY
     assert "its pods may not be read here" in done.lines[-1][1]
+
+
+def test_a_release_is_not_ready_by_the_attempt_before() -> None:
+    recording = load("helm-values")
+    done = replay(recording, target_of(recording), denied=(*KINDS, "Pod"))
+    assert done.track.standing is not None
+    assert done.track.standing.state is State.READY
+    at = recording["commits"][-1]["commit"][:12]
+    waits = [line for _at, line in done.lines if "HelmRelease/shop/cart to upgrade" in line]
+    assert waits
+    assert all(f"its chart is of {at}" not in line for line in waits)
+
+
+def test_helm_that_ran_out_of_time_is_named_where_pods_may_not_be_read() -> None:
+    recording = load("helm-timeout")
+    done = replay(recording, target_of(recording), denied=(*KINDS, "Pod"))
+    standing = done.track.standing
+    assert standing is not None
+    failure = standing.failure
+    assert failure is not None
+    assert (failure.code, failure.whose, failure.by_image) == ("helm", Whose.OURS, True)
+    assert "timeout waiting for: [Deployment/shop/cart status: 'InProgress']" in failure.message
+
+
+def test_helm_that_went_back_is_told_to_who_comes_later() -> None:
+    recording = load("helm-undone")
+    done = replay(recording, target_of(recording), since="RollbackSucceeded")
+    standing = done.track.standing
+    assert standing is not None
+    failure = standing.failure
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("helm", True)
+    assert "Helm went back to the release before" in failure.sentence
+    assert "does not try again" in failure.sentence
