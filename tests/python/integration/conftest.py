@@ -20,9 +20,12 @@ class Workshop:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._place = folder / "shop"
+        self._makers: dict[str, str] = {}
 
     def shop(self, name: str, make: Callable[[Shop], Shop]) -> Shop:
         """Return a shop as `make` leaves it."""
+        maker = f"{make.__module__}.{make.__qualname__}"
+        assert self._makers.setdefault(name, maker) == maker, f"two different shops named {name}"
         kept = self.folder / name
         shutil.rmtree(self._place, ignore_errors=True)
         if not kept.exists():

@@ -75,20 +75,19 @@ class Guarded:
 
 
 @pytest.fixture(params=[GitHubServer, GitLabServer], ids=["github", "gitlab"])
-def guarded(request: pytest.FixtureRequest, workshop: Workshop) -> Iterator[Guarded]:
+def guarded(request: pytest.FixtureRequest, released: Shop) -> Iterator[Guarded]:
     kind = request.param
-    shop = workshop.shop("released", lambda shop: shop.open(FILES).release_two())
     project = PROJECTS[kind]
-    bare = shop.root / f"{project}.git"
+    bare = released.root / f"{project}.git"
     bare.parent.mkdir(parents=True)
-    shop.bare.rename(bare)
-    shop.bare = bare
-    shop.hook(
+    released.bare.rename(bare)
+    released.bare = bare
+    released.hook(
         "update",
         f'[ "$1" = refs/heads/main ] || exit 0\ncat >&2 <<END\n{PROTECTED[kind]}\nEND\nexit 1',
     )
-    with kind(shop.root, project, TOKEN, ("robot", TOKEN)) as forge:
-        yield Guarded(shop, forge)
+    with kind(released.root, project, TOKEN, ("robot", TOKEN)) as forge:
+        yield Guarded(released, forge)
 
 
 def test_a_push_to_a_protected_branch_says_how_to_go_on(guarded: Guarded) -> None:

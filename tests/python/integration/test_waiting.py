@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from integration.shop import CART_PATH, FILES, Shop, canonical
+from integration.shop import CART_PATH, Shop, canonical
 from servers.forge import Forge, GitHubServer, GitLabServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from integration.conftest import Workshop
     from integration.shop import Run
 
 TOKEN = "secret-token-4711"
@@ -70,15 +69,14 @@ class Watched:
 
 
 @pytest.fixture(params=[GitHubServer, GitLabServer], ids=["github", "gitlab"])
-def watched(request: pytest.FixtureRequest, workshop: Workshop) -> Iterator[Watched]:
+def watched(request: pytest.FixtureRequest, released: Shop) -> Iterator[Watched]:
     kind = request.param
-    shop = workshop.shop("released", lambda shop: shop.open(FILES).release_two())
     project = PROJECTS[kind]
-    place = shop.root / "host" / f"{project}.git"
+    place = released.root / "host" / f"{project}.git"
     place.parent.mkdir(parents=True)
-    place.symlink_to(shop.bare)
-    with reporting(kind)(shop.root / "host", project, TOKEN, ("bot", TOKEN)) as forge:
-        yield Watched(shop, forge)
+    place.symlink_to(released.bare)
+    with reporting(kind)(released.root / "host", project, TOKEN, ("bot", TOKEN)) as forge:
+        yield Watched(released, forge)
 
 
 def test_what_flux_has_reported_is_told_and_no_more_is_claimed(watched: Watched) -> None:
