@@ -107,7 +107,7 @@ class Options:
         value = self._variable(name) or choices[0]
         if value not in choices:
             raise UsageError(
-                f"{_variable_name(name)} is '{value}', which is none of {', '.join(choices)}",
+                f"{variable_name(name)} is '{value}', which is none of {', '.join(choices)}",
                 "set it to one of them, or unset it",
             )
         self._parser.add_argument(f"--{name}", default=value, choices=choices, help=help_)
@@ -141,18 +141,18 @@ class Options:
         )
 
     def _variable(self, name: str) -> str | None:
-        return self._environment.get(_variable_name(name)) or None
+        return self._environment.get(variable_name(name)) or None
 
 
 def truth(name: str, environment: Mapping[str, str]) -> bool:
     """Return what the variable of a flag says; raise `UsageError` if it is malformed."""
-    text = environment.get(_variable_name(name), "")
+    text = environment.get(variable_name(name), "")
     if text.lower() in ("", *_FALSE):
         return False
     if text.lower() in _TRUE:
         return True
     raise UsageError(
-        f"{_variable_name(name)} is '{text}', which is neither true nor false",
+        f"{variable_name(name)} is '{text}', which is neither true nor false",
         "set it to true or false, or unset it",
     )
 
@@ -191,7 +191,8 @@ def _parsed(text: str, name: str) -> ImageReference:
         ) from error
 
 
-def _variable_name(name: str) -> str:
+def variable_name(name: str) -> str:
+    """Return the environment variable by which an option is given, too."""
     return _PREFIX + name.upper().replace("-", "_")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.session import start
@@ -14,7 +13,6 @@ from gitops_rollback.commands.shared_options import (
     add_store_options,
 )
 from gitops_rollback.errors import Exit, RepositoryError
-from gitops_rollback.options import repeated
 from gitops_rollback.output import say, write_result
 
 if TYPE_CHECKING:
@@ -43,6 +41,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     session = start(options, environment)
     with session.open_repository() as repository:
         from gitops_rollback.commands import planning  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.commands.command_line import to_do_it  # noqa: PLC0415 - the same
         from gitops_rollback.commands.explaining import explain  # noqa: PLC0415 - the same
         from gitops_rollback.commands.plan_table import show_plans  # noqa: PLC0415 - the same
 
@@ -58,7 +57,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     _refuse_without_image(plans, result, skip=options.skip_blocked)
     write_result(result, options.output)
     if options.skip_blocked or not any(plan.blocks for plan in plans):
-        say(f"to do it: gitops-rollback rollback {_meant(options, choice)} --reason TEXT")
+        say(f"to do it: {to_do_it(options, choice, environment)}")
     return Exit.DONE
 
 
@@ -86,15 +85,3 @@ def _refuse_without_image(plans: Sequence[Plan], result: dict[str, Any], *, skip
         error = whole_error(missing, len(plans))
         error.found = result
         raise error
-
-
-def _meant(options: argparse.Namespace, choice: Choice) -> str:
-    """Return the options that mean the same services and the same choice again."""
-    sets = repeated(options, "set")
-    names = [name for name in repeated(options, "service") if name not in sets]
-    words = ["--all"] if options.all else [f"--service {name}" for name in names]
-    words += [f"--set {name}" for name in sets]
-    words += [f"--as-of {choice.as_of}"] if choice.as_of else []
-    words += [f"--to {shlex.quote(choice.to)}"] if choice.to else []
-    words += ["--skip-blocked"] if options.skip_blocked else []
-    return " ".join(words)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,7 +90,7 @@ def test_a_git_revert_of_a_rollback_reads_as_if_it_had_never_been(held: Shop) ->
 
 
 @pytest.fixture
-def built(workshop: Workshop) -> Shop:
+def built_thrice(workshop: Workshop) -> Shop:
     """A shop in which the builds 7, 8 and 9 of a job have deployed."""
 
     def make(shop: Shop) -> Shop:
@@ -98,7 +100,7 @@ def built(workshop: Workshop) -> Shop:
             shop.deploy(tag, environment=build)
         return shop
 
-    return workshop.shop("built", make)
+    return workshop.shop("built thrice", make)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +114,8 @@ def built(workshop: Workshop) -> Shop:
         "shop/cart#7",
     ],
 )
-def test_to_names_a_tag_a_digest_an_image_or_a_build(built: Shop, to: str) -> None:
-    plan = built.ok("plan", *PLAN, "--to", to).service()
+def test_to_names_a_tag_a_digest_an_image_or_a_build(built_thrice: Shop, to: str) -> None:
+    plan = built_thrice.ok("plan", *PLAN, "--to", to).service()
     assert plan["to"]["image"] == canonical("1.4.2")
     assert plan["to"]["build"]["number"] == 8, "the archive that holds its record"
 
@@ -131,9 +133,9 @@ def test_to_names_a_tag_a_digest_an_image_or_a_build(built: Shop, to: str) -> No
     ],
 )
 def test_a_wrong_to_is_one_clear_error(
-    built: Shop, to: str, code: int, category: str, words: str
+    built_thrice: Shop, to: str, code: int, category: str, words: str
 ) -> None:
-    run = built.refused(code, category, "plan", *PLAN, f"--to={to}")
+    run = built_thrice.refused(code, category, "plan", *PLAN, f"--to={to}")
     assert words in run.error["message"] + run.error["hint"]
 
 
@@ -165,6 +167,22 @@ def test_from_names_what_must_run_now(released: Shop) -> None:
         run = released.refused(5, "moved", command, *PLAN, *more, "--from", "acme/cart:1.4.2")
         assert canonical("1.5.0") in run.error["message"]
         assert "docker.io/acme/cart:1.4.2" in run.error["message"]
+
+
+def test_the_line_that_a_plan_ends_with_does_what_it_shows(held: Shop) -> None:
+    asked = ("--again", "--strategy", "git", "--from", image("1.4.2"), "--accept", "bad")
+    run = held.ok("plan", *PLAN, *asked)
+    line = run.stderr.rpartition("to do it: ")[2].strip()
+    words = shlex.split(line.replace("TEXT", "'one further'"))
+    assert words[:2] == ["gitops-rollback", "rollback"]
+    assert not {"--environment", "--timeout", "--skip-blocked"} & set(words)
+    done = held.ok(*words[1:])
+    assert done.service()["to"] == run.service()["to"]["image"] == "docker.io/acme/cart:1.4.1"
+    by_variable = {"GITOPS_STRATEGY": "git", "GITOPS_TO": "1.4.2", "GITOPS_ACCEPT": "bad"}
+    said = held.ok("plan", *PLAN, environment=by_variable).stderr
+    assert re.search(
+        r"to do it: \S+ rollback --service cart --repository \S+ --reason TEXT\n", said
+    )
 
 
 def test_no_previous_image_is_4_with_the_candidates_beside_it(shop: Shop) -> None:

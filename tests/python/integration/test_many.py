@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -141,7 +142,7 @@ def test_a_rollback_of_a_set_shows_one_table_of_80_columns(deployed: Shop) -> No
         ["payment", "2.1.0", "2.0.0"],
     ]
     assert max(map(len, table[:4])) <= 80
-    assert "rollback --set checkout --reason TEXT" in run.stderr
+    assert re.search(r"rollback --set checkout --repository \S+ --reason TEXT\n", run.stderr)
     deployed.ok("rollback", "--set", "checkout", *REASON)
     assert deployed.text(PAYMENT_PATH) == PAYMENT
 
