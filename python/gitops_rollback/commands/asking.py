@@ -70,7 +70,7 @@ def ask_jenkins(session: Session, jobs: Sequence[str]) -> Iterator[Finding]:
     """Ask Jenkins for the jobs that hold records, with these credentials."""
     url = session.environment.get("JENKINS_URL")
     if not session.is_archived_by_jenkins or not url:
-        yield Finding("jenkins", "-", SKIPPED, "not asked: records are in a directory")
+        yield Finding("jenkins", "store", SKIPPED, "not asked: records are in a directory")
         return
     from gitops_rollback.stores.jenkins_http import JenkinsHttp  # noqa: PLC0415 - slow import
 

@@ -15,7 +15,7 @@ from gitops_rollback.facts.everything import known_names
 from gitops_rollback.facts.snapshot import read_config, read_environment, read_snapshot
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
-from gitops_rollback.output import say, table, write_result
+from gitops_rollback.output import say, wrapped, write_result
 from gitops_rollback.plan.drill import FAILED, OK, Finding, judge_service, verdict, worst_first
 from gitops_rollback.plan.facts import Choice
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, FILE
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
 
+_MARGIN = " " * 9  # as wide as the longest level, and a blank
 _VERDICTS = {
     "ok": "a rollback would work",
     "warnings": "a rollback would work, with warnings",
@@ -156,10 +157,11 @@ def _result(drilled: _Drill) -> dict[str, Any]:
 
 
 def _show(findings: Sequence[Finding]) -> None:
-    rows = [("verdict", "check", "of", "found")]
-    rows += [(f.level, f.check, f.subject, f.message) for f in findings]
-    say(*table(rows))
-    say(*(f"{f.check} {f.subject}: {f.hint}" for f in findings if f.level != OK and f.hint))
+    for found in findings:
+        first, *more = wrapped(f"{found.check} {found.subject}: {found.message}", _MARGIN)
+        say(f"{found.level:<{len(_MARGIN)}}{first.lstrip()}", *more)
+        if found.level != OK and found.hint:
+            say(*wrapped(f"hint: {found.hint}", _MARGIN))
 
 
 def _error(findings: Sequence[Finding]) -> GitopsRollbackError | None:

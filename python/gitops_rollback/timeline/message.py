@@ -37,8 +37,10 @@ class Summary:
 
     @property
     def versions(self) -> str:
-        """From and to, as people name them: `1.5.0 → 1.4.2`."""
+        """From and to, as people name them: `1.5.0 → 1.4.2`; the image alone where it stays."""
         old, new = self.from_image.label, self.to.label
+        if self.from_image.canonical == self.to.canonical:
+            return new
         if old == new:
             old = f"{old}@{self.from_image.short_digest or '?'}"
             new = f"{new}@{self.to.short_digest or '?'}"
@@ -107,18 +109,12 @@ def subject(summaries: Sequence[Summary]) -> str:
     """Return the first line of a commit's message."""
     first = summaries[0]
     if len(summaries) == 1:
-        return f"{first.service} {first.environment}: {_what(first)}"
+        return f"{first.service} {first.environment}: {first.versions} ({first.action})"
     names = ", ".join(summary.service for summary in summaries)
     subject = f"{names} {first.environment}: {first.action}"
     if len(subject) <= _LONGEST_SUBJECT:
         return subject
     return f"{len(summaries)} services {first.environment}: {first.action}"
-
-
-def _what(summary: Summary) -> str:
-    if summary.action in ("release", "repair"):
-        return f"{summary.to.label} ({summary.action})"
-    return f"{summary.versions} ({summary.action})"
 
 
 def _trailers(summary: Summary) -> list[str]:

@@ -172,6 +172,11 @@ class Run:
         found: dict[str, str] = self.result["error"]
         return found
 
+    @property
+    def said(self) -> str:
+        """What was printed for people, without line breaks and indentation."""
+        return " ".join(self.stderr.split())
+
     def service(self, number: int = 0) -> dict[str, Any]:
         """One service of the result file."""
         found: dict[str, Any] = self.result["services"][number]

@@ -19,11 +19,6 @@ JENKINS_DOWN = ("--store", "jenkins:shop/cart")
 NOBODY: Mapping[str, str] = {"JENKINS_URL": "http://127.0.0.1:1/"}
 
 
-def joined(shown: str) -> str:
-    """What was printed, without line breaks."""
-    return " ".join(shown.split())
-
-
 def test_without_jenkins_and_registry_git_alone_decides_and_says_so(built: Shop) -> None:
     run = built.ok("plan", *CART, *JENKINS_DOWN, environment=NOBODY)
     plan = run.service()
@@ -82,7 +77,7 @@ def test_without_git_the_archive_s_plan_is_shown_with_the_way_round_git(cut_off:
     run = cut_off.run("plan", *CART, environment={"COLUMNS": "60"})
     assert (run.code, run.error["category"]) == (1, "repository")
     assert everything_but_git(cut_off) == before
-    shown = joined(run.stderr)
+    shown = run.said
     assert "GIT DOES NOT ANSWER. This plan is from the archive alone" in shown
     plan = run.service()
     assert plan["to"]["image"] == canonical("1.4.2")

@@ -180,7 +180,7 @@ def test_a_claim_that_is_gone_is_a_risk(drilled: Drilled) -> None:
     run = drilled.check()
     assert run.code == 8
     assert {found[0] for found in drilled.found(run)} == {"storage"}
-    assert "no claim cart-data" in run.stderr
+    assert "no claim cart-data" in run.said
 
 
 class _Cluster(BaseHTTPRequestHandler):
@@ -241,14 +241,14 @@ def test_flux_is_asked_where_there_is_a_cluster(drilled: Drilled, tmp_path: Path
 
         well = check()
         assert well.code == 0, well.stderr
-        assert "1 Kustomizations apply these files" in well.stderr
+        assert "1 Kustomizations apply these files" in well.said
         found.append(kustomization("shop", "", suspend=True))
         assert drilled.found(check()) == [("flux", "flux-system/shop", "warning")]
         found[0] = kustomization("apps", "./apps", "False")
         found.pop()
         broken = check()
         assert drilled.found(broken) == [("flux", "flux-system/apps", "warning")]
-        assert "build failed" in broken.stderr
+        assert "build failed" in broken.said
         assert drilled.found(check("wrong")) == [("flux", "cluster", "warning")]
         server.shutdown()
 
@@ -265,7 +265,7 @@ def test_a_planted_fault_is_found_and_no_other(
     assert ("error" in run.result) == (code == 1)
     assert run.result["verdict"] == {1: "failed", 8: "warnings"}[code]
     shown = next(f for f in run.result["findings"] if f["check"] == fault[0])
-    assert shown["hint"] in run.stderr
+    assert shown["hint"] in run.said
 
 
 def test_jenkins_is_asked_with_these_credentials_for_the_jobs_that_hold_records(
@@ -279,7 +279,7 @@ def test_jenkins_is_asked_with_these_credentials_for_the_jobs_that_hold_records(
         assert ("jenkins", "shop/cart", "warning") not in drilled.found(good)
         wrong = drilled.check(**secrets, JENKINS_TOKEN="wrong")
         assert ("jenkins", "shop/cart", "warning") in drilled.found(wrong)
-        assert "new API token" in wrong.stderr
+        assert "new API token" in wrong.said
         assert "wrong" not in str(wrong.result["findings"]).replace("is wrong", "")
 
 
@@ -288,7 +288,7 @@ def test_a_limit_that_is_near_is_said_before_it_is_reached(drilled: Drilled) -> 
     drilled.registry.limits.update(limits)
     run = drilled.check()
     assert [found[0] for found in drilled.found(run)] == ["limit"]
-    assert "4 more requests of 100" in run.stderr
+    assert "4 more requests of 100" in run.said
 
 
 def test_a_registry_that_does_not_answer_is_a_warning(drilled: Drilled) -> None:
@@ -303,7 +303,7 @@ def test_nothing_to_check_is_no_success(shop: Shop) -> None:
     assert "--service" in run.error["hint"]
     run = shop.run("check", "--service", "payment")
     assert (run.code, run.result["verdict"]) == (8, "warnings")
-    assert "nothing ran before" in run.stderr
+    assert "nothing ran before" in run.said
 
 
 def test_a_service_that_is_not_there_fails_the_drill_and_the_others_are_looked_at(

@@ -248,6 +248,7 @@ def test_a_reason_stays_one_line_whatever_is_in_it() -> None:
     [
         ("dev@A", "dev@B", "cart production: dev@sha256:414141414141 → dev@sha256:424242424242"),
         ("~dev", "dev@B", "cart production: dev@? → dev@sha256:424242424242"),
+        ("dev@B", "dev@B", "cart production: dev"),
     ],
 )
 def test_versions_of_one_tag_are_told_apart_by_digest(running: str, to: str, subject: str) -> None:
