@@ -99,7 +99,8 @@ class Bench:
     def round(self, number: int) -> dict[str, float]:
         """Deploy; then roll back and wait, measured."""
         fleet = self.fleet
-        deployed = fleet.wait("--change", str(fleet.deploy("3.9")))
+        change = fleet.deploy("3.9", "--release", "--accept", "bad")
+        deployed = fleet.wait("--change", str(change))
         assert deployed.code == 0, deployed.stderr
         begun = time.monotonic()
         change = fleet.roll_back(f"round {number}")

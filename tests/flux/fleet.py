@@ -168,9 +168,9 @@ class Fleet:
         """Wait for the service."""
         return self.run("wait", "--service", service, *arguments, **environment)
 
-    def deploy(self, tag: str, service: str = "cart") -> Path:
-        """Deploy a version; return the file with the result."""
-        run = self.run("deploy", "--service", service, "--image", image(tag))
+    def deploy(self, tag: str, *arguments: str) -> Path:
+        """Deploy a version of the cart; return the file with the result."""
+        run = self.run("deploy", "--service", "cart", "--image", image(tag), *arguments)
         assert run.code == 0, run.stderr
         return self._keep(run)
 

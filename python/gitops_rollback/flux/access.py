@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +29,19 @@ class NoAccessError(Exception):
 class Access:
     """The functions of the client for one cluster (it is published without types)."""
 
-    core: Any
     custom: Any
     make_watch: Callable[[], Any]
     host: str
+    make_core: Callable[[], Any]
+
+    @cached_property
+    def core(self) -> Any:  # noqa: ANN401 - an untyped library
+        """The functions for pods, logs and events.
+
+        They take longer to load than all else (half a second of processor time): they are loaded
+        when Flux is nudged and at work.
+        """
+        return self.make_core()
 
 
 def has_access(environment: Mapping[str, str]) -> bool:
@@ -68,10 +78,10 @@ def open_access(context: str, environment: Mapping[str, str]) -> Access:
         raise NoAccessError(f"the kubeconfig cannot be used: {one_line(str(error))}") from error
     make: Any = Watch
     return Access(
-        core=client.CoreV1Api(api),
         custom=client.CustomObjectsApi(api),
         make_watch=lambda: make("object"),
         host=str(api.configuration.host),
+        make_core=lambda: client.CoreV1Api(api),
     )
 
 
