@@ -131,10 +131,12 @@ class Gatherer:
         if chosen is None:
             return plan
         settings = at.found.settings
-        if storage_is_in_question(at, chosen):
+        if choice.unattended or storage_is_in_question(at, chosen):
             from gitops_rollback.facts.storage import StorageReader  # noqa: PLC0415 - most have none
 
-            facts = StorageReader(self.repository).facts(at, chosen)
+            # Nobody looks on: what was changed for the bad release counts, also before its image.
+            when = StorageReader.release if choice.unattended else StorageReader.last_run
+            facts = StorageReader(self.repository).facts(at, chosen, when)
             guard = "refuse" if choice.unattended else settings.storage_guard
             plan = with_storage(plan, facts, guard, choice.accept)
         compares = settings.schema_label or ("refuse" if has_storage(at) else "ignore")

@@ -21,13 +21,15 @@ from gitops_rollback.storage.service import (
 from gitops_rollback.timeline.state import parse_state, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.plan.facts import Candidate
     from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.storage.between import StorageChange
+
+    When = Callable[["StorageReader", ServiceAtTip, Candidate], str | None]
 
 _DEPTH = 50  # commits in which the one that changed storage is looked for
 _MOST_PATHS = 3  # whose history is read for it
@@ -40,17 +42,18 @@ class StorageReader:
 
     repository: Repository
 
-    def facts(self, at: ServiceAtTip, chosen: Candidate) -> StorageFacts:
+    def facts(self, at: ServiceAtTip, chosen: Candidate, when: When) -> StorageFacts:
         """Return what is to be said of a service's storage if it goes back to an image.
 
-        Where nobody can tell how the manifests were then, that is said, and no more.
+        `when` tells with which commit it is compared: `last_run` or `release`. Where nobody can
+        tell how the manifests were then, that is said, and no more.
         """
         keys = keys_of(at)
         now = self._files(at, at.tip.commit)
         findings = findings_of(review(now), keys, is_all=not at.found.settings.manifests)
         lines = tuple(finding.sentence for finding in findings if finding.severity != NOTE)
         try:
-            commit = self._commit_of(at, chosen)
+            commit = when(self, at, chosen)
             if commit is None:
                 return StorageFacts(lines, problems=_unknown(chosen))
             changes = self._changes(at, keys, now, commit)
@@ -79,12 +82,24 @@ class StorageReader:
         manifests = [entry for entry in entries if is_manifest(entry.path)]
         return read_files(self.repository, manifests[:_MOST_FILES])
 
-    def _commit_of(self, at: ServiceAtTip, chosen: Candidate) -> str | None:
-        """Return a commit in which the image ran: its record's, its own, or one of the state's."""
+    def last_run(self, at: ServiceAtTip, chosen: Candidate) -> str | None:
+        """Return the last commit in which the image ran, as far as that is known."""
         if chosen.stored is not None:
             return chosen.stored.record.commit
         if chosen.placed is not None and chosen.placed.commit is not None:
             return chosen.placed.commit
+        return self._placing(at, chosen)
+
+    def release(self, at: ServiceAtTip, chosen: Candidate) -> str | None:
+        """Return the commit that brought the image, else one in which it ran.
+
+        What is changed for a release comes shortly before its image, while the image before it
+        still runs: of that, `last_run` says nothing.
+        """
+        return self._placing(at, chosen) or self.last_run(at, chosen)
+
+    def _placing(self, at: ServiceAtTip, chosen: Candidate) -> str | None:
+        """Return the newest commit after which the state file said that the image came."""
         if at.state is None:
             return None
         path = path_of(at.environment, at.service)

@@ -104,6 +104,34 @@ def test_a_rollback_that_nobody_looks_at_is_refused_without_any_guard(stateful: 
     assert stateful.ok("rollback", *UNDO).service()["warnings"]
 
 
+def test_a_rollback_that_nobody_looks_at_minds_what_changed_before_the_bad_image_came(
+    stateful: Shop,
+) -> None:
+    grow(stateful)
+    stateful.deploy("1.5.1")
+    assert (
+        stateful.refused(6, "refused", "rollback", *UNDO, "--unattended").error["code"] == "storage"
+    )
+    assert stateful.ok("rollback", *UNDO).service()["warnings"] == []
+
+
+def test_a_rollback_that_nobody_looks_at_minds_storage_that_the_bad_release_removed(
+    stateful: Shop,
+) -> None:
+    text = stateful.text().replace(MOUNT, "").replace(VOLUMES, "")
+    stateful.commit({CART_PATH: text, CLAIM_PATH: None}, "Keep carts in Redis")
+    stateful.deploy("1.5.1")
+    run = stateful.refused(6, "refused", "rollback", *UNDO, "--unattended")
+    assert "claim cart-data: it is no longer there" in run.error["message"]
+
+
+def test_a_rollback_that_nobody_looks_at_goes_on_where_the_storage_is_as_it_was(
+    stateful: Shop,
+) -> None:
+    run = stateful.ok("rollback", *UNDO, "--unattended")
+    assert run.service()["to"] == canonical("1.4.2")
+
+
 def test_a_change_after_the_rollbacks_target_came_back_is_no_difference(stateful: Shop) -> None:
     stateful.commit({".gitops-rollback.toml": GUARDED})
     grow(stateful)
