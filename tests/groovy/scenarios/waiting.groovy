@@ -35,7 +35,7 @@ Map failed(boolean byImage) {
 }
 
 Map ready() {
-    return [code: 0, result: [state: 'ready', rollouts: [], warnings: [], seconds: [total: 7.6, decide: 0.3, commit: 0.6, fetched: 1.2, applied: 1.9, ready: 7.4]]]
+    return [code: 0, result: [state: 'ready', rollouts: [], warnings: [], seconds: [total: 7.6, decide: 0.3, commit: 0.6, fetched: 1.2, applied: 1.9, ready: 7.412]]]
 }
 
 scenario('without a cluster and without commit statuses a deploy says that nothing was verified') { World world ->

@@ -58,9 +58,10 @@ class Waiting implements Serializable {
         }
         String reason = outcome.result.error.message
         Map back = rollBack(change, reason)
-        String done = back.code == 0 ? finished(back) : "it could not be rolled back: ${back.result?.error?.message}"
+        Map seen = back.code == 0 ? follow(back) : outcome
+        String done = back.code == 0 ? finished(back, seen) : "it could not be rolled back: ${back.result?.error?.message}"
         outcome.result.error.message = "${reason} (${done})".toString()
-        run.report([GITOPS_RESULT: back.result?.commit ? back.file : change.file, GITOPS_ROLLOUT: outcome.file])
+        run.report([GITOPS_RESULT: back.code == 0 ? back.file : change.file, GITOPS_ROLLOUT: seen.file])
         run.fail(outcome)
     }
 
@@ -70,6 +71,7 @@ class Waiting implements Serializable {
         return run.step == 'gitopsDeploy' && "${asked}" == 'true'
     }
 
+    /** Whether the image of any service is to blame. */
     private boolean isByImage(Map outcome) {
         for (rollout in outcome.result?.rollouts) {
             if (rollout.failure?.byImage) {
@@ -100,9 +102,12 @@ class Waiting implements Serializable {
         return back
     }
 
-    private String finished(Map back) {
+    private Map follow(Map back) {
         new Report(run.script).show(back.result.services, '', ', held')
-        Map seen = once(back)
+        return once(back)
+    }
+
+    private String finished(Map back, Map seen) {
         String images = new Report(run.script).images(back.result.services)
         if (seen.code == 0) {
             return "rolled back to ${images}, and held"
