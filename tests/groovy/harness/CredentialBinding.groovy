@@ -3,7 +3,7 @@ package harness
 import java.nio.file.Files
 import java.nio.file.attribute.PosixFilePermissions
 
-/** What `withCredentials` gives a body, and what the log masks. */
+/** What `withCredentials` gives a body, what the log masks, and the files that are gone after it. */
 class CredentialBinding {
     final Build build
 
@@ -12,6 +12,7 @@ class CredentialBinding {
     Map bind(List<Map> bindings) {
         Map env = [:]
         List values = []
+        List files = []
         bindings.each { binding ->
             Map credential = build.credentials[binding.credentialsId]
             if (credential == null) {
@@ -25,8 +26,9 @@ class CredentialBinding {
                     break
                 case 'gitUsernamePassword':
                     if (binding.gitToolName != 'Default') { throw new HarnessError('no such git tool') }
+                    files << askpass()
                     env.putAll(GIT_USERNAME: credential.username, GIT_PASSWORD: credential.password,
-                        GIT_TERMINAL_PROMPT: 'false', GIT_ASKPASS: askpass().path)
+                        GIT_TERMINAL_PROMPT: 'false', GIT_ASKPASS: files.last())
                     values << credential.password
                     break
                 case 'string':
@@ -37,15 +39,16 @@ class CredentialBinding {
                     File file = File.createTempFile('secret', '', build.folder)
                     file.text = credential.text
                     env[binding.variable] = file.path
+                    files << file.path
                     break
                 default:
                     throw new HarnessError("withCredentials: unknown binding ${binding}")
             }
         }
-        return [env: env, values: values]
+        return [env: env, values: values, files: files]
     }
 
-    private File askpass() {
+    private String askpass() {
         File file = File.createTempFile('askpass', '.sh', build.folder)
         file.text = '''#!/bin/sh
 case "$1" in
@@ -54,6 +57,6 @@ case "$1" in
 esac
 '''
         Files.setPosixFilePermissions(file.toPath(), PosixFilePermissions.fromString('rwx------'))
-        return file
+        return file.path
     }
 }

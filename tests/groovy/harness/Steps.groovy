@@ -14,7 +14,8 @@ class Steps {
     }
 
     Object _leave(Request request) {  // the innermost block ends
-        build.frames.remove(build.frames.size() - 1)
+        Map left = build.frames.remove(build.frames.size() - 1)
+        left.files.each { new File(it).delete() }
         return null
     }
 

@@ -26,7 +26,7 @@ class Suite {
 
     boolean run() {
         File place = File.createTempDir('gitops-rollback-', '')
-        Controller controller = new Controller(root, sandboxed, resources())
+        Controller controller = new Controller(root, sandboxed, Library.resources(root))
         int passed = 0
         List<String> failed = []
         scenarios.findAll { it.key.contains(words) }.each { sentence, body ->
@@ -60,16 +60,5 @@ class Suite {
         failed.each { println "FAILED ${it}" }
         println "${sandboxed ? 'sandboxed' : 'trusted'}: ${passed} passed, ${failed.size()} failed"
         return passed > 0 && failed.isEmpty()
-    }
-
-    /** Where the helper is: in the library, unless another one is given. */
-    private File resources() {
-        String given = System.getenv('GITOPS_TEST_RESOURCES')
-        if (given) { return new File(given) }
-        File own = new File(root, 'resources')
-        if (!new File(own, 'io/github/gitopsrollback/helper.properties').isFile()) {
-            throw new IllegalStateException('the library carries no helper: make helper')
-        }
-        return own
     }
 }

@@ -15,6 +15,7 @@ class World {
     final File folder
     final List<Build> builds = []
     Map extraSecrets = [:]            // further credentials, by id
+    List<String> confidential = []    // further texts that must not turn up anywhere
     private final List<String> allowed = []
     private final List<Closure> closers = []
 
@@ -33,6 +34,11 @@ class World {
     File getRemote() { new File(folder, 'manifests.git') }
 
     void prepare() {
+        prepareAgent()
+        prepareRepository()
+    }
+
+    void prepareAgent() {
         home.mkdirs()
         tools.mkdirs()
         tool('git', '''#!/bin/sh
@@ -46,6 +52,9 @@ done
 exec @GIT@ "$@"
 '''.replace('@FOLDER@', folder.path).replace('@HOME@', home.path).replace('@GIT@', 'which git'.execute().text.trim()))
         tool('docker', '#!/bin/sh\nexit 1\n')
+    }
+
+    private void prepareRepository() {
         File template = new File(folder.parentFile, 'manifests.git')
         if (!template.exists()) {
             git(folder, 'init', '-q', '--bare', '-b', 'main', remote.path)
@@ -171,7 +180,7 @@ esac
         build.global = ([JENKINS_URL: 'http://127.0.0.1:9/', GITOPS_REPOSITORY: remote.path, GITOPS_REPORT: 'false'] + (options.env ?: [:])).collectEntries { k, v -> [(k): v.toString()] }
         build.agent = [PATH: "${tools}:${System.getenv('PATH')}".toString(), GITOPS_HELPER_HOME: sharedHelper.path] + (options.agent ?: [:])
         build.credentials = SECRETS + extraSecrets
-        build.secrets = SECRETS.collect { it.value.password }.findAll() as Set
+        build.secrets = (SECRETS.collect { it.value.password }.findAll() + confidential) as Set
         build.started = options.params ?: [:]
         build.answer = options.answer
         build.beforeStep = options.beforeStep

@@ -1,0 +1,138 @@
+"""Steps that wait on a real Flux, and undo what they deployed if its image is to blame."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from flux.fleet import CART, REPOSITORY, Fleet, deployment, image
+from flux.jenkins import Build, play
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+JOB = "shop/cart"
+ROLL_BACK = (
+    "ops/rollback",
+    "gitopsRollback(service: 'cart', reason: 'checkout fails', wait: true)",
+)
+REPORT = "gitops-rollback/report/report.html"
+PULL = "container server cannot pull"
+ORDER = ("decide", "commit", "fetched", "applied", "ready")
+
+
+def deploy(tag: str, more: str) -> tuple[str, str]:
+    return (JOB, f"gitopsDeploy(service: 'cart', image: '{image(tag)}', {more})")
+
+
+def runs(fleet: Fleet, tag: str) -> bool:
+    """Whether each pod of the cart is ready and of this version."""
+    pods = json.loads(fleet.kubectl("get", "pods", "--selector", "app=cart", "--output", "json"))
+    kept = [pod for pod in pods["items"] if "deletionTimestamp" not in pod["metadata"]]
+    images = {pod["spec"]["containers"][0]["image"] for pod in kept}
+    return images == {image(tag)} and all(
+        state["ready"] for pod in kept for state in pod["status"]["containerStatuses"]
+    )
+
+
+def is_left(fleet: Fleet, build: Build, tag: str) -> None:
+    """The build failed, nothing was rolled back, and what was deployed stands."""
+    assert build.result == "FAILURE"
+    assert f'"image": "{image(tag)}"' in fleet.shop.text(CART)
+    assert fleet.shop.state()["deployed"][0]["action"] == "deploy"
+    assert "hold" not in fleet.shop.state()
+
+
+def test_a_bad_image_is_undone_and_held_for_its_failure_and_the_old_one_runs_again(
+    fleet: Fleet,
+) -> None:
+    good, bad = play(
+        fleet,
+        deploy("3.9", "wait: true"),
+        deploy("does-not-exist", "autoRollback: true"),
+        GITOPS_REPORT="true",
+    )
+    assert (good.result, good.returned and good.returned["state"]) == ("SUCCESS", "ready"), good.log
+    times = good.returned["times"] if good.returned else {}
+    assert [times[name] for name in ORDER] == sorted(times[name] for name in ORDER)
+    assert good.description.startswith("cart 3.8 → 3.9, running after ")
+    named = re.findall(r"(\w+) \d+\.\d\b", good.description.partition("running")[2])
+    assert named == ["after", *ORDER[:-1]]
+    assert f"{times['ready']:.3f}" in good.archived(REPORT)
+
+    assert bad.result == "FAILURE"
+    hold = fleet.shop.state()["hold"]
+    assert hold["reason"].startswith(f"cart default: Deployment/{fleet.namespace}/cart: {PULL}")
+    assert bad.error.startswith(f"gitopsDeploy: {hold['reason']} (rolled back to 3.9, and held) (")
+    assert "cart does-not-exist → 3.9, held, running after " in bad.description
+    assert PULL in bad.archived(REPORT)
+    assert "until ready" in bad.archived(REPORT)
+    assert bad.shells.count("gitops-rollback rollback") == 1
+    assert runs(fleet, "3.9")
+
+
+def test_a_release_after_a_rollback_is_undone_to_the_image_of_that_rollback(fleet: Fleet) -> None:
+    _good, back, bad = play(
+        fleet,
+        deploy("3.9", "wait: true"),
+        ROLL_BACK,
+        deploy("does-not-exist", "release: true, autoRollback: true"),
+    )
+    assert (back.result, back.returned and back.returned["state"]) == ("SUCCESS", "ready"), back.log
+    assert back.description.startswith("cart 3.9 → 3.8, held, running after ")
+    assert "(rolled back to 3.8, and held)" in bad.error
+    actions = [entry["action"] for entry in fleet.shop.state()["deployed"]]
+    assert actions[:3] == ["rollback", "deploy", "rollback"]
+    assert runs(fleet, "3.8")
+
+
+def test_a_rollback_that_fails_too_is_not_rolled_back(
+    open_fleet: Callable[[dict[str, str]], Fleet],
+) -> None:
+    fleet = open_fleet({CART: deployment("cart", image("3.8"))}).follow()
+    ours = f"{REPOSITORY}:broken@sha256:{'1' * 64}"
+    fleet.shop.commit({CART: deployment("cart", ours)}, "Break it")
+    [build] = play(fleet, deploy("does-not-exist", "autoRollback: true"))
+    assert "(rolled back to broken, and held; but cart default: Deployment/" in build.error
+    assert build.error.count(PULL) == 2
+    assert build.shells.count("gitops-rollback rollback") == 1
+    assert fleet.shop.state()["deployed"][0]["action"] == "rollback"
+    assert f'"image": "{ours}"' in fleet.shop.text(CART)
+
+
+def test_a_failure_that_no_image_caused_is_left_as_it_is(fleet: Fleet) -> None:
+    quota = {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": "few"}}
+    fleet.apply({**quota, "spec": {"hard": {"pods": "2"}}})
+    fleet.until(lambda: "used" in fleet.get("resourcequota/few").get("status", {}))
+    [build] = play(fleet, deploy("3.9", "autoRollback: true"))
+    is_left(fleet, build, "3.9")
+    assert "exceeded quota: few" in build.error
+
+
+def test_what_another_service_broke_is_left_as_it_is(
+    open_fleet: Callable[[dict[str, str]], Fleet],
+) -> None:
+    other = deployment("other", image("3.8"))
+    fleet = open_fleet({CART: deployment("cart", image("3.8")), "apps/other.yaml": other})
+    fleet.follow().ready()
+    fleet.shop.commit({"apps/other.yaml": deployment("other", image("3.8"), replicas="two")}, "Two")
+    [build] = play(fleet, deploy("3.9", "autoRollback: true"))
+    is_left(fleet, build, "3.9")
+    assert "not ours but another service's" in build.error
+
+
+def test_where_the_storage_changed_between_the_releases_nothing_is_undone(
+    open_fleet: Callable[[dict[str, str]], Fleet],
+) -> None:
+    def stateful(reference: str, place: str) -> str:
+        pod = {"volumes": [{"name": "data", "hostPath": {"path": place}}]}
+        mounts = [{"name": "data", "mountPath": "/data"}]
+        return deployment("cart", reference, pod=pod, container={"volumeMounts": mounts})
+
+    fleet = open_fleet({CART: stateful(image("3.8"), "/tmp/one")}).follow().ready()
+    fleet.deploy("3.9")
+    fleet.shop.commit({CART: stateful(image("3.9"), "/tmp/two")}, "Store elsewhere")
+    [build] = play(fleet, deploy("does-not-exist", "autoRollback: true"))
+    is_left(fleet, build, "does-not-exist")
+    assert "it could not be rolled back: " in build.error
