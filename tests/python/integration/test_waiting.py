@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integration.shop import CART_PATH, Shop, canonical
-from servers.forge import Forge, GitHubServer, GitLabServer
+from servers.commit_statuses import reporting
+from servers.forge import GitHubServer, GitLabServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,31 +19,6 @@ if TYPE_CHECKING:
 TOKEN = "secret-token-4711"
 PROJECTS = {GitHubServer: "acme/manifests", GitLabServer: "acme/platform/manifests"}
 APPS, INFRA = "kustomization/apps/0c9c2e41", "kustomization/infra/0c9c2e41"
-
-
-def reporting(kind: type[Forge]) -> type[Forge]:
-    """Return a host of a kind that has commit statuses too: `posted` is (commit, context, …)."""
-
-    def reply(self: Any, method: str, target: str, document: Any) -> Any:  # noqa: ANN401 - JSON
-        path, _, query = target.partition("?")
-        gitlab = kind is GitLabServer
-        root = f"{self.api}{self.root_of_project()}"
-        commits = f"{root}/repository/commits" if gitlab else f"{root}/commits"
-        if path == commits:
-            first = query.partition("=")[2].partition("&")[0]
-            ids = self.git("rev-list", "--max-count=4", first).split()
-            return 200, [{"id" if gitlab else "sha": one} for one in ids], {}
-        commit, _, which = path.removeprefix(f"{commits}/").partition("/")
-        if which == ("statuses" if gitlab else "status"):
-            names = ("name", "status") if gitlab else ("context", "state")
-            keys = (*names, "description")
-            found = [
-                dict(zip(keys, one[1:], strict=True)) for one in self.posted if one[0] == commit
-            ]
-            return 200, found if gitlab else {"state": "success", "statuses": found}, {}
-        return kind._reply(self, method, target, document)  # noqa: SLF001 - the host's own
-
-    return type(kind.__name__, (kind,), {"_reply": reply, "posted": []})
 
 
 class Watched:

@@ -125,7 +125,9 @@ class Forge(GitHttpServer):
 
     def _serve(self, request: Any) -> None:  # noqa: ANN401 - as above
         body = request._body()  # noqa: SLF001 - as above
-        authorization = request.headers.get("Authorization", "")
+        # GitLab takes a token in a header of its own too.
+        private = request.headers.get("PRIVATE-TOKEN")
+        authorization = f"Bearer {private}" if private else request.headers.get("Authorization", "")
         document = json.loads(body) if body else None
         self.requests.append(Asked(f"{request.command} {request.path}", authorization, document))
         if self._forced:
