@@ -13,6 +13,7 @@ from gitops_rollback.commands.shared_options import accepted
 from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError
 from gitops_rollback.facts.everything import known_names
 from gitops_rollback.facts.snapshot import read_config, read_environment, read_snapshot
+from gitops_rollback.facts.together import plan_all
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say, wrapped, write_result
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gitops_rollback.commands.session import Session
+    from gitops_rollback.facts.gather import Gatherer
     from gitops_rollback.facts.snapshot import EnvironmentFiles, Snapshot
+    from gitops_rollback.plan.facts import Plan
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
 
@@ -105,9 +108,9 @@ class _Drill:
         session = self.session
         gatherer = planning.gatherer_of(session, self.repository, snapshot)
         choice = Choice(accept=accepted(session.options))
-        for at in snapshot.services:
+        for at, planned in zip(snapshot.services, _plan(gatherer, snapshot, choice), strict=True):
             try:
-                plan = gatherer.plan(at, choice)
+                plan = planned or gatherer.plan(at, choice)
                 shown = planning.plans_to_json(session, replace(snapshot, services=(at,)), [plan])
             except GitopsRollbackError as error:
                 self.findings.append(_failed("target", at.title, error))
@@ -118,6 +121,14 @@ class _Drill:
             if at.found.settings.deploy_job:
                 self.jobs.append(at.found.settings.deploy_job)
         self.findings += asking.ask_registries(gatherer.registry, snapshot)
+
+
+def _plan(gatherer: Gatherer, snapshot: Snapshot, choice: Choice) -> Sequence[Plan | None]:
+    """Plan for all services at once; None for each where one fails: then each is to be asked."""
+    try:
+        return plan_all(gatherer, [(at, choice) for at in snapshot.services])
+    except GitopsRollbackError:
+        return [None for _at in snapshot.services]
 
 
 def drill(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

@@ -48,11 +48,11 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
             repair(session, repository)
             return Exit.DONE
-        from gitops_rollback.facts.retrace import retrace  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.facts.retrace import retrace_all  # noqa: PLC0415 - see open_repository
 
         snapshot = session.read(repository, session.open_tip(repository))
         store = session.store(snapshot)
-        services = [retrace(repository, store, at, options.limit) for at in snapshot.services]
+        services = retrace_all(repository, store, snapshot.services, options.limit)
     for retraced in services:
         _show(retraced)
     write_result({"services": [retraced.to_json() for retraced in services]}, options.output)

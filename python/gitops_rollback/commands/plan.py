@@ -44,11 +44,12 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         from gitops_rollback.commands.command_line import to_do_it  # noqa: PLC0415 - the same
         from gitops_rollback.commands.explaining import explain  # noqa: PLC0415 - the same
         from gitops_rollback.commands.plan_table import show_plans  # noqa: PLC0415 - the same
+        from gitops_rollback.facts.together import plan_all  # noqa: PLC0415 - the same
 
         choice = planning.choice_of(session)
         snapshot = session.read(repository, _tip(session, repository, choice))
         gatherer = planning.gatherer_of(session, repository, snapshot)
-        plans = gatherer.plan_all(planning.choices_of(session, choice, snapshot.services))
+        plans = plan_all(gatherer, planning.choices_of(session, choice, snapshot.services))
     show_plans(session, plans, snapshot.services)
     if options.explain:
         for plan in plans:

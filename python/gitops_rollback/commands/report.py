@@ -78,7 +78,8 @@ def _gather(session: Session, given: Mapping[str, Mapping[str, Any]]) -> tuple[D
         return Documents(**given), session.url
     with session.open_repository() as repository:
         from gitops_rollback.commands import planning  # noqa: PLC0415 - see open_repository
-        from gitops_rollback.facts.retrace import retrace  # noqa: PLC0415 - the same
+        from gitops_rollback.facts.retrace import retrace_all  # noqa: PLC0415 - the same
+        from gitops_rollback.facts.together import plan_all  # noqa: PLC0415 - the same
 
         snapshot = session.read(repository, session.open_tip(repository))
         documents = dict(given)
@@ -86,11 +87,11 @@ def _gather(session: Session, given: Mapping[str, Mapping[str, Any]]) -> tuple[D
             gatherer = planning.gatherer_of(session, repository, snapshot)
             choice = planning.choice_of(session)
             choices = planning.choices_of(session, choice, snapshot.services)
-            plans = gatherer.plan_all(choices)
+            plans = plan_all(gatherer, choices)
             documents["plan"] = planning.plans_to_json(session, snapshot, plans)
         if not given["history"]:
             store = session.store(snapshot)
-            found = [retrace(repository, store, at, _MOST_ENTRIES) for at in snapshot.services]
+            found = retrace_all(repository, store, snapshot.services, _MOST_ENTRIES)
             documents["history"] = {"services": [retraced.to_json() for retraced in found]}
     return Documents(**documents), session.url
 

@@ -25,6 +25,7 @@ from gitops_rollback.errors import (
     NotFoundError,
     RepositoryError,
 )
+from gitops_rollback.facts.together import plan_all
 from gitops_rollback.plan import guard, recorded
 from gitops_rollback.plan.verdicts import obstacle, runs_already
 from gitops_rollback.timeline.records import repository_key
@@ -96,7 +97,7 @@ class _Rollback:
         if self._gatherer is None:
             self._gatherer = gatherer_of(self._session, self._repository, snapshot)
         choices = choices_of(self._session, choice_of(self._session), snapshot.services)
-        return self._gatherer.plan_all([(at, self._as_planned(at, own)) for at, own in choices])
+        return plan_all(self._gatherer, [(at, self._as_planned(at, own)) for at, own in choices])
 
     def _unblocked(self, snapshot: Snapshot, plans: list[Plan]) -> list[tuple[ServiceAtTip, Plan]]:
         """Return what can be done; raise if that is not what was asked for."""

@@ -26,7 +26,6 @@ from gitops_rollback.plan.facts import (
 from gitops_rollback.plan.recorded import not_of
 from gitops_rollback.plan.storage import with_schema, with_storage
 from gitops_rollback.query.tags import asks_for_created
-from gitops_rollback.registries.endpoints import MOST_AT_ONCE
 from gitops_rollback.timeline.records import MissingRecord
 from gitops_rollback.timeline.stack import running_image
 
@@ -55,63 +54,19 @@ class Gatherer:
     present: str
     unread: dict[tuple[str, str], Iterator[StoredRecord]] = field(default_factory=dict)
 
-    def plan_all(self, choices: Sequence[tuple[ServiceAtTip, Choice]]) -> list[Plan]:
-        """Plan for several services; what registries are asked for all of them is asked at once.
-
-        Raises what `decide` and a named source raise.
-        """
-        known = self._ask_registries(choices) if len(choices) > 1 else {}
-        return [
-            self._finish(known.get(at.service) or self._facts(at), at, choice)
-            for at, choice in choices
-        ]
-
-    def _ask_registries(self, choices: Sequence[tuple[ServiceAtTip, Choice]]) -> dict[str, Facts]:
-        """Return facts with all that the plans want to know from registries.
-
-        The first question is asked alone: it opens the connection, and tells if nobody is there.
-        """
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - for many services
-
-        known = {at.service: self._facts(at) for at, _choice in choices}
-        waiting = list(choices)
-        while waiting:
-            asking = []
-            for at, choice in waiting:
-                known[at.service], need = self._until_registry(at, choice, known[at.service])
-                if need is not None:
-                    asking.append((need, known[at.service], at, choice))
-            answers = [self._answer(*question) for question in asking[:1]]
-            with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
-                answers += pool.map(lambda question: self._answer(*question), asking[1:])
-            waiting = [(at, choice) for _need, _facts, at, choice in asking]
-            known |= {at.service: f for (at, _c), f in zip(waiting, answers, strict=True)}
-        return known
-
-    def _until_registry(
-        self, at: ServiceAtTip, choice: Choice, facts: Facts
-    ) -> tuple[Facts, NeedCheck | NeedPlatforms | None]:
-        """Answer needs until a registry is to be asked for an image; None if none is."""
-        while True:
-            answer = decide(facts, choice)
-            if isinstance(answer, Plan):
-                return facts, None
-            if isinstance(answer, NeedCheck | NeedPlatforms):
-                return facts, answer
-            facts = self._answer(answer, facts, at, choice)
-
     def plan(self, at: ServiceAtTip, choice: Choice) -> Plan:
         """Plan for one service; raises what `decide` and a named source raise."""
-        return self._finish(self._facts(at), at, choice)
+        return self.finish(self.begin(at), at, choice)
 
-    def _finish(self, facts: Facts, at: ServiceAtTip, choice: Choice) -> Plan:
+    def finish(self, facts: Facts, at: ServiceAtTip, choice: Choice) -> Plan:
+        """Ask for what is still missing, and plan."""
         while True:
             answer = decide(facts, choice)
             if isinstance(answer, Plan):
                 return self._with_storage(self._with_changes(answer, at), at, choice)
-            facts = self._answer(answer, facts, at, choice)
+            facts = self.answer(answer, facts, at, choice)
 
-    def _facts(self, at: ServiceAtTip) -> Facts:
+    def begin(self, at: ServiceAtTip) -> Facts:
         """Return what is known of a service before anybody was asked."""
         self.unread.pop((at.environment, at.service), None)  # a moved tip: from the newest record
         running, _source = running_image(at.found.image, at.state)
@@ -157,7 +112,8 @@ class Gatherer:
         told = tuple(f"changed since it ran, and not undone by a rollback: {c}" for c in changed)
         return replace(plan, warnings=(*plan.warnings, *told))
 
-    def _answer(self, need: Need, facts: Facts, at: ServiceAtTip, choice: Choice) -> Facts:
+    def answer(self, need: Need, facts: Facts, at: ServiceAtTip, choice: Choice) -> Facts:
+        """Return the facts with what was missing."""
         match need:
             case NeedCheck(image=image):
                 check = self.registry.check(image, facts.running)
@@ -173,8 +129,8 @@ class Gatherer:
                 query = choice.query or facts.settings.query
                 return self._with_tags(facts, query, required=required)
             case NeedHistory(until=until):
-                history = self._history(at, until)
-                return replace(facts, history=history, history_is_whole=until is not None)
+                history = git_history.walk(self.repository, at, is_enough(at, until))
+                return with_history(facts, history, until)
 
     def _with_record(self, event: Event, facts: Facts, at: ServiceAtTip, choice: Choice) -> Facts:
         found: StoredRecord | MissingRecord
@@ -225,15 +181,21 @@ class Gatherer:
             return replace(facts, tags=(), problems=problems)
         return replace(facts, tags=tags)
 
-    def _history(self, at: ServiceAtTip, until: str | None) -> tuple[HistoryEntry, ...]:
-        """Walk back only as far as needed: to a time, the state's newest image, or a few images."""
-        newest = at.state.newest if at.state else None
 
-        def is_enough(entries: Sequence[HistoryEntry]) -> bool:
-            if until is not None and not reaches(entries, until):
-                return False
-            if newest is not None:
-                return any(entry.image.may_be(newest.image) for entry in entries)
-            return len({entry.image.canonical for entry in entries}) >= _ENOUGH_IMAGES
+def is_enough(at: ServiceAtTip, until: str | None) -> git_history.IsEnough:
+    """Tell how far to walk back: to a time, the state's newest image, or a few images."""
+    newest = at.state.newest if at.state else None
 
-        return git_history.walk(self.repository, at, is_enough)
+    def told(entries: Sequence[HistoryEntry]) -> bool:
+        if until is not None and not reaches(entries, until):
+            return False
+        if newest is not None:
+            return any(entry.image.may_be(newest.image) for entry in entries)
+        return len({entry.image.canonical for entry in entries}) >= _ENOUGH_IMAGES
+
+    return told
+
+
+def with_history(facts: Facts, history: git_history.Entries, until: str | None) -> Facts:
+    """Return the facts with what commits tell, which is all of it where a time was asked for."""
+    return replace(facts, history=history, history_is_whole=until is not None)

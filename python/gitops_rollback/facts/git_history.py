@@ -17,41 +17,76 @@ from gitops_rollback.timeline.events import HistoryEntry
 from gitops_rollback.timeline.message import read_trailers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.timeline.message import Summary
 
+    Entries = tuple[HistoryEntry, ...]
+    IsEnough = Callable[[Sequence[HistoryEntry]], bool]
+
 # How many commits are looked at: few first, for each of them costs the server.
 DEPTHS = (50, 1000)
 
 
-def walk(
-    repository: Repository,
-    at: ServiceAtTip,
-    is_enough: Callable[[Sequence[HistoryEntry]], bool],
-) -> tuple[HistoryEntry, ...]:
+def walk(repository: Repository, at: ServiceAtTip, is_enough: IsEnough) -> Entries:
+    """Walk back for one service; see `walk_all`."""
+    return walk_all(repository, [(at, is_enough)])[0]
+
+
+def walk_all(
+    repository: Repository, wanted: Sequence[tuple[ServiceAtTip, IsEnough]]
+) -> list[Entries]:
     """Walk back until there is enough, at most `DEPTHS[-1]` commits of the branch.
 
-    The first of the service's files stands for all: one commit changes them together.
+    One walk for all services, which stand at one tip. The first of a service's files stands for
+    all of them: one commit changes them together.
     """
-    entries: tuple[HistoryEntry, ...] = ()
-    for depth in DEPTHS:
-        changes = repository.history(at.tip, at.found.fields[0].path, depth)
-        blobs = repository.read(change.oid for change in changes)
-        read = (_entry(change, blobs[change.oid], at) for change in changes)
-        entries = tuple(entry for entry in read if entry is not None)
-        if is_enough(entries):
+    found: dict[int, Entries] = {}
+    waiting = list(enumerate(wanted))
+    for depth in DEPTHS if waiting else ():
+        paths = dict.fromkeys(_path(at) for _index, (at, _is_enough) in waiting)
+        changes = repository.histories(wanted[0][0].tip, paths, depth)
+        blobs = repository.read(change.oid for path in paths for change in changes[path])
+        versions = _Versions(blobs)
+        for index, (at, _is_enough) in waiting:
+            read = (_entry(change, versions, at) for change in changes[_path(at)])
+            found[index] = tuple(entry for entry in read if entry is not None)
+        waiting = [(index, one) for index, one in waiting if not one[1](found[index])]
+        if not waiting:
             break
-    return entries
+    return [found[index] for index in range(len(wanted))]
 
 
-def _entry(change: PathChange, data: bytes, at: ServiceAtTip) -> HistoryEntry | None:
-    image = _image_in(at.found.fields[0].path, data, at)
+class _Versions:
+    """Earlier versions of files, each parsed once: several services may stand in one file."""
+
+    def __init__(self, blobs: Mapping[str, bytes]) -> None:
+        self._blobs = blobs
+        self._parsed: dict[tuple[str, str], ParsedFile | None] = {}
+
+    def parsed(self, path: str, oid: str) -> ParsedFile | None:
+        """Return a version, None if it cannot be read: nobody could deploy it."""
+        if (path, oid) not in self._parsed:
+            try:
+                self._parsed[path, oid] = parse(path, self._blobs[oid])
+            except ManifestError:
+                self._parsed[path, oid] = None
+        return self._parsed[path, oid]
+
+
+def _path(at: ServiceAtTip) -> str:
+    return at.found.fields[0].path
+
+
+def _entry(change: PathChange, versions: _Versions, at: ServiceAtTip) -> HistoryEntry | None:
+    file = versions.parsed(_path(at), change.oid)
+    image = _image_in(file, at) if file is not None else None
     if image is None:
         return None
     told = read_trailers(change.message, at.service, at.environment)
@@ -63,11 +98,11 @@ def _fits(told: Summary, image: ImageReference) -> bool:
     return told.to.may_be(image) and told.from_image.full_repository == image.full_repository
 
 
-def _image_in(path: str, data: bytes, at: ServiceAtTip) -> ImageReference | None:
+def _image_in(file: ParsedFile, at: ServiceAtTip) -> ImageReference | None:
     """Return the service's image in an earlier version of its first file, if it has one."""
     wanted = at.found.fields[0]
     try:
-        fields = _fields_in(path, data, at)
+        fields = _fields_in(file, at)
     except ManifestError:
         return None  # a version that nobody could deploy is no deployment
     for candidate in fields:
@@ -78,11 +113,11 @@ def _image_in(path: str, data: bytes, at: ServiceAtTip) -> ImageReference | None
     return None
 
 
-def _fields_in(path: str, data: bytes, at: ServiceAtTip) -> Iterable[ImageField]:
+def _fields_in(file: ParsedFile, at: ServiceAtTip) -> Iterable[ImageField]:
     """Return the fields of an earlier version, named as overlays name the present one."""
-    file, found, wanted = parse(path, data), at.found, at.found.fields[0]
+    found, wanted = at.found, at.found.fields[0]
     if wanted.form == SUBSTITUTION:  # only the manifest that uses the variable makes it an image
-        earlier = found.manifests.with_files({path: file})
+        earlier = found.manifests.with_files({file.path: file})
         return earlier.effective(found.settings.kinds, found.environment).live
     fields = find_fields(file, found.settings.kinds)
     if wanted.shown_name is None or wanted.form == KUSTOMIZE:

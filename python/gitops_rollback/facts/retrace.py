@@ -88,14 +88,29 @@ class _Archive:
 
 
 def retrace(repository: Repository, store: RecordStore, at: ServiceAtTip, limit: int) -> Retraced:
-    """Return what is known of a service's newest `limit` changes; what fails is a finding."""
-    running, _source = running_image(at.found.image, at.state)
+    """Return what is known of one service; see `retrace_all`."""
+    return retrace_all(repository, store, [at], limit)[0]
+
+
+def retrace_all(
+    repository: Repository, store: RecordStore, services: Sequence[ServiceAtTip], limit: int
+) -> list[Retraced]:
+    """Return what is known of each service's newest `limit` changes; what fails is a finding.
+
+    The commits are walked once for all services.
+    """
 
     def is_enough(entries: Sequence[HistoryEntry]) -> bool:
         return len(with_commits(None, entries)) > limit
 
-    history = git_history.walk(repository, at, is_enough)
-    archive = _Archive(repository, store, at)
+    histories = git_history.walk_all(repository, [(at, is_enough) for at in services])
+    pairs = zip(services, histories, strict=True)
+    return [_retraced(_Archive(repository, store, at), history, limit) for at, history in pairs]
+
+
+def _retraced(archive: _Archive, history: git_history.Entries, limit: int) -> Retraced:
+    at = archive.at
+    running, _source = running_image(at.found.image, at.state)
     records = archive.newest(limit)
     here = {stored.sha256 for stored in records}
     named = {}
@@ -105,7 +120,7 @@ def retrace(repository: Repository, store: RecordStore, at: ServiceAtTip, limit:
             if found is not None:
                 named[event.record] = found
     ledger = merge(running, at.state, history, records, named)
-    problems = [archive.failure] if archive.failure else store.problems[:_MOST_PROBLEMS]
+    problems = [archive.failure] if archive.failure else archive.store.problems[:_MOST_PROBLEMS]
     findings = [f"artifact: {problem}" for problem in problems]
     return Retraced(
         at, running, ledger.events[:limit], (*findings, *_findings(ledger, running, at))

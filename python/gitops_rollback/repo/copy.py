@@ -47,6 +47,7 @@ class Copy:
         self.git = Git(self.root, url, environment, deadline)
         self.cached: dict[str, str] = {}
         self.all_here = False  # the server sent every blob, whether it was asked to or not
+        self.depths: dict[str, int] = {}  # how many commits of a branch are here, where deepened
         self._tips: dict[str, str] = {}  # by branch, the newest that is here
         self._given: dict[str, None] = {}  # every commit a caller may come back with
         self._present: set[str] = set()
@@ -75,6 +76,8 @@ class Copy:
 
     def know(self, tip: Tip) -> Tip:
         """Remember a tip that is here now, and return it."""
+        if self._tips.get(tip.branch) != tip.commit:
+            self.depths.pop(tip.branch, None)
         self._tips[tip.branch] = tip.commit
         self._given[tip.commit] = None
         return tip
@@ -140,6 +143,7 @@ class Copy:
         form = next(iter(self.cached.values()))
         self.drop_cache()
         self._present.clear()
+        self.depths.clear()
         shutil.rmtree(self.path, ignore_errors=True)
         make_skeleton(self.path, self._url, form, {})
         if self._given:

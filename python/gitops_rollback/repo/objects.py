@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-# Hash, time, author, "grafted" where the fetch ends, the whole message; a line of --raw follows.
+# Hash, time, author, "grafted" where the fetch ends, the whole message; what --raw says follows.
 LOG_FORMAT = "%x00%H%x1f%cd%x1f%an%x1f%D%x1f%B%x1f"
 
 _BLOB_MODES = ("100644", "100755")
 _NEW_FILE_MODE = "100644"
-_RAW_PARTS = 5  # of a line of `git log --raw`: two modes, two objects, a status
 
 
 @dataclass(frozen=True)
@@ -74,16 +73,24 @@ def read_heads(listing: str) -> tuple[str | None, dict[str, str]]:
     return head, tips
 
 
-def read_log(output: bytes) -> list[PathChange]:
-    """Read `git log --raw` with `LOG_FORMAT`; commits that deleted the file are left out."""
-    changes = []
-    for block in output.decode(errors="replace").split("\0")[1:]:
-        head, _, raw = block.rpartition("\x1f")
-        commit, at, by, decoration, message = head.split("\x1f", 4)
-        parts = raw.strip().partition("\t")[0].split(" ")
-        if len(parts) == _RAW_PARTS and parts[4] != "D":
-            grafted = "grafted" in decoration.split(", ")
-            changes.append(PathChange(commit, at, by, parts[3], message, grafted))
+def read_logs(output: bytes, paths: Iterable[str]) -> dict[str, list[PathChange]]:
+    """Read `git log --raw -z` with `LOG_FORMAT`: the changes of some files, newest first.
+
+    Commits that deleted the file are left out.
+    """
+    changes: dict[str, list[PathChange]] = {path: [] for path in paths}
+    commit = at = by = decoration = message = ""
+    parts = iter(output.split(b"\0"))
+    for part in parts:
+        if b"\x1f" in part:
+            head = part.decode(errors="replace").rpartition("\x1f")[0]
+            commit, at, by, decoration, message = head.split("\x1f", 4)
+        elif part.lstrip().startswith(b":"):
+            _mode, _old_mode, _old, oid, status = part.decode().split(" ")
+            path = next(parts).decode(errors="surrogateescape")
+            if path in changes and status != "D":
+                is_oldest = "grafted" in decoration.split(", ")
+                changes[path].append(PathChange(commit, at, by, oid, message, is_oldest))
     return changes
 
 

@@ -101,10 +101,12 @@ class Remote:
         self._copy.sound(lambda: self._copy.fetch_commits(commit))
 
     def deepen(self, branch: str, depth: int) -> None:
-        """Fetch the last `depth` commits of a branch."""
-        self._copy.fetch(
-            f"--depth={depth}", "--no-write-fetch-head", "origin", f"refs/heads/{branch}"
-        )
+        """Fetch the last `depth` commits of a branch, but where as many are here."""
+        if self._copy.depths.get(branch, 0) < depth:
+            self._copy.fetch(
+                f"--depth={depth}", "--no-write-fetch-head", "origin", f"refs/heads/{branch}"
+            )
+            self._copy.depths[branch] = depth
 
     def push(self, commit: str, branch: str) -> None:
         """Push a commit; raise `PushLostError` if the branch moved meanwhile.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posixpath import commonpath
 from typing import TYPE_CHECKING, Self
 
 from gitops_rollback.repo.copy import Copy
@@ -12,7 +13,7 @@ from gitops_rollback.repo.objects import (
     Tip,
     import_stream,
     read_batch,
-    read_log,
+    read_logs,
     read_tree,
 )
 from gitops_rollback.repo.remote import PushLostError, Remote
@@ -149,18 +150,25 @@ class Repository:
         return self._remote.tip(branch, seconds)
 
     def history(self, tip: Tip, path: str, depth: int) -> list[PathChange]:
-        """List the commits, newest first, that changed a file, in the last `depth` commits.
+        """List the commits, newest first, that changed a file; see `histories`."""
+        return self.histories(tip, [path], depth)[path]
 
+    def histories(self, tip: Tip, paths: Iterable[str], depth: int) -> dict[str, list[PathChange]]:
+        """List the commits, newest first, that changed each of some files: one walk for all.
+
+        They are looked for in the last `depth` commits, in more where more were fetched before.
         Along first parents: what a merge brought counts when it was merged. The oldest commit in
         reach counts as a change, since what was before it is not known.
         """
+        wanted = list(paths)
         self._copy.sound(lambda: self._remote.deepen(tip.branch, depth))
+        folder = commonpath(wanted)  # git holds each path of a commit against all that it is given
         output = self._copy.run(
-            "--literal-pathspecs", "log", "--first-parent", "-m", "--raw", "--no-abbrev",
+            "--literal-pathspecs", "log", "--first-parent", "-m", "--raw", "-z", "--no-abbrev",
             "--no-renames", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", f"--format={LOG_FORMAT}",
-            tip.commit, "--", path, environment={"TZ": "UTC"},
+            tip.commit, "--", *([folder] if folder else []), environment={"TZ": "UTC"},
         )  # fmt: skip
-        return read_log(output)
+        return read_logs(output, wanted)
 
     def author(self, commit: str) -> str:
         """Return who made a commit and when, for people."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from contextlib import suppress
@@ -43,6 +44,7 @@ class DirectoryStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problems: list[str] = []
+        self._listed: dict[tuple[int, str], frozenset[str]] = {}
         self._newest = 0  # the highest number that is known to be taken
 
     def file(self, made: MadeRecord) -> Path:
@@ -79,7 +81,7 @@ class DirectoryStore:
             file = self._file(number, environment, service)
             data = self._read(file)
             if data is not None:
-                return read_named(data, str(file), sha256)
+                return read_named(data, file, sha256)
         for stored in self._records(environment, service):
             if stored.sha256 == sha256:
                 return stored
@@ -96,21 +98,37 @@ class DirectoryStore:
 
     def _records(self, environment: str, service: str) -> Iterator[StoredRecord]:
         for number in sorted(self._numbers(), reverse=True)[:MOST_NUMBERS]:
+            if service not in self._services(number, environment):
+                continue
             file = self._file(number, environment, service)
             data = self._read(file)
             if data is None:
                 continue
             try:
-                yield parse_record(data, str(file))
+                yield parse_record(data, file)
             except ConfigError as error:
                 self.problems.append(error.message)
 
-    def _file(self, number: int, environment: str, service: str) -> Path:
-        return self.path / str(number) / FOLDER / environment / service / "record.json"
+    def _services(self, number: int, environment: str) -> frozenset[str]:
+        """Return the services that have something under a number: looked up once for all."""
+        key = (number, environment)
+        if key not in self._listed:
+            folder = f"{self.path}/{number}/{FOLDER}/{environment}"
+            try:
+                self._listed[key] = frozenset(os.listdir(folder))  # noqa: PTH208 - only names
+            except (FileNotFoundError, NotADirectoryError):
+                self._listed[key] = frozenset()
+            except OSError as error:
+                self.problems.append(f"{folder}: {error.strerror}")
+                self._listed[key] = frozenset()
+        return self._listed[key]
 
-    def _read(self, file: Path, largest: int = LARGEST_RECORD) -> bytes | None:
+    def _file(self, number: int, environment: str, service: str) -> str:
+        return f"{self.path}/{number}/{FOLDER}/{environment}/{service}/record.json"
+
+    def _read(self, file: str | Path, largest: int = LARGEST_RECORD) -> bytes | None:
         try:
-            with file.open("rb") as stream:
+            with Path(file).open("rb") as stream:
                 return stream.read(largest + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None

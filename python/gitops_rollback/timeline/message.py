@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import InvalidImageError, parse_image
@@ -59,6 +60,13 @@ def read_trailers(text: str, service: str, environment: str) -> Summary | None:
     Anybody can write such lines: what is no deploy or rollback in the form that `render` gives is
     left out, and the caller compares the image with what the commit left in the manifest.
     """
+    found = _groups(text).get((service, environment))
+    return _summary(found) if found is not None else None
+
+
+@lru_cache(maxsize=128)  # a commit of many services is asked for each of them
+def _groups(text: str) -> dict[tuple[str | None, str | None], dict[str, str]]:
+    """Return the trailers of each deploy and rollback, by service and environment."""
     group: dict[str, str] = {}
     groups = [group]
     for name, value in _TRAILER.findall(text):
@@ -66,11 +74,11 @@ def read_trailers(text: str, service: str, environment: str) -> Summary | None:
             group = {}
             groups.append(group)
         group.setdefault(name, value)
-    for found in groups:
-        is_of_service = (found.get("Service"), found.get("Environment")) == (service, environment)
-        if is_of_service and found.get("Action") in ("deploy", "rollback"):
-            return _summary(found)
-    return None
+    found: dict[tuple[str | None, str | None], dict[str, str]] = {}
+    for one in groups:
+        if one.get("Action") in ("deploy", "rollback"):
+            found.setdefault((one.get("Service"), one.get("Environment")), one)
+    return found
 
 
 def action_of(text: str, service: str, environment: str) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from integration.shop import CART_STATE, FILES, Shop
 from integration.test_keep import JOB, Pipeline, jenkins
 from servers.git_http import GitHttpServer
@@ -51,6 +53,45 @@ def test_a_deploy_starts_twelve_git_processes_at_most(released: Shop) -> None:
     run = released.deploy("1.6.0", environment={"GITOPS_VERBOSE": "1"})
     calls = [line for line in run.stderr.splitlines() if line.startswith("git ")]
     assert 5 <= len(calls) <= 12, calls
+
+
+@pytest.mark.parametrize("command", ["plan", "history", "check"])
+def test_services_without_a_state_file_share_one_walk_of_the_history(
+    workshop: Workshop, command: str
+) -> None:
+    def edited(shop: Shop) -> Shop:
+        shop.open({_path(number): _manifest(number, "1.4.1") for number in range(12)})
+        shop.commit({".gitops-rollback.toml": TOML})
+        for number in range(12):
+            shop.commit({_path(number): _manifest(number, "1.4.2")})
+        return shop
+
+    shop = workshop.shop("edited by hand", edited)
+
+    def cost(*services: str) -> tuple[int, int]:
+        """Requests over HTTP, and git processes of this program."""
+        named = [f"--service={name}" for name in services]
+        with GitHttpServer(shop.root) as server:
+            url = f"{server.url}/manifests.git"
+            verbose = {"GITOPS_VERBOSE": "1"}
+            run = shop.run(command, *named, repository=url, environment=verbose)
+            assert run.code in (0, 8), run.stderr
+            calls = [line for line in run.stderr.splitlines() if line.startswith("git ")]
+            return len(server.traffic.requests), len(calls)
+
+    assert cost("s0") == cost(*(f"s{number}" for number in range(12)))
+    found = shop.ok("plan", "--all").result["services"]
+    assert [one["to"]["image"].rpartition(":")[2] for one in found] == ["1.4.1"] * 12
+
+
+def _path(number: int) -> str:
+    return f"apps/s{number}/deployment.yaml"
+
+
+def _manifest(number: int, tag: str) -> str:
+    text = FILES["apps/cart/deployment.yaml"].replace("cart", f"s{number}")
+    assert "1.4.1" in text
+    return text.replace("1.4.1", tag)
 
 
 def test_a_plan_among_1000_builds_and_4000_tags_asks_for_four_answers(
