@@ -47,16 +47,7 @@ def open_fleet(
     with ExitStack() as stack:
 
         def open_one(files: dict[str, str]) -> Fleet:
-            namespace = f"gitops-test-{uuid4().hex[:8]}"
-            shop = Shop(tmp_path / namespace).open(files)
-            host = os.environ.get("GITOPS_TEST_HOST", "127.0.0.1")
-            # The path tells fleets apart: a port is used again before all that is left of the
-            # fleet before has gone.
-            server = stack.enter_context(GitHttpServer(tmp_path, host=host))
-            url = f"{server.url}/{namespace}/manifests.git"
-            fleet = Fleet(shop, url, namespace, kubeconfig)
-            fleet.kubectl("create", "namespace", namespace)
-            stack.callback(fleet.remove)
+            fleet = _open(stack, kubeconfig, tmp_path, files)
             folder = os.environ.get("GITOPS_RECORD")
             if folder:
                 stack.enter_context(Recorder(fleet, folder, request.node.name))
@@ -72,8 +63,43 @@ def fleet(open_fleet: Callable[[dict[str, str]], Fleet]) -> Fleet:
 
 
 @pytest.fixture
+def quick_fleet(open_fleet: Callable[[dict[str, str]], Fleet]) -> Fleet:
+    """The same without health checks, which Flux ends only every five seconds."""
+    return open_fleet({CART: deployment("cart", image("3.8"))}).follow(wait=False).ready()
+
+
+@pytest.fixture(scope="session")
+def still_fleet(kubeconfig: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """The same for all tests that change nothing in it."""
+    with ExitStack() as stack:
+        files = {CART: deployment("cart", image("3.8"))}
+        yield _open(stack, kubeconfig, tmp_path_factory.mktemp("still"), files).follow().ready()
+
+
+def _open(stack: ExitStack, kubeconfig: str, folder: Path, files: dict[str, str]) -> Fleet:
+    namespace = f"gitops-test-{uuid4().hex[:8]}"
+    shop = Shop(folder / namespace).open(files)
+    host = os.environ.get("GITOPS_TEST_HOST", "127.0.0.1")
+    # The path tells fleets apart: a port is used again before all that is left of the fleet before
+    # has gone.
+    server = stack.enter_context(GitHttpServer(folder, host=host))
+    fleet = Fleet(shop, f"{server.url}/{namespace}/manifests.git", namespace, kubeconfig)
+    fleet.kubectl("create", "namespace", namespace)
+    stack.callback(fleet.remove)
+    return fleet
+
+
+@pytest.fixture
 def account(fleet: Fleet) -> Iterator[Account]:
     """An account in the fleet's namespace, without rights."""
     made = Account(fleet)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def still_account(still_fleet: Fleet) -> Iterator[Account]:
+    """An account in the fleet that stays as it is."""
+    made = Account(still_fleet)
     yield made
     made.remove()

@@ -69,8 +69,11 @@ _WANTED: dict[str, Any] = {
         "spec": {
             "replicas": None,
             "paused": None,
+            "suspend": None,
             "selector": None,
+            "updateStrategy": None,
             "template": {"spec": _CONTAINERS},
+            "jobTemplate": {"spec": {"template": {"spec": _CONTAINERS}}},
         },
         "status": None,
     },

@@ -64,7 +64,7 @@ def test_what_another_service_broke_is_named_and_not_called_ours(
     open_fleet: Callable[[dict[str, str]], Fleet], case: str
 ) -> None:
     fleet = open_fleet({CART: deployment("cart", image("3.8")), "apps/other.yaml": OTHER})
-    fleet.follow().ready()
+    fleet.follow(wait=False).ready()
     text, expected = BY_OTHERS[case]
     fleet.shop.commit({"apps/other.yaml": text}, case)
     run = fleet.wait("--change", str(fleet.deploy("3.9")))
@@ -83,7 +83,7 @@ def test_a_namespace_that_is_not_there(open_fleet: Callable[[dict[str, str]], Fl
     fleet.shop.edit(
         '"name": "cart"\n', f'"name": "cart",\n  "namespace": "{fleet.namespace}"\n', CART
     )
-    fleet.follow(targetNamespace=None).ready()
+    fleet.follow(targetNamespace=None, wait=False).ready()
     fleet.shop.commit({"apps/lost.yaml": lost}, "Lose one")
     run = fleet.wait("--change", str(fleet.deploy("3.9")))
     assert run.code == 1, run.stderr
@@ -100,7 +100,7 @@ def test_a_claim_that_shrinks_stops_the_services_beside_it(
     volume = fleet.namespace
     fleet.apply(*_volume(volume))
     fleet.shop.commit({"apps/claim.yaml": CLAIM % (volume, "10Gi")}, "Claim")
-    fleet.follow().ready()
+    fleet.follow(wait=False).ready()
     fleet.until(lambda: fleet.get("pvc/data")["status"]["phase"] == "Bound")
     fleet.shop.commit({"apps/claim.yaml": CLAIM % (volume, "5Gi")}, "Shrink")
     run = fleet.wait("--change", str(fleet.deploy("3.9")))
@@ -113,16 +113,17 @@ def test_a_claim_that_shrinks_stops_the_services_beside_it(
 
 
 def test_a_field_of_ours_that_is_not_the_image_is_ours_and_not_the_images_fault(
-    fleet: Fleet,
+    quick_fleet: Fleet,
 ) -> None:
-    fleet.shop.edit('"replicas": 2', '"replicas": "two"', CART)
-    run = fleet.wait("--change", str(fleet.deploy("3.9")))
+    quick_fleet.shop.edit('"replicas": 2', '"replicas": "two"', CART)
+    run = quick_fleet.wait("--change", str(quick_fleet.deploy("3.9")))
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["whose"], failure["byImage"]) == ("ours", False)
     assert failure["field"] == "spec.replicas"
 
 
 def test_an_image_that_cannot_be_pulled(fleet: Fleet) -> None:
+    fleet.hasten()
     run = fleet.wait("--change", str(fleet.deploy("does-not-exist")))
     failure = run.result["rollouts"][0]["failure"]
     assert (run.code, failure["code"], failure["byImage"]) == (1, "pull", True)
@@ -132,12 +133,12 @@ def test_an_image_that_cannot_be_pulled(fleet: Fleet) -> None:
     fleet.says("HealthCheckFailed")
 
 
-def test_a_container_that_crashes_is_named_with_its_last_words(fleet: Fleet) -> None:
-    if not fleet.has_fakelet():
+def test_a_container_that_crashes_is_named_with_its_last_words(quick_fleet: Fleet) -> None:
+    if not quick_fleet.has_fakelet():
         pytest.skip("only a kubelet that pretends crashes an image by its name")
     words = [f"line {number}" for number in range(20)] + ["fatal: no database at db:5432"]
-    with KubeletLogs(fleet, previous=words) as logs:
-        run = fleet.wait("--change", str(fleet.deploy("crash")))
+    with KubeletLogs(quick_fleet, previous=words) as logs:
+        run = quick_fleet.wait("--change", str(quick_fleet.deploy("crash")))
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("crash", True)
     assert "crashes: 3 restarts, exit code 1" in failure["message"]
@@ -148,20 +149,20 @@ def test_a_container_that_crashes_is_named_with_its_last_words(fleet: Fleet) -> 
 
 
 def test_the_log_of_the_container_that_runs_again_is_taken_where_no_other_is_left(
-    fleet: Fleet,
+    quick_fleet: Fleet,
 ) -> None:
-    if not fleet.has_fakelet():
+    if not quick_fleet.has_fakelet():
         pytest.skip("only a kubelet that pretends crashes an image by its name")
-    with KubeletLogs(fleet, current=["starting"]) as logs:
-        run = fleet.wait("--change", str(fleet.deploy("crash")))
+    with KubeletLogs(quick_fleet, current=["starting"]) as logs:
+        run = quick_fleet.wait("--change", str(quick_fleet.deploy("crash")))
     assert "its last words: starting" in run.error["message"]
     assert ["previous=true" in one for one in logs.asked] == [True, False]
 
 
-def test_a_crash_is_named_where_no_log_can_be_had(fleet: Fleet) -> None:
-    if not fleet.has_fakelet():
+def test_a_crash_is_named_where_no_log_can_be_had(quick_fleet: Fleet) -> None:
+    if not quick_fleet.has_fakelet():
         pytest.skip("only a kubelet that pretends crashes an image by its name")
-    run = fleet.wait("--change", str(fleet.deploy("crash")))
+    run = quick_fleet.wait("--change", str(quick_fleet.deploy("crash")))
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("crash", True)
     assert "last words" not in run.error["message"]
@@ -170,12 +171,13 @@ def test_a_crash_is_named_where_no_log_can_be_had(fleet: Fleet) -> None:
 def test_a_readiness_probe_that_fails(fleet: Fleet) -> None:
     if not fleet.has_fakelet():
         pytest.skip("only a kubelet that pretends lets a test say what a probe found")
+    fleet.hasten()
     change = fleet.deploy("3.9")
     fleet.kubectl(
         "annotate", "--overwrite", "gitrepository/shop", "reconcile.fluxcd.io/requestedAt=now"
     )
     fleet.until(lambda: _unready(fleet, image("3.9")))
-    run = fleet.wait("--change", str(change), "--timeout", "25")
+    run = fleet.wait("--change", str(change), "--timeout", "20")
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("probe", True)
     assert "container server runs but is not ready" in failure["message"]
@@ -183,6 +185,7 @@ def test_a_readiness_probe_that_fails(fleet: Fleet) -> None:
 
 
 def test_a_quota_that_is_used_up(fleet: Fleet) -> None:
+    fleet.hasten()
     quota = {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": "few"}}
     fleet.apply({**quota, "spec": {"hard": {"pods": "2"}}})
     fleet.until(lambda: "used" in fleet.get("resourcequota/few").get("status", {}))
@@ -193,6 +196,7 @@ def test_a_quota_that_is_used_up(fleet: Fleet) -> None:
 
 
 def test_a_pod_that_finds_no_node(fleet: Fleet) -> None:
+    fleet.hasten()
     text = deployment("cart", image("3.8"), container={"resources": {"requests": {"cpu": "9000"}}})
     fleet.shop.commit({CART: text}, "Want much")
     run = fleet.wait("--change", str(fleet.deploy("3.9")))
@@ -202,6 +206,7 @@ def test_a_pod_that_finds_no_node(fleet: Fleet) -> None:
 
 
 def test_a_claim_that_stays_pending(fleet: Fleet) -> None:
+    fleet.hasten()
     claim = CLAIM.replace("  volumeName: %s\n", "") % "1Gi"
     volumes = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}
     text = deployment("cart", image("3.8"), pod=volumes)

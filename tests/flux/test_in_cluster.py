@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -40,8 +41,7 @@ class Pod:
         if tried.returncode:
             pytest.skip(f"no mount namespace can be made here: {tried.stderr.strip()}")
         self._fleet = fleet
-        self._files = fleet.shop.root / "account"
-        self._files.mkdir()
+        self._files = Path(mkdtemp(dir=fleet.shop.root))
         config = json.loads(fleet.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
         cluster = config["clusters"][0]["cluster"]
         self._server = urlsplit(cluster["server"])
@@ -87,17 +87,17 @@ def test_the_account_of_the_own_pod_is_enough_with_the_documented_rights(
 
 
 def test_an_account_without_rights_verifies_nothing_and_names_the_missing_right(
-    fleet: Fleet, account: Account
+    still_fleet: Fleet, still_account: Account
 ) -> None:
-    pod = Pod(fleet, account.token([]))
+    pod = Pod(still_fleet, still_account.token([]))
     run = pod.wait()
     assert run.code == 0, run.stderr
     assert run.result["verifiedBy"] == "nothing"
     assert 'cannot list resource "gitrepositories"' in run.stderr
 
 
-def test_a_token_that_is_no_longer_good_is_said(fleet: Fleet) -> None:
-    run = Pod(fleet, "a.b.c").wait()
+def test_a_token_that_is_no_longer_good_is_said(still_fleet: Fleet) -> None:
+    run = Pod(still_fleet, "a.b.c").wait()
     assert run.code == 0, run.stderr
     assert run.result["verifiedBy"] == "nothing"
     assert "401" in run.stderr

@@ -37,6 +37,7 @@ def test_without_rights_on_workloads_a_failed_health_check_is_ours_by_its_object
 ) -> None:
     rules = [rule for rule in documented()["rules"] if "toolkit" in rule["apiGroups"][0]]
     path = account.may(rules)
+    fleet.hasten()
     run = fleet.wait("--change", str(fleet.deploy("does-not-exist")), KUBECONFIG=path)
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["whose"]) == ("health", "ours")
@@ -71,29 +72,29 @@ def test_without_the_right_to_nudge_it_waits_for_the_interval(
 
 
 def test_without_any_rights_nothing_is_verified_and_the_missing_right_is_named(
-    fleet: Fleet, account: Account
+    still_fleet: Fleet, still_account: Account
 ) -> None:
-    path = account.may([{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}])
-    run = fleet.wait(KUBECONFIG=path)
+    path = still_account.may([{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}])
+    run = still_fleet.wait(KUBECONFIG=path)
     assert run.code == 0, run.stderr
     assert run.result["verifiedBy"] == "nothing"
     assert "cannot list resource" in run.stderr
     assert "gitrepositories" in run.stderr
 
 
-def test_without_a_kubeconfig_nothing_is_verified(fleet: Fleet) -> None:
-    run = fleet.wait(KUBECONFIG="")
+def test_without_a_kubeconfig_nothing_is_verified(still_fleet: Fleet) -> None:
+    run = still_fleet.wait(KUBECONFIG="")
     assert run.code == 0, run.stderr
     assert "warning: nothing was verified: there is no kubeconfig" in run.stderr
 
 
-def test_a_cluster_that_does_not_answer_is_said(fleet: Fleet) -> None:
-    config = json.loads(fleet.kubectl("config", "view", "--raw", "--output", "json"))
+def test_a_cluster_that_does_not_answer_is_said(still_fleet: Fleet) -> None:
+    config = json.loads(still_fleet.kubectl("config", "view", "--raw", "--output", "json"))
     config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
-    path = fleet.shop.root / "away.kubeconfig"
+    path = still_fleet.shop.root / "away.kubeconfig"
     path.write_text(json.dumps(config), encoding="utf-8")
-    run = fleet.wait(KUBECONFIG=str(path))
+    run = still_fleet.wait(KUBECONFIG=str(path))
     assert run.code == 0, run.stderr
     assert "did not answer" in run.stderr
-    named = fleet.wait("--kube-context", config["contexts"][0]["name"], KUBECONFIG=str(path))
+    named = still_fleet.wait("--kube-context", config["contexts"][0]["name"], KUBECONFIG=str(path))
     assert (named.code, named.error["category"]) == (1, "cluster")

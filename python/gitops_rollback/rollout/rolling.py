@@ -97,7 +97,8 @@ def _missing(workload: Workload, pods: Iterable[Pod] | None, target: Target) -> 
     if pods is None:
         return ""
     running = [pod for pod in pods if pod.is_new(target) and pod.ready and not pod.ended]
-    return "" if len(running) >= wanted else "the pods to report the image they run"
+    wanted_new = wanted - workload.kept
+    return "" if len(running) >= wanted_new else "the pods to report the image they run"
 
 
 def _not_told(view: View, workload: Workload, image: str) -> Standing:

@@ -50,7 +50,10 @@ class Container:
 
 @dataclass(frozen=True)
 class Workload:
-    """A workload: replica counts are None where its kind has none (a CronJob)."""
+    """A workload: `wanted` is None where its kind has no replicas (a CronJob).
+
+    `kept` pods of those that are wanted stay as they are, on purpose.
+    """
 
     name: Name
     observed: bool
@@ -65,6 +68,7 @@ class Workload:
     progressing: Condition
     replica_failure: Condition
     set_by: str = ""
+    kept: int = 0
 
     def images_of(self, target: Target) -> tuple[ImageReference, ...]:
         """Return the images it names that are of the service's image repository."""
@@ -95,6 +99,7 @@ def read_workload(found: Json, kind: str) -> Workload:
     pod = _pod_spec(found, kind)
     conditions = conditions_of(found)
     wanted, updated, total, available = _counts(kind, spec, status)
+    kept = min(wanted or 0, _partition(spec)) if kind == "StatefulSet" else 0
     observed = number(status, "observedGeneration") >= number(found, "metadata", "generation")
     return Workload(
         name=name_of(found, kind),
@@ -104,7 +109,7 @@ def read_workload(found: Json, kind: str) -> Workload:
             for one in (*items(pod, "initContainers"), *items(pod, "containers"))
         ),
         wanted=wanted,
-        updated=updated,
+        updated=updated + kept,
         total=total,
         available=available,
         paused=truth(spec, "paused") or truth(spec, "suspend"),
@@ -113,6 +118,7 @@ def read_workload(found: Json, kind: str) -> Workload:
         progressing=conditions.get("Progressing", Condition()),
         replica_failure=conditions.get("ReplicaFailure", Condition()),
         set_by=_set_by(found),
+        kept=kept,
     )
 
 
@@ -135,13 +141,14 @@ def _counts(kind: str, spec: Json, status: Json) -> tuple[int | None, int, int, 
         )
     wanted = number(spec, "replicas", default=1)
     updated = number(status, "updatedReplicas")
-    if kind == "StatefulSet":
-        # Pods below the partition are left as they are, on purpose.
-        wanted_new = max(0, wanted - number(spec, "updateStrategy", "rollingUpdate", "partition"))
-        if text(status, "updateRevision") == text(status, "currentRevision"):
-            updated = wanted
-        updated = updated + wanted - wanted_new
+    if kind == "StatefulSet" and text(status, "updateRevision") == text(status, "currentRevision"):
+        updated = wanted - min(wanted, _partition(spec))
     return wanted, updated, number(status, "replicas"), number(status, "availableReplicas")
+
+
+def _partition(spec: Json) -> int:
+    """Return the number below which the pods of a StatefulSet are left as they are."""
+    return number(spec, "updateStrategy", "rollingUpdate", "partition")
 
 
 def _set_by(found: Json) -> str:

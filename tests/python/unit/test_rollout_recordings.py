@@ -33,21 +33,25 @@ FAILURES = {
     "helm-not-rendered": ("helm", Whose.OURS, "", False),
     "helm-no-chart": ("helm", Whose.CLUSTER, "", False),
     "helm-suspended": ("suspended", Whose.CLUSTER, "", False),
+    "paused": ("paused", Whose.CLUSTER, "", False),
 }
 HELM = ("helm-rollback", "helm-values", "helm-config-map")
+KEPT = {
+    "stateful-set": "2 pods run 3.9",
+    "partition": "1 pod runs 3.9",
+    "daemon-set": "1 pod runs 3.9",
+    "cron-job": "3.9 is what the next pods run (none is wanted now)",
+    "none-wanted": "3.9 is what the next pods run (none is wanted now)",
+    "on-delete": "none is wanted now",
+}
+LASTING = {"dependency": "dependency", "source": "source"}
 WAITING = {"probe": "probe", "unschedulable": "unschedulable", "claim-pending": "claim"}
 
 
 def test_every_recording_is_replayed_here() -> None:
-    used = {*FAILURES, *WAITING, "ready", "rollback", "overtaken", "reverted", "held-on"}
-    used |= {
-        "by-hand",
-        "others-unhealthy",
-        "no-health-checks",
-        *HELM,
-        "helm-timeout",
-        "helm-undone",
-    }
+    used = {*FAILURES, *WAITING, *HELM, *KEPT, *LASTING, "ready", "rollback", "overtaken"}
+    used |= {"reverted", "held-on", "by-hand", "others-unhealthy", "no-health-checks"}
+    used |= {"helm-timeout", "helm-undone"}
     assert {path.stem for path in FOLDER.glob("*.json")} == used
 
 
@@ -64,7 +68,7 @@ def test_a_failure_is_named_with_its_object_and_field(name: str) -> None:
     assert (failure.code, failure.whose, failure.by_image) == (code, whose, by_image)
     assert failure.field.endswith(field)
     assert failure.hint
-    assert failure.retries or code == "suspended"
+    assert failure.retries or code in ("suspended", "paused")
     assert failure.serving
     assert ("another service's" in failure.sentence) == (whose is Whose.OTHER)
 
@@ -91,6 +95,29 @@ def test_a_change_is_followed_from_source_to_pods(name: str) -> None:
     moments = done.track.moments
     assert moments["fetched"] <= moments["applied"] < moments["ready"]
     assert list(moments) == ["fetched", "applied", "ready"]
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_each_kind_of_workload_is_ready_by_its_own_measure(name: str) -> None:
+    recording = load(name)
+    done = replay(recording, target_of(recording))
+    assert done.track.standing is not None
+    assert done.track.standing.state is State.READY, done.text
+    assert KEPT[name] in done.lines[-1][1]
+    warned = " ".join(done.track.standing.warnings)
+    assert ("replaces its pods only when somebody deletes them" in warned) == (name == "on-delete")
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_what_keeps_flux_from_the_change_is_named_when_time_is_up(name: str) -> None:
+    recording = load(name)
+    done = replay(recording, target_of(recording))
+    standing = done.track.standing
+    assert standing is not None
+    assert not standing.is_over, done.text
+    failure = done.track.time_is_up(25)
+    assert (failure.code, failure.whose, failure.by_image) == (name, Whose.CLUSTER, False)
+    assert "not done after 25 s: waiting for" in failure.message
 
 
 def test_ready_of_the_old_revision_is_not_taken_for_ours() -> None:
