@@ -5,18 +5,29 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from gitops_rollback.model import one_line
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT
 from gitops_rollback.timeline.message import subject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gitops_rollback.change.service import ServiceChange
+    from gitops_rollback.plan.facts import Candidate
     from gitops_rollback.timeline.message import Summary
 
 _PREFIX = "gitops-rollback/"
 _SHORT = 12  # digits, as people know them from images and commits
-_LONGEST_BODY = 60_000  # characters; GitHub takes 65,536
+_LONGEST_TITLE = 255  # characters; GitHub takes 256, GitLab 255
+_LONGEST_BODY = 60_000  # GitHub takes 65,536, GitLab a megabyte
+_MOST_OF_SERVICES = 40_000  # the rest is for the diff
+_MOST_OF_OVERVIEW = 15_000
+_LONGEST_TEXT = 1_000
+_MOST_CANDIDATES = 10
+_END = (
+    "Made by `gitops-rollback`. It is done when this is merged, by whatever kind of merge; running "
+    "the same command again brings this up to date."
+)
 
 
 def branch_of(changes: Sequence[ServiceChange]) -> str:
@@ -36,21 +47,56 @@ def branch_of(changes: Sequence[ServiceChange]) -> str:
 
 
 def title_of(changes: Sequence[ServiceChange]) -> str:
-    """Return the title: the subject of the commit."""
-    return subject([change.summary for change in changes])
+    """Return the title: the subject of the commit, as long as GitHub and GitLab take it."""
+    return one_line(subject([change.summary for change in changes]), _LONGEST_TITLE)
 
 
 def body_of(changes: Sequence[ServiceChange], diff: str) -> str:
-    """Return the body in Markdown: what goes where and why, what to know, and the diff."""
-    parts = [_service_part(change) for change in changes]
+    """Return the body in Markdown: what goes where and why, what to know, and the diff.
+
+    What does not fit is counted. Texts from outside stand in code only: they are shown as they
+    are, and call nobody.
+    """
+    parts = [_overview(changes)] if len(changes) > 1 else []
+    left = _MOST_OF_SERVICES - sum(map(len, parts))
+    shown = _fitting((_service_part(change) for change in changes), left)
+    parts += shown
+    if len(shown) < len(changes):
+        parts.append(f"{len(changes) - len(shown)} more services: the commit's message names all.")
     text = "\n\n".join(parts)
-    shown = diff if len(text) + len(diff) < _LONGEST_BODY else "(too long to be shown here)"
-    fence = "`" * max(3, _longest_run(shown) + 1)
-    return (
-        f"{text}\n\n{fence}diff\n{shown}\n{fence}\n\nMade by `gitops-rollback`. It is done when "
-        "this is merged, by whatever kind of merge; running the same command again brings this up "
-        "to date.\n"
-    )
+    return f"{text}\n\n{_diff_part(diff, _LONGEST_BODY - len(text))}\n\n{_END}\n"
+
+
+def _fitting(texts: Iterable[str], room: int) -> list[str]:
+    """Return the first texts that have so many characters together; a line end counts for each."""
+    taken = []
+    for text in texts:
+        room -= len(text) + 1
+        if room < 0:
+            break
+        taken.append(text)
+    return taken
+
+
+def _diff_part(diff: str, room: int) -> str:
+    lines = diff.split("\n")
+    shown = _fitting(lines, room)
+    more = len(lines) - len(shown)
+    if more:
+        shown.append(f"({more} more lines: see the changed files)")
+    fence = "`" * max(3, _longest_run(diff) + 1)
+    return "\n".join([f"{fence}diff", *shown, fence])
+
+
+def _overview(changes: Sequence[ServiceChange]) -> str:
+    rows = [
+        f"| {_cell(change.at.service)} | {_cell(change.summary.from_image.label)} "
+        f"| {_cell(change.summary.to.label)} |"
+        for change in changes
+    ]
+    shown = _fitting(rows, _MOST_OF_OVERVIEW)
+    more = [f"| {len(rows) - len(shown)} more | | |"] if len(shown) < len(rows) else []
+    return "\n".join(["| service | from | to |", "|---|---|---|", *shown, *more])
 
 
 def _service_part(change: ServiceChange) -> str:
@@ -74,7 +120,29 @@ def _service_part(change: ServiceChange) -> str:
         held = f"held until it is released: {_code(hold.from_image.canonical)}" if hold else "no"
         lines.append(f"- hold: {held}")
     lines += [f"- warning: {_code(warning)}" for warning in change.warnings]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_candidates(change.candidates)])
+
+
+def _candidates(candidates: Sequence[Candidate]) -> list[str]:
+    """Return the images that it could go back to as a table, the chosen one first."""
+    if not candidates:
+        return []
+    ordered = sorted(candidates, key=lambda candidate: candidate.verdict != "chosen")
+    rows = [("candidate", "image", "deployed", "what is known of it"), ("---",) * 4]
+    rows += [
+        (one.verdict, _cell(one.image.label), _cell(one.deployed_at or ""), _cell(_why(one)))
+        for one in ordered[:_MOST_CANDIDATES]
+    ]
+    more = len(ordered) - _MOST_CANDIDATES
+    rows += [("", f"{more} more", "", "")] if more > 0 else []
+    return ["", *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _why(candidate: Candidate) -> str:
+    told = [candidate.reason or "", candidate.message or ""]
+    if candidate.verdict != "refused":
+        told += [f"told by {', '.join(sorted(candidate.sources))}", str(candidate.build or "")]
+    return "; ".join(text for text in told if text)
 
 
 def _digest(summary: Summary) -> str:
@@ -87,9 +155,17 @@ def _digest(summary: Summary) -> str:
 
 def _code(text: str) -> str:
     """Show a text as it is: no Markdown, no mention of people, no HTML."""
+    text = one_line(text, _LONGEST_TEXT)
+    if not text:
+        return ""
     fence = "`" * (_longest_run(text) + 1)
     pad = " " if "`" in text else ""
     return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _cell(text: str) -> str:
+    """Show a text as it is in a cell of a table, where a bar ends the cell also within code."""
+    return _code(text.replace("\\|", "\\ |")).replace("|", "\\|")
 
 
 def _longest_run(text: str) -> int:

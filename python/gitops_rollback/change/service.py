@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.manifest.edit import FieldEdit, Splice
     from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.plan.facts import Candidate
     from gitops_rollback.services.inventory import Manifests
     from gitops_rollback.timeline.message import Summary
     from gitops_rollback.timeline.state import State
@@ -28,7 +29,10 @@ class MarkerSplice:
 
 @dataclass(frozen=True)
 class ServiceChange:
-    """What one commit does to one service; `state` is None where the state file stays."""
+    """What one commit does to one service; `state` is None where the state file stays.
+
+    `candidates` are what a rollback chose from.
+    """
 
     at: ServiceAtTip
     edits: tuple[FieldEdit, ...]
@@ -36,6 +40,7 @@ class ServiceChange:
     state: State | None
     summary: Summary
     warnings: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
     @property
     def changes_anything(self) -> bool:

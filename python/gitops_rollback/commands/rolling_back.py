@@ -182,6 +182,7 @@ class _Rollback:
         return replace(
             change,
             warnings=change.warnings + plan.warnings,
+            candidates=plan.candidates,
             summary=replace(change.summary, storage=plan.storage_changes),
         )
 

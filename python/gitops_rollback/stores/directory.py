@@ -155,7 +155,7 @@ class DirectoryStore:
 
     def _numbers(self) -> list[int]:
         try:
-            return [int(entry.name) for entry in self.path.iterdir() if entry.name.isdecimal()]
+            return [int(name) for name in os.listdir(self.path) if name.isdecimal()]  # noqa: PTH208
         except FileNotFoundError:
             return []
         except OSError as error:

@@ -123,6 +123,9 @@ def test_the_body_has_plan_reason_and_diff_and_mentions_nobody(guarded: Guarded)
     assert "- by: `jane`" in body
     assert f"- `{CART_PATH}:" in body
     assert "- hold: held until it is released" in body
+    chosen = next(line for line in body.splitlines() if line.startswith("| chosen"))
+    assert chosen.startswith("| chosen | `1.4.2` | ")
+    assert chosen.endswith(" | `told by git` |")
     diff = body.partition("```diff\n")[2].partition("\n```")[0]
     assert f'-          image: "{image("1.5.0")}" # {{"$imagepolicy"' in diff
     assert f'+          image: "{image("1.4.2")}" # {{"$imagepolicy-held"' in diff
@@ -209,6 +212,8 @@ def test_waiting_for_the_merge_ends_with_the_commit_on_the_base(guarded: Guarded
         time.sleep(0.05)
     guarded.shop.commit({"README.md": "# before\n"})
     commit = guarded.forge.merge(1, how)
+    if how == "squash":  # as people do, and GitLab by itself
+        guarded.forge.git("update-ref", "-d", f"refs/heads/{BRANCH}")
     guarded.shop.commit({"README.md": "# after\n"})
     _stdout, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
@@ -362,6 +367,7 @@ REFUSALS = [
         "too many requests",
         "try again in 77 s",
     ),
+    (429, {"message": "Too many requests"}, {"Retry_After": "999"}, "429", "came from here: wait"),
     (301, {"message": "Moved Permanently"}, {}, "redirects", "look at"),
     (200, {"message": "welcome"}, {}, "200", "proxy"),
     (500, {"message": "500 Internal Server Error"}, {}, "500", "status page"),
@@ -411,6 +417,22 @@ def test_two_at_once_end_with_one_pull_request(guarded: Guarded) -> None:
     said = [process.communicate(timeout=60)[1] for process in pair]
     assert [process.returncode for process in pair] == [7, 7], said
     assert len(guarded.forge.proposals) == 1
+
+
+def test_several_services_are_one_pull_request(guarded: Guarded) -> None:
+    both = [f"--image={name}={image('3.0.0', name)}" for name in ("cart", "payment")]
+    run = guarded.run("deploy", *both, "--pull-request")
+    assert run.code == 7, run.stderr
+    (proposal,) = guarded.forge.proposals
+    assert proposal.head.startswith("gitops-rollback/cart-and-1-more-")
+    assert proposal.title == "cart, payment default: deploy"
+    assert "| `payment` | `2.0.0` | `3.0.0` |" in proposal.body
+    assert guarded.run("deploy", *both, "--pull-request").result["pullRequest"]["number"] == 1
+    commit = guarded.forge.merge(1, "rebase")
+    for name in ("cart", "payment"):
+        assert image("3.0.0", name) in guarded.shop.text(f"apps/{name}/deployment.yaml")
+    again = guarded.run("deploy", *both, "--pull-request")
+    assert (again.code, again.result["changed"], guarded.shop.tip()) == (0, False, commit)
 
 
 def test_another_environment_has_a_branch_of_its_own(workshop: Workshop) -> None:
