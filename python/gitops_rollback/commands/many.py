@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gitops_rollback.facts.snapshot import ServiceAtTip
 
 SKIP = "--skip-blocked does the others"
+MOST_TOLD = 10  # of the services that are blocked, in full beside the table
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,19 @@ def refuse_partly(blocked: Sequence[Blocked], number: int, *, skip: bool) -> Non
     raise error
 
 
-def whole_error(errors: Sequence[GitopsRollbackError], number: int) -> GitopsRollbackError:
+def whole_error(
+    errors: Sequence[GitopsRollbackError], number: int, said: str = "done, so none was"
+) -> GitopsRollbackError:
     """Return the error that stands for a run of `number` services, with how many are blocked.
 
     It is the first one, but that a service without an image to go back to counts before refused.
+    `said` is what cannot be.
     """
     first = next((error for error in errors if isinstance(error, NotFoundError)), errors[0])
     if number == 1:
         return first
     others = f"; {SKIP}" if len(errors) < number else ""
-    first.message = (
-        f"{len(errors)} of {number} services cannot be done, so none was: {first.message}"
-    )
+    first.message = f"{len(errors)} of {number} services cannot be {said}: {first.message}"
     first.hint = f"{first.hint}{others}"
     return first
 
@@ -79,5 +81,12 @@ def show_blocked(blocked: Iterable[Blocked]) -> None:
         *((b.at.service, b.code, b.error.message) for b in blocked),
     ]
     say(*narrow_table(rows))
-    for one in blocked:
-        say(*wrapped(f"{one.error.message} ({one.error.hint})", "  "))
+    tell([f"{one.error.message} ({one.error.hint})" for one in blocked])
+
+
+def tell(texts: Sequence[str]) -> None:
+    """Print what has to be known beside a table, as long as somebody may read it."""
+    for text in texts[:MOST_TOLD]:
+        say(*wrapped(text, "  "))
+    if len(texts) > MOST_TOLD:
+        say(f"  and {len(texts) - MOST_TOLD} more: --output FILE has each in full")

@@ -12,7 +12,7 @@ from gitops_rollback.commands.shared_options import (
     add_skip_option,
     add_store_options,
 )
-from gitops_rollback.errors import Exit, RepositoryError
+from gitops_rollback.errors import Exit, NotFoundError, RepositoryError
 from gitops_rollback.output import say, write_result
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ def _tip(session: Session, repository: Repository, choice: Choice) -> Tip:
 def _refuse_without_image(plans: Sequence[Plan], result: dict[str, Any], *, skip: bool) -> None:
     """Raise `NotFoundError` if a service has no image, unless the others are to be planned."""
     from gitops_rollback.commands.many import whole_error  # noqa: PLC0415 - see open_repository
-    from gitops_rollback.plan.verdicts import none_to_go_back_to  # noqa: PLC0415 - the same
+    from gitops_rollback.plan.verdicts import obstacle  # noqa: PLC0415 - the same
 
-    found = (none_to_go_back_to([plan]) for plan in plans)
-    missing = [error for error in found if error is not None]
-    if missing and not (skip and len(missing) < len(plans)):
-        error = whole_error(missing, len(plans))
+    errors = [error for plan in plans if (error := obstacle(plan)) is not None]
+    is_missing = any(isinstance(error, NotFoundError) for error in errors)
+    if is_missing and not (skip and len(errors) < len(plans)):
+        error = whole_error(errors, len(plans), "rolled back")
         error.found = result
         raise error

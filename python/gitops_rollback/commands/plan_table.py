@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.commands.many import tell
 from gitops_rollback.commands.planning import because, show_plan
-from gitops_rollback.output import narrow_table, say, wrapped
+from gitops_rollback.output import narrow_table, say
 from gitops_rollback.plan.verdicts import obstacle, runs_already
 
 if TYPE_CHECKING:
@@ -24,12 +25,9 @@ def show_plans(session: Session, plans: Sequence[Plan], services: Sequence[Servi
     say(f"{len(plans)} services of {plans[0].environment}:")
     rows = [("service", "runs", "back to", "because"), *map(_row, plans)]
     say(*(f"  {line}" for line in narrow_table(rows, indent=2)))
-    for plan in plans:
-        error = None if runs_already(plan) else obstacle(plan)
-        if error is not None:
-            say(*wrapped(f"{error.message} ({error.hint})", "  "))
-        for finding in plan.findings:
-            say(*wrapped(f"{plan.service}: note: {finding}", "  "))
+    errors = [error for plan in plans if (error := obstacle(plan)) is not None]
+    tell([f"{error.message} ({error.hint})" for error in errors])
+    tell([f"{plan.service}: note: {finding}" for plan in plans for finding in plan.findings])
 
 
 def _row(plan: Plan) -> tuple[str, ...]:

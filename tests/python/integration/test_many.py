@@ -170,6 +170,28 @@ def test_a_member_without_an_image_is_skipped_where_that_is_asked_for(deployed: 
     assert names(run.result["blocked"], "code") == ["not-found"]
 
 
+def test_a_plan_counts_the_refused_beside_those_without_an_image(deployed: Shop) -> None:
+    deployed.commit({"apps/mail/deployment.yaml": PAYMENT.replace("payment", "mail")})
+    deployed.ok("rollback", "--service", "cart", *REASON)
+    three = ("--service", "cart", "--service", "mail", "--service", "payment")
+    run = deployed.refused(4, "not-found", "plan", *three)
+    assert run.error["message"].startswith("2 of 3 services cannot be rolled back: there is no")
+    assert deployed.ok("plan", *three, "--skip-blocked").result["services"][2]["to"]
+    run = deployed.refused(4, "not-found", "plan", *three[:4], "--skip-blocked")
+    assert "--skip-blocked" not in run.error["hint"]
+
+
+def test_of_many_that_are_refused_ten_are_told_in_full(shop: Shop) -> None:
+    folders = [f"apps/s{number:02}/deployment.yaml" for number in range(12)]
+    services = {path: PAYMENT.replace("payment", path.split("/")[1]) for path in folders}
+    shop.commit({".gitops-rollback.toml": TOML, **services})
+    named = [f"--service=s{number:02}" for number in range(12)]
+    run = shop.refused(4, "not-found", "plan", *named, "--strategy", "git")
+    assert run.stderr.count("NO IMAGE to go back to") == 12
+    assert run.stderr.count("  there is no image to go back to for") == 10
+    assert "  and 2 more: --output FILE has each in full\n" in run.stderr
+
+
 def test_all_means_what_is_configured_or_was_deployed(deployed: Shop) -> None:
     run = deployed.ok("plan", "--all")
     assert names(run.result["services"], "service") == ["cart", "payment"]
