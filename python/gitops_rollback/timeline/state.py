@@ -137,7 +137,9 @@ def parse_state(data: bytes, environment: str, service: str) -> State:
             f"the state file {path} {error}", "use that version here too"
         ) from error
     except (schema.InvalidDocumentError, InvalidImageError) as error:
-        raise _broken(environment, service, str(error)) from error
+        is_unmerged = b"<<<<<<< " in data and b">>>>>>> " in data
+        reason = "it holds the marks of a merge conflict" if is_unmerged else str(error)
+        raise _broken(environment, service, reason) from error
     if (state.service, state.environment) != (service, environment):
         raise _broken(environment, service, f"it is of {state.service} in {state.environment}")
     return state

@@ -100,6 +100,11 @@ def changed(**changes: Any) -> bytes:  # noqa: ANN401
     [
         pytest.param(b"", "is no complete JSON", id="empty"),
         pytest.param(render_state(FULL)[:-20], "is no complete JSON", id="truncated"),
+        pytest.param(
+            b"<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> x\n",
+            "it holds the marks of a merge conflict",
+            id="unmerged",
+        ),
         pytest.param(b"[" * 200_000, "is no complete JSON", id="deep"),
         pytest.param(b"1" * 10_000, "is no complete JSON", id="a huge number"),
         pytest.param(b'"\xff"', "is no complete JSON", id="no UTF-8"),
