@@ -77,19 +77,27 @@ def test_what_another_service_broke_is_named_and_not_called_ours(
     assert "Flux tries again by itself" in run.error["message"]
 
 
-def test_a_namespace_that_is_not_there(open_fleet: Callable[[dict[str, str]], Fleet]) -> None:
+def test_a_namespace_that_is_not_there_is_named_until_somebody_creates_it(
+    open_fleet: Callable[[dict[str, str]], Fleet],
+) -> None:
     fleet = open_fleet({CART: deployment("cart", image("3.8"))})
-    lost = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: nosuchns}\n"
+    nowhere = f"{fleet.namespace}-lost"
+    lost = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x, namespace: {nowhere}}}\n"
     fleet.shop.edit(
         '"name": "cart"\n', f'"name": "cart",\n  "namespace": "{fleet.namespace}"\n', CART
     )
-    fleet.follow(targetNamespace=None, wait=False).ready()
+    fleet.follow(targetNamespace=None, wait=False, retryInterval="10m").ready()
     fleet.shop.commit({"apps/lost.yaml": lost}, "Lose one")
-    run = fleet.wait("--change", str(fleet.deploy("3.9")))
+    change = fleet.deploy("3.9")
+    run = fleet.wait("--change", str(change))
     assert run.code == 1, run.stderr
-    assert (
-        "ConfigMap/nosuchns/x: metadata.namespace: the namespace nosuchns" in run.error["message"]
-    )
+    said = f"ConfigMap/{nowhere}/x: metadata.namespace: the namespace {nowhere}"
+    assert said in run.error["message"]
+    fleet.kubectl("create", "namespace", nowhere)
+    again = fleet.wait("--change", str(change))
+    fleet.kubectl("delete", "namespace", nowhere, "--wait=false")
+    assert again.code == 0, again.stderr
+    assert "once more" in again.stderr
 
 
 def test_a_claim_that_shrinks_stops_the_services_beside_it(

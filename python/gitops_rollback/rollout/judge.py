@@ -6,6 +6,7 @@ and a failed `Ready` may be another service's.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.rollout.apply_failures import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _THERE = (Relation.OURS, Relation.HOLDS)
 _SHORT = 12
+_AGAIN = 30.0  # seconds for Flux to try once more what had failed
 
 
 def judge(target: Target, view: View) -> Standing:
@@ -118,7 +120,8 @@ def _attempted(target: Target, view: View, by: Reconciler) -> Standing | None:
     failure = apply_failure(target, by)
     if view.nudged and by.handled != view.token:
         # It failed before this wait began, and was told to try again.
-        return Standing(State.APPLYING, f"{waits} once more", suspicion=failure)
+        again = replace(failure, patience=max(failure.patience, _AGAIN))
+        return Standing(State.APPLYING, f"{waits} once more", suspicion=again)
     return suspect(State.APPLYING, waits, failure)
 
 

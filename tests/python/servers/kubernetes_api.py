@@ -56,14 +56,18 @@ class KubernetesApi(Serving):
         super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), _handler(self)))
 
     @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
     def kubeconfig(self) -> str:
         """A kubeconfig by which it is reached."""
-        server = f"http://127.0.0.1:{self._server.server_port}"
         return json.dumps(
             {
                 "apiVersion": "v1",
                 "kind": "Config",
-                "clusters": [{"name": "played", "cluster": {"server": server}}],
+                "clusters": [{"name": "played", "cluster": {"server": self.url}}],
                 "users": [{"name": "waiter", "user": {}}],
                 "contexts": [
                     {"name": "played", "context": {"cluster": "played", "user": "waiter"}}

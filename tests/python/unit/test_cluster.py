@@ -215,3 +215,18 @@ def test_what_kubernetes_warned_of_is_told_once_and_newest_last(connect: Open) -
 def test_events_that_may_not_be_read_tell_nothing(connect: Open) -> None:
     with KubernetesApi([], "GET .*/events") as api:
         assert connect(api).warnings(POD) == ()
+
+
+def test_the_account_of_the_own_pod_is_taken_where_there_is_no_kubeconfig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with KubernetesApi([]) as api:
+        api.take("Kustomization", named("apps"))
+
+        def load(client_configuration: Any) -> None:  # noqa: ANN401 - the client's, without types
+            client_configuration.host = api.url
+
+        monkeypatch.setattr("kubernetes.config.load_incluster_config", load)
+        cluster = Cluster("", {"HOME": str(tmp_path)})
+        assert len(cluster.list(FLUX)) == 1
+        cluster.close()
