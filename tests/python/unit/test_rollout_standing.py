@@ -1,0 +1,191 @@
+"""Where a change stands in what a recording ends with, changed in one thing each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gitops_rollback.image import parse_image
+from gitops_rollback.rollout.judge import judge
+from gitops_rollback.rollout.objects import Change, Objects, Query
+from gitops_rollback.rollout.pods import read_pod
+from gitops_rollback.rollout.standing import State, View
+from gitops_rollback.rollout.target import Relation, Stand, Target, relation
+from gitops_rollback.rollout.workloads import read_workload
+from unit.recordings import load, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gitops_rollback.rollout.standing import Standing
+
+OTHER = "d" * 40
+UNHEALTHY = "health check failed after 4s: timeout waiting for: [Deployment/shop/cart status: 'x']"
+
+
+def ended(name: str = "ready") -> tuple[Target, dict[str, dict[str, Any]]]:
+    """Return the target of a recording, and its objects at the end by kind and name."""
+    recording = load(name)
+    found: dict[str, dict[str, Any]] = {}
+    for step in recording["steps"]:
+        for one in step["objects"]:
+            key = f"{step['kind']}/{one['metadata']['name']}"
+            if step.get("deleted"):
+                found.pop(key, None)
+            else:
+                found[key] = {**one, "kind": step["kind"]}
+    return target_of(recording), found
+
+
+def view(target: Target, objects: dict[str, dict[str, Any]]) -> View:
+    """Return what objects show of a target."""
+    cluster = Objects(load("ready")["url"])
+    for one in objects.values():
+        cluster.take(Change(Query(one["kind"]), (one,)))
+    found = cluster.view(target, {OTHER: Relation.BEFORE})
+    assert found is not None
+    return replace(found, listed=True)
+
+
+def stand(change: Callable[[dict[str, dict[str, Any]]], None]) -> Standing:
+    target, objects = ended()
+    copied: dict[str, dict[str, Any]] = json.loads(json.dumps(objects))
+    change(copied)
+    return judge(target, view(target, copied))
+
+
+def failing(objects: dict[str, dict[str, Any]], reason: str, message: str) -> None:
+    """Let the Kustomization have failed with our revision."""
+    status = objects["Kustomization/apps"]["status"]
+    status["lastAppliedRevision"] = f"main@sha1:{OTHER}"
+    status["conditions"] = [
+        {"type": "Ready", "status": "False", "reason": reason, "message": message}
+    ]
+
+
+def without(objects: dict[str, dict[str, Any]], *kinds: str) -> None:
+    for key in [key for key in objects if key.partition("/")[0] in kinds]:
+        del objects[key]
+
+
+def test_what_was_applied_counts_though_the_source_has_gone_on_to_another_commit() -> None:
+    def change(objects: dict[str, dict[str, Any]]) -> None:
+        objects["GitRepository/shop"]["status"]["artifact"]["revision"] = f"main@sha1:{OTHER}"
+
+    assert stand(change).state is State.READY
+
+
+def test_a_suspended_source_is_named() -> None:
+    def change(objects: dict[str, dict[str, Any]]) -> None:
+        objects["GitRepository/shop"]["spec"]["suspend"] = True
+        objects["GitRepository/shop"]["status"]["artifact"]["revision"] = f"main@sha1:{OTHER}"
+        objects["Kustomization/apps"]["status"]["lastAppliedRevision"] = f"main@sha1:{OTHER}"
+
+    failure = stand(change).failure
+    assert failure is not None
+    assert failure.code == "suspended"
+    assert "flux resume source git shop" in failure.hint
+
+
+def test_a_deadline_that_no_pod_explains_is_named_by_what_the_deployment_says() -> None:
+    def change(objects: dict[str, dict[str, Any]]) -> None:
+        without(objects, "Pod")
+        status = objects["Deployment/cart"]["status"]
+        status["availableReplicas"] = 0
+        status["conditions"] = [
+            {
+                "type": "Progressing",
+                "status": "False",
+                "reason": "ProgressDeadlineExceeded",
+                "message": 'ReplicaSet "cart-1" has timed out progressing.',
+            }
+        ]
+
+    failure = stand(change).failure
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("deadline", True)
+    assert "has timed out progressing" in failure.message
+
+
+def test_a_health_check_that_no_pod_explains_is_named_by_its_object() -> None:
+    def change(objects: dict[str, dict[str, Any]]) -> None:
+        without(objects, "Pod")
+        objects["Deployment/cart"]["status"]["availableReplicas"] = 0
+        failing(objects, "HealthCheckFailed", UNHEALTHY)
+
+    failure = stand(change).failure
+    assert failure is not None
+    assert (failure.code, failure.object, failure.by_image) == (
+        "health", "Deployment/shop/cart", True,
+    )  # fmt: skip
+    assert failure.serving
+
+
+def test_what_flux_says_of_another_matter_is_a_suspicion_where_no_workload_is_known() -> None:
+    def change(objects: dict[str, dict[str, Any]]) -> None:
+        without(objects, "Pod", "Deployment")
+        failing(objects, "PruneFailed", "something else")
+        revision = objects["Kustomization/apps"]["status"]["lastAttemptedRevision"]
+        objects["Kustomization/apps"]["status"]["lastAppliedRevision"] = revision
+
+    standing = stand(change)
+    assert standing.state is State.APPLYING
+    assert standing.suspicion is not None
+    assert "PruneFailed: something else" in standing.suspicion.message
+
+
+def test_pods_that_report_another_digest_under_the_tag_are_a_warning() -> None:
+    target, objects = ended()
+    other = f"registry.k8s.io/pause@sha256:{'9' * 64}"
+    text = json.dumps(objects).replace(f"pause:3.9@{target.image.digest}", "pause:3.9")
+    text = text.replace('"imageID": "', f'"imageID": "{other}", "before": "')
+    standing = judge(target, view(target, json.loads(text)))
+    assert standing.state is State.READY
+    assert "the tag was moved" in standing.warnings[0]
+    assert standing.warnings[0].startswith("Deployment/shop/cart: pods report sha256:999999999999")
+
+
+def test_a_pod_whose_runtime_reports_no_digest_has_none() -> None:
+    status = {"containerStatuses": [{"name": "server", "imageID": "docker://abc"}]}
+    pod = read_pod({"spec": {"containers": [{"name": "server"}]}, "status": status})
+    assert [one.digest for one in pod.containers] == [""]
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"), [("3.9", Relation.HOLDS), ("3.8", Relation.BEFORE), ("", Relation.BEFORE)]
+)
+def test_without_a_state_file_a_commit_holds_the_change_by_its_image(
+    tag: str, expected: Relation
+) -> None:
+    target = Target("cart", "default", parse_image("acme/cart:3.9"), "c" * 40, "main", ())
+    image = parse_image(f"acme/cart:{tag}") if tag else None
+    assert relation(target, Stand(image)) is expected
+
+
+def test_containers_and_writers_that_are_not_of_the_service_do_not_count() -> None:
+    target = Target("cart", "default", parse_image("acme/cart:3.9"), "c" * 40, "main", ())
+    fields: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
+    found = read_workload(
+        {
+            "metadata": {"managedFields": [{"manager": "hpa", "fieldsV1": fields}]},
+            "spec": {
+                "template": {
+                    "spec": {"containers": [{"name": "proxy", "image": "envoy:1"}, {"name": "x"}]}
+                }
+            },
+        },
+        "Deployment",
+    )
+    assert found.runs_elsewhere(target) == ()
+    assert found.set_by == ""
+
+
+def test_a_new_listing_takes_away_what_is_no_longer_there() -> None:
+    cluster = Objects("https://github.com/acme/fleet")
+    query = Query("GitRepository")
+    cluster.take(Change(query, ({"metadata": {"name": "a"}}, {"metadata": {"name": "b"}})))
+    cluster.take(Change(query, ({"metadata": {"name": "b"}},), whole=True))
+    assert [one.name.name for one in cluster.sources()] == ["b"]
