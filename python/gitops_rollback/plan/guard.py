@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
@@ -29,9 +30,11 @@ def deploy_blocks(
     if state is None:
         return ()
     blocks = []
-    if state.hold is not None and hold_kind == "service":
-        blocks.append(_held(state, state.hold, present))
     bad = state.find_bad(image)
+    if state.hold is not None and hold_kind == "service":
+        held = _held(state, state.hold, present)
+        hint = f"{image.label} is on the bad list itself: deploy a fixed image with --release"
+        blocks.append(replace(held, hint=hint) if bad is not None else held)
     if bad is not None:
         blocks.append(
             Block(

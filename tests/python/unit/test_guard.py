@@ -77,6 +77,13 @@ def test_a_hold_says_by_whom_when_and_why_and_how_to_go_on() -> None:
     assert "--release" in caught.value.hint
 
 
+def test_while_held_the_bad_image_is_not_offered_a_release() -> None:
+    with pytest.raises(RefusedError) as caught:
+        guard.refuse_deploy(ROLLED_BACK, image("2"), act())
+    assert caught.value.code == "held"
+    assert caught.value.hint == "2 is on the bad list itself: deploy a fixed image with --release"
+
+
 def test_an_outdated_build_names_the_one_that_came_later() -> None:
     [block] = guard.deploy_blocks(
         state("1>2", "2>3"),
