@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from gitops_rollback.registries.endpoints import is_web_address
-from gitops_rollback.registries.failures import Answer, nonsense, unexpected
+from gitops_rollback.registries.failures import (
+    Answer,
+    RegistryUnavailableError,
+    nonsense,
+    unexpected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +34,7 @@ class Door:
         self.access = access
         self._http = http
         self._authorization: dict[str, str] = {}
+        self._asked: tuple[Answer, dict[str, str]] | None = None  # how it asked for a token
         if access.credential is not None:
             http.hide(*access.credential.secrets)
 
@@ -36,7 +42,7 @@ class Door:
         self, method: str, path: str, *, what: str, scope: str, headers: Mapping[str, str]
     ) -> Answer:
         """Return the answer; a 401 remains one only where no login helps."""
-        known = self._authorization.get(scope)
+        known = self._authorization.get(scope) or self._foresee(scope)
         answer = self._attempt(method, path, what, headers, known)
         if answer.status != HTTPStatus.UNAUTHORIZED:
             return answer
@@ -61,10 +67,28 @@ class Door:
     def _authorize(self, answer: Answer, scope: str) -> str | None:
         challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
         if "bearer" in challenges:
-            return f"Bearer {self._token(answer, challenges['bearer'], scope)}"
+            challenge = challenges["bearer"]
+            if challenge.get("scope", scope) == scope:
+                self._asked = (answer, {k: v for k, v in challenge.items() if k != "scope"})
+            return f"Bearer {self._token(answer, challenge, scope)}"
         if "basic" in challenges and self.access.credential is not None:
             return self.access.credential.basic
         return None
+
+    def _foresee(self, scope: str) -> str | None:
+        """Return a token for another repository, where this registry asked for one before.
+
+        Else each of many repositories costs a 401 first. Where none is to be had, the registry is
+        asked without: it says itself what is wrong.
+        """
+        if self._asked is None:
+            return None
+        try:
+            token = f"Bearer {self._token(*self._asked, scope)}"
+        except RegistryUnavailableError:
+            return None
+        self._authorization[scope] = token
+        return token
 
     def _token(self, answer: Answer, challenge: Mapping[str, str], scope: str) -> str:
         scope = challenge.get("scope", scope)

@@ -139,7 +139,24 @@ def test_a_token_is_fetched_once_for_a_repository() -> None:
         assert "service=stand-in" in hub.requests[1]
         assert "authorization" not in hub.headers[1]
         registries.digest_of(parse_image("acme/shop:1.0"))
-        assert "acme%2Fshop" in hub.requests[5]
+        assert "acme%2Fshop" in hub.requests[4], "asked for at once, since a token is wanted here"
+        assert len(hub.requests) == 6
+
+
+def test_where_no_token_is_to_be_had_for_another_repository_the_registry_is_asked() -> None:
+    with RegistryStandIn(require_token=True) as hub:
+        hub.push("acme/cart", "1.0")
+        hub.push("acme/shop", "1.0")
+        registries = client(hub)
+        registries.digest_of(parse_image("acme/cart:1.0"))
+        hub.fail_with("/token", 403)
+        with pytest.raises(RegistryUnavailableError, match="a token for repository:acme/shop:pull"):
+            registries.digest_of(parse_image("acme/shop:1.0"))
+        assert [line.partition("?")[0] for line in hub.requests[3:]] == [
+            "GET /token",
+            "HEAD /v2/acme/shop/manifests/1.0",
+            "GET /token",
+        ]
 
 
 def test_a_token_that_expired_is_fetched_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
