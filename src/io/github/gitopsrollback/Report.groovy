@@ -57,12 +57,12 @@ class Report implements Serializable {
             List<String> times = []
             for (name in ['decide', 'commit', 'fetched', 'applied']) {
                 if (result.seconds[name] != null) {
-                    times << "${name} ${tenths(result.seconds[name])}".toString()
+                    times << "${name} ${result.seconds[name]}".toString()
                 }
             }
-            text = "${text} after ${tenths(result.seconds.ready)} s (${times.join(', ')})".toString()
+            text = "${text} after ${result.seconds.ready} s (${times.join(', ')})".toString()
         }
-        script.currentBuild.description = "${told()}${text}".toString()
+        script.currentBuild.description = "${told()}${text.replaceAll('(\\.\\d)\\d+', '$1')}".toString()  // tenths will do
     }
 
     /** `{commit, from, to, seconds}`, with `pullRequest` where one was opened; of several services also `services`, each with its own `from` and `to`. */
@@ -121,12 +121,6 @@ class Report implements Serializable {
             found << (services.size() > 1 ? "${one.service} ${label(one.to)}" : label(one.to)).toString()
         }
         return found.join(', ')
-    }
-
-    /** Seconds with one digit behind the point: 7.241 is 7.2. */
-    private String tenths(Object seconds) {
-        List<String> parts = "${seconds}".tokenize('.')
-        return parts.size() > 1 ? "${parts[0]}.${parts[1].take(1)}" : parts[0]
     }
 
     /** What the description says, without the link. */
