@@ -26,7 +26,7 @@ class Play {
         world.prepareAgent()
         try {
             Map env = [JENKINS_URL: new JenkinsServer(world).url, GITOPS_JENKINS_CREDENTIALS_ID: 'jenkins-api'] + play.env
-            Map agent = [PATH: ([world.tools.path] + play.path + [System.getenv('PATH')]).join(':')] + play.agent
+            Map agent = [PATH: (play.path + [world.tools.path, System.getenv('PATH')]).join(':')] + play.agent
             List<Map> ended = play.builds.collect { one -> told(world.step([job: one.job, env: env, agent: agent], one.step as String)) }
             result.setText(JsonOutput.toJson([builds: ended, problems: world.problems()]), 'UTF-8')
         } finally {

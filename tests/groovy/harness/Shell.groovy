@@ -68,18 +68,30 @@ class Shell {
         return true
     }
 
-    /** Notes the argument lists of all processes that a script starts. */
+    /** Notes the argument lists of all processes that a script starts: what was started later and descends from it. */
     private void watch(ProcessHandle root) {
         Set<String> seen = [] as Set
+        Set<Long> own = [root.pid()] as Set
+        Set<Long> others = [] as Set
         while (root.isAlive()) {
-            ([root] + root.descendants().toArray().toList()).each { ProcessHandle one ->
+            List<Long> later = new File('/proc').list().findAll { it.isLong() }*.toLong().findAll { it >= root.pid() && !(it in others) }
+            later.sort().each { Long pid ->
                 try {
-                    String line = new File("/proc/${one.pid()}/cmdline").getText('ISO-8859-1').replace('\0', ' ')
-                    if (seen.add(line)) { arguments << line + '\n' }
+                    (pid in own || parent(pid) in own ? own : others) << pid
+                    if (pid in own) { note(pid, seen) }
                 } catch (IOException ignored) { /* it has ended */ }
             }
             sleep(20)
         }
+    }
+
+    private static long parent(long pid) {
+        new File("/proc/${pid}/stat").getText('ISO-8859-1').tokenize(')').last().tokenize(' ')[1].toLong()
+    }
+
+    private void note(long pid, Set<String> seen) {
+        String line = new File("/proc/${pid}/cmdline").getText('ISO-8859-1').replace('\0', ' ')
+        if (seen.add(line)) { arguments << line + '\n' }
     }
 
     /** Launching a process expands `$NAME` in values, by whatever is in the environment: secrets too. */

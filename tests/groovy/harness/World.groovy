@@ -11,6 +11,8 @@ class World {
         'cluster': [text: '{"kind": "Config", "apiVersion": "v1"}'],
     ]
 
+    private static final String PYTHON = ['python3', '-c', 'import sys; print(sys.executable)'].execute().text.trim()
+
     final Controller controller
     final File folder
     final List<Build> builds = []
@@ -52,6 +54,8 @@ done
 exec @GIT@ "$@"
 '''.replace('@FOLDER@', folder.path).replace('@HOME@', home.path).replace('@GIT@', 'which git'.execute().text.trim()))
         tool('docker', '#!/bin/sh\nexit 1\n')
+        // The interpreter itself: what a version manager puts before it starts thirty processes each time.
+        tool('python3', "#!/bin/sh\nexec '${PYTHON}' \"\$@\"\n")
     }
 
     private void prepareRepository() {
