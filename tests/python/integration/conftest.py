@@ -30,6 +30,7 @@ class Workshop:
         maker = f"{make.__module__}.{make.__qualname__}"
         assert self._makers.setdefault(name, maker) == maker, f"two different shops named {name}"
         kept = self.folder / name
+        end_what_runs_in(self._place)
         shutil.rmtree(self._place, ignore_errors=True)
         if not kept.exists():
             make(Shop(self._place))

@@ -16,7 +16,7 @@ def test_what_a_test_left_running_in_its_shop_is_ended_before_the_next(
 ) -> None:
     with subprocess.Popen(["sleep", "60"], cwd=shop.bare) as left:
         try:
-            again = workshop.shop("new", lambda shop: shop)
+            again = workshop.shop("next", lambda shop: shop.open({}))
             assert left.wait(10) == -signal.SIGKILL
         finally:
             left.kill()
