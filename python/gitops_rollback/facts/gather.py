@@ -68,7 +68,8 @@ class Gatherer:
 
     def begin(self, at: ServiceAtTip) -> Facts:
         """Return what is known of a service before anybody was asked."""
-        self.unread.pop((at.environment, at.service), None)  # a moved tip: from the newest record
+        if self.unread.pop((at.environment, at.service), None) is not None:
+            self.store.forget()  # a moved tip: from the newest record
         running, _source = running_image(at.found.image, at.state)
         return Facts(
             service=at.service,

@@ -45,6 +45,10 @@ class RecordStore(Protocol):
         """Return the copy of a manifest beside a record, None if there is none that fits it."""
         ...
 
+    def forget(self) -> None:
+        """Forget what was listed: there may be more by now."""
+        ...
+
 
 def fitting_copy(data: bytes, stored: StoredRecord, path: str) -> bytes | None:
     """Return the bytes of a manifest's copy if they are those that the record names."""

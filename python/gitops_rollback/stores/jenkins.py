@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, JenkinsError
@@ -12,8 +13,6 @@ from gitops_rollback.stores.base import fitting_copy, read_named
 from gitops_rollback.stores.jenkins_failures import (
     AbsentError,
     UnusableArtifactError,
-    missing_job,
-    no_builds,
 )
 from gitops_rollback.stores.layout import COPIES, FOLDER
 from gitops_rollback.timeline.records import (
@@ -27,16 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gitops_rollback.clock import Deadline
+    from gitops_rollback.stores.jenkins_builds import Builds
     from gitops_rollback.stores.jenkins_http import JenkinsHttp
     from gitops_rollback.stores.jenkins_keep import Keeper
 
 _MOST_TRIES = 30  # where records cannot be used
-_WINDOW = 100  # builds that one query lists
-_MOST_WINDOWS = 10
 _ENOUGH = 3  # changes that explain a rollback: no further window is asked for
-_LARGEST_LIST = 16_000_000
 _LARGEST_ANSWER = 100_000
-_BUILDS = "allBuilds[number,artifacts[relativePath]]"
 
 
 class JenkinsStore:
@@ -91,7 +87,7 @@ class JenkinsStore:
         job = self._deploy_job(service)
         path = _path(environment, service)
         changes = tries = 0
-        for numbers in self._windows(job, path):
+        for numbers in self._builds.windows(job, path):
             for number in numbers:
                 tries += 1
                 if tries > _MOST_TRIES:
@@ -118,13 +114,17 @@ class JenkinsStore:
 
     def archived(self, job: str, environment: str, service: str) -> dict[int, bool]:
         """Return the newest builds of a job, and which archived a record of a service: one GET."""
-        return self._list(_checked(self._job or job), 0, _path(environment, service))
+        return self._builds.archived(_checked(self._job or job), _path(environment, service))
 
     def keeper(self) -> Keeper:
         """Return what marks builds of this Jenkins."""
         from gitops_rollback.stores.jenkins_keep import Keeper  # noqa: PLC0415 - few runs keep
 
         return Keeper(self._http, self._place)
+
+    def forget(self) -> None:
+        """Forget what was listed."""
+        self.__dict__.pop("_builds", None)
 
     @property
     def _http(self) -> JenkinsHttp:
@@ -133,6 +133,12 @@ class JenkinsStore:
 
             self._opened = JenkinsHttp(*self._opening)
         return self._opened
+
+    @cached_property
+    def _builds(self) -> Builds:
+        from gitops_rollback.stores.jenkins_builds import Builds  # noqa: PLC0415 - few runs list
+
+        return Builds(self._http)
 
     def _there(self, build: Build) -> Build:
         """Return a build that the state file names where it is looked for: an explicit job wins."""
@@ -153,35 +159,6 @@ class JenkinsStore:
 
     def _build(self, job: str, number: int) -> Build:
         return Build(job, number, self._http.address(job, number=number))
-
-    def _windows(self, job: str, path: str) -> Iterator[list[int]]:
-        """Yield the builds that archived a path, newest first, window by window."""
-        seen: set[int] = set()
-        for start in range(0, _WINDOW * _MOST_WINDOWS, _WINDOW):
-            listed = self._list(job, start, path)
-            new = listed.keys() - seen
-            yield sorted((number for number in new if listed[number]), reverse=True)
-            if len(listed) < _WINDOW or not new:
-                return
-            seen |= new
-
-    def _list(self, job: str, start: int, path: str) -> dict[int, bool]:
-        """Return the numbers of some builds, and whether each archived a path."""
-        tree = f"{_BUILDS}{{{start},{start + _WINDOW}}}"
-        try:
-            answer = self._http.get_tree(
-                self._http.address(job), tree, f"the builds of {job}", _LARGEST_LIST
-            )
-        except AbsentError as error:
-            raise missing_job(job, self._http.access, error) from error
-        builds = answer.get("allBuilds")
-        if not isinstance(builds, list):
-            raise no_builds(job)
-        return {
-            build["number"]: _has_artifact(build, path)
-            for build in builds
-            if isinstance(build, dict) and _is_number(build.get("number"))
-        }
 
     def _usable(self, build: Build, path: str) -> StoredRecord | None:
         """Return the record of a listed build, or note why it is passed over."""
@@ -242,15 +219,3 @@ def _checked(job: str) -> str:
             "write its full name, FOLDER/JOB, with --store jenkins:JOB or as deploy-job",
         )
     return job
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _has_artifact(build: dict[str, object], path: str) -> bool:
-    artifacts = build.get("artifacts")
-    return isinstance(artifacts, list) and any(
-        isinstance(artifact, dict) and artifact.get("relativePath") == path
-        for artifact in artifacts
-    )

@@ -659,6 +659,21 @@ def test_each_further_record_of_1000_builds_costs_one_more_download(
     assert store.requests == 1 + 10
 
 
+def test_services_that_share_a_job_share_its_list_until_it_may_have_grown(
+    server: JenkinsServer,
+) -> None:
+    shop = PATH.replace("/cart/", "/shop/")
+    server.add(JOB, 1, {PATH: record(1)})
+    server.add(JOB, 2, {shop: record(2, service="shop")})
+    store = signed_in(server, job=JOB)
+    assert numbers(tuple(store.newest("production", "cart"))) == [1]
+    assert numbers(tuple(store.newest("production", "shop"))) == [2]
+    assert store.requests == 3, "one list, two records"
+    server.add(JOB, 3, {PATH: record(3)})
+    store.forget()
+    assert numbers(tuple(store.newest("production", "cart"))) == [3, 1]
+
+
 def test_builds_without_the_record_are_not_asked_for_it(server: JenkinsServer) -> None:
     for number in range(1, 31):
         server.add(JOB, number, {"app.jar": b"", f"other/{PATH}": b""})
