@@ -13,13 +13,12 @@ import yaml
 from gitops_rollback.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 _BOM = codecs.BOM_UTF8.decode()
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
-_STRING = "tag:yaml.org,2002:str"
-_NULL = "tag:yaml.org,2002:null"
+STRING = "tag:yaml.org,2002:str"
 # YAML 1.2 core schema (yaml.org/spec/1.2.2, 10.3.2), and what go-yaml adds: y, n, 0b, 1_000.
 _OTHER_IN_YAML_1_2 = re.compile(
     r"[yYnN]|[-+]?0o?[0-7_]+|[-+]?0x[0-9a-fA-F_]+|[-+]?0b[01_]+|[-+]?[0-9][0-9_]*"
@@ -48,17 +47,6 @@ class ParsedFile:
     def encode(self, text: str) -> bytes:
         """Return the bytes of a changed text, with the byte order mark the file had."""
         return ((_BOM if self.bom else "") + text).encode()
-
-
-@dataclass(frozen=True)
-class Intended:
-    """What an edit wants of a scalar: its value, and whether it is written as it was recorded.
-
-    What was recorded may read as a number, as it did before.
-    """
-
-    value: str
-    as_recorded: bool = False
 
 
 def may_hold_image(data: bytes) -> bool:
@@ -135,7 +123,7 @@ def reads_as_string(value: str) -> bool:
     if _OTHER_IN_YAML_1_2.fullmatch(value):
         return False
     tag = _RESOLVER.resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]
-    return bool(tag == _STRING)
+    return bool(tag == STRING)
 
 
 def paths_to_nodes(root: yaml.Node | None) -> dict[int, int]:
@@ -150,7 +138,7 @@ def paths_to_nodes(root: yaml.Node | None) -> dict[int, int]:
         node = waiting.pop()
         if id(node) in edges:
             continue
-        edges[id(node)] = list(_children(node))
+        edges[id(node)] = list(children(node))
         degree.update(id(child) for child in edges[id(node)])
         waiting.extend(edges[id(node)])
     counts = dict.fromkeys(edges, 0)
@@ -166,44 +154,8 @@ def paths_to_nodes(root: yaml.Node | None) -> dict[int, int]:
     return {key: count if count and not degree[key] else 2 for key, count in counts.items()}
 
 
-def first_difference(
-    old: yaml.Node | None, new: yaml.Node | None, wanted: Mapping[int, Intended]
-) -> yaml.Node | None:
-    """Return the first node of `old` that is not in `new` as intended, or None if all are.
-
-    `wanted` maps the `id` of an old scalar to what is intended; every other node has to be the
-    same in structure, tag and value.
-    """
-    compared: set[tuple[int, int]] = set()
-    waiting = [(old, new)]
-    while waiting:
-        before, after = waiting.pop()
-        if (id(before), id(after)) in compared:
-            continue
-        compared.add((id(before), id(after)))
-        if before is None or after is None or type(before) is not type(after):
-            if before is after:
-                continue
-            return before or after
-        if not _same_node(before, after, wanted):
-            return before
-        waiting.extend(zip(_children(before), _children(after), strict=True))
-    return None
-
-
-def _same_node(before: yaml.Node, after: yaml.Node, wanted: Mapping[int, Intended]) -> bool:
-    intended = wanted.get(id(before))
-    if intended is not None:  # what read as a number or as null before may be a text now
-        tags = (before.tag, _STRING, _NULL) if after.value == "null" else (before.tag, _STRING)
-        return after.value == intended.value and (intended.as_recorded or after.tag in tags)
-    if before.tag != after.tag:
-        return False
-    if isinstance(before, yaml.ScalarNode):
-        return bool(after.value == before.value)
-    return len(before.value) == len(after.value)
-
-
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+def children(node: yaml.Node) -> Iterator[yaml.Node]:
+    """Yield the keys and values of a mapping, or the items of a sequence."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             yield key

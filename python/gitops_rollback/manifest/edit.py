@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.manifest.document import Intended, first_difference, parse, reads_as_string
+from gitops_rollback.manifest.difference import Intended, first_difference
+from gitops_rollback.manifest.document import parse, reads_as_string
 from gitops_rollback.manifest.forms import FieldEdit
 from gitops_rollback.manifest.markers import ACTIVE_KEY, HELD_KEY
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.storage.model import NO_PROVISIONER
+from gitops_rollback.storage.selectors import selects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,7 +188,11 @@ def _why_not(volume: Volume, claim: Claim, wanted: str, taken: Mapping[str, Clai
         return other
     # A volume that names the claim is taken whatever its class and labels are.
     why = misfit(volume, claim, volume.storage_class if is_kept_for(volume, claim) else wanted)
-    if why is None and not is_kept_for(volume, claim) and not _selects(claim, volume):
+    if (
+        why is None
+        and not is_kept_for(volume, claim)
+        and not selects(claim.selector or {}, volume.labels)
+    ):
         return "its labels are not those that the selector wants"
     return why
 
@@ -214,37 +219,6 @@ def _waits(wanted: str, storage: Storage) -> bool:
 
 def _is_used(claim: Claim, storage: Storage) -> bool:
     return bool(claim.template) or (claim.namespace, claim.name) in storage.used
-
-
-def _selects(claim: Claim, volume: Volume) -> bool:
-    selector = claim.selector or {}
-    labels = selector.get("matchLabels")
-    for key, value in labels.items() if isinstance(labels, dict) else ():
-        if volume.labels.get(key) != str(value):
-            return False
-    expressions = selector.get("matchExpressions")
-    return all(
-        _fits(expression, volume.labels)
-        for expression in (expressions if isinstance(expressions, list) else ())
-        if isinstance(expression, dict)
-    )
-
-
-def _fits(expression: Mapping[str, object], labels: Mapping[str, str]) -> bool:
-    key, operator = str(expression.get("key")), expression.get("operator")
-    given = expression.get("values")
-    values = [str(value) for value in given] if isinstance(given, list) else []
-    match operator:
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-        case _:
-            return False
 
 
 def _quoted(name: str) -> str:
