@@ -38,8 +38,7 @@ class Access:
     def core(self) -> Any:  # noqa: ANN401 - an untyped library
         """The functions for pods, logs and events.
 
-        They take longer to load than all else (half a second of processor time): they are loaded
-        when Flux is nudged and at work.
+        They take longer to load than all else (half a second of processor time).
         """
         return self.make_core()
 

@@ -44,6 +44,10 @@ class Cluster:
         """End the watches."""
         self._watches.close()
 
+    def prepare(self) -> None:
+        """Load what pods are read with: that takes time, which Flux can use to fetch."""
+        _LOG.info("pods are read by %s", type(self._access.core).__name__)
+
     def list(self, query: Query) -> tuple[Json, ...]:
         """List the objects of a query; raise `ClusterError` where that is not possible."""
         return self._lists.all_of(query)

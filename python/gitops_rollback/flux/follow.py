@@ -225,6 +225,7 @@ def connect(context: str, environment: Mapping[str, str], url: str, token: str) 
             future.set_exception(error)
         else:
             future.set_result(follower)
+            follower.cluster.prepare()
 
     Thread(target=run, daemon=True).start()
     return future
