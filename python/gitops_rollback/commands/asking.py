@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.errors import GitopsRollbackError, RepositoryError
+from gitops_rollback.errors import GitopsRollbackError, RepositoryError, UsageError
+from gitops_rollback.forges.client import ForgeError
 from gitops_rollback.plan.drill import FAILED, OK, SKIPPED, WARNING, Finding, judge_flux
 from gitops_rollback.timeline.stack import running_image
 
@@ -14,22 +15,53 @@ if TYPE_CHECKING:
     from gitops_rollback.commands.session import Session
     from gitops_rollback.facts.registry import RegistryFacts
     from gitops_rollback.facts.snapshot import EnvironmentFiles, Snapshot
+    from gitops_rollback.forges.rules import BranchRules
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
 
 _DOCKER_HUB = "docker.io"
+_MAY_PUSH = "these credentials may push"
 _LARGEST_ANSWER = 100_000
 
 
-def ask_push(repository: Repository, tip: Tip) -> Iterator[Finding]:
-    """Ask git's server whether it would take a push to a branch."""
+def ask_push(session: Session, repository: Repository, tip: Tip) -> Iterator[Finding]:
+    """Ask git's server whether it would take a push to a branch, and its host for the rules."""
     subject = f"branch {tip.branch}"
     try:
         repository.rehearse_push(tip)
     except RepositoryError as error:
         yield Finding("push", subject, FAILED, error.message, error.hint, error.category)
         return
-    yield Finding("push", subject, OK, "these credentials may push")
+    try:
+        rules = _rules_of(session)
+        against = rules.against_push(tip.branch) if rules is not None else None
+    except ForgeError as error:
+        yield Finding("push", subject, OK, f"{_MAY_PUSH}; its rules are not known: {error.message}")
+        return
+    if against is None:
+        yield Finding("push", subject, OK, f"{_MAY_PUSH}; its rules and hooks were not asked")
+    elif against:
+        hint = "ask for a merge with --pull-request, or let this account pass the rules by"
+        yield Finding("push", subject, WARNING, against, hint, "repository")
+    else:
+        yield Finding("push", subject, OK, f"{_MAY_PUSH}, and no rule of the branch is against it")
+
+
+def _rules_of(session: Session) -> BranchRules | None:
+    """Return what asks the repository's host for its rules; None where it is not to be asked."""
+    from gitops_rollback.forges.address import address_of  # noqa: PLC0415 - few runs ask a host
+
+    try:
+        address = address_of(session.remote, session.options.forge, session.options.forge_url)
+    except UsageError:
+        if session.options.forge != "auto" or session.options.forge_url:
+            raise
+        return None  # nobody said that it is on such a host
+    if not address.token(session.environment):
+        return None
+    from gitops_rollback.forges.rules import BranchRules  # noqa: PLC0415 - slow import
+
+    return BranchRules(address, session.environment, session.deadline)
 
 
 def ask_registries(facts: RegistryFacts, snapshot: Snapshot) -> Iterator[Finding]:

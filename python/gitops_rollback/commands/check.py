@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.shared_options import (
     add_common_options,
+    add_forge_options,
     add_service_options,
     add_store_options,
 )
@@ -40,6 +41,7 @@ def add_options(options: Options) -> None:
     options.names("accept", "codes of refusals that a rollback would accept", metavar="CODE")
     options.text("report-dir", "also write gitops-rollback/report/ below it", metavar="DIR")
     add_store_options(options)
+    add_forge_options(options)
     add_common_options(options)
 
 

@@ -57,12 +57,12 @@ class _Drill:
         """Look at every environment, or at the one that is named."""
         options = self.session.options
         configured = [*read_config(self.repository, self.tip).environments]
-        self.findings += asking.ask_push(self.repository, self.tip)
+        self.findings += asking.ask_push(self.session, self.repository, self.tip)
         named = [options.environment] if options.environment else configured
         for name in named or [DEFAULT_ENVIRONMENT]:
             read = read_environment(self.repository, Request((), name, None), self.tip)
             if read.tip.branch != self.tip.branch:
-                self.findings += asking.ask_push(self.repository, read.tip)
+                self.findings += asking.ask_push(self.session, self.repository, read.tip)
             self._environment(read)
         if not self.has_services:
             raise ConfigError(

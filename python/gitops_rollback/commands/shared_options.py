@@ -69,6 +69,11 @@ def add_proposal_options(options: Options) -> None:
     """Add the options of commands that can ask for a merge instead of pushing to the branch."""
     options.flag("pull-request", "push a branch of its own and open a pull request; exit 7")
     options.flag("wait-for-merge", "wait until it is merged, at most --timeout")
+    add_forge_options(options)
+
+
+def add_forge_options(options: Options) -> None:
+    """Add the options of commands that ask the host of the repository by its API."""
     options.choice("forge", "what hosts the repository (default: by its name)", choices=KINDS)
     options.text("forge-url", "the host's API, where the remote does not tell", metavar="URL")
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.session import start
-from gitops_rollback.commands.shared_options import add_common_options, add_service_options
+from gitops_rollback.commands.shared_options import (
+    add_common_options,
+    add_forge_options,
+    add_service_options,
+)
 from gitops_rollback.errors import UsageError
-from gitops_rollback.forges.address import KINDS
 
 if TYPE_CHECKING:
     import argparse
@@ -33,8 +36,7 @@ def add_options(options: Options) -> None:
         "without a cluster: whose commit status counts; may be repeated",
         metavar="NAME",
     )
-    options.choice("forge", "what hosts the repository (default: by its name)", choices=KINDS)
-    options.text("forge-url", "the host's API, where the remote does not tell", metavar="URL")
+    add_forge_options(options)
     add_common_options(options, _PATIENCE)
 
 

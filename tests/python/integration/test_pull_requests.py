@@ -435,6 +435,56 @@ def test_several_services_are_one_pull_request(guarded: Guarded) -> None:
     assert (again.code, again.result["changed"], guarded.shop.tip()) == (0, False, commit)
 
 
+REFUSED: dict[str, list[object]] = {
+    "github": [{"protected": True}, [{"type": "deletion"}, {"type": "pull_request"}]],
+    "gitlab": [{"name": "main", "protected": True, "can_push": False}],
+}
+OPEN: dict[str, list[object]] = {
+    "github": [{"protected": False}, []],
+    "gitlab": [{"protected": True, "can_push": True}],
+}
+
+
+def _push(run: Run) -> tuple[str, str]:
+    [found] = [one for one in run.result["findings"] if one["check"] == "push"]
+    return found["level"], found["message"]
+
+
+def test_the_drill_tells_of_a_branch_that_takes_no_push(guarded: Guarded) -> None:
+    for answer in REFUSED[guarded.forge.kind]:
+        guarded.forge.force(200, answer)
+    run = guarded.run("check", "--service", "cart")
+    assert run.code == 8, run.stderr
+    words = "rules that a push does not meet: pull_request", "it takes no push from this token"
+    verdict, message = _push(run)
+    assert verdict == "warning"
+    assert words[guarded.forge.kind == "gitlab"] in message
+    assert "ask for a merge with --pull-request" in run.stderr
+
+
+def test_the_drill_says_what_is_known_of_a_branch_s_rules(guarded: Guarded) -> None:
+    for answer in OPEN[guarded.forge.kind]:
+        guarded.forge.force(200, answer)
+    _verdict, message = _push(guarded.run("check", "--service", "cart"))
+    assert message == "these credentials may push, and no rule of the branch is against it"
+    guarded.forge.force(403, {"message": "no"})
+    verdict, message = _push(guarded.run("check", "--service", "cart"))
+    assert (verdict, "may push; its rules are not known: asked" in message) == ("ok", True)
+    _verdict, message = _push(guarded.run("check", "--service", "cart", GITOPS_FORGE="auto"))
+    assert message == "these credentials may push; its rules and hooks were not asked"
+
+
+def test_protection_without_a_rule_by_name_is_a_warning_too(guarded: Guarded) -> None:
+    if guarded.forge.kind == "gitlab":
+        return  # it tells whether this token may push
+    guarded.forge.force(200, {"protected": True})
+    guarded.forge.force(200, [])
+    assert _push(guarded.run("check", "--service", "cart")) == (
+        "warning",
+        "main is protected: pushes may have to meet conditions",
+    )
+
+
 def test_another_environment_has_a_branch_of_its_own(workshop: Workshop) -> None:
     shop = workshop.shop("staged", lambda shop: shop.open(FILES))
     shop.commit({".gitops-rollback.toml": '[environments.staging]\npath = "apps"\n'})
