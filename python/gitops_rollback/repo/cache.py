@@ -27,6 +27,7 @@ from gitops_rollback.repo.skeleton import (
     CONFIG,
     PACKED_REFS,
     SHALLOW,
+    make_partial,
     make_skeleton,
     read_tips,
     render_tips,
@@ -125,6 +126,7 @@ class Cache:
     def _add(self, repository: Path, tips: Mapping[str, str]) -> None:
         if not (self._place / CONFIG).exists():
             make_skeleton(self._place, self._url, next(iter(tips.values())), {})
+            make_partial(self._place)
         with suppress(FileNotFoundError):
             tips = {**read_tips((self._place / PACKED_REFS).read_text(encoding="utf-8")), **tips}
         contents = self._contents() if (self._place / _CONTENTS).exists() else {}

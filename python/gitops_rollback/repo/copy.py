@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("gitops_rollback")
 _DIRECTORY = "repository.git"
 TRANSFER = ("--quiet", "--no-tags", "--filter=blob:none")
-# With what was cached, a server sends only what that lacks. Not for blobs: a server takes it that
-# who has a commit has its blobs, too.
-_TELL_WHAT_IS_HERE = {"fetch.negotiationAlgorithm": "consecutive"}
+# With what is here already, a server sends only what that lacks. Not for blobs: a server takes it
+# that who has a commit has its blobs, too.
+TELL_WHAT_IS_HERE = {"fetch.negotiationAlgorithm": "consecutive"}
 
 Result = TypeVar("Result")
 
@@ -107,9 +107,13 @@ class Copy:
             raise explain_fetch(failure, self._url) from failure
         self.all_here = self.all_here or b"filtering not recognized" in done.stderr
 
+    def fetched_tip(self) -> str:
+        """Return the tip that was fetched last, as git left it in a file: a process less."""
+        return (self.path / "FETCH_HEAD").read_text(encoding="utf-8").partition("\t")[0]
+
     def fetch_commits(self, *commits: str) -> None:
         """Fetch commits by their ids, with their trees."""
-        told = self.git.with_settings(_TELL_WHAT_IS_HERE) if self.cached else {}
+        told = self.git.with_settings(TELL_WHAT_IS_HERE) if self.cached else {}
         self.fetch("--depth=1", "--no-write-fetch-head", "origin", *commits, environment=told)
 
     def lacking(self, oids: Iterable[str]) -> list[str]:

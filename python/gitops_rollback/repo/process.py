@@ -48,6 +48,9 @@ _SETTINGS = {
     "log.showSignature": "false",
     "color.ui": "false",
 }
+# Objects may be missing, and are fetched when they are needed: but not to push, for which all that
+# is needed is here (see `skeleton`).
+_PARTIAL = {"remote.origin.promisor": "true", "remote.origin.partialclonefilter": "blob:none"}
 _PATIENCE = 0.5  # seconds for git to end by itself
 _SECRET_IN_URL = re.compile(r"(\w+://)[^/\s@']+@")
 
@@ -98,11 +101,12 @@ class Git:
         self.directory = directory
         self.processes = 0
         self._deadline = deadline
-        self._environment = _environment(url, environment)
+        self._whole = _environment(url, environment)
+        self._partial = {**self._whole, **_settings(_PARTIAL, self._whole)}
 
     def with_settings(self, settings: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that add settings to those git runs with."""
-        return _settings(settings, self._environment)
+        return _settings(settings, self._partial)
 
     def run(
         self,
@@ -123,6 +127,7 @@ class Git:
     ) -> subprocess.Popen[bytes]:
         """Start git without waiting for it."""
         self.processes += 1
+        own = self._whole if arguments[0] == "push" else self._partial
         try:
             return subprocess.Popen(
                 ["git", *arguments],
@@ -130,7 +135,7 @@ class Git:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=self.directory,
-                env={**self._environment, **(environment or {})},
+                env={**own, **(environment or {})},
             )
         except FileNotFoundError as error:
             raise RepositoryError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import RepositoryError
-from gitops_rollback.repo.copy import TRANSFER, Copy
+from gitops_rollback.repo.copy import TELL_WHAT_IS_HERE, TRANSFER, Copy
 from gitops_rollback.repo.messages import (
     explain_fetch,
     explain_push,
@@ -16,6 +16,7 @@ from gitops_rollback.repo.messages import (
 )
 from gitops_rollback.repo.objects import Tip, read_heads
 from gitops_rollback.repo.process import GitFailedError, stop
+from gitops_rollback.repo.skeleton import make_whole
 
 if TYPE_CHECKING:
     import subprocess
@@ -70,6 +71,7 @@ class Remote:
         if self._copy.cached:
             return self._open_cached(branch, done.stdout.decode(errors="replace"))
         self._copy.all_here = b"filtering not recognized" in done.stderr
+        make_whole(self._copy.path)
         return self._copy.know(self._tip_of_clone())
 
     def fetch(self, branch: str) -> Tip:
@@ -81,13 +83,13 @@ class Remote:
             self._git.run(
                 "fetch", "--depth=1", *TRANSFER, "origin",
                 f"+refs/heads/{branch}:refs/heads/{branch}",
+                environment=self._git.with_settings(TELL_WHAT_IS_HERE),
             )  # fmt: skip
-            head = self._git.run("rev-parse", "--verify", f"refs/heads/{branch}^{{commit}}")
         except GitFailedError as failure:
             if "couldn't find remote ref" in failure.stderr:
                 raise no_branch(self.url, branch) from failure
             raise explain_fetch(failure, self.url) from failure
-        return self._copy.know(Tip(branch, head.stdout.decode().strip()))
+        return self._copy.know(Tip(branch, self._copy.fetched_tip()))
 
     def fetch_blobs(self, oids: Iterable[str]) -> None:
         """Fetch blobs that are not here yet, all in one."""

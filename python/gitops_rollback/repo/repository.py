@@ -53,6 +53,7 @@ class Repository:
         self._copy = Copy(url, environment, deadline, cache)
         self._remote = Remote(self.url, self._copy)
         self._modes: dict[str, dict[str, str | None]] = {}
+        self._identity: tuple[dict[str, str], tuple[str, ...]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +124,9 @@ class Repository:
             known = self._modes[tip.commit]
         stream = import_stream(_TREE, tip.commit, files, known)
         self._copy.sound(lambda: self._copy.run("fast-import", "--quiet", "--force", stdin=stream))
-        identity, signing = read_identity(self._copy.git, self._environment)
+        if self._identity is None:  # the same at each attempt
+            self._identity = read_identity(self._copy.git, self._environment)
+        identity, signing = self._identity
         parents = ("-p", onto, "-p", tip.commit) if onto else ("-p", tip.commit)
         output = self._copy.run(
             "commit-tree", *signing, *parents, f"{_TREE}^{{tree}}",
