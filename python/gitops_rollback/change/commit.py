@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from gitops_rollback.services.inventory import Manifests
 
 _LOG = logging.getLogger("gitops_rollback")
-_FIRST_PAUSE = 0.05  # seconds; doubled at each further attempt
-_LONGEST_PAUSE = 2.0
 _LOOK = "look at the branch, then run the same command again: it is safe"
 
 
@@ -85,7 +83,8 @@ class Committer:
         `tip` is the tip of the configuration's branch. Nothing but a lost race is retried, and
         that until the deadline.
         """
-        attempt = 0
+        lost = 0
+        began = time.monotonic()
         while True:
             changes = prepare(tip)
             target = changes[0].at.tip
@@ -97,8 +96,9 @@ class Committer:
             try:
                 return self.deliver(Work(target, changes, files, diff))
             except PushLostError:
-                attempt += 1
-                self._pause(attempt, target.branch)
+                lost += 1
+                self._pause(lost, time.monotonic() - began, target.branch)
+                began = time.monotonic()
                 with self.watch.phase("fetch"):
                     tip = self.repository.fetch(tip.branch)
 
@@ -135,18 +135,21 @@ class Committer:
             _finish_undisturbed()
             raise
 
-    def _pause(self, attempt: int, branch: str) -> None:
+    def _pause(self, lost: int, seconds: float, branch: str) -> None:
+        """Wait after a lost race, but not for so long that there is no time for the next one."""
         from random import uniform  # noqa: PLC0415 - only where a race was lost
+
+        from gitops_rollback.change.backoff import longest_pause  # noqa: PLC0415 - the same
 
         if self.deadline.remaining <= 0:
             raise RepositoryError(
-                f"{branch} moved {attempt} times while this was being pushed, until --timeout "
+                f"{branch} moved {lost} times while this was being pushed, until --timeout "
                 f"{self.deadline.seconds:g} s were over",
                 "nothing was changed; run this again, or give a longer --timeout",
             )
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
         _LOG.info("%s moved meanwhile: the edit is made again on its new tip", branch)
-        time.sleep(min(uniform(0, pause), self.deadline.remaining))  # noqa: S311 - no secret
+        pause = uniform(0, longest_pause(lost, seconds))  # noqa: S311 - no secret
+        time.sleep(max(0.0, min(pause, self.deadline.remaining - seconds)))
 
 
 def _said(stand: str | None, commit: str, tip: Tip) -> str:
