@@ -35,6 +35,10 @@ class Traffic:
         self.sent = 0
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # fifty clients at once wait in line, and are not turned away
+
+
 class GitHttpServer(Serving):
     """Serve the bare repositories below `root`; `credentials` is (user, password) or None.
 
@@ -53,7 +57,7 @@ class GitHttpServer(Serving):
         self.refuses_writes = False
         self._host = host
         handler = self.extend(_handler(self, root, credentials))
-        super().__init__(ThreadingHTTPServer((host, 0), handler))
+        super().__init__(_Server((host, 0), handler))
 
     def extend(self, handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHandler]:
         """Return the handler of requests; a server that is more than Git puts its own before it."""
