@@ -2,7 +2,7 @@
 
 A `git` that counts its calls ends the command before, during, right after and shortly after each of
 them; hooks end it while the server takes the push. CI tries every call once; `GITOPS_LONG_TESTS=1`
-tries every way at each, with and without a cache, in all commands (over 250 points).
+tries every way at each, with and without a cache, in all commands (over 400 points).
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import os
 import shutil
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gitops_rollback import schema
-from integration.shop import CART, CART_PATH, CART_STATE, FILES, Shop, image
+from integration.shop import CART, CART_PATH, CART_STATE, FILES, PAYMENT_PATH, Shop, image
+from servers.forge import GitHubServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 LONG = bool(os.environ.get("GITOPS_LONG_TESTS"))
 WAYS = ("before", "during", "after", "later")
 GIT = shutil.which("git")
+SECRET = "secret-token-4711"
 # Ends its parent, the command, at one call; the call itself goes on, as it does in reality.
 WRAPPER = """\
 #!/bin/sh
 number=$(($(cat "$KILL_FOLDER/calls") + 1))
 echo $number >"$KILL_FOLDER/calls"
-echo $$ >"$KILL_FOLDER/pid"
 case $number.$KILL_AT in
   $number.$number.before) kill -$KILL_SIGNAL $PPID; exit 1 ;;
   $number.$number.during) (sleep 0.004; kill -$KILL_SIGNAL $PPID) & ;;
@@ -59,7 +60,7 @@ class Act:
     is_done: Callable[[Shop], bool]
     again: tuple[int, ...] = (0,)  # exit codes of the next run, if the first had arrived
     cached: bool = False
-    environment: dict[str, str] = field(default_factory=dict)
+    paths: frozenset[str] = frozenset({CART_PATH, CART_STATE})
 
 
 def _deployed(shop: Shop) -> bool:
@@ -70,6 +71,10 @@ def _rolled_back(shop: Shop) -> bool:
     return image("1.4.2") in shop.text() and shop.state().get("hold", {}).get("reason") == "slow"
 
 
+def _set_rolled_back(shop: Shop) -> bool:
+    return _rolled_back(shop) and image("2.1.0", "payment") in shop.text(PAYMENT_PATH)
+
+
 def _released(shop: Shop) -> bool:
     return "hold" not in shop.state()
 
@@ -77,6 +82,8 @@ def _released(shop: Shop) -> bool:
 DEPLOY = ("deploy", "--service", "cart", "--image", image("1.6.0"))
 ROLLBACK = ("rollback", "--service", "cart", "--reason", "slow")
 RELEASE = ("release", "--service", "cart", "--reason", "fixed", "--accept", "automation")
+SET = frozenset({CART_PATH, CART_STATE, PAYMENT_PATH, CART_STATE.replace("cart", "payment")})
+SET_ROLLBACK = (*ROLLBACK, "--service", "payment")
 ACTS = (
     Act("deploy", "released", DEPLOY, _deployed),
     Act("rollback with a cache", "cached", ROLLBACK, _rolled_back, (6,), cached=True),
@@ -87,12 +94,16 @@ FURTHER_ACTS = (
     Act("rollback", "released", ROLLBACK, _rolled_back, (6,)),
     Act("release", "held", RELEASE, _released),
     Act("release with a cache", "cached and held", RELEASE, _released, cached=True),
+    Act("rollback of a set", "released set", SET_ROLLBACK, _set_rolled_back, (6,), paths=SET),
 )
 
 
 def _make(workshop: Workshop, begin: str) -> Shop:
     def make(shop: Shop) -> Shop:
         shop.open(FILES).release_two()
+        if "set" in begin:
+            for tag in ("2.1.0", "2.2.0"):
+                shop.deploy(tag, name="payment")
         if "held" in begin:
             shop.roll_back()
         if "cached" in begin:
@@ -122,11 +133,12 @@ class Attempt:
         """How often git was called."""
         return int((self.shop.root / "calls").read_text())
 
-    def run(self, at: str, number: int = signal.SIGKILL) -> int:
+    def run(self, at: str, number: int = signal.SIGKILL, repository: str | None = None) -> int:
         """Run it, killed at a point such as `3.after`; return the exit code."""
         (self.shop.root / "calls").write_text("0")
         process = self.shop.start(
             *self._act.arguments,
+            repository=repository,
             environment={
                 **self.environment,
                 "PATH": f"{self.shop.root}/bin:{self.shop.environment['PATH']}",
@@ -150,7 +162,7 @@ class Attempt:
         if arrived:
             assert shop.log("%P")[0] == self._tip, point
             assert self._act.is_done(shop), f"{point}: half of it arrived"
-        assert set(shop.changed()) <= {CART_PATH, CART_STATE}, point
+        assert set(shop.changed()) <= self._act.paths, point
         shutil.rmtree(shop.scratch)  # what a killed process leaves there is the system's to remove
         shop.scratch.mkdir()
         command, *arguments = self._act.arguments
@@ -162,12 +174,19 @@ class Attempt:
         return arrived
 
     def _wait_for_git(self) -> None:
-        """Wait for a git that lives on when the command is gone."""
-        path = self.shop.root / "pid"
+        """Wait for a git that lives on when the command is gone, also one that just begins."""
+        mark = f"KILL_FOLDER={self.shop.root}\0".encode()
         end = time.monotonic() + 30
-        while path.exists() and Path(f"/proc/{path.read_text().strip()}").exists():
+        while any(mark in _environment_of(path) for path in Path("/proc").glob("[0-9]*")):
             assert time.monotonic() < end
             time.sleep(0.01)
+
+
+def _environment_of(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:
+        return b""  # it ended meanwhile
 
 
 @pytest.mark.parametrize("act", [*ACTS, *(FURTHER_ACTS if LONG else ())], ids=lambda act: act.name)
@@ -188,6 +207,46 @@ def test_killed_at_every_call_of_git_and_between(workshop: Workshop, act: Act) -
     if LONG:
         assert True in arrived, "no point lay after the push"
     print(f"{act.name}: {len(arrived)} points, {sum(arrived)} after the push arrived")  # noqa: T201
+
+
+def test_killed_while_a_pull_request_is_made(workshop: Workshop) -> None:
+    """The branch stays as it was; the next run finds what is there, and there is one request."""
+    again = (*ROLLBACK, "--pull-request")
+    points = ["none"]
+    while points:
+        point = points.pop()
+        attempt = Attempt(workshop, Act("pull request", "released", again, _rolled_back))
+        shop = attempt.shop
+        tip = shop.tip()
+        bare = shop.root / "acme" / "manifests.git"
+        bare.parent.mkdir()
+        shop.bare.rename(bare)
+        shop.bare = bare
+        with GitHubServer(shop.root, "acme/manifests", SECRET, ("robot", SECRET)) as forge:
+            attempt.environment |= {
+                "GIT_USERNAME": "robot",
+                "GIT_PASSWORD": SECRET,
+                "GITOPS_FORGE": forge.kind,
+                "GITOPS_STORE": f"directory:{shop.root}/records",
+            }
+            code = attempt.run(point, repository=forge.remote)
+            assert code == (7 if point == "none" else -signal.SIGKILL), point
+            if point == "none":
+                calls = range(1, attempt.calls + 1)
+                points = [
+                    f"{n}.{way}" for n in calls for way in (WAYS if LONG else WAYS[n % 2 * 3 :: 4])
+                ]
+            shutil.rmtree(shop.scratch)
+            shop.scratch.mkdir()
+            heads = []
+            for _ in range(2):
+                run = shop.run(*again, repository=forge.remote, environment=attempt.environment)
+                assert run.code == 7, f"{point}: {run.stderr}"
+                (proposal,) = forge.proposals
+                heads.append(shop.tip(proposal.head))
+            assert heads[0] == heads[1], f"{point}: a run for nothing"
+            assert image("1.4.2") in shop.text(branch=proposal.head)
+            assert shop.log("%P", proposal.head)[0] == tip == shop.tip(), point
 
 
 @pytest.mark.parametrize("hook", ["pre-receive", "update", "post-receive"])
