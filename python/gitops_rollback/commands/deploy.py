@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.results import report_change
+from gitops_rollback.commands.results import report_change, timed
 from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import (
     add_common_options,
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
             "with a Jenkins store, deploy needs the record the build has archived",
             "run gitops-rollback record first and give its file with --record FILE",
         )
-    with session.open_repository() as repository:
+    with timed(session), session.open_repository() as repository:
         from gitops_rollback.commands.deploying import deploy  # noqa: PLC0415 - see open_repository
 
         outcome, blocked = deploy(session, repository, images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.commands.results import timed
 from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import (
     add_choice_options,
@@ -39,7 +40,7 @@ def add_options(options: Options) -> None:
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Show the plan; exit 4 if a service has no image to go back to."""
     session = start(options, environment)
-    with session.open_repository() as repository:
+    with timed(session), session.open_repository() as repository:
         from gitops_rollback.commands import planning  # noqa: PLC0415 - see open_repository
         from gitops_rollback.commands.command_line import to_do_it  # noqa: PLC0415 - the same
         from gitops_rollback.commands.explaining import explain  # noqa: PLC0415 - the same
@@ -49,7 +50,8 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         choice = planning.choice_of(session)
         snapshot = session.read(repository, _tip(session, repository, choice))
         gatherer = planning.gatherer_of(session, repository, snapshot)
-        plans = plan_all(gatherer, planning.choices_of(session, choice, snapshot.services))
+        with session.watch.phase("decide"):
+            plans = plan_all(gatherer, planning.choices_of(session, choice, snapshot.services))
     show_plans(session, plans, snapshot.services)
     if options.explain:
         for plan in plans:

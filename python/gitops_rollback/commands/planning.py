@@ -104,6 +104,7 @@ def plans_to_json(session: Session, snapshot: Snapshot, plans: Iterable[Plan]) -
         "branch": snapshot.services[0].tip.branch,
         "commit": snapshot.services[0].tip.commit,
         "services": services,
+        "seconds": session.watch.seconds(),
     }
 
 

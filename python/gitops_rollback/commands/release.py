@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.change import transitions
 from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.many import Blocked, refuse_partly
-from gitops_rollback.commands.results import report_change
+from gitops_rollback.commands.results import report_change, timed
 from gitops_rollback.commands.session import Session, start
 from gitops_rollback.commands.shared_options import (
     add_common_options,
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     session = start(options, environment)
     if not session.reason:
         raise UsageError("a release needs a reason", "say why with --reason TEXT")
-    with session.open_repository() as repository:
+    with timed(session), session.open_repository() as repository:
         tip = session.open_tip(repository)
         committer = committer_of(session, repository)
         blocked: list[Blocked] = []

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
 from gitops_rollback.commands.many import Blocked, show_blocked
-from gitops_rollback.errors import Exit, WaitingError
+from gitops_rollback.errors import Exit, GitopsRollbackError, WaitingError
 from gitops_rollback.output import error_to_json, say, write_result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gitops_rollback.change.commit import Outcome
     from gitops_rollback.commands.session import Session
+
+
+@contextmanager
+def timed(session: Session) -> Iterator[None]:
+    """Let an error that ends a `with` block tell the seconds by phase, as a success does."""
+    try:
+        yield
+    except GitopsRollbackError as error:
+        error.found = {**error.found, "seconds": session.watch.seconds()}
+        raise
 
 
 def report_change(

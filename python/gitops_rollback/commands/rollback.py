@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.results import report_change
+from gitops_rollback.commands.results import report_change, timed
 from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import (
     add_choice_options,
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     session = start(options, environment)
     if not session.reason:
         raise UsageError("a rollback needs a reason", "say why with --reason TEXT")
-    with session.open_repository() as repository:
+    with timed(session), session.open_repository() as repository:
         from gitops_rollback.commands.rolling_back import (  # noqa: PLC0415 - see open_repository
             roll_back,
         )
