@@ -165,8 +165,8 @@ class _Rollback:
         guard.refuse_moved(
             at.title, before.running, plan.running, f"as the plan says (newest commit by {who})"
         )
-        same = before.chosen and plan.chosen and before.chosen.image == plan.chosen.image
-        if not same:
+        meant = [one.chosen.image if one.chosen else None for one in (before, plan)]
+        if meant[0] != meant[1]:  # None: the image that is named runs already
             raise MovedError(
                 f"{at.title}: what it would go back to changed while this was being pushed "
                 f"(newest commit by {who})",

@@ -114,6 +114,16 @@ def test_a_rollback_during_a_rollback_makes_the_second_already_rolled_back(relea
     assert len(released.log()) == 4
 
 
+def test_a_service_that_runs_what_is_named_already_is_no_reason_to_give_up(released: Shop) -> None:
+    for tag in ("1.4.2", "1.5.0", "1.4.2"):
+        released.deploy(tag, name="payment")
+    race = between(released, by_hand(released, "apps/ledger/statefulset.yaml", "3.1", "3.2"))
+    both = ("--service", "cart", "--service", "payment", "--reason", "slow", "--to", "1.4.2")
+    run = released.ok("rollback", *both, environment=race)
+    assert run.result["commit"] == released.tip()
+    assert image("1.4.2") in released.text()
+
+
 def test_a_rollback_during_a_deploy_is_never_undone_by_it(released: Shop) -> None:
     race = between(released, other(released, "rollback", *ROLLBACK))
     run = released.run("deploy", *DEPLOY, environment=race)
