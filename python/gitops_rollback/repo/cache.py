@@ -18,6 +18,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import ENOSPC
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ _LOG = logging.getLogger("gitops_rollback")
 MOST_FILES = 1000  # objects and packs of one repository; with more it is built anew
 LARGEST = 256_000_000  # bytes of one repository; a larger one is not kept
 LONGEST_UNUSED = 30 * 86400  # seconds
+LEAST_SPACE = 64_000_000  # bytes that are free on its disk: a run works there, too
 _CONTENTS = "contents"  # the list of files below `objects`, each with its checksum and size
 _CHUNK = 1 << 20
 _RUN = ".run-"
@@ -154,6 +156,7 @@ def open_cache(directory: Path, url: str) -> Cache | None:
     """Return a URL's part of a cache directory; None, with a warning, where it cannot be used."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_space(directory)
         return Cache(directory, url)
     except OSError as error:
         _LOG.warning("warning: the cache %s cannot be used: %s", directory, error.strerror or error)
@@ -175,6 +178,12 @@ class _File:
                 total = crc32(chunk, total)
                 size += len(chunk)
         return cls(total, size)
+
+
+def _check_space(directory: Path) -> None:
+    disk = os.statvfs(directory)
+    if disk.f_bavail * disk.f_frsize < LEAST_SPACE:
+        raise OSError(ENOSPC, f"less than {LEAST_SPACE // 1_000_000} MB are free there")
 
 
 def _size(contents: Mapping[str, _File]) -> int:

@@ -30,6 +30,11 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         _ACCESS_HINT,
     ),
     (
+        ("dumb http transport",),
+        "is served as plain files there, and not by Git's own protocol",
+        "give the address that one can push to",
+    ),
+    (
         ("dubious ownership",),
         "belongs to another user of this machine",
         "run as its owner, or: git config --global --add safe.directory PATH",
@@ -44,6 +49,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 
 # git, and hosts that give out only what a branch or tag leads to.
 _UNKNOWN_COMMIT = ("not our ref", "unadvertised object")
+_DISK_IS_FULL = ("no space left on device", "out of diskspace", "disk quota exceeded")
 
 # How hosts say that a branch is protected: GitHub's protected branches and rulesets, GitLab.
 _PROTECTED = (
@@ -67,18 +73,24 @@ def explain_fetch(failure: GitFailedError, url: str) -> RepositoryError:
             f"the repository {url} does not have the commit: {unknown}",
             "was the branch pushed by force, or is the commit of another repository?",
         )
+    full = _explain_full_disk(failure)
+    if full is not None:
+        return full
     for words, meaning, hint in _MEANINGS:
         said = failure.line_with([word.lower() for word in words])
         if said:
             return RepositoryError(f"the repository {url} {meaning}: {said}", hint)
     return RepositoryError(
         f"git {failure.command} from {url} failed: {failure.reason}",
-        "run with -v to see each git call",
+        "run with -v to see each git call, and look at the space in TMPDIR",
     )
 
 
 def explain_local(failure: GitFailedError) -> RepositoryError:
     """Return the error for a git process that works on our own copy and failed."""
+    full = _explain_full_disk(failure)
+    if full is not None:
+        return full
     if failure.command == "commit-tree":
         return RepositoryError(
             f"git could not make the commit: {failure.reason}",
@@ -88,6 +100,16 @@ def explain_local(failure: GitFailedError) -> RepositoryError:
     return RepositoryError(
         f"git {failure.command} failed on this machine: {failure.reason}",
         "nothing was changed; look at the space in TMPDIR and at `git --version` (2.31 or newer)",
+    )
+
+
+def _explain_full_disk(failure: GitFailedError) -> RepositoryError | None:
+    said = failure.line_with(_DISK_IS_FULL)
+    if not said or said.startswith("remote:"):
+        return None
+    return RepositoryError(
+        f"git {failure.command} failed, because a disk of this machine is full: {said}",
+        "nothing was changed; make room in TMPDIR, then run this again",
     )
 
 

@@ -296,6 +296,115 @@ def test_a_directory_that_cannot_be_used_is_a_warning_and_no_more(
     assert "warning: the cache" in said
 
 
+def on_a_small_disk(folder: Path, size: str, line: list[str]) -> list[str]:
+    """Return a command line that runs another where `folder` is a disk of a size; or skip."""
+    folder.mkdir(exist_ok=True)
+    script = 'mount -t tmpfs -o "size=$1" tmpfs "$2" && shift 2 && exec "$@"'
+    inside = ["unshare", "--map-root-user", "--mount", "sh", "-ec", script, "sh", size, str(folder)]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no disk can be mounted here")
+    return [*inside, *line]
+
+
+def test_a_full_disk_is_a_warning_and_no_more(warm: Cached) -> None:
+    shop = warm.shop
+    for tag, size in (("1.5.0", "40k"), ("1.6.0", "2m")):
+        line = shop.line("deploy", *PLAN, "--image", image(tag), "--cache", str(warm.folder))
+        done = subprocess.run(
+            on_a_small_disk(warm.folder, size, line),
+            env=shop.environment,
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "cannot be used: less than 64 MB are free there" in done.stderr
+        assert image(tag) in shop.text()
+
+
+@pytest.mark.parametrize("size", ["8k", "24k", "40k", "56k", "72k"])
+def test_a_full_disk_for_what_is_fetched_is_said(shop: Shop, size: str) -> None:
+    """Wherever it becomes full: git does not always say that this is why it fails."""
+    line = shop.line("deploy", *PLAN, "--image", image("1.5.0"))
+    done = subprocess.run(
+        on_a_small_disk(shop.scratch, size, line),
+        env=shop.environment,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "space in TMPDIR" in done.stderr or "room in TMPDIR" in done.stderr
+    assert len(shop.log()) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["packed-refs.lock", "shallow.lock", "config.lock", "objects/pack/tmp_pack_x"]
+)
+def test_what_a_killed_git_left_there_is_in_nobodys_way(warm: Cached, name: str) -> None:
+    (warm.place / name).write_bytes(b"left")
+    warm.deploy("1.5.0")
+    requests, said = warm.deploy("1.6.0")
+    assert len(requests) <= 4, requests
+    assert "built anew" not in said
+
+
+def test_a_branch_that_others_rewrite_in_a_run_is_taken_as_it_is(warm: Cached) -> None:
+    """Between the fetch and the push, and every commit that is cached is gone from the server."""
+    shop = warm.shop
+    shop.commit({**FILES, "README.md": "# Begun anew\n"}, branch="another")
+    folder = shop.root / "bin"
+    folder.mkdir()
+    git = shutil.which("git")
+    forced = f"{git} -C {shop.bare} update-ref refs/heads/main another"
+    (folder / "git").write_text(
+        f'#!/bin/sh\n[ "$1" != push ] || [ -e {folder}/once ] || '
+        f'{{ touch {folder}/once; {forced}; }}\nexec {git} "$@"\n'
+    )
+    (folder / "git").chmod(0o755)
+    warm.environment["PATH"] = f"{folder}:{shop.environment['PATH']}"
+    run = shop.run(
+        *("deploy", *PLAN, "--image", image("1.5.0")),
+        repository=f"{warm.server.url}/manifests.git",
+        environment=warm.environment,
+    )
+    assert (run.code, run.error["category"]) == (5, "moved"), run.stderr
+    warm.deploy("1.6.0")
+    assert len(shop.log()) == 2
+
+
+def test_builds_at_once_that_find_it_broken_mend_it_together(workshop: Workshop) -> None:
+    names = [f"service-{number}" for number in range(6)]
+    files = {f"apps/{name}.yaml": LEDGER.replace("ledger", name) for name in names}
+    shop = workshop.shop("six cached", lambda shop: shop.open({**FILES, **files}))
+    with GitHttpServer(shop.root) as server:
+        warm = Cached(shop, server)
+        for round_, harm in enumerate((_truncate, _no_objects, _right_tip_but_nothing_else)):
+            warm.deploy(f"1.{round_}.0")
+            harm(warm)
+
+            def deploy(name: str, tag: str = f"4.{round_}") -> subprocess.CompletedProcess[bytes]:
+                line = shop.line("deploy", "--service", name, "--image", image(tag, name))
+                line[line.index("--repository") + 1] = f"{server.url}/manifests.git"
+                return subprocess.run(
+                    [*line[:-1], str(shop.root / f"{name}.json"), "--cache", str(warm.folder)],
+                    env=shop.environment,
+                    capture_output=True,
+                    check=False,
+                )
+
+            with ThreadPoolExecutor(6) as pool:
+                for done in pool.map(deploy, names):
+                    assert done.returncode == 0, done.stderr.decode()
+            for name in names:
+                assert image(f"4.{round_}", name) in shop.text(f"apps/{name}.yaml")
+            warm.deploy(f"1.{round_}.1")
+            requests, said = warm.deploy(f"1.{round_}.2")
+            assert len(requests) <= 4, requests
+            assert "built anew" not in said
+        assert len(shop.log()) == 1 + 3 * (3 + 6)
+
+
 def test_one_that_is_busy_is_not_waited_for(warm: Cached) -> None:
     with subprocess.Popen(["flock", str(warm.place.with_suffix(".lock")), "sleep", "20"]) as holder:
         time.sleep(0.3)
