@@ -52,6 +52,7 @@ _SETTINGS = {
 # is needed is here (see `skeleton`).
 _PARTIAL = {"remote.origin.promisor": "true", "remote.origin.partialclonefilter": "blob:none"}
 _PATIENCE = 0.5  # seconds for git to end by itself
+_AFTERMATH = "the remote end hung up"  # what git says last, whatever the matter was
 _SECRET_IN_URL = re.compile(r"(\w+://)[^/\s@']+@")
 
 
@@ -69,7 +70,8 @@ class GitFailedError(Exception):
         """The line that says why, cut to a readable length."""
         lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
         telling = [line for line in lines if line.startswith(("fatal:", "error:", "ERROR:"))]
-        return " ".join((telling or lines or [str(self)])[-1].split())[:300]
+        causes = [line for line in telling if _AFTERMATH not in line]
+        return " ".join((causes or telling or lines or [str(self)])[-1].split())[:300]
 
     def line_with(self, words: Iterable[str]) -> str:
         """Return the first line that has one of some words (in small letters), or an empty text."""

@@ -9,6 +9,8 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -17,6 +19,7 @@ import pytest
 
 from integration.shop import CART, CART_PATH, FILES, NOWHERE, Shop, image, program, stop, wait_for
 from servers.git_http import GitHttpServer
+from servers.serving import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,6 +215,34 @@ def test_a_server_without_partial_clone_works(shop: Shop) -> None:
         shop.deploy("1.6.0", repository=url)
         shop.roll_back(repository=url)
     assert len(shop.log()) == 4
+
+
+def test_a_folder_on_a_web_server_is_told_from_a_git_server(shop: Shop) -> None:
+    shop.git("update-server-info")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(shop.root))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    with Serving(server):
+        url = f"http://127.0.0.1:{server.server_port}/manifests.git"
+        run = shop.refused(1, "repository", "plan", *PLAN, repository=url)
+    assert "is served as plain files" in run.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("[push]\ngpgSign = true\n", "does not support --signed push"),
+        ("[push]\npushOption = ci.skip\n", "does not support push options"),
+    ],
+)
+def test_what_the_user_wants_of_a_push_and_the_server_cannot_do_is_told(
+    shop: Shop, settings: str, words: str
+) -> None:
+    (shop.home / ".gitconfig").write_text(settings)
+    tip = shop.tip()
+    run = shop.run("deploy", *DEPLOY)
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert words in run.error["message"]
+    assert shop.tip() == tip
 
 
 def test_a_server_that_refuses_objects_by_id_works(shop: Shop) -> None:
@@ -439,6 +470,25 @@ def test_the_identity_is_gits_own_else_a_fallback(shop: Shop) -> None:
     (shop.home / ".gitconfig").unlink()
     shop.deploy("1.4.5", environment=named)
     assert shop.log("%an %cn")[0] == "Jenkins gitops-rollback"
+
+
+def test_commits_are_signed_with_gpg_too(shop: Shop) -> None:
+    gpg = program("gpg", "gnupg")
+    keys = {**shop.environment, "GNUPGHOME": str(shop.root / "keys")}
+    (shop.root / "keys").mkdir(mode=0o700)
+    name = "Ada <ada@acme.example>"
+    make = [gpg, "--batch", "--passphrase", "", "--quick-gen-key", name, "ed25519", "sign", "never"]
+    subprocess.run(make, env=keys, capture_output=True, check=True)
+    (shop.home / ".gitconfig").write_text(
+        "[user]\nname = Ada\nemail = ada@acme.example\n[commit]\ngpgsign = true\n"
+    )
+    shop.deploy("1.4.2", environment={"GNUPGHOME": keys["GNUPGHOME"]})
+    verify = ["git", "-C", str(shop.bare), "verify-commit", "main"]
+    assert subprocess.run(verify, env=keys, capture_output=True, check=False).returncode == 0
+    run = shop.run("deploy", *DEPLOY, environment={"GNUPGHOME": str(shop.root / "nowhere")})
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "gpg failed to sign" in run.error["message"]
+    subprocess.run([program("gpgconf", "gnupg"), "--kill", "all"], env=keys, check=True)
 
 
 def test_commits_are_signed_when_git_is_set_to(shop: Shop) -> None:
