@@ -147,6 +147,11 @@ def is_moved(failure: GitFailedError) -> bool:
     return reason.startswith("[remote rejected]") and any(word in reason for word in lost_race)
 
 
+def is_there_already(stdout: bytes) -> bool:
+    """Tell whether a push had nothing to do, by what `git push --porcelain` says of the branch."""
+    return any(line.startswith(b"=") for line in stdout.splitlines())
+
+
 def no_branch(url: str, branch: str) -> RepositoryError:
     """Return the error for a branch that is not there."""
     return RepositoryError(

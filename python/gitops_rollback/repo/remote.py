@@ -10,6 +10,7 @@ from gitops_rollback.repo.messages import (
     explain_fetch,
     explain_push,
     is_moved,
+    is_there_already,
     no_branch,
     no_tip,
     rejection_reason,
@@ -114,10 +115,12 @@ class Remote:
         """Push a commit; raise `PushLostError` if the branch moved meanwhile.
 
         Where git ended without an answer, the branch is asked. Where it is as it was, what was
-        cached may be why: then that is left, and the push counts as lost.
+        cached may be why: then that is left, and the push counts as lost. So it does where the
+        branch has the commit already: another run, in the same second, did the same.
         """
         try:
-            self._git.run("push", "--porcelain", "origin", f"{commit}:refs/heads/{branch}")
+            refspec = f"{commit}:refs/heads/{branch}"
+            done = self._git.run("push", "--porcelain", "origin", refspec)
         except GitFailedError as failure:
             if is_moved(failure):
                 raise PushLostError from failure
@@ -128,6 +131,9 @@ class Remote:
             if stand != commit:
                 self._copy.build_anew(failure.reason)
                 raise PushLostError from failure
+        else:
+            if is_there_already(done.stdout):
+                raise PushLostError
         self._copy.know(Tip(branch, commit))
 
     def rehearse_push(self, tip: Tip) -> None:

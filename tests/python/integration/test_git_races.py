@@ -147,6 +147,18 @@ def test_a_rollback_wins_over_a_deploy_that_came_first_only_by_being_told(releas
     assert canonical("1.6.0") in run.error["message"]
 
 
+def test_two_that_make_the_same_commit_in_the_same_second_are_not_both_told_it_is_theirs(
+    held: Shop,
+) -> None:
+    dates = {"GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
+    release = ("release", "--service", "cart", "--reason", "calm", "--accept", "automation")
+    twin = shlex.join(["env", *(f"{key}={value}" for key, value in dates.items())])
+    race = between(held, f"{twin} {other(held, *release)}")
+    run = held.ok(*release, "--by", "ben", environment={**race, **dates})
+    assert run.result["changed"] is False, "the other one was first"
+    assert len(held.log()) == 5
+
+
 def test_a_push_whose_answer_got_lost_is_found_on_the_branch(released: Shop) -> None:
     folder = released.root / "bin"
     folder.mkdir()
