@@ -42,6 +42,7 @@ format: install
 bench: install
 	@$(BIN)/python benchmarks/deploy.py
 	@$(BIN)/python benchmarks/many.py
+	@$(BIN)/python benchmarks/at_once.py
 	@$(BIN)/python benchmarks/start.py
 	@$(BIN)/python benchmarks/helper_start.py
 	@$(BIN)/python benchmarks/discovery.py

@@ -82,6 +82,16 @@ def test_the_same_file_that_moved_elsewhere_is_kept_too(released: Shop) -> None:
     assert len(released.state()["deployed"]) == 3
 
 
+def test_on_a_server_without_partial_clone_the_edit_is_redone_too(released: Shop) -> None:
+    released.git("config", "uploadpack.allowFilter", "false")
+    race = between(released, by_hand(released, CART_PATH, "replicas:.2", "replicas:\\ 7"))
+    with GitHttpServer(released.root) as server:
+        url = f"{server.url}/manifests.git"
+        released.ok("deploy", *DEPLOY, repository=url, environment=race)
+    assert "replicas: 7" in released.text()
+    assert image("1.6.0") in released.text()
+
+
 def test_the_same_field_deployed_meanwhile_is_moved_with_both_values_and_whose(
     released: Shop,
 ) -> None:
