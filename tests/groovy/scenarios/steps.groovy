@@ -268,6 +268,17 @@ scenario('allowedServices: a folder\'s job touches its own services only, sets t
     same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
 }
 
+scenario('all services are recorded and deployed by a map of their images') { World world ->
+    same(world.step("gitopsDeploy(images: [cart: '${World.NEW}', payment: 'docker.io/acme/payment:2.1.0@sha256:${'5' * 64}'])").failure, null)
+    String images = "[cart: '${World.NEXT}', payment: 'docker.io/acme/payment:2.2.0@sha256:${'6' * 64}']"
+    same(World.returned(world.step("gitopsRecordImage(all: true, images: ${images})")).records*.service.sort(), ['cart', 'payment'])
+    def build = world.step("gitopsDeploy(all: true, images: ${images}, lock: true)")
+    same(build.failure, null)
+    same(build.locks, ['gitops-rollback/default/cart', 'gitops-rollback/default/payment'])
+    same(World.returned(build).services*.service.sort(), ['cart', 'payment'])
+    has(World.error(world.step("gitopsDeploy(all: true, images: [cart: '${World.OLD}'])")), 'payment')
+}
+
 scenario('a map of images is deployed in one commit, with a record of each') { World world ->
     String images = "[cart: '${World.NEW}', payment: 'docker.io/acme/payment:2.1.0@sha256:${'5' * 64}']"
     String before = world.tip()

@@ -90,8 +90,9 @@ class Deployment implements Serializable {
         }
         String environment = run.values.environment ?: run.script.env.GITOPS_ENVIRONMENT ?: 'default'
         List<String> names = []
-        for (service in new Parameters(run.script, run.step).text(run.values.service).tokenize(', ')) {
-            names << "gitops-rollback/${environment}/${service}".toString()
+        Object named = run.values.service ?: run.values.image  // `all` names none, but each has its image: cart=IMAGE
+        for (service in new Parameters(run.script, run.step).text(named).tokenize(', ')) {
+            names << "gitops-rollback/${environment}/${service.tokenize('=').first()}".toString()
         }
         return names.toSorted()
     }

@@ -69,7 +69,9 @@ class Parameters implements Serializable {
             for (entry in values.image) {
                 services << "${entry.key}".toString()
             }
-            values.service = values.service ?: services
+            if ("${values.all}" != 'true') {
+                values.service = values.service ?: services
+            }
             values.image = pairs(values.image)
         }
         if (values.from instanceof Map) {
