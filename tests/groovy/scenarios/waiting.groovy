@@ -18,7 +18,7 @@ export PYTHONPATH='${helper}'
 if [ "\$1" = wait ]; then
   number=\$(ls '${world.folder}' | grep -c '^waited-')
   echo "\$GITOPS_TIMEOUT" >'${world.folder}'/timeout
-  cp "\$GITOPS_CHANGE" '${world.folder}'/waited-\$number
+  cp "\${GITOPS_CHANGE:-/dev/null}" '${world.folder}'/waited-\$number
   cp '${world.folder}'/wait-\$number "\$GITOPS_OUTPUT"
   exit "\$(cat '${world.folder}'/wait-\$number.code)"
 fi
@@ -110,6 +110,17 @@ scenario('a rollback that fails too is not rolled back') { World world ->
     has(World.error(build), 'rolled back to 1.4.2, and held; but cart default')
     same(build.shells.count('gitops-rollback rollback'), 1)
     same(world.state().deployed*.action, ['rollback', 'deploy'])
+}
+
+scenario('an image that was deployed already is waited for all the same, and not undone') { World world ->
+    Map options = told(world, [failed(true), failed(true)])
+    world.step(options, deploy(', wait: true'))
+    def again = world.step(options, deploy(', autoRollback: true'))
+    same(again.run.result, 'FAILURE')
+    has(World.error(again), 'gitopsDeploy: cart default: Deployment/shop/cart cannot pull it; 2 old pods still serve (look)')
+    has(again.run.description, 'cart 1.5.0, not running')
+    same(again.shells, ['gitops-rollback record', 'gitops-rollback deploy', 'gitops-rollback wait'])
+    same(world.state().hold, null)
 }
 
 scenario('a dry run waits for nothing') { World world ->

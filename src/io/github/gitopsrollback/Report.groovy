@@ -60,7 +60,7 @@ class Report implements Serializable {
                     times << "${name} ${result.seconds[name]}".toString()
                 }
             }
-            text = "${text} after ${result.seconds.ready} s (${times.join(', ')})".toString()
+            text = "${text} after ${result.seconds.ready} s${times ? " (${times.join(', ')})" : ''}".toString()
         }
         script.currentBuild.description = "${told()}${text.replaceAll('(\\.\\d)\\d+', '$1')}".toString()  // tenths will do
     }

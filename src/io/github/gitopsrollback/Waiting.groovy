@@ -33,11 +33,13 @@ class Waiting implements Serializable {
 
     private boolean isWanted(Map change) {
         String asked = "${run.values.wait == null ? run.script.env.GITOPS_WAIT : run.values.wait}"
-        return (asked == 'true' || undoes()) && change.result.changed && !change.result.dryRun && !change.result.pullRequest
+        boolean isThere = change.result.changed || run.step == 'gitopsDeploy'
+        return (asked == 'true' || undoes()) && isThere && !change.result.dryRun && !change.result.pullRequest
     }
 
+    /** Waits for a change; where an image was deployed already, for what stands at the tip: it may not run yet. */
     private Map once(Map change) {
-        Map<String, String> options = [GITOPS_CHANGE: change.file]
+        Map<String, String> options = change.result.changed ? [GITOPS_CHANGE: change.file] : [:]
         Object seconds = run.values.waitTimeout ?: run.script.env.GITOPS_WAIT_TIMEOUT
         if (seconds) {
             options.GITOPS_TIMEOUT = "${seconds}".toString()
@@ -52,7 +54,7 @@ class Waiting implements Serializable {
 
     /** Rolls back what was deployed: once, and only what the image itself can have caused. */
     private void undo(Map change, Map outcome) {
-        if (!undoes() || !isByImage(outcome)) {
+        if (!undoes() || !change.result.changed || !isByImage(outcome)) {
             run.report([GITOPS_RESULT: change.file, GITOPS_ROLLOUT: outcome.file])
             run.fail(outcome)
         }
