@@ -149,7 +149,7 @@ class _ServiceDeploy:
         if self._given:
             recorded.check_record(at, self._given, image, session.url, act)
         guard.refuse_deploy(at.state, image, act)
-        if act.ends_hold:
+        if act.ends_hold and at.state is not None and at.state.hold is not None:
             policies = session.policies(self._repository, snapshot, at)
             guard.refuse(guard.release_blocks(at, image, policies), act.accept)
         deploy_edits(at.found.fields, image, act)  # what cannot be written, before it is recorded

@@ -176,6 +176,16 @@ def test_a_rollback_of_a_rollback_goes_forward_by_name_and_the_hold_goes_on(held
     assert HELD_MARKER in held.text()
 
 
+def test_a_marker_that_people_hold_themselves_is_no_reason_to_refuse_a_deploy(held: Shop) -> None:
+    """Nothing is held, so nothing ends, and the marker stays as it is."""
+    held.commit({".gitops-rollback.toml": '[defaults]\nhold = "image"\n'})
+    held.ok("release", *RELEASE, "--accept", "automation")
+    held.edit("$imagepolicy", "$imagepolicy-held")
+    run = held.deploy("1.4.9")
+    assert "out of action although nothing is held" in run.service()["warnings"][0]
+    assert HELD_MARKER in held.text()
+
+
 REPAIR = ("history", "--service", "cart", "--repair", "--by", "jane")
 
 
