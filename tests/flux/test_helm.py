@@ -161,3 +161,23 @@ def test_a_release_that_is_suspended_is_named_with_how_to_resume_it(fleet: Fleet
     assert (run.code, failure["code"], failure["byImage"]) == (1, "suspended", False)
     assert "flux resume helmrelease cart" in run.error["hint"]
     assert image("3.8") in json.dumps(fleet.get("deployment/cart")["spec"])
+
+
+@pytest.mark.parametrize("mode", ["enabled", "disabled"])
+def test_an_edit_by_kubectl_is_undone_where_helm_looks_for_drift(
+    open_fleet: Open, mode: str
+) -> None:
+    fleet = open_fleet(released(driftDetection={"mode": mode}))
+    fleet.place = NAMED
+    fleet.follow(timeout="30s").ready()
+    fleet.says("Applied revision")
+    fleet.kubectl("set", "image", "deployment/cart", f"server={image('3.10')}")
+    run = fleet.wait("--timeout", "30" if mode == "enabled" else "6")
+    if mode == "enabled":
+        assert run.code == 0, run.stderr
+        assert "2 pods run 3.8" in run.stderr
+        assert "Flux to undo an edit by hand: Deployment/" in run.stderr
+    else:
+        assert run.code == 1, run.stderr
+        assert "Helm to undo an edit by hand" in run.error["message"]
+        assert "only with driftDetection" in run.error["message"]

@@ -126,7 +126,7 @@ class Follower:
             relations.learn(track.target, standing.asks)
             standing = judge(track.target, replace(view, relations=relations.of(track.target)))
         if standing.nudge and not self._nudged:
-            self._nudge_kustomizations(track.target)
+            self._nudge_appliers(track.target)
         return track.take(standing, now)
 
     def explain(self, failure: Failure) -> Failure:
@@ -158,10 +158,10 @@ class Follower:
         """Let Flux try again what failed before this wait began: else an old failure is told."""
         for one in self._objects.owners(target):
             if one.attempted == target.commit and one.ready.status == "False":
-                self._nudge_kustomizations(target)
+                self._nudge_appliers(target)
 
-    def _nudge_kustomizations(self, target: Target) -> None:
-        for one in self._objects.owners(target):
+    def _nudge_appliers(self, target: Target) -> None:
+        for one in (*self._objects.owners(target), *self._objects.releases(target)):
             self._nudged = self.cluster.nudge(one.name, self._token) or self._nudged
 
 

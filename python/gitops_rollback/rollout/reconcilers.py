@@ -59,7 +59,8 @@ class Reconciler:
     A HelmRelease has instead: `spec` as JSON, and the first 12 digits of the commit of the chart
     that was last tried, where its version tells; `value_files` are those of the repository that it
     takes, `reads_values` says that it takes some from ConfigMaps or Secrets, `remediates` that Helm
-    is to undo what fails, `retries` that it is to try again.
+    is to undo what fails, `retries` that it is to try again,
+    `corrects_drift` that edits by hand are undone.
     """
 
     name: Name
@@ -86,6 +87,7 @@ class Reconciler:
     reads_values: bool = False
     remediates: bool = False
     retries: bool = False
+    corrects_drift: bool = False
 
 
 def commit_of(revision: str) -> str:
@@ -161,6 +163,7 @@ def _of_release(spec: Json, status: Json, conditions: Mapping[str, Condition]) -
         "value_files": tuple(_path(f"{one}") for one in files or ()),
         "reads_values": bool(items(spec, "valuesFrom")),
         "remediates": retries or truth(remediation, "remediateLastFailure"),
+        "corrects_drift": text(spec, "driftDetection", "mode") == "enabled",
         "retries": again and conditions.get("Stalled", Condition()).status != "True",
     }
 

@@ -104,11 +104,11 @@ def _missing(workload: Workload, pods: Iterable[Pod] | None, target: Target) -> 
 def _not_told(view: View, workload: Workload, image: str) -> Standing:
     """Return the standing of a workload with another image: not applied yet, or edited by hand."""
     if workload.set_by and all(one.ready.status == "True" for one in view.kustomizations):
-        return Standing(
-            State.APPLYING,
-            f"Flux to undo an edit by hand: {workload.name} runs {image}, set by {workload.set_by}",
-            nudge=True,
-        )
+        edit = f"an edit by hand: {workload.name} runs {image}, set by {workload.set_by}"
+        if view.releases and not any(one.corrects_drift for one in view.releases):
+            when = "only with driftDetection, or when something else changes"
+            return Standing(State.APPLYING, f"Helm to undo {edit}, which it does {when}")
+        return Standing(State.APPLYING, f"Flux to undo {edit}", nudge=True)
     return Standing(State.APPLYING, f"{workload.name} to be told: it still names {image}")
 
 

@@ -62,7 +62,7 @@ class Standing:
     """Where a change stands: `message` says what it waits for, or how it ended.
 
     `failure` is certain; `suspicion` is one that may pass. `asks` names commits whose relation has
-    to be looked up first, `nudge` says that the Kustomizations have to be told to look again.
+    to be looked up first, `nudge` says that what applies it has to be told to look again.
     """
 
     state: State

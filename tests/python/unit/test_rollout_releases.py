@@ -251,6 +251,31 @@ def test_pods_that_run_are_not_the_end_before_helm_is_done() -> None:
     assert stand(target(), objects([done], workload(), pods=[pod()])).state is State.READY
 
 
+@pytest.mark.parametrize(
+    ("mode", "said", "nudge"),
+    [
+        ("enabled", "Flux to undo an edit by hand", True),
+        ("warn", "Helm to undo an edit by hand", False),
+        ("", "Helm to undo an edit by hand", False),
+    ],
+)
+def test_an_edit_by_hand_is_undone_by_helm_only_where_it_looks_for_drift(
+    mode: str,
+    said: str,
+    nudge: bool,  # noqa: FBT001 - of a table
+) -> None:
+    spec = values(driftDetection={"mode": mode})
+    release = helm_release(spec, {"conditions": conditions(Ready=SUCCEEDED)})
+    edited = workload("docker.io/acme/cart:1.6.0")
+    image: dict[str, Any] = {'k:{"name":"server"}': {"f:image": {}}}
+    fields = {"f:spec": {"f:template": {"f:spec": {"f:containers": image}}}}
+    edited["metadata"]["managedFields"] = [{"manager": "kubectl-set", "fieldsV1": fields}]
+    standing = stand(target(), objects([release], edited))
+    assert said in standing.message
+    assert standing.nudge is nudge
+    assert ("only with driftDetection" in standing.message) is not nudge
+
+
 def test_a_failure_of_the_generation_before_is_not_ours() -> None:
     failed = conditions(Ready=("False", "UpgradeFailed", "timed out"))
     release = helm_release(values(), {"observedGeneration": 1, "conditions": failed})
