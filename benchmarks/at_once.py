@@ -302,7 +302,7 @@ def _row(way: str, measured: Measured) -> tuple[str, ...]:
         f"{statistics.median(measured.cpu):.1f}",
         f"{statistics.median(measured.requests):,.0f}",
         f"{statistics.median(measured.size) / 1000:,.0f}",
-        str(measured.codes[0]),
+        f"{measured.codes[0]} of {measured.codes.total()}",
         ", ".join(f"{n} x {code}" for code, n in refused) or "0",
         str(measured.lost),
         str(measured.undone),
