@@ -87,7 +87,7 @@ def test_a_deployment_that_is_paused_is_named_with_how_to_resume_it(open_fleet: 
 def test_a_source_whose_secret_is_lost_is_named(quick_fleet: Fleet) -> None:
     spec = '{"spec": {"secretRef": {"name": "lost"}}}'
     quick_fleet.kubectl("patch", "gitrepository/shop", "--type", "merge", "-p", spec)
-    run = quick_fleet.wait("--change", str(quick_fleet.deploy("3.9")), "--timeout", "25")
+    run = quick_fleet.wait("--change", str(quick_fleet.deploy("3.9")), "--timeout", "10")
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("source", False)
     assert 'secrets "lost" not found' in failure["message"]

@@ -37,7 +37,6 @@ def test_without_rights_on_workloads_a_failed_health_check_is_ours_by_its_object
 ) -> None:
     rules = [rule for rule in documented()["rules"] if "toolkit" in rule["apiGroups"][0]]
     path = account.may(rules)
-    fleet.hasten()
     run = fleet.wait("--change", str(fleet.deploy("does-not-exist")), KUBECONFIG=path)
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["whose"]) == ("health", "ours")
