@@ -52,7 +52,7 @@ class Shell {
     /** Jenkins sends SIGTERM to every process of the build, children first. */
     private boolean abort(Process process) {
         File ready = new File(build.home, 'paused')
-        long end = System.currentTimeMillis() + 30_000
+        long end = System.currentTimeMillis() + 120_000
         while (!ready.exists()) {
             if (!process.isAlive() || System.currentTimeMillis() > end) {
                 throw new HarnessError("the shell '${build.abortOn}' never came to its pause")

@@ -135,7 +135,7 @@ http: {addr: '127.0.0.1:${port}'}
     Process registry = ['docker-registry', 'serve', config.path].execute()
     world.onClose { registry.destroy(); registry.waitFor() }
     registry.consumeProcessOutput()
-    (1..100).find { try { new Socket('127.0.0.1', port).close(); true } catch (ConnectException e) { sleep(50); false } }
+    (1..400).find { try { new Socket('127.0.0.1', port).close(); true } catch (ConnectException e) { sleep(50); false } }
     File registries = new File(world.folder, 'registries.conf')
     registries.text = "[[registry]]\nlocation = \"127.0.0.1:${port}\"\ninsecure = true\n"
     def build = world.build([scm: [url: world.source().path], agent: [STORAGE_DRIVER: 'vfs', BUILDAH_ISOLATION: 'chroot',
