@@ -19,10 +19,10 @@ install: .venv/installed
 demo: install
 	@$(BIN)/python examples/demo/demo.py
 
-# The Jenkins side first, so that the last line is pytest's.
+# The Jenkins side first, so that the last line is pytest's; both use all cores.
 test: install
 	tests/groovy/run
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # On a real Flux: KUBECONFIG names a cluster that has it; without one every test is skipped.
 test-flux: install
