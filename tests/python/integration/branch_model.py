@@ -38,7 +38,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Service:
-    """A service at the tip; `seen` are the images of its manifest's versions, newest first."""
+    """A service at the tip; `seen` are the images its manifest had, newest first."""
 
     image: str
     marker: str  # "on", "held" or "none"
@@ -66,9 +66,9 @@ class Service:
         return self.image, self.marker, self.entries, self.bad, self.hold
 
     def after(self, **changes: object) -> Service:
-        """The service after a commit; its manifest has one version more, if that changed."""
+        """The service after a commit; its history has one image more, if that changed."""
         later: Service = replace(self, **changes)  # type: ignore[arg-type]
-        if (later.image, later.marker) == (self.image, self.marker):
+        if later.image == self.image:
             return later
         return replace(later, seen=(later.image, *self.seen))
 
