@@ -39,6 +39,13 @@ class Address:
     is_named: bool = False
 
     @property
+    def path(self) -> str:
+        """The repository's path in the host's API: `/repos/acme/shop`, `/projects/acme%2Fshop`."""
+        if self.kind == GITLAB:
+            return f"/projects/{quote(self.project, safe='')}"
+        return f"/repos/{quote(self.project)}"
+
+    @property
     def variable(self) -> str:
         """The environment variable that is the field's custom for this host's token."""
         return _VARIABLES[self.kind]

@@ -96,6 +96,13 @@ class ForgeHttp:
             return answer
         raise self.refused(answer, what)
 
+    def read(self, path: str, what: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the document at a path; raises `ForgeError` where there is none."""
+        answer = self.ask("GET", path, what)
+        if answer.status != HTTPStatus.OK or not isinstance(answer.json, dict | list):
+            raise self.refused(answer, what)
+        return answer.json
+
     def listed(self, answer: Answer, what: str) -> list[object]:
         """Return the items of an answer that is a list."""
         found = answer.json
@@ -137,6 +144,12 @@ class ForgeHttp:
         if answer.status < HTTPStatus.BAD_REQUEST:
             return ForgeError(message, "the repository has moved: use its new URL")
         return ForgeError(message, f"look at {self._address.web}, then run this again")
+
+
+def mappings(document: object) -> list[dict[str, Any]]:
+    """Return the objects of a document that is a list of them; none of anything else."""
+    found = document if isinstance(document, list) else []
+    return [one for one in found if isinstance(one, dict)]
 
 
 def words_of(answer: Answer) -> str:

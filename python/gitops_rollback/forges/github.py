@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from gitops_rollback.forges.client import (
     CLOSED,
@@ -37,7 +37,7 @@ class GitHub:
     ) -> None:
         self.address = address
         self._http = ForgeHttp(address, environment, deadline, _HINT)
-        self._pulls = f"/repos/{quote(address.project)}/pulls"
+        self._pulls = f"{address.path}/pulls"
 
     def find(self, head: str, base: str) -> PullRequest | None:
         """Return the open pull request of a branch, if there is one."""

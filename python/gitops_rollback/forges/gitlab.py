@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from gitops_rollback.forges.client import (
     CLOSED,
@@ -35,7 +35,7 @@ class GitLab:
     ) -> None:
         self.address = address
         self._http = ForgeHttp(address, environment, deadline, _HINT)
-        self._requests = f"/projects/{quote(address.project, safe='')}/merge_requests"
+        self._requests = f"{address.path}/merge_requests"
 
     def find(self, head: str, base: str) -> PullRequest | None:
         """Return the open merge request of a branch, if there is one."""

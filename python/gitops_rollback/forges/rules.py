@@ -5,12 +5,11 @@ docs.github.com: REST API, rules for a branch, branches; docs.gitlab.com: branch
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gitops_rollback.forges.address import GITLAB
-from gitops_rollback.forges.client import ForgeHttp
+from gitops_rollback.forges.client import ForgeHttp, mappings
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
@@ -32,31 +31,19 @@ class BranchRules:
     ) -> None:
         self._is_gitlab = address.kind == GITLAB
         self._http = ForgeHttp(address, environment, deadline, _HINT)
-        project = quote(address.project, safe="" if self._is_gitlab else "/")
-        self._root = f"/projects/{project}/repository" if self._is_gitlab else f"/repos/{project}"
+        self._root = f"{address.path}/repository" if self._is_gitlab else address.path
 
     def against_push(self, branch: str) -> str:
         """Return what stands against a push to a branch; an empty text if nothing does."""
         what = f"the rules of {branch}"
-        found = self._read(f"{self._root}/branches/{quote(branch, safe='')}", what)
+        found = self._http.read(f"{self._root}/branches/{quote(branch, safe='')}", what)
         if self._is_gitlab:
             is_refused = isinstance(found, dict) and found.get("can_push") is False
             return f"{branch} is protected: it takes no push from this token" if is_refused else ""
-        rules = self._read(f"{self._root}/rules/branches/{quote(branch, safe='')}", what)
-        types = {rule.get("type") for rule in _mappings(rules)}
+        rules = self._http.read(f"{self._root}/rules/branches/{quote(branch, safe='')}", what)
+        types = {rule.get("type") for rule in mappings(rules)}
         names = ", ".join(sorted(one_line(str(kind), 50) for kind in types & _AGAINST))
         if names:
             return f"{branch} has rules that a push does not meet: {names}"
         is_protected = isinstance(found, dict) and found.get("protected") is True
         return f"{branch} is protected: pushes may have to meet conditions" if is_protected else ""
-
-    def _read(self, path: str, what: str) -> object:
-        answer = self._http.ask("GET", path, what)
-        if answer.status != HTTPStatus.OK or not isinstance(answer.json, dict | list):
-            raise self._http.refused(answer, what)
-        return answer.json
-
-
-def _mappings(document: object) -> list[dict[str, object]]:
-    found = document if isinstance(document, list) else []
-    return [one for one in found if isinstance(one, dict)]

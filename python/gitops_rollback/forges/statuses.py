@@ -7,10 +7,9 @@ newest status of each context.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from gitops_rollback.forges.address import GITLAB
-from gitops_rollback.forges.client import ForgeHttp
+from gitops_rollback.forges.client import ForgeHttp, mappings
 from gitops_rollback.model import one_line
 from gitops_rollback.rollout.statuses import CommitStatus
 
@@ -32,41 +31,25 @@ class CommitStatuses:
     ) -> None:
         self._is_gitlab = address.kind == GITLAB
         self._http = ForgeHttp(address, environment, deadline, _HINT)
-        project = quote(address.project, safe="" if self._is_gitlab else "/")
-        self._root = (
-            f"/projects/{project}/repository/commits"
-            if self._is_gitlab
-            else f"/repos/{project}/commits"
-        )
+        self._root = f"{address.path}{'/repository' if self._is_gitlab else ''}/commits"
 
     def of(self, commit: str) -> list[CommitStatus]:
         """Return the statuses of a commit."""
         what = f"the statuses of {commit[:12]}"
         path = "statuses" if self._is_gitlab else "status"
-        document = self._ask(f"{self._root}/{commit}/{path}?per_page=100", what)
+        document = self._http.read(f"{self._root}/{commit}/{path}?per_page=100", what)
         if isinstance(document, dict):
             document = document.get("statuses")
         keys = ("name", "status") if self._is_gitlab else ("context", "state")
-        return [_status(one, *keys) for one in _mappings(document)]
+        return [_status(one, *keys) for one in mappings(document)]
 
     def before(self, commit: str) -> list[str]:
         """Return a few commits before one, newest first."""
         which = "ref_name" if self._is_gitlab else "sha"
         path = f"{self._root}?{which}={commit}&per_page={_EARLIER + 1}"
-        found = _mappings(self._ask(path, f"the commits before {commit[:12]}"))
+        found = mappings(self._http.read(path, f"the commits before {commit[:12]}"))
         ids = [str(one.get("id" if self._is_gitlab else "sha", "")) for one in found]
         return [one for one in ids if one and one != commit]
-
-    def _ask(self, path: str, what: str) -> object:
-        answer = self._http.ask("GET", path, what)
-        if not isinstance(answer.json, dict | list):
-            raise self._http.refused(answer, what)
-        return answer.json
-
-
-def _mappings(document: object) -> list[dict[str, Any]]:
-    found = document if isinstance(document, list) else []
-    return [one for one in found if isinstance(one, dict)]
 
 
 def _status(found: dict[str, Any], context: str, state: str) -> CommitStatus:
