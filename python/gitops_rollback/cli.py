@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.errors import GitopsRollbackError
 
+_AT_ONCE = 0.01  # seconds: after what now runs has come to its end
 # Each is a module of `commands`, imported only when it is asked for.
 COMMANDS = {
     "record": "archive the image and the manifests that are about to be replaced",
@@ -192,5 +193,16 @@ def _catch_signals() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise Interrupted
 
+    usual = sys.unraisablehook
+
+    def raise_again(dropped: sys.UnraisableHookArgs) -> None:
+        """Repeat what was raised in a callback of the interpreter, which drops it and goes on."""
+        if dropped.exc_type is not Interrupted:
+            usual(dropped)
+            return
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, _AT_ONCE)
+
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGINT, interrupt)
+    sys.unraisablehook = raise_again
