@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from gitops_rollback.repo.removal import remove
 from gitops_rollback.repo.skeleton import (
     CONFIG,
     PACKED_REFS,
@@ -92,7 +93,7 @@ class Cache:
 
     def close(self) -> None:
         """Remove this run's folder, what killed runs left, and what was not used for long."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
         os.close(self._descriptor)
         with suppress(OSError):
             for path in self._directory.iterdir():

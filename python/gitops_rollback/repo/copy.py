@@ -12,6 +12,7 @@ from gitops_rollback.errors import RepositoryError
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import explain_fetch, explain_local
 from gitops_rollback.repo.process import Git, GitFailedError, TimeIsUpError
+from gitops_rollback.repo.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -55,7 +56,7 @@ class Copy:
     def close(self, *, keep: bool) -> None:
         """Remove the copy; `keep` adds what it has to the cache first."""
         if self._cache is None:
-            shutil.rmtree(self.root, ignore_errors=True)
+            remove(self.root)
             return
         if keep and self._tips:
             self._cache.add(self.path, self._tips)
