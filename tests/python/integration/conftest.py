@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.shop import FILES, Shop
+from integration.shop import CART, FILES, Shop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,3 +91,15 @@ def built(workshop: Workshop) -> Shop:
         return shop
 
     return workshop.shop("built", make)
+
+
+@pytest.fixture
+def two_thousand(workshop: Workshop) -> Shop:
+    """A shop beside whose services stand two thousand others."""
+
+    def make(shop: Shop) -> Shop:
+        many = {f"apps/s{n}/deployment.yaml": CART.replace("cart", f"s{n}") for n in range(2000)}
+        toml = '[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n'
+        return shop.open({**FILES, **many, ".gitops-rollback.toml": toml})
+
+    return workshop.shop("two thousand", make)
