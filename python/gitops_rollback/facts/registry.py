@@ -68,12 +68,12 @@ class RegistryFacts:
         return known
 
     def platforms(self, image: ImageReference, running: ImageReference) -> Platforms:
-        """Compare the platforms of two images; nothing is known where nobody tells in time."""
+        """Compare the platforms of two images; where nobody tells in time, say why."""
         client = self._client(image.registry, patient=False)
         try:
             known = client.platforms(image, running)
-        except (ManifestMissingError, RegistryUnavailableError):
-            return Platforms()
+        except (ManifestMissingError, RegistryUnavailableError) as error:
+            return Platforms(problem=error.message)
         return Platforms(*map(frozenset, known)) if known else Platforms()
 
     def schema_labels(self, running: ImageReference, target: ImageReference) -> SchemaLabels:

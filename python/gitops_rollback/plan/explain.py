@@ -116,6 +116,12 @@ def _unverified(facts: Facts, candidate: Candidate) -> list[str]:
         findings.append(
             f"{candidate.image.label}: no record proves it: {missing.reason}; Git alone does"
         )
+    platforms = facts.platforms.get(candidate.image.canonical)
+    if platforms is not None and platforms.problem:
+        findings.append(
+            f"{candidate.image.label}: whether it is there for every platform of the running image "
+            f"is not known: {platforms.problem}"
+        )
     if check is not None and check.status == "unknown":
         findings.append(
             f"{candidate.image.label}: not verified: {check.message}; were it deleted, pods could "

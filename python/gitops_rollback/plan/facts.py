@@ -60,10 +60,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Platforms:
-    """The platforms of a candidate and of the running image; empty where they are not known."""
+    """The platforms of a candidate and of the running image; empty where they are not known.
+
+    `problem` says why nobody told, where they were asked for.
+    """
 
     candidate: frozenset[str] = frozenset()
     running: frozenset[str] = frozenset()
+    problem: str = ""
 
     @property
     def lacking(self) -> tuple[str, ...]:

@@ -457,6 +457,14 @@ def test_what_an_unreachable_registry_did_not_confirm_is_marked_unverified() -> 
     assert plan.findings[0].startswith(f"1: not verified: {UNKNOWN.message}; ")
 
 
+def test_platforms_that_nobody_tells_in_time_are_said_not_to_be_known() -> None:
+    late = Platforms(problem="asked registry-1.docker.io for its platforms: no answer in 3 s")
+    plan = by_state("1>2", platforms={"1": late}).plan()
+    unknown = "1: whether it is there for every platform of the running image is not known"
+    assert plan.findings == (f"{unknown}: {late.problem}",)
+    assert by_state("1>2", platforms={"1": Platforms()}).plan().findings == ()
+
+
 def test_a_source_that_failed_is_reported() -> None:
     plan = World("2", fails=("artifact", "registry")).plan()
     told = [finding.partition(";")[0] for finding in plan.findings]
