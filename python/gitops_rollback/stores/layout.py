@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,12 @@ def write_record(made: MadeRecord, directory: Path) -> Path:
     try:
         if folder.exists():
             shutil.rmtree(folder)
+        # From the top down: pathlib tries the deepest first, which is a failure at each level.
+        os.makedirs(folder)  # noqa: PTH103 - see above
         for path, content in made.manifests.items():
             target = folder / COPIES / path
-            target.parent.mkdir(parents=True, exist_ok=True)
+            os.makedirs(target.parent, exist_ok=True)  # noqa: PTH103 - the same
             target.write_bytes(content)
-        folder.mkdir(parents=True, exist_ok=True)
         file = folder / "record.json"
         file.write_bytes(made.data)
     except OSError as error:
