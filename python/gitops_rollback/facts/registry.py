@@ -74,7 +74,10 @@ class RegistryFacts:
             known = client.platforms(image, running)
         except (ManifestMissingError, RegistryUnavailableError) as error:
             return Platforms(problem=error.message)
-        return Platforms(*map(frozenset, known)) if known else Platforms()
+        if known is None:
+            return Platforms()
+        of_image, of_running = known
+        return Platforms(frozenset(of_image), frozenset(of_running))
 
     def schema_labels(self, running: ImageReference, target: ImageReference) -> SchemaLabels:
         """Read the schema that two images need; the target's only if the running one says one."""
