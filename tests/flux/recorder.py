@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from gitops_rollback.flux.cluster import Cluster
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.rollout.cluster import Cluster
 from gitops_rollback.rollout.objects import Change, Query
 from gitops_rollback.rollout.reconcilers import REQUESTED
 from gitops_rollback.rollout.workloads import KINDS

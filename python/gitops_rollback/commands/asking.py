@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.decide.drill import FAILED, OK, SKIPPED, WARNING, Finding, judge_flux
 from gitops_rollback.errors import GitopsRollbackError, RepositoryError, UsageError
 from gitops_rollback.forges.client import ForgeError
-from gitops_rollback.plan.drill import FAILED, OK, SKIPPED, WARNING, Finding, judge_flux
-from gitops_rollback.timeline.stack import running_image
+from gitops_rollback.ledger.stack import running_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.facts.registry import RegistryFacts
-    from gitops_rollback.facts.snapshot import EnvironmentFiles, Snapshot
     from gitops_rollback.forges.rules import BranchRules
+    from gitops_rollback.look.registry import RegistryFacts
+    from gitops_rollback.look.snapshot import EnvironmentFiles, Snapshot
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
 
@@ -130,8 +130,8 @@ def ask_builds(
 
 def ask_flux(session: Session, paths: Sequence[str]) -> Iterator[Finding]:
     """Ask the cluster, where one can be reached, how the Kustomizations of these files stand."""
-    from gitops_rollback.flux.access import NoAccessError, has_access  # noqa: PLC0415 - one question
-    from gitops_rollback.flux.cluster import Cluster  # noqa: PLC0415 - as above
+    from gitops_rollback.rollout.access import NoAccessError, has_access  # noqa: PLC0415 - one question
+    from gitops_rollback.rollout.cluster import Cluster  # noqa: PLC0415 - as above
     from gitops_rollback.rollout.objects import Query  # noqa: PLC0415 - as above
 
     if not has_access(session.environment):

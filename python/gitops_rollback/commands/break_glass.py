@@ -10,21 +10,28 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.decide.choose import decide
+from gitops_rollback.decide.facts import (
+    Facts,
+    NeedCheck,
+    NeedPlatforms,
+    NeedRecords,
+    Plan,
+    Platforms,
+)
+from gitops_rollback.decide.plan_file import plan_to_json
 from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.ledger.records import mismatch
 from gitops_rollback.manifest.document import lookup, parse, text_of
 from gitops_rollback.output import say, wrapped
-from gitops_rollback.plan.choose import decide
-from gitops_rollback.plan.facts import Facts, NeedCheck, NeedPlatforms, NeedRecords, Plan, Platforms
-from gitops_rollback.plan.files import plan_to_json
 from gitops_rollback.services.config import Config, Settings
-from gitops_rollback.timeline.records import mismatch
 
 if TYPE_CHECKING:
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.facts.registry import RegistryFacts
-    from gitops_rollback.plan.facts import Choice, Need
+    from gitops_rollback.decide.facts import Choice, Need
+    from gitops_rollback.ledger.records import RecordedField, StoredRecord
+    from gitops_rollback.look.registry import RegistryFacts
     from gitops_rollback.stores.base import RecordStore
-    from gitops_rollback.timeline.records import RecordedField, StoredRecord
 
 _MOST_RECORDS = 20
 _ENVIRONMENT = "default"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.facts.snapshot import ServiceAtTip
+    from gitops_rollback.look.snapshot import ServiceAtTip
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
 
@@ -98,7 +98,7 @@ def _read_repository(options: argparse.Namespace, environment: Mapping[str, str]
         from gitops_rollback.commands.checking_builds import (  # noqa: PLC0415 - see open_repository
             lost_builds,
         )
-        from gitops_rollback.facts.snapshot import read_environment  # noqa: PLC0415 - the same
+        from gitops_rollback.look.snapshot import read_environment  # noqa: PLC0415 - the same
 
         tip = session.open_tip(repository)
         services = _services(session, repository, tip)
@@ -120,7 +120,7 @@ def _services(session: Session, repository: Repository, tip: Tip) -> tuple[Servi
 
 
 def _of_services(found: Review, services: tuple[ServiceAtTip, ...]) -> list[Finding]:
-    from gitops_rollback.facts.storage import keys_of  # noqa: PLC0415 - the same
+    from gitops_rollback.look.storage import keys_of  # noqa: PLC0415 - the same
     from gitops_rollback.storage.service import findings_of  # noqa: PLC0415 - only for services
 
     return [f for at in services for f in findings_of(found, keys_of(at), is_all=True)]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.plan.facts import Choice
+    from gitops_rollback.decide.facts import Choice
 
 _PLACE = ("repository", "branch", "environment", "store", "hub-url", "registry-url")
 _CHOICE = ("strategy", "query", "to")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change.commit import Committer
 from gitops_rollback.errors import UsageError
+from gitops_rollback.write.commit import Committer
 
 if TYPE_CHECKING:
     from gitops_rollback.commands.session import Session
@@ -20,8 +20,8 @@ def committer_of(session: Session, repository: Repository) -> Committer:
         raise UsageError("--wait-for-merge has no pull request to wait for", "add --pull-request")
     if dry_run or not options.pull_request:
         return Committer(repository, session.deadline, session.watch, dry_run=dry_run)
-    from gitops_rollback.change.proposal import Proposer  # noqa: PLC0415 - the same
     from gitops_rollback.forges.connect import connect  # noqa: PLC0415 - only for pull requests
+    from gitops_rollback.write.proposal import Proposer  # noqa: PLC0415 - the same
 
     forge = connect(
         session.remote,

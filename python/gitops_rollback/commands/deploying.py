@@ -5,32 +5,31 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change import transitions
-from gitops_rollback.change.recording import make_record
 from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.given import read_records, record_of
 from gitops_rollback.commands.many import Blocked, refuse_partly
 from gitops_rollback.commands.meant import assign_images, expected_images
 from gitops_rollback.commands.shared_options import accepted
+from gitops_rollback.decide import guard, recorded, transitions
+from gitops_rollback.decide.recording import make_record
+from gitops_rollback.decide.targets import deploy_edits
 from gitops_rollback.errors import RefusedError, RegistryError
+from gitops_rollback.ledger.stack import running_image
 from gitops_rollback.options import images_by_service
-from gitops_rollback.plan import guard, recorded
-from gitops_rollback.plan.targets import deploy_edits
-from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gitops_rollback.change.commit import Outcome
-    from gitops_rollback.change.service import ServiceChange
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.facts.registry import RegistryFacts
-    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
+    from gitops_rollback.decide.service import ServiceChange
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.look.registry import RegistryFacts
+    from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.services.config import Config
-    from gitops_rollback.timeline.records import StoredRecord
+    from gitops_rollback.write.commit import Outcome
 
 
 def deploy(

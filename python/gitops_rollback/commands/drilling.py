@@ -10,15 +10,15 @@ from gitops_rollback import errors
 from gitops_rollback.commands import asking, planning
 from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import accepted
+from gitops_rollback.decide.drill import FAILED, OK, Finding, judge_service, verdict, worst_first
+from gitops_rollback.decide.facts import Choice
 from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError
-from gitops_rollback.facts.everything import known_names
-from gitops_rollback.facts.snapshot import read_config, read_environment, read_snapshot
-from gitops_rollback.facts.together import plan_all
+from gitops_rollback.look.everything import known_names
+from gitops_rollback.look.snapshot import read_config, read_environment, read_snapshot
+from gitops_rollback.look.together import plan_all
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say, wrapped, write_result
-from gitops_rollback.plan.drill import FAILED, OK, Finding, judge_service, verdict, worst_first
-from gitops_rollback.plan.facts import Choice
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, FILE
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.facts.gather import Gatherer
-    from gitops_rollback.facts.snapshot import EnvironmentFiles, Snapshot
-    from gitops_rollback.plan.facts import Plan
+    from gitops_rollback.decide.facts import Plan
+    from gitops_rollback.look.gather import Gatherer
+    from gitops_rollback.look.snapshot import EnvironmentFiles, Snapshot
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
+from gitops_rollback.decide.plan_file import HINT, LARGEST_PLAN, parse_plan
 from gitops_rollback.errors import UsageError
-from gitops_rollback.plan.files import HINT, LARGEST_PLAN, parse_plan
-from gitops_rollback.timeline.records import LARGEST_RECORD, parse_record
+from gitops_rollback.ledger.records import LARGEST_RECORD, parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gitops_rollback.facts.snapshot import ServiceAtTip
-    from gitops_rollback.plan.files import PlanFile
-    from gitops_rollback.timeline.records import StoredRecord
+    from gitops_rollback.decide.plan_file import PlanFile
+    from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.look.snapshot import ServiceAtTip
 
 _LARGEST_CHANGE = 1_000_000  # bytes
 

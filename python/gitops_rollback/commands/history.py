@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.facts.retrace import Retraced
+    from gitops_rollback.ledger.events import Event
+    from gitops_rollback.look.retrace import Retraced
     from gitops_rollback.options import Options
-    from gitops_rollback.timeline.events import Event
 
 _MOST = 20  # entries, as many as a state file keeps
 
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
             repair(session, repository)
             return Exit.DONE
-        from gitops_rollback.facts.retrace import retrace_all  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.look.retrace import retrace_all  # noqa: PLC0415 - see open_repository
 
         snapshot = session.read(repository, session.open_tip(repository))
         store = session.store(snapshot)

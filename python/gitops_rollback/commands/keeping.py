@@ -8,19 +8,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.decide.keeping import build_to_keep
 from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.output import say
-from gitops_rollback.plan.keeping import build_to_keep
-from gitops_rollback.timeline.state import parse_state, path_of
 
 if TYPE_CHECKING:
-    from gitops_rollback.change.commit import Outcome
-    from gitops_rollback.change.service import ServiceChange
     from gitops_rollback.commands.session import Session
+    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Build
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.stores.jenkins_keep import Keeper, KeptBuild
-    from gitops_rollback.timeline.state import State
+    from gitops_rollback.write.commit import Outcome
 
 
 def keep_builds(session: Session, repository: Repository, outcome: Outcome) -> Outcome:

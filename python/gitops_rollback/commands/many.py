@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gitops_rollback.errors import GitopsRollbackError
-    from gitops_rollback.facts.snapshot import ServiceAtTip
+    from gitops_rollback.look.snapshot import ServiceAtTip
 
 SKIP = "--skip-blocked does the others"
 MOST_TOLD = 10  # of the services that are blocked, in full beside the table

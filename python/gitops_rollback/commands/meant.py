@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gitops_rollback.facts.snapshot import ServiceAtTip
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.look.snapshot import ServiceAtTip
 
 
 def request_of(options: argparse.Namespace) -> Request:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gitops_rollback.commands.session import Session
+    from gitops_rollback.decide.facts import Choice, Plan
     from gitops_rollback.options import Options
-    from gitops_rollback.plan.facts import Choice, Plan
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         from gitops_rollback.commands.command_line import to_do_it  # noqa: PLC0415 - the same
         from gitops_rollback.commands.explaining import explain  # noqa: PLC0415 - the same
         from gitops_rollback.commands.plan_table import show_plans  # noqa: PLC0415 - the same
-        from gitops_rollback.facts.together import plan_all  # noqa: PLC0415 - the same
+        from gitops_rollback.look.together import plan_all  # noqa: PLC0415 - the same
 
         choice = planning.choice_of(session)
         snapshot = session.read(repository, _tip(session, repository, choice))
@@ -80,7 +80,7 @@ def _tip(session: Session, repository: Repository, choice: Choice) -> Tip:
 def _refuse_without_image(plans: Sequence[Plan], result: dict[str, Any], *, skip: bool) -> None:
     """Raise `NotFoundError` if a service has no image, unless the others are to be planned."""
     from gitops_rollback.commands.many import whole_error  # noqa: PLC0415 - see open_repository
-    from gitops_rollback.plan.verdicts import obstacle  # noqa: PLC0415 - the same
+    from gitops_rollback.decide.verdicts import obstacle  # noqa: PLC0415 - the same
 
     errors = [error for plan in plans if (error := obstacle(plan)) is not None]
     is_missing = any(isinstance(error, NotFoundError) for error in errors)

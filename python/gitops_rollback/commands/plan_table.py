@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.many import tell
 from gitops_rollback.commands.planning import because, show_plan
+from gitops_rollback.decide.verdicts import obstacle, runs_already
 from gitops_rollback.output import narrow_table, say
-from gitops_rollback.plan.verdicts import obstacle, runs_already
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.facts.snapshot import ServiceAtTip
-    from gitops_rollback.plan.facts import Plan
+    from gitops_rollback.decide.facts import Plan
+    from gitops_rollback.look.snapshot import ServiceAtTip
 
 
 def show_plans(session: Session, plans: Sequence[Plan], services: Sequence[ServiceAtTip]) -> None:

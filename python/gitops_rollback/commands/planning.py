@@ -6,24 +6,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
-from gitops_rollback.change.service import edits_to_json
 from gitops_rollback.commands.explaining import show_candidates
 from gitops_rollback.commands.meant import expected_images
 from gitops_rollback.commands.shared_options import accepted
+from gitops_rollback.decide.acts import Act
+from gitops_rollback.decide.facts import Choice, Plan
+from gitops_rollback.decide.plan_file import plan_to_json
+from gitops_rollback.decide.service import edits_to_json
+from gitops_rollback.decide.targets import rollback_edits
 from gitops_rollback.errors import UsageError
-from gitops_rollback.facts.gather import Gatherer
+from gitops_rollback.look.gather import Gatherer
 from gitops_rollback.options import images_by_service
 from gitops_rollback.output import say, wrapped
-from gitops_rollback.plan.acts import Act
-from gitops_rollback.plan.facts import Choice, Plan
-from gitops_rollback.plan.files import plan_to_json
-from gitops_rollback.plan.targets import rollback_edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
+    from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.manifest.edit import FieldEdit
     from gitops_rollback.repo.repository import Repository
 

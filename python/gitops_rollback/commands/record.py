@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change.recording import Occasion, make_record
 from gitops_rollback.commands.given import read_plan
 from gitops_rollback.commands.meant import assign_images
 from gitops_rollback.commands.session import Session, start
@@ -14,20 +13,21 @@ from gitops_rollback.commands.shared_options import (
     add_service_options,
     add_store_options,
 )
+from gitops_rollback.decide.guard import refuse_other_repository
+from gitops_rollback.decide.recording import Occasion, make_record
 from gitops_rollback.errors import Exit
 from gitops_rollback.options import images_by_service
 from gitops_rollback.output import say, write_result
-from gitops_rollback.plan.guard import refuse_other_repository
 from gitops_rollback.stores.layout import write_record
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.facts.registry import RegistryFacts
-    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
+    from gitops_rollback.ledger.records import MadeRecord
+    from gitops_rollback.look.registry import RegistryFacts
+    from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.options import Options
-    from gitops_rollback.timeline.records import MadeRecord
 
 
 def add_options(options: Options) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change import transitions
 from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.many import Blocked, refuse_partly
 from gitops_rollback.commands.results import report_change, timed
@@ -18,18 +17,18 @@ from gitops_rollback.commands.shared_options import (
     add_skip_option,
     add_store_options,
 )
+from gitops_rollback.decide import guard, transitions
 from gitops_rollback.errors import RefusedError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_tag, parse_image
+from gitops_rollback.ledger.stack import running_image
 from gitops_rollback.options import repeated
-from gitops_rollback.plan import guard
-from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.change.service import ServiceChange
-    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
+    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.options import Options
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository

@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change import transitions
-from gitops_rollback.change.commit import Committer
-from gitops_rollback.change.repair import Version, from_events, newest_written
 from gitops_rollback.commands.results import report_change
+from gitops_rollback.decide import transitions
+from gitops_rollback.decide.acts import Act
+from gitops_rollback.decide.repair import Version, from_events, newest_written
 from gitops_rollback.errors import NotFoundError, RepositoryError
-from gitops_rollback.facts.git_history import DEPTHS
-from gitops_rollback.facts.retrace import retrace
+from gitops_rollback.ledger.stack import running_image
+from gitops_rollback.ledger.state import LONGEST_HISTORY, parse_state, path_of
+from gitops_rollback.look.git_history import DEPTHS
+from gitops_rollback.look.retrace import retrace
 from gitops_rollback.output import say
-from gitops_rollback.plan.acts import Act
-from gitops_rollback.timeline.stack import running_image
-from gitops_rollback.timeline.state import LONGEST_HISTORY, parse_state, path_of
+from gitops_rollback.write.commit import Committer
 
 if TYPE_CHECKING:
-    from gitops_rollback.change.service import ServiceChange
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
+    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.ledger.state import State
+    from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.timeline.state import State
 
 
 def repair(session: Session, repository: Repository) -> None:

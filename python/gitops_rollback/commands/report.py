@@ -78,8 +78,8 @@ def _gather(session: Session, given: Mapping[str, Mapping[str, Any]]) -> tuple[D
         return Documents(**given), session.url
     with session.open_repository() as repository:
         from gitops_rollback.commands import planning  # noqa: PLC0415 - see open_repository
-        from gitops_rollback.facts.retrace import retrace_all  # noqa: PLC0415 - the same
-        from gitops_rollback.facts.together import plan_all  # noqa: PLC0415 - the same
+        from gitops_rollback.look.retrace import retrace_all  # noqa: PLC0415 - the same
+        from gitops_rollback.look.together import plan_all  # noqa: PLC0415 - the same
 
         snapshot = session.read(repository, session.open_tip(repository))
         documents = dict(given)

@@ -13,8 +13,8 @@ from gitops_rollback.output import error_to_json, say, write_result
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gitops_rollback.change.commit import Outcome
     from gitops_rollback.commands.session import Session
+    from gitops_rollback.write.commit import Outcome
 
 
 @contextmanager

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change import transitions
-from gitops_rollback.change.recording import make_record
 from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.given import read_plan, read_records, record_of
 from gitops_rollback.commands.many import Blocked, whole_error
@@ -18,6 +16,9 @@ from gitops_rollback.commands.planning import (
     gatherer_of,
     plans_to_json,
 )
+from gitops_rollback.decide import guard, recorded, transitions
+from gitops_rollback.decide.recording import make_record
+from gitops_rollback.decide.verdicts import obstacle, runs_already
 from gitops_rollback.errors import (
     ConfigError,
     GitopsRollbackError,
@@ -25,22 +26,20 @@ from gitops_rollback.errors import (
     NotFoundError,
     RepositoryError,
 )
-from gitops_rollback.facts.together import plan_all
-from gitops_rollback.plan import guard, recorded
-from gitops_rollback.plan.verdicts import obstacle, runs_already
-from gitops_rollback.timeline.records import repository_key
+from gitops_rollback.ledger.records import repository_key
+from gitops_rollback.look.together import plan_all
 
 if TYPE_CHECKING:
-    from gitops_rollback.change.commit import Outcome
-    from gitops_rollback.change.service import ServiceChange
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.facts.gather import Gatherer
-    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
-    from gitops_rollback.plan.facts import Candidate, Choice, Plan
-    from gitops_rollback.plan.files import PlanFile
+    from gitops_rollback.decide.facts import Candidate, Choice, Plan
+    from gitops_rollback.decide.plan_file import PlanFile
+    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.look.gather import Gatherer
+    from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.timeline.records import StoredRecord
+    from gitops_rollback.write.commit import Outcome
 
 
 def roll_back(session: Session, repository: Repository) -> tuple[Outcome, tuple[Blocked, ...]]:

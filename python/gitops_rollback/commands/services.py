@@ -9,7 +9,7 @@ from gitops_rollback.commands.shared_options import (
     add_common_options,
 )
 from gitops_rollback.errors import Exit, GitopsRollbackError, UsageError
-from gitops_rollback.facts.snapshot import Overview, read_overview
+from gitops_rollback.look.snapshot import Overview, read_overview
 from gitops_rollback.model import Request, is_name
 from gitops_rollback.output import say, table, write_result
 from gitops_rollback.services import catalogue, inventory

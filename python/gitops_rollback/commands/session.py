@@ -12,10 +12,10 @@ from gitops_rollback import clock
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.commands.meant import request_of
 from gitops_rollback.commands.shared_options import accepted
+from gitops_rollback.decide.acts import Act
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.model import Build, one_line
 from gitops_rollback.output import say, show_progress
-from gitops_rollback.plan.acts import Act
 from gitops_rollback.repo.location import repository_url, without_user
 from gitops_rollback.repo.repository import Repository
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
-    from gitops_rollback.change.recording import Occasion
-    from gitops_rollback.facts.registry import RegistryFacts
-    from gitops_rollback.facts.snapshot import ServiceAtTip, Snapshot
+    from gitops_rollback.decide.recording import Occasion
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.manifest.policies import Policies
+    from gitops_rollback.ledger.records import MadeRecord
+    from gitops_rollback.look.registry import RegistryFacts
+    from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
     from gitops_rollback.model import Request
+    from gitops_rollback.policies.objects import Policies
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.services.config import Config
     from gitops_rollback.stores.base import RecordStore
     from gitops_rollback.stores.directory import DirectoryStore
     from gitops_rollback.stores.jenkins import JenkinsStore
-    from gitops_rollback.timeline.records import MadeRecord
 
 _LONGEST_REASON = 500
 
@@ -98,7 +98,7 @@ class Session:
 
     def occasion(self, action: str, replaced_by: ImageReference | None) -> Occasion:
         """Why a record is made in this run: for a deploy or a rollback to an image."""
-        from gitops_rollback.change.recording import Occasion  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.decide.recording import Occasion  # noqa: PLC0415 - see open_repository
 
         return Occasion(self.url, action, self.present, replaced_by, self.build, self.by)
 
@@ -112,13 +112,13 @@ class Session:
         cache = Path(self.options.cache).absolute() if self.options.cache else None
         with Repository(self.remote, self.environment, self.deadline, cache) as repository:
             repository.begin(self.options.branch)
-            from gitops_rollback.facts import snapshot  # noqa: F401, PLC0415 - loaded while git waits
+            from gitops_rollback.look import snapshot  # noqa: F401, PLC0415 - loaded while git waits
 
             yield repository
 
     def read(self, repository: Repository, tip: Tip) -> Snapshot:
         """Read the services that are meant at a tip."""
-        from gitops_rollback.facts.snapshot import read_snapshot  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.look.snapshot import read_snapshot  # noqa: PLC0415 - see open_repository
 
         with self.watch.phase("fetch"):
             snapshot = read_snapshot(repository, self.request, tip)
@@ -133,12 +133,12 @@ class Session:
 
     def policies(self, repository: Repository, snapshot: Snapshot, at: ServiceAtTip) -> Policies:
         """Read the image policies that a service's held markers name; none where it has none."""
-        from gitops_rollback.manifest.policies import Policies  # noqa: PLC0415 - see open_repository
-        from gitops_rollback.plan.guard import asks_for_policies  # noqa: PLC0415 - the same
+        from gitops_rollback.decide.guard import asks_for_policies  # noqa: PLC0415 - the same
+        from gitops_rollback.policies.objects import Policies  # noqa: PLC0415 - see open_repository
 
         if not asks_for_policies(at):
             return Policies()
-        from gitops_rollback.facts.policies import read_policies  # noqa: PLC0415 - few runs need it
+        from gitops_rollback.look.policies import read_policies  # noqa: PLC0415 - few runs need it
 
         if at.tip.commit not in self._policies:
             with self.watch.phase("fetch"):
@@ -149,7 +149,7 @@ class Session:
 
     def registry(self, config: Config) -> RegistryFacts:
         """Return the facts of registries, as options and environment reach them."""
-        from gitops_rollback.facts.registry import RegistryFacts  # noqa: PLC0415 - slow import
+        from gitops_rollback.look.registry import RegistryFacts  # noqa: PLC0415 - slow import
 
         return RegistryFacts(
             config,
@@ -217,8 +217,8 @@ class Session:
         return f"{kind}:{rest}"
 
     def _directory_store(self, path: str) -> DirectoryStore:
+        from gitops_rollback.ledger.records import repository_key  # noqa: PLC0415 - see open_repository
         from gitops_rollback.stores.directory import DirectoryStore  # noqa: PLC0415 - one of two
-        from gitops_rollback.timeline.records import repository_key  # noqa: PLC0415 - see open_repository
 
         if path:
             return DirectoryStore(Path(path).absolute())

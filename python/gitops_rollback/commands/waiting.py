@@ -7,25 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.wait_results import report, unverified
 from gitops_rollback.errors import ClusterError, ConfigError, ManifestError
-from gitops_rollback.facts.snapshot import read_snapshot
-from gitops_rollback.flux.access import NoAccessError, has_access
-from gitops_rollback.flux.follow import Inbox, NotHereError, Relations, connect, disconnect, follow
+from gitops_rollback.ledger.stack import running_image
+from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say
 from gitops_rollback.repo.messages import UnknownCommitError
+from gitops_rollback.rollout.access import NoAccessError, has_access
+from gitops_rollback.rollout.follow import (
+    Inbox,
+    NotHereError,
+    Relations,
+    connect,
+    disconnect,
+    follow,
+)
 from gitops_rollback.rollout.target import Place, Stand, Target
-from gitops_rollback.timeline.stack import running_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.facts.snapshot import ServiceAtTip
-    from gitops_rollback.flux.follow import Follower
+    from gitops_rollback.look.snapshot import ServiceAtTip
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.rollout.failure import Failure
+    from gitops_rollback.rollout.follow import Follower
     from gitops_rollback.rollout.track import Track
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.flux.follow import Relations
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.rollout.follow import Relations
     from gitops_rollback.rollout.target import Target
 
 _PAUSE = 3.0  # seconds between two looks

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from jmespath.functions import Functions, signature
 
-from gitops_rollback.manifest.semver_range import takes_version, version_of
-from gitops_rollback.manifest.tag_filter import apply_filter
+from gitops_rollback.policies.semver_range import takes_version, version_of
+from gitops_rollback.policies.tag_filter import apply_filter
 
 if TYPE_CHECKING:
     from semver import Version

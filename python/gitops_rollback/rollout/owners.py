@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.timeline.records import repository_key
+from gitops_rollback.ledger.records import repository_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from gitops_rollback.errors import ConfigError
-from gitops_rollback.timeline.records import (
+from gitops_rollback.ledger.records import (
     MissingRecord,
     StoredRecord,
     digest_of_bytes,

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
-from gitops_rollback.manifest.document import LARGEST_MANIFEST
-from gitops_rollback.stores.base import NEWEST_RECORDS, fitting_copy, read_named
-from gitops_rollback.stores.layout import COPIES, FOLDER, write_record
-from gitops_rollback.timeline.records import (
+from gitops_rollback.ledger.records import (
     LARGEST_RECORD,
     MadeRecord,
     MissingRecord,
     StoredRecord,
     parse_record,
 )
+from gitops_rollback.manifest.document import LARGEST_MANIFEST
+from gitops_rollback.stores.base import NEWEST_RECORDS, fitting_copy, read_named
+from gitops_rollback.stores.layout import COPIES, FOLDER, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

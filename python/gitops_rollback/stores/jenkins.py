@@ -7,6 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, JenkinsError
+from gitops_rollback.ledger.records import (
+    LARGEST_RECORD,
+    MissingRecord,
+    StoredRecord,
+    parse_record,
+)
 from gitops_rollback.manifest.document import LARGEST_MANIFEST
 from gitops_rollback.model import Build, one_line
 from gitops_rollback.stores.base import fitting_copy, read_named
@@ -15,12 +21,6 @@ from gitops_rollback.stores.jenkins_failures import (
     UnusableArtifactError,
 )
 from gitops_rollback.stores.layout import COPIES, FOLDER
-from gitops_rollback.timeline.records import (
-    LARGEST_RECORD,
-    MissingRecord,
-    StoredRecord,
-    parse_record,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,7 +11,7 @@ from gitops_rollback.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gitops_rollback.timeline.records import MadeRecord
+    from gitops_rollback.ledger.records import MadeRecord
 
 FOLDER = "gitops-rollback"
 COPIES = "manifests"  # the folder beside a record

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.facts.snapshot import ServiceAtTip
 from gitops_rollback.image import ImageReference, parse_image
+from gitops_rollback.ledger.events import HistoryEntry
+from gitops_rollback.ledger.records import ManifestCopy, Record, RecordedField, StoredRecord
+from gitops_rollback.ledger.state import BadImage, Deployment, Hold, State
+from gitops_rollback.look.snapshot import ServiceAtTip
 from gitops_rollback.model import Build
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import ServiceFields, resolve
 from gitops_rollback.services.config import Config, Environment, parse_config
 from gitops_rollback.services.inventory import read_manifests
-from gitops_rollback.timeline.events import HistoryEntry
-from gitops_rollback.timeline.records import ManifestCopy, Record, RecordedField, StoredRecord
-from gitops_rollback.timeline.state import BadImage, Deployment, Hold, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

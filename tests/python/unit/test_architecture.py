@@ -25,24 +25,20 @@ PURE = (
     "image",
     "model",
     "schema",
-    "change/held_markers",
-    "change/proposal_text",
-    "change/recording",
-    "change/repair",
-    "change/service",
-    "change/transitions",
+    "decide/",
     "effective/",
+    "ledger/",
     "manifest/",
-    "plan/",
+    "policies/",
     "query/",
-    "rollout/",
     "services/",
     "storage/",
-    "timeline/",
+    "write/backoff",
+    "write/proposal_text",
 )
 IMPURE = (
-    "gitops_rollback.change.commit",
-    "gitops_rollback.change.proposal",
+    "gitops_rollback.write.commit",
+    "gitops_rollback.write.proposal",
     "gitops_rollback.commands",
     "gitops_rollback.facts",
     "gitops_rollback.flux",
@@ -50,6 +46,8 @@ IMPURE = (
     "gitops_rollback.registries",
     "gitops_rollback.repo",
     "gitops_rollback.stores",
+    "gitops_rollback.write.commit",
+    "gitops_rollback.write.proposal",
     "http",
     "jenkins",
     "kubernetes",
@@ -116,7 +114,7 @@ def test_http_is_spoken_by_the_clients_of_registries_and_stores_alone() -> None:
 
 
 def test_clusters_are_asked_by_one_client_alone() -> None:
-    assert importers_of("kubernetes") == {"flux/access"}
+    assert importers_of("kubernetes") == {"rollout/access"}
 
 
 def test_processes_are_started_by_the_git_layer_alone() -> None:
@@ -134,7 +132,7 @@ def test_commands_are_imported_by_nobody_but_the_command() -> None:
 
 def test_clients_know_nothing_of_the_rules_of_choosing() -> None:
     clients = {m for m in MODULES if m.startswith(("forges/", "registries/", "repo/", "stores/"))}
-    rules = importers_of("gitops_rollback.plan.choose", "gitops_rollback.timeline.stack")
+    rules = importers_of("gitops_rollback.decide.choose", "gitops_rollback.ledger.stack")
     assert clients & rules == set()
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gitops_rollback.plan.verdicts import none_to_go_back_to, runs_already
-from gitops_rollback.timeline.state import BadImage
+from gitops_rollback.decide.verdicts import none_to_go_back_to, runs_already
+from gitops_rollback.ledger.state import BadImage
 from unit.builders import at, history, image, state
 from unit.test_plan import World
 

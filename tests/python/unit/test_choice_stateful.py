@@ -14,17 +14,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gitops_rollback.change import transitions
-from gitops_rollback.errors import RefusedError
-from gitops_rollback.facts.snapshot import ServiceAtTip
-from gitops_rollback.image import parse_image
-from gitops_rollback.manifest.edit import rewrite
-from gitops_rollback.model import Build
-from gitops_rollback.plan import guard
-from gitops_rollback.plan.acts import Act
-from gitops_rollback.plan.candidates import pointer
-from gitops_rollback.plan.choose import decide
-from gitops_rollback.plan.facts import (
+from gitops_rollback.decide import guard, transitions
+from gitops_rollback.decide.acts import Act
+from gitops_rollback.decide.candidates import pointer
+from gitops_rollback.decide.choose import decide
+from gitops_rollback.decide.facts import (
     Check,
     Choice,
     Facts,
@@ -37,16 +31,21 @@ from gitops_rollback.plan.facts import (
     Plan,
     Platforms,
 )
+from gitops_rollback.errors import RefusedError
+from gitops_rollback.image import parse_image
+from gitops_rollback.ledger.merge import merge
+from gitops_rollback.ledger.records import StoredRecord
+from gitops_rollback.ledger.stack import build_timeline
+from gitops_rollback.look.snapshot import ServiceAtTip
+from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.model import Build
 from gitops_rollback.repo.objects import Tip
-from gitops_rollback.timeline.ledger import merge
-from gitops_rollback.timeline.records import StoredRecord
-from gitops_rollback.timeline.stack import build_timeline
 from unit.builders import DEPLOYMENT, NAME, PATH, at, digest, found_service, record
 
 if TYPE_CHECKING:
-    from gitops_rollback.change.service import ServiceChange
+    from gitops_rollback.decide.service import ServiceChange
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.timeline.state import State
+    from gitops_rollback.ledger.state import State
 
 TAGS = st.sampled_from(["1.0", "1.1", "dev"])
 CONTENTS = st.sampled_from("ABCDE")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gitops_rollback.errors import ClusterError
-from gitops_rollback.flux.access import NoAccessError, has_access
-from gitops_rollback.flux.cluster import Cluster
+from gitops_rollback.rollout.access import NoAccessError, has_access
+from gitops_rollback.rollout.cluster import Cluster
 from gitops_rollback.rollout.objects import Change, Query
 from gitops_rollback.rollout.raw import Name
 from servers.kubernetes_api import KubernetesApi

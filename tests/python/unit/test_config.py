@@ -9,12 +9,12 @@ import pytest
 
 from gitops_rollback import schema
 from gitops_rollback.errors import ConfigError
-from gitops_rollback.facts.environment_files import Paths
+from gitops_rollback.ledger.records import parse_record
+from gitops_rollback.ledger.state import parse_state, render_state
+from gitops_rollback.look.environment_files import Paths
 from gitops_rollback.model import is_name, is_safe_path, one_line
 from gitops_rollback.services.config import Config, Environment, parse_config
 from gitops_rollback.services.inventory import glob_pattern, glob_root
-from gitops_rollback.timeline.records import parse_record
-from gitops_rollback.timeline.state import parse_state, render_state
 
 WHOLE = """\
 [defaults]

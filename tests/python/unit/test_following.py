@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gitops_rollback.flux.cluster import Cluster
-from gitops_rollback.flux.follow import Follower, Inbox, NotHereError, Relations, follow
 from gitops_rollback.image import parse_image
+from gitops_rollback.rollout.cluster import Cluster
+from gitops_rollback.rollout.follow import Follower, Inbox, NotHereError, Relations, follow
 from gitops_rollback.rollout.objects import Change, Query
 from gitops_rollback.rollout.standing import State
 from gitops_rollback.rollout.target import Place, Stand, Target

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from gitops_rollback.decide import guard, recorded
+from gitops_rollback.decide.acts import Act
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, RefusedError
-from gitops_rollback.manifest.policies import Policies
+from gitops_rollback.ledger.state import BadImage, Hold, State
 from gitops_rollback.model import Build
-from gitops_rollback.plan import guard, recorded
-from gitops_rollback.plan.acts import Act
-from gitops_rollback.timeline.state import BadImage, Hold, State
+from gitops_rollback.policies.objects import Policies
 from unit.builders import DEPLOYMENT, PRESENT, at, image, service_at_tip, state, stored
 
 BAD = BadImage(image("2"), at(2), "it crashed", "jane")

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gitops_rollback.change.held_markers import lost_markers, markers_to_hold, markers_without_hold
-from gitops_rollback.timeline.state import HeldMarker, Hold
+from gitops_rollback.decide.held_markers import lost_markers, markers_to_hold, markers_without_hold
+from gitops_rollback.ledger.state import HeldMarker, Hold
 from unit.builders import PATH, at, image, service_at_tip, state
 
 CART = '{"$imagepolicy": "flux-system:cart"}'

@@ -17,10 +17,10 @@ import pytest
 
 from gitops_rollback.clock import Deadline
 from gitops_rollback.errors import ConfigError, JenkinsError
+from gitops_rollback.ledger.records import MissingRecord, StoredRecord, digest_of_bytes
 from gitops_rollback.model import Build
 from gitops_rollback.stores.jenkins import JenkinsStore
 from gitops_rollback.stores.jenkins_address import AstrayError, is_own, target_of
-from gitops_rollback.timeline.records import MissingRecord, StoredRecord, digest_of_bytes
 from servers.jenkins_answer import Answer
 from servers.jenkins_server import LOGIN_PAGE, JenkinsServer
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gitops_rollback.ledger.events import HistoryEntry
+from gitops_rollback.ledger.merge import REVERTED, Ledger, merge
+from gitops_rollback.ledger.message import Summary, read_trailers, render
 from gitops_rollback.model import Build
-from gitops_rollback.timeline.events import HistoryEntry
-from gitops_rollback.timeline.ledger import REVERTED, Ledger, merge
-from gitops_rollback.timeline.message import Summary, read_trailers, render
 from unit.builders import at, digest, history, image, records, state, stored
 
 if TYPE_CHECKING:
-    from gitops_rollback.timeline.records import StoredRecord
-    from gitops_rollback.timeline.state import State
+    from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.ledger.state import State
 
 
 def commit(number: int, text: str, *told: str, **more: Any) -> HistoryEntry:  # noqa: ANN401

@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gitops_rollback.errors import ConfigError, MovedError, RegistryError, UsageError
-from gitops_rollback.image import parse_image
-from gitops_rollback.model import Build
-from gitops_rollback.plan.candidates import pointer
-from gitops_rollback.plan.choose import decide
-from gitops_rollback.plan.facts import (
+from gitops_rollback.decide.candidates import pointer
+from gitops_rollback.decide.choose import decide
+from gitops_rollback.decide.facts import (
     Check,
     Choice,
     Facts,
@@ -25,16 +22,19 @@ from gitops_rollback.plan.facts import (
     Plan,
     Platforms,
 )
+from gitops_rollback.errors import ConfigError, MovedError, RegistryError, UsageError
+from gitops_rollback.image import parse_image
+from gitops_rollback.ledger.records import MissingRecord
+from gitops_rollback.ledger.state import BadImage, Hold
+from gitops_rollback.model import Build
 from gitops_rollback.query.tags import Tag
 from gitops_rollback.services.config import Settings
-from gitops_rollback.timeline.records import MissingRecord
-from gitops_rollback.timeline.state import BadImage, Hold
 from unit.builders import NAME, PRESENT, at, digest, history, image, records, state, stored
 
 if TYPE_CHECKING:
-    from gitops_rollback.timeline.events import HistoryEntry
-    from gitops_rollback.timeline.records import StoredRecord
-    from gitops_rollback.timeline.state import State
+    from gitops_rollback.ledger.events import HistoryEntry
+    from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.ledger.state import State
 
 BAD = BadImage(image("2"), at(5), "it crashed", "joe")
 UNKNOWN = Check("unknown", message="registry.example did not answer in 3 s")

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gitops_rollback import schema
-from gitops_rollback.change.service import edits_to_json
 from gitops_rollback.commands.given import read_plan
-from gitops_rollback.errors import Exit, UsageError
-from gitops_rollback.image import parse_image
-from gitops_rollback.plan.acts import Act, Block
-from gitops_rollback.plan.facts import (
+from gitops_rollback.decide.acts import Act
+from gitops_rollback.decide.facts import (
     Candidate,
     Check,
     Plan,
 )
-from gitops_rollback.plan.files import plan_to_json
-from gitops_rollback.plan.targets import rollback_edits
-from gitops_rollback.plan.verdicts import none_to_go_back_to, refusal, runs_already
-from gitops_rollback.timeline.records import MissingRecord
+from gitops_rollback.decide.plan_file import plan_to_json
+from gitops_rollback.decide.service import edits_to_json
+from gitops_rollback.decide.targets import rollback_edits
+from gitops_rollback.decide.verdicts import none_to_go_back_to, refusal, runs_already
+from gitops_rollback.errors import Exit, UsageError
+from gitops_rollback.image import parse_image
+from gitops_rollback.ledger.records import MissingRecord
+from gitops_rollback.refusals import Block
 from unit.builders import PRESENT, digest, image, service_at_tip, state
 from unit.test_plan import AB, ABA, LONG, World, by_records, by_state
 from unit.test_transitions import HOLD

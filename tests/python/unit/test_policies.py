@@ -9,18 +9,18 @@ import pytest
 
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
-from gitops_rollback.manifest.policies import (
+from gitops_rollback.policies.judge import automation_blocks
+from gitops_rollback.policies.objects import (
     ImagePolicy,
     Policies,
     find_policies,
     may_hold_policy,
 )
-from gitops_rollback.manifest.tag_filter import UnreadableFilterError, apply_filter
-from gitops_rollback.plan.automation import automation_blocks
+from gitops_rollback.policies.tag_filter import UnreadableFilterError, apply_filter
 from unit.builders import digest, image
 
 if TYPE_CHECKING:
-    from gitops_rollback.plan.acts import Block
+    from gitops_rollback.refusals import Block
 
 TEXT = """\
 # What automation takes.

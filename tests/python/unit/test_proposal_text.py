@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.change import transitions
-from gitops_rollback.change.proposal_text import body_of, title_of
-from gitops_rollback.plan.acts import Act
-from gitops_rollback.plan.facts import Candidate
+from gitops_rollback.decide import transitions
+from gitops_rollback.decide.acts import Act
+from gitops_rollback.decide.facts import Candidate
+from gitops_rollback.write.proposal_text import body_of, title_of
 from unit.builders import PRESENT, at, digest, image, service_at_tip
 
 if TYPE_CHECKING:
-    from gitops_rollback.change.service import ServiceChange
+    from gitops_rollback.decide.service import ServiceChange
 
 SOURCES = frozenset({"git", "artifact"})
 CHOSEN = Candidate(image("1.4.2"), SOURCES, at(1), verdict="chosen")

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_rollback import schema
-from gitops_rollback.change.recording import Occasion, make_record
+from gitops_rollback.decide.recording import Occasion, make_record
 from gitops_rollback.errors import ConfigError
+from gitops_rollback.ledger.records import digest_of_bytes, parse_record
 from gitops_rollback.model import Build
 from gitops_rollback.stores.layout import write_record
-from gitops_rollback.timeline.records import digest_of_bytes, parse_record
 from unit.builders import DEPLOYMENT, PATH, PRESENT, digest, image, manifest, service_at_tip, state
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.timeline.state import State
+    from gitops_rollback.ledger.state import State
 
 OCCASION = Occasion(
     repository="https://github.com/acme/manifests.git",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gitops_rollback.errors import ConfigError
-from gitops_rollback.timeline.records import (
+from gitops_rollback.ledger.records import (
     LARGEST_RECORD,
     Record,
     digest_of_bytes,

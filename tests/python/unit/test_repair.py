@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gitops_rollback.change.repair import Version, from_events, newest_written
-from gitops_rollback.timeline.events import from_state
-from gitops_rollback.timeline.message import Summary, action_of, render
-from gitops_rollback.timeline.state import BadImage, Hold, State, render_state
+from gitops_rollback.decide.repair import Version, from_events, newest_written
+from gitops_rollback.ledger.events import from_state
+from gitops_rollback.ledger.message import Summary, action_of, render
+from gitops_rollback.ledger.state import BadImage, Hold, State, render_state
 from unit.builders import DEPLOYMENT, at, image, service_at_tip, state
 
 NEVER = "By hand\n"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gitops_rollback.decide.retention import advice, builds_lost
 from gitops_rollback.image import parse_image
+from gitops_rollback.ledger.state import Deployment, State
 from gitops_rollback.model import Build
-from gitops_rollback.plan.retention import advice, builds_lost
-from gitops_rollback.timeline.state import Deployment, State
 
 
 def deployed(*numbers: int | None) -> State:

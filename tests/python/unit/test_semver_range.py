@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops_rollback.manifest.semver_range import UnreadableRangeError, takes_version
+from gitops_rollback.policies.semver_range import UnreadableRangeError, takes_version
 
 GOLDEN = json.loads(
     (Path(__file__).parent / "golden" / "semver" / "ranges.json").read_text(encoding="utf-8")

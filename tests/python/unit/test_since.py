@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.change.recording import Occasion, make_record
-from gitops_rollback.facts.since import is_as_recorded
-from gitops_rollback.facts.snapshot import ServiceAtTip
+from gitops_rollback.decide.recording import Occasion, make_record
+from gitops_rollback.look.since import is_as_recorded
+from gitops_rollback.look.snapshot import ServiceAtTip
 from gitops_rollback.repo.objects import Tip
 from unit.builders import DEPLOYMENT, PRESENT, digest, found_service
 

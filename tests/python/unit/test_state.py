@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops_rollback.errors import RepositoryError
-from gitops_rollback.timeline.state import (
+from gitops_rollback.ledger.state import (
     BadImage,
     Deployment,
     HeldMarker,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.errors import ManifestError
-from gitops_rollback.image import parse_image
-from gitops_rollback.plan.acts import Act
-from gitops_rollback.plan.facts import (
+from gitops_rollback.decide.acts import Act
+from gitops_rollback.decide.facts import (
     Candidate,
     Check,
 )
-from gitops_rollback.plan.targets import deploy_edits, rollback_edits
+from gitops_rollback.decide.targets import deploy_edits, rollback_edits
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.image import parse_image
 from unit.builders import PRESENT, digest, image, service_at_tip, stored
 
 ONE, TWO = digest("1"), digest("2")

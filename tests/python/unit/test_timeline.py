@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_rollback.image import parse_image
-from gitops_rollback.timeline.stack import build_timeline, running_image
+from gitops_rollback.ledger.stack import build_timeline, running_image
 from unit.builders import digest, history, image, records, state
 
 if TYPE_CHECKING:
-    from gitops_rollback.timeline.stack import Timeline
+    from gitops_rollback.ledger.stack import Timeline
 
 
 def stack(found: Timeline) -> list[str]:

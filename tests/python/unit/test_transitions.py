@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops_rollback.change import transitions
-from gitops_rollback.change.service import edits_to_json
-from gitops_rollback.manifest.edit import rewrite
-from gitops_rollback.model import Build
-from gitops_rollback.plan.acts import Act
-from gitops_rollback.plan.facts import (
+from gitops_rollback.decide import transitions
+from gitops_rollback.decide.acts import Act
+from gitops_rollback.decide.facts import (
     Candidate,
 )
-from gitops_rollback.timeline.message import render
-from gitops_rollback.timeline.state import BadImage, HeldMarker, Hold, State
+from gitops_rollback.decide.service import edits_to_json
+from gitops_rollback.ledger.message import render
+from gitops_rollback.ledger.state import BadImage, HeldMarker, Hold, State
+from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.model import Build
 from unit.builders import DEPLOYMENT, PATH, PRESENT, at, digest, image, service_at_tip, state
 
 if TYPE_CHECKING:
-    from gitops_rollback.change.service import ServiceChange
-    from gitops_rollback.facts.snapshot import ServiceAtTip
+    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.look.snapshot import ServiceAtTip
 
 MARKER = '{"$imagepolicy": "flux-system:cart"}'
 HELD = MARKER.replace("policy", "policy-held")

@@ -1,0 +1,203 @@
+"""Where candidates come from, and what refuses them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.decide.facts import Candidate, Platforms
+from gitops_rollback.errors import ConfigError, UsageError
+from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
+from gitops_rollback.ledger.events import ARTIFACT, GIT
+from gitops_rollback.query import tags as query
+
+if TYPE_CHECKING:
+    from gitops_rollback.decide.facts import Choice, Facts
+    from gitops_rollback.ledger.events import Event
+    from gitops_rollback.ledger.stack import Timeline
+    from gitops_rollback.query.tags import Tag
+
+
+_REGISTRY = frozenset({"registry"})
+MUTABLE = "only its tag is known, and the tag was used again since"
+
+
+def pointer(event: Event) -> str:
+    """Return the key by which a record that an event names is kept in the facts."""
+    return event.record or str(event.build or "")
+
+
+def from_timeline(timeline: Timeline, strategy: str) -> tuple[Candidate, ...]:
+    """Return the images below the top of the stack, newest first, each once."""
+    found: list[Candidate] = []
+    for level in reversed(timeline.levels[:-1]):
+        if any(candidate.image.is_same_image(level.image) for candidate in found):
+            continue
+        if strategy == GIT and level.replaced and GIT not in level.replaced.proofs:
+            continue
+        found.append(_of_level(level.image, level.placed, level.replaced, timeline))
+    found += [
+        _unless_never_deployed(Candidate(image, frozenset({ARTIFACT})), timeline)
+        for image in timeline.never_deployed
+    ]
+    return tuple(found)
+
+
+def from_registry(facts: Facts, choice: Choice, timeline: Timeline) -> tuple[Candidate, ...]:
+    """Return the tags the query prefers, in its order."""
+    tags = facts.tags or ()
+    document = query.prepare(tags, facts.running, _first_deployed(timeline))
+    names = query.run(choice.query or facts.settings.query, document)
+    by_name = {tag.name: tag for tag in tags}
+    found = []
+    for name in names:
+        tag = by_name.get(name)
+        image = facts.running.with_version(name, tag.digest if tag else None)
+        found.append(_unless_never_deployed(Candidate(image, _REGISTRY), timeline))
+    return tuple(found)
+
+
+def _first_deployed(timeline: Timeline) -> dict[str, str]:
+    """Return when each digest of the timeline ran first."""
+    first: dict[str, str] = {}
+    for event in timeline.events:
+        if event.image.digest and event.at:
+            first.setdefault(event.image.digest, event.at)
+    return first
+
+
+def told_platforms(image: ImageReference, facts: Facts) -> Platforms | None:
+    """Return the platforms that the tags tell of an image and of the running one, if they do."""
+    tags = facts.tags or ()
+    of_image = next((tag for tag in tags if _has(tag, image)), None)
+    of_running = next((tag for tag in tags if _has(tag, facts.running)), None)
+    if of_image is None or of_running is None:
+        return None
+    if not of_image.platforms or not of_running.platforms:
+        return None
+    return Platforms(frozenset(of_image.platforms), frozenset(of_running.platforms))
+
+
+def _has(tag: Tag, image: ImageReference) -> bool:
+    if tag.digest is None or image.digest is None:
+        return tag.name == image.tag
+    return tag.digest == image.digest
+
+
+def named(to: str, facts: Facts, timeline: Timeline) -> Candidate:
+    """Return the candidate that `--to` names: a build, a digest, an image or a tag."""
+    if "#" in to:
+        return _of_build(to, facts, timeline)
+    if is_digest(to):
+        wanted = facts.running.with_version(None, to)
+    elif "/" in to:
+        wanted = _image(to, facts)
+    elif is_tag(to):
+        wanted = facts.running.with_version(to, None)
+    else:
+        raise UsageError(
+            f"--to {to} is no tag, digest, image or build",
+            "write 1.4.2, sha256:…, acme/cart:1.4.2, #41 or JOB#41",
+        )
+    for level in reversed(timeline.levels):
+        if _is_meant(wanted, level.image):
+            return _of_level(level.image, level.placed, level.replaced, timeline)
+    candidate = Candidate(wanted, _REGISTRY)
+    return _of_event(wanted, timeline) or _unless_never_deployed(candidate, timeline)
+
+
+def _unless_never_deployed(candidate: Candidate, timeline: Timeline) -> Candidate:
+    if any(candidate.image.may_be(never) for never in timeline.never_deployed):
+        return candidate.refused("never-deployed", "recorded by a build, but never committed")
+    return candidate
+
+
+def _of_level(
+    image: ImageReference, placed: Event | None, replaced: Event | None, timeline: Timeline
+) -> Candidate:
+    proofs = frozenset(p for event in (placed, replaced) if event for p in event.proofs)
+    candidate = Candidate(
+        image=image,
+        sources=proofs or frozenset({GIT}),
+        deployed_at=placed.at if placed and placed.at else None,
+        placed=placed,
+        replaced=replaced,
+        stored=replaced.stored if replaced else None,
+    )
+    if _is_mutable(candidate, timeline):
+        return candidate.refused("mutable-tag", MUTABLE)
+    return candidate
+
+
+def _of_event(wanted: ImageReference, timeline: Timeline) -> Candidate | None:
+    """Return an image that ran and is not on the stack any more: it was rolled back from."""
+    events = timeline.events
+    for index in range(len(events) - 1, -1, -1):
+        event = events[index]
+        if _is_meant(wanted, event.image):
+            return _of_level(event.image, event, None, timeline)
+        before = event.from_image
+        if before is not None and _is_meant(wanted, before):
+            placed = next((e for e in reversed(events[:index]) if e.image.may_be(before)), None)
+            return _of_level(before, placed, event, timeline)
+    return None
+
+
+def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
+    job, _, number = to.rpartition("#")
+    meant = [event for event in reversed(timeline.events) if _is_build(event, job, number)]
+    if len({str(event.build) for event in meant}) > 1:
+        raise ConfigError(
+            f"build {to} of {facts.title} can be any of "
+            f"{', '.join(dict.fromkeys(str(event.build) for event in meant))}",
+            "name the job too: --to JOB#41",
+        )
+    for event in meant:
+        level = next((level for level in timeline.levels if level.placed is event), None)
+        replaced = level.replaced if level else None
+        return _of_level(event.image, event, replaced, timeline)
+    known = [str(event.build) for event in reversed(timeline.events) if event.build]
+    raise ConfigError(
+        f"no deployment of {facts.title} is known from build {to}",
+        f"known builds: {', '.join(known[:5])}" if known else "give a tag, digest or image",
+    )
+
+
+def _is_build(event: Event, job: str, number: str) -> bool:
+    build = event.build
+    return build is not None and str(build.number) == number and job in ("", build.job)
+
+
+def _image(to: str, facts: Facts) -> ImageReference:
+    try:
+        image = parse_image(to)
+    except InvalidImageError as error:
+        raise UsageError(f"--to: {error}", "write acme/cart:1.4.2 or acme/cart@sha256:…") from error
+    if image.full_repository != facts.running.full_repository:
+        raise ConfigError(
+            f"--to {to} is of another repository than {facts.title}, which runs "
+            f"{facts.running.canonical}",
+            "a rollback changes the version, never the repository",
+        )
+    return image
+
+
+def _is_meant(wanted: ImageReference, image: ImageReference) -> bool:
+    if wanted.full_repository != image.full_repository:
+        return False
+    if wanted.digest is not None:
+        return wanted.digest == image.digest
+    return wanted.tag == image.tag
+
+
+def _is_mutable(candidate: Candidate, timeline: Timeline) -> bool:
+    """Tell whether a tag without a digest can mean something else by now."""
+    if candidate.image.digest is not None:
+        return False
+    if candidate.stored is not None and candidate.stored.record.digest_from == "moved":
+        return True
+    tag = candidate.image.tag or "latest"
+    events = list(timeline.events)
+    first = events.index(candidate.placed) + 1 if candidate.placed in events else 0
+    # Going back to an image, by a rollback or by hand, is no new use of its tag.
+    later = [event.image for event in events[first:] if event.action == "deploy"]
+    return any((image.tag or "latest") == tag for image in later)

@@ -1,0 +1,230 @@
+"""Would a rollback work, and stay? What a drill found out, judged. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.clock import age, days_between
+from gitops_rollback.ledger.events import ARTIFACT
+from gitops_rollback.model import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from gitops_rollback.decide.facts import Candidate, Plan
+    from gitops_rollback.ledger.state import State
+    from gitops_rollback.manifest.image_field import ImageField
+
+OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
+_LONGEST_HOLD = 7.0  # days
+# What makes a rollback pass over the image that ran before: it would go further back than meant.
+_LOST = ("gone", "platform", "tampered", "mutable-tag", "not-an-image")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `category` is that of the error a rollback would end with."""
+
+    check: str
+    subject: str
+    level: str
+    message: str
+    hint: str = ""
+    category: str = "config"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as it stands in results."""
+        found = {
+            "check": self.check,
+            "subject": self.subject,
+            "level": self.level,
+            "message": self.message,
+        }
+        return {**found, **({"hint": self.hint} if self.hint else {})}
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return each finding once: what fails a rollback first, what was not asked last."""
+    levels = (FAILED, WARNING, OK, SKIPPED)
+    return sorted(dict.fromkeys(findings), key=lambda finding: levels.index(finding.level))
+
+
+def verdict(findings: Iterable[Finding]) -> str:
+    """Return `failed`, `warnings` or `ok`: the worst that was found."""
+    levels = {finding.level for finding in findings}
+    if FAILED in levels:
+        return "failed"
+    return "warnings" if WARNING in levels else "ok"
+
+
+def judge_flux(
+    kustomizations: Sequence[Mapping[str, Any]], paths: Iterable[str]
+) -> tuple[Finding, ...]:
+    """Judge the Kustomizations of a cluster that apply some files: would a commit be applied."""
+    manifests = tuple(paths)
+    found = [one for one in kustomizations if _applies(one, manifests)]
+    findings = [finding for one in found for finding in _standing(one)]
+    return tuple(findings) or (
+        Finding("flux", "cluster", OK, f"answers; {len(found)} Kustomizations apply these files"),
+    )
+
+
+def _applies(kustomization: Mapping[str, Any], paths: Iterable[str]) -> bool:
+    text = str((kustomization.get("spec") or {}).get("path") or "")
+    folder = "/".join(part for part in text.split("/") if part not in ("", "."))
+    return any(not folder or path.startswith(f"{folder}/") for path in paths)
+
+
+def _standing(kustomization: Mapping[str, Any]) -> Iterator[Finding]:
+    metadata = kustomization.get("metadata") or {}
+    name = one_line(f"{metadata.get('namespace')}/{metadata.get('name')}", 120)
+    if (kustomization.get("spec") or {}).get("suspend") is True:
+        message = "is suspended: Flux would not apply a rollback"
+        yield Finding("flux", name, WARNING, message, f"flux resume kustomization {name}")
+        return
+    conditions = (kustomization.get("status") or {}).get("conditions") or ()
+    ready: Mapping[str, Any] = next((c for c in conditions if c.get("type") == "Ready"), {})
+    if ready.get("status") == "False":
+        message = f"is not ready: {one_line(str(ready.get('message')), 300)}"
+        hint = "mend that first: Flux applies nothing of it until then"
+        yield Finding("flux", name, WARNING, message, hint, "cluster")
+
+
+def judge_service(
+    plan: Plan, state: State | None, fields: Iterable[ImageField], present: str
+) -> tuple[Finding, ...]:
+    """Judge one service by the plan of a rollback that is not made."""
+    return (
+        *_target(plan),
+        *_record(plan),
+        *_tag(plan),
+        *_blocks(plan),
+        *_storage(plan),
+        *_hold(plan.title, state, present),
+        *_markers(plan.title, state, fields),
+    )
+
+
+def _target(plan: Plan) -> Iterator[Finding]:
+    """Tell where it would go: to the image that ran before, further back, or nowhere."""
+    passed = [c for c in plan.candidates if c.verdict == "refused" and c.reason in _LOST]
+    if plan.chosen is not None:
+        message = f"{plan.running.label} → {plan.chosen.image.label}"
+        if not passed:
+            verified = "" if plan.chosen.verified else ", not verified at the registry"
+            yield Finding("target", plan.title, OK, message + verified)
+        for candidate in passed[:1]:
+            yield _passed_over(plan, candidate, WARNING, f"a rollback would go on to {message}")
+        return
+    if plan.hold is not None:
+        yield Finding("target", plan.title, OK, "is rolled back as far as anybody knows")
+    elif passed:
+        yield _passed_over(plan, passed[0], FAILED, "there is no other image to go back to")
+    elif any(c.reason != "running" for c in plan.candidates):
+        refused = next(c for c in plan.candidates if c.reason != "running")
+        why = refused.message or refused.reason or "it is shown only"
+        yield Finding(
+            *("target", plan.title, FAILED),
+            f"there is no image to go back to: {refused.image.label}: {why}",
+            "gitops-rollback plan shows every candidate and what to do",
+            "not-found",
+        )
+    else:
+        yield Finding(
+            *("target", plan.title, WARNING),
+            "nothing ran before what runs now: there is nothing to go back to yet",
+            "after the next deploy there is",
+        )
+
+
+def _passed_over(plan: Plan, candidate: Candidate, level: str, meaning: str) -> Finding:
+    return Finding(
+        *("image", plan.title, level),
+        f"{candidate.image.label} cannot be gone back to ({candidate.reason}): "
+        f"{candidate.message}; {meaning}",
+        f"push {candidate.image.label} again with the same digest, or deploy anew",
+        "not-found",
+    )
+
+
+def _record(plan: Plan) -> Iterator[Finding]:
+    """Tell whether the record is kept and readable."""
+    if plan.chosen is None or plan.strategy not in ("auto", ARTIFACT):
+        return
+    if plan.chosen.stored is not None:
+        yield Finding("record", plan.title, OK, "is kept and readable")
+        return
+    where = f" in {plan.chosen.build}" if plan.chosen.build else ""
+    why = next((f for f in plan.findings if "record" in f or f.startswith("artifact:")), "")
+    yield Finding(
+        *("record", plan.title, WARNING),
+        f"the record of {plan.chosen.image.label} is not to be had{where}"
+        + (f": {why}" if why else ""),
+        "keep the builds that hold records (the step does so), on storage that lasts",
+        "jenkins",
+    )
+
+
+def _tag(plan: Plan) -> Iterator[Finding]:
+    """Tell whether the tag still means the image that ran."""
+    chosen = plan.chosen
+    if chosen is None or chosen.check is None or not chosen.verified:
+        return
+    image = chosen.image
+    if image.tag is None or image.digest is None or chosen.check.has_tag:
+        return
+    yield Finding(
+        *("tag", plan.title, WARNING),
+        f"the tag {image.tag} no longer has the digest that ran ({image.digest}): a rollback goes "
+        "by the digest, but the registry may delete what has no tag",
+        "do not push to a tag twice; forbid it at the registry (immutable tags)",
+        "registry",
+    )
+
+
+def _blocks(plan: Plan) -> Iterator[Finding]:
+    """Tell what would be refused; that it was rolled back already is no fault."""
+    for block in plan.blocks:
+        if block.code != "already":
+            yield Finding("refused", plan.title, FAILED, block.message, block.hint, "refused")
+
+
+def _storage(plan: Plan) -> Iterator[Finding]:
+    """Tell whether storage changed since the image ran, where that does not refuse the rollback."""
+    if any(block.code == "storage" for block in plan.blocks):
+        return
+    for change in plan.storage_changes[:1]:
+        yield Finding(
+            *("storage", plan.title, WARNING),
+            change,
+            "see that the older image can live with it: a rollback leaves storage and data alone",
+            "manifest",
+        )
+
+
+def _hold(title: str, state: State | None, present: str) -> Iterator[Finding]:
+    hold = state.hold if state else None
+    if hold is None or days_between(hold.at, present) <= _LONGEST_HOLD:
+        return
+    by = f" by {hold.by}" if hold.by else ""
+    yield Finding(
+        *("hold", title, WARNING),
+        f"held for {age(hold.at, present)}{by}: {hold.reason or 'no reason was given'}",
+        "deploy the fix with --release, or gitops-rollback release",
+    )
+
+
+def _markers(title: str, state: State | None, fields: Iterable[ImageField]) -> Iterator[Finding]:
+    """Tell whether every Flux marker is out of action under a hold."""
+    if state is None or state.hold is None:
+        return
+    active = [(f.place, m.text) for f in fields for m in f.markers if not m.is_held]
+    for place, text in active[:1]:
+        yield Finding(
+            *("marker", title, FAILED),
+            f"{place}: the marker {text} is in action although the service is held: Flux may bring "
+            "the bad image back",
+            'write "$imagepolicy-held" for "$imagepolicy" there, until the hold ends',
+            "refused",
+        )

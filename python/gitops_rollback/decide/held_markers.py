@@ -1,0 +1,131 @@
+"""What a hold does to Flux markers, and what became of them since: none is lost silently. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gitops_rollback.ledger.state import HeldMarker
+from gitops_rollback.manifest.markers import find_markers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from gitops_rollback.look.snapshot import ServiceAtTip
+    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.markers import Marker
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A marker behind a field of the service."""
+
+    field: ImageField
+    marker: Marker
+
+    def fits(self, held: HeldMarker) -> bool:
+        """Tell whether this stands where a held marker stood."""
+        return (self.field.path, self.field.container) == (held.path, held.container)
+
+
+def markers_to_hold(at: ServiceAtTip) -> tuple[HeldMarker, ...]:
+    """Return the markers that a hold lists: those behind the fields, also if they are held already.
+
+    What an earlier hold lists and is not there any more stays on the list, so that its end tells.
+    """
+    now = [
+        HeldMarker(field.path, field.container, marker.active_text)
+        for field in at.found.fields
+        for marker in field.markers
+    ]
+    hold = at.state.hold if at.state else None
+    spare = list(now)
+    lost = []
+    for earlier in hold.markers if hold else ():
+        if earlier in spare:
+            spare.remove(earlier)
+        else:
+            lost.append(earlier)
+    return (*lost, *now)
+
+
+def markers_without_hold(at: ServiceAtTip) -> tuple[str, ...]:
+    """Return warnings of markers that are out of action although nothing is held."""
+    if at.state is not None and at.state.hold is not None:
+        return ()
+    return tuple(
+        f"{field.place}: the marker {marker.active_text} is out of action although nothing is "
+        "held: gitops-rollback release puts it back"
+        for field in at.found.fields
+        for marker in field.markers
+        if marker.is_held
+    )
+
+
+def lost_markers(at: ServiceAtTip) -> tuple[str, ...]:
+    """Return warnings of markers that ending the hold cannot put back as they were.
+
+    People may have removed, moved or renamed them meanwhile, or the file they stood in.
+    """
+    hold = at.state.hold if at.state else None
+    waiting = list(hold.markers) if hold else []
+    there = [_Place(field, marker) for field in at.found.fields for marker in field.markers]
+    for is_same in (_is_same, _is_moved):
+        for held in tuple(waiting):
+            place = next((place for place in there if is_same(place, held)), None)
+            if place is not None:
+                there.remove(place)
+                waiting.remove(held)
+    return tuple(_warning(held, at, there) for held in waiting)
+
+
+def _is_same(place: _Place, held: HeldMarker) -> bool:
+    return place.fits(held) and place.marker.active_text == held.marker
+
+
+def _is_moved(place: _Place, held: HeldMarker) -> bool:
+    """Tell whether a marker stands behind another field of the service, as after a renaming."""
+    return place.marker.active_text == held.marker
+
+
+def _warning(held: HeldMarker, at: ServiceAtTip, there: Iterable[_Place]) -> str:
+    renamed = next((place for place in there if place.fits(held)), None)
+    if renamed is not None:
+        now = renamed.marker
+        what = "is put back as it stands now" if now.is_held else "is another by now"
+        return (
+            f"{renamed.field.place}: the marker was {held.marker} when it was held, and {what}: "
+            f"{now.active_text}"
+        )
+    stray = next(_strays(held, at), None)
+    if stray is not None:
+        return (
+            f"{stray}: the held marker {held.marker} stands behind no image of {at.service} any "
+            "more, so it was not put back: write $imagepolicy for $imagepolicy-held there by hand"
+        )
+    same = (f for f in at.found.fields if (f.path, f.container) == (held.path, held.container))
+    field = next(same, None)
+    if field is not None:
+        return (
+            f"{field.place}: the marker of container '{held.container}' was removed while it was "
+            "held, so it was not put back: if automation is to act there, add by hand: "
+            f"# {held.marker}"
+        )
+    places = ", ".join(field.place for field in at.found.fields)
+    return (
+        f"{held.path} no longer has the container '{held.container}' whose marker was held, so it "
+        f"was not put back: if automation is to act on {at.service} again, add by hand behind its "
+        f"image ({places}): # {held.marker}"
+    )
+
+
+def _strays(held: HeldMarker, at: ServiceAtTip) -> Iterator[str]:
+    """Yield where the held marker stands in the service's files behind none of its images."""
+    fields = at.found.fields
+    known = {(field.path, marker.key_start) for field in fields for marker in field.markers}
+    for path in dict.fromkeys([held.path, *(field.path for field in fields)]):
+        file = at.found.manifests.files.get(path)
+        for marker in find_markers(file.text) if file is not None else ():
+            is_it = marker.is_held and marker.active_text == held.marker
+            if file is not None and is_it and (path, marker.key_start) not in known:
+                yield f"{path}:{file.text.count(chr(10), 0, marker.key_start) + 1}"

@@ -1,0 +1,124 @@
+"""What refuses a candidate, by what is known, by its record, and by the registry. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.decide.candidates import MUTABLE, pointer
+from gitops_rollback.ledger.events import ARTIFACT, GIT
+from gitops_rollback.ledger.records import MissingRecord
+from gitops_rollback.query.tags import names_no_image
+
+if TYPE_CHECKING:
+    from gitops_rollback.decide.facts import Candidate, Check, Facts, Platforms
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.ledger.stack import Timeline
+
+
+def judge_known(
+    candidate: Candidate, facts: Facts, timeline: Timeline, accept: frozenset[str]
+) -> Candidate:
+    """Refuse a candidate for what is known without asking anybody."""
+    if candidate.verdict == "refused" and candidate.reason not in accept:
+        return candidate
+    candidate = replace(candidate, verdict="acceptable", reason=None)
+    if candidate.image.is_same_image(facts.running):
+        return candidate.refused("running", "it runs now")
+    if names_no_image(candidate.image.tag or "") and "not-an-image" not in accept:
+        return candidate.refused(
+            "not-an-image", "its tag is that of a signature, an attestation or a list of contents"
+        )
+    if "bad" in accept:
+        return candidate
+    return _refused_if_bad(candidate, candidate.image, facts, timeline)
+
+
+def with_record(
+    candidate: Candidate, facts: Facts, strategy: str, accept: frozenset[str]
+) -> Candidate:
+    """Add the record that belongs to a candidate, or what is wrong with it.
+
+    A digest that only the record names, as it was resolved then, becomes the candidate's.
+    """
+    event = candidate.replaced
+    stored = facts.stored.get(pointer(event)) if event else None
+    if event is None or stored is None:
+        return _without_record(candidate, MissingRecord("no build is named"), strategy, accept)
+    if isinstance(stored, MissingRecord):
+        return _without_record(candidate, stored, strategy, accept)
+    is_other = event.record is not None and stored.sha256 != event.record
+    is_other = is_other or not stored.record.image.may_be(candidate.image)
+    if is_other and "tampered" not in accept:
+        return candidate.refused(
+            "tampered", f"the record in {stored.location} is not the one that was archived"
+        )
+    return candidate if is_other else _with_own_record(candidate, stored, accept)
+
+
+def _without_record(
+    candidate: Candidate, missing: MissingRecord, strategy: str, accept: frozenset[str]
+) -> Candidate:
+    if missing.is_tampered and "tampered" not in accept:
+        return candidate.refused("tampered", f"its record was changed: {missing.reason}")
+    if strategy != ARTIFACT:
+        return candidate
+    return candidate.refused(None, f"its record is not in the archive: {missing.reason}")
+
+
+def _with_own_record(
+    candidate: Candidate, stored: StoredRecord, accept: frozenset[str]
+) -> Candidate:
+    is_moved = candidate.image.digest is None and stored.record.digest_from == "moved"
+    if is_moved and "mutable-tag" not in accept:
+        return candidate.refused("mutable-tag", MUTABLE)
+    candidate = replace(candidate, stored=stored, sources=candidate.sources | {ARTIFACT})
+    if candidate.image.digest is not None or stored.record.image.digest is None:
+        return candidate
+    return replace(
+        candidate, image=stored.record.image, verdict="acceptable", reason=None, message=""
+    )
+
+
+def with_check(
+    candidate: Candidate,
+    check: Check,
+    facts: Facts,
+    timeline: Timeline,
+    accept: frozenset[str],
+) -> Candidate:
+    """Add what the registry says of a candidate."""
+    image = candidate.image
+    resolved = image.with_version(image.tag, check.digest) if image.digest is None else image
+    if not candidate.sources & {GIT, ARTIFACT}:
+        image = resolved
+    candidate = replace(candidate, check=check, image=image)
+    if check.status == "gone" and "gone" not in accept:
+        return candidate.refused("gone", check.message)
+    if resolved.is_same_image(facts.running):
+        return candidate.refused("running", "it has the digest that runs now")
+    return candidate if "bad" in accept else _refused_if_bad(candidate, resolved, facts, timeline)
+
+
+def with_platforms(candidate: Candidate, platforms: Platforms, accept: frozenset[str]) -> Candidate:
+    """Refuse a candidate that is not there for a platform of the running image."""
+    lacking = platforms.lacking
+    if not lacking or "platform" in accept:
+        return candidate
+    return candidate.refused(
+        "platform", f"it is not there for {', '.join(lacking)}, as the running image is"
+    )
+
+
+def _refused_if_bad(
+    candidate: Candidate, image: ImageReference, facts: Facts, timeline: Timeline
+) -> Candidate:
+    bad = facts.state.find_bad(image) if facts.state else None
+    if bad is not None:
+        by = f" by {bad.by}" if bad.by else ""
+        why = f": {bad.reason}" if bad.reason else ""
+        return candidate.refused("bad", f"it was rolled back from on {bad.at}{by}{why}")
+    if any(known.may_be(image) for known in timeline.bad):
+        return candidate.refused("bad", "it was rolled back from, as its record tells")
+    return candidate

@@ -1,0 +1,39 @@
+"""Whether the deploy job keeps enough builds: a discarded one takes its record with it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.ledger.state import State
+    from gitops_rollback.model import Build
+
+WANTED = 5  # deployments that a rollback should be able to go back by
+WINDOW = 100  # builds that are listed at most; of older ones nothing is known
+
+
+def builds_lost(state: State, job: str, listed: Mapping[int, bool]) -> tuple[Build, ...]:
+    """Return those builds of the last deployments whose records are no longer there.
+
+    `listed` are the newest builds that the job has (100 at most), and whether each archived a
+    record of the service.
+    """
+    builds = [entry.build for entry in state.deployed if entry.build and entry.build.job == job]
+    oldest = min(listed, default=0) if len(listed) >= WINDOW else 0
+    return tuple(
+        build
+        for build in builds[:WANTED]
+        if build.number >= oldest and not listed.get(build.number)
+    )
+
+
+def advice(listed: Mapping[int, bool]) -> str:
+    """Return how many builds to keep, from how many of them deployed lately."""
+    deployed = sum(listed.values())
+    each = len(listed) / deployed if deployed else len(listed) or 1
+    wanted = max(30, round(each * WANTED * 2))
+    return (
+        f"keep at least {wanted} builds (buildDiscarder, numToKeepStr), or deploy with keep: true"
+    )

@@ -1,0 +1,116 @@
+"""The exact text each image field gets. Pure.
+
+A rollback writes the recorded text where that is surely the image meant, else name, tag and
+digest; a digest that is not the target's is never left behind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.image import find_image, parse_image
+from gitops_rollback.manifest.forms import (
+    FieldEdit,
+    can_hold_digest,
+    restoring_edit,
+    value_of,
+)
+from gitops_rollback.manifest.image_field import split_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gitops_rollback.decide.acts import Act
+    from gitops_rollback.decide.facts import Candidate
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.manifest.image_field import ImageField
+
+
+def deploy_edits(
+    fields: Iterable[ImageField], image: ImageReference, act: Act
+) -> tuple[FieldEdit, ...]:
+    """Return the edits of a deploy: the name's text stays, tag and digest are replaced."""
+    return _changed(
+        FieldEdit(field, value_of(field, image.tag, _digest(field, image, act))) for field in fields
+    )
+
+
+def rollback_edits(
+    fields: Iterable[ImageField], candidate: Candidate, act: Act
+) -> tuple[FieldEdit, ...]:
+    """Return the edits of a rollback to a candidate."""
+    edits = tuple(rollback_edit(field, candidate, act) for field in fields)
+    for edit in edits:
+        _prove(edit, candidate.image)
+    return _changed(edits)
+
+
+def rollback_edit(field: ImageField, candidate: Candidate, act: Act) -> FieldEdit:
+    """Return the edit of one field by a rollback to a candidate."""
+    image = candidate.image
+    tag_is_proven = image.digest is None or (
+        candidate.check is not None and candidate.check.has_tag
+    )
+    recorded = _recorded(field, candidate)
+    if recorded is not None:
+        before, parts = recorded
+        names_digest = before.digest is not None and before.digest == image.digest
+        if names_digest or (before.digest is None and tag_is_proven):
+            return _recorded_edit(field, before, parts)
+    elif act.pin == "tag" and tag_is_proven and image.tag is not None:
+        return FieldEdit(field, value_of(field, image.tag, None))
+    can_hold = can_hold_digest(field) or "tag" not in act.accept or image.tag is None
+    return FieldEdit(field, value_of(field, image.tag, image.digest if can_hold else None))
+
+
+def _digest(field: ImageField, image: ImageReference, act: Act) -> str | None:
+    if image.tag is None:
+        return image.digest
+    is_tag_accepted = "tag" in act.accept and not can_hold_digest(field)
+    return None if act.pin == "tag" or is_tag_accepted else image.digest
+
+
+def _recorded(
+    field: ImageField, candidate: Candidate
+) -> tuple[ImageReference, Mapping[str, str]] | None:
+    """Return the recorded text of a field as an image, and its parts, if it is of this image."""
+    for recorded in candidate.stored.record.fields if candidate.stored else ():
+        if recorded.key != field.key:
+            continue
+        name, version = split_version(recorded.value)
+        image = find_image((field.shown_name or name) + version)
+        if image is None:
+            return None
+        same = image.full_repository == candidate.image.full_repository
+        return (image, recorded.parts) if same and image.tag == candidate.image.tag else None
+    return None
+
+
+def _recorded_edit(
+    field: ImageField, before: ImageReference, parts: Mapping[str, str]
+) -> FieldEdit:
+    """Return the edit that writes the recorded text: its name too, where the field has its own."""
+    if field.recorded_parts:
+        return restoring_edit(field, value_of(field, before.tag, before.digest), parts)
+    if field.shown_name is not None:
+        return FieldEdit(field, value_of(field, before.tag, before.digest))
+    return FieldEdit(field, str(before))
+
+
+def _prove(edit: FieldEdit, target: ImageReference) -> None:
+    """Refuse an edit whose effective reference is not the target."""
+    name, version = split_version(edit.value)
+    image = parse_image((edit.field.shown_name or name) + version)
+    same_digest = image.digest == target.digest or image.digest is None
+    same_tag = image.tag == target.tag or (image.tag is None and image.digest is not None)
+    if image.full_repository == target.full_repository and same_tag and same_digest:
+        return
+    raise ManifestError(
+        f"{edit.field.place}: '{edit.value}' would not be {target.canonical}",
+        "nothing was written; please report this",
+    )
+
+
+def _changed(edits: Iterable[FieldEdit]) -> tuple[FieldEdit, ...]:
+    return tuple(edit for edit in edits if edit.value != edit.field.value)

@@ -1,1 +1,0 @@
-"""Flux and the workloads it applies, read from a cluster; the only place that talks to one."""

@@ -1,0 +1,245 @@
+"""One account of what ran, merged from the state file, Git's commits and records. Pure.
+
+Each event says which sources prove it and where they disagree. The order is that of the branch,
+never that of clocks, which may disagree too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.ledger.events import ARTIFACT, Event, from_history, from_records, from_state
+from gitops_rollback.ledger.records import MissingRecord
+from gitops_rollback.model import without_none
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.events import HistoryEntry
+    from gitops_rollback.ledger.records import Record, StoredRecord
+    from gitops_rollback.ledger.state import State
+
+REVERTED = "its commit is on the branch, but the state file does not have it: it was taken back"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What ran when, newest first, and the records of builds that never deployed."""
+
+    events: tuple[Event, ...]
+    never_deployed: tuple[StoredRecord, ...] = ()
+
+
+def merge(
+    running: ImageReference,
+    state: State | None,
+    history: Sequence[HistoryEntry],
+    records: Sequence[StoredRecord],
+    named: Mapping[str, StoredRecord | MissingRecord],
+) -> Ledger:
+    """Merge what each source tells of a service; `history` and `records` are newest first.
+
+    `named` holds what the archive has where the state file names a record, by the hash it names.
+    """
+    known = with_commits(state, history)
+    changed = [stored for stored in records if not stored.record.unchanged]
+    known = [
+        _looked_up(event, named[event.record or ""]) if event.record in named else event
+        for event in known
+    ]
+    events, unclaimed, older = _with_records(known, changed)
+    bottom = events[-1].from_image if events else running
+    chained, _skipped = from_records(older, bottom) if bottom else ((), ())
+    events = _with_clocks([*events, *reversed(chained)])
+    used = {event.record for event in chained}
+    never = (stored for stored in (*unclaimed, *older) if stored.sha256 not in used)
+    return Ledger(tuple(events), tuple(never))
+
+
+def entry_to_json(event: Event) -> dict[str, Any]:
+    """Return an event as it stands in the result of `history`."""
+    return without_none(
+        {
+            "at": event.at,
+            "action": event.action,
+            "from": event.from_image.canonical if event.from_image else None,
+            "to": event.image.canonical,
+            "by": event.by,
+            "reason": event.reason,
+            "build": event.build.to_json() if event.build else None,
+            "commit": event.commit,
+            "proofs": sorted(event.proofs),
+            "conflicts": list(event.conflicts),
+        }
+    )
+
+
+def _commits(history: Sequence[HistoryEntry]) -> list[Event]:
+    """Return what commits changed, newest first.
+
+    Where the fetch ends, a commit need not have changed anything: only trailers can tell.
+    """
+    events = list(reversed(from_history(history)))
+    unsure = {entry.commit for entry in history if entry.is_oldest and entry.told is None}
+    return [event for event in events if event.commit not in unsure]
+
+
+def with_commits(state: State | None, history: Sequence[HistoryEntry]) -> list[Event]:
+    """Give the state file's entries their commits; other commits are changes of their own."""
+    merged: list[Event] = []
+    rest = _commits(history)
+    for entry in reversed(from_state(state)) if state else ():
+        place = next((i for i, commit in enumerate(rest) if _is_same(commit, entry)), None)
+        if place is None:
+            merged.append(entry)
+            continue
+        merged += [_unless_told(commit) for commit in rest[:place]]
+        merged.append(_joined(entry, rest[place]))
+        rest = rest[place + 1 :]
+    return merged + rest
+
+
+def _is_same(commit: Event, entry: Event) -> bool:
+    """Tell whether a commit is what made an entry of the state file."""
+    if not commit.image.may_be(entry.image):
+        return False
+    if commit.record is not None and entry.record is not None:
+        return commit.record == entry.record
+    return commit.action == "edit" and _may_be(commit.from_image, entry.from_image)
+
+
+def _joined(entry: Event, commit: Event) -> Event:
+    conflicts = entry.conflicts
+    if not _may_be(commit.from_image, entry.from_image):
+        conflicts += (f"its commit replaced {_name(commit.from_image)}",)
+    return replace(
+        entry,
+        commit=commit.commit,
+        from_image=entry.from_image or commit.from_image,
+        proofs=entry.proofs | commit.proofs,
+        conflicts=conflicts,
+    )
+
+
+def _unless_told(commit: Event) -> Event:
+    """Mark a commit of this tool's that the state file, which is older and newer, does not have."""
+    if commit.action == "edit":
+        return commit
+    return replace(commit, conflicts=(*commit.conflicts, REVERTED))
+
+
+def _with_records(
+    events: Sequence[Event], records: Sequence[StoredRecord]
+) -> tuple[list[Event], list[StoredRecord], list[StoredRecord]]:
+    """Give events their records, by hash, else by build, else by what was replaced by what.
+
+    Returns the events, the records that belong to none of them, and those that are older than all
+    that do: these may tell of what was before.
+    """
+    claimed: dict[int, StoredRecord] = {}
+    for belongs in (_by_hash, _by_build, _by_images):
+        free = [stored for stored in records if stored not in claimed.values()]
+        for number, event in enumerate(events):
+            found = next((stored for stored in free if belongs(stored, event)), None)
+            if number not in claimed and event.stored is None and found is not None:
+                claimed[number] = found
+                free.remove(found)
+    merged = [
+        _proven(event, claimed[number]) if number in claimed else event
+        for number, event in enumerate(events)
+    ]
+    places = [records.index(stored) for stored in claimed.values()]
+    end = max(places) + 1 if places else _first_older(events, records)
+    unclaimed = [stored for stored in records[:end] if stored not in claimed.values()]
+    return merged, unclaimed, list(records[end:])
+
+
+def _by_hash(stored: StoredRecord, event: Event) -> bool:
+    return event.record == stored.sha256
+
+
+def _by_build(stored: StoredRecord, event: Event) -> bool:
+    """Tell whether a build's archive holds a record: the one of its deploy, or another instead."""
+    build = stored.record.build
+    ours = event.build
+    if build is None or ours is None or (build.job, build.number) != (ours.job, ours.number):
+        return False
+    return event.record is not None or _tells(stored.record, event)
+
+
+def _by_images(stored: StoredRecord, event: Event) -> bool:
+    return (
+        event.record is None
+        and stored.record.replaced_by is not None
+        and (_tells(stored.record, event))
+    )
+
+
+def _tells(record: Record, event: Event) -> bool:
+    return _may_be(record.image, event.from_image) and _may_be(record.replaced_by, event.image)
+
+
+def _first_older(events: Sequence[Event], records: Sequence[StoredRecord]) -> int:
+    """Return the place of the first record that was made before the oldest event."""
+    oldest = events[-1].at if events else None
+    if oldest is None:
+        return 0
+    older = (i for i, stored in enumerate(records) if stored.record.recorded_at < oldest)
+    return next(older, len(records))
+
+
+def _looked_up(event: Event, found: StoredRecord | MissingRecord) -> Event:
+    if isinstance(found, MissingRecord):
+        return replace(event, conflicts=(*event.conflicts, f"tampered: {found.reason}"))
+    return _proven(event, found)
+
+
+def _proven(event: Event, stored: StoredRecord) -> Event:
+    """Add what a record proves of an event, or in what it contradicts it."""
+    record, where = stored.record, stored.location
+    conflicts: list[str] = []
+    if event.record is not None and event.record != stored.sha256:
+        conflicts.append(f"tampered: {where} is not the record that was archived")
+    if not _may_be(record.image, event.from_image):
+        conflicts.append(f"{where} says that it replaced {_name(record.image)}")
+    if not _may_be(record.replaced_by, event.image):
+        conflicts.append(f"{where} says that {_name(record.replaced_by)} came instead")
+    event = replace(event, conflicts=(*event.conflicts, *conflicts))
+    if conflicts:
+        return event
+    return replace(
+        event,
+        at=event.at or record.recorded_at,
+        from_image=event.from_image or record.image,
+        build=event.build or record.build,
+        by=event.by or record.by,
+        stored=stored,
+        proofs=event.proofs | {ARTIFACT},
+    )
+
+
+def _with_clocks(events: Sequence[Event]) -> list[Event]:
+    """Say where an event is dated before the one that it follows."""
+    marked: list[Event] = []
+    for event, before in zip(events, [*events[1:], None], strict=True):
+        earlier = before is not None and event.at and before.at and event.at < before.at
+        conflict = f"dated before what it follows ({before.at})" if before and earlier else ""
+        added = (conflict,) if conflict else ()
+        marked.append(replace(event, conflicts=(*event.conflicts, *added)))
+    return marked
+
+
+def _may_be(one: ImageReference | None, other: ImageReference | None) -> bool:
+    return one is None or other is None or one.may_be(other)
+
+
+def _name(image: ImageReference | None) -> str:
+    return image.canonical if image else "something else"
+
+
+def proves(events: Iterable[Event], running: ImageReference) -> bool:
+    """Tell whether an account ends with what runs."""
+    newest = next(iter(events), None)
+    return newest is not None and newest.image.may_be(running)

@@ -1,0 +1,188 @@
+"""Which files of an environment matter, and what its overlays take from elsewhere."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from gitops_rollback.effective.following import files_to_follow, folders_to_follow
+from gitops_rollback.errors import ConfigError
+from gitops_rollback.ledger.state import FOLDER, path_of
+from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
+from gitops_rollback.services import inventory
+from gitops_rollback.services.config import FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from gitops_rollback.repo.objects import Entry, Tip
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.services.config import Config, Environment
+    from gitops_rollback.services.inventory import Manifests
+
+_MOST_LEVELS = 20  # of overlays on overlays, each a batch of its own
+
+
+class Paths:
+    """Some paths, in which a service's are found without a look at those of all others."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._all = frozenset(paths)
+        self._sorted = sorted(self._all)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._all
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sorted)
+
+    def matching(self, glob: str) -> list[str]:
+        """Return the paths that a glob means."""
+        root = inventory.glob_root(glob)
+        if root == glob:
+            return [root] if root in self._all else []
+        prefix = f"{root}/" if root else ""
+        end = f"{root}0" if root else "\U0010ffff"  # 0 is what follows the slash
+        below = self._sorted[bisect_left(self._sorted, prefix) : bisect_left(self._sorted, end)]
+        # Only the rest of the glob: it is most often the same for all services, and compiled once.
+        pattern = inventory.glob_pattern(glob.removeprefix(prefix))
+        return [path for path in below if pattern.fullmatch(path, len(prefix))]
+
+
+def is_state(path: str) -> bool:
+    """Tell whether a path is of a state file."""
+    return path.startswith(f"{FOLDER}/")
+
+
+def is_manifest(path: str) -> bool:
+    """Tell by its name whether a file can be a manifest."""
+    if is_state(path):
+        return False
+    return path.endswith((".yaml", ".yml")) or is_kustomization(path)
+
+
+def read_files(repository: Repository, entries: Iterable[Entry]) -> dict[str, bytes]:
+    """Read files, in one batch."""
+    entries = tuple(entries)
+    blobs = repository.read(entry.oid for entry in entries)
+    return {entry.path: blobs[entry.oid] for entry in entries}
+
+
+def follow_overlays(
+    repository: Repository, tip: Tip, manifests: Manifests, meant: set[str], known: Iterable[str]
+) -> Manifests:
+    """Return the manifests with what their overlays take from elsewhere: a batch for each level.
+
+    What `meant` kustomizations take is followed in full; `known` paths were read already.
+    """
+    known = set(known)
+    tried = set(known)
+    for _level in range(_MOST_LEVELS):
+        wanted = [
+            *files_to_follow(manifests.kustomizations, manifests.files, meant),
+            *folders_to_follow(manifests.files, meant),
+        ]
+        paths = [path for path in wanted if path not in tried]
+        if not paths:
+            break
+        tried.update(paths)
+        entries = [
+            entry
+            for entry in repository.list_files(tip.commit, paths)
+            if is_manifest(entry.path) or entry.path in paths
+        ]
+        if len(entries) > inventory.MOST_DISCOVERED_FILES:
+            raise ConfigError(
+                f"what the overlays take from elsewhere are {len(entries)} files, too many to look "
+                f"into (at most {inventory.MOST_DISCOVERED_FILES})",
+                f"say where to look in {FILE}: the environment's path, or its manifests",
+            )
+        new = [entry for entry in entries if entry.path not in known]
+        known = {*known, *(entry.path for entry in new)}
+        if new:
+            manifests = inventory.joined(
+                manifests, inventory.read_manifests(read_files(repository, new))
+            )
+            meant = meant | {entry.path for entry in new}
+    return manifests
+
+
+def list_entries(
+    repository: Repository,
+    tip: Tip,
+    environment: Environment,
+    config: Config,
+    names: tuple[str, ...],
+) -> dict[str, Entry]:
+    """List the files that can matter for the services: one listing, whatever their number."""
+    settings = {name: config.settings(name) for name in names}
+    states = [path_of(environment.name, name) for name in names]
+    discovers = [name for name in names if not settings[name].manifests]
+    roots = list(states)
+    for name in names:
+        for glob in settings[name].manifests:
+            root = _join(environment.path, inventory.glob_root(glob))
+            roots += [root, *_kustomizations_above(root, environment)]
+    if discovers:
+        roots.append(environment.path)
+    entries = {e.path: e for e in repository.list_files(tip.commit, dict.fromkeys(roots))}
+    if discovers:
+        discoverable(entries.values(), environment)
+    paths = Paths(entries)
+    wanted = {path for name in names for path in wanted_paths(name, environment, config, paths)}
+    return {path: e for path, e in entries.items() if path in wanted or path in states}
+
+
+def wanted_paths(name: str, environment: Environment, config: Config, paths: Paths) -> list[str]:
+    """Return the paths in which a service's fields are looked for."""
+    globs = config.settings(name).manifests
+    if not globs:
+        return [path for path in paths if is_manifest(path) and environment.holds(path)]
+    above = {
+        path
+        for glob in globs
+        for path in _kustomizations_above(
+            _join(environment.path, inventory.glob_root(glob)), environment
+        )
+    }
+    return [*(path for path in above if path in paths), *_meant(globs, environment, paths)]
+
+
+def meant_paths(name: str, environment: Environment, config: Config, paths: Paths) -> list[str]:
+    """Return the paths of which all that they take belongs to the service."""
+    globs = config.settings(name).manifests
+    if not globs:
+        return [path for path in paths if environment.holds(path)]
+    return _meant(globs, environment, paths)
+
+
+def _meant(globs: Iterable[str], environment: Environment, paths: Paths) -> list[str]:
+    return [path for glob in globs for path in paths.matching(_join(environment.path, glob))]
+
+
+def discoverable(entries: Iterable[Entry], environment: Environment) -> list[Entry]:
+    """Return the manifests of an environment; raise `ConfigError` if they are too many."""
+    found = [e for e in entries if is_manifest(e.path) and environment.holds(e.path)]
+    if len(found) > inventory.MOST_DISCOVERED_FILES:
+        raise ConfigError(
+            f"environment '{environment.name}' has {len(found)} YAML files, too many to look for "
+            f"a service in all of them (at most {inventory.MOST_DISCOVERED_FILES})",
+            f'say where to look in {FILE}: [defaults] manifests = ["apps/{{service}}/*.yaml"]',
+        )
+    return found
+
+
+def _kustomizations_above(root: str, environment: Environment) -> list[str]:
+    """Return where kustomizations can stand that override the images below a folder."""
+    folders = [root, *(str(parent) for parent in PurePosixPath(root).parents)] if root else [""]
+    return [
+        _join("" if folder == "." else folder, name)
+        for folder in folders
+        if environment.holds("" if folder == "." else folder) or not environment.path
+        for name in KUSTOMIZATION_NAMES
+    ]
+
+
+def _join(folder: str, path: str) -> str:
+    return "/".join(part for part in (folder, path) if part)

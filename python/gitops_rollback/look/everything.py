@@ -1,0 +1,48 @@
+"""All services of an environment, where none is named: configured, or deployed before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import ConfigError
+from gitops_rollback.ledger.state import FOLDER
+from gitops_rollback.model import is_name
+from gitops_rollback.services import inventory
+from gitops_rollback.services.config import FILE
+
+if TYPE_CHECKING:
+    from gitops_rollback.model import Request
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.services.config import Config, Environment
+
+
+def known_names(
+    repository: Repository, config: Config, environment: Environment, tip: Tip
+) -> tuple[str, ...]:
+    """Return the services that the configuration or a state file names."""
+    states = f"{FOLDER}/{environment.name}"
+    entries = repository.list_files(tip.commit, dict.fromkeys([environment.path, states]))
+    paths = [entry.path for entry in entries]
+    names = inventory.configured_names(config, environment, paths)
+    names += [
+        path.removeprefix(f"{states}/").removesuffix(".json")
+        for path in paths
+        if path.startswith(f"{states}/") and path.endswith(".json")
+    ]
+    return tuple(sorted(name for name in set(names) if is_name(name)))
+
+
+def all_names(
+    repository: Repository, request: Request, config: Config, environment: Environment, tip: Tip
+) -> tuple[str, ...]:
+    """Return the services that are known, of those allowed; raise `ConfigError` if none is."""
+    allowed = config.expand(request.allowed)
+    names = known_names(repository, config, environment, tip)
+    found = tuple(name for name in names if not allowed or name in allowed)
+    if not found:
+        raise ConfigError(
+            f"no service of environment '{environment.name}' is configured or was deployed yet",
+            f"name services with --service, or in {FILE}: [services.NAME]",
+        )
+    return found

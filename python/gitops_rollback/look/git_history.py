@@ -1,0 +1,125 @@
+"""What the commits of the manifests repository tell of a service: bounded, newest first.
+
+This tool's trailers count where they name the image that the commit left in the manifest; else it
+is an edit by its author: by a person, another tool, a merge or a revert.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.ledger.events import HistoryEntry
+from gitops_rollback.ledger.message import read_trailers
+from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.message import Summary
+    from gitops_rollback.look.snapshot import ServiceAtTip
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.repo.objects import PathChange
+    from gitops_rollback.repo.repository import Repository
+
+    Entries = tuple[HistoryEntry, ...]
+    IsEnough = Callable[[Sequence[HistoryEntry]], bool]
+
+# How many commits are looked at: few first, for each of them costs the server.
+DEPTHS = (50, 1000)
+
+
+def walk(repository: Repository, at: ServiceAtTip, is_enough: IsEnough) -> Entries:
+    """Walk back for one service; see `walk_all`."""
+    return walk_all(repository, [(at, is_enough)])[0]
+
+
+def walk_all(
+    repository: Repository, wanted: Sequence[tuple[ServiceAtTip, IsEnough]]
+) -> list[Entries]:
+    """Walk back until there is enough, at most `DEPTHS[-1]` commits of the branch.
+
+    One walk for all services, which stand at one tip. The first of a service's files stands for
+    all of them: one commit changes them together.
+    """
+    found: dict[int, Entries] = {}
+    waiting = list(enumerate(wanted))
+    for depth in DEPTHS if waiting else ():
+        paths = dict.fromkeys(_path(at) for _index, (at, _is_enough) in waiting)
+        changes = repository.histories(wanted[0][0].tip, paths, depth)
+        blobs = repository.read(change.oid for path in paths for change in changes[path])
+        versions = _Versions(blobs)
+        for index, (at, _is_enough) in waiting:
+            read = (_entry(change, versions, at) for change in changes[_path(at)])
+            found[index] = tuple(entry for entry in read if entry is not None)
+        waiting = [(index, one) for index, one in waiting if not one[1](found[index])]
+        if not waiting:
+            break
+    return [found[index] for index in range(len(wanted))]
+
+
+class _Versions:
+    """Earlier versions of files, each parsed once: several services may stand in one file."""
+
+    def __init__(self, blobs: Mapping[str, bytes]) -> None:
+        self._blobs = blobs
+        self._parsed: dict[tuple[str, str], ParsedFile | None] = {}
+
+    def parsed(self, path: str, oid: str) -> ParsedFile | None:
+        """Return a version, None if it cannot be read: nobody could deploy it."""
+        if (path, oid) not in self._parsed:
+            try:
+                self._parsed[path, oid] = parse(path, self._blobs[oid])
+            except ManifestError:
+                self._parsed[path, oid] = None
+        return self._parsed[path, oid]
+
+
+def _path(at: ServiceAtTip) -> str:
+    return at.found.fields[0].path
+
+
+def _entry(change: PathChange, versions: _Versions, at: ServiceAtTip) -> HistoryEntry | None:
+    file = versions.parsed(_path(at), change.oid)
+    image = _image_in(file, at) if file is not None else None
+    if image is None:
+        return None
+    told = read_trailers(change.message, at.service, at.environment)
+    told = told if told is not None and _fits(told, image) else None
+    return HistoryEntry(change.commit, change.at, change.by, image, told, change.is_oldest)
+
+
+def _fits(told: Summary, image: ImageReference) -> bool:
+    return told.to.may_be(image) and told.from_image.full_repository == image.full_repository
+
+
+def _image_in(file: ParsedFile, at: ServiceAtTip) -> ImageReference | None:
+    """Return the service's image in an earlier version of its first file, if it has one."""
+    wanted = at.found.fields[0]
+    try:
+        fields = _fields_in(file, at)
+    except ManifestError:
+        return None  # a version that nobody could deploy is no deployment
+    for candidate in fields:
+        image = candidate.image
+        same_place = candidate.key == wanted.key
+        if same_place and image and image.full_repository == at.found.image.full_repository:
+            return image
+    return None
+
+
+def _fields_in(file: ParsedFile, at: ServiceAtTip) -> Iterable[ImageField]:
+    """Return the fields of an earlier version, named as overlays name the present one."""
+    found, wanted = at.found, at.found.fields[0]
+    if wanted.form == SUBSTITUTION:  # only the manifest that uses the variable makes it an image
+        earlier = found.manifests.with_files({file.path: file})
+        return earlier.effective(found.settings.kinds, found.environment).live
+    fields = find_fields(file, found.settings.kinds)
+    if wanted.shown_name is None or wanted.form == KUSTOMIZE:
+        return fields
+    return tuple(replace(field, shown_name=wanted.shown_name) for field in fields)

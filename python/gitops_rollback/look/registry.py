@@ -1,0 +1,191 @@
+"""What registries say of images, as facts for the rules of choosing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.decide.facts import Check, Platforms
+from gitops_rollback.decide.storage import SCHEMA_LABEL, SchemaLabels
+from gitops_rollback.model import one_line
+from gitops_rollback.query.tags import names_no_image
+from gitops_rollback.registries.endpoints import RegistryEndpoint
+from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.clock import Deadline
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.query.tags import Tag
+    from gitops_rollback.registries.client import Registries
+    from gitops_rollback.registries.limits import RateLimit
+    from gitops_rollback.services.config import Config
+
+_LONGEST_SCHEMA = 100
+MOST_CREATED = 20
+CHECK_SECONDS = 3.0  # for all checks of a run together: an unreachable registry must not stop it
+
+
+class RegistryFacts:
+    """Asks registries; answers are remembered, and an unreachable one is asked once.
+
+    `hub_url` and `registry_url` are what the person named: they win over the repository's file,
+    and credentials may go there.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        environment: Mapping[str, str],
+        deadline: Deadline,
+        *,
+        hub_url: str | None = None,
+        registry_url: str | None = None,
+    ) -> None:
+        self._config = config
+        self._environment = environment
+        self._deadline = deadline
+        self._hub_url = hub_url
+        self._registry_url = registry_url
+        self._clients: dict[tuple[str, bool], Registries] = {}
+        self._checks: dict[str, Check] = {}
+
+    @property
+    def limits(self) -> tuple[RateLimit, ...]:
+        """How near the limits of the registries that were asked are, as far as they tell."""
+        return tuple(limit for client in self._clients.values() for limit in client.limits)
+
+    def check(self, image: ImageReference, running: ImageReference) -> Check:
+        """Ask whether an image is there: by its tag, which proves both, else by its digest.
+
+        `gone` is said only if the same repository does hold the running image.
+        """
+        known = self._checks.get(image.canonical)
+        if known is None:
+            known = self._check(image, running)
+            self._checks[image.canonical] = known
+        return known
+
+    def platforms(self, image: ImageReference, running: ImageReference) -> Platforms:
+        """Compare the platforms of two images; where nobody tells in time, say why."""
+        client = self._client(image.registry, patient=False)
+        try:
+            known = client.platforms(image, running)
+        except (ManifestMissingError, RegistryUnavailableError) as error:
+            return Platforms(problem=error.message)
+        if known is None:
+            return Platforms()
+        of_image, of_running = known
+        return Platforms(frozenset(of_image), frozenset(of_running))
+
+    def schema_labels(self, running: ImageReference, target: ImageReference) -> SchemaLabels:
+        """Read the schema that two images need; the target's only if the running one says one."""
+        client = self._client(running.registry, patient=False)
+        try:
+            needed = client.label(running, SCHEMA_LABEL)
+            offered = client.label(target, SCHEMA_LABEL) if needed is not None else None
+        except (ManifestMissingError, RegistryUnavailableError) as error:
+            return SchemaLabels(None, None, error.message)
+        return SchemaLabels(_schema(needed), _schema(offered))
+
+    def digest(self, image: ImageReference) -> str:
+        """Return the digest a reference has now; raise `RegistryError` if nobody tells."""
+        return self._client(image.registry, patient=True).digest_of(image)
+
+    def digest_or_none(self, image: ImageReference) -> str | None:
+        """Return the digest a reference has now, or None where that is not to be had quickly."""
+        try:
+            return self._client(image.registry, patient=False).digest_of(image)
+        except (ManifestMissingError, RegistryUnavailableError):
+            return None  # a record then says the tag only, which the rules of choosing know
+
+    def tags(self, image: ImageReference, *, required: bool) -> tuple[Tag, ...]:
+        """Return the tags of an image's repository; only a strategy that needs them waits."""
+        return self._client(image.registry, patient=required).tags(image)
+
+    def with_created(
+        self, tags: tuple[Tag, ...], image: ImageReference, *, required: bool
+    ) -> tuple[Tag, ...]:
+        """Return tags with their times of build: those of the first `MOST_CREATED` images.
+
+        Up to three requests each; where the registry gives out, the rest have no time.
+        """
+        client = self._client(image.registry, patient=required)
+        images = [tag for tag in tags if tag.is_image and not names_no_image(tag.name)]
+        told: dict[str, str | None] = {}
+        for tag in images[:MOST_CREATED]:
+            try:
+                told[tag.name] = client.created(image.with_version(tag.name, tag.digest))
+            except ManifestMissingError:
+                continue  # it was deleted while it was looked at
+            except RegistryUnavailableError:
+                if required:
+                    raise
+                break
+        return tuple(replace(tag, created=told.get(tag.name)) for tag in tags)
+
+    def _check(self, image: ImageReference, running: ImageReference) -> Check:
+        client = self._client(image.registry, patient=False)
+        try:
+            if image.tag is not None and image.digest is not None:
+                found = self._by_tag(client, image)
+                if found is not None:
+                    return found
+                client.digest_of(image.with_version(None, image.digest))
+                return Check("there", image.digest)
+            return Check("there", client.digest_of(image), has_tag=image.tag is not None)
+        except ManifestMissingError as error:
+            return self._missing(client, image, running, error)
+        except RegistryUnavailableError as error:
+            return Check("unknown", message=error.message)
+
+    def _by_tag(self, client: Registries, image: ImageReference) -> Check | None:
+        try:
+            digest = client.digest_of(image.with_version(image.tag, None))
+        except ManifestMissingError:
+            return None  # the tag is gone; the digest may still be there
+        return Check("there", digest, has_tag=True) if digest == image.digest else None
+
+    def _missing(
+        self,
+        client: Registries,
+        image: ImageReference,
+        running: ImageReference,
+        error: ManifestMissingError,
+    ) -> Check:
+        try:
+            client.digest_of(running)
+        except (ManifestMissingError, RegistryUnavailableError) as other:
+            return Check(
+                "unknown",
+                message=f"{error.message}; nor does it tell of the running image: {other.message}",
+            )
+        return Check("gone", message=f"the registry no longer has {image.canonical}")
+
+    def _client(self, registry: str, *, patient: bool) -> Registries:
+        key = (registry, patient)
+        if key not in self._clients:
+            from gitops_rollback.registries.client import Registries  # noqa: PLC0415 - slow import
+
+            patience = self._deadline.remaining if patient else CHECK_SECONDS
+            endpoints = {registry: self._endpoint(registry)}
+            self._clients[key] = Registries(endpoints, self._environment, patience=patience)
+        return self._clients[key]
+
+    def _endpoint(self, registry: str) -> RegistryEndpoint:
+        """Return how a registry is reached; never a mix of what a person and a file named.
+
+        Else a credential meant for the one could go to the other.
+        """
+        if self._hub_url is not None or self._registry_url is not None:
+            return RegistryEndpoint(registry, self._registry_url, self._hub_url, trusted=True)
+        urls = self._config.registries.get(registry)
+        if urls is None:
+            return RegistryEndpoint(registry)
+        return RegistryEndpoint(registry, urls.registry_url, urls.hub_url)
+
+
+def _schema(label: str | None) -> str | None:
+    """Return a label from outside as one short line; an empty one says nothing."""
+    return one_line(label, _LONGEST_SCHEMA) or None if label else None

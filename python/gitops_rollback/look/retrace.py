@@ -1,0 +1,140 @@
+"""Ask every source what ran before, and merge their answers: commits, state file, records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.decide.recorded import not_of
+from gitops_rollback.errors import ConfigError, GitopsRollbackError
+from gitops_rollback.ledger.merge import Ledger, entry_to_json, merge, proves, with_commits
+from gitops_rollback.ledger.records import MissingRecord
+from gitops_rollback.ledger.stack import running_image
+from gitops_rollback.look import git_history
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.events import Event, HistoryEntry
+    from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.look.snapshot import ServiceAtTip
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.stores.base import RecordStore
+
+_MOST_PROBLEMS = 3  # of the archive, in the findings
+
+
+@dataclass(frozen=True)
+class Retraced:
+    """What ran, newest first, and what could not be found out."""
+
+    at: ServiceAtTip
+    running: ImageReference
+    events: tuple[Event, ...]
+    findings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the service as it stands in the result of `history`."""
+        return {
+            "service": self.at.service,
+            "environment": self.at.environment,
+            "entries": [entry_to_json(event) for event in self.events],
+            "findings": list(self.findings),
+        }
+
+
+@dataclass
+class _Archive:
+    """What the store has of one service; once it did not answer, it is not asked again.
+
+    Where nothing says which job to list, builds that are named can still be looked into.
+    """
+
+    repository: Repository
+    store: RecordStore
+    at: ServiceAtTip
+    failure: str | None = None
+    is_closed: bool = False
+
+    def newest(self, limit: int) -> tuple[StoredRecord, ...]:
+        """Return the newest records, newest first."""
+        try:
+            found = self.store.newest(self.at.environment, self.at.service)
+            return tuple(stored for stored in islice(found, limit) if self._fits(stored))
+        except GitopsRollbackError as error:
+            self.failure = error.message
+            self.is_closed = not isinstance(error, ConfigError)
+            return ()
+
+    def named(self, event: Event) -> StoredRecord | MissingRecord | None:
+        """Return what the archive has where a record is named: None if there is nothing."""
+        if self.is_closed:
+            return None
+        try:
+            found = self.store.find(self.at.environment, self.at.service, event.build, event.record)
+        except GitopsRollbackError as error:
+            self.failure = error.message
+            self.is_closed = True
+            return None
+        if isinstance(found, MissingRecord):
+            # Builds are deleted in time: the other sources still tell.
+            return found if found.is_tampered else None
+        return found if self._fits(found) else None
+
+    def _fits(self, stored: StoredRecord) -> bool:
+        return not_of(self.at, stored, self.repository.url) is None
+
+
+def retrace(repository: Repository, store: RecordStore, at: ServiceAtTip, limit: int) -> Retraced:
+    """Return what is known of one service; see `retrace_all`."""
+    return retrace_all(repository, store, [at], limit)[0]
+
+
+def retrace_all(
+    repository: Repository, store: RecordStore, services: Sequence[ServiceAtTip], limit: int
+) -> list[Retraced]:
+    """Return what is known of each service's newest `limit` changes; what fails is a finding.
+
+    The commits are walked once for all services.
+    """
+
+    def is_enough(entries: Sequence[HistoryEntry]) -> bool:
+        return len(with_commits(None, entries)) > limit
+
+    histories = git_history.walk_all(repository, [(at, is_enough) for at in services])
+    pairs = zip(services, histories, strict=True)
+    return [_retraced(_Archive(repository, store, at), history, limit) for at, history in pairs]
+
+
+def _retraced(archive: _Archive, history: git_history.Entries, limit: int) -> Retraced:
+    at = archive.at
+    running, _source = running_image(at.found.image, at.state)
+    records = archive.newest(limit)
+    here = {stored.sha256 for stored in records}
+    named = {}
+    for event in with_commits(at.state, history)[:limit]:
+        if event.record is not None and event.record not in here:
+            found = archive.named(event)
+            if found is not None:
+                named[event.record] = found
+    ledger = merge(running, at.state, history, records, named)
+    problems = [archive.failure] if archive.failure else archive.store.problems[:_MOST_PROBLEMS]
+    findings = [f"artifact: {problem}" for problem in problems]
+    return Retraced(
+        at, running, ledger.events[:limit], (*findings, *_findings(ledger, running, at))
+    )
+
+
+def _findings(ledger: Ledger, running: ImageReference, at: ServiceAtTip) -> list[str]:
+    findings = []
+    if at.state is None:
+        findings.append("there is no state file yet: what is bad or held is not known")
+    if not proves(ledger.events, running):
+        findings.append(f"nothing tells how {running.canonical} came to run")
+    for stored in ledger.never_deployed:
+        image, build = stored.record.replaced_by, stored.record.build
+        what = image.label if image else stored.location
+        findings.append(f"{what} was archived by {build or 'somebody'} and never deployed")
+    return findings

@@ -1,0 +1,197 @@
+"""Read what stands at the tip of the manifests repository about some services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import ConfigError, GitopsRollbackError
+from gitops_rollback.ledger.state import parse_state, path_of
+from gitops_rollback.look.environment_files import (
+    Paths,
+    discoverable,
+    follow_overlays,
+    is_state,
+    list_entries,
+    meant_paths,
+    read_files,
+    wanted_paths,
+)
+from gitops_rollback.look.everything import all_names
+from gitops_rollback.repo.objects import Tip
+from gitops_rollback.services import catalogue, inventory
+from gitops_rollback.services.config import FILE, Config, parse_config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.ledger.state import State
+    from gitops_rollback.model import Request
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.services.catalogue import ServiceFields
+    from gitops_rollback.services.config import Environment
+    from gitops_rollback.services.inventory import Manifests
+
+
+@dataclass(frozen=True)
+class ServiceAtTip:
+    """One service as it stands at a tip: its image fields, and its state file if it has one."""
+
+    tip: Tip
+    found: ServiceFields
+    state: State | None
+
+    @property
+    def service(self) -> str:
+        """The service's name."""
+        return self.found.service
+
+    @property
+    def environment(self) -> str:
+        """The environment's name."""
+        return self.found.environment.name
+
+    @property
+    def title(self) -> str:
+        """Service and environment, as people read them: `cart production`."""
+        return f"{self.service} {self.environment}"
+
+    @property
+    def deploy_job(self) -> str | None:
+        """The job that holds the service's records: its last deploy's, else the configured."""
+        entries = self.state.deployed if self.state else ()
+        jobs = (entry.build.job for entry in entries if entry.action == "deploy" and entry.build)
+        return next(jobs, self.found.settings.deploy_job)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Configuration and services at a tip.
+
+    `left_out` names what was taken for a service because all were meant, and why it is none here.
+    """
+
+    tip: Tip
+    config: Config
+    environment: Environment
+    services: tuple[ServiceAtTip, ...]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EnvironmentFiles:
+    """An environment at a tip: every path, and the bytes of each manifest."""
+
+    tip: Tip
+    config: Config
+    environment: Environment
+    paths: tuple[str, ...]
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """An environment at a tip, without a service in mind: every file, and the manifests read."""
+
+    tip: Tip
+    config: Config
+    environment: Environment
+    paths: Paths
+    manifests: Manifests
+
+    def of(self, service: str) -> Manifests:
+        """Return the manifests in which a service's fields are looked for."""
+        outside = (path for path in self.manifests.files if not self.environment.holds(path))
+        wanted = wanted_paths(service, self.environment, self.config, self.paths)
+        return self.manifests.only([*wanted, *outside])
+
+
+def read_snapshot(
+    repository: Repository, request: Request, tip: Tip, commit: str | None = None
+) -> Snapshot:
+    """Read the services of a request, with `tip` as the tip of the configuration's branch.
+
+    They are read at `commit` of the environment's branch, at its tip where None.
+    Raises `ConfigError`, `ManifestError` or `RepositoryError` if one of them is not sure.
+    """
+    config = read_config(repository, tip)
+    names = config.expand(request.names, request.sets)
+    config.check_allowed(names, request.allowed)
+    environment = _environment(repository, request, config, tip)
+    if commit is not None and commit != tip.commit:
+        repository.fetch_commit(commit)
+        tip = Tip(environment.branch or tip.branch, commit)
+    elif environment.branch not in (None, tip.branch):
+        tip = repository.fetch(environment.branch or tip.branch)
+    if request.everything:
+        names = all_names(repository, request, config, environment, tip)
+    entries = list_entries(repository, tip, environment, config, names)
+    data = read_files(repository, entries.values())
+    manifests = inventory.read_manifests(
+        {path: content for path, content in data.items() if not is_state(path)}
+    )
+    paths = Paths(data)
+    meant = {path for name in names for path in meant_paths(name, environment, config, paths)}
+    everything = follow_overlays(repository, tip, manifests, meant, data)
+    followed = set(everything.files) - set(manifests.files)
+    services = []
+    left_out = []
+    for name in names:
+        raw = data.get(path_of(environment.name, name))
+        try:
+            wanted = {*wanted_paths(name, environment, config, paths), *followed}
+            found = catalogue.resolve(name, environment, config, everything.only(wanted))
+        except GitopsRollbackError as error:
+            if raw is not None or not request.everything:
+                raise
+            left_out.append(f"{name}: {error.message}")
+            continue
+        is_read = raw is not None and not request.without_states
+        state = parse_state(raw, environment.name, name) if raw is not None and is_read else None
+        services.append(ServiceAtTip(tip, found, state))
+    return Snapshot(tip, config, environment, tuple(services), tuple(left_out))
+
+
+def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:
+    """Read all manifests of an environment."""
+    read = read_environment(repository, request, tip)
+    manifests = inventory.read_manifests(read.files)
+    everything = follow_overlays(repository, read.tip, manifests, set(read.files), read.files)
+    return Overview(read.tip, read.config, read.environment, Paths(read.paths), everything)
+
+
+def read_environment(repository: Repository, request: Request, tip: Tip) -> EnvironmentFiles:
+    """Read the bytes of every manifest of an environment."""
+    config = read_config(repository, tip)
+    environment = config.choose_environment(request.environment)
+    if environment.branch not in (None, tip.branch):
+        tip = repository.fetch(environment.branch or tip.branch)
+    entries = repository.list_files(tip.commit, [environment.path])
+    files = read_files(repository, discoverable(entries, environment))
+    return EnvironmentFiles(tip, config, environment, tuple(e.path for e in entries), files)
+
+
+def read_config(repository: Repository, tip: Tip) -> Config:
+    """Read the configuration at a tip; an empty one if there is no file."""
+    data = repository.read_file(tip.commit, FILE)
+    return parse_config(data, tip.branch) if data is not None else Config()
+
+
+def _environment(repository: Repository, request: Request, config: Config, tip: Tip) -> Environment:
+    """Choose the environment; where several could be meant, say which hold the services."""
+    is_sure = request.environment is not None or request.everything
+    if is_sure or len(config.environments) < 2:  # noqa: PLR2004
+        return config.choose_environment(request.environment)
+    holding = []
+    for name in config.environments:
+        try:
+            read_snapshot(repository, replace(request, environment=name), tip)
+        except GitopsRollbackError:
+            continue  # only a look: the error below names the environments that do hold it
+        holding.append(name)
+    services = ", ".join(request.names)
+    raise ConfigError(
+        f"several environments are configured, and {', '.join(holding) or 'none'} of them "
+        f"hold{'s' if len(holding) == 1 else ''} {services}",
+        f"choose one with --environment: {', '.join(holding or config.environments)}",
+    )

@@ -1,0 +1,1 @@
+"""Flux image policies: whether one would take a bad image again. Pure."""

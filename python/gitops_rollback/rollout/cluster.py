@@ -1,0 +1,118 @@
+"""One cluster: list, watch, nudge, logs, events.
+
+What it gives is JSON as the API server sent it; `rollout` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.model import one_line
+from gitops_rollback.rollout.access import TIMES, open_access, reason_of
+from gitops_rollback.rollout.lists import Lists
+from gitops_rollback.rollout.reconcilers import REQUESTED
+from gitops_rollback.rollout.resources import RESOURCES
+from gitops_rollback.rollout.watches import Watches
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.rollout.objects import Query
+    from gitops_rollback.rollout.raw import Json, Name
+    from gitops_rollback.rollout.watches import Sink
+
+_LOG = logging.getLogger("gitops_rollback")
+_MOST_LOG_LINES = 8
+
+
+class Cluster:
+    """One cluster; `context` is a kubeconfig's, or empty for its current one or the own account.
+
+    Raises `NoAccessError` if the client library is missing or the kubeconfig is not usable, and
+    `ClusterError` where the API server does not answer.
+    """
+
+    def __init__(self, context: str, environment: Mapping[str, str]) -> None:
+        self.context = context
+        self._access = open_access(context, environment)
+        self._lists = Lists(self._access, context)
+        self._watches = Watches(self._access, self._lists)
+
+    def close(self) -> None:
+        """End the watches."""
+        self._watches.close()
+
+    def prepare(self) -> None:
+        """Load what pods are read with: that takes time, which Flux can use to fetch."""
+        _LOG.info("pods are read by %s", type(self._access.core).__name__)
+
+    def list(self, query: Query) -> tuple[Json, ...]:
+        """List the objects of a query; raise `ClusterError` where that is not possible."""
+        return self._lists.all_of(query)
+
+    def watch(self, query: Query, sink: Sink) -> None:
+        """List and then watch a query in a thread; every change goes to `sink`."""
+        self._watches.begin(query, sink)
+
+    def nudge(self, name: Name, token: str) -> bool:
+        """Ask Flux to reconcile an object now; tell whether that was allowed.
+
+        Only a value that differs from the last one counts (fluxcd/pkg:apis/meta/annotations.go).
+        """
+        resource = RESOURCES[name.kind]
+        body = {"metadata": {"annotations": {REQUESTED: token}}}
+        try:
+            self._access.custom.patch_namespaced_custom_object(
+                resource.group,
+                self._lists.version(name.kind),
+                name.namespace,
+                resource.plural,
+                name.name,
+                body,
+                _request_timeout=TIMES,
+            )
+        except Exception as error:  # noqa: BLE001 - the client's errors have no common base
+            _LOG.info("%s cannot be nudged: %s", name, reason_of(error))
+            return False
+        return True
+
+    def last_words(self, pod: Name, container: str) -> tuple[str, ...]:
+        """Return the last log lines of a container that ended; none where that is not allowed."""
+        for previous in (True, False):
+            try:
+                answer: Any = self._access.core.read_namespaced_pod_log(
+                    pod.name,
+                    pod.namespace,
+                    container=container,
+                    previous=previous,
+                    tail_lines=_MOST_LOG_LINES,
+                    limit_bytes=4096,
+                    _preload_content=False,
+                    _request_timeout=TIMES,
+                )
+            except Exception as error:  # noqa: BLE001 - as above; a log is only an extra
+                _LOG.info("the log of %s cannot be read: %s", pod, reason_of(error))
+                continue
+            lines = bytes(answer.data).decode(errors="replace").splitlines()
+            if lines:
+                return tuple(one_line(line, 200) for line in lines)
+        return ()
+
+    def warnings(self, pod: Name) -> tuple[str, ...]:
+        """Return what Kubernetes warned of about a pod, newest last; none if not allowed."""
+        try:
+            answer: Any = self._access.core.list_namespaced_event(
+                pod.namespace,
+                field_selector=f"involvedObject.name={pod.name},type=Warning",
+                limit=50,
+                _preload_content=False,
+                _request_timeout=TIMES,
+            )
+        except Exception as error:  # noqa: BLE001 - as above; an event is only an extra
+            _LOG.info("the events of %s cannot be read: %s", pod, reason_of(error))
+            return ()
+        events = json.loads(answer.data).get("items") or []
+        said = [f"{one.get('reason', '')}: {one.get('message', '')}" for one in events]
+        return tuple(dict.fromkeys(one_line(text, 300) for text in said))

@@ -1,0 +1,115 @@
+"""Lists of a cluster's objects, as JSON as the API server sent it; `rollout` reads it."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.errors import ClusterError
+from gitops_rollback.rollout.access import TIMES, reason_of
+from gitops_rollback.rollout.objects import Query
+from gitops_rollback.rollout.resources import RESOURCES
+
+if TYPE_CHECKING:
+    from gitops_rollback.rollout.access import Access
+    from gitops_rollback.rollout.raw import Json
+
+_HIDDEN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+class DeniedError(ClusterError):
+    """Raised where the account may not read something."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the cluster refused: {reason}", "give the account the rights of docs/flux.md"
+        )
+
+
+class Lists:
+    """Lists objects, and knows in which version the cluster has each kind."""
+
+    def __init__(self, access: Access, context: str) -> None:
+        self._access = access
+        self._context = context
+        self._versions: dict[str, str] = {}
+
+    def all_of(self, query: Query) -> tuple[Json, ...]:
+        """List the objects of a query; raise `ClusterError` where that is not possible.
+
+        A kind that the cluster does not have is an empty list.
+        """
+        if query.namespace or not query.instead:
+            return self.once(query)[0]
+        try:
+            return self.once(query)[0]
+        except DeniedError:
+            found: list[Json] = []
+            for namespace in query.instead:
+                found += self.once(within(query, namespace))[0]
+            return tuple(found)
+
+    def once(self, query: Query) -> tuple[tuple[Json, ...], str]:
+        """Return the objects of one query in one namespace, and the version they are of."""
+        for version in self._candidates(query.kind):
+            try:
+                call, arguments = self._call(query, version)
+                answer = call(*arguments, **_selectors(query), _preload_content=False,
+                              _request_timeout=TIMES)  # fmt: skip
+            except Exception as error:  # the client's errors have no common base
+                status = getattr(error, "status", None)
+                if status == HTTPStatus.NOT_FOUND and query.kind in RESOURCES:
+                    continue
+                if status in _HIDDEN:
+                    raise DeniedError(reason_of(error)) from error
+                raise self._unreachable(query, error) from error
+            self._versions[query.kind] = version
+            document = json.loads(answer.data)
+            metadata = document.get("metadata") or {}
+            return tuple(document.get("items") or ()), str(metadata.get("resourceVersion", ""))
+        return (), ""
+
+    def call(self, query: Query) -> tuple[Any, tuple[str, ...], dict[str, str]]:
+        """Return the client's function that lists a query, and what to give it."""
+        return *self._call(query, self.version(query.kind)), _selectors(query)
+
+    def version(self, kind: str) -> str:
+        """Return the version in which the cluster has a kind, as far as it was asked for it."""
+        return self._candidates(kind)[0]
+
+    def _call(self, query: Query, version: str) -> tuple[Any, tuple[str, ...]]:
+        resource = RESOURCES[query.kind]
+        if not resource.group:
+            return self._access.core.list_namespaced_pod, (query.namespace,)
+        custom = self._access.custom
+        if query.namespace:
+            place = (resource.group, version, query.namespace, resource.plural)
+            return custom.list_namespaced_custom_object, place
+        return custom.list_cluster_custom_object, (resource.group, version, resource.plural)
+
+    def _candidates(self, kind: str) -> tuple[str, ...]:
+        known = self._versions.get(kind)
+        return (known,) if known else RESOURCES[kind].versions
+
+    def _unreachable(self, query: Query, error: Exception) -> ClusterError:
+        where = f"the cluster {self._context}" if self._context else "the cluster"
+        return ClusterError(
+            f"{where} at {self._access.host} was asked for its {query.kind} objects and did not "
+            f"answer: {reason_of(error)}",
+            "see whether it is reachable from here and the kubeconfig is of today",
+        )
+
+
+def within(query: Query, namespace: str) -> Query:
+    """Return a query in one namespace only."""
+    return Query(query.kind, namespace, query.labels, query.name)
+
+
+def _selectors(query: Query) -> dict[str, str]:
+    found = {}
+    if query.labels:
+        found["label_selector"] = ",".join(f"{key}={value}" for key, value in query.labels)
+    if query.name:
+        found["field_selector"] = f"metadata.name={query.name}"
+    return found
