@@ -88,7 +88,7 @@ def _check_place(
 def _difference(record: Record, at: ServiceAtTip) -> str:
     """Return in what a service's fields differ from what was recorded; empty if in nothing."""
     recorded = {field.key: field.value for field in record.fields}
-    present = {field.key: field.value for field in at.found.fields}
+    present = {field.recorded_key: field.value for field in at.found.fields}
     for key in (*recorded, *present):
         old, new = recorded.get(key, "absent"), present.get(key, "absent")
         if old != new:

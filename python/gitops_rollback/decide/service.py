@@ -67,11 +67,11 @@ def refuse_other_effect(change: ServiceChange, manifests: Manifests) -> None:
     """
     found, target = change.at.found, change.summary.to
     live = {
-        (field.path, field.pointer): field.image
+        field.key: field.image
         for field in manifests.effective(found.settings.kinds, found.environment).live
     }
     for field in (edit.field for edit in change.edits):
-        image = live.get((field.path, field.pointer), target)
+        image = live.get(field.key, target)
         if image is None or not image.may_be(target):
             raise ManifestError(
                 f"{field.place}: after the edit {image.canonical if image else 'nothing'} would "

@@ -76,7 +76,7 @@ def _recorded(
 ) -> tuple[ImageReference, Mapping[str, str]] | None:
     """Return the recorded text of a field as an image, and its parts, if it is of this image."""
     for recorded in candidate.stored.record.fields if candidate.stored else ():
-        if recorded.key != field.key:
+        if recorded.key != field.recorded_key:
             continue
         name, version = split_version(recorded.value)
         image = find_image((field.shown_name or name) + version)

@@ -80,10 +80,7 @@ class Applied:
 
     def _problem(self) -> str:
         decider = self.decider
-        if self.use.reported_only and (decider.path, decider.pointer) != (
-            self.use.path,
-            self.use.pointer,
-        ):
+        if self.use.reported_only and decider.key != self.use.key:
             return (
                 f"it decides the image of {self.use.kind} {self.use.name} ({self.use.place}) too, "
                 "whose template is immutable (see `kinds`)"

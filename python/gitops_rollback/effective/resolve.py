@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
-    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.image_field import FieldKey, ImageField
     from gitops_rollback.manifest.kustomize import Kustomization
 
 
@@ -99,7 +99,7 @@ class _Resolver:
             images += self._with_flux(folder, found)
         images += [begin(entry.field) for entry in self._unmet_flux_entries()]
         live = _merged(image.field for image in images)
-        live_places = {(field.path, field.pointer) for field in live}
+        live_places = {field.key for field in live}
         spare = [
             (field, "no image of its kustomization bears that name")
             for field in self._overlays.spare
@@ -109,7 +109,7 @@ class _Resolver:
             for path in self._unlisted()
             for field in self._overlays.fields[path]
         ]
-        left = [(f, why) for f, why in spare if (f.path, f.pointer) not in live_places]
+        left = [(f, why) for f, why in spare if f.key not in live_places]
         return EffectiveFields(live, tuple(left))
 
     def _roots(self) -> Iterable[tuple[str, list[Applied]]]:
@@ -176,7 +176,7 @@ class _Resolver:
                 found += [begin(field) for field in unmet]
             found, unused = apply_entries(found, flux.entries)
             found += [begin(e.field) for e in unused if e.sets_version and not images]
-            places = {(i.decider.path, i.decider.pointer): i.name + i.version for i in found}
+            places = {i.decider.key: i.name + i.version for i in found}
             used = Counter(name for text in places.values() for name in variable_names(text))
             variables = Variables(self._definitions(flux), self._uses, _secrets(flux))
             out += [substitute(image, variables, used) for image in found]
@@ -210,9 +210,9 @@ def _secrets(flux: FluxKustomization) -> tuple[str, ...]:
 
 def _merged(fields: Iterable[ImageField]) -> tuple[ImageField, ...]:
     """Return each field once, with all it decides; several names for one version are a problem."""
-    merged: dict[tuple[str, str, str], ImageField] = {}
+    merged: dict[FieldKey, ImageField] = {}
     for field in fields:
-        key = (field.path, str(field.document), field.pointer)
+        key = field.key
         known = merged.get(key)
         if known is None:
             merged[key] = field

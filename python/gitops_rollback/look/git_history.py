@@ -107,7 +107,7 @@ def _image_in(file: ParsedFile, at: ServiceAtTip) -> ImageReference | None:
         return None  # a version that nobody could deploy is no deployment
     for candidate in fields:
         image = candidate.image
-        same_place = candidate.key == wanted.key
+        same_place = candidate.recorded_key == wanted.recorded_key
         if same_place and image and image.full_repository == at.found.image.full_repository:
             return image
     return None

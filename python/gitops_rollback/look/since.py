@@ -108,11 +108,14 @@ def _as_recorded(file: ParsedFile, at: ServiceAtTip, stored: StoredRecord) -> by
     What cannot be put back changed too, which the comparison then tells.
     """
     recorded = {field.key: field for field in stored.record.fields}
-    fields = [f for f in at.found.fields if f.path == file.path and f.key in recorded]
+    fields = [f for f in at.found.fields if f.path == file.path and f.recorded_key in recorded]
     try:
         return rewrite_to_compare(
             file,
-            [restoring_edit(f, recorded[f.key].value, recorded[f.key].parts) for f in fields],
+            [
+                restoring_edit(f, recorded[f.recorded_key].value, recorded[f.recorded_key].parts)
+                for f in fields
+            ],
         )
     except ManifestError:
         return file.encode(file.text)

@@ -92,6 +92,7 @@ class EntryList:
     kind: str
     name: str
     pointer: str
+    namespace: str = ""
 
 
 def read_entries(place: EntryList, images: yaml.Node | None) -> Iterator[ImageEntry]:
@@ -114,6 +115,7 @@ def read_entries(place: EntryList, images: yaml.Node | None) -> Iterator[ImageEn
             container=text,
             pointer=f"{place.pointer}/{index}",
             parts=parts or (Part(NAME, "name", read_scalar(place.file, name)),),
+            namespace=place.namespace,
             form=KUSTOMIZE,
             containers=frozenset((text,)),
             shown_name=None if any(p.role == NAME and p.text for p in parts) else text,

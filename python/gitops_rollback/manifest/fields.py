@@ -77,6 +77,6 @@ def _told_apart(fields: list[ImageField]) -> Iterator[ImageField]:
     """Give numbers to fields that path, kind, name and container do not tell apart."""
     seen: Counter[tuple[str, str, str, str]] = Counter()
     for field in fields:
-        seen[field.key] += 1
-        number = seen[field.key]
+        seen[field.recorded_key] += 1
+        number = seen[field.recorded_key]
         yield field if number == 1 else replace(field, container=f"{field.container}#{number}")

@@ -87,7 +87,8 @@ def release_fields(item: ManifestObject) -> list[ImageField]:
     """Return the image fields in the values of a HelmRelease."""
     if item.kind != "HelmRelease" or item.api_group not in ("", HELM_GROUP):
         return []
-    place = ValuesPlace(item.file, item.document, item.kind, item.name, item.names)
+    namespace = item.namespace or ""
+    place = ValuesPlace(item.file, item.document, item.kind, item.name, item.names, namespace)
     return values_fields(place, item.find("spec", "values"), f"{item.pointer}/spec/values")
 
 
@@ -135,4 +136,4 @@ def _sources(item: ManifestObject) -> list[tuple[str, str]]:
 
 
 def _list(item: ManifestObject, pointer: str) -> EntryList:
-    return EntryList(item.file, item.document, item.kind, item.name, pointer)
+    return EntryList(item.file, item.document, item.kind, item.name, pointer, item.namespace or "")

@@ -48,6 +48,7 @@ class ValuesPlace:
     kind: str
     name: str
     labels: frozenset[str]
+    namespace: str = ""
 
 
 def is_values_file(path: str) -> bool:
@@ -177,6 +178,7 @@ def _field(
         container=".".join(keys),
         pointer=pointer,
         parts=parts,
+        namespace=place.namespace,
         form=HELM,
         labels=place.labels,
         containers=frozenset((".".join(keys), keys[-1])),

@@ -23,6 +23,7 @@ NAME = "name"
 TAG = "tag"
 DIGEST = "digest"
 _NULL = "tag:yaml.org,2002:null"
+FieldKey = tuple[str, int, str]
 _VARIABLE = re.compile(r"\$\{[^{}]*\}")
 
 # The forms of fields: how the scalars make the image.
@@ -89,13 +90,14 @@ class Part:
 class ImageField:
     """One place in a file that names an image.
 
-    `document` counts from 0; `labels` are the names the workload goes by, `containers` the
-    containers that get the image; `shown_name` is the image's name as it takes effect where the
-    parts do not say it, or an overlay says otherwise; `users` is how often aliases make the scalar
-    part of the document; `problem` says why the field must not be edited, and is empty where it
-    may; `reported_only` marks kinds that are left alone unless the configuration lists them;
-    `overrides` are the places whose images this one replaces; `tag_only` says why no digest can
-    stand there; `overlay` is the outermost kustomization that takes the image.
+    `document` counts from 0; `namespace` is the one its object names; `labels` are the names
+    the workload goes by, `containers` the containers that get the image; `shown_name` is the
+    image's name as it takes effect where the parts do not say it, or an overlay says otherwise;
+    `users` is how often aliases make the scalar part of the document; `problem` says why the
+    field must not be edited, and is empty where it may; `reported_only` marks kinds that are
+    left alone unless the configuration lists them; `overrides` are the places whose images this
+    one replaces; `tag_only` says why no digest can stand there; `overlay` is the outermost
+    kustomization that takes the image.
     """
 
     path: str
@@ -105,6 +107,7 @@ class ImageField:
     container: str
     pointer: str
     parts: tuple[Part, ...]
+    namespace: str = ""
     form: str = CONTAINER
     labels: frozenset[str] = frozenset()
     containers: frozenset[str] = frozenset()
@@ -177,7 +180,12 @@ class ImageField:
         return find_image(self.effective)
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
+    def key(self) -> FieldKey:
+        """What the field is at one tip: path, document index and JSON pointer."""
+        return (self.path, self.document, self.pointer)
+
+    @property
+    def recorded_key(self) -> tuple[str, str, str, str]:
         """Path, kind, name and container: how a record finds the field again at another tip."""
         return (self.path, self.kind, self.name, self.container)
 

@@ -148,6 +148,7 @@ def _field(
         container=name,
         pointer=pointer,
         parts=(Part(REFERENCE, "image", scalar),),
+        namespace=item.namespace or "",
         form=form,
         labels=item.names,
         containers=frozenset((name,)),

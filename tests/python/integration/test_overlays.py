@@ -42,6 +42,10 @@ spec:
 VARIABLE = WORKLOAD.replace("acme/cart:1.4.1", "${REGISTRY:-docker.io}/acme/cart:${CART_TAG}")
 
 LAYOUTS: dict[str, tuple[dict[str, str], str]] = {
+    "first of two services in one file": (
+        {"all.yaml": WORKLOAD + "---\n" + WORKLOAD.replace("cart", "payment")},
+        "all.yaml",
+    ),
     "kustomize entry": (
         {
             **BASE,

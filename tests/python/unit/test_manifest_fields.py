@@ -92,7 +92,15 @@ def test_a_workload_goes_by_its_name_and_its_labels() -> None:
 
 def test_what_has_no_name_gets_one_to_be_found_again_by() -> None:
     [field] = fields_of('{"kind": "Pod", "spec": {"containers": [{"image": "a:1"}]}}')
-    assert field.key == ("a.yaml", "Pod", "Pod", "containers[0]")
+    assert field.recorded_key == ("a.yaml", "Pod", "Pod", "containers[0]")
+
+
+def test_a_field_is_its_path_document_and_pointer_and_knows_its_namespace() -> None:
+    pod = "{kind: Pod, metadata: {name: cart, namespace: shop}, spec: {containers: [{image: a}]}}"
+    one, two = fields_of(f"{pod}\n---\n{pod}\n")
+    assert one.key == ("a.yaml", 0, "/spec/containers/0/image")
+    assert two.key == ("a.yaml", 1, "/spec/containers/0/image")
+    assert two.namespace == "shop"
 
 
 @pytest.mark.parametrize(
