@@ -137,7 +137,10 @@ def _output_of(arguments: list[str], environment: Mapping[str, str]) -> str | No
 
 def _fail(error: GitopsRollbackError, target: str | None) -> int:
     from gitops_rollback.output import error_to_json, say, write_result  # noqa: PLC0415
+    from gitops_rollback.refusals import Place, place_of  # noqa: PLC0415 - only for errors
 
+    if error.jenkins_hint and place_of(os.environ) is Place.JENKINS:
+        error.hint = error.jenkins_hint
     say(f"error: {error.message}", f"hint: {error.hint}")
     try:
         write_result(error_to_json(error), target)
@@ -167,8 +170,7 @@ def _fail_with_bug(error: Exception, target: str | None) -> int:
 
 
 def _unknown_command(name: str) -> GitopsRollbackError:
-    from gitops_rollback.errors import UsageError  # noqa: PLC0415 - the same
-    from gitops_rollback.services.config import nearest_hint  # noqa: PLC0415 - only for errors
+    from gitops_rollback.errors import UsageError, nearest_hint  # noqa: PLC0415 - the same
 
     return UsageError(
         f"there is no command '{name}'",

@@ -7,7 +7,23 @@ message, what to do next in the hint. Anything else that reaches `cli` is a bug.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to three known names that look like a name."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
+
+    return get_close_matches(name, list(known), n=3, cutoff=0.5)
+
+
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """Return `did you mean …?`, or an empty text if nothing is near."""
+    found = nearest(name, known)
+    return f"did you mean {' or '.join(found)}?" if found else ""
 
 
 class Exit(IntEnum):
@@ -26,11 +42,15 @@ class Exit(IntEnum):
 
 
 class GitopsRollbackError(Exception):
-    """Base of all expected failures; `found` is what a result file shows beside the error."""
+    """Base of all expected failures; `found` is what a result file shows beside the error.
+
+    `jenkins_hint` is the hint in Jenkins' words, where the error has one of its own.
+    """
 
     category: ClassVar[str]
     exit_code: ClassVar[Exit] = Exit.FAILED
     code: str | None = None
+    jenkins_hint: str | None = None
 
     def __init__(self, message: str, hint: str, found: dict[str, Any] | None = None) -> None:
         super().__init__(message)

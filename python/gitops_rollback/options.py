@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gitops_rollback.errors import UsageError
+from gitops_rollback.errors import UsageError, nearest
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ class Parser(argparse.ArgumentParser):
         """Parse; an unknown option is an error that names the nearest known one."""
         known, rest = self.parse_known_args(list(arguments))
         if rest:
-            from gitops_rollback.services.config import nearest  # noqa: PLC0415 - only errors need it
-
             options = [text for action in self._actions for text in action.option_strings]
             near = nearest(rest[0].partition("=")[0], options)
             raise UsageError(

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.shared_options import (
+    add_accept_options,
     add_common_options,
     add_forge_options,
     add_service_options,
@@ -38,7 +39,7 @@ def add_options(options: Options) -> None:
         "format", "of --storage: text, json, or commands for GitHub Actions", choices=FORMATS
     )
     add_service_options(options)
-    options.names("accept", "codes of refusals that a rollback would accept", metavar="CODE")
+    add_accept_options(options, "check")
     options.text("report-dir", "also write gitops-rollback/report/ below it", metavar="DIR")
     add_store_options(options)
     add_forge_options(options)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.commands.results import report_change, timed
 from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import (
+    add_accept_options,
     add_common_options,
     add_from_option,
     add_keep_option,
@@ -36,7 +37,7 @@ def add_options(options: Options) -> None:
     add_from_option(options)
     options.flag("release", "deploy, and end the hold in the same commit")
     options.flag("allow-older", "deploy although a later build of the same job did")
-    options.names("accept", "codes of refusals to accept: bad, tag, automation", metavar="CODE")
+    add_accept_options(options, "deploy")
     add_keep_option(options)
     options.flag("dry-run", "show what would be done; change nothing")
     add_skip_option(options)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.session import start
 from gitops_rollback.commands.shared_options import add_common_options
-from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError, UsageError
+from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError, UsageError, nearest_hint
 from gitops_rollback.jobs.wanted import Scm, Wishes, parse_sources, wanted_jobs
 from gitops_rollback.look.snapshot import Overview, read_config, read_overview
 from gitops_rollback.model import Request, is_name, one_line
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say, table, write_result
 from gitops_rollback.services import catalogue, inventory
-from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, nearest_hint
+from gitops_rollback.services.config import DEFAULT_ENVIRONMENT
 
 if TYPE_CHECKING:
     import argparse

@@ -10,6 +10,7 @@ from gitops_rollback.commands.many import Blocked, refuse_partly
 from gitops_rollback.commands.results import report_change, timed
 from gitops_rollback.commands.session import Session, start
 from gitops_rollback.commands.shared_options import (
+    add_accept_options,
     add_common_options,
     add_person_options,
     add_proposal_options,
@@ -38,7 +39,7 @@ def add_options(options: Options) -> None:
     """Add the options of `release`."""
     add_service_options(options)
     options.names("forgive", "a bad image that may be deployed again", metavar="IMAGE")
-    options.names("accept", "codes of refusals to accept: automation", metavar="CODE")
+    add_accept_options(options, "release")
     options.flag("dry-run", "show what would be done; change nothing")
     add_skip_option(options)
     add_proposal_options(options)

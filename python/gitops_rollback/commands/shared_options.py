@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.errors import UsageError
 from gitops_rollback.forges.address import KINDS
 from gitops_rollback.options import repeated
-from gitops_rollback.services.config import nearest_hint
+from gitops_rollback.refusals import Acceptance, acceptable_codes, read_acceptance
 
 if TYPE_CHECKING:
     import argparse
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from gitops_rollback.options import Options
 
 STRATEGIES = ("auto", "artifact", "git", "registry")
-# Every code that a refusal can have, but those that an option of their own accepts.
-ACCEPTABLE = (
-    *("bad", "gone", "platform", "not-an-image", "never-deployed", "mutable-tag", "tampered"),
-    *("tag", "automation", "held", "outdated", "storage", "schema"),
-)
 _WAITING = 120.0  # seconds
 
 
@@ -93,20 +88,42 @@ def add_person_options(options: Options) -> None:
     options.text("by", "who (default: the user of this machine, outside Jenkins)", metavar="NAME")
 
 
-def accepted(options: argparse.Namespace) -> frozenset[str]:
-    """Return the codes of the refusals a person accepts, by `--accept` or an option of its own."""
-    codes = set(repeated(options, "accept"))
-    unknown = sorted(codes.difference(ACCEPTABLE))
-    if unknown:
+def acceptance(options: argparse.Namespace) -> Acceptance:
+    """Return what a person accepts by `--accept`, as far as `--allowed-accept` lets it."""
+    texts = options.accept
+    if texts is None:
+        texts = [",".join(options.accept_variable)]
+    allowed = repeated(options, "allowed_accept")
+    return read_acceptance(texts, allowed or None)
+
+
+def accepted(options: argparse.Namespace, service: str | None = None) -> frozenset[str]:
+    """Return the codes of the refusals a person accepts, by `--accept` or an option of its own.
+
+    Those of one service; without `service` what is accepted for single ones is refused, because
+    whoever asks so does not tell them apart.
+    """
+    all_ = acceptance(options)
+    if service is None and all_.by_service:
         raise UsageError(
-            f"--accept {unknown[0]}: no refusal has this code",
-            nearest_hint(unknown[0], ACCEPTABLE) or f"there is {', '.join(ACCEPTABLE)}",
+            f"--accept {next(iter(all_.by_service))}=…: this command accepts for all alike",
+            "write --accept CODE, and name the services that are meant with --service",
         )
+    codes = set(all_.of(service or ""))
     if getattr(options, "release", False):
         codes.add("held")
     if getattr(options, "allow_older", False):
         codes.add("outdated")
     return frozenset(codes)
+
+
+def add_accept_options(options: Options, command: str) -> None:
+    """Add the options that accept refusals, and that limit which may be accepted."""
+    codes = ", ".join(acceptable_codes(command))
+    options.names("accept", f"refusals to accept, by code: {codes}", metavar="[SERVICE=]CODE[,…]")
+    options.names(
+        "allowed-accept", "the only codes that may be accepted (default: all)", metavar="CODE"
+    )
 
 
 def add_choice_options(options: Options) -> None:
@@ -118,7 +135,7 @@ def add_choice_options(options: Options) -> None:
     options.text("to", "go back to this tag, digest, image or build (#41, JOB#41)", metavar="WHAT")
     options.text("query", "JMESPath over the registry's tags", metavar="QUERY")
     options.flag("again", "go one further, although the service was rolled back already")
-    options.names("accept", "codes of refusals to accept, such as bad or gone", metavar="CODE")
+    add_accept_options(options, "rollback")
     add_from_option(options)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
-from gitops_rollback.errors import ConfigError
+from gitops_rollback.errors import ConfigError, nearest_hint
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
 from gitops_rollback.model import is_name, is_safe_path, one_line
 
@@ -171,19 +171,6 @@ def parse_config(data: bytes, branch: str | None = None) -> Config:
     )
     _check(config)
     return config
-
-
-def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Return up to three known names that look like a name."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
-
-    return get_close_matches(name, list(known), n=3, cutoff=0.5)
-
-
-def nearest_hint(name: str, known: Iterable[str]) -> str:
-    """Return `did you mean …?`, or an empty text if nothing is near."""
-    found = nearest(name, known)
-    return f"did you mean {' or '.join(found)}?" if found else ""
 
 
 def _fill(value: Any, service: str) -> Any:  # noqa: ANN401 - a TOML value

@@ -6,10 +6,10 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from gitops_rollback.errors import ConfigError, ManifestError
+from gitops_rollback.errors import ConfigError, ManifestError, nearest, nearest_hint
 from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.manifest.kustomize import is_kustomization
-from gitops_rollback.services.config import FILE, nearest, nearest_hint
+from gitops_rollback.services.config import FILE
 from gitops_rollback.services.inventory import service_names
 
 if TYPE_CHECKING:

@@ -1,0 +1,162 @@
+"""The table of refusals: each row can be made, read and accepted, wherever it is read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from gitops_rollback.errors import Exit, RefusedError, UsageError
+from gitops_rollback.refusals import (
+    ACCEPTABLE,
+    JOB_ALLOWS,
+    ROWS,
+    TABLE,
+    Place,
+    Refusal,
+    Row,
+    accepted_by,
+    place_of,
+    read_acceptance,
+    refusal,
+)
+
+DOCS = Path(__file__).parents[3] / "docs"
+each_row = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.code)
+
+
+def made(row: Row) -> Refusal:
+    return refusal(row.code, "cart: it is so", service="cart", environment="production")
+
+
+def test_no_code_stands_in_two_rows() -> None:
+    assert len(ROWS) == len(TABLE)
+
+
+@each_row
+def test_a_refusal_of_each_row_says_how_to_go_on_in_a_shell(row: Row) -> None:
+    hint = made(row).hint
+    assert "{" not in hint
+    if row.option is not None:
+        assert accepted_by(row.code) in hint
+    for command in re.findall(r"gitops-rollback \w+ (\S+ \S+ \w+)", hint):
+        assert command == "cart --environment production"
+
+
+@each_row
+def test_a_refusal_of_each_row_names_no_option_of_the_command_line_in_jenkins(row: Row) -> None:
+    hint = made(row).hint_in(Place.JENKINS)
+    assert "--" not in hint
+    assert "gitops-rollback" not in hint
+    if row.option is not None:
+        assert accepted_by(row.code, Place.JENKINS) in hint
+
+
+@each_row
+def test_no_hint_advises_to_accept_it_by_the_code_of_another(row: Row) -> None:
+    for code in re.findall(r"--accept (\S+)", made(row).hint):
+        assert code == row.code
+
+
+@each_row
+def test_no_row_lacks_a_fact_that_no_rule_gives(row: Row) -> None:
+    for place in Place:
+        names = {name for _t, name, _f, _c in Formatter().parse(row.template(place)) if name}
+        assert names <= {"accept", "service"}
+
+
+@each_row
+def test_the_error_of_a_refusal_carries_both_hints(row: Row) -> None:
+    error = made(row).error({"services": []})
+    assert isinstance(error, RefusedError)
+    assert (error.code, error.exit_code, error.category) == (row.code, Exit.REFUSED, "refused")
+    assert error.jenkins_hint == made(row).hint_in(Place.JENKINS)
+    assert error.found == {"services": []}
+
+
+def test_a_service_of_the_only_environment_is_typed_without_it() -> None:
+    assert "gitops-rollback release cart --reason" in refusal("held", "x", service="cart").hint
+    default = refusal("held", "x", service="cart", environment="default")
+    assert "--environment" not in default.hint
+    assert "gitops-rollback release SERVICE" in refusal("held", "x").hint
+
+
+def test_a_rule_that_knows_better_says_so_for_both_places() -> None:
+    known = refusal("automation", "x", shell="narrow {policy}; or {accept}", jenkins="narrow it",
+                    policy="apps/p.yaml")  # fmt: skip
+    assert known.hint == "narrow apps/p.yaml; or --accept automation"
+    assert known.hint_in(Place.JENKINS) == "narrow it"
+    with pytest.raises(ValueError, match="for one place only"):
+        refusal("automation", "x", shell="narrow it")
+    with pytest.raises(KeyError):
+        refusal("automation", "x", shell="narrow {policy}", jenkins="x")
+    with pytest.raises(KeyError):
+        refusal("no-such-code", "x")
+
+
+def test_a_step_of_the_library_is_read_in_jenkins_and_a_shell_on_an_agent_is_not() -> None:
+    assert place_of({"GITOPS_STEP": "gitopsRollback"}) is Place.JENKINS
+    assert place_of({"JENKINS_URL": "https://ci.example/", "GITOPS_STEP": ""}) is Place.SHELL
+
+
+def test_a_plan_shows_a_refusal_in_the_words_of_its_place() -> None:
+    again = refusal("already", "cart was rolled back")
+    assert again.to_json() == {"code": "already", "message": again.message, "hint": again.hint}
+    assert "AGAIN" in again.to_json(Place.JENKINS)["hint"]
+
+
+def test_codes_are_accepted_for_all_or_for_the_services_they_stand_behind() -> None:
+    texts = ["gone", "cart=bad,platform,payment=schema", "tag storage"]
+    acceptance = read_acceptance(texts)
+    assert acceptance.of("basket") == {"gone", "tag", "storage"}
+    assert acceptance.of("cart") == {"gone", "tag", "storage", "bad", "platform"}
+    assert acceptance.of("payment") == {"gone", "tag", "storage", "schema"}
+    assert acceptance.codes == {"gone", "tag", "storage", "bad", "platform", "schema"}
+    assert read_acceptance([]).codes == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("bda", "--accept bda: no refusal has this code", "did you mean bad"),
+        ("zzzzz", "no refusal has this code", "there is bad, "),
+        ("held", "not accepted so", "--release"),
+        ("already", "not accepted so", "--again"),
+        ("outdated", "not accepted so", "--allow-older"),
+        ("passed-over", "not accepted so", "gitops-rollback plan SERVICE"),
+        ("running", "no refusal has this code", ""),
+        ("=bad", "no service is named", "SERVICE=CODE"),
+    ],
+)
+def test_what_cannot_be_accepted_is_named_with_what_can(text: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as failure:
+        read_acceptance([text])
+    assert message in failure.value.message
+    assert hint in failure.value.hint
+
+
+def test_a_code_that_the_job_does_not_allow_is_refused_with_who_may() -> None:
+    assert read_acceptance(["cart=bad"], ["bad", "gone"]).of("cart") == {"bad"}
+    with pytest.raises(RefusedError) as failure:
+        read_acceptance(["bad", "cart=never-ran"], JOB_ALLOWS)
+    assert (failure.value.code, failure.value.exit_code) == ("never-ran", Exit.REFUSED)
+    assert "GITOPS_ALLOWED_ACCEPT" in failure.value.hint
+    assert failure.value.jenkins_hint
+    with pytest.raises(UsageError, match="--allowed-accept bda"):
+        read_acceptance([], ["bda"])
+
+
+def test_the_ready_made_job_leaves_out_what_would_let_it_deploy() -> None:
+    assert set(ACCEPTABLE) - set(JOB_ALLOWS) == {"never-ran", "tampered"}
+
+
+def test_the_page_for_troubleshooting_has_the_table() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `([a-z-]+)` \| (.+?) \| (.+?) \|$", page, re.MULTILINE)
+    told = {code: (meaning, how) for code, meaning, how in table}
+    for row in TABLE:
+        how = f"`{accepted_by(row.code)}`" if row.option else "by hand"
+        assert told.pop(row.code) == (row.meaning, how)
+    assert told == {}
