@@ -80,7 +80,7 @@ def plan_to_json(plan: Plan, edits: list[dict[str, Any]], value: str | None) -> 
             "candidates": [candidate.to_json() for candidate in plan.candidates],
             "hold": plan.hold.to_json() if plan.hold else None,
             "findings": [*plan.findings, *plan.warnings],
-            "blockedBy": [vars(block) for block in plan.blocks],
+            "blockedBy": [block.to_json() for block in plan.blocks],
         }
     )
 
