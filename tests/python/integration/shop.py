@@ -34,6 +34,7 @@ SCHEMAS = {
     "plan": "plan",
     "history": "result-history",
     "services": "result-services",
+    "fields": "result-fields",
     "check": "result-storage",
     "jobs": "result-jobs",
     "report": "result-report",
@@ -255,7 +256,7 @@ class Shop:
     ) -> str:
         """Commit files (None deletes) on a branch, as a person would; return the commit."""
         mail = f"{by.split(maxsplit=1)[0].lower()}@acme.example"
-        person = f"{by} <{mail}> {int(time.time())} +0000"
+        person = f"{by} <{mail}> {self.moment()} +0000"
         tip = self.tip(branch)
         lines = [
             f"commit refs/heads/{branch}\nauthor {person}\ncommitter {person}\n".encode(),
@@ -271,6 +272,10 @@ class Shop:
             lines.append(f"M {mode} inline {quoted}\ndata {len(data)}\n".encode() + data + b"\n")
         self.git("fast-import", "--quiet", stdin=b"".join(lines))
         return self.tip(branch) or ""
+
+    def moment(self) -> int:
+        """Return when a person commits, in seconds since 1970."""
+        return int(time.time())
 
     def tip(self, branch: str = "main") -> str | None:
         """Return the newest commit of a branch, None if it has none."""
