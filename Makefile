@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-flux lint format bench helper
+.PHONY: install demo test test-flux lint format bench helper hooks
 
 install: .venv/installed
 
@@ -49,6 +49,11 @@ bench: install
 	@$(BIN)/python benchmarks/other_tools.py
 	@$(BIN)/python benchmarks/waiting.py
 
-# The archive that the Jenkins library brings to an agent; needed after each change of python/.
+# The archives that the Jenkins library brings to an agent; each commit carries those of its own source.
 helper: install
 	$(BIN)/python tools/build_helper.py
+
+# Builds them before each commit; what is built is never merged, but built again.
+hooks: install
+	git config core.hooksPath .ci/hooks
+	git config merge.built-helper.driver true

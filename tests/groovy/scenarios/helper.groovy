@@ -1,6 +1,20 @@
 // How the command reaches an agent, and what happens where it cannot.
 import harness.World
 
+/** What the library says of itself: version, and the sha256 of each archive. */
+Map delivered(World world) {
+    world.controller.resource('io/github/gitopsrollback/helper.properties').readLines().collectEntries { it.tokenize('=') }
+}
+
+/** Both archives as an order to an agent names them. */
+List archives(World world) {
+    Map sums = delivered(world)
+    [[package: 'gitops-rollback.tar', lacks: 1], [dependencies: 'dependencies.tar.gz', lacks: 2]].collect { Map one ->
+        String name = one.keySet()[0]
+        [file: world.controller.resource("io/github/gitopsrollback/${one[name]}").path, sha256: sums[name], lacks: one.lacks]
+    }
+}
+
 String step(String more = '') { "gitopsRecordImage(service: 'cart'${more})" }
 
 scenario('an empty agent gets the command once, the next build finds it') { World world ->
@@ -8,8 +22,8 @@ scenario('an empty agent gets the command once, the next build finds it') { Worl
     same(first.failure, null)
     same(first.shells, ['gitops-rollback record'] * 2)
     List found = new File(world.home, '.cache/gitops-rollback').list()
-    same(found.size(), 1)
-    same(found[0] ==~ /[0-9a-f]{64}/, true)
+    Map delivered = delivered(world)
+    same(found.toList().sort(), [delivered.package, delivered.dependencies].sort())
     def second = world.step([agent: [GITOPS_HELPER_HOME: null]], step())
     same(second.failure, null)
     same(second.shells, ['gitops-rollback record'])
@@ -33,25 +47,42 @@ scenario('no HOME at all is no obstacle') { World world ->
 
 scenario('builds that unpack at once all run, and leave one copy') { World world ->
     String script = world.step(step()).steps.find { it.name == 'sh' }.arguments[0].script
-    File archive = world.controller.resource('io/github/gitopsrollback/gitops-rollback.tar.gz')
-    Map delivered = world.controller.resource('io/github/gitopsrollback/helper.properties').readLines().collectEntries { it.tokenize('=') }
+    Map delivered = delivered(world)
     File home = new File(world.folder, 'fresh')
     List<Process> all = (1..6).collect { number ->
-        Map order = [command: 'services', options: [GITOPS_REPOSITORY: world.remote.path], output: "${world.folder}/${number}/result.json".toString(), archive: archive.path,
-                     fallback: "${world.folder}/fallback".toString(), sha256: delivered.sha256, version: delivered.version, installed: false]
+        Map order = [command: 'services', options: [GITOPS_REPOSITORY: world.remote.path], output: "${world.folder}/${number}/result.json".toString(), archives: archives(world),
+                     fallback: "${world.folder}/fallback".toString(), version: delivered.version, installed: false]
         ProcessBuilder builder = new ProcessBuilder('sh', '-e', '-c', script).redirectErrorStream(true)
         builder.environment().putAll(GITOPS_ORDER: groovy.json.JsonOutput.toJson(order), GITOPS_OUTPUT: order.output, GITOPS_HELPER_HOME: home.path)
         builder.start()
     }
     List<String> said = all*.text
     same([all*.waitFor().unique(), said], [[0], said])
-    same(home.list().toList(), [delivered.sha256])
+    same(home.list().toList().sort(), [delivered.package, delivered.dependencies].sort())
+}
+
+scenario('an agent that has the dependencies gets the package alone') { World world ->
+    File home = new File(world.folder, 'fresh')
+    same(world.step([agent: [GITOPS_HELPER_HOME: home.path]], step()).failure, null)
+    new File(home, delivered(world).package).deleteDir()
+    def build = world.step([agent: [GITOPS_HELPER_HOME: home.path]], step())
+    same(build.failure, null)
+    same(build.steps.findAll { it.name == 'writeFile' }.collect { it.arguments[0].file.tokenize('/')[-1] }, ['gitops-rollback.tar'])
+}
+
+scenario('an unpacked copy that lost a file is unpacked anew') { World world ->
+    File home = new File(world.folder, 'fresh')
+    same(world.step([agent: [GITOPS_HELPER_HOME: home.path]], step()).failure, null)
+    File lost = new File(home, "${delivered(world).dependencies}/yaml/scanner.py")
+    same(lost.delete(), true)
+    same(world.step([agent: [GITOPS_HELPER_HOME: home.path]], step()).failure, null)
+    same(lost.length() > 0, true)
 }
 
 scenario('an archive that arrives damaged is refused') { World world ->
     def build = world.step([agent: [GITOPS_HELPER_HOME: new File(world.folder, 'fresh').path], beforeStep: { step ->
         if (step.name == 'sh') {
-            new File(world.folder, 'jobs').eachFileRecurse { if (it.name == 'helper.tar.gz') { it << 'x' } }
+            new File(world.folder, 'jobs').eachFileRecurse { if (it.name == 'gitops-rollback.tar') { it << 'x' } }
         }
     }], step())
     same(World.error(build), 'gitopsRecordImage: the command reached this agent damaged (run the build again; in a fork of the library: make helper)')
@@ -90,7 +121,7 @@ scenario('a command that dies leaves one line that says so') { World world ->
 }
 
 scenario('an installed command of the same version is used where that is wanted') { World world ->
-    String version = world.controller.resource('io/github/gitopsrollback/helper.properties').readLines().find { it.startsWith('version=') } - 'version='
+    String version = delivered(world).version
     world.tool('gitops-rollback', """#!/bin/sh
 if [ "\$1" = --version ]; then echo "gitops-rollback ${version}"; exit; fi
 echo "installed: \$*" >&2

@@ -1,6 +1,7 @@
-"""The packed helper: that it is built right, and that the archive is the current source.
+"""The packed helper: that it is built right, and that the archives are the current source.
 
-After any change of `python/gitops_rollback` the archive has to be built again: `make helper`.
+After any change of `python/gitops_rollback` it has to be built again: `make helper`, or at each
+commit by itself: `make hooks`.
 """
 
 from __future__ import annotations
@@ -13,24 +14,25 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+import build_helper
+import helper_dependencies as dependencies
 from gitops_rollback import __version__
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 ROOT = Path(__file__).parents[3]
 RESOURCES = ROOT / "resources" / "io" / "github" / "gitopsrollback"
-ARCHIVE = RESOURCES / "gitops-rollback.tar.gz"
+ARCHIVE = RESOURCES / "gitops-rollback.tar"
+DEPENDENCIES = RESOURCES / "dependencies.tar.gz"
 SOURCE = ROOT / "python" / "gitops_rollback"
 # The base interpreter, not that of the virtual environment: it finds what is unpacked, or nothing.
 PYTHON = str(Path(sys.executable).resolve())
@@ -41,37 +43,20 @@ needs_archive = pytest.mark.skipif(
 )
 
 
-def load_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "build_helper", ROOT / "tools" / "build_helper.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    return load_tool()
-
-
 @pytest.fixture(scope="module")
 def packed() -> dict[str, bytes]:
-    files = {}
-    with tarfile.open(ARCHIVE) as tar:
-        for entry in tar:
-            stream = tar.extractfile(entry)
-            files[entry.name] = stream.read() if stream else b""
-    return files
+    """Every file of both archives: an agent has them side by side on one path."""
+    own, others = (dependencies.unpack(path.read_bytes()) for path in (ARCHIVE, DEPENDENCIES))
+    assert not own.keys() & others.keys()
+    return own | others
 
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("helper")
-    with tarfile.open(ARCHIVE) as tar:
-        tar.extractall(directory, filter="data")
+    for archive in (ARCHIVE, DEPENDENCIES):
+        with tarfile.open(archive) as tar:
+            tar.extractall(directory, filter="data")
     return directory
 
 
@@ -95,20 +80,18 @@ def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
 # The tool
 
 
-def test_the_same_files_give_the_same_bytes_in_any_order(tool: ModuleType) -> None:
+def test_the_same_files_give_the_same_bytes_in_any_order() -> None:
     files = {"b/c.py": b"2", "a.py": b"1"}
 
-    assert tool.pack(files) == tool.pack(dict(reversed(files.items())))
+    assert dependencies.pack(files) == dependencies.pack(dict(reversed(files.items())))
 
 
-def test_the_compressed_bytes_hold_no_time_name_or_system(tool: ModuleType) -> None:
-    assert tool.compress(b"x")[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
-    assert gzip.decompress(tool.compress(b"x")) == b"x"
+def test_the_compressed_bytes_hold_no_time_name_or_system() -> None:
+    assert dependencies.compress(b"x")[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+    assert gzip.decompress(dependencies.compress(b"x")) == b"x"
 
 
-def test_a_wheel_gives_its_modules_and_licence_and_nothing_compiled(
-    tool: ModuleType, tmp_path: Path
-) -> None:
+def test_a_wheel_gives_its_modules_and_licence_and_nothing_compiled(tmp_path: Path) -> None:
     wanted = ["yaml/__init__.py", "requests/py.typed", "certifi/cacert.pem", "x-1.dist-info/RECORD",
               "x-1.dist-info/licenses/LICENSE", "x-1.dist-info/METADATA"]  # fmt: skip
     left_out = ["yaml/_yaml.cpython-311-x86_64-linux-gnu.so", "yaml/cyaml.py", "_yaml/__init__.py",
@@ -118,17 +101,15 @@ def test_a_wheel_gives_its_modules_and_licence_and_nothing_compiled(
         for name in wanted + left_out:
             wheel.writestr(name, name)
 
-    assert sorted(tool.dependency_files(tmp_path)) == sorted(wanted)
+    assert sorted(dependencies.files_of(tmp_path)) == sorted(wanted)
 
 
-def test_a_source_archive_gives_its_module_without_its_setup(
-    tool: ModuleType, tmp_path: Path
-) -> None:
+def test_a_source_archive_gives_its_module_without_its_setup(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "multi_key_dict-2.zip", "w") as sdist:
         for name in ("multi_key_dict.py", "setup.py", "PKG-INFO", "LICENSE.txt", "docs/conf.py"):
             sdist.writestr(f"multi_key_dict-2/{name}", name)
 
-    assert sorted(tool.dependency_files(tmp_path)) == [
+    assert sorted(dependencies.files_of(tmp_path)) == [
         "multi_key_dict-2.dist-info/LICENSE.txt",
         "multi_key_dict-2.dist-info/METADATA",
         "multi_key_dict.py",
@@ -169,26 +150,27 @@ def test_the_archive_holds_exactly_the_current_source(packed: dict[str, bytes]) 
 def test_the_properties_name_version_and_sums() -> None:
     lines = (RESOURCES / "helper.properties").read_text().splitlines()
     properties = dict(line.split("=", 1) for line in lines)
-    archive = ARCHIVE.read_bytes()
-
+    others = DEPENDENCIES.read_bytes()
     assert properties == {
         "version": __version__,
-        "sha256": hashlib.sha256(archive).hexdigest(),
-        "contents": hashlib.sha256(gzip.decompress(archive)).hexdigest(),
+        "package": hashlib.sha256(ARCHIVE.read_bytes()).hexdigest(),
+        "dependencies": hashlib.sha256(others).hexdigest(),
+        "contents": hashlib.sha256(gzip.decompress(others)).hexdigest(),
+        "pins": dependencies.rules((ROOT / "tools" / "helper-requirements.txt").read_bytes()),
     }
 
 
 @needs_archive
-def test_the_archive_is_as_the_tool_packs_these_files(
-    tool: ModuleType, packed: dict[str, bytes]
-) -> None:
+def test_the_archives_are_as_the_tool_packs_these_files() -> None:
     # The tar, not the compressed bytes: those may differ between versions of zlib.
-    assert gzip.decompress(ARCHIVE.read_bytes()) == tool.pack(packed)
+    for tar in (ARCHIVE.read_bytes(), gzip.decompress(DEPENDENCIES.read_bytes())):
+        assert tar == dependencies.pack(dependencies.unpack(tar))
 
 
 @needs_archive
-def test_every_entry_is_a_plain_file_of_nobody_in_order() -> None:
-    with tarfile.open(ARCHIVE) as tar:
+@pytest.mark.parametrize("archive", [ARCHIVE, DEPENDENCIES], ids=lambda path: path.name)
+def test_every_entry_is_a_plain_file_of_nobody_in_order(archive: Path) -> None:
+    with tarfile.open(archive) as tar:
         entries = tar.getmembers()
 
     assert [entry.name for entry in entries] == sorted({entry.name for entry in entries})
@@ -350,3 +332,227 @@ def test_files_beside_a_build_cannot_stand_in_for_its_modules(
     )
 
     assert done.returncode == 0, done.stderr
+
+
+# From commit to commit
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository with this package and the tools, beside whose sources the helper is built."""
+    project = tmp_path / "project"
+    shutil.copytree(SOURCE, project / "python" / "gitops_rollback", ignore=NO_CACHE)
+    shutil.copytree(ROOT / "tools", project / "tools", ignore=NO_CACHE)
+    shutil.copytree(RESOURCES, project / RESOURCES.relative_to(ROOT))
+    shutil.copy(ROOT / "LICENSE", project)
+    git(project, "init", "-q", "-b", "main")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "Begin")
+    return project
+
+
+NO_CACHE = shutil.ignore_patterns("__pycache__")
+
+
+def git(project: Path, *arguments: str) -> str:
+    person = ("-c", "user.name=jane", "-c", "user.email=jane@example.org", "-c", "gc.auto=0")
+    done = run("git", *person, *arguments, cwd=project)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def build(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    # A proxy that answers nobody: who asks the network, fails.
+    nobody = "http://127.0.0.1:1"
+    tool = str(project / "tools" / "build_helper.py")
+    return run(PYTHON, tool, *options, cwd=project, HTTPS_PROXY=nobody, PIP_RETRIES="0")
+
+
+def packed_in(project: Path) -> dict[str, bytes]:
+    return dependencies.unpack((project / ARCHIVE.relative_to(ROOT)).read_bytes())
+
+
+@needs_archive
+def test_without_a_new_pin_it_is_built_without_a_network(project: Path) -> None:
+    (project / "python" / "gitops_rollback" / "added.py").write_text("NEW = 1\n")
+
+    done = build(project)
+
+    assert done.returncode == 0, done.stderr
+    assert packed_in(project)["gitops_rollback/added.py"] == b"NEW = 1\n"
+    changed = git(project, "diff", "--name-only").splitlines()
+    assert [Path(name).name for name in changed] == ["gitops-rollback.tar", "helper.properties"]
+
+
+@needs_archive
+def test_a_new_pin_is_fetched_and_checked(project: Path) -> None:
+    pins = project / "tools" / "helper-requirements.txt"
+    pins.write_text(pins.read_text().replace("semver==3.1.1", "semver==3.1.0"))
+
+    done = build(project)
+
+    assert done.returncode != 0
+    assert "pip" in done.stderr
+
+
+@needs_archive
+def test_half_an_edit_is_not_packed(project: Path) -> None:
+    before = packed_in(project)
+    (project / "python" / "gitops_rollback" / "errors.py").write_text("class Half(\n")
+
+    assert build(project).returncode != 0
+    assert packed_in(project) == before
+
+
+@needs_archive
+def test_staged_means_the_next_commit_and_not_the_work_tree(project: Path) -> None:
+    package = project / "python" / "gitops_rollback"
+    (package / "staged.py").write_text("STAGED = 1\n")
+    git(project, "add", str(package / "staged.py"))
+    (package / "staged.py").write_text("LATER = 1\n")
+    (package / "untracked.py").write_text("LATER = 1\n")
+
+    done = build(project, "--staged")
+
+    assert done.returncode == 0, done.stderr
+    assert packed_in(project)["gitops_rollback/staged.py"] == b"STAGED = 1\n"
+    assert "gitops_rollback/untracked.py" not in packed_in(project)
+    assert "helper.properties" in git(project, "diff", "--cached", "--name-only")
+
+
+@needs_archive
+def test_the_hook_puts_the_archive_of_its_source_into_each_commit(project: Path) -> None:
+    shutil.copytree(ROOT / ".ci" / "hooks", project / ".ci" / "hooks")
+    git(project, "config", "core.hooksPath", ".ci/hooks")
+    changed = project / "python" / "gitops_rollback" / "errors.py"
+    changed.write_text(f"{changed.read_text()}# changed\n")
+
+    git(project, "commit", "-qam", "Change something")
+
+    assert packed_in(project)["gitops_rollback/errors.py"] == changed.read_bytes()
+    assert git(project, "status", "--porcelain", "--untracked-files=no") == ""
+    (project / "LICENSE.md").write_text("nothing of the helper")
+    git(project, "add", "LICENSE.md")
+    git(project, "commit", "-qm", "Change something else")
+    assert git(project, "show", "--name-only", "--format=") == "LICENSE.md"
+
+
+@needs_archive
+def test_a_merge_of_two_changes_leaves_what_is_built_to_be_built_again(project: Path) -> None:
+    shutil.copy(ROOT / ".gitattributes", project)
+    git(project, "add", ".gitattributes")
+    git(project, "commit", "-qm", "Set up")
+    git(project, "config", "merge.built-helper.driver", "true")
+    for branch, name in (("one", "errors.py"), ("other", "model.py")):
+        git(project, "checkout", "-q", "-b", branch, "main")
+        changed = project / "python" / "gitops_rollback" / name
+        changed.write_text(f"{changed.read_text()}# changed\n")
+        assert build(project).returncode == 0
+        git(project, "commit", "-qam", f"Change {name}")
+
+    git(project, "merge", "-q", "--no-commit", "one")
+    assert build(project, "--staged").returncode == 0
+
+    held = packed_in(project)
+    for name in ("errors.py", "model.py"):
+        assert held[f"gitops_rollback/{name}"].endswith(b"# changed\n")
+
+
+@needs_archive
+def test_fifteen_commits_of_the_source_cost_less_than_100_kb(project: Path) -> None:
+    def size() -> int:
+        git(project, "gc", "--quiet", "--prune=now")
+        folder = project / ".git" / "objects" / "pack"
+        return sum(path.stat().st_size for path in folder.glob("*.pack"))
+
+    modules = sorted((project / "python" / "gitops_rollback").rglob("*.py"))
+    largest = sorted(modules, key=lambda path: path.stat().st_size)[-15:]
+    begin = size()
+    for number, module in enumerate(largest):
+        lines = module.read_text().splitlines(keepends=True)
+        middle = len(lines) // 2
+        added = [f"# {hashlib.sha256(bytes([number, at])).hexdigest()}\n" for at in range(20)]
+        module.write_text("".join(lines[:middle] + added + lines[middle + 10 :]), newline="")
+        git(project, "commit", "-qam", f"Change {module.name}")
+    source = size()
+    git(project, "checkout", "-q", "--detach", "HEAD~15")
+    for module in largest:
+        git(project, "checkout", "-q", "main", "--", str(module))
+        assert build_without_compiling(project).returncode == 0
+        git(project, "commit", "-qam", f"Change {module.name}, packed")
+
+    assert size() - source < 100_000
+    assert source > begin
+
+
+def build_without_compiling(project: Path) -> subprocess.CompletedProcess[str]:
+    """Pack sources that were cut at random, which the tool refuses otherwise."""
+    program = (
+        "import sys, build_helper; sys.argv = ['build', '--staged']\n"
+        "build_helper.refuse_half_an_edit = lambda own, directory: None\n"
+        "sys.exit(build_helper.main())\n"
+    )
+    return run(PYTHON, "-c", program, cwd=project / "tools", PYTHONPATH=str(project / "tools"))
+
+
+# What is in it, for who checks it
+
+
+@needs_archive
+def test_the_bill_of_materials_names_every_pin_with_its_sum_and_licence() -> None:
+    bill = json.loads((RESOURCES / "dependencies.cdx.json").read_text())
+    requirements = (ROOT / "tools" / "helper-requirements.txt").read_text()
+    found = {
+        (part["name"], part["version"], part["hashes"][0]["content"]) for part in bill["components"]
+    }
+
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert found == {
+        (name, version, total)
+        for name, version, total in re.findall(
+            r"^([\w.-]+)==(\S+) --hash=sha256:([0-9a-f]{64})$", requirements, re.MULTILINE
+        )
+    }
+    assert all(part["licenses"][0]["expression"] for part in bill["components"])
+    assert {part["purl"] for part in bill["components"]} == {
+        f"pkg:pypi/{name}@{version}" for name, version in pins().items()
+    }
+
+
+@needs_archive
+def test_built_twice_it_is_the_same(tmp_path: Path) -> None:
+    sources = build_helper.work_tree_sources()
+    others = dependencies.unpack(DEPENDENCIES.read_bytes())
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        shuffled = dict(sorted(sources.items(), reverse=name == "other"))
+        own = dependencies.pack(build_helper.own_files(shuffled))
+        packed = dependencies.compress(dependencies.pack(dict(sorted(others.items()))))
+        build_helper.write(folder, own, packed, shuffled)
+
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
+    assert (tmp_path / "one" / ARCHIVE.name).read_bytes() == ARCHIVE.read_bytes()
+
+
+@needs_archive
+def test_the_published_files_give_the_archive_that_is_here(tmp_path: Path) -> None:
+    """The judge is the registry: what it has under the pinned sums, fetched anew."""
+    done = run(
+        sys.executable, str(ROOT / "tools" / "build_helper.py"), "--fresh", "--output",
+        str(tmp_path), cwd=tmp_path, **pip_settings(),
+    )  # fmt: skip
+    if done.returncode and re.search(r"Connection|resolve|Network|timed out", done.stderr):
+        pytest.skip("no network to fetch the dependencies by")
+
+    assert done.returncode == 0, done.stderr
+    fresh = gzip.decompress((tmp_path / DEPENDENCIES.name).read_bytes())
+    assert fresh == gzip.decompress(DEPENDENCIES.read_bytes())
+
+
+def pip_settings() -> dict[str, str]:
+    """What tells pip on this machine where packages are."""
+    wanted = ("PIP_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "HOME", "SSL_", "REQUESTS_")
+    found = {k: v for k, v in os.environ.items() if k.upper().startswith(wanted)}
+    return {key: value for key, value in found.items() if key != "HOME"}

@@ -5,8 +5,8 @@ import groovy.json.JsonOutput
 /**
  * Runs the command on the agent, which needs nothing but python3 and git.
  *
- * The command comes with the library as one archive; an agent unpacks it once for each content. An agent that has it
- * costs one `sh`; one that lacks it says so by exit code 97, gets the archive, and is asked again.
+ * The command comes with the library as two archives, its own code and what that depends on; an agent unpacks each once for each
+ * content. An agent that has both costs one `sh`; one that lacks some says which by its exit code, gets them, and is asked again.
  */
 class Helper implements Serializable {
 
@@ -14,7 +14,11 @@ class Helper implements Serializable {
 
     private final Object script
     private final String resources = 'io/github/gitopsrollback/'
-    private final int lacksArchive = 97
+    /** `lacks` is what the archive adds to the exit code of an agent that lacks it, `codes` are the codes that it is part of. */
+    private final List<Map<String, Object>> archives = [
+        [name: 'package', file: 'gitops-rollback.tar', lacks: 1, codes: [97, 99]],
+        [name: 'dependencies', file: 'dependencies.tar.gz', lacks: 2, codes: [98, 99]],
+    ]
 
     /** @param script the step's script */
     Helper(Object script) {
@@ -36,32 +40,43 @@ class Helper implements Serializable {
      */
     int run(String command, Map<String, String> options, String folder, String output, boolean useInstalled) {
         Map<String, String> delivered = delivered()
+        List<Map<String, Object>> wanted = archives.collect { archive ->
+            [file: "${folder}/${archive.file}".toString(), sha256: delivered[archive.name], lacks: archive.lacks]
+        }
         Map<String, Object> order = [
-            command: command, options: options, output: output, archive: "${folder}/helper.tar.gz".toString(),
-            fallback: "${script.pwd(tmp: true)}/gitops-rollback-helper".toString(),
-            sha256: delivered.sha256, version: delivered.version, installed: useInstalled,
+            command: command, options: options, output: output, archives: wanted, version: delivered.version,
+            fallback: "${script.pwd(tmp: true)}/gitops-rollback-helper".toString(), installed: useInstalled,
         ]
         String json = JsonOutput.toJson(order).replace('$', '\\u0024')
-        int code = lacksArchive
+        int code = 0
         script.withEnv(["GITOPS_ORDER=${json}", "GITOPS_OUTPUT=${output}"]) {
             code = shell(command)
-            if (code == lacksArchive) {
-                script.writeFile(
-                    file: "${folder}/helper.tar.gz",
-                    text: script.libraryResource(resource: "${resources}gitops-rollback.tar.gz", encoding: 'Base64'),
-                    encoding: 'Base64',
-                )
+            if (code > 96 && code < 100) {
+                bring(code, folder)
                 code = shell(command)
             }
         }
         return code
     }
 
+    /** Writes the archives that the agent lacks into a folder of this run. */
+    private void bring(int code, String folder) {
+        for (archive in archives) {
+            if (archive.codes.contains(code)) {
+                script.writeFile(
+                    file: "${folder}/${archive.file}",
+                    text: script.libraryResource(resource: "${resources}${archive.file}", encoding: 'Base64'),
+                    encoding: 'Base64',
+                )
+            }
+        }
+    }
+
     private int shell(String command) {
         return script.sh(label: "gitops-rollback ${command}", script: new HelperProgram().text(), returnStatus: true)
     }
 
-    /** Version and sha256 of the archive that the library carries. */
+    /** Version of the command, and sha256 of each archive, that the library carries. */
     private Map<String, String> delivered() {
         Map<String, String> found = [:]
         for (line in script.libraryResource("${resources}helper.properties").tokenize('\n')) {

@@ -4,7 +4,8 @@ package io.github.gitopsrollback
  * The shell script that runs the command: one process in all.
  *
  * A Python that any python3 understands finds or unpacks the command, then becomes it. It is isolated (`-I`) from what else the
- * agent's Python was told to load, and leaves no PYTHONPATH for the processes it starts.
+ * agent's Python was told to load, and leaves no PYTHONPATH for the processes it starts. An unpacked copy is used only if it is
+ * whole and nobody else could have changed it; any other is unpacked anew.
  */
 class HelperProgram implements Serializable {
 
@@ -20,7 +21,13 @@ if ! command -v python3 >/dev/null 2>&1; then
   exit 96
 fi
 exec python3 -I -X utf8 -c '
-import json, os, sys
+''' + orders + copies + start + '''
+'
+'''
+    }
+
+    // The Python program in three parts: without single quotes and backslashes, it stands in the shell's quotes.
+    private final String orders = '''import json, os, stat, sys
 
 order = json.loads(os.environ.pop("GITOPS_ORDER"))
 
@@ -38,40 +45,112 @@ def homes():
     elif os.environ.get("HOME"):
         yield os.path.join(os.environ["HOME"], ".cache", "gitops-rollback")
     yield order["fallback"]
+'''
 
-def unpack(home):
-    import shutil, tarfile, tempfile
-    target = os.path.join(home, order["sha256"])
-    os.makedirs(home, exist_ok=True)
-    fresh = tempfile.mkdtemp(prefix=".unpacking-", dir=home)
+    // Each archive is unpacked into a folder named by its sha256, with a list of its files and their sizes, written last.
+    // A folder of somebody else, or that others may write to, is not ours to run.
+    private final String copies = '''
+def ours(path):
+    about = os.lstat(path)
+    return stat.S_ISDIR(about.st_mode) and about.st_uid in (0, os.getuid()) and not about.st_mode & 0o022
+
+def whole(folder):
     try:
-        with tarfile.open(order["archive"]) as archive:
-            archive.extractall(fresh, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-        os.chmod(fresh, 0o755)
+        with open(os.path.join(folder, ".files")) as file:
+            lines = file.read().splitlines()
+        if not ours(folder) or lines[-1:] != ["whole"]:
+            return False
+        for line in lines[:-1]:
+            size, name = line.split(" ", 1)
+            about = os.lstat(os.path.join(folder, name))
+            if not stat.S_ISREG(about.st_mode) or about.st_size != int(size):
+                return False
+    except (OSError, ValueError):
+        return False
+    return True
+
+def prepare(home):
+    os.makedirs(home, mode=0o700, exist_ok=True)
+    about = os.stat(home)
+    if about.st_uid not in (0, os.getuid()):
+        raise OSError(1, "it belongs to another user")
+    if about.st_mode & 0o022:
+        os.chmod(home, stat.S_IMODE(about.st_mode) & ~0o022)
+
+def sweep(home, lock):
+    import fcntl, shutil
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for name in os.listdir(home):
+            if name.startswith(".unpacking-"):
+                shutil.rmtree(os.path.join(home, name), ignore_errors=True)
+    except OSError:
+        pass
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    except OSError:
+        pass
+
+def extract(archive, folder):
+    import tarfile
+    with tarfile.open(archive["file"]) as tar:
+        tar.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        lines = ["%d %s" % (entry.size, entry.name) for entry in tar.getmembers()]
+    with open(os.path.join(folder, ".files"), "w") as file:
+        file.write("".join(line + chr(10) for line in lines + ["whole"]))
+    os.chmod(folder, 0o700)
+
+def put_aside(target):
+    import shutil
+    if os.path.islink(target) or os.path.isfile(target):
+        os.unlink(target)
+    elif os.path.exists(target):
+        shutil.rmtree(target, ignore_errors=True)
+
+def unpack(archive, home):
+    import shutil, tempfile
+    prepare(home)
+    target = os.path.join(home, archive["sha256"])
+    lock = os.open(home, os.O_RDONLY)
+    fresh = None
+    try:
+        sweep(home, lock)
+        fresh = tempfile.mkdtemp(prefix=".unpacking-", dir=home)
+        extract(archive, fresh)
+        if not whole(target):
+            put_aside(target)
         os.rename(fresh, target)
     except OSError:
-        shutil.rmtree(fresh, ignore_errors=True)
-        if not os.path.isdir(target):
+        if not whole(target):
             raise
+    finally:
+        if fresh:
+            shutil.rmtree(fresh, ignore_errors=True)
+        os.close(lock)
     return target
+'''
 
-def helper():
+    private final String start = '''
+def found(archive):
     for home in homes():
-        target = os.path.join(home, order["sha256"])
-        if os.path.isdir(target):
+        target = os.path.join(home, archive["sha256"])
+        if whole(target):
             return target
-    if not os.path.exists(order["archive"]):
-        sys.exit(97)
+
+def helper(archive):
+    target = found(archive)
+    if target:
+        return target
     import hashlib
-    with open(order["archive"], "rb") as file:
-        if hashlib.sha256(file.read()).hexdigest() != order["sha256"]:
+    with open(archive["file"], "rb") as file:
+        if hashlib.sha256(file.read()).hexdigest() != archive["sha256"]:
             fail("the command reached this agent damaged", "run the build again; in a fork of the library: make helper")
     problems = []
     for home in homes():
         try:
-            return unpack(home)
+            return unpack(archive, home)
         except OSError as problem:
-            problems.append("%s: %s" % (home, problem.strerror))
+            problems.append("%s: %s" % (home, problem.strerror or problem))
     fail("this agent has no place for the command: " + "; ".join(problems), "set GITOPS_HELPER_HOME to a folder it can write")
 
 def installed():
@@ -93,12 +172,14 @@ arguments = [order["command"], "--output", order["output"]]
 os.makedirs(os.path.dirname(order["output"]), exist_ok=True)
 if order["installed"]:
     installed()
-sys.path.insert(0, helper())
+archives = order["archives"]
+lacking = sum(archive["lacks"] for archive in archives if not os.path.exists(archive["file"]) and not found(archive))
+if lacking:
+    sys.exit(96 + lacking)
+sys.path[:0] = [helper(archive) for archive in archives]
 sys.argv[:] = ["gitops-rollback"] + arguments
 import runpy
 runpy.run_module("gitops_rollback", run_name="__main__", alter_sys=True)
-'
 '''
-    }
 
 }
