@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-flux lint format bench helper hooks
+.PHONY: install demo test test-flux lint format bench helper check-helper hooks
 
 install: .venv/installed
 
@@ -52,6 +52,10 @@ bench: install
 # The archives that the Jenkins library brings to an agent; each commit carries those of its own source.
 helper: install
 	$(BIN)/python tools/build_helper.py
+
+# That each commit's are: of all commits since the one in .ci/helper-proven.
+check-helper: install
+	$(BIN)/python tools/check_helper.py
 
 # Builds them before each commit; what is built is never merged, but built again.
 hooks: install

@@ -20,6 +20,10 @@ import zipfile
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 REQUIREMENTS = Path(__file__).resolve().with_name("helper-requirements.txt")
 ARCHIVE = "dependencies.tar.gz"
@@ -153,17 +157,25 @@ def bill_of_materials(requirements: str, files: dict[str, bytes]) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
+def held(files: dict[str, bytes]) -> set[str]:
+    """Return name and version of each packed package, as `semver 3.1.1`."""
+    return {f"{Pin(about['Name'], '', '').normal} {about['Version']}" for about in _abouts(files)}
+
+
+def _abouts(files: dict[str, bytes]) -> list[Message]:
+    """Return what each packed package says of itself."""
+    texts = (data for name, data in files.items() if name.endswith(".dist-info/METADATA"))
+    return [HeaderParser().parsestr(text.decode("utf-8")) for text in texts]
+
+
 def _licences(files: dict[str, bytes]) -> dict[str, str]:
     """Return the SPDX expression of each packed package."""
     found = {}
-    for name, data in files.items():
-        if not name.endswith(".dist-info/METADATA"):
-            continue
-        about = HeaderParser().parsestr(data.decode("utf-8"))
+    for about in _abouts(files):
         named = [_SPDX[c] for c in about.get_all("Classifier", []) if c in _SPDX]
         known = about["License-Expression"] or next(iter(named), None) or about["License"]
         if not known or " " in known.replace(" AND ", "").replace(" OR ", ""):
-            raise SystemExit(f"{name} names no licence that SPDX knows")
+            raise SystemExit(f"{about['Name']} names no licence that SPDX knows")
         found[Pin(about["Name"], "", "").normal] = known
     return found
 

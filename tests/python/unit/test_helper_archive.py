@@ -35,6 +35,7 @@ ARCHIVE = RESOURCES / "gitops-rollback.tar"
 DEPENDENCIES = RESOURCES / "dependencies.tar.gz"
 SOURCE = ROOT / "python" / "gitops_rollback"
 # The base interpreter, not that of the virtual environment: it finds what is unpacked, or nothing.
+NO_CACHE = shutil.ignore_patterns("__pycache__")
 PYTHON = str(Path(sys.executable).resolve())
 COMPILED = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xfe\xed\xfa")
 
@@ -351,9 +352,6 @@ def project(tmp_path: Path) -> Path:
     return project
 
 
-NO_CACHE = shutil.ignore_patterns("__pycache__")
-
-
 def git(project: Path, *arguments: str) -> str:
     person = ("-c", "user.name=jane", "-c", "user.email=jane@example.org", "-c", "gc.auto=0")
     done = run("git", *person, *arguments, cwd=project)
@@ -493,6 +491,104 @@ def build_without_compiling(project: Path) -> subprocess.CompletedProcess[str]:
         "sys.exit(build_helper.main())\n"
     )
     return run(PYTHON, "-c", program, cwd=project / "tools", PYTHONPATH=str(project / "tools"))
+
+
+@pytest.fixture
+def proven(project: Path) -> Path:
+    """The project, of which CI checks every commit from now on."""
+    (project / ".ci").mkdir(exist_ok=True)
+    shutil.copy(ROOT / ".ci" / "helper-proven", project / ".ci")
+    assert build(project, "--staged").returncode == 0
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "Check each commit")
+    return project
+
+
+def change(project: Path, name: str) -> None:
+    changed = project / "python" / "gitops_rollback" / name
+    changed.write_text(f"{changed.read_text()}# changed\n")
+    git(project, "add", ".")
+
+
+def check(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return run(PYTHON, str(project / "tools" / "check_helper.py"), *options, cwd=project)
+
+
+@needs_archive
+def test_commits_that_carry_their_own_helper_pass(proven: Path) -> None:
+    for name in ("errors.py", "model.py"):
+        change(proven, name)
+        assert build(proven, "--staged").returncode == 0
+        git(proven, "commit", "-qm", f"Change {name}")
+
+    done = check(proven)
+
+    assert (done.returncode, done.stdout) == (
+        0, "the helper of 3 commits: 3 are of their source\n"
+    )  # fmt: skip
+
+
+@needs_archive
+def test_a_commit_whose_helper_is_another_one_is_found_though_the_next_is_right(
+    proven: Path,
+) -> None:
+    change(proven, "errors.py")
+    git(proven, "commit", "-qm", "Forget the helper")
+    wrong = git(proven, "rev-parse", "HEAD")
+    assert build(proven, "--staged").returncode == 0
+    git(proven, "commit", "-qm", "Build it too late")
+
+    done = check(proven)
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{wrong}: gitops-rollback.tar is not the source: gitops_rollback/errors.py;"
+        " build it again in that commit: make helper\n"
+    )
+
+
+@needs_archive
+def test_what_was_proven_once_is_not_looked_at_again(proven: Path) -> None:
+    change(proven, "errors.py")
+    git(proven, "commit", "-qm", "Forget the helper")
+    head = git(proven, "rev-parse", "HEAD")
+    (proven / ".ci" / "helper-proven").write_text(f"# proven\n{head}\n")
+
+    assert check(proven).returncode == 0
+
+    (proven / ".ci" / "helper-proven").write_text(f"{'0' * 40}\n")
+    assert "git fetch --unshallow" in check(proven).stderr
+
+
+@needs_archive
+@pytest.mark.parametrize(
+    ("path", "old", "new", "fault"),
+    [
+        (RESOURCES / "helper.properties", "package=", "package=0", "does not name the sums"),
+        (ROOT / "tools" / "helper-requirements.txt", "semver==3.1.1", "semver==3.1.0",
+         "dependencies.tar.gz does not hold semver 3.1.0, semver 3.1.1"),
+    ],
+)  # fmt: skip
+def test_sums_and_pins_that_are_not_those_of_the_archives_are_found(
+    proven: Path, path: Path, old: str, new: str, fault: str
+) -> None:
+    changed = proven / path.relative_to(ROOT)
+    assert old in changed.read_text()
+    changed.write_text(changed.read_text().replace(old, new))
+    git(proven, "commit", "-qam", "Change one alone")
+
+    done = check(proven)
+
+    assert done.returncode == 1
+    assert fault in done.stderr
+
+
+@needs_archive
+def test_a_commit_without_the_helper_is_found(proven: Path) -> None:
+    git(proven, "rm", "-q", str(ARCHIVE.relative_to(ROOT)))
+    git(proven, "commit", "-qm", "Lose it")
+
+    assert "lacks gitops-rollback.tar" in check(proven).stderr
 
 
 # What is in it, for who checks it
