@@ -8,7 +8,8 @@ from gitops_rollback.decide.facts import Candidate, Platforms
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
 from gitops_rollback.ledger.events import ARTIFACT, GIT
-from gitops_rollback.query import tags as query
+from gitops_rollback.query.choose import choose
+from gitops_rollback.query.tags import Ran
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Choice, Facts
@@ -45,8 +46,7 @@ def from_timeline(timeline: Timeline, strategy: str) -> tuple[Candidate, ...]:
 def from_registry(facts: Facts, choice: Choice, timeline: Timeline) -> tuple[Candidate, ...]:
     """Return the tags the query prefers, in its order."""
     tags = facts.tags or ()
-    document = query.prepare(tags, facts.running, _first_deployed(timeline))
-    names = query.run(choice.query or facts.settings.query, document)
+    names = choose(tags, facts.running, choice.query or facts.settings.query, _ran(timeline)).names
     by_name = {tag.name: tag for tag in tags}
     found = []
     for name in names:
@@ -56,13 +56,13 @@ def from_registry(facts: Facts, choice: Choice, timeline: Timeline) -> tuple[Can
     return tuple(found)
 
 
-def _first_deployed(timeline: Timeline) -> dict[str, str]:
-    """Return when each digest of the timeline ran first."""
-    first: dict[str, str] = {}
-    for event in timeline.events:
-        if event.image.digest and event.at:
-            first.setdefault(event.image.digest, event.at)
-    return first
+def _ran(timeline: Timeline) -> list[Ran]:
+    """Return the stack, the oldest first: what ran before what runs, in the branch's order."""
+    return [
+        Ran(level.image.digest, level.placed.at if level.placed else None)
+        for level in timeline.levels
+        if level.image.digest
+    ]
 
 
 def told_platforms(image: ImageReference, facts: Facts) -> Platforms | None:

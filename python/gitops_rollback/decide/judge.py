@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide.candidates import MUTABLE, pointer
 from gitops_rollback.ledger.events import ARTIFACT, GIT
 from gitops_rollback.ledger.records import MissingRecord
-from gitops_rollback.query.tags import names_no_image
+from gitops_rollback.query.tags import named_no_image
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Candidate, Check, Facts, Platforms
@@ -26,10 +26,9 @@ def judge_known(
     candidate = replace(candidate, verdict="acceptable", reason=None)
     if candidate.image.is_same_image(facts.running):
         return candidate.refused("running", "it runs now")
-    if names_no_image(candidate.image.tag or "") and "not-an-image" not in accept:
-        return candidate.refused(
-            "not-an-image", "its tag is that of a signature, an attestation or a list of contents"
-        )
+    if named_no_image(candidate.image.tag or "") and "not-an-image" not in accept:
+        what = named_no_image(candidate.image.tag or "")
+        return candidate.refused("not-an-image", f"its tag is that of {what}")
     if "bad" in accept:
         return candidate
     return _refused_if_bad(candidate, candidate.image, facts, timeline)

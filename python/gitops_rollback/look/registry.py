@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide.facts import Check, Platforms
 from gitops_rollback.decide.storage import SCHEMA_LABEL, SchemaLabels
 from gitops_rollback.model import one_line
-from gitops_rollback.query.tags import names_no_image
+from gitops_rollback.query.tags import why_no_image
 from gitops_rollback.registries.endpoints import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
 
@@ -112,7 +112,7 @@ class RegistryFacts:
         Up to three requests each; where the registry gives out, the rest have no time.
         """
         client = self._client(image.registry, patient=required)
-        images = [tag for tag in tags if tag.is_image and not names_no_image(tag.name)]
+        images = [tag for tag in tags if not why_no_image(tag)]
         told: dict[str, str | None] = {}
         for tag in images[:MOST_CREATED]:
             try:

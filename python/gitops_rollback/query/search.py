@@ -1,50 +1,146 @@
-"""Ask a query of a document, and say of a wrong one what is wrong and where. Pure."""
+"""Ask a query of a document, in bounded steps and memory, and say of a wrong one what is wrong.
+
+Queries come from job parameters and from files of the repository: one of some hundred characters
+can ask for a value that doubles at each step. So each step is counted, with the size of what it
+gives.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import jmespath
+from jmespath.exceptions import JMESPathTypeError, ParseError, UnknownFunctionError
+from jmespath.visitor import TreeInterpreter
+
 from gitops_rollback.errors import UsageError
+from gitops_rollback.query.functions import QueryFunctions
 
 if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Mapping, Sequence
 
 EXAMPLE = "tags[?older && starts_with(name, 'v')]"
 SORTED_EXAMPLE = "reverse(sort_by(tags[?older && pushed], &pushed))"
+MOST_STEPS = 5_000_000  # some 10 s; a sort of 10,000 tags takes 100,000
+LARGEST_VALUE = 20_000_000  # characters and entries, lists within lists counted in full
+LONGEST_QUERY = 4096
 _LONGEST_ECHO = 200
 _FUNCTION = re.compile(r"(\w+)\(\)")
+# What jq writes and JMESPath does not; the words say what to write instead.
+_JQ = (
+    (re.compile(r"^\s*\."), "a query begins without a dot: results[].name"),
+    (
+        re.compile(r"\bselect\s*\("),
+        "for select(…) write a filter: results[?starts_with(name, 'v')]",
+    ),
+    (re.compile(r"\|\s*\.|\[\]\s*\|"), "after | a query goes on without a dot"),
+    (re.compile(r"\btest\s*\("), "for test(…) write matches(name, '…')"),
+    (re.compile(r"sort_by\s*\(\s*\."), "for sort_by(.x) write sort_by(results, &x)"),
+)
 
 
-def search(query: str, document: dict[str, Any]) -> object:
+class _EndlessError(Exception):
+    """Raised when a query takes too many steps, or gives too large a value."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a query gave, as a list; `sample` shows what it was asked of."""
+
+    query: str
+    items: Sequence[object]
+    sample: Sequence[str]
+
+    def name_of(self, item: object, known: Mapping[str, str]) -> str:
+        """Return the tag that an item is: `known` gives it by name or digest; or `UsageError`."""
+        name = item.get("name") if isinstance(item, dict) else item
+        if not isinstance(name, str):
+            kind = {"bool": "a boolean", "list": "a list", "dict": "an object without a name"}
+            what = kind.get(type(item).__name__, "a number")
+            reason = f"gives {what} where a tag or its name is wanted"
+            raise _refusal(self.query, reason, self.sample)
+        if name not in known:
+            reason = f"gives {_echo(name)}, which is no tag that could be gone back to"
+            raise _refusal(self.query, reason, self.sample)
+        return known[name]
+
+
+def search(query: str, document: Mapping[str, Any], sample: Sequence[str] = ()) -> Answer:
     """Return what a query answers; raise `UsageError` if it cannot be read or answered."""
-    import jmespath  # noqa: PLC0415 - only a configured query needs it
-    from jmespath.exceptions import (  # noqa: PLC0415 - the same
-        JMESPathTypeError,
-        ParseError,
-        UnknownFunctionError,
-    )
-
-    from gitops_rollback.query.functions import QueryFunctions  # noqa: PLC0415 - the same
-
-    options = jmespath.Options(custom_functions=QueryFunctions())
+    if len(query) > LONGEST_QUERY:
+        raise _refusal(query, f"is longer than {LONGEST_QUERY} characters", sample)
     try:
-        answer: object = jmespath.search(query, document, options=options)
+        parsed = jmespath.compile(query).parsed
+        found = _Bounded(jmespath.Options(custom_functions=QueryFunctions())).visit(
+            parsed, document
+        )
     except UnknownFunctionError as error:
         words = _words(error)
-        raise _refusal(query, f"cannot be answered{_function_at(query, words)}: {words}") from error
+        reason = f"cannot be answered{_function_at(query, words)}: {words}"
+        raise _refusal(query, reason, sample) from error
     except ParseError as error:
         position = getattr(error, "lex_position", None)  # an ArityError has none
         at = _function_at(query, _words(error))
         if isinstance(position, int):
             at = f" at character {position + 1}"
-        raise _refusal(query, f"cannot be read{at}: {_words(error)}") from error
+        raise _refusal(query, f"cannot be read{at}: {_words(error)}", sample) from error
     except JMESPathTypeError as error:
-        raise _type_refusal(query, error) from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise _type_refusal(query, error, sample) from error
+    except _EndlessError as error:
+        raise _refusal(query, f"is not answered: {error}", sample) from error
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         # jmespath lets Python's own errors out, as for `tags[::0]` or a thousand brackets.
-        raise _refusal(query, f"cannot be answered: {_words(error)}") from error
-    return answer
+        raise _refusal(query, f"cannot be answered: {_words(error)}", sample) from error
+    items = found if isinstance(found, list) else [found]
+    return Answer(query, [item for item in items if item is not None], sample)
+
+
+class _Bounded(TreeInterpreter):  # type: ignore[misc] # jmespath has no types
+    """Evaluates a query, and gives up where it takes too long or its values grow too large."""
+
+    def __init__(self, options: jmespath.Options) -> None:
+        super().__init__(options)
+        self._steps = 0
+        self._sizes: dict[int, tuple[int, object]] = {}  # by identity; the value is kept alive
+
+    def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - jmespath's own
+        """Visit a node of the query, and count it."""
+        found = super().visit(node, *args, **kwargs)
+        self._count(1 if not isinstance(found, list | dict | str) else 1 + len(found))
+        if isinstance(found, list | dict | str) and self._size(found) > LARGEST_VALUE:
+            raise _EndlessError("what it gives grows too large")
+        return found
+
+    def visit_function_expression(self, node: Any, value: Any) -> Any:  # noqa: ANN401 - the same
+        """Call a function, but none whose value could be beyond measure before it is measured."""
+        if node["value"] == "join" and len(node["children"]) == 2:  # noqa: PLR2004 - its arguments
+            glue, parts = (self.visit(child, value) for child in node["children"])
+            if isinstance(glue, str) and isinstance(parts, list):
+                total = len(glue) * len(parts) + sum(len(p) for p in parts if isinstance(p, str))
+                if total > LARGEST_VALUE:
+                    raise _EndlessError("what it gives grows too large")
+        return super().visit_function_expression(node, value)
+
+    def _count(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > MOST_STEPS:
+            raise _EndlessError("it takes too many steps")
+
+    def _size(self, value: object) -> int:
+        """Return the entries and characters in a value, what stands in it twice counted twice."""
+        if isinstance(value, str):
+            return len(value)
+        if not isinstance(value, list | dict):
+            return 1
+        known = self._sizes.get(id(value))
+        if known is not None:
+            return known[0]
+        inner = value.values() if isinstance(value, dict) else value
+        size = 1 + sum(self._size(item) for item in inner)
+        self._sizes[id(value)] = (size, value)
+        return size
 
 
 def _function_at(query: str, words: str) -> str:
@@ -54,7 +150,7 @@ def _function_at(query: str, words: str) -> str:
     return f" at character {places[0] + 1}" if len(places) == 1 else ""
 
 
-def _type_refusal(query: str, error: Exception) -> UsageError:
+def _type_refusal(query: str, error: Exception, sample: Sequence[str]) -> UsageError:
     function = getattr(error, "function_name", "a function")
     received = getattr(error, "actual_type", "something else")
     at = _function_at(query, f"{function}()")
@@ -65,27 +161,18 @@ def _type_refusal(query: str, error: Exception) -> UsageError:
             "some tags have no such value: keep those that have one before sorting,"
             f" for example {SORTED_EXAMPLE}",
         )
-    return _refusal(query, reason)
+    return _refusal(query, reason, sample)
 
 
-def name_of(item: object, query: str, known: AbstractSet[str]) -> str:
-    """Return the name of a tag that a query gave; raise `UsageError` for anything else."""
-    name = item.get("name") if isinstance(item, dict) else item
-    if not isinstance(name, str):
-        kind = {"bool": "a boolean", "list": "a list", "dict": "an object without a name"}
-        what = kind.get(type(item).__name__, "a number")
-        raise _refusal(query, f"gives {what} where a tag or its name is wanted")
-    if name not in known:
-        raise _refusal(query, f"gives {_echo(name)}, which is no tag that could be gone back to")
-    return name
-
-
-def _refusal(query: str, reason: str) -> UsageError:
+def _refusal(query: str, reason: str, sample: Sequence[str] = ()) -> UsageError:
+    jq = next((f"this is jq: {words}; " for pattern, words in _JQ if pattern.search(query)), "")
+    shown = f"; {'; '.join(sample)}" if sample else ""
     return UsageError(
         f"the query {_echo(query)} {reason}",
-        f"a query is JMESPath and gives tags or names, best first, for example {EXAMPLE};"
+        f"{jq}a query is JMESPath and gives tags or names, best first, for example {EXAMPLE};"
         " a tag has name, digest, pushed, updated, created, size, platforms and older; there are"
-        " matches(name, pattern), in_range(name, range) and by_version(tags) beside JMESPath's own",
+        " matches(name, pattern), in_range(name, range) and by_version(tags) beside JMESPath's own;"
+        f" results[] has what runs too, in Docker Hub's words{shown}",
     )
 
 

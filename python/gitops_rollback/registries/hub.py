@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gitops_rollback.image import is_digest, is_tag
+from gitops_rollback.model import one_line
 from gitops_rollback.query.tags import Tag, newest_first
 from gitops_rollback.registries.endpoints import host_of
 from gitops_rollback.registries.failures import (
@@ -18,7 +19,7 @@ from gitops_rollback.registries.failures import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.registries.credentials import Access
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 _PAGE_SIZE = 100  # the most that Hub gives
 _MOST_PAGES = 100
 _UNKNOWN = "unknown"  # system and architecture of an attestation
+_KINDS = {
+    "helm": "a Helm chart",
+    "unrecognized": "no image that a cluster could run",
+    "compose": "a Compose file",
+    "plugin": "a plugin of Docker",
+    "volume": "a volume",
+    "wasm": "a WebAssembly module",
+    "model": "a model",
+}
 
 
 class Hub:
@@ -125,9 +135,21 @@ def _tag(entry: dict[str, object]) -> Tag:
         updated=_text(entry.get("last_updated")),
         size=size if isinstance(size, int) and not isinstance(size, bool) else None,
         platforms=tuple(dict.fromkeys(_platform(item) for item in real)),
-        # No images at all says nothing: since 2025 Hub leaves them out of good tags, too.
-        is_image=bool(real) or not images,
+        no_image=_what(entry, real, images),
+        images=tuple((_platform(item), _text(item.get("digest")) or "") for item in real),
     )
+
+
+def _what(entry: dict[str, object], real: Sequence[object], images: Sequence[object]) -> str:
+    """Say what a tag is that is no image; "" for an image, and where Hub tells nothing.
+
+    `content_type` is `image`, `helm`, `plugin`, `compose`, `unrecognized` and the like. No images
+    at all says nothing: since 2025 Hub leaves them out of good tags, too.
+    """
+    kind = _text(entry.get("content_type"))
+    if kind is not None and kind != "image":
+        return _KINDS.get(kind, f"of the kind '{one_line(kind, 40)}'")
+    return "" if real or not images else "an attestation"
 
 
 def _platform(image: dict[str, object]) -> str:

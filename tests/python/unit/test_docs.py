@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from gitops_rollback.commands.meant import request_of
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import parse_image
 from gitops_rollback.options import Options, Parser
-from gitops_rollback.query.tags import Tag, prepare, run
+from gitops_rollback.query.choose import choose
+from gitops_rollback.query.tags import Tag
 from gitops_rollback.services.config import parse_config
 
 ROOT = Path(__file__).parents[3]
@@ -68,6 +70,26 @@ def test_the_commands_of_the_page_on_many_services_are_understood() -> None:
         request_of(parser.parse_command(arguments))
 
 
+def test_every_line_of_jq_that_the_docs_translate_is_a_query_that_gives_tags() -> None:
+    page = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    table = page.partition("| jq | query |")[2].partition("\n\n")[0]
+    queries = [
+        query.replace("\\|", "|")
+        for row in table.splitlines()[2:]
+        for query in re.findall(r"`([^`]+)`", row)
+        if not query.startswith((".", "[.", "jq "))
+    ]
+    assert len(queries) > 10
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    tags = [
+        Tag(name, f"sha256:{index:064x}", f"{start + timedelta(hours=index):%Y-%m-%dT%H:%M:%SZ}",
+            platforms=("linux/arm64",), images=(("linux/arm64", f"sha256:{index:064x}"),))
+        for index, name in enumerate(("v1.2.0", "1.2", "1.3", "1.4.0", "v1.4.1", "1.5", "1.4"))
+    ]  # fmt: skip
+    for query in queries:
+        assert choose(tags, parse_image("acme/cart:1.4"), query).names, query
+
+
 def test_the_queries_of_the_docs_find_the_previous_image() -> None:
     page = (ROOT / "docs/choosing.md").read_text(encoding="utf-8")
     days = {"v1.3.0": 1, "v1.4.0": 2, "v1.5.0": 3}
@@ -83,7 +105,7 @@ def test_the_queries_of_the_docs_find_the_previous_image() -> None:
     ]
     running = parse_image(f"acme/cart:v1.5.0@sha256:{3:064x}")
     for text in block(page, "queries").splitlines():
-        assert run(text, prepare(tags, running))[0] == "v1.4.0", text
+        assert choose(tags, running, text).names[0] == "v1.4.0", text
 
 
 def test_the_schemas_of_the_docs_are_there() -> None:

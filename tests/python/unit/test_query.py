@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.image import parse_image
+from gitops_rollback.query.choose import RUNNING, Selection
+from gitops_rollback.query.choose import choose as choose_among
 from gitops_rollback.query.tags import (
+    Ran,
     Tag,
     asks_for_created,
     newest_first,
     normalised_time,
-    prepare,
-    run,
 )
 from gitops_rollback.registries.hub import parse_tags
 
@@ -39,8 +40,12 @@ def pushed_in_turn(*names: str) -> list[Tag]:
     ]
 
 
+def select(tags: list[Tag], current: str, query: str | None = None, *ran: str) -> Selection:
+    return choose_among(tags, parse_image(current), query, [Ran(digest(name)) for name in ran])
+
+
 def choose(tags: list[Tag], current: str, query: str | None = None) -> list[str]:
-    return run(query, prepare(tags, parse_image(current)))
+    return list(select(tags, current, query).names)
 
 
 def test_without_a_query_the_tags_pushed_before_the_running_one_come_newest_first() -> None:
@@ -48,15 +53,83 @@ def test_without_a_query_the_tags_pushed_before_the_running_one_come_newest_firs
     assert choose(tags, "acme/cart:1.2.0") == ["1.1.0", "1.0.0"]
 
 
-def test_the_order_is_that_of_pushes_not_that_of_versions() -> None:
-    tags = pushed_in_turn("2.0.0", "1.9.1", "2.0.1")
-    assert choose(tags, "acme/cart:2.0.1") == ["1.9.1", "2.0.0"]
+def test_versions_order_what_pushes_put_in_another_order_and_that_is_said() -> None:
+    found = select(pushed_in_turn("2.0.0", "1.9.1", "2.0.1"), "acme/cart:2.0.1")
+    assert found.names == ("2.0.0", "1.9.1")
+    assert found.notes == ("1.9.1 was pushed after 2.0.0: the name decides",)
+
+
+def test_a_newer_version_that_was_pushed_before_a_hotfix_is_not_taken_without_a_word() -> None:
+    found = select(pushed_in_turn("1.4.1", "1.5.0", "1.4.2"), "acme/cart:1.4.2")
+    assert found.names == ("1.4.1",)
+    assert "pushed before" in found.reasons["1.5.0"]
+    assert found.notes == (
+        "1.5.0 was pushed before the running image, but is newer by its name: not taken",
+    )
+
+
+def test_an_older_version_that_was_pushed_later_is_no_previous_one() -> None:
+    found = select(pushed_in_turn("1.4.0", "1.4.2", "1.4.1"), "acme/cart:1.4.2")
+    assert found.names == ("1.4.0",)
+    assert "pushed after the running image" in found.reasons["1.4.1"]
+
+
+def test_what_ran_before_comes_first_whatever_the_clocks_and_the_versions_say() -> None:
+    tags = pushed_in_turn("1.4.2", "1.6.0", "1.5.0", "1.4.1")
+    found = select(tags, "acme/cart:1.5.0", None, "1.4.1", "1.6.0", "1.5.0")
+    assert found.names == ("1.6.0", "1.4.1", "1.4.2")
+
+
+def test_every_tag_has_its_reason_where_it_is_not_taken() -> None:
+    tags = [
+        *pushed_in_turn("1.0.0", "1.0.0-alpine", "1.0.0-rc.1", "1.0", "edge", "20260103", "1.1.0"),
+        Tag("chart", digest("chart"), no_image="a Helm chart"),
+        Tag("also", digest("1.1.0")),
+    ]
+    found = select(tags, "acme/cart:1.1.0")
+    assert found.names == ("1.0.0",)
+    assert found.reasons == {
+        "1.1.0": RUNNING,
+        "also": RUNNING,
+        "20260103": "it is a date, and what runs is a version",
+        "edge": "it names no version",
+        "1.0": "its version has 2 numbers, the running one 3",
+        "1.0.0-rc.1": "it is a pre-release, and the running one is a release",
+        "1.0.0-alpine": "it is of another form, VERSION-alpine, than the running tag, VERSION",
+        "chart": "it is a Helm chart",
+    }
+
+
+def test_where_the_running_tag_is_not_listed_that_is_the_reason() -> None:
+    found = select(pushed_in_turn("1.0.0", "1.1.0"), "acme/cart:1.2.0")
+    assert found.names == ()
+    assert set(found.reasons.values()) == {
+        "the running image, 1.2.0, is not among the tags: nothing tells what is older"
+    }
+
+
+def test_a_word_that_runs_is_read_as_the_version_that_has_its_digest() -> None:
+    tags = pushed_in_turn("1.0.0", "pr-7", "1.1.0")
+    tags += [replace(tags[2], name=name) for name in ("latest", "1.1", "1", "abc1234")]
+    assert choose(tags, "acme/cart:latest") == ["1.0.0"]
+
+
+def test_two_builds_of_one_version_are_not_guessed_between_where_there_are_no_times() -> None:
+    tags = [Tag(name) for name in ("1.4.2-abc1234", "1.4.1-bbb1234", "1.4.1-ccc1234", "1.4.0-ddd1")]
+    found = select(tags, "ghcr.io/acme/cart:1.4.2-abc1234")
+    assert found.names == ()
+    assert "equal by name, and nothing tells the later" in found.reasons["1.4.1-bbb1234"]
+
+
+def test_of_two_spellings_of_one_version_the_running_tags_own_is_taken() -> None:
+    tags = [Tag(name) for name in ("v1.4.2", "1.4.1", "v1.4.1", "v1.4.0")]
+    assert choose(tags, "ghcr.io/acme/cart:v1.4.2") == ["v1.4.1", "1.4.1", "v1.4.0"]
 
 
 @pytest.mark.parametrize(
     ("running", "others", "kept"),
     [
-        ("v1.2.3", ["v1.10.0", "1.2.2", "v1.2.2-rc1", "latest", "v2"], ["v1.10.0"]),
+        ("v1.10.3", ["v1.2.0", "1.2.2", "v1.2.2-rc1", "latest", "v2"], ["v1.2.0", "1.2.2"]),
         ("1.2.3-alpine", ["1.2.2-alpine", "1.2.2"], ["1.2.2-alpine"]),
         ("41", ["40", "build-40"], ["40"]),
         ("3f2a1bc", ["7654321", "deadbeef", "1.0.0"], ["7654321", "deadbeef"]),
@@ -74,17 +147,18 @@ def test_without_a_query_only_tags_of_the_running_tags_shape_are_kept(
 
 
 def test_an_image_that_runs_by_digest_alone_may_go_back_to_any_tag_but_latest() -> None:
-    tags = pushed_in_turn("latest", "1.0", "edge", "1.1")
-    assert choose(tags, f"acme/cart@{digest('1.1')}") == ["edge", "1.0"]
+    tags = pushed_in_turn("latest", "1.0", "edge", "prod")
+    assert choose(tags, f"acme/cart@{digest('prod')}") == ["edge", "1.0"]
 
 
 def test_every_tag_of_the_running_digest_is_left_out_and_its_first_push_counts() -> None:
     tags = pushed_in_turn("1.0.0", "1.1.0", "1.2.0")
     again = Tag("1.1.0-again", digest("1.1.0"), (START + timedelta(days=9)).isoformat())
-    document = prepare([*tags, again], parse_image("acme/cart:1.1.0"))
-    flags = {tag["name"]: (tag["running"], tag["older"]) for tag in document["tags"]}
-    assert flags == {"1.2.0": (False, False), "1.0.0": (False, True)}
-    assert document["current"] == {"name": "1.1.0", "digest": digest("1.1.0")}
+    assert choose([*tags, again], "acme/cart:1.1.0", "tags[?running]") == []
+    assert choose([*tags, again], "acme/cart:1.1.0", "tags[?!older]") == ["1.2.0"]
+    assert choose([*tags, again], "acme/cart:1.1.0", "tags[?older]") == ["1.0.0"]
+    of_current = f"current.digest == '{digest('1.1.0')}' && tags[0] || tags[1]"
+    assert choose([*tags, again], "acme/cart:1.1.0", of_current) == ["1.2.0"]
 
 
 def test_a_digest_counts_more_than_a_tag_that_was_moved_since() -> None:
@@ -99,30 +173,25 @@ def test_nothing_is_older_than_a_running_image_that_no_tag_explains() -> None:
 
 
 def test_an_image_that_was_pushed_again_is_as_old_as_its_first_deployment() -> None:
-    tags = pushed_in_turn("1.1.0", "1.2.0", "1.3.0", "1.4.0", "1.0.0")
-    ran = {
-        digest("1.0.0"): START - timedelta(days=4),
-        digest("1.2.0"): START + timedelta(minutes=9),
-    }
-    deployed = {name: moment.isoformat() for name, moment in ran.items()}
-    running = parse_image(f"acme/cart:1.3.0@{digest('1.3.0')}")
-    assert run(None, prepare(tags, running)) == ["1.2.0", "1.1.0"]
-    assert run(None, prepare(tags, running, deployed)) == ["1.2.0", "1.1.0", "1.0.0"]
+    tags = pushed_in_turn("1.1.0", "1.2.0", "1.3.0", "1.0.0")
+    assert choose(tags, "acme/cart:1.3.0") == ["1.2.0", "1.1.0"]
+    found = select(tags, "acme/cart:1.3.0", None, "1.0.0", "1.3.0")
+    assert found.names == ("1.0.0", "1.2.0", "1.1.0")
 
 
 def test_where_the_running_image_was_pushed_again_nothing_newer_becomes_older() -> None:
-    tags = pushed_in_turn("1.2.0", "1.4.0", "1.3.0")
-    running = parse_image(f"acme/cart:1.3.0@{digest('1.3.0')}")
-    assert run(None, prepare(tags, running)) == ["1.4.0", "1.2.0"]
-    deployed = {digest("1.3.0"): (START + timedelta(seconds=30)).isoformat()}
-    assert run(None, prepare(tags, running, deployed)) == ["1.2.0"]
+    tags = pushed_in_turn("1.2.0", "edge-2", "latest")
+    running = parse_image("acme/cart:latest")
+    assert choose_among(tags, running).names == ("edge-2", "1.2.0")
+    at = (START + timedelta(seconds=30)).isoformat()
+    assert choose_among(tags, running, None, [Ran(digest("latest"), at)]).names == ("1.2.0",)
 
 
 def test_latest_and_the_newest_tag_of_one_digest_are_both_the_running_image() -> None:
     tags = pushed_in_turn("1.0.0", "1.1.0")
     tags.append(replace(tags[1], name="latest"))
     for running in ("acme/cart:latest", "acme/cart:1.1.0", f"acme/cart@{digest('1.1.0')}"):
-        assert run(None, prepare(tags, parse_image(running))) == ["1.0.0"]
+        assert choose(tags, running) == ["1.0.0"]
 
 
 def test_signatures_attestations_and_names_that_are_no_tags_are_left_out() -> None:
@@ -134,15 +203,19 @@ def test_signatures_attestations_and_names_that_are_no_tags_are_left_out() -> No
         "1.0.0.sbom",
         "not a tag",
     ]
-    tags = [*pushed_in_turn(*names, "1.0.0"), Tag("proof", is_image=False)]
-    document = prepare(tags, parse_image("acme/cart:1.1.0"))
-    assert [tag["name"] for tag in document["tags"]] == ["1.0.0"]
+    tags = [*pushed_in_turn(*names, "1.0.0"), Tag("proof", no_image="an attestation")]
+    assert choose(tags, "acme/cart:1.1.0", "tags") == ["1.0.0"]
+    assert choose(tags, "acme/cart:1.1.0", "results") == ["1.0.0"]
+    assert select(tags, "acme/cart:1.1.0").reasons["proof"] == "it is an attestation"
 
 
-def test_tags_without_a_time_come_last_and_are_never_older_where_others_have_one() -> None:
+def test_a_tag_without_a_time_comes_last_and_is_older_only_by_its_name() -> None:
     tags = [Tag("0.9.0", digest("0.9.0")), *pushed_in_turn("1.0.0", "1.1.0")]
     assert [tag.name for tag in newest_first(tags)] == ["1.1.0", "1.0.0", "0.9.0"]
-    assert choose(tags, "acme/cart:1.1.0") == ["1.0.0"]
+    assert choose(tags, "acme/cart:1.1.0", "tags[?older]") == ["1.0.0"]
+    assert choose(tags, "acme/cart:1.1.0") == ["1.0.0", "0.9.0"]
+    ids = [Tag("aaa1111", digest("aaa1111")), *pushed_in_turn("bbb1111", "ccc1111")]
+    assert choose(ids, "acme/cart:ccc1111") == ["bbb1111"]
 
 
 def test_the_time_of_update_stands_in_for_that_of_push() -> None:
@@ -200,9 +273,9 @@ def test_whatever_the_names_a_choice_is_among_the_others(names: list[str]) -> No
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 @given(st.text(alphabet="tags[]?&@|*.'`\"()0:1-older,pushed{} =<!\\", max_size=30))
 def test_whatever_the_query_it_gives_names_or_a_usage_error(query: str) -> None:
-    document = prepare(pushed_in_turn("1.0.0", "1.1.0"), parse_image("acme/cart:1.1.0"))
     with suppress(UsageError):
-        assert set(run(query, document)) <= {"1.0.0"}
+        given = choose(pushed_in_turn("1.0.0", "1.1.0"), "acme/cart:1.1.0", query)
+        assert set(given) <= {"1.0.0"}
 
 
 @pytest.mark.parametrize(
@@ -217,6 +290,12 @@ def test_whatever_the_query_it_gives_names_or_a_usage_error(query: str) -> None:
         ("[tags[1], tags[1].name, tags[0]]", ["1.1.0", "1.3.0"]),
         ("tags[?name == 'none']", []),
         ("tags[?name == 'none'] | [0]", []),
+        ("results[1].name", []),
+        ("results[2].name", ["1.1.0"]),
+        ("results[?name!='latest'] | [3].name", ["v1.0.0"]),
+        ("results[?last_updated < '2026-01-31T02:04:05'].name", ["1.1.0", "v1.0.0"]),
+        ("results[0].digest", ["1.3.0"]),
+        ("sort_by(results, &tag_last_pushed)[0]", ["v1.0.0"]),
     ],
 )
 def test_a_query_gives_tags_or_names_in_its_order(query: str, expected: list[str]) -> None:
@@ -250,7 +329,10 @@ def test_a_query_gives_tags_or_names_in_its_order(query: str, expected: list[str
         ("tags[*].older", "gives a boolean where a tag or its name is wanted"),
         ("length(tags)", "gives a number where"),
         ("[tags]", "gives a list where"),
-        ("current", "'1.1.0', which is no tag that could be gone back to"),
+        ("results[0].images[0].digest || 'none'", "'none', which is no tag"),
+        ("results[*].last_updated", "which is no tag that could be gone back to"),
+        (".results[].name", "cannot be read at character 1"),
+        ("results[] | select(.name)", "cannot be read"),
         ("{a: `1`}", "gives an object without a name"),
         ("'2.0.0'", "gives '2.0.0', which is no tag"),
     ],
@@ -260,7 +342,36 @@ def test_a_query_that_is_wrong_is_a_usage_error_that_says_where(query: str, word
         choose(pushed_in_turn("1.0.0", "1.1.0"), "acme/cart:1.1.0", query)
     assert words in caught.value.message
     assert "tags[?older" in caught.value.hint
+    assert 'tags[0] is {"name": "1.0.0"' in caught.value.hint or "null" in words
     assert caught.value.exit_code == Exit.USAGE
+
+
+def test_a_query_written_for_jq_is_told_what_to_write_instead() -> None:
+    for query, advice in (
+        (".results[].name", "results[].name"),
+        ("results[] | select(name)", "results[?starts_with(name, 'v')]"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            choose(pushed_in_turn("1.0.0", "1.1.0"), "acme/cart:1.1.0", query)
+        assert "this is jq: " in caught.value.hint
+        assert advice in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "tags[0].name|" + "|".join(["join('',[@,@])"] * 40),
+        "tags[0].name|" + "|".join(["[@,@]"] * 40),
+        "tags[0].name|" + "|".join(["[@,@]"] * 24) + "|" + "|".join(["[]"] * 24),
+        "tags[0].name|" + "|".join(["{a:@,b:@}"] * 60) + "|to_string(@)",
+        "tags[].name|" + "|".join(["[@,@][]"] * 30) + "|sort(@)",
+        "tags[*].[" + ",".join(["name"] * 400) + "]|" + "|".join(["[*].[@,@][]"] * 20),
+    ],
+)
+def test_a_query_whose_value_doubles_at_each_step_is_given_up(query: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose(pushed_in_turn("1.0.0", "1.1.0"), "acme/cart:1.1.0", query)
+    assert "is not answered: " in caught.value.message
 
 
 VERSIONS = ("1.9.0", "v1.10.0-rc.1", "1.10.0", "latest", "1.11.0", "2.0.0", "1.12.0")
@@ -334,6 +445,6 @@ def test_a_recorded_page_of_2023_gives_the_version_before_the_running_one() -> N
 def test_in_a_recorded_answer_of_2021_two_tags_of_one_digest_both_count_as_running() -> None:
     tags = recorded("results-marqaaron-2021-01.json")
     assert {tag.name for tag in tags} >= {"latest", "1.2.1"}
-    names = [entry["name"] for entry in prepare(tags, parse_image("acme/x:latest"))["tags"]]
-    assert "1.2.1" not in names
-    assert choose(tags, "acme/x:latest") == [name for name in names if name != "latest"]
+    assert "1.2.1" not in choose(tags, "acme/x:latest", "tags")
+    assert choose(tags, "acme/x:latest") == choose(tags, "acme/x:1.2.1")
+    assert choose(tags, "acme/x:latest")[0] < "1.2.1"

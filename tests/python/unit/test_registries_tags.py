@@ -9,7 +9,7 @@ import pytest
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.image import parse_image
-from gitops_rollback.query.tags import prepare, run
+from gitops_rollback.query.choose import choose
 from gitops_rollback.registries import (
     Registries,
     RegistryEndpoint,
@@ -54,7 +54,9 @@ def test_one_page_gives_tags_with_digest_times_size_and_platforms(hub: RegistryS
     digest = hub.push("acme/cart", "1.0", pushed=START)
     (tag,) = client(hub).tags(parse_image("acme/cart:1.0"))
     at = "2026-01-01T00:00:00Z"
-    assert tag == Tag("1.0", digest, at, at, tag.size, ("linux/amd64",), is_image=True)
+    assert tag == Tag(
+        "1.0", digest, at, at, tag.size, ("linux/amd64",), images=(("linux/amd64", digest),)
+    )
     assert tag.size
     assert hub.requests == [f"GET {TAGS}?page_size=100&page=1&ordering=last_updated"]
 
@@ -98,7 +100,7 @@ def test_pages_are_read_until_one_holds_a_tag_older_than_the_running_one(
     assert len(tags) == len(set(names(tags))) == 150
     assert registries.requests == 2
     if digest:
-        assert run(None, prepare(tags, image))[0] == f"1.{int(running[2:]) - 1}"
+        assert choose(tags, image).names[0] == f"1.{int(running[2:]) - 1}"
 
 
 @pytest.mark.parametrize(("place", "requests"), [(0, 1), (98, 1), (99, 2), (650, 7), (998, 10)])
@@ -249,7 +251,7 @@ def test_a_tag_without_images_is_one_and_an_attestation_is_none(hub: RegistrySta
     hub.hub_says("acme/cart", "proof", images=[unknown])
     hub.hub_says("acme/cart", "many", images=[arm, unknown, arm])
     tags = {tag.name: tag for tag in client(hub).tags(parse_image("acme/cart:bare"))}
-    assert [tags[name].is_image for name in ("bare", "proof", "many")] == [True, False, True]
+    assert [tags[name].no_image for name in ("bare", "proof", "many")] == ["", "an attestation", ""]
     assert tags["many"].platforms == ("linux/arm/v7",)
     assert tags["bare"].digest
 
@@ -286,7 +288,7 @@ def test_recorded_answers_are_read(hub: RegistryStandIn, file: str, count: int |
     hub.fail_with(TAGS, 200, body=json.dumps({**page, "next": None}).encode())
     tags = client(hub).tags(parse_image("acme/cart:latest"))
     assert len(tags) == (count or len(page["results"]))
-    assert all(tag.is_image and tag.updated and tag.platforms for tag in tags)
+    assert all(not tag.no_image and tag.updated and tag.platforms for tag in tags)
 
 
 # Registries without the Hub API ------------------------------------------------------------------

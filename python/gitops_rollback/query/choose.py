@@ -1,0 +1,267 @@
+"""Choose among the tags of a repository: the previous ones, and why not the others. Pure.
+
+Without a query: tags of the running tag's form (see `shapes`), in the order that their versions,
+dates or numbers tell, else in that of their pushes. Where the two contradict each other the tag is
+not taken, or the versions win, and that is said. What ran here before comes first, in the branch's
+order: what ran is known, and clocks are not asked.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.query.shapes import NEWER, OLDER, OTHER, SAME, UNORDERED, Relation, Shapes
+from gitops_rollback.query.tags import Tag, Times, newest_first, query_document, why_no_image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.query.search import Answer
+    from gitops_rollback.query.tags import Ran
+
+RUNNING = "it is the image that runs"
+_MOST_NOTED = 3  # tags that a note names
+_NO_TIMES = "the registry tells no times of push"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The tags to go back to, best first; why each other one is not taken; what is to be known.
+
+    `sample` are two lines of what a query was asked of, for who wrote one that gives nothing.
+    """
+
+    names: tuple[str, ...]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    sample: tuple[str, ...] = ()
+
+
+def choose(
+    tags: Sequence[Tag],
+    running: ImageReference,
+    query: str | None = None,
+    ran: Sequence[Ran] = (),
+) -> Selection:
+    """Return the tags that come into question; raise `UsageError` for a query that is wrong.
+
+    `ran` are the images that are known to have run before, in the branch's order: the oldest first,
+    the running one last.
+    """
+    repository = _Repository(tags, running, ran)
+    return repository.by_default() if query is None else repository.by_query(query)
+
+
+class _Repository:
+    def __init__(self, tags: Sequence[Tag], running: ImageReference, ran: Sequence[Ran]) -> None:
+        self._times = Times(ran)
+        others = {tag.name: why_no_image(tag) for tag in tags}
+        self._no_image = {name: f"it is {what}" for name, what in others.items() if what}
+        self._images = newest_first((tag for tag in tags if not others[tag.name]), ran)
+        self._name = running.effective_tag
+        by_name = {tag.name: tag for tag in self._images}
+        named = by_name.get(self._name or "")
+        self._digest = running.digest or (named.digest if named else None)
+        self._running = [tag for tag in self._images if self._is_running(tag)]
+        self._shapes = Shapes(tag.name for tag in self._images)
+        self._is_dated = any(tag.time for tag in self._images)
+        self._first = min((t for tag in self._running if (t := self._times.since(tag))), default="")
+        places = [self._times.place(tag) for tag in self._running]
+        self._place = max((place for place in places if place is not None), default=None)
+        self._anchor = self._find_anchor()
+
+    def by_query(self, query: str) -> Selection:
+        """Return what a query gives, in its order, but what runs and what is no image."""
+        from gitops_rollback.query.search import search  # noqa: PLC0415 - jmespath: 12 ms
+
+        older = [tag.name for tag in self._images if self._is_older(tag)]
+        current = {"name": self._name, "digest": self._digest}
+        document = query_document(self._images, self._running, older, current)
+        sample = _sample(document)
+        given = _names_in(search(query, document, sample), self._images, self._no_image)
+        running = {tag.name for tag in self._running}
+        names = tuple(name for name in given if name not in running and name not in self._no_image)
+        reasons = {**self._left_out(), **dict.fromkeys(running, RUNNING), **self._no_image}
+        return Selection(
+            names, {n: why for n, why in reasons.items() if n not in names}, (), sample
+        )
+
+    def by_default(self) -> Selection:
+        """Return the older tags of the running tag's form, and why not the others."""
+        reasons: dict[str, str] = {}
+        found: list[Tag] = []
+        notes: list[str] = []
+        running = {tag.name for tag in self._running}
+        for tag in self._images:
+            why = RUNNING if tag.name in running else self._why_not(tag, notes)
+            if why:
+                reasons[tag.name] = why
+            else:
+                found.append(tag)
+        found.sort(key=self._rank, reverse=True)
+        names = self._without_ties(found, reasons)
+        notes = _shortened(notes)
+        if self._digest is not None and self._is_dated and not self._running:
+            notes.append(self._unlisted())
+        return Selection(names, {**reasons, **self._no_image}, (*notes, *self._late(found)))
+
+    def _is_running(self, tag: Tag) -> bool:
+        # Where the registry lists names only, the name is all there is to go by.
+        if tag.digest is None or self._digest is None:
+            return tag.name == self._name
+        return tag.digest == self._digest
+
+    def _find_anchor(self) -> str | None:
+        """Return the tag whose form counts: the running one, else another of its digest.
+
+        A word (`latest`) tells nothing; `1.4.2` of the same digest does.
+        """
+        if self._name is not None and self._shapes.of(self._name).kind:
+            return self._name
+        shapes = [self._shapes.of(tag.name) for tag in self._running]
+        telling = [shape for shape in shapes if shape.kind]
+        best = max(telling, key=lambda s: (bool(s.order), len(s.order), s.name), default=None)
+        longest = max((len(s.version.numbers) for s in telling if s.version), default=0)
+        exact = [s for s in telling if s.version and len(s.version.numbers) == longest]
+        chosen = max(exact, key=lambda s: not s.is_pre_release) if exact else best
+        return chosen.name if chosen else None
+
+    def _is_older(self, tag: Tag) -> bool:
+        """Tell whether a tag was there before the running image, as far as that is known."""
+        place = self._times.place(tag)
+        if place is not None and self._place is not None:
+            return place < self._place
+        if self._is_dated:
+            return "" < (self._times.since(tag) or "") < self._first
+        return self._relation(tag).kind == OLDER
+
+    def _relation(self, tag: Tag) -> Relation:
+        if self._anchor is None:
+            return Relation(UNORDERED, "the running tag names no version")
+        return self._shapes.compare(tag.name, self._anchor)
+
+    def _why_not(self, tag: Tag, notes: list[str]) -> str:
+        """Return why a tag is not taken; an empty text if it is. Contradictions are noted."""
+        place = self._times.place(tag)
+        if place is not None and self._place is not None:
+            return "" if place < self._place else "it ran after the running image"
+        if self._is_dated and not self._running:
+            return self._unlisted()
+        if self._anchor is None:
+            return self._why_not_without_form(tag)
+        relation = self._relation(tag)
+        if relation.kind == NEWER and self._was_pushed_before(tag):
+            notes.append(tag.name)
+            return f"{relation.reason}, though it was pushed before"
+        return self._why_not_by(relation, tag)
+
+    def _why_not_by(self, relation: Relation, tag: Tag) -> str:
+        if relation.kind in (OTHER, NEWER):
+            return relation.reason
+        if relation.kind == OLDER:
+            return self._why_not_older(tag)
+        return self._why_not_unordered(tag, relation)
+
+    def _why_not_without_form(self, tag: Tag) -> str:
+        if self._name not in (None, "latest"):
+            return f"the running tag, {self._name}, names no version of which it could be another"
+        if tag.name == "latest":
+            return "it names no version"
+        if not self._is_dated:
+            return f"the running image names no version, and {_NO_TIMES}"
+        return "" if self._was_pushed_before(tag) else "it was not pushed before the running image"
+
+    def _why_not_older(self, tag: Tag) -> str:
+        since = self._times.since(tag)
+        if since is None or not self._first or since < self._first:
+            return ""
+        return "it was pushed after the running image, though it is older by its name"
+
+    def _why_not_unordered(self, tag: Tag, relation: Relation) -> str:
+        if relation.kind == SAME and not self._differs_by_commit(tag):
+            return relation.reason
+        if self._was_pushed_before(tag):
+            return ""
+        if self._is_dated:
+            return "it was not pushed before the running image"
+        also = ", commit ids have no order" if relation.kind == SAME else ""
+        return f"{relation.reason}{also}, and {_NO_TIMES}"
+
+    def _differs_by_commit(self, tag: Tag) -> bool:
+        return any(piece.commit for piece in self._shapes.of(tag.name).pieces)
+
+    def _was_pushed_before(self, tag: Tag) -> bool:
+        return "" < (self._times.since(tag) or "") < self._first
+
+    def _unlisted(self) -> str:
+        what = self._name or self._digest
+        return f"the running image, {what}, is not among the tags: nothing tells what is older"
+
+    def _rank(self, tag: Tag) -> tuple[Any, ...]:
+        """Order what is taken: what ran, the last first; then by name; then by time of push."""
+        place = self._times.place(tag) if self._place is not None else None
+        if place is not None:
+            return (1, place)
+        order = self._shapes.of(tag.name).order if self._anchor is not None else ()
+        return (0, order, self._times.since(tag) or "", self._is_spelled_alike(tag))
+
+    def _is_spelled_alike(self, tag: Tag) -> bool:
+        return tag.name[:1].isalpha() == (self._anchor or "")[:1].isalpha()
+
+    def _without_ties(self, found: list[Tag], reasons: dict[str, str]) -> tuple[str, ...]:
+        """Return names up to the first two of which nothing tells which came later."""
+        names: list[str] = []
+        for index, tag in enumerate(found):
+            rival = next((one for one in found[index + 1 :][:1] if self._is_tie(tag, one)), None)
+            if rival is not None:
+                why = f"{tag.name} and {rival.name} are equal by name, and nothing tells the later"
+                reasons |= {one.name: why for one in found[index:]}
+                break
+            names.append(tag.name)
+        return tuple(names)
+
+    def _is_tie(self, one: Tag, other: Tag) -> bool:
+        """Tell whether two tags are other images, and nothing orders them."""
+        is_same = one.digest is not None and one.digest == other.digest
+        ranks = self._rank(one), self._rank(other)
+        return not is_same and ranks[0] == ranks[1] and self._anchor is not None
+
+    def _late(self, found: list[Tag]) -> list[str]:
+        """Say where the best by name was pushed before another one that is taken."""
+        if not found or self._times.place(found[0]) is not None or self._anchor is None:
+            return []
+        best = self._times.since(found[0])
+        later = [tag.name for tag in found[1:] if best and (self._times.since(tag) or "") > best]
+        if not later:
+            return []
+        return [
+            f"{', '.join(later[:_MOST_NOTED])} was pushed after {found[0].name}: the name decides"
+        ]
+
+    def _left_out(self) -> dict[str, str]:
+        return {tag.name: "the query does not give it" for tag in self._images}
+
+
+def _shortened(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    more = len(names) - _MOST_NOTED
+    shown = ", ".join(names[:_MOST_NOTED]) + (f" and {more} more" if more > 0 else "")
+    return [f"{shown} was pushed before the running image, but is newer by its name: not taken"]
+
+
+def _names_in(answer: Answer, images: Sequence[Tag], others: Mapping[str, str]) -> list[str]:
+    """Return the names of tags that a query gave: as tags, as names, or as digests of tags."""
+    known = {**{tag.digest: tag.name for tag in reversed(images) if tag.digest}}
+    known |= {tag.name: tag.name for tag in images} | {name: name for name in others}
+    return list(dict.fromkeys(answer.name_of(item, known) for item in answer.items))
+
+
+def _sample(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what there is to ask, in two lines: how many, and the first tags."""
+    shown = [json.dumps(tag, ensure_ascii=True)[:200] for tag in document["tags"][:2]]
+    lines = [f"tags[{index}] is {text}" for index, text in enumerate(shown)]
+    return tuple(lines) or ("tags and results are empty: the repository has no other image",)
