@@ -65,6 +65,10 @@ class ConfigError(GitopsRollbackError):
     category = "config"
 
 
+class UnwritableError(ConfigError):
+    """What would be written could not be read back: it is too long, or no text; see the message."""
+
+
 class RepositoryError(GitopsRollbackError):
     """Git could not read or write the manifests repository."""
 

@@ -102,6 +102,44 @@ class ImageReference:
         )
 
 
+def same(one: ImageReference, other: ImageReference) -> bool | None:
+    """Tell whether two references name the same image; None if that is not known.
+
+    Equal digests are the same image in whatever repository and under whatever tag, different
+    digests are not. Where one has none the answer is not known, whatever the tags: a tag can be
+    moved. Whoever asks says what not knowing means; it is never yes.
+    """
+    if one.digest is None or other.digest is None:
+        return None
+    return one.digest == other.digest
+
+
+def same_here(one: ImageReference, other: ImageReference) -> bool | None:
+    """Tell the same as `same`, of one repository: what runs, what is unchanged or redeployed."""
+    return same(one, other) if one.full_repository == other.full_repository else False
+
+
+def same_reference(one: ImageReference, other: ImageReference) -> bool:
+    """Tell whether two references are written alike, but for how their name is abbreviated.
+
+    That says nothing of the images: without a digest, the same text can mean another image later.
+    """
+    return one.canonical == other.canonical
+
+
+def contradicts(one: ImageReference, other: ImageReference) -> bool:
+    """Tell whether two accounts cannot be of one image: to compare what two sources tell.
+
+    Two digests decide. Where one is not told, a tag that both name has to be the same, in one
+    repository. That they agree proves nothing.
+    """
+    known = same(one, other)
+    if known is not None:
+        return not known
+    tags = {one.effective_tag, other.effective_tag} - {None}
+    return one.full_repository != other.full_repository or len(tags) > 1
+
+
 def parse_image(text: str) -> ImageReference:
     """Read an image reference; raise `InvalidImageError` with the reason if it is none."""
     rest, at, digest = text.partition("@")

@@ -3,28 +3,118 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import ImageReference, parse_image
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+DEPLOY = "deploy"
+ROLLBACK = "rollback"
+EDIT = "edit"  # a change of the manifest by hand, which only Git's history tells of
+
+_ID_LENGTH = 12  # hexadecimal digits: enough among the deeds of one repository, and typed by hand
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
 class Build:
-    """A Jenkins build: the job's full name, the number, and the URL if it is known."""
+    """A Jenkins build: the job's full name, the number, and the URL if it is known.
+
+    `more` are keys of a newer version's, which are written back.
+    """
 
     job: str
     number: int
     url: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         return f"{self.job} #{self.number}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the build as it stands in records and results."""
-        return without_none({"job": self.job, "number": self.number, "url": self.url})
+        known = without_none({"job": self.job, "number": self.number, "url": self.url})
+        return {**known, **self.more}
+
+
+@dataclass(frozen=True)
+class Deed:
+    """Who did what, when and why: from which image to which, by which build.
+
+    `image` is what runs after it, or of a mark on the bad list the image that is marked; `record`
+    is the sha256 of the record of what it replaced; `id` names it in its repository, and is empty
+    where nobody gave it one. What is not known is None. `more` are keys of a newer version's.
+    """
+
+    action: str
+    image: ImageReference
+    from_image: ImageReference | None = None
+    at: str | None = None
+    by: str | None = None
+    reason: str | None = None
+    build: Build | None = None
+    record: str | None = None
+    id: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def versions(self) -> str:
+        """From and to, as people name them: `1.5.0 → 1.4.2`; the image alone where it stays."""
+        old, new = self.from_image, self.image
+        if old is None or old.canonical == new.canonical:
+            return new.label
+        if old.label != new.label:
+            return f"{old.label} → {new.label}"
+        return f"{old.label}@{old.short_digest or '?'} → {new.label}@{new.short_digest or '?'}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the deed as it stands in a state file."""
+        known = without_none(
+            {
+                "id": self.id or None,
+                "action": self.action,
+                "image": self.image.canonical,
+                "from": self.from_image.canonical if self.from_image else None,
+                "at": self.at,
+                "by": self.by,
+                "reason": self.reason,
+                "build": self.build.to_json() if self.build else None,
+                "record": self.record,
+            }
+        )
+        return {**known, **self.more}
+
+
+_DEED_KEYS = ("id", "action", "image", "from", "at", "by", "reason", "build", "record")
+
+
+def deed_from_json(document: Mapping[str, Any]) -> Deed:
+    """Return the deed of a checked document; raise `InvalidImageError` for a malformed image."""
+    return Deed(
+        action=document["action"],
+        image=parse_image(document["image"]),
+        from_image=image_from_json(document.get("from")),
+        at=document.get("at"),
+        by=document.get("by"),
+        reason=document.get("reason"),
+        build=build_from_json(document.get("build")),
+        record=document.get("record"),
+        id=document.get("id", ""),
+        more=unknown_keys(document, _DEED_KEYS),
+    )
+
+
+def identified(deed: Deed, service: str, environment: str) -> Deed:
+    """Return a deed with the id that it has in a service's ledger: the same deed has the same."""
+    parts = (
+        (service, environment, deed.action, deed.image.canonical, deed.at, deed.record),
+        deed.from_image.canonical if deed.from_image else None,
+    )
+    return replace(deed, id=sha256(repr(parts).encode()).hexdigest()[:_ID_LENGTH])
 
 
 @dataclass(frozen=True)
@@ -45,9 +135,17 @@ class Request:
     without_states: bool = False
 
 
-def build_from_json(value: dict[str, Any] | None) -> Build | None:
+def build_from_json(value: Mapping[str, Any] | None) -> Build | None:
     """Return the build of a checked document, if it has one."""
-    return Build(value["job"], int(value["number"]), value.get("url")) if value else None
+    if not value:
+        return None
+    more = unknown_keys(value, ("job", "number", "url"))
+    return Build(value["job"], int(value["number"]), value.get("url"), more)
+
+
+def unknown_keys(document: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Return what a document has beside the keys that are known, to be written back with it."""
+    return {key: value for key, value in document.items() if key not in known}
 
 
 def image_from_json(text: str | None) -> ImageReference | None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.errors import UnwritableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VERSION = 1
+# The newest version of each format that this tool writes; of all others it is 1.
+VERSIONS = MappingProxyType({"state": 2, "record": 2, "held": 2})
 _FOLDER = Path(__file__).parent / "schemas"
 
 
@@ -45,11 +49,33 @@ def read(data: bytes, name: str, largest: int) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InvalidDocumentError(f"it is no complete JSON ({error})") from error
     version = document.get("schemaVersion") if isinstance(document, dict) else None
-    if isinstance(version, int) and version > VERSION:
+    if isinstance(version, int) and version > VERSIONS.get(name, 1):
         raise NewerDocumentError(f"was written by a newer gitops-rollback (schema {version})")
     check(document, name)
     checked: dict[str, Any] = document
     return checked
+
+
+def write(document: dict[str, Any], name: str, largest: int, what: str) -> bytes:
+    """Return the bytes of a JSON document, checked as `read` will check it.
+
+    Raises `UnwritableError`, which says `what` it would have been, where it could not be read back.
+    """
+    try:
+        data = (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+        read(data, name, largest)
+    except UnicodeEncodeError as error:
+        raise _unwritable(what, "it has half of a surrogate pair, which is no text") from error
+    except InvalidDocumentError as error:
+        raise _unwritable(what, str(error)) from error
+    return data
+
+
+def _unwritable(what: str, reason: str) -> UnwritableError:
+    return UnwritableError(
+        f"{what} could not be read again: {reason}",
+        "nothing was written; give a shorter reason, name or path there, and run this again",
+    )
 
 
 def check(document: object, name: str) -> None:
@@ -91,8 +117,14 @@ def _readable(error: Any, unknown: tuple[str, ...]) -> str:  # noqa: ANN401 - an
 def _validator(name: str, *, explains: bool) -> Callable[[object], object]:
     from fastjsonschema import compile as compile_schema  # noqa: PLC0415 - as above
 
-    text = (_FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
     validator: Callable[[object], object] = compile_schema(
-        json.loads(text), use_default=False, detailed_exceptions=explains
+        _load(f"{name}.schema.json"),
+        use_default=False,
+        detailed_exceptions=explains,
+        handlers={"": _load},  # what schemas share stands in files beside them
     )
     return validator
+
+
+def _load(file: str) -> Any:  # noqa: ANN401 - a schema is any JSON
+    return json.loads((_FOLDER / file).read_text(encoding="utf-8"))

@@ -29,7 +29,8 @@ from gitops_rollback.services.config import Config, Settings
 if TYPE_CHECKING:
     from gitops_rollback.commands.session import Session
     from gitops_rollback.decide.facts import Choice, Need
-    from gitops_rollback.ledger.records import RecordedField, StoredRecord
+    from gitops_rollback.ledger.fields import NotedField
+    from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.look.registry import RegistryFacts
     from gitops_rollback.stores.base import RecordStore
 
@@ -137,7 +138,7 @@ def _commands(plan: Plan, store: RecordStore) -> tuple[str, ...]:
     return tuple(_command(field, image, stored, store) for field in stored.record.fields)
 
 
-def _command(field: RecordedField, image: str, stored: StoredRecord, store: RecordStore) -> str:
+def _command(field: NotedField, image: str, stored: StoredRecord, store: RecordStore) -> str:
     """Return the kubectl command for one field, quoted: a record may hold anything."""
     if field.kind not in _KINDS:
         return f"# set the image of {shlex.quote(f'{field.kind} {field.name}')} by hand"
@@ -149,8 +150,10 @@ def _command(field: RecordedField, image: str, stored: StoredRecord, store: Reco
     return shlex.join(words)
 
 
-def _namespace(field: RecordedField, stored: StoredRecord, store: RecordStore) -> str | None:
-    """Return the namespace that the archived manifest names, if it does."""
+def _namespace(field: NotedField, stored: StoredRecord, store: RecordStore) -> str | None:
+    """Return the namespace that the record or the archived manifest names, if one does."""
+    if field.namespace:
+        return field.namespace
     try:
         data = store.manifest(stored, field.path)
         documents = parse(field.path, data).documents if data is not None else ()

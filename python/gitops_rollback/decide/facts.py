@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import Event, HistoryEntry
+    from gitops_rollback.ledger.holds import Hold
     from gitops_rollback.ledger.records import MissingRecord, StoredRecord
-    from gitops_rollback.ledger.state import Hold, State
+    from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Build
     from gitops_rollback.query.tags import Tag
     from gitops_rollback.refusals import Block

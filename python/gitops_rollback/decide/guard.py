@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.acts import Act
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.ledger.state import Deployment, Hold, State
+    from gitops_rollback.ledger.holds import Hold
+    from gitops_rollback.ledger.state import State
     from gitops_rollback.look.snapshot import ServiceAtTip
-    from gitops_rollback.model import Build
+    from gitops_rollback.model import Build, Deed
     from gitops_rollback.policies.objects import Policies
 
 
@@ -40,8 +41,8 @@ def deploy_blocks(
         blocks.append(
             Block(
                 "bad",
-                f"{_title(state)}: {image.label} was rolled back from on {bad.at}"
-                f"{_by(bad.by)}{_why(bad.reason)}",
+                f"{_title(state)}: {image.label} was rolled back from on {bad.deed.at}"
+                f"{_by(bad.deed.by)}{_why(bad.deed.reason)}",
                 "deploy a fixed image, or --accept bad",
             )
         )
@@ -92,8 +93,8 @@ def undone_by_deploy(
     if newest.action == "rollback" and not newest.image.is_same_image(recorded):
         return Block(
             "held",
-            f"{_title(state)} was rolled back {clock.age(newest.at, present)} ago{_by(newest.by)}"
-            f"{_why(newest.reason)}, after this deploy had begun",
+            f"{_title(state)} was rolled back {clock.age(newest.at or present, present)} ago"
+            f"{_by(newest.by)}{_why(newest.reason)}, after this deploy had begun",
             "deploy a fixed image by a new build",
         )
     outdated = _outdated(state, build)
@@ -163,7 +164,7 @@ def _outdated(state: State, build: Build | None) -> list[Block]:
     ]
 
 
-def _newest_deploy(state: State) -> Deployment | None:
+def _newest_deploy(state: State) -> Deed | None:
     return next((entry for entry in state.deployed if entry.action == "deploy"), None)
 
 

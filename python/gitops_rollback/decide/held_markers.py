@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_rollback.ledger.state import HeldMarker
+from gitops_rollback.ledger.holds import HeldMarker
 from gitops_rollback.manifest.markers import find_markers
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.candidates import MUTABLE, pointer
+from gitops_rollback.image import same
 from gitops_rollback.ledger.events import ARTIFACT, GIT
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.query.tags import named_no_image
@@ -115,9 +116,9 @@ def _refused_if_bad(
 ) -> Candidate:
     bad = facts.state.find_bad(image) if facts.state else None
     if bad is not None:
-        by = f" by {bad.by}" if bad.by else ""
-        why = f": {bad.reason}" if bad.reason else ""
-        return candidate.refused("bad", f"it was rolled back from on {bad.at}{by}{why}")
-    if any(known.may_be(image) for known in timeline.bad):
+        by = f" by {bad.deed.by}" if bad.deed.by else ""
+        why = f": {bad.deed.reason}" if bad.deed.reason else ""
+        return candidate.refused("bad", f"it was rolled back from on {bad.deed.at}{by}{why}")
+    if any(same(known, image) for known in timeline.bad):
         return candidate.refused("bad", "it was rolled back from, as its record tells")
     return candidate

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.guard import undone_by_deploy
 from gitops_rollback.errors import ConfigError, MovedError, RefusedError
+from gitops_rollback.ledger.fields import key_of
 from gitops_rollback.ledger.records import mismatch
 
 if TYPE_CHECKING:
@@ -88,9 +89,9 @@ def _check_place(
 def _difference(record: Record, at: ServiceAtTip) -> str:
     """Return in what a service's fields differ from what was recorded; empty if in nothing."""
     recorded = {field.key: field.value for field in record.fields}
-    present = {field.recorded_key: field.value for field in at.found.fields}
+    present = {key_of(field): field.value for field in at.found.fields}
     for key in (*recorded, *present):
         old, new = recorded.get(key, "absent"), present.get(key, "absent")
         if old != new:
-            return f"{key[0]}, container '{key[3]}': recorded {old}, now {new}"
+            return f"{key.path}, {key.pointer}: recorded {old}, now {new}"
     return ""

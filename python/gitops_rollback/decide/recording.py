@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gitops_rollback.ledger.fields import note
 from gitops_rollback.ledger.records import (
     MadeRecord,
     ManifestCopy,
     Record,
-    RecordedField,
     StoredRecord,
     digest_of_bytes,
     render_record,
@@ -60,20 +60,7 @@ def make_record(
         image=image,
         digest_from=digest_from,
         action=occasion.action,
-        fields=tuple(
-            RecordedField(
-                path=field.path,
-                document=field.document,
-                kind=field.kind,
-                name=field.name,
-                container=field.container,
-                pointer=field.pointer,
-                image=field.image.canonical if field.image else field.value,
-                value=field.value,
-                parts=field.recorded_parts,
-            )
-            for field in at.found.fields
-        ),
+        fields=tuple(note(field) for field in at.found.fields),
         manifests=tuple(
             ManifestCopy(path, digest_of_bytes(data), path in copied)
             for path, data in contents.items()

@@ -8,14 +8,15 @@ forgiven since is not in them, so it counts as bad again.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.held_markers import markers_to_hold
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.ledger.holds import BAD, Bad, Hold
 from gitops_rollback.ledger.message import action_of
-from gitops_rollback.ledger.records import digest_of_bytes
-from gitops_rollback.ledger.state import BadImage, Deployment, Hold, State, parse_state
+from gitops_rollback.ledger.state import State, parse_state
+from gitops_rollback.model import Deed, identified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,31 +66,21 @@ def from_events(
         return None
     state = State(at.service, at.environment)
     for event in reversed(told):
-        state = state.with_deployment(_entry(event))
+        deed = _entry(at, event)
+        state = state.with_deed(deed)
         if event.action == "rollback" and event.from_image is not None:
-            bad = BadImage(event.from_image, event.at or "", event.reason, event.by)
-            state = state.with_bad(bad)
+            bad = replace(deed, action=BAD, image=event.from_image, from_image=None, record=None)
+            state = state.with_bad(Bad(bad))
     actions = (action_of(version.message, at.service, at.environment) for version in versions)
     last = next((action for action in actions if action is not None), None)
     newest = told[0]
     if newest.action != "rollback" or newest.from_image is None or last == "release":
         return state
-    hold = Hold(
-        from_image=newest.from_image,
-        to=newest.image,
-        reason=newest.reason or "",
-        at=newest.at or "",
-        by=newest.by,
-        build=newest.build,
-        markers=markers_to_hold(at),
-    )
-    return State(at.service, at.environment, state.deployed, state.bad, hold)
+    return replace(state, hold=Hold(state.deployed[0], markers_to_hold(at)))
 
 
-def _entry(event: Event) -> Deployment:
-    identity = f"{event.action} {event.image.canonical} {event.at} {event.record}".encode()
-    return Deployment(
-        id=digest_of_bytes(identity).removeprefix("sha256:")[:12],
+def _entry(at: ServiceAtTip, event: Event) -> Deed:
+    deed = Deed(
         action=event.action,
         image=event.image,
         at=event.at or "",
@@ -99,3 +90,4 @@ def _entry(event: Event) -> Deployment:
         build=event.build,
         record=event.record,
     )
+    return identified(deed, at.service, at.environment)

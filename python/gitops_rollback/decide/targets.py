@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import find_image, parse_image
+from gitops_rollback.ledger.fields import noted_of
 from gitops_rollback.manifest.forms import (
     FieldEdit,
     can_hold_digest,
@@ -75,16 +76,15 @@ def _recorded(
     field: ImageField, candidate: Candidate
 ) -> tuple[ImageReference, Mapping[str, str]] | None:
     """Return the recorded text of a field as an image, and its parts, if it is of this image."""
-    for recorded in candidate.stored.record.fields if candidate.stored else ():
-        if recorded.key != field.recorded_key:
-            continue
-        name, version = split_version(recorded.value)
-        image = find_image((field.shown_name or name) + version)
-        if image is None:
-            return None
-        same = image.full_repository == candidate.image.full_repository
-        return (image, recorded.parts) if same and image.tag == candidate.image.tag else None
-    return None
+    recorded = noted_of(candidate.stored.record.fields if candidate.stored else (), field)
+    if recorded is None:
+        return None
+    name, version = split_version(recorded.value)
+    image = find_image((field.shown_name or name) + version)
+    if image is None:
+        return None
+    same = image.full_repository == candidate.image.full_repository
+    return (image, recorded.parts) if same and image.tag == candidate.image.tag else None
 
 
 def _recorded_edit(

@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide.held_markers import lost_markers, markers_to_hold, markers_without_hold
 from gitops_rollback.decide.service import ServiceChange, marker_splices
 from gitops_rollback.decide.targets import deploy_edits, rollback_edits
+from gitops_rollback.ledger.fields import note_written
+from gitops_rollback.ledger.holds import BAD, Bad, Hold
 from gitops_rollback.ledger.message import Summary
-from gitops_rollback.ledger.records import digest_of_bytes
-from gitops_rollback.ledger.state import BadImage, Deployment, Hold, State
+from gitops_rollback.ledger.state import State
 from gitops_rollback.manifest.edit import hold_markers, restore_markers
+from gitops_rollback.model import Deed, identified
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gitops_rollback.decide.acts import Act
     from gitops_rollback.decide.facts import Candidate
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.fields import NotedField
     from gitops_rollback.look.snapshot import ServiceAtTip
+    from gitops_rollback.manifest.forms import FieldEdit
 
 
 def unchanged(at: ServiceAtTip, image: ImageReference, act: Act) -> ServiceChange:
@@ -38,11 +44,12 @@ def deployed(
 ) -> ServiceChange:
     """Return the change of a deploy; it ends a hold where it may."""
     ends = act.ends_hold and at.state is not None and at.state.hold is not None
-    entry = _entry("deploy", running, image, act, record)
-    state = _state(at).with_deployment(entry)
+    edits = deploy_edits(at.found.fields, image, act)
+    entry = _entry("deploy", at, running, image, act, record)
+    state = _state(at).with_deed(entry, _noted(at, edits, image))
     return ServiceChange(
         at=at,
-        edits=deploy_edits(at.found.fields, image, act),
+        edits=edits,
         markers=marker_splices(at.found.fields, restore_markers) if ends else (),
         state=replace(state, hold=None) if ends else state,
         summary=_summary("deploy", at, running, image, act, record),
@@ -56,23 +63,15 @@ def rolled_back(
     """Return the change of a rollback: the image, the bad list, the hold and the markers."""
     image = candidate.image
     before = _state(at)
-    reason = act.reason or ""
-    hold = Hold(
-        from_image=running,
-        to=image,
-        reason=reason,
-        at=act.present,
-        by=act.by,
-        build=act.build,
-        markers=markers_to_hold(at),
-    )
-    entry = _entry("rollback", running, image, act, record)
-    bad = BadImage(running, act.present, reason, act.by)
+    edits = rollback_edits(at.found.fields, candidate, act)
+    entry = _entry("rollback", at, running, image, act, record)
+    bad = Bad(replace(entry, action=BAD, image=running, from_image=None, record=None))
+    state = before.with_deed(entry, _noted(at, edits, image)).with_bad(bad)
     return ServiceChange(
         at=at,
-        edits=rollback_edits(at.found.fields, candidate, act),
+        edits=edits,
         markers=marker_splices(at.found.fields, hold_markers),
-        state=replace(before.with_deployment(entry).with_bad(bad), hold=hold),
+        state=replace(state, hold=Hold(entry, markers_to_hold(at))),
         summary=_summary("rollback", at, running, image, act, record),
         warnings=_warnings(at),
     )
@@ -113,11 +112,14 @@ def _state(at: ServiceAtTip) -> State:
 
 
 def _entry(
-    action: str, running: ImageReference, image: ImageReference, act: Act, record: str
-) -> Deployment:
-    identity = f"{action} {image.canonical} {act.present} {record}".encode()
-    return Deployment(
-        id=digest_of_bytes(identity).removeprefix("sha256:")[:12],
+    action: str,
+    at: ServiceAtTip,
+    running: ImageReference,
+    image: ImageReference,
+    act: Act,
+    record: str,
+) -> Deed:
+    deed = Deed(
         action=action,
         image=image,
         at=act.present,
@@ -126,6 +128,17 @@ def _entry(
         reason=act.reason,
         build=act.build,
         record=record,
+    )
+    return identified(deed, at.service, at.environment)
+
+
+def _noted(
+    at: ServiceAtTip, edits: Iterable[FieldEdit], image: ImageReference
+) -> tuple[NotedField, ...]:
+    """Write down the fields of the service as the edits leave them."""
+    texts = {edit.field.key: edit.value for edit in edits}
+    return tuple(
+        note_written(field, texts.get(field.key, field.value), image) for field in at.found.fields
     )
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gitops_rollback import schema
-from gitops_rollback.errors import ConfigError
+from gitops_rollback.errors import ConfigError, UnwritableError
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+from gitops_rollback.ledger.fields import NotedField, field_from_json
 from gitops_rollback.model import (
     Build,
     build_from_json,
     image_from_json,
     is_safe_path,
+    unknown_keys,
     without_none,
 )
 
@@ -23,35 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST_RECORD = 1_000_000  # bytes
+_KEYS = (
+    *("schemaVersion", "service", "environment", "repository", "branch", "commit", "image"),
+    *("digestFrom", "action", "fields", "manifests", "replacedBy", "unchanged", "build"),
+    *("recordedAt", "by"),
+)
 _HINT = "use the record that the record step of this build wrote"
-
-
-@dataclass(frozen=True)
-class RecordedField:
-    """One image field as it stood: `value` is its text, `image` the canonical reference.
-
-    Of a split field, `parts` are the raw texts of its scalars, by key, quotes included.
-    """
-
-    path: str
-    document: int
-    kind: str
-    name: str
-    container: str
-    pointer: str
-    image: str
-    value: str
-    parts: Mapping[str, str] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the field as it is written to `record.json`."""
-        fields = {key: value for key, value in vars(self).items() if key != "parts"}
-        return {**fields, "parts": dict(self.parts)} if self.parts else fields
-
-    @property
-    def key(self) -> tuple[str, str, str, str]:
-        """Path, kind, name and container: how the field is found again at another tip."""
-        return (self.path, self.kind, self.name, self.container)
 
 
 @dataclass(frozen=True)
@@ -61,6 +39,12 @@ class ManifestCopy:
     path: str
     sha256: str
     copied: bool
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the copy as it stands in a record."""
+        known = {"path": self.path, "sha256": self.sha256, "copied": self.copied}
+        return {**known, **self.more}
 
 
 @dataclass(frozen=True)
@@ -74,7 +58,7 @@ class Record:
     commit: str
     image: ImageReference
     action: str
-    fields: tuple[RecordedField, ...]
+    fields: tuple[NotedField, ...]
     manifests: tuple[ManifestCopy, ...]
     unchanged: bool
     recorded_at: str
@@ -82,12 +66,18 @@ class Record:
     replaced_by: ImageReference | None = None
     build: Build | None = None
     by: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that it names."""
+        return (*(noted.path for noted in self.fields), *(copy.path for copy in self.manifests))
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as it is written to `record.json`."""
-        return without_none(
+        known = without_none(
             {
-                "schemaVersion": 1,
+                "schemaVersion": 2,
                 "service": self.service,
                 "environment": self.environment,
                 "repository": self.repository,
@@ -97,7 +87,7 @@ class Record:
                 "digestFrom": self.digest_from,
                 "action": self.action,
                 "fields": [recorded.to_json() for recorded in self.fields],
-                "manifests": [vars(copy) for copy in self.manifests],
+                "manifests": [copy.to_json() for copy in self.manifests],
                 "replacedBy": self.replaced_by.canonical if self.replaced_by else None,
                 "unchanged": self.unchanged,
                 "build": self.build.to_json() if self.build else None,
@@ -105,6 +95,7 @@ class Record:
                 "by": self.by,
             }
         )
+        return {**known, **self.more}
 
 
 @dataclass(frozen=True)
@@ -137,8 +128,15 @@ class MissingRecord:
 
 
 def render_record(record: Record) -> bytes:
-    """Return the bytes of a `record.json`."""
-    return (json.dumps(record.to_json(), indent=1, ensure_ascii=False) + "\n").encode()
+    """Return the bytes of a `record.json`; raise `UnwritableError` where they could not be read."""
+    what = f"the record of {record.service} in {record.environment}"
+    for path in record.paths:
+        if not is_safe_path(path):
+            raise UnwritableError(
+                f"{what} could not be read again: the path {path!r} is no plain path",
+                "give the folder or file a name without control characters and backslashes",
+            )
+    return schema.write(record.to_json(), "record", LARGEST_RECORD, what)
 
 
 def digest_of_bytes(data: bytes) -> str:
@@ -154,7 +152,7 @@ def parse_record(data: bytes, location: str) -> StoredRecord:
         raise ConfigError(f"the record {location} {error}", "use that version here too") from error
     except (schema.InvalidDocumentError, InvalidImageError) as error:
         raise _unsound(location, str(error)) from error
-    for path in (*(f.path for f in record.fields), *(m.path for m in record.manifests)):
+    for path in record.paths:
         if not is_safe_path(path):
             raise _unsound(location, f"the path '{path}' leads out of the repository")
     return StoredRecord(record, digest_of_bytes(data), location)
@@ -205,16 +203,18 @@ def _from_json(document: dict[str, Any]) -> Record:
         commit=document["commit"],
         image=parse_image(document["image"]),
         action=document["action"],
-        fields=tuple(_field_from_json(entry) for entry in document["fields"]),
-        manifests=tuple(ManifestCopy(**copy) for copy in document["manifests"]),
+        fields=tuple(field_from_json(entry) for entry in document["fields"]),
+        manifests=tuple(_copy_from_json(copy) for copy in document["manifests"]),
         unchanged=document["unchanged"],
         recorded_at=document["recordedAt"],
         digest_from=document.get("digestFrom"),
         replaced_by=image_from_json(document.get("replacedBy")),
         build=build_from_json(document.get("build")),
         by=document.get("by"),
+        more=unknown_keys(document, _KEYS),
     )
 
 
-def _field_from_json(document: dict[str, Any]) -> RecordedField:
-    return RecordedField(**{"value": document["image"], **document})
+def _copy_from_json(document: dict[str, Any]) -> ManifestCopy:
+    more = unknown_keys(document, ("path", "sha256", "copied"))
+    return ManifestCopy(document["path"], document["sha256"], document["copied"], more)

@@ -1,125 +1,130 @@
 """The state file: what was deployed, what is bad, what is held. Pure.
 
 It stands in the manifests repository as `.gitops-rollback/<environment>/<service>.json` and is
-written in the same commit as every deploy, rollback and release.
+written in the same commit as every deploy, rollback and release. What it says is of the fields that
+it names, whatever service and environment are called today.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
 from gitops_rollback.errors import RepositoryError
-from gitops_rollback.image import ImageReference, InvalidImageError
-from gitops_rollback.model import Build, build_from_json, image_from_json, without_none
+from gitops_rollback.image import InvalidImageError, same, same_reference
+from gitops_rollback.ledger.fields import NotedField, field_from_json
+from gitops_rollback.ledger.holds import (
+    Bad,
+    Hold,
+    bad_from_json,
+    bad_match,
+    hold_from_json,
+    without_bad,
+)
+from gitops_rollback.model import Deed, deed_from_json, unknown_keys, without_none
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gitops_rollback.image import ImageReference
 
 FOLDER = ".gitops-rollback"
 LONGEST_HISTORY = 20
 LONGEST_BAD_LIST = 200
-_LARGEST = 1_000_000  # bytes
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """One deploy or rollback, as the state file keeps it."""
-
-    id: str
-    action: str
-    image: ImageReference
-    at: str
-    from_image: ImageReference | None = None
-    by: str | None = None
-    reason: str | None = None
-    build: Build | None = None
-    record: str | None = None
-
-
-@dataclass(frozen=True)
-class BadImage:
-    """An image that was rolled back from."""
-
-    image: ImageReference
-    at: str
-    reason: str | None = None
-    by: str | None = None
-
-
-@dataclass(frozen=True)
-class HeldMarker:
-    """A Flux marker that a rollback put out of action; `marker` is its text in action."""
-
-    path: str
-    container: str
-    marker: str
-
-
-@dataclass(frozen=True)
-class Hold:
-    """What keeps a rolled-back image from coming back."""
-
-    from_image: ImageReference
-    to: ImageReference
-    reason: str
-    at: str
-    by: str | None = None
-    build: Build | None = None
-    markers: tuple[HeldMarker, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the hold as it stands in state files and plans."""
-        return without_none(
-            {
-                "from": self.from_image.canonical,
-                "to": self.to.canonical,
-                "by": self.by,
-                "reason": self.reason,
-                "at": self.at,
-                "build": self.build.to_json() if self.build else None,
-                "markers": [vars(marker) for marker in self.markers],
-            }
-        )
+_LARGEST = 4_000_000  # bytes
+_KEYS = ("schemaVersion", "service", "environment", "fields", "deployed", "bad", "hold")
 
 
 @dataclass(frozen=True)
 class State:
-    """A service in an environment; `deployed` is newest first."""
+    """A service in an environment; `deployed` and `bad` are newest first.
+
+    `fields` are the service's as the newest deed left them: the text of each, and the image that it
+    means. Files of schema version 1 name none. `more` are keys of a newer version's.
+    """
 
     service: str
     environment: str
-    deployed: tuple[Deployment, ...] = ()
-    bad: tuple[BadImage, ...] = ()
+    deployed: tuple[Deed, ...] = ()
+    bad: tuple[Bad, ...] = ()
     hold: Hold | None = None
+    fields: tuple[NotedField, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def newest(self) -> Deployment | None:
+    def newest(self) -> Deed | None:
         """The newest deployment, if there was one."""
         return self.deployed[0] if self.deployed else None
 
-    def find_bad(self, image: ImageReference) -> BadImage | None:
-        """Return the entry of the bad list for an image, if it is on it.
+    @property
+    def ran(self) -> frozenset[str]:
+        """The digests that ran here, as far as this tells, and were not rolled back from."""
+        images = [image for deed in self.deployed for image in (deed.image, deed.from_image)]
+        bad = {entry.image.digest for entry in self.bad}
+        return frozenset(i.digest for i in images if i and i.digest and i.digest not in bad)
 
-        An entry without a digest stands for whatever bears its tag, and the other way round.
+    def find_bad(self, image: ImageReference) -> Bad | None:
+        """Return the entry of the bad list for an image, if it is on it; see `bad_match`."""
+        found = bad_match(self.bad, image, self.ran)
+        return found.entry if found else None
+
+    def with_deed(self, deed: Deed, fields: Iterable[NotedField] = ()) -> State:
+        """Return the state after a deploy or a rollback; its very image is no longer bad.
+
+        `fields` are the service's as it leaves them.
         """
-        return next((bad for bad in self.bad if bad.image.may_be(image)), None)
-
-    def with_deployment(self, entry: Deployment) -> State:
-        """Return the state after a deploy or a rollback; its image is no longer bad."""
+        bad = (b for b in self.bad if not same(b.image, deed.image))
         return replace(
             self,
-            deployed=(entry, *self.deployed)[:LONGEST_HISTORY],
-            bad=tuple(bad for bad in self.bad if not bad.image.may_be(entry.image)),
+            deployed=(deed, *self.deployed)[:LONGEST_HISTORY],
+            bad=tuple(b for b in bad if not same_reference(b.image, deed.image)),
+            fields=tuple(fields),
         )
 
-    def with_bad(self, bad: BadImage) -> State:
+    def with_bad(self, bad: Bad) -> State:
         """Return the state with one more bad image, the newest first."""
-        others = (old for old in self.bad if not old.image.is_same_image(bad.image))
+        others = (old for old in self.bad if not same_reference(old.image, bad.image))
         return replace(self, bad=(bad, *others)[:LONGEST_BAD_LIST])
 
     def without_bad(self, image: ImageReference) -> State:
         """Return the state with an image forgiven."""
-        return replace(self, bad=tuple(b for b in self.bad if not b.image.may_be(image)))
+        return replace(self, bad=without_bad(self.bad, image))
+
+
+def joined(states: Sequence[State]) -> State:
+    """Return one state from those of all names that a field has; the first gives the name.
+
+    Whoever writes under one name writes what all of them told, so the deeds of most are among those
+    of one. Where they are not, the times of the deeds are all that tells their order. The hold is
+    the newest one: what counts for a refusal are the files of all holds in force.
+    """
+    first = states[0]
+    deployed: tuple[Deed, ...] = ()
+    bad: tuple[Bad, ...] = ()
+    for state in states:
+        deployed = _interleaved(deployed, state.deployed)
+        known = {entry.image.canonical for entry in bad}
+        bad = (*bad, *(entry for entry in state.bad if entry.image.canonical not in known))
+    holds = sorted((s.hold for s in states if s.hold), key=lambda hold: hold.at)
+    newest = next((s for s in states if s.deployed[:1] == deployed[:1]), first)
+    return replace(
+        first,
+        deployed=deployed[:LONGEST_HISTORY],
+        bad=bad[:LONGEST_BAD_LIST],
+        hold=holds[-1] if holds else None,
+        fields=newest.fields,
+    )
+
+
+def _interleaved(one: Sequence[Deed], other: Sequence[Deed]) -> tuple[Deed, ...]:
+    """Merge two lists of deeds, newest first; each keeps its own order, and none stands twice."""
+    merged: list[Deed] = []
+    left, right = list(one), [deed for deed in other if deed.id not in {o.id for o in one}]
+    while left and right:
+        later = left if (left[0].at or "") >= (right[0].at or "") else right
+        merged.append(later.pop(0))
+    return (*merged, *left, *right)
 
 
 def path_of(environment: str, service: str) -> str:
@@ -146,18 +151,20 @@ def parse_state(data: bytes, environment: str, service: str) -> State:
 
 
 def render_state(state: State) -> bytes:
-    """Return the bytes of a state file."""
-    document = without_none(
+    """Return the bytes of a state file; raise `UnwritableError` where they could not be read."""
+    known = without_none(
         {
-            "schemaVersion": 1,
+            "schemaVersion": 2,
             "service": state.service,
             "environment": state.environment,
-            "deployed": [_deployment_to_json(entry) for entry in state.deployed],
-            "bad": [without_none({**vars(bad), "image": bad.image.canonical}) for bad in state.bad],
+            "fields": [noted.to_json() for noted in state.fields] or None,
+            "deployed": [deed.to_json() for deed in state.deployed],
+            "bad": [entry.to_json() for entry in state.bad],
             "hold": state.hold.to_json() if state.hold else None,
         }
     )
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+    what = f"the state file {path_of(state.environment, state.service)}"
+    return schema.write({**known, **state.more}, "state", _LARGEST, what)
 
 
 def _broken(environment: str, service: str, reason: str) -> RepositoryError:
@@ -169,63 +176,14 @@ def _broken(environment: str, service: str, reason: str) -> RepositoryError:
     )
 
 
-def _deployment_to_json(entry: Deployment) -> dict[str, Any]:
-    return without_none(
-        {
-            "id": entry.id,
-            "action": entry.action,
-            "image": entry.image.canonical,
-            "from": entry.from_image.canonical if entry.from_image else None,
-            "at": entry.at,
-            "by": entry.by,
-            "reason": entry.reason,
-            "build": entry.build.to_json() if entry.build else None,
-            "record": entry.record,
-        }
-    )
-
-
 def _from_json(document: dict[str, Any]) -> State:
     hold = document.get("hold")
     return State(
         service=document["service"],
         environment=document["environment"],
-        deployed=tuple(_deployment_from_json(entry) for entry in document["deployed"]),
-        bad=tuple(
-            BadImage(_image(bad["image"]), bad["at"], bad.get("reason"), bad.get("by"))
-            for bad in document["bad"]
-        ),
-        hold=_hold_from_json(hold) if hold else None,
+        deployed=tuple(deed_from_json(entry) for entry in document["deployed"]),
+        bad=tuple(bad_from_json(entry) for entry in document["bad"]),
+        hold=hold_from_json(hold) if hold else None,
+        fields=tuple(field_from_json(entry) for entry in document.get("fields", ())),
+        more=unknown_keys(document, _KEYS),
     )
-
-
-def _deployment_from_json(entry: dict[str, Any]) -> Deployment:
-    return Deployment(
-        id=entry["id"],
-        action=entry["action"],
-        image=_image(entry["image"]),
-        at=entry["at"],
-        from_image=image_from_json(entry.get("from")),
-        by=entry.get("by"),
-        reason=entry.get("reason"),
-        build=build_from_json(entry.get("build")),
-        record=entry.get("record"),
-    )
-
-
-def _hold_from_json(hold: dict[str, Any]) -> Hold:
-    return Hold(
-        from_image=_image(hold["from"]),
-        to=_image(hold["to"]),
-        reason=hold["reason"],
-        at=hold["at"],
-        by=hold.get("by"),
-        build=build_from_json(hold.get("build")),
-        markers=tuple(HeldMarker(**marker) for marker in hold["markers"]),
-    )
-
-
-def _image(text: str) -> ImageReference:
-    image = image_from_json(text)
-    assert image is not None  # noqa: S101 - the schema requires it
-    return image

@@ -10,6 +10,7 @@ from hashlib import new
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import GitopsRollbackError, ManifestError
+from gitops_rollback.ledger.fields import noted_of
 from gitops_rollback.ledger.message import read_trailers
 from gitops_rollback.ledger.records import digest_of_bytes
 from gitops_rollback.manifest.compare import Difference, differences
@@ -107,15 +108,11 @@ def _as_recorded(file: ParsedFile, at: ServiceAtTip, stored: StoredRecord) -> by
 
     What cannot be put back changed too, which the comparison then tells.
     """
-    recorded = {field.key: field for field in stored.record.fields}
-    fields = [f for f in at.found.fields if f.path == file.path and f.recorded_key in recorded]
+    fields = [field for field in at.found.fields if field.path == file.path]
+    recorded = [(field, noted_of(stored.record.fields, field)) for field in fields]
     try:
         return rewrite_to_compare(
-            file,
-            [
-                restoring_edit(f, recorded[f.recorded_key].value, recorded[f.recorded_key].parts)
-                for f in fields
-            ],
+            file, [restoring_edit(f, noted.value, noted.parts) for f, noted in recorded if noted]
         )
     except ManifestError:
         return file.encode(file.text)

@@ -147,7 +147,7 @@ def test_what_jenkins_may_answer_instead_of_a_record(
     [
         (b"{", "no complete JSON"),
         (b"[]", "must be object"),
-        (b'{"schemaVersion": 2}', "newer gitops-rollback"),
+        (b'{"schemaVersion": 3}', "newer gitops-rollback"),
         (b'{"schemaVersion": 1, "service": "cart"}', "must contain"),
         (b'{"image": "\\ud800"}', "no complete JSON"),
     ],

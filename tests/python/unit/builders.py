@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import ImageReference, parse_image
 from gitops_rollback.ledger.events import HistoryEntry
-from gitops_rollback.ledger.records import ManifestCopy, Record, RecordedField, StoredRecord
-from gitops_rollback.ledger.state import BadImage, Deployment, Hold, State
+from gitops_rollback.ledger.fields import NotedField
+from gitops_rollback.ledger.holds import BAD, Bad, HeldMarker, Hold
+from gitops_rollback.ledger.records import ManifestCopy, Record, StoredRecord
+from gitops_rollback.ledger.state import State
 from gitops_rollback.look.snapshot import ServiceAtTip
-from gitops_rollback.model import Build
+from gitops_rollback.model import Build, Deed
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import ServiceFields, resolve
 from gitops_rollback.services.config import Config, Environment, parse_config
@@ -54,9 +56,9 @@ def at(minute: int) -> str:
     return f"2026-01-31T{10 + minute // 60:02}:{minute % 60:02}:00Z"
 
 
-def deployment(action: str, number: int, old: str | None, new: str) -> Deployment:
+def deployment(action: str, number: int, old: str | None, new: str) -> Deed:
     """The entry of build `number`, whose record has the digest of `record NUMBER`."""
-    return Deployment(
+    return Deed(
         id=f"id{number}",
         action=action,
         image=image(new),
@@ -68,7 +70,32 @@ def deployment(action: str, number: int, old: str | None, new: str) -> Deploymen
     )
 
 
-def state(*steps: str, bad: tuple[BadImage, ...] = (), hold: Hold | None = None) -> State:
+def bad_entry(
+    label: str | ImageReference,
+    when: str,
+    reason: str | None = None,
+    by: str | None = None,
+    **more: Any,  # noqa: ANN401
+) -> Bad:
+    """An entry of the bad list; `tag` and `revision` as it says them."""
+    marked = label if isinstance(label, ImageReference) else image(label)
+    return Bad(Deed(BAD, marked, at=when, reason=reason, by=by), **more)
+
+
+def hold_of(
+    old: str,
+    new: str,
+    reason: str,
+    when: str,
+    by: str | None = None,
+    *,
+    markers: tuple[HeldMarker, ...] = (),
+) -> Hold:
+    """The hold of a rollback from `old` to `new`, whose id is `held1`."""
+    return Hold(Deed("rollback", image(new), image(old), when, by, reason, id="held1"), markers)
+
+
+def state(*steps: str, bad: tuple[Bad, ...] = (), hold: Hold | None = None) -> State:
     """A state from steps, oldest first: `1.0>2.0` is a deploy, `2.0<1.0` a rollback to 1.0."""
     entries = []
     for number, step in enumerate(steps, start=1):
@@ -91,7 +118,7 @@ def record(old: str, new: str | None, number: int = 1, **more: Any) -> Record:  
         "image": before,
         "action": "deploy",
         "fields": (
-            RecordedField(
+            NotedField(
                 path=PATH,
                 document=0,
                 kind="Deployment",

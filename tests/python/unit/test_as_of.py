@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gitops_rollback.decide.verdicts import none_to_go_back_to, runs_already
-from gitops_rollback.ledger.state import BadImage
-from unit.builders import at, history, image, state
+from unit.builders import at, bad_entry, history, image, state
 from unit.test_plan import World
 
 THREE = state("0>1", "1>2", "2>3")  # at minutes 1, 2, 3
@@ -38,7 +37,7 @@ def test_a_second_time_is_no_second_rollback() -> None:
 
 
 def test_an_image_rolled_back_from_since_is_refused_until_it_is_accepted() -> None:
-    bad = (BadImage(image("2"), at(4), "it crashed", "joe"),)
+    bad = (bad_entry(image("2"), at(4), "it crashed", "joe"),)
     world = World("1", state("0>1", "1>2", "2<1", bad=bad))
     [block] = world.plan(as_of=at(2)).blocks
     assert block.code == "bad"

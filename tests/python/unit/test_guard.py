@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gitops_rollback.decide import guard, recorded
 from gitops_rollback.decide.acts import Act
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, RefusedError
-from gitops_rollback.ledger.state import BadImage, Hold, State
 from gitops_rollback.model import Build
 from gitops_rollback.policies.objects import Policies
-from unit.builders import DEPLOYMENT, PRESENT, at, image, service_at_tip, state, stored
+from unit.builders import (
+    DEPLOYMENT,
+    PRESENT,
+    at,
+    bad_entry,
+    hold_of,
+    image,
+    service_at_tip,
+    state,
+    stored,
+)
 
-BAD = BadImage(image("2"), at(2), "it crashed", "jane")
-HOLD = Hold(image("2"), image("1"), "it crashed", at(2), "jane")
+if TYPE_CHECKING:
+    from gitops_rollback.ledger.state import State
+
+BAD = bad_entry(image("2"), at(2), "it crashed", "jane", tag="2")
+HOLD = hold_of("2", "1", "it crashed", at(2), "jane")
 ROLLED_BACK = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
 URL = "https://github.com/acme/manifests.git"
 
@@ -46,6 +58,7 @@ def code_of(found: State | None, to: str, doing: Act) -> str | None:
         pytest.param(ROLLED_BACK, "2", act("held", releases=True), "bad", id="released, and bad"),
         pytest.param(ROLLED_BACK, "2", act("held", "bad", releases=True), None, id="both accepted"),
         pytest.param(ROLLED_BACK, "~2", act("held"), "bad", id="bad by its tag"),
+        pytest.param(ROLLED_BACK, "2@built again", act("held"), "bad", id="bad, built again"),
         pytest.param(replace(ROLLED_BACK, hold=None), "2", act(), "bad", id="bad, and no hold"),
         pytest.param(ROLLED_BACK, "3", act(hold_kind="image"), None, id="hold = image, another"),
         pytest.param(ROLLED_BACK, "2", act(hold_kind="image"), "bad", id="hold = image, the bad"),
@@ -152,7 +165,7 @@ def test_a_record_of_what_stands_there_is_right() -> None:
         pytest.param({"deploys": "3"}, MovedError, None, "was made for .*:2@", id="another image"),
         pytest.param(
             {"present": "acme/cart:7"}, MovedError, None,
-            r"container 'server': recorded acme/cart:1, now acme/cart:7", id="an edit by hand",
+            r"/containers/0/image: recorded acme/cart:1, now acme/cart:7", id="an edit by hand",
         ),
         pytest.param(
             {"fields": ()}, MovedError, None, "recorded absent, now acme/cart:1", id="other fields"

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gitops_rollback.decide.held_markers import lost_markers, markers_to_hold, markers_without_hold
-from gitops_rollback.ledger.state import HeldMarker, Hold
-from unit.builders import PATH, at, image, service_at_tip, state
+from gitops_rollback.ledger.holds import HeldMarker
+from unit.builders import PATH, at, hold_of, service_at_tip, state
 
 CART = '{"$imagepolicy": "flux-system:cart"}'
 OTHER = '{"$imagepolicy": "flux-system:other"}'
@@ -38,7 +38,7 @@ def warnings(
 ) -> tuple[str, ...]:
     """What is said when a hold of some markers ends, where these stand there now."""
     text = template.replace("FIRST", first).replace("SECOND", second).replace("NOTE", note)
-    hold = Hold(image("2"), image("1"), "it crashed", at(2), markers=markers or BOTH)
+    hold = hold_of("2", "1", "it crashed", at(2), markers=markers or BOTH)
     found = replace(state("1>2", "2<1"), hold=hold)
     return lost_markers(service_at_tip("acme/cart:1", found, text))
 
@@ -101,7 +101,7 @@ def test_a_hold_lists_markers_that_are_held_already_and_those_lost_before() -> N
     text = TWO.replace("FIRST", held(CART)).replace("SECOND", OTHER)
     assert markers_to_hold(service_at_tip("acme/cart:1", None, text)) == BOTH
     lost = HeldMarker("old/cart.yaml", "server", CART)
-    hold = Hold(image("2"), image("1"), "it crashed", at(2), markers=(lost, BOTH[0]))
+    hold = hold_of("2", "1", "it crashed", at(2), markers=(lost, BOTH[0]))
     found = service_at_tip("acme/cart:1", replace(state("1>2"), hold=hold), text)
     assert markers_to_hold(found) == (lost, *BOTH)
 
@@ -110,6 +110,6 @@ def test_markers_out_of_action_without_a_hold_are_told_of() -> None:
     text = TWO.replace("FIRST", held(CART)).replace("SECOND", OTHER)
     [warning] = markers_without_hold(service_at_tip("acme/cart:1", state("0>1"), text))
     assert warning.startswith(f"{PATH}:9: the marker {CART} is out of action")
-    hold = Hold(image("2"), image("1"), "it crashed", at(2), markers=BOTH)
+    hold = hold_of("2", "1", "it crashed", at(2), markers=BOTH)
     found = service_at_tip("acme/cart:1", replace(state("1>2"), hold=hold), text)
     assert markers_without_hold(found) == ()

@@ -25,18 +25,30 @@ from gitops_rollback.decide.facts import (
 from gitops_rollback.errors import ConfigError, MovedError, RegistryError, UsageError
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.records import MissingRecord
-from gitops_rollback.ledger.state import BadImage, Hold
 from gitops_rollback.model import Build
 from gitops_rollback.query.tags import Tag
 from gitops_rollback.services.config import Settings
-from unit.builders import NAME, PRESENT, at, digest, history, image, records, state, stored
+from unit.builders import (
+    NAME,
+    PRESENT,
+    at,
+    bad_entry,
+    digest,
+    history,
+    hold_of,
+    image,
+    records,
+    state,
+    stored,
+)
 
 if TYPE_CHECKING:
     from gitops_rollback.ledger.events import HistoryEntry
+    from gitops_rollback.ledger.holds import Bad
     from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.ledger.state import State
 
-BAD = BadImage(image("2"), at(5), "it crashed", "joe")
+BAD = bad_entry(image("2"), at(5), "it crashed", "joe")
 UNKNOWN = Check("unknown", message="registry.example did not answer in 3 s")
 NO_ARM = Platforms(frozenset({"linux/amd64"}), frozenset({"linux/amd64", "linux/arm64"}))
 GONE = Check("gone", message="the registry no longer has it")
@@ -128,7 +140,7 @@ def outcome(plan: Plan) -> tuple[str | None, list[str], dict[str, str]]:
     return chosen, [block.code for block in plan.blocks], refused
 
 
-def by_state(*steps: str, bad: tuple[BadImage, ...] = (), **more: Any) -> World:  # noqa: ANN401
+def by_state(*steps: str, bad: tuple[Bad, ...] = (), **more: Any) -> World:  # noqa: ANN401
     """A world in which the state file's newest image runs."""
     newest = steps[-1].replace("<", ">").split(">")[1]
     return World(**{"running": newest, "state": state(*steps, bad=bad), **more})
@@ -171,12 +183,12 @@ LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str
         {"2": "bad", "1": "bad"},
     ),
     (
-        "bad, known by its tag only",
-        by_state("1>2", "2>3", bad=(replace(BAD, image=image("~2")),)),
+        "a bad one without a digest makes no other of its tag bad",
+        by_state("1>2", "2>3", bad=(bad_entry("~2", at(5), "it crashed", "joe"),)),
         {},
-        "1",
+        "2",
         [],
-        {"2": "bad"},
+        {},
     ),
     ("a git revert took the state back", by_state(*AB, history=history("1", "2", "3", "2")), {},
      "1", [], {}),
@@ -503,7 +515,7 @@ def test_a_refusal_of_a_named_image_says_how_to_accept_it() -> None:
 
 
 def test_a_hold_is_part_of_the_plan() -> None:
-    hold = Hold(image("2"), image("1"), "it crashed", at(2))
+    hold = hold_of("2", "1", "it crashed", at(2))
     world = World("1", state(*ABA, hold=hold))
     assert world.plan(again=True).hold == hold
 

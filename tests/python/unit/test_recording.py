@@ -80,9 +80,9 @@ def test_a_record_says_where_it_was_what_and_what_replaces_it() -> None:
     assert record.to_json() == made.stored.record.to_json()
     assert made.stored.sha256 == digest_of_bytes(made.data)
     [field] = record.fields
-    assert field.key == (PATH, "Deployment", "cart", "server")
+    assert field.likeness == ("Deployment", "", "cart", "server")
     assert (field.value, field.image) == ("acme/cart:1", "docker.io/acme/cart:1")
-    assert field.pointer == "/spec/template/spec/containers/0/image"
+    assert field.key == (PATH, 0, "/spec/template/spec/containers/0/image")
     assert (record.commit, record.branch) == ("1" * 40, "main")
     assert record.replaced_by == image("2")
     assert not record.unchanged

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from gitops_rollback.decide.repair import Version, from_events, newest_written
 from gitops_rollback.ledger.events import from_state
+from gitops_rollback.ledger.holds import Hold
 from gitops_rollback.ledger.message import Summary, action_of, render
-from gitops_rollback.ledger.state import BadImage, Hold, State, render_state
+from gitops_rollback.ledger.state import State, render_state
 from unit.builders import DEPLOYMENT, at, image, service_at_tip, state
 
 NEVER = "By hand\n"
@@ -78,7 +79,8 @@ def test_events_tell_what_was_deployed_what_is_bad_and_what_is_held() -> None:
     assert rebuilt is not None
     strip = [replace(entry, id="") for entry in rebuilt.deployed]
     assert strip == [replace(entry, id="") for entry in before.deployed]
-    assert rebuilt.bad == (BadImage(image("3"), at(3), None, "jane"),)
+    [entry] = rebuilt.bad
+    assert (entry.image, entry.deed.at, entry.deed.by) == (image("3"), at(3), "jane")
     assert isinstance(rebuilt.hold, Hold)
     assert (rebuilt.hold.from_image, rebuilt.hold.to) == (image("3"), image("2"))
     assert [held.marker for held in rebuilt.hold.markers] == [

@@ -6,13 +6,13 @@ import pytest
 
 from gitops_rollback.decide.retention import advice, builds_lost
 from gitops_rollback.image import parse_image
-from gitops_rollback.ledger.state import Deployment, State
-from gitops_rollback.model import Build
+from gitops_rollback.ledger.state import State
+from gitops_rollback.model import Build, Deed
 
 
 def deployed(*numbers: int | None) -> State:
     entries = tuple(
-        Deployment(
+        Deed(
             id=f"{index}",
             action="deploy",
             image=parse_image(f"acme/cart:{index}"),

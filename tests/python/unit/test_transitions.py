@@ -13,14 +13,26 @@ from gitops_rollback.decide.facts import (
     Candidate,
 )
 from gitops_rollback.decide.service import edits_to_json
+from gitops_rollback.ledger.holds import HeldMarker, Hold
 from gitops_rollback.ledger.message import render
-from gitops_rollback.ledger.state import BadImage, HeldMarker, Hold, State
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.model import Build
-from unit.builders import DEPLOYMENT, PATH, PRESENT, at, digest, image, service_at_tip, state
+from unit.builders import (
+    DEPLOYMENT,
+    PATH,
+    PRESENT,
+    at,
+    bad_entry,
+    digest,
+    hold_of,
+    image,
+    service_at_tip,
+    state,
+)
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.ledger.state import State
     from gitops_rollback.look.snapshot import ServiceAtTip
 
 MARKER = '{"$imagepolicy": "flux-system:cart"}'
@@ -28,8 +40,8 @@ HELD = MARKER.replace("policy", "policy-held")
 MARKED = DEPLOYMENT.replace("{image}", "{image} # " + MARKER)
 MARKED_HELD = DEPLOYMENT.replace("{image}", "{image} # " + HELD)
 RECORD = digest("record")
-BAD = BadImage(image("2"), PRESENT, "it crashed", "jane")
-HOLD = Hold(image("2"), image("1"), "it crashed", at(2), "joe", None, (
+BAD = bad_entry(image("2"), PRESENT, "it crashed", "jane")
+HOLD = hold_of("2", "1", "it crashed", at(2), "joe", markers=(
     HeldMarker(PATH, "server", MARKER),
 ))  # fmt: skip
 ACT = Act(PRESENT, build=Build("shop/cart", 9), by="jane", reason="it crashed")
@@ -88,23 +100,20 @@ def test_a_rollback_writes_the_image_the_bad_list_the_hold_and_the_marker() -> N
     after = new_state(change)
     assert after.newest is not None
     assert (after.newest.action, after.newest.image) == ("rollback", image("1"))
-    assert after.bad == (BAD,)
-    assert after.hold == Hold(
-        from_image=image("2"),
-        to=image("1"),
-        reason="it crashed",
-        at=PRESENT,
-        by="jane",
-        build=Build("shop/cart", 9),
-        markers=(HeldMarker(PATH, "server", MARKER),),
-    )
+    [entry] = after.bad
+    assert (entry.image, entry.deed.reason, entry.deed.by) == (image("2"), "it crashed", "jane")
+    assert (entry.deed.at, entry.deed.build) == (PRESENT, Build("shop/cart", 9))
+    assert after.hold == Hold(after.newest, (HeldMarker(PATH, "server", MARKER),))
+    assert after.hold.id == after.newest.id == entry.deed.id
+    [noted] = after.fields
+    assert (noted.value, noted.image) == (f"acme/cart:1@{digest('1')}", image("1").canonical)
 
 
 def test_a_rollback_without_a_state_file_begins_one() -> None:
     after = new_state(rolled_back(service_at_tip("acme/cart:2"), "2", "1"))
     assert (after.service, after.environment) == ("cart", "production")
     assert len(after.deployed) == 1
-    assert after.bad == (BAD,)
+    assert [entry.image for entry in after.bad] == [BAD.image]
 
 
 def test_a_rollback_over_a_rollback_keeps_the_markers_that_are_held() -> None:

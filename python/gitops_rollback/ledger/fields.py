@@ -1,0 +1,241 @@
+"""Image fields as they are written down, and how they are found again. Pure.
+
+At one tip a field is its path, its document's index and its pointer. Over time it is found there
+only if kind, namespace, name and container are those written down; else where exactly one field of
+the branch has these and the image repository; else it is lost. What is found by chance would tie a
+hold to a stranger, so nothing else is tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.model import unknown_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gitops_rollback.image import ImageReference
+
+THERE = "there"
+MOVED = "moved"
+LOST = "lost"
+_KEYS = (
+    *("path", "document", "kind", "namespace", "name", "container", "pointer", "image", "value"),
+    "parts",
+)
+
+
+class FieldKey(NamedTuple):
+    """Where a field stands at one tip."""
+
+    path: str
+    document: int
+    pointer: str
+
+
+class Likeness(NamedTuple):
+    """What a field is over time; a namespace of None was not written down."""
+
+    kind: str
+    namespace: str | None
+    name: str
+    container: str
+
+    def fits(self, other: Likeness) -> bool:
+        """Tell whether both are of one field; a namespace that was not written down fits any."""
+        unsaid = self.namespace is None or other.namespace is None
+        return (unsaid or self.namespace == other.namespace) and (
+            (self.kind, self.name, self.container) == (other.kind, other.name, other.container)
+        )
+
+
+class FieldAtTip(Protocol):
+    """What is asked of a field of the branch; `manifest.image_field.ImageField` has it."""
+
+    @property
+    def path(self) -> str: ...  # noqa: D102
+    @property
+    def document(self) -> int: ...  # noqa: D102
+    @property
+    def pointer(self) -> str: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def namespace(self) -> str: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def container(self) -> str: ...  # noqa: D102
+    @property
+    def image(self) -> ImageReference | None: ...  # noqa: D102
+    @property
+    def value(self) -> str: ...  # noqa: D102
+    @property
+    def recorded_parts(self) -> Mapping[str, str]: ...  # noqa: D102
+
+
+F = TypeVar("F", bound=FieldAtTip)
+
+
+@dataclass(frozen=True)
+class NotedField:
+    """A field as a record, a state file or a hold writes it down.
+
+    `value` is its text as it stood or was written, `image` the canonical reference that this text
+    meant, with the digest if that was known. Of a split field, `parts` are the raw texts of its
+    scalars, by key, quotes included. `more` are keys of a newer version's.
+    """
+
+    path: str
+    document: int
+    kind: str
+    name: str
+    container: str
+    pointer: str
+    image: str
+    value: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+    namespace: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> FieldKey:
+        """Where it stood."""
+        return FieldKey(self.path, self.document, self.pointer)
+
+    @property
+    def likeness(self) -> Likeness:
+        """What it is over time."""
+        return Likeness(self.kind, self.namespace, self.name, self.container)
+
+    @property
+    def reference(self) -> ImageReference | None:
+        """The image that its text meant; None where it is no reference, as some records may say."""
+        try:
+            return parse_image(self.image)
+        except InvalidImageError:
+            return None
+
+    @property
+    def place(self) -> str:
+        """What people know it by: `Deployment cart, container server (apps/cart.yaml)`."""
+        return f"{self.kind} {self.name}, container {self.container} ({self.path})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the field as it is written down."""
+        document = {key: getattr(self, key) for key in _KEYS}
+        if not self.parts:
+            del document["parts"]
+        else:
+            document["parts"] = dict(self.parts)
+        if self.namespace is None:
+            del document["namespace"]
+        return {**document, **self.more}
+
+
+@dataclass(frozen=True)
+class Match(Generic[F]):
+    """Where a noted field is now: `there`, `moved` to another place, or `lost` (None).
+
+    `rivals` are the fields of which nothing tells which of them it is, if it is lost among several.
+    """
+
+    noted: NotedField
+    field: F | None
+    how: str
+    rivals: tuple[F, ...] = ()
+
+
+def note(present: FieldAtTip) -> NotedField:
+    """Write down a field as it stands."""
+    image = present.image
+    return NotedField(
+        path=present.path,
+        document=present.document,
+        kind=present.kind,
+        name=present.name,
+        container=present.container,
+        pointer=present.pointer,
+        image=image.canonical if image else present.value,
+        value=present.value,
+        parts=present.recorded_parts,
+        namespace=present.namespace,
+    )
+
+
+def note_written(present: FieldAtTip, value: str, image: ImageReference) -> NotedField:
+    """Write down a field as a change leaves it: the text, and the image that is meant by it."""
+    return replace(note(present), value=value, image=image.canonical, parts={})
+
+
+def field_from_json(document: Mapping[str, Any]) -> NotedField:
+    """Return a field of a checked document; its text is its image where none was written down."""
+    known = {key: document[key] for key in _KEYS if key in document}
+    known["document"] = int(known["document"])
+    return NotedField(**{"value": document["image"], **known}, more=unknown_keys(document, _KEYS))
+
+
+def key_of(present: FieldAtTip) -> FieldKey:
+    """Return where a field of the branch stands."""
+    return FieldKey(present.path, present.document, present.pointer)
+
+
+def likeness_of(present: FieldAtTip) -> Likeness:
+    """Return what a field of the branch is over time."""
+    return Likeness(present.kind, present.namespace, present.name, present.container)
+
+
+def find_field(noted: NotedField, branch: Iterable[F]) -> Match[F]:
+    """Find a noted field among all fields of the branch."""
+    alike = [field for field in branch if noted.likeness.fits(likeness_of(field))]
+    for present in alike:
+        if key_of(present) == noted.key:
+            return Match(noted, present, THERE)
+    before = noted.reference
+    alike = [
+        field
+        for field in alike
+        if before and field.image and field.image.full_repository == before.full_repository
+    ]
+    if len(alike) == 1:
+        return Match(noted, alike[0], MOVED)
+    return Match(noted, None, LOST, tuple(alike))
+
+
+def find_fields(noted: Iterable[NotedField], branch: Iterable[F]) -> tuple[Match[F], ...]:
+    """Find noted fields among all fields of the branch; a field is found for one of them only.
+
+    Where two of them would be the same field, nothing tells whose it is: both are lost.
+    """
+    fields = tuple(branch)
+    found = [find_field(one, fields) for one in noted]
+    there = {key_of(match.field) for match in found if match.field and match.how == THERE}
+    moved = [key_of(match.field) for match in found if match.field and match.how == MOVED]
+    return tuple(
+        Match(match.noted, None, LOST, (match.field,))
+        if match.how == MOVED
+        and match.field is not None
+        and (key_of(match.field) in there or moved.count(key_of(match.field)) > 1)
+        else match
+        for match in found
+    )
+
+
+def noted_of(noted: Iterable[NotedField], present: FieldAtTip) -> NotedField | None:
+    """Return what was written down of a field that is known to be there; None if nothing was."""
+    return next((match.noted for match in find_fields(noted, (present,)) if match.field), None)
+
+
+def meant_by(noted: Iterable[NotedField], present: FieldAtTip) -> ImageReference | None:
+    """Return the image that a field's text means, because it was written there with that image.
+
+    None where another text stands there by now, or where nothing was written down: a tag alone
+    tells no digest, whatever ran under it once.
+    """
+    for one in noted:
+        if one.key == key_of(present) and one.likeness.fits(likeness_of(present)):
+            return one.reference if one.value == present.value else None
+    return None
