@@ -79,7 +79,7 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
 def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
     from importlib import import_module  # noqa: PLC0415 - not for --version
 
-    from gitops_rollback.options import Options, Parser, truth  # noqa: PLC0415 - the same
+    from gitops_rollback.parsing import parse, truth  # noqa: PLC0415 - the same
 
     verbose, name, rest = _split(arguments)
     if name is None or name in ("-h", "--help", "help"):
@@ -90,10 +90,12 @@ def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
     if truth("verbose", environment) or verbose:
         _log_everything()
     module = import_module(f"gitops_rollback.commands.{name}")
-    parser = Parser(prog=f"gitops-rollback {name}", description=module.__doc__)
-    module.add_options(Options(parser, environment))
-    options = parser.parse_command(rest)
-    return int(module.run(options, environment))
+    if "-h" in rest or "--help" in rest:
+        from gitops_rollback.tell.help import help_of  # noqa: PLC0415 - only where asked for
+
+        sys.stdout.write(help_of(name, module.__doc__, is_whole="--all" in rest))
+        return 0
+    return int(module.run(parse(name, rest, environment), environment))
 
 
 def help_text() -> str:
@@ -108,8 +110,8 @@ def help_text() -> str:
         "options:\n"
         "  -v, --verbose  show each git call and each wait\n"
         "  --version      print the version\n\n"
-        "gitops-rollback COMMAND --help tells the options of a command. Every option --x-y can\n"
-        "also be set as GITOPS_X_Y.\n"
+        "gitops-rollback COMMAND --help tells the options of a command that one needs first, with\n"
+        "--all every one. Every option --x-y can also be set as GITOPS_X_Y.\n"
     )
 
 
@@ -130,7 +132,9 @@ def _output_of(arguments: list[str], environment: Mapping[str, str]) -> str | No
     for index, argument in enumerate(arguments):
         if argument.startswith("--output="):
             target = argument.partition("=")[2]
-        elif argument == "--output" and index + 1 < len(arguments):
+        elif argument.startswith("-o") and argument != "-o":
+            target = argument.removeprefix("-o")
+        elif argument in ("--output", "-o") and index + 1 < len(arguments):
             target = arguments[index + 1]
     return target
 

@@ -1,165 +1,601 @@
-"""Options of the command: each also reads an environment variable; empty variables are unset."""
+"""Every option of the command and every parameter of the steps: ONE table. Pure.
+
+A row is an option of some commands, a parameter of some steps of the Jenkins library, or both. From
+it come the parsers, the `GITOPS_` variables, `--help`, what a step lets through, the help of each
+step in `vars/*.txt`, and the tables in docs/ (`tools/tables.py` writes what lies in files; a test
+holds them to this). To add an option: a row here, and the rule that reads it.
+"""
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
 
-from gitops_rollback.errors import UsageError, nearest
+from gitops_rollback.errors import UsageError
+from gitops_rollback.forges.address import KINDS
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+from gitops_rollback.refusals import Acceptance, acceptable_codes, read_acceptance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import argparse
+    from collections.abc import Iterator, Mapping
 
-_PREFIX = "GITOPS_"
-_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
-_HELP_WIDTH = 100
+PREFIX = "GITOPS_"
+STRATEGIES = ("auto", "artifact", "git", "registry")
+SHELLS = ("bash", "zsh", "fish")
+WAITING, PATIENCE = 120.0, 300.0  # seconds: a push; a rollout, which takes longer
+MOST_ENTRIES = 20  # of a history: as many as a state file keeps
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are `UsageError`, and whose help does not depend on the terminal."""
+class Kind(Enum):
+    """What an option takes."""
 
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own settings
-        super().__init__(
-            allow_abbrev=False,
-            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-                prog, max_help_position=26, width=_HELP_WIDTH
-            ),
-            **settings,
+    TEXT = "text"
+    SECONDS = "seconds"
+    COUNT = "count"  # a whole number of at least 1
+    FLAG = "flag"
+    CHOICE = "choice"
+    NAMES = "names"  # may be repeated; in the variable commas or blanks separate
+    FILES = "files"  # may be repeated; in the variable each stands on its own line
+    WORD = "word"  # an argument without an option's name: one of some words
+    ARGUMENTS = "arguments"  # any number of arguments without an option's name
+
+
+class Group(Enum):
+    """What an option is about: the headings of a command's whole help."""
+
+    WHICH = "which services"
+    IMAGE = "what to deploy or to go back to"
+    HOW = "how"
+    WHERE = "where"
+    RECORDS = "records and registries"
+    MERGE = "pull requests"
+    WAITING = "waiting for the cluster"
+    WHO = "who and why"
+    RESULTS = "results"
+    JOBS = "what the jobs are given"
+    AGENT = "agent and credentials"  # of steps alone
+
+
+@dataclass(frozen=True)
+class Variant:
+    """In what an option is another for one command; None is as the row says."""
+
+    help: str | None = None
+    default: str | float | None = None
+    kind: Kind | None = None
+    metavar: str | None = None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A row as a parameter of steps: what Groovy calls its type, what it means, its default.
+
+    `steps` maps each step that takes it to when it must be given (`Required`, `Required without
+    plan`) or to an empty text. `variants` gives (default, meaning) where a step means it otherwise.
+    `is_handed_on`: the command reads it, from the variable of the option `hands_on_to`.
+    """
+
+    type: str
+    meaning: str
+    default: str = ""
+    steps: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    is_handed_on: bool = True
+
+    def words(self, step: str) -> str:
+        """Return how a step's help tells of it: `(Optional, defaults to …) …`."""
+        default, meaning = self.variants.get(step, (self.default, self.meaning))
+        when = self.steps[step] or "Optional"
+        shown = f", {default}" if default.startswith(("by ", "derived ")) else ""
+        shown = shown or (f", defaults to {default}" if default else "")
+        return f"({when}{shown}) {meaning}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """An option (of `commands`), a parameter of steps, or both; `is_basic`: in the short help."""
+
+    name: str
+    group: Group
+    kind: Kind = Kind.TEXT
+    help: str = ""
+    commands: tuple[str, ...] = ()
+    metavar: str = ""
+    letter: str = ""
+    default: str | float | None = None
+    choices: tuple[str, ...] = ()
+    is_basic: bool = False
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    step: Parameter | None = None
+
+    @property
+    def key(self) -> str:
+        """The parameter's name in a step: `allowOlder`."""
+        first, *rest = self.name.split("-")
+        return first + "".join(word.title() for word in rest)
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that gives it, too."""
+        return variable_name(self.name)
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether it stands on the command line without its name."""
+        return self.kind in (Kind.WORD, Kind.ARGUMENTS)
+
+    def for_command(self, command: str) -> Row:
+        """Return the row as one command means it."""
+        from dataclasses import replace  # noqa: PLC0415 - where a command differs only
+
+        variant = self.variants.get(command)
+        if variant is None:
+            return self
+        changed = {name: value for name, value in vars(variant).items() if value is not None}
+        return replace(self, **changed)
+
+
+def variable_name(name: str) -> str:
+    """Return the environment variable by which an option is given, too."""
+    return PREFIX + name.upper().replace("-", "_")
+
+
+# Commands and steps -------------------------------------------------------------------------------
+
+_CHOOSING = ("plan", "rollback", "report")
+_CHANGING = ("deploy", "rollback", "release")
+_SERVICES = (
+    "record",
+    "deploy",
+    "plan",
+    "rollback",
+    "release",
+    "history",
+    "check",
+    "wait",
+    "report",
+)
+_REPOSITORY = (*_SERVICES, "services", "jobs")
+_STORE = tuple(name for name in _SERVICES if name != "wait")
+_FORGE = (*_CHANGING, "check", "wait")
+_BUILD, _CHECK, _DEPLOY = "gitopsBuildImage", "gitopsCheck", "gitopsDeploy"
+_PLAN, _RECORD = "gitopsFindPreviousImage", "gitopsRecordImage"
+_RELEASE, _ROLLBACK = "gitopsRelease", "gitopsRollback"
+STEPS = (_BUILD, _CHECK, _DEPLOY, _PLAN, _RECORD, _RELEASE, _ROLLBACK)
+_REQUIRED = "Required"
+
+
+def _of(*steps: str, **required: str) -> dict[str, str]:
+    return {step: required.get(step, "") for step in STEPS if step in steps or step in required}
+
+
+_ON_SERVICES = _of(*(step for step in STEPS if step != _BUILD))
+_WRITING = _of(_DEPLOY, _RELEASE, _ROLLBACK)
+_FALSE = "false"
+_WAIT_DEPLOYED = (
+    "Wait until Flux has applied it and the pods run the image, also where it was deployed "
+    "already; fail if they do not, and say why."
+)
+_PAGE = (
+    "Archive a page with plan, difference, timeline and timings, and link it in the build's "
+    "description."
+)
+_CREATED = (
+    "For the label org.opencontainers.image.created; without it two builds of the same content are "
+    "the same image."
+)
+_OF_HUB = "User name and token of Docker Hub."
+_OF_REGISTRY = "User name and password of another registry."
+
+
+def _accepts(command: str) -> Variant:
+    codes = ", ".join(acceptable_codes(command))
+    return Variant(help=f"refusals to accept, by code: {codes}")
+
+
+# One row, some lines: the formatter would give each word a line of its own.
+# fmt: off
+TABLE: tuple[Row, ...] = (
+    Row("service", Group.WHICH, Kind.NAMES, "the same as an option; may be repeated",
+        (*_SERVICES, "jobs"), "NAME",
+        variants={"jobs": Variant(help="deploy jobs of these services only (default: all)")},
+        step=Parameter("String", "The service, several separated by commas, or a set.",
+            steps={**dict.fromkeys((_BUILD, _PLAN, _RECORD, _RELEASE), _REQUIRED), _CHECK: "",
+            _DEPLOY: "Required without images", _ROLLBACK: "Required without plan"},
+            variants={_BUILD: ("", "The service, for the label org.opencontainers.image.title."),
+            _CHECK: ("all that are configured or have been deployed",
+            "The service, several separated by commas, or a set."), _DEPLOY: ("",
+            "The service; with images, also several separated by commas, or a set.")})),
+    Row("services", Group.WHICH, Kind.ARGUMENTS, "services, or sets of them", _SERVICES,
+        "SERVICE", is_basic=True,
+        step=Parameter("List", "The services as a list, instead of service.",
+            steps=_ON_SERVICES, is_handed_on=False),
+        variants={"check": Variant(help="services, or sets; with --storage files and folders "
+            "to read", metavar="SERVICE|PATH")}),
+    Row("set", Group.WHICH, Kind.NAMES, "a set of services; may be repeated", _SERVICES,
+        "NAME"),
+    Row("all", Group.WHICH, Kind.FLAG,
+        "all services of the environment: configured, or deployed before", _SERVICES,
+        step=Parameter("Boolean", "All services of the environment, instead of service.",
+            _FALSE, _ON_SERVICES)),
+    Row("environment", Group.WHICH, help="the environment, where several are configured",
+        commands=_REPOSITORY, metavar="NAME", is_basic=True,
+        step=Parameter("String", "The environment.", "the only one", _ON_SERVICES)),
+    Row("allowed-services", Group.WHICH, Kind.NAMES,
+        "refuse all services but these; sets too (default: none)", (*_SERVICES, "jobs"), "NAME",
+        variants={"jobs": Variant(help="for the jobs: the only services and sets these jobs "
+            "may touch", kind=Kind.TEXT, metavar="VALUE")},
+        step=Parameter("List",
+            "The only services and sets that may be named; checked before anything is asked.",
+            "GITOPS_ALLOWED_SERVICES, else all", _of(_CHECK, _PLAN, _RELEASE, _ROLLBACK))),
+    Row("skip-blocked", Group.WHICH, Kind.FLAG,
+        "do those of several services that nothing stands in the way of", ("plan", *_CHANGING),
+        step=Parameter("Boolean",
+            "Of several services, do those that nothing stands in the way of; the build is "
+            "unstable then, and blocked says what was left.", _FALSE, _of(_PLAN, _DEPLOY, _RELEASE,
+            _ROLLBACK))),
+    Row("paths", Group.WHICH, Kind.ARGUMENTS, "files or folders (default: this folder)",
+        ("fields",), "PATH", is_basic=True),
+    Row("action", Group.WHICH, Kind.WORD, "what to do with the jobs", ("jobs",),
+        choices=("install",), is_basic=True),
+    Row("shell", Group.WHICH, Kind.WORD, "the shell", ("completion",), choices=SHELLS,
+        is_basic=True),
+    Row("image", Group.IMAGE, Kind.NAMES,
+        "the image to deploy; SERVICE=IMAGE for each of several services", ("deploy", "record"),
+        "IMAGE", is_basic=True,
+        variants={"record": Variant(help="the image that is about to replace the present "
+            "one; SERVICE=IMAGE for each of several")},
+        step=Parameter("String", "The new image, with its digest.", steps=_of(_RECORD,
+            gitopsBuildImage=_REQUIRED, gitopsDeploy="Required without images"),
+            variants={_BUILD: ("", "Where the image goes, with its tag and without a digest."),
+            _RECORD: ("", "The image that is about to replace it.")})),
+    Row("images", Group.IMAGE,
+        step=Parameter("Map",
+            "The new image of each of several services, instead of image: one commit.",
+            steps=_of(_DEPLOY, _RECORD),
+            variants={_RECORD: ("",
+            "The image that is about to replace each of several services, instead of image.")},
+            is_handed_on=False)),
+    Row("to", Group.IMAGE, help="go back to this tag, digest, image or build (#41, JOB#41)",
+        commands=_CHOOSING, metavar="WHAT", is_basic=True,
+        step=Parameter("String",
+            'The image to go back to: a tag, a digest, an image, or a build such as "#41".',
+            steps=_of(_PLAN, _ROLLBACK))),
+    Row("as-of", Group.IMAGE, help="go back to what ran then: 2h, or a time with offset",
+        commands=_CHOOSING, metavar="TIME", is_basic=True,
+        step=Parameter("String",
+            'Go back to what ran then: an age such as "2h", or a time with its offset from UTC.',
+            steps=_of(_PLAN, _ROLLBACK))),
+    Row("again", Group.IMAGE, Kind.FLAG,
+        "go one further, although the service was rolled back already", _CHOOSING,
+        is_basic=True,
+        step=Parameter("Boolean", "Go one further back although it was just rolled back.",
+            _FALSE, _of(_PLAN, _ROLLBACK))),
+    Row("strategy", Group.IMAGE, Kind.CHOICE,
+        "what to choose by: records and Git (auto), or one source", _CHOOSING,
+        choices=STRATEGIES,
+        step=Parameter("String", 'Where to look: "auto", "artifact", "git" or "registry".',
+            '"auto"', _of(_PLAN, _ROLLBACK))),
+    Row("query", Group.IMAGE, help="JMESPath over the registry's tags", commands=_CHOOSING,
+        metavar="QUERY",
+        step=Parameter("String", "JMESPath query over the registry's tags.", steps=_of(_PLAN,
+            _ROLLBACK))),
+    Row("from", Group.IMAGE, Kind.NAMES,
+        "what must run now, else exit 5; SERVICE=IMAGE for each of several", ("deploy",
+            *_CHOOSING), "IMAGE",
+        step=Parameter("Object",
+            "The image that must run now, of several services a map such as [cart: '…', payment: "
+            "'…']; if another does, the step fails.", steps=_of(_DEPLOY, _ROLLBACK))),
+    Row("plan", Group.IMAGE, help="the plan to follow, as plan -o FILE wrote it",
+        commands=("rollback", "record", "report"), metavar="FILE",
+        variants={"record": Variant(help="the plan of the rollback that is about to replace "
+            "it"), "report": Variant(help="what plan -o FILE wrote (default: plan now)")},
+        step=Parameter("Object",
+            "What gitopsFindPreviousImage returned, or a file with it: it fixes from and to.",
+            steps=_of(_ROLLBACK))),
+    Row("forgive", Group.IMAGE, Kind.NAMES, "a bad image that may be deployed again",
+        ("release",), "IMAGE", is_basic=True,
+        step=Parameter("String", "An image to take off the list of bad ones.",
+            steps=_of(_RELEASE))),
+    Row("explain", Group.IMAGE, Kind.FLAG, "print all that is known of every candidate",
+        ("plan",), is_basic=True),
+    Row("release", Group.HOW, Kind.FLAG, "deploy, and end the hold in the same commit",
+        ("deploy",), is_basic=True,
+        step=Parameter("Boolean",
+            "Deploy although the service is held, and end the hold in the same commit.", _FALSE,
+            _of(_DEPLOY))),
+    Row("allow-older", Group.HOW, Kind.FLAG,
+        "deploy although a later build of the same job did", ("deploy",),
+        step=Parameter("Boolean", "Deploy although a later build of this job has deployed.",
+            _FALSE, _of(_DEPLOY))),
+    Row("accept", Group.HOW, Kind.NAMES,
+        "refusals to accept, by code: see troubleshooting.md",
+        commands=(*_CHOOSING, "deploy", "release", "check"),
+        metavar="[SERVICE=]CODE[,…]",
+        variants={command: _accepts(command) for command in (*_CHOOSING, "deploy", "release",
+            "check")},
+        step=Parameter("String", 'Codes of refusals to accept, such as "bad"; a list too.',
+            steps=_of(_CHECK, _DEPLOY, _PLAN, _RELEASE, _ROLLBACK),
+            variants={_CHECK: ("",
+            'Codes of refusals that a rollback would accept, such as "platform"; a list too.'),
+            _RELEASE: ("", 'Codes of refusals to accept, such as "automation"; a list too.')})),
+    Row("allowed-accept", Group.HOW, Kind.NAMES,
+        "the only codes that may be accepted (default: all)",
+        (*_CHOOSING, "deploy", "release", "check"), "CODE"),
+    Row("dry-run", Group.HOW, Kind.FLAG, "show what would be done; change nothing", (*_CHANGING,
+            "history", "jobs"), is_basic=True,
+        variants={"history": Variant(help="with --repair: show what would be done")},
+        step=Parameter("Boolean", "Show what would be done, write nothing.", _FALSE, _WRITING)),
+    Row("unattended", Group.HOW, Kind.FLAG,
+        "nobody looks on: refuse (6, storage) where the storage changed", ("rollback",)),
+    Row("keep", Group.HOW, Kind.FLAG,
+        "let Jenkins keep the build with the record of what one would go back to, and no "
+        "longer the one before", ("deploy", "rollback"),
+        step=Parameter("Boolean",
+            "Let Jenkins keep the build with the record of what one would go back to, and no "
+            "longer the one before; jenkinsCredentialsId needs Run/Update and Run/Delete on the "
+            "deploy jobs, and a warning says if it has not.", "GITOPS_KEEP, else false",
+            _of(_DEPLOY, _ROLLBACK))),
+    Row("repair", Group.HOW, Kind.FLAG,
+        "rebuild the state files from commits and records: one commit", ("history",)),
+    Row("storage", Group.HOW, Kind.FLAG,
+        "check PersistentVolumes, claims, classes and the pods that use them", ("check",),
+        is_basic=True),
+    Row("prove", Group.HOW, Kind.FLAG,
+        "edit each field in memory to another image and back; exit 1 if a byte differs",
+        ("fields",), is_basic=True),
+    Row("lock", Group.HOW,
+        step=Parameter("Boolean",
+            "Hold the lock gitops-rollback/<environment>/<service> from record to push. Not "
+            "needed to be correct.", _FALSE, _of(_DEPLOY), is_handed_on=False)),
+    Row("reason", Group.WHO, help="why, for commit, state file and hold", commands=(*_CHANGING,
+            "history"), metavar="TEXT", is_basic=True,
+        step=Parameter("String", "Why, for commit, state file and hold.", steps=_of(_DEPLOY,
+            gitopsRelease=_REQUIRED, gitopsRollback=_REQUIRED),
+            variants={_DEPLOY: ("", "Why, for the commit."), _RELEASE: ("",
+            "Why, for the commit.")})),
+    Row("by", Group.WHO, help="who (default: the user of this machine, outside Jenkins)",
+        commands=(*_CHANGING, "history", "record"), metavar="NAME",
+        step=Parameter("String", "The person, for commit and state file.",
+            "whoever started the build, also through other builds", _of(_DEPLOY, _RECORD, _RELEASE,
+            _ROLLBACK))),
+    Row("approved-by", Group.WHO,
+        step=Parameter("String", 'Who approved it: "jane, approved by bob".', steps=_of(_DEPLOY,
+            _RECORD, _RELEASE, _ROLLBACK), is_handed_on=False)),
+    Row("repository", Group.WHERE,
+        help="URL or path of the manifests repository; a work tree means its origin "
+        "(default: the work tree one stands in)", commands=_REPOSITORY, metavar="URL",
+        step=Parameter("String", "URL of the manifests repository.",
+            "GITOPS_REPOSITORY, else to what the workspace was checked out from", _ON_SERVICES)),
+    Row("branch", Group.WHERE, help="where the configuration is read (default: HEAD)",
+        commands=_REPOSITORY, metavar="NAME",
+        step=Parameter("String", "Where the configuration is read.", "the remote's HEAD",
+            _ON_SERVICES)),
+    Row("timeout", Group.WHERE, Kind.SECONDS,
+        f"bound on all waiting for others (default: {WAITING:g})", _REPOSITORY, "SECONDS",
+        default=WAITING,
+        variants={"wait": Variant(
+            help=f"bound on all waiting for others (default: {PATIENCE:g})", default=PATIENCE)},
+        step=Parameter("Number", "Seconds to wait for others in all.", f"{WAITING:g}",
+            _ON_SERVICES)),
+    Row("cache", Group.WHERE, help="keep what was fetched in this directory, for the next run",
+        commands=_REPOSITORY, metavar="DIR",
+        step=Parameter("String",
+            "A directory of the agent that keeps what was fetched from Git, for the next build.",
+            "GITOPS_CACHE", _ON_SERVICES)),
+    Row("store", Group.RECORDS, help="where records are: jenkins[:JOB] or directory:PATH",
+        commands=(*_STORE, "jobs"), metavar="STORE",
+        variants={"jobs": Variant(help="for the jobs: where the records are: "
+            "jenkins:FOLDER/JOB")},
+        step=Parameter("String",
+            'Where records are: "jenkins", "jenkins:FOLDER/JOB" or "directory:PATH".', '"jenkins"',
+            _ON_SERVICES)),
+    Row("record", Group.RECORDS, Kind.FILES, "the record of what this replaces; one for each",
+        ("deploy", "rollback"), "FILE"),
+    Row("record-dir", Group.RECORDS, help="where to write the record of what this replaces",
+        commands=("record", "rollback"), metavar="DIR",
+        variants={"record": Variant(help="where to write the record (default: .)",
+            default=".")}),
+    Row("hub-url", Group.RECORDS, help="where the Docker Hub API is", commands=_STORE,
+        metavar="URL"),
+    Row("registry-url", Group.RECORDS, help="where the registry of the images is",
+        commands=_STORE, metavar="URL"),
+    Row("pull-request", Group.MERGE, Kind.FLAG,
+        "push a branch of its own and open a pull request; exit 7", _CHANGING,
+        step=Parameter("Boolean",
+            "Open a pull request instead of pushing to the branch; until it is merged, the build "
+            "is unstable.", "GITOPS_PULL_REQUEST", _WRITING)),
+    Row("wait-for-merge", Group.MERGE, Kind.FLAG, "wait until it is merged, at most --timeout",
+        _CHANGING,
+        step=Parameter("Boolean", "Wait until it is merged, at most timeout.", _FALSE,
+            _WRITING)),
+    Row("forge", Group.MERGE, Kind.CHOICE, "what hosts the repository (default: by its name)",
+        _FORGE, choices=KINDS,
+        step=Parameter("String", 'What hosts the repository: "github" or "gitlab".',
+            "by the host's name", _WRITING)),
+    Row("forge-url", Group.MERGE, help="the host's API, where the remote does not tell",
+        commands=_FORGE, metavar="URL",
+        step=Parameter("String", "Where the host's API is.", "derived from the repository",
+            _WRITING)),
+    Row("commit", Group.WAITING, help="the commit to wait for (default: the branch's tip)",
+        commands=("wait",), metavar="COMMIT", is_basic=True),
+    Row("change", Group.WAITING, help="the result of the deploy or rollback to wait for",
+        commands=("wait",), metavar="FILE", is_basic=True),
+    Row("wait", Group.WAITING,
+        step=Parameter("Boolean",
+            "Wait until Flux has applied it and the pods run the image; fail if they do not, and "
+            "say why.", "GITOPS_WAIT, else false", _of(_DEPLOY, _ROLLBACK),
+            variants={_DEPLOY: ("GITOPS_WAIT, else false",
+            _WAIT_DEPLOYED)}, is_handed_on=False)),
+    Row("wait-timeout", Group.WAITING,
+        step=Parameter("Number", "Seconds to wait for that.",
+            f"GITOPS_WAIT_TIMEOUT, else {PATIENCE:g}", _of(_DEPLOY, _ROLLBACK),
+            is_handed_on=False)),
+    Row("kube-context", Group.WAITING, Kind.NAMES,
+        "a context of the kubeconfig; may be repeated (default: its current one)", ("wait",),
+        "NAME",
+        step=Parameter("String",
+            "A context of the kubeconfig; a list of them has to be done all.", "its current one",
+            _of(_DEPLOY, _ROLLBACK))),
+    Row("kustomization", Group.WAITING, Kind.NAMES,
+        "without a cluster: whose commit status counts; may be repeated", ("wait",), "NAME",
+        step=Parameter("String",
+            "Name of the Kustomization whose commit status counts; a list too.", "all that report",
+            _of(_DEPLOY, _ROLLBACK))),
+    Row("auto-rollback", Group.WAITING,
+        step=Parameter("Boolean",
+            "Wait, and if the image is to blame, roll back what was deployed: once, and not if "
+            "the storage changed. The build fails all the same.",
+            "GITOPS_AUTO_ROLLBACK, else false", _of(_DEPLOY), is_handed_on=False)),
+    Row("output", Group.RESULTS, letter="o", help="write the result as JSON; - is stdout",
+        commands=(*_REPOSITORY, "fields"), metavar="FILE", is_basic=True),
+    Row("format", Group.RESULTS, Kind.CHOICE,
+        "of --storage: text, json, or commands for GitHub Actions", ("check",),
+        choices=("text", "json", "github")),
+    Row("limit", Group.RESULTS, Kind.COUNT, f"how many entries (default: {MOST_ENTRIES})",
+        ("history",), "NUMBER", default=MOST_ENTRIES, is_basic=True),
+    Row("report", Group.RESULTS,
+        step=Parameter("Boolean", _PAGE, "GITOPS_REPORT, else true", _of(_DEPLOY, _PLAN, _ROLLBACK),
+            variants={_DEPLOY: ("GITOPS_REPORT, else false", _PAGE)}, is_handed_on=False)),
+    Row("report-dir", Group.RESULTS, help="write gitops-rollback/report/ below it",
+        commands=("report", "check"), metavar="DIR", is_basic=True,
+        variants={"report": Variant(help="write gitops-rollback/report/ below it (default: .)",
+            default="."), "check": Variant(help="also write gitops-rollback/report/ below it")}),
+    *(
+        Row(name, Group.RESULTS, help=text, commands=("report",), metavar="FILE")
+        for name, text in (
+            ("result", "what rollback, deploy or release wrote with -o FILE"),
+            ("history", "what history -o FILE wrote (default: look now)"),
+            ("check", "what check -o FILE wrote: no plan is made"),
+            ("rollout", "what wait -o FILE wrote of the change"),
         )
-
-    def error(self, message: str) -> NoReturn:
-        """Raise `UsageError` instead of printing and leaving."""
-        raise UsageError(f"{self.prog}: {message}", f"see {self.prog} --help")
-
-    def parse_command(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Parse; an unknown option is an error that names the nearest known one."""
-        known, rest = self.parse_known_args(list(arguments))
-        if rest:
-            options = [text for action in self._actions for text in action.option_strings]
-            near = nearest(rest[0].partition("=")[0], options)
-            raise UsageError(
-                f"{self.prog}: unknown option or argument '{rest[0]}'",
-                f"did you mean {near[0]}?" if near else f"see {self.prog} --help",
-            )
-        return known
-
-
-class _Files(argparse.Action):
-    """Collects the values of an option; those given replace the variable's."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,  # noqa: ANN401 - argparse's own type
-        option_string: str | None = None,
-    ) -> None:
-        del parser, option_string
-        given = getattr(namespace, self.dest)
-        earlier = [] if given is self.default else given
-        setattr(namespace, self.dest, [*earlier, values])
-
-
-class Options:
-    """Adds options to a parser, with defaults from the environment."""
-
-    def __init__(self, parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
-        self._parser = parser
-        self._environment = environment
-
-    def text(self, name: str, help_: str, *, metavar: str, default: str | None = None) -> None:
-        """Add an option with one value."""
-        value = self._variable(name) or default
-        self._parser.add_argument(f"--{name}", default=value, metavar=metavar, help=help_)
-
-    def number(self, name: str, help_: str, *, metavar: str, default: float) -> None:
-        """Add an option with a number of at least zero."""
-        text = self._variable(name)
-        self._parser.add_argument(
-            f"--{name}",
-            default=_number(text) if text else default,
-            type=_number,
-            metavar=metavar,
-            help=help_,
+    ),
+    # The jobs
+    Row("jenkins", Group.WHERE, help="the server (default: JENKINS_URL)", commands=("jobs",),
+        metavar="URL", is_basic=True),
+    Row("library-url", Group.WHERE, help="Git repository of this library, with its pipelines",
+        commands=("jobs",), metavar="URL", is_basic=True),
+    Row("library-branch", Group.WHERE, help="its branch", commands=("jobs",), metavar="NAME",
+        default="main"),
+    Row("library-credentials-id", Group.WHERE, help="credentials to read it with",
+        commands=("jobs",), metavar="ID"),
+    Row("source", Group.WHERE, Kind.NAMES,
+        "SERVICE=URL, or one URL with {service}: where a service is built from; without it "
+        "there is no deploy job", ("jobs",), "SOURCE", is_basic=True,
+        step=Parameter("String", "For the label org.opencontainers.image.source.",
+            "the context's Git origin", _of(_BUILD), is_handed_on=False)),
+    Row("source-branch", Group.WHERE, help="the branch that is built", commands=("jobs",),
+        metavar="NAME", default="main"),
+    Row("folder", Group.WHERE, help="folder of jobs that `deploy-job` does not place",
+        commands=("jobs",), metavar="NAME"),
+    Row("rollback-job", Group.WHERE, help="name of the rollback job", commands=("jobs",),
+        metavar="NAME", default="rollback"),
+    Row("drill-job", Group.WHERE, help="also install the nightly drill, of this name",
+        commands=("jobs",), metavar="NAME"),
+    Row("dropdown", Group.WHERE, Kind.FLAG,
+        "SERVICE and ENVIRONMENT become choices from the catalogue", ("jobs",)),
+    *(
+        Row(name, Group.JOBS, help=f"for the jobs: {text}", commands=("jobs",), metavar="VALUE")
+        for name, text in (
+            ("library", "the library as Jenkins knows it (gitops-rollback)"),
+            ("agent", "label of the agents to run on"),
+            ("approvers", "who has to approve a rollback: users and groups"),
         )
-
-    def count(self, name: str, help_: str, *, metavar: str, default: int) -> None:
-        """Add an option with a whole number of at least one."""
-        text = self._variable(name)
-        self._parser.add_argument(
-            f"--{name}",
-            default=_count(text) if text else default,
-            type=_count,
-            metavar=metavar,
-            help=help_,
+    ),
+    # Of the steps: credentials, by the names that Jenkins has for them; the agent
+    Row("git-credentials-id", Group.JOBS,
+        help="for the jobs: may push to the manifests repository, and read the sources",
+        commands=("jobs",), metavar="VALUE",
+        step=Parameter("String", "User name and token for the manifests repository.",
+            "GITOPS_GIT_CREDENTIALS_ID", _ON_SERVICES, is_handed_on=False)),
+    Row("jenkins-credentials-id", Group.JOBS,
+        help="for the jobs: API token that may read the deploy jobs", commands=("jobs",),
+        metavar="VALUE",
+        step=Parameter("String", "User name and API token that may read the deploy jobs.",
+            "GITOPS_JENKINS_CREDENTIALS_ID", _ON_SERVICES, is_handed_on=False)),
+    Row("docker-hub-credentials-id", Group.AGENT,
+        step=Parameter("String", _OF_HUB, "GITOPS_DOCKERHUB_CREDENTIALS_ID", _of(*STEPS),
+            is_handed_on=False)),
+    Row("dockerhub-credentials-id", Group.JOBS, help="for the jobs: Docker Hub",
+        commands=("jobs",), metavar="VALUE"),
+    Row("registry-credentials-id", Group.JOBS, help="for the jobs: another registry",
+        commands=("jobs",), metavar="VALUE",
+        step=Parameter("String", _OF_REGISTRY, "GITOPS_REGISTRY_CREDENTIALS_ID", _of(*STEPS),
+            variants={_BUILD: ("GITOPS_REGISTRY_CREDENTIALS_ID",
+            "User name and password of the image's registry.")}, is_handed_on=False)),
+    Row("registry-host", Group.JOBS, help="for the jobs: the host of that registry",
+        commands=("jobs",), metavar="VALUE",
+        step=Parameter("String", "The host that the registry's credentials are for.",
+            "GITOPS_REGISTRY_HOST", _of(*STEPS),
+            variants={_BUILD: ("GITOPS_REGISTRY_HOST, else the image's own",
+            "The host that the registry's credentials are for.")}, is_handed_on=False)),
+    Row("kubeconfig-credentials-id", Group.AGENT,
+        step=Parameter("String",
+            "Secret file with the kubeconfig to look with; without it, Flux's commit statuses "
+            "are read.", "GITOPS_KUBECONFIG_CREDENTIALS_ID", _of(_DEPLOY, _ROLLBACK),
+            is_handed_on=False)),
+    Row("use-installed", Group.AGENT,
+        step=Parameter("Boolean",
+            "Use the agent's own gitops-rollback if it has exactly this version.",
+            "GITOPS_USE_INSTALLED", _ON_SERVICES, is_handed_on=False)),
+    # Of gitopsBuildImage alone
+    *(
+        Row(name, Group.IMAGE,
+            step=Parameter(type_, meaning, default, _of(_BUILD), is_handed_on=False))
+        for name, type_, default, meaning in (
+            ("context", "String", '"."', "The folder to build."),
+            ("dockerfile", "String", '"Dockerfile" in the context', "The Dockerfile."),
+            ("target", "String", "", "The stage to build."),
+            ("build-args", "Map", "",
+             "Build arguments. They stay visible in the image: never secrets."),
+            ("labels", "Map", "", "Further labels; they win over the ones above."),
+            ("platforms", "String", "", 'Platforms such as "linux/amd64,linux/arm64"; a list too.'),
+            ("cache-from", "String", "",
+             "Where cached layers come from, in the tool's words; a list too."),
+            ("cache-to", "String", "", "Where cached layers go, in the tool's words; a list too."),
+            ("pull", "Boolean", _FALSE, "Fetch the base images again."),
+            ("no-cache", "Boolean", _FALSE, "Build every layer again."),
+            ("tool", "String", "the first of these that the agent has",
+             '"docker", "podman" or "buildah".'),
+            ("revision", "String", "the context's Git commit",
+             "For the label org.opencontainers.image.revision."),
+            ("created", "String", "",
+             _CREATED),
         )
-
-    def flag(self, name: str, help_: str) -> None:
-        """Add an option without a value."""
-        default = truth(name, self._environment)
-        self._parser.add_argument(f"--{name}", action="store_true", default=default, help=help_)
-
-    def choice(self, name: str, help_: str, *, choices: Sequence[str]) -> None:
-        """Add an option with one of some values; the first is the default."""
-        value = self._variable(name) or choices[0]
-        if value not in choices:
-            raise UsageError(
-                f"{variable_name(name)} is '{value}', which is none of {', '.join(choices)}",
-                "set it to one of them, or unset it",
-            )
-        self._parser.add_argument(f"--{name}", default=value, choices=choices, help=help_)
-
-    def word(self, name: str, help_: str, *, choices: Sequence[str]) -> None:
-        """Add an argument without an option's name: one of some words."""
-        self._parser.add_argument(name, choices=choices, help=help_)
-
-    def paths(self, name: str, help_: str, *, metavar: str) -> None:
-        """Add any number of arguments without an option's name."""
-        self._parser.add_argument(name, nargs="*", metavar=metavar, help=help_)
-
-    def names(self, name: str, help_: str, *, metavar: str) -> None:
-        """Add an option that may be repeated; in the variable, commas or blanks separate."""
-        text = self._variable(name) or ""
-        self._parser.add_argument(
-            f"--{name}",
-            action="append",
-            default=None,
-            metavar=metavar,
-            help=help_,
-        )
-        self._parser.set_defaults(**{f"{name.replace('-', '_')}_variable": _split(text)})
-
-    def files(self, name: str, help_: str, *, metavar: str) -> None:
-        """Add a file option that may be repeated; in the variable, each stands on its own line."""
-        lines = (self._variable(name) or "").splitlines()
-        default = [line for line in lines if line.strip()]
-        self._parser.add_argument(
-            f"--{name}", action=_Files, default=default, metavar=metavar, help=help_
-        )
-
-    def _variable(self, name: str) -> str | None:
-        return self._environment.get(variable_name(name)) or None
+    ),
+)
+# fmt: on
 
 
-def truth(name: str, environment: Mapping[str, str]) -> bool:
-    """Return what the variable of a flag says; raise `UsageError` if it is malformed."""
-    text = environment.get(variable_name(name), "")
-    if text.lower() in ("", *_FALSE):
-        return False
-    if text.lower() in _TRUE:
-        return True
-    raise UsageError(
-        f"{variable_name(name)} is '{text}', which is neither true nor false",
-        "set it to true or false, or unset it",
-    )
+def rows_of(command: str) -> Iterator[Row]:
+    """Return the options and arguments of a command, as it means them, in the order of its help."""
+    groups = list(Group)
+    found = [row.for_command(command) for row in TABLE if command in row.commands]
+    yield from sorted(found, key=lambda row: groups.index(row.group))
+
+
+def parameters_of(step: str) -> Iterator[tuple[Row, Parameter]]:
+    """Return the parameters of a step, in the table's order."""
+    for row in TABLE:
+        if row.step is not None and step in row.step.steps:
+            yield row, row.step
+
+
+# What was given -----------------------------------------------------------------------------------
 
 
 def repeated(options: argparse.Namespace, name: str) -> tuple[str, ...]:
     """Return the values of a repeatable option: those given, else those of its variable."""
     given = getattr(options, name)
     values = given if given is not None else getattr(options, f"{name}_variable")
-    return tuple(part for value in values for part in _split(value))
+    return tuple(part for value in values for part in split(value))
+
+
+def split(text: str) -> list[str]:
+    """Return the names in a text, which commas or blanks separate."""
+    return text.replace(",", " ").split()
 
 
 def images_by_service(options: argparse.Namespace, name: str) -> dict[str, ImageReference]:
@@ -189,26 +625,30 @@ def _parsed(text: str, name: str) -> ImageReference:
         ) from error
 
 
-def variable_name(name: str) -> str:
-    """Return the environment variable by which an option is given, too."""
-    return _PREFIX + name.upper().replace("-", "_")
+def acceptance(options: argparse.Namespace) -> Acceptance:
+    """Return what a person accepts by `--accept`, as far as `--allowed-accept` lets it."""
+    texts = options.accept
+    if texts is None:
+        texts = [",".join(options.accept_variable)]
+    allowed = repeated(options, "allowed_accept")
+    return read_acceptance(texts, allowed or None)
 
 
-def _split(text: str) -> list[str]:
-    return text.replace(",", " ").split()
+def accepted(options: argparse.Namespace, service: str | None = None) -> frozenset[str]:
+    """Return the codes of the refusals a person accepts, by `--accept` or an option of its own.
 
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise UsageError(f"'{text}' is no number of seconds", "write for example 120")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"'{text}' is no number of at least 1", "write for example 20")
-    return int(text)
+    Those of one service; without `service` what is accepted for single ones is refused, because
+    whoever asks so does not tell them apart.
+    """
+    all_ = acceptance(options)
+    if service is None and all_.by_service:
+        raise UsageError(
+            f"--accept {next(iter(all_.by_service))}=…: this command accepts for all alike",
+            "write --accept CODE, and name the services that are meant with --service",
+        )
+    codes = set(all_.of(service or ""))
+    if getattr(options, "release", False):
+        codes.add("held")
+    if getattr(options, "allow_older", False):
+        codes.add("outdated")
+    return frozenset(codes)

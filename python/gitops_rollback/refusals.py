@@ -375,7 +375,7 @@ def _check_code(option: str, code: str) -> None:
         return
     row = ROWS.get(code)
     if row is None:
-        hint = nearest_hint(code, CODES) or f"there is {', '.join(ACCEPTABLE)}"
+        hint = f"{nearest_hint(code, CODES)} there is {', '.join(ACCEPTABLE)}".strip()
         raise UsageError(f"--{option} {code}: no refusal has this code", hint)
     own = row.accepting(Place.SHELL)
     raise UsageError(

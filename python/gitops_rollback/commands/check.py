@@ -13,37 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.shared_options import (
-    add_accept_options,
-    add_common_options,
-    add_forge_options,
-    add_service_options,
-    add_store_options,
-)
 from gitops_rollback.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.options import Options
 
 FORMATS = ("text", "json", "github")
-
-
-def add_options(options: Options) -> None:
-    """Add the options of `check`."""
-    options.paths("paths", "with --storage: files or folders to read", metavar="PATH")
-    options.flag("storage", "check PersistentVolumes, claims, classes and the pods that use them")
-    options.choice(
-        "format", "of --storage: text, json, or commands for GitHub Actions", choices=FORMATS
-    )
-    add_service_options(options)
-    add_accept_options(options, "check")
-    options.text("report-dir", "also write gitops-rollback/report/ below it", metavar="DIR")
-    add_store_options(options)
-    add_forge_options(options)
-    add_common_options(options)
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

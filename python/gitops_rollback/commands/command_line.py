@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.shared_options import STRATEGIES
-from gitops_rollback.options import repeated, variable_name
+from gitops_rollback.options import STRATEGIES, repeated, variable_name
 
 if TYPE_CHECKING:
     import argparse

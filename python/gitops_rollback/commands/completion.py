@@ -7,23 +7,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import Exit
-from gitops_rollback.options import Options, Parser
+from gitops_rollback.parsing import Parser, fill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SHELLS = ("bash", "zsh", "fish")
-_FILES = ("FILE", "PATH", "paths")
+_FILES = ("FILE", "PATH", "SERVICE|PATH")
 _FOLDERS = ("DIR",)
-
-
-def add_options(options: Options) -> None:
-    """Add the options of `completion`."""
-    options.word("shell", "the shell", choices=_SHELLS)
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
@@ -50,8 +43,7 @@ def _whole_parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="store_true", help="print the version")
     commands = whole.add_subparsers()
     for name, help_ in COMMANDS.items():
-        parser = commands.add_parser(name, help=help_)
-        import_module(f"gitops_rollback.commands.{name}").add_options(Options(parser, {}))
+        fill(commands.add_parser(name, help=help_), name, {})
     return whole
 
 

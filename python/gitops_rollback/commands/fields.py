@@ -18,18 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.options import Options
     from gitops_rollback.services.inventory import Manifests
 
 _ALL = Environment(DEFAULT_ENVIRONMENT)  # the whole of what was named
-
-
-def add_options(options: Options) -> None:
-    """Add the options of `fields`."""
-    options.paths("paths", "files or folders (default: this folder)", metavar="PATH")
-    options.flag("prove", "edit each field in memory to another image and back; exit 1 if a byte "
-                 "differs")  # fmt: skip
-    options.text("output", "write the result as JSON; - is stdout", metavar="FILE")
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

@@ -8,12 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.session import start
-from gitops_rollback.commands.shared_options import (
-    add_common_options,
-    add_person_options,
-    add_service_options,
-    add_store_options,
-)
 from gitops_rollback.errors import Exit
 from gitops_rollback.output import say, wrapped, write_result
 
@@ -23,20 +17,8 @@ if TYPE_CHECKING:
 
     from gitops_rollback.ledger.events import Event
     from gitops_rollback.look.retrace import Retraced
-    from gitops_rollback.options import Options
 
 _MOST = 20  # entries, as many as a state file keeps
-
-
-def add_options(options: Options) -> None:
-    """Add the options of `history`."""
-    add_service_options(options)
-    options.count("limit", "how many entries (default: 20)", metavar="NUMBER", default=_MOST)
-    options.flag("repair", "rebuild the state files from commits and records: one commit")
-    options.flag("dry-run", "with --repair: show what would be done; change nothing")
-    add_person_options(options)
-    add_store_options(options)
-    add_common_options(options)
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.session import start
-from gitops_rollback.commands.shared_options import add_common_options
 from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError, UsageError, nearest_hint
 from gitops_rollback.jobs.wanted import Scm, Wishes, parse_sources, wanted_jobs
 from gitops_rollback.look.snapshot import Overview, read_config, read_overview
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from gitops_rollback.commands.session import Session
     from gitops_rollback.jobs.install import Change
-    from gitops_rollback.options import Options
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
 
@@ -38,31 +36,6 @@ _VARIABLES = {
     "approvers": "who has to approve a rollback: users and groups",
     "allowed-services": "the only services and sets these jobs may touch",
 }
-
-
-def add_options(options: Options) -> None:
-    """Add the options of `jobs`."""
-    options.word("action", "what to do with the jobs", choices=("install",))
-    options.text("jenkins", "the server (default: JENKINS_URL)", metavar="URL")
-    options.names("service", "deploy jobs of these services only (default: all)", metavar="NAME")
-    options.text("library-url", "Git repository of this library, with its pipelines", metavar="URL")
-    options.text("library-branch", "its branch", metavar="NAME", default="main")
-    options.text("library-credentials-id", "credentials to read it with", metavar="ID")
-    options.names(
-        "source",
-        "SERVICE=URL, or one URL with {service}: where a service is built from; without it there "
-        "is no deploy job",
-        metavar="SOURCE",
-    )
-    options.text("source-branch", "the branch that is built", metavar="NAME", default="main")
-    options.text("folder", "folder of jobs that `deploy-job` does not place", metavar="NAME")
-    options.text("rollback-job", "name of the rollback job", metavar="NAME", default="rollback")
-    options.text("drill-job", "also install the nightly drill, of this name", metavar="NAME")
-    options.flag("dropdown", "SERVICE and ENVIRONMENT become choices from the catalogue")
-    for name, help_ in _VARIABLES.items():
-        options.text(name, f"for the jobs: {help_}", metavar="VALUE")
-    options.flag("dry-run", "show the difference, change nothing")
-    add_common_options(options)
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

@@ -6,13 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.results import timed
 from gitops_rollback.commands.session import start
-from gitops_rollback.commands.shared_options import (
-    add_choice_options,
-    add_common_options,
-    add_service_options,
-    add_skip_option,
-    add_store_options,
-)
 from gitops_rollback.errors import Exit, NotFoundError, RepositoryError
 from gitops_rollback.output import say, write_result
 
@@ -22,19 +15,8 @@ if TYPE_CHECKING:
 
     from gitops_rollback.commands.session import Session
     from gitops_rollback.decide.facts import Choice, Plan
-    from gitops_rollback.options import Options
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-
-
-def add_options(options: Options) -> None:
-    """Add the options of `plan`."""
-    add_service_options(options)
-    add_choice_options(options)
-    options.flag("explain", "print all that is known of every candidate")
-    add_skip_option(options)
-    add_store_options(options)
-    add_common_options(options)
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

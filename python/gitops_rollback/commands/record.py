@@ -8,11 +8,6 @@ from typing import TYPE_CHECKING
 from gitops_rollback.commands.given import read_plan
 from gitops_rollback.commands.meant import assign_images
 from gitops_rollback.commands.session import Session, start
-from gitops_rollback.commands.shared_options import (
-    add_common_options,
-    add_service_options,
-    add_store_options,
-)
 from gitops_rollback.decide.guard import refuse_other_repository
 from gitops_rollback.decide.recording import Occasion, make_record
 from gitops_rollback.errors import Exit
@@ -27,22 +22,6 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.records import MadeRecord
     from gitops_rollback.look.registry import RegistryFacts
     from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
-    from gitops_rollback.options import Options
-
-
-def add_options(options: Options) -> None:
-    """Add the options of `record`."""
-    add_service_options(options)
-    options.names(
-        "image",
-        "the image that is about to replace the present one; SERVICE=IMAGE for each of several",
-        metavar="IMAGE",
-    )
-    options.text("plan", "the plan of the rollback that is about to replace it", metavar="FILE")
-    options.text("record-dir", "where to write the record (default: .)", metavar="DIR", default=".")
-    options.text("by", "who", metavar="NAME")
-    add_store_options(options)
-    add_common_options(options)
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

@@ -9,15 +9,6 @@ from gitops_rollback.commands.committing import committer_of
 from gitops_rollback.commands.many import Blocked, refuse_partly
 from gitops_rollback.commands.results import report_change, timed
 from gitops_rollback.commands.session import Session, start
-from gitops_rollback.commands.shared_options import (
-    add_accept_options,
-    add_common_options,
-    add_person_options,
-    add_proposal_options,
-    add_service_options,
-    add_skip_option,
-    add_store_options,
-)
 from gitops_rollback.decide import guard, transitions
 from gitops_rollback.errors import RefusedError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_tag, parse_image
@@ -30,22 +21,8 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.service import ServiceChange
     from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
-    from gitops_rollback.options import Options
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-
-
-def add_options(options: Options) -> None:
-    """Add the options of `release`."""
-    add_service_options(options)
-    options.names("forgive", "a bad image that may be deployed again", metavar="IMAGE")
-    add_accept_options(options, "release")
-    options.flag("dry-run", "show what would be done; change nothing")
-    add_skip_option(options)
-    add_proposal_options(options)
-    add_person_options(options)
-    add_store_options(options)
-    add_common_options(options)
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

@@ -7,12 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.session import start
-from gitops_rollback.commands.shared_options import (
-    add_choice_options,
-    add_common_options,
-    add_service_options,
-    add_store_options,
-)
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.output import say, write_result
 
@@ -20,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gitops_rollback.commands.session import Session
-    from gitops_rollback.options import Options
     from gitops_rollback.report.page import Documents
 
 _LARGEST = 10_000_000  # bytes
@@ -32,17 +25,6 @@ _GIVEN = {
     "check": "what `check --output` wrote: no plan is made",
     "rollout": "what `wait --output` wrote of the change",
 }
-
-
-def add_options(options: Options) -> None:
-    """Add the options of `report`."""
-    add_service_options(options)
-    for name, help_ in _GIVEN.items():
-        options.text(name, help_, metavar="FILE")
-    options.text("report-dir", "write gitops-rollback/report/ below it", metavar="DIR", default=".")
-    add_choice_options(options)
-    add_store_options(options)
-    add_common_options(options)
 
 
 def run(options: Namespace, environment: Mapping[str, str]) -> int:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.session import start
-from gitops_rollback.commands.shared_options import (
-    add_common_options,
-)
 from gitops_rollback.errors import Exit, GitopsRollbackError, UsageError
 from gitops_rollback.look.snapshot import Overview, read_overview
 from gitops_rollback.model import Request, is_name
@@ -17,13 +14,6 @@ from gitops_rollback.services import catalogue, inventory
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
-
-    from gitops_rollback.options import Options
-
-
-def add_options(options: Options) -> None:
-    """Add the options of `services`."""
-    add_common_options(options)
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

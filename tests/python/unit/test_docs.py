@@ -8,7 +8,6 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from gitops_rollback import cli
 from gitops_rollback.commands.meant import request_of
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import parse_image
-from gitops_rollback.options import Options, Parser
+from gitops_rollback.parsing import parse
 from gitops_rollback.query.choose import choose
 from gitops_rollback.query.tags import Tag
 from gitops_rollback.services.config import parse_config
@@ -42,8 +41,10 @@ def test_the_readme_shows_what_help_prints() -> None:
 
 def test_every_command_has_a_help_that_lists_each_option_with_words() -> None:
     for name in cli.COMMANDS:
-        done = subprocess.run([COMMAND, name, "--help"], capture_output=True, text=True, check=True)
-        options = re.findall(r"^  (--[a-z-]+)", done.stdout, re.MULTILINE)
+        done = subprocess.run(
+            [COMMAND, name, "--help", "--all"], capture_output=True, text=True, check=True
+        )
+        options = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", done.stdout, re.MULTILINE)
         assert "--output" in options or name == "completion", name
 
 
@@ -64,10 +65,7 @@ def test_the_commands_of_the_page_on_many_services_are_understood() -> None:
     page = (ROOT / "docs/many.md").read_text(encoding="utf-8")
     for line in block(page, "many").splitlines():
         _command, name, *arguments = shlex.split(line)
-        module = import_module(f"gitops_rollback.commands.{name}")
-        parser = Parser()
-        module.add_options(Options(parser, {}))
-        request_of(parser.parse_command(arguments))
+        request_of(parse(name, arguments, {}))
 
 
 def test_every_line_of_jq_that_the_docs_translate_is_a_query_that_gives_tags() -> None:
