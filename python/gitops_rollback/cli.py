@@ -9,6 +9,7 @@ from gitops_rollback import __version__
 
 TYPE_CHECKING = False  # what typing's stands for, without the import: it is a third of `--version`
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Mapping
     from types import FrameType
 
@@ -43,12 +44,25 @@ def main() -> None:
 
 
 def run(arguments: list[str], environment: Mapping[str, str]) -> int:
-    """Run the command and return its exit code; nothing but bugs escapes as a traceback."""
+    """Run the command and return its exit code; nothing but bugs escapes as a traceback.
+
+    What it prints goes through `outlet`: known secrets, and what a terminal would obey, do not.
+    """
+    from gitops_rollback import outlet, redaction  # noqa: PLC0415 - not for --version
+
+    redaction.forget()
+    redaction.know_environment(environment)
+    redaction.know_addresses(arguments)
+    with outlet.opened() as streams:
+        return streams.counted(_run(arguments, environment))
+
+
+def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
     from gitops_rollback.errors import (  # noqa: PLC0415 - not for --version
-        Exit,
         GitopsRollbackError,
         Interrupted,
         InterruptedRunError,
+        OutOfTime,
     )
     from gitops_rollback.output import check_target  # noqa: PLC0415 - the same
 
@@ -70,8 +84,8 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
             ),
             target,
         )
-    except BrokenPipeError:
-        return Exit.FAILED
+    except (OutOfTime, MemoryError) as error:
+        return _fail(_resource(error), target)
     except Exception as error:  # noqa: BLE001 - the last resort, which names itself a bug
         return _fail_with_bug(error, target)
 
@@ -79,6 +93,7 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
 def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
     from importlib import import_module  # noqa: PLC0415 - not for --version
 
+    from gitops_rollback.alarm import bounded  # noqa: PLC0415 - the same
     from gitops_rollback.parsing import parse, truth  # noqa: PLC0415 - the same
 
     verbose, name, rest = _split(arguments)
@@ -87,15 +102,23 @@ def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
         return 0 if name is not None else 2
     if name not in COMMANDS:
         raise _unknown_command(name)
-    if truth("verbose", environment) or verbose:
-        _log_everything()
+    _log(everything=truth("verbose", environment) or verbose)
     module = import_module(f"gitops_rollback.commands.{name}")
     if "-h" in rest or "--help" in rest:
         from gitops_rollback.tell.help import help_of  # noqa: PLC0415 - only where asked for
 
         sys.stdout.write(help_of(name, module.__doc__, is_whole="--all" in rest))
         return 0
-    return int(module.run(parse(name, rest, environment), environment))
+    options = parse(name, rest, environment)
+    with bounded(_longest(options)):
+        return int(module.run(options, environment))
+
+
+def _longest(options: Namespace) -> float:
+    """Return how long a run may compute, in seconds: `--timeout`, and what it may wait besides."""
+    waits = getattr(options, "wait", True)  # `wait` itself has no such option
+    more = getattr(options, "wait_timeout", None) if waits else None
+    return float(getattr(options, "timeout", None) or 0) + float(more or 0)
 
 
 def help_text() -> str:
@@ -159,17 +182,29 @@ def _fail_with_bug(error: Exception, target: str | None) -> int:
     import traceback  # noqa: PLC0415 - only for bugs
 
     from gitops_rollback.errors import BugError  # noqa: PLC0415 - the same
-    from gitops_rollback.repo.process import redact  # noqa: PLC0415 - the same
 
-    text = "".join(traceback.format_exception(error))
-    sys.stderr.write(redact(text))
-    what = redact(f"{type(error).__name__}: {error}")
+    sys.stderr.write("".join(traceback.format_exception(error)))
     return _fail(
         BugError(
-            f"gitops-rollback {__version__} has a bug: {what}",
+            f"gitops-rollback {__version__} has a bug: {type(error).__name__}: {error}",
             "please report it with the lines above",
         ),
         target,
+    )
+
+
+def _resource(error: BaseException) -> GitopsRollbackError:
+    from gitops_rollback.errors import ResourceError  # noqa: PLC0415 - only for errors
+
+    if isinstance(error, MemoryError):
+        return ResourceError(
+            "there was not enough memory; what was pushed before, if anything, is told above",
+            "look at the size of what is read (-v shows it), and at the machine",
+        )
+    return ResourceError(
+        "the run computed for longer than --timeout allows: a query, a pattern or a file of the "
+        "repository makes endless work; the branch is as it was",
+        "look at --query and at what changed in the repository, or give a longer --timeout",
     )
 
 
@@ -182,33 +217,46 @@ def _unknown_command(name: str) -> GitopsRollbackError:
     )
 
 
-def _log_everything() -> None:
-    import logging  # noqa: PLC0415 - set up only where asked for
+def _log(*, everything: bool) -> None:
+    import logging  # noqa: PLC0415 - not for --version
 
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("gitops_rollback").setLevel(logging.DEBUG)
+    from gitops_rollback.outlet import OneLine  # noqa: PLC0415 - the same
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine())
+    log = logging.getLogger("gitops_rollback")
+    log.handlers = [handler]
+    log.setLevel(logging.DEBUG if everything else logging.WARNING)
 
 
 def _catch_signals() -> None:
     import signal  # noqa: PLC0415 - not for --version
 
-    from gitops_rollback.errors import Interrupted  # noqa: PLC0415 - the same
+    from gitops_rollback import alarm  # noqa: PLC0415 - the same
+    from gitops_rollback.errors import Interrupted, OutOfTime  # noqa: PLC0415 - the same
+
+    # A hangup is the end of the session; `nohup` has it ignored.
+    is_heard = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    ends = (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if is_heard else []))
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in ends:
+            signal.signal(number, signal.SIG_IGN)
         raise Interrupted
 
     usual = sys.unraisablehook
 
     def raise_again(dropped: sys.UnraisableHookArgs) -> None:
         """Repeat what was raised in a callback of the interpreter, which drops it and goes on."""
+        if dropped.exc_type is OutOfTime:
+            alarm.ring_again()
+            return
         if dropped.exc_type is not Interrupted:
             usual(dropped)
             return
         signal.signal(signal.SIGALRM, interrupt)
         signal.setitimer(signal.ITIMER_REAL, _AT_ONCE)
 
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGINT, interrupt)
+    for number in ends:
+        signal.signal(number, interrupt)
     sys.unraisablehook = raise_again

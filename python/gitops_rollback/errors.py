@@ -106,6 +106,12 @@ class ClusterError(GitopsRollbackError):
     category = "cluster"
 
 
+class ResourceError(GitopsRollbackError):
+    """What a run may spend on this machine does not suffice: time, memory, its disk."""
+
+    category = "repository"
+
+
 class UsageError(GitopsRollbackError):
     """The command line asks for something that is not offered."""
 
@@ -163,3 +169,7 @@ class BugError(GitopsRollbackError):
 
 class Interrupted(BaseException):
     """Raised by the signal handler when SIGINT or SIGTERM arrives."""
+
+
+class OutOfTime(BaseException):
+    """Raised by the timer when the run has computed for longer than `--timeout` allows."""

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import ImageReference, parse_image
+from gitops_rollback.redaction import hide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -175,7 +176,10 @@ def is_safe_path(path: str) -> bool:
 
 
 def one_line(text: str, longest: int = 500) -> str:
-    """Return a text from outside as one line without control characters, cut to a length."""
-    printable = "".join(char if char.isprintable() else " " for char in text)
+    """Return a text from outside as one line without control characters, cut to a length.
+
+    Known secrets are hidden first: half of one would be found by nobody.
+    """
+    printable = "".join(char if char.isprintable() else " " for char in hide(text))
     short = " ".join(printable.split())
     return short if len(short) <= longest else short[: longest - 1] + "…"

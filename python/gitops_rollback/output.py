@@ -12,8 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import UsageError
+from gitops_rollback.outlet import (
+    ESCAPED_BYTES,
+    UNSAFE,
+    escaped,
+    note_change,
+    one,
+    shortened,
+    write_own,
+)
+from gitops_rollback.redaction import hide, hide_in
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Sequence
 
     from gitops_rollback.errors import GitopsRollbackError
@@ -35,10 +46,18 @@ _DOING = {
 
 
 def say(*lines: str) -> None:
-    """Print lines for people."""
+    """Print lines for people; each stays one line, whatever stands in it."""
     show_progress(None)
-    for line in lines:
+    if not lines:
+        return
+    # All at once: a secret may go over several lines.
+    for line in hide("\n".join(map(one, lines))).split("\n"):
         print(line, file=sys.stderr)  # noqa: T201 - the one place that prints
+
+
+def say_text(text: str) -> None:
+    """Print a text of several lines, as a difference is."""
+    say(*text.split("\n"))
 
 
 def show_progress(phase: str | None) -> None:
@@ -46,13 +65,12 @@ def show_progress(phase: str | None) -> None:
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return
     text = f"{_DOING.get(phase, phase)} …" if phase else ""
-    sys.stderr.write(_CLEAR + text)
-    sys.stderr.flush()
+    write_own(_CLEAR + text)
 
 
 def table(rows: Iterable[Sequence[str]]) -> list[str]:
     """Return rows as lines with columns under each other; the first row is the heading."""
-    rows = [list(row) for row in rows]
+    rows = [[one(hide(cell)) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -69,6 +87,7 @@ def narrow_table(rows: Iterable[Sequence[str]], indent: int = 0) -> list[str]:
 
 
 def _cut(text: str, width: int) -> str:
+    text = one(hide(text))
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
@@ -78,7 +97,7 @@ def wrapped(text: str, indent: str = "") -> list[str]:
     A word that is longer (a digest, a path) stays whole, so that it can be copied.
     """
     return textwrap.wrap(
-        text,
+        one(hide(text)),
         max(_NARROWEST, shutil.get_terminal_size().columns),
         initial_indent=indent,
         subsequent_indent=f"{indent}  ",
@@ -98,30 +117,57 @@ def check_target(target: str | None) -> None:
 
 
 def write_result(result: dict[str, Any], target: str | None) -> None:
-    """Write a result: to a file by rename, to stdout where the target is `-`, else nowhere."""
+    """Write a result: to a file by rename, to stdout where the target is `-`, else nowhere.
+
+    Raises `UsageError` where it cannot be written, but not for a change that was pushed: then it is
+    said, and the run is what the change is.
+    """
+    if "commit" in result and result.get("changed"):
+        note_change()
     if target is None:
         return
-    text = json.dumps({"schemaVersion": 1, **result}, indent=1, ensure_ascii=False) + "\n"
+    text = json_text({"schemaVersion": 1, **result})
     if target == "-":
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    path = Path(target)
     try:
-        descriptor, name = tempfile.mkstemp(prefix=".gitops-", dir=path.parent)
+        _replace(Path(target), text)
+    except OSError as error:
+        reason = f"the result cannot be written to {target}: {error.strerror or error}"
+        if not ("commit" in result and result.get("changed")):
+            raise UsageError(reason, _TARGET_HINT) from error
+        say(f"warning: {reason}; the change is done: {result['commit']} is pushed")
+
+
+def json_text(document: dict[str, Any]) -> str:
+    """Return a result as JSON, without secrets, and with escapes for what a terminal would obey."""
+    text = json.dumps(hide_in(document), indent=1, ensure_ascii=False)
+    return UNSAFE.sub(_in_json, text) + "\n"
+
+
+def _in_json(found: re.Match[str]) -> str:
+    r"""Return a character as JSON's own escape; a byte that is no UTF-8 as the text `\xe9`."""
+    shown = escaped(found[0])
+    return f"\\{shown}" if ord(found[0]) in ESCAPED_BYTES else json.dumps(found[0])[1:-1]
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and leave nothing else behind."""
+    descriptor, name = tempfile.mkstemp(prefix=".gitops-", dir=path.parent)
+    try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
         Path(name).chmod(0o644)
         Path(name).replace(path)
-    except OSError as error:
-        raise UsageError(
-            f"the result cannot be written to {target}: {error.strerror or error}",
-            _TARGET_HINT,
-        ) from error
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def error_to_json(error: GitopsRollbackError) -> dict[str, Any]:
     """Return an error as it stands in results, beside what was found."""
     code = {"code": error.code} if error.code else {}
-    body = {"category": error.category, **code, "message": error.message, "hint": error.hint}
+    message, hint = (shortened(hide(text)) for text in (error.message, error.hint))
+    body = {"category": error.category, **code, "message": message, "hint": hint}
     return {**error.found, "error": body}

@@ -10,7 +10,7 @@ from gitops_rollback.jobs.wanted import Scm, Wishes, parse_sources, wanted_jobs
 from gitops_rollback.look.snapshot import Overview, read_config, read_overview
 from gitops_rollback.model import Request, is_name, one_line
 from gitops_rollback.options import repeated
-from gitops_rollback.output import say, table, write_result
+from gitops_rollback.output import say, say_text, table, write_result
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT
 
@@ -137,5 +137,5 @@ def _show(changes: list[Change], *, is_rehearsal: bool) -> None:
     rows = [("job", "kind", "would be" if is_rehearsal else "is")]
     rows += [(change.name, change.kind, change.action) for change in changes]
     if is_rehearsal:
-        say(*(change.diff for change in changes if change.diff))
+        say_text("\n".join(change.diff for change in changes if change.diff))
     say(*table(rows))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback import clock
 from gitops_rollback.commands.many import Blocked, show_blocked
 from gitops_rollback.errors import Exit, GitopsRollbackError, WaitingError
-from gitops_rollback.output import error_to_json, say, write_result
+from gitops_rollback.output import error_to_json, say, say_text, write_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ def report_change(
     dry_run = bool(session.options.dry_run)
     seconds = session.watch.seconds()
     if outcome.diff:
-        say(outcome.diff)
+        say_text(outcome.diff)
     for change in outcome.changes:
         for warning in change.warnings:
             say(f"warning: {warning}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import subprocess
 import time
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.redaction import hide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,7 +53,6 @@ _SETTINGS = {
 _PARTIAL = {"remote.origin.promisor": "true", "remote.origin.partialclonefilter": "blob:none"}
 _PATIENCE = 0.5  # seconds for git to end by itself
 _AFTERMATH = "the remote end hung up"  # what git says last, whatever the matter was
-_SECRET_IN_URL = re.compile(r"(\w+://)[^/\s@']+@")
 
 
 class GitFailedError(Exception):
@@ -63,7 +62,7 @@ class GitFailedError(Exception):
         super().__init__(f"git {command} ended with {status}")
         self.command = command
         self.stdout = stdout
-        self.stderr = redact(stderr.decode(errors="replace"))
+        self.stderr = hide(stderr.decode(errors="replace"))
 
     @property
     def reason(self) -> str:
@@ -166,7 +165,7 @@ class Git:
         finally:
             stop(running)
         done = subprocess.CompletedProcess(arguments, running.returncode, stdout, stderr)
-        _LOG.debug("git %s: %.3f s", redact(" ".join(arguments[:6])), time.monotonic() - start)
+        _LOG.debug("git %s: %.3f s", hide(" ".join(arguments[:6])), time.monotonic() - start)
         if done.returncode != 0:
             raise GitFailedError(command, done.returncode, done.stdout, done.stderr)
         return done
@@ -187,11 +186,6 @@ def stop(running: subprocess.Popen[bytes]) -> None:
     for stream in (running.stdin, running.stdout, running.stderr):
         if stream is not None:
             stream.close()
-
-
-def redact(text: str) -> str:
-    """Return a text without user names and passwords in URLs."""
-    return _SECRET_IN_URL.sub(r"\1***@", text)
 
 
 def without_foreign_variables(environment: Mapping[str, str]) -> dict[str, str]:

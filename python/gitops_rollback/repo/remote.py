@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.alarm import seen_through
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.repo.copy import TELL_WHAT_IS_HERE, TRANSFER, Copy
 from gitops_rollback.repo.messages import (
@@ -120,7 +121,8 @@ class Remote:
         """
         try:
             refspec = f"{commit}:refs/heads/{branch}"
-            done = self._git.run("push", "--porcelain", "origin", refspec)
+            with seen_through():
+                done = self._git.run("push", "--porcelain", "origin", refspec)
         except GitFailedError as failure:
             if is_moved(failure):
                 raise PushLostError from failure

@@ -171,7 +171,7 @@ def _finish_undisturbed() -> None:
     """Ignore signals from now on: the commit has arrived, and what is left is to say so."""
     import signal  # noqa: PLC0415 - not for runs that change nothing
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -1,0 +1,76 @@
+"""The clock that `--timeout` runs by while this tool computes: a query, a pattern, a bomb in YAML.
+
+Waiting for others has limits of its own (`clock.Deadline`), and better words. What computes asks
+nobody, so the process's timer interrupts it: Python looks for signals between its instructions, and
+its regular expressions do while they try. A push that has begun is seen through.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gitops_rollback.errors import OutOfTime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+# In which what waits for others gives up by itself, and says whom it asked: seconds, and a part.
+_GRACE, _PART = 2.0, 0.05
+_AT_ONCE = 0.001  # seconds
+
+_end: float | None = None  # on the monotonic clock
+
+
+@contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    """Raise `OutOfTime`, once, in a `with` block that lasts longer than some seconds."""
+    global _end  # noqa: PLW0603 - the process has one timer
+    if threading.current_thread() is not threading.main_thread() or seconds <= 0:
+        yield  # signals reach the main thread alone
+        return
+    before = signal.signal(signal.SIGALRM, _ring)
+    _end = time.monotonic() + seconds * (1 + _PART) + _GRACE
+    _wind()
+    try:
+        yield
+    finally:
+        _end = None
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def seen_through() -> Iterator[None]:
+    """Let a `with` block come to its end, however long it takes; what follows has what is left."""
+    global _end  # noqa: PLW0603 - as above
+    kept, _end = _end, None
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield
+    finally:
+        _end = kept
+        _wind()
+
+
+def ring_again() -> None:
+    """Raise once more what the interpreter dropped, as it does while it removes an object."""
+    global _end  # noqa: PLW0603 - as above
+    _end = time.monotonic()
+    _wind()
+
+
+def _wind() -> None:
+    if _end is not None:
+        signal.setitimer(signal.ITIMER_REAL, max(_AT_ONCE, _end - time.monotonic()))
+
+
+def _ring(_number: int, _frame: FrameType | None) -> None:
+    global _end  # noqa: PLW0603 - as above
+    if _end is not None:
+        _end = None  # what cleans up afterwards is not disturbed
+        raise OutOfTime

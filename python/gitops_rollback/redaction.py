@@ -1,0 +1,157 @@
+"""Known secrets, and the one filter through which all that leaves has gone: log, result, page.
+
+A secret is known from where it enters: `know`. From then on `hide` takes it out of every text, also
+where a server, a library or a person repeats it percent-encoded, as base64 (as `Authorization`
+headers have it), as JSON or a shell would quote it, or over several lines. What stands in the place
+of a user and a password in an address is hidden even where nobody knew of it.
+
+The secrets are the process's, as its environment is; they are kept nowhere else. No I/O.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+MASK = "***"
+SHORTEST = 4  # characters: a shorter one stands in any text by chance
+# The variables that hold secrets (design 4).
+VARIABLES = (
+    "GIT_PASSWORD",
+    "JENKINS_TOKEN",
+    "JENKINS_PASSWORD",
+    "DOCKERHUB_TOKEN",
+    "REGISTRY_PASSWORD",
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
+    "GITLAB_TOKEN",
+)
+_LEAST_TOKEN = 16  # characters: who stands alone before a host may be a token; a name is shorter
+_LEAST_TORN = 8  # characters: a shorter one is looked for only as it is, or broken at a line end
+# Who stands before the host in an address, whatever is wrong with the address.
+_USER_IN_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s'\"<>@]{1,2000}@")
+# `user:password@host:path`, as ssh's addresses are written; not `name:tag@sha256:…`.
+_SCP = re.compile(r"[^\s/@:]{1,200}:([^\s@]{1,2000})@(?!sha\d{3}:)[^\s@/:]+:")
+_URL_WITH_USER = re.compile(r"://([^\s]{1,2000})@")
+# What stands between the parts of a text that was broken into lines: by a server, by Git, which
+# begins each with `remote:`, or by what writes a line end as `\n`.
+_BREAK = r"\s|\\[nrt]|remote:"
+_BREAKS = re.compile(rf"(?:{_BREAK})+")
+_MOST_BREAKS = 60
+_PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
+_PART = re.compile(rf"{_PERCENT.pattern}|.", re.DOTALL)
+
+_known: set[str] = set()
+_forms: dict[str, str] = {}  # what secrets look like: without blanks, and as they are
+
+
+def know(*secrets: str | None) -> None:
+    """Remember secrets, from where they enter; what is empty or too short is left out."""
+    for secret in secrets:
+        if secret and len(secret) >= SHORTEST and secret not in _known:
+            _known.add(secret)
+            _forms.update({_squeezed(form): form for form in _forms_of(secret)})
+
+
+def know_environment(environment: Mapping[str, str]) -> None:
+    """Remember the secrets that variables hold, those in addresses too."""
+    know(*(environment.get(name) for name in VARIABLES))
+    know_addresses(environment.values())
+
+
+def know_addresses(texts: Iterable[str]) -> None:
+    """Remember the passwords that stand in addresses: in variables, in a command line."""
+    for text in texts:
+        if "@" in text and ":" in text:
+            know(*_passwords(text))
+
+
+def forget() -> None:
+    """Forget all secrets: before another run in the same process."""
+    _known.clear()
+    _forms.clear()
+
+
+def hide(text: str) -> str:
+    """Return a text without known secrets, and without users and passwords in addresses."""
+    if "@" in text:
+        text = _USER_IN_URL.sub(rf"\1{MASK}@", text)
+    if not _forms:
+        return text
+    squeezed = _squeezed(text)
+    found = [form for bare, form in _forms.items() if bare in squeezed]
+    for form in sorted(found, key=len, reverse=True):
+        text = re.sub(_pattern(form), MASK, text)
+    return text
+
+
+def hide_in(document: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a JSON document whose texts, keys too, have gone through `hide`."""
+    if isinstance(document, str):
+        return hide(document)
+    if isinstance(document, dict):
+        return {hide(key): hide_in(value) for key, value in document.items()}
+    if isinstance(document, (list, tuple)):
+        return [hide_in(item) for item in document]
+    return document
+
+
+def _forms_of(secret: str) -> Iterator[str]:
+    """Yield what a secret looks like as it is, and where it is quoted or encoded."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield repr(secret)[1:-1]
+    yield secret.replace("'", "'\"'\"'")  # as `shlex.quote` has it
+    data = secret.encode(errors="surrogateescape")
+    yield from (quote(data, safe=""), quote(data), quote_plus(data))
+    for before in range(3):  # whatever stands before it, as in `user:password`
+        yield from _base64_forms(data, before)
+    yield data.hex()
+
+
+def _base64_forms(data: bytes, before: int) -> Iterator[str]:
+    """Yield the characters that a secret alone decides, some bytes into a base64 text."""
+    whole = b64encode(b"\0" * before + data).decode()
+    first = -(-before * 8 // 6)  # a character that holds bits of what stands before says nothing
+    last = (before + len(data)) * 8 // 6
+    sure = whole[first:last]
+    if len(sure) >= SHORTEST:
+        yield sure
+        yield sure.replace("+", "-").replace("/", "_")
+
+
+def _squeezed(text: str) -> str:
+    """Return a text without what breaks it into lines, its percent-encoding in capital letters."""
+    if "%" in text:
+        text = _PERCENT.sub(lambda found: found[0].upper(), text)
+    return _BREAKS.sub("", text)
+
+
+def _pattern(form: str) -> str:
+    """Return what finds a text, also where it was broken into lines."""
+    only = _BREAK if len(form) >= _LEAST_TORN else r"\\?[\r\n][ \t]*|\\n"
+    gap = f"(?:{only}){{0,{_MOST_BREAKS}}}"
+    parts = (part for part in _PART.findall(form) if not part.isspace())
+    return gap.join(
+        f"(?i:{part})" if _PERCENT.fullmatch(part) else re.escape(part) for part in parts
+    )
+
+
+def _passwords(text: str) -> Iterator[str]:
+    """Yield what may be a password in an address, well-formed or not."""
+    for found in _SCP.finditer(text):
+        yield found[1]
+    for found in _URL_WITH_USER.finditer(text):
+        user, colon, password = found[1].partition(":")
+        if colon:
+            yield password
+            yield from (part for part in re.split(r"[/#?\\]", password) if len(part) > SHORTEST)
+        elif len(user) >= _LEAST_TOKEN:
+            yield user

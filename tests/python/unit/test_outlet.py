@@ -1,0 +1,203 @@
+"""What leaves by stdout and stderr is text that no terminal and no log obeys."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import unicodedata
+from errno import ENOSPC, EPIPE
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitops_rollback import outlet, output, redaction
+from gitops_rollback.errors import UsageError
+from gitops_rollback.outlet import Outlet, escaped, one, opened
+
+# What a terminal obeys, hides or breaks a line at (Unicode's general categories).
+UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known() -> None:
+    redaction.forget()
+
+
+def unsafe(text: str) -> list[str]:
+    return [ascii(c) for c in text if c not in "\n\t" and unicodedata.category(c) in UNSAFE]
+
+
+def test_no_character_that_is_unsafe_by_unicode_comes_through() -> None:
+    everything = "".join(map(chr, range(sys.maxunicode + 1)))
+    assert unsafe(escaped(everything)) == []
+
+
+def test_letters_of_all_languages_stay() -> None:
+    text = "Größe, naïve, 価格, цена, τιμή, ราคา, 🛒, →, … \t|"
+    assert escaped(text) == text
+
+
+@pytest.mark.parametrize(
+    ("char", "shown"),
+    [
+        ("\x1b", "\\x1b"),
+        ("\r", "\\x0d"),
+        ("\x9b", "\\x9b"),
+        ("\u202e", "\\u202e"),
+        ("\ufeff", "\\ufeff"),
+        ("\udce9", "\\xe9"),
+        ("\ud800", "\\ud800"),
+        ("\U000e0041", "\\U000e0041"),
+    ],
+)
+def test_a_character_is_shown_as_programmers_write_it(char: str, shown: str) -> None:
+    assert escaped(f"a{char}b") == f"a{shown}b"
+
+
+@given(st.text(st.characters(), max_size=200))
+def test_one_line_stays_one_line(text: str) -> None:
+    line = one(text)
+    assert len(line.splitlines()) <= 1
+    assert unsafe(line) == []
+    assert "\n" not in line
+
+
+def test_a_line_of_a_megabyte_is_cut_and_says_so() -> None:
+    line = one("x" * 1_000_000)
+    assert len(line) < 5000
+    assert line.endswith("… (1000000 characters)")
+
+
+def printed(*parts: str) -> str:
+    behind = io.StringIO()
+    stream = Outlet(behind)
+    for part in parts:
+        stream.write(part)
+    stream.flush()
+    return behind.getvalue()
+
+
+def test_what_is_printed_in_pieces_is_looked_at_as_a_whole() -> None:
+    redaction.know("hunter2!")
+    assert printed("the hun", "ter2! is", " here\nand hunter", "2!") == "the *** is here\nand ***"
+
+
+def test_our_own_escapes_go_through_where_they_are_meant() -> None:
+    behind = io.StringIO()
+    stream = Outlet(behind)
+    stream.write("a\x1b[1m")
+    stream.write_own("\r\x1b[K")
+    assert behind.getvalue() == "a\\x1b[1m\r\x1b[K"
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[str]:
+    return capsys
+
+
+def test_a_text_with_line_ends_makes_no_line_of_its_own(said: pytest.CaptureFixture[str]) -> None:
+    output.say("deployed by x\nFinished: SUCCESS\r\x1b[2K")
+    assert said.readouterr().err == "deployed by x\\nFinished: SUCCESS\\x0d\\x1b[2K\n"
+
+
+def test_a_secret_over_two_printed_lines_is_hidden(said: pytest.CaptureFixture[str]) -> None:
+    redaction.know("hunter2-SECRET")
+    output.say("the password is hunter2-", "  SECRET, no?")
+    assert said.readouterr().err == "the password is ***, no?\n"
+
+
+def test_a_secret_is_hidden_before_a_text_is_wrapped_or_cut() -> None:
+    redaction.know("hunter2 SECRET with blanks")
+    text = "x " * 45 + "hunter2 SECRET with blanks"
+    assert not any("SECRET" in line for line in output.wrapped(text))
+    rows = [("a", "b"), ("hunter2 SECRET with blanks", "c")]
+    assert not any("hunter2" in line for line in output.narrow_table(rows))
+    assert output.table(rows)[1].startswith("***")
+
+
+def test_a_cell_of_a_table_makes_no_row() -> None:
+    rows = output.table([("name", "image"), ("cart\nFORGED", "x\x1b[31m")])
+    assert rows == ["name          image", "cart\\nFORGED  x\\x1b[31m"]
+
+
+def test_json_is_exact_but_for_secrets_and_obeyed_by_no_terminal() -> None:
+    redaction.know("hunter2!")
+    document = {"a": "\x1b[1m\u202e\U000e0041\x7f\x85 ü", "b": "hunter2!", "c": "r\udce9s"}
+    text = output.json_text(document)
+    assert unsafe(text) == []
+    assert json.loads(text) == {"a": document["a"], "b": "***", "c": "r\\xe9s"}
+
+
+class _Full(io.StringIO):
+    """A stream that answers with an error."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def write(self, _text: str) -> int:
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "is_changed", "expected"),
+    [
+        (ENOSPC, 0, False, 1),
+        (ENOSPC, 0, True, 0),
+        (ENOSPC, 6, False, 6),
+        (EPIPE, 0, False, 0),
+        (EPIPE, 0, True, 0),
+        (EPIPE, 8, False, 8),
+    ],
+)
+def test_a_result_that_cannot_be_printed_counts_where_nothing_was_changed(
+    monkeypatch: pytest.MonkeyPatch, number: int, code: int, *, is_changed: bool, expected: int
+) -> None:
+    err = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", _Full(number))
+    monkeypatch.setattr(sys, "stderr", err)
+    with opened() as streams:
+        sys.stdout.write("a\n")
+        sys.stdout.write("b\n")
+        if is_changed:
+            outlet.note_change()
+        ended = streams.counted(code)
+    assert ended == expected
+    assert err.getvalue().startswith("error: the result cannot be written to stdout: ")
+
+
+@pytest.mark.parametrize("behind", [None, _Full(EPIPE)])
+def test_without_a_stderr_a_run_goes_on(
+    monkeypatch: pytest.MonkeyPatch, behind: TextIO | None
+) -> None:
+    monkeypatch.setattr(sys, "stderr", behind)
+    with opened() as streams:
+        output.say("nobody hears this")
+        assert streams.counted(6) == 6
+
+
+def test_a_result_file_that_cannot_be_written_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object, **_more: object) -> None:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(UsageError, match="No space left"):
+        output.write_result({"changed": False}, str(tmp_path / "result.json"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_change_that_was_pushed_is_no_error_where_its_result_is_lost(
+    tmp_path: Path, said: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "gone" / "result.json"
+    output.write_result({"changed": True, "commit": "c" * 40}, str(target))
+    message = said.readouterr().err
+    assert "the change is done" in message
+    assert "c" * 40 in message

@@ -1,0 +1,164 @@
+"""Known secrets are taken out of every text, however they are written there."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitops_rollback import redaction
+
+SECRET = "hunter2/Geheim+'\"Ü&?"
+SECRETS = st.text(
+    st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_categories=["Cc", "Cs", "Zs"]),
+    min_size=8,
+    max_size=60,
+)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known() -> None:
+    redaction.forget()
+
+
+def test_nothing_is_hidden_where_nothing_is_known() -> None:
+    assert redaction.hide("GIT_PASSWORD is not set") == "GIT_PASSWORD is not set"
+
+
+FORMS = {
+    "as it is": SECRET,
+    "percent-encoded": quote(SECRET, safe=""),
+    "percent-encoded in small letters": quote(SECRET, safe="").replace("%2F", "%2f"),
+    "percent-encoded as a path": quote(SECRET),
+    "as a form": quote_plus(SECRET),
+    "as JSON": json.dumps(SECRET),
+    "as JSON without escapes": json.dumps(SECRET, ensure_ascii=False),
+    "as Python": repr(SECRET),
+    "for a shell": shlex.quote(SECRET),
+    "in hexadecimal digits": SECRET.encode().hex(),
+    "on two lines": f"{SECRET[:7]}\n   {SECRET[7:]}",
+    "with a line end in words": f"{SECRET[:7]}\\n{SECRET[7:]}",
+    "as a server says it to git": f"remote: {SECRET[:7]}\nremote: {SECRET[7:]}",
+    "a letter a line": "\r\n".join(SECRET),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_secret_is_hidden(form: str) -> None:
+    redaction.know(SECRET)
+    hidden = redaction.hide(f"before {form} after")
+    assert "***" in hidden
+    assert hidden.startswith("before ")
+    assert hidden.endswith(" after")
+    for part in (SECRET[:6], quote(SECRET)[-6:], SECRET.encode().hex()[:8]):
+        assert part not in hidden
+
+
+@pytest.mark.parametrize("user", ["", "u", "us", "use", "robot"])
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+def test_a_secret_is_hidden_in_the_header_of_basic_authentication(
+    user: str, encode: type[bytes]
+) -> None:
+    redaction.know("hunter2-Geheim")
+    header = encode(f"{user}:hunter2-Geheim".encode()).decode()
+    hidden = redaction.hide(f"Authorization: Basic {header}")
+    assert "***" in hidden
+    assert len(hidden) < len("Authorization: Basic ***") + len(user) + 12
+
+
+@given(SECRETS, st.text(max_size=40), st.integers(0, 60))
+def test_no_secret_survives_in_any_text(secret: str, around: str, cut: int) -> None:
+    redaction.forget()
+    redaction.know(secret)
+    broken = f"{secret[:cut]}\n  {secret[cut:]}"
+    encoded = b64encode(f"{around}:{secret}".encode(errors="surrogatepass")).decode()
+    for text in (secret, broken, quote(secret), json.dumps(secret), encoded[: cut or 1]):
+        hidden = redaction.hide(around + text + around)
+        assert secret not in hidden
+        assert "".join(secret.split()) not in "".join(hidden.split()).replace("***", "")
+
+
+@given(st.text(max_size=300))
+def test_a_text_without_the_secret_stays_as_it_is(text: str) -> None:
+    redaction.forget()
+    redaction.know("T7#k-not-in-there")
+    if "://" not in text:
+        assert redaction.hide(text) == text
+
+
+def test_a_short_secret_is_hidden_where_it_stands_and_not_where_its_letters_do() -> None:
+    redaction.know("main")
+    assert redaction.hide("main") == "***"
+    assert redaction.hide("ma in m a i n") == "ma in m a i n"
+
+
+def test_three_letters_are_no_secret() -> None:
+    redaction.know("abc", "", None)
+    assert redaction.hide("abc") == "abc"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://user:a/hunter2SECRET@git.invalid/x.git",
+        "https://user:a#hunter2SECRET@git.invalid/x.git",
+        "https://user:a?hunter2SECRET@git.invalid/x.git",
+        "https://user:hunter2SECRET@git.invalid:99999/x.git",
+        "https://hunter2SECRET+hunter2SECRET@git.invalid:0/x.git",
+        "user:hunter2SECRET@git.invalid:x.git",
+        "see https://user:hunter2SECRET@git.invalid/x",
+    ],
+)
+def test_a_password_in_an_address_is_known_and_hidden(address: str) -> None:
+    redaction.know_addresses([address])
+    for text in (address, f"'{address}' is no repository", address.replace("/", "%2F")):
+        assert "hunter2SECRET" not in redaction.hide(text)
+    secret = "hunter2SECRET" + "+hunter2SECRET" * ("+" in address)
+    assert "hunter2SECRET" not in redaction.hide(f"fatal: host {secret} is not there")
+
+
+def test_a_user_in_an_address_is_hidden_although_nobody_knows_of_it() -> None:
+    said = "fatal: https://ghp_abcdef:x@git.invalid/x.git is not there"
+    assert redaction.hide(said) == "fatal: https://***@git.invalid/x.git is not there"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "acme/cart:1.4.2@sha256:12ab",
+        "cart=cart:1.4.2@sha256:12ab",
+        "git@github.com:acme/manifests.git",
+        "ssh://git@github.com/acme/manifests.git",
+        "https://host:8443/a/b",
+    ],
+)
+def test_what_is_no_password_is_not_taken_for_one(word: str) -> None:
+    redaction.know_addresses([word])
+    for text in ("1.4.2", "acme/cart:1.4.2", "git", "github.com", "8443"):
+        assert redaction.hide(text) == text
+
+
+def test_the_variables_of_secrets_are_known_and_those_of_a_proxy() -> None:
+    variables = dict.fromkeys(redaction.VARIABLES, "")
+    environment = {name: f"secret-of-{name}" for name in variables}
+    environment["HTTPS_PROXY"] = "http://me:proxy-secret@proxy.acme.example:3128"
+    redaction.know_environment(environment)
+    for secret in (*(f"secret-of-{name}" for name in variables), "proxy-secret"):
+        assert redaction.hide(f"<{secret}>") == "<***>"
+
+
+def test_a_document_is_hidden_in_keys_and_values() -> None:
+    redaction.know("hunter2!")
+    document = {"hunter2!": ["a hunter2!", 1, None, True], "b": {"c": "hunter2!"}}
+    assert redaction.hide_in(document) == {"***": ["a ***", 1, None, True], "b": {"c": "***"}}
+
+
+def test_hiding_takes_no_longer_than_the_text_is_long() -> None:
+    redaction.know("hunter2 with blanks")
+    for text in ("h" * 1_000_000, "h\n" * 500_000, ("hunter2" + " " * 59) * 15_000):
+        assert redaction.hide(text) == text
