@@ -444,6 +444,9 @@ TABLE: tuple[Row, ...] = (
         step=Parameter("String",
             "Name of the Kustomization whose commit status counts; a list too.", "all that report",
             _of(_DEPLOY, _ROLLBACK))),
+    Row("hasten", Group.WAITING, Kind.FLAG,
+        "where Flux still checks the health of a bad image, set the live image to what stands at "
+        "the tip of Git: that ends the check", ("wait",)),
     Row("auto-rollback", Group.WAITING,
         step=Parameter("Boolean",
             "Wait, and if the image is to blame, roll back what was deployed: once, and not if "

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.rollout.appliers import REQUESTED
 from gitops_rollback.rollout.cluster import Cluster
 from gitops_rollback.rollout.objects import Change, Query
-from gitops_rollback.rollout.reconcilers import REQUESTED
-from gitops_rollback.rollout.workloads import KINDS
+from gitops_rollback.rollout.target import KINDS
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -130,17 +130,19 @@ def ask_builds(
 
 def ask_flux(session: Session, paths: Sequence[str]) -> Iterator[Finding]:
     """Ask the cluster, where one can be reached, how the Kustomizations of these files stand."""
-    from gitops_rollback.rollout.access import NoAccessError, has_access  # noqa: PLC0415 - one question
-    from gitops_rollback.rollout.cluster import Cluster  # noqa: PLC0415 - as above
-    from gitops_rollback.rollout.objects import Query  # noqa: PLC0415 - as above
+    from gitops_rollback.rollout import (  # noqa: PLC0415 - one question
+        Asked,
+        NoAccessError,
+        asked,
+        kustomizations,
+    )
 
-    if not has_access(session.environment):
+    if asked((), session.environment) is Asked.NO:
         message = "not asked: no kubeconfig and no account of the cluster is here"
         yield Finding("flux", "cluster", SKIPPED, message)
         return
     try:
-        cluster = Cluster("", session.environment)
-        yield from judge_flux(cluster.list(Query("Kustomization")), paths)
+        yield from judge_flux(kustomizations(session.environment), paths)
     except NoAccessError as error:
         yield Finding("flux", "cluster", SKIPPED, f"not asked: {error}")
     except GitopsRollbackError as error:
@@ -150,8 +152,7 @@ def ask_flux(session: Session, paths: Sequence[str]) -> Iterator[Finding]:
 
 def storage_risks(read: EnvironmentFiles) -> Iterator[Finding]:
     """Look for what would hinder pods or lose data in volumes and claims."""
-    from gitops_rollback.storage.findings import NOTE  # noqa: PLC0415 - many modules
-    from gitops_rollback.storage.review import review  # noqa: PLC0415 - the same
+    from gitops_rollback.storage import NOTE, review  # noqa: PLC0415 - many modules
 
     found = [one for one in review(read.files).findings if one.severity != NOTE]
     subject = f"environment {read.environment.name}"

@@ -9,7 +9,7 @@ from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.state import FOLDER, parse_state
 from gitops_rollback.look.snapshot import EnvironmentFiles, Snapshot
 from gitops_rollback.output import say
-from gitops_rollback.storage.findings import WARNING, Finding
+from gitops_rollback.storage import WARNING, Finding
 from gitops_rollback.stores.jenkins import JenkinsStore
 
 if TYPE_CHECKING:

@@ -12,9 +12,17 @@ from gitops_rollback.errors import Exit, ManifestError, UsageError
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
 from gitops_rollback.output import error_to_json, say, table, write_result
-from gitops_rollback.storage.findings import ERROR, NOTE, SEVERITIES, WARNING, Finding, in_order
-from gitops_rollback.storage.kubernetes import published
-from gitops_rollback.storage.review import Review, review
+from gitops_rollback.storage import (
+    ERROR,
+    NOTE,
+    SEVERITIES,
+    WARNING,
+    Finding,
+    Review,
+    in_order,
+    published,
+    review,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -121,7 +129,7 @@ def _services(session: Session, repository: Repository, tip: Tip) -> tuple[Servi
 
 def _of_services(found: Review, services: tuple[ServiceAtTip, ...]) -> list[Finding]:
     from gitops_rollback.look.storage import keys_of  # noqa: PLC0415 - the same
-    from gitops_rollback.storage.service import findings_of  # noqa: PLC0415 - only for services
+    from gitops_rollback.storage import findings_of  # noqa: PLC0415 - only for services
 
     return [f for at in services for f in findings_of(found, keys_of(at), is_all=True)]
 

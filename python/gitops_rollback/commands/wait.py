@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_PATIENCE = 300.0  # seconds: a rollout takes longer than a push
-
-
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Wait."""
     change = None

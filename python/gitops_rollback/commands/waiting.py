@@ -1,111 +1,163 @@
-"""How waiting goes: what is waited for, by which means it is seen, and what is told of it."""
+"""How waiting goes: what is waited for, what is told of it, and how a run that waits ends.
+
+The same for `wait` and for what waits after its push. Whether the change runs, `rollout` tells.
+"""
 
 from __future__ import annotations
 
+import shlex
 import time
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.commands.wait_results import report, unverified
-from gitops_rollback.errors import ClusterError, ConfigError, ManifestError
+import yaml
+
+from gitops_rollback.clock import Deadline
+from gitops_rollback.errors import (
+    ClusterError,
+    ConfigError,
+    Exit,
+    GitopsRollbackError,
+    Interrupted,
+    InterruptedRunError,
+    MovedError,
+    UsageError,
+)
+from gitops_rollback.forges.address import address_of
+from gitops_rollback.forges.statuses import CommitStatuses
 from gitops_rollback.ledger.stack import running_image
 from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.options import repeated
-from gitops_rollback.output import say
-from gitops_rollback.repo.messages import UnknownCommitError
-from gitops_rollback.rollout.access import NoAccessError, has_access
-from gitops_rollback.rollout.follow import (
-    Inbox,
-    NotHereError,
-    Relations,
-    connect,
-    disconnect,
-    follow,
+from gitops_rollback.output import say, write_result
+from gitops_rollback.rollout import (
+    Place,
+    Rollout,
+    Stand,
+    State,
+    Target,
+    Wish,
+    belongings_of,
+    told_first,
 )
-from gitops_rollback.rollout.target import Place, Stand, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Iterator, Sequence
 
     from gitops_rollback.commands.session import Session
     from gitops_rollback.look.snapshot import ServiceAtTip
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.rollout.failure import Failure
-    from gitops_rollback.rollout.follow import Follower
-    from gitops_rollback.rollout.track import Track
+    from gitops_rollback.rollout import Failure, Lost, Seen, Track
+
+_MOMENTS = ("fetched", "applied", "ready")
+_SETTLING = 10.0  # seconds after the wait, to look at the branch once more and to tell
+_LONGEST_TIP = 5.0  # seconds for the server to say what a branch is at
 
 
 def wait(session: Session, repository: Repository, change: dict[str, Any] | None) -> int:
-    """Wait for a change; `change` is the result of what made it, if that is known."""
-    connections, reasons = _connect(session)
+    """Wait for a change; `change` is the result of what made it, if that is known.
+
+    Writes the result; raises `ClusterError` where the change does not get through or cannot be seen
+    though a cluster was asked for, `MovedError` where it was replaced.
+    """
+    result, error = watch(session, repository, change, session.options.timeout)
+    if _times(result["seconds"]):
+        say(f"seconds since the beginning: {_times(result['seconds'])}")
+    if error is not None:
+        error.found = result
+        raise error
+    write_result(result, session.options.output)
+    return Exit.DONE
+
+
+def watch(
+    session: Session, repository: Repository, change: dict[str, Any] | None, seconds: float
+) -> tuple[dict[str, Any], GitopsRollbackError | None]:
+    """Wait for a change for some seconds; return the result, and what it ends with if not well.
+
+    Raises `InterruptedRunError` where a person or a build ends the wait, which ends nothing else.
+    """
+    began = session.watch.elapsed()
+    session = replace(session, deadline=Deadline(seconds + _SETTLING))
+    targets: list[Target] = []
     try:
-        tip = session.open_tip(repository)
-        targets = _targets(session, repository, tip)
-        reader = _Reader(session, repository, tip)
-        followers = _followers(session, connections, targets, reasons)
-        if followers:
-            _follow(session, followers, reader)
-            seen = [(track, one.explain) for one in followers for track in one.tracks]
-            return report(session, seen, change, "cluster")
-        return _wait_elsewhere(session, repository, targets, reader, change, reasons)
-    finally:
-        disconnect(connections)
+        with Rollout(_wish(session), session.watch.elapsed, say) as rollout:
+            tip = session.open_tip(repository)
+            targets += _targets(session, repository, tip)
+            git = _Git(session, repository, tip)
+
+            def statuses() -> CommitStatuses:
+                return _statuses(session)
+
+            seen = rollout.see(targets, git, statuses, began + seconds)
+            return _told(session, targets, seen, change, seconds)
+    except (Interrupted, KeyboardInterrupt) as error:
+        raise _interrupted(session, targets, change) from error
 
 
-def _wait_elsewhere(
-    session: Session,
-    repository: Repository,
-    targets: list[Target],
-    reader: _Reader,
-    change: dict[str, Any] | None,
-    reasons: list[str],
-) -> int:
-    """Wait by what Flux tells the Git host; without that too, nothing is verified."""
-    from gitops_rollback.commands.waiting_elsewhere import (  # noqa: PLC0415 - one of two ways
-        follow_statuses,
+def _wish(session: Session) -> Wish:
+    options = session.options
+    return Wish(
+        session.url,
+        session.environment,
+        repeated(options, "kube_context"),
+        repeated(options, "kustomization"),
+        options.hasten,
     )
 
-    for reason in reasons:
-        say(f"{reason}: looking at commit statuses instead")
-    tell = _teller(session.watch.elapsed)
-    relations = Relations(reader.stand)
-    tracks, why_not = follow_statuses(session, repository, targets, relations, tell)
-    if not tracks:
-        return unverified(session, targets, [*reasons, why_not])
-    return report(session, [(track, _as_it_is) for track in tracks], change, "commit-status")
+
+def _statuses(session: Session) -> CommitStatuses:
+    """Return the reader of commit statuses; raise `UsageError` where the repository has none."""
+    try:
+        address = address_of(session.remote, session.options.forge, session.options.forge_url)
+    except UsageError as error:
+        raise UsageError(
+            "the repository is on no GitHub or GitLab whose commit statuses could be read",
+            error.hint,
+        ) from error
+    return CommitStatuses(address, session.environment, session.deadline)
 
 
-def _as_it_is(failure: Failure) -> Failure:
-    return failure
-
-
-class _Reader:
-    """Reads what stands about a service at another commit."""
+class _Git:
+    """Reads what stands about a service at another commit, and what a branch is at by now."""
 
     def __init__(self, session: Session, repository: Repository, tip: Tip) -> None:
         self._session = session
         self._repository = repository
         self._tip = tip
 
-    def stand(self, target: Target, commit: str) -> Stand:
-        """Return what stands about a target at a commit; nothing, where that cannot be read."""
+    def stand(self, target: Target, commit: str) -> Stand | None:
+        """Return what stands about a target at a commit; None where that cannot be read.
+
+        A commit in whose configuration the service is no longer found has taken it out.
+        """
         try:
             snapshot = read_snapshot(self._repository, self._session.request, self._tip, commit)
-        except (ConfigError, ManifestError, UnknownCommitError):
+        except ConfigError:
             return Stand(None)
-        at = next(one for one in snapshot.services if one.service == target.service)
+        except GitopsRollbackError as error:
+            say(f"{commit[:12]} cannot be read: {error.message}")
+            return None
+        at = next((one for one in snapshot.services if one.service == target.service), None)
+        if at is None:
+            return Stand(None)
         entries = tuple(entry.id for entry in at.state.deployed) if at.state else ()
         return Stand(at.found.image, entries)
 
+    def tip(self, branch: str) -> str:
+        """Return the commit that a branch is at by now; empty where the server does not say."""
+        return self._repository.remote_tip(branch, _LONGEST_TIP) or ""
 
-def _targets(session: Session, repository: Repository, tip: Tip) -> list[Target]:
+
+def _targets(session: Session, repository: Repository, tip: Tip) -> Iterator[Target]:
     with session.watch.phase("fetch"):
         snapshot = read_snapshot(repository, session.request, tip, session.options.commit)
-    return [_target(at) for at in snapshot.services]
+    for at in snapshot.services:
+        yield _target(session, at)
 
 
-def _target(at: ServiceAtTip) -> Target:
+def _target(session: Session, at: ServiceAtTip) -> Target:
     """Return what is waited for, with the digest where the state file knows it."""
     image, _source = running_image(at.found.image, at.state)
     newest = at.state.newest if at.state else None
@@ -115,59 +167,208 @@ def _target(at: ServiceAtTip) -> Target:
         image=image,
         commit=at.tip.commit,
         branch=at.tip.branch,
-        places=tuple(Place(one.path, one.kind, one.name, one.overlay) for one in at.found.fields),
+        places=tuple(
+            Place(one.path, one.kind, one.name, one.overlay, one.container, one.effective)
+            for one in at.found.fields
+        ),
         entry=newest.id if newest and newest.image.may_be(image) else "",
+        belongings=_belongings(at),
+        given=_given(session, at),
     )
 
 
-def _connect(session: Session) -> tuple[list[Future[Follower]], list[str]]:
-    """Begin to connect to the clusters that are named, else to the one at hand."""
-    contexts = repeated(session.options, "kube_context")
-    if not contexts and not has_access(session.environment):
-        return [], ["there is no kubeconfig and no account of a cluster here"]
-    token = f"{time.time():.6f}"
-    return [
-        connect(context, session.environment, session.url, token) for context in contexts or ("",)
-    ], []
-
-
-def _followers(
-    session: Session,
-    connections: Sequence[Future[Follower]],
-    targets: Sequence[Target],
-    reasons: list[str],
-) -> list[Follower]:
-    """Return the clusters that apply the change.
-
-    One that was named has to; the one at hand need not be the right one: `reasons` says why.
-    """
-    named = bool(repeated(session.options, "kube_context"))
-    found = []
-    for connection in connections:
+def _belongings(at: ServiceAtTip) -> frozenset[tuple[str, str]]:
+    """Return kind and name of what is the service's own: what its pods take, and its files have."""
+    found: set[tuple[str, str]] = set()
+    for path in {one.path for one in at.found.fields}:
+        file = at.found.manifests.files.get(path)
         try:
-            follower = connection.result(timeout=session.deadline.remaining)
-            for line in follower.expect(targets):
-                say(line)
-        except (NoAccessError, NotHereError, ClusterError, TimeoutError) as error:
-            reason = str(error) or "the cluster did not answer in time"
-            if named:
-                hint = getattr(error, "hint", "") or "see docs/flux.md"
-                raise ClusterError(reason, hint) from error
-            reasons.append(reason)
-        else:
-            found.append(follower)
+            documents = list(yaml.safe_load_all(file.text)) if file else []
+        except yaml.YAMLError:
+            continue  # with tags of its own, which say nothing of names
+        for document in documents:
+            if not isinstance(document, dict):
+                continue
+            name = (document.get("metadata") or {}).get("name")
+            found.add((str(document.get("kind")), str(name)))
+            found |= belongings_of(document)
+    return frozenset(found)
+
+
+def _given(session: Session, at: ServiceAtTip) -> str:
+    """Return the options that a command about the service has to repeat, as a shell reads them."""
+    options = session.options
+    given = [("--repository", options.repository), ("--branch", options.branch)]
+    if options.environment or at.environment != "default":
+        given.insert(1, ("--environment", at.environment))
+    return shlex.join(part for name, value in given if value for part in (name, str(value)))
+
+
+# What is told
+
+
+def _told(
+    session: Session,
+    targets: Sequence[Target],
+    seen: Seen,
+    change: dict[str, Any] | None,
+    seconds: float,
+) -> tuple[dict[str, Any], GitopsRollbackError | None]:
+    """Return the result of a wait, and the error that it ends with, if it does."""
+    before = _before(session, change)
+    failures, rollouts = [], []
+    for track in seen.tracks:
+        failure = _failure(seen, track, seconds)
+        failure = seen.explain(track, failure) if failure else None
+        rollouts.append(_rollout(track, failure, before))
+        failures += [failure] if failure else []
+    rollouts += [_lost(target, one) for one in seen.lost for target in targets]
+    warnings = [w for track in seen.tracks if track.standing for w in track.standing.warnings]
+    if not rollouts:
+        rollouts = [_named(target) | {"state": _UNSEEN} for target in targets]
+        warnings = [f"nothing was verified: {'; '.join(seen.why_not)}"]
+    result = {
+        "commit": targets[0].commit,
+        "branch": targets[0].branch,
+        "state": _overall(seen),
+        "verifiedBy": seen.by,
+        "rollouts": rollouts,
+        "warnings": list(dict.fromkeys(warnings)),
+        "seconds": _seconds(session, seen.tracks, change, before),
+    }
+    for warning in result["warnings"]:
+        say(f"warning: {warning}")
+    return result, _error(seen, failures)
+
+
+def _error(seen: Seen, failures: Sequence[Failure]) -> GitopsRollbackError | None:
+    """Return what the worst of all is: a failure, a cluster that was not seen, a replacement."""
+    lost = "; ".join(one.error.message for one in seen.lost)
+    if failures:
+        titles = {track.target.title for track in seen.tracks}
+        who = f"{next(iter(titles))}: " if len(titles) == 1 else ""
+        worst = told_first(failures)
+        said = worst.sentence if worst.sentence.startswith(who) else who + worst.sentence
+        return ClusterError(f"{said}; and {lost}" if lost else said, worst.hint)
+    if seen.lost:
+        known = ", ".join(
+            f"{track.cluster or 'the cluster'}: {track.standing.state.value}"
+            for track in seen.tracks
+            if track.standing
+        )
+        beside = f" (seen elsewhere: {known})" if known else ""
+        return ClusterError(f"not verified: {lost}{beside}", seen.lost[0].error.hint)
+    for track in seen.tracks:
+        if track.standing and track.standing.state is State.REPLACED:
+            return MovedError(
+                f"{track.target.title}: overtaken: {track.standing.message}",
+                "look at what runs now: gitops-rollback wait "
+                f"--service {track.target.service} {track.target.given}".rstrip(),
+            )
+    if not seen.tracks and not seen.may_be_unseen:
+        return ClusterError(f"nothing was verified: {'; '.join(seen.why_not)}", seen.hint)
+    return None
+
+
+def _failure(seen: Seen, track: Track, seconds: float) -> Failure | None:
+    if track.standing is not None and track.standing.failure is not None:
+        return track.standing.failure
+    others = [one.standing.state for one in seen.tracks if one.standing]
+    if track.is_over or State.FAILED in others:
+        return None
+    return track.time_is_up(seconds, seen.now)
+
+
+_UNSEEN = "unverified"
+
+
+def _overall(seen: Seen) -> str:
+    if not seen.tracks:
+        return _UNSEEN
+    states = [one.standing.state if one.standing else State.FETCHING for one in seen.tracks]
+    order = (State.FAILED, State.REPLACED, State.FETCHING, State.APPLYING, State.ROLLING,
+             State.APPLIED, State.READY)  # fmt: skip
+    worst = next(state for state in order if state in states)
+    is_well = worst in (State.APPLIED, State.READY)
+    return _UNSEEN if seen.lost and is_well else worst.value
+
+
+def _rollout(track: Track, failure: Failure | None, before: float) -> dict[str, Any]:
+    standing = track.standing
+    cluster = {"cluster": track.cluster} if track.cluster else {}
+    return {
+        **_named(track.target),
+        **cluster,
+        "state": standing.state.value if standing else State.FETCHING.value,
+        "message": standing.message if standing else "nothing was seen",
+        **({"failure": failure.to_json()} if failure else {}),
+        "seconds": {name: round(at + before, 3) for name, at in track.moments.items()},
+    }
+
+
+def _lost(target: Target, lost: Lost) -> dict[str, Any]:
+    cluster = {"cluster": lost.cluster} if lost.cluster else {}
+    return {
+        **_named(target),
+        **cluster,
+        "state": _UNSEEN,
+        "message": f"{lost.error.message}; {lost.error.hint}",
+    }
+
+
+def _named(target: Target) -> dict[str, Any]:
+    return {
+        "service": target.service,
+        "environment": target.environment,
+        "image": target.image.canonical,
+    }
+
+
+def _interrupted(
+    session: Session, targets: Sequence[Target], change: dict[str, Any] | None
+) -> InterruptedRunError:
+    """Return the error of a wait that was ended: what was pushed stays, and how to look on."""
+    commit = targets[0].commit if targets else (change or {}).get("commit", "")
+    services = [one.service for one in targets] or list(session.request.names)
+    names = " ".join(f"--service {shlex.quote(one)}" for one in services)
+    given = targets[0].given if targets else ""
+    where = f" --commit {commit}" if commit else ""
+    contexts = "".join(
+        f" --kube-context {shlex.quote(one)}" for one in repeated(session.options, "kube_context")
+    )
+    pushed = f"commit {commit[:12]} is pushed" if commit else "what was pushed stays pushed"
+    return InterruptedRunError(
+        f"interrupted while waiting: {pushed}, and Flux applies it whether anybody looks or not",
+        f"look on: gitops-rollback wait {names}{where} {given}".rstrip() + contexts,
+        {"commit": commit} if commit else {},
+    )
+
+
+def _before(session: Session, change: dict[str, Any] | None) -> float:
+    """Return how long before this run the change began; 0 where that is not known."""
+    started = (change or {}).get("startedAt")
+    if not started:
+        return 0.0
+    waited = session.watch.seconds()["total"]
+    return max(0.0, time.time() - waited - datetime.fromisoformat(started).timestamp())
+
+
+def _seconds(
+    session: Session, tracks: Sequence[Track], change: dict[str, Any] | None, before: float
+) -> dict[str, float]:
+    """Return the moments of the whole change, in seconds since it began."""
+    spent = (change or {}).get("seconds", {})
+    found = {"total": round(before + session.watch.seconds()["total"], 3)}
+    if "total" in spent:
+        found["decide"] = round(spent.get("fetch", 0.0) + spent.get("decide", 0.0), 3)
+        found["commit"] = spent["total"]
+    for name in _MOMENTS:
+        reached = [track.moments[name] for track in tracks if name in track.moments]
+        if tracks and len(reached) == len(tracks):
+            found[name] = round(max(reached) + before, 3)
     return found
 
 
-def _follow(session: Session, followers: Sequence[Follower], reader: _Reader) -> None:
-    clock = session.watch.elapsed
-    limit = clock() + session.deadline.remaining
-    follow(followers, Relations(reader.stand), Inbox(), clock, limit, _teller(clock))
-
-
-def _teller(clock: Callable[[], float]) -> Callable[[Track, str], None]:
-    def tell(track: Track, line: str) -> None:
-        where = f"[{track.cluster}] " if track.cluster else ""
-        say(f"{clock():6.1f} s  {where}{track.target.title}: {line}")
-
-    return tell
+def _times(seconds: dict[str, float]) -> str:
+    names = [name for name in ("decide", "commit", *_MOMENTS) if name in seconds]
+    return ", ".join(f"{name} {seconds[name]:.1f}" for name in names)

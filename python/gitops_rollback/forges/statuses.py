@@ -6,12 +6,13 @@ newest status of each context.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.forges.address import GITLAB
 from gitops_rollback.forges.client import ForgeHttp, mappings
 from gitops_rollback.model import one_line
-from gitops_rollback.rollout.statuses import CommitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,26 @@ if TYPE_CHECKING:
 
 _HINT = "it needs to read commit statuses (GitHub classic: repo, GitLab: read_api)"
 _EARLIER = 3  # commits before
+
+
+# notification-controller names a status by the object and the provider's uid
+# (fluxcd/notification-controller:internal/notifier/github.go, gitlab.go, util.go).
+_FLUX = re.compile(r"(?:.*/)?(?P<kind>kustomization|helmrelease)/(?P<name>[^/]+)/[0-9a-f]{8}$")
+
+
+@dataclass(frozen=True)
+class CommitStatus:
+    """One status of a commit: the newest of its context."""
+
+    context: str
+    state: str
+    description: str = ""
+
+    @property
+    def name(self) -> str:
+        """The Kustomization's or HelmRelease's name; empty where Flux did not post it."""
+        found = _FLUX.match(self.context)
+        return found["name"] if found else ""
 
 
 class CommitStatuses:

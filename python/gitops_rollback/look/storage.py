@@ -10,13 +10,14 @@ from gitops_rollback.decide.storage import StorageFacts
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.look.environment_files import is_manifest, read_files
-from gitops_rollback.storage.between import changes_between
-from gitops_rollback.storage.findings import NOTE
-from gitops_rollback.storage.review import read_objects, review
-from gitops_rollback.storage.service import (
+from gitops_rollback.storage import (
+    NOTE,
     ServiceKeys,
+    changes_between,
     findings_of,
     parts_of,
+    read_objects,
+    review,
     storage_in,
 )
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gitops_rollback.look.snapshot import ServiceAtTip
     from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.storage.between import StorageChange
+    from gitops_rollback.storage import StorageChange
 
     When = Callable[["StorageReader", ServiceAtTip, Candidate], str | None]
 

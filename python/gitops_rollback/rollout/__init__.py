@@ -1,1 +1,32 @@
-"""Pure judgement of a rollout: what Flux and Kubernetes say of one change, and what it means."""
+"""Whether a change really runs: this is the door, by which the rest of the house comes in.
+
+`Rollout` waits for a change; `kustomizations` lists what Flux applies in the cluster at hand.
+"""
+
+from gitops_rollback.rollout.access import Asked, NoAccessError, asked
+from gitops_rollback.rollout.cluster import kustomizations
+from gitops_rollback.rollout.failure import Failure, told_first
+from gitops_rollback.rollout.standing import State
+from gitops_rollback.rollout.target import Place, Stand, Target
+from gitops_rollback.rollout.track import Track
+from gitops_rollback.rollout.waiting import Lost, Rollout, Seen, Wish
+from gitops_rollback.rollout.workloads import belongings_of
+
+__all__ = [
+    "Asked",
+    "Failure",
+    "Lost",
+    "NoAccessError",
+    "Place",
+    "Rollout",
+    "Seen",
+    "Stand",
+    "State",
+    "Target",
+    "Track",
+    "Wish",
+    "asked",
+    "belongings_of",
+    "kustomizations",
+    "told_first",
+]

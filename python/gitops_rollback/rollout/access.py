@@ -7,32 +7,79 @@ asked for.
 from __future__ import annotations
 
 import json
+import logging
+import re
+import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.errors import ClusterError
 from gitops_rollback.model import one_line
+from gitops_rollback.rollout.target import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 TIMES = (3.05, 10.0)  # seconds to connect, and for one answer
-_IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+_IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_RENEW = "renew it, or name another one with KUBECONFIG or --kube-context"
+_REASONS = (
+    (
+        re.compile(r"certificate|x509|self.signed|hostname mismatch", re.IGNORECASE),
+        "its certificate is not the one that the kubeconfig trusts",
+        f"see certificate-authority in the kubeconfig: {_RENEW}",
+    ),
+    (
+        re.compile(r"Connection refused|Errno 111", re.IGNORECASE),
+        "the connection was refused: nothing listens there",
+        "see whether the API server runs, and its address in the kubeconfig",
+    ),
+    (
+        re.compile(r"Name or service not known|nodename nor servname|Temporary failure in name|"
+                   r"getaddrinfo|NameResolution", re.IGNORECASE),
+        "its name is not known here",
+        "see the address in the kubeconfig, and whether this machine is in the right network (VPN)",
+    ),
+    (
+        re.compile(r"timed? ?out", re.IGNORECASE),
+        "it did not answer in time",
+        "see whether this machine reaches it: network, VPN, firewall, proxy (NO_PROXY)",
+    ),
+)  # fmt: skip
 
 
-class NoAccessError(Exception):
-    """Raised where there is no cluster to ask; its message says in one line why."""
+class NoAccessError(ClusterError):
+    """Raised where there is no cluster to ask: the client is missing, the kubeconfig no good."""
+
+
+class Asked(Enum):
+    """Whether somebody asked for a cluster: then that it was not seen is a failure."""
+
+    NAMED = "named"  # by KUBECONFIG or --kube-context
+    AT_HAND = "at hand"  # ~/.kube/config is there
+    ACCOUNT = "account"  # this runs in a pod, which has an account, whatever for
+    NO = "no"
 
 
 @dataclass(frozen=True)
 class Access:
-    """The functions of the client for one cluster (it is published without types)."""
+    """The functions of the client for one cluster (it is published without types).
+
+    `namespace` is the one of the context or of the own pod: what an account that may not look
+    everywhere may look at. `said` is what the client said while it was loaded.
+    """
 
     custom: Any
     make_watch: Callable[[], Any]
     host: str
     make_core: Callable[[], Any]
+    namespace: str = ""
+    said: Sequence[str] = ()
 
     @cached_property
     def core(self) -> Any:  # noqa: ANN401 - an untyped library
@@ -43,15 +90,14 @@ class Access:
         return self.make_core()
 
 
-def has_access(environment: Mapping[str, str]) -> bool:
-    """Tell whether a kubeconfig or an in-cluster account is there to be used."""
-    named = environment.get("KUBECONFIG")
-    if named:
-        return any(Path(path).is_file() for path in named.split(":") if path)
-    home = environment.get("HOME")
-    if home and (Path(home) / ".kube" / "config").is_file():
-        return True
-    return bool(environment.get("KUBERNETES_SERVICE_HOST")) and _IN_CLUSTER.is_file()
+def asked(contexts: Sequence[str], environment: Mapping[str, str]) -> Asked:
+    """Tell whether a cluster was asked for, and by what."""
+    if contexts or environment.get("KUBECONFIG"):
+        return Asked.NAMED
+    if _default_config(environment) is not None:
+        return Asked.AT_HAND
+    in_pod = environment.get("KUBERNETES_SERVICE_HOST") and (_IN_CLUSTER / "token").is_file()
+    return Asked.ACCOUNT if in_pod else Asked.NO
 
 
 def open_access(context: str, environment: Mapping[str, str]) -> Access:
@@ -65,22 +111,29 @@ def open_access(context: str, environment: Mapping[str, str]) -> Access:
         from kubernetes.watch import Watch  # noqa: PLC0415 - the same
     except ImportError as error:
         raise NoAccessError(
-            "this machine's python3 lacks the Kubernetes client (pip install "
-            "'gitops-rollback[cluster]', Debian: apt-get install python3-kubernetes)"
+            "this machine's python3 lacks the Kubernetes client",
+            "install it: pip install 'gitops-rollback[cluster]', on Debian "
+            "apt-get install python3-kubernetes",
         ) from error
-    try:
-        api = _configured(config, client, context, environment)
-    except (
-        config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError,
-        AttributeError,
-    ) as error:  # fmt: skip
-        raise NoAccessError(f"the kubeconfig cannot be used: {one_line(str(error))}") from error
+    path = environment.get("KUBECONFIG") or _default_config(environment)
+    with _listening() as said:
+        try:
+            api, namespace = _configured(config, client, context, path)
+        except (
+            config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError,
+            AttributeError,
+        ) as error:  # fmt: skip
+            raise _no_config(path, context, error) from error
+    # A server that cannot be reached is said so at once; what is watched is begun anew anyway.
+    api.rest_client.pool_manager.connection_pool_kw["retries"] = 0
     make: Any = Watch
     return Access(
         custom=client.CustomObjectsApi(api),
         make_watch=lambda: make("object"),
         host=str(api.configuration.host),
         make_core=lambda: client.CoreV1Api(api),
+        namespace=namespace,
+        said=tuple(said),
     )
 
 
@@ -96,14 +149,128 @@ def reason_of(error: Exception) -> str:
     return one_line(f"{status} {message or getattr(error, 'reason', '')}", 300)
 
 
-def _configured(config: Any, client: Any, context: str, environment: Mapping[str, str]) -> Any:  # noqa: ANN401 - an untyped library
-    """Return the client of a kubeconfig's context, else of the account of the own pod."""
-    named = environment.get("KUBECONFIG")
+def unreachable(access: Access, context: str, what: str, error: Exception) -> ClusterError:
+    """Return the error for a cluster that gave no answer, or no good one, with what to do."""
+    where = f"the cluster {context}" if context else "the cluster"
+    if getattr(error, "status", None) == HTTPStatus.UNAUTHORIZED:
+        said = f" ({access.said[0]})" if access.said else ""
+        return ClusterError(
+            f"{where} at {access.host} does not know who asks: {reason_of(error)}{said}",
+            f"the kubeconfig's token, certificate or plugin is no longer good: {_RENEW}",
+        )
+    told = reason_of(error)
+    for pattern, reason, hint in _REASONS:
+        if pattern.search(told):
+            return ClusterError(
+                f"{where} at {access.host} was asked for {what} and did not answer: {reason} "
+                f"({told})",
+                hint,
+            )
+    return ClusterError(
+        f"{where} at {access.host} was asked for {what} and did not answer: {told}",
+        f"see whether it is reachable from here, and whether the kubeconfig is of today: {_RENEW}",
+    )
+
+
+def _configured(config: Any, client: Any, context: str, path: str | None) -> tuple[Any, str]:  # noqa: ANN401 - an untyped library
+    """Return the client of a kubeconfig's context, else of the own pod's account; its namespace."""
+    if path is None and not context:
+        settings = client.Configuration()
+        config.load_incluster_config(client_configuration=settings)
+        space = _IN_CLUSTER / "namespace"
+        return client.ApiClient(settings), space.read_text().strip() if space.is_file() else ""
+    contexts, current = config.list_kube_config_contexts(config_file=path)
+    chosen = next((one for one in contexts if one["name"] == context), None if context else current)
+    if chosen is None:
+        names = ", ".join(str(one["name"]) for one in contexts)
+        raise ValueError(f"it has no context {context}: there is {names or 'none'}")
+    _check_plugin(path, chosen)
+    api = config.new_client_from_config(config_file=path, context=context or None)
+    return api, str(chosen["context"].get("namespace") or "")
+
+
+def _check_plugin(path: str | None, context: Mapping[str, Any]) -> None:
+    """Raise `OSError` if the program that is to give the credentials is not here.
+
+    The client itself goes on without credentials then, and is refused by the API server.
+    """
+    import yaml  # noqa: PLC0415 - what the client brings
+
+    for one in (path or "").split(":"):
+        if not one or not Path(one).is_file():
+            continue
+        document = yaml.safe_load(Path(one).read_text(encoding="utf-8")) or {}
+        for user in document.get("users") or ():
+            if user.get("name") != context["context"].get("user"):
+                continue
+            command = ((user.get("user") or {}).get("exec") or {}).get("command")
+            if command and shutil.which(str(command)) is None:
+                raise OSError(
+                    f"its user {user['name']} wants the program {command}, which is not here "
+                    f"(exec: executable {command} not found)"
+                )
+
+
+def _default_config(environment: Mapping[str, str]) -> str | None:
     home = environment.get("HOME")
-    default = Path(home) / ".kube" / "config" if home else None
-    if named or context or (default is not None and default.is_file()):
-        path = named or (str(default) if default else None)
-        return config.new_client_from_config(config_file=path, context=context or None)
-    settings = client.Configuration()
-    config.load_incluster_config(client_configuration=settings)
-    return client.ApiClient(settings)
+    path = Path(home) / ".kube" / "config" if home else None
+    return str(path) if path is not None and path.is_file() else None
+
+
+def _no_config(path: str | None, context: str, error: Exception) -> NoAccessError:
+    """Return the error for a kubeconfig that cannot be used."""
+    missing = [one for one in (path or "").split(":") if one and not Path(one).is_file()]
+    if path is not None and missing:
+        return NoAccessError(
+            f"the kubeconfig {', '.join(missing)} is not there",
+            "see KUBECONFIG: it names the file by which the cluster is reached",
+        )
+    where = f"the kubeconfig {path}" if path else "the account of this pod"
+    asked_for = f" (context {context})" if context else ""
+    return NoAccessError(
+        f"{where}{asked_for} cannot be used: {one_line(str(error), 300)}",
+        "see kubectl config view, and kubectl config get-contexts",
+    )
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """Collect what the client logs while it is loaded: of a plugin that failed it says no more."""
+    said: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(one_line(record.getMessage(), 300))
+
+    listener = Listener(logging.ERROR)
+    root = logging.getLogger()
+    root.addHandler(listener)
+    try:
+        yield said
+    finally:
+        root.removeHandler(listener)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Where the API server has a kind of object: its versions newest first, core without group."""
+
+    group: str
+    versions: tuple[str, ...]
+    plural: str
+
+
+RESOURCES = {
+    "GitRepository": Resource(
+        "source.toolkit.fluxcd.io", ("v1", "v1beta2", "v1beta1"), "gitrepositories"
+    ),
+    "Kustomization": Resource(
+        "kustomize.toolkit.fluxcd.io", ("v1", "v1beta2", "v1beta1"), "kustomizations"
+    ),
+    "HelmRelease": Resource("helm.toolkit.fluxcd.io", ("v2", "v2beta2", "v2beta1"), "helmreleases"),
+    "Pod": Resource("", ("v1",), "pods"),
+    **{
+        kind: Resource(group, (version,), plural)
+        for kind, (group, version, plural) in KINDS.items()
+    },
+}

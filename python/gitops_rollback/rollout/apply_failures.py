@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, short
+from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, short
+from gitops_rollback.rollout.pod_failures import refuses_image
 
 if TYPE_CHECKING:
-    from gitops_rollback.rollout.reconcilers import Reconciler, Source
+    from gitops_rollback.rollout.appliers import Reconciler, Source
     from gitops_rollback.rollout.target import Target
 
 HEALTH_REASON = "HealthCheckFailed"
@@ -175,16 +176,17 @@ def _hint_for(name: str, why: str) -> str:
 
 
 def _of_object(target: Target, code: str, name: str, field: str, why: str, hint: str) -> Failure:
-    kind, _, rest = name.partition("/")
-    ours = any(
-        (kind, rest.rpartition("/")[2]) == (place.kind, place.name) for place in target.places
-    )
+    ours = target.owns(name)
     where = f"{name}: {field}" if field else name
-    image = field.rpartition(".")[2] == "image"
+    policy = ours and refuses_image(target, why)
+    image = field.rpartition(".")[2] == "image" or policy
+    if policy:
+        code = "policy"
+        hint = f"a policy refuses this image: sign it, or use one that it allows; {go_back(target)}"
     return Failure(
         code=code,
         message=short(f"{where}: {why}"),
-        hint=hint if not image else "mend the image reference",
+        hint=hint if policy or not image else "mend the image reference",
         whose=Whose.OURS if ours else Whose.OTHER,
         object=name,
         field=field,

@@ -10,17 +10,17 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.model import one_line
-from gitops_rollback.rollout.access import TIMES, open_access, reason_of
+from gitops_rollback.rollout.access import RESOURCES, TIMES, open_access, reason_of
+from gitops_rollback.rollout.appliers import REQUESTED
 from gitops_rollback.rollout.lists import Lists
-from gitops_rollback.rollout.reconcilers import REQUESTED
-from gitops_rollback.rollout.resources import RESOURCES
+from gitops_rollback.rollout.objects import Query
 from gitops_rollback.rollout.watches import Watches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from gitops_rollback.rollout.objects import Query
     from gitops_rollback.rollout.raw import Json, Name
+    from gitops_rollback.rollout.standing import SetImage
     from gitops_rollback.rollout.watches import Sink
 
 _LOG = logging.getLogger("gitops_rollback")
@@ -55,6 +55,45 @@ class Cluster:
     def watch(self, query: Query, sink: Sink) -> None:
         """List and then watch a query in a thread; every change goes to `sink`."""
         self._watches.begin(query, sink)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the context or of the own pod; empty where none is said."""
+        return self._access.namespace
+
+    def listen(self, query: Query, sink: Callable[[str], None]) -> None:
+        """Ask for a query every few seconds; tell `sink` why no answer came, or "" if one did."""
+        self._watches.listen(query, sink)
+
+    def set_image(self, one: SetImage) -> str:
+        """Set the image of a live container, if it is still the one that was seen.
+
+        Returns why that was not possible, or "". The writer's name begins with `kubectl`: what such
+        writers own, kustomize-controller takes over when it applies the object next (the field
+        managers that it cleans up), so that nothing of ours is left in it.
+        """
+        resource = RESOURCES[one.workload.kind]
+        at = one.pointer
+        body = [
+            {"op": "test", "path": f"{at}/name", "value": one.container},
+            {"op": "test", "path": f"{at}/image", "value": one.instead_of},
+            {"op": "replace", "path": f"{at}/image", "value": one.value},
+        ]
+        try:
+            self._access.custom.patch_namespaced_custom_object(
+                resource.group,
+                resource.versions[0],
+                one.workload.namespace,
+                resource.plural,
+                one.workload.name,
+                body,
+                field_manager="kubectl-gitops-rollback",
+                _content_type="application/json-patch+json",
+                _request_timeout=TIMES,
+            )
+        except Exception as error:  # noqa: BLE001 - the client's errors have no common base
+            return reason_of(error)
+        return ""
 
     def nudge(self, name: Name, token: str) -> bool:
         """Ask Flux to reconcile an object now; tell whether that was allowed.
@@ -116,3 +155,12 @@ class Cluster:
         events = json.loads(answer.data).get("items") or []
         said = [f"{one.get('reason', '')}: {one.get('message', '')}" for one in events]
         return tuple(dict.fromkeys(one_line(text, 300) for text in said))
+
+
+def kustomizations(environment: Mapping[str, str]) -> tuple[Json, ...]:
+    """Return the Kustomizations of the cluster at hand, as JSON; raises `ClusterError`."""
+    cluster = Cluster("", environment)
+    try:
+        return cluster.list(Query("Kustomization"))
+    finally:
+        cluster.close()

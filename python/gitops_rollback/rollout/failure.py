@@ -82,10 +82,10 @@ def short(text: str) -> str:
 
 def go_back(target: Target) -> str:
     """Return the hint that undoes the change."""
-    environment = f" --environment {target.environment}" if target.environment != "default" else ""
-    return (
-        f"to go back: gitops-rollback rollback --service {target.service}{environment} --reason …"
-    )
+    given = f" {target.given}" if target.given else ""
+    if not given and target.environment != "default":
+        given = f" --environment {target.environment}"
+    return f"to go back: gitops-rollback rollback --service {target.service}{given} --reason …"
 
 
 def told_first(failures: Sequence[Failure]) -> Failure:

@@ -1,49 +1,59 @@
-"""Follow a change through clusters: connect, nudge Flux, watch, judge at every change, say so.
+"""Follow a change through one cluster: connect, nudge Flux, watch, judge at every change, say so.
 
-What comes in is judged by `rollout`; the clock and the waiting are given, so that tests can set
-them.
+What comes in is judged by `judge`; the clock and the waiting are given, so that tests can set them.
 """
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import Future
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from gitops_rollback.errors import ClusterError
+from gitops_rollback.rollout.appliers import other_sources
 from gitops_rollback.rollout.cluster import Cluster
 from gitops_rollback.rollout.judge import judge
+from gitops_rollback.rollout.lists import DeniedError
 from gitops_rollback.rollout.objects import Change, Objects, Query
-from gitops_rollback.rollout.owners import other_sources
 from gitops_rollback.rollout.raw import Name
-from gitops_rollback.rollout.standing import State
+from gitops_rollback.rollout.standing import Standing, State
 from gitops_rollback.rollout.target import Relation, relation
 from gitops_rollback.rollout.track import Track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from gitops_rollback.rollout.appliers import Reconciler
     from gitops_rollback.rollout.failure import Failure
     from gitops_rollback.rollout.target import Stand, Target
 
-_LOG = logging.getLogger("gitops_rollback")
-_LONGEST_END = 2.0  # seconds
 _LONGEST_LOOK = 30.0  # seconds; what is judged changes only by what comes in, and by patience
 # Where Flux's objects usually are, for accounts that may not look everywhere.
-_USUAL = ("flux-system",)
+_USUAL = "flux-system"
+_THERE = (Relation.OURS, Relation.HOLDS)
 
 
-class NotHereError(Exception):
+class NotHereError(ClusterError):
     """Raised where a cluster does not apply the change at all; its message says why."""
+
+
+class Git(Protocol):
+    """What a wait asks of the manifests repository."""
+
+    def stand(self, target: Target, commit: str) -> Stand | None:
+        """Return what stands about a target at a commit; None where that cannot be read."""
+
+    def tip(self, branch: str) -> str:
+        """Return the commit that a branch is at by now; empty where that cannot be read."""
 
 
 class Relations:
     """How commits that are met stand to targets; each is looked up once."""
 
-    def __init__(self, read: Callable[[Target, str], Stand]) -> None:
-        self._read = read
+    def __init__(self, git: Git) -> None:
+        self._git = git
         self._known: dict[str, dict[str, Relation]] = {}
 
     def of(self, target: Target) -> Mapping[str, Relation]:
@@ -54,34 +64,60 @@ class Relations:
         """Look commits up."""
         known = self._known.setdefault(target.title, {})
         for commit in commits:
-            known[commit] = relation(target, self._read(target, commit))
+            known[commit] = relation(target, self._git.stand(target, commit))
+
+    def at_tip(self, target: Target) -> tuple[str, Relation]:
+        """Look up what the branch is at by now, and how that stands to a target."""
+        commit = self._git.tip(target.branch)
+        if not commit:
+            return "", Relation.UNKNOWN
+        if commit == target.commit:
+            return commit, Relation.OURS
+        if commit not in self.of(target):
+            self.learn(target, [commit])
+        return commit, self.of(target)[commit]
 
 
 class Follower:
-    """One cluster in which targets are followed; `token` is what marks our nudge."""
+    """One cluster in which targets are followed; `token` is what marks our nudge.
 
-    def __init__(self, cluster: Cluster, url: str, token: str) -> None:
+    `hasten` lets it set a live image to what stands at the tip of Git, where that ends what Flux
+    waits for.
+    """
+
+    def __init__(self, cluster: Cluster, url: str, token: str, *, hasten: bool = False) -> None:
         self.cluster = cluster
         self.tracks: list[Track] = []
         self._url = url
         self._token = token
+        self._hasten = hasten
+        self._hastened: set[tuple[Name, str]] = set()
         self._nudged_sources: set[Name] = set()
         self._nudged = False
         self._watched: set[Query] = set()
         self._objects = Objects(url)
+        self._silence = ""
 
     def discover(self) -> None:
         """List Flux's objects, and nudge every source of the repository.
 
-        This needs no knowledge of the change, so that Flux fetches while Git is still read.
+        This needs no knowledge of the change, so that Flux fetches while Git is still read. Without
+        GitRepositories and Kustomizations nothing can be followed; HelmReleases that may not be
+        read cost no more than these. Raises `ClusterError`.
         """
+        spaces = tuple(dict.fromkeys(one for one in (_USUAL, self.cluster.namespace) if one))
         for kind in ("GitRepository", "Kustomization", "HelmRelease"):
-            query = Query(kind, instead=_USUAL)
-            self.take(Change(query, self.cluster.list(query), whole=True))
+            query = Query(kind, instead=spaces)
+            try:
+                found = self.cluster.list(query)
+            except DeniedError:
+                if kind != "HelmRelease":
+                    raise
+                self.take(Change(query, denied=True))
+                continue
+            self.take(Change(query, found, whole=True))
             if kind == "GitRepository":
-                for source in other_sources(self._objects.sources(), self._url):
-                    if not source.suspended and self.cluster.nudge(source.name, self._token):
-                        self._nudged_sources.add(source.name)
+                self._nudge_sources()
 
     def expect(self, targets: Sequence[Target]) -> list[str]:
         """Begin to follow targets; return what applies them, for people.
@@ -90,9 +126,9 @@ class Follower:
         """
         applied_by = []
         for target in targets:
-            found = [*self._objects.owners(target), *self._objects.releases(target)]
+            found = self._appliers(target)
             if not found:
-                raise NotHereError(self._why_not(target))
+                raise NotHereError(*self._why_not(target))
             for one in found:
                 off = "" if one.checks_health else ", health checks are off: pods are looked at"
                 applied_by.append(f"{target.service} is applied by {one.name}{off}")
@@ -108,31 +144,49 @@ class Follower:
                     self._watched.add(query)
                     self.cluster.watch(query, lambda change: sink(self, change))
 
-    def take(self, change: Change) -> None:
-        """Take in what a watch has brought."""
-        self._objects.take(change)
+    def listen(self, sink: Callable[[Follower, Change], None]) -> None:
+        """Begin to ask whether the cluster still answers."""
+        source = next(iter(self._objects.sources()), None)
+        if source is not None:
+            query = Query("GitRepository", source.name.namespace, name=source.name.name)
+            self.cluster.listen(query, lambda why: sink(self, Change(query, silence=why)))
 
-    def look(self, track: Track, relations: Relations, now: float) -> str:
-        """Judge a target by what is known now; return a progress line if something is new."""
+    def take(self, change: Change) -> None:
+        """Take in what a watch has brought, or that the cluster is silent, or no longer."""
+        if change.silence is not None:
+            self._silence = change.silence
+        else:
+            self._objects.take(change)
+
+    def look(self, track: Track, relations: Relations, now: float) -> list[str]:
+        """Judge a target by what is known now; return progress lines if something is new."""
+        if self._silence:
+            line = track.fall_silent(self._silence, now)
+            return [line] if line else []
         view = self._objects.view(
             track.target, relations.of(track.target), self._token, nudged=self._nudged
         )
         if view is None:
-            return ""
+            return []
         if view.source.name not in self._nudged_sources:
             view = replace(view, token="")
+        view = replace(view, context=self.cluster.context)
         standing = judge(track.target, view)
         while standing.asks:
             relations.learn(track.target, standing.asks)
             standing = judge(track.target, replace(view, relations=relations.of(track.target)))
         if standing.nudge and not self._nudged:
             self._nudge_appliers(track.target)
-        return track.take(standing, now)
+        hastened = self._set_images(track, standing, relations)
+        line = track.take(standing, now)
+        if track.standing is not None and track.standing.state is State.FAILED:
+            line = settle(track, relations) or line
+        return [*hastened, *([line] if line else [])]
 
     def explain(self, failure: Failure) -> Failure:
-        """Return a failure with a pod's last words or Kubernetes' warnings in its hint."""
+        """Return a failure with a pod's last words or Kubernetes' warnings in its message."""
         kind, _, rest = failure.object.partition("/")
-        if kind != "Pod":
+        if kind != "Pod" or self._silence:
             return failure
         namespace, _, name = rest.partition("/")
         pod = Name("Pod", namespace, name)
@@ -144,15 +198,53 @@ class Follower:
             added = f"Kubernetes says: {said[-1]}" if said else ""
         return replace(failure, message=f"{failure.message}; {added}") if added else failure
 
-    def _why_not(self, target: Target) -> str:
-        here = f" in {self.cluster.context}" if self.cluster.context else ""
+    def _set_images(self, track: Track, standing: Standing, relations: Relations) -> list[str]:
+        """Set live images to what stands at the tip of Git, each once, where that is wanted."""
+        wanted = [
+            one for one in standing.hastens if (one.workload, one.value) not in self._hastened
+        ]
+        if not self._hasten or not wanted:
+            return []
+        _tip, there = relations.at_tip(track.target)
+        if there not in _THERE:
+            return []
+        said = []
+        for one in wanted:
+            self._hastened.add((one.workload, one.value))
+            why_not = self.cluster.set_image(one)
+            what = f"{one.workload} {one.container} = {one.value}"
+            said.append(
+                f"could not set {what}: {why_not}; by hand: {one.command}"
+                if why_not
+                else f"set {what}, as Git holds it, to end the health check"
+            )
+        return said
+
+    def _appliers(self, target: Target) -> list[Reconciler]:
+        return [*self._objects.owners(target), *self._objects.releases(target)]
+
+    def _why_not(self, target: Target) -> tuple[str, str]:
+        """Say why nothing here applies a target, and what to do."""
+        here = f" in {self.cluster.context}" if self.cluster.context else " in this cluster"
         sources = other_sources(self._objects.sources(), self._url)
+        another = "look into the cluster that runs it: KUBECONFIG, --kube-context"
         if not sources:
-            return f"no GitRepository{here} has the URL {self._url}"
+            return f"no GitRepository{here} has the URL {self._url}", another
         if not self._objects.own_sources(target.branch):
-            names = ", ".join(f"{one.name} ({one.branch})" for one in sources)
-            return f"no GitRepository{here} follows the branch {target.branch}: there is {names}"
-        return f"no Kustomization{here} applies {', '.join(target.paths)}"
+            names = ", ".join(f"{one.name} follows {one.follows}" for one in sources)
+            reason = f"no GitRepository{here} follows the branch {target.branch}: {names}"
+            hint = (
+                f"let it follow the branch (spec.ref.branch: {target.branch}), or move what it "
+                f"follows to {target.commit[:12]}: as it is, it will not apply the change"
+            )
+            return reason, hint
+        files = ", ".join(dict.fromkeys(place.applied for place in target.places))
+        return f"no Kustomization{here} applies {files}", another
+
+    def _nudge_sources(self) -> None:
+        for source in other_sources(self._objects.sources(), self._url):
+            if not source.suspended and self.cluster.nudge(source.name, self._token):
+                self._nudged_sources.add(source.name)
 
     def _nudge_again_if_failed(self, target: Target) -> None:
         """Let Flux try again what failed before this wait began: else an old failure is told."""
@@ -161,7 +253,7 @@ class Follower:
                 self._nudge_appliers(target)
 
     def _nudge_appliers(self, target: Target) -> None:
-        for one in (*self._objects.owners(target), *self._objects.releases(target)):
+        for one in self._appliers(target):
             self._nudged = self.cluster.nudge(one.name, self._token) or self._nudged
 
 
@@ -196,16 +288,24 @@ def follow(
     limit: float,
     tell: Callable[[Track, str], None],
 ) -> None:
-    """Follow until every target is done, one has failed, or `clock` has reached `limit`."""
+    """Follow until every target is done, one has failed, or `clock` has reached `limit`.
+
+    Before a change is said to have failed, or not to be done in time, the branch is looked at once
+    more: what a newer change has replaced has not failed.
+    """
     tracks = [(follower, track) for follower in followers for track in follower.tracks]
+    for follower in followers:
+        follower.listen(inbox.put)
     while True:
         now = clock()
         for follower, track in tracks:
             if not track.is_over:
-                line = follower.look(track, relations, now)
-                if line:
+                for line in follower.look(track, relations, now):
                     tell(track, line)
-        if _is_over([track for _, track in tracks]) or now >= limit:
+        if _is_over([track for _, track in tracks]):
+            return
+        if now >= limit:
+            _settle_all([track for _, track in tracks], relations, tell)
             return
         for follower in followers:
             follower.watch(inbox.put)
@@ -213,13 +313,30 @@ def follow(
         inbox.get(min(look, limit - now, _LONGEST_LOOK))
 
 
-def connect(context: str, environment: Mapping[str, str], url: str, token: str) -> Future[Follower]:
+def settle(track: Track, relations: Relations) -> str:
+    """Call a change replaced where the branch is at another one by now; return a progress line."""
+    commit, there = relations.at_tip(track.target)
+    if there not in (Relation.REPLACED, Relation.BEFORE):
+        return ""
+    target = track.target
+    how = (
+        "a newer change of the service was pushed"
+        if there is Relation.REPLACED
+        else "it was reverted, or the branch was forced to another commit"
+    )
+    said = f"{target.branch}@{commit[:12]} has replaced {target.image.label}: {how}"
+    return track.replace_standing(Standing(State.REPLACED, said))
+
+
+def connect(
+    context: str, environment: Mapping[str, str], url: str, token: str, *, hasten: bool = False
+) -> Future[Follower]:
     """Connect to a cluster and discover, in a thread; the future raises what that raised."""
     future: Future[Follower] = Future()
 
     def run() -> None:
         try:
-            follower = Follower(Cluster(context, environment), url, token)
+            follower = Follower(Cluster(context, environment), url, token, hasten=hasten)
             follower.discover()
         except Exception as error:  # noqa: BLE001 - raised again where it is waited for
             future.set_exception(error)
@@ -232,12 +349,19 @@ def connect(context: str, environment: Mapping[str, str], url: str, token: str) 
 
 
 def disconnect(connections: Sequence[Future[Follower]]) -> None:
-    """Close what was connected; a connection that is still being made is waited for a little."""
+    """Close what was connected; a connection that is still being made is not waited for."""
     for connection in connections:
-        try:
-            connection.result(timeout=_LONGEST_END).cluster.close()
-        except Exception as error:  # noqa: BLE001 - why it failed was told where it was wanted
-            _LOG.info("not connected: %s", error)
+        if connection.done() and connection.exception() is None:
+            connection.result().cluster.close()
+
+
+def _settle_all(
+    tracks: Sequence[Track], relations: Relations, tell: Callable[[Track, str], None]
+) -> None:
+    for track in tracks:
+        line = "" if track.is_over else settle(track, relations)
+        if line:
+            tell(track, line)
 
 
 def _is_over(tracks: Sequence[Track]) -> bool:

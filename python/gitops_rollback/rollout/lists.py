@@ -7,15 +7,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import ClusterError
-from gitops_rollback.rollout.access import TIMES, reason_of
+from gitops_rollback.rollout.access import RESOURCES, TIMES, reason_of, unreachable
 from gitops_rollback.rollout.objects import Query
-from gitops_rollback.rollout.resources import RESOURCES
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.access import Access
     from gitops_rollback.rollout.raw import Json
-
-_HIDDEN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class DeniedError(ClusterError):
@@ -44,26 +41,43 @@ class Lists:
             return self.once(query)[0]
         try:
             return self.once(query)[0]
-        except DeniedError:
-            found: list[Json] = []
-            for namespace in query.instead:
-                found += self.once(within(query, namespace))[0]
-            return tuple(found)
+        except DeniedError as error:
+            parts = self.apart(query)
+            if not parts:
+                raise error from None
+            return tuple(one for found in parts.values() for one in found)
 
-    def once(self, query: Query) -> tuple[tuple[Json, ...], str]:
-        """Return the objects of one query in one namespace, and the version they are of."""
+    def apart(self, query: Query) -> dict[str, tuple[Json, ...]]:
+        """List the objects of a query in the namespaces that may be read of those it names."""
+        found = {}
+        for namespace in query.instead:
+            try:
+                found[namespace] = self.once(within(query, namespace))[0]
+            except DeniedError:
+                continue  # whoever asks learns which namespaces answered
+        return found
+
+    def once(
+        self, query: Query, times: tuple[float, float] = TIMES
+    ) -> tuple[tuple[Json, ...], str]:
+        """Return the objects of one query in one namespace, and the version they are of.
+
+        `times` are the seconds to connect and to answer. Raises `DeniedError`, `ClusterError`.
+        """
         for version in self._candidates(query.kind):
             try:
                 call, arguments = self._call(query, version)
                 answer = call(*arguments, **_selectors(query), _preload_content=False,
-                              _request_timeout=TIMES)  # fmt: skip
+                              _request_timeout=times)  # fmt: skip
             except Exception as error:  # the client's errors have no common base
                 status = getattr(error, "status", None)
                 if status == HTTPStatus.NOT_FOUND and query.kind in RESOURCES:
                     continue
-                if status in _HIDDEN:
-                    raise DeniedError(reason_of(error)) from error
-                raise self._unreachable(query, error) from error
+                if status == HTTPStatus.FORBIDDEN:
+                    said = "".join(f" ({one})" for one in self._access.said[:1])
+                    raise DeniedError(reason_of(error) + said) from error
+                what = f"its {query.kind} objects"
+                raise unreachable(self._access, self._context, what, error) from error
             self._versions[query.kind] = version
             document = json.loads(answer.data)
             metadata = document.get("metadata") or {}
@@ -92,14 +106,6 @@ class Lists:
         known = self._versions.get(kind)
         return (known,) if known else RESOURCES[kind].versions
 
-    def _unreachable(self, query: Query, error: Exception) -> ClusterError:
-        where = f"the cluster {self._context}" if self._context else "the cluster"
-        return ClusterError(
-            f"{where} at {self._access.host} was asked for its {query.kind} objects and did not "
-            f"answer: {reason_of(error)}",
-            "see whether it is reachable from here and the kubeconfig is of today",
-        )
-
 
 def within(query: Query, namespace: str) -> Query:
     """Return a query in one namespace only."""
@@ -109,7 +115,7 @@ def within(query: Query, namespace: str) -> Query:
 def _selectors(query: Query) -> dict[str, str]:
     found = {}
     if query.labels:
-        found["label_selector"] = ",".join(f"{key}={value}" for key, value in query.labels)
+        found["label_selector"] = query.labels
     if query.name:
         found["field_selector"] = f"metadata.name={query.name}"
     return found

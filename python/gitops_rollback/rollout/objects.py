@@ -8,17 +8,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gitops_rollback.rollout.owners import own_sources, owners, releases_of
-from gitops_rollback.rollout.pods import Pod, read_pod
-from gitops_rollback.rollout.raw import Json, name_of
-from gitops_rollback.rollout.reconcilers import Reconciler, Source, read_reconciler, read_source
+from gitops_rollback.rollout.appliers import (
+    Reconciler,
+    Source,
+    own_sources,
+    owners,
+    read_reconciler,
+    read_source,
+    releases_of,
+)
+from gitops_rollback.rollout.raw import Json, Name, mapping, name_of
 from gitops_rollback.rollout.standing import View
-from gitops_rollback.rollout.workloads import KINDS, Workload, read_workload
+from gitops_rollback.rollout.target import KINDS
+from gitops_rollback.rollout.workloads import Pod, Workload, read_pod, read_workload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gitops_rollback.rollout.raw import Name
     from gitops_rollback.rollout.target import Relation, Target
 
 
@@ -26,12 +32,13 @@ if TYPE_CHECKING:
 class Query:
     """Objects of one kind to list and watch, in a namespace (everywhere if empty).
 
-    `instead` names the namespaces to ask one by one where an account may not ask for all.
+    `labels` is a selector as the API server takes it. `instead` names the namespaces to ask one by
+    one where an account may not ask for all.
     """
 
     kind: str
     namespace: str = ""
-    labels: tuple[tuple[str, str], ...] = ()
+    labels: str = ""
     name: str = ""
     instead: tuple[str, ...] = field(default=(), compare=False)
 
@@ -40,7 +47,8 @@ class Query:
 class Change:
     """What a query brought: all of it (`whole`), or one object that is new, changed or gone.
 
-    `denied` says that the account may not read it; nothing more will come then.
+    `denied` says that the account may not read it; nothing more will come then. `silence` is no
+    change of an object: it says why the cluster does not answer, or, empty, that it does again.
     """
 
     query: Query
@@ -48,6 +56,7 @@ class Change:
     whole: bool = False
     deleted: bool = False
     denied: bool = False
+    silence: str | None = None
 
 
 class Objects:
@@ -56,7 +65,7 @@ class Objects:
     def __init__(self, url: str) -> None:
         self._url = url
         self._found: dict[Name, tuple[Query, Json]] = {}
-        self._denied: set[str] = set()
+        self._denied: set[str] = set()  # kinds that may not be read
         self._answered: set[Query] = set()
 
     def take(self, change: Change) -> None:
@@ -94,19 +103,44 @@ class Objects:
         found = [read_reconciler(one, "HelmRelease") for one in self._of("HelmRelease")]
         return releases_of(target, self.own_sources(target.branch), self.owners(target), found)
 
-    def workloads(self, target: Target) -> list[Workload] | None:
-        """Return the workloads that run a target's image repository; None if they are hidden.
+    def may_read(self, kind: str) -> bool:
+        """Tell whether the account may read a kind of object, as far as that was tried."""
+        return kind not in self._denied
 
-        Where objects of the names that the manifests give are there, only those count: another
-        service may run the same image.
+    def workloads(self, target: Target) -> tuple[list[Workload], tuple[str, ...]] | None:
+        """Return a target's workloads, and those that Git holds and that are not here.
+
+        They are in the inventory of what applies the target, or a HelmRelease of it has made them:
+        another object of the same name shows nothing. Those that Git names count; where it names
+        none (values, ConfigMaps, kinds of others) those that run the service's image repository.
+        None where they may not be read.
         """
-        if self._denied.issuperset(KINDS):
+        wanted = target.workloads
+        if self._denied.intersection(kind for kind, _name in wanted) or (
+            not wanted and self._denied.issuperset(KINDS)
+        ):
             return None
-        found = [read_workload(one, kind) for kind in KINDS for one in self._of(kind)]
-        own = [one for one in found if one.images_of(target)]
-        wanted = {(place.kind, place.name) for place in target.places}
-        named = [one for one in own if (one.name.kind, one.name.name) in wanted]
-        return named or own
+        applied = self._applied(target)
+        found, missing = [], []
+        for kind, name in wanted:
+            own = _of_name(applied, kind, name, target)
+            found += own
+            missing += [] if own else [f"{kind} {name}"]
+        if not wanted:
+            found = [one for one in applied if one.of(target)]
+        return list({one.name: one for one in found}.values()), tuple(missing)
+
+    def _applied(self, target: Target) -> list[Workload]:
+        """Return the workloads that a target's Kustomizations and HelmReleases have applied."""
+        appliers, releases = self.owners(target), self.releases(target)
+        names = frozenset[Name]().union(*(one.inventory for one in appliers))
+        labels = {frozenset(_labels(one)) for one in releases}
+        return [
+            read_workload(one, kind)
+            for kind in KINDS
+            for one in self._of(kind)
+            if name_of(one, kind) in names or any(of <= _labels_of(one) for of in labels)
+        ]
 
     def view(
         self,
@@ -122,12 +156,13 @@ class Objects:
         own = [one for one in self.own_sources(target.branch) if one.name in wanted]
         if not own:
             return None
-        workloads = self.workloads(target)
+        workloads = None if any(one.remote for one in appliers) else self.workloads(target)
         return View(
             source=own[0],
             kustomizations=tuple(appliers),
             releases=tuple(releases),
-            workloads=None if workloads is None else tuple(workloads),
+            workloads=None if workloads is None else tuple(workloads[0]),
+            missing=workloads[1] if workloads else (),
             pods=self._pods(),
             listed=self._is_listed(target),
             relations=relations,
@@ -146,11 +181,27 @@ class Objects:
         ]
         for one in (*appliers, *releases):
             wanted.append(Query(one.name.kind, one.name.namespace, name=one.name.name))
-            wanted += [Query(kind, labels=_labels(one), instead=_namespaces(one)) for kind in KINDS]
-        for workload in self.workloads(target) or ():
+            wanted += [
+                Query(kind, labels=_selector(one), instead=_namespaces(one)) for kind in KINDS
+            ]
+            wanted += self._unlabelled(target, one)
+        for workload in (self.workloads(target) or ((), ()))[0]:
             if workload.selector:
-                wanted.append(Query("Pod", workload.name.namespace, workload.selector))
+                pods = Query("Pod", workload.name.namespace, str(workload.selector))
+                wanted.append(pods)
         return list(dict.fromkeys(wanted))
+
+    def _unlabelled(self, target: Target, by: Reconciler) -> list[Query]:
+        """Return queries for workloads of an inventory that bear no label of what applies them.
+
+        Such an object was there before, and Flux was told to leave it alone.
+        """
+        return [
+            Query(one.kind, one.namespace, name=one.name)
+            for one in by.inventory
+            if (one.kind, one.name) in target.workloads
+            if Query(one.kind, labels=_selector(by)) in self._answered and one not in self._found
+        ]
 
     def _is_listed(self, target: Target) -> bool:
         """Tell whether the workloads and pods of a target have all been listed once."""
@@ -169,6 +220,21 @@ class Objects:
         return [one for name, (_, one) in self._found.items() if name.kind == kind]
 
 
+def _of_name(found: list[Workload], kind: str, name: str, target: Target) -> list[Workload]:
+    """Return the workloads of a name.
+
+    Where a kustomization has put something before or behind it, that is the one that has the name
+    within its own, and the service's image repository.
+    """
+    exact = [one for one in found if (one.name.kind, one.name.name) == (kind, name)]
+    if exact:
+        return exact
+    near = [
+        one for one in found if one.name.kind == kind and name in one.name.name and one.of(target)
+    ]
+    return near if len(near) == 1 else []
+
+
 def _labels(one: Reconciler) -> tuple[tuple[str, str], ...]:
     """Return the labels that Flux gives to what it applies, by which its workloads are found."""
     group = "helm" if one.name.kind == "HelmRelease" else "kustomize"
@@ -176,6 +242,15 @@ def _labels(one: Reconciler) -> tuple[tuple[str, str], ...]:
     return ((f"{prefix}/name", one.name.name), (f"{prefix}/namespace", one.name.namespace))
 
 
+def _selector(one: Reconciler) -> str:
+    return ",".join(f"{key}={value}" for key, value in _labels(one))
+
+
+def _labels_of(found: Json) -> frozenset[tuple[str, str]]:
+    labels = mapping(found, "metadata", "labels")
+    return frozenset((key, value) for key, value in labels.items() if isinstance(value, str))
+
+
 def _namespaces(one: Reconciler) -> tuple[str, ...]:
-    found = (entry.partition("_")[0] for entry in one.inventory)
-    return tuple(dict.fromkeys([*(name for name in found if name), one.name.namespace]))
+    found = sorted(name.namespace for name in one.inventory if name.namespace)
+    return tuple(dict.fromkeys([*found, one.name.namespace]))

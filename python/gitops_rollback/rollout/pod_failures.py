@@ -15,9 +15,8 @@ from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, sh
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gitops_rollback.rollout.pods import ContainerState, Pod
     from gitops_rollback.rollout.target import Target
-    from gitops_rollback.rollout.workloads import Workload
+    from gitops_rollback.rollout.workloads import ContainerState, Pod, Workload
 
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"})
 _NO_IMAGE = frozenset({"InvalidImageName", "ErrInvalidImageName"})
@@ -25,6 +24,13 @@ _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunC
 _CRASH = "CrashLoopBackOff"
 _SURE = re.compile(
     r"not found|manifest unknown|unauthori[sz]ed|denied|no match for platform|invalid reference",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"denied|forbidden|disallowed|not allowed|violat|blocked", re.IGNORECASE)
+_ABOUT_IMAGE = re.compile(
+    r"\bimages?\b.*\b(signature|signed|verif\w*|attest\w*|registry|registries|trusted|digest|tag)|"
+    r"\b(signature|unsigned|not signed|untrusted registry|registry)\b.*\bimages?\b|"
+    r"no (matching )?signatures?|image\w*policy",
     re.IGNORECASE,
 )
 _PULL_PATIENCE = 15.0  # seconds: a registry may stumble; the kubelet asks again after ten
@@ -36,41 +42,85 @@ _AGAIN = "Kubernetes tries again by itself"
 
 
 def pod_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
-    """Name what keeps the new pods of a workload from running; None where nothing is known to."""
-    pods = tuple(pods)
-    new = [pod for pod in pods if pod.is_new(target) and not pod.ended]
-    serving = serving_of(target, pods)
-    found = next(_failures(target, workload, new, serving), None)
-    return found or creation_failure(workload, serving)
+    """Name what keeps the new pods of a workload from running; None where nothing is known to.
+
+    Pods that are being deleted, or were evicted, tell it where no other new one is there.
+    """
+    pods, names = tuple(pods), _names(workload, target)
+    new = [pod for pod in pods if pod.is_new(target, names)]
+    serving = serving_of(target, workload, pods)
+    living = [pod for pod in new if not pod.ended]
+    found = next(_failures(target, workload, living or new, serving), None)
+    found = found or creation_failure(target, workload, serving)
+    return found or next((_evicted(pod, serving) for pod in new if pod.why == "Evicted"), None)
 
 
-def serving_of(target: Target, pods: Iterable[Pod]) -> str:
+def serving_of(target: Target, workload: Workload, pods: Iterable[Pod]) -> str:
     """Say what the old pods do; empty where there is nothing to say (none was there)."""
-    old = [pod for pod in pods if not pod.is_new(target) and not pod.ended and pod.of(target)]
+    names = _names(workload, target)
+    old = [
+        pod
+        for pod in pods
+        if not pod.is_new(target, names) and not pod.ended and pod.of(target, names)
+    ]
     ready = sum(pod.ready for pod in old)
     if ready:
         return f"{ready} old pod{'s' if ready > 1 else ''} still serve{'' if ready > 1 else 's'}"
     return "no old pod serves any more"
 
 
-def creation_failure(workload: Workload, serving: str) -> Failure | None:
+def creation_failure(target: Target, workload: Workload, serving: str) -> Failure | None:
     """Name why a workload cannot even create its pods: quota, an admission webhook, a limit."""
     said = workload.replica_failure
     if said.status != "True":
         return None
     quota = "exceeded quota" in said.message
+    by_image = not quota and refuses_image(target, said.message)
+    hint = "look at what refuses the pods; another image does not help"
+    if quota:
+        hint = "ask for more quota, or scale something down: another image does not help"
+    if by_image:
+        hint = f"a policy refuses this image: sign it, or use one that it allows; {go_back(target)}"
     return Failure(
-        code="quota" if quota else "create",
+        code="quota" if quota else "policy" if by_image else "create",
         message=short(f"{workload.name} cannot create its pods: {said.message}"),
-        hint="ask for more quota, or scale something down: another image does not help"
-        if quota
-        else "look at what refuses the pods; another image does not help",
-        whose=Whose.CLUSTER,
+        hint=hint,
+        whose=Whose.OURS if by_image else Whose.CLUSTER,
         object=str(workload.name),
+        by_image=by_image,
         retries=_AGAIN,
         serving=serving,
         patience=_CREATE_PATIENCE,
     )
+
+
+def refuses_image(target: Target, message: str) -> bool:
+    """Tell whether an admission policy has refused an object for its image.
+
+    It denies, and says that it is about the image: by its name or digest, or a signature.
+    """
+    image = target.image
+    named = (image.repository, image.digest or "")
+    about = any(name and name in message for name in named) or _ABOUT_IMAGE.search(message)
+    return bool(_DENIED.search(message) and about)
+
+
+def _evicted(pod: Pod, serving: str) -> Failure:
+    return Failure(
+        code="evicted",
+        message=short(f"{pod.name} was evicted: {pod.message or 'its node ran short'}"),
+        hint="give the node room, or the pods requests and limits that fit; another image helps "
+        "only if this one takes more",
+        whose=Whose.CLUSTER,
+        object=str(pod.name),
+        retries=_AGAIN,
+        serving=serving,
+        patience=FOREVER,
+    )
+
+
+def _names(workload: Workload, target: Target) -> frozenset[str]:
+    return frozenset(one.name for one in workload.of(target))
 
 
 def deadline_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure:
@@ -84,16 +134,16 @@ def deadline_failure(target: Target, workload: Workload, pods: Iterable[Pod]) ->
         object=str(workload.name),
         by_image=True,
         retries="Kubernetes goes on trying, without a deadline",
-        serving=serving_of(target, pods),
+        serving=serving_of(target, workload, pods),
     )
 
 
-def unready_failure(target: Target, pods: Iterable[Pod]) -> Failure | None:
+def unready_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
     """Name pods that run but are not ready: their probes fail, or they are only starting."""
-    pods = tuple(pods)
+    pods, names = tuple(pods), _names(workload, target)
     for pod in pods:
         slow = [c for c in pod.containers if c.running and not c.ready]
-        if not pod.is_new(target) or pod.ended or pod.ready or not slow:
+        if not pod.is_new(target, names) or pod.ended or pod.ready or not slow:
             continue
         return Failure(
             code="probe",
@@ -105,7 +155,7 @@ def unready_failure(target: Target, pods: Iterable[Pod]) -> Failure | None:
             field=slow[0].name,
             by_image=True,
             retries=_AGAIN,
-            serving=serving_of(target, pods),
+            serving=serving_of(target, workload, pods),
             patience=FOREVER,
         )
     return None
@@ -127,7 +177,7 @@ def _container(
     target: Target, workload: Workload, pod: Pod, container: ContainerState
 ) -> Failure | None:
     waiting = container.waiting
-    own = container in pod.of(target)
+    own = container in pod.of(target, _names(workload, target))
     where = f"{workload.name}: container {container.name}"
     said = f"{waiting}: {container.message}" if container.message else waiting
     if waiting in _PULL or waiting in _NO_IMAGE:

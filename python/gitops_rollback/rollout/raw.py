@@ -52,6 +52,12 @@ def text(value: Any, *keys: str) -> str:  # noqa: ANN401 - JSON
     return found if isinstance(found, str) else ""
 
 
+def texts(value: Any, *keys: str) -> tuple[str, ...]:  # noqa: ANN401 - JSON
+    """Return the texts of the list below some keys; none if there is no list."""
+    last = mapping(value, *keys[:-1]).get(keys[-1])
+    return tuple(one for one in last if isinstance(one, str)) if isinstance(last, list) else ()
+
+
 def number(value: Any, *keys: str, default: int = 0) -> int:  # noqa: ANN401 - JSON
     """Return the whole number below some keys; a default if there is none."""
     found = mapping(value, *keys[:-1]).get(keys[-1])

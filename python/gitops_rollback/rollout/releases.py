@@ -16,7 +16,7 @@ from gitops_rollback.rollout.standing import Standing, State, View, failed, susp
 from gitops_rollback.rollout.target import Relation
 
 if TYPE_CHECKING:
-    from gitops_rollback.rollout.reconcilers import Reconciler
+    from gitops_rollback.rollout.appliers import Reconciler
     from gitops_rollback.rollout.target import Target
 
 # Reasons of `Ready` while Flux only waits, or that the next attempt decides anew.

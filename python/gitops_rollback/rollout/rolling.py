@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.rollout.apply_failures import (
@@ -11,7 +11,7 @@ from gitops_rollback.rollout.apply_failures import (
     health_failure,
     unhealthy_objects,
 )
-from gitops_rollback.rollout.failure import Failure, Whose
+from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, short
 from gitops_rollback.rollout.pod_failures import (
     deadline_failure,
     pod_failure,
@@ -25,55 +25,196 @@ from gitops_rollback.rollout.target import Relation
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gitops_rollback.rollout.pods import Pod
-    from gitops_rollback.rollout.reconcilers import Reconciler
+    from gitops_rollback.rollout.appliers import Reconciler, Setting
     from gitops_rollback.rollout.target import Target
-    from gitops_rollback.rollout.workloads import Workload
+    from gitops_rollback.rollout.workloads import ContainerState, Pod, Workload
 
 _THERE = (Relation.OURS, Relation.HOLDS)
+_SETTLED = 10.0  # seconds after which what Flux has applied is what it will stay
+_MISSING = 15.0  # seconds for an object to appear that Flux says it has applied
 
 
 def roll_out(target: Target, view: View) -> Standing:
-    """Judge the workloads; without any to look at, what Flux says of their health has to do."""
+    """Judge the workloads; where there are none to look at, what Flux says is no proof."""
     if not view.listed:
         return Standing(State.APPLYING, "the cluster to list the workloads")
+    if view.missing:
+        return _missing(target, view)
     if not view.workloads:
         return _by_flux(target, view)
-    warnings: list[str] = []
     for workload in view.workloads:
         found = _workload(target, view, workload)
-        if found is None:
-            warnings += _unproven(target, workload, _pods_of(view, workload))
-        elif found.failure or not _is_by_hand(workload):
+        if found is not None:
             return found
-        else:
-            warnings.append(f"{workload.name} replaces its pods only when somebody deletes them")
-    warnings += _others(view)
-    names = ", ".join(str(workload.name) for workload in view.workloads)
-    return Standing(State.READY, f"{names}: {_running(target, view)}", warnings=tuple(warnings))
+    return _by_pods(target, view, view.workloads)
+
+
+def _by_pods(target: Target, view: View, workloads: tuple[Workload, ...]) -> Standing:
+    """Judge by what the pods run, once every workload is rolled out."""
+    seen = [_look_at_pods(target, view, workload) for workload in workloads]
+    wrong = next((one.failure for one in seen if one.failure), None)
+    if wrong is not None:
+        return suspect(State.ROLLING, "the pods", wrong)
+    left = [text for one in seen for text in one.left]
+    notes = [text for one in seen for text in one.notes] + _others(view)
+    names = ", ".join(str(workload.name) for workload in workloads)
+    said = f"{names}: {_running(target, view)}"
+    if left:
+        return Standing(State.APPLIED, f"{said}; {'; '.join(left)}", warnings=(*left, *notes))
+    return Standing(State.READY, said, warnings=tuple(notes))
+
+
+def unfinished_of(target: Target, view: View) -> list[Workload]:
+    """Return the workloads that do not run the target's image, nor are well with another one."""
+    return [
+        one
+        for one in view.workloads or ()
+        if one.wanted and one.elsewhere(target) and not one.is_healthy
+    ]
+
+
+# What is there, and what it was told
+
+
+def _missing(target: Target, view: View) -> Standing:
+    """Judge a change of which a workload stands in Git and was not found: that is never ready."""
+    what = ", ".join(view.missing)
+    by = ", ".join(str(one.name) for one in (*view.kustomizations, *view.releases))
+    settings = _sentence(_settings(target, view))
+    failure = Failure(
+        code="missing",
+        message=short(
+            f"{by} has applied {target.commit[:12]}, and {what}, which Git holds in "
+            f"{', '.join(target.paths)}, is not among what it has applied{settings}"
+        ),
+        hint="see what the Kustomization takes: its spec.path and the kustomization.yaml there, "
+        "and whether the object is there: kubectl get -A deployments,statefulsets,daemonsets",
+        whose=Whose.CLUSTER,
+        object=by,
+        patience=_MISSING,
+    )
+    return suspect(State.APPLYING, f"{what} to be there", failure)
 
 
 def _workload(target: Target, view: View, workload: Workload) -> Standing | None:
-    """Judge one workload; None where it runs the image."""
-    pods = _pods_of(view, workload)
-    elsewhere = workload.runs_elsewhere(target)
+    """Judge one workload; None where it is rolled out as far as its counts tell."""
+    pods = view.pods_of(workload)
+    elsewhere = workload.elsewhere(target)
     if elsewhere:
-        return _not_told(view, workload, elsewhere[0].image)
+        return _not_told(target, view, workload, elsewhere[0].image)
     if workload.wanted is None:
         return None  # a CronJob: its next run takes the image
-    if workload.paused:
-        return failed(_paused(target, workload, pods))
-    waits = _missing(workload, None if view.pods is None else pods, target)
+    waits = _lacks(workload, None if view.pods is None else pods, target)
     if not waits:
         return None
+    if workload.paused:
+        return failed(_paused(target, workload, pods))
     waits = f"{workload.name}: {waits}"
     failure = _failure(target, view, workload, pods)
     return suspect(State.ROLLING, waits, failure) if failure else Standing(State.ROLLING, waits)
 
 
+def _not_told(target: Target, view: View, workload: Workload, image: str) -> Standing:
+    """Judge a workload that names another image, though what applies it has applied the change.
+
+    It is told in a moment, was edited by hand, or something keeps the change from it: that is named
+    from the live objects.
+    """
+    runs = f"{workload.name} runs {image}"
+    if workload.left_alone:
+        return failed(_left_alone(workload, runs))
+    settled = all(one.ready.status == "True" for one in view.kustomizations)
+    if workload.set_by and settled:
+        edit = f"an edit by hand: {runs}, set by {workload.set_by}"
+        if view.releases and not any(one.corrects_drift for one in view.releases):
+            when = "only with driftDetection, or when something else changes"
+            return Standing(State.APPLYING, f"Helm to undo {edit} ({when})")
+        return Standing(State.APPLYING, f"Flux to undo {edit}", nudge=True)
+    waits = f"{workload.name} to be told, it has {image}"
+    if not settled:
+        return Standing(State.APPLYING, waits)
+    failure = _overridden(target, view, workload, runs)
+    return suspect(State.APPLYING, waits, failure, nudge=bool(_takes(view)))
+
+
+def _left_alone(workload: Workload, runs: str) -> Failure:
+    key = workload.left_alone.partition(":")[0]
+    name = workload.name
+    return Failure(
+        code="left-alone",
+        message=f"{runs}: Flux leaves it as it is, for it has the annotation {workload.left_alone}",
+        hint="take the annotation away, in Git too: "
+        f"kubectl --namespace {name.namespace} annotate {name.kind.lower()} {name.name} {key}-",
+        whose=Whose.OURS,
+        object=str(name),
+        field=f"metadata.annotations.{key}",
+    )
+
+
+def _overridden(target: Target, view: View, workload: Workload, runs: str) -> Failure:
+    """Name what keeps the change from a workload: a part of a live Kustomization's spec."""
+    settings = _settings(target, view, workload)
+    by = settings[0][0] if settings else next(iter((*view.kustomizations, *view.releases)))
+    kind = by.name.kind.lower()
+    return Failure(
+        code="overridden",
+        message=short(
+            f"{runs}, though {by.name} has applied {target.commit[:12]}{_sentence(settings)}"
+        ),
+        hint=f"look at the live object, which decides what becomes of the manifest: kubectl "
+        f"--namespace {by.name.namespace} get {kind} {by.name.name} -o yaml; change it where it "
+        "is written, or change the image there",
+        whose=Whose.CLUSTER,
+        object=str(workload.name),
+        field="image",
+        patience=FOREVER if view.releases or _takes(view) else _SETTLED,
+    )
+
+
+def _settings(
+    target: Target, view: View, workload: Workload | None = None
+) -> list[tuple[Reconciler, Setting]]:
+    """Return the parts of live Kustomizations that can be why a workload has another image."""
+    return [
+        (by, one)
+        for by in view.kustomizations
+        for one in by.sets
+        if (not one.image or target.is_of_repository(one.image) or _names(workload, one.image))
+        and (not one.kind or workload is None or one.kind == workload.name.kind)
+    ]
+
+
+def _names(workload: Workload | None, image: str) -> bool:
+    """Tell whether a container's image is of the name that an entry of `images` has."""
+    found = workload.containers if workload else ()
+    return any(one.image.partition("@")[0].rpartition(":")[0] == image for one in found)
+
+
+def _sentence(settings: list[tuple[Reconciler, Setting]]) -> str:
+    said = [f"{by.name}: {one.text}" for by, one in settings]
+    return f": {'; '.join(said)}" if said else ""
+
+
+def _takes(view: View) -> list[Reconciler]:
+    """Return the Kustomizations that substitute from objects that others apply."""
+    return [one for one in view.kustomizations if one.takes]
+
+
+# How far the pods are
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the pods of a workload that is rolled out show: old ones that stay, what is unproven."""
+
+    left: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+
 def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) -> Failure | None:
     """Name why a rollout is not done, if anything shows why; certain once Flux gave it up."""
-    cause = pod_failure(target, workload, pods) or unready_failure(target, pods)
+    cause = pod_failure(target, workload, pods) or unready_failure(target, workload, pods)
     if workload.observed and workload.progressing.reason == "ProgressDeadlineExceeded":
         return replace(cause or deadline_failure(target, workload, pods), patience=0.0)
     for one in view.kustomizations:
@@ -83,60 +224,160 @@ def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) ->
     return cause
 
 
-def _missing(workload: Workload, pods: Iterable[Pod] | None, target: Target) -> str:
-    """Say what a rollout lacks; empty where it is done. `pods` is None if they may not be read."""
+def _lacks(workload: Workload, pods: list[Pod] | None, target: Target) -> str:
+    """Say what a rollout lacks; empty where it is done. `pods` is None if they may not be read.
+
+    Pods that somebody has to delete are not waited for.
+    """
     wanted = workload.wanted or 0
     if not workload.observed:
         return "its controller to see the new image"
-    if workload.updated < wanted:
-        return f"{workload.updated} of {wanted} pods are new"
-    if workload.name.kind == "Deployment" and workload.total > workload.updated:
-        return f"{workload.total - workload.updated} old pods are still there"
-    if workload.available < wanted:
-        return f"{workload.available} of {wanted} pods are ready"
-    if pods is None:
+    if workload.by_hand:
         return ""
-    running = [pod for pod in pods if pod.is_new(target) and pod.ready and not pod.ended]
+    lacks = _counted(workload, wanted)
+    if lacks or pods is None:
+        return lacks
+    names = _container_names(workload, target)
+    living = [pod for pod in pods if not pod.ended]
+    running = [pod for pod in living if pod.is_new(target, names) and pod.ready]
+    old = len([pod for pod in living if not pod.is_new(target, names)])
+    if old > workload.kept:
+        return f"{old - workload.kept} old pods are still there"
     wanted_new = wanted - workload.kept
     return "" if len(running) >= wanted_new else "the pods to report the image they run"
 
 
-def _not_told(view: View, workload: Workload, image: str) -> Standing:
-    """Return the standing of a workload with another image: not applied yet, or edited by hand."""
-    if workload.set_by and all(one.ready.status == "True" for one in view.kustomizations):
-        edit = f"an edit by hand: {workload.name} runs {image}, set by {workload.set_by}"
-        if view.releases and not any(one.corrects_drift for one in view.releases):
-            when = "only with driftDetection, or when something else changes"
-            return Standing(State.APPLYING, f"Helm to undo {edit}, which it does {when}")
-        return Standing(State.APPLYING, f"Flux to undo {edit}", nudge=True)
-    return Standing(State.APPLYING, f"{workload.name} to be told: it still names {image}")
+def _counted(workload: Workload, wanted: int) -> str:
+    """Say what the counts in a workload's status lack."""
+    if workload.updated < wanted:
+        return f"{workload.updated} of {wanted} pods are new"
+    if workload.name.kind == "Deployment" and workload.total > workload.updated:
+        return f"{workload.total - workload.updated} old pods are still there"
+    if workload.available >= wanted:
+        return ""
+    if workload.ready >= wanted and workload.minimum:
+        return f"its pods are ready, and have to be so for {workload.minimum} s"
+    return f"{workload.available} of {wanted} pods are ready"
+
+
+def _look_at_pods(target: Target, view: View, workload: Workload) -> _Seen:
+    """Look at what a workload's pods really run, once its counts say that it is rolled out."""
+    if view.pods is None:
+        if not workload.wanted:
+            return _Seen()
+        return _Seen((f"which digest the pods of {workload.name} run may not be read here",))
+    names = _container_names(workload, target)
+    pods = [pod for pod in view.pods_of(workload) if not pod.ended]
+    old = [str(pod.name.name) for pod in pods if not pod.is_new(target, names)]
+    left = []
+    if old:
+        why = f"its partition keeps {workload.kept}"
+        if workload.by_hand:
+            why = "somebody has to delete them (updateStrategy OnDelete)"
+        left.append(f"{workload.name}: {', '.join(sorted(old))} still run another image: {why}")
+    own = [one for pod in pods for one in pod.of(target, names) if one.is_new(target)]
+    unproven = [one for one in own if not one.is_proven(target)]
+    other = sorted({one.digest for one in unproven if one.digest and target.image.digest})
+    if other:
+        return _Seen(failure=_other_digest(target, workload, other))
+    if unproven:
+        left.append(_undigested(target, workload, unproven))
+    return _Seen(tuple(left), tuple(_mirrors(target, workload, own)))
+
+
+def _other_digest(target: Target, workload: Workload, digests: list[str]) -> Failure:
+    """Name pods that run, under the tag that was deployed, another digest than it had then."""
+    wanted = target.image.digest or ""
+    return Failure(
+        code="digest",
+        message=f"{workload.name}: pods report {', '.join(one[:19] for one in digests)} for "
+        f"{target.image.label}, which was {wanted[:19]} when it was deployed: the tag was moved, "
+        "or the runtime names the digest of its platform",
+        hint='deploy the image with its digest (pin = "digest"): then no pod can run another one',
+        whose=Whose.CLUSTER,
+        object=str(workload.name),
+        field="image",
+        patience=_SETTLED,
+    )
+
+
+def _undigested(target: Target, workload: Workload, own: list[ContainerState]) -> str:
+    if target.image.digest is None:
+        return (
+            f"{workload.name}: which image its pods run is not proven: no digest is known of "
+            f"{target.image.label}"
+        )
+    return (
+        f"{workload.name}: which image its pods run is not proven: {own[0].image} has no digest, "
+        "and the runtime reports none"
+    )
+
+
+def _mirrors(target: Target, workload: Workload, own: list[ContainerState]) -> list[str]:
+    """Say where the image is taken from another repository, and is the same by its digest."""
+    others = sorted({one.image for one in own if not target.is_of_repository(one.image)})
+    return [
+        f"{workload.name}: its pods take {target.image.label} as {image}: another repository, and "
+        "the same image by its digest"
+        for image in others
+    ]
+
+
+def _container_names(workload: Workload, target: Target) -> frozenset[str]:
+    return frozenset(one.name for one in workload.of(target))
+
+
+def _running(target: Target, view: View) -> str:
+    if view.pods is None:
+        return f"{target.image.label} is rolled out (its pods may not be read here)"
+    new = sum(
+        pod.is_new(target, _container_names(workload, target)) and pod.ready and not pod.ended
+        for workload in view.workloads or ()
+        for pod in view.pods_of(workload)
+    )
+    if not new and not any(one.wanted for one in view.workloads or ()):
+        return f"{target.image.label} is what the next pods run (none is wanted now)"
+    digest = f" ({target.image.short_digest})" if target.image.digest else ""
+    pods = "1 pod runs" if new == 1 else f"{new} pods run"
+    return f"{pods} {target.image.label}{digest}"
+
+
+# What Flux alone says
 
 
 def _by_flux(target: Target, view: View) -> Standing:
-    """Judge by Flux's own word alone: its Ready, which covers health only where it checks it."""
-    hidden = "its workloads may not be read here" if view.workloads is None else "no workload with "
-    if view.workloads is not None:
-        hidden += f"the image repository {target.image.full_repository} was found"
+    """Judge by the readiness that Flux reports: it can fail, and never proves that pods run."""
+    hidden = _why_unseen(target, view)
     deciding = (*view.kustomizations, *view.releases)
     for one in deciding:
         if one.ready.status == "True" and one.current:
             continue
         if _has_failed_health(one, target, view):
             objects = unhealthy_objects(one.ready.message)
-            ours = any(_is_ours(name, target) for name in objects)
+            ours = any(target.owns(name) for name in objects)
             return failed(health_failure(one, objects, ours=ours))
         if one.ready.status == "False" and one.name.kind == "Kustomization":
             return Standing(State.APPLYING, f"{one.name}", suspicion=apply_failure(target, one))
         return Standing(State.ROLLING, f"{one.name} to be ready ({hidden})")
-    unsure = _unsure(target, view)
-    if unsure:
-        return Standing(
-            State.APPLIED,
-            f"applied; nothing tells whether pods run: {hidden}, and {unsure}",
-            warnings=("nothing was verified but that Flux has applied the commit",),
-        )
     names = ", ".join(str(one.name) for one in deciding)
-    return Standing(State.READY, f"{names} reports health ({hidden})")
+    said = _unsure(target, view) or f"{names} reports health"
+    return Standing(
+        State.APPLIED,
+        f"applied; no pod was seen to run {target.image.label}: {hidden}; {said}",
+        warnings=(f"nothing was verified but that Flux has applied the commit: {hidden}",),
+    )
+
+
+def _why_unseen(target: Target, view: View) -> str:
+    if any(one.remote for one in view.kustomizations):
+        return "it is applied to another cluster (spec.kubeConfig)"
+    if view.workloads is None:
+        return "its workloads may not be read here"
+    kinds = ", ".join(dict.fromkeys(place.kind for place in target.places))
+    return (
+        f"the image stands in a {kinds}, and no workload with the image repository "
+        f"{target.image.full_repository} was found"
+    )
 
 
 def _unsure(target: Target, view: View) -> str:
@@ -160,7 +401,7 @@ def _has_failed_health(one: Reconciler, target: Target, view: View) -> bool:
 
 def _unhealthy(target: Target, by: Reconciler, workload: Workload, pods: Iterable[Pod]) -> Failure:
     failure = health_failure(by, (str(workload.name),), ours=True)
-    return replace(failure, serving=serving_of(target, pods))
+    return replace(failure, serving=serving_of(target, workload, pods))
 
 
 def _paused(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure:
@@ -171,68 +412,21 @@ def _paused(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure:
         hint=f"kubectl -n {name.namespace} rollout resume {name.kind.lower()} {name.name}",
         whose=Whose.CLUSTER,
         object=str(name),
-        serving=serving_of(target, pods),
+        serving=serving_of(target, workload, pods),
     )
 
 
 def _others(view: View) -> list[str]:
-    """Say that another service in the same Kustomization is not well, though ours is."""
-    return [
+    """Say what else is not well with what applies the service, though the service is."""
+    deciding = (*view.kustomizations, *view.releases)
+    unwell = [
         f"{one.name} is not ready all the same: {one.ready.message}"
-        for one in (*view.kustomizations, *view.releases)
+        for one in deciding
         if one.ready.status == "False" and one.current
     ]
-
-
-def _unproven(target: Target, workload: Workload, pods: Iterable[Pod]) -> list[str]:
-    """Say where the runtime reports another digest than the target's under its tag.
-
-    An image named with its digest can be no other: the kubelet pulls by it.
-    """
-    wanted = target.image.digest
-    found = {
-        container.digest
-        for pod in pods
-        if pod.is_new(target) and not pod.ended
-        for container in pod.of(target)
-        if container.reference is not None and container.reference.digest is None
-        if container.digest and wanted and container.digest != wanted
-    }
-    return [
-        f"{workload.name}: pods report {digest[:19]} for {target.image.label}, which was "
-        f"{(wanted or '')[:19]}: the tag was moved, or the runtime names its platform's digest"
-        for digest in sorted(found)
+    stopped = [
+        f"{one.name} is suspended: it applies nothing more until somebody resumes it"
+        for one in deciding
+        if one.suspended
     ]
-
-
-def _running(target: Target, view: View) -> str:
-    if view.pods is None:
-        return f"{target.image.label} is rolled out (its pods may not be read here)"
-    new = sum(
-        pod.is_new(target) and pod.ready and not pod.ended
-        for workload in view.workloads or ()
-        for pod in _pods_of(view, workload)
-    )
-    if not new:
-        return f"{target.image.label} is what the next pods run (none is wanted now)"
-    digest = f" ({target.image.short_digest})" if target.image.digest else ""
-    pods = "1 pod runs" if new == 1 else f"{new} pods run"
-    return f"{pods} {target.image.label}{digest}"
-
-
-def _pods_of(view: View, workload: Workload) -> list[Pod]:
-    wanted = frozenset(workload.selector)
-    return [
-        pod
-        for pod in view.pods or ()
-        if wanted and wanted <= pod.labels and pod.name.namespace == workload.name.namespace
-    ]
-
-
-def _is_by_hand(workload: Workload) -> bool:
-    return workload.by_hand and workload.observed
-
-
-def _is_ours(name: str, target: Target) -> bool:
-    kind, _, rest = name.partition("/")
-    return (kind, rest.rpartition("/")[2]) in {(p.kind, p.name) for p in target.places}
+    return unwell + stopped

@@ -11,11 +11,11 @@ from gitops_rollback.rollout.target import Relation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gitops_rollback.rollout.appliers import Reconciler, Source
     from gitops_rollback.rollout.failure import Failure
-    from gitops_rollback.rollout.pods import Pod
-    from gitops_rollback.rollout.reconcilers import Reconciler, Source
+    from gitops_rollback.rollout.raw import Name
     from gitops_rollback.rollout.target import Target
-    from gitops_rollback.rollout.workloads import Workload
+    from gitops_rollback.rollout.workloads import Pod, Workload
 
 
 class State(Enum):
@@ -24,8 +24,8 @@ class State(Enum):
     FETCHING = "fetching"  # Flux has not fetched it
     APPLYING = "applying"  # fetched, not applied
     ROLLING = "rolling-out"  # the workloads were told; the pods are not there yet
-    READY = "ready"  # the pods run the image
-    APPLIED = "applied"  # applied, and nothing tells whether pods run
+    READY = "ready"  # proven: the pods run the digest
+    APPLIED = "applied"  # applied, and it is not proven that pods run it
     REPLACED = "replaced"  # another change took its place before it was done
     FAILED = "failed"
 
@@ -34,27 +34,60 @@ class State(Enum):
 class View:
     """What one cluster shows of one target.
 
-    `workloads` and `pods` are None where they may not be read. `relations` says how commits that
-    were met stand to the change. `token` is the value our nudge has set on the source, empty if it
-    could not; `nudged` says that it was set on the Kustomizations too. `listed` says that workloads
-    and pods were listed: before that, those that are missing mean nothing.
+    `workloads` are those of the service that its appliers have in their inventories, and `missing`
+    those that Git holds and of which none was found; None where they may not be read. `pods` are
+    None where they may not be read. `relations` says how commits that were met stand to the change.
+    `token` is the value our nudge has set on the source, empty if it could not; `nudged` says that
+    it was set on the Kustomizations too. `listed` says that workloads and pods were listed: before
+    that, those that are missing mean nothing.
     """
 
     source: Source
     kustomizations: tuple[Reconciler, ...]
     releases: tuple[Reconciler, ...] = ()
     workloads: tuple[Workload, ...] | None = ()
+    missing: tuple[str, ...] = ()
     pods: tuple[Pod, ...] | None = ()
     relations: Mapping[str, Relation] = field(default_factory=dict)
     token: str = ""
     nudged: bool = False
     listed: bool = True
+    context: str = ""
 
     def relation(self, target: Target, commit: str) -> Relation | None:
         """Return how a commit stands to the change; None where that is not known yet."""
         if not commit:
             return Relation.BEFORE
         return Relation.OURS if commit == target.commit else self.relations.get(commit)
+
+    def pods_of(self, workload: Workload) -> list[Pod]:
+        """Return the pods that a workload selects."""
+        return [one for one in self.pods or () if one.is_of(workload.name, workload.selector)]
+
+
+@dataclass(frozen=True)
+class SetImage:
+    """The live image that is to become what Git holds: that ends a health check of a bad one.
+
+    `pointer` is the container's place in the object, `instead_of` its image by now.
+    """
+
+    workload: Name
+    container: str
+    value: str
+    pointer: str
+    instead_of: str
+    context: str = ""
+
+    @property
+    def command(self) -> str:
+        """The command by which a person does it."""
+        context = f" --context {self.context}" if self.context else ""
+        name = self.workload
+        return (
+            f"kubectl{context} --namespace {name.namespace} set image "
+            f"{name.kind.lower()}/{name.name} {self.container}={self.value}"
+        )
 
 
 @dataclass(frozen=True)
@@ -63,6 +96,7 @@ class Standing:
 
     `failure` is certain; `suspicion` is one that may pass. `asks` names commits whose relation has
     to be looked up first, `nudge` says that what applies it has to be told to look again.
+    `hastens` are live images that would end what it waits for.
     """
 
     state: State
@@ -72,6 +106,7 @@ class Standing:
     asks: tuple[str, ...] = ()
     nudge: bool = False
     warnings: tuple[str, ...] = ()
+    hastens: tuple[SetImage, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -84,8 +119,8 @@ def failed(failure: Failure) -> Standing:
     return Standing(State.FAILED, failure.sentence, failure=failure)
 
 
-def suspect(state: State, waits: str, failure: Failure) -> Standing:
+def suspect(state: State, waits: str, failure: Failure, *, nudge: bool = False) -> Standing:
     """Return the standing of a change that seems to fail: for sure, where nothing can mend it."""
     if not failure.patience:
         return failed(failure)
-    return Standing(state, f"{waits}: {failure.message}", suspicion=failure)
+    return Standing(state, f"{waits}: {failure.message}", suspicion=failure, nudge=nudge)

@@ -7,8 +7,6 @@ describes them by the event's reason in words ("health check failed"), and posts
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, short
@@ -17,27 +15,12 @@ from gitops_rollback.rollout.standing import Standing, State
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from gitops_rollback.forges.statuses import CommitStatus
     from gitops_rollback.rollout.target import Target
 
-_FLUX = re.compile(r"(?:.*/)?(?P<kind>kustomization|helmrelease)/(?P<name>[^/]+)/[0-9a-f]{8}$")
 _SUCCESS = frozenset({"success"})
 _FAILURE = frozenset({"failure", "failed", "error", "canceled"})
 _AGAIN = 20.0  # seconds: a failure may be of an attempt that the next one mends
-
-
-@dataclass(frozen=True)
-class CommitStatus:
-    """One status of a commit: the newest of its context."""
-
-    context: str
-    state: str
-    description: str = ""
-
-    @property
-    def name(self) -> str:
-        """The Kustomization's or HelmRelease's name; empty where Flux did not post it."""
-        found = _FLUX.match(self.context)
-        return found["name"] if found else ""
 
 
 def names_of(statuses: Iterable[CommitStatus]) -> set[str]:
@@ -66,7 +49,11 @@ def judge_statuses(
         who = ", ".join(missing) or "a Kustomization"
         return Standing(State.FETCHING, f"Flux to report {who} for {target.commit[:12]}")
     words = ", ".join(f"{status.name}: {status.description or status.state}" for status in own)
-    return Standing(State.READY, f"Flux reports {words} (commit statuses; no pod was looked at)")
+    return Standing(
+        State.APPLIED,
+        f"Flux reports {words} (commit statuses; no pod was looked at)",
+        warnings=("Flux's own word was taken: nothing here has seen a pod",),
+    )
 
 
 def _failure(status: CommitStatus, number: int) -> Failure:

@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gitops_rollback.image import find_image
+
 if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
+
+# Kinds that run pods, with group, version and plural: what Flux applies and a service is made of.
+KINDS = {
+    "Deployment": ("apps", "v1", "deployments"),
+    "StatefulSet": ("apps", "v1", "statefulsets"),
+    "DaemonSet": ("apps", "v1", "daemonsets"),
+    "CronJob": ("batch", "v1", "cronjobs"),
+}
 
 
 class Relation(Enum):
@@ -17,6 +27,15 @@ class Relation(Enum):
     HOLDS = "holds"  # a later one, in which the change still stands
     BEFORE = "before"  # the change is not in it, and nothing shows that it was taken out
     REPLACED = "replaced"  # a later one, in which another change has replaced ours
+    UNKNOWN = "unknown"  # nobody can tell: it cannot be read
+
+
+class Match(Enum):
+    """How the text of a live image stands to the image that is waited for."""
+
+    SAME = "same"  # the same repository; by digest, or by tag where one of them has no digest
+    MIRROR = "mirror"  # another repository with the same digest: what an admission policy wrote
+    OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -24,22 +43,35 @@ class Place:
     """Where a manifest names the image; `kind` and `name` are those of the object.
 
     `overlay` is the kustomization elsewhere that takes the file, if there is one: what is applied.
+    `container` and `value`, the text as it stands there, are empty where they are not known.
     """
 
     path: str
     kind: str
     name: str
     overlay: str = ""
+    container: str = ""
+    value: str = ""
 
     @property
     def applied(self) -> str:
         """The file that Flux is told to apply."""
         return self.overlay or self.path
 
+    @property
+    def is_workload(self) -> bool:
+        """Whether the object runs pods, so that it has to be found in the cluster."""
+        return self.kind in KINDS
+
 
 @dataclass(frozen=True)
 class Target:
-    """One service of a change: `entry` is the id of its newest deployment in the state file."""
+    """One service of a change: `entry` is the id of its newest deployment in the state file.
+
+    `belongings` are kind and name of what else is the service's own in Git: the claims, ConfigMaps
+    and Secrets that its pods take, and what stands in its files. `given` are the options that a
+    command about it has to repeat.
+    """
 
     service: str
     environment: str
@@ -48,6 +80,8 @@ class Target:
     branch: str
     places: tuple[Place, ...]
     entry: str = ""
+    belongings: frozenset[tuple[str, str]] = frozenset()
+    given: str = ""
 
     @property
     def title(self) -> str:
@@ -64,6 +98,51 @@ class Target:
         """Whether files with Helm values name it: what applies them is not to be seen in them."""
         return any(place.kind == "Values" for place in self.places)
 
+    @property
+    def workloads(self) -> tuple[tuple[str, str], ...]:
+        """Kind and name of the workloads that Git holds, as their files name them."""
+        found = ((place.kind, place.name) for place in self.places if place.is_workload)
+        return tuple(dict.fromkeys(found))
+
+    def containers(self, kind: str, name: str) -> frozenset[str]:
+        """Return the containers of a workload that Git gives the image; none where not known."""
+        return frozenset(
+            place.container
+            for place in self.places
+            if (place.kind, place.name) == (kind, name) and place.container
+        )
+
+    def value_of(self, kind: str, name: str, container: str) -> str:
+        """Return the text of a workload's image as it stands in Git; empty where not known."""
+        key = (kind, name, container)
+        found = (p.value for p in self.places if (p.kind, p.name, p.container) == key)
+        return next(found, "")
+
+    def owns(self, name: str) -> bool:
+        """Tell whether an object is the service's own, by its name as Flux writes it."""
+        kind, _, rest = name.partition("/")
+        key = (kind, rest.rpartition("/")[2])
+        return key in self.belongings or any((p.kind, p.name) == key for p in self.places)
+
+    def match(self, text: str) -> Match:
+        """Return how the text of an image stands to the target's.
+
+        A tag alone stands for the digest that was deployed with it; whether it is that image, only
+        the runtime tells.
+        """
+        image = find_image(text)
+        if image is None:
+            return Match.OTHER
+        if image.full_repository == self.image.full_repository:
+            return Match.SAME if _may_be(image, self.image) else Match.OTHER
+        is_mirror = image.digest is not None and image.digest == self.image.digest
+        return Match.MIRROR if is_mirror else Match.OTHER
+
+    def is_of_repository(self, text: str) -> bool:
+        """Tell whether the text of an image is of the service's image repository."""
+        image = find_image(text)
+        return image is not None and image.full_repository == self.image.full_repository
+
 
 @dataclass(frozen=True)
 class Stand:
@@ -71,18 +150,26 @@ class Stand:
 
     image: ImageReference | None
     entries: tuple[str, ...] = ()
-    who: str = ""
 
 
-def relation(target: Target, stand: Stand) -> Relation:
-    """Tell how a commit with this stand relates to the change.
+def relation(target: Target, stand: Stand | None) -> Relation:
+    """Tell how a commit with this stand relates to the change; None is one that cannot be read.
 
     A state file that begins with our entry, and a field with our image: the change still stands.
     Ours among the older entries, or another image under our entry: it was replaced.
     """
+    if stand is None:
+        return Relation.UNKNOWN
     same_image = stand.image is not None and stand.image.is_same_image(target.image)
     if not target.entry:
         return Relation.HOLDS if same_image else Relation.BEFORE
     if stand.entries[:1] == (target.entry,):
         return Relation.HOLDS if same_image else Relation.REPLACED
     return Relation.REPLACED if target.entry in stand.entries else Relation.BEFORE
+
+
+def _may_be(image: ImageReference, wanted: ImageReference) -> bool:
+    """Tell whether both can be one image of a repository: by digest, else by the tag."""
+    if image.digest is not None and wanted.digest is not None:
+        return image.digest == wanted.digest
+    return image.effective_tag is not None and image.effective_tag == wanted.effective_tag

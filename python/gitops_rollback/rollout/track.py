@@ -29,6 +29,8 @@ class Track:
         self._suspected: str | None = None
         self._since = 0.0
         self._said = ""
+        self._silent_since: float | None = None
+        self._silence = ""
 
     @property
     def is_over(self) -> bool:
@@ -40,6 +42,8 @@ class Track:
 
         A suspicion that lasted longer than its patience becomes a failure.
         """
+        if self._silent_since is not None:  # what was suspected before cannot be judged by time
+            self._silent_since, self._suspected = None, None
         standing = self._patiently(standing, now)
         self.standing = standing
         for name, states in (("fetched", _FETCHED), ("applied", _APPLIED)):
@@ -47,34 +51,57 @@ class Track:
                 self.moments.setdefault(name, now)
         if standing.state is State.READY:
             self.moments.setdefault("ready", now)
-        said = f"{_VERBS[standing.state]} {standing.message}"
-        if said == self._said:
-            return ""
-        self._said = said
-        return said
+        return self._news(f"{_VERBS[standing.state]} {standing.message}")
+
+    def fall_silent(self, why: str, now: float) -> str:
+        """Take in that the cluster does not answer: what it said last may no longer be so."""
+        if self._silent_since is None:
+            self._silent_since = now
+        self._silence = why
+        return self._news(f"the cluster no longer answers: {why}")
+
+    def replace_standing(self, standing: Standing) -> str:
+        """Take another judgement for the last one, by what Git says; return a progress line."""
+        self.standing = standing
+        return self._news(f"{_VERBS[standing.state]} {standing.message}")
 
     def next_look(self, now: float) -> float:
         """Return in how many seconds a suspicion becomes a failure; infinite if none does."""
         suspicion = self.standing.suspicion if self.standing else None
-        if suspicion is None or self.is_over:
+        if suspicion is None or self.is_over or self._silent_since is not None:
             return FOREVER
         return max(0.0, self._since + suspicion.patience - now)
 
-    def time_is_up(self, seconds: float) -> Failure:
+    def time_is_up(self, seconds: float, now: float = 0.0) -> Failure:
         """Return the failure of a wait that ended too early: what it was waiting for."""
         standing = self.standing
         waits = standing.message if standing else "the cluster to answer"
-        suspicion = standing.suspicion if standing else None
         where = f" in {self.cluster}" if self.cluster else ""
-        message = f"{self.target.title}{where}: not done after {seconds:g} s: waiting for {waits}"
+        head = f"{self.target.title}{where}: not done after {seconds:g} s"
+        if self._silent_since is not None:
+            since = now - self._silent_since
+            return Failure(
+                code="silent",
+                message=f"{head}: the cluster has not answered for {since:.0f} s "
+                f"({self._silence}); before that it waited for {waits}, which may be so no more",
+                hint="see whether the cluster is reachable, and look on with gitops-rollback wait",
+                whose=Whose.CLUSTER,
+            )
+        suspicion = standing.suspicion if standing else None
         if suspicion is not None:
-            return replace(suspicion, message=message)
+            return replace(suspicion, message=f"{head}: waiting for {waits}")
         return Failure(
             code="timeout",
-            message=message,
-            hint="wait on with gitops-rollback wait, or give a longer --timeout",
+            message=f"{head}: waiting for {waits}",
+            hint=_way_out(standing),
             whose=Whose.CLUSTER,
         )
+
+    def _news(self, said: str) -> str:
+        if said == self._said:
+            return ""
+        self._said = said
+        return said
 
     def _patiently(self, standing: Standing, now: float) -> Standing:
         suspicion = standing.suspicion
@@ -84,6 +111,14 @@ class Track:
         if suspicion is not None and now - self._since >= suspicion.patience:
             return failed(suspicion)
         return standing
+
+
+def _way_out(standing: Standing | None) -> str:
+    """Say how to go on: what ends the health check that is waited for, else to wait on."""
+    if standing is not None and standing.hastens:
+        commands = "; ".join(one.command for one in standing.hastens)
+        return f"set the live image to what Git holds: {commands}; or gitops-rollback wait --hasten"
+    return "wait on with gitops-rollback wait, or give a longer --timeout"
 
 
 _VERBS = {

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("gitops_rollback")
 _WATCH = 240  # seconds until the API server ends a watch, which then begins anew
 _LONGEST_END = 2.0  # seconds for a watch to end
+_PULSE = 5.0  # seconds between two questions whether the API server still answers
+_PULSE_TIMES = (3.05, 5.0)  # seconds to connect, and to answer
 _PAUSE = 1.0  # seconds before a watch that broke is begun again
 
 
@@ -44,6 +46,15 @@ class Watches:
         self._threads.append(thread)
         thread.start()
 
+    def listen(self, query: Query, sink: Callable[[str], None]) -> None:
+        """Ask for a query again and again, in a thread; tell `sink` why no answer came, or "".
+
+        A watch of a server that has fallen silent tells nothing: it only brings no more.
+        """
+        thread = Thread(target=self._listen, args=(query, sink), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
     def close(self) -> None:
         """End the watches and wait for their threads.
 
@@ -55,6 +66,21 @@ class Watches:
                 stream.stop()
         for thread in list(self._threads):
             thread.join(_LONGEST_END)
+
+    def _listen(self, query: Query, sink: Callable[[str], None]) -> None:
+        was = ""
+        while not self._closed.wait(_PULSE):
+            try:
+                self._lists.once(query, _PULSE_TIMES)
+            except DeniedError:
+                said = ""  # that is an answer, too
+            except ClusterError as error:
+                said = error.message
+            else:
+                said = ""
+            if bool(said) != bool(was):
+                sink(said)
+            was = said
 
     def _run(self, query: Query, sink: Sink) -> None:
         while not self._closed.is_set():
@@ -72,12 +98,12 @@ class Watches:
 
     def _apart(self, query: Query, sink: Sink) -> None:
         """Watch namespace by namespace what may not be watched in all of them at once."""
-        try:
-            sink(Change(query, self._lists.all_of(query), whole=True))
-        except DeniedError:
+        parts = self._lists.apart(query)
+        if not parts:
             sink(Change(query, denied=True))
             return
-        for namespace in query.instead:
+        sink(Change(query, tuple(one for found in parts.values() for one in found), whole=True))
+        for namespace in parts:
             self.begin(within(query, namespace), sink)
 
     def _once(self, query: Query, sink: Sink) -> None:

@@ -1,4 +1,4 @@
-"""The workloads that run a service's image: what they were told, and how far they are. Pure.
+"""Workloads and their pods: what they were told to run, and what became of it. Pure.
 
 How far a rollout is, is judged as `kubectl rollout status` does
 (kubernetes/kubectl:pkg/polymorphichelpers/rollout_status.go).
@@ -20,39 +20,77 @@ from gitops_rollback.rollout.raw import (
     name_of,
     number,
     text,
+    texts,
     truth,
 )
+from gitops_rollback.rollout.target import KINDS, Match
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target
 
-# Kinds that run pods, with group, version and plural: what Flux applies and a service is made of.
-KINDS = {
-    "Deployment": ("apps", "v1", "deployments"),
-    "StatefulSet": ("apps", "v1", "statefulsets"),
-    "DaemonSet": ("apps", "v1", "daemonsets"),
-    "CronJob": ("batch", "v1", "cronjobs"),
+_FLUX = ("kustomize-controller", "helm-controller")
+# Annotations by which Flux leaves an object as it is, with the values that do it
+# (kustomize-controller:docs/spec/v1/kustomizations.md, "Controlling the apply behavior").
+_LEFT_ALONE = {
+    "kustomize.toolkit.fluxcd.io/reconcile": ("disabled",),
+    "kustomize.toolkit.fluxcd.io/ssa": ("ignore", "ifnotpresent"),
 }
+_POD_SPEC = "/spec/template/spec"
+_POD_SPECS = dict.fromkeys(KINDS, _POD_SPEC) | {"CronJob": "/spec/jobTemplate/spec/template/spec"}
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A label selector: labels that have to be there, and further conditions on them."""
+
+    labels: tuple[tuple[str, str], ...] = ()
+    expressions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.labels or self.expressions)
+
+    def __str__(self) -> str:
+        """Return the selector as the API server takes it in a list request."""
+        equal = [f"{key}={value}" for key, value in self.labels]
+        return ",".join((*equal, *(_expression(*one) for one in self.expressions)))
+
+    def fits(self, labels: frozenset[tuple[str, str]]) -> bool:
+        """Tell whether an object with these labels is selected."""
+        there = dict(labels)
+        equal = all(there.get(key) == value for key, value in self.labels)
+        return equal and all(_holds(there.get(k), how, v) for k, how, v in self.expressions)
+
+
+def _expression(key: str, operator: str, values: tuple[str, ...]) -> str:
+    if operator in ("In", "NotIn"):
+        return f"{key} {operator.lower()} ({','.join(values)})"
+    return key if operator == "Exists" else f"!{key}"
+
+
+def _holds(value: str | None, operator: str, values: tuple[str, ...]) -> bool:
+    if operator == "In":
+        return value in values
+    if operator == "NotIn":
+        return value not in values
+    return (value is not None) == (operator == "Exists")
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container of a pod template."""
+    """One container of a pod template, and its place in the object, a JSON pointer."""
 
     name: str
     image: str
-
-    @property
-    def reference(self) -> ImageReference | None:
-        """Its image; None where the text is no image reference."""
-        return find_image(self.image)
+    pointer: str = ""
 
 
 @dataclass(frozen=True)
 class Workload:
     """A workload: `wanted` is None where its kind has no replicas (a CronJob).
 
-    `kept` pods of those that are wanted stay as they are, on purpose.
+    `kept` pods of those that are wanted stay as they are, on purpose. `left_alone` is the
+    annotation by which Flux leaves the object as it is; `belongings` are kind and name of what its
+    pods take: claims, ConfigMaps, Secrets.
     """
 
     name: Name
@@ -64,49 +102,144 @@ class Workload:
     available: int
     paused: bool
     by_hand: bool
-    selector: tuple[tuple[str, str], ...]
+    selector: Selector
     progressing: Condition
     replica_failure: Condition
     set_by: str = ""
     kept: int = 0
+    ready: int = 0
+    minimum: int = 0
+    left_alone: str = ""
+    belongings: frozenset[tuple[str, str]] = frozenset()
 
-    def images_of(self, target: Target) -> tuple[ImageReference, ...]:
-        """Return the images it names that are of the service's image repository."""
-        wanted = target.image.full_repository
-        found = (container.reference for container in self.containers)
-        return tuple(image for image in found if image and image.full_repository == wanted)
+    def of(self, target: Target) -> tuple[Container, ...]:
+        """Return the containers that are to run a target's image.
 
-    def runs_elsewhere(self, target: Target) -> tuple[Container, ...]:
-        """Return the containers of the service's repository that name another image."""
-        found = []
-        for container in self.containers:
-            image = container.reference
-            if image is None or image.full_repository != target.image.full_repository:
-                continue
-            if not names(image, target.image):
-                found.append(container)
-        return tuple(found)
+        Those that Git names, whatever image they have now; else those of the service's image
+        repository, or with its digest.
+        """
+        names = target.containers(self.name.kind, self.name.name)
+        found = tuple(one for one in self.containers if one.name in names)
+        return found or tuple(
+            one
+            for one in self.containers
+            if target.is_of_repository(one.image) or target.match(one.image) is not Match.OTHER
+        )
+
+    def elsewhere(self, target: Target) -> tuple[Container, ...]:
+        """Return the containers of the service that name another image."""
+        return tuple(one for one in self.of(target) if target.match(one.image) is Match.OTHER)
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether all pods it wants are new and available, whatever image it is."""
+        wanted = self.wanted or 0
+        return self.observed and self.updated >= wanted and self.available >= wanted
 
 
-def names(image: ImageReference, wanted: ImageReference) -> bool:
-    """Tell whether a manifest's image is the one that is wanted; a tag alone stands for it."""
-    return image.may_be(wanted)
+@dataclass(frozen=True)
+class ContainerState:
+    """One container of a pod: what it was told to run, and what became of it.
+
+    `image_id` is what the runtime really took: its digest is the proof. `exit_code` is that of the
+    last time it ended, None if it never did.
+    """
+
+    name: str
+    image: str
+    image_id: str = ""
+    ready: bool = False
+    running: bool = False
+    restarts: int = 0
+    waiting: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    ended: str = ""
+
+    @property
+    def reference(self) -> ImageReference | None:
+        """The image it was told to run; None where the text is no image reference."""
+        return find_image(self.image)
+
+    @property
+    def digest(self) -> str:
+        """The digest that the runtime reports, `sha256:…`; empty where it reports none."""
+        _, at, digest = self.image_id.rpartition("@")
+        return digest if at else ""
+
+    def is_new(self, target: Target) -> bool:
+        """Tell whether it was told to run the target's image, or runs it by its digest."""
+        if target.match(self.image) is not Match.OTHER:
+            return True
+        return bool(self.digest) and self.digest == target.image.digest
+
+    def is_proven(self, target: Target) -> bool:
+        """Tell whether it runs the target's digest: named by it, or by what the runtime took."""
+        reference = self.reference
+        digests = {self.digest, (reference.digest if reference else None) or ""}
+        return target.image.digest in digests
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod; `ended` where it is being deleted or has run to its end, `why` if it says why."""
+
+    name: Name
+    labels: frozenset[tuple[str, str]]
+    containers: tuple[ContainerState, ...]
+    ready: bool
+    ended: bool
+    scheduled: Condition
+    created: str = ""
+    why: str = ""
+    message: str = ""
+    owner: tuple[str, str] = ("", "")
+
+    def is_of(self, workload: Name, selector: Selector) -> bool:
+        """Tell whether a workload has made it: by what owns it, and by the labels it selects.
+
+        Of a Deployment the owner is a ReplicaSet, whose name begins with the Deployment's.
+        """
+        if not selector or self.name.namespace != workload.namespace:
+            return False
+        kind, name = self.owner
+        is_owned = (kind, name) == (workload.kind, workload.name) or (
+            (kind, workload.kind) == ("ReplicaSet", "Deployment")
+            and name.rpartition("-")[0] == workload.name
+        )
+        return (is_owned or not kind) and selector.fits(self.labels)
+
+    def of(self, target: Target, names: frozenset[str] = frozenset()) -> tuple[ContainerState, ...]:
+        """Return the containers of the service: of these names, else by the image."""
+        found = tuple(one for one in self.containers if one.name in names)
+        return found or tuple(
+            one
+            for one in self.containers
+            if target.is_of_repository(one.image) or one.is_new(target)
+        )
+
+    def is_new(self, target: Target, names: frozenset[str] = frozenset()) -> bool:
+        """Tell whether all its containers of the service run the target's image."""
+        own = self.of(target, names)
+        return bool(own) and all(one.is_new(target) for one in own)
 
 
 def read_workload(found: Json, kind: str) -> Workload:
-    """Read a workload of one of the `KINDS`."""
+    """Read a workload of one of the kinds of `target.KINDS`."""
     spec, status = mapping(found, "spec"), mapping(found, "status")
     pod = _pod_spec(found, kind)
     conditions = conditions_of(found)
     wanted, updated, total, available = _counts(kind, spec, status)
     kept = min(wanted or 0, _partition(spec)) if kind == "StatefulSet" else 0
     observed = number(status, "observedGeneration") >= number(found, "metadata", "generation")
+    ready = number(status, "numberReady" if kind == "DaemonSet" else "readyReplicas")
     return Workload(
         name=name_of(found, kind),
         observed=observed or kind == "CronJob",
         containers=tuple(
-            Container(text(one, "name"), text(one, "image"))
-            for one in (*items(pod, "initContainers"), *items(pod, "containers"))
+            Container(text(one, "name"), text(one, "image"), f"{_POD_SPECS[kind]}/{key}/{index}")
+            for key in ("initContainers", "containers")
+            for index, one in enumerate(items(pod, key))
         ),
         wanted=wanted,
         updated=updated + kept,
@@ -114,11 +247,91 @@ def read_workload(found: Json, kind: str) -> Workload:
         available=available,
         paused=truth(spec, "paused") or truth(spec, "suspend"),
         by_hand=text(spec, "updateStrategy", "type") == "OnDelete",
-        selector=tuple(sorted(mapping(spec, "selector", "matchLabels").items())),
+        selector=_selector(mapping(spec, "selector")),
         progressing=conditions.get("Progressing", Condition()),
         replica_failure=conditions.get("ReplicaFailure", Condition()),
         set_by=_set_by(found),
         kept=kept,
+        ready=ready,
+        minimum=number(spec, "minReadySeconds"),
+        left_alone=_left_alone(found),
+        belongings=_taken(pod) | _of_templates(found),
+    )
+
+
+def read_pod(found: Json) -> Pod:
+    """Read a pod."""
+    statuses = {
+        text(one, "name"): one
+        for key in ("initContainerStatuses", "containerStatuses")
+        for one in items(found, "status", key)
+    }
+    spec = mapping(found, "spec")
+    conditions = conditions_of(found)
+    phase = text(found, "status", "phase")
+    return Pod(
+        name=name_of(found, "Pod"),
+        labels=frozenset(
+            (key, value)
+            for key, value in mapping(found, "metadata", "labels").items()
+            if isinstance(value, str)
+        ),
+        containers=tuple(
+            _container(one, statuses.get(text(one, "name"), {}))
+            for one in (*items(spec, "initContainers"), *items(spec, "containers"))
+        ),
+        ready=conditions.get("Ready", Condition()).status == "True",
+        ended=bool(text(found, "metadata", "deletionTimestamp"))
+        or phase in ("Succeeded", "Failed"),
+        scheduled=conditions.get("PodScheduled", Condition()),
+        created=text(found, "metadata", "creationTimestamp"),
+        why=text(found, "status", "reason"),
+        message=" ".join(text(found, "status", "message").split()),
+        owner=next(
+            (
+                (text(one, "kind"), text(one, "name"))
+                for one in items(found, "metadata", "ownerReferences")
+                if truth(one, "controller")
+            ),
+            ("", ""),
+        ),
+    )
+
+
+def belongings_of(found: Json) -> frozenset[tuple[str, str]]:
+    """Return kind and name of what the pods of an object take: claims, ConfigMaps, Secrets."""
+    kind = text(found, "kind")
+    pod = mapping(found, "spec") if kind == "Pod" else _pod_spec(found, kind)
+    return _taken(pod) | _of_templates(found)
+
+
+def _taken(pod: Json) -> frozenset[tuple[str, str]]:
+    named: list[tuple[str, str]] = [("ServiceAccount", text(pod, "serviceAccountName"))]
+    named += [("Secret", text(one, "name")) for one in items(pod, "imagePullSecrets")]
+    for volume in items(pod, "volumes"):
+        named.append(("PersistentVolumeClaim", text(volume, "persistentVolumeClaim", "claimName")))
+        for source in (volume, *items(volume, "projected", "sources")):
+            named.append(("ConfigMap", text(source, "configMap", "name")))
+            named.append(("Secret", text(source, "secret", "name")))
+        named.append(("Secret", text(volume, "secret", "secretName")))
+    for container in (*items(pod, "initContainers"), *items(pod, "containers")):
+        for source in items(container, "envFrom"):
+            named.append(("ConfigMap", text(source, "configMapRef", "name")))
+            named.append(("Secret", text(source, "secretRef", "name")))
+        for one in items(container, "env"):
+            named.append(("ConfigMap", text(one, "valueFrom", "configMapKeyRef", "name")))
+            named.append(("Secret", text(one, "valueFrom", "secretKeyRef", "name")))
+    return frozenset((kind, name) for kind, name in named if name)
+
+
+def _of_templates(found: Json) -> frozenset[tuple[str, str]]:
+    """Return the claims that a StatefulSet makes, by what their names begin with."""
+    name = text(found, "metadata", "name")
+    templates = items(found, "spec", "volumeClaimTemplates")
+    return frozenset(
+        ("PersistentVolumeClaim", f"{text(one, 'metadata', 'name')}-{name}-{ordinal}")
+        for one in templates
+        for ordinal in range(max(1, min(number(found, "spec", "replicas", default=1), 100)))
     )
 
 
@@ -151,6 +364,27 @@ def _partition(spec: Json) -> int:
     return number(spec, "updateStrategy", "rollingUpdate", "partition")
 
 
+def _selector(found: Json) -> Selector:
+    labels = mapping(found, "matchLabels")
+    return Selector(
+        tuple(sorted((k, v) for k, v in labels.items() if isinstance(v, str))),
+        tuple(
+            (text(one, "key"), text(one, "operator"), texts(one, "values"))
+            for one in items(found, "matchExpressions")
+        ),
+    )
+
+
+def _left_alone(found: Json) -> str:
+    """Return the annotation by which Flux leaves an object as it is; empty if there is none."""
+    annotations = mapping(found, "metadata", "annotations")
+    for key, values in _LEFT_ALONE.items():
+        value = text(annotations, key)
+        if value.lower() in values:
+            return f"{key}: {value}"
+    return ""
+
+
 def _set_by(found: Json) -> str:
     """Return who wrote the pod template's images last, where that was not Flux."""
     newest, who = "", ""
@@ -161,4 +395,21 @@ def _set_by(found: Json) -> str:
         names_image = any("f:image" in one for one in fields.values() if isinstance(one, dict))
         if names_image and text(entry, "time") >= newest:
             newest, who = text(entry, "time"), text(entry, "manager")
-    return "" if who in ("kustomize-controller", "helm-controller") else who
+    return "" if who in _FLUX else who
+
+
+def _container(spec: Json, status: Json) -> ContainerState:
+    waiting = mapping(status, "state", "waiting")
+    ended = mapping(status, "state", "terminated") or mapping(status, "lastState", "terminated")
+    return ContainerState(
+        name=text(spec, "name"),
+        image=text(spec, "image"),
+        image_id=text(status, "imageID"),
+        ready=mapping(status).get("ready") is True,
+        running="running" in mapping(status, "state"),
+        restarts=number(status, "restartCount"),
+        waiting=text(waiting, "reason"),
+        message=" ".join(text(waiting, "message").split()),
+        exit_code=number(ended, "exitCode") if ended else None,
+        ended=text(ended, "reason"),
+    )

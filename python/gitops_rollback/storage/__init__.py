@@ -1,1 +1,30 @@
-"""Findings about PersistentVolumes, claims, storage classes and the pods that use them. Pure."""
+"""What is wrong with storage, and what changed in it: this is the door to this room. Pure.
+
+`review` looks at manifests, `findings_of` and `parts_of` at those of one service, `changes_between`
+at two states of its parts.
+"""
+
+from gitops_rollback.storage.between import StorageChange, changes_between
+from gitops_rollback.storage.findings import ERROR, NOTE, SEVERITIES, WARNING, Finding, in_order
+from gitops_rollback.storage.kubernetes import published
+from gitops_rollback.storage.review import Review, read_objects, review
+from gitops_rollback.storage.service import ServiceKeys, findings_of, parts_of, storage_in
+
+__all__ = [
+    "ERROR",
+    "NOTE",
+    "SEVERITIES",
+    "WARNING",
+    "Finding",
+    "Review",
+    "ServiceKeys",
+    "StorageChange",
+    "changes_between",
+    "findings_of",
+    "in_order",
+    "parts_of",
+    "published",
+    "read_objects",
+    "review",
+    "storage_in",
+]

@@ -60,7 +60,7 @@ def test_what_flux_has_reported_is_told_and_no_more_is_claimed(watched: Watched)
     watched.post(tip, APPS, "reconciliation succeeded")
     run = watched.wait()
     assert run.code == 0, run.stderr
-    assert (run.result["state"], run.result["verifiedBy"]) == ("ready", "commit-status")
+    assert (run.result["state"], run.result["verifiedBy"]) == ("applied", "commit-status")
     assert run.result["commit"] == tip
     assert run.result["rollouts"][0]["image"] == canonical("1.5.0")
     assert "Flux reports apps: reconciliation succeeded" in run.stderr
@@ -116,14 +116,37 @@ def test_without_the_right_token_nothing_is_verified_and_the_reason_is_told(
     assert TOKEN not in run.stderr + json.dumps(run.result)
 
 
-def test_a_kubeconfig_that_is_no_good_is_said_and_statuses_are_read(watched: Watched) -> None:
+def test_a_kubeconfig_that_is_no_good_is_no_success_though_there_are_statuses(
+    watched: Watched,
+) -> None:
     watched.post(watched.shop.tip() or "", APPS, "reconciliation succeeded")
     path = watched.shop.root / "kubeconfig"
     path.write_text("{}", encoding="utf-8")
     run = watched.wait(KUBECONFIG=str(path))
+    assert (run.code, run.error["category"]) == (1, "cluster")
+    assert (run.result["state"], run.result["verifiedBy"]) == ("unverified", "nothing")
+    assert "cannot be used" in run.error["message"]
+
+
+def test_a_kubeconfig_that_is_only_at_hand_gives_way_to_statuses(watched: Watched) -> None:
+    watched.post(watched.shop.tip() or "", APPS, "reconciliation succeeded")
+    path = watched.shop.home / ".kube" / "config"
+    path.parent.mkdir()
+    path.write_text("{}", encoding="utf-8")
+    run = watched.wait()
     assert run.code == 0, run.stderr
     assert "looking at commit statuses instead" in run.stderr
     assert run.result["verifiedBy"] == "commit-status"
+
+
+def test_a_kubeconfig_at_hand_and_no_status_is_no_success(released: Shop) -> None:
+    path = released.home / ".kube" / "config"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}", encoding="utf-8")
+    run = released.run("wait", "--service", "cart")
+    assert (run.code, run.error["category"]) == (1, "cluster")
+    assert "nothing was verified" in run.error["message"]
+    assert "kubectl config view" in run.error["hint"]
 
 
 def test_a_repository_that_is_a_path_has_no_statuses(released: Shop) -> None:

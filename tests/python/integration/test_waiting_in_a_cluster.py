@@ -133,5 +133,5 @@ def test_without_the_right_to_list_everywhere_the_usual_namespace_is_asked(tmp_p
     everywhere = "GET /apis/[^/]+toolkit.fluxcd.io/v1/[a-z]+"
     run, api = wait(tmp_path, "ready", forbidden=[everywhere])
     assert any("/namespaces/flux-system/gitrepositories" in one for one in api.requests)
-    assert run.code == 0, run.stderr
-    assert "nothing was verified: no GitRepository has the URL" in run.stderr
+    assert (run.code, run.error["category"]) == (1, "cluster")
+    assert "not verified: no GitRepository in this cluster has the URL" in run.error["message"]

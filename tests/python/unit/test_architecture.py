@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -40,8 +41,8 @@ IMPURE = (
     "gitops_rollback.write.commit",
     "gitops_rollback.write.proposal",
     "gitops_rollback.commands",
-    "gitops_rollback.facts",
-    "gitops_rollback.flux",
+    "gitops_rollback.look",
+    "gitops_rollback.rollout",
     "gitops_rollback.forges",
     "gitops_rollback.registries",
     "gitops_rollback.repo",
@@ -115,6 +116,39 @@ def test_http_is_spoken_by_the_clients_of_registries_and_stores_alone() -> None:
 
 def test_clusters_are_asked_by_one_client_alone() -> None:
     assert importers_of("kubernetes") == {"rollout/access"}
+
+
+# Rooms that the rest of the house enters by one module, the package itself.
+BEHIND_DOORS = ("rollout", "storage")
+
+
+@pytest.mark.parametrize("room", BEHIND_DOORS)
+def test_a_room_behind_a_door_is_entered_by_the_door_alone(room: str) -> None:
+    """Whoever imports from it, for types too, imports what its `__init__` gives."""
+    door = f"gitops_rollback.{room}"
+    windows = {
+        (module, node.module)
+        for module, path in MODULES.items()
+        if not module.startswith(f"{room}/")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and is_within(node.module or "", (door,))
+        if node.module != door
+    }
+    assert windows == set()
+
+
+@pytest.mark.parametrize("room", BEHIND_DOORS)
+def test_a_door_gives_nothing_that_nobody_takes(room: str) -> None:
+    given = set(importlib.import_module(f"gitops_rollback.{room}").__all__)
+    taken = {
+        alias.name
+        for module, path in MODULES.items()
+        if not module.startswith(f"{room}/")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == f"gitops_rollback.{room}"
+        for alias in node.names
+    }
+    assert given - taken == set()
 
 
 def test_processes_are_started_by_the_git_layer_alone() -> None:

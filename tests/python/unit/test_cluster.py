@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gitops_rollback.errors import ClusterError
-from gitops_rollback.rollout.access import NoAccessError, has_access
+from gitops_rollback.rollout.access import Asked, NoAccessError, asked
 from gitops_rollback.rollout.cluster import Cluster
 from gitops_rollback.rollout.objects import Change, Query
 from gitops_rollback.rollout.raw import Name
@@ -50,28 +50,30 @@ def connect(tmp_path: Path) -> Iterator[Open]:
 # Access
 
 
-def test_a_kubeconfig_or_the_account_of_a_pod_is_access(tmp_path: Path) -> None:
+def test_a_cluster_is_asked_for_by_name_and_only_at_hand_by_the_usual_file(tmp_path: Path) -> None:
     config = tmp_path / ".kube" / "config"
-    assert not has_access({"HOME": str(tmp_path)})
-    assert not has_access({"KUBECONFIG": str(config)})
-    assert not has_access({"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    assert asked((), {"HOME": str(tmp_path)}) is Asked.NO
+    assert asked((), {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}) is Asked.NO  # no token is there
     config.parent.mkdir()
     config.write_text("{}", encoding="utf-8")
-    assert has_access({"HOME": str(tmp_path)})
-    assert has_access({"KUBECONFIG": f"{tmp_path}/none:{config}"})
+    assert asked((), {"HOME": str(tmp_path)}) is Asked.AT_HAND
+    assert asked(("production",), {}) is Asked.NAMED
+    assert asked((), {"KUBECONFIG": "/nowhere"}) is Asked.NAMED
+    assert asked((), {"KUBECONFIG": "", "HOME": str(tmp_path)}) is Asked.AT_HAND
 
 
 def test_a_machine_without_the_client_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kubernetes", None)
-    with pytest.raises(NoAccessError, match=r"pip install 'gitops-rollback\[cluster\]'"):
+    with pytest.raises(NoAccessError, match="lacks the Kubernetes client") as got:
         Cluster("", {"KUBECONFIG": "any"})
+    assert "pip install 'gitops-rollback[cluster]'" in got.value.hint
 
 
 @pytest.mark.parametrize("text", ["{}", "{", "clusters: 3", ""])
 def test_a_kubeconfig_that_is_no_good_is_no_access(tmp_path: Path, text: str) -> None:
     config = tmp_path / "kubeconfig"
     config.write_text(text, encoding="utf-8")
-    with pytest.raises(NoAccessError, match="the kubeconfig cannot be used"):
+    with pytest.raises(NoAccessError, match=r"the kubeconfig .*config cannot be used"):
         Cluster("", {"KUBECONFIG": str(config)})
 
 

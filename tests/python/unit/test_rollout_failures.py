@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gitops_rollback.image import parse_image
+from gitops_rollback.rollout.appliers import Reconciler, read_reconciler, read_source
 from gitops_rollback.rollout.apply_failures import (
     apply_failure,
     source_failure,
@@ -15,10 +16,8 @@ from gitops_rollback.rollout.apply_failures import (
 )
 from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, told_first
 from gitops_rollback.rollout.pod_failures import pod_failure, unready_failure
-from gitops_rollback.rollout.pods import read_pod
-from gitops_rollback.rollout.reconcilers import Reconciler, read_reconciler, read_source
 from gitops_rollback.rollout.target import Place, Target
-from gitops_rollback.rollout.workloads import read_workload
+from gitops_rollback.rollout.workloads import read_pod, read_workload
 
 TARGET = Target(
     "cart",
@@ -330,10 +329,10 @@ def test_a_quota_keeps_a_workload_from_creating_pods() -> None:
 
 def test_a_pod_that_runs_and_is_not_ready_has_a_probe_to_look_at() -> None:
     running = {"name": "server", "ready": False, "state": {"running": {}}}
-    failure = unready_failure(TARGET, (read_pod(pod(containerStatuses=[running])), OLD))
+    failure = unready_failure(TARGET, WORKLOAD, (read_pod(pod(containerStatuses=[running])), OLD))
     assert failure is not None
     assert (failure.code, failure.patience) == ("probe", FOREVER)
-    assert unready_failure(TARGET, (OLD,)) is None
+    assert unready_failure(TARGET, WORKLOAD, (OLD,)) is None
 
 
 @pytest.mark.parametrize(

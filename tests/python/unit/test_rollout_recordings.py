@@ -10,7 +10,7 @@ import pytest
 
 from gitops_rollback.rollout.failure import Whose
 from gitops_rollback.rollout.standing import State
-from gitops_rollback.rollout.workloads import KINDS
+from gitops_rollback.rollout.target import KINDS
 from unit.recordings import FOLDER, load, replay, target_of
 
 FAILURES = {
@@ -38,11 +38,11 @@ FAILURES = {
 HELM = ("helm-rollback", "helm-values", "helm-config-map")
 KEPT = {
     "stateful-set": "2 pods run 3.9",
-    "partition": "1 pod runs 3.9",
+    "partition": "cart-0 still run another image: its partition keeps 1",
     "daemon-set": "1 pod runs 3.9",
     "cron-job": "3.9 is what the next pods run (none is wanted now)",
     "none-wanted": "3.9 is what the next pods run (none is wanted now)",
-    "on-delete": "none is wanted now",
+    "on-delete": "cart-0, cart-1 still run another image: somebody has to delete them",
 }
 LASTING = {"dependency": "dependency", "source": "source"}
 WAITING = {"probe": "probe", "unschedulable": "unschedulable", "claim-pending": "claim"}
@@ -102,10 +102,11 @@ def test_each_kind_of_workload_is_ready_by_its_own_measure(name: str) -> None:
     recording = load(name)
     done = replay(recording, target_of(recording))
     assert done.track.standing is not None
-    assert done.track.standing.state is State.READY, done.text
+    keeps_old_pods = name in ("partition", "on-delete")
+    expected = State.APPLIED if keeps_old_pods else State.READY
+    assert done.track.standing.state is expected, done.text
     assert KEPT[name] in done.lines[-1][1]
-    warned = " ".join(done.track.standing.warnings)
-    assert ("replaces its pods only when somebody deletes them" in warned) == (name == "on-delete")
+    assert bool(done.track.standing.warnings) == keeps_old_pods
 
 
 @pytest.mark.parametrize("name", LASTING)
@@ -164,12 +165,15 @@ def test_another_service_that_is_not_healthy_is_a_warning() -> None:
     assert done.track.standing.state is State.READY
 
 
-def test_without_rights_on_workloads_the_health_checks_of_flux_decide() -> None:
+def test_without_rights_on_workloads_the_word_of_flux_is_told_and_proves_no_pod() -> None:
     recording = load("ready")
     done = replay(recording, target_of(recording), denied=(*KINDS, "Pod"))
     assert done.track.standing is not None
-    assert done.track.standing.state is State.READY
-    assert "reports health (its workloads may not be read here)" in done.lines[-1][1]
+    assert done.track.standing.state is State.APPLIED
+    assert (
+        "its workloads may not be read here; Kustomization/shop/apps reports health"
+        in (done.lines[-1][1])
+    )
 
 
 def test_without_rights_and_without_health_checks_it_is_only_applied() -> None:
@@ -192,11 +196,11 @@ def test_without_rights_a_failed_health_check_still_tells_whose_it_is() -> None:
     assert failure.object == "Deployment/shop/cart"
 
 
-def test_without_rights_on_pods_the_workload_alone_is_ready() -> None:
+def test_without_rights_on_pods_no_digest_is_proven() -> None:
     recording = load("ready")
     done = replay(recording, target_of(recording), denied=("Pod",))
     assert done.track.standing is not None
-    assert done.track.standing.state is State.READY
+    assert done.track.standing.state is State.APPLIED
     assert "its pods may not be read here" in done.lines[-1][1]
 
 
@@ -204,7 +208,7 @@ def test_a_release_is_not_ready_by_the_attempt_before() -> None:
     recording = load("helm-values")
     done = replay(recording, target_of(recording), denied=(*KINDS, "Pod"))
     assert done.track.standing is not None
-    assert done.track.standing.state is State.READY
+    assert done.track.standing.state is State.APPLIED
     at = recording["commits"][-1]["commit"][:12]
     waits = [line for _at, line in done.lines if "HelmRelease/shop/cart to upgrade" in line]
     assert waits

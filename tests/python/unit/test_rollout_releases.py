@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from gitops_rollback.image import parse_image
+from gitops_rollback.rollout.appliers import Reconciler, read_reconciler
 from gitops_rollback.rollout.failure import FOREVER, Whose
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
-from gitops_rollback.rollout.reconcilers import Reconciler, read_reconciler
 from gitops_rollback.rollout.releases import helm_failure
 from gitops_rollback.rollout.standing import Standing, State
-from gitops_rollback.rollout.target import Place, Relation, Target
-from gitops_rollback.rollout.workloads import KINDS
+from gitops_rollback.rollout.target import KINDS, Place, Relation, Target
 
 URL = "https://github.com/acme/fleet"
 DIGEST = "sha256:" + "2" * 64
 IMAGE = f"docker.io/acme/cart:1.5.0@{DIGEST}"
 COMMIT, BEFORE = "c" * 40, "b" * 40
 CHART = f"0.1.0+{COMMIT[:12]}"
+OF_HELM = {"name": "cart", "namespace": "shop"}
 SUCCEEDED = ("True", "UpgradeSucceeded", "Helm upgrade succeeded")
 
 
@@ -77,7 +77,12 @@ def kustomization(**spec: Any) -> dict[str, Any]:  # noqa: ANN401 - the same
 def workload(reference: str = IMAGE, **status: Any) -> dict[str, Any]:  # noqa: ANN401 - the same
     counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), 1)
     return {
-        "metadata": {"name": "cart-server", "namespace": "shop", "generation": 1},
+        "metadata": {
+            "name": "cart-server",
+            "namespace": "shop",
+            "generation": 1,
+            "labels": {f"helm.toolkit.fluxcd.io/{key}": name for key, name in OF_HELM.items()},
+        },
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": {"app": "cart"}},
@@ -188,8 +193,8 @@ def test_a_release_that_was_not_told_yet_is_waited_for_though_it_is_ready() -> N
 @pytest.mark.parametrize(
     ("revision", "state"),
     [
-        (CHART, State.READY),
-        (f"{CHART}.3", State.READY),
+        (CHART, State.APPLIED),
+        (f"{CHART}.3", State.APPLIED),
         (f"0.1.0+{BEFORE[:12]}", State.APPLYING),
     ],
 )

@@ -11,10 +11,9 @@ import pytest
 from gitops_rollback.image import parse_image
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
-from gitops_rollback.rollout.pods import read_pod
 from gitops_rollback.rollout.standing import State, View
 from gitops_rollback.rollout.target import Relation, Stand, Target, relation
-from gitops_rollback.rollout.workloads import read_workload
+from gitops_rollback.rollout.workloads import read_pod, read_workload
 from unit.recordings import load, target_of
 
 if TYPE_CHECKING:
@@ -124,28 +123,30 @@ def test_a_health_check_that_no_pod_explains_is_named_by_its_object() -> None:
     assert failure.serving
 
 
-def test_what_flux_says_of_another_matter_is_a_suspicion_where_no_workload_is_known() -> None:
+def test_a_workload_that_stands_in_git_and_is_not_there_is_never_ready() -> None:
     def change(objects: dict[str, dict[str, Any]]) -> None:
         without(objects, "Pod", "Deployment")
-        failing(objects, "PruneFailed", "something else")
-        revision = objects["Kustomization/apps"]["status"]["lastAttemptedRevision"]
-        objects["Kustomization/apps"]["status"]["lastAppliedRevision"] = revision
 
     standing = stand(change)
     assert standing.state is State.APPLYING
     assert standing.suspicion is not None
-    assert "PruneFailed: something else" in standing.suspicion.message
+    assert standing.suspicion.code == "missing"
+    assert "Deployment cart, which Git holds in apps/cart.yaml" in standing.suspicion.message
 
 
-def test_pods_that_report_another_digest_under_the_tag_are_a_warning() -> None:
+def test_pods_that_report_another_digest_under_the_tag_are_no_success() -> None:
     target, objects = ended()
     other = f"registry.k8s.io/pause@sha256:{'9' * 64}"
     text = json.dumps(objects).replace(f"pause:3.9@{target.image.digest}", "pause:3.9")
     text = text.replace('"imageID": "', f'"imageID": "{other}", "before": "')
     standing = judge(target, view(target, json.loads(text)))
-    assert standing.state is State.READY
-    assert "the tag was moved" in standing.warnings[0]
-    assert standing.warnings[0].startswith("Deployment/shop/cart: pods report sha256:999999999999")
+    assert standing.state is State.ROLLING
+    assert standing.suspicion is not None
+    assert (standing.suspicion.code, standing.suspicion.by_image) == ("digest", False)
+    assert "the tag was moved" in standing.suspicion.message
+    assert standing.suspicion.message.startswith(
+        "Deployment/shop/cart: pods report sha256:999999999999"
+    )
 
 
 def test_a_pod_whose_runtime_reports_no_digest_has_none() -> None:
@@ -179,7 +180,7 @@ def test_containers_and_writers_that_are_not_of_the_service_do_not_count() -> No
         },
         "Deployment",
     )
-    assert found.runs_elsewhere(target) == ()
+    assert found.elsewhere(target) == ()
     assert found.set_by == ""
 
 

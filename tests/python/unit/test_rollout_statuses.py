@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gitops_rollback.forges.statuses import CommitStatus
 from gitops_rollback.image import parse_image
 from gitops_rollback.rollout.failure import FOREVER
 from gitops_rollback.rollout.standing import State
-from gitops_rollback.rollout.statuses import CommitStatus, judge_statuses, names_of
+from gitops_rollback.rollout.statuses import judge_statuses, names_of
 from gitops_rollback.rollout.target import Target
 
 TARGET = Target("cart", "default", parse_image("acme/cart:1.5.0"), "c" * 40, "main", ())
@@ -42,7 +43,7 @@ def test_what_others_post_says_nothing_of_the_change() -> None:
 def test_a_success_of_all_that_are_expected_is_the_end_and_claims_no_more_than_it_knows() -> None:
     found = [status(said="reconciliation succeeded"), status("kustomization/infra/0c9c2e41")]
     standing = judge_statuses(TARGET, found, {"apps", "infra"})
-    assert standing.state is State.READY
+    assert standing.state is State.APPLIED
     assert "apps: reconciliation succeeded" in standing.message
     assert "no pod was looked at" in standing.message
 
@@ -55,7 +56,7 @@ def test_one_that_is_expected_and_has_not_reported_is_waited_for_by_name() -> No
 
 def test_only_the_one_that_a_person_named_counts() -> None:
     found = [status(), status("kustomization/infra/0c9c2e41", "failure", "build failed")]
-    assert judge_statuses(TARGET, found, {"apps"}).state is State.READY
+    assert judge_statuses(TARGET, found, {"apps"}).state is State.APPLIED
 
 
 @pytest.mark.parametrize("state", ["failure", "failed"])

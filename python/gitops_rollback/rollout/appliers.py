@@ -1,0 +1,359 @@
+"""Flux's own objects: the source that fetches, the Kustomization and HelmRelease that apply. Pure.
+
+Which of them are a service's is told by URL, branch, path and inventory: nothing is configured for
+it. Fields as in the specifications of source-controller v1.7, kustomize-controller v1.9 and
+helm-controller v1.6 (docs/spec of each). What was learned from real ones stands where it counts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.ledger.records import repository_key
+from gitops_rollback.rollout.raw import (
+    Condition,
+    Json,
+    Name,
+    conditions_of,
+    items,
+    mapping,
+    name_of,
+    number,
+    text,
+    texts,
+    truth,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gitops_rollback.rollout.target import Target
+
+# What source-controller appends to a chart's version, where each revision makes a new chart.
+_CHART_COMMIT = re.compile(r"\+([0-9a-f]{12})(?:\.\d+)?$")
+_COMMIT = re.compile(r"(?:^|[:/])([0-9a-f]{40}(?:[0-9a-f]{24})?)$")
+REQUESTED = "reconcile.fluxcd.io/requestedAt"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A GitRepository: what it follows, and the commit it has fetched (empty if none).
+
+    `branch` is empty where it follows none; `follows` says in words what it does.
+    """
+
+    name: Name
+    url: str
+    branch: str
+    follows: str
+    suspended: bool
+    commit: str
+    ready: Condition
+    handled: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One part of a live Kustomization's spec that changes what its manifests say.
+
+    `image` is the image's name, `kind` and `name` the object that it is about; empty for any.
+    """
+
+    text: str
+    image: str = ""
+    kind: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """A Kustomization or a HelmRelease; commits are empty where it knows none.
+
+    `attempted` and `applied` are commits. `current` says that it has begun with its present
+    generation, `is_told` that `ready` bears that one's number. `checks_health` says that being
+    ready includes its workloads. `last` is how the newest attempt ended, which is there even while
+    the next one runs; `last_commit` its commit.
+
+    A HelmRelease has instead: `spec` as JSON, and the first 12 digits of the commit of the chart
+    that was last tried, where its version tells; `value_files` are those of the repository that it
+    takes, `reads_values` says that it takes some from ConfigMaps or Secrets, `remediates` that Helm
+    is to undo what fails, `retries` that it is to try again,
+    `corrects_drift` that edits by hand are undone.
+
+    Of a Kustomization, `inventory` is what it has applied, and `sets` what of its own spec can make
+    something else of a manifest than Git's files say: one text each. `takes` are kind and name of
+    the ConfigMaps and Secrets that it substitutes from. `remote` says that it applies to another
+    cluster than the one it is in.
+    """
+
+    name: Name
+    source: Name
+    path: str
+    suspended: bool
+    checks_health: bool
+    current: bool
+    attempted: str
+    applied: str
+    ready: Condition
+    reconciling: Condition
+    remediated: Condition
+    released: Condition
+    handled: str
+    timeout: str = ""
+    last: str = ""
+    last_commit: str = ""
+    inventory: frozenset[Name] = frozenset()
+    sets: tuple[Setting, ...] = ()
+    takes: frozenset[tuple[str, str]] = frozenset()
+    remote: bool = False
+    is_told: bool = False
+    spec: str = ""
+    chart_commit: str = ""
+    value_files: tuple[str, ...] = ()
+    reads_values: bool = False
+    remediates: bool = False
+    retries: bool = False
+    corrects_drift: bool = False
+
+
+def commit_of(revision: str) -> str:
+    """Return the commit of a revision: `main@sha1:<hex>`, `sha1:<hex>`, formerly `main/<hex>`."""
+    found = _COMMIT.search(revision)
+    return found.group(1) if found else ""
+
+
+def read_source(found: Json) -> Source:
+    """Read a GitRepository."""
+    branch, follows = _followed(mapping(found, "spec", "ref"))
+    return Source(
+        name=name_of(found, "GitRepository"),
+        url=text(found, "spec", "url"),
+        branch=branch,
+        follows=follows,
+        suspended=truth(found, "spec", "suspend"),
+        commit=commit_of(text(found, "status", "artifact", "revision")),
+        ready=conditions_of(found).get("Ready", Condition()),
+        handled=text(found, "status", "lastHandledReconcileAt"),
+    )
+
+
+def _followed(ref: Json) -> tuple[str, str]:
+    """Return the branch that a reference follows, empty if none, and what it follows in words.
+
+    As source-controller reads it: the commit counts before the name, then semver, tag and branch;
+    without any it is `master` (docs/spec/v1/gitrepositories.md, "Reference").
+    """
+    for key in ("commit", "name", "semver", "tag"):
+        value = text(ref, key)
+        if not value:
+            continue
+        branch = value.removeprefix("refs/heads/") if key == "name" else ""
+        if branch != value and branch:
+            return branch, f"branch {branch}"
+        return "", f"{'ref' if key == 'name' else key} {value}"
+    branch = text(ref, "branch") or "master"
+    return branch, f"branch {branch}"
+
+
+def read_reconciler(found: Json, kind: str) -> Reconciler:
+    """Read a Kustomization or a HelmRelease."""
+    conditions = conditions_of(found)
+    spec, status = mapping(found, "spec"), mapping(found, "status")
+    newest = (items(status, "history") or [{}])[0]
+    helm = kind == "HelmRelease"
+    ready = conditions.get("Ready", Condition())
+    generation = number(found, "metadata", "generation")
+    return Reconciler(
+        name=name_of(found, kind),
+        source=_source_of(found, helm=helm),
+        path=_path(text(spec, "chart", "spec", "chart") if helm else text(spec, "path")),
+        suspended=truth(spec, "suspend"),
+        checks_health=_checks_health(spec, helm=helm),
+        # helm-controller observes a generation only when it is done with it, for good or bad; its
+        # conditions bear the newest one, even where the attempt was of the one before.
+        current=max(number(status, "observedGeneration"), number(status, "lastAttemptedGeneration"))
+        >= generation,
+        is_told=ready.generation >= generation,
+        attempted=commit_of(text(status, "lastAttemptedRevision")),
+        applied=commit_of(text(status, "lastAppliedRevision")),
+        ready=ready,
+        reconciling=conditions.get("Reconciling", Condition()),
+        remediated=conditions.get("Remediated", Condition()),
+        released=conditions.get("Released", Condition()),
+        handled=text(status, "lastHandledReconcileAt"),
+        timeout=text(spec, "timeout") or text(spec, "interval"),
+        last=text(newest, "lastReconciledStatus"),
+        last_commit=commit_of(text(newest, "metadata", "revision")),
+        inventory=frozenset(
+            name
+            for one in items(status, "inventory", "entries")
+            if (name := _inventoried(text(one, "id")))
+        ),
+        remote="kubeConfig" in spec,
+        **(_of_release(spec, status, conditions) if helm else _of_kustomization(spec)),
+    )
+
+
+def _inventoried(entry: str) -> Name | None:
+    """Return the object of an inventory's entry: `<namespace>_<name>_<group>_<kind>`.
+
+    A colon in a name is written as two underscores (fluxcd/cli-utils:pkg/object/objmetadata.go).
+    """
+    namespace, _, rest = entry.partition("_")
+    named, _, kind = rest.rpartition("_")
+    name = named.rpartition("_")[0].replace("__", ":")
+    return Name(kind, namespace, name) if kind and name else None
+
+
+def _of_kustomization(spec: Json) -> dict[str, Any]:
+    """Return what only a Kustomization has."""
+    settings = [
+        Setting(
+            f"spec.images makes {_image_text(one)} of {text(one, 'name')}", image=text(one, "name")
+        )
+        for one in items(spec, "images")
+    ]
+    for one in items(spec, "patches"):
+        target = mapping(one, "target")
+        kind, name = text(target, "kind"), text(target, "name")
+        what = " ".join(part for part in (kind, name) if part) or "what it applies"
+        if re.search(r"\bimage\b|\bcontainers\b", text(one, "patch")):
+            settings.append(Setting(f"spec.patches changes {what}", kind=kind, name=name))
+    components = ", ".join(texts(spec, "components"))
+    if components:
+        settings.append(Setting(f"spec.components has {components}"))
+    build = mapping(spec, "postBuild")
+    sources = items(build, "substituteFrom")
+    if build:
+        named = [f"{text(one, 'kind')} {text(one, 'name')}" for one in sources]
+        own = [*mapping(build, "substitute"), *named]
+        settings.append(Setting(f"spec.postBuild substitutes {', '.join(own)}"))
+    return {
+        "sets": tuple(settings),
+        "takes": frozenset((text(one, "kind"), text(one, "name")) for one in sources),
+    }
+
+
+def _image_text(entry: Json) -> str:
+    """Return what an entry of `images` makes of an image, as people write it."""
+    name = text(entry, "newName") or text(entry, "name")
+    tag, digest = text(entry, "newTag"), text(entry, "digest")
+    return name + (f":{tag}" if tag else "") + (f"@{digest[:19]}…" if digest else "")
+
+
+def _of_release(spec: Json, status: Json, conditions: Mapping[str, Condition]) -> dict[str, Any]:
+    """Return what only a HelmRelease has."""
+    chart = _CHART_COMMIT.search(text(status, "lastAttemptedRevision"))
+    files = mapping(spec, "chart", "spec").get("valuesFiles")
+    remediation = mapping(spec, "upgrade", "remediation")
+    retries = number(remediation, "retries") != 0
+    again = retries or text(spec, "upgrade", "strategy", "name") == "RetryOnFailure"
+    return {
+        "spec": json.dumps(spec),
+        "chart_commit": chart.group(1) if chart else "",
+        "value_files": tuple(_path(f"{one}") for one in files or ()),
+        "reads_values": bool(items(spec, "valuesFrom")),
+        "remediates": retries or truth(remediation, "remediateLastFailure"),
+        "corrects_drift": text(spec, "driftDetection", "mode") == "enabled",
+        "retries": again and conditions.get("Stalled", Condition()).status != "True",
+    }
+
+
+def _checks_health(spec: Json, *, helm: bool) -> bool:
+    """Tell whether readiness includes that of the workloads."""
+    if helm:
+        skipped = truth(spec, "upgrade", "disableWait") or truth(spec, "install", "disableWait")
+        return not skipped
+    return truth(spec, "wait") or bool(items(spec, "healthChecks"))
+
+
+def _source_of(found: Json, *, helm: bool) -> Name:
+    keys = ("spec", "chart", "spec", "sourceRef") if helm else ("spec", "sourceRef")
+    reference = mapping(found, *keys)
+    own = text(found, "metadata", "namespace")
+    return Name(
+        text(reference, "kind"), text(reference, "namespace") or own, text(reference, "name")
+    )
+
+
+def _path(path: str) -> str:
+    """Return a path as the repository's own files are named: without `./` and slashes around."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return "/".join(parts)
+
+
+# Which of them are a service's
+
+
+def own_sources(sources: Iterable[Source], url: str, branch: str) -> list[Source]:
+    """Return the GitRepositories that follow a branch of the manifests repository."""
+    return [one for one in other_sources(sources, url) if one.branch == branch]
+
+
+def other_sources(sources: Iterable[Source], url: str) -> list[Source]:
+    """Return the GitRepositories of the repository, whatever they follow."""
+    key = repository_key(url)
+    return [source for source in sources if repository_key(source.url) == key]
+
+
+def owners(
+    target: Target, sources: Sequence[Source], kustomizations: Iterable[Reconciler]
+) -> list[Reconciler]:
+    """Return the Kustomizations that apply the target's files, by the path that they apply.
+
+    For each file it is the one with the longest path above it, or above the overlay that takes it.
+    An inventory that has an object of that name shows nothing: another environment's may. With them
+    come those that substitute from the ConfigMaps and Secrets in which the image stands.
+    """
+    names = {source.name for source in sources}
+    own = [one for one in kustomizations if one.source in names]
+    found: dict[str, Reconciler] = {}
+    for place in target.places:
+        above = [one for one in own if is_above(one.path, place.applied)]
+        longest = max((len(one.path) for one in above), default=0)
+        chosen = [one for one in above if len(one.path) == longest]
+        found.update({str(one.name): one for one in chosen})
+        takers = [one for one in own if chosen and (place.kind, place.name) in one.takes]
+        found.update({str(one.name): one for one in takers})
+    return list(found.values())
+
+
+def releases_of(
+    target: Target,
+    sources: Sequence[Source],
+    appliers: Sequence[Reconciler],
+    releases: Iterable[Reconciler],
+) -> list[Reconciler]:
+    """Return the HelmReleases that run the target.
+
+    Named by a field, and applied by one of its Kustomizations; else with their chart or values file
+    in the repository; else, where values reach them through a ConfigMap, those that its
+    Kustomizations apply, of the service's name if there are several.
+    """
+    names = {source.name for source in sources}
+    wanted = {place.name for place in target.places if place.kind == "HelmRelease"}
+    found, others = [], []
+    for one in releases:
+        is_applied = any(one.name in by.inventory for by in appliers)
+        from_chart = one.source in names and any(_is_made_of(one, path) for path in target.paths)
+        if (one.name.name in wanted and is_applied) or from_chart:
+            found.append(one)
+        elif one.reads_values and is_applied:
+            others.append(one)
+    if found or not target.is_by_values:
+        return found
+    named = [one for one in others if one.name.name == target.service]
+    return named or (others if len(others) == 1 else [])
+
+
+def is_above(folder: str, path: str) -> bool:
+    """Tell whether a file stands below a folder; everything does below the empty one."""
+    return not folder or path.startswith(f"{folder}/")
+
+
+def _is_made_of(release: Reconciler, path: str) -> bool:
+    """Tell whether a file is in the chart of a release, or one of its values files."""
+    return path in release.value_files or (bool(release.path) and is_above(release.path, path))
