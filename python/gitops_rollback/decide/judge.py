@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.candidates import MUTABLE, pointer
-from gitops_rollback.image import same
 from gitops_rollback.ledger.events import ARTIFACT, GIT
+from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.query.tags import named_no_image
 
@@ -32,7 +32,7 @@ def judge_known(
         return candidate.refused("not-an-image", f"its tag is that of {what}")
     if "bad" in accept:
         return candidate
-    return _refused_if_bad(candidate, candidate.image, facts, timeline)
+    return _refused_if_bad(candidate, candidate.image, timeline)
 
 
 def with_record(
@@ -98,7 +98,7 @@ def with_check(
         return candidate.refused("gone", check.message)
     if resolved.is_same_image(facts.running):
         return candidate.refused("running", "it has the digest that runs now")
-    return candidate if "bad" in accept else _refused_if_bad(candidate, resolved, facts, timeline)
+    return candidate if "bad" in accept else _refused_if_bad(candidate, resolved, timeline)
 
 
 def with_platforms(candidate: Candidate, platforms: Platforms, accept: frozenset[str]) -> Candidate:
@@ -111,14 +111,14 @@ def with_platforms(candidate: Candidate, platforms: Platforms, accept: frozenset
     )
 
 
-def _refused_if_bad(
-    candidate: Candidate, image: ImageReference, facts: Facts, timeline: Timeline
-) -> Candidate:
-    bad = facts.state.find_bad(image) if facts.state else None
-    if bad is not None:
-        by = f" by {bad.deed.by}" if bad.deed.by else ""
-        why = f": {bad.deed.reason}" if bad.deed.reason else ""
-        return candidate.refused("bad", f"it was rolled back from on {bad.deed.at}{by}{why}")
-    if any(same(known, image) for known in timeline.bad):
-        return candidate.refused("bad", "it was rolled back from, as its record tells")
-    return candidate
+def _refused_if_bad(candidate: Candidate, image: ImageReference, timeline: Timeline) -> Candidate:
+    found = bad_match(timeline.bad, image, timeline.ran)
+    if found is None:
+        return candidate
+    deed = found.entry.deed
+    other = f"{found.entry.image.label}, which has its {found.by}, was"
+    what = "it was" if found.by == "digest" else other
+    when = f" on {deed.at}" if deed.at else ""
+    by = f" by {deed.by}" if deed.by else ""
+    why = f": {deed.reason}" if deed.reason else ""
+    return candidate.refused("bad", f"{what} rolled back from{when}{by}{why}")

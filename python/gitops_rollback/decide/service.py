@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gitops_rollback.decide.facts import Candidate
-    from gitops_rollback.ledger.message import Summary
+    from gitops_rollback.ledger.message import Told
     from gitops_rollback.ledger.state import State
     from gitops_rollback.look.snapshot import ServiceAtTip
     from gitops_rollback.manifest.edit import FieldEdit, Splice
@@ -38,7 +38,7 @@ class ServiceChange:
     edits: tuple[FieldEdit, ...]
     markers: tuple[MarkerSplice, ...]
     state: State | None
-    summary: Summary
+    summary: Told
     warnings: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 

@@ -10,7 +10,7 @@ from gitops_rollback.decide.service import ServiceChange, marker_splices
 from gitops_rollback.decide.targets import deploy_edits, rollback_edits
 from gitops_rollback.ledger.fields import note_written
 from gitops_rollback.ledger.holds import BAD, Bad, Hold
-from gitops_rollback.ledger.message import Summary
+from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State
 from gitops_rollback.manifest.edit import hold_markers, restore_markers
 from gitops_rollback.model import Deed, identified
@@ -149,18 +149,18 @@ def _summary(
     image: ImageReference,
     act: Act,
     record: str | None = None,
-) -> Summary:
-    return Summary(
+) -> Told:
+    deed = Deed(
         action=action,
-        service=at.service,
-        environment=at.environment,
+        image=image,
         from_image=running,
-        to=image,
-        record=record,
-        build=act.build,
+        at=act.present,
         by=act.by,
         reason=act.reason,
+        build=act.build,
+        record=record,
     )
+    return Told(at.service, at.environment, deed)
 
 
 def _warnings(at: ServiceAtTip) -> tuple[str, ...]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gitops_rollback.image import contradicts, same, same_here, same_reference
+from gitops_rollback.model import EDIT, Deed
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.ledger.message import Summary
-    from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.ledger.message import Told
+    from gitops_rollback.ledger.records import Record, StoredRecord
     from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Build
 
@@ -20,24 +23,58 @@ GIT = "git"
 
 @dataclass(frozen=True)
 class Event:
-    """One change of the running image; `record` is the sha256 of the record of what it replaced.
+    """One change of the running image: a deed, and what proves it.
 
-    `action` is `deploy`, `rollback`, or `edit` for a change that only Git's history tells of.
-    `proofs` names the sources that tell of it, `conflicts` says where they disagree.
+    The deed's action is `edit` for a change that only Git's history tells of. `stored` is the
+    record of what it replaced; `proofs` names the sources that tell of it, `conflicts` says where
+    they disagree.
     """
 
-    action: str
-    image: ImageReference
-    from_image: ImageReference | None = None
-    at: str | None = None
-    by: str | None = None
-    reason: str | None = None
-    build: Build | None = None
+    deed: Deed
     commit: str | None = None
-    record: str | None = None
     stored: StoredRecord | None = None
     proofs: frozenset[str] = frozenset()
     conflicts: tuple[str, ...] = ()
+
+    @property
+    def action(self) -> str:
+        """What was done."""
+        return self.deed.action
+
+    @property
+    def image(self) -> ImageReference:
+        """The image that runs after it."""
+        return self.deed.image
+
+    @property
+    def from_image(self) -> ImageReference | None:
+        """The image that ran before it."""
+        return self.deed.from_image
+
+    @property
+    def at(self) -> str | None:
+        """When."""
+        return self.deed.at
+
+    @property
+    def by(self) -> str | None:
+        """By whom."""
+        return self.deed.by
+
+    @property
+    def reason(self) -> str | None:
+        """Why."""
+        return self.deed.reason
+
+    @property
+    def build(self) -> Build | None:
+        """The build that did it, and whose archive holds the record of what it replaced."""
+        return self.deed.build
+
+    @property
+    def record(self) -> str | None:
+        """The sha256 of the record of what it replaced."""
+        return self.deed.record
 
 
 @dataclass(frozen=True)
@@ -52,26 +89,28 @@ class HistoryEntry:
     at: str
     by: str
     image: ImageReference
-    told: Summary | None = None
+    told: Told | None = None
     is_oldest: bool = False
+
+
+def agree(one: ImageReference | None, other: ImageReference | None) -> bool:
+    """Tell whether two accounts can be of one image; what is not told contradicts nothing."""
+    return one is None or other is None or not contradicts(one, other)
+
+
+def is_unchanged(before: ImageReference, after: ImageReference) -> bool:
+    """Tell whether a text that replaced another surely left the same image running."""
+    return same_reference(before, after) or same_here(before, after) is True
+
+
+def is_named(one: ImageReference, other: ImageReference) -> bool:
+    """Tell whether two references are of one digest, or written alike where none has one."""
+    return same(one, other) is True or same_reference(one, other)
 
 
 def from_state(state: State) -> tuple[Event, ...]:
     """Return the events of a state file, oldest first."""
-    return tuple(
-        Event(
-            action=entry.action,
-            image=entry.image,
-            from_image=entry.from_image,
-            at=entry.at,
-            by=entry.by,
-            reason=entry.reason,
-            build=entry.build,
-            record=entry.record,
-            proofs=frozenset({GIT}),
-        )
-        for entry in reversed(state.deployed)
-    )
+    return tuple(Event(deed, proofs=frozenset({GIT})) for deed in reversed(state.deployed))
 
 
 def from_history(entries: Iterable[HistoryEntry]) -> tuple[Event, ...]:
@@ -79,7 +118,7 @@ def from_history(entries: Iterable[HistoryEntry]) -> tuple[Event, ...]:
     events: list[Event] = []
     above: HistoryEntry | None = None
     for entry in reversed(tuple(entries)):
-        if above is None or not entry.image.is_same_image(above.image):
+        if above is None or not is_unchanged(above.image, entry.image):
             events.append(_of_commit(entry, events[-1].image if events else None))
         above = entry
     return tuple(events)
@@ -87,37 +126,32 @@ def from_history(entries: Iterable[HistoryEntry]) -> tuple[Event, ...]:
 
 def _of_commit(entry: HistoryEntry, before: ImageReference | None) -> Event:
     """Return the change that a commit made: as its trailers tell, else as an edit by its author."""
-    edit = Event(
-        action="edit",
-        image=entry.image,
-        from_image=before,
-        at=entry.at,
-        by=entry.by,
-        commit=entry.commit,
-        proofs=frozenset({GIT}),
-    )
     told = entry.told
-    if told is None:
-        return edit
-    return replace(
-        edit,
-        action=told.action,
-        image=told.to,
-        from_image=before or told.from_image,
-        by=told.by,
-        reason=told.reason,
-        build=told.build,
-        record=told.record,
+    deed = Deed(
+        action=told.deed.action if told else EDIT,
+        image=told.deed.image if told else entry.image,
+        from_image=before or (told.deed.from_image if told else None),
+        at=entry.at,
+        by=told.deed.by if told else entry.by,
+        reason=told.deed.reason if told else None,
+        build=told.deed.build if told else None,
+        record=told.deed.record if told else None,
     )
+    return Event(deed, entry.commit, proofs=frozenset({GIT}))
 
 
 def from_records(
-    records: Sequence[StoredRecord], running: ImageReference
+    records: Sequence[StoredRecord],
+    running: ImageReference,
+    committed: Collection[str] = (),
 ) -> tuple[tuple[Event, ...], tuple[ImageReference, ...]]:
     """Chain records, newest first, backwards from the running image.
 
-    Returns the events, oldest first, and the images that were recorded as replacements but are
-    not part of the chain: of builds that archived and, as far as records tell, never deployed.
+    The newest of the chain says that the very image that runs replaced another: that a tag is the
+    same says nothing, unless the branch names the record (`committed`, hashes). Further down a tag
+    goes on the chain, but the digest that a build meant to deploy is not proven to have run.
+    Returns the events, oldest first, and the images that were recorded as replacements but are not
+    part of the chain: of builds that archived and, as far as records tell, never deployed.
     """
     changed = [stored for stored in records if not stored.record.unchanged]
     events: list[Event] = []
@@ -128,23 +162,35 @@ def from_records(
         record = stored.record
         replaced_by = record.replaced_by or following or wanted
         following = record.image
-        if not replaced_by.may_be(wanted):
+        is_proven = is_unchanged(replaced_by, wanted) or stored.sha256 in committed
+        if not agree(replaced_by, wanted) or not (is_proven or events):
             skipped.append(replaced_by)
             continue
-        events.append(
-            Event(
-                action=record.action,
-                image=replaced_by,
-                from_image=record.image,
-                at=record.recorded_at,
-                by=record.by,
-                build=record.build,
-                record=stored.sha256,
-                stored=stored,
-                proofs=frozenset({ARTIFACT}),
-            )
-        )
+        events.append(_of_record(stored, replaced_by if is_proven else wanted))
         wanted = record.image
     deployed = [image for event in events for image in (event.image, event.from_image) if image]
-    never = tuple(i for i in skipped if not any(i.may_be(d) for d in deployed))
+    never = tuple(i for i in skipped if not any(is_named(i, d) for d in deployed))
     return tuple(reversed(events)), never
+
+
+def _of_record(stored: StoredRecord, replaced_by: ImageReference) -> Event:
+    record = stored.record
+    deed = Deed(
+        action=record.action,
+        image=replaced_by,
+        from_image=record.image,
+        at=record.recorded_at,
+        by=record.by,
+        build=record.build,
+        record=stored.sha256,
+    )
+    return Event(deed, stored=stored, proofs=frozenset({ARTIFACT}))
+
+
+def is_of_another_deed(record: Record, deed: Deed) -> bool:
+    """Tell whether a record is of another deed than the one whose build number it bears.
+
+    A record is made before its deed. One that was made after it is of a later build: the job was
+    made anew, or moved to a new controller, and its numbers began again.
+    """
+    return deed.at is not None and record.recorded_at > deed.at

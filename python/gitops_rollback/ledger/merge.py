@@ -2,6 +2,11 @@
 
 Each event says which sources prove it and where they disagree. The order is that of the branch,
 never that of clocks, which may disagree too.
+
+The state file's deeds are the spine. Commits that it does not have stand above, between and below
+them: edits by hand, deeds that were taken back, and what was before its oldest entry. Records are
+given to the events that they are of, and what is older than all of them goes on below, chained by
+what replaced what: so going back often loses no image.
 """
 
 from __future__ import annotations
@@ -9,9 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.ledger.events import ARTIFACT, Event, from_history, from_records, from_state
+from gitops_rollback.ledger.events import (
+    ARTIFACT,
+    Event,
+    agree,
+    from_history,
+    from_records,
+    from_state,
+    is_of_another_deed,
+    is_unchanged,
+)
 from gitops_rollback.ledger.records import MissingRecord
-from gitops_rollback.model import without_none
+from gitops_rollback.model import EDIT, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,7 +65,8 @@ def merge(
     ]
     events, unclaimed, older = _with_records(known, changed)
     bottom = events[-1].from_image if events else running
-    chained, _skipped = from_records(older, bottom) if bottom else ((), ())
+    committed = {event.record for event in known if event.record}
+    chained, _skipped = from_records(older, bottom, committed) if bottom else ((), ())
     events = _with_clocks([*events, *reversed(chained)])
     used = {event.record for event in chained}
     never = (stored for stored in (*unclaimed, *older) if stored.sha256 not in used)
@@ -76,6 +91,44 @@ def entry_to_json(event: Event) -> dict[str, Any]:
     )
 
 
+def with_commits(state: State | None, history: Sequence[HistoryEntry]) -> list[Event]:
+    """Give the state file's entries their commits; other commits are changes of their own.
+
+    Both are newest first. A commit without trailers that carried several deeds (a squash) is that
+    of the newest of them.
+    """
+    entries = list(reversed(from_state(state))) if state else []
+    rest = _commits(history)
+    merged: list[Event] = []
+    last_found = -1
+    for number, entry in enumerate(entries):
+        place = next((i for i, commit in enumerate(rest) if _is_same(commit, entry)), None)
+        if place is None and rest and _carried(rest[0], entries[number:]):
+            place = 0
+        if place is None:
+            merged.append(entry)
+            continue
+        merged += [_unless_told(commit) for commit in rest[:place]]
+        merged.append(_joined(entry, rest[place]))
+        rest = rest[place + 1 :]
+        last_found = number
+    if entries and last_found < len(entries) - 1:
+        rest = _below(entries[-1], rest)
+    return merged + rest
+
+
+def is_placed(state: State | None, history: Sequence[HistoryEntry]) -> bool:
+    """Tell whether a state file's newest deed is found among commits, the newest of which runs."""
+    newest = state.newest if state else None
+    if state is None or newest is None:
+        return False
+    top = from_state(state)[-1]
+    return any(
+        _is_same(commit, top) or is_unchanged(commit.image, newest.image)
+        for commit in _commits(history)
+    )
+
+
 def _commits(history: Sequence[HistoryEntry]) -> list[Event]:
     """Return what commits changed, newest first.
 
@@ -86,38 +139,50 @@ def _commits(history: Sequence[HistoryEntry]) -> list[Event]:
     return [event for event in events if event.commit not in unsure]
 
 
-def with_commits(state: State | None, history: Sequence[HistoryEntry]) -> list[Event]:
-    """Give the state file's entries their commits; other commits are changes of their own."""
-    merged: list[Event] = []
-    rest = _commits(history)
-    for entry in reversed(from_state(state)) if state else ():
-        place = next((i for i, commit in enumerate(rest) if _is_same(commit, entry)), None)
-        if place is None:
-            merged.append(entry)
-            continue
-        merged += [_unless_told(commit) for commit in rest[:place]]
-        merged.append(_joined(entry, rest[place]))
-        rest = rest[place + 1 :]
-    return merged + rest
-
-
 def _is_same(commit: Event, entry: Event) -> bool:
     """Tell whether a commit is what made an entry of the state file."""
-    if not commit.image.may_be(entry.image):
+    if not agree(commit.image, entry.image):
         return False
     if commit.record is not None and entry.record is not None:
         return commit.record == entry.record
-    return commit.action == "edit" and _may_be(commit.from_image, entry.from_image)
+    return commit.action == EDIT and agree(commit.from_image, entry.from_image)
+
+
+def _carried(commit: Event, entries: Sequence[Event]) -> bool:
+    """Tell whether a commit without trailers carried some deeds, of which the first is newest."""
+    first = entries[0]
+    return (
+        commit.action == EDIT
+        and commit.from_image is not None
+        and agree(commit.image, first.image)
+        and any(
+            entry.from_image is not None and agree(commit.from_image, entry.from_image)
+            for entry in entries[1:]
+        )
+    )
+
+
+def _below(oldest: Event, commits: list[Event]) -> list[Event]:
+    """Return the commits from the newest on that left what the oldest entry replaced.
+
+    What is above it is told by the entries, whose commits were not found. Where none left it, all
+    that is known is that these came before.
+    """
+    before = oldest.from_image
+    if before is None:
+        return []
+    found = (i for i, commit in enumerate(commits) if agree(commit.image, before))
+    return commits[next(found, len(commits)) :]
 
 
 def _joined(entry: Event, commit: Event) -> Event:
     conflicts = entry.conflicts
-    if not _may_be(commit.from_image, entry.from_image):
+    if not agree(commit.from_image, entry.from_image):
         conflicts += (f"its commit replaced {_name(commit.from_image)}",)
     return replace(
         entry,
+        deed=replace(entry.deed, from_image=entry.from_image or commit.from_image),
         commit=commit.commit,
-        from_image=entry.from_image or commit.from_image,
         proofs=entry.proofs | commit.proofs,
         conflicts=conflicts,
     )
@@ -125,7 +190,7 @@ def _joined(entry: Event, commit: Event) -> Event:
 
 def _unless_told(commit: Event) -> Event:
     """Mark a commit of this tool's that the state file, which is older and newer, does not have."""
-    if commit.action == "edit":
+    if commit.action == EDIT:
         return commit
     return replace(commit, conflicts=(*commit.conflicts, REVERTED))
 
@@ -166,6 +231,8 @@ def _by_build(stored: StoredRecord, event: Event) -> bool:
     ours = event.build
     if build is None or ours is None or (build.job, build.number) != (ours.job, ours.number):
         return False
+    if is_of_another_deed(stored.record, event.deed):
+        return False
     return event.record is not None or _tells(stored.record, event)
 
 
@@ -178,7 +245,7 @@ def _by_images(stored: StoredRecord, event: Event) -> bool:
 
 
 def _tells(record: Record, event: Event) -> bool:
-    return _may_be(record.image, event.from_image) and _may_be(record.replaced_by, event.image)
+    return agree(record.image, event.from_image) and agree(record.replaced_by, event.image)
 
 
 def _first_older(events: Sequence[Event], records: Sequence[StoredRecord]) -> int:
@@ -198,26 +265,25 @@ def _looked_up(event: Event, found: StoredRecord | MissingRecord) -> Event:
 
 def _proven(event: Event, stored: StoredRecord) -> Event:
     """Add what a record proves of an event, or in what it contradicts it."""
-    record, where = stored.record, stored.location
+    record, where, deed = stored.record, stored.location, event.deed
     conflicts: list[str] = []
     if event.record is not None and event.record != stored.sha256:
         conflicts.append(f"tampered: {where} is not the record that was archived")
-    if not _may_be(record.image, event.from_image):
+    if not agree(record.image, event.from_image):
         conflicts.append(f"{where} says that it replaced {_name(record.image)}")
-    if not _may_be(record.replaced_by, event.image):
+    if not agree(record.replaced_by, event.image):
         conflicts.append(f"{where} says that {_name(record.replaced_by)} came instead")
     event = replace(event, conflicts=(*event.conflicts, *conflicts))
     if conflicts:
         return event
-    return replace(
-        event,
-        at=event.at or record.recorded_at,
-        from_image=event.from_image or record.image,
-        build=event.build or record.build,
-        by=event.by or record.by,
-        stored=stored,
-        proofs=event.proofs | {ARTIFACT},
+    deed = replace(
+        deed,
+        at=deed.at or record.recorded_at,
+        from_image=deed.from_image or record.image,
+        build=deed.build or record.build,
+        by=deed.by or record.by,
     )
+    return replace(event, deed=deed, stored=stored, proofs=event.proofs | {ARTIFACT})
 
 
 def _with_clocks(events: Sequence[Event]) -> list[Event]:
@@ -231,15 +297,11 @@ def _with_clocks(events: Sequence[Event]) -> list[Event]:
     return marked
 
 
-def _may_be(one: ImageReference | None, other: ImageReference | None) -> bool:
-    return one is None or other is None or one.may_be(other)
-
-
 def _name(image: ImageReference | None) -> str:
     return image.canonical if image else "something else"
 
 
 def proves(events: Iterable[Event], running: ImageReference) -> bool:
-    """Tell whether an account ends with what runs."""
+    """Tell whether an account ends with what runs, as far as can be told."""
     newest = next(iter(events), None)
-    return newest is not None and newest.image.may_be(running)
+    return newest is not None and agree(newest.image, running)

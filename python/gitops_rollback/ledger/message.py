@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import InvalidImageError, parse_image
-from gitops_rollback.model import Build, one_line
+from gitops_rollback.model import Build, Deed, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,52 +16,78 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
 
 _LONGEST_SUBJECT = 72
+_LONGEST_TEXT = 500  # of what is for people: the state file has all of it
+_LONGEST_IMAGE = 520  # as in the schemas
+_LONGEST_JOB = 1100  # a name of 1,024 characters, and a number
 _TRAILER = re.compile(r"^Gitops-([A-Z][a-z]+): (.+?)\r?$", re.MULTILINE)
 _RECORD = re.compile(r"sha256:[0-9a-f]{64}")
 _BUILD = re.compile(r"(.+) #([1-9][0-9]{0,9})")
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What a commit does to one service."""
+class Told:
+    """What a commit's message tells of one service: the deed, and storage that changed with it."""
 
-    action: str
     service: str
     environment: str
-    from_image: ImageReference
-    to: ImageReference
-    record: str | None = None
-    build: Build | None = None
-    by: str | None = None
-    reason: str | None = None
+    deed: Deed
     storage: tuple[str, ...] = ()
 
     @property
+    def action(self) -> str:
+        """What was done."""
+        return self.deed.action
+
+    @property
+    def from_image(self) -> ImageReference:
+        """The image that ran before."""
+        return self.deed.from_image or self.deed.image
+
+    @property
+    def to(self) -> ImageReference:
+        """The image that runs after it."""
+        return self.deed.image
+
+    @property
     def versions(self) -> str:
-        """From and to, as people name them: `1.5.0 → 1.4.2`; the image alone where it stays."""
-        old, new = self.from_image.label, self.to.label
-        if self.from_image.canonical == self.to.canonical:
-            return new
-        if old == new:
-            old = f"{old}@{self.from_image.short_digest or '?'}"
-            new = f"{new}@{self.to.short_digest or '?'}"
-        return f"{old} → {new}"
+        """From and to, as people name them."""
+        return self.deed.versions
+
+    @property
+    def record(self) -> str | None:
+        """The sha256 of the record of what was replaced."""
+        return self.deed.record
+
+    @property
+    def build(self) -> Build | None:
+        """The build that did it."""
+        return self.deed.build
+
+    @property
+    def by(self) -> str | None:
+        """By whom."""
+        return self.deed.by
+
+    @property
+    def reason(self) -> str | None:
+        """Why."""
+        return self.deed.reason
 
 
-def render(summaries: Sequence[Summary]) -> str:
+def render(told: Sequence[Told]) -> str:
     """Return the message of a commit that changes one or more services."""
-    trailers = [line for summary in summaries for line in _trailers(summary)]
-    return f"{subject(summaries)}\n\n" + "\n".join(trailers) + "\n"
+    trailers = [line for one in told for line in _trailers(one)]
+    return f"{subject(told)}\n\n" + "\n".join(trailers) + "\n"
 
 
-def read_trailers(text: str, service: str, environment: str) -> Summary | None:
+def read_trailers(text: str, service: str, environment: str) -> Told | None:
     """Return what the trailers of a commit message say of a service; None if they say nothing.
 
     Anybody can write such lines: what is no deploy or rollback in the form that `render` gives is
     left out, and the caller compares the image with what the commit left in the manifest.
     """
     found = _groups(text).get((service, environment))
-    return _summary(found) if found is not None else None
+    return _told(found) if found is not None else None
 
 
 @lru_cache(maxsize=128)  # a commit of many services is asked for each of them
@@ -94,48 +120,54 @@ def action_of(text: str, service: str, environment: str) -> str | None:
     return None
 
 
-def _summary(group: dict[str, str]) -> Summary | None:
+def _told(group: dict[str, str]) -> Told | None:
     try:
         from_image, to = parse_image(group["From"]), parse_image(group["To"])
     except (KeyError, InvalidImageError):
         return None
     record, build = group.get("Record", ""), _BUILD.fullmatch(group.get("Build", ""))
-    return Summary(
+    deed = Deed(
         action=group["Action"],
-        service=group["Service"],
-        environment=group["Environment"],
+        image=to,
         from_image=from_image,
-        to=to,
-        record=record if _RECORD.fullmatch(record) else None,
-        build=Build(one_line(build[1]), int(build[2])) if build else None,
         by=one_line(group["By"]) if "By" in group else None,
         reason=one_line(group["Reason"]) if "Reason" in group else None,
+        build=Build(one_line(build[1], _LONGEST_JOB), int(build[2])) if build else None,
+        record=record if _RECORD.fullmatch(record) else None,
     )
+    return Told(group["Service"], group["Environment"], deed)
 
 
-def subject(summaries: Sequence[Summary]) -> str:
+def subject(told: Sequence[Told]) -> str:
     """Return the first line of a commit's message."""
-    first = summaries[0]
-    if len(summaries) == 1:
+    first = told[0]
+    if len(told) == 1:
         return f"{first.service} {first.environment}: {first.versions} ({first.action})"
-    names = ", ".join(summary.service for summary in summaries)
+    names = ", ".join(one.service for one in told)
     subject = f"{names} {first.environment}: {first.action}"
     if len(subject) <= _LONGEST_SUBJECT:
         return subject
-    return f"{len(summaries)} services {first.environment}: {first.action}"
+    return f"{len(told)} services {first.environment}: {first.action}"
 
 
-def _trailers(summary: Summary) -> list[str]:
+def _trailers(told: Told) -> list[str]:
+    deed = told.deed
     values = {
-        "Action": summary.action,
-        "Service": summary.service,
-        "Environment": summary.environment,
-        "From": summary.from_image.canonical,
-        "To": summary.to.canonical,
-        "Record": summary.record,
-        "Build": str(summary.build) if summary.build else None,
-        "By": summary.by,
-        "Reason": summary.reason,
-        "Storage": "; ".join(summary.storage) or None,
+        "Action": deed.action,
+        "Service": told.service,
+        "Environment": told.environment,
+        "From": told.from_image.canonical,
+        "To": deed.image.canonical,
+        "Record": deed.record,
+        "Build": str(deed.build) if deed.build else None,
+        "By": deed.by,
+        "Reason": deed.reason,
+        "Storage": "; ".join(told.storage) or None,
     }
-    return [f"Gitops-{name}: {one_line(value)}" for name, value in values.items() if value]
+    # What is for programs is never cut: an image name can be as long as the grammar allows.
+    longest = {"From": _LONGEST_IMAGE, "To": _LONGEST_IMAGE, "Build": _LONGEST_JOB}
+    return [
+        f"Gitops-{name}: {one_line(value, longest.get(name, _LONGEST_TEXT))}"
+        for name, value in values.items()
+        if value
+    ]

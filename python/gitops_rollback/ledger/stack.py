@@ -3,6 +3,10 @@
 A deploy pushes its image; a rollback to X drops all above the newest X, or, if X is not on the
 stack, replaces the top. Candidates are the images below the top, newest first. A source that
 does not explain the running image yields nothing: nothing is anchored on "latest".
+
+Two images are the same where their digests are. A tag without a digest is read as the digest that
+ran only where the field's text, unchanged since, was written with it; else it is an image of its
+own, that nobody knows: never taken for one that ran under that tag, nor for another one.
 """
 
 from __future__ import annotations
@@ -10,21 +14,30 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.image import same, same_reference
 from gitops_rollback.ledger.events import (
     GIT,
     Event,
-    HistoryEntry,
-    from_history,
+    agree,
     from_records,
-    from_state,
+    is_named,
+    is_unchanged,
 )
+from gitops_rollback.ledger.fields import meant_by
+from gitops_rollback.ledger.holds import BAD, Bad
+from gitops_rollback.ledger.merge import is_placed, with_commits
+from gitops_rollback.model import EDIT, ROLLBACK, Deed
+from gitops_rollback.query.shapes import is_version_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.events import HistoryEntry
+    from gitops_rollback.ledger.fields import FieldAtTip
     from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.ledger.state import State
+    from gitops_rollback.model import Build
 
 
 @dataclass(frozen=True)
@@ -35,41 +48,129 @@ class Level:
     placed: Event | None
     replaced: Event | None = None
 
+    @property
+    def deployed_by(self) -> Build | None:
+        """The build that deployed the image: what `#41` means."""
+        return self.placed.build if self.placed else None
+
+    @property
+    def archived_by(self) -> Build | None:
+        """The build whose archive holds the record of the image: the one that replaced it."""
+        return self.replaced.build if self.replaced else None
+
+
+@dataclass(frozen=True)
+class Running:
+    """What runs, as the fields and the state file tell.
+
+    `digest_from` says what proves its digest: `manifest`, `state`, or nothing. `is_explained` tells
+    that the newest deed of the state file left every field as it stands.
+    """
+
+    image: ImageReference
+    digest_from: str = ""
+    is_explained: bool = False
+
 
 @dataclass(frozen=True)
 class Timeline:
-    """Events and stack, both oldest first; the top of the stack is what runs."""
+    """Events and stack, both oldest first; the top of the stack is what runs.
+
+    `bad` is the state file's list; without one, what was rolled back from. `ran` are the digests
+    that ran here and were not rolled back from.
+    """
 
     events: tuple[Event, ...] = ()
     levels: tuple[Level, ...] = ()
     rolled_back: Event | None = None
     never_deployed: tuple[ImageReference, ...] = ()
-    bad: tuple[ImageReference, ...] = ()
+    bad: tuple[Bad, ...] = ()
 
     @property
     def explains(self) -> bool:
         """Whether there is anything below the running image to speak of."""
         return bool(self.levels)
 
+    @property
+    def ran(self) -> frozenset[str]:
+        """The digests that ran here and were not rolled back from."""
+        images = [i for event in self.events for i in (event.image, event.from_image)]
+        bad = {entry.image.digest for entry in self.bad}
+        return frozenset(i.digest for i in images if i and i.digest and i.digest not in bad)
+
+    def digests_of(self, tag: str) -> frozenset[str]:
+        """Return the digests that were deployed under a tag."""
+        images = [i for event in self.events for i in (event.image, event.from_image)]
+        return frozenset(i.digest for i in images if i and i.digest and i.tag == tag)
+
+    def of_build(self, number: int, job: str | None = None) -> tuple[Event, ...]:
+        """Return what a build deployed, newest first: several where job or number came twice."""
+        return tuple(
+            event
+            for event in reversed(self.events)
+            if event.build and event.build.number == number and job in (None, event.build.job)
+        )
+
+
+def read_running(fields: Sequence[FieldAtTip], state: State | None) -> Running | None:
+    """Return what the fields of a service run; None where they name different images.
+
+    A field that names no digest runs the image that its text was written with, as long as that text
+    stands there unchanged. So a field with a digest and one without can be of one image.
+    """
+    texts = [field.image for field in fields]
+    noted = state.fields if state else ()
+    meant = [meant_by(noted, field) for field in fields]
+    first = next((image for image in texts if image), None)
+    if first is None or any(image is None for image in texts):
+        return None
+    images = [_known(text, note) for text, note in zip(texts, meant, strict=True) if text]
+    best = next((image for image in images if image.digest), images[0])
+    if not all(_are_one(best, image) for image in images):
+        return None
+    newest = state.newest if state else None
+    if newest is None:
+        return Running(best, "manifest" if first.digest else "")
+    if not noted:  # schema version 1 kept no texts: only what the newest deed says counts
+        image, source = running_image(first, state)
+        return Running(image, source, agree(image, newest.image))
+    is_explained = all(note is not None for note in meant) and is_unchanged(newest.image, best)
+    shown = best.with_version(first.tag, best.digest) if first.tag else best
+    if all(image and image.digest for image in texts):
+        return Running(shown, "manifest", is_explained or is_unchanged(newest.image, best))
+    return Running(shown, "state" if best.digest else "", is_explained)
+
+
+def _known(text: ImageReference, noted: ImageReference | None) -> ImageReference:
+    """Return a field's image: with the digest it was written with, where it names none."""
+    if text.digest is not None or noted is None or noted.digest is None:
+        return text
+    return text.with_version(text.tag, noted.digest)
+
+
+def _are_one(one: ImageReference, other: ImageReference) -> bool:
+    return one.full_repository == other.full_repository and (
+        same(one, other) is True
+        or (one.digest is None and one.effective_tag == other.effective_tag)
+    )
+
 
 def running_image(field_image: ImageReference, state: State | None) -> tuple[ImageReference, str]:
     """Return the running image, with its digest if it is proven, and where the digest is from.
 
-    The field names it (`manifest`), or this tool's last deploy of that text does (`state`);
+    The field names it (`manifest`), or the newest deed does, if it was of that text (`state`);
     else the source is empty.
     """
     if field_image.digest is not None:
         return field_image, "manifest"
-    for entry in state.deployed if state else ():
-        same_text = (
-            entry.image.full_repository == field_image.full_repository
-            and entry.image.tag == field_image.tag
-        )
-        if same_text and entry.image.digest is not None:
-            return field_image.with_version(field_image.tag, entry.image.digest), "state"
-        if same_text:
-            break
-    return field_image, ""
+    newest = state.newest if state else None
+    if state is None or newest is None or newest.image.digest is None:
+        return field_image, ""
+    written = state.fields[0].value if state.fields else ""
+    is_its_text = agree(newest.image, field_image) and "@" not in written
+    if not is_its_text:
+        return field_image, ""
+    return field_image.with_version(field_image.tag, newest.image.digest), "state"
 
 
 def replay(events: Sequence[Event]) -> tuple[Level, ...]:
@@ -81,8 +182,8 @@ def replay(events: Sequence[Event]) -> tuple[Level, ...]:
     levels: list[Level] = []
     for event in events:
         before = event.from_image
-        if before is not None and not (levels and levels[-1].image.may_be(before)):
-            between = Event("edit", before, proofs=event.proofs)
+        if before is not None and not (levels and agree(levels[-1].image, before)):
+            between = Event(Deed(EDIT, before), proofs=event.proofs)
             _apply(levels, between if levels else None, before)
         _apply(levels, event, event.image)
     return tuple(levels)
@@ -93,81 +194,115 @@ def build_timeline(
     state: State | None,
     records: Sequence[StoredRecord] | None,
     history: Sequence[HistoryEntry] | None,
+    *,
+    is_explained: bool | None = None,
 ) -> Timeline:
     """Merge what is known into one timeline that ends with the running image.
 
-    The state file counts where it explains the running image; edits since are spliced on from
-    history. Without it records chain backwards, else history alone counts.
+    The state file counts where its newest deed left what stands there (`is_explained`, see
+    `read_running`), or where commits lead down to it. Edits since are above it, and below its
+    oldest entry history and records go on. Without it records chain backwards, else history alone
+    counts.
     """
-    bad = tuple(bad.image for bad in state.bad) if state else ()
-    events: tuple[Event, ...] = ()
+    commits = history or ()
+    counts = _counts(running, state, commits, is_explained=is_explained)
+    events = with_commits(state if counts else None, commits)
+    known = tuple(reversed(events))
     never: tuple[ImageReference, ...] = ()
-    if state is not None and state.newest is not None:
-        events = _spliced(from_state(state), history or (), running)
-    if not events and records:
-        events, never = from_records(records, running)
-        events = tuple(_proven_by_history(event, history or ()) for event in events)
-        shown = [entry.image for entry in history or ()]
-        never = tuple(i for i in never if events and not any(image.may_be(i) for image in shown))
-        bad += _rolled_back_from(events)
-    if not events and history:
-        events = from_history(history)
-        bad += _rolled_back_from(events)
-    levels = replay(events)
-    if not levels or not levels[-1].image.may_be(running):
+    if not counts and records:
+        chained, never = _by_records(running, records, commits, known)
+        known = chained or known
+    elif records and known and known[0].from_image:
+        older, _never = from_records(_older(records, known[0]), known[0].from_image)
+        known = (*older, *known)
+    levels = replay(known)
+    bad = state.bad if state else ()
+    bad += () if counts else _rolled_back_from(known)
+    if not levels or not agree(levels[-1].image, running):
         return Timeline(never_deployed=never, bad=bad)
-    rolled_back = _rolled_back(events)
-    return Timeline(events, levels, rolled_back, never, bad)
+    return Timeline(known, levels, _rolled_back(known), never, bad)
 
 
-def state_explains(state: State | None, running: ImageReference) -> bool:
+def state_explains(
+    state: State | None, running: ImageReference, *, is_explained: bool | None = None
+) -> bool:
     """Tell whether the newest entry of a state file is what runs."""
-    return state is not None and state.newest is not None and state.newest.image.may_be(running)
+    if state is None or state.newest is None:
+        return False
+    return agree(state.newest.image, running) if is_explained is None else is_explained
+
+
+def _counts(
+    running: ImageReference,
+    state: State | None,
+    commits: Sequence[HistoryEntry],
+    *,
+    is_explained: bool | None,
+) -> bool:
+    """Tell whether the state file leads to what runs: by itself, or with the commits above it."""
+    return state_explains(state, running, is_explained=is_explained) or (
+        bool(commits) and agree(commits[0].image, running) and is_placed(state, commits)
+    )
+
+
+def _by_records(
+    running: ImageReference,
+    records: Sequence[StoredRecord],
+    commits: Sequence[HistoryEntry],
+    known: Sequence[Event],
+) -> tuple[tuple[Event, ...], tuple[ImageReference, ...]]:
+    """Return the chain of records, with the commits that prove them, and what is older below."""
+    committed = {event.record for event in known if event.record}
+    events, never = from_records(records, running, committed)
+    if not events:
+        return (), ()
+    events = tuple(_proven_by_history(event, commits) for event in events)
+    shown = [entry.image for entry in commits]
+    never = tuple(i for i in never if not any(is_named(i, s) for s in shown))
+    bottom = events[0].from_image
+    places = range(len(known) - 1, -1, -1)
+    left = (n for n in places if bottom and is_unchanged(known[n].image, bottom))
+    return (*known[: next(left, -1) + 1], *events), never
+
+
+def _older(records: Sequence[StoredRecord], oldest: Event) -> Sequence[StoredRecord]:
+    """Return the records, newest first, that were made before the oldest event."""
+    return [
+        stored
+        for stored in records
+        if oldest.at is not None
+        and stored.record.recorded_at < oldest.at
+        and stored.sha256 != oldest.record
+    ]
 
 
 def _proven_by_history(event: Event, history: Sequence[HistoryEntry]) -> Event:
     """Add the commit that put an event's image there, if Git's history shows one."""
     for entry in history:
-        if entry.image.is_same_image(event.image):
+        if is_unchanged(entry.image, event.image):
             return replace(event, commit=entry.commit, proofs=event.proofs | {GIT})
     return event
 
 
-def _rolled_back_from(events: Sequence[Event]) -> tuple[ImageReference, ...]:
-    """Return what was rolled back from and not deployed again since."""
-    bad: list[ImageReference] = []
+def _rolled_back_from(events: Iterable[Event]) -> tuple[Bad, ...]:
+    """Return what was rolled back from and not deployed again since, the newest first."""
+    bad: list[Bad] = []
     for event in events:
-        bad = [image for image in bad if not image.may_be(event.image)]
-        if event.action == "rollback" and event.from_image is not None:
-            bad.append(event.from_image)
+        bad = [entry for entry in bad if not is_named(entry.image, event.image)]
+        if event.action == ROLLBACK and event.from_image is not None:
+            deed = replace(event.deed, action=BAD, image=event.from_image, from_image=None)
+            tag = event.from_image.tag
+            bad.insert(0, Bad(deed, tag if tag and is_version_tag(tag) else None))
     return tuple(bad)
-
-
-def _spliced(
-    events: tuple[Event, ...], history: Sequence[HistoryEntry], running: ImageReference
-) -> tuple[Event, ...]:
-    """Put edits by hand, made since the newest event, on top of a state file's events."""
-    top = events[-1].image
-    if top.may_be(running):
-        return events
-    edits = []
-    for entry in history:
-        if entry.image.may_be(top):
-            break
-        edits.append(entry)
-    else:
-        return ()
-    base = HistoryEntry("", "", "", top)
-    return events + from_history([*edits, base])[1:]
 
 
 def _rolled_back(events: tuple[Event, ...]) -> Event | None:
     """Return the newest event if it went back to an earlier image."""
     newest = events[-1]
-    if newest.action == "rollback":
+    if newest.action == ROLLBACK:
         return newest
     if (
-        newest.action == "edit"
+        newest.action == EDIT
         and _position(list(replay(events[:-1]))[:-1], newest.image) is not None
     ):
         return newest
@@ -176,19 +311,19 @@ def _rolled_back(events: tuple[Event, ...]) -> Event | None:
 
 def _apply(levels: list[Level], event: Event | None, image: ImageReference) -> None:
     """Let an image come to run, by an event or, at the very beginning, by nothing known."""
-    if event is not None and (
-        event.action == "rollback"
-        or (event.action == "edit" and _position(levels[:-1], image) is not None)
-    ):
-        _roll_back(levels, event)
-    elif not levels or not levels[-1].image.is_same_image(image):
+    if event is not None and event.action == ROLLBACK:
+        _roll_back(levels, event, _position(levels, image, by_name=True))
+    elif event is not None and event.action == EDIT and _position(levels[:-1], image) is not None:
+        _roll_back(levels, event, _position(levels, image))
+    elif levels and is_unchanged(levels[-1].image, image):
+        levels[-1] = replace(levels[-1], image=image)
+    else:
         if levels:
             levels[-1] = replace(levels[-1], replaced=event)
         levels.append(Level(image, event))
 
 
-def _roll_back(levels: list[Level], event: Event) -> None:
-    position = _position(levels, event.image)
+def _roll_back(levels: list[Level], event: Event, position: int | None) -> None:
     if position is None:
         if levels:
             levels.pop()
@@ -200,9 +335,26 @@ def _roll_back(levels: list[Level], event: Event) -> None:
     levels[position] = replace(levels[position], image=image, replaced=None)
 
 
-def _position(levels: list[Level], image: ImageReference) -> int | None:
-    """Find the newest level with an image, or else with what may be it."""
+def _position(
+    levels: Sequence[Level], image: ImageReference, *, by_name: bool = False
+) -> int | None:
+    """Find the newest level with an image: by digest, else by a version tag that both only have.
+
+    A rollback names its target (`by_name`): it is the newest level that can be it.
+    """
     newest_first = range(len(levels) - 1, -1, -1)
-    same = (index for index in newest_first if levels[index].image.is_same_image(image))
-    like = (index for index in newest_first if levels[index].image.may_be(image))
-    return next(same, next(like, None))
+    alike = (index for index in newest_first if _is_it(levels[index].image, image))
+    named = (index for index in newest_first if by_name and agree(levels[index].image, image))
+    return next(alike, next(named, None))
+
+
+def _is_it(level: ImageReference, image: ImageReference) -> bool:
+    if same(level, image):
+        return True
+    # Two texts without a digest: of a version tag, the same text is taken for the same release.
+    return (
+        image.digest is None
+        and image.tag is not None
+        and same_reference(level, image)
+        and is_version_tag(image.tag)
+    )

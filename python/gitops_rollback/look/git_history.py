@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.ledger.events import HistoryEntry
+from gitops_rollback.ledger.events import HistoryEntry, agree
 from gitops_rollback.ledger.message import read_trailers
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.ledger.message import Summary
+    from gitops_rollback.ledger.message import Told
     from gitops_rollback.look.snapshot import ServiceAtTip
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
@@ -94,8 +94,8 @@ def _entry(change: PathChange, versions: _Versions, at: ServiceAtTip) -> History
     return HistoryEntry(change.commit, change.at, change.by, image, told, change.is_oldest)
 
 
-def _fits(told: Summary, image: ImageReference) -> bool:
-    return told.to.may_be(image) and told.from_image.full_repository == image.full_repository
+def _fits(told: Told, image: ImageReference) -> bool:
+    return agree(told.to, image) and told.from_image.full_repository == image.full_repository
 
 
 def _image_in(file: ParsedFile, at: ServiceAtTip) -> ImageReference | None:

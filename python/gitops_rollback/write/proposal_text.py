@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.facts import Candidate
     from gitops_rollback.decide.service import ServiceChange
-    from gitops_rollback.ledger.message import Summary
+    from gitops_rollback.ledger.message import Told
 
 _PREFIX = "gitops-rollback/"
 _SHORT = 12  # digits, as people know them from images and commits
@@ -145,7 +145,7 @@ def _why(candidate: Candidate) -> str:
     return "; ".join(text for text in told if text)
 
 
-def _digest(summary: Summary) -> str:
+def _digest(summary: Told) -> str:
     """Return the digits of the image's digest, or of its name where it has none."""
     digest = summary.to.digest
     if digest is None:

@@ -56,7 +56,7 @@ def test_before_the_first_deployment_commits_tell() -> None:
     assert world.asked[0] == "NeedHistory"
     assert plan.chosen is not None
     assert plan.chosen.image == image("0")
-    assert plan.chosen.sources == {"git", "registry"}
+    assert plan.chosen.sources == {"git"}
 
 
 def test_an_edit_between_two_deployments_is_told_by_commits_alone() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from gitops_rollback.ledger.events import HistoryEntry
 from gitops_rollback.ledger.merge import REVERTED, Ledger, merge
-from gitops_rollback.ledger.message import Summary, read_trailers, render
-from gitops_rollback.model import Build
+from gitops_rollback.ledger.message import Told, read_trailers, render
+from gitops_rollback.model import Build, Deed
 from unit.builders import at, digest, history, image, records, state, stored
 
 if TYPE_CHECKING:
@@ -24,10 +24,16 @@ def commit(number: int, text: str, *told: str, **more: Any) -> HistoryEntry:  # 
     for step in told:
         action = "rollback" if "<" in step else "deploy"
         old, new = step.split("<" if action == "rollback" else ">")
-        summary = Summary(
-            action, "cart", "production", image(old), image(new), digest(f"record {number}"),
-            Build("shop/cart", number), "jane", "why",
-        )  # fmt: skip
+        deed = Deed(
+            action,
+            image(new),
+            image(old),
+            by="jane",
+            reason="why",
+            build=Build("shop/cart", number),
+            record=digest(f"record {number}"),
+        )
+        summary = Told("cart", "production", deed)
     return HistoryEntry(f"{number:040x}", at(number), "joe", image(text), summary, **more)
 
 
@@ -180,10 +186,19 @@ def test_edits_get_their_records_by_what_was_replaced_by_what() -> None:
     assert str(ledger.events[0].build) == "shop/cart #1"
 
 
-SUMMARY = Summary(
-    "rollback", "cart", "production", image("2"), image("1"), digest("record 1"),
-    Build("shop/cart", 41), "jane", "it crashed",
-)  # fmt: skip
+SUMMARY = Told(
+    "cart",
+    "production",
+    Deed(
+        "rollback",
+        image("1"),
+        image("2"),
+        by="jane",
+        reason="it crashed",
+        build=Build("shop/cart", 41),
+        record=digest("record 1"),
+    ),
+)
 
 
 def test_trailers_are_read_as_they_were_written() -> None:

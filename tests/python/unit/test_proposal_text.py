@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide import transitions
 from gitops_rollback.decide.acts import Act
 from gitops_rollback.decide.facts import Candidate
+from gitops_rollback.ledger.message import Told
+from gitops_rollback.model import Deed
 from gitops_rollback.write.proposal_text import body_of, title_of
 from unit.builders import PRESENT, at, digest, image, service_at_tip
 
@@ -82,7 +84,7 @@ def test_a_diff_is_cut_at_the_end_of_a_line() -> None:
 
 def test_the_title_is_no_longer_than_the_hosts_take() -> None:
     change = rolled_back()
-    summary = replace(change.summary, from_image=image("a" * 128), to=image("b" * 128))
+    summary = Told("cart", "production", Deed("rollback", image("b" * 128), image("a" * 128)))
     title = title_of([replace(change, summary=summary)])
     assert len(title) == GITLAB_TITLE
     assert title.endswith("…")

@@ -7,8 +7,9 @@ from dataclasses import replace
 from gitops_rollback.decide.repair import Version, from_events, newest_written
 from gitops_rollback.ledger.events import from_state
 from gitops_rollback.ledger.holds import Hold
-from gitops_rollback.ledger.message import Summary, action_of, render
+from gitops_rollback.ledger.message import Told, action_of, render
 from gitops_rollback.ledger.state import State, render_state
+from gitops_rollback.model import Deed
 from unit.builders import DEPLOYMENT, at, image, service_at_tip, state
 
 NEVER = "By hand\n"
@@ -17,7 +18,7 @@ SECOND = state("1>2", "2>3")
 
 
 def told(action: str, service: str = "cart", environment: str = "production") -> str:
-    return render([Summary(action, service, environment, image("1"), image("2"))])
+    return render([Told(service, environment, Deed(action, image("2"), image("1")))])
 
 
 def version(number: int, message: str, found: State | bytes) -> Version:
@@ -55,8 +56,8 @@ def test_what_was_reverted_is_as_if_it_had_never_been_and_a_revert_of_that_bring
 def test_a_commit_of_several_services_tells_of_each() -> None:
     both = render(
         [
-            Summary("deploy", "cart", "production", image("1"), image("2")),
-            Summary("rollback", "payment", "production", image("2"), image("1")),
+            Told("cart", "production", Deed("deploy", image("2"), image("1"))),
+            Told("payment", "production", Deed("rollback", image("1"), image("2"))),
         ]
     )
     assert action_of(both, "cart", "production") == "deploy"
@@ -102,6 +103,8 @@ def test_a_deploy_of_a_bad_image_and_a_deploy_after_a_rollback_count() -> None:
 
 def test_edits_by_hand_alone_are_nothing_to_rebuild_from() -> None:
     there = service_at_tip("acme/cart:3")
-    edits = tuple(replace(event, action="edit") for event in from_state(FIRST))
+    edits = tuple(
+        replace(event, deed=replace(event.deed, action="edit")) for event in from_state(FIRST)
+    )
     assert from_events(there, edits, []) is None
     assert from_events(there, (), []) is None

@@ -103,9 +103,11 @@ def test_edits_by_hand_are_spliced_on_top_of_the_state(
         ),
         pytest.param(["1>2", "2>"], "2", ["1", "2"], [], id="a re-run without replacedBy"),
         pytest.param(["1>2"], "7", [], [], id="records that do not explain what runs"),
+        pytest.param(["~dev>dev@A", "~dev>dev@B"], "dev@B", ["~dev", "dev"], [], id="a moving tag"),
         pytest.param(
-            ["~dev>dev@A", "~dev>dev@B"], "dev@B", ["~dev", "dev", "dev"], [], id="a moving tag"
+            ["1>2"], "~2", [], [], id="a tag that runs is not the digest that a build archived"
         ),
+        pytest.param(["1>2@A", "~2>3"], "3", ["1", "~2", "3"], [], id="nor one below"),
     ],
 )
 def test_without_a_state_file_records_chain_backwards(
@@ -127,8 +129,8 @@ def test_unchanged_records_are_no_deployments() -> None:
 
 def test_a_record_that_git_confirms_has_both_proofs_and_the_commit() -> None:
     found = build_timeline(image("2"), None, records("1>2"), history("1", "2"))
-    assert found.events[0].proofs == {"artifact", "git"}
-    assert found.events[0].commit == f"{2:040x}"
+    assert found.events[-1].proofs == {"artifact", "git"}
+    assert found.events[-1].commit == f"{2:040x}"
 
 
 def test_what_git_shows_as_committed_was_not_never_deployed() -> None:
@@ -140,7 +142,8 @@ def test_what_git_shows_as_committed_was_not_never_deployed() -> None:
 
 def test_what_records_show_as_rolled_back_from_is_bad_until_it_is_deployed_again() -> None:
     chain = ["1>2", "2<1", "1>3"]
-    assert build_timeline(image("3"), None, records(*chain), None).bad == (image("2"),)
+    [bad] = build_timeline(image("3"), None, records(*chain), None).bad
+    assert (bad.image, bad.tag, bad.deed.by) == (image("2"), "2", "jane")
     found = build_timeline(image("2"), None, records(*chain, "3>2"), None)
     assert found.bad == ()
 
@@ -199,7 +202,7 @@ def test_each_level_knows_the_event_whose_record_is_of_it() -> None:
         ("2", ["1>2"], "2", "manifest"),
         ("2", [], "2", "manifest"),
         ("~2", ["1>2"], "2", "state"),
-        ("~2", ["1>2", "2>3"], "2", "state"),
+        ("~2", ["1>2", "2>3"], "~2", ""),
         ("~2", ["1>~2"], "~2", ""),
         ("~9", ["1>2"], "~9", ""),
         ("~dev", ["1>dev@A", "dev@A>dev@B"], "dev@B", "state"),
