@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.redaction import hide
+from gitops_rollback.repo.talk import LARGEST_ANSWER, TooMuchError, talk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -156,11 +157,17 @@ class Git:
         start = time.monotonic()
         timeout = self._deadline.remaining if seconds is None else seconds
         try:
-            stdout, stderr = running.communicate(stdin, timeout)
+            stdout, stderr = talk(running, stdin, timeout)
         except subprocess.TimeoutExpired as error:
             raise TimeIsUpError(
                 f"git {command} did not end within --timeout {self._deadline.seconds:g} s",
                 "look whether the Git server answers, or give a longer --timeout",
+            ) from error
+        except TooMuchError as error:
+            raise RepositoryError(
+                f"git {command} says more than {LARGEST_ANSWER // 1_000_000} MB: no repository of "
+                "manifests is that large",
+                "give the environment a `path` or the service `manifests`, so that less is read",
             ) from error
         finally:
             stop(running)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from posixpath import commonpath
 from typing import TYPE_CHECKING, Self
 
+from gitops_rollback.errors import RepositoryError
 from gitops_rollback.repo.copy import Copy
 from gitops_rollback.repo.identity import read_identity
 from gitops_rollback.repo.location import without_user
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["PushLostError", "Repository"]
 
 _TREE = "refs/gitops-rollback/tree"
+MOST_FILES = 500_000  # of one listing: a commit of 3 kB can name a billion
 
 
 class Repository:
@@ -182,6 +184,12 @@ class Repository:
         output = self._copy.run(
             "--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths
         )
+        if output.count(b"\0") > MOST_FILES:
+            raise RepositoryError(
+                f"commit {commit[:12]} names more than {MOST_FILES} files below "
+                f"{', '.join(paths) or 'its root'}: it is not read",
+                "give the environment a `path` or the service `manifests`, so that less is read",
+            )
         return read_tree(output)
 
     def _read(self, oids: list[str]) -> dict[str, bytes]:

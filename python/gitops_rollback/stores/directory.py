@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from contextlib import suppress
@@ -19,6 +20,7 @@ from gitops_rollback.ledger.records import (
     parse_record,
 )
 from gitops_rollback.manifest.document import LARGEST_MANIFEST
+from gitops_rollback.reading import read_file
 from gitops_rollback.stores.base import NEWEST_RECORDS, fitting_copy, read_named
 from gitops_rollback.stores.layout import COPIES, FOLDER, write_record
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 MOST_NUMBERS = 1000  # newest first; as many as builds of a Jenkins job are looked at
 _INDEX = ".records"
 _LONGEST_NUMBER = 20
+_NUMBER = re.compile(rf"[0-9]{{1,{_LONGEST_NUMBER - 1}}}")
 
 
 class DirectoryStore:
@@ -132,12 +135,11 @@ class DirectoryStore:
 
     def _read(self, file: str | Path, largest: int = LARGEST_RECORD) -> bytes | None:
         try:
-            with Path(file).open("rb") as stream:
-                return stream.read(largest + 1)
+            return read_file(file, largest)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            self.problems.append(f"{file}: {error.strerror}")
+            self.problems.append(f"{file}: {error.strerror or error}")
             return None
 
     def _remember(self, sha256: str, number: str) -> None:
@@ -145,21 +147,28 @@ class DirectoryStore:
         folder = self.path / _INDEX
         with suppress(OSError):
             folder.mkdir(exist_ok=True)
-            note = folder / f".{number}"
-            note.write_text(number, encoding="ascii")
-            note.replace(folder / sha256.removeprefix("sha256:"))
+            # A name that nobody can have laid a link under.
+            descriptor, note = tempfile.mkstemp(prefix=f".{number}-", dir=folder)
+            try:
+                with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+                    stream.write(number)
+                Path(note).chmod(0o644)
+                Path(note).replace(folder / sha256.removeprefix("sha256:"))
+            except BaseException:
+                Path(note).unlink(missing_ok=True)
+                raise
 
     def _remembered(self, sha256: str | None) -> int | None:
         try:
             note = self.path / _INDEX / (sha256 or "").removeprefix("sha256:")
-            text = note.read_bytes()[:_LONGEST_NUMBER].decode("ascii").strip()
+            text = read_file(note, _LONGEST_NUMBER).decode("ascii").strip()
         except (OSError, ValueError):
             return None  # no note, or none that can be read: the records themselves are looked at
-        return int(text) if text.isdecimal() else None
+        return int(text) if _NUMBER.fullmatch(text) else None
 
     def _numbers(self) -> list[int]:
         try:
-            return [int(name) for name in os.listdir(self.path) if name.isdecimal()]  # noqa: PTH208
+            return [int(name) for name in os.listdir(self.path) if _NUMBER.fullmatch(name)]  # noqa: PTH208
         except FileNotFoundError:
             return []
         except OSError as error:

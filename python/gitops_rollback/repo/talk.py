@@ -1,0 +1,106 @@
+"""Talk with a process: feed it, read what it says, within limits of time and size.
+
+`subprocess.communicate` keeps all that a process says. What git says is of the size of what
+somebody else pushed: a commit of 3 kB can name a billion files, and a server may talk without end.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import time
+from typing import IO, NamedTuple
+
+LARGEST_ANSWER = 200_000_000  # bytes of stdout
+LONGEST_WORDS = 1_000_000  # bytes of stderr, which is for people: what comes after is let go
+_CHUNK = 1 << 16
+
+
+class TooMuchError(Exception):
+    """Raised when a process says more than is ever read."""
+
+
+class Said(NamedTuple):
+    """What a process has said."""
+
+    stdout: bytes
+    stderr: bytes
+
+
+def talk(running: subprocess.Popen[bytes], stdin: bytes, seconds: float) -> Said:
+    """Feed a process and read what it says until it ends.
+
+    Raises `subprocess.TimeoutExpired` after `seconds`, and `TooMuchError`; the process then still
+    runs, and its pipes are open.
+    """
+    end = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        stdout = _Ear(selector, _opened(running.stdout), LARGEST_ANSWER)
+        stderr = _Ear(selector, _opened(running.stderr), LONGEST_WORDS)
+        _Mouth(selector, _opened(running.stdin), stdin)
+        while selector.get_map():
+            ready = selector.select(max(0.0, end - time.monotonic()))
+            if not ready and time.monotonic() >= end:
+                raise subprocess.TimeoutExpired(running.args, seconds)
+            for key, _events in ready:
+                key.data.turn()
+            if stdout.is_over:
+                raise TooMuchError
+    running.wait(max(0.0, end - time.monotonic()))
+    return Said(b"".join(stdout.heard), b"".join(stderr.heard))
+
+
+def _opened(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise ValueError("the process was started without this pipe")
+    return pipe
+
+
+class _Ear:
+    """Reads one pipe to its end, and keeps the first `most` bytes."""
+
+    def __init__(self, selector: selectors.BaseSelector, pipe: IO[bytes], most: int) -> None:
+        self.heard: list[bytes] = []
+        self.is_over = False
+        self._left = most
+        self._selector = selector
+        self._pipe = pipe
+        selector.register(pipe, selectors.EVENT_READ, self)
+
+    def turn(self) -> None:
+        """Read what is there."""
+        chunk = os.read(self._pipe.fileno(), _CHUNK)
+        if not chunk:
+            self._selector.unregister(self._pipe)
+        kept = chunk[: self._left]
+        self._left -= len(kept)
+        self.is_over = self.is_over or len(kept) < len(chunk)
+        if kept:
+            self.heard.append(kept)
+
+
+class _Mouth:
+    """Feeds one pipe and closes it; a process that hears no more has had enough."""
+
+    def __init__(self, selector: selectors.BaseSelector, pipe: IO[bytes], data: bytes) -> None:
+        self._left = memoryview(data)
+        self._selector = selector
+        self._pipe = pipe
+        if data:
+            os.set_blocking(pipe.fileno(), False)
+            selector.register(pipe, selectors.EVENT_WRITE, self)
+        else:
+            pipe.close()
+
+    def turn(self) -> None:
+        """Write what the pipe takes."""
+        try:
+            self._left = self._left[os.write(self._pipe.fileno(), self._left[:_CHUNK]) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._left = self._left[:0]
+        if not self._left:
+            self._selector.unregister(self._pipe)
+            self._pipe.close()

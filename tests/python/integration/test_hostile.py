@@ -1,0 +1,119 @@
+"""A repository, a store and a server that mean harm: one clear end, in time, in little memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.shop import CART, CART_PATH, COMMAND, Shop, image
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PLAN = ("plan", "--service", "cart")
+UNDO = ("rollback", "--service", "cart", "--reason", "x")
+MOST_MEMORY = 512  # MB
+
+
+class Peak:
+    """Runs the command as a process of its own and keeps how much memory it took, in MB."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.memory = 0
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        line = [str(COMMAND), *arguments, "--repository", str(self.shop.bare)]
+        process = subprocess.Popen(
+            line,
+            env=self.shop.environment,
+            cwd=self.shop.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert process.stdout is not None
+        said = process.stdout.read()
+        _pid, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        process.stdout.close()
+        self.memory = used.ru_maxrss // 1024
+        return process.returncode, said.decode()
+
+
+def bomb(shop: Shop, levels: int, wide: int = 10) -> None:
+    """Commit trees of which each names the next some times: wide ** levels files."""
+
+    def store(kind: str, data: bytes) -> str:
+        return shop.git("hash-object", "-t", kind, "-w", "--stdin", "--literally", stdin=data)
+
+    def tree(entries: Sequence[tuple[str, str, str]]) -> str:
+        lines = (f"{mode} {name}\0".encode() + bytes.fromhex(oid) for mode, name, oid in entries)
+        return store("tree", b"".join(lines))
+
+    blob = store("blob", CART.encode())
+    inner = tree([("100644", f"{n}.yaml", blob) for n in range(wide)])
+    for _level in range(levels - 1):
+        inner = tree([("40000", str(n), inner) for n in range(wide)])
+    top = tree([("40000", "bomb", inner), ("100644", "cart.yaml", blob)])
+    person = "x <x@x.example> 0 +0000"
+    text = f"tree {top}\nauthor {person}\ncommitter {person}\n\nx"
+    shop.git("update-ref", "refs/heads/main", store("commit", text.encode()))
+
+
+@pytest.mark.parametrize("command", [PLAN, UNDO, ("services",), ("history", "--service", "cart")])
+def test_a_commit_that_names_a_billion_files_is_not_read(
+    shop: Shop, command: tuple[str, ...]
+) -> None:
+    bomb(shop, 9)
+    peak = Peak(shop)
+    code, said = peak.run(*command)
+    assert code == 1, said
+    assert "names more than 500000 files" in said or "says more than 200 MB" in said
+    assert "`path`" in said
+    assert peak.memory < MOST_MEMORY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x,x,x,x,x,x,x,x,x]\n"
+        + "".join(
+            f"{n}: &{n} [{','.join([f'*{p}'] * 9)}]\n"
+            for p, n in zip("abcdefgh", "bcdefghi", strict=True)
+        ),
+        "a: " + "[" * 20_000,
+        "a: " + "{a: " * 20_000,
+        "- " * 20_000 + "x",
+        "x: &x\n  y: *x\n",
+        "a: {<<: [" + ", ".join(["{k: v}"] * 5000) + "]}\n",
+        "? " * 5000 + "x",
+        "a: " + "!!python/object/apply:os.system ['true']\n",
+        "a: " + "9" * 100_000 + "\nb: " + "1:" * 5000 + "1\n",
+    ],
+    ids=["aliases", "lists", "maps", "dashes", "itself", "merges", "keys", "tags", "numbers"],
+)
+def test_a_bomb_in_yaml_beside_a_manifest_or_in_it_ends(shop: Shop, text: str) -> None:
+    shop.commit({"apps/cart/bomb.yaml": text, CART_PATH: f"{CART}---\nimage: x\n{text}"})
+    peak = Peak(shop)
+    for command in (PLAN, ("services",), ("check", "--storage"), ("deploy", "--service", "cart",
+                    "--image", image("1.4.2"))):  # fmt: skip
+        code, said = peak.run(*command, "--timeout", "10")
+        assert code in (0, 1, 4, 8), said
+        assert "Traceback" not in said
+        assert peak.memory < MOST_MEMORY
+
+
+@pytest.mark.parametrize(
+    "words", ["yes", "head -c 50000000 /dev/zero | tr '\\0' x", "printf '\\033[31m'"]
+)
+def test_a_server_that_talks_without_end_is_cut_short(shop: Shop, words: str) -> None:
+    shop.hook("pre-receive", f"({words}) >&2 & sleep 1; kill $! 2>/dev/null; exit 1")
+    peak = Peak(shop)
+    code, said = peak.run("deploy", "--service", "cart", "--image", image("1.4.2"))
+    assert code == 1, said
+    assert len(said) < 10_000
+    assert "\x1b" not in said
+    assert peak.memory < MOST_MEMORY

@@ -1,0 +1,81 @@
+"""A process is fed and heard within limits of time and size."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitops_rollback.repo import talk as talking
+from gitops_rollback.repo.process import stop
+from gitops_rollback.repo.talk import TooMuchError, talk
+
+
+def started(program: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import sys, time\n{program}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def said(program: str, stdin: bytes = b"", seconds: float = 20) -> talking.Said:
+    running = started(program)
+    try:
+        return talk(running, stdin, seconds)
+    finally:
+        stop(running)
+
+
+ECHO = "data = sys.stdin.buffer.read(); sys.stdout.buffer.write(data); sys.stderr.write('done')"
+
+
+@settings(max_examples=5)
+@given(st.binary(max_size=300))
+def test_what_is_fed_arrives_and_what_is_said_is_heard(data: bytes) -> None:
+    assert said(ECHO, data * 1000) == (data * 1000, b"done")
+
+
+def test_more_than_a_pipe_holds_goes_both_ways_at_once() -> None:
+    program = (
+        "import shutil\nshutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer, 1000)\n"
+        "sys.stderr.write('x' * 300000)"
+    )
+    data = bytes(range(256)) * 20_000
+    assert said(program, data) == (data, b"x" * 300_000)
+
+
+def test_a_process_that_hears_nothing_is_no_error() -> None:
+    assert said("sys.stdin.close(); print('enough')", b"x" * 1_000_000).stdout == b"enough\n"
+
+
+def test_a_process_that_says_nothing_in_time_is_given_up() -> None:
+    began = time.monotonic()
+    with pytest.raises(subprocess.TimeoutExpired):
+        said("time.sleep(60)", seconds=0.3)
+    assert time.monotonic() - began < 20
+
+
+def test_a_process_that_closes_its_pipes_and_stays_is_given_up() -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        said("import os\nos.close(1); os.close(2); time.sleep(60)", seconds=1)
+
+
+def test_a_process_that_says_too_much_is_not_heard_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(talking, "LARGEST_ANSWER", 100_000)
+    with pytest.raises(TooMuchError):
+        said("while True: sys.stdout.write('x' * 1000)")
+    assert len(said("sys.stdout.write('x' * 100000)").stdout) == 100_000
+
+
+def test_words_for_people_are_cut_and_the_answer_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(talking, "LONGEST_WORDS", 1000)
+    heard = said("sys.stderr.write('x' * 1000000); print('fine')")
+    assert heard == (b"fine\n", b"x" * 1000)
