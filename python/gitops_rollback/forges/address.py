@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from gitops_rollback.errors import UsageError
+from gitops_rollback.web.hosts import is_base_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,10 +156,8 @@ def _api_of(kind: str, scheme: str, host: str) -> str:
 
 
 def _checked(api: str) -> str:
-    from gitops_rollback.registries.endpoints import is_web_address  # noqa: PLC0415 - rarely named
-
     plain = api.rstrip("/")
-    if not is_web_address(plain) or "?" in plain or "#" in plain:
+    if not is_base_address(plain):
         # It is not repeated: it may hold a password.
         raise UsageError(
             "--forge-url is no address that can be asked",

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.model import one_line
-from gitops_rollback.registries.endpoints import host_of, is_web_address
-from gitops_rollback.registries.failures import RegistryUnavailableError
-from gitops_rollback.registries.http import Http
+from gitops_rollback.web.answers import retry_after
+from gitops_rollback.web.credentials import bound_to
+from gitops_rollback.web.hosts import host_of, is_web_address
+from gitops_rollback.web.http import Http, Manners, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.clock import Deadline
     from gitops_rollback.forges.address import Address
-    from gitops_rollback.registries.failures import Answer
+    from gitops_rollback.web.answers import Answer, NoAnswer
 
 OPEN, MERGED, CLOSED = "open", "merged", "closed"
 _LONGEST_QUOTE = 300
+_FAILING = 500
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,13 @@ class ForgeHttp:
         422 and 409 are returned: what they mean is the host's own affair.
         """
         # A new client for each: it asks a host that has failed no more, and we wait for ours.
-        http = Http(self._environment, self._deadline.remaining)
-        http.hide(self._token or "")
-        signed = {"Authorization": f"Bearer {self._token}", **(headers or {})}
-        try:
-            answer = http.send(
-                method, f"{self._address.api}{path}", what=what, headers=signed, json=json
-            )
-        except RegistryUnavailableError as error:
-            raise ForgeUnavailableError(error.message, error.hint) from error
+        http = Http(self._environment, self._deadline.remaining, Manners(_explained))
+        url = f"{self._address.api}{path}"
+        who = bound_to(self._address.api, f"Bearer {self._token}")
+        sent = as_json(json) if json is not None else None
+        answer = http.send(method, url, what=what, headers=headers, who=who, sent=sent)
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= _FAILING:
+            raise _busy(answer, what)
         if answer.status < HTTPStatus.MULTIPLE_CHOICES or answer.status in (
             HTTPStatus.UNPROCESSABLE_ENTITY,
             HTTPStatus.CONFLICT,
@@ -144,6 +144,21 @@ class ForgeHttp:
         if answer.status < HTTPStatus.BAD_REQUEST:
             return ForgeError(message, "the repository has moved: use its new URL")
         return ForgeError(message, f"look at {self._address.web}, then run this again")
+
+
+def _explained(none: NoAnswer) -> ForgeUnavailableError:
+    """Explain why no answer came."""
+    hint = none.hint or "a proxy or a login page may have answered; look at --forge and --forge-url"
+    return ForgeUnavailableError(f"asked {none.host} for {none.what}: {none.reason}", hint)
+
+
+def _busy(answer: Answer, what: str) -> ForgeUnavailableError:
+    seconds = retry_after(answer.headers)
+    when = f"; it may be asked again in {seconds:.0f} s" if seconds is not None else ""
+    message = f"asked {host_of(answer.url)} for {what}: it answered {answer}{when}"
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return ForgeUnavailableError(message, "too many requests came from here: wait until then")
+    return ForgeUnavailableError(message, "the host itself failed: look at its status page")
 
 
 def mappings(document: object) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.clock import Deadline
     from gitops_rollback.forges.address import Address
-    from gitops_rollback.registries.failures import Answer
+    from gitops_rollback.web.answers import Answer
 
 _HINT = "it needs to write contents and pull requests (a classic token: repo)"
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}

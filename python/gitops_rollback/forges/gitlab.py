@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.clock import Deadline
     from gitops_rollback.forges.address import Address
-    from gitops_rollback.registries.failures import Answer
+    from gitops_rollback.web.answers import Answer
 
 _HINT = "it needs the scope api, and the role Developer or more"
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from gitops_rollback.jobs.wanted import Job
-    from gitops_rollback.stores.jenkins_failures import Access, Answer
+    from gitops_rollback.stores.jenkins_failures import Access
     from gitops_rollback.stores.jenkins_http import JenkinsHttp
+    from gitops_rollback.web.answers import Answer
 
 _LARGEST_CONFIG = 4_000_000
 _LONGEST_REASON = 200
@@ -120,7 +121,7 @@ class Installer:
 def _not_taken(answer: Answer, what: str, access: Access) -> JenkinsError:
     """Explain why Jenkins did not take what was sent; with 400 it gives a reason in a header."""
     reason = one_line(answer.headers.get("X-Error", ""), _LONGEST_REASON)
-    message = f"asked Jenkins at {access.host} {what}: it answered {answer}"
+    message = f"asked Jenkins at {access.host} {what}: it answered {answer.phrase}"
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
         return JenkinsError(f"{message}, a redirect", "give the address that a browser ends up at")
     if answer.status == HTTPStatus.BAD_REQUEST:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.query.tags import Tag
     from gitops_rollback.registries.client import Registries
-    from gitops_rollback.registries.limits import RateLimit
     from gitops_rollback.services.config import Config
+    from gitops_rollback.web.answers import RateLimit
 
 _LONGEST_SCHEMA = 100
 MOST_CREATED = 20

@@ -13,7 +13,7 @@ from gitops_rollback.decide.choose import decide
 from gitops_rollback.decide.facts import NeedCheck, NeedHistory, NeedPlatforms, Plan
 from gitops_rollback.look.gather import is_enough, with_history
 from gitops_rollback.look.git_history import walk_all
-from gitops_rollback.registries.endpoints import MOST_AT_ONCE
+from gitops_rollback.web.hosts import MOST_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

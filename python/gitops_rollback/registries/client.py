@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from gitops_rollback.registries.credentials import find_access
 from gitops_rollback.registries.endpoints import RegistryEndpoint
-from gitops_rollback.registries.http import Http
+from gitops_rollback.registries.failures import (
+    ManifestMissingError,
+    NoHubError,
+    RegistryUnavailableError,
+)
+from gitops_rollback.registries.http import RegistryHttp
 from gitops_rollback.registries.hub import Hub
 from gitops_rollback.registries.oci import Oci
 from gitops_rollback.registries.tokens import Door
@@ -17,7 +23,9 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.query.tags import Tag
     from gitops_rollback.registries.credentials import Access
-    from gitops_rollback.registries.limits import RateLimit
+    from gitops_rollback.web.answers import RateLimit
+
+_LOG = logging.getLogger("gitops_rollback")
 
 
 class Registries:
@@ -37,7 +45,7 @@ class Registries:
     ) -> None:
         self._endpoints = endpoints
         self._environment = environment
-        self._http = Http(environment, patience)
+        self._http = RegistryHttp(environment, patience)
         self._oci: dict[str, Oci] = {}
         self._hubs: dict[str, Hub] = {}
 
@@ -83,7 +91,16 @@ class Registries:
     def tags(self, image: ImageReference) -> tuple[Tag, ...]:
         """Return the tags of the image's repository, newest first, as far as they are needed."""
         hub = self._hub(image.registry)
-        return hub.tags(image) if hub else self._interface(image.registry).tags(image)
+        if hub is None:
+            return self._interface(image.registry).tags(image)
+        try:
+            return hub.tags(image)
+        except NoHubError as no_hub:
+            _LOG.info("no Hub API there: the registry is asked for the names of tags")
+            try:
+                return self._interface(image.registry).tags(image)
+            except (ManifestMissingError, RegistryUnavailableError):
+                raise no_hub from None  # neither: what was named first is what is wrong
 
     def _endpoint(self, registry: str) -> RegistryEndpoint:
         return self._endpoints.get(registry) or RegistryEndpoint(registry)

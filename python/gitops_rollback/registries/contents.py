@@ -15,7 +15,7 @@ from gitops_rollback.image import is_digest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gitops_rollback.registries.failures import Answer
+    from gitops_rollback.web.answers import Answer
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",

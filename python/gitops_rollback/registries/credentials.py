@@ -6,14 +6,14 @@ must not learn the password of the one who runs this.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gitops_rollback.image import DOCKER_HUB
 from gitops_rollback.registries.docker_config import find_login, host_key
-from gitops_rollback.registries.endpoints import host_of, is_loopback
+from gitops_rollback.web.credentials import basic
+from gitops_rollback.web.hosts import host_of, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,17 +28,20 @@ _DOCKER_NAMES = ("index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 
 @dataclass(frozen=True)
 class Credential:
-    """A user name and a password, and where they were found."""
+    """A user name and a password, and where they were found.
+
+    An identity token in the place of the password is exchanged for an access token.
+    """
 
     username: str
     password: str = field(repr=False)
     source: str
+    is_identity_token: bool = False
 
     @property
     def basic(self) -> str:
         """The value of an Authorization header."""
-        pair = f"{self.username}:{self.password}".encode()
-        return f"Basic {base64.b64encode(pair).decode()}"
+        return basic(self.username, self.password)
 
     @property
     def secrets(self) -> tuple[str, str]:
@@ -92,7 +95,7 @@ def find_access(
     if login is not None and login.problem:
         return Access(None, f"{sign_in}; {login.problem}")
     if login is not None:
-        found = Credential(login.username, login.password, login.source)
+        found = Credential(login.username, login.password, login.source, login.is_identity_token)
     return Access(found, sign_in)
 
 

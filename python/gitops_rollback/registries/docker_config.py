@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import DOCKER_HUB
-from gitops_rollback.registries.endpoints import host_of
+from gitops_rollback.web.hosts import host_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +39,7 @@ class Login:
     password: str = field(default="", repr=False)
     source: str = ""
     problem: str = ""
+    is_identity_token: bool = False
 
 
 def find_login(names: list[str], environment: Mapping[str, str], seconds: float) -> Login | None:
@@ -56,8 +57,9 @@ def find_login(names: list[str], environment: Mapping[str, str], seconds: float)
         problem = found or problem
     by_host = {host_key(key): entry for key, entry in _mapping(document.get("auths")).items()}
     for name in names:
-        for username, password in _decoded(by_host.get(name)):
-            return Login(username, password, str(path))
+        login = _decoded(by_host.get(name), str(path))
+        if login is not None:
+            return login
     return problem
 
 
@@ -139,20 +141,28 @@ def _answered(output: bytes, program: str) -> Login:
     username, secret = answer.get("Username"), answer.get("Secret")
     if not isinstance(username, str) or not isinstance(secret, str) or not secret:
         return Login(problem=f"{program} answered no user name and secret")
-    if username == _IDENTITY_TOKEN:
-        return Login(problem=f"{program} has an identity token, which is not supported")
-    return Login(username, secret, program)
+    return Login(username, secret, program, is_identity_token=username == _IDENTITY_TOKEN)
 
 
-def _decoded(entry: object) -> Iterator[tuple[str, str]]:
+def _decoded(entry: object, source: str) -> Login | None:
+    """Return the login of an entry of `auths`; an identity token counts before a password.
+
+    What `az acr login` and others write: the user name is then a placeholder
+    (github.com/docker/cli, cli/config/types/authconfig.go).
+    """
     if not isinstance(entry, dict):
-        return
+        return None
     username, password = entry.get("username"), entry.get("password")
     if isinstance(entry.get("auth"), str) and entry["auth"]:
         try:
             pair = base64.b64decode(entry["auth"], validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
-            return
+            return None
         username, _, password = pair.partition(":")
+    token = entry.get("identitytoken")
+    if isinstance(token, str) and token:
+        named = username if isinstance(username, str) and username else _IDENTITY_TOKEN
+        return Login(named, token, source, is_identity_token=True)
     if isinstance(username, str) and isinstance(password, str) and username and password:
-        yield username, password.rstrip("\0")
+        return Login(username, password.rstrip("\0"), source)
+    return None

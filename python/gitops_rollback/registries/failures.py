@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import RegistryError
 from gitops_rollback.model import one_line
-from gitops_rollback.registries.endpoints import host_of
+from gitops_rollback.web.answers import LONGEST_QUOTE, NO_TIME
+from gitops_rollback.web.hosts import host_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gitops_rollback.registries.credentials import Access
+    from gitops_rollback.web.answers import Answer, NoAnswer
 
-_LONGEST_QUOTE = 200
+_STRANGER = (
+    "a proxy or a login page may have answered, or the configured URL is of something else;"
+    " look at {address}"
+)
 _OFFSET_CAP = "pagination offset too large"
 
 
@@ -37,61 +34,15 @@ class RegistryUnavailableError(RegistryError):
     """The registry could or would not answer: that proves nothing about any image."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One HTTP answer, read to its end."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> object:
-        """The body as JSON; None if it is none."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
-
-    @property
-    def first_error(self) -> Mapping[str, object] | None:
-        """The first of the errors that a registry answers with; {} for an empty list."""
-        document = self.json
-        errors = document.get("errors") if isinstance(document, dict) else None
-        if not isinstance(errors, list):
-            return None
-        return errors[0] if errors and isinstance(errors[0], Mapping) else {}
-
-    def __str__(self) -> str:
-        name = HTTPStatus(self.status).phrase if self.status in _STATUSES else ""
-        words = self._words()
-        return f"{self.status} {name}".rstrip() + (f" ({words})" if words else "")
-
-    def _words(self) -> str:
-        document = self.json
-        if self.first_error:
-            parts = [self.first_error.get("code"), self.first_error.get("message")]
-        elif isinstance(document, dict):
-            parts = [document.get("detail") or document.get("message") or document.get("error")]
-        elif self.body.lstrip()[:1] == b"<":
-            return "a web page"
-        else:
-            parts = [self.body[: 4 * _LONGEST_QUOTE].decode(errors="replace")]
-        return one_line(
-            ": ".join(part for part in parts if isinstance(part, str) and part), _LONGEST_QUOTE
-        )
-
-
-_STATUSES = frozenset(int(status) for status in HTTPStatus)
+class NoHubError(RegistryUnavailableError):
+    """There is no Hub API at an address that was named as one."""
 
 
 def nonsense(answer: Answer, what: str, reason: str) -> RegistryUnavailableError:
     """Explain an answer that cannot be one of a registry."""
     return RegistryUnavailableError(
         f"asked {host_of(answer.url)} for {what}: {reason}",
-        "a proxy or a login page may have answered, or the configured URL is of something else;"
-        f" look at {one_line(answer.url.partition('?')[0], _LONGEST_QUOTE)}",
+        _STRANGER.format(address=one_line(answer.url.partition("?")[0], LONGEST_QUOTE)),
     )
 
 
@@ -110,6 +61,15 @@ def unexpected(answer: Answer, what: str, access: Access) -> RegistryUnavailable
     if answer.status == HTTPStatus.OK:
         return nonsense(answer, what, "it answered 200, but not as a registry does")
     return nonsense(answer, what, f"it answered {answer}, as no registry should")
+
+
+def too_many(answer: Answer, what: str, number: int) -> RegistryUnavailableError:
+    """Explain a list of tags that is too long to be read to its end."""
+    return RegistryUnavailableError(
+        f"asked {host_of(answer.url)} for {what}: there are more than {number}, too many to choose"
+        " from",
+        "name the image to go back to with --to; old tags are best deleted by the registry's rules",
+    )
 
 
 def second_factor(answer: Answer, what: str) -> RegistryUnavailableError:
@@ -134,37 +94,12 @@ def try_later(answer: Answer, what: str, seconds: float | None) -> RegistryUnava
     return RegistryUnavailableError(message, hint)
 
 
-def unreachable(host: str, what: str, error: Exception, seconds: float) -> RegistryUnavailableError:
-    """Explain why no answer came: name, connection, TLS, or time."""
-    causes = list(_causes(error))
-    reason, hint = f"failed ({type(error).__name__})", "check the network, then try again"
-    for cause in causes:
-        if isinstance(cause, ssl.SSLError):
-            detail = getattr(cause, "verify_message", "") or cause.reason or "no TLS"
-            reason = f"no trusted TLS connection: {one_line(str(detail), _LONGEST_QUOTE)}"
-            hint = "for a certificate of your own set REQUESTS_CA_BUNDLE to the file of its CA"
-        elif isinstance(cause, socket.gaierror):
-            reason, hint = "no address is known for that name", "check the name, DNS and proxy"
-        elif isinstance(cause, ConnectionRefusedError):
-            reason, hint = "connection refused", "check that it runs, the port, and the proxy"
-        elif isinstance(cause, TimeoutError):
-            reason = f"no answer within {max(seconds, 0.1):.1f} s"
-            hint = "check the network and the proxy; --timeout allows more time"
-        elif isinstance(cause, (ConnectionError, HTTPException)):
-            reason, hint = "the connection broke off", "try again"
-        elif "CA certificate bundle" in str(cause):
-            reason, hint = "REQUESTS_CA_BUNDLE names no file", "correct or unset it"
-        else:
-            continue
-        break
-    if any(type(cause).__name__ == "ProxyError" for cause in causes):
-        reason = f"through the proxy: {reason}"
-    return RegistryUnavailableError(f"asked {host} for {what}: {reason}", hint)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it came from, the innermost first."""
-    inner = error.__cause__ or error.__context__
-    if inner is not None:
-        yield from _causes(inner)
-    yield error
+def explain(none: NoAnswer) -> RegistryUnavailableError:
+    """Explain why no answer came."""
+    if none.kind == NO_TIME:
+        return RegistryUnavailableError(
+            f"{none.host} was not asked for {none.what}: {none.reason}",
+            "check what was slow before; --timeout allows more time",
+        )
+    hint = none.hint or _STRANGER.format(address=none.host)
+    return RegistryUnavailableError(f"asked {none.host} for {none.what}: {none.reason}", hint)

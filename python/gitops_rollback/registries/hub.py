@@ -9,24 +9,28 @@ from urllib.parse import quote
 from gitops_rollback.image import is_digest, is_tag
 from gitops_rollback.model import one_line
 from gitops_rollback.query.tags import Tag, newest_first
-from gitops_rollback.registries.endpoints import host_of
 from gitops_rollback.registries.failures import (
-    Answer,
+    NoHubError,
     RepositoryMissingError,
     nonsense,
     second_factor,
     unexpected,
 )
+from gitops_rollback.web.credentials import NOBODY, Bound, bound_to
+from gitops_rollback.web.hosts import host_of
+from gitops_rollback.web.http import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.registries.credentials import Access
-    from gitops_rollback.registries.http import Http
+    from gitops_rollback.registries.http import RegistryHttp
+    from gitops_rollback.web.answers import Answer
 
 _PAGE_SIZE = 100  # the most that Hub gives
 _MOST_PAGES = 100
+_NOT_HUB = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 _UNKNOWN = "unknown"  # system and architecture of an attestation
 _KINDS = {
     "helm": "a Helm chart",
@@ -42,11 +46,11 @@ _KINDS = {
 class Hub:
     """Ask the Hub API at one address."""
 
-    def __init__(self, http: Http, url: str, access: Access) -> None:
+    def __init__(self, http: RegistryHttp, url: str, access: Access) -> None:
         self._http = http
         self._url = url
         self._access = access
-        self._headers: dict[str, str] = {}
+        self._who: Bound = NOBODY
         if access.credential is not None:
             http.hide(*access.credential.secrets)
 
@@ -71,7 +75,12 @@ class Hub:
         # Not the `next` of the answer: it has named other hosts and other paths before.
         query = f"page_size={_PAGE_SIZE}&page={number}&ordering=last_updated"
         url = f"{self._url}/v2/namespaces/{path}/tags?{query}"
-        answer = self._http.send("GET", url, what=what, headers=self._headers)
+        answer = self._http.send("GET", url, what=what, who=self._who)
+        if answer.status in _NOT_HUB and not _speaks_as_hub(answer):
+            raise NoHubError(
+                f"asked {host_of(answer.url)} for {what}: it answered {answer}, not as Hub does",
+                "look at --hub-url and hub-url; a mirror without the Hub API is named alone",
+            )
         if answer.status == HTTPStatus.NOT_FOUND:
             raise self._missing(answer, image, what)
         if answer.status != HTTPStatus.OK:
@@ -84,11 +93,13 @@ class Hub:
     def _sign_in(self) -> None:
         """Get a token where there is a login: Hub says of private repositories only 404."""
         credential = self._access.credential
-        if credential is None or self._headers:
+        if credential is None or self._who is not NOBODY:
             return
         what = "a token of the Hub API"
         secret = {"identifier": credential.username, "secret": credential.password}
-        answer = self._http.send("POST", f"{self._url}/v2/auth/token", what=what, json=secret)
+        answer = self._http.send(
+            "POST", f"{self._url}/v2/auth/token", what=what, sent=as_json(secret)
+        )
         if answer.status != HTTPStatus.OK:
             words = answer.body.lower()
             if b"2fa" in words or b"mfa" in words:
@@ -98,17 +109,19 @@ class Hub:
         token = document.get("access_token") if isinstance(document, dict) else None
         if not isinstance(token, str) or not (token.isascii() and token.isprintable() and token):
             raise nonsense(answer, what, "there is no token in its answer")
-        self._http.hide(token)
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._who = bound_to(self._url, f"Bearer {token}")
 
     def _missing(self, answer: Answer, image: ImageReference, what: str) -> Exception:
-        if not isinstance(answer.json, dict):
-            return nonsense(answer, what, f"it answered {answer}, and not as Hub does")
         return RepositoryMissingError(
             f"asked {host_of(answer.url)} for {what}: it answered {answer}",
             f"check the name {image.full_repository}; a private repository is not shown to who"
             f" is not signed in: {self._access.hint}",
         )
+
+
+def _speaks_as_hub(answer: Answer) -> bool:
+    """Tell whether an error is one of Hub's (`message` or `detail`), and not a registry's."""
+    return isinstance(answer.json, dict) and answer.first_error is None
 
 
 def parse_tags(results: Iterable[object]) -> list[Tag]:

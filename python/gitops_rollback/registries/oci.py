@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-
-from requests.utils import parse_header_links
+from urllib.parse import urlencode
 
 from gitops_rollback.image import is_digest, is_tag
 from gitops_rollback.query.tags import Tag, newest_first
@@ -23,26 +23,31 @@ from gitops_rollback.registries.contents import (
     label,
     media_type,
 )
-from gitops_rollback.registries.endpoints import host_of
 from gitops_rollback.registries.failures import (
-    Answer,
     ManifestMissingError,
     RepositoryMissingError,
     nonsense,
+    too_many,
     unexpected,
 )
+from gitops_rollback.web.hosts import host_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.registries.tokens import Door
+    from gitops_rollback.web.answers import Answer
 
 # Without all of these an old registry converts what it has to another manifest, with another
 # digest than the one that clusters pull.
 _ACCEPT = ", ".join((*INDEXES, *MANIFESTS))
-_PAGE_SIZE = 1000  # the most that ECR takes
-_MOST_PAGES = 100
+_PAGE_SIZES = (1000, 100, 50)  # names; 1000 is the most that ECR takes
+_SMALLER = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+_MOST_PAGES = 1000
+_LONGEST_LINK = 8192  # characters
+_LINK = re.compile(r"<([^<>]*)>((?:\s*;[^,<>]*)*)")
+_NEXT = re.compile(r'\brel\s*=\s*"?next\b', re.IGNORECASE)
 _GET_INSTEAD = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
 
@@ -111,20 +116,42 @@ class Oci:
     def tags(self, image: ImageReference) -> tuple[Tag, ...]:
         """Return the names of all tags, the highest version first: the interface tells no times."""
         what = f"the tags of {image.full_repository}"
-        start = f"/v2/{image.repository}/tags/list"
-        query, names = f"n={_PAGE_SIZE}", dict[str, None]()
+        names: dict[str, None] = {}
+        answer, size = self._first_page(image, what)
+        query, has_links = f"n={size}", False
         for _ in range(_MOST_PAGES):
-            answer = self._ask("GET", f"{start}?{query}", image, what, "application/json")
             if answer.status == HTTPStatus.NOT_FOUND:
                 raise _missing(answer, image, what)
             if answer.status != HTTPStatus.OK:
                 raise unexpected(answer, what, self._door.access)
-            names.update(dict.fromkeys(_names(answer, what)))
-            following = _next_query(answer)
-            if following is None or following == query:
+            page = _names(answer, what)
+            known = len(names)
+            names.update(dict.fromkeys(page))
+            following = _linked_query(answer)
+            has_links = has_links or following is not None
+            if not has_links and len(page) == size:
+                # A full page without a link, where there never was one: ask for what comes after.
+                following = urlencode({"n": size, "last": page[-1]})
+            if following in (None, query) or len(names) == known:
                 return tuple(newest_first(Tag(name) for name in names))
-            query = following
-        raise nonsense(answer, what, f"the list does not end after {_MOST_PAGES} pages")
+            query = following or ""
+            answer = self._page(image, query, what)
+        raise too_many(answer, what, len(names))
+
+    def _first_page(self, image: ImageReference, what: str) -> tuple[Answer, int | None]:
+        """Ask for a page as large as the registry allows; return how many names it may have.
+
+        Quay allows 100 and says so with 413, ECR 1000, others answer 400; none is asked for then.
+        """
+        for size in (*_PAGE_SIZES, None):
+            answer = self._page(image, f"n={size}" if size else "", what)
+            if answer.status not in _SMALLER or size is None:
+                return answer, size
+        raise AssertionError  # the last size is None
+
+    def _page(self, image: ImageReference, query: str, what: str) -> Answer:
+        path = f"/v2/{image.repository}/tags/list{'?' if query else ''}{query}"
+        return self._ask("GET", path, image, what, "application/json")
 
     def _read_platforms(self, image: ImageReference) -> tuple[str, ...]:
         document = self._verified_manifest(image)
@@ -228,13 +255,13 @@ def _names(answer: Answer, what: str) -> list[str]:
     return [name for name in tags if isinstance(name, str) and is_tag(name)]
 
 
-def _next_query(answer: Answer) -> str | None:
-    """Return the query of the next page.
+def _linked_query(answer: Answer) -> str | None:
+    """Return the query of the next page as the answer links to it; None where it does not.
 
     Only the query of the link is taken: its host and path may be those of a server behind, and a
     token must not follow it there.
     """
-    for link in parse_header_links(answer.headers.get("Link", "")):
-        if link.get("rel") == "next":
-            return link["url"].partition("?")[2] or None
+    for address, parameters in _LINK.findall(answer.headers.get("Link", "")[:_LONGEST_LINK]):
+        if _NEXT.search(parameters):
+            return address.partition("?")[2] or None
     return None

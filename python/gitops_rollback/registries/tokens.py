@@ -1,4 +1,9 @@
-"""The login of registries: a 401 with a challenge, a token for it, and the request again."""
+"""The login of registries: a 401 with a challenge, a token for it, and the request again.
+
+Token flow: github.com/distribution/distribution, docs/content/spec/auth/token.md, and oauth.md for
+identity tokens. A registry may redirect to another host that asks for tokens of its own: that one
+is asked as nobody, whatever the login of the first; a token is shown to the host that asked for it.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +12,34 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from gitops_rollback.registries.endpoints import is_web_address
-from gitops_rollback.registries.failures import (
-    Answer,
-    RegistryUnavailableError,
-    nonsense,
-    unexpected,
-)
+from gitops_rollback.registries.failures import RegistryUnavailableError, nonsense, unexpected
+from gitops_rollback.web.credentials import NOBODY, Keyring, bound_to
+from gitops_rollback.web.hosts import is_web_address, origin_of
+from gitops_rollback.web.http import as_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.registries.credentials import Access
-    from gitops_rollback.registries.http import Http
+    from gitops_rollback.registries.http import RegistryHttp
+    from gitops_rollback.web.answers import Answer
 
 _SCHEME = re.compile(r"(?:^|,)\s*(Bearer|Basic)\b", re.IGNORECASE)
-_PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+_PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.){0,4000})"|([^\s",]+))')
 _TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
+_LONGEST_CHALLENGE = 8192  # characters
+_MOST_HOSTS = 2  # that ask for a token on one way: the registry, and where it redirects to
+_CLIENT = "gitops-rollback"
 
 
 class Door:
-    """Send requests to one registry, with the token it asks for; tokens are kept by scope."""
+    """Send requests to one registry, with the tokens it and its redirects ask for, by scope."""
 
-    def __init__(self, http: Http, url: str, access: Access) -> None:
+    def __init__(self, http: RegistryHttp, url: str, access: Access) -> None:
         self.url = url
         self.access = access
         self._http = http
-        self._authorization: dict[str, str] = {}
+        self._tokens: dict[str, Keyring] = {}
         self._asked: tuple[Answer, dict[str, str]] | None = None  # how it asked for a token
         if access.credential is not None:
             http.hide(*access.credential.secrets)
@@ -42,61 +48,55 @@ class Door:
         self, method: str, path: str, *, what: str, scope: str, headers: Mapping[str, str]
     ) -> Answer:
         """Return the answer; a 401 remains one only where no login helps."""
-        known = self._authorization.get(scope) or self._foresee(scope)
-        answer = self._attempt(method, path, what, headers, known)
-        if answer.status != HTTPStatus.UNAUTHORIZED:
-            return answer
-        # A kept token may have expired: a new one is asked for, once.
-        fresh = self._authorize(answer, scope)
-        if fresh is None or fresh == known:
-            return answer
-        self._authorization[scope] = fresh
-        return self._attempt(method, path, what, headers, fresh)
+        tokens = self._tokens.setdefault(scope, Keyring())
+        if not tokens.is_used:
+            self._foresee(scope, tokens)
+        url = f"{self.url}{path}"
+        answer = self._http.send(method, url, what=what, headers=headers, who=tokens)
+        asked: set[str] = set()
+        # A kept token may have expired: a new one is asked for, once of each host.
+        while answer.status == HTTPStatus.UNAUTHORIZED and origin_of(answer.url) not in asked:
+            asked.add(origin_of(answer.url))
+            if len(asked) > _MOST_HOSTS or not self._authorize(answer, scope, tokens):
+                return answer
+            answer = self._http.send(method, url, what=what, headers=headers, who=tokens)
+        return answer
 
-    def _attempt(
-        self,
-        method: str,
-        path: str,
-        what: str,
-        headers: Mapping[str, str],
-        authorization: str | None,
-    ) -> Answer:
-        extra = {"Authorization": authorization} if authorization else {}
-        return self._http.send(method, f"{self.url}{path}", what=what, headers={**headers, **extra})
-
-    def _authorize(self, answer: Answer, scope: str) -> str | None:
+    def _authorize(self, answer: Answer, scope: str, tokens: Keyring) -> bool:
+        """Get what the host of an answer asks for; tell whether it is worth asking again."""
         challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
+        fresh: str | None = None
         if "bearer" in challenges:
             challenge = challenges["bearer"]
-            if challenge.get("scope", scope) == scope:
+            if challenge.get("scope", scope) == scope and self._is_own(answer):
                 self._asked = (answer, {k: v for k, v in challenge.items() if k != "scope"})
-            return f"Bearer {self._token(answer, challenge, scope)}"
-        if "basic" in challenges and self.access.credential is not None:
-            return self.access.credential.basic
-        return None
+            fresh = f"Bearer {self._token(answer, challenge, scope)}"
+        elif "basic" in challenges and self.access.credential is not None and self._is_own(answer):
+            fresh = self.access.credential.basic
+        return fresh is not None and tokens.keep(answer.url, fresh)
 
-    def _foresee(self, scope: str) -> str | None:
-        """Return a token for another repository, where this registry asked for one before.
+    def _is_own(self, answer: Answer) -> bool:
+        """Tell whether the registry itself answered, and not where it redirects to."""
+        return origin_of(answer.url) == origin_of(self.url)
+
+    def _foresee(self, scope: str, tokens: Keyring) -> None:
+        """Get a token for another repository, where this registry asked for one before.
 
         Else each of many repositories costs a 401 first. Where none is to be had, the registry is
         asked without: it says itself what is wrong.
         """
         if self._asked is None:
-            return None
+            return
+        answer, challenge = self._asked
         try:
-            token = f"Bearer {self._token(*self._asked, scope)}"
+            tokens.keep(answer.url, f"Bearer {self._token(answer, challenge, scope)}")
         except RegistryUnavailableError:
-            return None
-        self._authorization[scope] = token
-        return token
+            return
 
     def _token(self, answer: Answer, challenge: Mapping[str, str], scope: str) -> str:
         scope = challenge.get("scope", scope)
         what = f"a token for {scope}"
-        url = self._token_url(answer, challenge, scope)
-        credential = self.access.credential
-        headers = {"Authorization": credential.basic} if credential is not None else {}
-        granted = self._http.send("GET", url, what=what, headers=headers)
+        granted = self._granted(answer, challenge, scope, what)
         if granted.status != HTTPStatus.OK:
             raise unexpected(granted, what, self.access)
         document = granted.json
@@ -107,20 +107,39 @@ class Door:
         self._http.hide(token)
         return token
 
-    def _token_url(self, answer: Answer, challenge: Mapping[str, str], scope: str) -> str:
-        realm = challenge.get("realm", "")
-        # A registry with TLS that sends its users to a server without would give away the login.
-        insecure = urlsplit(self.url).scheme == "https" and not realm.startswith("https://")
-        if not is_web_address(realm) or insecure:
-            raise nonsense(answer, "a token", "it names no safe address of a token server")
+    def _granted(
+        self, answer: Answer, challenge: Mapping[str, str], scope: str, what: str
+    ) -> Answer:
+        """Ask the token server that the challenge names, as ourselves or as nobody."""
+        realm = self._realm(answer, challenge)
+        credential = self.access.credential if self._is_own(answer) else None
         query = {"scope": scope}
         if challenge.get("service"):
             query["service"] = challenge["service"]
-        return f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
+        if credential is not None and credential.is_identity_token:
+            form = {
+                **query,
+                "grant_type": "refresh_token",
+                "client_id": _CLIENT,
+                "refresh_token": credential.password,
+            }
+            return self._http.send("POST", realm, what=what, sent=as_form(form))
+        who = bound_to(realm, credential.basic) if credential is not None else NOBODY
+        url = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
+        return self._http.send("GET", url, what=what, who=who)
+
+    def _realm(self, answer: Answer, challenge: Mapping[str, str]) -> str:
+        realm = challenge.get("realm", "")
+        # A registry with TLS that sends its users to a server without would give away the login.
+        insecure = urlsplit(answer.url).scheme == "https" and not realm.startswith("https://")
+        if not is_web_address(realm) or insecure:
+            raise nonsense(answer, "a token", "it names no safe address of a token server")
+        return realm
 
 
 def parse_challenges(header: str) -> dict[str, dict[str, str]]:
     """Read a WWW-Authenticate header: parameters by scheme, both in small letters."""
+    header = header[:_LONGEST_CHALLENGE]
     starts = list(_SCHEME.finditer(header))
     ends = [*(start.start() for start in starts), len(header)][1:]
     challenges: dict[str, dict[str, str]] = {}

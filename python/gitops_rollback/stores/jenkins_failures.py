@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
-import socket
-import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPException
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gitops_rollback.errors import JenkinsError
 from gitops_rollback.model import one_line
+from gitops_rollback.web.answers import ASTRAY, NO_TIME, TOO_LARGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-_LONGEST_QUOTE = 200
+    from gitops_rollback.web.answers import Answer, NoAnswer
+
 _MISSING_PERMISSION = re.compile(rb"is missing the ([\w/ -]{1,80}) permission")
 _TOKEN_HINT = "set JENKINS_USER and JENKINS_TOKEN (an API token, made in the user's settings)"  # noqa: S105 - names of variables
-_STATUSES = frozenset(int(status) for status in HTTPStatus)
 
 
 class AbsentError(JenkinsError):
@@ -31,31 +29,6 @@ class AbsentError(JenkinsError):
 
 class UnusableArtifactError(JenkinsError):
     """The artifact is there, but it is nothing that could be a record."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One HTTP answer, read to its end; `url` is where it came from in the end."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def is_page(self) -> bool:
-        """Whether it is a web page, whatever its type says; a job's config.xml is none."""
-        start = self.body.lstrip()[:5]
-        return start[:1] == b"<" and start != b"<?xml"
-
-    @property
-    def is_from_jenkins(self) -> bool:
-        """Whether it bears the header that every answer of Jenkins has."""
-        return "X-Jenkins" in self.headers
-
-    def __str__(self) -> str:
-        name = HTTPStatus(self.status).phrase if self.status in _STATUSES else ""
-        return f"{self.status} {name}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -76,9 +49,14 @@ class Access:
         return f"the user '{self.user}'" if self.user else "nobody (no user and token are set)"
 
 
+def is_from_jenkins(answer: Answer) -> bool:
+    """Tell whether an answer bears the header that every answer of Jenkins has."""
+    return "X-Jenkins" in answer.headers
+
+
 def refusal(answer: Answer, what: str, access: Access) -> JenkinsError:
     """Explain a status that is no success."""
-    message = f"asked Jenkins at {access.host} for {what}: it answered {answer}"
+    message = f"asked Jenkins at {access.host} for {what}: it answered {answer.phrase}"
     explain = _EXPLANATIONS.get(answer.status)
     if explain is not None:
         return explain(answer, message, access)
@@ -93,7 +71,7 @@ def refusal(answer: Answer, what: str, access: Access) -> JenkinsError:
         return JenkinsError(
             f"{message}: Jenkins itself failed", "its log (Manage Jenkins, System Log) says why"
         )
-    return nonsense(what, access, f"it answered {answer}")
+    return nonsense(what, access, f"it answered {answer.phrase}")
 
 
 def missing_job(job: str, access: Access, absent: AbsentError) -> JenkinsError:
@@ -131,16 +109,6 @@ def page_instead(answer: Answer, url: str, what: str, access: Access) -> Jenkins
     )
 
 
-def too_large(what: str, access: Access, largest: int) -> JenkinsError:
-    """Explain an answer above its bound."""
-    return UnusableArtifactError(
-        f"asked Jenkins at {access.host} for {what}: the answer is larger than "
-        f"{largest / 1_000_000:g} MB",
-        "a record is never that large, and a list only where builds archive thousands of files: "
-        "go back with --strategy git or --to",
-    )
-
-
 def nonsense(what: str, access: Access, reason: str) -> JenkinsError:
     """Explain an answer that cannot be one of Jenkins."""
     return JenkinsError(
@@ -149,39 +117,25 @@ def nonsense(what: str, access: Access, reason: str) -> JenkinsError:
     )
 
 
-def no_time(what: str, access: Access) -> JenkinsError:
-    """Explain why nothing was asked at all."""
-    return JenkinsError(
-        f"Jenkins at {access.host} was not asked for {what}: the time for waiting is used up",
-        "check what was slow before; --timeout allows more time",
-    )
-
-
-def unreachable(what: str, access: Access, error: Exception, seconds: float) -> JenkinsError:
-    """Explain why no answer came: name, connection, TLS, a broken answer, or time."""
-    reason, hint = f"failed ({type(error).__name__})", "check JENKINS_URL and the network"
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLError):
-            detail = getattr(cause, "verify_message", "") or cause.reason or "no TLS"
-            reason = f"no trusted TLS connection: {one_line(str(detail), _LONGEST_QUOTE)}"
-            hint = "for a certificate of your own set REQUESTS_CA_BUNDLE to the file of its CA"
-        elif isinstance(cause, socket.gaierror):
-            reason, hint = "no address is known for that name", "check JENKINS_URL and DNS"
-        elif isinstance(cause, ConnectionRefusedError):
-            reason, hint = "connection refused", "check that it runs, and JENKINS_URL"
-        elif isinstance(cause, TimeoutError):
-            reason = f"no complete answer within {max(seconds, 0.1):.1f} s"
-            hint = "check JENKINS_URL and the network; --timeout allows more time"
-        elif type(cause).__name__ == "IncompleteRead":
-            reason, hint = "the answer broke off before its end", "try again"
-        elif isinstance(cause, (ConnectionError, HTTPException)):
-            reason, hint = "the connection broke off", "try again"
-        elif "CA certificate bundle" in str(cause):
-            reason, hint = "REQUESTS_CA_BUNDLE names no file", "correct or unset it"
-        else:
-            continue
-        break
-    return JenkinsError(f"asked Jenkins at {access.host} for {what}: {reason}", hint)
+def explain(none: NoAnswer) -> JenkinsError:
+    """Explain why no answer came."""
+    message = f"asked Jenkins at {none.host} for {none.what}: {none.reason}"
+    if none.kind == NO_TIME:
+        return JenkinsError(
+            f"Jenkins at {none.host} was not asked for {none.what}: {none.reason}",
+            "check what was slow before; --timeout allows more time",
+        )
+    if none.kind == TOO_LARGE:
+        return UnusableArtifactError(
+            message,
+            "a record is never that large, and a list only where builds archive thousands of files:"
+            " go back with --strategy git or --to",
+        )
+    if none.kind == ASTRAY:
+        hint = "a proxy may have answered, or JENKINS_URL is of something else; look at it"
+        return JenkinsError(message, hint)
+    is_passing = none.hint == "try again"
+    return JenkinsError(message, none.hint if is_passing else f"check JENKINS_URL; {none.hint}")
 
 
 def _forbidden(answer: Answer, message: str, access: Access) -> JenkinsError:
@@ -217,7 +171,7 @@ def _unauthorized(_answer: Answer, message: str, access: Access) -> JenkinsError
 
 
 def _absent(answer: Answer, message: str, access: Access) -> AbsentError:
-    if answer.is_from_jenkins:
+    if is_from_jenkins(answer):
         return AbsentError(
             f"{message}: it is not there, or not shown to {access.person}",
             "check the name; reading builds needs Job/Read",
@@ -235,12 +189,3 @@ _EXPLANATIONS: Mapping[int, Callable[[Answer, str, Access], JenkinsError]] = {
     HTTPStatus.FORBIDDEN: _forbidden,
     HTTPStatus.NOT_FOUND: _absent,
 }
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it came from, or what it holds, the innermost first."""
-    held = (value for value in error.args if isinstance(value, BaseException))
-    inner = error.__cause__ or error.__context__ or next(held, None)
-    if inner is not None:
-        yield from _causes(inner)
-    yield error

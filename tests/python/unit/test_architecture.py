@@ -47,6 +47,7 @@ IMPURE = (
     "gitops_rollback.registries",
     "gitops_rollback.repo",
     "gitops_rollback.stores",
+    "gitops_rollback.web",
     "gitops_rollback.write.commit",
     "gitops_rollback.write.proposal",
     "http",
@@ -108,10 +109,11 @@ def test_imports_of_types_alone_do_not_count() -> None:
     assert set(imports(ast.parse(text))) == {"os", "a.b"}
 
 
-def test_http_is_spoken_by_the_clients_of_registries_and_stores_alone() -> None:
-    http = importers_of("requests", "jenkins", "http.client", "urllib.request", "urllib3", "socket")
-    assert http
-    assert {m for m in http if not m.startswith(("registries/", "stores/"))} == set()
+def test_http_is_spoken_in_one_folder_alone() -> None:
+    http = importers_of("requests", "http.client", "urllib.request", "urllib3", "socket")
+    assert "web/http" in http
+    assert {m for m in http if not m.startswith("web/")} == set()
+    assert importers_of("jenkins") == {"stores/jenkins_http"}
 
 
 def test_clusters_are_asked_by_one_client_alone() -> None:
@@ -165,7 +167,9 @@ def test_commands_are_imported_by_nobody_but_the_command() -> None:
 
 
 def test_clients_know_nothing_of_the_rules_of_choosing() -> None:
-    clients = {m for m in MODULES if m.startswith(("forges/", "registries/", "repo/", "stores/"))}
+    clients = {
+        m for m in MODULES if m.startswith(("forges/", "registries/", "repo/", "stores/", "web/"))
+    }
     rules = importers_of("gitops_rollback.decide.choose", "gitops_rollback.ledger.stack")
     assert clients & rules == set()
 

@@ -303,7 +303,7 @@ def test_its_dependencies_are_its_own_and_complete(unpacked: Path, tmp_path: Pat
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import certifi, charset_normalizer, fastjsonschema, idna, jenkins, jmespath, requests\n"
         "import urllib3, yaml\n"
-        "import gitops_rollback.registries.http, gitops_rollback.stores.jenkins_http\n"
+        "import gitops_rollback.web.http, gitops_rollback.stores.jenkins_http\n"
         "for module in (certifi, jenkins, requests, urllib3, yaml):\n"
         "    assert module.__file__.startswith(sys.argv[1]), module\n"
         "assert certifi.contents().count('BEGIN CERTIFICATE') > 50\n"

@@ -20,7 +20,7 @@ from gitops_rollback.errors import ConfigError, JenkinsError
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord, digest_of_bytes
 from gitops_rollback.model import Build
 from gitops_rollback.stores.jenkins import JenkinsStore
-from gitops_rollback.stores.jenkins_address import AstrayError, is_own, target_of
+from gitops_rollback.web.hosts import belongs_to, origin_of, target_of
 from servers.jenkins_answer import Answer
 from servers.jenkins_server import LOGIN_PAGE, JenkinsServer
 
@@ -456,12 +456,12 @@ def test_a_redirect_to_another_host_carries_no_credential(server: JenkinsServer)
 def test_headers_from_the_environment_go_to_jenkins_only_and_are_not_logged(
     server: JenkinsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("JENKINS_API_EXTRA_HEADERS", "X-Gate: s3cret")
+    monkeypatch.delenv("JENKINS_API_EXTRA_HEADERS", raising=False)
     with JenkinsServer() as bucket:
         bucket.force("/", Answer(200, record(), "application/json"))
         server.force("/job", Answer(307, headers=(("Location", f"{bucket.url}x"),)))
 
-        found(signed_in(server))
+        found(signed_in(server, JENKINS_API_EXTRA_HEADERS="X-Gate: s3cret"))
 
     assert server.requests[0].headers["X-Gate"] == "s3cret"
     assert bucket.requests[0].headers["X-Gate"] is None
@@ -487,7 +487,7 @@ def test_a_password_of_netrc_is_not_used(
     [
         ("ftp://127.0.0.1/x", "not safe to ask"),
         ("http://joe:pw@127.0.0.1/x", "not safe to ask"),
-        ("/job/shop/", "more than 5 times"),
+        ("/job/shop/", "more than 5 redirects"),
         ("//[::1", "not safe to ask"),
     ],
 )
@@ -531,14 +531,14 @@ def test_an_address_that_cannot_be_asked_is_not_repeated(url: str) -> None:
     ],
 )
 def test_only_the_host_of_jenkins_is_its_own(url: str, is_jenkins: bool) -> None:  # noqa: FBT001 - a row of a table
-    assert is_own(url, "http://ci.example/") is is_jenkins
-    assert not is_own("http://ci.example/", "https://ci.example/")
+    assert belongs_to(url, origin_of("http://ci.example/")) is is_jenkins
+    assert not belongs_to("http://ci.example/", "https://ci.example")
+    assert not belongs_to("https://ci.example:8080/", "http://ci.example:8080")
 
 
 def test_a_redirect_away_from_tls_is_refused() -> None:
     assert target_of("https://ci.example/a/b", "c") == "https://ci.example/a/c"
-    with pytest.raises(AstrayError, match="from https to http"):
-        target_of("https://ci.example/a", "http://ci.example/a")
+    assert target_of("https://ci.example/a", "http://ci.example/a") is None
 
 
 # When nothing answers
@@ -585,7 +585,7 @@ def test_a_slow_server_costs_no_more_than_the_deadline(server: JenkinsServer) ->
 
 
 def test_nothing_is_asked_when_the_time_is_up(server: JenkinsServer) -> None:
-    assert "the time for waiting is used up" in failure(signed_in(server, seconds=0)).message
+    assert "for waiting are used up" in failure(signed_in(server, seconds=0)).message
     assert server.requests == []
 
 

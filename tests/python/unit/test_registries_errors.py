@@ -13,7 +13,7 @@ import pytest
 
 from gitops_rollback.image import parse_image
 from gitops_rollback.registries import Registries, RegistryEndpoint, RegistryUnavailableError
-from gitops_rollback.registries.failures import Answer
+from gitops_rollback.web.answers import Answer
 from standin import RegistryStandIn
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_a_slow_name_look_up_costs_no_more_than_the_patience(
     error = refusal(lambda: Registries({}, {}, patience=0.2).tags(CART))
     assert time.monotonic() - started < 1
     release.set()
-    assert "no answer within 0.2 s" in error.message
+    assert "no complete answer within 0.2 s" in error.message
     assert "--timeout" in error.hint
 
 
@@ -109,7 +109,7 @@ def test_a_server_that_accepts_and_says_nothing_times_out_once() -> None:
         first = refusal(lambda: registries.digest_of(CART))
         second = refusal(lambda: registries.tags(CART))
         assert time.monotonic() - started < 2
-    assert "no answer within 0.2 s" in first.message
+    assert "no complete answer within 0.2 s" in first.message
     assert second.message == first.message
     assert second is not first
     assert registries.requests == 1
@@ -127,7 +127,7 @@ def test_a_server_that_drips_bytes_does_not_beat_the_bound(answer: bytes) -> Non
     started = time.monotonic()
     error = refusal(lambda: client(url, 0.3).tags(CART))
     assert time.monotonic() - started < 1.2
-    assert "no answer within 0.3 s" in error.message
+    assert "no complete answer within 0.3 s" in error.message
     thread.join(5)
 
 
@@ -143,7 +143,7 @@ def test_a_server_that_drips_bytes_does_not_beat_the_bound(answer: bytes) -> Non
 def test_an_answer_that_breaks_off_is_said(answer: bytes) -> None:
     url, thread = serve_raw(answer)
     error = refusal(lambda: client(url).tags(CART))
-    assert error.message.endswith(": the connection broke off")
+    assert error.message.endswith(" broke off") or "broke off before" in error.message
     thread.join(5)
 
 
@@ -190,7 +190,7 @@ def test_when_the_patience_is_used_up_nothing_more_is_asked(hub: RegistryStandIn
         refusal(lambda: registries.tags(CART))
     error = refusal(lambda: registries.digest_of(CART))
     assert "was not asked" in error.message
-    assert "the 0.1 s for registries are used up" in error.message
+    assert "the 0.1 s for waiting are used up" in error.message
     assert hub.requests == []
 
 
@@ -241,7 +241,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch, hub: RegistryStandIn) -> list[float]
         if len(made) == 2:
             hub.recover()
 
-    monkeypatch.setattr("gitops_rollback.registries.http.sleep", pause)
+    monkeypatch.setattr("gitops_rollback.web.http.sleep", pause)
     return made
 
 
@@ -304,7 +304,7 @@ def test_waiting_again_and_again_ends_with_the_patience(
     hub: RegistryStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[float] = []
-    monkeypatch.setattr("gitops_rollback.registries.http.sleep", made.append)
+    monkeypatch.setattr("gitops_rollback.web.http.sleep", made.append)
     hub.fail_with("/v2/", 429, headers={"Retry-After": "0"})
     refusal(lambda: client(hub.url, 5).digest_of(CART))
     assert made == [1, 1, 1, 1]

@@ -10,8 +10,8 @@ import pytest
 
 from gitops_rollback.image import parse_image
 from gitops_rollback.registries import Registries, RegistryEndpoint
-from gitops_rollback.registries.endpoints import MOST_AT_ONCE
-from gitops_rollback.registries.helpers import Helpers
+from gitops_rollback.web.hosts import MOST_AT_ONCE
+from gitops_rollback.web.patience import Helpers
 from servers.serving import Serving
 from unit.builders import digest
 

@@ -1,16 +1,55 @@
-"""Threads that do what may take too long, and are left behind when time is up."""
+"""The seconds that all calls may take together, and threads that are left behind after them."""
 
 from __future__ import annotations
 
 from concurrent.futures import Future
+from contextlib import contextmanager
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
+
+
+class Patience:
+    """A number of seconds; those in which several calls wait at once count once."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._left = seconds
+        self._lock = Lock()
+        self._waiting = 0
+        self._since = 0.0
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; less than zero where a call took longer than it had."""
+        with self._lock:
+            return self._left - (monotonic() - self._since if self._waiting else 0.0)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count the time of a `with` block."""
+        with self._lock:
+            if not self._waiting:
+                self._since = monotonic()
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                if not self._waiting:
+                    self._left -= monotonic() - self._since
+
+    def spend(self, seconds: float) -> None:
+        """Count seconds that are about to be slept."""
+        with self._lock:
+            self._left -= seconds
 
 
 class Helpers(Generic[T]):

@@ -1,0 +1,298 @@
+"""Send requests: bounded in time and size, redirects followed, secrets to their own host only.
+
+Every request runs in another thread that is left behind when time is up: only so does the bound
+hold for name look-ups and for servers that send a byte at a time. No `requests.Session` is used:
+it reads ~/.netrc for passwords, keeps cookies, and reads redirects to their end.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import should_bypass_proxies
+
+from gitops_rollback import __version__
+from gitops_rollback.web.answers import (
+    ASTRAY,
+    NO_TIME,
+    TOO_LARGE,
+    Answer,
+    NoAnswer,
+    RateLimit,
+    read_limit,
+    retry_after,
+    why_no_answer,
+)
+from gitops_rollback.web.credentials import NOBODY
+from gitops_rollback.web.hosts import MOST_AT_ONCE, host_of, is_loopback, origin_of, target_of
+from gitops_rollback.web.patience import Helpers, Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from gitops_rollback.errors import GitopsRollbackError
+    from gitops_rollback.web.credentials import Who
+
+_LOG = logging.getLogger("gitops_rollback")
+
+CHECKING_PATIENCE = 3.0  # seconds; with no more than that, nothing is waited for
+LARGEST_BODY = 10_000_000
+_LARGEST_COMPLAINT = 65_536
+_CHUNK = 4096
+_HEADERS = {"User-Agent": f"gitops-rollback/{__version__}", "Accept-Encoding": "gzip, deflate"}
+_MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+_PASSING = frozenset({429, 502, 503, 504})
+_FIRST_PAUSE = 0.2  # seconds before a request is repeated; twice as long before the next
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How one service is asked.
+
+    `explain` makes the error that is raised where no answer came. `retries` is how often a GET is
+    repeated, at once and shortly after, after a failure that passes (429, 502, 503, 504, a broken
+    connection); `waits` whether a busy host is waited for as long as it says. `longest` bounds one
+    request with its redirects, in seconds.
+    """
+
+    explain: Callable[[NoAnswer], GitopsRollbackError]
+    retries: int = 0
+    waits: bool = True
+    longest: float = float("inf")
+
+
+class Sent(NamedTuple):
+    """The body of a request, and its media type."""
+
+    data: bytes
+    kind: str
+
+
+def as_json(document: Mapping[str, str]) -> Sent:
+    """Return a document as the body of a request."""
+    return Sent(json.dumps(document).encode(), "application/json")
+
+
+def as_form(fields: Mapping[str, str]) -> Sent:
+    """Return the fields of a form as the body of a request."""
+    return Sent(urlencode(fields).encode(), "application/x-www-form-urlencoded")
+
+
+@dataclass
+class _Request:
+    """One question on its way, redirects included."""
+
+    method: str
+    url: str
+    what: str
+    headers: Mapping[str, str]
+    who: Who
+    largest: int
+    sent: Sent | None = None
+    end: float = field(default=float("inf"))
+
+
+class Http:
+    """Sends requests within `patience` seconds in all; a host that failed is not asked again."""
+
+    def __init__(
+        self, environment: Mapping[str, str], patience: Patience | float, manners: Manners
+    ) -> None:
+        self.requests = 0
+        self.limits: dict[str, RateLimit] = {}
+        self._environment = environment
+        self._patience = patience if isinstance(patience, Patience) else Patience(patience)
+        self._manners = manners
+        self._failed: dict[str, GitopsRollbackError] = {}
+        self._secrets: set[str] = set()
+        self._helpers = Helpers[Answer]()
+        self._adapter = HTTPAdapter(pool_maxsize=MOST_AT_ONCE)
+
+    @property
+    def left(self) -> float:
+        """The seconds of patience that are left, never less than zero."""
+        return max(0.0, self._patience.left)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count the time of a `with` block to what all calls together may take."""
+        with self._patience.counting():
+            yield
+
+    def hide(self, *secrets: str) -> None:
+        """Keep these texts out of every message, should a server repeat them."""
+        self._secrets.update(secret for secret in secrets if secret)
+
+    def give_up(self, url: str, failure: GitopsRollbackError) -> GitopsRollbackError:
+        """Ask the origin of an address no more: the same failure is raised for it from now on."""
+        self._failed[origin_of(url)] = failure
+        return failure
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        what: str,
+        headers: Mapping[str, str] | None = None,
+        who: Who = NOBODY,
+        sent: Sent | None = None,
+        largest: int = LARGEST_BODY,
+    ) -> Answer:
+        """Return the answer to one request, whatever its status; `what` is for messages.
+
+        Redirects are followed, but not by a POST: it carries a password or a document, and goes
+        nowhere else. Raises what `Manners.explain` makes of it where no answer came.
+        """
+        self.hide(*who.secrets)
+        request = _Request(method, url, what, headers or {}, who, largest, sent)
+        request.end = monotonic() + self._manners.longest
+        pause = _FIRST_PAUSE
+        for tries_left in range(self._manners.retries, -1, -1):
+            answer = self._patiently(request, is_last=tries_left == 0 or method != "GET")
+            if answer is not None:
+                return answer
+            self._patience.spend(pause)
+            sleep(max(0.0, min(pause, self._patience.left)))
+            pause *= 2
+        raise AssertionError  # the last try returns or raises
+
+    def _patiently(self, request: _Request, *, is_last: bool) -> Answer | None:
+        """Return an answer, waiting for a busy host; None where one more try is worth it."""
+        while True:
+            try:
+                answer = self._follow(request, is_last=is_last)
+            except ConnectionResetError:
+                return None
+            pause = retry_after(answer.headers)
+            if pause is not None and self._may_wait(answer.status, pause):
+                self._wait(answer, request.what, pause)
+                continue
+            return None if answer.status in _PASSING and not is_last else answer
+
+    def _may_wait(self, status: int, pause: float) -> bool:
+        patient = self._manners.waits and self._patience.seconds > CHECKING_PATIENCE
+        return patient and status in _BUSY and pause < self._patience.left
+
+    def _wait(self, answer: Answer, what: str, pause: float) -> None:
+        host = host_of(answer.url)
+        _LOG.warning("%s answered %d for %s: waiting %.0f s", host, answer.status, what, pause)
+        self._patience.spend(pause)
+        sleep(pause)
+
+    def _follow(self, request: _Request, *, is_last: bool) -> Answer:
+        url = request.url
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = self._exchange(request, url, is_last=is_last)
+            if answer.status not in _REDIRECTS or request.method == "POST":
+                return answer
+            target = target_of(url, answer.headers.get("Location", ""))
+            if target is None:
+                reason = "it redirects to an address that is not safe to ask"
+                raise self._explained(url, request.what, reason, ASTRAY)
+            url = target
+        reason = f"more than {_MOST_REDIRECTS} redirects"
+        raise self._explained(url, request.what, reason, ASTRAY)
+
+    def _exchange(self, request: _Request, url: str, *, is_last: bool) -> Answer:
+        seconds = self._time_for(url, request)
+        self.requests += 1
+        headers = {**_HEADERS, **request.headers, **request.who.headers_for(url)}
+        data = request.sent.data if request.sent else None
+        if request.sent is not None:
+            headers["Content-Type"] = request.sent.kind
+        try:
+            prepared = requests.Request(request.method, url, headers, data=data).prepare()
+            with self._patience.counting():
+                answer = self._helpers.run(
+                    lambda: self._perform(prepared, request, seconds), seconds
+                )
+        except _TooLargeError as error:
+            reason = f"the answer is larger than {request.largest / 1_000_000:g} MB"
+            raise self._explained(url, request.what, reason, TOO_LARGE) from error
+        except (requests.RequestException, OSError, ValueError) as error:
+            reason, hint = why_no_answer(error, seconds)
+            if not is_last and "broke off" in reason:
+                raise ConnectionResetError from error
+            failure = self._manners.explain(NoAnswer(host_of(url), request.what, reason, hint))
+            raise self.give_up(url, failure) from error
+        limit = read_limit(host_of(url), answer.headers)
+        if limit is not None:
+            self.limits[limit.host] = limit
+        return self._discreet(answer)
+
+    def _time_for(self, url: str, request: _Request) -> float:
+        """Return the seconds that a request may take; raise where it must not be sent at all."""
+        known = self._failed.get(origin_of(url))
+        if known is not None:
+            raise type(known)(known.message, known.hint)
+        seconds = min(self._patience.left, request.end - monotonic())
+        if seconds <= 0:
+            reason = f"the {self._patience.seconds:g} s for waiting are used up"
+            raise self._explained(url, request.what, reason, NO_TIME)
+        return seconds
+
+    def _explained(self, url: str, what: str, reason: str, kind: str) -> GitopsRollbackError:
+        return self._manners.explain(NoAnswer(host_of(url), what, reason, "", kind))
+
+    def _perform(
+        self, prepared: requests.PreparedRequest, request: _Request, seconds: float
+    ) -> Answer:
+        end = monotonic() + seconds
+        variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        bundle = next((self._environment[v] for v in variables if self._environment.get(v)), None)
+        url = prepared.url or ""
+        with self._adapter.send(
+            prepared,
+            timeout=seconds,
+            stream=True,
+            verify=bundle or True,
+            proxies=self._proxies(url),
+        ) as response:
+            is_data = response.status_code < HTTPStatus.MULTIPLE_CHOICES
+            most = request.largest if is_data else min(_LARGEST_COMPLAINT, request.largest)
+            body = bytearray()
+            for chunk in response.iter_content(_CHUNK):
+                body += chunk
+                if len(body) > most:
+                    if is_data:
+                        raise _TooLargeError
+                    break
+                if monotonic() > end:
+                    raise TimeoutError
+            return Answer(url, response.status_code, response.headers, bytes(body[:most]))
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        """Return the proxy that the environment names; this machine is never behind one."""
+        scheme = urlsplit(url).scheme
+        no_proxy = self._variable("no_proxy") or ""
+        proxy = self._variable(f"{scheme}_proxy") or self._variable("all_proxy")
+        if not proxy or is_loopback(url) or should_bypass_proxies(url, no_proxy):
+            return {}
+        return {scheme: proxy}
+
+    def _variable(self, name: str) -> str | None:
+        return self._environment.get(name) or self._environment.get(name.upper())
+
+    def _discreet(self, answer: Answer) -> Answer:
+        if answer.status < HTTPStatus.BAD_REQUEST:
+            return answer
+        body = answer.body
+        for secret in self._secrets:
+            body = body.replace(secret.encode(), b"***")
+        return replace(answer, body=body)
+
+
+class _TooLargeError(Exception):
+    pass
