@@ -58,6 +58,12 @@ class GitopsRollbackError(Exception):
         self.hint = hint
         self.found = found or {}
 
+    def reworded(self, message: str, hint: str) -> Self:
+        """Return the same error in other words."""
+        error = self.__class__.__new__(self.__class__, message)
+        error.__dict__.update({**self.__dict__, "message": message, "hint": hint})
+        return error
+
 
 class ConfigError(GitopsRollbackError):
     """The configuration, or what it says of a service or an environment, is not usable."""

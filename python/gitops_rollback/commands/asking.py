@@ -12,12 +12,12 @@ from gitops_rollback.ledger.stack import running_image
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gitops_rollback.commands.session import Session
     from gitops_rollback.forges.rules import BranchRules
     from gitops_rollback.look.registry import RegistryFacts
     from gitops_rollback.look.snapshot import EnvironmentFiles, Snapshot
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.session import Session
 
 _DOCKER_HUB = "docker.io"
 _MAY_PUSH = "these credentials may push"
@@ -91,11 +91,8 @@ def _hub_problem(facts: RegistryFacts, snapshot: Snapshot) -> str:
     image = next(
         at.found.image for at in snapshot.services if at.found.image.registry == _DOCKER_HUB
     )
-    try:
-        facts.tags(image, required=False)
-    except GitopsRollbackError as error:
-        return error.message
-    return ""
+    failure = facts.tags(image, patient=False).failure
+    return failure.message if failure is not None else ""
 
 
 def ask_jenkins(session: Session, jobs: Sequence[str]) -> Iterator[Finding]:

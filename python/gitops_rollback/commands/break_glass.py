@@ -10,28 +10,35 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.decide.choose import decide
+from gitops_rollback.commands.wishes import request_of, rollback_wishes
+from gitops_rollback.decide.choose import choose
 from gitops_rollback.decide.facts import (
     Facts,
+    MissingFactError,
     NeedCheck,
     NeedPlatforms,
     NeedRecords,
-    Plan,
     Platforms,
+    Records,
+    ServiceAtTip,
 )
-from gitops_rollback.decide.plan_file import plan_to_json
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.records import mismatch
+from gitops_rollback.look.snapshot import Snapshot
 from gitops_rollback.manifest.document import lookup, parse, text_of
 from gitops_rollback.output import say, wrapped
-from gitops_rollback.services.config import Config, Settings
+from gitops_rollback.repo.objects import Tip
+from gitops_rollback.services.catalogue import ServiceFields
+from gitops_rollback.services.config import Config, Environment, Settings
+from gitops_rollback.services.inventory import read_manifests
 
 if TYPE_CHECKING:
-    from gitops_rollback.commands.session import Session
-    from gitops_rollback.decide.facts import Choice, Need
+    from gitops_rollback.decide.plan import Plan
+    from gitops_rollback.decide.wish import Wish
     from gitops_rollback.ledger.fields import NotedField
-    from gitops_rollback.ledger.records import StoredRecord
-    from gitops_rollback.look.registry import RegistryFacts
+    from gitops_rollback.ledger.records import Record, StoredRecord
+    from gitops_rollback.model import Request
+    from gitops_rollback.session import Session
     from gitops_rollback.stores.base import RecordStore
 
 _MOST_RECORDS = 20
@@ -52,81 +59,91 @@ class _Shard:
     commands: tuple[str, ...]
 
 
-def plan_without_git(session: Session, choice: Choice) -> dict[str, Any]:
+def plan_without_git(session: Session) -> dict[str, Any]:
     """Show what the archive tells of the services that are meant; return it as a result.
 
     Returns {} where the archive does not answer either, or knows nothing of them.
     """
-    shards = [shard for name in session.request.names for shard in _shards(session, name, choice)]
+    request = request_of(session.options)
+    shards = [shard for name in request.names for shard in _shards(session, request, name)]
     if not shards:
         return {}
     say(*wrapped(_LABEL))
     for shard in shards:
-        _show(shard, session.request.branch)
+        _show(shard, request.branch)
     services = []
     for shard in shards:
         findings = (_LABEL, *(f"break the glass: {line}" for line in shard.commands))
         plan = replace(shard.plan, findings=(*findings, *shard.plan.findings))
-        services.append(plan_to_json(plan, [], None))
+        services.append(plan.to_json())
     return {"repository": session.url, "services": services}
 
 
-def _shards(session: Session, service: str, choice: Choice) -> list[_Shard]:
+def _shards(session: Session, request: Request, service: str) -> list[_Shard]:
     store = session.store_of({service: None})
-    environment = session.request.environment or _ENVIRONMENT
+    environment = request.environment or _ENVIRONMENT
     try:
         found = islice(store.newest(environment, service), _MOST_RECORDS)
-        records = tuple(stored for stored in found if _fits(stored, session))
+        records = tuple(s for s in found if _fits(s, session, request.branch))
     except GitopsRollbackError as error:
         say(*wrapped(f"nor does the archive tell: {error.message}"))
         return []
     newest = next((stored.record for stored in records if not stored.record.unchanged), None)
     if newest is None:
         return []
-    running = newest.replaced_by or newest.image
-    facts = Facts(
-        service=service,
-        environment=environment,
-        settings=Settings(configured=False),
-        running=running,
-        value=str(running),
-        state=None,
-        present=session.present,
-        records=records,
-    )
-    plan = _decide(facts, replace(choice, strategy="artifact"), session.registry(Config()))
+    at = _as_recorded(newest, service, environment)
+    snapshot = Snapshot(at.tip, Config(), at.found.environment, (at,))
+    (wish,) = rollback_wishes(session)(snapshot)
+    plan = _plan(replace(wish, strategy="artifact"), Facts(at, session.url), records, session)
     return [_Shard(plan, _commands(plan, store))]
 
 
-def _fits(stored: StoredRecord, session: Session) -> bool:
+def _as_recorded(record: Record, service: str, environment: str) -> ServiceAtTip:
+    """Return the service as it stood after what its newest record was made for: one field of it."""
+    running = record.replaced_by or record.image
+    field = record.fields[0]
+    pod = f"{{containers: [{{name: {service}, image: {running}}}]}}"
+    text = f"kind: Pod\nmetadata: {{name: {service}}}\nspec: {pod}\n"
+    manifests = read_manifests({field.path: text.encode()})
+    found = manifests.fields[field.path]
+    place = Environment(environment)
+    fields = ServiceFields(
+        service, place, Settings(configured=False), "record", found, (), manifests
+    )
+    return ServiceAtTip(Tip(record.branch, record.commit), fields, None)
+
+
+def _fits(stored: StoredRecord, session: Session, branch: str | None) -> bool:
     record = stored.record
     reason = mismatch(
         record,
         service=record.service,
         environment=record.environment,
         repository=session.url,
-        branch=session.request.branch or record.branch,
+        branch=branch or record.branch,
     )
     return reason is None
 
 
-def _decide(facts: Facts, choice: Choice, registry: RegistryFacts) -> Plan:
+def _plan(wish: Wish, facts: Facts, records: tuple[StoredRecord, ...], session: Session) -> Plan:
     """Ask for no more than the registry: all records that there are were read."""
+    registry = session.registry(Config())
     while True:
-        answer: Plan | Need = decide(facts, choice)
-        match answer:
-            case Plan():
-                return answer
+        try:
+            return choose(wish, facts)
+        except MissingFactError as missing:
+            need = missing.need
+        answer: object
+        match need:
             case NeedCheck(image=image):
-                check = registry.check(image, facts.running)
-                facts = replace(facts, checks={**facts.checks, image.canonical: check})
-            case NeedPlatforms(image=image):
-                known = {**facts.platforms, image.canonical: Platforms()}
-                facts = replace(facts, platforms=known)
+                answer = registry.check(image, facts.running)
+            case NeedPlatforms():
+                answer = Platforms()
             case NeedRecords():
-                facts = replace(facts, has_more_records=False)
+                answer = Records(records)
             case _:
-                raise AssertionError(answer)
+                raise AssertionError(need)
+        facts = facts.knowing({need: answer})
 
 
 def _commands(plan: Plan, store: RecordStore) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.retention import WANTED, advice, builds_lost
+from gitops_rollback.decide.keeping import WANTED, advice, builds_lost
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.state import FOLDER, parse_state
 from gitops_rollback.look.snapshot import EnvironmentFiles, Snapshot
@@ -15,9 +15,9 @@ from gitops_rollback.stores.jenkins import JenkinsStore
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gitops_rollback.commands.session import Session
     from gitops_rollback.ledger.state import State
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.session import Session
 
 _MOST_SERVICES = 50  # whose builds are asked for, each by one request
 

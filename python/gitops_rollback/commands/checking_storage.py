@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.local_files import walk
-from gitops_rollback.commands.session import start
+from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import Exit, ManifestError, UsageError
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
 from gitops_rollback.output import error_to_json, say, table, write_result
+from gitops_rollback.session import start
 from gitops_rollback.storage import (
     ERROR,
     NOTE,
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.commands.session import Session
-    from gitops_rollback.look.snapshot import ServiceAtTip
+    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.session import Session
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _services(session: Session, repository: Repository, tip: Tip) -> tuple[Servi
     options = session.options
     if not repeated(options, "service") and not repeated(options, "set"):
         return ()
-    return session.read(repository, tip).services
+    return session.read(repository, request_of(session.options), tip).services
 
 
 def _of_services(found: Review, services: tuple[ServiceAtTip, ...]) -> list[Finding]:

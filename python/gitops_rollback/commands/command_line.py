@@ -5,21 +5,21 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from gitops_rollback import clock
 from gitops_rollback.options import STRATEGIES, repeated, variable_name
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.decide.facts import Choice
 
 _PLACE = ("repository", "branch", "environment", "store", "hub-url", "registry-url")
 _CHOICE = ("strategy", "query", "to")
 _DEFAULTS = {"strategy": STRATEGIES[0]}
 
 
-def to_do_it(options: argparse.Namespace, choice: Choice, environment: Mapping[str, str]) -> str:
-    """Return the rollback that does what a plan with these options and this choice shows.
+def to_do_it(options: argparse.Namespace, present: str, environment: Mapping[str, str]) -> str:
+    """Return the rollback that does what a plan with these options shows.
 
     What the variables of the environment say is left out: they are there then, too.
     """
@@ -31,7 +31,7 @@ def to_do_it(options: argparse.Namespace, choice: Choice, environment: Mapping[s
         value = getattr(options, name.replace("-", "_"))
         if value and value != (environment.get(variable_name(name)) or _DEFAULTS.get(name)):
             words.append(f"--{name} {shlex.quote(value)}")
-    words += [f"--as-of {choice.as_of}"] if choice.as_of else []
+    words += [f"--as-of {clock.instant(options.as_of, present)}"] if options.as_of else []
     words += [f"--{name} {value}" for name in ("from", "accept") for value in _given(options, name)]
     words += ["--again"] if options.again else []
     words += ["--skip-blocked"] if options.skip_blocked else []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.commands.doing import do
+from gitops_rollback.commands.keeping import keep_builds
 from gitops_rollback.commands.results import report_change, timed
-from gitops_rollback.commands.session import start
+from gitops_rollback.commands.wishes import deploy_wishes
 from gitops_rollback.errors import UsageError
-from gitops_rollback.options import images_by_service
+from gitops_rollback.session import start
 
 if TYPE_CHECKING:
     import argparse
@@ -17,20 +19,14 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Deploy the image."""
     session = start(options, environment)
-    images = images_by_service(options, "image")
-    if not images:
-        raise UsageError("no image is named", "give it with --image IMAGE")
+    wishes = deploy_wishes(session)
     if not options.record and session.is_archived_by_jenkins:
         raise UsageError(
             "with a Jenkins store, deploy needs the record the build has archived",
             "run gitops-rollback record first and give its file with --record FILE",
         )
     with timed(session), session.open_repository() as repository:
-        from gitops_rollback.commands.deploying import deploy  # noqa: PLC0415 - see open_repository
-
-        outcome, blocked = deploy(session, repository, images)
+        outcome = do(session, repository, session.open_tip(repository), wishes)
         if options.keep:
-            from gitops_rollback.commands.keeping import keep_builds  # noqa: PLC0415 - only if asked
-
             outcome = keep_builds(session, repository, outcome)
-    return report_change(session, outcome, "deployed", blocked=blocked)
+    return report_change(session, outcome, "deployed")

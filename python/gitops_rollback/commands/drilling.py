@@ -7,30 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import errors
-from gitops_rollback.commands import asking, planning
-from gitops_rollback.commands.session import start
-from gitops_rollback.commands.shared_options import accepted
+from gitops_rollback.commands import asking
+from gitops_rollback.commands.wishes import drill_wishes
+from gitops_rollback.decide.change import Refused
 from gitops_rollback.decide.drill import FAILED, OK, Finding, judge_service, verdict, worst_first
-from gitops_rollback.decide.facts import Choice
 from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError
 from gitops_rollback.look.everything import known_names
 from gitops_rollback.look.snapshot import read_config, read_environment, read_snapshot
-from gitops_rollback.look.together import plan_all
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
 from gitops_rollback.output import say, wrapped, write_result
+from gitops_rollback.run import look_only
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, FILE
+from gitops_rollback.session import start
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from gitops_rollback.commands.session import Session
-    from gitops_rollback.decide.facts import Plan
-    from gitops_rollback.look.gather import Gatherer
+    from gitops_rollback.decide.change import Change
     from gitops_rollback.look.snapshot import EnvironmentFiles, Snapshot
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.session import Session
 
 _MARGIN = " " * 9  # as wide as the longest level, and a blank
 _VERDICTS = {
@@ -106,29 +105,30 @@ class _Drill:
 
     def _services(self, snapshot: Snapshot) -> None:
         session = self.session
-        gatherer = planning.gatherer_of(session, self.repository, snapshot)
-        choice = Choice(accept=accepted(session.options))
-        for at, planned in zip(snapshot.services, _plan(gatherer, snapshot, choice), strict=True):
-            try:
-                plan = planned or gatherer.plan(at, choice)
-                shown = planning.plans_to_json(session, replace(snapshot, services=(at,)), [plan])
-            except GitopsRollbackError as error:
-                self.findings.append(_failed("target", at.title, error))
+        for one in self._decided(snapshot):
+            at = one.at
+            if one.plan is None:
+                assert isinstance(one, Refused)  # noqa: S101 - a change of a rollback has its plan
+                self.findings.append(_failed("target", at.title, one.error))
                 continue
-            self.plans += shown["services"]
-            self.paths += [one.path for one in at.found.fields]
-            self.findings += judge_service(plan, at.state, at.found.fields, session.present)
+            self.plans.append(one.plan.to_json())
+            self.paths += [field.path for field in at.found.fields]
+            fields = at.found.fields
+            self.findings += judge_service(one.plan, at.state, fields, session.present)
             if at.found.settings.deploy_job:
                 self.jobs.append(at.found.settings.deploy_job)
-        self.findings += asking.ask_registries(gatherer.registry, snapshot)
+        self.findings += asking.ask_registries(session.registry(snapshot.config), snapshot)
 
-
-def _plan(gatherer: Gatherer, snapshot: Snapshot, choice: Choice) -> Sequence[Plan | None]:
-    """Plan for all services at once; None for each where one fails: then each is to be asked."""
-    try:
-        return plan_all(gatherer, [(at, choice) for at in snapshot.services])
-    except GitopsRollbackError:
-        return [None for _at in snapshot.services]
+    def _decided(self, snapshot: Snapshot) -> list[Change | Refused]:
+        """Decide for all services at once, else for each alone, so that one does not fail all."""
+        wishes = drill_wishes(self.session)(snapshot)
+        try:
+            return look_only(self.session, self.repository, snapshot, wishes)
+        except GitopsRollbackError as error:
+            if len(snapshot.services) == 1:
+                return [Refused(snapshot.services[0], error)]
+        single = (replace(snapshot, services=(at,)) for at in snapshot.services)
+        return [one for alone in single for one in self._decided(alone)]
 
 
 def drill(options: argparse.Namespace, environment: Mapping[str, str]) -> int:

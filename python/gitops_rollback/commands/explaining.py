@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.output import say, wrapped
 
 if TYPE_CHECKING:
-    from gitops_rollback.decide.facts import Candidate, Plan
+    from gitops_rollback.decide.plan import Candidate, Plan
 
 _VERDICTS = ("chosen", "acceptable", "refused")
 

@@ -13,9 +13,9 @@ from gitops_rollback.ledger.records import LARGEST_RECORD, parse_record
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.decide.plan_file import PlanFile
     from gitops_rollback.ledger.records import StoredRecord
-    from gitops_rollback.look.snapshot import ServiceAtTip
 
 _LARGEST_CHANGE = 1_000_000  # bytes
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.session import start
+from gitops_rollback.commands.doing import do
+from gitops_rollback.commands.results import report_change
+from gitops_rollback.commands.wishes import repair_wishes, request_of
 from gitops_rollback.errors import Exit
 from gitops_rollback.output import say, wrapped, write_result
+from gitops_rollback.session import start
 
 if TYPE_CHECKING:
     import argparse
@@ -26,13 +29,17 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     session = start(options, environment)
     with session.open_repository() as repository:
         if options.repair:
-            from gitops_rollback.commands.repairing import repair  # noqa: PLC0415 - few runs need it
-
-            repair(session, repository)
-            return Exit.DONE
+            outcome = do(
+                session,
+                repository,
+                session.open_tip(repository),
+                repair_wishes(session),
+                states=False,
+            )
+            return report_change(session, outcome, "repaired", idle="has a sound state file")
         from gitops_rollback.look.retrace import retrace_all  # noqa: PLC0415 - see open_repository
 
-        snapshot = session.read(repository, session.open_tip(repository))
+        snapshot = session.read(repository, request_of(options), session.open_tip(repository))
         store = session.store(snapshot)
         services = retrace_all(repository, store, snapshot.services, options.limit)
     for retraced in services:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.session import start
 from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError, UsageError, nearest_hint
 from gitops_rollback.jobs.wanted import Scm, Wishes, parse_sources, wanted_jobs
 from gitops_rollback.look.snapshot import Overview, read_config, read_overview
@@ -13,15 +12,16 @@ from gitops_rollback.options import repeated
 from gitops_rollback.output import say, say_text, table, write_result
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT
+from gitops_rollback.session import start
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.commands.session import Session
     from gitops_rollback.jobs.install import Change
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.session import Session
 
 # What the pipelines read from the environment (see the top of each Jenkinsfile), by option.
 _VARIABLES = {

@@ -14,11 +14,11 @@ from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.output import say
 
 if TYPE_CHECKING:
-    from gitops_rollback.commands.session import Session
-    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.decide.change import Change
     from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Build
     from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.session import Session
     from gitops_rollback.stores.jenkins_keep import Keeper, KeptBuild
     from gitops_rollback.write.commit import Outcome
 
@@ -46,7 +46,7 @@ class _Keeping:
         self._changes = outcome.changes
         self._is_waiting = outcome.is_waiting
 
-    def keep(self, change: ServiceChange) -> list[str]:
+    def keep(self, change: Change) -> list[str]:
         """Keep the build that is needed after a change, let go the one that was before it."""
         wanted = build_to_keep(change.state or change.at.state)
         before = build_to_keep(change.at.state)
@@ -71,7 +71,7 @@ class _Keeping:
             self._keeper.turn_over(found)
             say(f"Jenkins keeps {build}: it has the record of what one would go back to")
 
-    def _let_go(self, build: Build, change: ServiceChange) -> None:
+    def _let_go(self, build: Build, change: Change) -> None:
         found = self._keeper.look(build)
         # Only what holds a record of this service was kept for it: a state file can be edited.
         if not found.is_kept or (change.at.environment, change.at.service) not in found.records:
@@ -83,7 +83,7 @@ class _Keeping:
         self._keeper.turn_over(found)
         say(f"Jenkins no longer keeps {build}")
 
-    def _user_of(self, found: KeptBuild, change: ServiceChange) -> str | None:
+    def _user_of(self, found: KeptBuild, change: Change) -> str | None:
         """Tell which other service, of those the build archived, would go back by its record."""
         own = (change.at.environment, change.at.service)
         for environment, service in sorted(found.records - {own}):
@@ -94,7 +94,7 @@ class _Keeping:
                 return f"{service} {environment} would go back by its record"
         return None
 
-    def _state(self, environment: str, service: str, change: ServiceChange) -> State | None:
+    def _state(self, environment: str, service: str, change: Change) -> State | None:
         for other in self._changes:
             if (other.at.environment, other.at.service) == (environment, service):
                 return other.state or other.at.state

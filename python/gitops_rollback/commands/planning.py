@@ -1,114 +1,61 @@
-"""What `plan` and `rollback` share: options of choosing, gathering, and showing plans."""
+"""Show plans: one in full, several as a table, and as a result."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback import clock
 from gitops_rollback.commands.explaining import show_candidates
-from gitops_rollback.commands.meant import expected_images
-from gitops_rollback.commands.shared_options import accepted
-from gitops_rollback.decide.acts import Act
-from gitops_rollback.decide.facts import Choice, Plan
-from gitops_rollback.decide.plan_file import plan_to_json
-from gitops_rollback.decide.service import edits_to_json
-from gitops_rollback.decide.targets import rollback_edits
-from gitops_rollback.errors import UsageError
-from gitops_rollback.look.gather import Gatherer
-from gitops_rollback.options import images_by_service
-from gitops_rollback.output import say, wrapped
+from gitops_rollback.decide.change import Change, Refused
+from gitops_rollback.decide.rollback import obstacle
+from gitops_rollback.output import narrow_table, say, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from gitops_rollback.commands.session import Session
-    from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
-    from gitops_rollback.manifest.edit import FieldEdit
-    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.decide.plan import Plan
+    from gitops_rollback.look.snapshot import Snapshot
+    from gitops_rollback.session import Session
 
-
-def choice_of(session: Session) -> Choice:
-    """Return what the options ask for."""
-    options = session.options
-    return Choice(
-        strategy=options.strategy,
-        to=options.to,
-        as_of=_as_of(session),
-        query=options.query,
-        again=options.again,
-        accept=accepted(options),
-        unattended=getattr(options, "unattended", False),
-    )
+_MOST_TOLD = 10  # of what has to be known beside a table, in full
 
 
-def choices_of(
-    session: Session, choice: Choice, services: Iterable[ServiceAtTip]
-) -> list[tuple[ServiceAtTip, Choice]]:
-    """Return what is asked for of each service: what must run now may differ."""
-    services = tuple(services)
-    expected = expected_images(images_by_service(session.options, "from"), services)
-    return [(at, replace(choice, from_image=expected.get(at.service))) for at in services]
+def plans_of(decided: Sequence[Change | Refused]) -> list[Plan]:
+    """Return the plans; raise the error of a service that has none."""
+    for one in decided:
+        if one.plan is None:
+            assert isinstance(one, Refused)  # noqa: S101 - a change of a rollback has its plan
+            raise one.error
+    return [one.plan for one in decided if one.plan is not None]
 
 
-def _as_of(session: Session) -> str | None:
-    """Return the time of `--as-of`; raise `UsageError` if it is none, or not the only choice."""
-    options = session.options
-    if options.as_of is None:
-        return None
-    other = next((name for name in ("to", "query", "again") if getattr(options, name)), None)
-    if other is not None or options.strategy == "registry":
-        raise UsageError(
-            f"--as-of and --{other or 'strategy registry'} are two ways to choose",
-            "give one of them",
-        )
-    try:
-        return clock.instant(options.as_of, session.present)
-    except ValueError as error:
-        raise UsageError(
-            f"--as-of {options.as_of} {error}",
-            "write an age (2h, 30min, 1d12h) or a time with offset (2026-01-31T02:00:00+01:00)",
-        ) from error
-
-
-def gatherer_of(session: Session, repository: Repository, snapshot: Snapshot) -> Gatherer:
-    """Return what gathers facts for a snapshot."""
-    return Gatherer(
-        repository=repository,
-        store=session.store(snapshot),
-        registry=session.registry(snapshot.config),
-        present=session.present,
-    )
-
-
-def edits_of(session: Session, plan: Plan, at: ServiceAtTip) -> tuple[FieldEdit, ...]:
-    """Return the exact edits of a plan; none where it chose no image."""
-    if plan.chosen is None:
-        return ()
-    return rollback_edits(
-        at.found.fields,
-        plan.chosen,
-        Act(session.present, accepted(session.options), pin=at.found.settings.pin),
-    )
-
-
-def plans_to_json(session: Session, snapshot: Snapshot, plans: Iterable[Plan]) -> dict[str, Any]:
-    """Return plans as a result."""
-    services = []
-    for at, plan in zip(snapshot.services, plans, strict=True):
-        edits = edits_of(session, plan, at)
-        value = edits[0].value if edits else None
-        services.append(plan_to_json(plan, edits_to_json(edits), value))
+def plans_to_json(
+    session: Session, snapshot: Snapshot, decided: Iterable[Change | Refused]
+) -> dict[str, Any]:
+    """Return plans as a result; a service that has none is left out."""
+    tip = snapshot.services[0].tip
     return {
         "repository": session.url,
-        "branch": snapshot.services[0].tip.branch,
-        "commit": snapshot.services[0].tip.commit,
-        "services": services,
+        "branch": tip.branch,
+        "commit": tip.commit,
+        "services": [one.plan.to_json() for one in decided if one.plan is not None],
         "seconds": session.watch.seconds(),
     }
 
 
-def show_plan(session: Session, plan: Plan, at: ServiceAtTip) -> None:
+def show_plans(plans: Sequence[Plan]) -> None:
+    """Print the plans: one in full, several as a table with what has to be known beside it."""
+    if len(plans) == 1:
+        show_plan(plans[0])
+        return
+    say(f"{len(plans)} services of {plans[0].environment}:")
+    rows = [("service", "runs", "back to", "because"), *map(_row, plans)]
+    say(*(f"  {line}" for line in narrow_table(rows, indent=2)))
+    errors = [error for plan in plans if (error := obstacle(plan)) is not None]
+    tell([f"{error.message} ({error.hint})" for error in errors])
+    tell([f"{plan.service}: note: {finding}" for plan in plans for finding in plan.findings])
+
+
+def show_plan(plan: Plan) -> None:
     """Print a plan so that it can be read at three in the morning."""
     chosen = plan.chosen
     target = chosen.image.label if chosen else "no image to go back to"
@@ -117,7 +64,7 @@ def show_plan(session: Session, plan: Plan, at: ServiceAtTip) -> None:
     if chosen is not None:
         say(f"  back to  {chosen.image.canonical}")
         say(*wrapped(f"because  {because(plan)}", "  "))
-    for edit in edits_of(session, plan, at):
+    for edit in plan.edits:
         say(*wrapped(f"edit     {edit.field.place} ({edit.field.container}): {edit.value}", "  "))
         if edit.field.overrides:
             say(*wrapped(f"         which overrides {', '.join(edit.field.overrides)}", "  "))
@@ -144,3 +91,32 @@ def because(plan: Plan) -> str:
         "registry": "the registry's answer to the query",
     }[plan.source or "registry"]
     return f"{source}; {'the registry has it' if chosen.verified else 'not verified'}"
+
+
+def show_blocked(blocked: Sequence[Refused]) -> None:
+    """Print what is blocked, and why, for people."""
+    rows = [
+        ("service", "refused", "why"),
+        *((b.at.service, b.code, b.error.message) for b in blocked),
+    ]
+    say(*narrow_table(rows))
+    tell([f"{one.error.message} ({one.error.hint})" for one in blocked])
+
+
+def tell(texts: Sequence[str]) -> None:
+    """Print what has to be known beside a table, as long as somebody may read it."""
+    for text in texts[:_MOST_TOLD]:
+        say(*wrapped(text, "  "))
+    if len(texts) > _MOST_TOLD:
+        say(f"  and {len(texts) - _MOST_TOLD} more: --output FILE has each in full")
+
+
+def _row(plan: Plan) -> tuple[str, ...]:
+    if plan.runs_already:
+        return (plan.service, plan.running.label, "-", "runs already")
+    if plan.blocks:
+        target = plan.chosen.image.label if plan.chosen else "-"
+        return (plan.service, plan.running.label, target, f"REFUSED: {plan.blocks[0].code}")
+    if plan.chosen is None:
+        return (plan.service, plan.running.label, "-", "NO IMAGE to go back to")
+    return (plan.service, plan.running.label, plan.chosen.image.label, because(plan))

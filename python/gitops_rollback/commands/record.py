@@ -6,56 +6,50 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.given import read_plan
-from gitops_rollback.commands.meant import assign_images
-from gitops_rollback.commands.session import Session, start
-from gitops_rollback.decide.guard import refuse_other_repository
-from gitops_rollback.decide.recording import Occasion, make_record
+from gitops_rollback.commands.wishes import assign_images, record_wish, request_of
 from gitops_rollback.errors import Exit
 from gitops_rollback.options import images_by_service
 from gitops_rollback.output import say, write_result
+from gitops_rollback.session import start
 from gitops_rollback.stores.layout import write_record
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from gitops_rollback.decide.facts import ServiceAtTip
+    from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import MadeRecord
-    from gitops_rollback.look.registry import RegistryFacts
-    from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
+    from gitops_rollback.look.snapshot import Snapshot
+    from gitops_rollback.session import Session
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Write the records, file them in a directory store, and tell where they are."""
     session = start(options, environment)
     with session.open_repository() as repository:
-        snapshot = session.read(repository, session.open_tip(repository))
-        registry = session.registry(snapshot.config)
-        pairs = list(zip(snapshot.services, _occasions(session, snapshot), strict=True))
-        for at, occasion in pairs:
-            if occasion.replaced_by is not None:
-                refuse_other_repository(at.title, at.found.image, occasion.replaced_by)
-        records = [_record(session, at, occasion, registry) for at, occasion in pairs]
+        from gitops_rollback.run import record_all  # noqa: PLC0415 - see open_repository
+
+        tip = session.open_tip(repository)
+        snapshot = session.read(repository, request_of(options), tip)
+        action, replacing = _replacing(session, snapshot)
+        made = record_all(session, repository, snapshot, record_wish(session), action, replacing)
+        records = [_record(session, *pair) for pair in zip(snapshot.services, made, strict=True)]
     write_result({"records": records}, options.output)
     return Exit.DONE
 
 
-def _occasions(session: Session, snapshot: Snapshot) -> list[Occasion]:
-    """Return why each record is made: a deploy of `--image`, or the rollback of `--plan`."""
-    wanted = images_by_service(session.options, "image")
+def _replacing(session: Session, snapshot: Snapshot) -> tuple[str, list[ImageReference | None]]:
+    """Return what is about to be done, and what replaces each image: `--image`, or `--plan`."""
     if session.options.plan is None:
+        wanted = images_by_service(session.options, "image")
         images = assign_images(wanted, snapshot.services) if wanted else {}
-        return [session.occasion("deploy", images.get(at.service)) for at in snapshot.services]
+        return "deploy", [images.get(at.service) for at in snapshot.services]
     plan = read_plan(session.options.plan)
-    return [
-        session.occasion("rollback", plan.target(at.service, at.environment))
-        for at in snapshot.services
-    ]
+    return "rollback", [plan.target(at.service, at.environment) for at in snapshot.services]
 
 
-def _record(
-    session: Session, at: ServiceAtTip, occasion: Occasion, registry: RegistryFacts
-) -> dict[str, object]:
-    made = make_record(at, occasion, registry.digest_or_none)
+def _record(session: Session, at: ServiceAtTip, made: MadeRecord) -> dict[str, object]:
     file = write_record(made, Path(session.options.record_dir))
     _file(session, made)
     record = made.stored.record

@@ -6,15 +6,17 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.commands.session import start
+from gitops_rollback.commands.planning import plans_of, plans_to_json
+from gitops_rollback.commands.wishes import request_of, rollback_wishes
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.output import say, write_result
+from gitops_rollback.session import start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gitops_rollback.commands.session import Session
     from gitops_rollback.report.page import Documents
+    from gitops_rollback.session import Session
 
 _LARGEST = 10_000_000  # bytes
 _MOST_ENTRIES = 20
@@ -59,18 +61,17 @@ def _gather(session: Session, given: Mapping[str, Mapping[str, Any]]) -> tuple[D
     if named and not session.options.service:
         return Documents(**given), session.url
     with session.open_repository() as repository:
-        from gitops_rollback.commands import planning  # noqa: PLC0415 - see open_repository
-        from gitops_rollback.look.retrace import retrace_all  # noqa: PLC0415 - the same
-        from gitops_rollback.look.together import plan_all  # noqa: PLC0415 - the same
+        from gitops_rollback.look.retrace import retrace_all  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.run import look_only  # noqa: PLC0415 - the same
 
-        snapshot = session.read(repository, session.open_tip(repository))
+        request = request_of(session.options)
+        snapshot = session.read(repository, request, session.open_tip(repository))
         documents = dict(given)
         if not named:
-            gatherer = planning.gatherer_of(session, repository, snapshot)
-            choice = planning.choice_of(session)
-            choices = planning.choices_of(session, choice, snapshot.services)
-            plans = plan_all(gatherer, choices)
-            documents["plan"] = planning.plans_to_json(session, snapshot, plans)
+            wishes = rollback_wishes(session)(snapshot)
+            decided = look_only(session, repository, snapshot, wishes)
+            plans_of(decided)
+            documents["plan"] = plans_to_json(session, snapshot, decided)
         if not given["history"]:
             store = session.store(snapshot)
             found = retrace_all(repository, store, snapshot.services, _MOST_ENTRIES)

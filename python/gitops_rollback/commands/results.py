@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
-from gitops_rollback.commands.many import Blocked, show_blocked
+from gitops_rollback.commands.planning import show_blocked
 from gitops_rollback.errors import Exit, GitopsRollbackError, WaitingError
 from gitops_rollback.output import error_to_json, say, say_text, write_result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from gitops_rollback.commands.session import Session
+    from gitops_rollback.session import Session
     from gitops_rollback.write.commit import Outcome
 
 
@@ -32,7 +32,6 @@ def report_change(
     outcome: Outcome,
     done: str,
     idle: str = "runs already",
-    blocked: Sequence[Blocked] = (),
 ) -> Exit:
     """Tell of an outcome, and of the services that were left because something blocks them.
 
@@ -40,6 +39,7 @@ def report_change(
     code: 7 while a pull request waits for its merge.
     """
     dry_run = bool(session.options.dry_run)
+    blocked = outcome.blocked
     seconds = session.watch.seconds()
     if outcome.diff:
         say_text(outcome.diff)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.commands.doing import do
+from gitops_rollback.commands.keeping import keep_builds
 from gitops_rollback.commands.results import report_change, timed
-from gitops_rollback.commands.session import start
-from gitops_rollback.errors import UsageError
+from gitops_rollback.commands.wishes import rollback_wishes
+from gitops_rollback.errors import RepositoryError, UsageError
+from gitops_rollback.session import start
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.session import Session
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
@@ -18,14 +25,18 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     session = start(options, environment)
     if not session.reason:
         raise UsageError("a rollback needs a reason", "say why with --reason TEXT")
+    wishes = rollback_wishes(session)
     with timed(session), session.open_repository() as repository:
-        from gitops_rollback.commands.rolling_back import (  # noqa: PLC0415 - see open_repository
-            roll_back,
-        )
-
-        outcome, blocked = roll_back(session, repository)
+        outcome = do(session, repository, _tip(session, repository), wishes)
         if options.keep:
-            from gitops_rollback.commands.keeping import keep_builds  # noqa: PLC0415 - only if asked
-
             outcome = keep_builds(session, repository, outcome)
-    return report_change(session, outcome, "rolled back, held", blocked=blocked)
+    return report_change(session, outcome, "rolled back, held")
+
+
+def _tip(session: Session, repository: Repository) -> Tip:
+    """Fetch the tip; where Git does not answer, say what shows what the archive knows."""
+    try:
+        return session.open_tip(repository)
+    except RepositoryError as error:
+        error.hint += "; gitops-rollback plan shows what the archive alone knows"
+        raise

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.commands.session import start
 from gitops_rollback.errors import Exit, GitopsRollbackError, UsageError
 from gitops_rollback.look.snapshot import Overview, read_overview
 from gitops_rollback.model import Request, is_name
 from gitops_rollback.output import say, table, write_result
 from gitops_rollback.services import catalogue, inventory
+from gitops_rollback.session import start
 
 if TYPE_CHECKING:
     import argparse

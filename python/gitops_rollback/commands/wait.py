@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.session import start
 from gitops_rollback.errors import UsageError
+from gitops_rollback.session import start
 
 if TYPE_CHECKING:
     import argparse

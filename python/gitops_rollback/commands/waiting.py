@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from gitops_rollback.clock import Deadline
+from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import (
     ClusterError,
     ConfigError,
@@ -44,11 +45,11 @@ from gitops_rollback.rollout import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gitops_rollback.commands.session import Session
-    from gitops_rollback.look.snapshot import ServiceAtTip
+    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.rollout import Failure, Lost, Seen, Track
+    from gitops_rollback.session import Session
 
 _MOMENTS = ("fetched", "applied", "ready")
 _SETTLING = 10.0  # seconds after the wait, to look at the branch once more and to tell
@@ -133,7 +134,9 @@ class _Git:
         A commit in whose configuration the service is no longer found has taken it out.
         """
         try:
-            snapshot = read_snapshot(self._repository, self._session.request, self._tip, commit)
+            snapshot = read_snapshot(
+                self._repository, request_of(self._session.options), self._tip, commit
+            )
         except ConfigError:
             return Stand(None)
         except GitopsRollbackError as error:
@@ -152,7 +155,9 @@ class _Git:
 
 def _targets(session: Session, repository: Repository, tip: Tip) -> Iterator[Target]:
     with session.watch.phase("fetch"):
-        snapshot = read_snapshot(repository, session.request, tip, session.options.commit)
+        snapshot = read_snapshot(
+            repository, request_of(session.options), tip, session.options.commit
+        )
     for at in snapshot.services:
         yield _target(session, at)
 
@@ -329,7 +334,7 @@ def _interrupted(
 ) -> InterruptedRunError:
     """Return the error of a wait that was ended: what was pushed stays, and how to look on."""
     commit = targets[0].commit if targets else (change or {}).get("commit", "")
-    services = [one.service for one in targets] or list(session.request.names)
+    services = [one.service for one in targets] or list(request_of(session.options).names)
     names = " ".join(f"--service {shlex.quote(one)}" for one in services)
     given = targets[0].given if targets else ""
     where = f" --commit {commit}" if commit else ""

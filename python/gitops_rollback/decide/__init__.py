@@ -1,1 +1,101 @@
-"""All rules of choosing: which image to go back to, what stands in the way, what to write. Pure."""
+"""Every rule, in one pure function: what a wish does to a service, or what stands in its way.
+
+Theory of operation
+===================
+
+`decide(wish, facts)` is called with what a person asks for (`wish.Wish`) and what is known so far
+(`facts.Facts`). It returns one of three things:
+
+- a `Need`: the one fact that is missing. Whoever called looks it up (`look/`), adds it to the
+  facts and calls again. Nothing is asked for that no rule wants.
+- `Refused`: why not, as the error that a person reads; with the plan where it is a rollback.
+- `Change`: all that will be written and said. `change.together` makes one commit of the changes of
+  a run, all or nothing.
+
+It talks to nobody and has no clock: the same wish and facts give the same answer. `deploy`,
+`rollback`, `release` and `repair` write what it returns; `plan` and `check` (the drill) show it and
+write nothing. Where the branch moved meanwhile, it is called again with the facts of the new tip,
+and with what this run saw first (`Facts.first`): so a retry cannot decide by other rules, and
+never goes on where the service itself changed.
+
+What happens, in the order in which it is judged; the first that applies decides.
+
+A deploy (`deploy.py`) of an image:
+  1. of another repository than the service's: refused. What runs is not what `--from`, or this
+     run's first try, says: moved.
+  2. its digest is not named and nobody tells it: an error, unless the tag is accepted.
+  3. a deploy with the same record is on the branch already: done, nothing to write.
+  4. it runs already: nothing to write; with `--release` the hold ends (as 7).
+  5. the record that was archived is not of what stands there: `held` or `outdated` where the deploy
+     would undo what was done since, else moved, and recording again is right.
+  6. `held`, `bad`, `outdated` (`holds.py`), unless accepted.
+  7. if it ends a hold: `automation` where a policy would take a bad image again.
+  8. else the edits, the record of what is replaced, the new state file.
+
+A rollback (`rollback.py`):
+  1. a plan that was made before must be for this place; what runs must be what it says.
+  2. `choose.py`: the candidates come from the ledger (the stack of what ran here), from the
+     registry by a query, or from a name or a time (`candidates.py`); each is judged in order
+     (`judge.py`), and the first that nothing refuses is chosen.
+  3. `already` where somebody went back before; the refusal of an image that was named;
+     `storage` and `schema` where data could be hurt.
+  4. no image: not found. A refusal: refused. Both with the plan, which shows every candidate.
+  5. else the edits (`edits.py`: the exact text of each field), the record, the image that ran on
+     the bad list, the hold, every Flux marker out of action.
+
+A release (`release.py`) ends the hold and puts the markers back, unless a policy would take an
+image again that is on the bad list. A repair rebuilds the state file from its versions in Git, else
+from commits and records.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.decide.change import Change, Refused
+from gitops_rollback.decide.deploy import deploy, refuse_other_repository
+from gitops_rollback.decide.facts import MissingFactError
+from gitops_rollback.decide.recording import make_record
+from gitops_rollback.decide.release import release, repair
+from gitops_rollback.decide.rollback import rollback
+from gitops_rollback.errors import GitopsRollbackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gitops_rollback.decide.facts import Facts, Need
+    from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.records import MadeRecord
+
+_RULES: Mapping[str, Callable[[Wish, Facts], Change | Refused]] = {
+    "deploy": deploy,
+    "rollback": rollback,
+    "release": release,
+    "repair": repair,
+}
+
+
+def decide(wish: Wish, facts: Facts) -> Need[Any] | Refused | Change:
+    """Return what a wish does to a service, why not, or the fact that is missing to tell."""
+    try:
+        return _RULES[wish.action](wish, facts)
+    except MissingFactError as missing:
+        return missing.need
+    except GitopsRollbackError as error:
+        return Refused(facts.at, error)
+
+
+def record(
+    wish: Wish, facts: Facts, action: str, replaced_by: ImageReference | None
+) -> Need[Any] | MadeRecord:
+    """Return the record of what `replaced_by` is about to replace, or the fact that is missing.
+
+    Raises `ConfigError` if that is of another repository.
+    """
+    if replaced_by is not None:
+        refuse_other_repository(facts, replaced_by)
+    try:
+        return make_record(wish, facts, action, replaced_by)
+    except MissingFactError as missing:
+        return missing.need

@@ -1,10 +1,12 @@
-"""Where candidates come from, and what refuses them."""
+"""Where candidates come from: the ledger, the registry, a name or a time. Pure."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.facts import Candidate, Platforms
+from gitops_rollback.decide.facts import NeedHistory, NeedRecord, NeedTags, Platforms
+from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
 from gitops_rollback.ledger.events import ARTIFACT, GIT
@@ -12,8 +14,11 @@ from gitops_rollback.query.choose import choose
 from gitops_rollback.query.tags import Ran
 
 if TYPE_CHECKING:
-    from gitops_rollback.decide.facts import Choice, Facts
-    from gitops_rollback.ledger.events import Event
+    from collections.abc import Sequence
+
+    from gitops_rollback.decide.facts import Facts, History
+    from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.ledger.events import Event, HistoryEntry
     from gitops_rollback.ledger.stack import Timeline
     from gitops_rollback.query.tags import Tag
 
@@ -22,9 +27,9 @@ _REGISTRY = frozenset({"registry"})
 MUTABLE = "only its tag is known, and the tag was used again since"
 
 
-def pointer(event: Event) -> str:
-    """Return the key by which a record that an event names is kept in the facts."""
-    return event.record or str(event.build or "")
+def record_of(event: Event) -> NeedRecord:
+    """Return the need for the record that an event names."""
+    return NeedRecord(event.build, event.record)
 
 
 def from_timeline(timeline: Timeline, strategy: str) -> tuple[Candidate, ...]:
@@ -43,10 +48,12 @@ def from_timeline(timeline: Timeline, strategy: str) -> tuple[Candidate, ...]:
     return tuple(found)
 
 
-def from_registry(facts: Facts, choice: Choice, timeline: Timeline) -> tuple[Candidate, ...]:
+def from_registry(
+    tags: Sequence[Tag], facts: Facts, wish: Wish, timeline: Timeline
+) -> tuple[Candidate, ...]:
     """Return the tags the query prefers, in its order."""
-    tags = facts.tags or ()
-    names = choose(tags, facts.running, choice.query or facts.settings.query, _ran(timeline)).names
+    query = wish.query or facts.settings.query
+    names = choose(tags, facts.running, query, _ran(timeline)).names
     by_name = {tag.name: tag for tag in tags}
     found = []
     for name in names:
@@ -67,7 +74,8 @@ def _ran(timeline: Timeline) -> list[Ran]:
 
 def told_platforms(image: ImageReference, facts: Facts) -> Platforms | None:
     """Return the platforms that the tags tell of an image and of the running one, if they do."""
-    tags = facts.tags or ()
+    answers = (answer.found for need, answer in facts.known.items() if isinstance(need, NeedTags))
+    tags: Sequence[Tag] = next(answers, ())
     of_image = next((tag for tag in tags if _has(tag, image)), None)
     of_running = next((tag for tag in tags if _has(tag, facts.running)), None)
     if of_image is None or of_running is None:
@@ -201,3 +209,41 @@ def _is_mutable(candidate: Candidate, timeline: Timeline) -> bool:
     # Going back to an image, by a rollback or by hand, is no new use of its tag.
     later = [event.image for event in events[first:] if event.action == "deploy"]
     return any((image.tag or "latest") == tag for image in later)
+
+
+def as_of(moment: str, facts: Facts, timeline: Timeline, history: History) -> Candidate | None:
+    """Return the image that ran at a time; None if nothing tells.
+
+    An event counts from its time to the next one, if nobody edited the manifest in between: then,
+    and before the first event, the commits that changed the manifest have to tell.
+    """
+    image = _by_events(timeline.events, moment)
+    if image is not None:
+        return named(image.canonical, facts, timeline)
+    if not reaches(history.entries, moment) and not history.is_whole:
+        history = facts.ask(NeedHistory(moment))
+    entry = next((entry for entry in history.entries if entry.at <= moment), None)
+    if entry is None:
+        return None
+    found = named(entry.image.canonical, facts, timeline)
+    if found.sources & {GIT}:
+        return found
+    return replace(found, sources=found.sources | {GIT}, deployed_at=entry.at)
+
+
+def reaches(entries: Sequence[HistoryEntry], moment: str) -> bool:
+    """Tell whether history, newest first, goes back to a time."""
+    return any(entry.at <= moment for entry in entries)
+
+
+def _by_events(events: Sequence[Event], moment: str) -> ImageReference | None:
+    """Return what the newest event until a time left; None where that is not sure."""
+    for index in range(len(events) - 1, -1, -1):
+        event = events[index]
+        if event.at is None or event.at > moment:
+            continue
+        following = events[index + 1] if index + 1 < len(events) else None
+        before = following.from_image if following else None
+        is_undisturbed = before is None or before.may_be(event.image)
+        return event.image if is_undisturbed else None
+    return None

@@ -1,100 +1,167 @@
-"""Choose the image to go back to, or say which fact is missing to do so."""
+"""Choose the image to go back to: the plan, with every candidate and what refuses it. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback import clock
 from gitops_rollback.decide import candidates, judge
-from gitops_rollback.decide.as_of import candidate_as_of
-from gitops_rollback.decide.explain import REGISTRY, make_plan
 from gitops_rollback.decide.facts import (
-    Candidate,
-    Choice,
-    Facts,
-    Need,
+    History,
     NeedCheck,
     NeedHistory,
     NeedPlatforms,
-    NeedRecord,
     NeedRecords,
     NeedTags,
-    Plan,
+    Records,
+    Tags,
+    Unanswered,
 )
-from gitops_rollback.errors import MovedError, RegistryError
+from gitops_rollback.decide.plan import Candidate, Plan
+from gitops_rollback.errors import RegistryError
 from gitops_rollback.ledger.events import ARTIFACT, GIT
+from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Timeline, build_timeline, state_explains
+from gitops_rollback.query.tags import asks_for_created
+from gitops_rollback.refusals import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from gitops_rollback.decide.facts import Facts
+    from gitops_rollback.decide.wish import Wish
+
+REGISTRY = "registry"
+# What it means for the choice that a source did not answer.
+_MEANING = {
+    ARTIFACT: "the choice rests on what Git tells, not on archived records",
+    REGISTRY: "no tag of it is offered",
+    "records": "these were passed over",
+}
+UNKNOWN_TIME = "what ran at "  # begins the finding that nothing tells what ran at a time
 
 
-def decide(facts: Facts, choice: Choice) -> Plan | Need:
-    """Return the plan, or the fact that has to be gathered first.
+@dataclass(frozen=True)
+class _Account:
+    """What the ledger tells: the timeline, and the archive and history where they were asked."""
 
-    Raises `MovedError` if `--from` names another image than the running one, `UsageError` or
-    `ConfigError` if `--to` cannot be meant, `RegistryError` if `--to` cannot be resolved.
+    timeline: Timeline
+    records: Records
+    history: History
+
+
+def choose(wish: Wish, facts: Facts) -> Plan:
+    """Return the plan for one service; its edits and what storage means are not in it yet.
+
+    Raises `UsageError` or `ConfigError` if `to` cannot be meant, `RegistryError` if it cannot be
+    resolved, and what a source that was named by `strategy` failed with.
     """
-    _check_from(facts, choice)
-    need = _ledger_need(facts, choice)
-    if need is not None:
-        return need
-    timeline = build_timeline(facts.running, facts.state, facts.records, facts.history)
-    if choice.to is not None or choice.planned is not None:
-        wanted = choice.planned.canonical if choice.planned is not None else choice.to
-        named = candidates.named(wanted or "", facts, timeline)
-        return _decide_named(named, facts, choice, timeline)
-    if choice.as_of is not None:
-        return _decide_as_of(choice.as_of, facts, choice, timeline)
-    if choice.strategy == REGISTRY:
-        return _decide_by_registry(facts, choice, timeline)
-    return _decide_by_ledger(facts, choice, timeline)
+    account = _account(wish, facts, 1)
+    while wish.is_named and account.records.has_more:
+        account = _account(wish, facts, len(account.records.found) + 1)
+    if wish.to is not None or wish.planned is not None:
+        return _by_name(
+            candidates.named(_name(wish, facts), facts, account.timeline), wish, facts, account
+        )
+    if wish.as_of is not None:
+        found = candidates.as_of(wish.as_of, facts, account.timeline, account.history)
+        if found is None:
+            return _plan(wish, facts, account, ())
+        return _by_name(found, wish, facts, account)
+    if wish.strategy == REGISTRY:
+        return _by_registry(wish, facts, account)
+    return _by_ledger(wish, facts, account)
 
 
-def _decide_by_ledger(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
-    found = candidates.from_timeline(timeline, choice.strategy)
-    judged = _judge_until_chosen(found, facts, timeline, choice.strategy)
-    if not isinstance(judged, tuple):
-        return judged
-    is_chosen = any(candidate.verdict == "chosen" for candidate in judged)
-    if not is_chosen and facts.has_more_records:
-        return NeedRecords()
-    if not is_chosen and choice.strategy == "auto":
-        return _decide_with_registry_help(facts, choice, timeline, judged)
-    return make_plan(facts, choice, timeline, judged)
+def _name(wish: Wish, facts: Facts) -> str:
+    """Return the one image that is meant."""
+    if wish.planned is None:
+        return wish.to or ""
+    return wish.planned.target(facts.at.service, facts.at.environment).canonical
 
 
-def _check_from(facts: Facts, choice: Choice) -> None:
-    wanted = choice.from_image
-    if wanted is None or wanted.may_be(facts.running):
-        return
-    raise MovedError(
-        f"{facts.title} runs {facts.running.canonical}, not {wanted.canonical} as --from says",
-        "look at what happened meanwhile (gitops-rollback plan), then run this again",
+def _account(wish: Wish, facts: Facts, count: int) -> _Account:
+    """Ask for as much of the ledger as explains the running image, with at most `count` records."""
+    records, history = Records(), History()
+    if not state_explains(facts.state, facts.running):
+        if wish.strategy in ("auto", ARTIFACT):
+            records = facts.ask(NeedRecords(count))
+            if records.failure is not None and wish.strategy == ARTIFACT:
+                raise records.failure
+        if wish.strategy in ("auto", GIT) or facts.state is not None:
+            history = facts.ask(NeedHistory())
+    if wish.as_of is not None:  # what was walked further back for a time counts for all
+        history = facts.has(NeedHistory(wish.as_of)) or history
+    timeline = build_timeline(facts.running, facts.state, records.found, history.entries)
+    return _Account(timeline, records, history)
+
+
+def _by_ledger(wish: Wish, facts: Facts, account: _Account) -> Plan:
+    while True:
+        found = candidates.from_timeline(account.timeline, wish.strategy)
+        judged = _judged(found, wish.strategy, facts, account.timeline)
+        if any(candidate.verdict == "chosen" for candidate in judged):
+            return _plan(wish, facts, account, judged)
+        if not account.records.has_more:
+            break
+        account = _account(wish, facts, len(account.records.found) + 1)
+    if wish.strategy == "auto":
+        judged = (*judged, *_registry_help(wish, facts, account, judged))
+    return _plan(wish, facts, account, judged)
+
+
+def _by_registry(wish: Wish, facts: Facts, account: _Account) -> Plan:
+    tags = facts.ask(_tags(wish, facts, patient=True))
+    if tags.failure is not None:
+        raise tags.failure
+    found = candidates.from_registry(tags.found, facts, wish, account.timeline)
+    return _plan(wish, facts, account, _judged(found, REGISTRY, facts, account.timeline))
+
+
+def _registry_help(
+    wish: Wish, facts: Facts, account: _Account, judged: Sequence[Candidate]
+) -> tuple[Candidate, ...]:
+    """Show the registry's candidates where the ledger has none; take one only by a query."""
+    tags: Tags = facts.ask(_tags(wish, facts, patient=False))
+    found = candidates.from_registry(tags.found, facts, wish, account.timeline)
+    known = {candidate.image.canonical for candidate in judged}
+    found = tuple(c for c in found if c.image.canonical not in known)
+    if wish.query is not None or facts.settings.query is not None:
+        return _judged(found, REGISTRY, facts, account.timeline)
+    shown = (judge.judge_known(c, facts, account.timeline, frozenset()) for c in found)
+    return tuple(
+        c if c.verdict == "refused" else replace(c, message="take it with --strategy registry")
+        for c in shown
     )
 
 
-def _ledger_need(facts: Facts, choice: Choice) -> Need | None:
-    """Return what is wanted to explain the running image; nothing if the state file does."""
-    if state_explains(facts.state, facts.running):
-        return None
-    by_records = choice.strategy in ("auto", "artifact")
-    by_history = choice.strategy in ("auto", "git") or facts.state is not None
-    is_named = choice.is_named
-    if by_records and (facts.records is None or (is_named and facts.has_more_records)):
-        return NeedRecords()
-    if by_history and facts.history is None:
-        return NeedHistory()
-    return None
+def _tags(wish: Wish, facts: Facts, *, patient: bool) -> NeedTags:
+    return NeedTags(patient, asks_for_created(wish.query or facts.settings.query))
 
 
-def _judge_until_chosen(
+def _by_name(named: Candidate, wish: Wish, facts: Facts, account: _Account) -> Plan:
+    judged = _judged([named], wish.strategy, facts, account.timeline, wish.accept)
+    only = judged[0]
+    is_known = bool(only.sources & {ARTIFACT, GIT})
+    unresolved = only.image.digest is None and not is_known and not only.verified
+    may_be_tag = "tag" in wish.accept or facts.settings.pin == "tag"
+    if only.verdict == "chosen" and unresolved and not may_be_tag:
+        raise RegistryError(
+            f"{only.image.canonical} names no digest, and the registry did not tell it: "
+            f"{only.check.message if only.check else ''}",
+            "give the digest with --to NAME:TAG@sha256:…, or --accept tag",
+        )
+    return _plan(wish, facts, account, judged)
+
+
+def _judged(
     found: Sequence[Candidate],
+    strategy: str,
     facts: Facts,
     timeline: Timeline,
-    strategy: str,
     accept: frozenset[str] = frozenset(),
-) -> tuple[Candidate, ...] | Need:
+) -> tuple[Candidate, ...]:
     """Judge candidates in order; the first that nothing refuses is chosen, the rest are left.
 
     Where archived records were asked for and the one of the next image is missing, nothing is
@@ -107,105 +174,150 @@ def _judge_until_chosen(
         if is_over or (verdict.verdict == "refused" and verdict.reason != "mutable-tag"):
             judged.append(verdict)
             continue
-        looked_up = _look_up(verdict, facts, timeline, strategy, accept)
-        if not isinstance(looked_up, Candidate):
-            return looked_up
+        looked_up = _looked_up(verdict, strategy, facts, timeline, accept)
         is_chosen = looked_up.verdict != "refused"
         is_over = is_chosen or looked_up.reason is None
         judged.append(replace(looked_up, verdict="chosen") if is_chosen else looked_up)
     return tuple(judged)
 
 
-def _look_up(
+def _looked_up(
     candidate: Candidate,
+    strategy: str,
     facts: Facts,
     timeline: Timeline,
-    strategy: str,
     accept: frozenset[str],
-) -> Candidate | Need:
+) -> Candidate:
     """Complete a candidate by its record and by what the registry says of it.
 
     A tag that was used again is refused only here: its record may know the digest.
     """
     event = candidate.replaced
-    if event is not None and strategy in ("auto", "artifact") and event.stored is None:
-        if candidates.pointer(event) not in facts.stored and (event.record or event.build):
-            return NeedRecord(event)
-        candidate = judge.with_record(candidate, facts, strategy, accept)
+    if event is not None and strategy in ("auto", ARTIFACT) and event.stored is None:
+        stored = _record(candidate, strategy, facts)
+        candidate = judge.with_record(candidate, stored, strategy, accept)
     if candidate.verdict == "refused":
         return candidate
-    check = facts.checks.get(candidate.image.canonical)
-    if check is None:
-        return NeedCheck(candidate.image)
+    check = facts.ask(NeedCheck(candidate.image))
     candidate = judge.with_check(candidate, check, facts, timeline, accept)
     if candidate.verdict == "refused" or not candidate.verified or "platform" in accept:
         return candidate
-    platforms = candidates.told_platforms(candidate.image, facts) or facts.platforms.get(
-        candidate.image.canonical
-    )
-    if platforms is None:
-        return NeedPlatforms(candidate.image)
+    platforms = candidates.told_platforms(candidate.image, facts)
+    platforms = platforms or facts.ask(NeedPlatforms(candidate.image))
     return judge.with_platforms(candidate, platforms, accept)
 
 
-def _decide_as_of(moment: str, facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
-    found = candidate_as_of(facts, timeline, moment)
-    if isinstance(found, NeedHistory):
+def _record(candidate: Candidate, strategy: str, facts: Facts) -> StoredRecord | MissingRecord:
+    event = candidate.replaced
+    if event is None or not (event.record or event.build):
+        return MissingRecord("no build is named")
+    found = facts.ask(candidates.record_of(event))
+    if not isinstance(found, Unanswered):
         return found
-    if found is None:
-        return make_plan(facts, choice, timeline, ())
-    return _decide_named(found, facts, choice, timeline)
+    if strategy == ARTIFACT:
+        raise found.error
+    return MissingRecord(f"the archive does not answer: {found.error.message}")
 
 
-def _decide_named(
-    named: Candidate, facts: Facts, choice: Choice, timeline: Timeline
-) -> Plan | Need:
-    judged = _judge_until_chosen([named], facts, timeline, choice.strategy, choice.accept)
-    if not isinstance(judged, tuple):
-        return judged
-    only = judged[0]
-    is_known = bool(only.sources & {ARTIFACT, GIT})
-    unresolved = only.image.digest is None and not is_known and not only.verified
-    if (
-        only.verdict == "chosen"
-        and unresolved
-        and "tag" not in choice.accept
-        and facts.settings.pin != "tag"
-    ):
-        raise RegistryError(
-            f"{only.image.canonical} names no digest, and the registry did not tell it: "
-            f"{only.check.message if only.check else ''}",
-            "give the digest with --to NAME:TAG@sha256:…, or --accept tag",
+def _plan(wish: Wish, facts: Facts, account: _Account, judged: tuple[Candidate, ...]) -> Plan:
+    """Return the plan for candidates that were judged; one of them is chosen, or none."""
+    chosen = next((c for c in judged if c.verdict == "chosen"), None)
+    blocks = []
+    is_previous = wish.to is None and wish.as_of is None
+    if is_previous and not wish.again:
+        blocks += _already(wish, facts, account.timeline)
+    if wish.is_named and judged and judged[0].verdict == "refused" and judged[0].reason:
+        blocks.append(_refusal(facts, judged[0]))
+    return Plan(
+        service=facts.at.service,
+        environment=facts.at.environment,
+        strategy=wish.strategy,
+        running=facts.running,
+        value=facts.at.found.fields[0].value,
+        candidates=judged,
+        chosen=chosen,
+        source=_source(chosen),
+        blocks=tuple(blocks),
+        findings=tuple(_findings(wish, facts, account, judged)),
+        hold=facts.state.hold if facts.state else None,
+    )
+
+
+def _source(chosen: Candidate | None) -> str | None:
+    """Name the best proof of the chosen image: its record, else Git, else the registry."""
+    if chosen is None:
+        return None
+    return next((source for source in (ARTIFACT, GIT) if source in chosen.sources), REGISTRY)
+
+
+def _already(wish: Wish, facts: Facts, timeline: Timeline) -> list[Block]:
+    event = timeline.rolled_back
+    if event is None:
+        return []
+    when = f" {clock.age(event.at, wish.present)} ago" if event.at else ""
+    who = f" by {event.by}" if event.by else ""
+    labels = f"{event.from_image.label if event.from_image else '?'} → {event.image.label}"
+    return [
+        Block(
+            "already",
+            f"{facts.title} was rolled back{when}{who}, {labels}",
+            "to go one further: --again",
         )
-    return make_plan(facts, choice, timeline, judged)
+    ]
 
 
-def _decide_by_registry(facts: Facts, choice: Choice, timeline: Timeline) -> Plan | Need:
-    if facts.tags is None:
-        return NeedTags(required=True)
-    found = candidates.from_registry(facts, choice, timeline)
-    judged = _judge_until_chosen(found, facts, timeline, REGISTRY)
-    if not isinstance(judged, tuple):
-        return judged
-    return make_plan(facts, choice, timeline, judged)
+def _refusal(facts: Facts, candidate: Candidate) -> Block:
+    return Block(
+        candidate.reason or "",
+        f"{facts.title}: {candidate.image.label} is refused: {candidate.message}",
+        f"to take it all the same: --accept {candidate.reason}",
+    )
 
 
-def _decide_with_registry_help(
-    facts: Facts, choice: Choice, timeline: Timeline, judged: tuple[Candidate, ...]
-) -> Plan | Need:
-    """Show the registry's candidates where the ledger has none; take one only by a query."""
-    if facts.tags is None and REGISTRY not in facts.problems:
-        return NeedTags(required=False)
-    found = candidates.from_registry(facts, choice, timeline)
-    known = {candidate.image.canonical for candidate in judged}
-    found = tuple(c for c in found if c.image.canonical not in known)
-    if choice.query is not None or facts.settings.query is not None:
-        further = _judge_until_chosen(found, facts, timeline, REGISTRY)
-        if not isinstance(further, tuple):
-            return further
-    else:
-        further = tuple(
-            c if c.verdict == "refused" else replace(c, message="take it with --strategy registry")
-            for c in (judge.judge_known(c, facts, timeline, frozenset()) for c in found)
+def _findings(
+    wish: Wish, facts: Facts, account: _Account, judged: Sequence[Candidate]
+) -> Iterator[str]:
+    problems = _problems(facts, account)
+    for source, problem in problems.items():
+        yield f"{source}: {problem}; {_MEANING[source]}"
+    if not account.timeline.explains:
+        yield f"no state file, record or commit explains how {facts.running.canonical} came to run"
+    for candidate in judged:
+        if candidate.verdict == "chosen":
+            yield from _unverified(facts, candidate, ARTIFACT in problems)
+    if wish.as_of is not None and not judged:
+        entries = account.history.entries
+        reach = f"the oldest commit that is known is of {entries[-1].at}" if entries else ""
+        yield f"{UNKNOWN_TIME}{wish.as_of} is not known: {reach or 'no commit tells'}"
+
+
+def _problems(facts: Facts, account: _Account) -> dict[str, str]:
+    """Return what the sources that were asked failed with, by source."""
+    problems = {}
+    failures = [account.records.failure] if account.records.failure else []
+    failures += [a.error for a in facts.known.values() if isinstance(a, Unanswered)]
+    if failures:
+        problems[ARTIFACT] = failures[-1].message
+    elif account.records.unread:
+        problems["records"] = account.records.unread
+    for answer in facts.known.values():
+        if isinstance(answer, Tags) and answer.failure is not None:
+            problems[REGISTRY] = answer.failure.message
+    return problems
+
+
+def _unverified(facts: Facts, candidate: Candidate, archive_failed: bool) -> Iterator[str]:  # noqa: FBT001
+    """Say which facts of the chosen image nobody confirmed, and what that means."""
+    check, event = candidate.check, candidate.replaced
+    missing = facts.has(candidates.record_of(event)) if event else None
+    label = candidate.image.label
+    if isinstance(missing, MissingRecord) and not archive_failed:
+        yield f"{label}: no record proves it: {missing.reason}; Git alone does"
+    platforms = facts.has(NeedPlatforms(candidate.image))
+    if platforms is not None and platforms.problem:
+        yield (
+            f"{label}: whether it is there for every platform of the running image is not known: "
+            f"{platforms.problem}"
         )
-    return make_plan(facts, choice, timeline, (*judged, *further))
+    if check is not None and check.status == "unknown":
+        yield f"{label}: not verified: {check.message}; were it deleted, pods could not pull it"

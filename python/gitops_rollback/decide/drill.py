@@ -12,7 +12,7 @@ from gitops_rollback.model import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from gitops_rollback.decide.facts import Candidate, Plan
+    from gitops_rollback.decide.plan import Candidate, Plan
     from gitops_rollback.ledger.state import State
     from gitops_rollback.manifest.image_field import ImageField
 

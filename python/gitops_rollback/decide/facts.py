@@ -1,48 +1,82 @@
-"""What the rules of choosing work on, what they may still ask for, and what they answer."""
+"""What is known of a service, and what may still be asked for.
+
+A rule asks for a fact by `Facts.ask(NeedX(…))`. Where it is not known yet, `decide` ends with that
+`Need`; whoever called looks it up and calls again. So a rule reads as if everything were known,
+nobody is asked for what is not needed, and nothing here talks to anybody.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
-from gitops_rollback.model import without_none
+from gitops_rollback.ledger.events import Event
+from gitops_rollback.ledger.records import MissingRecord, StoredRecord
+from gitops_rollback.ledger.stack import running_image
+from gitops_rollback.policies.objects import Policies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.ledger.events import Event, HistoryEntry
-    from gitops_rollback.ledger.holds import Hold
-    from gitops_rollback.ledger.records import MissingRecord, StoredRecord
+    from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Build
     from gitops_rollback.query.tags import Tag
-    from gitops_rollback.refusals import Block
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.services.catalogue import ServiceFields
     from gitops_rollback.services.config import Settings
+
+T = TypeVar("T")
+
+
+class Need(Generic[T]):
+    """A fact that is missing; `T` is the type of what answers it.
+
+    `together` tells that look/ answers it for many services at once.
+    """
+
+    together: ClassVar[bool] = False
+
+
+class MissingFactError(Exception):
+    """Raised by `Facts.ask` and caught by `decide` alone, which returns the need."""
+
+    def __init__(self, need: Need[Any]) -> None:
+        super().__init__(repr(need))
+        self.need = need
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What the person asks for.
+class ServiceAtTip:
+    """One service as it stands at a tip: its image fields, and its state file if it has one."""
 
-    `planned` is the image a plan file fixed, `as_of` the time whose image is meant; `unattended`
-    says that nobody reads the plan's warnings.
-    """
-
-    strategy: str = "auto"
-    to: str | None = None
-    as_of: str | None = None
-    planned: ImageReference | None = None
-    query: str | None = None
-    again: bool = False
-    accept: frozenset[str] = frozenset()
-    from_image: ImageReference | None = None
-    unattended: bool = False
+    tip: Tip
+    found: ServiceFields
+    state: State | None
 
     @property
-    def is_named(self) -> bool:
-        """Whether one image is meant, and not the previous one."""
-        return not (self.to is None and self.as_of is None and self.planned is None)
+    def service(self) -> str:
+        """The service's name."""
+        return self.found.service
+
+    @property
+    def environment(self) -> str:
+        """The environment's name."""
+        return self.found.environment.name
+
+    @property
+    def title(self) -> str:
+        """Service and environment, as people read them: `cart production`."""
+        return f"{self.service} {self.environment}"
+
+    @property
+    def deploy_job(self) -> str | None:
+        """The job that holds the service's records: its last deploy's, else the configured."""
+        entries = self.state.deployed if self.state else ()
+        jobs = (entry.build.job for entry in entries if entry.action == "deploy" and entry.build)
+        return next(jobs, self.found.settings.deploy_job)
 
 
 @dataclass(frozen=True)
@@ -79,150 +113,240 @@ class Platforms:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """All that is known about one service; None is "not asked yet".
+class History:
+    """What commits tell of a service's fields, newest first; `is_whole`: there is no more of it."""
 
-    `running` has its digest if it is proven; `value` is the text of its field; `present` is the
-    time of the run. `history_is_whole` tells that no more of it is to be had. Records are taken
-    newest first, and no more of them than are needed: there are further ones where
-    `has_more_records`. Sources that failed are in `problems`, by name.
-    """
-
-    service: str
-    environment: str
-    settings: Settings
-    running: ImageReference
-    value: str
-    state: State | None
-    present: str
-    history: tuple[HistoryEntry, ...] | None = None
-    history_is_whole: bool = False
-    records: tuple[StoredRecord, ...] | None = None
-    has_more_records: bool = False
-    tags: tuple[Tag, ...] | None = None
-    stored: Mapping[str, StoredRecord | MissingRecord] = field(default_factory=dict)
-    checks: Mapping[str, Check] = field(default_factory=dict)
-    platforms: Mapping[str, Platforms] = field(default_factory=dict)
-    problems: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def title(self) -> str:
-        """Service and environment, as people read them."""
-        return f"{self.service} {self.environment}"
+    entries: tuple[HistoryEntry, ...] = ()
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
-class NeedHistory:
-    """The bounded history of the service's fields is wanted; if possible, back to a time."""
+class Records:
+    """A service's newest records, newest first: as many as were asked for, or all there are.
 
+    `failure` says why the archive did not answer, `unread` which records were passed over.
+    """
+
+    found: tuple[StoredRecord, ...] = ()
+    has_more: bool = False
+    failure: GitopsRollbackError | None = None
+    unread: str = ""
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The tags of the running image's repository; `failure` says why nobody told."""
+
+    found: tuple[Tag, ...] = ()
+    failure: GitopsRollbackError | None = None
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What a reference's tag means at the registry now; None with the reason where nobody tells."""
+
+    digest: str | None
+    failure: GitopsRollbackError | None = None
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """A source that did not answer, and the error that says why."""
+
+    error: GitopsRollbackError
+
+
+@dataclass(frozen=True)
+class StorageFacts:
+    """What was found about the storage of a service.
+
+    `findings` are those of `check --storage`, `changes` what is other than when the chosen image
+    ran, `problems` what could not be found out; all as lines.
+    """
+
+    findings: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SchemaLabels:
+    """The schema that two images say they need, by their label; None where they say nothing."""
+
+    running: str | None = None
+    target: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a state file: the commit that left it so, its message, and the bytes."""
+
+    commit: str
+    message: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class StateVersions:
+    """The bytes of a state file at the tip, if there is one, and its versions, newest first."""
+
+    present: bytes | None
+    versions: tuple[Version, ...] = ()
+
+
+@dataclass(frozen=True)
+class NeedHistory(Need[History]):
+    """The bounded history of the service's fields; if possible, back to a time."""
+
+    together: ClassVar[bool] = True
     until: str | None = None
 
 
 @dataclass(frozen=True)
-class NeedRecords:
-    """The newest record of the service is wanted, or the next older one."""
+class NeedRecords(Need[Records]):
+    """The newest `count` records of the service: each may cost a download."""
+
+    count: int
 
 
 @dataclass(frozen=True)
-class NeedRecord:
-    """The record that an event names is wanted."""
+class NeedRecord(Need[StoredRecord | MissingRecord | Unanswered]):
+    """The record that an event names, by the build that archived it and by its sha256."""
 
-    event: Event
-
-
-@dataclass(frozen=True)
-class NeedTags:
-    """The registry's tags are wanted; `required` if nothing else can choose."""
-
-    required: bool
+    build: Build | None
+    sha256: str | None
 
 
 @dataclass(frozen=True)
-class NeedCheck:
-    """It is wanted whether the registry still has an image."""
+class NeedTags(Need[Tags]):
+    """The registry's tags, with times of build if a query asks; `patient` if all waits for them."""
+
+    patient: bool
+    with_created: bool = False
+
+
+@dataclass(frozen=True)
+class NeedCheck(Need[Check]):
+    """Whether the registry still has an image."""
+
+    together: ClassVar[bool] = True
+    image: ImageReference
+
+
+@dataclass(frozen=True)
+class NeedPlatforms(Need[Platforms]):
+    """For which platforms an image and the running one are there."""
+
+    together: ClassVar[bool] = True
+    image: ImageReference
+
+
+@dataclass(frozen=True)
+class NeedDigest(Need[Digest]):
+    """What a tag means now; `patient` where nothing can be written without it."""
+
+    image: ImageReference
+    patient: bool
+
+
+@dataclass(frozen=True)
+class NeedPolicies(Need[Policies]):
+    """The image policies of the manifests repository."""
+
+
+@dataclass(frozen=True)
+class NeedStorage(Need[StorageFacts]):
+    """The storage now, and when an image ran: at its last commit, or when it was `released`."""
+
+    label: str
+    commit: str | None
+    image: ImageReference
+    released: bool
+
+
+@dataclass(frozen=True)
+class NeedSchemaLabels(Need[SchemaLabels]):
+    """The schema labels of the running image and of the chosen one."""
 
     image: ImageReference
 
 
 @dataclass(frozen=True)
-class NeedPlatforms:
-    """It is wanted whether an image is there for every platform of the running one."""
+class NeedChanges(Need[tuple[str, ...]]):
+    """What else changed in the manifests since the record of an image, by its sha256, was made."""
 
-    image: ImageReference
-
-
-Need = NeedHistory | NeedRecords | NeedRecord | NeedTags | NeedCheck | NeedPlatforms
+    sha256: str
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """An image a rollback could go to, with a verdict and a reason."""
-
-    image: ImageReference
-    sources: frozenset[str]
-    deployed_at: str | None = None
-    placed: Event | None = None
-    replaced: Event | None = None
-    stored: StoredRecord | None = None
-    verdict: str = "acceptable"
-    reason: str | None = None
-    message: str = ""
-    check: Check | None = None
-
-    @property
-    def verified(self) -> bool:
-        """Whether the registry confirmed that the image is there."""
-        return self.check is not None and self.check.status == "there"
-
-    @property
-    def build(self) -> Build | None:
-        """The build whose archive holds the record of this image."""
-        return self.replaced.build if self.replaced else None
-
-    def refused(self, reason: str | None, message: str) -> Candidate:
-        """Return the candidate as refused."""
-        return replace(self, verdict="refused", reason=reason, message=message)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the candidate as it stands in plans."""
-        return without_none(
-            {
-                "image": self.image.canonical,
-                "sources": sorted(self.sources),
-                "deployedAt": self.deployed_at,
-                "build": self.build.to_json() if self.build else None,
-                "commit": self.placed.commit if self.placed else None,
-                "verdict": self.verdict,
-                "reason": self.reason,
-                "message": self.message,
-                "verified": self.verified,
-            }
-        )
+class NeedAuthor(Need[str]):
+    """Who made the newest commit of the branch."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The decision for one service: from, to, why, and what stands in the way.
+class NeedStateVersions(Need[StateVersions]):
+    """The state file as it stands and as it stood."""
 
-    `findings` are for who reads the plan; `warnings` go into a rollback's result too, and
-    `storage_changes`, which are among them, into its commit.
+
+@dataclass(frozen=True)
+class NeedAccount(Need[tuple[Event, ...]]):
+    """What commits and records tell of the service, newest first, without its state file."""
+
+
+@dataclass(frozen=True)
+class FirstTry:
+    """What this run read and decided on the first tip it met: a later tip must not change it."""
+
+    running: ImageReference
+    target: ImageReference | None
+    hold: str | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is known about one service at a tip.
+
+    `url` is the repository as records name it. `known` has the answers so far, by need. `first` is
+    what this run saw before the branch moved, `filed` the record that it has filed already.
     """
 
-    service: str
-    environment: str
-    strategy: str
-    running: ImageReference
-    value: str
-    candidates: tuple[Candidate, ...]
-    chosen: Candidate | None
-    source: str | None = None
-    blocks: tuple[Block, ...] = ()
-    findings: tuple[str, ...] = ()
-    hold: Hold | None = None
-    warnings: tuple[str, ...] = ()
-    storage_changes: tuple[str, ...] = ()
+    at: ServiceAtTip
+    url: str
+    known: Mapping[Need[Any], Any] = field(default_factory=dict)
+    first: FirstTry | None = None
+    filed: StoredRecord | None = None
+
+    def ask(self, need: Need[T]) -> T:
+        """Return a fact; raise `MissingFactError` if it is not known yet."""
+        if need not in self.known:
+            raise MissingFactError(need)
+        return cast("T", self.known[need])
+
+    def has(self, need: Need[T]) -> T | None:
+        """Return a fact if it is known already, else None."""
+        return self.known.get(need)
+
+    def knowing(self, answers: Mapping[Need[Any], Any]) -> Facts:
+        """Return the facts with more answers."""
+        return replace(self, known={**self.known, **answers})
+
+    @property
+    def state(self) -> State | None:
+        """The state file, if there is one."""
+        return self.at.state
+
+    @property
+    def settings(self) -> Settings:
+        """What the configuration says of the service."""
+        return self.at.found.settings
 
     @property
     def title(self) -> str:
         """Service and environment, as people read them."""
-        return f"{self.service} {self.environment}"
+        return self.at.title
+
+    @property
+    def running(self) -> ImageReference:
+        """The image that runs, with its digest if that is proven."""
+        return running_image(self.at.found.image, self.at.state)[0]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.candidates import MUTABLE, pointer
+from gitops_rollback.decide.candidates import MUTABLE
 from gitops_rollback.ledger.events import ARTIFACT, GIT
 from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.query.tags import named_no_image
 
 if TYPE_CHECKING:
-    from gitops_rollback.decide.facts import Candidate, Check, Facts, Platforms
+    from gitops_rollback.decide.facts import Check, Facts, Platforms
+    from gitops_rollback.decide.plan import Candidate
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.ledger.stack import Timeline
@@ -27,8 +28,8 @@ def judge_known(
     candidate = replace(candidate, verdict="acceptable", reason=None)
     if candidate.image.is_same_image(facts.running):
         return candidate.refused("running", "it runs now")
-    if named_no_image(candidate.image.tag or "") and "not-an-image" not in accept:
-        what = named_no_image(candidate.image.tag or "")
+    what = named_no_image(candidate.image.tag or "")
+    if what and "not-an-image" not in accept:
         return candidate.refused("not-an-image", f"its tag is that of {what}")
     if "bad" in accept:
         return candidate
@@ -36,19 +37,19 @@ def judge_known(
 
 
 def with_record(
-    candidate: Candidate, facts: Facts, strategy: str, accept: frozenset[str]
+    candidate: Candidate,
+    stored: StoredRecord | MissingRecord,
+    strategy: str,
+    accept: frozenset[str],
 ) -> Candidate:
     """Add the record that belongs to a candidate, or what is wrong with it.
 
     A digest that only the record names, as it was resolved then, becomes the candidate's.
     """
-    event = candidate.replaced
-    stored = facts.stored.get(pointer(event)) if event else None
-    if event is None or stored is None:
-        return _without_record(candidate, MissingRecord("no build is named"), strategy, accept)
     if isinstance(stored, MissingRecord):
         return _without_record(candidate, stored, strategy, accept)
-    is_other = event.record is not None and stored.sha256 != event.record
+    named = candidate.replaced.record if candidate.replaced else None
+    is_other = named is not None and stored.sha256 != named
     is_other = is_other or not stored.record.image.may_be(candidate.image)
     if is_other and "tampered" not in accept:
         return candidate.refused(

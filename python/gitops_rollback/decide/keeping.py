@@ -1,4 +1,4 @@
-"""Which build a rollback would need, so that Jenkins keeps that one and no other. Pure."""
+"""Which builds a rollback needs: the one that Jenkins is to keep, and those that it lost. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from gitops_rollback.decide.candidates import from_timeline
 from gitops_rollback.ledger.stack import build_timeline
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Build
+
+WANTED = 5  # deployments that a rollback should be able to go back by
+WINDOW = 100  # builds that are listed at most; of older ones nothing is known
 
 
 def build_to_keep(state: State | None) -> Build | None:
@@ -20,3 +25,28 @@ def build_to_keep(state: State | None) -> Build | None:
     timeline = build_timeline(newest.image, state, None, None)
     good = (c for c in from_timeline(timeline, "auto") if state.find_bad(c.image) is None)
     return next((candidate.build for candidate in good), None)
+
+
+def builds_lost(state: State, job: str, listed: Mapping[int, bool]) -> tuple[Build, ...]:
+    """Return those builds of the last deployments whose records are no longer there.
+
+    `listed` are the newest builds that the job has (100 at most), and whether each archived a
+    record of the service.
+    """
+    builds = [entry.build for entry in state.deployed if entry.build and entry.build.job == job]
+    oldest = min(listed, default=0) if len(listed) >= WINDOW else 0
+    return tuple(
+        build
+        for build in builds[:WANTED]
+        if build.number >= oldest and not listed.get(build.number)
+    )
+
+
+def advice(listed: Mapping[int, bool]) -> str:
+    """Return how many builds to keep, from how many of them deployed lately."""
+    deployed = sum(listed.values())
+    each = len(listed) / deployed if deployed else len(listed) or 1
+    wanted = max(30, round(each * WANTED * 2))
+    return (
+        f"keep at least {wanted} builds (buildDiscarder, numToKeepStr), or deploy with keep: true"
+    )

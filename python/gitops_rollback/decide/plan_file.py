@@ -1,17 +1,13 @@
-"""Plans as files: what `plan --output` writes and `rollback --plan` takes."""
+"""Plans as files: what `plan` writes is what `rollback --plan` takes. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gitops_rollback import schema
 from gitops_rollback.errors import NotFoundError, UsageError
 from gitops_rollback.image import ImageReference, parse_image
-from gitops_rollback.model import without_none
-
-if TYPE_CHECKING:
-    from gitops_rollback.decide.facts import Plan
 
 LARGEST_PLAN = 10_000_000  # bytes
 HINT = "make it with gitops-rollback plan --output FILE"
@@ -32,6 +28,7 @@ class PlannedService:
 class PlanFile:
     """A plan that was made before."""
 
+    path: str
     repository: str
     branch: str
     services: tuple[PlannedService, ...]
@@ -54,43 +51,12 @@ class PlanFile:
         return to
 
 
-def plan_to_json(plan: Plan, edits: list[dict[str, Any]], value: str | None) -> dict[str, Any]:
-    """Return a service's part of a plan; `value` is the text its first field would get."""
-    chosen = plan.chosen
-    to = None
-    if chosen is not None:
-        to = without_none(
-            {
-                "image": chosen.image.canonical,
-                "value": value,
-                "source": plan.source,
-                "build": chosen.build.to_json() if chosen.build else None,
-                "record": chosen.stored.sha256 if chosen.stored else None,
-                "verified": chosen.verified,
-            }
-        )
-    return without_none(
-        {
-            "service": plan.service,
-            "environment": plan.environment,
-            "strategy": plan.strategy,
-            "current": {"image": plan.running.canonical, "value": plan.value},
-            "to": to,
-            "edits": edits,
-            "candidates": [candidate.to_json() for candidate in plan.candidates],
-            "hold": plan.hold.to_json() if plan.hold else None,
-            "findings": [*plan.findings, *plan.warnings],
-            "blockedBy": [block.to_json() for block in plan.blocks],
-        }
-    )
-
-
 def parse_plan(data: bytes, path: str) -> PlanFile:
     """Read a plan; raise `UsageError` naming `path` if it is none, or chose no image."""
     try:
         document = schema.read(data, "plan", LARGEST_PLAN)
         services = tuple(_planned(entry) for entry in document["services"])
-        plan = PlanFile(document["repository"], document["branch"], services)
+        plan = PlanFile(path, document["repository"], document["branch"], services)
     except (ValueError, KeyError) as error:
         raise UsageError(f"{path} is no plan to follow: {error}", HINT) from error
     if not any(service.to for service in services):

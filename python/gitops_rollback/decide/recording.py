@@ -1,98 +1,134 @@
-"""Make records of what is about to be replaced. Pure."""
+"""Records of what is about to be replaced: made, and held against what stands at the tip. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_rollback.ledger.fields import note
+from gitops_rollback.decide.facts import NeedDigest
+from gitops_rollback.errors import ConfigError, MovedError
+from gitops_rollback.ledger.fields import key_of, note
 from gitops_rollback.ledger.records import (
     MadeRecord,
     ManifestCopy,
     Record,
     StoredRecord,
     digest_of_bytes,
+    mismatch,
     render_record,
 )
 from gitops_rollback.ledger.stack import running_image
 from gitops_rollback.manifest.secrets import holds_clear_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from gitops_rollback.decide.facts import Facts, ServiceAtTip
+    from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.look.snapshot import ServiceAtTip
-    from gitops_rollback.model import Build
-
-
-@dataclass(frozen=True)
-class Occasion:
-    """Why a record is made: what replaces the image, by whose act, in which build."""
-
-    repository: str
-    action: str
-    present: str
-    replaced_by: ImageReference | None = None
-    build: Build | None = None
-    by: str | None = None
 
 
 def make_record(
-    at: ServiceAtTip,
-    occasion: Occasion,
-    resolve: Callable[[ImageReference], str | None],
+    wish: Wish, facts: Facts, action: str, replaced_by: ImageReference | None
 ) -> MadeRecord:
-    """Make the record of a service's present image.
+    """Make the record of a service's present image, which `replaced_by` is about to replace.
 
-    `resolve` asks the registry for the digest a tag has now; it is called only where nothing else
-    proves the digest, and where the new image is known.
+    The registry is asked for the digest a tag has now only where a deploy's new image is known and
+    nothing else proves the digest.
     """
-    image, digest_from = _recorded_image(at, occasion, resolve)
+    at = facts.at
+    image, digest_from = _recorded_image(facts, action, replaced_by)
     files = {field.path: at.found.manifests.files[field.path] for field in at.found.fields}
     contents = {path: file.encode(file.text) for path, file in files.items()}
     copied = {path: data for path, data in contents.items() if not holds_clear_secret(files[path])}
     record = Record(
         service=at.service,
         environment=at.environment,
-        repository=occasion.repository,
+        repository=facts.url,
         branch=at.tip.branch,
         commit=at.tip.commit,
         image=image,
         digest_from=digest_from,
-        action=occasion.action,
+        action=action,
         fields=tuple(note(field) for field in at.found.fields),
         manifests=tuple(
             ManifestCopy(path, digest_of_bytes(data), path in copied)
             for path, data in contents.items()
         ),
-        replaced_by=occasion.replaced_by,
-        unchanged=occasion.replaced_by is not None and image.is_same_image(occasion.replaced_by),
-        build=occasion.build,
-        recorded_at=occasion.present,
-        by=occasion.by,
+        replaced_by=replaced_by,
+        unchanged=replaced_by is not None and image.is_same_image(replaced_by),
+        build=wish.build,
+        recorded_at=wish.present,
+        by=wish.by,
     )
     data = render_record(record)
     return MadeRecord(StoredRecord(record, digest_of_bytes(data), ""), data, copied)
 
 
+def not_of(at: ServiceAtTip, stored: StoredRecord, url: str) -> str | None:
+    """Return in what a record is not of a service in the repository of a URL; None if it is."""
+    return mismatch(
+        stored.record,
+        service=at.service,
+        environment=at.environment,
+        repository=url,
+        branch=at.tip.branch,
+    )
+
+
+def refuse_other_record(
+    facts: Facts, stored: StoredRecord, image: ImageReference, again: str
+) -> None:
+    """Refuse a record of another service or place, or of what another image was to replace.
+
+    `again` says how to make the right one. Raises `ConfigError` or `MovedError`.
+    """
+    record = stored.record
+    reason = not_of(facts.at, stored, facts.url)
+    if reason is not None:
+        raise ConfigError(
+            f"the record {stored.location} does not fit: {reason}",
+            "give the record that this build made for this service",
+        )
+    if record.replaced_by is not None and not record.replaced_by.may_be(image):
+        raise MovedError(
+            f"the record {stored.location} was made for {record.replaced_by.canonical}, not "
+            f"for {image.canonical}",
+            again,
+        )
+
+
+def moved_since(facts: Facts, stored: StoredRecord, again: str) -> MovedError | None:
+    """Return the error if a service's fields are not what was recorded; None if they are."""
+    recorded = {field.key: field.value for field in stored.record.fields}
+    present = {key_of(field): field.value for field in facts.at.found.fields}
+    for key in (*recorded, *present):
+        old, new = recorded.get(key, "absent"), present.get(key, "absent")
+        if old != new:
+            return MovedError(
+                f"{facts.title} is not what the record says: {key.path}, {key.pointer}: "
+                f"recorded {old}, now {new}",
+                again,
+            )
+    return None
+
+
 def _recorded_image(
-    at: ServiceAtTip, occasion: Occasion, resolve: Callable[[ImageReference], str | None]
+    facts: Facts, action: str, replaced_by: ImageReference | None
 ) -> tuple[ImageReference, str | None]:
     """Return the present image, with its digest if one is proven or resolved, and its source.
 
     The new image is pushed already when a record is made: if it took the same tag, or if the tag
     has its digest by now, what the tag means is no proof of what ran (`moved`).
     """
-    image, source = running_image(at.found.image, at.state)
-    if source or occasion.replaced_by is None:
+    image, source = running_image(facts.at.found.image, facts.at.state)
+    if source or replaced_by is None:
         return image, source or None
-    new = occasion.replaced_by
-    same_tag = image.effective_tag is not None and image.effective_tag == new.effective_tag
-    if same_tag and image.full_repository == new.full_repository:
+    same_tag = image.effective_tag is not None and image.effective_tag == replaced_by.effective_tag
+    if same_tag and image.full_repository == replaced_by.full_repository:
         return image, "moved"
-    digest = resolve(image)
+    if action == "rollback":
+        return image, None
+    digest = facts.ask(NeedDigest(image, patient=False)).digest
     if digest is None:
         return image, None
-    if digest == new.digest:
+    if digest == replaced_by.digest:
         return image, "moved"
     return image.with_version(image.tag, digest), "registry"

@@ -19,9 +19,9 @@ from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.message import Told
-    from gitops_rollback.look.snapshot import ServiceAtTip
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.repo.objects import PathChange

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.facts import Check, Platforms
-from gitops_rollback.decide.storage import SCHEMA_LABEL, SchemaLabels
+from gitops_rollback.decide.facts import Check, Digest, Platforms, SchemaLabels, Tags
+from gitops_rollback.decide.rollback import SCHEMA_LABEL
+from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.model import one_line
 from gitops_rollback.query.tags import why_no_image
 from gitops_rollback.registries.endpoints import RegistryEndpoint
@@ -89,20 +90,22 @@ class RegistryFacts:
             return SchemaLabels(None, None, error.message)
         return SchemaLabels(_schema(needed), _schema(offered))
 
-    def digest(self, image: ImageReference) -> str:
-        """Return the digest a reference has now; raise `RegistryError` if nobody tells."""
-        return self._client(image.registry, patient=True).digest_of(image)
-
-    def digest_or_none(self, image: ImageReference) -> str | None:
-        """Return the digest a reference has now, or None where that is not to be had quickly."""
+    def digest(self, image: ImageReference, *, patient: bool) -> Digest:
+        """Ask for the digest a reference has now; only what cannot do without it waits."""
         try:
-            return self._client(image.registry, patient=False).digest_of(image)
-        except (ManifestMissingError, RegistryUnavailableError):
-            return None  # a record then says the tag only, which the rules of choosing know
+            return Digest(self._client(image.registry, patient=patient).digest_of(image))
+        except GitopsRollbackError as error:
+            return Digest(None, error)
 
-    def tags(self, image: ImageReference, *, required: bool) -> tuple[Tag, ...]:
-        """Return the tags of an image's repository; only a strategy that needs them waits."""
-        return self._client(image.registry, patient=required).tags(image)
+    def tags(self, image: ImageReference, *, patient: bool, with_created: bool = False) -> Tags:
+        """Ask for the tags of an image's repository; only a strategy that needs them waits."""
+        try:
+            tags = self._client(image.registry, patient=patient).tags(image)
+            if with_created:
+                tags = self.with_created(tags, image, required=patient)
+        except GitopsRollbackError as error:
+            return Tags(failure=error)
+        return Tags(tags)
 
     def with_created(
         self, tags: tuple[Tag, ...], image: ImageReference, *, required: bool

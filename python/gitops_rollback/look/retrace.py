@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.decide.recorded import not_of
+from gitops_rollback.decide.recording import not_of
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.ledger.merge import Ledger, entry_to_json, merge, proves, with_commits
 from gitops_rollback.ledger.records import MissingRecord
@@ -16,10 +16,10 @@ from gitops_rollback.look import git_history
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import Event, HistoryEntry
     from gitops_rollback.ledger.records import StoredRecord
-    from gitops_rollback.look.snapshot import ServiceAtTip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.stores.base import RecordStore
 

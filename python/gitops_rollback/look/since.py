@@ -9,18 +9,16 @@ from __future__ import annotations
 from hashlib import new
 from typing import TYPE_CHECKING
 
-from gitops_rollback.errors import GitopsRollbackError, ManifestError
-from gitops_rollback.ledger.fields import noted_of
+from gitops_rollback.decide.unchanged import as_recorded
+from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.message import read_trailers
 from gitops_rollback.ledger.records import digest_of_bytes
 from gitops_rollback.manifest.compare import Difference, differences
 from gitops_rollback.manifest.document import parse
-from gitops_rollback.manifest.edit import rewrite_to_compare
-from gitops_rollback.manifest.forms import restoring_edit
 
 if TYPE_CHECKING:
+    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.ledger.records import ManifestCopy, StoredRecord
-    from gitops_rollback.look.snapshot import ServiceAtTip
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.stores.base import RecordStore
@@ -40,19 +38,9 @@ def changes_since(
         file = at.found.manifests.files.get(copy.path)
         if file is None:
             found.append(f"{copy.path} is no longer a manifest of {at.title}")
-        elif digest_of_bytes(_as_recorded(file, at, stored)) != copy.sha256:
+        elif digest_of_bytes(as_recorded(file, at, stored)) != copy.sha256:
             found += _changes(repository, store, at, stored, copy, file)
     return found
-
-
-def is_as_recorded(at: ServiceAtTip, stored: StoredRecord) -> bool:
-    """Tell, without asking anybody, whether a record's manifests changed in nothing but images."""
-    files = at.found.manifests.files
-    return all(
-        copy.path in files
-        and digest_of_bytes(_as_recorded(files[copy.path], at, stored)) == copy.sha256
-        for copy in stored.record.manifests
-    )
 
 
 def _changes(
@@ -101,18 +89,3 @@ def _commits(repository: Repository, at: ServiceAtTip, path: str, data: bytes) -
     shown = ", ".join(names[:_MOST_COMMITS])
     more = len(names) - _MOST_COMMITS
     return f" ({shown}{f' and {more} more' if more > 0 else ''})" if shown else ""
-
-
-def _as_recorded(file: ParsedFile, at: ServiceAtTip, stored: StoredRecord) -> bytes:
-    """Return the file with the recorded texts in its image fields, as far as they can stand there.
-
-    What cannot be put back changed too, which the comparison then tells.
-    """
-    fields = [field for field in at.found.fields if field.path == file.path]
-    recorded = [(field, noted_of(stored.record.fields, field)) for field in fields]
-    try:
-        return rewrite_to_compare(
-            file, [restoring_edit(f, noted.value, noted.parts) for f, noted in recorded if noted]
-        )
-    except ManifestError:
-        return file.encode(file.text)

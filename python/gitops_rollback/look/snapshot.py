@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.look.environment_files import (
@@ -25,43 +26,10 @@ from gitops_rollback.services.config import FILE, Config, parse_config
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Request
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.services.catalogue import ServiceFields
     from gitops_rollback.services.config import Environment
     from gitops_rollback.services.inventory import Manifests
-
-
-@dataclass(frozen=True)
-class ServiceAtTip:
-    """One service as it stands at a tip: its image fields, and its state file if it has one."""
-
-    tip: Tip
-    found: ServiceFields
-    state: State | None
-
-    @property
-    def service(self) -> str:
-        """The service's name."""
-        return self.found.service
-
-    @property
-    def environment(self) -> str:
-        """The environment's name."""
-        return self.found.environment.name
-
-    @property
-    def title(self) -> str:
-        """Service and environment, as people read them: `cart production`."""
-        return f"{self.service} {self.environment}"
-
-    @property
-    def deploy_job(self) -> str | None:
-        """The job that holds the service's records: its last deploy's, else the configured."""
-        entries = self.state.deployed if self.state else ()
-        jobs = (entry.build.job for entry in entries if entry.action == "deploy" and entry.build)
-        return next(jobs, self.found.settings.deploy_job)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.decide.storage import StorageFacts
+from gitops_rollback.decide.facts import StorageFacts
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.look.environment_files import is_manifest, read_files
@@ -22,15 +22,14 @@ from gitops_rollback.storage import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from gitops_rollback.decide.facts import Candidate
-    from gitops_rollback.look.snapshot import ServiceAtTip
+    from gitops_rollback.decide.facts import NeedStorage, ServiceAtTip
+    from gitops_rollback.image import ImageReference
     from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.storage import StorageChange
 
-    When = Callable[["StorageReader", ServiceAtTip, Candidate], str | None]
 
 _DEPTH = 50  # commits in which the one that changed storage is looked for
 _MOST_PATHS = 3  # whose history is read for it
@@ -43,24 +42,23 @@ class StorageReader:
 
     repository: Repository
 
-    def facts(self, at: ServiceAtTip, chosen: Candidate, when: When) -> StorageFacts:
+    def facts(self, at: ServiceAtTip, need: NeedStorage) -> StorageFacts:
         """Return what is to be said of a service's storage if it goes back to an image.
 
-        `when` tells with which commit it is compared: `last_run` or `release`. Where nobody can
-        tell how the manifests were then, that is said, and no more.
+        Where nobody can tell how the manifests were when it ran, that is said, and no more.
         """
         keys = keys_of(at)
         now = self._files(at, at.tip.commit)
         findings = findings_of(review(now), keys, is_all=not at.found.settings.manifests)
         lines = tuple(finding.sentence for finding in findings if finding.severity != NOTE)
         try:
-            commit = when(self, at, chosen)
+            commit = self._commit(at, need)
             if commit is None:
-                return StorageFacts(lines, problems=_unknown(chosen))
+                unknown = f"no record or commit tells when {need.label} ran"
+                return StorageFacts(lines, problems=(f"storage was not compared: {unknown}",))
             changes = self._changes(at, keys, now, commit)
         except GitopsRollbackError as error:
-            label = chosen.image.label
-            problem = f"storage was not compared with when {label} ran: {error.message}"
+            problem = f"storage was not compared with when {need.label} ran: {error.message}"
             return StorageFacts(lines, problems=(problem,))
         return StorageFacts(lines, tuple(change.sentence for change in changes))
 
@@ -83,23 +81,17 @@ class StorageReader:
         manifests = [entry for entry in entries if is_manifest(entry.path)]
         return read_files(self.repository, manifests[:_MOST_FILES])
 
-    def last_run(self, at: ServiceAtTip, chosen: Candidate) -> str | None:
-        """Return the last commit in which the image ran, as far as that is known."""
-        if chosen.stored is not None:
-            return chosen.stored.record.commit
-        if chosen.placed is not None and chosen.placed.commit is not None:
-            return chosen.placed.commit
-        return self._placing(at, chosen)
-
-    def release(self, at: ServiceAtTip, chosen: Candidate) -> str | None:
-        """Return the commit that brought the image, else one in which it ran.
+    def _commit(self, at: ServiceAtTip, need: NeedStorage) -> str | None:
+        """Return the commit that brought the image where it is asked for, else one in which it ran.
 
         What is changed for a release comes shortly before its image, while the image before it
-        still runs: of that, `last_run` says nothing.
+        still runs: of that, the last commit in which it ran says nothing.
         """
-        return self._placing(at, chosen) or self.last_run(at, chosen)
+        if need.released or need.commit is None:
+            return self._placing(at, need.image) or need.commit
+        return need.commit
 
-    def _placing(self, at: ServiceAtTip, chosen: Candidate) -> str | None:
+    def _placing(self, at: ServiceAtTip, image: ImageReference) -> str | None:
         """Return the newest commit after which the state file said that the image came."""
         if at.state is None:
             return None
@@ -108,7 +100,7 @@ class StorageReader:
         blobs = self.repository.read(change.oid for change in changes)
         for change in changes:
             newest = parse_state(blobs[change.oid], at.environment, at.service).newest
-            if newest is not None and newest.image.is_same_image(chosen.image):
+            if newest is not None and newest.image.is_same_image(image):
                 return change.commit
         return None
 
@@ -155,7 +147,3 @@ def _storage_of(path: str, data: bytes) -> Any:  # noqa: ANN401 - only compared
 
 def _named(change: PathChange) -> str:
     return f"commit {change.commit[:12]} by {change.by}, {change.at}"
-
-
-def _unknown(chosen: Candidate) -> tuple[str, ...]:
-    return (f"storage was not compared: no record or commit tells when {chosen.image.label} ran",)

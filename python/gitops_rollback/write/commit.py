@@ -1,4 +1,4 @@
-"""Turn decisions into one commit, and push it: all or nothing, redone where the branch moved."""
+"""Push what was decided as one commit: a compare-and-swap on the branch, all or nothing."""
 
 from __future__ import annotations
 
@@ -7,25 +7,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.service import refuse_other_effect
 from gitops_rollback.errors import Interrupted, InterruptedRunError, RepositoryError
-from gitops_rollback.ledger import message
-from gitops_rollback.ledger.state import path_of, render_state
-from gitops_rollback.manifest.edit import rewritten
 from gitops_rollback.repo.process import TimeIsUpError
-from gitops_rollback.repo.repository import PushLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from gitops_rollback.clock import Deadline, Stopwatch
-    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.decide.change import Change, Commit, Refused
     from gitops_rollback.forges.client import PullRequest
-    from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.edit import FieldEdit, Splice
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.services.inventory import Manifests
 
 _LOG = logging.getLogger("gitops_rollback")
 _LOOK = "look at the branch, then run the same command again: it is safe"
@@ -35,15 +25,16 @@ _LOOK = "look at the branch, then run the same command again: it is safe"
 class Outcome:
     """What became of a change: its commit, or None where there was nothing to do or a dry run.
 
-    None, too, while a pull request waits for its merge.
+    None, too, while a pull request waits for its merge. `blocked` are the services that were left.
     """
 
     branch: str
-    changes: tuple[ServiceChange, ...]
+    changes: tuple[Change, ...]
     changed: bool
     commit: str | None
     diff: str = ""
     pull_request: PullRequest | None = None
+    blocked: tuple[Refused, ...] = ()
 
     @property
     def is_waiting(self) -> bool:
@@ -53,17 +44,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be written on a tip: the new bytes of each file, and the diff for people."""
+    """What is to be written on a tip."""
 
     tip: Tip
-    changes: tuple[ServiceChange, ...]
-    files: Mapping[str, bytes]
-    diff: str
+    commit: Commit
 
-    @property
-    def message(self) -> str:
-        """The message of the commit."""
-        return message.render([change.summary for change in self.changes])
+    def outcome(self, commit: str | None, pull_request: PullRequest | None = None) -> Outcome:
+        """Return what became of it."""
+        done = self.commit
+        return Outcome(
+            self.tip.branch, done.changes, True, commit, done.diff, pull_request, done.blocked
+        )
 
 
 class Committer:
@@ -75,40 +66,15 @@ class Committer:
         self.repository = repository
         self.deadline = deadline
         self.watch = watch
-        self._dry_run = dry_run
-
-    def commit(self, tip: Tip, prepare: Callable[[Tip], tuple[ServiceChange, ...]]) -> Outcome:
-        """Commit what `prepare` makes of the tip; on a moved branch, prepare and commit again.
-
-        `tip` is the tip of the configuration's branch. Nothing but a lost race is retried, and
-        that until the deadline.
-        """
-        lost = 0
-        began = time.monotonic()
-        while True:
-            changes = prepare(tip)
-            target = changes[0].at.tip
-            with self.watch.phase("edit"):
-                files = _files(changes)
-                diff = _diff(changes, files)
-            if not files or self._dry_run:
-                return Outcome(target.branch, changes, bool(files), None, diff)
-            try:
-                return self.deliver(Work(target, changes, files, diff))
-            except PushLostError:
-                lost += 1
-                self._pause(lost, time.monotonic() - began, target.branch)
-                began = time.monotonic()
-                with self.watch.phase("fetch"):
-                    tip = self.repository.fetch(tip.branch)
+        self.dry_run = dry_run
 
     def deliver(self, work: Work) -> Outcome:
         """Commit and push what was prepared; raises `PushLostError` where the branch moved."""
         with self.watch.phase("edit"):
-            commit = self.repository.write(work.tip, work.files, work.message)
+            commit = self.repository.write(work.tip, work.commit.files, work.commit.message)
         with self.watch.phase("push"):
             self._push(commit, work.tip)
-        return Outcome(work.tip.branch, work.changes, True, commit, work.diff)
+        return work.outcome(commit)
 
     def _push(self, commit: str, tip: Tip) -> None:
         try:
@@ -135,7 +101,7 @@ class Committer:
             _finish_undisturbed()
             raise
 
-    def _pause(self, lost: int, seconds: float, branch: str) -> None:
+    def pause(self, lost: int, seconds: float, branch: str) -> None:
         """Wait after a lost race, but not for so long that there is no time for the next one."""
         from random import uniform  # noqa: PLC0415 - only where a race was lost
 
@@ -173,52 +139,3 @@ def _finish_undisturbed() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
-
-
-def _files(changes: Iterable[ServiceChange]) -> dict[str, bytes]:
-    """Return the new bytes of every file the changes touch."""
-    changes = tuple(changes)
-    parsed = _parsed(changes)
-    edits: dict[str, list[FieldEdit]] = {}
-    splices: dict[str, list[Splice]] = {}
-    for change in changes:
-        for edit in change.edits:
-            edits.setdefault(edit.field.path, []).append(edit)
-        for marker in change.markers:
-            splices.setdefault(marker.path, []).append(marker.splice)
-    after = {
-        path: rewritten(parsed[path], edits.get(path, ()), splices.get(path, ()))
-        for path in dict.fromkeys([*edits, *splices])
-    }
-    files = {path: file.encode(file.text) for path, file in after.items()}
-    shared: dict[int, Manifests] = {}  # services that share their manifests share these too
-    for change in changes:
-        if change.edits:
-            before = change.at.found.manifests
-            if id(before) not in shared:
-                own = {path: file for path, file in after.items() if path in before.files}
-                shared[id(before)] = before.with_files(own)
-            refuse_other_effect(change, shared[id(before)])
-        if change.state is not None and change.state != change.at.state:
-            files[path_of(change.at.environment, change.at.service)] = render_state(change.state)
-    return files
-
-
-def _diff(changes: Iterable[ServiceChange], files: dict[str, bytes]) -> str:
-    """Return the unified diff of the manifests, without context."""
-    from difflib import unified_diff  # noqa: PLC0415 - not for unchanged runs
-
-    parsed = _parsed(changes)
-    lines: list[str] = []
-    for path, data in files.items():
-        if path in parsed:
-            old = parsed[path].text.splitlines()
-            new = data.decode().removeprefix("\ufeff").splitlines()
-            lines += unified_diff(old, new, f"a/{path}", f"b/{path}", n=0, lineterm="")
-    return "\n".join(lines)
-
-
-def _parsed(changes: Iterable[ServiceChange]) -> dict[str, ParsedFile]:
-    """Return the files of all services; those that share them are looked at once."""
-    shared = {id(change.at.found.manifests): change.at.found.manifests for change in changes}
-    return {path: file for manifests in shared.values() for path, file in manifests.files.items()}

@@ -23,17 +23,17 @@ from gitops_rollback.forges.client import (
 )
 from gitops_rollback.ledger.state import State, parse_state, path_of
 from gitops_rollback.repo.process import TimeIsUpError
-from gitops_rollback.write.commit import Committer, Outcome
+from gitops_rollback.write.commit import Committer
 from gitops_rollback.write.proposal_text import body_of, branch_of, title_of
 
 if TYPE_CHECKING:
     from gitops_rollback.clock import Deadline, Stopwatch
-    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.decide.change import Change
+    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.forges.connect import Forge
-    from gitops_rollback.look.snapshot import ServiceAtTip
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
-    from gitops_rollback.write.commit import Work
+    from gitops_rollback.write.commit import Outcome, Work
 
     _Brought = tuple[ServiceAtTip, State]
 
@@ -60,12 +60,12 @@ class Proposer(Committer):
 
     def deliver(self, work: Work) -> Outcome:
         """Push the branch and open its pull request; raises `PushLostError` where it moved."""
-        branch = branch_of(work.changes)
+        branch = branch_of(work.commit.changes)
         with self.watch.phase("push"):
             states = self._push_branch(work, branch)
             found = self._pull_request(work, branch)
         _LOG.info("pull request %d: %s", found.number, found.url)
-        outcome = Outcome(work.tip.branch, work.changes, True, None, work.diff, found)
+        outcome = work.outcome(None, found)
         if not self._waits:
             return outcome
         with self.watch.phase("merge"):
@@ -80,21 +80,27 @@ class Proposer(Committer):
             if states is not None:
                 return states
             head = there.commit
-        commit = self.repository.write(work.tip, work.files, work.message, onto=head)
+        commit = self.repository.write(work.tip, work.commit.files, work.commit.message, onto=head)
         self.repository.push(commit, branch)
-        return [(change.at, change.state) for change in work.changes if change.state is not None]
+        return [
+            (change.at, change.state) for change in work.commit.changes if change.state is not None
+        ]
 
     def _states_to_keep(self, work: Work, there: Tip) -> list[_Brought] | None:
         """Return the states on a branch that says already what is to be done; else None."""
-        paths = [path for path in work.files if path not in _state_paths(work.changes)]
-        entries = {e.path: e.oid for e in self.repository.list_files(there.commit, work.files)}
-        if not all(path in entries for path in work.files):
+        paths = [
+            path for path in work.commit.files if path not in _state_paths(work.commit.changes)
+        ]
+        entries = {
+            e.path: e.oid for e in self.repository.list_files(there.commit, work.commit.files)
+        }
+        if not all(path in entries for path in work.commit.files):
             return None
         blobs = self.repository.read(entries.values())
-        if any(blobs[entries[path]] != work.files[path] for path in paths):
+        if any(blobs[entries[path]] != work.commit.files[path] for path in paths):
             return None
         states = []
-        for change in work.changes:
+        for change in work.commit.changes:
             if change.state is None:
                 continue
             state = self._state_at(there, change.at)
@@ -110,7 +116,10 @@ class Proposer(Committer):
             found = self._forge.find(branch, base)
             if found is None:
                 try:
-                    title, body = title_of(work.changes), body_of(work.changes, work.diff)
+                    title, body = (
+                        title_of(work.commit.changes),
+                        body_of(work.commit.changes, work.commit.diff),
+                    )
                     found = self._forge.create(branch, base, title, body)
                 except PullRequestExistsError:
                     found = self._forge.find(branch, base)
@@ -195,7 +204,7 @@ def _taken_back(found: PullRequest, base: str) -> RepositoryError:
     )
 
 
-def _state_paths(changes: tuple[ServiceChange, ...]) -> set[str]:
+def _state_paths(changes: tuple[Change, ...]) -> set[str]:
     return {path_of(change.at.environment, change.at.service) for change in changes}
 
 

@@ -12,8 +12,8 @@ from gitops_rollback.services.config import DEFAULT_ENVIRONMENT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gitops_rollback.decide.facts import Candidate
-    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.decide.change import Change
+    from gitops_rollback.decide.plan import Candidate
     from gitops_rollback.ledger.message import Told
 
 _PREFIX = "gitops-rollback/"
@@ -30,7 +30,7 @@ _END = (
 )
 
 
-def branch_of(changes: Sequence[ServiceChange]) -> str:
+def branch_of(changes: Sequence[Change]) -> str:
     """Return the branch for a change: the same for the same images, whoever asks and when.
 
     `gitops-rollback/<service>-<short digest>`; in an environment that has a name, that stands
@@ -46,12 +46,12 @@ def branch_of(changes: Sequence[ServiceChange]) -> str:
     return f"{_PREFIX}{place}{first.service}-and-{len(changes) - 1}-more-{short}{release}"
 
 
-def title_of(changes: Sequence[ServiceChange]) -> str:
+def title_of(changes: Sequence[Change]) -> str:
     """Return the title: the subject of the commit, as long as GitHub and GitLab take it."""
     return one_line(subject([change.summary for change in changes]), _LONGEST_TITLE)
 
 
-def body_of(changes: Sequence[ServiceChange], diff: str) -> str:
+def body_of(changes: Sequence[Change], diff: str) -> str:
     """Return the body in Markdown: what goes where and why, what to know, and the diff.
 
     What does not fit is counted. Texts from outside stand in code only: they are shown as they
@@ -88,7 +88,7 @@ def _diff_part(diff: str, room: int) -> str:
     return "\n".join([f"{fence}diff", *shown, fence])
 
 
-def _overview(changes: Sequence[ServiceChange]) -> str:
+def _overview(changes: Sequence[Change]) -> str:
     rows = [
         f"| {_cell(change.at.service)} | {_cell(change.summary.from_image.label)} "
         f"| {_cell(change.summary.to.label)} |"
@@ -99,7 +99,7 @@ def _overview(changes: Sequence[ServiceChange]) -> str:
     return "\n".join(["| service | from | to |", "|---|---|---|", *shown, *more])
 
 
-def _service_part(change: ServiceChange) -> str:
+def _service_part(change: Change) -> str:
     summary = change.summary
     facts = {
         "from": summary.from_image.canonical,

@@ -6,8 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from gitops_rollback.decide.verdicts import none_to_go_back_to, runs_already
-from unit.builders import at, bad_entry, history, image, state
+from gitops_rollback.decide.rollback import obstacle
+from unit.builders import (
+    at,
+    bad_entry,
+    history,
+    image,
+    state,
+)
 from unit.test_plan import World
 
 THREE = state("0>1", "1>2", "2>3")  # at minutes 1, 2, 3
@@ -22,7 +28,7 @@ def test_the_newest_deployment_until_a_time_counts(minute: int, wanted: str | No
     world = World("3", THREE)
     plan = world.plan(as_of=at(minute))
     if wanted is None:
-        assert runs_already(plan)
+        assert plan.runs_already
         return
     assert plan.chosen is not None
     assert plan.chosen.image == image(wanted)
@@ -33,7 +39,7 @@ def test_the_newest_deployment_until_a_time_counts(minute: int, wanted: str | No
 
 def test_a_second_time_is_no_second_rollback() -> None:
     plan = World("2", state("0>1", "1>2", "2>3", "3<2")).plan(as_of=at(2))
-    assert runs_already(plan)
+    assert plan.runs_already
 
 
 def test_an_image_rolled_back_from_since_is_refused_until_it_is_accepted() -> None:
@@ -84,7 +90,7 @@ def test_what_ran_before_anything_is_known_is_not_guessed() -> None:
         "what ran at 2020-01-01T00:00:00Z is not known: the oldest commit that is known is of "
         f"{at(1)}"
     )
-    error = none_to_go_back_to([plan])
+    error = obstacle(plan)
     assert error is not None
     assert "is not known" in error.message
     assert "later time with --as-of" in error.hint

@@ -7,43 +7,51 @@ manifest's text, the records, and the rules of choosing.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gitops_rollback.decide import guard, transitions
-from gitops_rollback.decide.acts import Act
-from gitops_rollback.decide.candidates import pointer
-from gitops_rollback.decide.choose import decide
+from gitops_rollback.decide.change import Refused
 from gitops_rollback.decide.facts import (
     Check,
-    Choice,
     Facts,
+    Need,
     NeedCheck,
-    NeedHistory,
-    NeedPlatforms,
     NeedRecord,
     NeedRecords,
-    NeedTags,
-    Plan,
-    Platforms,
+    Records,
+    ServiceAtTip,
 )
+from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import RefusedError
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.merge import merge
 from gitops_rollback.ledger.records import StoredRecord
 from gitops_rollback.ledger.stack import build_timeline
-from gitops_rollback.look.snapshot import ServiceAtTip
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.model import Build
 from gitops_rollback.repo.objects import Tip
-from unit.builders import DEPLOYMENT, NAME, PATH, at, digest, found_service, record
+from unit.builders import (
+    DEPLOYMENT,
+    NAME,
+    PATH,
+    at,
+    changed,
+    decided,
+    digest,
+    found_service,
+    plainly,
+    record,
+    stored,
+)
 
 if TYPE_CHECKING:
-    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.decide.change import Change
+    from gitops_rollback.decide.plan import Plan
+    from gitops_rollback.decide.wish import Action
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.state import State
 
@@ -71,7 +79,7 @@ class Shop(RuleBasedStateMachine):
 
     @initialize(tag=TAGS)
     def open(self, tag: str) -> None:
-        self._deploy(self._pushed(tag, "B"), Act(at(0)))
+        self._deploy(self._pushed(tag, "B"), Wish("deploy", at(0)))
 
     @rule(tag=TAGS, content=CONTENTS)
     def deploy(self, tag: str, content: str) -> None:
@@ -80,10 +88,10 @@ class Shop(RuleBasedStateMachine):
         is_refused = not is_running and (self.held or image.digest in self.bad)
         if is_refused:
             with pytest.raises(RefusedError) as caught:
-                self._deploy(image, self._act())
+                self._deploy(image, self._wish("deploy"))
             assert caught.value.code == ("held" if self.held else "bad")
             return
-        self._deploy(image, self._act())
+        self._deploy(image, self._wish("deploy"))
         if not is_running:
             self._ran(image)
 
@@ -91,7 +99,7 @@ class Shop(RuleBasedStateMachine):
     def deploy_all_the_same(self, tag: str, content: str) -> None:
         image = self._pushed(tag, content)
         is_running = image.digest == self.ran[-1]
-        self._deploy(image, self._act("bad", "held", releases=True))
+        self._deploy(image, self._wish("deploy", "bad", "held", releases=True))
         self.held = False
         if not is_running:
             self._ran(image)
@@ -99,7 +107,7 @@ class Shop(RuleBasedStateMachine):
     @rule()
     def redeploy(self) -> None:
         before = (self.text, self.state)
-        self._deploy(self._running(), self._act())
+        self._deploy(self._running(), self._wish("deploy"))
         assert (self.text, self.state) == before
 
     @rule(again=st.booleans())
@@ -112,12 +120,9 @@ class Shop(RuleBasedStateMachine):
         assert plan.blocks == ()
         if plan.chosen is None:
             return
-        running = self._running()
-        stored = self._record("rollback", plan.chosen.image)
-        change = transitions.rolled_back(
-            self._at(), running, plan.chosen, self._act(), stored.sha256
-        )
-        self._apply(change)
+        filed = self._record("rollback", plan.chosen.image)
+        wish = replace(self._wish("rollback"), again=again)
+        self._apply(changed(wish, self._at(), self._answer, filed=filed))
         self.bad.add(self.ran[-1])
         self.bad.discard(plan.chosen.image.digest or "")
         newest = max(i for i, ran in enumerate(self.ran) if ran == plan.chosen.image.digest)
@@ -127,7 +132,7 @@ class Shop(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule()
     def release(self) -> None:
-        self._apply(transitions.released(self._at(), self._running(), self._act()))
+        self._apply(changed(self._wish("release"), self._at()))
         self.held = False
 
     @rule(content=CONTENTS)
@@ -185,37 +190,26 @@ class Shop(RuleBasedStateMachine):
         assert chosen == next(good, None)
 
     def _plan(self, state: State | None, records: list[StoredRecord], *, again: bool) -> Plan:
-        found = self._at()
-        facts = Facts(
-            service="cart",
-            environment="production",
-            settings=found.found.settings,
-            running=self._running(),
-            value=found.found.fields[0].value,
-            state=state,
-            present=at(self.clock),
-        )
-        while True:
-            answer = decide(facts, Choice(strategy="auto" if state else "artifact", again=again))
-            match answer:
-                case Plan():
-                    return answer
-                case NeedCheck(image=image):
-                    check = self._check(image)
-                    facts = replace(facts, checks={**facts.checks, image.canonical: check})
-                case NeedPlatforms(image=image):
-                    facts = replace(facts, platforms={image.canonical: Platforms()})
-                case NeedRecord(event=event):
-                    stored = next(s for s in self.records if s.sha256 == event.record)
-                    facts = replace(facts, stored={**facts.stored, pointer(event): stored})
-                case NeedRecords():
-                    facts = replace(facts, records=tuple(reversed(records)))
-                case NeedHistory():
-                    facts = replace(facts, history=())
-                case NeedTags():
-                    facts = replace(facts, tags=())
-                case _:
-                    raise AssertionError(answer)
+        at_tip = replace(self._at(), state=state)
+        strategy = "auto" if state else "artifact"
+        wish = replace(self._wish("rollback"), strategy=strategy, again=again)
+
+        def answer(need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401 - of the need's own type
+            if isinstance(need, NeedRecords):
+                return Records(tuple(reversed(records)))
+            return self._answer(need, facts)
+
+        plan = decided(wish, at_tip, answer, filed=stored("0", None)).plan
+        assert plan is not None
+        return plan
+
+    def _answer(self, need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401 - of the need's own type
+        match need:
+            case NeedCheck(image=image):
+                return self._check(image)
+            case NeedRecord(sha256=sha256):
+                return next(one for one in self.records if one.sha256 == sha256)
+        return plainly(need, facts)
 
     def _check(self, image: ImageReference) -> Check:
         if image.digest in self.there:
@@ -225,15 +219,17 @@ class Shop(RuleBasedStateMachine):
             return Check("gone", message="it was deleted")
         return Check("unknown", message="it knows neither")
 
-    def _deploy(self, image: ImageReference, act: Act) -> None:
-        running = self._running()
-        if running.is_same_image(image):
-            self._apply(transitions.redeployed(self._at(), running, act))
-            return
-        guard.refuse_deploy(self.state, image, act)
-        stored = self._record("deploy", image)
-        self._apply(transitions.deployed(self._at(), running, image, act, stored.sha256))
-        if self.clock == 1:
+    def _deploy(self, image: ImageReference, wish: Wish) -> None:
+        wish = replace(wish, image=image)
+        at_tip = self._at()
+        answer = decided(wish, at_tip, filed=stored("0", None))
+        if isinstance(answer, Refused):
+            raise answer.error
+        if answer.edits:
+            filed = self._record("deploy", image)
+            answer = changed(wish, at_tip, filed=filed)
+        self._apply(answer)
+        if answer.edits and self.clock == 1:
             self._ran(image)
 
     def _ran(self, image: ImageReference) -> None:
@@ -247,19 +243,25 @@ class Shop(RuleBasedStateMachine):
         made = record("1", "2", self.clock, action=action, image=running, replaced_by=replaced_by)
         field = replace(made.fields[0], image=running.canonical, value=str(running))
         made = replace(made, fields=(field,))
-        stored = StoredRecord(made, digest(f"record {self.clock}"), f"record {self.clock}")
-        self.records.append(stored)
-        return stored
+        filed = StoredRecord(made, digest(f"record {self.clock}"), f"record {self.clock}")
+        self.records.append(filed)
+        return filed
 
-    def _apply(self, change: ServiceChange) -> None:
+    def _apply(self, change: Change) -> None:
         file = change.at.found.manifests.files[PATH]
         splices = [marker.splice for marker in change.markers]
         self.text = rewrite(file, change.edits, splices).decode()
         self.state = change.state or self.state
 
-    def _act(self, *accept: str, releases: bool = False) -> Act:
-        build = Build("shop/cart", self.clock + 1)
-        return Act(at(self.clock + 1), frozenset(accept), releases, build=build, reason="why")
+    def _wish(self, action: Action, *accept: str, releases: bool = False) -> Wish:
+        return Wish(
+            action,
+            at(self.clock + 1),
+            accept=frozenset(accept),
+            releases=releases,
+            build=Build("shop/cart", self.clock + 1),
+            reason="why",
+        )
 
     def _at(self) -> ServiceAtTip:
         found = found_service({PATH: self.text.encode()})

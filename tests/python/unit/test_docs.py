@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gitops_rollback import cli
-from gitops_rollback.commands.meant import request_of
+from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import parse_image
 from gitops_rollback.parsing import parse

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gitops_rollback.decide import guard, recorded
-from gitops_rollback.decide.acts import Act
+from gitops_rollback.decide.change import Change, Refused
+from gitops_rollback.decide.facts import FirstTry
+from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, RefusedError
 from gitops_rollback.model import Build
-from gitops_rollback.policies.objects import Policies
 from unit.builders import (
     DEPLOYMENT,
     PRESENT,
     at,
     bad_entry,
+    changed,
+    decided,
     hold_of,
     image,
     service_at_tip,
@@ -31,84 +33,86 @@ if TYPE_CHECKING:
 BAD = bad_entry(image("2"), at(2), "it crashed", "jane", tag="2")
 HOLD = hold_of("2", "1", "it crashed", at(2), "jane")
 ROLLED_BACK = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
-URL = "https://github.com/acme/manifests.git"
 
 
-def act(*accept: str, build: int | None = None, **more: Any) -> Act:  # noqa: ANN401
+def wish(*accept: str, build: int | None = None, **more: Any) -> Wish:  # noqa: ANN401
     job = Build("shop/cart", build) if build is not None else None
-    return Act(present=PRESENT, accept=frozenset(accept), build=job, **more)
+    return Wish("deploy", PRESENT, **{"accept": frozenset(accept), "build": job, **more})
 
 
-def code_of(found: State | None, to: str, doing: Act) -> str | None:
-    """The code of the refusal, or None if nothing stands in the way."""
-    try:
-        guard.refuse_deploy(found, image(to), doing)
-    except RefusedError as error:
-        return error.code if error.hint else "a refusal without a hint"
-    return None
+def refusal_of(found: State | None, to: str, doing: Wish, hold: str = "service") -> Refused | None:
+    """What refuses a deploy to what runs by the state file; None if nothing does."""
+    config = f'[defaults]\nhold = "{hold}"\n'
+    running = found.newest.image if found and found.newest else image("1")
+    there = service_at_tip(str(running), found, config=config)
+    answer = decided(replace(doing, image=image(to)), there)
+    return answer if isinstance(answer, Refused) else None
 
 
 @pytest.mark.parametrize(
     ("found", "to", "doing", "code"),
     [
-        pytest.param(None, "3", act(), None, id="without a state nothing stands in the way"),
-        pytest.param(state("1>2"), "3", act(), None, id="nor after a plain deploy"),
-        pytest.param(ROLLED_BACK, "3", act(), "held", id="a hold"),
-        pytest.param(ROLLED_BACK, "3", act("held", releases=True), None, id="released"),
-        pytest.param(ROLLED_BACK, "2", act("held", releases=True), "bad", id="released, and bad"),
-        pytest.param(ROLLED_BACK, "2", act("held", "bad", releases=True), None, id="both accepted"),
-        pytest.param(ROLLED_BACK, "~2", act("held"), "bad", id="bad by its tag"),
-        pytest.param(ROLLED_BACK, "2@built again", act("held"), "bad", id="bad, built again"),
-        pytest.param(replace(ROLLED_BACK, hold=None), "2", act(), "bad", id="bad, and no hold"),
-        pytest.param(ROLLED_BACK, "3", act(hold_kind="image"), None, id="hold = image, another"),
-        pytest.param(ROLLED_BACK, "2", act(hold_kind="image"), "bad", id="hold = image, the bad"),
-        pytest.param(state("1>2", "2>3"), "4", act(build=1), "outdated", id="an older build"),
-        pytest.param(state("1>2", "2>3"), "4", act(build=2), None, id="the same build again"),
-        pytest.param(state("1>2", "2>3"), "4", act(build=3), None, id="a newer build"),
-        pytest.param(state("1>2", "2>3"), "4", act("outdated", build=1), None, id="accepted"),
-        pytest.param(state("1>2", "2>3"), "4", act(), None, id="a deploy by hand has no build"),
+        pytest.param(None, "3", wish(), None, id="without a state nothing stands in the way"),
+        pytest.param(state("1>2"), "3", wish(), None, id="nor after a plain deploy"),
+        pytest.param(ROLLED_BACK, "3", wish(), "held", id="a hold"),
+        pytest.param(ROLLED_BACK, "3", wish("held", releases=True), None, id="released"),
+        pytest.param(ROLLED_BACK, "2", wish("held", releases=True), "bad", id="released, and bad"),
+        pytest.param(ROLLED_BACK, "2", wish("held", "bad", releases=True), None, id="both"),
+        pytest.param(ROLLED_BACK, "2@built again", wish("held"), "bad", id="bad, built again"),
+        pytest.param(replace(ROLLED_BACK, hold=None), "2", wish(), "bad", id="bad, and no hold"),
+        pytest.param(state("1>2", "2>3"), "4", wish(build=1), "outdated", id="an older build"),
+        pytest.param(state("1>2", "2>3"), "4", wish(build=2), None, id="the same build again"),
+        pytest.param(state("1>2", "2>3"), "4", wish(build=3), None, id="a newer build"),
+        pytest.param(state("1>2", "2>3"), "4", wish("outdated", build=1), None, id="accepted"),
+        pytest.param(state("1>2", "2>3"), "4", wish(), None, id="a deploy by hand has no build"),
         pytest.param(
-            state("1>2", "2>3", "3<2"), "4", act(build=1), "outdated",
+            state("1>2", "2>3", "3<2"), "4", wish(build=1), "outdated",
             id="a rollback's build number is of another job",
         ),
         pytest.param(
             state("1>2", "2>3"), "4",
-            Act(PRESENT, build=Build("other/job", 1)), None, id="a build of another job",
+            Wish("deploy", PRESENT, build=Build("other/job", 1)), None, id="a build of another job",
         ),
     ],
 )  # fmt: skip
-def test_what_refuses_a_deploy(found: State | None, to: str, doing: Act, code: str | None) -> None:
-    assert code_of(found, to, doing) == code
+def test_what_refuses_a_deploy(found: State | None, to: str, doing: Wish, code: str | None) -> None:
+    refused = refusal_of(found, to, doing)
+    assert (refused.error.code if refused else None) == code
+    assert refused is None or refused.error.hint
+
+
+def test_a_hold_of_the_image_alone_refuses_no_other() -> None:
+    assert refusal_of(ROLLED_BACK, "3", wish(), hold="image") is None
+    refused = refusal_of(ROLLED_BACK, "2", wish(), hold="image")
+    assert refused is not None
+    assert refused.code == "bad"
 
 
 def test_a_hold_says_by_whom_when_and_why_and_how_to_go_on() -> None:
-    with pytest.raises(RefusedError) as caught:
-        guard.refuse_deploy(ROLLED_BACK, image("3"), act())
-    assert caught.value.message == (
+    refused = refusal_of(ROLLED_BACK, "3", wish())
+    assert refused is not None
+    assert refused.error.message == (
         "cart production has been held for 118 min by jane: 2 → 1 (it crashed)"
     )
-    assert "--release" in caught.value.hint
+    assert "--release" in refused.error.hint
 
 
 def test_while_held_the_bad_image_is_not_offered_a_release() -> None:
-    with pytest.raises(RefusedError) as caught:
-        guard.refuse_deploy(ROLLED_BACK, image("2"), act())
-    assert caught.value.code == "held"
-    assert caught.value.hint == "2 is on the bad list itself: deploy a fixed image with --release"
+    refused = refusal_of(ROLLED_BACK, "2", wish())
+    assert refused is not None
+    assert refused.error.code == "held"
+    assert refused.error.hint == (
+        "2 is on the bad list itself: deploy a fixed image with --release"
+    )
 
 
 def test_an_outdated_build_names_the_one_that_came_later() -> None:
-    [block] = guard.deploy_blocks(
-        state("1>2", "2>3"),
-        image("4"),
-        build=Build("shop/cart", 1),
-        hold_kind="service",
-        present=PRESENT,
-    )
-    assert block.message == (
+    refused = refusal_of(state("1>2", "2>3"), "4", wish(build=1))
+    assert refused is not None
+    assert refused.error.message == (
         "cart production: shop/cart #2 deployed 3 already, and this is shop/cart #1"
     )
-    assert "--allow-older" in block.hint
+    assert "--allow-older" in refused.error.hint
 
 
 @pytest.mark.parametrize(
@@ -124,35 +128,36 @@ def test_an_outdated_build_names_the_one_that_came_later() -> None:
 def test_what_refuses_a_release(found: State, marker: str, codes: list[str]) -> None:
     template = DEPLOYMENT.replace("{image}", f'{{image}} # {{"${marker}": "flux-system:cart"}}')
     there = service_at_tip(str(image("1")), found, template)
-    blocks = guard.release_blocks(there, image("1"), Policies())
-    assert [block.code for block in blocks] == codes
-    assert guard.asks_for_policies(there) == bool(codes)
+    answer = decided(Wish("release", PRESENT), there)
+    assert [answer.error.code for _ in codes if isinstance(answer, Refused)] == codes
+    assert isinstance(answer, Refused) == bool(codes)
 
 
 def test_the_image_that_will_run_is_not_one_that_must_not_come_back() -> None:
     template = DEPLOYMENT.replace("{image}", '{image} # {"$imagepolicy-held": "flux-system:cart"}')
     there = service_at_tip(str(image("1")), ROLLED_BACK, template)
-    assert guard.release_blocks(there, image("2"), Policies()) == ()
+    back = wish("held", "bad", releases=True, image=image("2"))
+    assert isinstance(decided(back, there), Change)
 
 
 def check(
     found: State | None,
     present: str = "acme/cart:1",
     deploys: str = "2",
-    doing: Act | None = None,
+    doing: Wish | None = None,
     **record: Any,  # noqa: ANN401
-) -> None:
-    given = stored("~1", "2", **{"value": "acme/cart:1", **record})
-    recorded.check_record(
-        service_at_tip(present, found), given, image(deploys), URL, doing or act()
-    )
+) -> Change:
+    """The deploy with a record; raise what refuses it."""
+    given = stored("~1", "2", 9, **{"value": "acme/cart:1", **record})
+    doing = replace(doing or wish(), image=image(deploys), record=given)
+    return changed(replace(doing, accept=doing.accept | {"tag"}), service_at_tip(present, found))
 
 
 def test_a_record_of_what_stands_there_is_right() -> None:
-    check(None)
-    check(state("0>1"))
-    check(None, deploys="~2")
-    check(None, replaced_by=None)
+    assert check(None).edits
+    assert check(state("0>1")).edits
+    assert check(None, deploys="~2").edits
+    assert check(None, replaced_by=None).edits
 
 
 @pytest.mark.parametrize(
@@ -186,16 +191,16 @@ def test_a_record_of_what_stands_there_is_right() -> None:
             MovedError, None, "recorded acme/cart:1", id="a rollback before the record",
         ),
         pytest.param(
-            {"present": "acme/cart:7", "found": state("1>2", "2>3"), "doing": act(build=1)},
+            {"present": "acme/cart:7", "found": state("1>2", "2>3"), "doing": wish(build=1)},
             RefusedError, "outdated", "shop/cart #2 deployed 3", id="a later build since",
         ),
         pytest.param(
             {"present": "acme/cart:7", "found": state("1>2", "2>3"),
-             "doing": act("outdated", build=1)},
+             "doing": wish("outdated", build=1)},
             MovedError, None, "record, archive", id="a later build since, accepted",
         ),
         pytest.param(
-            {"present": "acme/cart:7", "found": ROLLED_BACK, "doing": act("held", releases=True)},
+            {"present": "acme/cart:7", "found": ROLLED_BACK, "doing": wish("held", releases=True)},
             MovedError, None, "record, archive", id="a hold since, released",
         ),
     ],
@@ -211,19 +216,27 @@ def test_a_record_that_is_not_of_what_stands_there(
 
 def test_a_deploy_finds_its_own_commit_by_the_hash_of_its_record() -> None:
     whole = state("1>2", "2>3")
-    assert recorded.is_committed(whole, str(whole.deployed[1].record))
-    assert not recorded.is_committed(whole, "sha256:other")
-    assert not recorded.is_committed(None, "sha256:other")
+    own = str(whole.deployed[1].record)
+    assert not check(whole, present=str(image("3")), sha256=own).changes_anything
+    with pytest.raises(MovedError):
+        check(whole, present=str(image("3")), sha256="sha256:other")
 
 
 def test_an_image_of_another_repository_is_refused() -> None:
-    guard.refuse_other_repository("cart production", image("1"), image("2"))
     with pytest.raises(ConfigError, match="another repository than cart production"):
-        guard.refuse_other_repository("cart production", image("1"), image("2", "acme/shop"))
+        changed(wish(image=image("2", "acme/shop")), service_at_tip("acme/cart:1"))
 
 
 def test_another_running_image_than_expected_is_moved() -> None:
-    guard.refuse_moved("cart", None, image("1"), "as --from says")
-    guard.refuse_moved("cart", image("~1"), image("1"), "as --from says")
+    there = service_at_tip(str(image("1")))
+    for expected in (None, image("~1"), image("1")):
+        assert changed(wish(image=image("3"), expected=expected), there).edits
     with pytest.raises(MovedError, match=r"not docker\.io/acme/cart:2@.* as --from says"):
-        guard.refuse_moved("cart", image("2"), image("1"), "as --from says")
+        changed(wish(image=image("3"), expected=image("2")), there)
+
+
+def test_what_changed_since_this_run_began_is_moved_and_names_the_newest_author() -> None:
+    there = service_at_tip(str(image("1")))
+    first = FirstTry(image("0"), None, None)
+    with pytest.raises(MovedError, match=r"not .*cart:0@.* as when this began .*by joe"):
+        changed(wish(image=image("3")), there, first=first)

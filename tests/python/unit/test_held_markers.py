@@ -6,9 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from gitops_rollback.decide.held_markers import lost_markers, markers_to_hold, markers_without_hold
+from gitops_rollback.decide.holds import lost_markers, markers_to_hold, markers_without_hold
 from gitops_rollback.ledger.holds import HeldMarker
-from unit.builders import PATH, at, hold_of, service_at_tip, state
+from unit.builders import (
+    PATH,
+    at,
+    hold_of,
+    service_at_tip,
+    state,
+)
 
 CART = '{"$imagepolicy": "flux-system:cart"}'
 OTHER = '{"$imagepolicy": "flux-system:other"}'

@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gitops_rollback.decide.candidates import pointer
-from gitops_rollback.decide.choose import decide
+from gitops_rollback.decide import decide
+from gitops_rollback.decide.choose import choose
 from gitops_rollback.decide.facts import (
     Check,
-    Choice,
     Facts,
+    History,
+    MissingFactError,
     NeedCheck,
     NeedHistory,
     NeedPlatforms,
     NeedRecord,
     NeedRecords,
     NeedTags,
-    Plan,
     Platforms,
+    Records,
+    Tags,
 )
-from gitops_rollback.errors import ConfigError, MovedError, RegistryError, UsageError
+from gitops_rollback.decide.plan_file import PlanFile, PlannedService
+from gitops_rollback.decide.wish import Wish
+from gitops_rollback.errors import ConfigError, JenkinsError, MovedError, RegistryError, UsageError
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.model import Build
@@ -31,18 +35,22 @@ from gitops_rollback.services.config import Settings
 from unit.builders import (
     NAME,
     PRESENT,
+    URL,
     at,
     bad_entry,
+    changed,
     digest,
     history,
     hold_of,
     image,
     records,
+    service_at_tip,
     state,
     stored,
 )
 
 if TYPE_CHECKING:
+    from gitops_rollback.decide.plan import Plan
     from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.ledger.holds import Bad
     from gitops_rollback.ledger.records import StoredRecord
@@ -72,60 +80,61 @@ class World:
     fails: tuple[str, ...] = ()
     asked: list[str] = field(default_factory=list)
 
-    def plan(self, **choice: Any) -> Plan:  # noqa: ANN401 - what Choice takes
-        running = image(self.running)
-        facts = Facts(
-            service="cart",
-            environment="production",
-            settings=self.settings,
-            running=running,
-            value=str(running),
-            state=self.state,
-            present=PRESENT,
-        )
-        while True:
-            answer = decide(facts, Choice(**choice))
-            if isinstance(answer, Plan):
-                return answer
-            self.asked.append(type(answer).__name__)
-            assert len(self.asked) < 30, self.asked
-            facts = self._answer(answer, facts)
+    def facts(self) -> Facts:
+        """What is known before anybody is asked."""
+        there = service_at_tip(str(image(self.running)), self.state)
+        found = replace(there.found, settings=self.settings)
+        return Facts(replace(there, found=found), URL)
 
-    def _answer(self, need: object, facts: Facts) -> Facts:
+    def plan(self, **choice: Any) -> Plan:  # noqa: ANN401 - what Wish takes
+        facts = self.facts()
+        wish = Wish("rollback", PRESENT, **choice)
+        while True:
+            try:
+                return choose(wish, facts)
+            except MissingFactError as missing:
+                need = missing.need
+            self.asked.append(type(need).__name__)
+            assert len(self.asked) < 30, self.asked
+            facts = facts.knowing({need: self.answer(need)})
+
+    def answer(self, need: object) -> Any:  # noqa: ANN401 - of the need's own type
         match need:
             case NeedHistory(until=until):
-                whole = until is not None
-                return replace(facts, history=self.history, history_is_whole=whole)
+                return History(self.history, is_whole=until is not None)
             case NeedRecords():
-                problems = {"artifact": "no answer"} if "artifact" in self.fails else {}
-                return replace(facts, records=self.records, problems=problems)
-            case NeedRecord(event=event):
-                key = pointer(event)
-                fitting = stored("1", None, sha256=event.record)
-                if event.from_image is not None:
-                    fitting = replace(
-                        fitting, record=replace(fitting.record, image=event.from_image)
-                    )
-                found = self.stored.get(key, fitting)
-                return replace(facts, stored={**facts.stored, key: found})
+                failure = JenkinsError("no answer", "-") if "artifact" in self.fails else None
+                return Records(self.records, has_more=False, failure=failure)
+            case NeedRecord(sha256=sha256, build=build):
+                return self.stored.get(sha256 or str(build or ""), self._fitting(sha256))
             case NeedTags():
-                problems = {"registry": "no answer"} if "registry" in self.fails else {}
-                tags = tuple(self._tag(i, text) for i, text in enumerate(self.tags))
-                return replace(facts, tags=tags, problems={**facts.problems, **problems})
+                problem = RegistryError("no answer", "-") if "registry" in self.fails else None
+                return Tags(tuple(self._tag(i, text) for i, text in enumerate(self.tags)), problem)
             case NeedCheck(image=asked):
                 there = Check("there", asked.digest or digest(asked.label), has_tag=True)
-                check = self.checks.get(asked.label, there)
-                return replace(facts, checks={**facts.checks, asked.canonical: check})
+                return self.checks.get(asked.label, there)
             case NeedPlatforms(image=asked):
-                known = self.platforms.get(asked.label, Platforms())
-                return replace(facts, platforms={**facts.platforms, asked.canonical: known})
+                return self.platforms.get(asked.label, Platforms())
         raise AssertionError(need)
+
+    def _fitting(self, sha256: str | None) -> StoredRecord:
+        """The record that the state file names: of what its entry replaced."""
+        found = stored("1", None, sha256=sha256)
+        entries = self.state.deployed if self.state else ()
+        before = next((e.from_image for e in entries if e.record == sha256), None)
+        return replace(found, record=replace(found.record, image=before)) if before else found
 
     @staticmethod
     def _tag(index: int, text: str) -> Tag:
         reference = image(text)
         moment = f"2026-01-30T10:{59 - index:02}:00Z"  # the first is the newest
         return Tag(str(reference.tag), reference.digest, moment, moment)
+
+
+def planned(to: str) -> PlanFile:
+    """A plan that was made before, to go back to an image from whatever runs."""
+    services = (PlannedService("cart", "production", "auto", image("3"), image(to)),)
+    return PlanFile("plan.json", URL, "main", services)
 
 
 def outcome(plan: Plan) -> tuple[str | None, list[str], dict[str, str]]:
@@ -377,15 +386,13 @@ LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str
     ("to a tampered one, accepted", by_state(*AB, stored={digest("record 1"): stored("1", "2", 9)}),
      {"to": "1", "accept": frozenset({"tampered"})}, "1", [], {}),
     ("to one that is not asked about again", by_state(*ABA), {"to": "2"}, "2", [], {}),
-    ("a plan that was made before", by_state(*LONG), {"planned": image("2")}, "2", [], {}),
-    ("a plan, and rolled back since", by_state(*LONG, "4<3"), {"planned": image("2")}, "2",
+    ("a plan that was made before", by_state(*LONG), {"planned": planned("2")}, "2", [], {}),
+    ("a plan, and rolled back since", by_state(*LONG, "4<3"), {"planned": planned("2")}, "2",
      ["already"], {}),
-    ("a plan made with --again", by_state(*LONG, "4<3"), {"planned": image("2"), "again": True},
+    ("a plan made with --again", by_state(*LONG, "4<3"), {"planned": planned("2"), "again": True},
      "2", [], {}),
     ("a plan whose image is bad by now", by_state("1>2", "2>3", bad=(BAD,)),
-     {"planned": image("2")}, None, ["bad"], {"2": "bad"}),
-    ("from what runs", by_state(*AB), {"from_image": image("2")}, "1", [], {}),
-    ("from what runs, by its tag", by_state(*AB), {"from_image": image("~2")}, "1", [], {}),
+     {"planned": planned("2")}, None, ["bad"], {"2": "bad"}),
 ]  # fmt: skip
 
 
@@ -521,8 +528,9 @@ def test_a_hold_is_part_of_the_plan() -> None:
 
 
 def test_another_running_image_than_from_says_is_moved() -> None:
+    wish = Wish("rollback", PRESENT, expected=image("1"))
     with pytest.raises(MovedError, match=r"runs docker\.io/acme/cart:2@sha256.*as --from says"):
-        by_state(*AB).plan(from_image=image("1"))
+        changed(wish, by_state(*AB).facts().at)
 
 
 @pytest.mark.parametrize(
@@ -577,21 +585,13 @@ def test_an_image_that_was_rolled_back_from_is_named_with_its_digest_and_record(
 
 
 def test_records_are_taken_one_by_one_until_one_can_be_chosen() -> None:
-    facts = Facts(
-        service="cart",
-        environment="production",
-        settings=Settings(configured=False),
-        running=image("3"),
-        value=str(image("3")),
-        state=None,
-        present=PRESENT,
-        history=(),
-        records=(),
-        has_more_records=True,
-    )
-    assert decide(facts, Choice()) == NeedRecords()
-    assert decide(facts, Choice(to="1")) == NeedRecords()
-    assert decide(replace(facts, has_more_records=False), Choice()) == NeedTags(required=False)
+    wish = Wish("rollback", PRESENT)
+    facts = World("3").facts().knowing({NeedHistory(): History()})
+    some = facts.knowing({NeedRecords(1): Records(records("2>3"), has_more=True)})
+    assert decide(wish, facts) == NeedRecords(1)
+    assert decide(replace(wish, to="1"), some) == NeedRecords(2), "a name may be in any of them"
+    over = facts.knowing({NeedRecords(1): Records()})
+    assert decide(wish, over) == NeedTags(patient=False)
 
 
 def test_an_image_that_ran_twice_is_one_candidate() -> None:
@@ -610,8 +610,8 @@ def test_an_edit_between_two_deploys_hides_nothing_from_git() -> None:
 
 def test_a_plan_file_is_plain_unless_to_is_given_again_with_it() -> None:
     world = World("3", state=state("1>2", "2>3", "3>4", "4<3"))
-    assert [block.code for block in world.plan(planned=image("2")).blocks] == ["already"]
-    assert world.plan(planned=image("2"), to="2").blocks == ()
+    assert [block.code for block in world.plan(planned=planned("2")).blocks] == ["already"]
+    assert world.plan(planned=planned("2"), to="2").blocks == ()
 
 
 def test_going_back_by_hand_to_a_tag_is_no_new_use_of_it() -> None:

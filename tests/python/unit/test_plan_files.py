@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gitops_rollback import schema
 from gitops_rollback.commands.given import read_plan
-from gitops_rollback.decide.acts import Act
-from gitops_rollback.decide.facts import (
-    Candidate,
-    Check,
-    Plan,
-)
-from gitops_rollback.decide.plan_file import plan_to_json
-from gitops_rollback.decide.service import edits_to_json
-from gitops_rollback.decide.targets import rollback_edits
-from gitops_rollback.decide.verdicts import none_to_go_back_to, refusal, runs_already
-from gitops_rollback.errors import Exit, UsageError
+from gitops_rollback.decide.change import Refused, together
+from gitops_rollback.decide.edits import rollback_edits
+from gitops_rollback.decide.facts import Check
+from gitops_rollback.decide.plan import Candidate, Plan
+from gitops_rollback.decide.rollback import obstacle
+from gitops_rollback.errors import Exit, NotFoundError, UsageError
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.refusals import Block
-from unit.builders import PRESENT, digest, image, service_at_tip, state
+from unit.builders import digest, image, service_at_tip, state
 from unit.test_plan import AB, ABA, LONG, World, by_records, by_state
 from unit.test_transitions import HOLD
 
@@ -59,9 +55,8 @@ def document(*plans: Plan) -> dict[str, Any]:
     services = []
     for one in plans:
         fields = service_at_tip("acme/cart:2").found.fields
-        edits = rollback_edits(fields, one.chosen, Act(PRESENT)) if one.chosen else ()
-        value = edits[0].value if edits else None
-        services.append(plan_to_json(one, edits_to_json(edits), value))
+        edits = rollback_edits(fields, one.chosen, frozenset(), "digest") if one.chosen else ()
+        services.append(replace(one, edits=edits).to_json())
     return {
         "schemaVersion": 1,
         "repository": "https://github.com/acme/manifests.git",
@@ -139,47 +134,49 @@ def test_a_plan_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plans", "message", "hint"),
+    ("whole", "message", "hint"),
     [
-        pytest.param([plan()], "go back to for cart production", "--to TAG", id="nothing at all"),
-        pytest.param([plan(BAD)], "(0: it crashed)", "--accept bad", id="refused"),
-        pytest.param([plan(LOST)], "(0: its record is not in", "--strategy auto", id="no record"),
-        pytest.param([plan(SHOWN)], "go back to", "--strategy registry, or --to 0", id="shown"),
-        pytest.param(
-            [plan(GOOD, service="payment"), plan(BAD)], "for cart production (", "bad", id="a set"
-        ),
-        pytest.param(
-            [plan(blocks=(BLOCK,), service="payment"), plan()], "for cart", "--to", id="4 before 6"
-        ),
+        pytest.param(plan(), "go back to for cart production", "--to TAG", id="nothing at all"),
+        pytest.param(plan(BAD), "(0: it crashed)", "--accept bad", id="refused"),
+        pytest.param(plan(LOST), "(0: its record is not in", "--strategy auto", id="no record"),
+        pytest.param(plan(SHOWN), "go back to", "--strategy registry, or --to 0", id="shown"),
     ],
 )
-def test_no_image_to_go_back_to_is_4_with_the_reasons(
-    plans: list[Plan], message: str, hint: str
-) -> None:
-    error = none_to_go_back_to(plans)
+def test_no_image_to_go_back_to_is_4_with_the_reasons(whole: Plan, message: str, hint: str) -> None:
+    error = obstacle(whole)
     assert error is not None
     assert error.exit_code == Exit.NOT_FOUND
     assert message in error.message
     assert hint in error.hint
 
 
-def test_what_has_an_image_or_is_refused_for_a_reason_of_its_own_is_not_4() -> None:
-    assert none_to_go_back_to([plan(GOOD), plan(blocks=(BLOCK,))]) is None
+def test_what_is_refused_for_a_reason_of_its_own_is_6_with_its_code() -> None:
+    assert obstacle(plan(GOOD)) is None
+    for whole in (plan(blocks=(BLOCK,)), plan(GOOD, blocks=(BLOCK,))):
+        error = obstacle(whole)
+        assert error is not None
+        assert (error.exit_code, error.code, error.hint) == (Exit.REFUSED, "already", "--again")
 
 
-def test_a_block_of_any_member_is_6_with_its_code() -> None:
-    assert refusal([plan(GOOD)]) is None
-    error = refusal([plan(GOOD), plan(GOOD, blocks=(BLOCK,))])
-    assert error is not None
-    assert (error.exit_code, error.code, error.hint) == (Exit.REFUSED, "already", "--again")
+def test_of_several_services_one_without_an_image_counts_before_one_that_is_refused() -> None:
+    there = service_at_tip("acme/cart:2")
+    found = [
+        Refused(there, error)
+        for whole in (plan(blocks=(BLOCK,)), plan())
+        if (error := obstacle(whole)) is not None
+    ]
+    with pytest.raises(NotFoundError) as caught:
+        together(found, skip=False)
+    assert caught.value.message.startswith("2 of 2 services cannot be done, so none was: there is")
+    assert [one["code"] for one in caught.value.found["blocked"]] == ["already", "not-found"]
 
 
 def test_naming_what_runs_is_nothing_to_do() -> None:
-    assert runs_already(by_state(*AB).plan(to="2"))
-    assert not runs_already(by_state(*ABA).plan())
-    assert not runs_already(by_state(*AB).plan())
+    assert by_state(*AB).plan(to="2").runs_already
+    assert not by_state(*ABA).plan().runs_already
+    assert not by_state(*AB).plan().runs_already
 
 
 def test_a_digest_that_runs_is_nothing_to_do_under_another_tag() -> None:
-    assert runs_already(by_state(*AB, checks={"9": Check("there", digest("2"))}).plan(to="9"))
+    assert by_state(*AB, checks={"9": Check("there", digest("2"))}).plan(to="9").runs_already
     assert parse_image(f"acme/cart@{digest('2')}").is_same_image(image("2"))

@@ -5,27 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide import transitions
-from gitops_rollback.decide.acts import Act
-from gitops_rollback.decide.facts import Candidate
+from gitops_rollback.decide.plan import Candidate
+from gitops_rollback.decide.wish import Wish
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.model import Deed
 from gitops_rollback.write.proposal_text import body_of, title_of
-from unit.builders import PRESENT, at, digest, image, service_at_tip
+from unit.builders import PRESENT, at, changed, image, service_at_tip
 
 if TYPE_CHECKING:
-    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.decide.change import Change
 
 SOURCES = frozenset({"git", "artifact"})
 CHOSEN = Candidate(image("1.4.2"), SOURCES, at(1), verdict="chosen")
 GITHUB, GITLAB_TITLE = 65_536, 255
 
 
-def rolled_back(*others: Candidate, reason: str = "carts are empty") -> ServiceChange:
+def rolled_back(*others: Candidate, reason: str = "carts are empty") -> Change:
     found = service_at_tip(str(image("1.5.0")))
-    act = Act(PRESENT, by="jane", reason=reason)
-    change = transitions.rolled_back(found, image("1.5.0"), CHOSEN, act, digest("record"))
-    return replace(change, candidates=(*others, CHOSEN))
+    wish = Wish("rollback", PRESENT, by="jane", reason=reason, to=CHOSEN.image.canonical)
+    change = changed(wish, found)
+    assert change.plan is not None
+    return replace(change, plan=replace(change.plan, candidates=(*others, CHOSEN)))
 
 
 def refused(message: str) -> Candidate:

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gitops_rollback import schema
-from gitops_rollback.decide.recording import Occasion, make_record
+from gitops_rollback.decide.facts import Digest, Facts, Need, NeedDigest
+from gitops_rollback.decide.recording import make_record
+from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.records import digest_of_bytes, parse_record
 from gitops_rollback.model import Build
 from gitops_rollback.stores.layout import write_record
-from unit.builders import DEPLOYMENT, PATH, PRESENT, digest, image, manifest, service_at_tip, state
+from unit.builders import (
+    DEPLOYMENT,
+    PATH,
+    PRESENT,
+    URL,
+    digest,
+    image,
+    manifest,
+    service_at_tip,
+    state,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.records import MadeRecord
     from gitops_rollback.ledger.state import State
 
-OCCASION = Occasion(
-    repository="https://github.com/acme/manifests.git",
-    action="deploy",
-    present=PRESENT,
-    build=Build("shop/cart", 41),
-    by="jane",
-)
+WISH = Wish("deploy", PRESENT, by="jane", build=Build("shop/cart", 41))
 NEVER = "the registry must not be asked"
 
 
@@ -57,24 +63,26 @@ def test_which_digest_a_record_has_and_what_proves_it(
     source: str | None,
 ) -> None:
     replaced_by = image(new) if new else image("1").with_version(None, None)
-    occasion = replace(OCCASION, replaced_by=replaced_by if new is not None else None)
-
-    def resolve(_image: ImageReference) -> str | None:
-        assert resolved != NEVER, NEVER
-        return resolved
-
-    record = make_record(service_at_tip(present, found), occasion, resolve).stored.record
+    there = service_at_tip(present, found)
+    asked = NeedDigest(there.found.image, patient=False)
+    known: dict[Need[Any], Any] = {} if resolved == NEVER else {asked: Digest(resolved)}
+    facts = Facts(there, URL, known)
+    made = make_record(WISH, facts, "deploy", replaced_by if new is not None else None)
+    record = made.stored.record
     assert (record.image.canonical, record.digest_from) == (image(expected).canonical, source)
 
 
-def resolve_nothing(_image: ImageReference) -> None:
-    return None
+def made_for(
+    text: str, replaced_by: ImageReference | None = None, template: str = DEPLOYMENT
+) -> MadeRecord:
+    """The record of a field's text, where nobody tells what its tag means."""
+    there = service_at_tip(text, template=template)
+    known: dict[Need[Any], Any] = {NeedDigest(there.found.image, patient=False): Digest(None)}
+    return make_record(WISH, Facts(there, URL, known), "deploy", replaced_by)
 
 
 def test_a_record_says_where_it_was_what_and_what_replaces_it() -> None:
-    made = make_record(
-        service_at_tip("acme/cart:1"), replace(OCCASION, replaced_by=image("2")), resolve_nothing
-    )
+    made = made_for("acme/cart:1", image("2"))
     schema.check(json.loads(made.data), "record")
     record = parse_record(made.data, "record.json").record
     assert record.to_json() == made.stored.record.to_json()
@@ -90,13 +98,12 @@ def test_a_record_says_where_it_was_what_and_what_replaces_it() -> None:
 
 def test_a_redeploy_is_recorded_as_unchanged() -> None:
     text = f"acme/cart:1@{digest('1')}"
-    occasion = replace(OCCASION, replaced_by=image("1"))
-    assert make_record(service_at_tip(text), occasion, resolve_nothing).stored.record.unchanged
+    assert made_for(text, image("1")).stored.record.unchanged
 
 
 def test_manifests_are_copied_byte_for_byte(tmp_path: Path) -> None:
     template = "\ufeff" + DEPLOYMENT.replace("\n", "\r\n") + "# 😀"
-    made = make_record(service_at_tip("acme/cart:1", template=template), OCCASION, resolve_nothing)
+    made = made_for("acme/cart:1", template=template)
     file = write_record(made, tmp_path)
     assert file == tmp_path / "gitops-rollback/production/cart/record.json"
     assert file.read_bytes() == made.data
@@ -108,7 +115,7 @@ def test_manifests_are_copied_byte_for_byte(tmp_path: Path) -> None:
 
 def test_no_copy_is_kept_of_a_file_with_a_secret_in_clear(tmp_path: Path) -> None:
     template = DEPLOYMENT + "---\nkind: Secret\nstringData: {password: hunter2}\n"
-    made = make_record(service_at_tip("acme/cart:1", template=template), OCCASION, resolve_nothing)
+    made = made_for("acme/cart:1", template=template)
     write_record(made, tmp_path)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path.name for path in files] == ["record.json"]
@@ -121,7 +128,7 @@ def test_no_copy_is_kept_of_a_file_with_a_secret_in_clear(tmp_path: Path) -> Non
 
 
 def test_a_record_is_written_to_a_fresh_folder(tmp_path: Path) -> None:
-    made = make_record(service_at_tip("acme/cart:1"), OCCASION, resolve_nothing)
+    made = made_for("acme/cart:1")
     other = tmp_path / "gitops-rollback/production/shop/record.json"
     stale = tmp_path / "gitops-rollback/production/cart/manifests/old.yaml"
     for path in (other, stale):
@@ -134,7 +141,7 @@ def test_a_record_is_written_to_a_fresh_folder(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "gitops-rollback").touch()
-    made = make_record(service_at_tip("acme/cart:1"), OCCASION, resolve_nothing)
+    made = made_for("acme/cart:1")
     with pytest.raises(ConfigError, match="the record cannot be written to") as caught:
         write_record(made, tmp_path)
     assert "--record-dir" in caught.value.hint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.decide.retention import advice, builds_lost
+from gitops_rollback.decide.keeping import advice, builds_lost
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.state import State
 from gitops_rollback.model import Build, Deed

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.decide.recording import Occasion, make_record
-from gitops_rollback.look.since import is_as_recorded
-from gitops_rollback.look.snapshot import ServiceAtTip
+from gitops_rollback.decide.facts import Facts, ServiceAtTip
+from gitops_rollback.decide.recording import make_record
+from gitops_rollback.decide.unchanged import is_as_recorded
+from gitops_rollback.decide.wish import Wish
 from gitops_rollback.repo.objects import Tip
-from unit.builders import DEPLOYMENT, PRESENT, digest, found_service
+from unit.builders import DEPLOYMENT, PRESENT, URL, digest, found_service
 
-OCCASION = Occasion("https://example.com/m.git", "deploy", PRESENT)
 ENTRY = "resources: [base.yaml]\nimages:\n- name: acme/cart\n  newTag: VERSION\n"
 VALUES = "image:\n  repository: acme/cart\n  tag: VERSION\n"
 BASE = DEPLOYMENT.replace("{image}", "acme/cart:1")
@@ -34,7 +34,7 @@ def test_another_image_is_no_other_change_in_any_form_of_field(
     path: str, text: str, others: dict[str, str]
 ) -> None:
     before = at_tip({path: text.replace("VERSION", "1.36"), **others})
-    stored = make_record(before, OCCASION, lambda _image: None).stored
+    stored = make_record(Wish("deploy", PRESENT), Facts(before, URL), "deploy", None).stored
     after = text.replace("VERSION", f"1.37@{digest('new')}")
     assert is_as_recorded(at_tip({path: after, **others}), stored)
     assert not is_as_recorded(at_tip({path: f"{after}# more\n", **others}), stored)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.decide.acts import Act
-from gitops_rollback.decide.facts import (
-    Candidate,
-    Check,
-)
-from gitops_rollback.decide.targets import deploy_edits, rollback_edits
+from gitops_rollback.decide.edits import deploy_edits, rollback_edits
+from gitops_rollback.decide.facts import Check
+from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import parse_image
-from unit.builders import PRESENT, digest, image, service_at_tip, stored
+from unit.builders import digest, image, service_at_tip, stored
 
+NOTHING: frozenset[str] = frozenset()  # accepted
 ONE, TWO = digest("1"), digest("2")
 THERE = Check("there", ONE, has_tag=True)
 TAG_MOVED = Check("there", ONE, has_tag=False)
@@ -67,7 +65,7 @@ def test_the_text_after_a_rollback(
     present: str, to: str, recorded: str | None, check: Check | None, pin: str, expected: str
 ) -> None:
     fields = service_at_tip(present).found.fields
-    [edit] = rollback_edits(fields, candidate(to, recorded, check), Act(PRESENT, pin=pin))
+    [edit] = rollback_edits(fields, candidate(to, recorded, check), NOTHING, pin)
     assert edit.value == expected
     effective = parse_image(edit.value)
     assert effective.digest in (image(to).digest, None)
@@ -75,14 +73,16 @@ def test_the_text_after_a_rollback(
 
 def test_a_field_that_is_right_already_is_not_edited() -> None:
     fields = service_at_tip("acme/cart:1").found.fields
-    assert rollback_edits(fields, candidate("~1"), Act(PRESENT)) == ()
+    assert rollback_edits(fields, candidate("~1"), NOTHING, "digest") == ()
 
 
 def test_a_record_of_another_field_is_not_looked_at() -> None:
     fields = service_at_tip("acme/cart:2", template=(
         "kind: Pod\nmetadata: {name: cart}\nspec: {containers: [{name: x, image: '{image}'}]}\n"
     )).found.fields  # fmt: skip
-    [edit] = rollback_edits(fields, candidate("1", "docker.io/acme/cart:1", THERE), Act(PRESENT))
+    [edit] = rollback_edits(
+        fields, candidate("1", "docker.io/acme/cart:1", THERE), NOTHING, "digest"
+    )
     assert edit.value == f"acme/cart:1@{ONE}"
 
 
@@ -90,7 +90,7 @@ def test_a_text_that_would_be_another_image_is_never_written() -> None:
     fields = service_at_tip("acme/cart:2").found.fields
     wrong = Candidate(parse_image(f"acme/shop:1@{ONE}"), frozenset({"git"}))
     with pytest.raises(ManifestError, match=r"would not be docker\.io/acme/shop:1"):
-        rollback_edits(fields, wrong, Act(PRESENT))
+        rollback_edits(fields, wrong, NOTHING, "digest")
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_a_deploy_keeps_the_name_and_replaces_tag_and_digest(
     present: str, to: str, pin: str, expected: str
 ) -> None:
     fields = service_at_tip(present).found.fields
-    assert [
-        edit.value for edit in deploy_edits(fields, parse_image(to), Act(PRESENT, pin=pin))
-    ] == [expected]
+    assert [edit.value for edit in deploy_edits(fields, parse_image(to), NOTHING, pin)] == [
+        expected
+    ]
     again = service_at_tip(expected).found.fields
-    assert deploy_edits(again, parse_image(to), Act(PRESENT, pin=pin)) == ()
+    assert deploy_edits(again, parse_image(to), NOTHING, pin) == ()

@@ -3,62 +3,77 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gitops_rollback.decide import transitions
-from gitops_rollback.decide.acts import Act
-from gitops_rollback.decide.facts import (
-    Candidate,
-)
-from gitops_rollback.decide.service import edits_to_json
+from gitops_rollback.decide.plan import edits_to_json
+from gitops_rollback.decide.wish import Wish
 from gitops_rollback.ledger.holds import HeldMarker, Hold
-from gitops_rollback.ledger.message import render
+from gitops_rollback.ledger.message import Told, render
 from gitops_rollback.manifest.edit import rewrite
-from gitops_rollback.model import Build
+from gitops_rollback.model import Build, Deed
 from unit.builders import (
     DEPLOYMENT,
     PATH,
     PRESENT,
     at,
     bad_entry,
+    changed,
     digest,
     hold_of,
     image,
     service_at_tip,
     state,
+    stored,
 )
 
 if TYPE_CHECKING:
-    from gitops_rollback.decide.service import ServiceChange
+    from gitops_rollback.decide.change import Change
+    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.ledger.state import State
-    from gitops_rollback.look.snapshot import ServiceAtTip
 
 MARKER = '{"$imagepolicy": "flux-system:cart"}'
 HELD = MARKER.replace("policy", "policy-held")
 MARKED = DEPLOYMENT.replace("{image}", "{image} # " + MARKER)
 MARKED_HELD = DEPLOYMENT.replace("{image}", "{image} # " + HELD)
 RECORD = digest("record")
+ALL = frozenset({"automation"})
 BAD = bad_entry(image("2"), PRESENT, "it crashed", "jane")
 HOLD = hold_of("2", "1", "it crashed", at(2), "joe", markers=(
     HeldMarker(PATH, "server", MARKER),
 ))  # fmt: skip
-ACT = Act(PRESENT, build=Build("shop/cart", 9), by="jane", reason="it crashed")
+WISH = Wish("rollback", PRESENT, build=Build("shop/cart", 9), by="jane", reason="it crashed")
 
 
-def text_after(change: ServiceChange) -> str:
+def text_after(change: Change) -> str:
     """The manifest after a change."""
     file = change.at.found.manifests.files[PATH]
     return rewrite(file, change.edits, [marker.splice for marker in change.markers]).decode()
 
 
-def rolled_back(found: ServiceAtTip, running: str, to: str, act: Act = ACT) -> ServiceChange:
-    candidate = Candidate(image(to), frozenset({"git"}))
-    return transitions.rolled_back(found, image(running), candidate, act, RECORD)
+def rolled_back(found: ServiceAtTip, to: str, wish: Wish = WISH) -> Change:
+    """A rollback to an image that is named, whatever it was rolled back from."""
+    wish = replace(wish, to=image(to).canonical, accept=frozenset({"bad"}))
+    return changed(wish, found, filed=stored("0", "1", sha256=RECORD))
 
 
-def new_state(change: ServiceChange) -> State:
+def deployed(
+    found: ServiceAtTip,
+    to: str,
+    *accept: str,
+    record: str = RECORD,
+    **more: Any,  # noqa: ANN401
+) -> Change:
+    wish = replace(WISH, action="deploy", image=image(to), accept=frozenset(accept), **more)
+    return changed(wish, found, filed=stored("~1", None, sha256=record))
+
+
+def released(found: ServiceAtTip, *forgive: str) -> Change:
+    return changed(replace(WISH, action="release", forgive=forgive, accept=ALL), found)
+
+
+def new_state(change: Change) -> State:
     assert change.state is not None
     return change.state
 
@@ -69,9 +84,7 @@ def trailer_values(message: str, name: str) -> list[str]:
 
 
 def test_a_deploy_writes_the_image_and_an_entry() -> None:
-    change = transitions.deployed(
-        service_at_tip("acme/cart:1"), image("~1"), image("2"), ACT, RECORD
-    )
+    change = deployed(service_at_tip("acme/cart:1"), "2")
     assert text_after(change).endswith(f"image: acme/cart:2@{digest('2')}\n")
     newest = new_state(change).newest
     assert newest is not None
@@ -85,18 +98,16 @@ def test_a_deploy_writes_the_image_and_an_entry() -> None:
 def test_each_entry_has_an_id_of_its_own_that_is_the_same_again() -> None:
     found = service_at_tip("acme/cart:1")
 
-    def id_of(act: Act, record: str) -> str:
-        change = transitions.deployed(found, image("~1"), image("2"), act, record)
-        return new_state(change).deployed[0].id
+    def id_of(record: str = RECORD, present: str = PRESENT) -> str:
+        return new_state(deployed(found, "2", record=record, present=present)).deployed[0].id
 
-    first = id_of(ACT, RECORD)
-    assert id_of(ACT, RECORD) == first
-    assert len({first, id_of(ACT, "other"), id_of(replace(ACT, present=at(1)), RECORD)}) == 3
+    assert id_of() == id_of()
+    assert len({id_of(), id_of("other"), id_of(present=at(1))}) == 3
 
 
 def test_a_rollback_writes_the_image_the_bad_list_the_hold_and_the_marker() -> None:
-    change = rolled_back(service_at_tip("acme/cart:2", state("1>2"), MARKED), "2", "1")
-    assert text_after(change).endswith(f"image: acme/cart:1@{digest('1')} # {HELD}\n")
+    change = rolled_back(service_at_tip(str(image("2")), state("1>2"), MARKED), "1")
+    assert text_after(change).endswith(f"image: {image('1')} # {HELD}\n")
     after = new_state(change)
     assert after.newest is not None
     assert (after.newest.action, after.newest.image) == ("rollback", image("1"))
@@ -106,11 +117,11 @@ def test_a_rollback_writes_the_image_the_bad_list_the_hold_and_the_marker() -> N
     assert after.hold == Hold(after.newest, (HeldMarker(PATH, "server", MARKER),))
     assert after.hold.id == after.newest.id == entry.deed.id
     [noted] = after.fields
-    assert (noted.value, noted.image) == (f"acme/cart:1@{digest('1')}", image("1").canonical)
+    assert (noted.value, noted.image) == (str(image("1")), image("1").canonical)
 
 
 def test_a_rollback_without_a_state_file_begins_one() -> None:
-    after = new_state(rolled_back(service_at_tip("acme/cart:2"), "2", "1"))
+    after = new_state(rolled_back(service_at_tip(str(image("2"))), "1"))
     assert (after.service, after.environment) == ("cart", "production")
     assert len(after.deployed) == 1
     assert [entry.image for entry in after.bad] == [BAD.image]
@@ -118,7 +129,7 @@ def test_a_rollback_without_a_state_file_begins_one() -> None:
 
 def test_a_rollback_over_a_rollback_keeps_the_markers_that_are_held() -> None:
     before = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
-    change = rolled_back(service_at_tip("acme/cart:1", before, MARKED_HELD), "1", "0")
+    change = rolled_back(service_at_tip(str(image("1")), before, MARKED_HELD), "0")
     assert text_after(change).endswith(f"@{digest('0')} # {HELD}\n")
     after = new_state(change)
     assert after.hold is not None
@@ -129,32 +140,32 @@ def test_a_rollback_over_a_rollback_keeps_the_markers_that_are_held() -> None:
 
 def test_a_marker_put_back_by_hand_is_held_again_and_listed_once() -> None:
     before = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
-    after = new_state(rolled_back(service_at_tip("acme/cart:1", before, MARKED), "1", "0"))
+    after = new_state(rolled_back(service_at_tip(str(image("1")), before, MARKED), "0"))
     assert after.hold is not None
     assert after.hold.markers == HOLD.markers
 
 
 def test_a_rollback_to_a_bad_image_that_was_accepted_takes_it_off_the_list() -> None:
     before = state("1>2", "2<1", bad=(BAD,))
-    after = new_state(rolled_back(service_at_tip("acme/cart:1", before), "1", "2"))
+    after = new_state(rolled_back(service_at_tip(str(image("1")), before), "2"))
     assert [bad.image for bad in after.bad] == [image("1")]
 
 
 @pytest.mark.parametrize(
-    ("act", "held"),
-    [
-        (replace(ACT, releases=True), False),
-        (replace(ACT, hold_kind="image"), False),
-        (ACT, True),
-    ],
-    ids=["--release", "hold = image", "--accept held"],
+    ("hold", "releases", "held"),
+    [("service", True, False), ("image", False, False), ("service", False, True)],
+    ids=["--release", "hold = image", "accepted alone"],
 )
 def test_a_deploy_while_held_ends_the_hold_and_restores_markers_where_it_may(
-    act: Act, *, held: bool
+    hold: str,
+    *,
+    releases: bool,
+    held: bool,
 ) -> None:
     before = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
-    found = service_at_tip("acme/cart:1", before, MARKED_HELD)
-    change = transitions.deployed(found, image("1"), image("3"), act, RECORD)
+    config = f'[defaults]\nhold = "{hold}"\n'
+    found = service_at_tip(str(image("1")), before, MARKED_HELD, config)
+    change = deployed(found, "3", "held", "automation", releases=releases)
     after = new_state(change)
     assert (after.hold is not None) == held
     assert after.bad == (BAD,)
@@ -163,19 +174,17 @@ def test_a_deploy_while_held_ends_the_hold_and_restores_markers_where_it_may(
 
 def test_a_release_ends_the_hold_keeps_the_bad_list_and_restores_markers() -> None:
     before = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
-    change = transitions.released(
-        service_at_tip("acme/cart:1", before, MARKED_HELD), image("1"), ACT
-    )
+    change = released(service_at_tip(str(image("1")), before, MARKED_HELD))
     assert new_state(change) == replace(before, hold=None)
     assert change.edits == ()
-    assert text_after(change).endswith(f"acme/cart:1 # {MARKER}\n")
+    assert text_after(change).endswith(f"{image('1')} # {MARKER}\n")
     assert change.summary.action == "release"
 
 
 def test_a_release_may_forgive_without_a_hold() -> None:
     before = state("1>2", "2<1", bad=(BAD,))
-    found = service_at_tip("acme/cart:1", before, MARKED)
-    change = transitions.released(found, image("1"), ACT, (image("2"),))
+    found = service_at_tip(str(image("1")), before, MARKED)
+    change = released(found, "2")
     assert new_state(change) == replace(before, bad=())
     assert change.markers == ()
 
@@ -185,10 +194,10 @@ def test_a_release_puts_markers_back_that_were_left_behind_when_a_hold_was_lost(
     before: State | None,
 ) -> None:
     found = service_at_tip("acme/cart:2", before, MARKED_HELD)
-    deployed = transitions.deployed(found, image("2"), image("3"), ACT, RECORD)
-    assert deployed.markers == ()
-    assert "is out of action although nothing is held" in deployed.warnings[0]
-    change = transitions.released(found, image("2"), ACT)
+    other = deployed(found, "3")
+    assert other.markers == ()
+    assert "is out of action although nothing is held" in other.warnings[0]
+    change = released(found)
     assert text_after(change) == MARKED.replace("{image}", "acme/cart:2")
     assert (change.state, change.warnings) == (before, ())
 
@@ -196,15 +205,15 @@ def test_a_release_puts_markers_back_that_were_left_behind_when_a_hold_was_lost(
 @pytest.mark.parametrize("before", [None, state("1>2")], ids=["no state", "no hold"])
 def test_a_release_of_what_is_not_held_changes_nothing(before: State | None) -> None:
     found = service_at_tip("acme/cart:2", before, MARKED)
-    change = transitions.released(found, image("2"), ACT)
+    change = released(found)
     assert not change.changes_anything
 
 
 def test_deploying_what_runs_changes_nothing_unless_it_releases() -> None:
     before = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
-    found = service_at_tip("acme/cart:1", before, MARKED_HELD)
-    assert not transitions.redeployed(found, image("1"), ACT).changes_anything
-    change = transitions.redeployed(found, image("1"), replace(ACT, releases=True))
+    found = service_at_tip(str(image("1")), before, MARKED_HELD)
+    assert not deployed(found, "1").changes_anything
+    change = deployed(found, "1", "automation", releases=True)
     assert new_state(change).hold is None
     assert len(change.markers) == 1
 
@@ -212,22 +221,22 @@ def test_deploying_what_runs_changes_nothing_unless_it_releases() -> None:
 def test_a_deploy_and_an_edit_back_leave_the_manifest_as_it_was() -> None:
     text = f"acme/cart:1@{digest('1')}"
     found = service_at_tip(text, template=MARKED)
-    deployed = text_after(transitions.deployed(found, image("1"), image("2"), ACT, RECORD))
+    forward = text_after(deployed(found, "2"))
     found = service_at_tip(f"acme/cart:2@{digest('2')}", template=MARKED)
-    assert text_after(rolled_back(found, "2", "1")) != deployed
-    assert text_after(rolled_back(found, "2", "1")) == MARKED_HELD.replace("{image}", text)
+    assert text_after(rolled_back(found, "1")) != forward
+    assert text_after(rolled_back(found, "1")) == MARKED_HELD.replace("{image}", text)
 
 
 def test_what_is_left_alone_is_a_warning() -> None:
     job = "---\nkind: Job\nmetadata: {name: migrate}\nspec: {template: {spec: {containers: [{"
     template = DEPLOYMENT + job + "name: m, image: 'acme/cart:1'}]}}}\n"
-    change = rolled_back(service_at_tip("acme/cart:2", template=template), "2", "1")
+    change = rolled_back(service_at_tip("acme/cart:2", template=template), "1")
     [warning] = change.warnings
     assert warning.startswith("Job migrate (apps/cart/deployment.yaml:14) names acme/cart:1 too")
 
 
 def test_the_commit_s_message_is_for_people_and_its_trailers_for_programs() -> None:
-    change = rolled_back(service_at_tip("acme/cart:2", state("1>2")), "2", "1")
+    change = rolled_back(service_at_tip("acme/cart:2", state("1>2")), "1")
     text = render([change.summary])
     assert text.splitlines()[0] == "cart production: 2 → 1 (rollback)"
     assert {
@@ -246,8 +255,8 @@ def test_the_commit_s_message_is_for_people_and_its_trailers_for_programs() -> N
 
 
 def test_a_reason_stays_one_line_whatever_is_in_it() -> None:
-    act = replace(ACT, reason="it\r\nGitops-By: mallory\u2028\x1b[31mcrashed")
-    text = render([rolled_back(service_at_tip("acme/cart:2"), "2", "1", act).summary])
+    wish = replace(WISH, reason="it\r\nGitops-By: mallory\u2028\x1b[31mcrashed")
+    text = render([rolled_back(service_at_tip("acme/cart:2"), "1", wish).summary])
     assert trailer_values(text, "Gitops-By") == ["jane"]
     assert trailer_values(text, "Gitops-Reason") == ["it Gitops-By: mallory [31mcrashed"]
 
@@ -261,12 +270,12 @@ def test_a_reason_stays_one_line_whatever_is_in_it() -> None:
     ],
 )
 def test_versions_of_one_tag_are_told_apart_by_digest(running: str, to: str, subject: str) -> None:
-    text = render([rolled_back(service_at_tip("acme/cart:dev"), running, to).summary])
+    text = render([Told("cart", "production", Deed("rollback", image(to), image(running)))])
     assert text.startswith(f"{subject} (rollback)\n")
 
 
 def test_several_services_share_a_commit_with_a_group_of_trailers_each() -> None:
-    one = rolled_back(service_at_tip("acme/cart:2"), "2", "1").summary
+    one = rolled_back(service_at_tip("acme/cart:2"), "1").summary
     text = render([one, replace(one, service="payment")])
     assert text.splitlines()[0] == "cart, payment production: rollback"
     assert trailer_values(text, "Gitops-Service") == ["cart", "payment"]
@@ -276,16 +285,16 @@ def test_several_services_share_a_commit_with_a_group_of_trailers_each() -> None
 
 def test_a_release_s_subject_names_what_runs() -> None:
     found = service_at_tip("acme/cart:1", state("1>2", "2<1", hold=HOLD))
-    text = render([transitions.released(found, image("1"), ACT).summary])
+    text = render([released(found).summary])
     assert text.splitlines()[0] == "cart production: 1 (release)"
 
 
 def test_a_change_is_a_result_with_canonical_images_and_each_edit() -> None:
-    change = rolled_back(service_at_tip("acme/cart:2"), "2", "1")
+    change = rolled_back(service_at_tip("acme/cart:2"), "1")
     assert change.to_json() == {
         "service": "cart",
         "environment": "production",
-        "from": image("2").canonical,
+        "from": image("~2").canonical,
         "to": image("1").canonical,
         "edits": edits_to_json(change.edits),
         "warnings": [],

@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.clock import Deadline, Stopwatch
-from gitops_rollback.commands.meant import request_of
-from gitops_rollback.commands.shared_options import accepted
-from gitops_rollback.decide.acts import Act
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.model import Build, one_line
 from gitops_rollback.output import say, show_progress
@@ -23,13 +20,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
-    from gitops_rollback.decide.recording import Occasion
-    from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import MadeRecord
+    from gitops_rollback.look.looker import Looker
     from gitops_rollback.look.registry import RegistryFacts
-    from gitops_rollback.look.snapshot import ServiceAtTip, Snapshot
+    from gitops_rollback.look.snapshot import Snapshot
     from gitops_rollback.model import Request
-    from gitops_rollback.policies.objects import Policies
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.services.config import Config
     from gitops_rollback.stores.base import RecordStore
@@ -49,17 +44,12 @@ class Session:
     deadline: Deadline
     watch: Stopwatch
     present: str
-    _policies: dict[str, Policies] = field(default_factory=dict)
+    _registries: list[RegistryFacts] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         """The manifests repository as records and results name it."""
         return without_user(self.remote)
-
-    @property
-    def request(self) -> Request:
-        """The services, the environment and the branch that are meant."""
-        return request_of(self.options)
 
     @property
     def build(self) -> Build | None:
@@ -72,8 +62,9 @@ class Session:
     @property
     def by(self) -> str | None:
         """Who does this: `--by`, else the user of this machine where it is no Jenkins agent."""
-        if self.options.by:
-            return one_line(self.options.by, 200)
+        given = getattr(self.options, "by", None)
+        if given:
+            return one_line(given, 200)
         if self.environment.get("JENKINS_URL") or self.build:
             return None
         return self.environment.get("USER") or self.environment.get("LOGNAME") or None
@@ -81,26 +72,24 @@ class Session:
     @property
     def reason(self) -> str | None:
         """Why, as one line."""
-        return one_line(self.options.reason, _LONGEST_REASON) if self.options.reason else None
+        given = getattr(self.options, "reason", None)
+        return one_line(given, _LONGEST_REASON) if given else None
 
-    def act(self, at: ServiceAtTip) -> Act:
-        """Who changes a service, when, why, and what that person accepts."""
-        return Act(
-            present=self.present,
-            accept=accepted(self.options),
-            releases=getattr(self.options, "release", False),
-            pin=at.found.settings.pin,
-            hold_kind=at.found.settings.hold,
-            build=self.build,
-            by=self.by,
-            reason=self.reason,
+    @property
+    def skips_blocked(self) -> bool:
+        """Whether those of several services are to be done that nothing stands in the way of."""
+        return bool(getattr(self.options, "skip_blocked", False))
+
+    def looker(self, repository: Repository, snapshot: Snapshot) -> Looker:
+        """Return what looks up facts of the services of a snapshot."""
+        from gitops_rollback.look.looker import Looker  # noqa: PLC0415 - see open_repository
+
+        return Looker(
+            repository,
+            snapshot,
+            lambda: self.store(snapshot),
+            lambda: self.registry(snapshot.config),
         )
-
-    def occasion(self, action: str, replaced_by: ImageReference | None) -> Occasion:
-        """Why a record is made in this run: for a deploy or a rollback to an image."""
-        from gitops_rollback.decide.recording import Occasion  # noqa: PLC0415 - see open_repository
-
-        return Occasion(self.url, action, self.present, replaced_by, self.build, self.by)
 
     @contextmanager
     def open_repository(self) -> Iterator[Repository]:
@@ -116,12 +105,12 @@ class Session:
 
             yield repository
 
-    def read(self, repository: Repository, tip: Tip) -> Snapshot:
+    def read(self, repository: Repository, request: Request, tip: Tip) -> Snapshot:
         """Read the services that are meant at a tip."""
         from gitops_rollback.look.snapshot import read_snapshot  # noqa: PLC0415 - see open_repository
 
         with self.watch.phase("fetch"):
-            snapshot = read_snapshot(repository, self.request, tip)
+            snapshot = read_snapshot(repository, request, tip)
         for reason in snapshot.left_out:
             say(f"left out: {reason}")
         return snapshot
@@ -131,33 +120,21 @@ class Session:
         with self.watch.phase("fetch"):
             return repository.open(self.options.branch)
 
-    def policies(self, repository: Repository, snapshot: Snapshot, at: ServiceAtTip) -> Policies:
-        """Read the image policies that a service's held markers name; none where it has none."""
-        from gitops_rollback.decide.guard import asks_for_policies  # noqa: PLC0415 - the same
-        from gitops_rollback.policies.objects import Policies  # noqa: PLC0415 - see open_repository
-
-        if not asks_for_policies(at):
-            return Policies()
-        from gitops_rollback.look.policies import read_policies  # noqa: PLC0415 - few runs need it
-
-        if at.tip.commit not in self._policies:
-            with self.watch.phase("fetch"):
-                self._policies[at.tip.commit] = read_policies(
-                    repository, at.tip, snapshot.environment, snapshot.config
-                )
-        return self._policies[at.tip.commit]
-
     def registry(self, config: Config) -> RegistryFacts:
         """Return the facts of registries, as options and environment reach them."""
         from gitops_rollback.look.registry import RegistryFacts  # noqa: PLC0415 - slow import
 
-        return RegistryFacts(
-            config,
-            self.environment,
-            self.deadline,
-            hub_url=self.options.hub_url,
-            registry_url=self.options.registry_url,
-        )
+        if not self._registries:  # once for a run: what it was told does not change
+            self._registries.append(
+                RegistryFacts(
+                    config,
+                    self.environment,
+                    self.deadline,
+                    hub_url=self.options.hub_url,
+                    registry_url=self.options.registry_url,
+                )
+            )
+        return self._registries[0]
 
     def store(self, snapshot: Snapshot) -> RecordStore:
         """Return the store of records: Jenkins where JENKINS_URL is set, else a directory."""

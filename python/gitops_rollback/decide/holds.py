@@ -1,19 +1,119 @@
-"""What a hold does to Flux markers, and what became of them since: none is lost silently. Pure."""
+"""What keeps a rolled-back image from coming back: hold, fence, bad list, held markers. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback import clock
+from gitops_rollback.decide.facts import NeedPolicies
 from gitops_rollback.ledger.holds import HeldMarker
 from gitops_rollback.manifest.markers import find_markers
+from gitops_rollback.policies.judge import automation_blocks
+from gitops_rollback.refusals import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gitops_rollback.look.snapshot import ServiceAtTip
+    from gitops_rollback.decide.facts import Facts, ServiceAtTip
+    from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.holds import Hold
+    from gitops_rollback.ledger.state import State
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.markers import Marker
+    from gitops_rollback.model import Build
+
+
+def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[Block]:
+    """Yield what stands in the way of deploying an image.
+
+    `held`: a rollback holds the service; `bad`: it was rolled back from; `outdated`: a later build
+    of the same job deployed already.
+    """
+    state = facts.state
+    if state is None:
+        return
+    bad = state.find_bad(image)
+    if state.hold is not None and facts.settings.hold == "service":
+        held = _held(state, state.hold, wish.present)
+        hint = f"{image.label} is on the bad list itself: deploy a fixed image with --release"
+        yield replace(held, hint=hint) if bad is not None else held
+    if bad is not None:
+        yield Block(
+            "bad",
+            f"{facts.title}: {image.label} was rolled back from on {bad.deed.at}"
+            f"{_by(bad.deed.by)}{_why(bad.deed.reason)}",
+            "deploy a fixed image, or --accept bad",
+        )
+    yield from _outdated(state, wish.build)
+
+
+def undone_by_deploy(wish: Wish, facts: Facts, recorded: ImageReference) -> Block | None:
+    """Return what a deploy would undo if its record, which no longer fits, were made again.
+
+    A hold, a rollback away from the `recorded` image, or a later build's deploy. Without one of
+    them the fields were changed by somebody else, and recording again is right.
+    """
+    state = facts.state
+    newest = state.newest if state else None
+    if state is None or newest is None:
+        return None
+    if state.hold is not None:
+        return _held(state, state.hold, wish.present)
+    if newest.action == "rollback" and not newest.image.is_same_image(recorded):
+        ago = clock.age(newest.at or wish.present, wish.present)
+        return Block(
+            "held",
+            f"{facts.title} was rolled back {ago} ago"
+            f"{_by(newest.by)}{_why(newest.reason)}, after this deploy had begun",
+            "deploy a fixed image by a new build",
+        )
+    return next(_outdated(state, wish.build), None)
+
+
+def release_blocks(facts: Facts, state: State | None, after: ImageReference) -> tuple[Block, ...]:
+    """Return what stands in the way of ending a hold, where `after` will run then.
+
+    `state` is the state file, without the images that are forgiven. A held marker that goes back
+    into action lets Flux write whatever its policy takes; as long as an image is on the bad list,
+    that may be the bad one.
+    """
+    held = [m.policy for field in facts.at.found.fields for m in field.markers if m.is_held]
+    if state is None or not state.bad or not held:
+        return ()
+    bad = (entry.image for entry in state.bad if not entry.image.may_be(after))
+    return automation_blocks(facts.title, held, bad, after, facts.ask(NeedPolicies()))
+
+
+def _held(state: State, hold: Hold, present: str) -> Block:
+    return Block(
+        "held",
+        f"{state.service} {state.environment} has been held for {clock.age(hold.at, present)}"
+        f"{_by(hold.by)}: {hold.from_image.label} → {hold.to.label}{_why(hold.reason)}",
+        "deploy the fix with --release, or end the hold with gitops-rollback release",
+    )
+
+
+def _outdated(state: State, build: Build | None) -> Iterator[Block]:
+    newest = next((entry for entry in state.deployed if entry.action == "deploy"), None)
+    theirs = newest.build if newest else None
+    if build is None or theirs is None or theirs.job != build.job or theirs.number <= build.number:
+        return
+    yield Block(
+        "outdated",
+        f"{state.service} {state.environment}: {theirs} deployed "
+        f"{newest.image.label if newest else ''} already, and this is {build}",
+        "run the newest build again, or --allow-older",
+    )
+
+
+def _by(person: str | None) -> str:
+    return f" by {person}" if person else ""
+
+
+def _why(reason: str | None) -> str:
+    return f" ({reason})" if reason else ""
 
 
 @dataclass(frozen=True)

@@ -22,32 +22,34 @@ from gitops_rollback.manifest.image_field import split_version
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gitops_rollback.decide.acts import Act
-    from gitops_rollback.decide.facts import Candidate
+    from gitops_rollback.decide.plan import Candidate
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.image_field import ImageField
 
 
 def deploy_edits(
-    fields: Iterable[ImageField], image: ImageReference, act: Act
+    fields: Iterable[ImageField], image: ImageReference, accept: frozenset[str], pin: str
 ) -> tuple[FieldEdit, ...]:
     """Return the edits of a deploy: the name's text stays, tag and digest are replaced."""
     return _changed(
-        FieldEdit(field, value_of(field, image.tag, _digest(field, image, act))) for field in fields
+        FieldEdit(field, value_of(field, image.tag, _digest(field, image, accept, pin)))
+        for field in fields
     )
 
 
 def rollback_edits(
-    fields: Iterable[ImageField], candidate: Candidate, act: Act
+    fields: Iterable[ImageField], candidate: Candidate, accept: frozenset[str], pin: str
 ) -> tuple[FieldEdit, ...]:
     """Return the edits of a rollback to a candidate."""
-    edits = tuple(rollback_edit(field, candidate, act) for field in fields)
+    edits = tuple(rollback_edit(field, candidate, accept, pin) for field in fields)
     for edit in edits:
         _prove(edit, candidate.image)
     return _changed(edits)
 
 
-def rollback_edit(field: ImageField, candidate: Candidate, act: Act) -> FieldEdit:
+def rollback_edit(
+    field: ImageField, candidate: Candidate, accept: frozenset[str], pin: str
+) -> FieldEdit:
     """Return the edit of one field by a rollback to a candidate."""
     image = candidate.image
     tag_is_proven = image.digest is None or (
@@ -59,17 +61,19 @@ def rollback_edit(field: ImageField, candidate: Candidate, act: Act) -> FieldEdi
         names_digest = before.digest is not None and before.digest == image.digest
         if names_digest or (before.digest is None and tag_is_proven):
             return _recorded_edit(field, before, parts)
-    elif act.pin == "tag" and tag_is_proven and image.tag is not None:
+    elif pin == "tag" and tag_is_proven and image.tag is not None:
         return FieldEdit(field, value_of(field, image.tag, None))
-    can_hold = can_hold_digest(field) or "tag" not in act.accept or image.tag is None
+    can_hold = can_hold_digest(field) or "tag" not in accept or image.tag is None
     return FieldEdit(field, value_of(field, image.tag, image.digest if can_hold else None))
 
 
-def _digest(field: ImageField, image: ImageReference, act: Act) -> str | None:
+def _digest(
+    field: ImageField, image: ImageReference, accept: frozenset[str], pin: str
+) -> str | None:
     if image.tag is None:
         return image.digest
-    is_tag_accepted = "tag" in act.accept and not can_hold_digest(field)
-    return None if act.pin == "tag" or is_tag_accepted else image.digest
+    is_tag_accepted = "tag" in accept and not can_hold_digest(field)
+    return None if pin == "tag" or is_tag_accepted else image.digest
 
 
 def _recorded(

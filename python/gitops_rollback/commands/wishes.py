@@ -1,0 +1,226 @@
+"""What the options mean: which services, and what is wished for each of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback import clock
+from gitops_rollback.commands.given import read_plan, read_records, record_of
+from gitops_rollback.decide.wish import Wish
+from gitops_rollback.errors import UsageError
+from gitops_rollback.model import Request, is_name, one_line
+from gitops_rollback.options import accepted, images_by_service, repeated
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from gitops_rollback.decide.facts import ServiceAtTip
+    from gitops_rollback.decide.wish import Action
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.look.snapshot import Snapshot
+    from gitops_rollback.session import Session
+
+
+def request_of(options: argparse.Namespace) -> Request:
+    """Return what the options ask for; raise `UsageError` if they name nothing, or no names."""
+    sets = repeated(options, "set")
+    named = (*repeated(options, "service"), *sets)
+    environment = options.environment
+    followed = getattr(options, "plan", None)
+    if options.all and named:
+        raise UsageError(f"--all and {named[0]} are named", "name services, or give --all alone")
+    if not named and not options.all and followed:
+        planned = read_plan(followed).services
+        named = tuple(service.service for service in planned)
+        environment = environment or planned[0].environment
+    if not named and not options.all and hasattr(options, "image"):
+        named = tuple(service for service in images_by_service(options, "image") if service)
+    if not named and not options.all:
+        raise UsageError("no service is named", "give one with --service NAME")
+    for name in (*named, *((environment,) if environment else ())):
+        if not is_name(name):
+            raise UsageError(
+                f"'{one_line(name, 80)}' cannot name a service or an environment",
+                "names have small letters, digits, dots, dashes, underscores; at most 63",
+            )
+    allowed = repeated(options, "allowed_services")
+    return Request(
+        named,
+        environment,
+        options.branch,
+        sets,
+        allowed,
+        everything=options.all,
+        without_states=getattr(options, "repair", False),
+    )
+
+
+def deploy_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
+    """Return what `deploy` wishes for each service; raise `UsageError` if no image is named."""
+    options = session.options
+    wanted = images_by_service(options, "image")
+    if not wanted:
+        raise UsageError("no image is named", "give it with --image IMAGE")
+    expected = images_by_service(options, "from")
+    records = read_records(options.record)
+    wish = replace(_wish(session, "deploy"), releases=options.release)
+
+    def wishes(snapshot: Snapshot) -> list[Wish]:
+        images = assign_images(wanted, snapshot.services)
+        running = expected_images(expected, snapshot.services)
+        return [
+            replace(
+                wish,
+                image=images[at.service],
+                expected=running.get(at.service),
+                record=record_of(at, records),
+            )
+            for at in snapshot.services
+        ]
+
+    return wishes
+
+
+def rollback_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
+    """Return what `rollback`, `plan` and `report` wish for each service."""
+    options = session.options
+    expected = images_by_service(options, "from")
+    followed = getattr(options, "plan", None)
+    planned = read_plan(followed) if followed else None
+    records = read_records(getattr(options, "record", ()))
+    wish = replace(
+        _wish(session, "rollback"),
+        strategy=options.strategy,
+        query=options.query,
+        to=options.to,
+        as_of=_as_of(session),
+        planned=planned,
+        again=options.again,
+        unattended=getattr(options, "unattended", False),
+    )
+
+    def wishes(snapshot: Snapshot) -> list[Wish]:
+        running = expected_images(expected, snapshot.services)
+        return [
+            replace(wish, expected=running.get(at.service), record=record_of(at, records))
+            for at in snapshot.services
+        ]
+
+    return wishes
+
+
+def release_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
+    """Return what `release` wishes for each service."""
+    wish = replace(_wish(session, "release"), forgive=repeated(session.options, "forgive"))
+    return lambda snapshot: [wish for _at in snapshot.services]
+
+
+def repair_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
+    """Return what `history --repair` wishes for each service."""
+    wish = _wish(session, "repair")
+    return lambda snapshot: [wish for _at in snapshot.services]
+
+
+def drill_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
+    """Return what `check` tries for each service: a plain rollback."""
+    wish = _wish(session, "rollback")
+    return lambda snapshot: [wish for _at in snapshot.services]
+
+
+def record_wish(session: Session) -> Wish:
+    """Return who records a service's image, and when."""
+    return _wish(session, "record")
+
+
+def _wish(session: Session, action: Action) -> Wish:
+    """Return who does something when, why, and what that person accepts."""
+    options = session.options
+    return Wish(
+        action,
+        session.present,
+        by=session.by,
+        reason=session.reason,
+        build=session.build,
+        accept=accepted(options) if hasattr(options, "accept") else frozenset(),
+    )
+
+
+def _as_of(session: Session) -> str | None:
+    """Return the time of `--as-of`; raise `UsageError` if it is none, or not the only choice."""
+    options = session.options
+    if options.as_of is None:
+        return None
+    other = next((name for name in ("to", "query", "again") if getattr(options, name)), None)
+    if other is not None or options.strategy == "registry":
+        raise UsageError(
+            f"--as-of and --{other or 'strategy registry'} are two ways to choose",
+            "give one of them",
+        )
+    try:
+        return clock.instant(options.as_of, session.present)
+    except ValueError as error:
+        raise UsageError(
+            f"--as-of {options.as_of} {error}",
+            "write an age (2h, 30min, 1d12h) or a time with offset (2026-01-31T02:00:00+01:00)",
+        ) from error
+
+
+def assign_images(
+    wanted: Mapping[str, ImageReference], services: Sequence[ServiceAtTip]
+) -> dict[str, ImageReference]:
+    """Return the image of each service; raise `UsageError` unless all have one, and nothing else.
+
+    A plain image, without a service's name, is that of the only service.
+    """
+    names = [at.service for at in services]
+    wanted = _named(wanted, names, "image")
+    lacking = [name for name in names if name not in wanted]
+    if lacking:
+        raise UsageError(
+            f"no image is named for {_some(lacking)}", f"give it with --image {lacking[0]}=IMAGE"
+        )
+    _refuse_others(wanted, names, "image")
+    return {name: wanted[name] for name in names}
+
+
+def expected_images(
+    wanted: Mapping[str, ImageReference], services: Sequence[ServiceAtTip]
+) -> dict[str, ImageReference]:
+    """Return what must run now, of the services for which `--from` says it.
+
+    Raises `UsageError` if it names what is none of them, or does not say which one it means.
+    """
+    names = [at.service for at in services]
+    expected = _named(wanted, names, "from")
+    _refuse_others(expected, names, "from")
+    return dict(expected)
+
+
+def _named(
+    wanted: Mapping[str, ImageReference], names: Sequence[str], option: str
+) -> Mapping[str, ImageReference]:
+    """Return images by service, where a plain image is that of the only service."""
+    if "" not in wanted:
+        return wanted
+    if len(wanted) == len(names) == 1:
+        return {names[0]: wanted[""]}
+    raise UsageError(
+        f"--{option} {wanted['']} names no service, and there are {len(names)}: {_some(names)}",
+        f"write --{option} {names[0]}=IMAGE, once for each service",
+    )
+
+
+def _refuse_others(wanted: Iterable[str], names: Sequence[str], option: str) -> None:
+    further = [name for name in wanted if name not in names]
+    if further:
+        raise UsageError(
+            f"--{option} names {_some(further)}, which is none of the services: {_some(names)}",
+            f"name the same services, or --{option} alone",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004

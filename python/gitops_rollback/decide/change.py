@@ -1,0 +1,300 @@
+"""What one commit does to services: edits, markers, state, record, and the words for it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.decide.plan import edits_to_json
+from gitops_rollback.errors import ManifestError, NotFoundError, RefusedError
+from gitops_rollback.ledger import message
+from gitops_rollback.ledger.fields import note_written
+from gitops_rollback.ledger.message import Told
+from gitops_rollback.ledger.state import State, path_of, render_state
+from gitops_rollback.manifest.edit import rewritten
+from gitops_rollback.model import Deed, identified
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from gitops_rollback.decide.facts import ServiceAtTip
+    from gitops_rollback.decide.plan import Candidate, Plan
+    from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.errors import GitopsRollbackError
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.fields import NotedField
+    from gitops_rollback.ledger.records import MadeRecord
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.edit import FieldEdit, Splice
+    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.services.inventory import Manifests
+
+
+@dataclass(frozen=True)
+class MarkerSplice:
+    """A marker put out of action or back into it, and the file it stands in."""
+
+    path: str
+    splice: Splice
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one commit does to one service; `state` is None where the state file stays.
+
+    `plan` is the plan of a rollback, `record` what has to be archived before the commit.
+    """
+
+    at: ServiceAtTip
+    summary: Told
+    edits: tuple[FieldEdit, ...] = ()
+    markers: tuple[MarkerSplice, ...] = ()
+    state: State | None = None
+    warnings: tuple[str, ...] = ()
+    plan: Plan | None = None
+    record: MadeRecord | None = None
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What a rollback chose from."""
+        return self.plan.candidates if self.plan else ()
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether a file gets other bytes by this."""
+        return bool(self.edits or self.markers) or self.state not in (None, self.at.state)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the service's part of a result."""
+        return {
+            "service": self.at.service,
+            "environment": self.at.environment,
+            "from": self.summary.from_image.canonical,
+            "to": self.summary.to.canonical,
+            "edits": edits_to_json(self.edits),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a wish is not done; `plan` is what a rollback would have been, where there is one."""
+
+    at: ServiceAtTip
+    error: GitopsRollbackError
+    plan: Plan | None = None
+
+    @property
+    def code(self) -> str:
+        """What refuses it: the refusal's code, else the category of the error."""
+        return self.error.code or self.error.category
+
+    @property
+    def concerns_it_alone(self) -> bool:
+        """Whether the other services of a run could be done without this one."""
+        return isinstance(self.error, RefusedError | NotFoundError)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the service's part of a result."""
+        return {
+            "service": self.at.service,
+            "environment": self.at.environment,
+            "code": self.code,
+            "message": self.error.message,
+            "hint": self.error.hint,
+        }
+
+
+@dataclass(frozen=True)
+class Commit:
+    """All that one commit writes: the new bytes of each file, its message, the diff for people.
+
+    `blocked` are the services that were left because something stands in their way.
+    """
+
+    changes: tuple[Change, ...]
+    blocked: tuple[Refused, ...]
+    files: Mapping[str, bytes]
+    message: str
+    diff: str
+
+
+SKIP = "--skip-blocked does the others"
+
+
+def together(decided: Sequence[Change | Refused], *, skip: bool) -> Commit:
+    """Return the one commit of a run: all or nothing, or with `skip` all but what is blocked.
+
+    Raises the error that stands for the run where it cannot be done.
+    """
+    for one in decided:
+        if isinstance(one, Refused) and not one.concerns_it_alone:
+            raise one.error
+    blocked = tuple(one for one in decided if isinstance(one, Refused))
+    if blocked and not (skip and len(blocked) < len(decided)):
+        found = {"blocked": [one.to_json() for one in blocked]}
+        error = whole_error([one.error for one in blocked], len(decided))
+        error.found = found
+        raise error
+    changes = tuple(one for one in decided if isinstance(one, Change))
+    files = _files(changes)
+    text = message.render([change.summary for change in changes])
+    return Commit(changes, blocked, files, text, _diff(changes, files))
+
+
+def whole_error(
+    errors: Sequence[GitopsRollbackError], number: int, said: str = "done, so none was"
+) -> GitopsRollbackError:
+    """Return the error that stands for a run of `number` services, with how many are blocked.
+
+    It is the first one, but that a service without an image to go back to counts before refused.
+    `said` is what cannot be.
+    """
+    first = next((e for e in errors if isinstance(e, NotFoundError)), errors[0])
+    if number == 1:
+        return first
+    others = f"; {SKIP}" if len(errors) < number else ""
+    message = f"{len(errors)} of {number} services cannot be {said}: {first.message}"
+    return first.reworded(message, f"{first.hint}{others}")
+
+
+def deed_of(
+    wish: Wish, at: ServiceAtTip, running: ImageReference, image: ImageReference, record: str
+) -> Deed:
+    """Return a deploy or a rollback as the state file keeps it."""
+    deed = Deed(
+        action=wish.action,
+        image=image,
+        at=wish.present,
+        from_image=running,
+        by=wish.by,
+        reason=wish.reason,
+        build=wish.build,
+        record=record,
+    )
+    return identified(deed, at.service, at.environment)
+
+
+def noted_fields(
+    at: ServiceAtTip, edits: Iterable[FieldEdit], image: ImageReference
+) -> tuple[NotedField, ...]:
+    """Write down the fields of the service as the edits leave them."""
+    texts = {edit.field.key: edit.value for edit in edits}
+    return tuple(
+        note_written(field, texts.get(field.key, field.value), image) for field in at.found.fields
+    )
+
+
+def summary_of(
+    wish: Wish,
+    at: ServiceAtTip,
+    running: ImageReference,
+    image: ImageReference,
+    *,
+    action: str = "",
+    record: str | None = None,
+) -> Told:
+    """Return what the commit's message says of a service."""
+    deed = Deed(
+        action=action or wish.action,
+        image=image,
+        from_image=running,
+        at=wish.present,
+        by=wish.by,
+        reason=wish.reason,
+        build=wish.build,
+        record=record,
+    )
+    return Told(at.service, at.environment, deed)
+
+
+def warnings_of(at: ServiceAtTip) -> tuple[str, ...]:
+    """Return what has to be said of a service's manifests whatever is done."""
+    reported = tuple(
+        f"{field.kind} {field.name} ({field.place}) names {field.value} too and is left alone: "
+        "its template is immutable"
+        for field in at.found.reported
+    )
+    skipped = tuple(f"not looked into: {skip.reason}" for skip in at.found.manifests.skipped)
+    return at.found.notes + reported + (skipped if at.found.settings.manifests else ())
+
+
+def marker_splices(
+    fields: Iterable[ImageField], act: Callable[[ImageField], list[Splice]]
+) -> tuple[MarkerSplice, ...]:
+    """Hold or restore the markers of fields, as `act` does with one."""
+    return tuple(MarkerSplice(field.path, splice) for field in fields for splice in act(field))
+
+
+def _files(changes: Sequence[Change]) -> dict[str, bytes]:
+    """Return the new bytes of every file the changes touch."""
+    parsed = _parsed(changes)
+    edits: dict[str, list[FieldEdit]] = {}
+    splices: dict[str, list[Splice]] = {}
+    for change in changes:
+        for edit in change.edits:
+            edits.setdefault(edit.field.path, []).append(edit)
+        for marker in change.markers:
+            splices.setdefault(marker.path, []).append(marker.splice)
+    after = {
+        path: rewritten(parsed[path], edits.get(path, ()), splices.get(path, ()))
+        for path in dict.fromkeys([*edits, *splices])
+    }
+    _refuse_other_effects(changes, after)
+    files = {path: file.encode(file.text) for path, file in after.items()}
+    for change in changes:
+        if change.state is not None and change.state != change.at.state:
+            files[path_of(change.at.environment, change.at.service)] = render_state(change.state)
+    return files
+
+
+def _refuse_other_effects(changes: Sequence[Change], after: Mapping[str, ParsedFile]) -> None:
+    shared: dict[int, Manifests] = {}  # services that share their manifests share these too
+    for change in changes:
+        if not change.edits:
+            continue
+        before = change.at.found.manifests
+        if id(before) not in shared:
+            own = {path: file for path, file in after.items() if path in before.files}
+            shared[id(before)] = before.with_files(own)
+        _refuse_other_effect(change, shared[id(before)])
+
+
+def _refuse_other_effect(change: Change, manifests: Manifests) -> None:
+    """Refuse a change after which anything but its image would take effect in its fields.
+
+    `manifests` are those of the service as they would be. Overlays are run again on them. Raises
+    `ManifestError`.
+    """
+    found, target = change.at.found, change.summary.to
+    live = {
+        field.key: field.image
+        for field in manifests.effective(found.settings.kinds, found.environment).live
+    }
+    for field in (edit.field for edit in change.edits):
+        image = live.get(field.key, target)
+        if image is None or not image.may_be(target):
+            raise ManifestError(
+                f"{field.place}: after the edit {image.canonical if image else 'nothing'} would "
+                f"take effect, not {target.canonical}",
+                "nothing was written; please report this",
+            )
+
+
+def _diff(changes: Iterable[Change], files: Mapping[str, bytes]) -> str:
+    """Return the unified diff of the manifests, without context."""
+    parsed = _parsed(changes)
+    lines: list[str] = []
+    for path, data in files.items():
+        if path in parsed:
+            old = parsed[path].text.splitlines()
+            new = data.decode().removeprefix("\ufeff").splitlines()
+            lines += unified_diff(old, new, f"a/{path}", f"b/{path}", n=0, lineterm="")
+    return "\n".join(lines)
+
+
+def _parsed(changes: Iterable[Change]) -> dict[str, ParsedFile]:
+    """Return the files of all services; those that share them are looked at once."""
+    shared = {id(change.at.found.manifests): change.at.found.manifests for change in changes}
+    return {path: file for manifests in shared.values() for path, file in manifests.files.items()}

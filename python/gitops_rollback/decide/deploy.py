@@ -1,0 +1,156 @@
+"""The rule of a deploy. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.decide import holds
+from gitops_rollback.decide.change import (
+    Change,
+    deed_of,
+    marker_splices,
+    noted_fields,
+    summary_of,
+    warnings_of,
+)
+from gitops_rollback.decide.edits import deploy_edits
+from gitops_rollback.decide.facts import NeedAuthor, NeedDigest
+from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
+from gitops_rollback.decide.release import released
+from gitops_rollback.errors import ConfigError, MovedError, RefusedError, RegistryError
+from gitops_rollback.ledger.state import State
+from gitops_rollback.manifest.edit import restore_markers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitops_rollback.decide.facts import Facts
+    from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.refusals import Block
+
+
+def deploy(wish: Wish, facts: Facts) -> Change:
+    """Return the change that puts an image into the fields; raise what refuses it.
+
+    In this order: another repository, what must run now, the digest, an own commit that is on the
+    branch already, what runs already, the record, hold and bad list and fence, policies.
+    """
+    at, running = facts.at, facts.running
+    assert wish.image is not None  # noqa: S101 - a deploy's wish names one
+    refuse_other_repository(facts, wish.image)
+    refuse_moved(facts, wish.expected, "as --from says")
+    if wish.record is None and facts.first is not None:
+        who = facts.ask(NeedAuthor())
+        refuse_moved(facts, facts.first.running, f"as when this began (newest commit by {who})")
+    image = _resolved(wish, facts, wish.image)
+    if wish.record is not None and _is_committed(facts.state, wish.record.sha256):
+        return Change(at, summary_of(wish, at, image, image), warnings=warnings_of(at))
+    if running.is_same_image(image):
+        return _redeployed(wish, facts)
+    if wish.record is not None:
+        _check_record(wish, facts, wish.record, image)
+    refuse(holds.deploy_blocks(wish, facts, image), wish)
+    ends = _ends_hold(wish, facts)
+    if ends:
+        refuse(holds.release_blocks(facts, facts.state, image), wish)
+    edits = deploy_edits(at.found.fields, image, wish.accept, facts.settings.pin)
+    stored = wish.record or facts.filed
+    made = None if stored else make_record(wish, facts, "deploy", image)
+    record = stored or (made.stored if made else None)
+    assert record is not None  # noqa: S101 - one of the two is there
+    # The record may know a digest that the field does not: resolved before it was replaced.
+    replaced = record.record.image if running.digest is None else running
+    deed = deed_of(wish, at, replaced, image, record.sha256)
+    state = facts.state or State(at.service, at.environment)
+    state = state.with_deed(deed, noted_fields(at, edits, image))
+    told = holds.lost_markers(at) if ends else holds.markers_without_hold(at)
+    return Change(
+        at=at,
+        summary=summary_of(wish, at, replaced, image, record=record.sha256),
+        edits=edits,
+        markers=marker_splices(at.found.fields, restore_markers) if ends else (),
+        state=replace(state, hold=None) if ends else state,
+        warnings=warnings_of(at) + told,
+        record=made,
+    )
+
+
+def refuse(blocks: Iterable[Block], wish: Wish) -> None:
+    """Raise `RefusedError` for the first block that was not accepted."""
+    for block in blocks:
+        if block.code not in wish.accept:
+            raise RefusedError(block.code, block.message, block.hint)
+
+
+def refuse_moved(facts: Facts, expected: ImageReference | None, source: str) -> None:
+    """Raise `MovedError` if another image runs than was expected; `source` says by what."""
+    running = facts.running
+    if expected is not None and not expected.may_be(running):
+        raise MovedError(
+            f"{facts.title} runs {running.canonical}, not {expected.canonical} {source}",
+            "look at what happened meanwhile (gitops-rollback plan), then run this again",
+        )
+
+
+def refuse_other_repository(facts: Facts, image: ImageReference) -> None:
+    """Raise `ConfigError` if an image is of another repository than the service."""
+    present = facts.at.found.image
+    if image.full_repository != present.full_repository:
+        raise ConfigError(
+            f"{image.canonical} is of another repository than {facts.title}, which runs "
+            f"{present.canonical}",
+            "only the version changes: give an image of the same repository, or another service",
+        )
+
+
+def _redeployed(wish: Wish, facts: Facts) -> Change:
+    """Return the change of deploying what runs: nothing, but that a hold may end."""
+    at, running = facts.at, facts.running
+    if not wish.releases:
+        return Change(at, summary_of(wish, at, running, running), warnings=warnings_of(at))
+    refuse(holds.release_blocks(facts, facts.state, running), wish)
+    return released(wish, facts, facts.state)
+
+
+def _ends_hold(wish: Wish, facts: Facts) -> bool:
+    is_held = facts.state is not None and facts.state.hold is not None
+    return is_held and (wish.releases or facts.settings.hold == "image")
+
+
+def _is_committed(state: State | None, record: str) -> bool:
+    """Tell whether a deploy with this record is on the branch already: its push had succeeded."""
+    return state is not None and any(entry.record == record for entry in state.deployed)
+
+
+def _check_record(wish: Wish, facts: Facts, stored: StoredRecord, image: ImageReference) -> None:
+    """Refuse a record that is not of what stands at the tip.
+
+    Raises `ConfigError` if it is for something else, `MovedError` if the repository changed since
+    so that recording again is right, `RefusedError` if the deploy would undo what was done since.
+    """
+    refuse_other_record(facts, stored, image, "make the record again with --image, then deploy")
+    moved = moved_since(facts, stored, "record, archive and deploy again")
+    if moved is None:
+        return
+    block = holds.undone_by_deploy(wish, facts, stored.record.image)
+    refuse([block] if block else (), wish)
+    raise moved
+
+
+def _resolved(wish: Wish, facts: Facts, image: ImageReference) -> ImageReference:
+    """Return the image with its digest; without one only where that was accepted."""
+    if image.digest is not None:
+        return image
+    found = facts.ask(NeedDigest(image, patient=True))
+    if found.digest is not None:
+        return image.with_version(image.tag or "latest", found.digest)
+    if facts.settings.pin == "tag" or "tag" in wish.accept:
+        return image
+    assert found.failure is not None  # noqa: S101 - what did not answer says why
+    raise RegistryError(
+        f"{image.canonical} names no digest, and it cannot be found out: {found.failure.message}",
+        "give NAME:TAG@sha256:…, or --accept tag to deploy what the tag means",
+    ) from found.failure

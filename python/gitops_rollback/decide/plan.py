@@ -1,0 +1,144 @@
+"""The plan: from, to, why, the exact edits, what stands in the way; as a value and as a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.model import without_none
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitops_rollback.decide.facts import Check
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.events import Event
+    from gitops_rollback.ledger.holds import Hold
+    from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.manifest.forms import FieldEdit
+    from gitops_rollback.model import Build
+    from gitops_rollback.refusals import Block
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An image a rollback could go to, with a verdict and a reason."""
+
+    image: ImageReference
+    sources: frozenset[str]
+    deployed_at: str | None = None
+    placed: Event | None = None
+    replaced: Event | None = None
+    stored: StoredRecord | None = None
+    verdict: str = "acceptable"
+    reason: str | None = None
+    message: str = ""
+    check: Check | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether the registry confirmed that the image is there."""
+        return self.check is not None and self.check.status == "there"
+
+    @property
+    def build(self) -> Build | None:
+        """The build whose archive holds the record of this image."""
+        return self.replaced.build if self.replaced else None
+
+    def refused(self, reason: str | None, message: str) -> Candidate:
+        """Return the candidate as refused."""
+        return replace(self, verdict="refused", reason=reason, message=message)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the candidate as it stands in plans."""
+        return without_none(
+            {
+                "image": self.image.canonical,
+                "sources": sorted(self.sources),
+                "deployedAt": self.deployed_at,
+                "build": self.build.to_json() if self.build else None,
+                "commit": self.placed.commit if self.placed else None,
+                "verdict": self.verdict,
+                "reason": self.reason,
+                "message": self.message,
+                "verified": self.verified,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The decision of a rollback for one service: from, to, why, and what stands in the way.
+
+    `findings` are for who reads the plan; `warnings` go into a rollback's result too, and
+    `storage_changes`, which are among them, into its commit.
+    """
+
+    service: str
+    environment: str
+    strategy: str
+    running: ImageReference
+    value: str
+    candidates: tuple[Candidate, ...]
+    chosen: Candidate | None
+    source: str | None = None
+    blocks: tuple[Block, ...] = ()
+    findings: tuple[str, ...] = ()
+    hold: Hold | None = None
+    warnings: tuple[str, ...] = ()
+    storage_changes: tuple[str, ...] = ()
+    edits: tuple[FieldEdit, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Service and environment, as people read them."""
+        return f"{self.service} {self.environment}"
+
+    @property
+    def runs_already(self) -> bool:
+        """Whether the image that was named is the one that runs: nothing to do."""
+        return bool(self.blocks) and self.blocks[0].code == "running"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the service's part of a plan."""
+        chosen = self.chosen
+        to = None
+        if chosen is not None:
+            to = without_none(
+                {
+                    "image": chosen.image.canonical,
+                    "value": self.edits[0].value if self.edits else None,
+                    "source": self.source,
+                    "build": chosen.build.to_json() if chosen.build else None,
+                    "record": chosen.stored.sha256 if chosen.stored else None,
+                    "verified": chosen.verified,
+                }
+            )
+        return without_none(
+            {
+                "service": self.service,
+                "environment": self.environment,
+                "strategy": self.strategy,
+                "current": {"image": self.running.canonical, "value": self.value},
+                "to": to,
+                "edits": edits_to_json(self.edits),
+                "candidates": [candidate.to_json() for candidate in self.candidates],
+                "hold": self.hold.to_json() if self.hold else None,
+                "findings": [*self.findings, *self.warnings],
+                "blockedBy": [block.to_json() for block in self.blocks],
+            }
+        )
+
+
+def edits_to_json(edits: Iterable[FieldEdit]) -> list[dict[str, Any]]:
+    """Return edits as they stand in results and plans."""
+    return [
+        {
+            "path": edit.field.path,
+            "line": edit.field.scalar.line,
+            "container": edit.field.container,
+            "old": edit.field.value,
+            "new": edit.value,
+        }
+        for edit in edits
+    ]

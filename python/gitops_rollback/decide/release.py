@@ -1,0 +1,161 @@
+"""The rules of a release and of a repair. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.decide import holds
+from gitops_rollback.decide.change import Change, marker_splices, summary_of, warnings_of
+from gitops_rollback.decide.facts import NeedAccount, NeedStateVersions
+from gitops_rollback.errors import NotFoundError, RefusedError, RepositoryError, UsageError
+from gitops_rollback.image import ImageReference, InvalidImageError, is_tag, parse_image
+from gitops_rollback.ledger.holds import BAD, Bad, Hold
+from gitops_rollback.ledger.message import action_of
+from gitops_rollback.ledger.stack import running_image
+from gitops_rollback.ledger.state import State, parse_state, path_of
+from gitops_rollback.manifest.edit import restore_markers
+from gitops_rollback.model import Deed, identified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gitops_rollback.decide.facts import Facts, ServiceAtTip, Version
+    from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.ledger.events import Event
+
+_REVERTS = re.compile(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
+
+
+def release(wish: Wish, facts: Facts) -> Change:
+    """Return the change that ends a hold; raise `RefusedError` if automation could undo it."""
+    state = facts.state
+    for image in [_forgiven(text, facts) for text in wish.forgive]:
+        state = state.without_bad(image) if state else None
+    for block in holds.release_blocks(facts, state, facts.running):
+        if block.code not in wish.accept:
+            raise RefusedError(block.code, block.message, block.hint)
+    return released(wish, facts, state)
+
+
+def released(wish: Wish, facts: Facts, state: State | None) -> Change:
+    """Return the change of a release: the hold ends, markers go back into action.
+
+    Markers that are out of action without a hold, as after a state file was lost, go back too.
+    """
+    at, running = facts.at, facts.running
+    return Change(
+        at=at,
+        summary=summary_of(wish, at, running, running, action="release"),
+        markers=marker_splices(at.found.fields, restore_markers),
+        state=replace(state, hold=None) if state else None,
+        warnings=warnings_of(at) + holds.lost_markers(at),
+    )
+
+
+def repair(wish: Wish, facts: Facts) -> Change:
+    """Return the change that puts a rebuilt state file in the place of what stands there."""
+    at, said = facts.at, []
+    present = None
+    versions = facts.ask(NeedStateVersions())
+    if versions.present is not None:
+        try:
+            present = parse_state(versions.present, at.environment, at.service)
+        except RepositoryError as error:
+            said.append(f"{at.title}: {error.message}")
+    state = newest_written(versions.versions, at.environment, at.service)
+    if state is None:
+        account: tuple[Event, ...] = facts.ask(NeedAccount())
+        state = from_events(at, account, versions.versions)
+        path = path_of(at.environment, at.service)
+        said.append(
+            f"{at.title}: no sound version of {path} is in reach; rebuilt from commits and records"
+        )
+        if state is None:
+            raise NotFoundError(
+                f"neither commits nor records tell of a deployment of {at.title}, so there is "
+                f"nothing to rebuild {path} from",
+                "delete the file: then it begins with the next deploy, and history counts until "
+                "then",
+            )
+    at = replace(at, state=present)
+    running, _source = running_image(at.found.image, state)
+    summary = summary_of(wish, at, running, running)
+    return Change(at, summary, state=state, warnings=(*said, *warnings_of(at)))
+
+
+def _forgiven(text: str, facts: Facts) -> ImageReference:
+    """Return the bad image that `--forgive` names, by tag or in full."""
+    try:
+        image = facts.at.found.image
+        wanted = image.with_version(text, None) if is_tag(text) else parse_image(text)
+    except InvalidImageError as error:
+        raise UsageError(f"--forgive: {error}", "write a tag or an image") from error
+    bad = facts.state.bad if facts.state else ()
+    for entry in bad:
+        same_tag = wanted.digest is None and entry.image.tag == wanted.tag
+        same_name = entry.image.full_repository == wanted.full_repository
+        if same_name and (same_tag or entry.image.may_be(wanted)):
+            return entry.image
+    known = ", ".join(entry.image.label for entry in bad) or "none"
+    raise UsageError(
+        f"{facts.title}: {text} is not on the bad list (there: {known})", "name one of it"
+    )
+
+
+def newest_written(versions: Sequence[Version], environment: str, service: str) -> State | None:
+    """Return the newest sound version that this tool committed and nobody reverted, if any.
+
+    `versions` are newest first. A revert of a revert brings its commit back.
+    """
+    reverted: set[str] = set()
+    for version in versions:
+        taken_back = set(_REVERTS.findall(version.message))
+        if version.commit not in reverted:
+            reverted |= taken_back
+            if action_of(version.message, service, environment) is not None:
+                try:
+                    return parse_state(version.data, environment, service)
+                except RepositoryError:
+                    continue  # an older version of the file may be sound
+    return None
+
+
+def from_events(
+    at: ServiceAtTip, events: Iterable[Event], versions: Sequence[Version]
+) -> State | None:
+    """Return a state from what commits and records tell, newest first; None if they tell nothing.
+
+    A service whose newest deployment is a rollback that no release followed is held.
+    """
+    told = [event for event in events if event.action in ("deploy", "rollback") and event.at]
+    if not told:
+        return None
+    state = State(at.service, at.environment)
+    for event in reversed(told):
+        deed = _entry(at, event)
+        state = state.with_deed(deed)
+        if event.action == "rollback" and event.from_image is not None:
+            bad = replace(deed, action=BAD, image=event.from_image, from_image=None, record=None)
+            state = state.with_bad(Bad(bad))
+    actions = (action_of(version.message, at.service, at.environment) for version in versions)
+    last = next((action for action in actions if action is not None), None)
+    newest = told[0]
+    if newest.action != "rollback" or newest.from_image is None or last == "release":
+        return state
+    return replace(state, hold=Hold(state.deployed[0], holds.markers_to_hold(at)))
+
+
+def _entry(at: ServiceAtTip, event: Event) -> Deed:
+    deed = Deed(
+        action=event.action,
+        image=event.image,
+        at=event.at or "",
+        from_image=event.from_image,
+        by=event.by,
+        reason=event.reason,
+        build=event.build,
+        record=event.record,
+    )
+    return identified(deed, at.service, at.environment)

@@ -1,0 +1,278 @@
+"""The rule of a rollback: choose, say what it means, refuse, or change. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.decide import holds
+from gitops_rollback.decide.change import (
+    Change,
+    Refused,
+    deed_of,
+    marker_splices,
+    noted_fields,
+    summary_of,
+    warnings_of,
+)
+from gitops_rollback.decide.choose import UNKNOWN_TIME, choose
+from gitops_rollback.decide.deploy import refuse_moved
+from gitops_rollback.decide.edits import rollback_edits
+from gitops_rollback.decide.facts import (
+    NeedAuthor,
+    NeedChanges,
+    NeedSchemaLabels,
+    NeedStorage,
+)
+from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
+from gitops_rollback.decide.unchanged import has_storage, is_as_recorded
+from gitops_rollback.errors import (
+    ConfigError,
+    GitopsRollbackError,
+    MovedError,
+    NotFoundError,
+    RefusedError,
+)
+from gitops_rollback.ledger.holds import BAD, Bad, Hold
+from gitops_rollback.ledger.records import repository_key
+from gitops_rollback.ledger.state import State
+from gitops_rollback.manifest.edit import hold_markers
+from gitops_rollback.refusals import Block
+
+if TYPE_CHECKING:
+    from gitops_rollback.decide.facts import Facts, SchemaLabels, StorageFacts
+    from gitops_rollback.decide.plan import Candidate, Plan
+    from gitops_rollback.decide.plan_file import PlanFile
+    from gitops_rollback.decide.wish import Wish
+
+SCHEMA_LABEL = "org.gitops-rollback.schema"
+_PARTS = re.compile(r"\d+|[^\d.\-_+]+")
+_MOST_CHANGES = 8  # of one service, in a message
+_AGAIN = "make the record again with --plan, then roll back"
+
+
+def rollback(wish: Wish, facts: Facts) -> Change | Refused:
+    """Return the change that goes back, or why not, with the plan; raise what is no refusal of it.
+
+    A plan that was made before fixes from, to and strategy; every refusal is judged again.
+    """
+    wish = _as_planned(wish, facts)
+    refuse_moved(facts, wish.expected, "as --from says")
+    plan = choose(wish, facts)
+    plan = _with_edits(wish, facts, plan)
+    plan = _with_schema(wish, facts, _with_storage(wish, facts, _with_changes(facts, plan)))
+    if plan.runs_already:
+        at, running = facts.at, facts.running
+        summary = summary_of(wish, at, running, running, action="deploy")
+        return Change(at, summary, warnings=warnings_of(at), plan=plan)
+    error = obstacle(plan) or _changed(facts, plan)
+    if error is not None:
+        return Refused(facts.at, error, plan)
+    return _change(wish, facts, plan)
+
+
+def obstacle(plan: Plan) -> GitopsRollbackError | None:
+    """Return the error of what stands in the way of a plan: no image, or a refusal; else None.
+
+    A service that is refused for a reason of its own (rolled back already) does not lack an image.
+    """
+    if plan.runs_already:
+        return None
+    for block in plan.blocks:
+        return RefusedError(block.code, block.message, block.hint)
+    return _none_to_go_back_to(plan) if plan.chosen is None else None
+
+
+def _none_to_go_back_to(plan: Plan) -> NotFoundError:
+    """Return the error of a plan without an image, with the way to one."""
+    refused = [c for c in plan.candidates if c.verdict == "refused"]
+    codes = [c.reason for c in refused if c.reason and c.reason != "running"]
+    why = "; ".join(f"{c.image.label}: {c.message}" for c in refused[:3])
+    lost = any(c.reason is None for c in refused)
+    shown = [c for c in plan.candidates if c.verdict == "acceptable"]
+    unknown = next((f for f in plan.findings if f.startswith(UNKNOWN_TIME)), "")
+    why = why or unknown
+    if unknown:
+        hint = "give a later time with --as-of, or name an image with --to"
+    elif lost:
+        hint = "go by what Git tells with --strategy auto, or name an image with --to"
+    elif shown:
+        hint = f"the registry knows others: --strategy registry, or --to {shown[0].image.label}"
+    elif codes:
+        hint = f"name one with --to, and accept what refuses it: --accept {codes[0]}"
+    else:
+        hint = "name one with --to TAG, or ask the registry with --strategy registry"
+    return NotFoundError(
+        f"there is no image to go back to for {plan.title}" + (f" ({why})" if why else ""), hint
+    )
+
+
+def _as_planned(wish: Wish, facts: Facts) -> Wish:
+    """Return the wish as the plan says that is followed; raise if it is for another place."""
+    if wish.planned is None:
+        return wish
+    _refuse_other_place(wish.planned, facts)
+    planned = wish.planned.planned(facts.at.service, facts.at.environment)
+    return replace(wish, strategy=planned.strategy, expected=wish.expected or planned.running)
+
+
+def _refuse_other_place(plan: PlanFile, facts: Facts) -> None:
+    url, branch = facts.url, facts.at.tip.branch
+    if repository_key(plan.repository) == repository_key(url) and plan.branch == branch:
+        return
+    raise ConfigError(
+        f"the plan {plan.path} is for {plan.repository}, branch {plan.branch}, not for {url}, "
+        f"branch {branch}",
+        "make it again with gitops-rollback plan --output FILE",
+    )
+
+
+def _with_edits(wish: Wish, facts: Facts, plan: Plan) -> Plan:
+    if plan.chosen is None:
+        return plan
+    fields, pin = facts.at.found.fields, facts.settings.pin
+    return replace(plan, edits=rollback_edits(fields, plan.chosen, wish.accept, pin))
+
+
+def _with_changes(facts: Facts, plan: Plan) -> Plan:
+    """Add what else changed since the chosen image ran, as far as its record tells."""
+    stored = plan.chosen.stored if plan.chosen else None
+    if stored is None:
+        return plan
+    changed = facts.ask(NeedChanges(stored.sha256))
+    told = tuple(f"changed since it ran, and not undone by a rollback: {c}" for c in changed)
+    return replace(plan, warnings=(*plan.warnings, *told))
+
+
+def _with_storage(wish: Wish, facts: Facts, plan: Plan) -> Plan:
+    """Add what storage means for going back: told, and refused where it changed and is guarded.
+
+    A service without any, whose manifests changed in their images only, is not looked into.
+    """
+    chosen = plan.chosen
+    if chosen is None or not (wish.unattended or _is_in_question(facts, chosen)):
+        return plan
+    # Nobody looks on: what was changed for the bad release counts, also before its image.
+    need = NeedStorage(chosen.image.label, _last_run(chosen), chosen.image, wish.unattended)
+    found: StorageFacts = facts.ask(need)
+    label = chosen.image.label
+    changes = tuple(
+        f"storage changed since {label} ran: {change}" for change in found.changes[:_MOST_CHANGES]
+    )
+    guard = "refuse" if wish.unattended else facts.settings.storage_guard
+    blocks = plan.blocks
+    if changes and guard == "refuse" and "storage" not in wish.accept:
+        blocks += (
+            Block(
+                "storage",
+                f"{plan.title}: {'; '.join(changes)}",
+                f"see that {label} can live with it; to put it back all the same: --accept storage",
+            ),
+        )
+    return replace(
+        plan,
+        blocks=blocks,
+        findings=plan.findings + found.problems,
+        warnings=plan.warnings + changes + found.findings,
+        storage_changes=changes,
+    )
+
+
+def _is_in_question(facts: Facts, chosen: Candidate) -> bool:
+    if has_storage(facts.at):
+        return True
+    return chosen.stored is not None and not is_as_recorded(facts.at, chosen.stored)
+
+
+def _last_run(chosen: Candidate) -> str | None:
+    """Return the last commit in which an image ran, as far as that is known."""
+    if chosen.stored is not None:
+        return chosen.stored.record.commit
+    return chosen.placed.commit if chosen.placed is not None else None
+
+
+def _with_schema(wish: Wish, facts: Facts, plan: Plan) -> Plan:
+    """Return a plan that is refused where the running image needs a later schema."""
+    chosen = plan.chosen
+    if chosen is None or not chosen.verified:
+        return plan
+    compares = facts.settings.schema_label or ("refuse" if has_storage(facts.at) else "ignore")
+    if compares == "ignore":
+        return plan
+    return _schema_compared(wish, plan, chosen, facts.ask(NeedSchemaLabels(chosen.image)))
+
+
+def _schema_compared(wish: Wish, plan: Plan, chosen: Candidate, labels: SchemaLabels) -> Plan:
+    if labels.problem:
+        problem = f"{SCHEMA_LABEL} was not compared: {labels.problem}"
+        return replace(plan, findings=(*plan.findings, problem))
+    old, new = plan.running.label, chosen.image.label
+    if labels.running is not None and labels.target is None:
+        missing = (
+            f"{old} needs schema {labels.running}, and {new} does not say which ({SCHEMA_LABEL})"
+        )
+        return replace(plan, warnings=(*plan.warnings, missing))
+    if labels.running is None or _order(labels.running) <= _order(labels.target or ""):
+        return plan
+    forward = (
+        f"{plan.title}: the schema went forward, {labels.target} → {labels.running} "
+        f"({SCHEMA_LABEL}): {new} may not be able to use the data that {old} has changed"
+    )
+    if "schema" in wish.accept:
+        return replace(plan, warnings=(*plan.warnings, forward))
+    hint = "take the schema back first, or, if the old code can use it: --accept schema"
+    return replace(plan, blocks=(*plan.blocks, Block("schema", forward, hint)))
+
+
+def _order(schema: str) -> tuple[tuple[int, int, str], ...]:
+    """Order schemas as people number them: 9 before 10, 1.9 before 1.10, 2026-01-31."""
+    return tuple(
+        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in _PARTS.findall(schema)
+    )
+
+
+def _changed(facts: Facts, plan: Plan) -> GitopsRollbackError | None:
+    """Return the error if the branch moved and the service changed while this was being pushed."""
+    first = facts.first
+    if first is None:
+        return None
+    who = facts.ask(NeedAuthor())
+    refuse_moved(facts, first.running, f"as the plan says (newest commit by {who})")
+    target = plan.chosen.image if plan.chosen else None
+    if first.target == target:
+        return None
+    return MovedError(
+        f"{facts.title}: what it would go back to changed while this was being pushed (newest "
+        f"commit by {who})",
+        "look at the new plan (gitops-rollback plan), then run this again",
+    )
+
+
+def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
+    """Return the change of a rollback: the image, the bad list, the hold and the markers."""
+    at, running, chosen = facts.at, facts.running, plan.chosen
+    assert chosen is not None  # noqa: S101 - a plan without one was refused
+    if wish.record is not None:
+        refuse_other_record(facts, wish.record, chosen.image, _AGAIN)
+        moved = moved_since(facts, wish.record, _AGAIN)
+        if moved is not None:
+            raise moved
+    stored = wish.record or facts.filed
+    made = None if stored else make_record(wish, facts, "rollback", chosen.image)
+    record = stored.sha256 if stored else made.stored.sha256 if made else ""
+    deed = deed_of(wish, at, running, chosen.image, record)
+    bad = Bad(replace(deed, action=BAD, image=running, from_image=None, record=None))
+    before = facts.state or State(at.service, at.environment)
+    after = before.with_deed(deed, noted_fields(at, plan.edits, chosen.image)).with_bad(bad)
+    summary = summary_of(wish, at, running, chosen.image, record=record)
+    return Change(
+        at=at,
+        summary=replace(summary, storage=plan.storage_changes),
+        edits=plan.edits,
+        markers=marker_splices(at.found.fields, hold_markers),
+        state=replace(after, hold=Hold(deed, holds.markers_to_hold(at))),
+        warnings=warnings_of(at) + plan.warnings,
+        plan=plan,
+        record=made,
+    )

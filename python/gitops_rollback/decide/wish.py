@@ -1,0 +1,50 @@
+"""What a person asks for, of one service: the meaning of the options. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from gitops_rollback.decide.plan_file import PlanFile
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.model import Build
+
+Action = Literal["record", "deploy", "rollback", "release", "repair"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be done to a service, by whom, when and why, and which refusals are accepted.
+
+    `present` is the time of the run. `expected` is what must run now (`--from`), `record` what was
+    archived before this run, `hold` the hold that the person saw. A deploy has an `image`; with
+    `releases` it ends the hold. A rollback says how to choose: by `strategy` and `query`, as
+    `planned`, or by name: `to`, `as_of` (a time). `unattended`: nobody reads the plan's warnings.
+    """
+
+    action: Action
+    present: str
+    by: str | None = None
+    reason: str | None = None
+    build: Build | None = None
+    accept: frozenset[str] = frozenset()
+    expected: ImageReference | None = None
+    record: StoredRecord | None = None
+    hold: str | None = None
+    image: ImageReference | None = None
+    releases: bool = False
+    forgive: tuple[str, ...] = ()
+    strategy: str = "auto"
+    query: str | None = None
+    to: str | None = None
+    as_of: str | None = None
+    planned: PlanFile | None = None
+    again: bool = False
+    unattended: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Whether one image is meant, and not the previous one."""
+        return not (self.to is None and self.as_of is None and self.planned is None)

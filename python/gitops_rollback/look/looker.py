@@ -1,0 +1,222 @@
+"""Look up the facts that `decide` misses: a fact for each need, from whoever knows it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.decide import candidates
+from gitops_rollback.decide.facts import (
+    Facts,
+    History,
+    Need,
+    NeedAccount,
+    NeedAuthor,
+    NeedChanges,
+    NeedCheck,
+    NeedDigest,
+    NeedHistory,
+    NeedPlatforms,
+    NeedPolicies,
+    NeedRecord,
+    NeedRecords,
+    NeedSchemaLabels,
+    NeedStateVersions,
+    NeedStorage,
+    NeedTags,
+    Records,
+    StateVersions,
+    Unanswered,
+    Version,
+)
+from gitops_rollback.decide.recording import not_of
+from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.ledger.records import MissingRecord, StoredRecord
+from gitops_rollback.ledger.state import LONGEST_HISTORY, path_of
+from gitops_rollback.look import git_history
+from gitops_rollback.look.policies import read_policies
+from gitops_rollback.look.retrace import retrace
+from gitops_rollback.look.since import changes_since
+from gitops_rollback.web.hosts import MOST_AT_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gitops_rollback.ledger.events import HistoryEntry
+    from gitops_rollback.look.registry import RegistryFacts
+    from gitops_rollback.look.snapshot import Snapshot
+    from gitops_rollback.policies.objects import Policies
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.stores.base import RecordStore
+
+_ENOUGH_IMAGES = 3
+_MOST_PROBLEMS = 3  # of the archive, in a plan's findings
+
+
+@dataclass
+class _Taken:
+    """The records of one service that were taken from the store so far."""
+
+    unread: Iterator[StoredRecord]
+    found: list[StoredRecord] = field(default_factory=list)
+    is_over: bool = False
+    failure: GitopsRollbackError | None = None
+
+
+@dataclass
+class Looker:
+    """Answers needs from the repository, the store and the registry, at one tip.
+
+    `make_store` and `make_registry` are called when first asked: most deploys need neither.
+    """
+
+    repository: Repository
+    snapshot: Snapshot
+    make_store: Callable[[], RecordStore]
+    make_registry: Callable[[], RegistryFacts]
+    _taken: dict[tuple[str, str], _Taken] = field(default_factory=dict)
+
+    @cached_property
+    def store(self) -> RecordStore:
+        """Where records are."""
+        return self.make_store()
+
+    @cached_property
+    def registry(self) -> RegistryFacts:
+        """What registries say."""
+        return self.make_registry()
+
+    def answer(self, need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912
+        """Return what answers a need of a service: of the need's own type."""
+        at = facts.at
+        match need:
+            case NeedCheck(image=image):
+                return self.registry.check(image, facts.running)
+            case NeedPlatforms(image=image):
+                return self.registry.platforms(image, facts.running)
+            case NeedDigest(image=image, patient=patient):
+                return self.registry.digest(image, patient=patient)
+            case NeedTags(patient=patient, with_created=with_created):
+                running = facts.running
+                return self.registry.tags(running, patient=patient, with_created=with_created)
+            case NeedSchemaLabels(image=image):
+                return self.registry.schema_labels(facts.running, image)
+            case NeedRecord():
+                return self._record(need, facts)
+            case NeedRecords(count=count):
+                return self._records(count, facts)
+            case NeedHistory(until=until):
+                found = git_history.walk(self.repository, at, is_enough(facts, until))
+                return History(found, is_whole=until is not None)
+            case NeedAccount():
+                return retrace(self.repository, self.store, at, LONGEST_HISTORY).events
+            case NeedStateVersions():
+                return self._versions(facts)
+            case NeedChanges(sha256=sha256):
+                return self._changes(sha256, facts)
+            case NeedStorage():
+                from gitops_rollback.look.storage import StorageReader  # noqa: PLC0415 - most have none
+
+                return StorageReader(self.repository).facts(at, need)
+            case NeedPolicies():
+                return self._policies
+            case NeedAuthor():
+                return self.repository.author(at.tip.commit)
+        raise AssertionError(need)
+
+    def answer_together(self, asked: Sequence[tuple[Need[Any], Facts]]) -> dict[int, Any]:
+        """Answer needs of many services, by their place; what is not answered is to be asked again.
+
+        Where history is missing, that first: it may change what is asked next, and one walk serves
+        all. Registries are asked by several threads; the first question to one is asked alone: it
+        opens the connection, and tells if nobody is there.
+        """
+        past = [
+            (i, need, facts)
+            for i, (need, facts) in enumerate(asked)
+            if isinstance(need, NeedHistory)
+        ]
+        if past:
+            wanted = [(facts.at, is_enough(facts, need.until)) for _i, need, facts in past]
+            found = git_history.walk_all(self.repository, wanted)
+            return {
+                i: History(entries, is_whole=need.until is not None)
+                for (i, need, _facts), entries in zip(past, found, strict=True)
+            }
+        answers = [self.answer(*question) for question in asked[:1]]
+        with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+            answers += pool.map(lambda question: self.answer(*question), asked[1:])
+        return dict(enumerate(answers))
+
+    @cached_property
+    def _policies(self) -> Policies:
+        tip, services = self.snapshot.tip, self.snapshot.services
+        at_tip = services[0].tip if services else tip
+        return read_policies(
+            self.repository, at_tip, self.snapshot.environment, self.snapshot.config
+        )
+
+    def _record(self, need: NeedRecord, facts: Facts) -> StoredRecord | MissingRecord | Unanswered:
+        at = facts.at
+        try:
+            found = self.store.find(at.environment, at.service, need.build, need.sha256)
+        except GitopsRollbackError as error:
+            return Unanswered(error)
+        if isinstance(found, MissingRecord):
+            return found
+        reason = not_of(at, found, facts.url)
+        return MissingRecord(f"{found.location}: {reason}") if reason else found
+
+    def _records(self, count: int, facts: Facts) -> Records:
+        """Take as many records as are asked for: each may cost a download."""
+        at = facts.at
+        key = (at.environment, at.service)
+        if key not in self._taken:
+            self._taken[key] = _Taken(self.store.newest(*key))
+        taken = self._taken[key]
+        try:
+            while len(taken.found) < count and not taken.is_over:
+                fitting = (s for s in taken.unread if not not_of(at, s, facts.url))
+                stored = next(fitting, None)
+                taken.is_over = stored is None
+                taken.found += [stored] if stored is not None else []
+        except GitopsRollbackError as error:
+            taken.is_over, taken.failure = True, error
+        unread = "; ".join(self.store.problems[:_MOST_PROBLEMS]) if taken.is_over else ""
+        found = tuple(taken.found[:count])
+        return Records(found, not taken.is_over, taken.failure, unread)
+
+    def _versions(self, facts: Facts) -> StateVersions:
+        at = facts.at
+        path = path_of(at.environment, at.service)
+        present = self.repository.read_file(at.tip.commit, path)
+        changes = self.repository.history(at.tip, path, git_history.DEPTHS[-1])
+        blobs = self.repository.read(change.oid for change in changes)
+        versions = (Version(c.commit, c.message, blobs[c.oid]) for c in changes)
+        return StateVersions(present, tuple(versions))
+
+    def _changes(self, sha256: str, facts: Facts) -> tuple[str, ...]:
+        known = [one for one in facts.known.values() if isinstance(one, StoredRecord)]
+        lists = (one.found for one in facts.known.values() if isinstance(one, Records))
+        known += [stored for found in lists for stored in found]
+        stored = next(one for one in known if one.sha256 == sha256)
+        try:
+            return tuple(changes_since(self.repository, self.store, facts.at, stored))
+        except GitopsRollbackError as error:
+            return (f"what else changed is not known: {error.message}",)
+
+
+def is_enough(facts: Facts, until: str | None) -> git_history.IsEnough:
+    """Tell how far to walk back: to a time, the state's newest image, or a few images."""
+    newest = facts.state.newest if facts.state else None
+
+    def told(entries: Sequence[HistoryEntry]) -> bool:
+        if until is not None and not candidates.reaches(entries, until):
+            return False
+        if newest is not None:
+            return any(entry.image.may_be(newest.image) for entry in entries)
+        return len({entry.image.canonical for entry in entries}) >= _ENOUGH_IMAGES
+
+    return told

@@ -1,0 +1,148 @@
+"""The loop: decide, look up what is missing, write; again where the branch moved meanwhile."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.decide import decide, record
+from gitops_rollback.decide.change import Change, Refused, together
+from gitops_rollback.decide.facts import Facts, FirstTry, Need
+from gitops_rollback.repo.repository import PushLostError
+from gitops_rollback.write.commit import Outcome, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gitops_rollback.decide.facts import ServiceAtTip
+    from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.records import MadeRecord, StoredRecord
+    from gitops_rollback.look.looker import Looker
+    from gitops_rollback.look.snapshot import Snapshot
+    from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.repo.repository import Repository
+    from gitops_rollback.session import Session
+    from gitops_rollback.write.commit import Committer
+
+    Decided = Sequence[Change | Refused]
+
+
+def settle(looker: Looker, asked: Sequence[tuple[Wish, Facts]]) -> list[Change | Refused]:
+    """Decide for each service; what several miss is looked up for all of them at once.
+
+    Raises what a source that nothing can be decided without failed with.
+    """
+    known = [facts for _wish, facts in asked]
+    decided: dict[int, Change | Refused] = {}
+    while len(decided) < len(asked):
+        missing: list[tuple[int, Need[Any]]] = []
+        for place, (wish, _facts) in enumerate(asked):
+            if place in decided:
+                continue
+            answer = decide(wish, known[place])
+            while isinstance(answer, Need) and not (answer.together and len(asked) > 1):
+                known[place] = known[place].knowing({answer: looker.answer(answer, known[place])})
+                answer = decide(wish, known[place])
+            if isinstance(answer, Need):
+                missing.append((place, answer))
+            else:
+                decided[place] = answer
+        answers = looker.answer_together([(need, known[place]) for place, need in missing])
+        for number, found in answers.items():
+            place, need = missing[number]
+            known[place] = known[place].knowing({need: found})
+    return [decided[place] for place in range(len(asked))]
+
+
+def look_only(
+    session: Session, repository: Repository, snapshot: Snapshot, wishes: Sequence[Wish]
+) -> list[Change | Refused]:
+    """Return what would be done to each service, and write nothing."""
+    with session.watch.phase("decide"):
+        looker = session.looker(repository, snapshot)
+        facts = [Facts(at, session.url) for at in snapshot.services]
+        return settle(looker, list(zip(wishes, facts, strict=True)))
+
+
+def record_all(
+    session: Session,
+    repository: Repository,
+    snapshot: Snapshot,
+    wish: Wish,
+    action: str,
+    replacing: Sequence[ImageReference | None],
+) -> list[MadeRecord]:
+    """Return the record of each service, which something is about to replace."""
+    looker = session.looker(repository, snapshot)
+    made = []
+    for at, image in zip(snapshot.services, replacing, strict=True):
+        facts = Facts(at, session.url)
+        answer = record(wish, facts, action, image)
+        while isinstance(answer, Need):
+            facts = facts.knowing({answer: looker.answer(answer, facts)})
+            answer = record(wish, facts, action, image)
+        made.append(answer)
+    return made
+
+
+def carry_out(
+    session: Session,
+    committer: Committer,
+    tip: Tip,
+    read: Callable[[Tip], Snapshot],
+    wishes: Callable[[Snapshot], Sequence[Wish]],
+    tell: Callable[[Snapshot, Decided], None] | None = None,
+) -> Outcome:
+    """Do what is wished for in one commit; on a moved branch, decide and commit again.
+
+    `tip` is the tip of the configuration's branch; `read` reads the services that are meant at one.
+    `tell` is called with each decision before anything is written or refused. Nothing but a lost
+    race is retried, and that until the deadline.
+    """
+    first: dict[str, FirstTry] = {}
+    filed: dict[str, StoredRecord] = {}
+    lost = 0
+    while True:
+        began = time.monotonic()
+        snapshot = read(tip)
+        with session.watch.phase("decide"):
+            looker = session.looker(committer.repository, snapshot)
+            facts = [_facts(at, session.url, first, filed) for at in snapshot.services]
+            decided = settle(looker, list(zip(wishes(snapshot), facts, strict=True)))
+            if tell is not None:
+                tell(snapshot, decided)
+            commit = together(decided, skip=session.skips_blocked)
+        for one in decided:
+            first.setdefault(one.at.service, _seen(one))
+        for change in commit.changes:
+            if change.record is not None and change.at.service not in filed:
+                session.file_record(change.record)
+                filed[change.at.service] = change.record.stored
+        target = commit.changes[0].at.tip
+        if not commit.files or committer.dry_run:
+            changed = bool(commit.files)
+            return Outcome(
+                target.branch, commit.changes, changed, None, commit.diff, blocked=commit.blocked
+            )
+        try:
+            return committer.deliver(Work(target, commit))
+        except PushLostError:
+            lost += 1
+            committer.pause(lost, time.monotonic() - began, target.branch)
+            with session.watch.phase("fetch"):
+                tip = committer.repository.fetch(tip.branch)
+
+
+def _facts(
+    at: ServiceAtTip, url: str, first: dict[str, FirstTry], filed: dict[str, StoredRecord]
+) -> Facts:
+    return Facts(at, url, first=first.get(at.service), filed=filed.get(at.service))
+
+
+def _seen(decided: Change | Refused) -> FirstTry:
+    """Return what was read and decided, so that a later tip does not change it unnoticed."""
+    facts = Facts(decided.at, "")
+    plan = decided.plan
+    target = plan.chosen.image if plan is not None and plan.chosen is not None else None
+    return FirstTry(facts.running, target, None)
