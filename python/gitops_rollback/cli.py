@@ -40,7 +40,10 @@ def main() -> None:
     if arguments == ["--version"]:
         sys.stdout.write(f"gitops-rollback {__version__}\n")
         raise SystemExit(0)
-    raise SystemExit(run(arguments, os.environ))
+    code = run(arguments, os.environ)
+    from gitops_rollback.outlet import leave  # noqa: PLC0415 - not for --version
+
+    leave(code)
 
 
 def run(arguments: list[str], environment: Mapping[str, str]) -> int:
@@ -163,6 +166,7 @@ def _output_of(arguments: list[str], environment: Mapping[str, str]) -> str | No
 
 
 def _fail(error: GitopsRollbackError, target: str | None) -> int:
+    from gitops_rollback.errors import UsageError  # noqa: PLC0415 - only for errors
     from gitops_rollback.output import error_to_json, say, write_result  # noqa: PLC0415
     from gitops_rollback.refusals import Place, place_of  # noqa: PLC0415 - only for errors
 
@@ -171,10 +175,8 @@ def _fail(error: GitopsRollbackError, target: str | None) -> int:
     say(f"error: {error.message}", f"hint: {error.hint}")
     try:
         write_result(error_to_json(error), target)
-    except type(error) as again:
+    except UsageError as again:
         say(f"error: {again}")
-    except OSError as again:
-        say(f"error: the result cannot be written to {target}: {again}")
     return error.exit_code
 
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EBADF, EPIPE
 from os import strerror
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from gitops_rollback.redaction import hide
 
@@ -190,9 +190,6 @@ def opened() -> Iterator[Streams]:
     finally:
         sys.stdout, sys.stderr = before
         _open = None
-        for stream, outlet in zip(before, (streams.stdout, streams.stderr), strict=True):
-            if outlet.failure is not None:
-                _let_go(stream)
 
 
 def note_change() -> None:
@@ -210,13 +207,15 @@ def write_own(text: str) -> None:
         sys.stderr.flush()
 
 
-def _let_go(stream: TextIO | None) -> None:
-    """Lead a stream that takes no more to nowhere: Python flushes it once more when it ends."""
-    try:
-        descriptor = stream.fileno() if stream is not None else None
-        if descriptor is not None:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, descriptor)
-            os.close(nowhere)
-    except (OSError, ValueError):
-        return  # a stream in memory, or one that is closed: nothing is flushed
+def leave(code: int) -> NoReturn:
+    """End the process with a code, whatever has become of its streams.
+
+    Python flushes them once more when it ends, and makes 120 of every code where that fails.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            os._exit(code)
+    raise SystemExit(code)

@@ -1,0 +1,179 @@
+"""Writes that fail: the branch is before or after, code and words are true, nothing is left behind.
+
+`strace` lets the n-th write, rename, link or new folder of every process of a run fail: of the
+command, of each git that it starts, and of the server's git. `at` is one failure (a broken pipe, an
+error of a disk), `from` is a disk that is full from then on. CI tries a few n; with
+GITOPS_LONG_TESTS=1 every n is tried in every command, until a run meets no failure any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.shop import CART_STATE, COMMAND, FILES, Shop, image, program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from integration.conftest import Workshop
+
+LONG = bool(os.environ.get("GITOPS_LONG_TESTS"))
+CALLS = "write,pwrite64,writev,rename,renameat,renameat2,link,linkat,mkdir,mkdirat,symlink"
+# (errno, whether it stays so): a full disk, a reader that is gone, a disk that fails.
+FAULTS = [("ENOSPC", True), ("EPIPE", False), ("EIO", False)]
+SAMPLE = {"ENOSPC": (1, 3, 6, 10), "EPIPE": (2, 5), "EIO": (4, 8)}
+MOST = 60  # processes of one run write less often
+NAMED = ("--service", "cart")
+
+
+@dataclass(frozen=True)
+class Act:
+    """A command, the shop it runs in, and whether what it is for is done."""
+
+    name: str
+    held: bool
+    arguments: tuple[str, ...]
+    is_done: Callable[[Shop], bool] = lambda _shop: False
+
+
+def _deployed(shop: Shop) -> bool:
+    return image("1.6.0") in shop.text()
+
+
+def _rolled_back(shop: Shop) -> bool:
+    return image("1.4.2") in shop.text() and "hold" in shop.state()
+
+
+def _released(shop: Shop) -> bool:
+    return "hold" not in shop.state()
+
+
+def _repaired(shop: Shop) -> bool:
+    return shop.bytes_of(CART_STATE).startswith(b"{\n")
+
+
+CHANGES = (
+    Act("deploy", False, ("deploy", *NAMED, "--image", image("1.6.0")), _deployed),
+    Act("rollback", False, ("rollback", *NAMED, "--reason", "slow"), _rolled_back),
+    Act("release", True, ("release", *NAMED, "--reason", "mended", "--accept", "automation"),
+        _released),
+)  # fmt: skip
+QUESTIONS = tuple(
+    Act(arguments[0], False, arguments)
+    for arguments in (
+        ("plan", *NAMED),
+        ("history", *NAMED),
+        ("services",),
+        ("check", *NAMED),
+        ("record", *NAMED, "--image", image("1.6.0"), "--record-dir", "records"),
+        ("report", *NAMED, "--report-dir", "page"),
+    )
+)
+
+
+class Bed:
+    """One shop, and runs of an act in which a write fails."""
+
+    def __init__(self, workshop: Workshop, act: Act) -> None:
+        self.act = act
+        self.shop = workshop.shop("held" if act.held else "released", _held if act.held else _open)
+        self.result = self.shop.root / "result.json"
+
+    def run(self, fault: str, when: str) -> tuple[int, str, bool]:
+        """Run the act; return exit code, what was said, and whether a write failed."""
+        log = self.shop.root / "strace.log"
+        said = self.shop.root / "said"
+        line = [
+            *("strace", "-f", "-qqq", "--seccomp-bpf", "-e", f"trace={CALLS}", "-o", str(log)),
+            *("-e", f"inject={CALLS}:error={fault}:when={when}"),
+            *(str(COMMAND), *self.act.arguments, "--repository", str(self.shop.bare)),
+            *("--output", str(self.result), "--timeout", "20"),
+        ]
+        with said.open("wb") as words:
+            done = subprocess.run(
+                line,
+                env=self.shop.environment,
+                cwd=self.shop.root,
+                stdout=words,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=120,
+            )
+        met = "(INJECTED)" in log.read_text(errors="replace")
+        log.unlink()
+        text = said.read_text(encoding="utf-8", errors="replace")
+        said.unlink()
+        return done.returncode, text, met
+
+
+def _open(shop: Shop) -> Shop:
+    return shop.open(FILES).release_two()
+
+
+def _held(shop: Shop) -> Shop:
+    _open(shop).roll_back()
+    return shop
+
+
+def judge(bed: Bed, code: int, said: str, before: str) -> None:
+    """Say what has to be true after a run in which a write failed."""
+    shop = bed.shop
+    words = f"exit {code}: {said}"
+    assert code in (0, 1, 2, 4, 5, 6, 8), words
+    assert "Traceback" not in said, words
+    after = shop.log()
+    moved = len(after) - int(before)
+    assert moved in (0, 1), "the branch is before or after"
+    is_change = bed.act in CHANGES
+    if is_change and code == 0:
+        assert bed.act.is_done(shop), words
+    if is_change and code not in (0, 130) and moved and said.strip():
+        assert any(word in said for word in ("pushed", "arrived", "either")), words
+    if bed.result.exists():
+        json.loads(bed.result.read_bytes())  # whole, or not at all
+        bed.result.unlink()
+    left = [path.name for path in shop.root.iterdir() if path.name.startswith(".gitops-")]
+    left += [path.name for path in shop.scratch.iterdir()]
+    if shop.store.exists():
+        left += [path.name for path in shop.store.iterdir() if path.name.startswith(".new-")]
+    assert left == [], f"left behind: {left}; {words}"
+    assert shop.git("fsck", "--connectivity-only", "--no-dangling") is not None
+
+
+def go_on(bed: Bed) -> None:
+    """The next run does what the first was for."""
+    run = bed.shop.run(*bed.act.arguments)
+    assert run.code in (0, 4, 6, 8), run.stderr
+    if bed.act in CHANGES:
+        assert bed.act.is_done(bed.shop), run.stderr
+
+
+ACTS = (*CHANGES, *QUESTIONS) if LONG else (*CHANGES[:2], QUESTIONS[4])
+POINTS = [(act, fault, stays) for act in ACTS for fault, stays in FAULTS]
+
+
+@pytest.mark.parametrize(
+    ("act", "fault", "stays"), POINTS, ids=[f"{act.name}-{fault}" for act, fault, _s in POINTS]
+)
+def test_whatever_write_fails_the_branch_is_before_or_after_and_nothing_is_left(
+    workshop: Workshop,
+    act: Act,
+    fault: str,
+    stays: bool,  # noqa: FBT001 - a parameter of pytest
+) -> None:
+    program("strace", "strace")
+    for n in range(1, MOST) if LONG else SAMPLE[fault]:
+        bed = Bed(workshop, act)
+        before = str(len(bed.shop.log()))
+        code, said, met = bed.run(fault, f"{n}+" if stays else str(n))
+        judge(bed, code, said, before)
+        if not met:
+            assert n > 1, "no write failed"
+            return
+        go_on(bed)
