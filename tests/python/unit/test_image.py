@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_rollback.image import InvalidImageError, is_digest, is_tag, parse_image
+from gitops_rollback.image import (
+    InvalidImageError,
+    contradicts,
+    is_digest,
+    is_tag,
+    parse_image,
+    same,
+    same_here,
+    same_reference,
+)
 from unit.builders import digest
 
 SHA256 = digest("image")
@@ -217,3 +226,38 @@ def test_tags_and_digests_are_told_apart() -> None:
     assert not is_digest("sha256:ab")
     assert not is_digest(f"{SHA256}\n")
     assert not is_digest(f"md5:{'ab' * 16}")
+
+
+D1, D2 = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same", "here", "against"),
+    [
+        (f"a/b:1@{D1}", f"a/b:2@{D1}", True, True, False),
+        (f"a/b:1@{D1}", f"ghcr.io/c/d:2@{D1}", True, False, False),
+        (f"a/b:1@{D1}", f"a/b:1@{D2}", False, False, True),
+        (f"a/b:1@{D1}", f"c/d:1@{D2}", False, False, True),
+        (f"a/b:1@{D1}", "a/b:1", None, None, False),
+        (f"a/b:1@{D1}", "a/b:2", None, None, True),
+        (f"a/b@{D1}", "a/b:2", None, None, False),
+        (f"a/b:1@{D1}", "c/d:1", None, False, True),
+        ("a/b:1", "a/b:1", None, None, False),
+        ("a/b", "a/b:latest", None, None, False),
+        ("a/b:1", "a/b:2", None, None, True),
+    ],
+)
+def test_equal_digests_are_the_same_image_and_a_tag_tells_nothing(
+    one: str, other: str, *, is_same: bool | None, here: bool | None, against: bool
+) -> None:
+    for left, right in ((one, other), (other, one)):
+        pair = parse_image(left), parse_image(right)
+        assert same(*pair) is is_same
+        assert same_here(*pair) is here
+        assert contradicts(*pair) is against
+        assert not same_reference(*pair) or left == right
+
+
+def test_references_are_written_alike_however_their_name_is_abbreviated() -> None:
+    assert same_reference(parse_image("nginx:1"), parse_image("docker.io/library/nginx:1"))
+    assert not same_reference(parse_image("nginx:1"), parse_image(f"nginx:1@{D1}"))
