@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-flux lint format bench helper check-helper hooks
+.PHONY: install demo test test-quick test-long test-flux lint format bench helper check-helper hooks
 
 install: .venv/installed
 
@@ -19,10 +19,20 @@ install: .venv/installed
 demo: install
 	@$(BIN)/python examples/demo/demo.py
 
-# The Jenkins side first, so that the last line is pytest's; both use all cores.
+# The Jenkins side first, so that the last line is pytest's; both use all cores. Of long samplings it
+# draws a few; what unit tests alone reach of the pure folders is measured, and may not become less.
 test: install
 	tests/groovy/run
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	PYTHONPATH=tests/python $(BIN)/python -m pytest -p unit_coverage --numprocesses auto --dist worksteal
+
+# Within a minute: the unit tests but for those that build, unpack or wait.
+test-quick: install
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not slow' tests/python/unit
+
+# Takes hours: every sampling at its whole length, and each run of the command as a process of its own.
+test-long: install
+	HYPOTHESIS_PROFILE=long GITOPS_LONG_TESTS=1 GITOPS_TEST_PROCESSES=1 \
+	  $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # On a real Flux: KUBECONFIG names a cluster that has it; without one every test is skipped.
 test-flux: install

@@ -11,20 +11,20 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
+from inprocess import COMMAND as COMMAND  # noqa: PLC0414 - for who starts it
+from inprocess import run_command, run_process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-COMMAND = Path(sys.executable).parent / "gitops-rollback"
 NOWHERE = "http://127.0.0.1:1"  # a port where nobody answers, and says so at once
 SCHEMAS = {
     "record": "result-record",
@@ -185,10 +185,14 @@ class Run:
 
 
 class Shop:
-    """One manifests repository and one home; `environment` is what every run gets."""
+    """One manifests repository and one home; `environment` is what every run gets.
+
+    Where the process is the point, `apart` makes each run one of its own.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.apart = False
         self.bare = root / "manifests.git"
         self.home = root / "home"
         self.scratch = root / "tmp"
@@ -336,23 +340,21 @@ class Shop:
         cwd: Path | None = None,
         stdin: str = "",
     ) -> Run:
-        """Run the command with `--output`; the result file is checked against its schema."""
+        """Run the command with `--output`; the result file is checked against its schema.
+
+        It runs in this process, unless the shop's runs are to be processes of their own.
+        """
         output = self.root / "result.json"
         output.unlink(missing_ok=True)
         started = time.monotonic()
-        done = subprocess.run(
-            self.line(command, *arguments, repository=repository),
-            env={**self.environment, **(environment or {})},
-            cwd=cwd or self.root,
-            input=stdin.encode(),
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
+        line = self.line(command, *arguments, repository=repository)[1:]
+        whole = {**self.environment, **(environment or {})}
+        execute = run_process if self.apart else run_command
+        done = execute(line, whole, cwd or self.root, stdin.encode())
         seconds = time.monotonic() - started
         run = Run(
             command,
-            done.returncode,
+            done.code,
             done.stdout.decode(),
             done.stderr.decode(),
             seconds,

@@ -24,7 +24,7 @@ from unit.test_helper_archive import ARCHIVE, DEPENDENCIES, RESOURCES, ROOT, nee
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = needs_archive
+pytestmark = [needs_archive, pytest.mark.slow]
 GROOVY = ROOT / "src" / "io" / "github" / "gitopsrollback" / "HelperProgram.groovy"
 EVERYBODY = 0o777
 

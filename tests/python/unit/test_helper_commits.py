@@ -15,6 +15,7 @@ from unit.test_helper_archive import ARCHIVE, PYTHON, RESOURCES, ROOT, SOURCE, n
 if TYPE_CHECKING:
     import subprocess
 
+pytestmark = [needs_archive, pytest.mark.slow]
 NO_CACHE = shutil.ignore_patterns("__pycache__")
 
 
@@ -50,7 +51,6 @@ def packed_in(project: Path) -> dict[str, bytes]:
     return dependencies.unpack((project / ARCHIVE.relative_to(ROOT)).read_bytes())
 
 
-@needs_archive
 def test_without_a_new_pin_it_is_built_without_a_network(project: Path) -> None:
     (project / "python" / "gitops_rollback" / "added.py").write_text("NEW = 1\n")
 
@@ -62,7 +62,6 @@ def test_without_a_new_pin_it_is_built_without_a_network(project: Path) -> None:
     assert [Path(name).name for name in changed] == ["gitops-rollback.tar", "helper.properties"]
 
 
-@needs_archive
 def test_a_new_pin_is_fetched_and_checked(project: Path) -> None:
     pins = project / "tools" / "helper-requirements.txt"
     pins.write_text(pins.read_text().replace("semver==3.1.1", "semver==3.1.0"))
@@ -73,7 +72,6 @@ def test_a_new_pin_is_fetched_and_checked(project: Path) -> None:
     assert "pip" in done.stderr
 
 
-@needs_archive
 def test_half_an_edit_is_not_packed(project: Path) -> None:
     before = packed_in(project)
     (project / "python" / "gitops_rollback" / "errors.py").write_text("class Half(\n")
@@ -82,7 +80,6 @@ def test_half_an_edit_is_not_packed(project: Path) -> None:
     assert packed_in(project) == before
 
 
-@needs_archive
 def test_staged_means_the_next_commit_and_not_the_work_tree(project: Path) -> None:
     package = project / "python" / "gitops_rollback"
     (package / "staged.py").write_text("STAGED = 1\n")
@@ -98,7 +95,6 @@ def test_staged_means_the_next_commit_and_not_the_work_tree(project: Path) -> No
     assert "helper.properties" in git(project, "diff", "--cached", "--name-only")
 
 
-@needs_archive
 def test_the_hook_puts_the_archive_of_its_source_into_each_commit(project: Path) -> None:
     shutil.copytree(ROOT / ".ci" / "hooks", project / ".ci" / "hooks")
     git(project, "config", "core.hooksPath", ".ci/hooks")
@@ -115,7 +111,6 @@ def test_the_hook_puts_the_archive_of_its_source_into_each_commit(project: Path)
     assert git(project, "show", "--name-only", "--format=") == "LICENSE.md"
 
 
-@needs_archive
 def test_a_merge_of_two_changes_leaves_what_is_built_to_be_built_again(project: Path) -> None:
     shutil.copy(ROOT / ".gitattributes", project)
     git(project, "add", ".gitattributes")
@@ -136,7 +131,6 @@ def test_a_merge_of_two_changes_leaves_what_is_built_to_be_built_again(project: 
         assert held[f"gitops_rollback/{name}"].endswith(b"# changed\n")
 
 
-@needs_archive
 def test_fifteen_commits_of_the_source_cost_less_than_100_kb(project: Path) -> None:
     def size() -> int:
         git(project, "gc", "--quiet", "--prune=now")
@@ -194,7 +188,6 @@ def check(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return run(PYTHON, str(project / "tools" / "check_helper.py"), *options, cwd=project)
 
 
-@needs_archive
 def test_commits_that_carry_their_own_helper_pass(proven: Path) -> None:
     for name in ("errors.py", "model.py"):
         change(proven, name)
@@ -208,7 +201,6 @@ def test_commits_that_carry_their_own_helper_pass(proven: Path) -> None:
     )  # fmt: skip
 
 
-@needs_archive
 def test_a_commit_whose_helper_is_another_one_is_found_though_the_next_is_right(
     proven: Path,
 ) -> None:
@@ -227,7 +219,6 @@ def test_a_commit_whose_helper_is_another_one_is_found_though_the_next_is_right(
     )
 
 
-@needs_archive
 def test_what_was_proven_once_is_not_looked_at_again(proven: Path) -> None:
     change(proven, "errors.py")
     git(proven, "commit", "-qm", "Forget the helper")
@@ -240,7 +231,6 @@ def test_what_was_proven_once_is_not_looked_at_again(proven: Path) -> None:
     assert "git fetch --unshallow" in check(proven).stderr
 
 
-@needs_archive
 @pytest.mark.parametrize(
     ("path", "old", "new", "fault"),
     [
@@ -263,7 +253,6 @@ def test_sums_and_pins_that_are_not_those_of_the_archives_are_found(
     assert fault in done.stderr
 
 
-@needs_archive
 def test_a_commit_without_the_helper_is_found(proven: Path) -> None:
     git(proven, "rm", "-q", str(ARCHIVE.relative_to(ROOT)))
     git(proven, "commit", "-qm", "Lose it")
