@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from gitops_rollback.errors import GitopsRollbackError
+    from gitops_rollback.tell.output import Output
 
 _AT_ONCE = 0.01  # seconds: after what now runs has come to its end
 # Each is a module of `commands`, imported only when it is asked for.
@@ -32,6 +33,24 @@ COMMANDS = {
     "completion": "print what lets bash, zsh or fish complete commands and options",
     "fields": "list the image fields of local files; prove that each can be edited and undone",
 }
+
+
+class Meant:
+    """Where the result of a run goes: as far as that is known, also where the run fails."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self.options: Namespace | None = None
+
+    @property
+    def output(self) -> Output:
+        """What the options say, else what the arguments looked like."""
+        found: Output = getattr(self.options, "output", self._output)
+        return found
+
+    @output.setter
+    def output(self, output: Output) -> None:
+        self._output = output
 
 
 def main() -> None:
@@ -67,33 +86,30 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
         InterruptedRunError,
         OutOfTime,
     )
-    from gitops_rollback.output import check_target  # noqa: PLC0415 - the same
+    from gitops_rollback.tell.output import Output  # noqa: PLC0415 - the same
 
     _catch_signals()
-    target = _output_of(arguments, environment)
+    meant = Meant(Output())
     try:
-        check_target(target)
+        meant.output = _output_of(arguments, environment)
+        return _dispatch(arguments, environment, meant)
     except GitopsRollbackError as error:
-        return _fail(error, None)
-    try:
-        return _dispatch(arguments, environment)
-    except GitopsRollbackError as error:
-        return _fail(error, target)
+        return _fail(error, meant.output)
     except (Interrupted, KeyboardInterrupt):
         return _fail(
             InterruptedRunError(
                 "interrupted before anything was pushed: the branch is as it was",
                 "run the same command again: it is safe",
             ),
-            target,
+            meant.output,
         )
     except (OutOfTime, MemoryError) as error:
-        return _fail(_resource(error), target)
+        return _fail(_resource(error), meant.output)
     except Exception as error:  # noqa: BLE001 - the last resort, which names itself a bug
-        return _fail_with_bug(error, target)
+        return _fail_with_bug(error, meant.output)
 
 
-def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
+def _dispatch(arguments: list[str], environment: Mapping[str, str], meant: Meant) -> int:
     from importlib import import_module  # noqa: PLC0415 - not for --version
 
     from gitops_rollback.alarm import bounded  # noqa: PLC0415 - the same
@@ -113,6 +129,7 @@ def _dispatch(arguments: list[str], environment: Mapping[str, str]) -> int:
         sys.stdout.write(help_of(name, module.__doc__, is_whole="--all" in rest))
         return 0
     options = parse(name, rest, environment)
+    meant.options = options
     with bounded(_longest(options)):
         return int(module.run(options, environment))
 
@@ -152,35 +169,41 @@ def _split(arguments: list[str]) -> tuple[bool, str | None, list[str]]:
     return verbose, rest[0], rest[1:]
 
 
-def _output_of(arguments: list[str], environment: Mapping[str, str]) -> str | None:
+def _output_of(arguments: list[str], environment: Mapping[str, str]) -> Output:
     """Find `--output` before options are parsed, so that an error in them reaches it too."""
-    target = environment.get("GITOPS_OUTPUT") or None
+    from dataclasses import replace  # noqa: PLC0415 - not for --version
+
+    from gitops_rollback.tell.output import read_output  # noqa: PLC0415 - the same
+
+    given = []
     for index, argument in enumerate(arguments):
         if argument.startswith("--output="):
-            target = argument.partition("=")[2]
+            given.append(argument.partition("=")[2])
         elif argument.startswith("-o") and argument != "-o":
-            target = argument.removeprefix("-o")
+            given.append(argument.removeprefix("-o").removeprefix("="))
         elif argument in ("--output", "-o") and index + 1 < len(arguments):
-            target = arguments[index + 1]
-    return target
+            given.append(arguments[index + 1])
+    command = _split(arguments)[1] or ""
+    return replace(read_output(given, environment.get("GITOPS_OUTPUT")), command=command)
 
 
-def _fail(error: GitopsRollbackError, target: str | None) -> int:
+def _fail(error: GitopsRollbackError, output: Output) -> int:
     from gitops_rollback.errors import UsageError  # noqa: PLC0415 - only for errors
-    from gitops_rollback.output import error_to_json, say, write_result  # noqa: PLC0415
-    from gitops_rollback.refusals import Place, place_of  # noqa: PLC0415 - only for errors
+    from gitops_rollback.refusals import Place, place_of  # noqa: PLC0415 - the same
+    from gitops_rollback.tell.output import error_to_json, write_result  # noqa: PLC0415 - the same
+    from gitops_rollback.tell.terminal import say  # noqa: PLC0415 - the same
 
     if error.jenkins_hint and place_of(os.environ) is Place.JENKINS:
         error.hint = error.jenkins_hint
     say(f"error: {error.message}", f"hint: {error.hint}")
     try:
-        write_result(error_to_json(error), target)
+        write_result(error_to_json(error), output)
     except UsageError as again:
         say(f"error: {again}")
     return error.exit_code
 
 
-def _fail_with_bug(error: Exception, target: str | None) -> int:
+def _fail_with_bug(error: Exception, output: Output) -> int:
     import traceback  # noqa: PLC0415 - only for bugs
 
     from gitops_rollback.errors import BugError  # noqa: PLC0415 - the same
@@ -191,7 +214,7 @@ def _fail_with_bug(error: Exception, target: str | None) -> int:
             f"gitops-rollback {__version__} has a bug: {type(error).__name__}: {error}",
             "please report it with the lines above",
         ),
-        target,
+        output,
     )
 
 

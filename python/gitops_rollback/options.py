@@ -25,6 +25,7 @@ PREFIX = "GITOPS_"
 STRATEGIES = ("auto", "artifact", "git", "registry")
 SHELLS = ("bash", "zsh", "fish")
 WAITING, PATIENCE = 120.0, 300.0  # seconds: a push; a rollout, which takes longer
+MOST_LINES = 10  # of a list in a text
 MOST_ENTRIES = 20  # of a history: as many as a state file keeps
 
 
@@ -38,6 +39,8 @@ class Kind(Enum):
     CHOICE = "choice"
     NAMES = "names"  # may be repeated; in the variable commas or blanks separate
     FILES = "files"  # may be repeated; in the variable each stands on its own line
+    LIMIT = "limit"  # a whole number; 0: no limit
+    OUTPUT = "output"  # a format, a file, or both
     WORD = "word"  # an argument without an option's name: one of some words
     ARGUMENTS = "arguments"  # any number of arguments without an option's name
 
@@ -452,13 +455,17 @@ TABLE: tuple[Row, ...] = (
             "Wait, and if the image is to blame, roll back what was deployed: once, and not if "
             "the storage changed. The build fails all the same.",
             "GITOPS_AUTO_ROLLBACK, else false", _of(_DEPLOY), is_handed_on=False)),
-    Row("output", Group.RESULTS, letter="o", help="write the result as JSON; - is stdout",
-        commands=(*_REPOSITORY, "fields"), metavar="FILE", is_basic=True),
+    Row("output", Group.RESULTS, Kind.OUTPUT,
+        "text, wide, name, json or yaml on stdout; or a file, for JSON; or both",
+        (*_REPOSITORY, "fields"), "FORMAT|FILE", "o", is_basic=True),
     Row("format", Group.RESULTS, Kind.CHOICE,
         "of --storage: text, json, or commands for GitHub Actions", ("check",),
         choices=("text", "json", "github")),
-    Row("limit", Group.RESULTS, Kind.COUNT, f"how many entries (default: {MOST_ENTRIES})",
-        ("history",), "NUMBER", default=MOST_ENTRIES, is_basic=True),
+    Row("limit", Group.RESULTS, Kind.LIMIT,
+        f"lines of a list, such as that of candidates (default: {MOST_LINES}; 0: all)",
+        ("plan", *_CHANGING, "history"), "NUMBER",
+        variants={"history": Variant(f"how many entries (default: {MOST_ENTRIES})", MOST_ENTRIES,
+            Kind.COUNT)}),
     Row("report", Group.RESULTS,
         step=Parameter("Boolean", _PAGE, "GITOPS_REPORT, else true", _of(_DEPLOY, _PLAN, _ROLLBACK),
             variants={_DEPLOY: ("GITOPS_REPORT, else false", _PAGE)}, is_handed_on=False)),

@@ -3,7 +3,7 @@ r"""What leaves by stdout and stderr: without secrets, without controls, whateve
 Every text that is printed, by this tool, a library or Python itself, goes through an `Outlet`:
 known secrets are hidden, and characters that a terminal or a log would obey (escapes, other
 controls, bidi marks, invisible formats, bytes that are no UTF-8) are shown as `\x1b`. A line end
-within a text that is one line is the caller's matter: see `output.say`.
+within a text that is one line is the caller's matter: see `tell.terminal.say`.
 
 A stream that is closed, or a full disk behind it, never ends a run: what is lost is remembered in
 `failure`, for `cli` to tell and to count.
@@ -166,7 +166,7 @@ class Streams:
         """
         self.stdout.flush()
         failure = self.stdout.failure
-        if failure is not None:
+        if failure is not None and (failure.errno != EPIPE or self.is_changed):
             reason = failure.strerror or failure
             self.stderr.write(f"error: the result cannot be written to stdout: {reason}\n")
         self.stderr.flush()

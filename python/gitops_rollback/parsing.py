@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gitops_rollback.errors import UsageError, nearest
 from gitops_rollback.options import Kind, Row, rows_of, split, variable_name
+from gitops_rollback.tell.output import read_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +65,9 @@ def parse(
     options = parser.parse_command(arguments)
     if hasattr(options, _SERVICES):
         _place_arguments(options, command)
+    if hasattr(options, "output"):
+        output = read_output(options.output or (), environment.get(variable_name("output")))
+        options.output = replace(output, command=command, options=options, environment=environment)
     return options
 
 
@@ -122,6 +127,16 @@ def _add_files(parser: argparse.ArgumentParser, row: Row, text: str | None) -> N
     parser.add_argument(*_names(row), action=_Repeated, default=default, metavar=row.metavar)
 
 
+def _add_limit(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
+    default = _limit(text) if text else row.default
+    parser.add_argument(*_names(row), default=default, type=_limit, metavar=row.metavar)
+
+
+def _add_output(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
+    del text  # it is the file where no option names one
+    parser.add_argument(*_names(row), action="append", default=None, metavar=row.metavar)
+
+
 def _add_word(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
     del text  # what is said by its place has no variable
     parser.add_argument(row.name, choices=row.choices)
@@ -140,6 +155,8 @@ _ADD: Mapping[Kind, Callable[[argparse.ArgumentParser, Row, str | None], None]] 
     Kind.CHOICE: _add_choice,
     Kind.NAMES: _add_names,
     Kind.FILES: _add_files,
+    Kind.LIMIT: _add_limit,
+    Kind.OUTPUT: _add_output,
     Kind.WORD: _add_word,
     Kind.ARGUMENTS: _add_arguments,
 }
@@ -175,4 +192,10 @@ def _number(text: str) -> float:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(f"'{text}' is no number of at least 1", "write for example 20")
+    return int(text)
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal():
+        raise UsageError(f"'{text}' is no number of lines", "write for example 20; 0 is all")
     return int(text)

@@ -12,9 +12,9 @@ from gitops_rollback import clock
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.model import Build, one_line
-from gitops_rollback.output import say, show_progress
 from gitops_rollback.repo.location import repository_url, without_user
 from gitops_rollback.repo.repository import Repository
+from gitops_rollback.tell.terminal import say, show_progress
 
 if TYPE_CHECKING:
     import argparse

@@ -26,11 +26,12 @@ from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.records import mismatch
 from gitops_rollback.look.snapshot import Snapshot
 from gitops_rollback.manifest.document import lookup, parse, text_of
-from gitops_rollback.output import say, wrapped
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import ServiceFields
 from gitops_rollback.services.config import Config, Environment, Settings
 from gitops_rollback.services.inventory import read_manifests
+from gitops_rollback.tell.tables import wrapped
+from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.plan import Plan

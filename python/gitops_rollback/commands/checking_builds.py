@@ -8,9 +8,9 @@ from gitops_rollback.decide.keeping import WANTED, advice, builds_lost
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.state import FOLDER, parse_state
 from gitops_rollback.look.snapshot import EnvironmentFiles, Snapshot
-from gitops_rollback.output import say
 from gitops_rollback.storage import WARNING, Finding
 from gitops_rollback.stores.jenkins import JenkinsStore
+from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.local_files import walk
@@ -11,12 +10,10 @@ from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import Exit, ManifestError, UsageError
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
-from gitops_rollback.output import error_to_json, say, table, write_result
 from gitops_rollback.session import start
 from gitops_rollback.storage import (
     ERROR,
     NOTE,
-    SEVERITIES,
     WARNING,
     Finding,
     Review,
@@ -24,6 +21,8 @@ from gitops_rollback.storage import (
     published,
     review,
 )
+from gitops_rollback.tell.output import write_result
+from gitops_rollback.tell.terminal import show
 
 if TYPE_CHECKING:
     import argparse
@@ -54,11 +53,10 @@ def check_storage(options: argparse.Namespace, environment: Mapping[str, str]) -
     result = _result(read)
     error = _error(read)
     if options.format == "json":
-        write_result({**result, **(error_to_json(error) if error else {})}, "-")
+        options.output = replace(options.output, format="json")
     elif options.format == "github":
-        for finding in read.findings:
-            sys.stdout.write(github_command(finding) + "\n")
-    _show(read, is_full=options.format == "text")
+        show(github_command(finding) for finding in read.findings)
+        options.output = replace(options.output, format="none")
     if error is not None:
         error.found = result
         raise error
@@ -156,32 +154,3 @@ def _error(read: _Checked) -> ManifestError | None:
         f"the storage of {read.where} has {some}, the first at {first.place}: {first.message}",
         first.mend,
     )
-
-
-def _show(read: _Checked, *, is_full: bool) -> None:
-    if is_full:
-        for finding in read.findings:
-            say(
-                f"{finding.place}: {finding.severity}: {finding.message} [{finding.code}]",
-                f"    means: {finding.effect}",
-                f"    mend:  {finding.mend}",
-            )
-        if read.found.bindings:
-            say(*table([("claim", "becomes", "why"), *_claim_rows(read.found)]))
-        say(*(f"skipped: {reason}" for _path, reason in read.found.skipped))
-    counts = ", ".join(
-        f"{sum(f.severity == severity for f in read.findings)} {severity}s"
-        for severity in SEVERITIES
-    )
-    say(f"{read.files} files, {read.found.objects} objects checked: {counts}")
-
-
-def _claim_rows(found: Review) -> list[tuple[str, str, str]]:
-    return [
-        (
-            f"{binding.claim.namespace}/{binding.claim.name}".removeprefix("None/"),
-            f"{binding.state} to {binding.volume.name}" if binding.volume else binding.state,
-            "" if binding.volume else binding.reason,
-        )
-        for binding in found.bindings
-    ]

@@ -29,4 +29,4 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         outcome = do(session, repository, session.open_tip(repository), wishes)
         if options.keep:
             outcome = keep_builds(session, repository, outcome)
-    return report_change(session, outcome, "deployed")
+    return report_change(session, outcome)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.planning import plans_to_json, show_blocked, show_plans
+from gitops_rollback.commands.planning import plans_to_json
 from gitops_rollback.commands.wishes import request_of
-from gitops_rollback.decide.change import Refused
 from gitops_rollback.errors import NotFoundError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gitops_rollback.decide.change import Change
+    from gitops_rollback.decide.change import Change, Refused
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.look.snapshot import Snapshot
@@ -39,7 +38,7 @@ def do(
     from gitops_rollback.run import carry_out  # noqa: PLC0415 - loaded while git waits
 
     request = replace(request_of(session.options), without_states=not states)
-    told = _Told(session)
+    decisions = _Decisions(session)
     committer = _committer(session, repository)
     try:
         return carry_out(
@@ -48,39 +47,29 @@ def do(
             tip,
             lambda tip: session.read(repository, request, tip),
             wishes,
-            told.tell,
+            decisions.keep,
         )
     except (RefusedError, NotFoundError) as error:
-        told.show_why_not(error)
+        decisions.put_beside(error)
         raise
 
 
 @dataclass
-class _Told:
-    """What a person was told of the decisions of a run."""
+class _Decisions:
+    """The last decisions of a run, which stand beside the error that refuses it."""
 
     session: Session
     snapshot: Snapshot | None = None
     decided: Sequence[Change | Refused] = ()
 
-    def tell(self, snapshot: Snapshot, decided: Sequence[Change | Refused]) -> None:
-        """Show the plans of several services, once."""
-        is_first = self.snapshot is None
+    def keep(self, snapshot: Snapshot, decided: Sequence[Change | Refused]) -> None:
+        """Remember what was decided on a snapshot."""
         self.snapshot, self.decided = snapshot, decided
-        plans = [one.plan for one in decided if one.plan is not None]
-        if is_first and len(plans) > 1:
-            show_plans(plans)
 
-    def show_why_not(self, error: GitopsRollbackError) -> None:
-        """Show what is blocked, and put it beside the error."""
-        blocked = [one for one in self.decided if isinstance(one, Refused)]
-        plans = [one.plan for one in self.decided if one.plan is not None]
-        if self.snapshot is not None and plans:
+    def put_beside(self, error: GitopsRollbackError) -> None:
+        """Put the plans beside the error, where there are any."""
+        if self.snapshot is not None and any(one.plan is not None for one in self.decided):
             error.found = plans_to_json(self.session, self.snapshot, self.decided)
-            if len(self.decided) == 1:
-                show_plans(plans)
-        elif len(self.decided) > 1:
-            show_blocked(blocked)
 
 
 def _committer(session: Session, repository: Repository) -> Committer:

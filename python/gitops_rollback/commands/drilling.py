@@ -10,16 +10,17 @@ from gitops_rollback import errors
 from gitops_rollback.commands import asking
 from gitops_rollback.commands.wishes import drill_wishes
 from gitops_rollback.decide.change import Refused
-from gitops_rollback.decide.drill import FAILED, OK, Finding, judge_service, verdict, worst_first
+from gitops_rollback.decide.drill import FAILED, Finding, judge_service, verdict, worst_first
 from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError
 from gitops_rollback.look.everything import known_names
 from gitops_rollback.look.snapshot import read_config, read_environment, read_snapshot
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
-from gitops_rollback.output import say, wrapped, write_result
 from gitops_rollback.run import look_only
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, FILE
 from gitops_rollback.session import start
+from gitops_rollback.tell.output import write_result
+from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
     import argparse
@@ -30,13 +31,6 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.session import Session
-
-_MARGIN = " " * 9  # as wide as the longest level, and a blank
-_VERDICTS = {
-    "ok": "a rollback would work",
-    "warnings": "a rollback would work, with warnings",
-    "failed": "a rollback would fail",
-}
 
 
 @dataclass
@@ -139,8 +133,6 @@ def drill(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         drilled.run()
     drilled.findings = worst_first(drilled.findings)
     result = _result(drilled)
-    _show(drilled.findings)
-    say(_VERDICTS[result["verdict"]])
     error = _error(drilled.findings)
     if options.report_dir:
         _write_report(drilled, result)
@@ -165,14 +157,6 @@ def _result(drilled: _Drill) -> dict[str, Any]:
         "plans": drilled.plans,
         "seconds": drilled.session.watch.seconds(),
     }
-
-
-def _show(findings: Sequence[Finding]) -> None:
-    for found in findings:
-        first, *more = wrapped(f"{found.check} {found.subject}: {found.message}", _MARGIN)
-        say(f"{found.level:<{len(_MARGIN)}}{first.lstrip()}", *more)
-        if found.level != OK and found.hint:
-            say(*wrapped(f"hint: {found.hint}", _MARGIN))
 
 
 def _error(findings: Sequence[Finding]) -> GitopsRollbackError | None:

@@ -9,9 +9,10 @@ from gitops_rollback.commands.local_files import walk
 from gitops_rollback.errors import Exit
 from gitops_rollback.manifest.image_field import SUBSTITUTION
 from gitops_rollback.manifest.prove import Proof, prove
-from gitops_rollback.output import say, table, write_result
 from gitops_rollback.services import inventory
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, Environment
+from gitops_rollback.tell.output import write_result
+from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
     import argparse
@@ -30,17 +31,12 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     manifests = inventory.read_manifests(data)
     listed = _list_fields(manifests)
     skipped = [vars(skip) for skip in manifests.skipped]
-    rows = [("where", "kind", "name", "container", "image"), *(_row(entry) for entry in listed)]
-    say(*table(rows))
-    say(*(f"skipped: {skip.reason}" for skip in manifests.skipped))
     say(f"{len(data)} files, {len(listed)} image fields, {len(skipped)} files skipped")
     result: dict[str, Any] = {"fields": [e.to_json() for e in listed], "skipped": skipped}
     failed: list[Proof] = []
     if options.prove:
         proofs = [_prove(e.field, manifests) for e in listed if not e.field.problem]
         failed = [proof for proof in proofs if proof.problem]
-        say(*(f"not exact: {proof.field.place}: {proof.problem}" for proof in failed))
-        say(f"proved: {len(proofs)} edited and undone, {len(failed)} not exact")
         result["proof"] = {"edited": len(proofs), "failed": [_failure(proof) for proof in failed]}
     write_result(result, options.output)
     return Exit.FAILED if failed else Exit.DONE
@@ -81,15 +77,6 @@ def _prove(field: ImageField, manifests: Manifests) -> Proof:
 
 def _place(field: ImageField) -> tuple[str, int, int]:
     return (field.path, field.parts[0].scalar.start, field.parts[0].scalar.end)
-
-
-def _row(listed: _Listed) -> tuple[str, ...]:
-    field = listed.field
-    value = f"{field.value}  (not editable: {field.problem})" if field.problem else field.value
-    if listed.overridden_by:
-        value += f"  (overridden by {listed.overridden_by})"
-    place = f"{field.place}:{field.scalar.column}"
-    return (place, field.kind, field.name, field.container, value)
 
 
 def _failure(proof: Proof) -> dict[str, Any]:

@@ -9,16 +9,16 @@ from gitops_rollback.jobs.wanted import Scm, Wishes, parse_sources, wanted_jobs
 from gitops_rollback.look.snapshot import Overview, read_config, read_overview
 from gitops_rollback.model import Request, is_name, one_line
 from gitops_rollback.options import repeated
-from gitops_rollback.output import say, say_text, table, write_result
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT
 from gitops_rollback.session import start
+from gitops_rollback.tell.output import write_result
+from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.jobs.install import Change
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.session import Session
@@ -59,7 +59,6 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
     http = JenkinsHttp(url, environment, session.deadline)
     changes = Installer(http, writes=not options.dry_run).install(jobs)
-    _show(changes, is_rehearsal=options.dry_run)
     if not wishes.sources:
         say("no deploy jobs: --source URL says where the services are built from")
     result = {"dryRun": options.dry_run, "jobs": [change.to_json() for change in changes]}
@@ -131,11 +130,3 @@ def _images(overviews: list[Overview], wanted: set[str], *, is_limited: bool) ->
 
 def _upper(name: str) -> str:
     return name.upper().replace("-", "_")
-
-
-def _show(changes: list[Change], *, is_rehearsal: bool) -> None:
-    rows = [("job", "kind", "would be" if is_rehearsal else "is")]
-    rows += [(change.name, change.kind, change.action) for change in changes]
-    if is_rehearsal:
-        say_text("\n".join(change.diff for change in changes if change.diff))
-    say(*table(rows))

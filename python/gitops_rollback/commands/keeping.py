@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide.keeping import build_to_keep
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.state import parse_state, path_of
-from gitops_rollback.output import say
+from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.change import Change

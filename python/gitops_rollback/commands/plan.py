@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.commands.command_line import to_do_it
-from gitops_rollback.commands.explaining import explain
-from gitops_rollback.commands.planning import plans_of, plans_to_json, show_plans
+from gitops_rollback.commands.planning import plans_of, plans_to_json
 from gitops_rollback.commands.results import timed
 from gitops_rollback.commands.wishes import request_of, rollback_wishes
 from gitops_rollback.decide.change import whole_error
 from gitops_rollback.decide.rollback import obstacle
 from gitops_rollback.errors import Exit, NotFoundError, RepositoryError
-from gitops_rollback.output import say, write_result
 from gitops_rollback.session import start
+from gitops_rollback.tell.output import write_result
 
 if TYPE_CHECKING:
     import argparse
@@ -36,15 +34,9 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         snapshot = session.read(repository, request_of(options), tip)
         decided = look_only(session, repository, snapshot, wishes(snapshot))
         plans = plans_of(decided)
-    show_plans(plans)
-    if options.explain:
-        for plan in plans:
-            explain(plan)
     result = plans_to_json(session, snapshot, decided)
     _refuse_without_image(plans, result, skip=options.skip_blocked)
     write_result(result, options.output)
-    if options.skip_blocked or not any(plan.blocks for plan in plans):
-        say(f"to do it: {to_do_it(options, session.present, environment)}")
     return Exit.DONE
 
 

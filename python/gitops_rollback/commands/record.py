@@ -9,15 +9,15 @@ from gitops_rollback.commands.given import read_plan
 from gitops_rollback.commands.wishes import assign_images, record_wish, request_of
 from gitops_rollback.errors import Exit
 from gitops_rollback.options import images_by_service
-from gitops_rollback.output import say, write_result
 from gitops_rollback.session import start
 from gitops_rollback.stores.layout import write_record
+from gitops_rollback.tell.output import write_result
+from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import MadeRecord
     from gitops_rollback.look.snapshot import Snapshot
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         snapshot = session.read(repository, request_of(options), tip)
         action, replacing = _replacing(session, snapshot)
         made = record_all(session, repository, snapshot, record_wish(session), action, replacing)
-        records = [_record(session, *pair) for pair in zip(snapshot.services, made, strict=True)]
+        records = [_record(session, one) for one in made]
     write_result({"records": records}, options.output)
     return Exit.DONE
 
@@ -49,12 +49,10 @@ def _replacing(session: Session, snapshot: Snapshot) -> tuple[str, list[ImageRef
     return "rollback", [plan.target(at.service, at.environment) for at in snapshot.services]
 
 
-def _record(session: Session, at: ServiceAtTip, made: MadeRecord) -> dict[str, object]:
+def _record(session: Session, made: MadeRecord) -> dict[str, object]:
     file = write_record(made, Path(session.options.record_dir))
     _file(session, made)
     record = made.stored.record
-    state = "runs already, recorded as unchanged" if record.unchanged else "recorded"
-    say(f"{at.title}: {record.image.canonical} {state} in {file}")
     return {
         "file": str(file),
         "sha256": made.stored.sha256,

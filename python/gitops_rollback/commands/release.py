@@ -22,4 +22,4 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         raise UsageError("a release needs a reason", "say why with --reason TEXT")
     with timed(session), session.open_repository() as repository:
         outcome = do(session, repository, session.open_tip(repository), release_wishes(session))
-    return report_change(session, outcome, "released", idle="is not held")
+    return report_change(session, outcome)

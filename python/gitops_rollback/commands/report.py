@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.commands.planning import plans_of, plans_to_json
 from gitops_rollback.commands.wishes import request_of, rollback_wishes
 from gitops_rollback.errors import Exit, UsageError
-from gitops_rollback.output import say, write_result
 from gitops_rollback.session import start
+from gitops_rollback.tell.output import write_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,7 +48,6 @@ def run(options: Namespace, environment: Mapping[str, str]) -> int:
     build = session.build.to_json() if session.build else {}
     page = make_page(documents, repository, session.present, build)
     path = write(page, Path(options.report_dir))
-    say(f"report: {path}")
     files = sorted(file.name for file in path.parent.iterdir())
     write_result({"page": str(path), "title": page.title, "files": files}, options.output)
     return Exit.DONE

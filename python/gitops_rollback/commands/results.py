@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
-from gitops_rollback.commands.planning import show_blocked
 from gitops_rollback.errors import Exit, GitopsRollbackError, WaitingError
-from gitops_rollback.output import error_to_json, say, say_text, write_result
+from gitops_rollback.tell.output import error_to_json, write_result
+from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitops_rollback.session import Session
+    from gitops_rollback.tell.output import Output
     from gitops_rollback.write.commit import Outcome
 
 
@@ -27,41 +28,16 @@ def timed(session: Session) -> Iterator[None]:
         raise
 
 
-def report_change(
-    session: Session,
-    outcome: Outcome,
-    done: str,
-    idle: str = "runs already",
-) -> Exit:
+def report_change(session: Session, outcome: Outcome) -> Exit:
     """Tell of an outcome, and of the services that were left because something blocks them.
 
-    `done` is the verb in the past, `idle` why there was nothing to do. Returns the exit
-    code: 7 while a pull request waits for its merge.
+    Returns the exit code: 7 while a pull request waits for its merge.
     """
     dry_run = bool(session.options.dry_run)
     blocked = outcome.blocked
     seconds = session.watch.seconds()
-    if outcome.diff:
-        say_text(outcome.diff)
-    for change in outcome.changes:
-        for warning in change.warnings:
-            say(f"warning: {warning}")
-        summary = change.summary
-        if not change.changes_anything:
-            say(f"{change.at.title}: {summary.to.label} {idle}, nothing to do")
-        elif dry_run or outcome.is_waiting:
-            when = "when it is merged" if outcome.is_waiting else "dry run"
-            say(f"{change.at.title}: {summary.versions} would be {done} ({when})")
-        else:
-            say(f"{change.at.title}: {summary.versions} {done}")
-    if blocked:
-        say(f"left as they are: {len(blocked)} of {len(blocked) + len(outcome.changes)} services")
-        show_blocked(blocked)
-    if outcome.commit is not None:
-        phases = ", ".join(
-            f"{name} {value:g}" for name, value in seconds.items() if name != "total"
-        )
-        say(f"commit {outcome.commit} on {outcome.branch} in {seconds['total']:g} s ({phases})")
+    for warning in (warning for change in outcome.changes for warning in change.warnings):
+        say(f"warning: {warning}")
     result = {
         **({"commit": outcome.commit} if outcome.commit is not None else {}),
         **({"pullRequest": outcome.pull_request.to_json()} if outcome.pull_request else {}),
@@ -76,10 +52,10 @@ def report_change(
     return _end(outcome, result, session.options.output)
 
 
-def _end(outcome: Outcome, result: dict[str, Any], target: str | None) -> Exit:
+def _end(outcome: Outcome, result: dict[str, Any], output: Output) -> Exit:
     opened = outcome.pull_request
     if opened is None or not outcome.is_waiting:
-        write_result(result, target)
+        write_result(result, output, outcome.diff.splitlines() if outcome.diff else ())
         return Exit.DONE
     error = WaitingError(
         f"pull request {opened.number} is open and not merged: {opened.url}",
@@ -87,5 +63,5 @@ def _end(outcome: Outcome, result: dict[str, Any], target: str | None) -> Exit:
         result,
     )
     say(error.message, f"hint: {error.hint}")
-    write_result(error_to_json(error), target)
+    write_result(error_to_json(error), output)
     return error.exit_code

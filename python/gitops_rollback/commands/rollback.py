@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         outcome = do(session, repository, _tip(session, repository), wishes)
         if options.keep:
             outcome = keep_builds(session, repository, outcome)
-    return report_change(session, outcome, "rolled back, held")
+    return report_change(session, outcome)
 
 
 def _tip(session: Session, repository: Repository) -> Tip:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.errors import Exit, GitopsRollbackError, UsageError
 from gitops_rollback.look.snapshot import Overview, read_overview
 from gitops_rollback.model import Request, is_name
-from gitops_rollback.output import say, table, write_result
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.session import start
+from gitops_rollback.tell.output import write_result
 
 if TYPE_CHECKING:
     import argparse
@@ -29,7 +29,6 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         overview.manifests, overview.config, overview.environment, overview.paths
     )
     services = [_service(name, source, overview) for name, source in sorted(names.items())]
-    _show(services, overview)
     skipped = [vars(skip) for skip in overview.manifests.skipped]
     write_result({"services": services, "skipped": skipped}, options.output)
     return Exit.DONE
@@ -48,16 +47,3 @@ def _service(name: str, source: str, overview: Overview) -> dict[str, Any]:
         return {**entry, "problem": error.message}
     fields = [field.to_json() for field in (*found.fields, *found.reported)]
     return {**entry, "image": found.image.canonical, "fields": fields}
-
-
-def _show(services: list[dict[str, Any]], overview: Overview) -> None:
-    rows = [("service", "image", "where", "from")]
-    for service in services:
-        places = ", ".join(f"{f['path']}:{f['line']}" for f in service["fields"])
-        image = service.get("image", "-")
-        rows.append(
-            (service["service"], image, places or service.get("problem", ""), service["source"])
-        )
-    say(*table(rows))
-    for skip in overview.manifests.skipped:
-        say(f"skipped: {skip.reason}")

@@ -30,7 +30,6 @@ from gitops_rollback.forges.statuses import CommitStatuses
 from gitops_rollback.ledger.stack import running_image
 from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.options import repeated
-from gitops_rollback.output import say, write_result
 from gitops_rollback.rollout import (
     Place,
     Rollout,
@@ -41,6 +40,8 @@ from gitops_rollback.rollout import (
     belongings_of,
     told_first,
 )
+from gitops_rollback.tell.output import write_result
+from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,8 +64,6 @@ def wait(session: Session, repository: Repository, change: dict[str, Any] | None
     though a cluster was asked for, `MovedError` where it was replaced.
     """
     result, error = watch(session, repository, change, session.options.timeout)
-    if _times(result["seconds"]):
-        say(f"seconds since the beginning: {_times(result['seconds'])}")
     if error is not None:
         error.found = result
         raise error
@@ -372,8 +371,3 @@ def _seconds(
         if tracks and len(reached) == len(tracks):
             found[name] = round(max(reached) + before, 3)
     return found
-
-
-def _times(seconds: dict[str, float]) -> str:
-    names = [name for name in ("decide", "commit", *_MOMENTS) if name in seconds]
-    return ", ".join(f"{name} {seconds[name]:.1f}" for name in names)

@@ -56,6 +56,7 @@ class Candidate:
                 "image": self.image.canonical,
                 "sources": sorted(self.sources),
                 "deployedAt": self.deployed_at,
+                "by": self.placed.by if self.placed else None,
                 "build": self.build.to_json() if self.build else None,
                 "commit": self.placed.commit if self.placed else None,
                 "verdict": self.verdict,
@@ -139,6 +140,7 @@ def edits_to_json(edits: Iterable[FieldEdit]) -> list[dict[str, Any]]:
             "container": edit.field.container,
             "old": edit.field.value,
             "new": edit.value,
+            **({"overrides": list(edit.field.overrides)} if edit.field.overrides else {}),
         }
         for edit in edits
     ]

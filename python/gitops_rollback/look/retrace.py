@@ -40,6 +40,7 @@ class Retraced:
         return {
             "service": self.at.service,
             "environment": self.at.environment,
+            "running": self.running.canonical,
             "entries": [entry_to_json(event) for event in self.events],
             "findings": list(self.findings),
         }

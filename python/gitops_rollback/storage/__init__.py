@@ -5,7 +5,7 @@ at two states of its parts.
 """
 
 from gitops_rollback.storage.between import StorageChange, changes_between
-from gitops_rollback.storage.findings import ERROR, NOTE, SEVERITIES, WARNING, Finding, in_order
+from gitops_rollback.storage.findings import ERROR, NOTE, WARNING, Finding, in_order
 from gitops_rollback.storage.kubernetes import published
 from gitops_rollback.storage.review import Review, read_objects, review
 from gitops_rollback.storage.service import ServiceKeys, findings_of, parts_of, storage_in
@@ -13,7 +13,6 @@ from gitops_rollback.storage.service import ServiceKeys, findings_of, parts_of, 
 __all__ = [
     "ERROR",
     "NOTE",
-    "SEVERITIES",
     "WARNING",
     "Finding",
     "Review",

@@ -32,7 +32,7 @@ def test_the_example_is_found_to_be_right_and_its_claim_to_bind(shop: Shop) -> N
         "volume": "pv-example",
         "reason": "binds pv-example",
     }
-    assert "bound to pv-example" in run.stderr
+    assert "bound to pv-example" in run.stdout
 
 
 def test_errors_are_exit_1_with_line_meaning_and_mend(shop: Shop, tmp_path: Path) -> None:
@@ -47,9 +47,9 @@ def test_errors_are_exit_1_with_line_meaning_and_mend(shop: Shop, tmp_path: Path
         ("claim-pending", "error"),
     ]
     line = BAD.splitlines().index("  path: /data") + 1
-    assert f"bad.yaml:{line}:3: error: `path` stands in `spec`" in run.stderr
-    assert "    means: the API server drops it" in run.stderr
-    assert "    mend:  write `spec.hostPath:`" in run.stderr
+    assert f"bad.yaml:{line}:3: error: `path` stands in `spec`" in run.stdout
+    assert "    means: the API server drops it" in run.stdout
+    assert "    mend:  write `spec.hostPath:`" in run.stdout
     assert "it has 10Gi, and 15Gi are asked for" in found[1]["message"]
 
 

@@ -180,9 +180,7 @@ def test_the_line_that_a_plan_ends_with_does_what_it_shows(held: Shop) -> None:
     assert done.service()["to"] == run.service()["to"]["image"] == "docker.io/acme/cart:1.4.1"
     by_variable = {"GITOPS_STRATEGY": "git", "GITOPS_TO": "1.4.2", "GITOPS_ACCEPT": "bad"}
     said = held.ok("plan", *PLAN, environment=by_variable).stderr
-    assert re.search(
-        r"to do it: \S+ rollback --service cart --repository \S+ --reason TEXT\n", said
-    )
+    assert re.search(r"to do it: \S+ rollback cart --repository \S+ --reason TEXT\n", said)
 
 
 def test_no_previous_image_is_4_with_the_candidates_beside_it(shop: Shop) -> None:

@@ -140,13 +140,13 @@ def test_without_git_and_archive_there_is_one_plain_error(cut_off: Shop) -> None
 def test_every_candidate_is_explained_on_a_terminal_of_forty_columns(held: Shop) -> None:
     held.deploy("1.6.0", "--release", "--accept", "automation")
     run = held.ok("plan", *CART, "--explain", environment={"COLUMNS": "40"})
-    explained = run.stderr.partition(": every")[2]
+    explained = run.stdout.partition(": every")[2]
     candidates = run.service()["candidates"]
     assert len(candidates) == 2
     for candidate in candidates:
         assert candidate["verdict"].upper() in explained
         assert candidate["image"].partition("@")[2] in explained
     assert "proofs: artifact, git" in explained
-    for line in run.stderr.splitlines():
+    for line in run.stdout.splitlines():
         is_to_copy = any(text in line for text in ("sha256:", "/record.json", "to do it:"))
         assert len(line) <= 40 or is_to_copy, line

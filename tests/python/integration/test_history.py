@@ -40,9 +40,9 @@ def test_it_lists_deployments_and_rollbacks_with_what_proves_each(held: Shop) ->
 
 def test_it_reads_on_a_terminal_of_forty_columns(held: Shop) -> None:
     run = held.ok("history", *CART, environment={"COLUMNS": "40"})
-    assert "by jane: checkout fails" in run.stderr
-    assert "rollback" in run.stderr
-    too_long = [line for line in run.stderr.splitlines() if len(line) > 40 and "sha256" not in line]
+    assert "by jane: checkout fails" in run.stdout
+    assert "rollback" in run.stdout
+    too_long = [line for line in run.stdout.splitlines() if len(line) > 40 and "sha256" not in line]
     assert too_long == []
 
 

@@ -95,7 +95,7 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(
     run = install(shop, server, "--dry-run")
     assert actions(run) == {"rollback": "created"}
     assert run.result["dryRun"] is True
-    assert "+    <scriptPath>Jenkinsfile.rollback</scriptPath>" in run.stderr
+    assert "+    <scriptPath>Jenkinsfile.rollback</scriptPath>" in run.stdout
     assert posts(server) == []
     install(shop, server)
     run = install(shop, server, "--library-branch", "v2", "--dry-run")

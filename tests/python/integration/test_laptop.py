@@ -77,8 +77,8 @@ def test_progress_is_shown_on_a_terminal_and_never_in_a_log(released: Shop) -> N
         shown += chunk
     os.close(primary)
     assert "fetching the tip of the manifests repository …".encode() in shown
-    assert b"\r\x1b[Kcart default: 1.5.0" in shown
-    plain = released.ok("plan", "--service", "cart").stderr
+    assert b"\r\x1b[Kto do it: gitops-rollback rollback cart" in shown
+    plain = released.ok("plan", "--service", "cart").stdout
     assert "\x1b" not in plain
     assert "fetching" not in plain
 

@@ -226,7 +226,7 @@ def test_a_release_where_nothing_is_held_changes_nothing(shop: Shop) -> None:
     assert run.result["changed"] is False
     assert "commit" not in run.result
     assert shop.tip() == tip
-    assert "held" in run.stderr
+    assert "held" in run.stdout
 
 
 def test_release_forgives_a_bad_image_by_tag_or_in_full(held: Shop) -> None:
@@ -246,7 +246,7 @@ def test_redeploying_what_runs_is_done_and_commits_nothing_even_while_held(held:
     assert "commit" not in run.result
     assert run.service()["edits"] == []
     assert (held.tip(), held.records.numbers()) == (tip, records)
-    assert "nothing to do" in run.stderr
+    assert "nothing to do" in run.stdout
 
 
 def test_redeploying_what_runs_with_release_commits_the_release(held: Shop) -> None:
@@ -269,7 +269,7 @@ def test_a_dry_run_changes_nothing_anywhere(released: Shop) -> None:
         assert run.result["dryRun"] is True
         assert "commit" not in run.result
         assert run.result["changed"] is True
-        assert "dry run" in run.stderr
+        assert "dry run" in run.stdout
     released.roll_back()
     before = released.everything()
     release = ("--service", "cart", "--reason", "test", "--accept", "automation", "--dry-run")

@@ -115,12 +115,12 @@ def test_one_refused_member_refuses_the_deploy_of_all_and_files_no_record(deploy
     assert run.error["message"].startswith("1 of 2 services cannot be done, so none was: cart")
     assert "--skip-blocked" in run.error["hint"]
     assert names(run.result["blocked"], "service") == ["cart"]
-    assert "held" in run.stderr
+    assert "held" in run.stdout
     run = deployed.ok("deploy", *further, "--skip-blocked")
     assert names(run.result["services"], "service") == ["payment"]
     [left] = run.result["blocked"]
     assert (left["service"], left["code"]) == ("cart", "held")
-    assert "left as they are: 1 of 2 services" in run.stderr
+    assert "left as they are: 1 of 2 services" in run.stdout
     assert image("2.2.0", "payment") in deployed.text(PAYMENT_PATH)
     assert deployed.log()[0] == "payment default: 2.1.0 → 2.2.0 (deploy)"
 
@@ -134,7 +134,7 @@ def test_where_every_member_is_refused_skipping_them_is_a_refusal_too(deployed: 
 
 def test_a_rollback_of_a_set_shows_one_table_of_80_columns(deployed: Shop) -> None:
     run = deployed.ok("plan", "--set", "checkout")
-    table = run.stderr.splitlines()
+    table = run.stdout.splitlines()
     assert table[0] == "2 services of default:"
     assert table[1].split() == ["service", "runs", "back", "to", "because"]
     assert [line.split()[:3] for line in table[2:4]] == [
@@ -150,7 +150,7 @@ def test_a_rollback_of_a_set_shows_one_table_of_80_columns(deployed: Shop) -> No
 def test_skip_blocked_rolls_back_the_rest_of_a_set_by_its_plan_too(deployed: Shop) -> None:
     deployed.ok("rollback", "--service", "cart", *REASON)
     run = deployed.ok("plan", "--set", "checkout", "--skip-blocked")
-    assert "REFUSED: already" in run.stderr
+    assert "REFUSED: already" in run.stdout
     plan = deployed.root / "plan.json"
     (deployed.root / "result.json").rename(plan)
     refused = deployed.refused(4, "not-found", "rollback", "--plan", str(plan), *REASON)
@@ -187,9 +187,11 @@ def test_of_many_that_are_refused_ten_are_told_in_full(shop: Shop) -> None:
     shop.commit({".gitops-rollback.toml": TOML, **services})
     named = [f"--service=s{number:02}" for number in range(12)]
     run = shop.refused(4, "not-found", "plan", *named, "--strategy", "git")
-    assert run.stderr.count("NO IMAGE to go back to") == 12
-    assert run.stderr.count("  there is no image to go back to for") == 10
-    assert "  and 2 more: --output FILE has each in full\n" in run.stderr
+    assert run.stdout.count("NO IMAGE to go back to") == 12
+    assert run.stdout.count(": no image to go back to") == 10
+    assert "  … 2 more: --limit 0\n" in run.stdout
+    whole = shop.refused(4, "not-found", "plan", *named, "--strategy", "git", "--limit", "0")
+    assert whole.stdout.count(": no image to go back to") == 12
 
 
 def test_all_means_what_is_configured_or_was_deployed(deployed: Shop) -> None:
@@ -233,7 +235,7 @@ def test_as_of_brings_back_what_ran_then_for_each_service(deployed: Shop) -> Non
     assert names([s["to"] for s in run.result["services"] if "to" in s], "image") == [
         canonical("1.5.0")
     ]
-    assert "payment  2.1.0  -        runs already" in run.stderr
+    assert "payment  2.1.0  -        runs already" in run.stdout
     run = deployed.ok("rollback", "--all", "--as-of", moment, *REASON)
     assert deployed.text().count(image("1.5.0")) == 1
     assert deployed.changed() == [".gitops-rollback/default/cart.json", CART_PATH]

@@ -194,7 +194,7 @@ def test_the_plan_says_what_a_field_overrides(shop: Shop) -> None:
     shop.commit({**files, "apps/cart/deployment.yaml": None})
     shop.deploy("1.5.0")
     run = shop.ok("plan", "--service", "cart")
-    words = " ".join(run.stderr.split())
+    words = " ".join(run.stdout.split())
     assert "edit overlays/production/kustomization.yaml:5 (acme/cart): acme/cart:1.4.1" in words
     assert "which overrides base/deployment.yaml:" in words
 

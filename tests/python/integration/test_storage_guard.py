@@ -77,7 +77,7 @@ def test_storage_that_changed_is_told_in_plan_commit_and_result(stateful: Shop) 
     stays = "it stays as it is now, and so do its data"
     plan = stateful.ok("plan", *PLAN)
     assert any(expected in f and stays in f for f in plan.service()["findings"]), plan.result
-    assert "warning  storage changed since 1.4.2 ran" in plan.stderr
+    assert "warning  storage changed since 1.4.2 ran" in plan.stdout
     run = stateful.ok("rollback", *UNDO)
     assert [w for w in run.service()["warnings"] if expected in w]
     assert f"Gitops-Storage: {expected}" in stateful.git("log", "-1", "--format=%B")

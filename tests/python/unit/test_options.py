@@ -37,6 +37,7 @@ VALUES = {
     Kind.TEXT: ("a", "a"),
     Kind.SECONDS: ("7.5", 7.5),
     Kind.COUNT: ("7", 7),
+    Kind.LIMIT: ("0", 0),
     Kind.FILES: ("a", ["a"]),
 }
 NEEDED = {"jobs": ["install"], "completion": ["bash"]}
@@ -45,7 +46,7 @@ NEEDED = {"jobs": ["install"], "completion": ["bash"]}
 def given(command: str, *arguments: str, **variables: str) -> dict[str, object]:
     words = [*NEEDED.get(command, ()), *arguments]
     environment = {variable_name(name): text for name, text in variables.items()}
-    return vars(parse(command, words, environment))
+    return {**vars(parse(command, words, environment)), "output": None}
 
 
 def test_every_command_has_options_and_every_option_a_command_that_is_there() -> None:
@@ -70,6 +71,9 @@ def test_an_option_is_read_from_the_command_line_and_from_its_variable(
 ) -> None:
     key, name = row.name.replace("-", "_"), f"--{row.name}"
     if row.is_argument:
+        return
+    if row.kind is Kind.OUTPUT:
+        assert parse(command, [*NEEDED.get(command, ()), name, "yaml"], {}).output.format == "yaml"
         return
     if row.kind is Kind.FLAG:
         assert given(command)[key] is False

@@ -15,9 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_rollback import outlet, output, redaction
+from gitops_rollback import outlet, redaction
 from gitops_rollback.errors import UsageError
 from gitops_rollback.outlet import Outlet, escaped, one, opened
+from gitops_rollback.tell import output, tables, terminal
+from gitops_rollback.tell.output import Output
 
 # What a terminal obeys, hides or breaks a line at (Unicode's general categories).
 UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -101,27 +103,27 @@ def said(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[str]:
 
 
 def test_a_text_with_line_ends_makes_no_line_of_its_own(said: pytest.CaptureFixture[str]) -> None:
-    output.say("deployed by x\nFinished: SUCCESS\r\x1b[2K")
+    terminal.say("deployed by x\nFinished: SUCCESS\r\x1b[2K")
     assert said.readouterr().err == "deployed by x\\nFinished: SUCCESS\\x0d\\x1b[2K\n"
 
 
 def test_a_secret_over_two_printed_lines_is_hidden(said: pytest.CaptureFixture[str]) -> None:
     redaction.know("hunter2-SECRET")
-    output.say("the password is hunter2-", "  SECRET, no?")
+    terminal.say("the password is hunter2-", "  SECRET, no?")
     assert said.readouterr().err == "the password is ***, no?\n"
 
 
 def test_a_secret_is_hidden_before_a_text_is_wrapped_or_cut() -> None:
     redaction.know("hunter2 SECRET with blanks")
     text = "x " * 45 + "hunter2 SECRET with blanks"
-    assert not any("SECRET" in line for line in output.wrapped(text))
+    assert not any("SECRET" in line for line in tables.wrapped(text))
     rows = [("a", "b"), ("hunter2 SECRET with blanks", "c")]
-    assert not any("hunter2" in line for line in output.narrow_table(rows))
-    assert output.table(rows)[1].startswith("***")
+    assert not any("hunter2" in line for line in tables.narrow_table(rows))
+    assert tables.table(rows)[1].startswith("***")
 
 
 def test_a_cell_of_a_table_makes_no_row() -> None:
-    rows = output.table([("name", "image"), ("cart\nFORGED", "x\x1b[31m")])
+    rows = tables.table([("name", "image"), ("cart\nFORGED", "x\x1b[31m")])
     assert rows == ["name          image", "cart\\nFORGED  x\\x1b[31m"]
 
 
@@ -168,7 +170,11 @@ def test_a_result_that_cannot_be_printed_counts_where_nothing_was_changed(
             outlet.note_change()
         ended = streams.counted(code)
     assert ended == expected
-    assert err.getvalue().startswith("error: the result cannot be written to stdout: ")
+    told = err.getvalue()
+    if number == EPIPE and not is_changed:
+        assert told == "", "a reader that closed the pipe has had enough"
+    else:
+        assert told.startswith("error: the result cannot be written to stdout: ")
 
 
 @pytest.mark.parametrize("behind", [None, _Full(EPIPE)])
@@ -177,7 +183,7 @@ def test_without_a_stderr_a_run_goes_on(
 ) -> None:
     monkeypatch.setattr(sys, "stderr", behind)
     with opened() as streams:
-        output.say("nobody hears this")
+        terminal.say("nobody hears this")
         assert streams.counted(6) == 6
 
 
@@ -189,7 +195,7 @@ def test_a_result_file_that_cannot_be_written_leaves_nothing_beside_it(
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(UsageError, match="No space left"):
-        output.write_result({"changed": False}, str(tmp_path / "result.json"))
+        output.write_result({"changed": False}, Output(file=str(tmp_path / "result.json")))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -197,7 +203,7 @@ def test_a_change_that_was_pushed_is_no_error_where_its_result_is_lost(
     tmp_path: Path, said: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "gone" / "result.json"
-    output.write_result({"changed": True, "commit": "c" * 40}, str(target))
+    output.write_result({"changed": True, "commit": "c" * 40}, Output(file=str(target)))
     message = said.readouterr().err
     assert "the change is done" in message
     assert "c" * 40 in message

@@ -1,0 +1,78 @@
+"""What a deploy, a rollback, a release or a repair did, as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
+from gitops_rollback.tell.view import View, label, title
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What is said of a service: done, and where there was nothing to do.
+_WORDS = {
+    "deploy": ("deployed", "runs already"),
+    "rollback": ("rolled back, held", "runs already"),
+    "release": ("released", "is not held"),
+    "history": ("repaired", "has a sound state file"),
+}
+
+
+def changes(document: Mapping[str, Any], view: View) -> list[str]:
+    """Return what became of each service, of those that were left, and the commit."""
+    lines = [line for one in document.get("services", ()) for line in _service(document, one, view)]
+    left = document.get("blocked", ())
+    if left:
+        services = document.get("services", ())
+        if services or "error" not in document:
+            lines.append(f"left as they are: {len(left)} of {len(left) + len(services)} services")
+        lines += blocked(left, view)
+    if "commit" in document and "services" in document:
+        seconds = document.get("seconds", {})
+        spent = [f"{name} {value:g}" for name, value in seconds.items() if name != "total"]
+        lines.append(
+            f"commit {document['commit']} on {document['branch']} in {seconds.get('total', 0):g} s "
+            f"({', '.join(spent)})"
+        )
+    return lines
+
+
+def names(document: Mapping[str, Any]) -> list[str]:
+    """Return the commit that was made, or that was waited for."""
+    return [document["commit"]] if "commit" in document else []
+
+
+def _service(document: Mapping[str, Any], one: Mapping[str, Any], view: View) -> list[str]:
+    done, idle = _WORDS.get(view.command, _WORDS["deploy"])
+    name, to = title(one["service"], one["environment"]), label(one.get("to"))
+    old = one.get("from")
+    versions = f"{label(old)} → {to}" if old and old != one.get("to") else to
+    if one.get("action") == "recorded":
+        return wrapped(f"{name}: {versions} written down; what runs was not changed")
+    if not _is_changed(document, one):
+        return wrapped(f"{name}: {to} {idle}, nothing to do")
+    if document.get("dryRun") or "error" in document:
+        when = "dry run" if document.get("dryRun") else "when it is merged"
+        return wrapped(f"{name}: {versions} would be {done} ({when})")
+    return [view.ink(line, "bold") for line in wrapped(f"{name}: {versions} {done}")]
+
+
+def _is_changed(document: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
+    """Tell whether anything was or would be written for a service."""
+    if "changed" in one:
+        return bool(one["changed"])
+    return bool(document.get("changed") or document.get("pullRequest") or one.get("edits"))
+
+
+def blocked(left: list[Mapping[str, str]], view: View) -> list[str]:
+    """Return the services that are refused, or have no image to go back to, and why."""
+    rows = [
+        ("service", "refused", "why"),
+        *((one["service"], one["code"], one["message"]) for one in left),
+    ]
+    texts = ["\n".join(wrapped(f"{one['message']} ({one['hint']})", "  ")) for one in left]
+    return [
+        *(table(rows) if view.is_wide else narrow_table(rows)),
+        *first_ones(texts, view.limit, "  "),
+    ]

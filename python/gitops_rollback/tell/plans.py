@@ -1,0 +1,210 @@
+"""Plans as text: from, to and why in the first lines, then every candidate, then what to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
+from gitops_rollback.tell.terminal import width
+from gitops_rollback.tell.view import View, label, moment, title
+
+Plan = Mapping[str, Any]
+
+_VERDICTS = ("chosen", "acceptable", "refused")
+_STYLES = {"chosen": "green", "refused": "red"}
+_SOURCES = {
+    "git": "deployed before, as Git tells",
+    "registry": "the registry's answer to the query",
+}
+RUNS_ALREADY = "running"  # the code of what stands in the way of going to what runs
+
+
+def plans(document: Mapping[str, Any], view: View) -> list[str]:
+    """Return plans as lines: one in full, several as a table with what has to be known beside."""
+    services = document.get("services", ())
+    if not services:
+        return []
+    if len(services) == 1:
+        return plan(services[0], view) + (explained(services[0], view) if view.explains else [])
+    lines = [f"{len(services)} services of {services[0]['environment']}:"]
+    rows = [("service", "runs", "back to", "because"), *map(_row, services)]
+    lines += [f"  {line}" for line in (table(rows) if view.is_wide else narrow_table(rows, 2))]
+    told = [text for one in services for text in _obstacles(one)]
+    notes = [f"{one['service']}: note: {text}" for one in services for text in one["findings"]]
+    for texts in (told, notes):
+        wrapped_texts = ["\n".join(wrapped(text, "  ")) for text in texts]
+        lines += first_ones(wrapped_texts, view.limit, "  ")
+    for one in services:
+        lines += explained(one, view) if view.explains else []
+    return lines
+
+
+def names(document: Mapping[str, Any]) -> list[str]:
+    """Return the images to go back to; of several services each behind its name."""
+    services = document.get("services", ())
+    found = [(one["service"], one["to"]["image"]) for one in services if "to" in one]
+    return [image if len(services) == 1 else f"{name}={image}" for name, image in found]
+
+
+def plan(one: Plan, view: View) -> list[str]:
+    """Return one plan as lines that can be read at three in the morning."""
+    ink = view.ink
+    lines = [ink(line, "bold") for line in wrapped(_headline(one))]
+    lines.append(f"  runs     {one['current']['image']}")
+    if "to" in one and not runs_already(one):
+        lines.append(f"  back to  {one['to']['image']}")
+        lines += wrapped(f"because  {because(one)}", "  ")
+    for block in _blocks(one):
+        text = f"refused  {block['code']}: {block['message']} ({block['hint']})"
+        lines += [ink(line, "red") for line in wrapped(text, "  ")]
+    for edit in one.get("edits", ()):
+        place = f"{edit['path']}:{edit['line']} ({edit['container']})"
+        lines += wrapped(f"edit     {place}: {edit['new']}", "  ")
+        if edit.get("overrides"):
+            lines += wrapped(f"         which overrides {', '.join(edit['overrides'])}", "  ")
+    lines += candidates(one, view)
+    hold = one.get("hold")
+    if hold:
+        by = f" by {hold['by']}" if hold.get("by") else ""
+        why = f": {hold['reason']}" if hold.get("reason") else ""
+        lines += wrapped(f"held     since {hold['at']}{by}{why}", "  ")
+    for finding in one.get("findings", ()):
+        lines += wrapped(f"note     {finding}", "  ")
+    return lines
+
+
+def _headline(one: Plan) -> str:
+    """Return the first line: where it would go, or that it goes nowhere, and why."""
+    name, runs = title(one["service"], one["environment"]), label(one["current"]["image"])
+    if runs_already(one):
+        return f"{name}: {runs} runs already, nothing to do"
+    blocks = _blocks(one)
+    if "to" not in one:
+        why = f" (refused: {blocks[0]['code']})" if blocks else ""
+        return f"{name}: no image to go back to from {runs}{why}"
+    refused = f" (refused: {blocks[0]['code']})" if blocks else ""
+    return f"{name}: {runs} → {label(one['to']['image'])}{refused}"
+
+
+def runs_already(one: Plan) -> bool:
+    """Tell whether the image that was named is the one that runs: nothing to do."""
+    return any(block["code"] == RUNS_ALREADY for block in one.get("blockedBy", ()))
+
+
+def _blocks(one: Plan) -> list[Mapping[str, str]]:
+    return [block for block in one.get("blockedBy", ()) if block["code"] != RUNS_ALREADY]
+
+
+def _obstacles(one: Plan) -> list[str]:
+    name = title(one["service"], one["environment"])
+    texts = [f"{block['message']} ({block['hint']})" for block in _blocks(one)]
+    if "to" not in one and not texts and not runs_already(one):
+        refused = [c for c in one["candidates"] if c["verdict"] == "refused"]
+        why = "; ".join(f"{label(c['image'])}: {c['message']}" for c in refused[:3])
+        texts = [f"{name}: no image to go back to{f' ({why})' if why else ''}"]
+    return texts
+
+
+def because(one: Plan) -> str:
+    """Return why the image of a plan was chosen, for people."""
+    to = one["to"]
+    build = to.get("build")
+    archived = f"archived by {build['job']} #{build['number']}" if build else "archived in a record"
+    source = _SOURCES.get(str(to.get("source")), archived)
+    return f"{source}; {'the registry has it' if to.get('verified') else 'not verified'}"
+
+
+def _row(one: Plan) -> tuple[str, str, str, str]:
+    name, runs = str(one["service"]), label(one["current"]["image"])
+    if runs_already(one):
+        return (name, runs, "-", "runs already")
+    target = label(one["to"]["image"]) if "to" in one else "-"
+    blocks = _blocks(one)
+    if blocks:
+        return (name, runs, target, f"REFUSED: {blocks[0]['code']}")
+    return (name, runs, target, because(one) if "to" in one else "NO IMAGE to go back to")
+
+
+def candidates(one: Plan, view: View) -> list[str]:
+    """Return the candidates: verdict, image, when it was deployed by whom, and what refuses it."""
+    found = _sorted(one)
+    if not found:
+        return []
+    heading, *lines = _in_columns([_cells(one, candidate, view) for candidate in found])
+    blocks = []
+    for line, candidate in zip(lines, found, strict=True):
+        verdict = candidate["verdict"]
+        painted = line.replace(verdict, view.ink(verdict, _STYLES.get(verdict, "dim")), 1)
+        blocks.append("\n".join([painted, *wrapped(_why(candidate), "      ")]))
+    return [heading, *first_ones(blocks, view.limit, "    ")]
+
+
+def _in_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return a heading and a line for each row; on a narrow terminal without columns."""
+    heading, *lines = table([("verdict", "image", "deployed", "by", "revision"), *rows], "    ")
+    if max(map(len, lines)) <= width():
+        return [f"  candidates:\n{heading}", *lines]
+    texts = [f"{row[0]} {', '.join(cell for cell in row[1:] if cell)}" for row in rows]
+    return ["  candidates:", *("\n".join(wrapped(text, "    ")) for text in texts)]
+
+
+def _cells(one: Plan, candidate: Mapping[str, Any], view: View) -> tuple[str, ...]:
+    image = candidate["image"] if view.is_wide else _short(one, candidate["image"])
+    revision = str(candidate.get("revision") or "")
+    return (
+        candidate["verdict"],
+        image,
+        moment(candidate.get("deployedAt"), view.present),
+        str(candidate.get("by") or ""),
+        revision if view.is_wide else revision[:12],
+    )
+
+
+def _short(one: Plan, image: str) -> str:
+    """Return the label of a candidate, with its digest where another has the same label."""
+    same = [c for c in one["candidates"] if label(c["image"]) == label(image)]
+    runs_so = label(one["current"]["image"]) == label(image)
+    digest = image.partition("@")[2]
+    if (len(same) > 1 or runs_so) and digest and not label(image).startswith("sha256"):
+        return f"{label(image)} {digest[:19]}"
+    return label(image)
+
+
+def _why(candidate: Mapping[str, Any]) -> str:
+    return ": ".join(text for text in (candidate.get("reason"), candidate.get("message")) if text)
+
+
+def explained(one: Plan, view: View) -> list[str]:
+    """Return all that is known of each candidate: what proves it, when it ran, what refuses it."""
+    name = title(one["service"], one["environment"])
+    lines = ["", *wrapped(f"{name}: every candidate, by strategy {one['strategy']}")]
+    found = _sorted(one)
+    if not found:
+        return [*lines, "  none"]
+    for candidate in found:
+        lines += ["", *wrapped(f"{candidate['verdict'].upper()} {candidate['image']}", "  ")]
+        lines += [line for text in _facts(candidate, view) for line in wrapped(text, "    ")]
+    return lines
+
+
+def _facts(candidate: Mapping[str, Any], view: View) -> list[str]:
+    build = candidate.get("build")
+    person = f" by {candidate['by']}" if candidate.get("by") else ""
+    deployed = moment(candidate.get("deployedAt"), view.present)
+    verified = "the registry has it" if candidate.get("verified") else "not verified"
+    facts: Sequence[tuple[str, str]] = (
+        ("why", _why(candidate)),
+        ("deployed", f"{deployed}{person}" if deployed else ""),
+        ("built", moment(candidate.get("builtAt"), view.present)),
+        ("revision", str(candidate.get("revision") or "")),
+        ("commit", str(candidate.get("commit") or "")[:12]),
+        ("build", f"{build['job']} #{build['number']}" if build else ""),
+        ("proofs", ", ".join(candidate.get("sources", ()))),
+        ("registry", verified),
+    )
+    return [f"{name}: {text}" for name, text in facts if text]
+
+
+def _sorted(one: Plan) -> list[Mapping[str, Any]]:
+    return sorted(one.get("candidates", ()), key=lambda c: _VERDICTS.index(c["verdict"]))

@@ -1,0 +1,120 @@
+"""The results of the smaller commands as text: records, services, fields, jobs, a page, a wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gitops_rollback.tell.tables import table, wrapped
+from gitops_rollback.tell.view import View, label, title
+
+Document = Mapping[str, Any]
+
+_MOMENTS = ("decide", "commit", "fetched", "applied", "ready")
+
+
+def records(document: Document, view: View) -> list[str]:
+    """Return where each record was written."""
+    del view
+    lines = []
+    for one in document.get("records", ()):
+        record = one["record"]
+        state = "runs already, recorded as unchanged" if one["unchanged"] else "recorded"
+        name = title(record["service"], record["environment"])
+        where = one.get("file") or one.get("filed") or "nothing: --record-dir says where to"
+        lines.append(f"{name}: {record['image']} {state} in {where}")
+    return lines
+
+
+def record_names(document: Document) -> list[str]:
+    """Return the files that were written."""
+    return [one["file"] for one in document.get("records", ()) if "file" in one]
+
+
+def services(document: Document, view: View) -> list[str]:
+    """Return the services with their images and where these stand."""
+    rows = [("service", "image", "where", "from")]
+    for one in document.get("services", ()):
+        places = ", ".join(f"{field['path']}:{field['line']}" for field in one["fields"])
+        image = one.get("image", "-")
+        shown = image if view.is_wide or image == "-" else image.partition("@")[0]
+        rows.append((one["service"], shown, places or one.get("problem", ""), one["source"]))
+    return [*table(rows), *_skipped(document)]
+
+
+def service_names(document: Document) -> list[str]:
+    """Return the names of the services."""
+    return [one["service"] for one in document.get("services", ())]
+
+
+def fields(document: Document, view: View) -> list[str]:
+    """Return the image fields of files, and which could not be edited and undone."""
+    del view
+    rows = [("where", "kind", "name", "container", "image"), *map(_field, document["fields"])]
+    lines = [*table(rows), *_skipped(document)]
+    proof = document.get("proof")
+    if proof is None:
+        return lines
+    failed = proof["failed"]
+    lines += [f"not exact: {one['path']}:{one['line']}: {one['problem']}" for one in failed]
+    return [*lines, f"proved: {proof['edited']} edited and undone, {len(failed)} not exact"]
+
+
+def _field(field: Document) -> tuple[str, ...]:
+    value = str(field["value"])
+    if field.get("problem"):
+        value += f"  (not editable: {field['problem']})"
+    if field.get("overriddenBy"):
+        value += f"  (overridden by {field['overriddenBy']})"
+    column = f":{field['column']}" if "column" in field else ""
+    place = f"{field['path']}:{field['line']}{column}"
+    return (place, str(field["kind"]), str(field["name"]), str(field["container"]), value)
+
+
+def field_names(document: Document) -> list[str]:
+    """Return the places of the fields."""
+    return [f"{field['path']}:{field['line']}" for field in document.get("fields", ())]
+
+
+def jobs(document: Document, view: View) -> list[str]:
+    """Return the jobs and what was done to each; in a rehearsal the difference."""
+    is_rehearsal = bool(document.get("dryRun"))
+    rows = [("job", "kind", "would be" if is_rehearsal else "is")]
+    rows += [(one["job"], one["kind"], one["action"]) for one in document.get("jobs", ())]
+    diffs = [one["diff"] for one in document.get("jobs", ()) if is_rehearsal and one.get("diff")]
+    del view
+    return [*diffs, *table(rows)]
+
+
+def job_names(document: Document) -> list[str]:
+    """Return the names of the jobs."""
+    return [one["job"] for one in document.get("jobs", ())]
+
+
+def report(document: Document, view: View) -> list[str]:
+    """Return where the page is."""
+    del view
+    return [f"report: {document['page']}"] if "page" in document else []
+
+
+def report_names(document: Document) -> list[str]:
+    """Return the path of the page."""
+    return [document["page"]] if "page" in document else []
+
+
+def rollouts(document: Document, view: View) -> list[str]:
+    """Return how far each service came, and when."""
+    lines = []
+    for one in document.get("rollouts", ()):
+        name = title(one["service"], one["environment"])
+        cluster = f" in {one['cluster']}" if one.get("cluster") else ""
+        told = f": {one['message']}" if one.get("message") else ""
+        text = f"{name}: {label(one['image'])} {one['state']}{cluster}{told}"
+        lines += [view.ink(line, "bold") for line in wrapped(text)]
+    times = document.get("seconds", {})
+    moments = [f"{name} {times[name]:.1f}" for name in _MOMENTS if name in times]
+    return [*lines, f"seconds since the beginning: {', '.join(moments)}"] if moments else lines
+
+
+def _skipped(document: Document) -> Iterable[str]:
+    return [f"skipped: {skip['reason']}" for skip in document.get("skipped", ())]

@@ -1,0 +1,68 @@
+"""How a text is to be: how much of it, in which colours, as of when, in whose words."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gitops_rollback import clock
+from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.options import MOST_LINES
+from gitops_rollback.tell.terminal import Ink, ink_of
+
+if TYPE_CHECKING:
+    from gitops_rollback.tell.output import Output
+
+
+@dataclass(frozen=True)
+class View:
+    """How a text is to be; `limit` 0 shows lists as long as they are."""
+
+    is_wide: bool = False
+    ink: Ink = field(default_factory=Ink)
+    present: str = ""
+    limit: int = MOST_LINES
+    command: str = ""
+    is_rehearsal: bool = False
+    explains: bool = False
+
+
+def view_of(output: Output) -> View:
+    """Return the view for what a run was given."""
+    options = vars(output.options) if output.options is not None else {}
+    limit = options.get("limit")
+    return View(
+        is_wide=output.format == "wide",
+        ink=ink_of(sys.stdout),
+        present=clock.now(),
+        limit=MOST_LINES if limit is None else int(limit),
+        command=output.command,
+        is_rehearsal=bool(options.get("dry_run")),
+        explains=bool(options.get("explain")),
+    )
+
+
+def label(image: object) -> str:
+    """Return what people call an image: its tag, else the beginning of its digest."""
+    try:
+        return parse_image(str(image)).label
+    except InvalidImageError:
+        return str(image)
+
+
+def title(service: object, environment: object) -> str:
+    """Return what people call a service: `cart`, or `cart production` where there are several."""
+    return f"{service}" if environment in (None, "", "default") else f"{service} {environment}"
+
+
+def moment(at: object, present: str) -> str:
+    """Return a time as people read it, with its age: `2026-01-31 02:03 (2 d ago)`."""
+    text = str(at or "")
+    if not text:
+        return ""
+    shown = text[:16].replace("T", " ")
+    try:
+        return f"{shown} ({clock.age(text, present)} ago)"
+    except ValueError:
+        return shown  # a record may hold another way to write a time

@@ -1,0 +1,395 @@
+"""Results: where they go, and what people read of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from gitops_rollback import redaction
+from gitops_rollback.errors import UsageError
+from gitops_rollback.outlet import opened
+from gitops_rollback.parsing import parse
+from gitops_rollback.tell.following import next_commands
+from gitops_rollback.tell.output import Output, read_output, write_result
+from gitops_rollback.tell.tables import first_ones, table
+from gitops_rollback.tell.terminal import Ink, ink_of, show
+from gitops_rollback.tell.texts import lines_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEW = f"docker.io/acme/cart:1.5.0@sha256:{'5' * 64}"
+OLD = f"docker.io/acme/cart:1.4.2@sha256:{'4' * 64}"
+
+
+DAY = "2026-01-31T10:00:00Z"
+IS_IDLE = {"changed": False, "services": "idle"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    redaction.forget()
+    monkeypatch.setattr("gitops_rollback.clock.now", lambda: "2026-02-01T12:00:00Z")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def candidate(image: str, verdict: str, **more: object) -> dict[str, Any]:
+    return {"image": image, "sources": ["git"], "verdict": verdict, "message": "", "verified": True,
+            **more}  # fmt: skip
+
+
+def a_plan(**more: Any) -> dict[str, Any]:  # noqa: ANN401 - any part of the document
+    return {
+        "service": "cart",
+        "environment": "default",
+        "strategy": "auto",
+        "current": {"image": NEW, "value": NEW},
+        "to": {"image": OLD, "value": OLD, "source": "git", "verified": True},
+        "edits": [{"path": "a.yaml", "line": 7, "container": "server", "old": NEW, "new": OLD}],
+        "candidates": [
+            candidate(
+                OLD, "chosen", deployedAt="2026-01-31T10:00:00Z", by="jane", revision="e" * 40
+            )
+        ],
+        "findings": [],
+        "blockedBy": [],
+        **more,
+    }
+
+
+def text(command: str, document: dict[str, Any], *arguments: str) -> list[str]:
+    options = parse(command, ["cart", *arguments], {})
+    return "\n".join(lines_of(document, options.output)).split("\n")
+
+
+# Where a result goes
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "expected"),
+    [
+        ([], None, ("text", None)),
+        (["wide"], None, ("wide", None)),
+        (["-"], None, ("json", None)),
+        (["./result"], None, ("text", "./result")),
+        (["out.json"], None, ("text", "out.json")),
+        (["yaml", "out.json"], None, ("yaml", "out.json")),
+        (["out.json", "yaml"], None, ("yaml", "out.json")),
+        (["json"], "out.json", ("json", "out.json")),
+        (["own.json"], "out.json", ("text", "own.json")),
+        ([], "out.json", ("text", "out.json")),
+        ([], "-", ("json", None)),
+        (["name"], "-", ("name", None)),
+    ],
+)
+def test_an_output_is_a_format_a_file_or_both(
+    given: list[str],
+    variable: str | None,
+    expected: tuple[str, str | None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = read_output(given, variable)
+    assert (output.format, output.file) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["result"], "a file of that name is ./result"),
+        (["jsno"], "no format"),
+        ([""], "no format"),
+        (["json", "yaml"], "two formats"),
+        (["a.json", "b.json"], "two files"),
+        (["./missing/folder/a.json"], "no folder to write to"),
+        (["/"], "it is a folder"),
+    ],
+)
+def test_what_could_be_meant_as_either_or_cannot_be_written_is_an_error(
+    given: list[str], words: str
+) -> None:
+    with pytest.raises(UsageError) as failure:
+        read_output(given, None)
+    assert words in failure.value.message + failure.value.hint
+
+
+def test_beside_a_file_stdout_has_the_text_and_a_format_for_programs_has_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "result.json"
+    document = {"services": [a_plan()]}
+    options = parse("plan", ["cart", "-o", str(file)], {})
+    write_result(document, options.output)
+    shown = capsys.readouterr()
+    assert shown.out.startswith("cart: 1.5.0 → 1.4.2\n")
+    assert shown.err == "to do it: gitops-rollback rollback cart --reason TEXT\n"
+    assert json.loads(file.read_text("utf-8")) == {"schemaVersion": 1, **document}
+    for name, read in (("json", json.loads), ("yaml", yaml.safe_load)):
+        write_result(document, parse("plan", ["cart", "-o", name], {}).output)
+        shown = capsys.readouterr()
+        assert read(shown.out) == {"schemaVersion": 1, **document}
+        assert shown.err == ""
+    write_result(document, parse("plan", ["cart", "-o", "name"], {}).output)
+    assert capsys.readouterr() == (f"{OLD}\n", "")
+
+
+# Plans
+
+
+def test_a_plan_says_where_it_goes_first_and_who_deployed_what_when() -> None:
+    lines = text("plan", {"services": [a_plan()]})
+    assert lines[0] == "cart: 1.5.0 → 1.4.2"
+    assert "  because  deployed before, as Git tells; the registry has it" in lines
+    [row] = [line for line in lines if "chosen" in line]
+    shown = ["chosen", "1.4.2", "2026-01-31 10:00 (26 h ago)", "jane", "e" * 12]
+    assert re.split("  +", row.strip()) == shown
+
+
+@pytest.mark.parametrize(
+    ("more", "first"),
+    [
+        ({"to": None, "candidates": []}, "cart: no image to go back to from 1.5.0"),
+        (
+            {"blockedBy": [{"code": "already", "message": "m", "hint": "h"}]},
+            "cart: 1.5.0 → 1.4.2 (refused: already)",
+        ),
+        (
+            {"blockedBy": [{"code": "running", "message": "m", "hint": "h"}], "to": None},
+            "cart: 1.5.0 runs already, nothing to do",
+        ),
+        ({"environment": "production"}, "cart production: 1.5.0 → 1.4.2"),
+    ],
+)
+def test_the_first_line_of_a_plan_says_that_there_is_nothing_to_do(
+    more: dict[str, Any], first: str
+) -> None:
+    whole = {key: value for key, value in a_plan(**more).items() if value is not None}
+    assert text("plan", {"services": [whole]})[0] == first
+
+
+def test_candidates_of_one_label_are_told_apart_by_their_digests() -> None:
+    other = f"docker.io/acme/cart:1.4.2@sha256:{'3' * 64}"
+    one = a_plan(candidates=[candidate(OLD, "chosen"), candidate(other, "acceptable")])
+    lines = text("plan", {"services": [one]})
+    assert [line.split()[1:3] for line in lines if "sha256" in line and "1.4.2 sha256" in line] == [
+        ["1.4.2", "sha256:444444444444"],
+        ["1.4.2", "sha256:333333333333"],
+    ]
+
+
+def test_no_list_is_cut_in_silence() -> None:
+    many = [candidate(f"docker.io/acme/cart:1.{n}", "refused", reason="bad") for n in range(22)]
+    document = {"services": [a_plan(candidates=many)]}
+    lines = text("plan", document)
+    assert "    … 12 more: --limit 0" in lines
+    whole = text("plan", document, "--limit", "0")
+    assert sum("refused" in line for line in whole) == 22
+    assert not any("more:" in line for line in whole)
+    assert first_ones(["a", "b"], 2) == ["a", "b"]
+    assert first_ones(["a", "b", "c"], 2) == ["a", "b", "… 1 more: --limit 0"]
+
+
+def test_several_plans_are_one_table_with_what_has_to_be_known_beside_it() -> None:
+    lost = {key: value for key, value in a_plan(service="mail").items() if key != "to"}
+    held = a_plan(service="shop", blockedBy=[{"code": "already", "message": "so", "hint": "do"}])
+    lines = text("plan", {"services": [a_plan(), lost, held]})
+    assert lines[0] == "3 services of default:"
+    assert lines[1].split() == ["service", "runs", "back", "to", "because"]
+    assert any("NO IMAGE to go back to" in line for line in lines)
+    assert any("REFUSED: already" in line for line in lines)
+    assert "  so (do)" in lines
+
+
+def test_everything_of_a_candidate_is_told_where_that_is_asked_for() -> None:
+    lines = text("plan", {"services": [a_plan()]}, "--explain")
+    assert f"  CHOSEN {OLD}" in lines
+    assert f"    revision: {'e' * 40}" in lines
+    assert "    deployed: 2026-01-31 10:00 (26 h ago) by jane" in lines
+
+
+# Changes
+
+
+def a_change(**more: object) -> dict[str, Any]:
+    one = {"service": "cart", "environment": "default", "from": NEW, "to": OLD,
+           "edits": [{"path": "a"}], "warnings": []}  # fmt: skip
+    return {
+        "commit": "c" * 40,
+        "branch": "main",
+        "changed": True,
+        "dryRun": False,
+        "services": [one],
+        "seconds": {"total": 1.5, "fetch": 0.5, "push": 1},
+        **more,
+    }
+
+
+def test_a_change_says_what_became_of_it_and_in_which_commit() -> None:
+    lines = text("rollback", a_change())
+    assert lines == [
+        "cart: 1.5.0 → 1.4.2 rolled back, held",
+        f"commit {'c' * 40} on main in 1.5 s (fetch 0.5, push 1)",
+    ]
+    assert lines_of(a_change(), Output("name", command="rollback")) == ["c" * 40]
+
+
+@pytest.mark.parametrize(
+    ("command", "more", "line"),
+    [
+        ("deploy", {"changed": False, "commit": None}, "cart: 1.5.0 → 1.4.2 would be deployed"),
+        (
+            "release",
+            IS_IDLE,
+            "cart: 1.4.2 is not held, nothing to do",
+        ),
+        (
+            "deploy",
+            IS_IDLE,
+            "cart: 1.4.2 runs already, nothing to do",
+        ),
+        ("rollback", {"dryRun": True, "changed": False}, "(dry run)"),
+        ("rollback", {"error": {}, "pullRequest": {}}, "(when it is merged)"),
+    ],
+)
+def test_what_was_not_done_is_not_said_to_be_done(
+    command: str, more: dict[str, Any], line: str
+) -> None:
+    if more.get("services") == "idle":
+        idle = {"service": "cart", "environment": "default", "from": OLD, "to": OLD, "edits": []}
+        more = {**more, "services": [idle]}
+    document = a_change(**more)
+    if more.get("commit", "") is None:
+        document = {**document, "error": {}}
+        del document["commit"]
+    assert line in text(command, document)[0]
+
+
+def test_what_was_left_is_told_with_why_and_how_to_go_on() -> None:
+    left = [{"service": "mail", "code": "held", "message": "it is held", "hint": "release it"}]
+    lines = text("deploy", a_change(blocked=left))
+    assert "left as they are: 1 of 2 services" in lines
+    assert "  it is held (release it)" in lines
+
+
+# What to type next
+
+
+def following(
+    command: str, document: dict[str, Any], *arguments: str, **environment: str
+) -> list[str]:
+    options = parse(command, ["cart", *arguments], environment)
+    return [line for _words, line in next_commands(document, options.output)]
+
+
+def test_after_a_plan_comes_the_rollback_that_does_it_in_the_same_words() -> None:
+    asked = ("--repository", "https://x/y z.git", "--to", "1.4.2", "--again", "--accept", "bad")
+    [line] = following("plan", {"services": [a_plan()]}, *asked)
+    assert line == (
+        "gitops-rollback rollback cart --repository 'https://x/y z.git' --to 1.4.2 --accept bad "
+        "--again --reason TEXT"
+    )
+    by_variable = following("plan", {"services": [a_plan()]}, GITOPS_TO="1.4.2")
+    assert by_variable == ["gitops-rollback rollback cart --reason TEXT"]
+    as_of = following("plan", {"services": [a_plan()]}, "--as-of", "2h")
+    assert as_of == ["gitops-rollback rollback cart --as-of 2026-02-01T10:00:00Z --reason TEXT"]
+
+
+def test_after_a_change_comes_its_way_back_and_after_what_was_not_done_nothing() -> None:
+    assert following("deploy", a_change()) == ["gitops-rollback rollback cart --reason TEXT"]
+    assert following("rollback", a_change(), "--environment", "production") == [
+        "gitops-rollback deploy cart --environment production --image IMAGE --release",
+        "gitops-rollback release cart --environment production --reason TEXT",
+    ]
+    blocked = a_plan(blockedBy=[{"code": "already", "message": "m", "hint": "h"}])
+    assert following("plan", {"services": [blocked]}) == []
+    assert following("deploy", a_change(changed=False)) == []
+    assert following("deploy", a_change(), GITOPS_STEP="gitopsDeploy") == []
+
+
+# History, drills, tables
+
+
+def test_a_history_has_time_age_person_and_proof_of_each_entry() -> None:
+    entry = {"at": DAY, "action": "rollback", "from": NEW, "to": OLD, "by": "jane",
+             "reason": "fails", "commit": "c" * 40, "proofs": ["git"], "conflicts": []}  # fmt: skip
+    one = {"service": "cart", "environment": "default", "entries": [entry], "findings": ["so"]}
+    lines = text("history", {"services": [one]})
+    assert lines == [
+        f"cart: runs {OLD}",
+        "  2026-01-31 10:00 (26 h ago) rollback 1.5.0 → 1.4.2",
+        "    by jane: fails",
+        "    commit cccccccccccc, proven by git",
+        "  note: so",
+    ]
+    wide = text("history", {"services": [one]}, "-o", "wide")
+    assert OLD in wide[2]
+    assert lines_of({"services": [one]}, Output("name", command="history")) == [OLD]
+
+
+def test_a_drill_ends_with_its_verdict_and_names_what_fails() -> None:
+    found = [{"check": "target", "subject": "cart", "level": "failed", "message": "m", "hint": "h"},
+             {"check": "push", "subject": "main", "level": "ok", "message": "m"}]  # fmt: skip
+    document = {"verdict": "failed", "findings": found}
+    lines = text("check", document)
+    assert lines[0] == "failed   target cart: m"
+    assert lines[-1] == "a rollback would fail"
+    assert lines_of(document, Output("name", command="check")) == ["cart"]
+
+
+def test_a_column_without_any_text_is_left_out() -> None:
+    assert table([("a", "b", "c"), ("1", "", "3")]) == ["a  c", "1  3"]
+    assert table([("a", "b")]) == ["a  b"]
+
+
+# Colours
+
+
+class _Terminal:
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        """Have nothing waiting."""
+
+
+def test_colour_is_for_terminals_alone_and_no_color_turns_it_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal: Any = _Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert ink_of(terminal).is_on
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not ink_of(terminal).is_on
+    monkeypatch.setenv("NO_COLOR", "")
+    assert ink_of(terminal).is_on
+    monkeypatch.setenv("TERM", "dumb")
+    assert not ink_of(terminal).is_on
+    assert Ink()("text", "red") == "text"
+
+
+def test_a_coloured_line_lets_no_escape_of_somebody_else_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal: Any = _Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with opened():
+        show([Ink(is_on=True)("a\x1b]0;x\x07b", "red")])
+    assert terminal.text.endswith("\x1b[31ma\\x1b]0;x\\x07b\x1b[0m\n")
