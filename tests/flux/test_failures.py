@@ -116,7 +116,7 @@ def test_a_claim_that_shrinks_stops_the_services_beside_it(
     failure = run.result["rollouts"][0]["failure"]
     assert failure["object"] == f"PersistentVolumeClaim/{fleet.namespace}/data"
     assert failure["field"] == "spec.resources.requests.storage"
-    assert failure["whose"] == "other"
+    assert failure["whose"] == "other"  # no pod of the cart mounts it
     assert "cannot shrink" in failure["hint"]
 
 

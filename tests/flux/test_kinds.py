@@ -36,7 +36,7 @@ WORKLOADS = {
             serviceName="cart",
             updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 1}},
         ),
-        "1 pod runs 3.9",
+        "cart-0 still run another image: its partition keeps 1",
     ),
     "a daemon set": (manifest("DaemonSet", replicas=None), "3.9"),
     "a cron job": (manifest("CronJob"), "3.9 is what the next pods run (none is wanted now)"),
@@ -63,15 +63,20 @@ def test_a_workload_is_followed_until_what_it_wants_runs_the_image(
     run = fleet.wait("--change", str(fleet.deploy("3.9")))
     assert run.code == 0, run.stderr
     assert said in run.stderr
-    assert "warning" not in run.stderr
+    keeps_old = "still run another image" in said
+    assert run.result["state"] == ("applied" if keeps_old else "ready")
+    assert ("warning" in run.stderr) == keeps_old
 
 
-def test_pods_that_somebody_has_to_delete_are_a_warning(open_fleet: Open) -> None:
+def test_pods_that_somebody_has_to_delete_are_named_and_only_applied(open_fleet: Open) -> None:
     text = manifest("StatefulSet", serviceName="cart", updateStrategy={"type": "OnDelete"})
     fleet = opened(open_fleet, text)
     run = fleet.wait("--change", str(fleet.deploy("3.9")))
-    assert run.code == 0, run.stderr
-    assert "replaces its pods only when somebody deletes them" in run.stderr
+    assert (run.code, run.result["state"]) == (0, "applied"), run.stderr
+    assert "cart-0, cart-1 still run another image: somebody has to delete them" in run.stderr
+    fleet.kubectl("delete", "pod", "cart-0", "cart-1")
+    again = fleet.wait()
+    assert (again.code, again.result["state"]) == (0, "ready"), again.stderr
 
 
 def test_a_deployment_that_is_paused_is_named_with_how_to_resume_it(open_fleet: Open) -> None:

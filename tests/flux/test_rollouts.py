@@ -109,8 +109,9 @@ def test_a_context_that_is_not_there_is_an_error(still_fleet: Fleet) -> None:
 def test_a_branch_that_flux_does_not_follow_is_said(still_fleet: Fleet) -> None:
     still_fleet.shop.git("branch", "next", "main")
     run = still_fleet.wait("--branch", "next")
-    assert run.code == 0
-    assert "nothing was verified: no GitRepository follows the branch next" in run.stderr
+    assert (run.code, run.error["category"]) == (1, "cluster")
+    assert "no GitRepository in this cluster follows the branch next" in run.error["message"]
+    assert "shop follows branch main" in run.error["message"]
 
 
 @pytest.mark.parametrize("kind", ["kustomization", "gitrepository"])

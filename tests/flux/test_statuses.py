@@ -104,7 +104,7 @@ def test_what_flux_reports_is_read_for_the_commit(reported: Reported) -> None:
     assert first.result["verifiedBy"] == "commit-status"
     run = reported.wait("--change", reported.deploy("3.9"))
     assert run.code == 0, run.stderr
-    assert (run.result["state"], run.result["verifiedBy"]) == ("ready", "commit-status")
+    assert (run.result["state"], run.result["verifiedBy"]) == ("applied", "commit-status")
     assert "Flux reports apps: reconciliation succeeded" in run.stderr
     template = reported.fleet.get("deployment/cart")["spec"]["template"]["spec"]
     assert template["containers"][0]["image"] == image("3.9")

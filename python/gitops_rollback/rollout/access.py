@@ -179,36 +179,54 @@ def _configured(config: Any, client: Any, context: str, path: str | None) -> tup
         config.load_incluster_config(client_configuration=settings)
         space = _IN_CLUSTER / "namespace"
         return client.ApiClient(settings), space.read_text().strip() if space.is_file() else ""
-    contexts, current = config.list_kube_config_contexts(config_file=path)
-    chosen = next((one for one in contexts if one["name"] == context), None if context else current)
-    if chosen is None:
-        names = ", ".join(str(one["name"]) for one in contexts)
-        raise ValueError(f"it has no context {context}: there is {names or 'none'}")
-    _check_plugin(path, chosen)
+    kubeconfig = _read_config(path)
+    name = context or kubeconfig.current
+    if context and context not in kubeconfig.contexts:
+        names = ", ".join(kubeconfig.contexts) or "none"
+        raise ValueError(f"it has no context {context}: there is {names}")
+    chosen = kubeconfig.contexts.get(name, {})
+    _check_plugin(kubeconfig.users.get(str(chosen.get("user")), {}), str(chosen.get("user")))
     api = config.new_client_from_config(config_file=path, context=context or None)
-    return api, str(chosen["context"].get("namespace") or "")
+    return api, str(chosen.get("namespace") or "")
 
 
-def _check_plugin(path: str | None, context: Mapping[str, Any]) -> None:
-    """Raise `OSError` if the program that is to give the credentials is not here.
+@dataclass(frozen=True)
+class _Config:
+    """What a kubeconfig, or several of them, says of contexts and users; the first one counts."""
 
-    The client itself goes on without credentials then, and is refused by the API server.
-    """
+    contexts: Mapping[str, Mapping[str, Any]]
+    users: Mapping[str, Mapping[str, Any]]
+    current: str
+
+
+def _read_config(path: str | None) -> _Config:
+    """Read the files of a kubeconfig; raise `OSError`, `yaml.YAMLError` or `AttributeError`."""
     import yaml  # noqa: PLC0415 - what the client brings
 
+    found: dict[str, dict[str, Any]] = {"contexts": {}, "users": {}}
+    current = ""
     for one in (path or "").split(":"):
         if not one or not Path(one).is_file():
             continue
         document = yaml.safe_load(Path(one).read_text(encoding="utf-8")) or {}
-        for user in document.get("users") or ():
-            if user.get("name") != context["context"].get("user"):
-                continue
-            command = ((user.get("user") or {}).get("exec") or {}).get("command")
-            if command and shutil.which(str(command)) is None:
-                raise OSError(
-                    f"its user {user['name']} wants the program {command}, which is not here "
-                    f"(exec: executable {command} not found)"
-                )
+        for key, entries in found.items():
+            for entry in document.get(key) or ():
+                entries.setdefault(str(entry.get("name")), entry.get(key[:-1]) or {})
+        current = current or str(document.get("current-context") or "")
+    return _Config(found["contexts"], found["users"], current)
+
+
+def _check_plugin(user: Mapping[str, Any], name: str) -> None:
+    """Raise `OSError` if the program that is to give the credentials is not here.
+
+    The client itself goes on without credentials then, and is refused by the API server.
+    """
+    command = (user.get("exec") or {}).get("command")
+    if command and shutil.which(str(command)) is None:
+        raise OSError(
+            f"its user {name} wants the program {command}, which is not here "
+            f"(exec: executable {command} not found)"
+        )
 
 
 def _default_config(environment: Mapping[str, str]) -> str | None:
