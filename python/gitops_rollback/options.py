@@ -162,6 +162,7 @@ _SERVICES = (
 )
 _REPOSITORY = (*_SERVICES, "services", "jobs")
 _STORE = tuple(name for name in _SERVICES if name != "wait")
+_SEEN_THROUGH = ("deploy", "rollback")  # what can wait until it runs
 _FORGE = (*_CHANGING, "check", "wait")
 _BUILD, _CHECK, _DEPLOY = "gitopsBuildImage", "gitopsCheck", "gitopsDeploy"
 _PLAN, _RECORD = "gitopsFindPreviousImage", "gitopsRecordImage"
@@ -426,31 +427,37 @@ TABLE: tuple[Row, ...] = (
         commands=("wait",), metavar="COMMIT", is_basic=True),
     Row("change", Group.WAITING, help="the result of the deploy or rollback to wait for",
         commands=("wait",), metavar="FILE", is_basic=True),
-    Row("wait", Group.WAITING,
+    Row("wait", Group.WAITING, Kind.FLAG,
+        "wait until Flux has applied it and the pods run the image; fail if they do not",
+        _SEEN_THROUGH,
         step=Parameter("Boolean",
             "Wait until Flux has applied it and the pods run the image; fail if they do not, and "
             "say why.", "GITOPS_WAIT, else false", _of(_DEPLOY, _ROLLBACK),
             variants={_DEPLOY: ("GITOPS_WAIT, else false",
             _WAIT_DEPLOYED)}, is_handed_on=False)),
-    Row("wait-timeout", Group.WAITING,
+    Row("wait-timeout", Group.WAITING, Kind.SECONDS,
+        f"of --wait: how long (default: {PATIENCE:g})", _SEEN_THROUGH, "SECONDS",
+        default=PATIENCE,
         step=Parameter("Number", "Seconds to wait for that.",
             f"GITOPS_WAIT_TIMEOUT, else {PATIENCE:g}", _of(_DEPLOY, _ROLLBACK),
             is_handed_on=False)),
     Row("kube-context", Group.WAITING, Kind.NAMES,
-        "a context of the kubeconfig; may be repeated (default: its current one)", ("wait",),
-        "NAME",
+        "a context of the kubeconfig; may be repeated (default: its current one)",
+        ("wait", *_SEEN_THROUGH), "NAME",
         step=Parameter("String",
             "A context of the kubeconfig; a list of them has to be done all.", "its current one",
             _of(_DEPLOY, _ROLLBACK))),
     Row("kustomization", Group.WAITING, Kind.NAMES,
-        "without a cluster: whose commit status counts; may be repeated", ("wait",), "NAME",
+        "without a cluster: whose commit status counts; may be repeated",
+        ("wait", *_SEEN_THROUGH), "NAME",
         step=Parameter("String",
             "Name of the Kustomization whose commit status counts; a list too.", "all that report",
             _of(_DEPLOY, _ROLLBACK))),
     Row("hasten", Group.WAITING, Kind.FLAG,
         "where Flux still checks the health of a bad image, set the live image to what stands at "
-        "the tip of Git: that ends the check", ("wait",)),
-    Row("auto-rollback", Group.WAITING,
+        "the tip of Git: that ends the check", ("wait", *_SEEN_THROUGH)),
+    Row("auto-rollback", Group.WAITING, Kind.FLAG,
+        "wait, and roll back what was deployed if its image is to blame: once", ("deploy",),
         step=Parameter("Boolean",
             "Wait, and if the image is to blame, roll back what was deployed: once, and not if "
             "the storage changed. The build fails all the same.",

@@ -136,3 +136,54 @@ def test_where_the_storage_changed_between_the_releases_nothing_is_undone(
     [build] = play(fleet, deploy("does-not-exist", "autoRollback: true"))
     is_left(fleet, build, "does-not-exist")
     assert "it could not be rolled back: " in build.error
+
+
+# The command itself, without Jenkins
+
+
+def test_the_command_undoes_a_bad_image_once_holds_it_and_fails_all_the_same(fleet: Fleet) -> None:
+    good = fleet.run("deploy", "--service", "cart", "--image", image("3.9"), "--wait")
+    assert good.code == 0, good.stderr
+    assert good.result["rollout"]["state"] == "ready"
+    bad = fleet.run(
+        *("deploy", "--service", "cart", "--image", image("does-not-exist"), "--auto-rollback")
+    )
+    assert (bad.code, bad.error["category"]) == (1, "cluster"), bad.stderr
+    assert PULL in bad.error["message"]
+    assert "(rolled back to 3.9, and held)" in bad.error["message"]
+    back = bad.result["rolledBack"]
+    assert back["rollout"]["state"] == "ready"
+    assert fleet.shop.tip() == back["commit"]
+    assert PULL in fleet.shop.state()["hold"]["reason"]
+    assert runs(fleet, "3.9")
+
+
+def test_a_rollback_that_waits_is_seen_to_its_pods_by_the_command(fleet: Fleet) -> None:
+    fleet.wait("--change", str(fleet.deploy("3.9")))
+    run = fleet.run("rollback", "--service", "cart", "--reason", "checkout fails", "--wait")
+    assert run.code == 0, run.stderr
+    assert run.result["rollout"]["state"] == "ready"
+    assert runs(fleet, "3.8")
+
+
+def test_a_rollback_of_a_bad_image_that_flux_still_checks_is_hastened(fleet: Fleet) -> None:
+    fleet.kubectl(
+        *("patch", "kustomization/apps", "--type", "merge", "-p", '{"spec":{"timeout":"10m"}}')
+    )
+    fleet.deploy("does-not-exist")
+    fleet.kubectl(
+        "annotate", "--overwrite", "gitrepository/shop", "reconcile.fluxcd.io/requestedAt=now"
+    )
+    fleet.until(lambda: image("does-not-exist") in json.dumps(fleet.get("deployment/cart")))
+    fleet.says("Running health checks")
+    arguments = ("--service", "cart", "--reason", "cannot be pulled", "--wait", "--hasten")
+    run = fleet.run("rollback", *arguments)
+    assert run.code == 0, run.stderr
+    assert "as Git holds it, to end the health check" in run.stderr
+    assert runs(fleet, "3.8")
+    fleet.says(f"Applied revision: main@sha1:{run.result['commit']}")
+    entries = json.loads(
+        fleet.kubectl("get", "deployment/cart", "--show-managed-fields", "--output", "json")
+    )["metadata"]["managedFields"]
+    writers = {one["manager"] for one in entries if not one.get("subresource")}
+    assert writers == {"kustomize-controller"}

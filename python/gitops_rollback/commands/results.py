@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
 from gitops_rollback.errors import Exit, GitopsRollbackError, WaitingError
+from gitops_rollback.refusals import Place, place_of
 from gitops_rollback.tell.output import error_to_json, write_result
 from gitops_rollback.tell.terminal import say
 
@@ -29,16 +30,21 @@ def timed(session: Session) -> Iterator[None]:
 
 
 def report_change(session: Session, outcome: Outcome) -> Exit:
-    """Tell of an outcome, and of the services that were left because something blocks them.
+    """Tell of an outcome, and write its result.
 
     Returns the exit code: 7 while a pull request waits for its merge.
     """
+    return _end(outcome, change_result(session, outcome), session.options.output)
+
+
+def change_result(session: Session, outcome: Outcome) -> dict[str, Any]:
+    """Return the result of a change, and tell what it warns of."""
     dry_run = bool(session.options.dry_run)
     blocked = outcome.blocked
     seconds = session.watch.seconds()
     for warning in (warning for change in outcome.changes for warning in change.warnings):
         say(f"warning: {warning}")
-    result = {
+    return {
         **({"commit": outcome.commit} if outcome.commit is not None else {}),
         **({"pullRequest": outcome.pull_request.to_json()} if outcome.pull_request else {}),
         "branch": outcome.branch,
@@ -49,7 +55,18 @@ def report_change(session: Session, outcome: Outcome) -> Exit:
         "startedAt": clock.moment(seconds["total"]),
         "seconds": seconds,
     }
-    return _end(outcome, result, session.options.output)
+
+
+def waits_after(session: Session, outcome: Outcome) -> bool:
+    """Tell whether a change is to be waited for: asked for, made, and not only proposed.
+
+    An image that was deployed before is waited for, too: it may not run yet. A step of the library
+    waits by itself, in another run.
+    """
+    options = session.options
+    asked = options.wait or getattr(options, "auto_rollback", False)
+    made = not options.dry_run and outcome.pull_request is None and bool(outcome.changes)
+    return asked and made and place_of(session.environment) is Place.SHELL
 
 
 def _end(outcome: Outcome, result: dict[str, Any], output: Output) -> Exit:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.doing import do
 from gitops_rollback.commands.keeping import keep_builds
-from gitops_rollback.commands.results import report_change, timed
+from gitops_rollback.commands.results import report_change, timed, waits_after
 from gitops_rollback.commands.wishes import rollback_wishes
 from gitops_rollback.errors import RepositoryError, UsageError
 from gitops_rollback.session import start
@@ -30,6 +30,10 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         outcome = do(session, repository, _tip(session, repository), wishes)
         if options.keep:
             outcome = keep_builds(session, repository, outcome)
+    if waits_after(session, outcome):
+        from gitops_rollback.commands.after import see_through  # noqa: PLC0415 - if asked
+
+        return see_through(session, outcome)
     return report_change(session, outcome)
 
 

@@ -24,8 +24,6 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         options.service = [f"{one['service']}" for one in change["services"]]
         options.environment = change["services"][0]["environment"]
         options.commit = change.get("commit")
-    session = start(options, environment)
-    with session.open_repository() as repository:
-        from gitops_rollback.commands.waiting import wait  # noqa: PLC0415 - see open_repository
+    from gitops_rollback.commands.waiting import wait  # noqa: PLC0415 - not for a wrong option
 
-        return wait(session, repository, change)
+    return wait(start(options, environment), change)

@@ -57,13 +57,13 @@ _SETTLING = 10.0  # seconds after the wait, to look at the branch once more and 
 _LONGEST_TIP = 5.0  # seconds for the server to say what a branch is at
 
 
-def wait(session: Session, repository: Repository, change: dict[str, Any] | None) -> int:
+def wait(session: Session, change: dict[str, Any] | None) -> int:
     """Wait for a change; `change` is the result of what made it, if that is known.
 
     Writes the result; raises `ClusterError` where the change does not get through or cannot be seen
     though a cluster was asked for, `MovedError` where it was replaced.
     """
-    result, error = watch(session, repository, change, session.options.timeout)
+    result, error = watch(session, change, session.options.timeout)
     if error is not None:
         error.found = result
         raise error
@@ -72,19 +72,24 @@ def wait(session: Session, repository: Repository, change: dict[str, Any] | None
 
 
 def watch(
-    session: Session, repository: Repository, change: dict[str, Any] | None, seconds: float
+    session: Session, change: dict[str, Any] | None, seconds: float
 ) -> tuple[dict[str, Any], GitopsRollbackError | None]:
     """Wait for a change for some seconds; return the result, and what it ends with if not well.
 
+    It has a deadline of its own, and so a repository of its own, which git opens once more.
     Raises `InterruptedRunError` where a person or a build ends the wait, which ends nothing else.
     """
     began = session.watch.elapsed()
     session = replace(session, deadline=Deadline(seconds + _SETTLING))
     targets: list[Target] = []
     try:
-        with Rollout(_wish(session), session.watch.elapsed, say) as rollout:
+        with (
+            Rollout(_wish(session), session.watch.elapsed, say) as rollout,
+            session.open_repository() as repository,
+        ):
             tip = session.open_tip(repository)
-            targets += _targets(session, repository, tip)
+            commit = (change or {}).get("commit") or getattr(session.options, "commit", None)
+            targets += _targets(session, repository, tip, commit)
             git = _Git(session, repository, tip)
 
             def statuses() -> CommitStatuses:
@@ -152,11 +157,11 @@ class _Git:
         return self._repository.remote_tip(branch, _LONGEST_TIP) or ""
 
 
-def _targets(session: Session, repository: Repository, tip: Tip) -> Iterator[Target]:
+def _targets(
+    session: Session, repository: Repository, tip: Tip, commit: str | None
+) -> Iterator[Target]:
     with session.watch.phase("fetch"):
-        snapshot = read_snapshot(
-            repository, request_of(session.options), tip, session.options.commit
-        )
+        snapshot = read_snapshot(repository, request_of(session.options), tip, commit)
     for at in snapshot.services:
         yield _target(session, at)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
+from gitops_rollback.tell.tools import rollouts
 from gitops_rollback.tell.view import View, label, title
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ def changes(document: Mapping[str, Any], view: View) -> list[str]:
             f"commit {document['commit']} on {document['branch']} in {seconds.get('total', 0):g} s "
             f"({', '.join(spent)})"
         )
+    if "rollout" in document:
+        lines += rollouts(document["rollout"], view)
+    if "rolledBack" in document:
+        lines += changes(document["rolledBack"], replace(view, command="rollback"))
     return lines
 
 
@@ -52,7 +58,8 @@ def _service(document: Mapping[str, Any], one: Mapping[str, Any], view: View) ->
         return wrapped(f"{name}: {versions} written down; what runs was not changed")
     if not _is_changed(document, one):
         return wrapped(f"{name}: {to} {idle}, nothing to do")
-    if document.get("dryRun") or "error" in document:
+    is_open = "error" in document and ("commit" not in document or "pullRequest" in document)
+    if document.get("dryRun") or is_open:
         when = "dry run" if document.get("dryRun") else "when it is merged"
         return wrapped(f"{name}: {versions} would be {done} ({when})")
     return [view.ink(line, "bold") for line in wrapped(f"{name}: {versions} {done}")]

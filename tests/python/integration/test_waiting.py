@@ -178,3 +178,90 @@ def test_a_change_that_is_none_is_refused(released: Shop, text: str) -> None:
     change.write_text(text, encoding="utf-8")
     run = released.run("wait", "--change", str(change))
     assert (run.code, run.error["category"]) == (2, "usage")
+
+
+# After a push
+
+
+def test_a_deploy_that_waits_where_nobody_asked_for_a_cluster_says_that_nothing_was_seen(
+    released: Shop,
+) -> None:
+    run = released.run("deploy", "--service", "cart", "--image", canonical("1.6.0"), "--wait")
+    assert run.code == 0, run.stderr
+    assert run.result["changed"]
+    assert run.result["rollout"]["state"] == "unverified"
+    assert run.result["rollout"]["commit"] == run.result["commit"] == released.tip()
+    assert "warning: nothing was verified" in run.stderr
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "plugin"])
+@pytest.mark.parametrize("command", ["deploy", "rollback"])
+def test_a_change_that_cannot_be_seen_in_the_named_cluster_is_pushed_and_no_success(
+    released: Shop, command: str, how: str
+) -> None:
+    config = released.root / "kubeconfig"
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin"}
+    document = {
+        "clusters": [{"name": "far", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "me", "user": {"exec": plugin}}],
+        "contexts": [{"name": "far", "context": {"cluster": "far", "user": "me"}}],
+        "current-context": "far",
+    }
+    if how != "missing":
+        config.write_text(json.dumps(document if how == "plugin" else {}), encoding="utf-8")
+    arguments = {
+        "deploy": ("--image", canonical("1.6.0")),
+        "rollback": ("--reason", "checkout fails"),
+    }[command]
+    before = released.tip()
+    run = released.run(
+        command, "--service", "cart", *arguments, "--wait", environment={"KUBECONFIG": str(config)}
+    )
+    assert (run.code, run.error["category"]) == (1, "cluster")
+    assert run.result["changed"]
+    assert run.result["commit"] == released.tip() != before
+    said = {
+        "missing": "kubeconfig is not there",
+        "empty": "cannot be used",
+        "plugin": "executable no-such-plugin not found",
+    }[how]
+    assert said in run.error["message"]
+    assert run.result["rollout"]["rollouts"][0]["state"] == "unverified"
+
+
+def test_nothing_is_waited_for_after_a_dry_run(released: Shop) -> None:
+    run = released.run(
+        *("deploy", "--service", "cart", "--image", canonical("1.6.0"), "--dry-run", "--wait"),
+        environment={"KUBECONFIG": "/nowhere"},
+    )
+    assert run.code == 0, run.stderr
+    assert "rollout" not in run.result
+
+
+def test_a_step_of_the_library_that_waits_by_itself_is_not_waited_for_twice(released: Shop) -> None:
+    run = released.run(
+        *("deploy", "--service", "cart", "--image", canonical("1.6.0")),
+        environment={
+            "KUBECONFIG": "/nowhere",
+            "GITOPS_WAIT": "true",
+            "GITOPS_STEP": "gitopsDeploy",
+        },
+    )
+    assert run.code == 0, run.stderr
+    assert "rollout" not in run.result
+
+
+def test_a_deploy_that_waits_is_told_by_commit_statuses(watched: Watched) -> None:
+    known = {"GIT_USERNAME": "bot", "GIT_PASSWORD": TOKEN, "GITOPS_FORGE": watched.forge.kind}
+    watched.post(watched.shop.tip() or "", APPS, "reconciliation succeeded")
+    run = watched.shop.run(
+        *("deploy", "--service", "cart", "--image", canonical("1.6.0")),
+        *("--wait", "--wait-timeout", "4", "--auto-rollback"),
+        repository=watched.forge.remote,
+        environment=known,
+    )
+    # Flux reports for every commit, and has not reported for this one: no image is to blame.
+    assert (run.code, run.error["category"]) == (1, "cluster"), run.stderr
+    assert "not done after 4 s: waiting for Flux to report apps" in run.error["message"]
+    assert run.result["changed"]
+    assert "rolledBack" not in run.result
