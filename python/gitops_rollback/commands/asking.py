@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide.drill import FAILED, OK, SKIPPED, WARNING, Finding, judge_flux
 from gitops_rollback.errors import GitopsRollbackError, RepositoryError, UsageError
 from gitops_rollback.forges.client import ForgeError
+from gitops_rollback.forges.rules import Commit
 from gitops_rollback.ledger.stack import running_image
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from gitops_rollback.session import Session
 
 _DOCKER_HUB = "docker.io"
+_MESSAGE = "SERVICE ENVIRONMENT: 1.5.0 → 1.4.2 (rollback)"  # the form of this tool's subjects
 _MAY_PUSH = "these credentials may push"
 _LARGEST_ANSWER = 100_000
 
@@ -34,15 +36,21 @@ def ask_push(session: Session, repository: Repository, tip: Tip) -> Iterator[Fin
         return
     try:
         rules = _rules_of(session)
-        against = rules.against_push(tip.branch) if rules is not None else None
+        who = repository.identity()
+        commit = Commit(who.is_signed, _MESSAGE, who.author, who.committer)
+        against = rules.against_push(tip.branch, commit) if rules is not None else None
     except ForgeError as error:
         yield Finding("push", subject, OK, f"{_MAY_PUSH}; its rules are not known: {error.message}")
         return
     if against is None:
         yield Finding("push", subject, OK, f"{_MAY_PUSH}; its rules and hooks were not asked")
     elif against:
-        hint = "ask for a merge with --pull-request, or let this account pass the rules by"
-        yield Finding("push", subject, WARNING, against, hint, "repository")
+        passes = all(obstacle.by_proposal for obstacle in against)
+        hint = "let this account pass the rules by, or meet them: by night the push is refused"
+        if passes:
+            hint = "ask for a merge with --pull-request, or let this account pass the rules by"
+        text = "; ".join(obstacle.text for obstacle in against)
+        yield Finding("push", subject, WARNING, text, hint, "repository")
     else:
         yield Finding("push", subject, OK, f"{_MAY_PUSH}, and no rule of the branch is against it")
 

@@ -1,26 +1,64 @@
 """What GitHub and GitLab say of pushes to a branch: a rehearsed push runs no hooks and no rules.
 
-docs.github.com: REST API, rules for a branch, branches; docs.gitlab.com: branches API.
+docs.github.com: REST API, repositories, branches, rules for a branch; docs.gitlab.com: projects,
+branches and push rules API. A rule that is not known here is named, too: an all-clear is never
+given for what was not understood.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gitops_rollback.forges.address import GITLAB
-from gitops_rollback.forges.client import ForgeHttp, mappings
+from gitops_rollback.forges.client import ForgeError, ForgeHttp, mappings
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from gitops_rollback.clock import Deadline
     from gitops_rollback.forges.address import Address
 
 _HINT = "it needs to read the repository (GitHub: metadata and contents, GitLab: read_api)"
-# Those of GitHub's rules that a plain push does not meet, unless its account may pass them by.
-_AGAINST = frozenset({"pull_request", "update", "required_status_checks", "merge_queue"})
+# Those of GitHub's rules that a plain push of one commit on the tip cannot break.
+_HARMLESS = frozenset(
+    {"deletion", "non_fast_forward", "required_linear_history", "creation", "branch_name_pattern",
+     "tag_name_pattern", "copilot_code_review", "code_scanning", "code_quality"}
+)  # fmt: skip
+# Those that a pull request meets.
+_BY_PROPOSAL = frozenset({"pull_request", "update", "required_status_checks", "merge_queue",
+                          "required_deployments", "workflows"})  # fmt: skip
+_NAMES = {
+    "required_signatures": "commits have to be signed",
+    "commit_message_pattern": "commit messages have to follow a pattern",
+    "commit_author_email_pattern": "the author's e-mail address has to follow a pattern",
+    "committer_email_pattern": "the committer's e-mail address has to follow a pattern",
+    "file_path_restriction": "some files must not be changed",
+    "max_file_path_length": "paths must not be long",
+    "file_extension_restriction": "files of some kinds must not be changed",
+    "max_file_size": "files must not be large",
+}
+_LONGEST = 100  # characters of a rule's name or pattern
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What the rules of a host judge of a commit of ours: signed or not, message and addresses."""
+
+    is_signed: bool
+    message: str
+    author: str
+    committer: str
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What stands against a push; `by_proposal` tells whether a pull request passes it."""
+
+    text: str
+    by_proposal: bool = False
 
 
 class BranchRules:
@@ -31,19 +69,126 @@ class BranchRules:
     ) -> None:
         self._is_gitlab = address.kind == GITLAB
         self._http = ForgeHttp(address, environment, deadline, _HINT)
+        self._address = address
         self._root = f"{address.path}/repository" if self._is_gitlab else address.path
 
-    def against_push(self, branch: str) -> str:
-        """Return what stands against a push to a branch; an empty text if nothing does."""
+    def against_push(self, branch: str, commit: Commit) -> tuple[Obstacle, ...]:
+        """Return what stands against a push of a commit to a branch."""
+        ask = self._gitlab if self._is_gitlab else self._github
+        return tuple(ask(branch, commit))
+
+    def _github(self, branch: str, commit: Commit) -> Iterator[Obstacle]:
+        what = f"the rules of {branch}"
+        name = quote(branch, safe="")
+        found = self._http.read(f"{self._root}/branches/{name}", what)
+        obstacles = list(
+            _of_rules(
+                mappings(self._http.read(f"{self._root}/rules/branches/{name}", what)), commit
+            )
+        )
+        yield from obstacles
+        if isinstance(found, dict) and found.get("protected") is True and not obstacles:
+            text = f"{branch} is protected: pushes may have to meet conditions"
+            yield Obstacle(text, by_proposal=True)
+        yield from _of_repository(self._told(self._root), ("permissions", "push"))
+
+    def _gitlab(self, branch: str, commit: Commit) -> Iterator[Obstacle]:
         what = f"the rules of {branch}"
         found = self._http.read(f"{self._root}/branches/{quote(branch, safe='')}", what)
-        if self._is_gitlab:
-            is_refused = isinstance(found, dict) and found.get("can_push") is False
-            return f"{branch} is protected: it takes no push from this token" if is_refused else ""
-        rules = self._http.read(f"{self._root}/rules/branches/{quote(branch, safe='')}", what)
-        types = {rule.get("type") for rule in mappings(rules)}
-        names = ", ".join(sorted(one_line(str(kind), 50) for kind in types & _AGAINST))
-        if names:
-            return f"{branch} has rules that a push does not meet: {names}"
-        is_protected = isinstance(found, dict) and found.get("protected") is True
-        return f"{branch} is protected: pushes may have to meet conditions" if is_protected else ""
+        if isinstance(found, dict) and found.get("can_push") is False:
+            text = f"{branch} is protected: it takes no push from this token"
+            yield Obstacle(text, by_proposal=True)
+        yield from _of_repository(self._told(self._address.path), ())
+        yield from _of_push_rule(self._told(f"{self._address.path}/push_rule"), commit)
+
+    def _told(self, path: str) -> dict[str, Any]:
+        """Return what the host tells to whoever may know it; {} where it does not tell."""
+        try:
+            found = self._http.read(path, "its settings")
+        except ForgeError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def _of_repository(document: Mapping[str, Any], permission: tuple[str, ...]) -> Iterator[Obstacle]:
+    if document.get("archived") is True:
+        yield Obstacle("the repository is archived: it takes no pushes")
+    if document.get("disabled") is True:
+        yield Obstacle("the repository is disabled: it takes no pushes")
+    granted: object = document
+    for key in permission:
+        granted = granted.get(key) if isinstance(granted, dict) else None
+    if permission and granted is False:
+        yield Obstacle("this token may not push to the repository")
+
+
+def _of_rules(rules: list[dict[str, Any]], commit: Commit) -> Iterator[Obstacle]:
+    for rule in rules:
+        kind = one_line(str(rule.get("type")), _LONGEST)
+        if kind in _HARMLESS or _is_met(kind, rule, commit):
+            continue
+        if kind in _BY_PROPOSAL:
+            yield Obstacle(f"a rule that a push does not meet: {kind}", by_proposal=True)
+        else:
+            known = _NAMES.get(kind, "a rule that is not known here, and may refuse a push")
+            pattern = _pattern_of(rule)
+            shown = f": {one_line(pattern, _LONGEST)}" if pattern else ""
+            yield Obstacle(f"{known} ({kind}{shown})")
+
+
+def _is_met(kind: str, rule: Mapping[str, Any], commit: Commit) -> bool:
+    """Tell whether a commit of ours surely meets a rule."""
+    if kind == "required_signatures":
+        return commit.is_signed
+    judged = {
+        "commit_message_pattern": commit.message,
+        "commit_author_email_pattern": commit.author,
+        "committer_email_pattern": commit.committer,
+    }.get(kind)
+    parameters = rule.get("parameters")
+    if judged is None or not isinstance(parameters, dict):
+        return False
+    test = _OPERATORS.get(str(parameters.get("operator")))
+    pattern = _pattern_of(rule)
+    if test is None or not pattern:
+        return False
+    return test(judged, pattern) is not (parameters.get("negate") is True)
+
+
+def _pattern_of(rule: Mapping[str, Any]) -> str:
+    parameters = rule.get("parameters")
+    pattern = parameters.get("pattern") if isinstance(parameters, dict) else None
+    return pattern if isinstance(pattern, str) else ""
+
+
+# A regular expression is the host's (RE2): it is not tried here, and said instead.
+_OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
+    "starts_with": str.startswith,
+    "ends_with": str.endswith,
+    "contains": str.__contains__,
+}
+
+
+def _of_push_rule(rule: Mapping[str, Any], commit: Commit) -> Iterator[Obstacle]:
+    """Read GitLab's push rule (docs.gitlab.com/ee/api/project_push_rules.html)."""
+    if rule.get("reject_unsigned_commits") is True and not commit.is_signed:
+        yield Obstacle("commits have to be signed (reject_unsigned_commits)")
+    texts = {
+        "commit_message_regex": "commit messages have to follow a pattern",
+        "commit_message_negative_regex": "commit messages must not have a pattern",
+        "author_email_regex": "the author's e-mail address has to follow a pattern",
+        "file_name_regex": "files of some names must not be pushed",
+    }
+    for key, text in texts.items():
+        pattern = rule.get(key)
+        if isinstance(pattern, str) and pattern:
+            yield Obstacle(f"{text} ({key}: {one_line(pattern, _LONGEST)})")
+    flags = {
+        "commit_committer_check": "the committer has to be the user who pushes",
+        "commit_committer_name_check": "the committer's name has to be the user's",
+        "member_check": "the author has to be a member",
+        "reject_non_dco_commits": "commit messages have to be signed off",
+    }
+    for key, text in flags.items():
+        if rule.get(key) is True:
+            yield Obstacle(f"{text} ({key})")

@@ -102,11 +102,16 @@ class Copy:
         """Fetch from the server; raises `RepositoryError`."""
         try:
             done = self.git.run(
-                "fetch", *TRANSFER, *arguments, stdin=stdin, environment=environment
+                "fetch", *self.transfer, *arguments, stdin=stdin, environment=environment
             )
         except GitFailedError as failure:
             raise explain_fetch(failure, self._url) from failure
         self.all_here = self.all_here or b"filtering not recognized" in done.stderr
+
+    @property
+    def transfer(self) -> tuple[str, ...]:
+        """What a fetch is told; without a filter where the server would not fill the gaps."""
+        return (*TRANSFER[:-1], "--no-filter") if self.all_here else TRANSFER
 
     def fetched_tip(self) -> str:
         """Return the tip that was fetched last, as git left it in a file: a process less."""
@@ -116,6 +121,29 @@ class Copy:
         """Fetch commits by their ids, with their trees."""
         told = self.git.with_settings(TELL_WHAT_IS_HERE) if self.cached else {}
         self.fetch("--depth=1", "--no-write-fetch-head", "origin", *commits, environment=told)
+
+    def fetch_whole(self) -> None:
+        """Fetch the branches that are known here again, with every blob: no filter from now on.
+
+        Raises `UnknownCommitError` where a branch moved meanwhile, so that what is here is no more
+        to be had.
+        """
+        _LOG.info("the server gives out no single files: every file of the tip is fetched")
+        tips = dict(self._tips)
+        for pack in (self.path / "objects").iterdir():
+            shutil.rmtree(pack, ignore_errors=True)
+        for folder in ("pack", "info"):
+            (self.path / "objects" / folder).mkdir(parents=True)
+        (self.path / "shallow").unlink(missing_ok=True)
+        self.all_here = True
+        self.cached = {}
+        for branch in tips:
+            depth = self.depths.get(branch, 1)
+            self.fetch(
+                f"--depth={depth}", "--no-write-fetch-head", "origin", f"refs/heads/{branch}"
+            )
+        for commit in tips.values():
+            self.run("cat-file", "-e", f"{commit}^{{commit}}")
 
     def lacking(self, oids: Iterable[str]) -> list[str]:
         """Return those of some blobs that are not here; they count as here from then on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.repo.process import GitFailedError
@@ -16,20 +17,34 @@ _NAME = "gitops-rollback"
 _EMAIL = "gitops-rollback@localhost"
 
 
-def read_identity(
-    git: Git, environment: Mapping[str, str]
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the variables to add where git has no identity, and the option to sign with."""
+@dataclass(frozen=True)
+class Identity:
+    """Who commits: `variables` are added to git's where it knows of nobody.
+
+    `author` and `committer` are the e-mail addresses that commits will have.
+    """
+
+    variables: Mapping[str, str]
+    is_signed: bool
+    author: str
+    committer: str
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The option of `git commit-tree` to sign with."""
+        return ("-S",) if self.is_signed else ()
+
+
+def read_identity(git: Git, environment: Mapping[str, str]) -> Identity:
+    """Return who commits, by what git is set up with."""
     try:
         configured = git.run("config", "--null", "--get-regexp", _SETTINGS).stdout
     except GitFailedError:
         configured = b""  # exit 1: nothing is configured
-    return missing_identity(configured, environment)
+    return identity_of(configured, environment)
 
 
-def missing_identity(
-    configured: bytes, environment: Mapping[str, str]
-) -> tuple[dict[str, str], tuple[str, ...]]:
+def identity_of(configured: bytes, environment: Mapping[str, str]) -> Identity:
     """Return the same from what git said.
 
     `configured` is what `git config --null --get-regexp` says; a name that git would make up from
@@ -37,12 +52,16 @@ def missing_identity(
     """
     text = configured.decode(errors="replace")
     found = dict(item.partition("\n")[::2] for item in text.split("\0") if item)
-    identity = {}
+    variables: dict[str, str] = {}
+    addresses = []
     for role in ("author", "committer"):
         for part, fallback in (("name", _NAME), ("email", _EMAIL)):
             variable = f"GIT_{role.upper()}_{part.upper()}"
-            known = environment.get(variable)
-            if not (known or found.get(f"{role}.{part}") or found.get(f"user.{part}")):
-                identity[variable] = fallback
+            known = environment.get(variable) or found.get(f"{role}.{part}")
+            known = known or found.get(f"user.{part}")
+            if not known:
+                variables[variable] = fallback
+            if part == "email":
+                addresses.append(known or fallback)
     signs = found.get("commit.gpgsign", "false").lower() in ("true", "yes", "on", "1", "")
-    return identity, ("-S",) if signs else ()
+    return Identity(variables, signs, *addresses)

@@ -86,7 +86,7 @@ def _ask(directory: Path, environment: Mapping[str, str], question: str) -> str 
 def _git(directory: Path, environment: Mapping[str, str], *arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", *arguments],
+            ["git", "-c", "safe.bareRepository=all", *arguments],
             cwd=directory,
             env=without_foreign_variables(environment),
             capture_output=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.repo.rejections import hint_for
 
 if TYPE_CHECKING:
     from gitops_rollback.repo.process import GitFailedError
@@ -17,6 +18,37 @@ _ACCESS_HINT = (
 # Words of git and of common hosts (measured with git 2.39 over http, ssh and file).
 _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
+        ("error: 429", "too many requests", "rate limit", "rate-limit"),
+        "is busy, or limits requests from here",
+        "wait as long as it says, then run this again; with a login limits are higher",
+    ),
+    (
+        ("error: 500", "error: 502", "error: 503", "error: 504", "maintenance mode"),
+        "is out of order",
+        "the host itself failed: look at its status page, then run this again",
+    ),
+    (
+        ("SAML SSO", "enforced SAML"),
+        "wants this token to be authorised for the organisation's single sign-on",
+        "authorise the token in its settings on the host (Configure SSO)",
+    ),
+    (
+        ("marked as read only", "has been marked as read-only"),
+        "gives this key the right to read only",
+        "give the deploy key write access, or use another key",
+    ),
+    (
+        ("was archived", "is archived", "account is suspended", "repository is disabled",
+         "repository is locked"),
+        "takes no requests of this kind",
+        "ask whoever runs the repository",
+    ),
+    (
+        ("HOST IDENTIFICATION HAS CHANGED", "Host key verification failed"),
+        "is on a host whose key is not the known one",
+        "make sure that it is the right host, then renew its line in ~/.ssh/known_hosts",
+    ),
+    (
         ("Could not resolve host", "Failed to connect", "Connection refused", "timed out",
          "Couldn't connect", "Network is unreachable", "Connection reset"),
         "cannot be reached",
@@ -25,7 +57,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("could not read Username", "could not read Password", "Authentication failed",
          "Permission denied", "terminal prompts disabled", "returned error: 401",
-         "returned error: 403", "Host key verification failed", "Access denied"),
+         "returned error: 403", "Access denied"),
         "does not let us in",
         _ACCESS_HINT,
     ),
@@ -51,14 +83,8 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 _UNKNOWN_COMMIT = ("not our ref", "unadvertised object")
 _DISK_IS_FULL = ("no space left on device", "out of diskspace", "disk quota exceeded")
 
-# How hosts say that a branch is protected: GitHub's protected branches and rulesets, GitLab.
-_PROTECTED = (
-    "GH006",
-    "GH013",
-    "protected branch",
-    "repository rule violations",
-    "You are not allowed to push code to",
-)
+
+_NO_FILES = "let the server allow it: git config uploadpack.allowAnySHA1InWant true"
 
 
 class UnknownCommitError(RepositoryError):
@@ -79,15 +105,21 @@ def explain_fetch(failure: GitFailedError, url: str) -> RepositoryError:
     for words, meaning, hint in _MEANINGS:
         said = failure.line_with([word.lower() for word in words])
         if said:
-            return RepositoryError(f"the repository {url} {meaning}: {said}", hint)
+            also = failure.remote_words if failure.remote_words not in said else ""
+            words_of_host = f" ({also})" if also and not said.startswith("remote:") else ""
+            return RepositoryError(f"the repository {url} {meaning}: {said}{words_of_host}", hint)
+    also = f" ({failure.remote_words})" if failure.remote_words else ""
     return RepositoryError(
-        f"git {failure.command} from {url} failed: {failure.reason}",
-        "run with -v to see each git call, and look at the space in TMPDIR",
+        f"git {failure.command} from {url} failed: {failure.reason}{also}",
+        "run with -v to see each git call; `git ls-remote` with the same URL shows what git meets",
     )
 
 
 def explain_local(failure: GitFailedError) -> RepositoryError:
     """Return the error for a git process that works on our own copy and failed."""
+    unknown = failure.line_with(_UNKNOWN_COMMIT)
+    if unknown:  # git fetches by itself what is missing
+        return UnknownCommitError(f"the server gives out no single files: {unknown}", _NO_FILES)
     full = _explain_full_disk(failure)
     if full is not None:
         return full
@@ -113,21 +145,27 @@ def _explain_full_disk(failure: GitFailedError) -> RepositoryError | None:
     )
 
 
-def explain_push(failure: GitFailedError, url: str, branch: str) -> RepositoryError:
+def explain_push(
+    failure: GitFailedError, url: str, branch: str, *, is_proposal: bool = False
+) -> RepositoryError:
     """Return the error for a push that was refused for another reason than a moved branch."""
     rejection = rejection_reason(failure)
-    if rejection:
-        said = f": {failure.remote_words}" if failure.remote_words else ""
-        words = f"{rejection} {failure.remote_words}"
-        protected = any(word in words for word in _PROTECTED)
-        return RepositoryError(
-            f"{url} rejected the push to {branch} ({rejection}){said}",
-            "nothing was changed; run this again with --pull-request, or let this account push"
-            if protected
-            else "nothing was changed; if the branch is protected, run this again with "
-            "--pull-request, or let this account push to it",
-        )
-    return explain_fetch(failure, url)
+    if not rejection:
+        return explain_fetch(failure, url)
+    said = f": {failure.remote_words}" if failure.remote_words else ""
+    hint = hint_for(f"{rejection} {failure.remote_words}", branch, is_proposal=is_proposal)
+    return RepositoryError(
+        f"{url} rejected the push to {branch} ({rejection}){said}", f"nothing was changed; {hint}"
+    )
+
+
+def in_the_way(url: str, branch: str, other: str) -> RepositoryError:
+    """Return the error for a branch whose name leaves no room for another's."""
+    return RepositoryError(
+        f"{url} has a branch refs/heads/{other}: beside it there can be no {branch}, for Git keeps "
+        "branches as files and folders",
+        f"nothing was changed; rename the branch {other} (git push origin {other}:NAME :{other})",
+    )
 
 
 def rejection_reason(failure: GitFailedError) -> str:

@@ -34,20 +34,49 @@ _FOREIGN = (
     "GIT_NAMESPACE",
     "GIT_PREFIX",
     "GIT_QUARANTINE_PATH",
+    "GIT_DEFAULT_HASH",
+    "GIT_DEFAULT_REF_FORMAT",
+    "GIT_SHALLOW_FILE",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+    "GIT_NO_LAZY_FETCH",
 )
 # One short run in a repository of its own: no hooks of the user, no housekeeping afterwards.
 _SETTINGS = {
     "core.hooksPath": os.devnull,
     "gc.auto": "0",
     "maintenance.auto": "false",
-    "fetch.negotiationAlgorithm": "noop",
-    "fetch.writeCommitGraph": "false",
     "protocol.version": "2",
-    "push.followTags": "false",
     "submodule.recurse": "false",
-    "advice.pushUpdateRejected": "false",
-    "log.showSignature": "false",
     "color.ui": "false",
+    # How people set up git for their own work, where it would break or change ours.
+    "advice.pushUpdateRejected": "false",
+    "clone.defaultRemoteName": "origin",
+    "clone.filterSubmodules": "false",
+    "clone.rejectShallow": "false",
+    "core.fsmonitor": "false",
+    "credential.interactive": "false",
+    "diff.orderFile": os.devnull,
+    "fetch.fsckObjects": "false",
+    "fetch.negotiationAlgorithm": "noop",
+    "fetch.parallel": "1",
+    "fetch.prune": "false",
+    "fetch.pruneTags": "false",
+    "fetch.recurseSubmodules": "false",
+    "fetch.writeCommitGraph": "false",
+    "i18n.commitEncoding": "UTF-8",
+    "i18n.logOutputEncoding": "UTF-8",
+    "init.defaultRefFormat": "files",
+    "log.follow": "false",
+    "log.showSignature": "false",
+    "push.followTags": "false",
+    "push.negotiate": "false",
+    "push.recurseSubmodules": "no",
+    "push.useForceIfIncludes": "false",
+    "safe.bareRepository": "all",
+    "transfer.bundleURI": "false",
+    "transfer.fsckObjects": "false",
 }
 # Objects may be missing, and are fetched when they are needed: but not to push, for which all that
 # is needed is here (see `skeleton`).
@@ -204,10 +233,10 @@ def _environment(url: str, environment: Mapping[str, str]) -> dict[str, str]:
     clean = without_foreign_variables(environment)
     clean["LC_ALL"] = "C"  # messages are read below
     clean.setdefault("GIT_TERMINAL_PROMPT", "0")
+    clean.setdefault("GCM_INTERACTIVE", "never")
     clean.update(_settings(_SETTINGS, clean))
     clean.update(_settings(_user_settings(url), clean))
-    for setting in _credential_settings(url, clean):
-        clean.update(_settings(setting, clean))
+    _bind_credentials(url, clean)
     return clean
 
 
@@ -230,19 +259,31 @@ def _user_settings(url: str) -> dict[str, str]:
     return {f"credential.{parts.scheme}://{host}.username": unquote(parts.username)}
 
 
-def _credential_settings(url: str, environment: Mapping[str, str]) -> list[dict[str, str]]:
-    """Hand GIT_USERNAME and GIT_PASSWORD to git for the remote's own host, and no other.
+# Gives git what the variables hold, or what the program GIT_ASKPASS answers for this one host.
+_HELPER = (
+    '!f() { test "$1" = get || exit 0; '
+    'if test -n "$GIT_PASSWORD"; then u=$GIT_USERNAME p=$GIT_PASSWORD; '
+    'else u=$("$GITOPS_ASKPASS" "Username for \'$GITOPS_REMOTE\': ") || exit 0; '
+    'p=$("$GITOPS_ASKPASS" "Password for \'$GITOPS_REMOTE\': ") || exit 0; fi; '
+    'printf "username=%s\\npassword=%s\\n" "$u" "$p"; }; f'
+)
+_NO_ANSWER = "false"  # the program that answers every question by failing
 
-    Jenkins' `gitUsernamePassword` sets GIT_ASKPASS beside them: then git is set up already.
+
+def _bind_credentials(url: str, environment: dict[str, str]) -> None:
+    """Hand GIT_USERNAME and GIT_PASSWORD, or GIT_ASKPASS, to git for the remote's own host alone.
+
+    GIT_ASKPASS (Jenkins' `gitUsernamePassword` sets it) answers whoever asks: also the host that a
+    redirect leads to. So git asks it no more; a helper that is bound to scheme, host and port does.
     """
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not environment.get("GIT_PASSWORD"):
-        return []
-    if environment.get("GIT_ASKPASS"):
-        return []
-    scope = f"credential.{parts.scheme}://{parts.netloc.rpartition('@')[2]}.helper"
-    helper = (
-        '!f() { test "$1" = get || exit 0; '
-        'printf "username=%s\\npassword=%s\\n" "$GIT_USERNAME" "$GIT_PASSWORD"; }; f'
-    )
-    return [{scope: ""}, {scope: helper}]  # what other helpers know is not asked for
+    askpass = environment.get("GIT_ASKPASS")
+    if parts.scheme not in ("http", "https") or not (environment.get("GIT_PASSWORD") or askpass):
+        return
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    environment["GITOPS_REMOTE"] = host
+    environment["GITOPS_ASKPASS"] = askpass or _NO_ANSWER
+    environment["GIT_ASKPASS"] = _NO_ANSWER
+    scope = f"credential.{host}.helper"
+    for setting in ({scope: ""}, {scope: _HELPER}):  # what other helpers know is not asked for
+        environment.update(_settings(setting, environment))

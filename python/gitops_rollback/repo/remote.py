@@ -8,8 +8,10 @@ from gitops_rollback.alarm import seen_through
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.repo.copy import TELL_WHAT_IS_HERE, TRANSFER, Copy
 from gitops_rollback.repo.messages import (
+    UnknownCommitError,
     explain_fetch,
     explain_push,
+    in_the_way,
     is_moved,
     is_there_already,
     no_branch,
@@ -23,6 +25,9 @@ from gitops_rollback.repo.skeleton import make_whole
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterable
+
+
+PROPOSALS = "gitops-rollback/"  # what the branches of pull requests begin with
 
 
 class PushLostError(Exception):
@@ -83,7 +88,7 @@ class Remote:
             return self._fetch_tip(branch, tip)
         try:
             self._git.run(
-                "fetch", "--depth=1", *TRANSFER, "origin",
+                "fetch", "--depth=1", *self._copy.transfer, "origin",
                 f"+refs/heads/{branch}:refs/heads/{branch}",
                 environment=self._git.with_settings(TELL_WHAT_IS_HERE),
             )  # fmt: skip
@@ -96,9 +101,15 @@ class Remote:
     def fetch_blobs(self, oids: Iterable[str]) -> None:
         """Fetch blobs that are not here yet, all in one."""
         missing = self._copy.lacking(oids)
-        if missing:
-            feed = "".join(f"{oid}\n" for oid in missing).encode()
+        if not missing:
+            return
+        feed = "".join(f"{oid}\n" for oid in missing).encode()
+        try:
             self._copy.fetch("--no-write-fetch-head", "--stdin", "origin", stdin=feed)
+        except UnknownCommitError:
+            # A server that filters, but gives out only what a branch or tag leads to, as by
+            # protocol v0 without allowAnySHA1InWant: then all is fetched.
+            self._copy.fetch_whole()
 
     def fetch_commit(self, commit: str) -> None:
         """Fetch a commit by its id."""
@@ -112,21 +123,26 @@ class Remote:
             )
             self._copy.depths[branch] = depth
 
-    def push(self, commit: str, branch: str) -> None:
-        """Push a commit; raise `PushLostError` if the branch moved meanwhile.
+    def push(self, commit: str, branch: str, expected: str | None) -> None:
+        """Push a commit; raise `PushLostError` if the branch is not at the expected one.
+
+        The server compares and swaps: what was fetched meanwhile makes no difference, and a branch
+        that was set back does not get again what was dropped. `expected` None: there is no such
+        branch yet.
 
         Where git ended without an answer, the branch is asked. Where it is as it was, what was
         cached may be why: then that is left, and the push counts as lost. So it does where the
         branch has the commit already: another run, in the same second, did the same.
         """
         try:
-            refspec = f"{commit}:refs/heads/{branch}"
             with seen_through():
-                done = self._git.run("push", "--porcelain", "origin", refspec)
+                done = self._git.run(*self._swap(commit, branch, expected))
         except GitFailedError as failure:
             if is_moved(failure):
+                self._check_room(failure, branch)
                 raise PushLostError from failure
-            error = explain_push(failure, self.url, branch)
+            is_proposal = branch.startswith(PROPOSALS)
+            error = explain_push(failure, self.url, branch, is_proposal=is_proposal)
             stand = None if rejection_reason(failure) else self.tip(branch)
             if stand != commit and (stand is None or not self._copy.cached):
                 raise error from failure
@@ -144,11 +160,32 @@ class Remote:
         The server is asked as for a push: it wants the right to write, but runs no hooks.
         """
         try:
-            refspec = f"{tip.commit}:refs/heads/{tip.branch}"
-            self._git.run("push", "--dry-run", "--porcelain", "origin", refspec)
+            self._git.run(*self._swap(tip.commit, tip.branch, tip.commit), "--dry-run")
         except GitFailedError as failure:
             if not is_moved(failure):
                 raise explain_push(failure, self.url, tip.branch) from failure
+
+    def _swap(self, commit: str, branch: str, expected: str | None) -> tuple[str, ...]:
+        """Return the push that the server takes only while the branch is at the expected commit."""
+        reference = f"refs/heads/{branch}"
+        lease = f"--force-with-lease={reference}:{expected or ''}"
+        return ("push", "--porcelain", lease, "origin", f"{commit}:{reference}")
+
+    def _check_room(self, failure: GitFailedError, branch: str) -> None:
+        """Raise where another branch has a name that leaves no room for this one's."""
+        if rejection_reason(failure).startswith("[rejected]"):
+            return
+        parts = branch.split("/")
+        above = ["/".join(parts[:end]) for end in range(1, len(parts))]
+        wanted = [f"refs/heads/{name}" for name in (*above, f"{branch}/*")]
+        try:
+            listed = self._git.run("ls-remote", "origin", *wanted).stdout
+        except GitFailedError:
+            return
+        for line in listed.decode(errors="replace").splitlines():
+            other = line.partition("\t")[2].removeprefix("refs/heads/")
+            if other:
+                raise in_the_way(self.url, branch, other) from failure
 
     def tip(self, branch: str, seconds: float | None = None) -> str | None:
         """Ask the server for the tip of a branch; None if it has none or does not answer.

@@ -9,6 +9,7 @@ from gitops_rollback.errors import RepositoryError
 from gitops_rollback.repo.copy import Copy
 from gitops_rollback.repo.identity import read_identity
 from gitops_rollback.repo.location import without_user
+from gitops_rollback.repo.messages import UnknownCommitError
 from gitops_rollback.repo.objects import (
     LOG_FORMAT,
     Tip,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gitops_rollback.clock import Deadline
+    from gitops_rollback.repo.identity import Identity
     from gitops_rollback.repo.objects import Entry, PathChange
 
 __all__ = ["PushLostError", "Repository"]
@@ -55,7 +57,7 @@ class Repository:
         self._copy = Copy(url, environment, deadline, cache)
         self._remote = Remote(self.url, self._copy)
         self._modes: dict[str, dict[str, str | None]] = {}
-        self._identity: tuple[dict[str, str], tuple[str, ...]] | None = None
+        self._identity: Identity | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +104,11 @@ class Repository:
         git fetches the blob by itself: for a single one that is the shortest way.
         """
         feed = f"{commit}:{path}\n".encode()
-        output = self._copy.sound(lambda: self._copy.run("cat-file", "--batch", stdin=feed))
+        try:
+            output = self._copy.sound(lambda: self._copy.run("cat-file", "--batch", stdin=feed))
+        except UnknownCommitError:
+            self._copy.fetch_whole()
+            output = self._copy.run("cat-file", "--batch", stdin=feed)
         if output.endswith(b" missing\n"):
             return None
         return next(read_batch(output))[1]
@@ -126,26 +132,31 @@ class Repository:
             known = self._modes[tip.commit]
         stream = import_stream(_TREE, tip.commit, files, known)
         self._copy.sound(lambda: self._copy.run("fast-import", "--quiet", "--force", stdin=stream))
-        if self._identity is None:  # the same at each attempt
-            self._identity = read_identity(self._copy.git, self._environment)
-        identity, signing = self._identity
+        identity = self.identity()
         parents = ("-p", onto, "-p", tip.commit) if onto else ("-p", tip.commit)
         output = self._copy.run(
-            "commit-tree", *signing, *parents, f"{_TREE}^{{tree}}",
-            stdin=message.encode(errors="replace"), environment=identity,
+            "commit-tree", *identity.options, *parents, f"{_TREE}^{{tree}}",
+            stdin=message.encode(errors="replace"), environment=identity.variables,
         )  # fmt: skip
         return output.decode().strip()
+
+    def identity(self) -> Identity:
+        """Return who commits here, and whether commits are signed."""
+        if self._identity is None:  # the same at each attempt
+            self._identity = read_identity(self._copy.git, self._environment)
+        return self._identity
 
     def rehearse_push(self, tip: Tip) -> None:
         """Push nothing to a branch; raise `RepositoryError` if one may not push there."""
         self._remote.rehearse_push(tip)
 
-    def push(self, commit: str, branch: str) -> None:
-        """Push a commit; raise `PushLostError` if the branch moved meanwhile.
+    def push(self, commit: str, branch: str, expected: str | None) -> None:
+        """Push a commit; raise `PushLostError` if the branch is not at the expected one.
 
-        Where git ended without an answer, the branch is asked.
+        `expected` None: there is no such branch yet. Where git ended without an answer, the branch
+        is asked.
         """
-        self._remote.push(commit, branch)
+        self._remote.push(commit, branch, expected)
 
     def remote_tip(self, branch: str, seconds: float | None = None) -> str | None:
         """Ask the server for the tip of a branch; None if it has none or does not answer.

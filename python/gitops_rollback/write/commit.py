@@ -88,7 +88,7 @@ class Committer:
     def _push_to_the_end(self, commit: str, tip: Tip) -> None:
         """Push; whatever came of it, what is left is to say so, and no signal may hinder that."""
         try:
-            self.repository.push(commit, tip.branch)
+            self.repository.push(commit, tip.branch, tip.commit)
             _finish_undisturbed()
         except TimeIsUpError as error:
             _finish_undisturbed()

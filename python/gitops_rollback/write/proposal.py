@@ -81,7 +81,7 @@ class Proposer(Committer):
                 return states
             head = there.commit
         commit = self.repository.write(work.tip, work.commit.files, work.commit.message, onto=head)
-        self.repository.push(commit, branch)
+        self.repository.push(commit, branch, head)
         return [
             (change.at, change.state) for change in work.commit.changes if change.state is not None
         ]

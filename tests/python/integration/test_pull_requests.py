@@ -455,7 +455,7 @@ def test_the_drill_tells_of_a_branch_that_takes_no_push(guarded: Guarded) -> Non
         guarded.forge.force(200, answer)
     run = guarded.run("check", "--service", "cart")
     assert run.code == 8, run.stderr
-    words = "rules that a push does not meet: pull_request", "it takes no push from this token"
+    words = "rule that a push does not meet: pull_request", "it takes no push from this token"
     verdict, message = _push(run)
     assert verdict == "warning"
     assert words[guarded.forge.kind == "gitlab"] in message

@@ -55,6 +55,8 @@ class GitHttpServer(Serving):
         self.root = root
         self.traffic = Traffic()
         self.refuses_writes = False
+        self.speaks_version_2 = True
+        self.authorizations: list[str] = []
         self._host = host
         handler = self.extend(_handler(self, root, credentials))
         super().__init__(_Server((host, 0), handler))
@@ -62,6 +64,10 @@ class GitHttpServer(Serving):
     def extend(self, handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHandler]:
         """Return the handler of requests; a server that is more than Git puts its own before it."""
         return handler
+
+    def spoken(self, wanted: str) -> str:
+        """Return the protocol that is spoken: version 0 where the header does not get through."""
+        return wanted if self.speaks_version_2 else ""
 
     @property
     def url(self) -> str:
@@ -96,6 +102,7 @@ def _handler(  # noqa: C901 - a class made for one server
         def _serve(self) -> None:
             body = self._body()
             traffic.requests.append(f"{self.command} {self.path}")
+            server.authorizations.append(self.headers.get("Authorization", ""))
             traffic.received += len(body)
             if wanted is not None and self.headers.get("Authorization") != wanted:
                 self._answer(
@@ -126,7 +133,7 @@ def _handler(  # noqa: C901 - a class made for one server
                 "REQUEST_METHOD": self.command,
                 "CONTENT_TYPE": self.headers.get("Content-Type", ""),
                 "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                "GIT_PROTOCOL": server.spoken(self.headers.get("Git-Protocol", "")),
                 "REMOTE_ADDR": "127.0.0.1",
                 "REMOTE_USER": credentials[0] if credentials is not None else "tester",
             }

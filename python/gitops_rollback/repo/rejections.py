@@ -1,0 +1,149 @@
+"""What hosts mean when they refuse a push: their own words, and a hint that is true of each.
+
+GitHub (docs.github.com: about protected branches, rulesets, push protection), GitLab (gitlab-org/
+gitlab, lib/ee/gitlab/checks and lib/gitlab/checks, locale texts), Gitea and Forgejo (routers/
+private/hook_pre_receive.go), Bitbucket (support.atlassian.com: branch permissions, commit checks),
+Azure DevOps (TF402455, TF401027). Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of a host: the words by which it is known, and what to do about it.
+
+    `passes_as_proposal` tells that a pull request meets it; else the same commit is refused there,
+    too, or its branch is.
+    """
+
+    name: str
+    words: re.Pattern[str]
+    hint: str
+    passes_as_proposal: bool = False
+
+
+def _rule(name: str, words: str, hint: str, *, passes_as_proposal: bool = False) -> Rule:
+    return Rule(name, re.compile(words, re.IGNORECASE), hint, passes_as_proposal)
+
+
+_SIGN = (
+    "commits have to be signed there: give git a key that the host knows (git config commit.gpgsign"
+    " true, user.signingkey, gpg.format), or let this account pass the rule by"
+)
+_MESSAGE = (
+    "the host wants another commit message, and this tool's messages (SERVICE ENVIRONMENT: FROM →"
+    " TO (ACTION)) cannot be configured: let this account pass the rule by, or widen its pattern"
+)
+_WHO = (
+    "the host wants another author or committer: set user.name and user.email (or GIT_AUTHOR_EMAIL"
+    " and GIT_COMMITTER_EMAIL) to those of the account that pushes"
+)
+_READ_ONLY = "the repository takes no pushes from anybody now: ask whoever runs it"
+_SIZE = (
+    "the host's limit for size or quota is reached: ask whoever runs it; no other way is smaller"
+)
+_LEAK = (
+    "the host found what looks like a secret in the files: it was there before, for this tool"
+    " writes none; take it out of them, or let the host know that it is none"
+)
+
+RULES = (
+    _rule(
+        "signatures",
+        r"verified signatures|must be signed|signed with a|unsigned commit|unverified commit"
+        r"|not signed|signature (?:is )?required|no valid signature|reject unsigned",
+        _SIGN,
+    ),
+    _rule(
+        "message",
+        r"commit message (?:does not|doesn't|must|contains|should|is not)|commit_message"
+        r"|message does(?: not|n't) (?:follow|match)|DCO sign|missing Change-Id|jira issue key",
+        _MESSAGE,
+    ),
+    _rule(
+        "author",
+        r"email privacy|private email|committer'?s? email|author'?s? email|author_email"
+        r"|committer_email|not a member of team|cannot push commits for|invalid committer"
+        r"|expected (?:committer|author)|email .{0,80}(?:does not|doesn't) (?:follow|match)"
+        r"|committer (?:is )?not",
+        _WHO,
+    ),
+    _rule(
+        "secrets",
+        r"secrets? detected|contain secrets|secret.{0,20}push protection|GH009|PUSH BLOCKED",
+        _LEAK,
+    ),
+    _rule(
+        "size",
+        r"exceeds .{0,60}(?:limit|size|quota)|exceeded .{0,60}(?:limit|size|quota)|larger than the"
+        r"|large files detected|over (?:its )?(?:data )?quota|exceeding quota|too large|GH001"
+        r"|maximum allowed size|user limit|error: 413|HTTP 413",
+        _SIZE,
+    ),
+    _rule(
+        "read-only",
+        r"archived|read-only|read only|being migrated|is locked|repository.{0,30}disabled|frozen"
+        r"|suspended|maintenance mode|code freeze",
+        _READ_ONLY,
+    ),
+    _rule(
+        "creation",
+        r"creations? being restricted|cannot create ref|branch name (?:does not|doesn't|must)"
+        r"|not allowed to create (?:this )?(?:new )?branch|cannot create branch",
+        "",
+    ),
+    _rule(
+        "merge commits",
+        r"must not contain merge commits|linear history",
+        "the branch takes no merge commits: delete the pull request's branch, then run this again",
+    ),
+    _rule(
+        "path",
+        r"file (?:path|name).{0,60}(?:restricted|prohibited|not allowed)|path lock"
+        r"|locked by|LFS.{0,40}lock",
+        "the host forbids changes of these files: let this account pass the rule, or unlock them",
+    ),
+    _rule(
+        "busy",
+        r"error: 429|HTTP 429|too many requests|rate.?limit",
+        "the host limits requests from here: wait as long as it says, then run this again",
+    ),
+    _rule(
+        "protected",
+        r"GH006|GH013|protected branch|branch .{0,100}is protected|repository rule violations"
+        r"|not allowed to push code to|through (?:a )?pull request|only be modified through pull"
+        r"|permission denied to update branch|TF402455|TF401027|approving review|status check"
+        r"|merge request|not authorized to push|cannot update this protected ref",
+        "run this again with --pull-request, or let this account push",
+        passes_as_proposal=True,
+    ),
+)
+_OTHERS = "if the branch is protected, run this again with --pull-request, or let this account push"
+_PROPOSAL = (
+    "the host does not let this account make or change the branch {branch}: let it, or go without a"
+    " pull request; by hand: push the change under a name that is allowed"
+)
+
+
+def broken_rules(words: str) -> tuple[Rule, ...]:
+    """Return the rules that a host's words speak of."""
+    return tuple(rule for rule in RULES if rule.words.search(words))
+
+
+def hint_for(words: str, branch: str, *, is_proposal: bool) -> str:
+    """Return what to do about a refused push; `--pull-request` only where it passes the rules.
+
+    `is_proposal` tells that the push was that of a pull request's own branch.
+    """
+    broken = broken_rules(words)
+    lasting = [rule for rule in broken if not rule.passes_as_proposal]
+    hints = [rule.hint for rule in lasting if rule.hint]
+    if hints:
+        return "; ".join(hints)
+    if is_proposal or lasting:
+        return _PROPOSAL.format(branch=branch)
+    return broken[0].hint if broken else _OTHERS

@@ -1,0 +1,188 @@
+"""Git as people have it set up, servers as they are, and the push as a compare-and-swap."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gitops_rollback.clock import Deadline
+from gitops_rollback.repo.repository import PushLostError, Repository
+from servers.git_http import GitHttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from integration.shop import Shop
+
+DEPLOY = ("--service", "cart", "--image", "acme/cart:1.5.0@sha256:" + "5" * 64)
+FILES = {"apps/cart/deployment.yaml": b"kind: Deployment\n"}
+
+
+@contextmanager
+def served(shop: Shop, kind: str) -> Iterator[str]:
+    """Serve the shop in one of the ways in which servers differ; yield its URL."""
+    shop.git("config", "uploadpack.allowFilter", "false" if kind == "no filter" else "true")
+    shop.git("config", "uploadpack.allowAnySHA1InWant", "false" if kind == "tips only" else "true")
+    if kind == "path":
+        yield str(shop.bare)
+        return
+    with GitHttpServer(shop.root) as server:
+        server.speaks_version_2 = kind not in ("version 0", "tips only")
+        yield f"{server.url}/manifests.git"
+
+
+@pytest.mark.parametrize("kind", ["path", "http", "no filter", "version 0", "tips only"])
+@pytest.mark.parametrize("has_history", [False, True])
+def test_a_branch_that_was_set_back_meanwhile_does_not_get_back_what_was_dropped(
+    shop: Shop,
+    kind: str,
+    has_history: bool,  # noqa: FBT001 - a row of a table
+) -> None:
+    shop.commit({"README.md": "dropped later\n"})
+    dropped = shop.tip()
+    before = shop.git("rev-parse", "main~1").strip()
+    with (
+        served(shop, kind) as url,
+        Repository(url, dict(os.environ), Deadline(60)) as repository,
+    ):
+        tip = repository.open("main")
+        if has_history:
+            repository.history(tip, "README.md", 50)
+        commit = repository.write(tip, FILES, "a commit\n")
+        shop.git("update-ref", "refs/heads/main", before)
+        with pytest.raises(PushLostError):
+            repository.push(commit, "main", tip.commit)
+        assert shop.tip() == before
+        again = repository.fetch("main")
+        repository.push(repository.write(again, FILES, "again\n"), "main", again.commit)
+    assert dropped is not None
+    assert dropped not in shop.git("rev-list", "main")
+
+
+def test_a_branch_that_moves_while_it_is_pushed_to_is_never_overwritten(shop: Shop) -> None:
+    """The hook moves the branch after the server has said where it is, and before it takes ours."""
+    shop.hook(
+        "pre-receive",
+        "test -e moved && exit 0; touch moved; unset GIT_QUARANTINE_PATH;"
+        " git update-ref refs/heads/main"
+        " $(git -c user.name=x -c user.email=y commit-tree -p main -m theirs main^{tree})",
+    )
+    shop.ok("deploy", *DEPLOY)
+    assert "theirs" in shop.git("log", "--format=%s", "main")
+
+
+def test_a_branch_that_is_made_meanwhile_is_not_overwritten(shop: Shop) -> None:
+    with Repository(str(shop.bare), dict(os.environ), Deadline(60)) as repository:
+        tip = repository.open("main")
+        commit = repository.write(tip, FILES, "a commit\n")
+        shop.git("branch", "other", "main")
+        with pytest.raises(PushLostError):
+            repository.push(commit, "other", None)
+    assert shop.git("rev-parse", "other") == shop.git("rev-parse", "main")
+
+
+SETTINGS = (
+    "[clone]\n defaultRemoteName = upstream\n rejectShallow = true",
+    "[safe]\n bareRepository = explicit",
+    "[core]\n hooksPath = HOOKS\n autocrlf = true\n fsmonitor = true\n quotePath = false",
+    "[fetch]\n prune = true\n pruneTags = true\n fsckObjects = true\n parallel = 8",
+    "[transfer]\n fsckObjects = true\n bundleURI = true",
+    "[init]\n defaultObjectFormat = sha256\n defaultRefFormat = reftable",
+    "[push]\n default = nothing\n useForceIfIncludes = true\n negotiate = true\n followTags = true",
+    "[push]\n recurseSubmodules = check\n autoSetupRemote = true",
+    "[diff]\n orderFile = /nowhere\n renames = copies\n noprefix = true",
+    "[log]\n follow = true\n date = iso\n showSignature = true\n decorate = full",
+    "[i18n]\n commitEncoding = ISO-8859-1\n logOutputEncoding = UTF-16",
+    "[user]\n useConfigOnly = true",
+    "[protocol]\n version = 0",
+    "[credential]\n helper = !sleep 60",
+    "[remote]\n pushDefault = upstream\n[branch]\n autoSetupRebase = always",
+    "[include]\n path = /nowhere/else",
+    "[color]\n ui = always\n[core]\n pager = false",
+)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_what_people_set_up_for_their_own_work_breaks_no_command(
+    released: Shop, settings: str
+) -> None:
+    hooks = released.home / "hooks"
+    hooks.mkdir()
+    for name in ("pre-push", "post-checkout", "post-commit"):
+        (hooks / name).write_text("#!/bin/sh\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    (released.home / ".gitconfig").write_text(settings.replace("HOOKS", str(hooks)))
+    released.ok("plan", "--service", "cart")
+    released.roll_back()
+    released.ok("history", "--service", "cart")
+
+
+def test_a_server_that_gives_out_tips_only_by_version_0_is_read_whole(released: Shop) -> None:
+    released.commit(
+        {".gitops-rollback.toml": '[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n'}
+    )
+    with served(released, "tips only") as url:
+        released.ok("plan", "--service", "cart", repository=url)
+        released.roll_back(repository=url)
+        released.ok("history", "--service", "cart", repository=url)
+
+
+def test_a_branch_in_the_way_is_one_clear_error_at_once(shop: Shop) -> None:
+    shop.git("branch", "gitops-rollback", "main")
+    with Repository(str(shop.bare), dict(os.environ), Deadline(60)) as repository:
+        tip = repository.open("main")
+        commit = repository.write(tip, FILES, "a commit\n")
+        with pytest.raises(Exception, match="has a branch refs/heads/gitops-rollback"):
+            repository.push(commit, "gitops-rollback/cart-1", None)
+
+
+@pytest.mark.parametrize("has_variables", [False, True])
+def test_a_program_that_answers_whoever_asks_is_asked_for_the_own_host_alone(
+    shop: Shop,
+    has_variables: bool,  # noqa: FBT001 - a row of a table
+) -> None:
+    program = shop.home / "askpass"
+    program.write_text('#!/bin/sh\ncase "$1" in Username*) echo jane;; *) echo s3cret-pw;; esac\n')
+    program.chmod(0o755)
+    variables = {"GIT_USERNAME": "jane", "GIT_PASSWORD": "s3cret-pw"} if has_variables else {}
+    environment = {"GIT_ASKPASS": str(program), **variables}
+    with GitHttpServer(shop.root, credentials=("jane", "s3cret-pw")) as own:
+        url = f"{own.url}/manifests.git"
+        shop.ok("deploy", *DEPLOY, repository=url, environment=environment)
+    foreign = GitHttpServer(shop.root, credentials=("jane", "s3cret-pw"))
+    with foreign, Redirecting(shop.root, foreign) as front:
+        run = shop.run(
+            "plan",
+            "--service",
+            "cart",
+            repository=f"{front.url}/manifests.git",
+            environment=environment,
+        )
+    assert run.code == 1
+    assert foreign.traffic.requests, "git did follow the redirect"
+    assert not any(foreign.authorizations)
+
+
+class Redirecting(GitHttpServer):
+    """Sends whoever asks to another host, by another name of this machine."""
+
+    def __init__(self, root: Path, to: GitHttpServer) -> None:
+        self._to = to.url.replace("127.0.0.1", "localhost")
+        super().__init__(root)
+
+    def extend(self, handler: type) -> type:
+        """Answer with a redirect, whatever is asked."""
+        to = self._to
+
+        class Handler(handler):  # type: ignore[misc]
+            def do_GET(self) -> None:  # noqa: N802 - http.server's
+                self.send_response(302)
+                self.send_header("Location", f"{to}{self.path}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        return Handler

@@ -1,0 +1,89 @@
+"""What to do about a refused push, by the words of hosts: a pull request only where it helps."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitops_rollback.repo.rejections import hint_for
+
+GH006 = (
+    "remote rejected] (protected branch hook declined) error: GH006: Protected branch update failed"
+)
+GH013 = "[remote rejected] (push declined due to repository rule violations) error: GH013: "
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (f"{GH013}- Commits must have verified signatures.", "commits have to be signed"),
+        (f"{GH006} for refs/heads/main. Commits must have verified signatures", "to be signed"),
+        ("GitLab: Commit must be signed with a GPG key.", "commits have to be signed"),
+        ("Gitea: branch main is protected from unverified commit 1a2b3c4", "have to be signed"),
+        ("GitLab: Commit message does not follow the pattern '^[A-Z]+-'", "another commit message"),
+        (f"{GH013}- Commit message must start with a matching pattern", "another commit message"),
+        ("GitLab: Author's email 'x@y' does not follow the pattern '@acme$'", "user.email"),
+        ("GitLab: You cannot push commits for 'x@y'. You can only push commits if", "user.email"),
+        ("push declined due to email privacy restrictions (GH007)", "user.email"),
+        ("expected committer email 'a@b' but found 'c@d'", "user.email"),
+        (f"{GH013}- Push cannot contain secrets", "looks like a secret"),
+        ("GitLab: PUSH BLOCKED: Secrets detected in code changes", "looks like a secret"),
+        ("GH001: Large files detected. File a is 101 MB; this exceeds GitHub's limit", "limit for"),
+        (
+            "Your push has been rejected, because this repository has exceeded its size limit",
+            "size",
+        ),
+        ("Your push failed because the account has exceeded its user limit", "limit for size"),
+        ("This repository was archived so it is read-only.", "no pushes from anybody"),
+        ("GitLab: The repository is temporarily read-only. Please try again later.", "no pushes"),
+        ("this branch is frozen until Monday", "no pushes from anybody"),
+        (f"{GH013}- This branch must not contain merge commits.", "takes no merge commits"),
+        ("The file path 'apps/x' is locked by bob", "forbids changes of these files"),
+        ("The requested URL returned error: 429", "limits requests"),
+    ],
+)
+def test_a_rule_that_a_pull_request_meets_too_is_not_answered_with_one(
+    words: str, advice: str
+) -> None:
+    for is_proposal in (False, True):
+        hint = hint_for(words, "main", is_proposal=is_proposal)
+        assert advice in hint
+        assert "--pull-request" not in hint
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"{GH006} for refs/heads/main. Changes must be made through a pull request.",
+        f"{GH006} At least 1 approving review is required",
+        f'{GH006} Required status check "ci" is expected.',
+        f"{GH013}- Cannot update this protected ref.",
+        "GitLab: You are not allowed to push code to protected branches on this project.",
+        "Gitea: Not allowed to push to protected branch main",
+        "Branch refs/heads/main can only be modified through pull requests.",
+        "Permission denied to update branch main.",
+        "TF402455: Pushes to this branch are not permitted; you must use a pull request",
+        "pre-receive hook declined",
+    ],
+)
+def test_a_protected_branch_is_answered_with_a_pull_request_but_not_to_one(words: str) -> None:
+    assert "--pull-request" in hint_for(words, "main", is_proposal=False)
+    hint = hint_for(words, "gitops-rollback/cart-1", is_proposal=True)
+    assert "--pull-request" not in hint
+    assert "gitops-rollback/cart-1" in hint
+
+
+def test_of_several_rules_those_that_last_are_named_all() -> None:
+    hint = hint_for(
+        f"{GH013}- Changes must be made through a pull request. - Commits must have verified"
+        " signatures. - Commit message must match a given pattern",
+        "main",
+        is_proposal=False,
+    )
+    assert "to be signed" in hint
+    assert "another commit message" in hint
+    assert "--pull-request" not in hint
+
+
+def test_a_branch_that_may_not_be_made_is_named() -> None:
+    words = f"{GH013}- Cannot create ref due to creations being restricted."
+    assert "gitops-rollback/cart-1" in hint_for(words, "gitops-rollback/cart-1", is_proposal=True)
