@@ -199,7 +199,7 @@ def _check_digest(digest: str, text: str) -> None:
 def _normalise(name: str, text: str) -> tuple[str, str]:
     if not name:
         raise InvalidImageError(f"'{text}' names no repository")
-    if _HEX_NAME.fullmatch(name):
+    if _HEX_NAME.fullmatch(name) and name == text:  # with a tag or digest it is a repository
         raise InvalidImageError(f"'{text}' is an image id, not a repository")
     registry, repository = _split_registry(name)
     if not _DOMAIN.fullmatch(registry):

@@ -30,7 +30,9 @@ A deploy (`deploy.py`) of an image:
      would undo what was done since, else moved, and recording again is right.
   6. `held`, `bad`, `outdated` (`holds.py`), unless accepted.
   7. if it ends a hold: `automation` where a policy would take a bad image again.
-  8. else the edits, the record of what is replaced, the new state file.
+  8. the effect (`effect.py`): an edit after which something else would take effect is an error;
+     `effect` where that is not proven.
+  9. else the edits, the record of what is replaced, the new state file.
 
 A rollback (`rollback.py`):
   1. a plan that was made before must be for this place; what runs must be what it says.
@@ -38,7 +40,8 @@ A rollback (`rollback.py`):
      registry by a query, or from a name or a time (`candidates.py`); each is judged in order
      (`judge.py`), and the first that nothing refuses is chosen.
   3. `already` where somebody went back before; the refusal of an image that was named;
-     `storage` and `schema` where data could be hurt.
+     `effect`, unless nothing but the edited values differs from when the image ran; `storage` and
+     `schema` where data could be hurt.
   4. no image: not found. A refusal: refused. Both with the plan, which shows every candidate.
   5. else the edits (`edits.py`: the exact text of each field), the record, the image that ran on
      the bad list, the hold, every Flux marker out of action.

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.decide.effect import blocks_of, findings_between
 from gitops_rollback.decide.plan import edits_to_json
-from gitops_rollback.errors import ManifestError, NotFoundError, RefusedError
+from gitops_rollback.errors import NotFoundError, RefusedError
 from gitops_rollback.ledger import message
 from gitops_rollback.ledger.fields import note_written
 from gitops_rollback.ledger.message import Told
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.edit import FieldEdit, Splice
     from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.services.inventory import Manifests
 
 
 @dataclass(frozen=True)
@@ -250,36 +250,19 @@ def _files(changes: Sequence[Change]) -> dict[str, bytes]:
 
 
 def _refuse_other_effects(changes: Sequence[Change], after: Mapping[str, ParsedFile]) -> None:
-    shared: dict[int, Manifests] = {}  # services that share their manifests share these too
+    """Refuse changes that together have another effect than each was judged by alone."""
+    shared: dict[int, list[Change]] = {}
     for change in changes:
-        if not change.edits:
-            continue
-        before = change.at.found.manifests
-        if id(before) not in shared:
-            own = {path: file for path, file in after.items() if path in before.files}
-            shared[id(before)] = before.with_files(own)
-        _refuse_other_effect(change, shared[id(before)])
-
-
-def _refuse_other_effect(change: Change, manifests: Manifests) -> None:
-    """Refuse a change after which anything but its image would take effect in its fields.
-
-    `manifests` are those of the service as they would be. Overlays are run again on them. Raises
-    `ManifestError`.
-    """
-    found, target = change.at.found, change.summary.to
-    live = {
-        field.key: field.image
-        for field in manifests.effective(found.settings.kinds, found.environment).live
-    }
-    for field in (edit.field for edit in change.edits):
-        image = live.get(field.key, target)
-        if image is None or not image.may_be(target):
-            raise ManifestError(
-                f"{field.place}: after the edit {image.canonical if image else 'nothing'} would "
-                f"take effect, not {target.canonical}",
-                "nothing was written; please report this",
-            )
+        if change.edits:
+            shared.setdefault(id(change.at.found.manifests), []).append(change)
+    for together_ in shared.values():
+        if len(together_) == 1:
+            continue  # it was judged by itself
+        at = together_[0].at
+        before = at.found.manifests
+        own = {path: file for path, file in after.items() if path in before.files}
+        meant = {e.field.key: one.summary.to for one in together_ for e in one.edits}
+        blocks_of(at, findings_between(at, before.with_files(own), meant))
 
 
 def _diff(changes: Iterable[Change], files: Mapping[str, bytes]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide import holds
+from gitops_rollback.decide import effect, holds
 from gitops_rollback.decide.change import (
     Change,
     deed_of,
@@ -57,6 +57,8 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     if ends:
         refuse(holds.release_blocks(facts, facts.state, image), wish)
     edits = deploy_edits(at.found.fields, image, wish.accept, facts.settings.pin)
+    findings = effect.findings_of(at, edits, image)
+    refuse(effect.blocks_of(at, findings), wish)
     stored = wish.record or facts.filed
     made = None if stored else make_record(wish, facts, "deploy", image)
     record = stored or (made.stored if made else None)
@@ -73,7 +75,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
         edits=edits,
         markers=marker_splices(at.found.fields, restore_markers) if ends else (),
         state=replace(state, hold=None) if ends else state,
-        warnings=warnings_of(at) + told,
+        warnings=warnings_of(at) + effect.warnings_of(findings) + told,
         record=made,
     )
 

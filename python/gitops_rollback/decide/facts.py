@@ -280,6 +280,14 @@ class NeedChanges(Need[tuple[str, ...]]):
 
 
 @dataclass(frozen=True)
+class NeedFilesAt(Need["Mapping[str, bytes | None]"]):
+    """Files as they stood at a commit; None for one that was not there, or cannot be read."""
+
+    commit: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class NeedAuthor(Need[str]):
     """Who made the newest commit of the branch."""
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide import holds
+from gitops_rollback.decide import effect, holds
 from gitops_rollback.decide.change import (
     Change,
     Refused,
@@ -60,7 +60,7 @@ def rollback(wish: Wish, facts: Facts) -> Change | Refused:
     wish = _as_planned(wish, facts)
     refuse_moved(facts, wish.expected, "as --from says")
     plan = choose(wish, facts)
-    plan = _with_edits(wish, facts, plan)
+    plan = _with_effect(wish, facts, _with_edits(wish, facts, plan))
     plan = _with_schema(wish, facts, _with_storage(wish, facts, _with_changes(facts, plan)))
     if plan.runs_already:
         at, running = facts.at, facts.running
@@ -133,6 +133,22 @@ def _with_edits(wish: Wish, facts: Facts, plan: Plan) -> Plan:
         return plan
     fields, pin = facts.at.found.fields, facts.settings.pin
     return replace(plan, edits=rollback_edits(fields, plan.chosen, wish.accept, pin))
+
+
+def _with_effect(wish: Wish, facts: Facts, plan: Plan) -> Plan:
+    """Add what stands against the edits, but where they restore what had this effect before."""
+    chosen = plan.chosen
+    if chosen is None:
+        return plan
+    findings = effect.findings_of(facts.at, plan.edits, chosen.image)
+    plan = replace(plan, warnings=plan.warnings + effect.warnings_of(findings))
+    blocks = effect.blocks_of(facts.at, findings)
+    if not blocks or "effect" in wish.accept:
+        return plan
+    if effect.restores_effect(facts, findings, plan.edits, _last_run(chosen)):
+        told = f"{blocks[0].message}; but nothing of it changed since the image ran"
+        return replace(plan, findings=(*plan.findings, told))
+    return replace(plan, blocks=plan.blocks + blocks)
 
 
 def _with_changes(facts: Facts, plan: Plan) -> Plan:

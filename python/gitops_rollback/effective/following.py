@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.manifest.flux import flux_kustomization
-from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
+from gitops_rollback.manifest.kustomize import candidates, is_kustomization
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.kustomize import Kustomization
-
-_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def files_to_follow(
@@ -50,10 +47,6 @@ def folders_to_follow(files: Mapping[str, ParsedFile], meant: Collection[str]) -
 
 
 def _taken(kustomization: Kustomization, *, all_of_it: bool) -> Iterator[str]:
-    patches = (patch.path for patch in kustomization.patches if patch.path)
-    resources = kustomization.resources if all_of_it else ()
-    for path in (*resources, *kustomization.components, *patches):
-        if path.endswith(_SUFFIXES):
-            yield path
-        else:
-            yield from (posixpath.join(path, name) for name in KUSTOMIZATION_NAMES)
+    for path in kustomization.references:
+        if all_of_it or path not in kustomization.resources:
+            yield from candidates(path)

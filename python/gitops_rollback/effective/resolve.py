@@ -1,195 +1,375 @@
-"""Which image fields take effect in an environment, after overlays and Flux. Pure.
+"""Which image fields take effect in an environment, after overlays, Helm and Flux. Pure.
 
-kustomize's order (api/internal/target/kusttarget.go): resources, components, patches, `images`;
-what Flux adds comes last: its own patches and images, then variables.
+What is applied on its own are roots: the folders of Flux's Kustomizations, other kustomizations
+that nothing takes, and plain files. Each is built as its tool would (`build`), its images are
+found (`landing`), and Flux's variables are filled in last.
 """
 
 from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.applied import Applied, apply_entries, begin
-from gitops_rollback.effective.overlays import Overlays
+from gitops_rollback.effective.applied import Applied, begin
+from gitops_rollback.effective.build import Addition, Builder, Work, is_local
+from gitops_rollback.effective.chart import label_with
+from gitops_rollback.effective.effect import Effect, Landed
+from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
+from gitops_rollback.effective.landing import Lander, Landing
+from gitops_rollback.effective.objects import Unknown
 from gitops_rollback.effective.variables import Variables, substitute, variable_names
-from gitops_rollback.manifest.flux import (
-    Definition,
-    FluxKustomization,
-    definitions,
-    flux_kustomization,
-    release_entries,
-)
-from gitops_rollback.manifest.image_field import KUSTOMIZE
+from gitops_rollback.manifest.document import lookup
+from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.flux import definitions, flux_kustomization
+from gitops_rollback.manifest.image_field import HELM, KUSTOMIZE, PATCH
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from gitops_rollback.effective.objects import Resource
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
+    from gitops_rollback.manifest.flux import Definition, FluxKustomization
     from gitops_rollback.manifest.image_field import FieldKey, ImageField
     from gitops_rollback.manifest.kustomize import Kustomization
+    from gitops_rollback.manifest.objects import ManifestObject
 
 
 @dataclass(frozen=True)
 class EffectiveFields:
     """The fields that take effect, and those that probably do not.
 
-    `spare` are entries that meet no image, and workloads beside a kustomization that does not
-    list them, each with why.
+    `spare` are entries and patches that meet no image, and workloads beside a kustomization that
+    does not list them, each with why.
     """
 
     live: tuple[ImageField, ...]
     spare: tuple[tuple[ImageField, str], ...] = ()
+    effect: Effect = field(default_factory=Effect)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files of an environment, as far as they were read.
+
+    `files` are those that were parsed, `raw` the bytes of all; `fields` are the image fields of
+    each file, `kustomizations` those among them; `uses` says how often each Flux variable
+    stands in all of them, `unreadable` what is wrong with those that cannot be read. There may
+    be files from outside the environment, which its overlays take.
+    """
+
+    files: Mapping[str, ParsedFile]
+    raw: Mapping[str, bytes]
+    fields: Mapping[str, tuple[ImageField, ...]]
+    kustomizations: Mapping[str, Kustomization]
+    uses: Mapping[str, int]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 def resolve_fields(
-    files: Mapping[str, ParsedFile],
-    fields: Mapping[str, tuple[ImageField, ...]],
-    kustomizations: Mapping[str, Kustomization],
-    uses: Mapping[str, int],
+    tree: Tree,
     holds: Callable[[str], bool],
+    kinds: Mapping[str, str],
+    pointers: tuple[str, ...] = (),
 ) -> EffectiveFields:
-    """Return the fields that decide the images of an environment.
+    """Return the fields that decide the images of an environment, and what takes effect.
 
-    `files` may have files from outside it, which its overlays take; `fields` are the image fields
-    of each, `kustomizations` those among them; `holds` tells which files are in the environment;
-    `uses` says how often each Flux variable stands in all its files.
+    `holds` tells which files are in the environment; `kinds` and `pointers` say where further
+    images stand.
     """
-    return _Resolver(files, fields, kustomizations, uses, holds).resolve()
+    return _Resolver(tree, holds, kinds, pointers).resolve()
+
+
+@dataclass(frozen=True)
+class _Root:
+    """What is applied on its own, built: its objects, and what Flux does to them afterwards."""
+
+    name: str
+    folder: str
+    work: Work
+    overlay: str = ""
+    flux: FluxKustomization | None = None
 
 
 class _Resolver:
     def __init__(
         self,
-        files: Mapping[str, ParsedFile],
-        fields: Mapping[str, tuple[ImageField, ...]],
-        kustomizations: Mapping[str, Kustomization],
-        uses: Mapping[str, int],
+        tree: Tree,
         holds: Callable[[str], bool],
+        kinds: Mapping[str, str],
+        pointers: tuple[str, ...],
     ) -> None:
-        self._files = files
-        self._uses = uses
+        self._tree = tree
         self._holds = holds
-        self._config_maps: dict[str, dict[str, Definition]] = {}
+        by_folder = {one.folder: one for one in tree.kustomizations.values()}
+        _let_take_all_below(by_folder, tree.files)
+        self._by_folder = by_folder
+        self._builder = Builder(tree.files, tree.raw, by_folder, find_fields)
+        self._lander = Lander(self._builder, tree.files, tree.fields, kinds, pointers)
+        self._taken = {path for one in by_folder.values() for path in one.references}
         self._flux: list[FluxKustomization] = []
-        entries: dict[str, dict[str, tuple[ImageEntry, ...]]] = {}
-        for path, file in files.items():
+        self._config_maps: list[tuple[ManifestObject, dict[str, Definition]]] = []
+        for path, file in tree.files.items():
             for item in [] if is_kustomization(path) else objects_of(file):
                 flux = flux_kustomization(item)
                 if flux is not None:
                     self._flux.append(flux)
                 if item.kind == "ConfigMap":
-                    found = definitions(item, item.find("data"), "/data")
-                    self._config_maps.setdefault(item.name, {}).update(found)
-                if item.kind == "HelmRelease":
-                    entries.setdefault(path, {})[item.name] = release_entries(item)
-        by_folder = {one.folder: one for one in kustomizations.values()}
-        _let_take_all_below(by_folder, files)
-        self._taken = {path for one in by_folder.values() for path in one.references}
-        self._overlays = Overlays(files, fields, by_folder, entries)
+                    self._config_maps.append((item, definitions(item, item.find("data"), "/data")))
 
     def resolve(self) -> EffectiveFields:
-        """Run every root, and say which fields decide."""
+        """Build every root, and say which fields decide."""
         images: list[Applied] = []
-        for folder, found in self._roots():
-            images += self._with_flux(folder, found)
-        images += [begin(entry.field) for entry in self._unmet_flux_entries()]
+        landed: list[Landed] = []
+        charts: set[str] = set()
+        for root in self._roots():
+            found = self._landings(root)
+            for landing in found:
+                charts.update(landing.charts)
+            applied = self._substituted(root, [one.image for one in found])
+            applied = [self._with_labels(one) for one in applied]
+            images += applied
+            landed += [_landed(root, one, image) for one, image in zip(found, applied, strict=True)]
+            for loose in root.work.loose:
+                image = replace(begin(loose.field), overlay=root.overlay)
+                images.append(image)
+                landed.append(_landed_field(root.name, image, loose.unknowns))
+        for values in self._values(charts):
+            image = self._with_labels(begin(values))
+            images.append(image)
+            landed.append(_landed_field(values.path, image, ()))
+        for entry in self._unmet_flux_entries():
+            images.append(begin(entry.field))
         live = _merged(image.field for image in images)
-        live_places = {field.key for field in live}
-        spare = [
-            (field, "no image of its kustomization bears that name")
-            for field in self._overlays.spare
-        ]
-        spare += [
-            (field, f"{posixpath.dirname(path)}/ has a kustomization that does not list it")
-            for path in self._unlisted()
-            for field in self._overlays.fields[path]
-        ]
-        left = [(f, why) for f, why in spare if f.key not in live_places]
-        return EffectiveFields(live, tuple(left))
+        return EffectiveFields(live, tuple(self._spare(live)), Effect(tuple(landed)))
 
-    def _roots(self) -> Iterable[tuple[str, list[Applied]]]:
-        """Yield what is deployed on its own, with its folder: kustomizations, and plain files."""
-        overlays = self._overlays
-        for folder, kustomization in overlays.kustomizations.items():
-            if folder not in self._taken and self._is_deployed(kustomization.path):
-                yield folder, overlays.of_folder(folder)
-        for path in self._files:
+    def _roots(self) -> Iterator[_Root]:
+        """Yield what is deployed on its own: by Flux, else kustomizations and plain files."""
+        covered: set[str] = set()
+        for flux in self._flux:
+            root = self._flux_root(flux)
+            if root is not None:
+                covered.update(root.work.paths)
+                yield root
+        for folder, one in self._by_folder.items():
+            is_part = folder in self._taken or one.is_component or one.path in covered
+            if not is_part and self._holds(one.path):
+                yield _Root(one.path, folder, self._builder.of_folder(folder), one.path)
+        for path in self._tree.files:
             folder = posixpath.dirname(path)
-            if is_kustomization(path) or path in self._taken:
+            if is_kustomization(path) or path in self._taken or path in covered:
                 continue
-            if folder in overlays.kustomizations:
-                yield folder, [begin(f) for f in overlays.fields[path] if f.kind == "Values"]
-            elif self._is_deployed(path):
-                yield folder, overlays.of_file(path)
+            if folder not in self._by_folder and self._holds(path):
+                work = Work(resources=list(self._builder.of_file(path)), paths=[path])
+                work.doubt(*self._unreadable_above(folder))
+                yield _Root(path, folder, work)
 
-    def _is_deployed(self, path: str) -> bool:
-        """Tell whether a file is of the environment, or of a folder that Flux applies for it."""
-        return self._holds(path) or bool(self._flux_of(posixpath.dirname(path)))
+    def _unreadable_above(self, folder: str) -> list[Unknown]:
+        """Return the kustomizations at or above a folder that cannot be read: they may take it."""
+        return [
+            Unknown(path, 1, "kustomization", why, "mend it, then run this again")
+            for path, why in self._tree.unreadable.items()
+            if is_kustomization(path)
+            and f"{folder}/".startswith(f"{posixpath.dirname(path)}/".removeprefix("/"))
+        ]
+
+    def _flux_root(self, flux: FluxKustomization) -> _Root | None:
+        """Return what a Flux Kustomization applies; None where nothing of it was read."""
+        odd = [
+            *odd_fields(flux.file_path, flux.spec, FLUX_KUSTOMIZATION, "a Flux Kustomization"),
+            *odd_fields(flux.file_path, lookup(flux.spec, "postBuild"), POST_BUILD, "postBuild"),
+        ]
+        addition = Addition(
+            path=flux.file_path,
+            line=flux.line,
+            patches=flux.patches,
+            json_patches=flux.json_patches,
+            entries=flux.entries,
+            components=flux.components,
+            namespace=flux.target_namespace,
+            prefix=flux.prefix,
+            suffix=flux.suffix,
+        )
+        folder = flux.path
+        if folder in self._by_folder:
+            work = self._builder.of_folder(folder, addition)
+            overlay = self._by_folder[folder].path
+        else:
+            paths = self._scanned(folder)
+            if not paths:
+                return None
+            work = self._builder.of_paths(paths, addition)
+            overlay = ""
+        work.doubt(*odd)
+        name = f"{flux.file_path} {flux.name}"
+        return _Root(name, folder, work, overlay, flux)
+
+    def _scanned(self, folder: str) -> list[str]:
+        """Return what Flux takes of a folder without a kustomization: files, and folders with."""
+        prefix = f"{folder}/" if folder else ""
+        inner = sorted(one for one in self._by_folder if one.startswith(prefix) and one != folder)
+        tops = [one for one in inner if not any(one.startswith(f"{o}/") for o in inner)]
+        files = [
+            path
+            for path in self._tree.files
+            if path.startswith(prefix)
+            and path.endswith((".yaml", ".yml"))
+            and not any(path.startswith(f"{top}/") for top in tops)
+        ]
+        return [*files, *tops]
+
+    def _landings(self, root: _Root) -> list[Landing]:
+        """Return the images of a root's objects."""
+        work = root.work
+        resources = [one for one in work.resources if not is_local(one)]
+        found: list[Landing] = []
+        for resource in resources:
+            doubted = resource.doubted(*work.failures)
+            for landing in self._lander.land(doubted, resources):
+                paths = tuple(dict.fromkeys((*landing.paths, *work.paths)))
+                image = replace(landing.image, overlay=root.overlay)
+                found.append(replace(landing, image=image, paths=paths))
+            found = self._post_rendered(resource, found)
+        return found
+
+    def _post_rendered(self, resource: Resource, found: list[Landing]) -> list[Landing]:
+        """Apply the `images` of a release's post-renderers to whatever its chart makes."""
+        return self._lander.post_rendered(resource, found)
+
+    def _substituted(self, root: _Root, images: list[Applied]) -> list[Applied]:
+        """Fill in Flux's variables."""
+        flux = root.flux
+        if flux is None:
+            return images
+        places = {image.decider.key: image.name + image.version for image in images}
+        used = Counter(name for text in places.values() for name in variable_names(text))
+        secrets = tuple(one.name for one in flux.sources if one.kind == "Secret")
+        variables = Variables(self._definitions(flux), self._tree.uses, secrets)
+        return [substitute(image, variables, used) for image in images]
+
+    def _definitions(self, flux: FluxKustomization) -> dict[str, Definition]:
+        """Return the variables of a Flux Kustomization: its own win, then later sources.
+
+        A ConfigMap is looked for in the namespace of the Kustomization, else among those that say
+        no namespace.
+        """
+        found = dict(flux.definitions)
+        for source in flux.sources:
+            if source.kind != "ConfigMap":
+                continue
+            named = [one for one in self._config_maps if one[0].name == source.name]
+            exact = [one for one in named if one[0].namespace == (flux.namespace or None)]
+            open_ = [one for one in named if one[0].namespace is None or not flux.namespace]
+            for _item, values in exact or open_:
+                for key, definition in values.items():
+                    found.setdefault(key, definition)
+        return found
+
+    def _with_labels(self, image: Applied) -> Applied:
+        """Return an image of values that takes no digest where its chart makes a label of the tag.
+
+        A label has at most 63 characters, and no at-sign: the release would fail.
+        """
+        use = image.use
+        if use.form != HELM or image.decider.tag_only:
+            return image
+        for folder in self._charts_of(image):
+            place = label_with(self._tree.raw, folder, use.container)
+            if place:
+                why = f"the chart writes the tag into a label too ({place})"
+                return replace(image, decider=replace(image.decider, tag_only=why))
+        return image
+
+    def _charts_of(self, image: Applied) -> set[str]:
+        """Return the charts in this repository that an image's values are of."""
+        paths = (image.decider.path, image.use.path)
+        return {
+            folder
+            for folder in (posixpath.dirname(path) for path in paths)
+            if posixpath.join(folder, "Chart.yaml") in self._tree.raw
+        }
+
+    def _values(self, charts: set[str]) -> Iterator[ImageField]:
+        """Yield the fields of files of Helm values that no release in these files takes."""
+        for path, fields in self._tree.fields.items():
+            if path in charts or path in self._taken or not self._holds(path):
+                continue
+            yield from (one for one in fields if one.kind == "Values")
 
     def _unmet_flux_entries(self) -> list[ImageEntry]:
         """Return the `spec.images` of Flux Kustomizations whose folder is not among the files."""
-        folders = {posixpath.dirname(path) for path in self._files}
         return [
             entry
             for flux in self._flux
-            if not any(self._flux_applies(flux, folder) for folder in folders)
+            if flux.path not in self._by_folder and not self._scanned(flux.path)
             for entry in flux.entries
             if entry.sets_version
         ]
 
-    def _flux_applies(self, flux: FluxKustomization, folder: str) -> bool:
-        if folder == flux.path:
-            return True
-        is_below = not flux.path or folder.startswith(f"{flux.path}/")
-        return is_below and flux.path not in self._overlays.kustomizations
+    def _spare(self, live: Iterable[ImageField]) -> Iterator[tuple[ImageField, str]]:
+        """Yield fields that decide nothing and were not overridden, with why."""
+        fields = tuple(live)
+        keys = {one.key for one in fields}
+        over = {place for one in fields for place in one.overrides}
+        for path, found in self._tree.fields.items():
+            for one in found:
+                if one.key in keys or one.place in over:
+                    continue
+                why = self._why_spare(one, path)
+                if why:
+                    yield one, why
 
-    def _unlisted(self) -> list[str]:
-        return [
-            path
-            for path in self._files
-            if not is_kustomization(path)
-            and path not in self._taken
-            and posixpath.dirname(path) in self._overlays.kustomizations
-            and self._holds(path)
-            and any(field.kind != "Values" for field in self._overlays.fields[path])
-        ]
+    def _why_spare(self, one: ImageField, path: str) -> str:
+        folder = posixpath.dirname(path)
+        if one.form == KUSTOMIZE:
+            return "no image of its kustomization bears that name"
+        if path in self._taken:
+            return "" if one.form == HELM else "nothing that it patches has such a container"
+        if one.form == PATCH:
+            return "no kustomization takes the patch"
+        if folder in self._by_folder and one.kind != "Values" and self._holds(path):
+            return f"{folder}/ has a kustomization that does not list it"
+        return ""
 
-    def _flux_of(self, folder: str) -> list[FluxKustomization]:
-        """Return the Flux Kustomizations that apply a folder."""
-        return [flux for flux in self._flux if self._flux_applies(flux, folder)]
 
-    def _with_flux(self, folder: str, images: list[Applied]) -> list[Applied]:
-        """Apply what Flux does to the images of a root; once for each of its Kustomizations."""
-        applying = self._flux_of(folder)
-        if not applying:
-            return images
-        out: list[Applied] = []
-        for flux in applying:
-            found = images
-            for patch in flux.patches:
-                found, unmet = self._overlays.patched(found, patch, flux.file_path)
-                found += [begin(field) for field in unmet]
-            found, unused = apply_entries(found, flux.entries)
-            found += [begin(e.field) for e in unused if e.sets_version and not images]
-            places = {i.decider.key: i.name + i.version for i in found}
-            used = Counter(name for text in places.values() for name in variable_names(text))
-            variables = Variables(self._definitions(flux), self._uses, _secrets(flux))
-            out += [substitute(image, variables, used) for image in found]
-        return out
+def _landed(root: _Root, landing: Landing, image: Applied) -> Landed:
+    use = landing.image.use
+    return Landed(
+        root=root.name,
+        kind=use.kind,
+        namespace=use.namespace,
+        workload=use.name,
+        container=use.container,
+        name=image.name,
+        version=image.version,
+        decider=image.decider.key,
+        unknowns=landing.unknowns,
+        warnings=landing.warnings,
+        paths=tuple(dict.fromkeys((*landing.paths, image.decider.path))),
+        other_name=image.decider.other_name,
+    )
 
-    def _definitions(self, flux: FluxKustomization) -> dict[str, Definition]:
-        """Return the variables of a Flux Kustomization: its own win, then later sources."""
-        found = dict(flux.definitions)
-        for kind, name in flux.sources:
-            if kind == "ConfigMap":
-                for key, definition in self._config_maps.get(name, {}).items():
-                    found.setdefault(key, definition)
-        return found
+
+def _landed_field(root: str, image: Applied, unknowns: tuple[object, ...]) -> Landed:
+    one = image.decider
+    return Landed(
+        root,
+        one.kind,
+        one.namespace,
+        one.name,
+        one.container,
+        image.name,
+        image.version,
+        one.key,
+        unknowns,  # type: ignore[arg-type]
+        (),
+        (one.path,),
+        one.other_name,
+    )
 
 
 def _let_take_all_below(
@@ -204,28 +384,24 @@ def _let_take_all_below(
         kustomizations[folder] = replace(kustomization, resources=tuple(below))
 
 
-def _secrets(flux: FluxKustomization) -> tuple[str, ...]:
-    return tuple(name for kind, name in flux.sources if kind == "Secret")
-
-
 def _merged(fields: Iterable[ImageField]) -> tuple[ImageField, ...]:
     """Return each field once, with all it decides; several names for one version are a problem."""
     merged: dict[FieldKey, ImageField] = {}
-    for field in fields:
-        key = field.key
+    for one in fields:
+        key = one.key
         known = merged.get(key)
         if known is None:
-            merged[key] = field
+            merged[key] = one
             continue
-        problem = known.problem or field.problem
-        if (known.shown_name or "") != (field.shown_name or "") and field.form != KUSTOMIZE:
-            names = f"{known.shown_name or known.name_text}, {field.shown_name or field.name_text}"
+        problem = known.problem or one.problem
+        if (known.shown_name or "") != (one.shown_name or "") and one.form != KUSTOMIZE:
+            names = f"{known.shown_name or known.name_text}, {one.shown_name or one.name_text}"
             problem = f"it is the version of several images: {names}"
         merged[key] = replace(
             known,
-            labels=known.labels | field.labels,
-            containers=known.containers | field.containers,
-            overrides=tuple(dict.fromkeys((*known.overrides, *field.overrides))),
+            labels=known.labels | one.labels,
+            containers=known.containers | one.containers,
+            overrides=tuple(dict.fromkeys((*known.overrides, *one.overrides))),
             problem=problem,
         )
     return tuple(merged.values())

@@ -118,8 +118,8 @@ def _fields_in(file: ParsedFile, at: ServiceAtTip) -> Iterable[ImageField]:
     found, wanted = at.found, at.found.fields[0]
     if wanted.form == SUBSTITUTION:  # only the manifest that uses the variable makes it an image
         earlier = found.manifests.with_files({file.path: file})
-        return earlier.effective(found.settings.kinds, found.environment).live
-    fields = find_fields(file, found.settings.kinds)
+        return found.effective_in(earlier).live
+    fields = find_fields(file, found.settings.kinds, found.settings.fields)
     if wanted.shown_name is None or wanted.form == KUSTOMIZE:
         return fields
     return tuple(replace(field, shown_name=wanted.shown_name) for field in fields)

@@ -17,6 +17,7 @@ from gitops_rollback.decide.facts import (
     NeedChanges,
     NeedCheck,
     NeedDigest,
+    NeedFilesAt,
     NeedHistory,
     NeedPlatforms,
     NeedPolicies,
@@ -122,6 +123,8 @@ class Looker:
                 return StorageReader(self.repository).facts(at, need)
             case NeedPolicies():
                 return self._policies
+            case NeedFilesAt(commit=commit, paths=paths):
+                return self._files_at(commit, paths)
             case NeedAuthor():
                 return self.repository.author(at.tip.commit)
         raise AssertionError(need)
@@ -187,6 +190,16 @@ class Looker:
         unread = "; ".join(self.store.problems[:_MOST_PROBLEMS]) if taken.is_over else ""
         found = tuple(taken.found[:count])
         return Records(found, not taken.is_over, taken.failure, unread)
+
+    def _files_at(self, commit: str, paths: tuple[str, ...]) -> dict[str, bytes | None]:
+        """Read files at a commit, in one batch; a commit that is gone has none of them."""
+        try:
+            self.repository.fetch_commit(commit)
+            entries = {e.path: e for e in self.repository.list_files(commit, paths)}
+            found = self.repository.read(e.oid for e in entries.values() if e.path in paths)
+        except GitopsRollbackError:
+            return dict.fromkeys(paths)
+        return {path: found[entries[path].oid] if path in entries else None for path in paths}
 
     def _versions(self, facts: Facts) -> StateVersions:
         at = facts.at

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import yaml
@@ -19,16 +21,33 @@ _BOM = codecs.BOM_UTF8.decode()
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
 STRING = "tag:yaml.org,2002:str"
+MAP = "tag:yaml.org,2002:map"
+SEQUENCE = "tag:yaml.org,2002:seq"
+_MERGE = "tag:yaml.org,2002:merge"
 # YAML 1.2 core schema (yaml.org/spec/1.2.2, 10.3.2), and what go-yaml adds: y, n, 0b, 1_000.
 _OTHER_IN_YAML_1_2 = re.compile(
     r"[yYnN]|[-+]?0o?[0-7_]+|[-+]?0x[0-9a-fA-F_]+|[-+]?0b[01_]+|[-+]?[0-9][0-9_]*"
     r"|[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"
     r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
+_NUMBER = re.compile(
+    r"[-+]?(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)"
+)
+_TRUTHS = {
+    written: truth
+    for truth, words in (
+        ("true", ("y", "yes", "on", "true")),
+        ("false", ("n", "no", "off", "false")),
+    )
+    for word in words
+    for written in (word, word.capitalize(), word.upper())
+}
+_LARGEST_PRINTED = 1e21  # Go prints larger numbers with an exponent
 HELM_HINT = "a Helm template is not a manifest: name the rendered or values file instead"
 _YAML_HINT = "mend the file in the manifests repository"
 LARGEST_MANIFEST = 10_000_000  # bytes
-_SIGNS = (b"image", b"Image", b"repository", b"postBuild")  # one is in every file with a field
+# One of these is in every file with a field, or with what changes one.
+_SIGNS = (b"image", b"Image", b"repository", b"tag", b"postBuild", b".toolkit.fluxcd.io")
 _DEEPEST = 5_000  # levels; libyaml's composer crashes the process at some 30,000
 
 
@@ -43,6 +62,13 @@ class ParsedFile:
     text: str
     bom: bool
     documents: tuple[yaml.Node | None, ...] = field(repr=False)
+
+    @cached_property
+    def trees(self) -> tuple[yaml.Node | None, ...]:
+        """The documents as a program sees them: with merge keys (`<<`) written out."""
+        if "<<" not in self.text:
+            return self.documents
+        return tuple(root and expanded(root) for root in self.documents)
 
     def encode(self, text: str) -> bytes:
         """Return the bytes of a changed text, with the byte order mark the file had."""
@@ -126,6 +152,30 @@ def reads_as_string(value: str) -> bool:
     return bool(tag == STRING)
 
 
+def printed(node: yaml.ScalarNode) -> str:
+    """Return what a program in Go prints for a plain number or truth; empty for anything else.
+
+    `1.20` is printed as `1.2`, `010` as `8`, `1e3` as `1000`, `on` as `true` (gopkg.in/yaml,
+    `strconv`).
+    """
+    if not node.style and str(node.value) in _TRUTHS:
+        return _TRUTHS[str(node.value)]
+    text = str(node.value).replace("_", "")
+    if node.style or not _NUMBER.fullmatch(text) or reads_as_string(str(node.value)):
+        return ""
+    sign, digits = ("-", text[1:]) if text[0] == "-" else ("", text.lstrip("+"))
+    for prefix, base in (("0x", 16), ("0o", 8), ("0b", 2)):
+        if digits.lower().startswith(prefix):
+            return sign + str(int(digits[2:], base))
+    if digits.isdecimal():
+        is_octal = digits[0] == "0" and len(digits) > 1 and not set(digits) & {"8", "9"}
+        return sign + str(int(digits, 8 if is_octal else 10))
+    number = float(digits)
+    if not math.isfinite(number) or number >= _LARGEST_PRINTED:
+        return ""
+    return sign + (str(int(number)) if number == int(number) else repr(number))
+
+
 def paths_to_nodes(root: yaml.Node | None) -> dict[int, int]:
     """Return for the `id` of each node how many places of a document it is part of.
 
@@ -152,6 +202,48 @@ def paths_to_nodes(root: yaml.Node | None) -> dict[int, int]:
             if not degree[id(child)]:
                 ready.append(child)
     return {key: count if count and not degree[key] else 2 for key, count in counts.items()}
+
+
+def expanded(node: yaml.Node, memo: dict[int, yaml.Node] | None = None) -> yaml.Node:
+    """Return a tree with its merge keys (`<<`) written out, as every YAML parser does on loading.
+
+    What a mapping says itself wins over what it merges, an earlier merged one over a later.
+    """
+    memo = {} if memo is None else memo
+    known = memo.get(id(node))
+    if known is not None:
+        return known
+    memo[id(node)] = node  # of nodes that contain themselves the inner one stays as it is
+    if isinstance(node, yaml.MappingNode):
+        memo[id(node)] = _expanded_mapping(node, memo)
+    elif isinstance(node, yaml.SequenceNode):
+        items = [expanded(item, memo) for item in node.value]
+        if any(new is not old for new, old in zip(items, node.value, strict=True)):
+            memo[id(node)] = yaml.SequenceNode(SEQUENCE, items, node.start_mark, node.end_mark)
+    return memo[id(node)]
+
+
+def _expanded_mapping(node: yaml.MappingNode, memo: dict[int, yaml.Node]) -> yaml.Node:
+    own = [(key, expanded(value, memo)) for key, value in node.value if key.tag != _MERGE]
+    merged: list[tuple[yaml.Node, yaml.Node]] = []
+    for key, value in node.value:
+        if key.tag == _MERGE:
+            for source in items_of(value) or [value]:
+                merged += getattr(expanded(source, memo), "value", None) or []
+    if not merged:
+        same = all(new[1] is old[1] for new, old in zip(own, node.value, strict=False))
+        return node if same and len(own) == len(node.value) else _mapping(own, node)
+    known = {text_of(key) for key, _value in own}
+    for pair in merged:
+        key = text_of(pair[0])
+        if key not in known:
+            known.add(key)
+            own.append(pair)
+    return _mapping(own, node)
+
+
+def _mapping(entries: list[tuple[yaml.Node, yaml.Node]], like: yaml.Node) -> yaml.MappingNode:
+    return yaml.MappingNode(MAP, entries, like.start_mark, like.end_mark)
 
 
 def children(node: yaml.Node) -> Iterator[yaml.Node]:

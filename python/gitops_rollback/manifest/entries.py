@@ -6,8 +6,7 @@ the image's own, `newName` only the name (kustomize, api/filters/imagetag/update
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import yaml
@@ -22,6 +21,7 @@ from gitops_rollback.manifest.image_field import (
     VARIABLE_PROBLEM,
     ImageField,
     Part,
+    split_version,
 )
 from gitops_rollback.manifest.scalars import read_scalar, refuse_duplicate_keys, spelling_problem
 
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
 
 _ROLES = {"newName": NAME, "newTag": TAG, "digest": DIGEST}
-_WILD = frozenset("*+?()[]{}|^$\\")
-_QUANTIFIERS = frozenset("*+?{")  # what stands before one may be missing
-# What kustomize lets follow the name, api/internal/image/image.go: no variable, no other digest.
-_VERSION = re.compile(r"(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?")
+_SIGNS = frozenset("*+?()[]{}|^$\\")  # of a name that is a regular expression, and none itself
 NO_VERSION = "it sets no tag or digest: the image it renames keeps its own"
 
 
@@ -56,31 +53,18 @@ class ImageEntry:
         return bool(self.field.version)
 
     @property
-    def is_pattern(self) -> bool:
-        """Whether kustomize reads the name as more than a name: it is a regular expression."""
-        return not _WILD.isdisjoint(self.name)
+    def tag_and_digest(self) -> tuple[str, str]:
+        """The tag and the digest that it sets; empty where it sets none."""
+        tag, digest = self.field.part(TAG), self.field.part(DIGEST)
+        return (tag.text if tag else "", digest.text if digest else "")
 
-    def matches(self, name: str, version: str) -> bool:
-        """Tell whether the entry is for an image; a dot stands for any character.
+    def under(self, other: ImageEntry) -> ImageEntry:
+        """Return what Flux makes of the entry where its own has the same name: it is merged in.
 
-        A version with a Flux variable in it is none to kustomize, which runs before Flux fills it.
+        Tag and digest are one thing there (fluxcd/pkg, kustomize/kustomize_generator.go).
         """
-        is_named = len(name) == len(self.name) and _is_alike(self.name, name)
-        return is_named and _VERSION.fullmatch(version) is not None
-
-    def may_match(self, name: str) -> bool:
-        """Tell whether the entry, whose name is a pattern, can be for an image of this name.
-
-        Only what stands before the first sign of a pattern is judged: a repository could hold an
-        expression that never ends.
-        """
-        if "|" in self.name:
-            return True
-        pattern = self.name.removeprefix("^")
-        end = next((n for n, sign in enumerate(pattern) if sign in _WILD), len(pattern))
-        if pattern[end : end + 1] in _QUANTIFIERS:
-            end -= 1
-        return len(name) >= end and _is_alike(pattern[:end], name[:end])
+        field = other.field if other.sets_version else self.field
+        return replace(self, new_name=other.new_name or self.new_name, field=field)
 
 
 @dataclass(frozen=True)
@@ -101,32 +85,41 @@ def read_entries(place: EntryList, images: yaml.Node | None) -> Iterator[ImageEn
     Raises `ManifestError` where a key stands twice in one.
     """
     for index, node in enumerate(items_of(images)):
-        refuse_duplicate_keys(place.file.path, [node])
-        name = lookup(node, "name")
-        text = text_of(name)
-        if not isinstance(name, yaml.ScalarNode) or not text:
-            continue
-        parts = tuple(_parts(place.file, node))
-        field = ImageField(
-            path=place.file.path,
-            document=place.document,
-            kind=place.kind,
-            name=place.name,
-            container=text,
-            pointer=f"{place.pointer}/{index}",
-            parts=parts or (Part(NAME, "name", read_scalar(place.file, name)),),
-            namespace=place.namespace,
-            form=KUSTOMIZE,
-            containers=frozenset((text,)),
-            shown_name=None if any(p.role == NAME and p.text for p in parts) else text,
-            problem=_problem(parts, text),
-        )
-        new_name = next((p.text for p in parts if p.role == NAME and p.text), None)
-        yield ImageEntry(text, new_name, text_of(lookup(node, "tagSuffix")) or "", field)
+        entry = read_entry(place, node, f"{place.pointer}/{index}")
+        if entry is not None:
+            yield entry
 
 
-def _is_alike(pattern: str, name: str) -> bool:
-    return all(wanted in (".", sign) for wanted, sign in zip(pattern, name, strict=True))
+def read_entry(place: EntryList, node: yaml.Node | None, pointer: str) -> ImageEntry | None:
+    """Return one entry; None for what has no name. Raises `ManifestError` as `read_entries`."""
+    name = lookup(node, "name")
+    text = text_of(name)
+    if node is None or not isinstance(name, yaml.ScalarNode) or not text:
+        return None
+    refuse_duplicate_keys(place.file.path, [node])
+    parts = tuple(_parts(place.file, node))
+    shown = _shown_name(text)
+    field = ImageField(
+        path=place.file.path,
+        document=place.document,
+        kind=place.kind,
+        name=place.name,
+        container=text,
+        pointer=pointer,
+        parts=parts or (Part(NAME, "name", read_scalar(place.file, name)),),
+        namespace=place.namespace,
+        form=KUSTOMIZE,
+        containers=frozenset((text,)),
+        shown_name=None if any(p.role == NAME and p.text for p in parts) else shown,
+        problem=_problem(parts, shown),
+    )
+    new_name = next((p.text for p in parts if p.role == NAME and p.text), None)
+    return ImageEntry(text, new_name, text_of(lookup(node, "tagSuffix")) or "", field)
+
+
+def _shown_name(name: str) -> str:
+    """Return the name of the image that an entry is for: its own may have a tag behind it."""
+    return split_version(name)[0] or name
 
 
 def _parts(file: ParsedFile, node: yaml.Node) -> Iterator[Part]:
@@ -144,7 +137,8 @@ def _problem(parts: tuple[Part, ...], name: str) -> str:
         problem = spelling_problem(part.scalar)
         if problem:
             return problem
-    return version_problem(texts.get(NAME) or name, texts.get(TAG, ""), texts.get(DIGEST, ""))
+    own = texts.get(NAME) or ("image" if _SIGNS.intersection(name) else name)
+    return version_problem(own, texts.get(TAG, ""), texts.get(DIGEST, ""))
 
 
 def version_problem(name: str, tag: str, digest: str) -> str:

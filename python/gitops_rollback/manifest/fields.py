@@ -6,12 +6,16 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.manifest.document import lookup, paths_to_nodes, text_of
+import yaml
+
+from gitops_rollback.manifest.document import children, items_of, lookup, paths_to_nodes, text_of
+from gitops_rollback.manifest.entries import EntryList, read_entry
 from gitops_rollback.manifest.flux import kustomization_entries, release_entries, release_fields
 from gitops_rollback.manifest.helm import ValuesPlace, is_values_file, values_fields
+from gitops_rollback.manifest.json_patch import PatchPlace, patch_fields
 from gitops_rollback.manifest.kustomize import entries_of, is_kustomization
 from gitops_rollback.manifest.objects import objects_of
-from gitops_rollback.manifest.scalars import refuse_template_file
+from gitops_rollback.manifest.scalars import refuse_duplicate_keys, refuse_template_file
 from gitops_rollback.manifest.workloads import workload_fields
 
 if TYPE_CHECKING:
@@ -24,37 +28,115 @@ SHARED_PROBLEM = "other parts of the file share this text through an alias"
 
 
 def find_fields(
-    file: ParsedFile, further_kinds: Mapping[str, str] | None = None
+    file: ParsedFile,
+    further_kinds: Mapping[str, str] | None = None,
+    pointers: tuple[str, ...] = (),
 ) -> tuple[ImageField, ...]:
     """Return the image fields of a file in its order.
 
-    `further_kinds` maps a kind to the JSON pointer of its pod specification. Raises
-    `ManifestError` where a key stands twice on the way to a field, and for Helm templates.
+    `further_kinds` maps a kind to the JSON pointer of its pod specification, `pointers` lead to
+    images in any object. Raises `ManifestError` where a key stands twice on the way to a field,
+    and for Helm templates.
     """
     refuse_template_file(file)
     if is_kustomization(file.path):
         found = [entry.field for entry in entries_of(file)]
+        refuse_duplicate_keys(file.path, _mappings(file) if found else ())
     else:
-        found = [*_of_objects(file, further_kinds or {}), *_of_values(file)]
+        found = [
+            *_of_objects(file, further_kinds or {}, pointers),
+            *_of_values(file),
+            *_of_json_patches(file),
+        ]
+        for field in found:
+            refuse_duplicate_keys(file.path, _way(file.documents[field.document], field.pointer))
+    sealed = {n: why for n, root in enumerate(file.documents) if (why := sealed_by(root))}
+    found = [
+        replace(one, problem=sealed[one.document]) if one.document in sealed else one
+        for one in found
+    ]
     return tuple(_told_apart(_with_users(file, found)))
 
 
-def _of_objects(file: ParsedFile, further_kinds: Mapping[str, str]) -> Iterator[ImageField]:
+def sealed_by(root: yaml.Node | None) -> str:
+    """Say what seals a document against any edit: a signature of SOPS; empty where nothing does.
+
+    With `mac_only_encrypted` SOPS signs what is encrypted and nothing else.
+    """
+    sops = lookup(root, "sops")
+    if text_of(lookup(sops, "mac")) is None:
+        return ""
+    if text_of(lookup(sops, "mac_only_encrypted")) == "true":
+        return ""
+    return (
+        "SOPS signs the whole file (its MAC covers every value): after an edit `sops --decrypt` "
+        "fails; edit it with sops, or move the image to a file that is not encrypted"
+    )
+
+
+def _of_objects(
+    file: ParsedFile, further_kinds: Mapping[str, str], pointers: tuple[str, ...]
+) -> Iterator[ImageField]:
     for item in objects_of(file):
-        yield from workload_fields(item, further_kinds)
+        yield from workload_fields(item, further_kinds, pointers)
         yield from release_fields(item)
         yield from (e.field for e in (*kustomization_entries(item), *release_entries(item)))
+        if item.kind == "ImageTagTransformer":
+            place = EntryList(file, item.document, item.kind, item.name, "/imageTag")
+            entry = read_entry(place, item.find("imageTag"), "/imageTag")
+            yield from [entry.field] if entry is not None else []
 
 
 def _of_values(file: ParsedFile) -> Iterator[ImageField]:
-    if not is_values_file(file.path):
-        return
+    """Yield the fields of Helm values: of any file that is none of Kubernetes' objects.
+
+    Where its name does not say that it holds values, only a name with its tag beside it is taken.
+    """
     name = file.path.rpartition("/")[2].partition(".")[0]
-    for number, root in enumerate(file.documents):
-        if text_of(lookup(root, "kind")) and text_of(lookup(root, "apiVersion")):
+    is_sure = is_values_file(file.path)
+    for number, root in enumerate(file.trees):
+        if text_of(lookup(root, "kind")) and (text_of(lookup(root, "apiVersion")) or not is_sure):
             continue
-        place = ValuesPlace(file, number, "Values", name, frozenset())
-        yield from values_fields(place, root, "")
+        place = ValuesPlace(file, number, "Values", name, frozenset(), only_split=not is_sure)
+        yield from values_fields(place, root if isinstance(root, yaml.MappingNode) else None, "")
+
+
+def _of_json_patches(file: ParsedFile) -> Iterator[ImageField]:
+    """Yield what the operations of JSON patches write to places of images."""
+    for number, root in enumerate(file.documents):
+        for index, item in enumerate(items_of(root)):
+            path = text_of(lookup(item, "path"))
+            if path is None or text_of(lookup(item, "op")) not in ("add", "replace"):
+                continue
+            value = lookup(item, "value")
+            place = PatchPlace(file, number, f"/{index}/value", path)
+            yield from patch_fields(place, value)
+
+
+def _mappings(file: ParsedFile) -> Iterator[yaml.Node]:
+    """Yield every mapping of a file: kustomize and Flux read none of it if a key stands twice."""
+    seen: set[int] = set()
+    waiting = [root for root in file.documents if root is not None]
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            waiting.extend(children(node))
+
+
+def _way(root: yaml.Node | None, pointer: str) -> Iterator[yaml.Node]:
+    """Yield the nodes from the top of a document down to a pointer, as far as they are written."""
+    node = root
+    for step in pointer.split("/")[1:]:
+        if node is None:
+            return
+        yield node
+        key = step.replace("~1", "/").replace("~0", "~")
+        items = items_of(node)
+        node = items[int(key)] if key.isdecimal() and int(key) < len(items) else lookup(node, key)
+    if node is not None:
+        yield node
 
 
 def _with_users(file: ParsedFile, found: list[ImageField]) -> list[ImageField]:

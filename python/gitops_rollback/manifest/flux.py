@@ -7,7 +7,7 @@ fluxcd.io/flux/components/helm/helmreleases (values, postRenderers).
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import yaml
@@ -15,9 +15,11 @@ import yaml
 from gitops_rollback.manifest.document import items_of, lookup, pointer_to, text_of
 from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
 from gitops_rollback.manifest.helm import ValuesPlace, values_fields
-from gitops_rollback.manifest.kustomize import Patch, inline_patches
+from gitops_rollback.manifest.kustomize import Patch, read_patches
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.objects import ManifestObject
@@ -39,21 +41,41 @@ class Definition:
 
 
 @dataclass(frozen=True)
+class Source:
+    """An object that values or variables come from; `key` and `target` are those of values."""
+
+    kind: str
+    name: str
+    line: int
+    key: str = ""
+    target: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True)
 class FluxKustomization:
     """A Flux Kustomization: the folder it applies, and how it changes what is in there.
 
-    `sources` are kind and name of the objects that variables come from too, later ones first;
-    `path` is from the root of the repository.
+    `sources` are what variables come from too, later ones first; `path` and `components` are from
+    the root of the repository; `json_patches` come after names and namespaces were given.
     """
 
     name: str
+    namespace: str
     file_path: str
     line: int
     path: str
     entries: tuple[ImageEntry, ...]
     patches: tuple[Patch, ...]
+    json_patches: tuple[Patch, ...]
+    components: tuple[str, ...]
+    target_namespace: str
+    prefix: str
+    suffix: str
+    is_suspended: bool
     definitions: dict[str, Definition]
-    sources: tuple[tuple[str, str], ...]
+    sources: tuple[Source, ...]
+    spec: yaml.Node | None = field(default=None, repr=False, compare=False)
 
 
 def flux_kustomization(item: ManifestObject) -> FluxKustomization | None:
@@ -61,18 +83,44 @@ def flux_kustomization(item: ManifestObject) -> FluxKustomization | None:
     if not _is_flux_kustomization(item):
         return None
     path = posixpath.normpath(text_of(item.find("spec", "path")) or ".").removeprefix("./")
+    path = "" if path == "." else path.strip("/")
+    components = (text_of(one) or "" for one in items_of(item.find("spec", "components")))
+    merges = _inline_texts(item.find("spec", "patchesStrategicMerge"))
     return FluxKustomization(
         name=item.name,
+        namespace=item.namespace or "",
         file_path=item.file.path,
         line=item.line,
-        path="" if path == "." else path.strip("/"),
+        path=path,
         entries=kustomization_entries(item),
-        patches=inline_patches(item.find("spec", "patches")),
+        patches=(*merges, *read_patches("", item.find("spec", "patches"))),
+        json_patches=tuple(read_patches("", item.find("spec", "patchesJson6902"))),
+        components=tuple(posixpath.normpath(posixpath.join(path, one)) for one in components),
+        target_namespace=text_of(item.find("spec", "targetNamespace")) or "",
+        prefix=text_of(item.find("spec", "namePrefix")) or "",
+        suffix=text_of(item.find("spec", "nameSuffix")) or "",
+        is_suspended=text_of(item.find("spec", "suspend")) == "true",
         definitions=definitions(
             item, item.find("spec", "postBuild", "substitute"), "/spec/postBuild/substitute"
         ),
-        sources=tuple(reversed(_sources(item))),
+        sources=tuple(reversed(read_sources(item.find("spec", "postBuild", "substituteFrom")))),
+        spec=item.find("spec"),
     )
+
+
+def read_sources(node: yaml.Node | None) -> list[Source]:
+    """Return what `substituteFrom` or `valuesFrom` names, in its order."""
+    return [
+        Source(
+            kind=text_of(lookup(one, "kind")) or "",
+            name=text_of(lookup(one, "name")) or "",
+            line=one.start_mark.line + 1,
+            key=text_of(lookup(one, "valuesKey")) or "values.yaml",
+            target=text_of(lookup(one, "targetPath")) or "",
+            optional=text_of(lookup(one, "optional")) == "true",
+        )
+        for one in items_of(node)
+    ]
 
 
 def kustomization_entries(item: ManifestObject) -> tuple[ImageEntry, ...]:
@@ -128,11 +176,10 @@ def _is_flux_kustomization(item: ManifestObject) -> bool:
     return item.kind == "Kustomization" and item.api_group in ("", KUSTOMIZE_GROUP)
 
 
-def _sources(item: ManifestObject) -> list[tuple[str, str]]:
-    return [
-        (text_of(lookup(node, "kind")) or "", text_of(lookup(node, "name")) or "")
-        for node in items_of(item.find("spec", "postBuild", "substituteFrom"))
-    ]
+def _inline_texts(patches: yaml.Node | None) -> Iterator[Patch]:
+    """Yield the merge patches that Flux takes as objects: they cannot be followed as texts."""
+    for one in items_of(patches):
+        yield Patch(one.start_mark.line + 1)
 
 
 def _list(item: ManifestObject, pointer: str) -> EntryList:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.image import InvalidImageError, find_image, parse_image
-from gitops_rollback.manifest.document import lookup, pointer_to, text_of
+from gitops_rollback.manifest.document import lookup, pointer_to, printed, text_of
 from gitops_rollback.manifest.entries import version_problem
 from gitops_rollback.manifest.image_field import (
     DIGEST,
@@ -26,22 +26,41 @@ from gitops_rollback.manifest.image_field import (
     ImageField,
     Part,
 )
-from gitops_rollback.manifest.scalars import read_scalar, refuse_duplicate_keys, spelling_problem
+from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.image_field import Scalar
 
 NO_NAME = "the image's name is the chart's: say it as `image` of the service in the configuration"
+OTHER_REGISTRY = (
+    "global.imageRegistry may stand in the place of its registry, as the chart has it: say the "
+    "image that really runs as `image` of the service in the configuration"
+)
 NO_VERSION = "its tag is the chart's: write one beside it"
-_NAME_KEYS = ("repository", "name", "image")
+_NAMES_BY_THEMSELVES = (
+    "repository",
+    "repo",
+    "imageRepository",
+    "image_repository",
+    "imageName",
+    "image_name",
+)
+_NAME_KEYS = (*_NAMES_BY_THEMSELVES, "name", "image")
+_IMAGE_TAGS = ("imageTag", "image_tag")
+_TAG_KEYS = ("tag", *_IMAGE_TAGS, "version")
 _DEEPEST = 100  # levels of values that are looked into
 
 
 @dataclass(frozen=True)
 class ValuesPlace:
-    """Where values stand, and whose they are."""
+    """Where values stand, and whose they are.
+
+    `read` reads scalars of values that were merged from several files; `only_split` takes none but
+    a name with its tag beside it: of a file that is not sure to hold values.
+    """
 
     file: ParsedFile
     document: int
@@ -49,6 +68,12 @@ class ValuesPlace:
     name: str
     labels: frozenset[str]
     namespace: str = ""
+    read: Callable[[yaml.ScalarNode], Scalar] | None = None
+    only_split: bool = False
+
+    def scalar(self, node: yaml.ScalarNode) -> Scalar:
+        """Return a scalar of the values, which may come from several files."""
+        return self.read(node) if self.read is not None else read_scalar(self.file, node)
 
 
 def is_values_file(path: str) -> bool:
@@ -66,7 +91,29 @@ def values_fields(place: ValuesPlace, values: yaml.Node | None, pointer: str) ->
     Raises `ManifestError` where a key stands twice on the way to a field.
     """
     seen: set[int] = set()
-    return list(_walk(place, values, pointer, (), seen))
+    found = list(_walk(place, values, pointer, (), seen))
+    registry = _global_registry(values)
+    return [_elsewhere(field, registry) for field in found] if registry else found
+
+
+def _global_registry(values: yaml.Node | None) -> str:
+    """Return the registry that many charts put in the place of each image's own."""
+    everywhere = lookup(values, "global")
+    found = (text_of(lookup(everywhere, key)) for key in ("imageRegistry", "registry"))
+    image = text_of(lookup(lookup(everywhere, "image"), "registry"))
+    return next((text.strip("/") for text in (*found, image) if text), "")
+
+
+def _elsewhere(field: ImageField, registry: str) -> ImageField:
+    """Return a field of which it is the chart's to say whether the global registry counts."""
+    name = field.part(NAME)
+    own = field.part(REGISTRY)
+    if name is None or not name.text or (own is not None and own.text.strip("/") == registry):
+        return field
+    other = f"{registry}/{name.text.strip('/')}"
+    if field.problem or other == field.name_text:
+        return field
+    return replace(field, other_name=other, problem=OTHER_REGISTRY)
 
 
 def _walk(
@@ -86,7 +133,6 @@ def _walk(
         return
     found = _mapping_field(place, node, pointer, keys)
     if found is not None:
-        refuse_duplicate_keys(place.file.path, [node])
         yield found
     for key_node, value in node.value:
         key = text_of(key_node)
@@ -94,7 +140,7 @@ def _walk(
             continue
         below = pointer_to(pointer, key)
         if isinstance(value, yaml.ScalarNode):
-            if found is None and _is_image_key(key):
+            if found is None and _is_image_key(key) and not place.only_split:
                 yield from _scalar_field(place, value, below, (*keys, key))
         else:
             yield from _walk(place, value, below, (*keys, key), seen)
@@ -104,15 +150,24 @@ def _is_image_key(key: str) -> bool:
     return key == "image" or key.endswith("Image")
 
 
+def _is_of_images(keys: tuple[str, ...]) -> bool:
+    """Tell whether a mapping is called image, or is in a list or a mapping of images."""
+    named = [key for key in keys if not key.isdecimal()]
+    return bool(named) and (_is_image_key(named[-1]) or named[-1].lower().endswith("images"))
+
+
 def _mapping_field(
     place: ValuesPlace, node: yaml.MappingNode, pointer: str, keys: tuple[str, ...]
 ) -> ImageField | None:
     """Return the field that a mapping is, if it has a name or is called image, and a version."""
-    is_image = bool(keys) and _is_image_key(keys[-1])
-    tag_key = next((k for k in ("tag", "imageTag") if _scalar(node, k) is not None), "tag")
+    is_image = _is_of_images(keys)
+    tag_key = next((k for k in _tag_keys(is_image=is_image) if _scalar(node, k)), "tag")
     tag, digest = _scalar(node, tag_key), _scalar(node, "digest")
     name_key = _name_key(node, is_image=is_image, has_version=tag is not None or digest is not None)
-    if name_key is None and not (is_image and (tag is not None or digest is not None)):
+    says_image = is_image or tag_key in _IMAGE_TAGS or not keys
+    if name_key is None and not (says_image and (tag is not None or digest is not None)):
+        return None
+    if place.only_split and (name_key is None or tag is None):
         return None
     candidates = (
         (REGISTRY, "registry" if name_key else ""),
@@ -121,11 +176,16 @@ def _mapping_field(
         (DIGEST, "digest"),
     )
     parts = tuple(
-        Part(role, key, read_scalar(place.file, value))
+        Part(role, key, place.scalar(value), printed=printed(value))
         for role, key in candidates
         if (value := _scalar(node, key)) is not None
     )
     return _field(place, parts, pointer, keys or ("values",))
+
+
+def _tag_keys(*, is_image: bool) -> tuple[str, ...]:
+    """Return the keys a tag has; `version` is one only of what is called image."""
+    return _TAG_KEYS if is_image else _TAG_KEYS[:-1]
 
 
 def _name_key(node: yaml.MappingNode, *, is_image: bool, has_version: bool) -> str | None:
@@ -133,7 +193,7 @@ def _name_key(node: yaml.MappingNode, *, is_image: bool, has_version: bool) -> s
         value = _scalar(node, key)
         if value is None or not value.value:
             continue
-        if key == "repository" and (has_version or is_image):
+        if key in _NAMES_BY_THEMSELVES and (has_version or is_image):
             return key
         if key == "name" and is_image and has_version:
             return key
@@ -150,7 +210,7 @@ def _is_bare_name(text: str) -> bool:
 def _scalar_field(
     place: ValuesPlace, node: yaml.ScalarNode, pointer: str, keys: tuple[str, ...]
 ) -> Iterator[ImageField]:
-    scalar = read_scalar(place.file, node)
+    scalar = place.scalar(node)
     if scalar.is_null or not scalar.value or "{{" in scalar.value:
         return
     problem = spelling_problem(scalar)

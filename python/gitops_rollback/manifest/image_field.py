@@ -32,6 +32,8 @@ VOLUME = "volume"
 KUSTOMIZE = "kustomize"
 HELM = "helm"
 SUBSTITUTION = "substitution"
+POINTED = "pointed"  # a scalar at a pointer that the configuration names
+PATCH = "patch"  # the value of a JSON patch
 
 VARIABLE_PROBLEM = "it has a Flux variable that nothing in these files defines"
 
@@ -64,7 +66,8 @@ class Part:
     """One scalar of a field.
 
     `role` is reference, registry, name, tag or digest; `key` is what the file calls it. `before`
-    and `after` are what stands around a Flux variable in the tag, and is no part of the scalar.
+    and `after` are what stands around a Flux variable in the tag, and is no part of the scalar;
+    `printed` is what a chart prints where YAML reads the scalar as a number.
     """
 
     role: str
@@ -72,13 +75,14 @@ class Part:
     scalar: Scalar
     before: str = ""
     after: str = ""
+    printed: str = ""
 
     @property
     def text(self) -> str:
         """What the part says; empty where the scalar is null."""
         if self.scalar.is_null:
             return ""
-        return f"{self.before}{self.scalar.value}{self.after}"
+        return f"{self.before}{self.printed or self.scalar.value}{self.after}"
 
     @property
     def can_be_filled(self) -> bool:
@@ -118,6 +122,7 @@ class ImageField:
     overrides: tuple[str, ...] = ()
     tag_only: str = ""
     overlay: str = ""
+    other_name: str = ""
 
     def part(self, role: str) -> Part | None:
         """Return the part with a role, if the field has it."""

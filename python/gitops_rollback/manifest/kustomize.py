@@ -1,63 +1,86 @@
 """What a kustomization says: what it takes, patches and sets. Pure.
 
-Order and meaning as in kustomize (api/internal/target/kusttarget.go): resources, components,
-then merge patches, `patches`, JSON patches, and `images` last (`kusttarget_configplugin.go`).
+Fields as in kustomize (api/types/kustomization.go), those included that it still reads though they
+are old: `bases`, `imageTags`, `patchesStrategicMerge`, `patchesJson6902`.
 """
 
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import yaml
 
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import yaml
+    from collections.abc import Iterable, Iterator
 
     from gitops_rollback.manifest.document import ParsedFile
 
 KUSTOMIZATION_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+COMPONENT = "Component"
 _RESOURCES = ("resources", "bases")
-_PATCH_LISTS = ("patchesStrategicMerge", "patches", "patchesJson6902")
-_OTHER_CHANGES = ("transformers", "replacements")
+_IMAGES = ("images", "imageTags")
+_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True)
 class Patch:
     """A patch of a kustomization: a file of its own, or text written into it.
 
-    `path` is that file's in the repository; `text` the inline text. `target_kind` and
-    `target_name` are regular expressions that choose what is patched, absent where it is not said.
+    `path` is that file's in the repository; `text` the inline text, `inline` the scalar it stands
+    in. `target` chooses what is patched, and is absent where the patch says so itself.
     """
 
     line: int
     path: str | None = None
     text: str = ""
-    target_kind: str | None = None
-    target_name: str | None = None
+    target: yaml.Node | None = field(default=None, repr=False, compare=False)
+    options: yaml.Node | None = field(default=None, repr=False, compare=False)
+    inline: yaml.ScalarNode | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One text of a list that names files or folders, or has a configuration written into it.
+
+    `path` is that of the repository; None for what stands elsewhere, or is written in place.
+    """
+
+    text: str
+    line: int
+    path: str | None
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether the text is a configuration itself."""
+        return "\n" in self.text or self.text.lstrip().startswith("{")
 
 
 @dataclass(frozen=True)
 class Kustomization:
     """A kustomization file: paths are from the root of the repository, `remote` ones as written.
 
-    `others` are the lines of what else can change an image, with its text.
+    Patches stand in the order in which kustomize applies them, but that `json_patches` come after
+    names and namespaces were given.
     """
 
     path: str
+    file: ParsedFile = field(repr=False, compare=False)
+    root: yaml.Node | None = field(repr=False, compare=False)
     resources: tuple[str, ...]
     components: tuple[str, ...]
-    remote: tuple[str, ...]
+    remote: tuple[Listed, ...]
     patches: tuple[Patch, ...]
+    json_patches: tuple[Patch, ...]
     entries: tuple[ImageEntry, ...]
-    others: tuple[tuple[int, str], ...]
-    namespace: str = ""
-    name_prefix: str = ""
-    name_suffix: str = ""
+    replacements: tuple[Listed, ...]
+    transformers: tuple[Listed, ...]
+    generators: tuple[Listed, ...]
+    configurations: tuple[Listed, ...]
 
     @property
     def folder(self) -> str:
@@ -65,12 +88,36 @@ class Kustomization:
         return posixpath.dirname(self.path)
 
     @property
+    def is_component(self) -> bool:
+        """Whether it is a part of others, and nothing by itself."""
+        return self.text("kind") == COMPONENT
+
+    @property
+    def namespace(self) -> str:
+        """The namespace it gives to its objects; empty where it gives none."""
+        return self.text("namespace")
+
+    def text(self, key: str) -> str:
+        """Return the text of a field; empty where it is none."""
+        return text_of(lookup(self.root, key)) or ""
+
+    def line_of(self, key: str) -> int:
+        """Return the line that a field stands in, counted from 1."""
+        for name, _value in self.root.value if isinstance(self.root, yaml.MappingNode) else ():
+            if text_of(name) == key:
+                return int(name.start_mark.line) + 1
+        return 1
+
+    @property
     def references(self) -> tuple[str, ...]:
-        """All it takes from the repository: resources, components, files of patches."""
+        """All it takes from the repository: resources, components, files of patches and more."""
+        listed = (*self.replacements, *self.transformers, *self.generators, *self.configurations)
+        patches = (*self.patches, *self.json_patches)
         return (
             *self.resources,
             *self.components,
-            *(patch.path for patch in self.patches if patch.path),
+            *(patch.path for patch in patches if patch.path),
+            *(one.path for one in listed if one.path),
         )
 
 
@@ -81,61 +128,43 @@ def is_kustomization(path: str) -> bool:
 
 def read_kustomization(file: ParsedFile) -> Kustomization:
     """Read a kustomization; raise `ManifestError` where a key of an entry stands twice."""
-    root = file.documents[0] if file.documents else None
+    root = file.trees[0] if file.trees else None
     folder = posixpath.dirname(file.path)
-    resources, remote = _split(folder, root, _RESOURCES)
-    components, more_remote = _split(folder, root, ("components",))
+    taken = [one for key in _RESOURCES for one in _listed(folder, lookup(root, key))]
+    components = _listed(folder, lookup(root, "components"))
+    merges = tuple(read_patches(folder, lookup(root, "patchesStrategicMerge")))
     return Kustomization(
         path=file.path,
-        resources=resources,
-        components=components,
-        remote=(*remote, *more_remote),
-        patches=tuple(p for key in _PATCH_LISTS for p in _patches(folder, lookup(root, key))),
+        file=file,
+        root=root,
+        resources=tuple(one.path for one in taken if one.path is not None),
+        components=tuple(one.path for one in components if one.path is not None),
+        remote=tuple(one for one in (*taken, *components) if one.path is None),
+        patches=(*merges, *read_patches(folder, lookup(root, "patches"))),
+        json_patches=tuple(read_patches(folder, lookup(root, "patchesJson6902"))),
         entries=entries_of(file),
-        others=tuple(
-            (node.start_mark.line + 1, file.text[node.start_mark.index : node.end_mark.index])
-            for key in _OTHER_CHANGES
-            if (node := lookup(root, key)) is not None
-        ),
-        namespace=text_of(lookup(root, "namespace")) or "",
-        name_prefix=text_of(lookup(root, "namePrefix")) or "",
-        name_suffix=text_of(lookup(root, "nameSuffix")) or "",
+        replacements=tuple(_replacements(folder, lookup(root, "replacements"))),
+        transformers=tuple(_listed(folder, lookup(root, "transformers"))),
+        generators=tuple(_listed(folder, lookup(root, "generators"))),
+        configurations=tuple(_listed(folder, lookup(root, "configurations"))),
     )
 
 
 def entries_of(file: ParsedFile) -> tuple[ImageEntry, ...]:
-    """Return the `images:` entries of a kustomization file."""
+    """Return the `images:` entries of a kustomization file, with those of the old `imageTags:`."""
     return tuple(
         entry
-        for number, root in enumerate(file.documents)
+        for number, root in enumerate(file.trees)
+        for key in _IMAGES
         for entry in read_entries(
-            EntryList(file, number, "Kustomization", "kustomization", "/images"),
-            lookup(root, "images"),
+            EntryList(file, number, "Kustomization", "kustomization", f"/{key}"),
+            lookup(root, key),
         )
     )
 
 
-def inline_patches(patches: yaml.Node | None) -> tuple[Patch, ...]:
-    """Return the patches of a Flux object, which are all inline (spec.patches)."""
-    return tuple(_patches("", patches))
-
-
-def _split(
-    folder: str, root: yaml.Node | None, keys: tuple[str, ...]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what some lists name within the repository, and what from elsewhere."""
-    texts = [
-        text for key in keys for item in items_of(lookup(root, key)) if (text := text_of(item))
-    ]
-    local = [(text, _inside(folder, text)) for text in texts]
-    return (
-        tuple(path for _text, path in local if path is not None),
-        tuple(text for text, path in local if path is None),
-    )
-
-
-def _inside(folder: str, text: str) -> str | None:
-    """Return the path from the root of the repository; None for what is elsewhere."""
+def inside(folder: str, text: str) -> str | None:
+    """Return a path from the root of the repository; None for what is elsewhere."""
     if "://" in text or text.startswith(("git@", "git::", "/")) or "?ref=" in text:
         return None
     path = posixpath.normpath(posixpath.join(folder, text))
@@ -144,21 +173,49 @@ def _inside(folder: str, text: str) -> str | None:
     return "" if path == "." else path
 
 
-def _patches(folder: str, patches: yaml.Node | None) -> Iterator[Patch]:
+def read_patches(folder: str, patches: yaml.Node | None) -> Iterator[Patch]:
+    """Yield the patches of a list, of paths, inline texts, or both with targets."""
     for item in items_of(patches):
         line = item.start_mark.line + 1
-        written = text_of(item)
-        if written is not None:  # patchesStrategicMerge: a path or an inline patch
+        if isinstance(item, yaml.ScalarNode):  # patchesStrategicMerge: a path or an inline patch
+            written = str(item.value)
             is_path = "\n" not in written and not written.lstrip().startswith("{")
-            path = _inside(folder, written) if is_path else None
-            yield Patch(line, path) if path else Patch(line, text=written)
+            path = inside(folder, written) if is_path else None
+            yield Patch(line, path) if path else Patch(line, text=written, inline=item)
             continue
-        target = lookup(item, "target")
-        kind, name = text_of(lookup(target, "kind")), text_of(lookup(target, "name"))
+        target, options = lookup(item, "target"), lookup(item, "options")
         path_text = text_of(lookup(item, "path"))
         inline = lookup(item, "patch")
-        if path_text is not None:
-            yield Patch(line, _inside(folder, path_text), "", kind, name)
-        elif inline is not None:
-            inline_line = inline.start_mark.line + 1
-            yield Patch(inline_line, None, text_of(inline) or "", kind, name)
+        if path_text:
+            yield Patch(line, inside(folder, path_text), "", target, options)
+        elif isinstance(inline, yaml.ScalarNode):
+            line = inline.start_mark.line + 1
+            yield Patch(line, None, str(inline.value), target, options, inline)
+        else:
+            yield Patch(line, None, "", target, options)
+
+
+def candidates(path: str) -> Iterable[str]:
+    """Return the files that a path of a kustomization can mean: itself, or a folder's own."""
+    if path.endswith(_SUFFIXES):
+        return (path,)
+    return (path, *(posixpath.join(path, name) for name in KUSTOMIZATION_NAMES))
+
+
+def _listed(folder: str, texts: yaml.Node | None) -> list[Listed]:
+    found = []
+    for item in items_of(texts):
+        text = text_of(item)
+        if text:
+            one = Listed(text, item.start_mark.line + 1, None)
+            path = None if one.is_inline else inside(folder, text)
+            found.append(Listed(text, one.line, path))
+    return found
+
+
+def _replacements(folder: str, replacements: yaml.Node | None) -> Iterator[Listed]:
+    """Yield the files of replacements; those written in place have no path."""
+    for item in items_of(replacements):
+        path = text_of(lookup(item, "path"))
+        line = item.start_mark.line + 1
+        yield Listed(path or "", line, inside(folder, path) if path else None)

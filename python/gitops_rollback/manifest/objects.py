@@ -68,7 +68,7 @@ class ManifestObject:
 
 def objects_of(file: ParsedFile) -> Iterator[ManifestObject]:
     """Yield each object of a file; documents without a `kind` are none."""
-    for number, root in enumerate(file.documents):
+    for number, root in enumerate(file.trees):
         kind = text_of(lookup(root, "kind"))
         if root is None or kind is None:
             continue

@@ -57,8 +57,10 @@ def refuse_duplicate_keys(path: str, nodes: Iterable[yaml.Node]) -> None:
         key = duplicate_key(node)
         if key is not None:
             mark = key.start_mark
+            first = next(one for one, _value in node.value if one.value == key.value)
             raise ManifestError(
-                f"{path}:{mark.line + 1}:{mark.column + 1}: the key '{key.value}' stands twice",
+                f"{path}:{mark.line + 1}:{mark.column + 1}: the key '{key.value}' stands twice "
+                f"(first in line {first.start_mark.line + 1})",
                 "remove one of them: which one counts differs between tools",
             )
 

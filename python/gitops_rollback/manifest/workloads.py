@@ -11,6 +11,7 @@ from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.image_field import (
     CONTAINER,
+    POINTED,
     REFERENCE,
     VARIABLE_PROBLEM,
     VOLUME,
@@ -25,7 +26,7 @@ from gitops_rollback.manifest.scalars import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from gitops_rollback.manifest.image_field import Scalar
     from gitops_rollback.manifest.objects import ManifestObject
@@ -54,38 +55,90 @@ _CONTAINER_LISTS = ("initContainers", "containers")
 
 
 @dataclass(frozen=True)
-class _Workload:
-    """One object with a pod specification, and what its fields have in common."""
+class ImageNode:
+    """An image in an object: the scalar, and the nodes from the object down to it.
 
-    object: ManifestObject
-    prefix: str
-    nodes: tuple[yaml.Node, ...]  # from the object down to its pod specification
-    reported_only: bool
+    `container` is what it is called there; `reported_only` marks kinds that are left alone unless
+    the configuration lists them.
+    """
+
+    container: str
+    node: yaml.Node
+    pointer: str
+    form: str
+    way: tuple[yaml.Node, ...]
+    reported_only: bool = False
 
 
-def workload_fields(item: ManifestObject, further_kinds: Mapping[str, str]) -> Iterator[ImageField]:
-    """Yield the image fields of an object that has a pod specification.
+def workload_fields(
+    item: ManifestObject, further_kinds: Mapping[str, str], pointers: Iterable[str] = ()
+) -> Iterator[ImageField]:
+    """Yield the image fields of an object: of its pod specification, and at further pointers.
 
     Raises `ManifestError` where a key stands twice on the way to a field, or for a Helm template.
     """
+    for image in image_nodes(item, further_kinds, pointers):
+        refuse_duplicate_keys(item.file.path, image.way)
+        refuse_template(item.file, image.node)
+        if isinstance(image.node, yaml.ScalarNode):
+            yield _field(item, image, image.node)
+
+
+def image_nodes(
+    item: ManifestObject, further_kinds: Mapping[str, str], pointers: Iterable[str] = ()
+) -> Iterator[ImageNode]:
+    """Yield the images of an object; `pointers` are JSON pointers to some at other places."""
+    found: set[int] = set()
+    for image in (*_pod_images(item, further_kinds), *_pointed(item, pointers)):
+        if id(image.way[-1]) not in found or image.form == VOLUME:
+            yield image
+            found.add(id(image.node))
+
+
+def _pod_images(item: ManifestObject, further_kinds: Mapping[str, str]) -> Iterator[ImageNode]:
     pointer = further_kinds.get(item.kind) or _pod_spec(item)
-    if pointer is None:
+    way = _way(item.node, pointer) if pointer is not None else ()
+    if pointer is None or not way:
         return
-    nodes = [item.node]
+    reported_only = item.kind in REPORTED_POD_SPECS and item.kind not in further_kinds
+    prefix = f"{item.pointer}{pointer}"
+    for list_name in _CONTAINER_LISTS:
+        containers = lookup(way[-1], list_name)
+        for index, container in enumerate(items_of(containers)):
+            assert containers is not None  # noqa: S101 - it has items
+            image = lookup(container, "image")
+            if image is not None:
+                name = text_of(lookup(container, "name")) or f"{list_name}[{index}]"
+                below = f"{prefix}/{list_name}/{index}/image"
+                nodes = (*way, containers, container)
+                yield ImageNode(name, image, below, CONTAINER, nodes, reported_only)
+    volumes = lookup(way[-1], "volumes")
+    for index, volume in enumerate(items_of(volumes)):
+        source = lookup(volume, "image")
+        reference = lookup(source, "reference")
+        if isinstance(reference, yaml.ScalarNode) and source is not None:
+            name = f"volume:{text_of(lookup(volume, 'name')) or index}"
+            below = f"{prefix}/volumes/{index}/image/reference"
+            yield ImageNode(name, reference, below, VOLUME, (*way, volume, source), reported_only)
+
+
+def _pointed(item: ManifestObject, pointers: Iterable[str]) -> Iterator[ImageNode]:
+    for pointer in pointers:
+        way = _way(item.node, pointer)
+        if way and isinstance(way[-1], yaml.ScalarNode):
+            name = pointer.strip("/").replace("/", ".")
+            yield ImageNode(name, way[-1], f"{item.pointer}{pointer}", POINTED, way[:-1])
+
+
+def _way(node: yaml.Node, pointer: str) -> tuple[yaml.Node, ...]:
+    """Return the nodes down to where a pointer leads; nothing where that is not there."""
+    nodes = [node]
     for step in pointer.strip("/").split("/"):
         below = _step(nodes[-1], step.replace("~1", "/").replace("~0", "~"))
         if below is None:
-            return
+            return ()
         nodes.append(below)
-    workload = _Workload(
-        object=item,
-        prefix=f"{item.pointer}{pointer}",
-        nodes=tuple(nodes),
-        reported_only=item.kind in REPORTED_POD_SPECS and item.kind not in further_kinds,
-    )
-    for list_name in _CONTAINER_LISTS:
-        yield from _container_fields(workload, list_name)
-    yield from _volume_fields(workload)
+    return tuple(nodes)
 
 
 def _pod_spec(item: ManifestObject) -> str | None:
@@ -104,56 +157,25 @@ def _step(node: yaml.Node, key: str) -> yaml.Node | None:
     return lookup(node, key)
 
 
-def _container_fields(workload: _Workload, list_name: str) -> Iterator[ImageField]:
-    containers = lookup(workload.nodes[-1], list_name)
-    for index, container in enumerate(items_of(containers)):
-        assert containers is not None  # noqa: S101 - it has items
-        refuse_duplicate_keys(workload.object.file.path, [*workload.nodes, containers, container])
-        image = lookup(container, "image")
-        refuse_template(workload.object.file, image)
-        if isinstance(image, yaml.ScalarNode):
-            name = text_of(lookup(container, "name")) or f"{list_name}[{index}]"
-            pointer = f"{workload.prefix}/{list_name}/{index}/image"
-            yield _field(workload, image, name, pointer, CONTAINER)
-
-
-def _volume_fields(workload: _Workload) -> Iterator[ImageField]:
-    """Yield image volumes: kubernetes.io/docs/tasks/configure-pod-container/image-volumes."""
-    volumes = lookup(workload.nodes[-1], "volumes")
-    for index, volume in enumerate(items_of(volumes)):
-        source = lookup(volume, "image")
-        reference = lookup(source, "reference")
-        if not isinstance(reference, yaml.ScalarNode) or source is None:
-            continue
-        refuse_duplicate_keys(workload.object.file.path, [*workload.nodes, volume, source])
-        refuse_template(workload.object.file, reference)
-        name = f"volume:{text_of(lookup(volume, 'name')) or index}"
-        pointer = f"{workload.prefix}/volumes/{index}/image/reference"
-        yield _field(workload, reference, name, pointer, VOLUME)
-
-
-def _field(
-    workload: _Workload, node: yaml.ScalarNode, name: str, pointer: str, form: str
-) -> ImageField:
-    item = workload.object
+def _field(item: ManifestObject, image: ImageNode, node: yaml.ScalarNode) -> ImageField:
     scalar = read_scalar(item.file, node)
     problem = spelling_problem(scalar) or _reference_problem(scalar)
-    if workload.reported_only:
+    if image.reported_only:
         problem = f"the template of a {item.kind} is immutable (see `kinds`)"
     return ImageField(
         path=item.file.path,
         document=item.document,
         kind=item.kind,
         name=item.name,
-        container=name,
-        pointer=pointer,
+        container=image.container,
+        pointer=image.pointer,
         parts=(Part(REFERENCE, "image", scalar),),
         namespace=item.namespace or "",
-        form=form,
+        form=image.form,
         labels=item.names,
-        containers=frozenset((name,)),
+        containers=frozenset((image.container,)),
         problem=problem,
-        reported_only=workload.reported_only,
+        reported_only=image.reported_only,
     )
 
 

@@ -2,8 +2,8 @@
 
 Grammar and meaning: github.com/Masterminds/semver, `constraints.go` (v3.2 to v3.5), and
 github.com/fluxcd/pkg, `version/version.go`: a tag is a strict semantic version, but for a leading
-`v`. No Python library reads ranges in this way (a comma, `=>`, pre-releases); versions and their
-order are the `semver` library's.
+`v` and for zeros before its three numbers. No Python library reads ranges in this way (a comma,
+`=>`, pre-releases); versions and their order are the `semver` library's.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _FLAGS = re.ASCII
 _ONE = re.compile(rf"\s*(=>|=<|>=|<=|!=|~>|[=><~^]|)\s*{_VERSION}", _FLAGS)
 _BETWEEN = re.compile(r"\s+|,\s*", _FLAGS)
 _HYPHEN = re.compile(rf"\s*({_VERSION})\s+-\s+({_VERSION})\s*", _FLAGS)
+_NUMBERS = re.compile(r"v?(\d+)\.(\d+)\.(\d+)", _FLAGS)
+_LONGEST = 256  # characters of a version (Masterminds/semver, MaxVersionLen)
 _LARGEST = 1_000  # characters of a range
 
 
@@ -59,11 +61,18 @@ def takes_version(range_: str, tag: str) -> bool | None:
 
 
 def version_of(tag: str) -> Version | None:
-    """Return a tag as a version, None if Flux passes it over."""
+    """Return a tag as a version, None if Flux passes it over.
+
+    Three numbers are wanted, which may be padded (`2026.01.15`): fluxcd/pkg, version/version.go.
+    """
     from semver import Version  # noqa: PLC0415 - only where a policy goes by versions
 
+    numbers = _NUMBERS.match(tag) if len(tag) <= _LONGEST else None
+    if numbers is None:
+        return None
+    plain = ".".join(number.lstrip("0") or "0" for number in numbers.groups())
     try:
-        return Version.parse(tag.removeprefix("v"))
+        return Version.parse(plain + tag[numbers.end() :])
     except ValueError:
         return None
 

@@ -7,15 +7,18 @@ and prints the lines to add to the configuration.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from gitops_rollback.manifest.helm import NO_NAME, NO_VERSION
+from gitops_rollback.image import find_image
+from gitops_rollback.manifest.helm import NO_NAME, NO_VERSION, OTHER_REGISTRY
 from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.services import ownership
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gitops_rollback.effective.resolve import EffectiveFields
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.services.config import Config, Environment, Settings
@@ -45,13 +48,17 @@ class ServiceFields:
         assert image is not None  # noqa: S101 - `resolve` refuses fields that hold none
         return image
 
+    def effective_in(self, manifests: Manifests) -> EffectiveFields:
+        """Return what takes effect for the service in some manifests: its own, or edited ones."""
+        return manifests.effective(self.settings.kinds, self.environment, self.settings.fields)
+
 
 def resolve(
     service: str, environment: Environment, config: Config, manifests: Manifests
 ) -> ServiceFields:
     """Return the fields of a service; raise `ConfigError` or `ManifestError` if unsure."""
     settings = config.settings(service)
-    effective = manifests.effective(settings.kinds, environment)
+    effective = manifests.effective(settings.kinds, environment, settings.fields)
     owned = _owned(service, config, effective.live)
     owned = [f for f in owned if f.problem != NO_VERSION] or owned  # where another one says it
     notes: tuple[str, ...] = ()
@@ -93,15 +100,27 @@ def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[Im
     by_workload = [f for f in fields if _is_workload_of(service, f)]
     by_configuration = fields if "manifests" in own or "containers" in own else []
     if settings.image is not None:
-        wanted = settings.image.full_repository
         named = [
             replace(field, shown_name=settings.image.name, problem="")
             for field in by_workload or by_configuration
             if field.problem == NO_NAME
         ]
-        return [*named, *(f for f in fields if f.image and f.image.full_repository == wanted)]
+        sure = [f for f in map(partial(_as_configured, image=settings.image), fields) if f]
+        return [*named, *sure]
     by_image = [f for f in fields if f.image and f.image.repository.rpartition("/")[2] == service]
     return by_image or by_workload or by_configuration
+
+
+def _as_configured(field: ImageField, image: ImageReference) -> ImageField | None:
+    """Return a field whose image is the configured one; of two names it could have, that one."""
+    if field.problem != OTHER_REGISTRY:
+        is_it = field.image is not None and field.image.full_repository == image.full_repository
+        return field if is_it else None
+    for name in (field.name_text, field.other_name):
+        found = find_image(name)
+        if found is not None and found.full_repository == image.full_repository:
+            return replace(field, shown_name=name, problem="")
+    return None
 
 
 def _is_workload_of(service: str, field: ImageField) -> bool:
@@ -110,5 +129,9 @@ def _is_workload_of(service: str, field: ImageField) -> bool:
     Of a Helm release that is its main image: what else its values name is a part, not the service.
     """
     is_named = field.name == service or service in field.labels
-    is_part = field.form == HELM and field.container not in ("image", service, f"{service}.image")
-    return is_named and not is_part
+    return is_named and (field.form != HELM or _is_main(service, field.container))
+
+
+def _is_main(service: str, container: str) -> bool:
+    """Tell whether values name a release's main image: `image`, `images`, or by the service."""
+    return container in ("image", "images", "values", service, f"{service}.image")

@@ -28,12 +28,14 @@ _ARTICLES = {"environment": "an environment", "service": "a service", "set": "a 
 class Environment:
     """A part of the manifests repository, deployed on its own.
 
-    `path` is "" for the whole; `branch` is None where there is no configuration.
+    `path` is "" for the whole; `branch` is None where there is no configuration; `flux` are globs
+    of Flux's own objects for it that stand elsewhere.
     """
 
     name: str
     path: str = ""
     branch: str | None = None
+    flux: tuple[str, ...] = ()
 
     def holds(self, path: str) -> bool:
         """Tell whether a file lies in the environment."""
@@ -63,6 +65,8 @@ class Settings:
     schema_label: str | None = None
     query: str | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+    effect_proof: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ class Config:
             schema_label=texts.get("schema-label"),
             query=merged.get("query"),
             kinds=texts.get("kinds", {}),
+            fields=tuple(texts.get("fields", ())),
+            effect_proof=texts.get("effect-proof", "auto"),
         )
 
     def choose_environment(self, name: str | None) -> Environment:
@@ -199,7 +205,7 @@ def _image(text: str | None) -> ImageReference | None:
     return image
 
 
-def _environment(name: str, table: Mapping[str, str], branch: str | None) -> Environment:
+def _environment(name: str, table: Mapping[str, Any], branch: str | None) -> Environment:
     path = table.get("path", "").strip("/")
     path = "" if path == "." else path.removeprefix("./")
     if path and not is_safe_path(path):
@@ -208,7 +214,14 @@ def _environment(name: str, table: Mapping[str, str], branch: str | None) -> Env
             "repository",
             "give a folder of the repository, without ..",
         )
-    return Environment(name, path, table.get("branch", branch))
+    for glob in table.get("flux", ()):
+        if not is_safe_path(glob):
+            raise ConfigError(
+                f"{FILE}: the `flux` glob '{glob}' of environment '{name}' leads out of the "
+                "repository",
+                "write it from the repository's root, without ..",
+            )
+    return Environment(name, path, table.get("branch", branch), tuple(table.get("flux", ())))
 
 
 def _check_names(document: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.resolve import EffectiveFields, resolve_fields
+from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
 from gitops_rollback.effective.variables import uses_in
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import ParsedFile, is_config_map, may_hold_image, parse
@@ -39,7 +39,8 @@ class Manifests:
 
     `fields` are the image fields of each file, of the kinds that are known without configuration,
     and none for a file that was not worth parsing; `kustomizations` are those among the files;
-    `variables` counts how often each Flux variable stands in all files, parsed or not.
+    `variables` counts how often each Flux variable stands in all files, parsed or not; `raw` are
+    the bytes of all.
     """
 
     files: Mapping[str, ParsedFile]
@@ -47,6 +48,7 @@ class Manifests:
     fields: Mapping[str, tuple[ImageField, ...]] = field(default_factory=dict, repr=False)
     kustomizations: Mapping[str, Kustomization] = field(default_factory=dict, repr=False)
     variables: Mapping[str, int] = field(default_factory=dict)
+    raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     _found: dict[tuple[object, ...], EffectiveFields] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -62,6 +64,7 @@ class Manifests:
             self.fields,
             {path: one for path, one in self.kustomizations.items() if path in chosen},
             self.variables,
+            self.raw,
         )
 
     def with_files(self, files: Mapping[str, ParsedFile]) -> Manifests:
@@ -73,20 +76,31 @@ class Manifests:
             files={**self.files, **files},
             fields={**self.fields, **fields},
             kustomizations={**self.kustomizations, **kustomizations},
+            raw={**self.raw, **{path: file.encode(file.text) for path, file in files.items()}},
             _found={},
         )
 
-    def effective(self, kinds: Mapping[str, str], environment: Environment) -> EffectiveFields:
-        """Return the image fields that take effect in an environment; worked out once."""
-        key = (environment, *sorted(kinds.items()))
+    def effective(
+        self,
+        kinds: Mapping[str, str],
+        environment: Environment,
+        pointers: tuple[str, ...] = (),
+    ) -> EffectiveFields:
+        """Return what takes effect in an environment, and the fields that decide; once.
+
+        `kinds` and `pointers` say where further images stand.
+        """
+        key = (environment, pointers, *sorted(kinds.items()))
         if key not in self._found:
-            fields = self.fields
-            if kinds:
-                found = {path: find_fields(file, kinds) for path, file in self.files.items()}
-                fields = {**self.fields, **found}
-            self._found[key] = resolve_fields(
-                self.files, fields, self.kustomizations, self.variables, environment.holds
+            fields = {path: found for path, found in self.fields.items() if path in self.files}
+            if kinds or pointers:
+                for path, file in self.files.items():
+                    fields[path] = find_fields(file, kinds, pointers)
+            unreadable = {skip.path: skip.reason for skip in self.skipped}
+            tree = Tree(
+                self.files, self.raw, fields, self.kustomizations, self.variables, unreadable
             )
+            self._found[key] = resolve_fields(tree, environment.holds, kinds, pointers)
         return self._found[key]
 
 
@@ -112,7 +126,7 @@ def read_manifests(files: Mapping[str, bytes]) -> Manifests:
         if is_kustomization(path):
             kustomizations[path] = read_kustomization(file)
     variables = Counter(n for data in files.values() if b"${" in data for n in uses_in(data))
-    return Manifests(parsed, tuple(skipped), fields, kustomizations, variables)
+    return Manifests(parsed, tuple(skipped), fields, kustomizations, variables, dict(files))
 
 
 def joined(one: Manifests, other: Manifests) -> Manifests:
@@ -123,6 +137,7 @@ def joined(one: Manifests, other: Manifests) -> Manifests:
         {**one.fields, **other.fields},
         {**one.kustomizations, **other.kustomizations},
         Counter(one.variables) + Counter(other.variables),
+        {**one.raw, **other.raw},
     )
 
 

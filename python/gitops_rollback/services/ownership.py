@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from gitops_rollback.errors import ConfigError, ManifestError, nearest, nearest_
 from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.services.config import FILE
+from gitops_rollback.services.elsewhere import find_elsewhere
 from gitops_rollback.services.inventory import service_names
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ def _separation(field: ImageField, overlay: str) -> str:
             f"sets the tag of spec.values.{field.container}"
         )
     image = field.image
-    tag = f', newTag: "{image.tag}"' if image and image.tag else ""
+    shown = image.tag or ("" if image.digest else "latest") if image else ""
+    tag = f', newTag: "{shown}"' if shown else ""
     digest = f", digest: {image.digest}" if image and image.digest else ""
     name = field.name_text or (image.name if image else "…")
     return f"add to {overlay} `images:` [{{name: {name}{tag}{digest}}}]"
@@ -139,19 +140,9 @@ def unknown(
 ) -> ConfigError | ManifestError:
     """Return the error for a service without any image field, with the likeliest reason."""
     where = f"environment '{environment.name}'"
-    wanted = settings.image.full_repository if settings.image else service
-    named = re.compile(
-        rf"\bimage['\"]?[ \t]*:[ \t]*['\"]?(?:[^\s'\"]*/)?"
-        rf"{re.escape(wanted.rpartition('/')[2])}(?=[:@\s'\",}}]|$)"
-    )
-    for path, file in manifests.files.items():
-        if environment.holds(path) and not is_kustomization(path) and named.search(file.text):
-            return ManifestError(
-                f"{path} names '{wanted}' only in a comment, a block string or a kind that is not "
-                "known to run it, which is no image field",
-                f"name its pod template: [services.{service}] kinds = {{ Kind = "
-                '"/spec/template/spec" }',
-            )
+    elsewhere = find_elsewhere(service, settings, manifests, environment)
+    if elsewhere is not None:
+        return elsewhere
     unread = _unread_of(service, settings, manifests)
     if unread:
         return ManifestError(
@@ -168,7 +159,7 @@ def unknown(
     known |= set(service_names(manifests, config, environment, ())) | set(config.sets)
     near = nearest(service, known - {service})
     remote = [
-        f"{path} takes {reference}"
+        f"{path} takes {reference.text}"
         for path, kustomization in manifests.kustomizations.items()
         for reference in kustomization.remote
     ]

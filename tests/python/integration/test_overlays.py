@@ -72,7 +72,8 @@ LAYOUTS: dict[str, tuple[dict[str, str], str]] = {
                 "resources: [../../base]\npatches: [{path: image.yaml}]\n"
             ),
             "overlays/production/image.yaml": (
-                "kind: Deployment\nmetadata: {name: cart}\nspec: {template: {spec: {containers: "
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: cart}\n"
+                "spec: {template: {spec: {containers: "
                 '[{name: server, image: "acme/cart:1.4.1"}]}}}\n'
             ),
         },

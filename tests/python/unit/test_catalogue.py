@@ -169,18 +169,57 @@ def test_an_unknown_service_is_an_error_with_the_nearest_names(
 
 
 @pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (
+            "kind: ConfigMap\ndata:\n  pod: |\n    image: acme/cart:1\n",
+            r"a\.yaml:3 names 'cart' only inside a block string",
+            "move these values out of the text",
+        ),
+        (
+            'kind: ConfigMap\ndata:\n  pod: |\n    {"image": "acme/cart@sha256:ab"}\n',
+            r"a\.yaml:3 names 'cart' only inside a block string",
+            "move these values out of the text",
+        ),
+        (
+            "kind: Farm\nspec: {template: {spec: {containers: [{image: acme/cart}]}}}\n",
+            r"a\.yaml:2 names 'acme/cart' at /spec/template/spec/containers/0/image of a Farm",
+            'kinds = { Farm = "/spec/template/spec" }',
+        ),
+        (
+            "kind: Farm\nspec: {runner: {image: 'acme/cart:1'}}\n",
+            r"a\.yaml:2 names 'acme/cart:1' at /spec/runner/image of a Farm",
+            'fields = ["/spec/runner/image"]',
+        ),
+        (
+            "# image: acme/cart:1\nkind: Pod\n",
+            r"a\.yaml names 'cart' only in a comment",
+            "manifests",
+        ),
+    ],
+    ids=["block string", "JSON in a block string", "unknown kind", "unknown place", "comment"],
+)
+def test_an_image_that_is_no_field_is_an_error_that_names_its_place(
+    text: str, message: str, hint: str
+) -> None:
+    with pytest.raises(ManifestError, match=message) as caught:
+        found_service({"a.yaml": text.encode()})
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
     "text",
     [
-        "kind: ConfigMap\ndata:\n  pod: |\n    image: acme/cart:1\n",
-        "kind: Farm\nspec: {template: {spec: {containers: [{image: acme/cart}]}}}\n",
-        "# image: acme/cart:1\nkind: Pod\n",
-        'kind: ConfigMap\ndata:\n  pod: |\n    {"image": "acme/cart@sha256:ab"}\n',
+        "kind: Farm\nspec: {template: {spec: {containers: [{image: 'acme/cart:1'}]}}}\n",
+        "kind: Farm\nspec: {runner: {image: 'acme/cart:1'}}\n",
     ],
-    ids=["block string", "unknown kind", "comment", "JSON in a block string"],
 )
-def test_an_image_that_is_no_field_is_an_error_that_names_the_file(text: str) -> None:
-    with pytest.raises(ManifestError, match=r"a\.yaml names 'cart' only in a comment, a block"):
+def test_what_the_hint_says_to_configure_makes_it_a_field(text: str) -> None:
+    with pytest.raises(ManifestError) as caught:
         found_service({"a.yaml": text.encode()})
+    line = caught.value.hint.partition("[services.cart] ")[2]
+    [field] = found_service({"a.yaml": text.encode()}, f"[services.cart]\n{line}\n").fields
+    assert field.value == "acme/cart:1"
 
 
 @pytest.mark.parametrize(
@@ -239,7 +278,8 @@ def test_files_without_an_image_are_left_out_and_unreadable_ones_reported() -> N
     )
     assert list(found.files) == ["kustomization.yaml", "pod.yaml"]
     reasons = {skip.path: skip.reason for skip in found.skipped}
-    assert reasons["twice.yaml"] == "twice.yaml:7:5: the key 'image' stands twice"
+    twice = "twice.yaml:7:5: the key 'image' stands twice (first in line 6)"
+    assert reasons["twice.yaml"] == twice
     assert "not UTF-8" in reasons["latin.yaml"]
     assert list(found.only(["pod.yaml", "latin.yaml"]).files) == ["pod.yaml"]
     assert [s.path for s in found.only(["latin.yaml"]).skipped] == ["latin.yaml"]

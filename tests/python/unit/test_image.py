@@ -63,16 +63,13 @@ SHA512 = digest("image", "sha512")
         ("acme/cart:_", "docker.io", "acme/cart", "_", None),
         (f"acme/cart:{'t' * 128}", "docker.io", "acme/cart", "t" * 128, None),
         (f"acme/{'a' * 64}", "docker.io", f"acme/{'a' * 64}", None, None),
-        (f"{'a' * 64}:1", None, None, None, None),
+        (f"{'a' * 64}:1", "docker.io", f"library/{'a' * 64}", "1", None),
+        (f"{'a' * 64}@{SHA256}", "docker.io", f"library/{'a' * 64}", None, SHA256),
     ],
 )
 def test_a_reference_is_read_in_dockers_grammar(
-    text: str, registry: str | None, repository: str | None, tag: str | None, found: str | None
+    text: str, registry: str, repository: str, tag: str | None, found: str | None
 ) -> None:
-    if registry is None:
-        with pytest.raises(InvalidImageError, match="image id"):
-            parse_image(text)
-        return
     image = parse_image(text)
     assert (image.registry, image.repository, image.tag, image.digest) == (
         registry,

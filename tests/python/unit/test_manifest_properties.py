@@ -6,7 +6,7 @@ it. 300 examples of each form; 10,000 with `HYPOTHESIS_PROFILE=long`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -126,6 +126,20 @@ def effective(name: str, parts: Mapping[str, Slot]) -> str:
     return name + version(texts.get("tag", ""), texts.get("digest", ""))
 
 
+# What helm prints of numbers that YAML reads, as `helm template` shows them (v3.19).
+PRINTED = {"1.10": "1.1", "0x1f": "31", "1e3": "1000", "on": "true"}
+
+
+def printed(name: str, text: Written) -> str:
+    """The image that a chart makes of values: of a plain number it sees the number alone."""
+    found = {role: slot for role in ("tag", "digest") if (slot := text.slot(role)) is not None}
+    shown = {
+        role: replace(slot, text=slot.text if slot.quote else PRINTED.get(slot.text, slot.text))
+        for role, slot in found.items()
+    }
+    return effective(name, shown)
+
+
 @st.composite
 def kustomize_entries(draw: st.DrawFn) -> Example:
     """Entries of a kustomization over a workload."""
@@ -167,7 +181,7 @@ def helm_values(draw: st.DrawFn) -> Example:
         }
         node = draw(shuffled({**own, **parts, "pullPolicy": "Always"}))
         name = f"{registry}/acme/cart" if registry else "acme/cart"
-        image = effective(name, parts)
+        image = ""
     for key in reversed(keys):
         node = {key: node, **draw(noise)}
     path = "values.yaml"
@@ -181,7 +195,8 @@ def helm_values(draw: st.DrawFn) -> Example:
             "spec": {"values": node, "interval": "5m"},
         }
     assert isinstance(tree, dict)
-    return Example(path, draw(written(tree)), ".".join(keys), name, image)
+    text = draw(written(tree))
+    return Example(path, text, ".".join(keys), name, image or printed(name, text))
 
 
 @st.composite
@@ -251,7 +266,7 @@ def assert_exact(example: Example, tag: str, sha: str) -> None:
     texts = new_texts(example, tag, sha)
     edit = FieldEdit(field, value_of(field, tag, sha or None))
     after = rewrite(manifests.files[example.path], [edit])
-    if all((slot := example.written.slot(r)) and slot.text == texts[r] for r in texts):
+    if not edit.texts:
         assert after == data  # it says that already
         return
     expected = []

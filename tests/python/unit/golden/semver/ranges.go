@@ -3,8 +3,7 @@
 //
 //	go mod init ranges && go get github.com/Masterminds/semver/v3@v3.5.0 && go run ranges.go
 //
-// In ranges.json "?" stands where v3.5.0 and v3.2.1 (older releases of Flux) differ, and 01.2.3
-// is an error, as in v3.3.1.
+// In ranges.json "?" stands where v3.5.0 and v3.2.1 (older releases of Flux) differ.
 package main
 
 import (
@@ -45,8 +44,8 @@ func check(text string, verdicts map[string]string) {
 	}
 	var row strings.Builder
 	for _, each := range versions {
-		// As fluxcd/pkg/version ParseVersion does: strict, but for a leading v.
-		if _, err := semver.StrictNewVersion(strings.TrimPrefix(each, "v")); err != nil {
+		// As fluxcd/pkg/version ParseVersion does: three numbers, which may be padded.
+		if len(strings.SplitN(each, ".", 3)) != 3 {
 			row.WriteByte('-')
 			continue
 		}

@@ -1,0 +1,795 @@
+"""kustomize in memory, as far as images go: what a folder's kustomization makes of its objects.
+
+Order and meaning as in kustomize (api/internal/target/kusttarget.go): resources, generators,
+components; then merge patches and `patches`, namespace, prefix, suffix, labels, annotations, JSON
+patches, `images`, replacements; then `transformers`. Whatever is not followed is noted at the
+objects it could change, and what would make the tool fail at all of them. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.effective.grammar import (
+    GENERATORS,
+    KUSTOMIZATION,
+    TRANSFORMERS,
+    Touch,
+    odd_fields,
+)
+from gitops_rollback.effective.images import (
+    DoubtfulEntryError,
+    FieldSpec,
+    changed_text,
+    is_for,
+    places_of,
+    put,
+    renewed,
+)
+from gitops_rollback.effective.merge import apply_operations, operations, strategic_merge
+from gitops_rollback.effective.objects import (
+    Resource,
+    Selector,
+    Unknown,
+    identity_of,
+    read_selector,
+)
+from gitops_rollback.effective.replace import ReplacementError, read_replacements, replaced
+from gitops_rollback.effective.tree import (
+    TreeError,
+    entries,
+    find,
+    is_null,
+    walk,
+    with_path,
+    without,
+)
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.manifest.document import items_of, lookup, parse, text_of
+from gitops_rollback.manifest.entries import EntryList, read_entry
+from gitops_rollback.manifest.kustomize import Patch, inside, read_patches
+from gitops_rollback.manifest.objects import objects_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.entries import ImageEntry
+    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.kustomize import Kustomization, Listed
+
+_ACCEPT = "look at what it does to the image, then deploy with --accept effect"
+_LAST_STEPS = frozenset({"image", "reference", "tag", "digest", "repository", "registry"})
+_PATCHING = frozenset(
+    {"PatchTransformer", "PatchJson6902Transformer", "PatchStrategicMergeTransformer"}
+)
+_NAMING = frozenset(
+    {"NamespaceTransformer", "PrefixTransformer", "SuffixTransformer", "PrefixSuffixTransformer"}
+)
+_MARKING = {"LabelTransformer": "labels", "AnnotationsTransformer": "annotations"}
+_LOCAL = "config.kubernetes.io/local-config"
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What Flux adds to a kustomization before it is built (fluxcd/pkg, kustomize generator)."""
+
+    path: str
+    line: int
+    patches: tuple[Patch, ...] = ()
+    json_patches: tuple[Patch, ...] = ()
+    entries: tuple[ImageEntry, ...] = ()
+    components: tuple[str, ...] = ()
+    namespace: str = ""
+    prefix: str = ""
+    suffix: str = ""
+    unknowns: tuple[Unknown, ...] = ()
+
+
+@dataclass(frozen=True)
+class Loose:
+    """A field that met no object, where not all objects are known: it may decide some image."""
+
+    field: ImageField
+    unknowns: tuple[Unknown, ...]
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """A scalar that an entry or a replacement made: from which one, and what decides it now.
+
+    `entry` is absent where only a name or a suffix was set; `problem` says why the text has no
+    place to edit, and is empty where it has.
+    """
+
+    node: yaml.ScalarNode
+    was: yaml.Node
+    entry: ImageEntry | None
+    problem: str = ""
+
+
+@dataclass
+class Work:
+    """A build under way.
+
+    `unread` is what adds objects that are not known, `hidden` the files whose objects were not
+    looked at because they name no image, `failures` what makes the tool refuse the build.
+    """
+
+    resources: list[Resource] = field(default_factory=list)
+    unread: list[Unknown] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    failures: list[Unknown] = field(default_factory=list)
+    loose: list[Loose] = field(default_factory=list)
+    specs: list[FieldSpec] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+
+    def add(self, other: Work) -> None:
+        """Take all of another build in."""
+        self.resources += other.resources
+        self.unread += other.unread
+        self.hidden += other.hidden
+        self.failures += other.failures
+        self.loose += other.loose
+        self.specs += other.specs
+        self.paths += other.paths
+
+    def doubt(self, *unknowns: Unknown) -> None:
+        """Note of every object what could have changed it."""
+        self.resources = [one.doubted(*unknowns) for one in self.resources]
+
+
+class Builder:
+    """Builds kustomizations of some files; what it made of a folder it keeps."""
+
+    def __init__(
+        self,
+        files: Mapping[str, ParsedFile],
+        raw: Mapping[str, bytes],
+        by_folder: Mapping[str, Kustomization],
+        find_fields: Callable[[ParsedFile], tuple[ImageField, ...]],
+    ) -> None:
+        self._files = dict(files)
+        self._raw = raw
+        self._find = find_fields
+        self.by_folder = by_folder
+        self.renewed: dict[int, Renewed] = {}
+        self.inline: dict[int, tuple[ParsedFile, str, int]] = {}
+        self._built: dict[str, Work] = {}
+        self._running: list[str] = []
+        self._objects: dict[str, tuple[Resource, ...]] = {}
+
+    def of_folder(self, folder: str, addition: Addition | None = None) -> Work:
+        """Return what the kustomization of a folder makes; with an addition it is made anew."""
+        if addition is None and folder in self._built:
+            return self._built[folder]
+        work = Work()
+        if folder in self._running:
+            one = self.by_folder[folder]
+            line = one.line_of("resources")
+            work.failures.append(Unknown(one.path, line, "resources", "it takes itself: a circle"))
+            return work
+        self._running.append(folder)
+        try:
+            self._run(self.by_folder[folder], work, addition)
+        finally:
+            self._running.pop()
+        if addition is None:
+            self._built[folder] = work
+        return work
+
+    def of_paths(self, paths: Iterable[str], addition: Addition) -> Work:
+        """Return what Flux makes of a folder without a kustomization: it takes all in there."""
+        work = Work()
+        for path in paths:
+            self._take(path, addition.path, addition.line, work)
+        for folder in addition.components:
+            self._component(folder, addition.path, addition.line, work)
+        self._transform(None, work, addition)
+        return work
+
+    def of_file(self, path: str) -> tuple[Resource, ...]:
+        """Return the objects of a file; nothing for one that is no manifest, or names no image."""
+        if path not in self._objects:
+            file = self._files.get(path)
+            found = objects_of(file) if file is not None else ()
+            self._objects[path] = tuple(
+                Resource(item.node, path, item.document, by=(path,)) for item in found
+            )
+        return self._objects[path]
+
+    def parsed(self, path: str) -> ParsedFile | None:
+        """Return a file, parsed if it was not; None where it is not there or cannot be read."""
+        if path not in self._files and path in self._raw:
+            try:
+                self._files[path] = parse(path, self._raw[path])
+            except ManifestError:
+                return None
+        return self._files.get(path)
+
+    def _run(self, kustomization: Kustomization, work: Work, addition: Addition | None) -> None:
+        """Do all that a kustomization says, to its own objects or, as a component, to others'."""
+        path = kustomization.path
+        work.paths.append(path)
+        for resource in kustomization.resources:
+            self._take(resource, path, kustomization.line_of("resources"), work)
+        for listed in kustomization.remote:
+            why = "it is not in this repository"
+            work.unread.append(Unknown(path, listed.line, listed.text, why, _ACCEPT))
+        self._configure(kustomization, work)
+        self._generate(kustomization, work)
+        components = [*kustomization.components, *(addition.components if addition else ())]
+        for folder in components:
+            self._component(folder, path, kustomization.line_of("components"), work)
+        self._transform(kustomization, work, addition)
+
+    def _component(self, folder: str, path: str, line: int, work: Work) -> None:
+        component = self.by_folder.get(folder)
+        if component is None:
+            unknown = Unknown(path, line, f"component {folder}", "it is not there", _ACCEPT)
+            work.failures.append(unknown)
+        elif folder not in self._running:
+            self._running.append(folder)
+            self._run(component, work, None)
+            self._running.pop()
+
+    def _take(self, path: str, by: str, line: int, work: Work) -> None:
+        """Add the objects of a resource: a folder with a kustomization, or a file."""
+        if path in self.by_folder:
+            work.add(self.of_folder(path))
+        elif path in self._files:
+            work.resources += self.of_file(path)
+            work.paths.append(path)
+        elif path in self._raw and not _is_unreadable(self._raw[path]):
+            work.hidden.append(path)
+        else:
+            why = "it is not there, or cannot be read"
+            work.unread.append(Unknown(by, line, f"resource {path}", why, _ACCEPT))
+
+    def _configure(self, kustomization: Kustomization, work: Work) -> None:
+        """Read `configurations`: they say where images stand in further kinds."""
+        for listed in kustomization.configurations:
+            file = self.parsed(listed.path) if listed.path else None
+            root = file.trees[0] if file is not None and file.trees else None
+            if root is None:
+                why = "it cannot be read"
+                work.failures.append(
+                    Unknown(kustomization.path, listed.line, f"configuration {listed.text}", why)
+                )
+            for key, specs in entries(root).items():
+                for spec in items_of(specs):
+                    self._specify(key, spec, listed.path or "", work)
+
+    def _specify(self, key: str, spec: yaml.Node, path: str, work: Work) -> None:
+        texts = {name: text_of(value) or "" for name, value in entries(spec).items()}
+        steps = tuple(step for step in texts.get("path", "").split("/") if step)
+        if key == "images":
+            kind = texts.get("kind", "")
+            group, version = texts.get("group", ""), texts.get("version", "")
+            work.specs.append(FieldSpec(steps, group, version, kind))
+        elif steps and steps[-1] in _LAST_STEPS:
+            why = f"it lets {key} write to {texts['path']}"
+            work.doubt(Unknown(path, spec.start_mark.line + 1, key, why, _ACCEPT))
+
+    def _generate(self, kustomization: Kustomization, work: Work) -> None:
+        path = kustomization.path
+        for unknown in odd_fields(path, kustomization.root, KUSTOMIZATION, "kustomize"):
+            if unknown.construct in KUSTOMIZATION:  # of its grammar: it adds objects
+                work.unread.append(unknown)
+            else:
+                work.failures.append(unknown)
+        for listed in kustomization.generators:
+            for item, unknown in self._configured(kustomization, listed, work):
+                touch = GENERATORS.get(item.identity.kind) if item else None
+                builtin = item is not None and item.identity.group in ("", "builtin")
+                if item is None or not builtin or touch in (None, Touch.NOT_UNDERSTOOD):
+                    work.unread.append(unknown)
+        if lookup(kustomization.root, "configMapGenerator") is not None:
+            work.hidden.append(path)
+
+    def _configured(
+        self, kustomization: Kustomization, listed: Listed, work: Work
+    ) -> Iterator[tuple[Resource | None, Unknown]]:
+        """Yield the objects that configure generators or transformers, each with its doubt."""
+        path, line = kustomization.path, listed.line
+        name = "a configuration in place" if listed.is_inline else listed.text
+        doubt = Unknown(path, line, name, "what it does is not followed", _ACCEPT)
+        if listed.is_inline:
+            found = self._inline_objects(listed.text, path, line)
+        elif listed.path in self.by_folder:
+            found = tuple(self.of_folder(listed.path or "").resources)
+            work.paths += self.of_folder(listed.path or "").paths
+        elif listed.path and (file := self.parsed(listed.path)) is not None:
+            found = tuple(Resource(o.node, o.file.path, o.document) for o in objects_of(file))
+            work.paths.append(listed.path)
+        else:
+            found = ()
+        if not found:
+            yield None, doubt
+        for item in found:
+            kind = item.identity.kind
+            place = Unknown(item.path, item.node.start_mark.line + 1, kind, doubt.why, _ACCEPT)
+            yield item, doubt if listed.is_inline else place
+
+    def _inline_objects(self, text: str, path: str, line: int) -> tuple[Resource, ...]:
+        del line
+        try:
+            file = parse(path, text.encode())
+        except ManifestError:
+            return ()
+        return tuple(Resource(o.node, "", o.document) for o in objects_of(file))
+
+    def _transform(
+        self, kustomization: Kustomization | None, work: Work, addition: Addition | None
+    ) -> None:
+        """Apply what a kustomization says to the objects it has, in kustomize's order."""
+        path = kustomization.path if kustomization else addition.path if addition else ""
+        custom = find(kustomization.root, "openapi", "path") if kustomization else None
+        for patch in kustomization.patches if kustomization else ():
+            self._patch(patch, path, work, custom_schema=custom is not None)
+        for patch in addition.patches if addition else ():
+            self._patch(patch, addition.path if addition else path, work)
+        self._rename(kustomization, work, addition)
+        self._label(kustomization, work)
+        for patch in kustomization.json_patches if kustomization else ():
+            self._patch(patch, path, work)
+        for patch in addition.json_patches if addition else ():
+            self._patch(patch, addition.path if addition else path, work)
+        own = kustomization.entries if kustomization else ()
+        for entry in merged_entries(own, addition.entries if addition else ()):
+            self._set_image(entry, work, work.specs)
+        if kustomization is not None:
+            self._replace(lookup(kustomization.root, "replacements"), kustomization.path, work)
+            for listed in kustomization.transformers:
+                for item, unknown in self._configured(kustomization, listed, work):
+                    self._transform_by(item, unknown, kustomization, work)
+            self._doubt_variables(kustomization, work)
+
+    def _rename(
+        self, kustomization: Kustomization | None, work: Work, addition: Addition | None
+    ) -> None:
+        def said(key: str, added: str) -> str:
+            return added or (kustomization.text(key) if kustomization else "")
+
+        namespace = said("namespace", addition.namespace if addition else "")
+        prefix = said("namePrefix", addition.prefix if addition else "")
+        suffix = said("nameSuffix", addition.suffix if addition else "")
+        if namespace or prefix or suffix:
+            work.resources = [
+                one.renamed(namespace=namespace).renamed(prefix=prefix).renamed(suffix=suffix)
+                for one in work.resources
+            ]
+
+    def _label(self, kustomization: Kustomization | None, work: Work) -> None:
+        """Set labels and annotations: selectors of later patches go by them."""
+        root = kustomization.root if kustomization else None
+        pairs = [("labels", find(label, "pairs")) for label in items_of(lookup(root, "labels"))]
+        pairs += [
+            ("labels", lookup(root, "commonLabels")),
+            ("annotations", lookup(root, "commonAnnotations")),
+        ]
+        for where, values in pairs:
+            self._set_metadata(where, values, work)
+
+    def _set_metadata(self, where: str, values: yaml.Node | None, work: Work) -> None:
+        wanted = entries(values)
+        if not wanted:
+            return
+        out = []
+        for resource in work.resources:
+            node = resource.node
+            for key, value in wanted.items():
+                node = with_path(node, ("metadata", where, key), value)
+            out.append(resource.with_node(node))
+        work.resources = out
+
+    def _set_image(self, entry: ImageEntry, work: Work, specs: Iterable[FieldSpec]) -> None:
+        """Apply an `images:` entry; one that met nothing may decide what is not known."""
+        met = False
+        specs = tuple(specs)
+        for index, resource in enumerate(work.resources):
+            changed = self._with_image(resource, entry, specs)
+            met = met or changed is not resource
+            work.resources[index] = changed
+        if not met and work.unread and entry.sets_version:
+            work.loose.append(Loose(entry.field, tuple(work.unread)))
+
+    def _with_image(
+        self, resource: Resource, entry: ImageEntry, specs: tuple[FieldSpec, ...]
+    ) -> Resource:
+        node, over = resource.node, dict(resource.over)
+        for place in places_of(node, specs):
+            text = str(place.node.value)
+            try:
+                if not is_for(entry.name, text):
+                    continue
+            except DoubtfulEntryError as error:
+                field_ = entry.field
+                line = field_.scalar.line
+                doubt = Unknown(field_.path, line, f"images: {entry.name}", str(error), _ACCEPT)
+                return resource.doubted(doubt)
+            new = renewed(place, changed_text(entry, text, place.times))
+            problem = ""
+            if not entry.sets_version and entry.suffix:
+                problem = f"the tagSuffix in {entry.field.place} changes its tag"
+            decides = entry if entry.sets_version else None
+            self.renewed[id(new)] = Renewed(new, place.node, decides, problem)
+            node = put(node, place.path, new)
+        if node is resource.node:
+            return resource
+        return replace(resource.with_node(node, entry.field.path), over=over)
+
+    def _patch(self, patch: Patch, path: str, work: Work, *, custom_schema: bool = False) -> None:
+        """Apply a patch to the objects it is for."""
+        name = f"patch {patch.path}" if patch.path else "patch"
+        doubt = Unknown(path, patch.line, name, "", _ACCEPT)
+        try:
+            file, roots = self._roots(patch, path)
+            target = read_selector(patch.target)
+            chosen = [target is None or target.chooses(one) for one in work.resources]
+        except (TreeError, ManifestError) as error:
+            work.doubt(replace(doubt, why=str(error)))
+            return
+        work.paths.append(file.path if patch.path else path)
+        is_json = any(isinstance(root, yaml.SequenceNode) for root in roots)
+        if custom_schema and not is_json:
+            why = "a patch is merged by a schema of its own (openapi)"
+            work.resources = [
+                one.doubted(replace(doubt, why=why)) if fits else one
+                for one, fits in zip(work.resources, chosen, strict=True)
+            ]
+        if target is None and is_json:
+            work.failures.append(replace(doubt, why="a JSON patch needs a target"))
+        elif target is not None and len(roots) != 1:
+            work.failures.append(replace(doubt, why="one patch with a target has one document"))
+        elif is_json:
+            self._operate(roots[0], chosen, doubt, file, work)
+        elif target is not None:
+            self._merge_chosen(roots[0], chosen, doubt, patch, file, work)
+        else:
+            for root in roots:
+                self._merge_named(root, doubt, patch, file, work)
+        work.resources = [one for one in work.resources if not is_null(one.node)]
+
+    def _merge_chosen(
+        self,
+        root: yaml.Node,
+        chosen: Sequence[bool],
+        doubt: Unknown,
+        patch: Patch,
+        file: ParsedFile,
+        work: Work,
+    ) -> None:
+        """Apply a patch to the objects that its target chose."""
+        for index, fits in enumerate(chosen):
+            if fits:
+                self._merge(index, root, doubt, patch, file, work)
+        if work.unread and not any(chosen):
+            fields = self._fields_of(file, root)
+            work.loose += [Loose(one, tuple(work.unread)) for one in fields]
+
+    def _roots(self, patch: Patch, path: str) -> tuple[ParsedFile, list[yaml.Node]]:
+        """Return a patch's documents, and the file they stand in; inline ones are parsed."""
+        if patch.path is not None:
+            file = self.parsed(patch.path)
+            if file is None:
+                raise TreeError(f"{patch.path} is not there, or cannot be read")
+        elif patch.inline is None:
+            raise TreeError("the patch has neither path nor patch")
+        else:
+            file = self._inline(patch, path)
+        return file, [root for root in file.trees if root is not None and not is_null(root)]
+
+    def _inline(self, patch: Patch, path: str) -> ParsedFile:
+        scalar = patch.inline
+        if id(scalar) not in self.inline:
+            text = patch.text.strip()
+            if text.startswith("["):
+                try:
+                    json.loads(text)
+                except ValueError as error:
+                    raise TreeError("a patch that begins with [ has to be JSON") from error
+            offset = 1 if scalar is not None and scalar.style in ("|", ">") else 0
+            parsed = parse(path, patch.text.encode())
+            self.inline[id(scalar)] = (parsed, path, patch.line - 1 + offset)
+        return self.inline[id(scalar)][0]
+
+    def _operate(
+        self,
+        root: yaml.Node,
+        chosen: Sequence[bool],
+        doubt: Unknown,
+        file: ParsedFile,
+        work: Work,
+    ) -> None:
+        try:
+            steps = operations(root)
+        except TreeError as error:
+            work.failures.append(replace(doubt, why=str(error)))
+            return
+        for index, fits in enumerate(chosen):
+            resource = work.resources[index]
+            if not fits:
+                continue
+            try:
+                node = apply_operations(resource.node, steps)
+            except TreeError as error:
+                work.failures.append(replace(doubt, why=str(error)))
+                continue
+            work.resources[index] = self._patched(resource, node, file)
+
+    def _merge_named(
+        self, root: yaml.Node, doubt: Unknown, patch: Patch, file: ParsedFile, work: Work
+    ) -> None:
+        """Apply a patch to the one object that it names itself."""
+        wanted = identity_of(root)
+        found = [n for n, one in enumerate(work.resources) if one.has_been(wanted)]
+        name = f"{wanted.kind} {wanted.name}"
+        if len(found) > 1:
+            why = f"it is for {name}, of which there are several: the build fails"
+            work.failures.append(replace(doubt, why=why))
+        elif found:
+            self._merge(found[0], root, doubt, patch, file, work)
+        elif work.unread:
+            fields = self._fields_of(file, root)
+            work.loose += [Loose(one, tuple(work.unread)) for one in fields]
+        elif not self._may_hide(wanted.name, work.hidden):
+            why = f"there is no {name} of that version and namespace to patch: the build fails"
+            work.failures.append(replace(doubt, why=why))
+
+    def _fields_of(self, file: ParsedFile, root: yaml.Node) -> list[ImageField]:
+        inside_root = {id(node) for node in walk(root)}
+        return [f for f in self._find(file) if id(f.scalar.node) in inside_root]
+
+    def _may_hide(self, name: str, hidden: Iterable[str]) -> bool:
+        """Tell whether an object of a name can be in files that were not looked at."""
+        wanted = name.encode()
+        return any(wanted in self._raw.get(path, wanted) for path in hidden)
+
+    def _merge(
+        self,
+        index: int,
+        root: yaml.Node,
+        doubt: Unknown,
+        patch: Patch,
+        file: ParsedFile,
+        work: Work,
+    ) -> None:
+        resource = work.resources[index]
+        try:
+            node = strategic_merge(resource.node, _nameless(root))
+        except TreeError as error:
+            work.failures.append(replace(doubt, why=str(error)))
+            return
+        if node is None:
+            work.resources[index] = replace(resource, node=_nothing(resource.node))
+            return
+        new = self._patched(resource, node, file)
+        names = text_of(lookup(patch.options, "allowNameChange")) == "true"
+        kinds = text_of(lookup(patch.options, "allowKindChange")) == "true"
+        if names or kinds:
+            was = resource.identity
+            to = identity_of(root)
+            if names and to.name:
+                name = find(root, "metadata", "name")
+                new = replace(new, node=with_path(new.node, ("metadata", "name"), name or root))
+            if kinds and to.kind:
+                new = replace(
+                    new, node=with_path(new.node, ("kind",), lookup(root, "kind") or root)
+                )
+            new = replace(new, earlier=(*new.earlier, was))
+        work.resources[index] = new
+
+    def _patched(self, resource: Resource, node: yaml.Node, file: ParsedFile) -> Resource:
+        """Return an object after a patch, with the images that the patch put others in place of."""
+        before = dict(_images(resource.node))
+        over = dict(resource.over)
+        for key, image in _images(node):
+            old = before.get(key)
+            if old is not None and old is not image:
+                place = f"{resource.path}:{old.start_mark.line + 1}"
+                over[id(image)] = (*over.get(id(old), ()), self._place_of(old, place))
+        return replace(resource.with_node(node, file.path), over=over)
+
+    def _place_of(self, node: yaml.Node, place: str) -> str:
+        """Return the place of an image that was replaced: that of its entry, where one made it."""
+        made = self.renewed.get(id(node))
+        return made.entry.field.place if made is not None and made.entry is not None else place
+
+    def _replace(self, replacements: yaml.Node | None, path: str, work: Work) -> None:
+        """Apply replacements, written in place or in files."""
+        for item in items_of(replacements):
+            written = text_of(lookup(item, "path"))
+            node: yaml.Node | None = item
+            where = path
+            if written is not None:
+                folder = path.rpartition("/")[0]
+                file = self.parsed(inside(folder, written) or "")
+                node = file.trees[0] if file is not None and file.trees else None
+                where = file.path if file is not None else path
+                work.paths.append(where)
+            several = items_of(node) if isinstance(node, yaml.SequenceNode) else [node]
+            for one in several:
+                line = one.start_mark.line + 1 if one is not None else item.start_mark.line + 1
+                doubt = Unknown(where, line, "replacement", "it cannot be read", _ACCEPT)
+                self._replace_one(one, doubt, work)
+
+    def _replace_one(self, node: yaml.Node | None, doubt: Unknown, work: Work) -> None:
+        if node is None:
+            work.doubt(doubt)
+            return
+        try:
+            steps = read_replacements(node)
+            for number, resource in enumerate(work.resources):
+                changed, made = replaced(resource, steps, work.resources)
+                for new, was in made:
+                    place = f"{doubt.path}:{doubt.line}"
+                    problem = f"the replacement in {place} sets it: change what it copies from"
+                    self.renewed[id(new)] = Renewed(new, was, None, problem)
+                work.resources[number] = changed
+        except ReplacementError as error:
+            doubt = replace(doubt, why=str(error))
+            if work.hidden or work.unread or error.touches_images:
+                work.doubt(doubt)
+        except TreeError as error:
+            work.doubt(replace(doubt, why=str(error)))
+
+    def _transform_by(
+        self, item: Resource | None, doubt: Unknown, by: Kustomization, work: Work
+    ) -> None:
+        """Apply what `transformers` names: those that kustomize has built in are followed."""
+        if item is None or item.identity.version != "builtin" or item.identity.group:
+            work.doubt(doubt)
+            return
+        node, kind, path = item.node, item.identity.kind, item.path or by.path
+        odd = [spec for spec in items_of(lookup(node, "fieldSpecs")) if _is_odd(spec)]
+        if odd and kind != "ImageTagTransformer":
+            work.doubt(replace(doubt, why="its fieldSpecs name images"))
+        if kind == "ImageTagTransformer":
+            self._image_transformer(item, doubt, work)
+        elif kind in _PATCHING:
+            for patch in _patches_of(node, path.rpartition("/")[0]):
+                self._patch(patch, path, work)
+        elif kind in _NAMING:
+            self._rename_by(node, kind, work)
+        elif kind in _MARKING:
+            self._set_metadata(_MARKING[kind], lookup(node, _MARKING[kind]), work)
+        elif kind == "ReplacementTransformer":
+            self._replace(lookup(node, "replacements"), path, work)
+        elif TRANSFORMERS.get(kind) is not Touch.NEVER:
+            work.doubt(doubt)
+
+    def _rename_by(self, node: yaml.Node, kind: str, work: Work) -> None:
+        """Give the names or the namespace of a transformer in a file of its own."""
+        if kind == "NamespaceTransformer":
+            name = text_of(find(node, "metadata", "namespace")) or ""
+            work.resources = [one.renamed(namespace=name) for one in work.resources]
+            return
+        prefix, suffix = (text_of(lookup(node, key)) or "" for key in ("prefix", "suffix"))
+        work.resources = [one.renamed(prefix=prefix, suffix=suffix) for one in work.resources]
+
+    def _image_transformer(self, item: Resource, doubt: Unknown, work: Work) -> None:
+        file = self._files.get(item.path)
+        tag = lookup(item.node, "imageTag")
+        roots = file.trees if file is not None else ()
+        is_own = any(one is item.node for one in roots)  # no overlay changed it
+        if file is None or not is_own:
+            work.doubt(doubt)
+            return
+        place = EntryList(file, item.document, item.identity.kind, item.identity.name, "/imageTag")
+        entry = read_entry(place, tag, "/imageTag")
+        if entry is None:
+            work.doubt(doubt)
+            return
+        specs = [_spec(spec) for spec in items_of(lookup(item.node, "fieldSpecs"))]
+        self._set_image(entry, work, [spec for spec in specs if spec is not None])
+
+    def _doubt_variables(self, kustomization: Kustomization, work: Work) -> None:
+        """Note images with a `$(VAR)`, which `vars` may fill."""
+        if lookup(kustomization.root, "vars") is None:
+            return
+        line = kustomization.line_of("vars")
+        doubt = Unknown(kustomization.path, line, "vars", "they may fill its text", _ACCEPT)
+        work.resources = [
+            one.doubted(doubt)
+            if any("$(" in str(image.value) for _key, image in _images(one.node))
+            else one
+            for one in work.resources
+        ]
+
+
+def merged_entries(
+    own: Iterable[ImageEntry], added: Iterable[ImageEntry]
+) -> tuple[ImageEntry, ...]:
+    """Return the entries of a kustomization with those of Flux merged in, by their names."""
+    out = list(own)
+    for entry in added:
+        index = next((n for n, one in enumerate(out) if one.name == entry.name), None)
+        if index is None:
+            out.append(entry)
+        else:
+            out[index] = out[index].under(entry)
+    return tuple(out)
+
+
+def is_local(resource: Resource) -> bool:
+    """Tell whether kustomize leaves an object out at the end: it configures something only."""
+    value = text_of(find(resource.node, "metadata", "annotations", _LOCAL))
+    return value is not None and value != "false"
+
+
+def _images(node: yaml.Node | None) -> Iterator[tuple[tuple[str, ...], yaml.ScalarNode]]:
+    """Yield the image scalars of an object by where they stand: containers by their names."""
+    waiting: list[tuple[tuple[str, ...], yaml.Node]] = [((), node)] if node is not None else []
+    while waiting:
+        path, one = waiting.pop()
+        if isinstance(one, yaml.SequenceNode):
+            for index, item in enumerate(one.value):
+                waiting.append(((*path, text_of(lookup(item, "name")) or str(index)), item))
+        for key, value in entries(one).items():
+            if not isinstance(value, yaml.ScalarNode):
+                waiting.append(((*path, key), value))
+            elif key in _LAST_STEPS or key.endswith(("Image", "Tag")):
+                yield (*path, key), value
+
+
+def _nameless(root: yaml.Node) -> yaml.Node:
+    """Return a patch without what it is chosen by: kustomize keeps the object's own."""
+    node: yaml.Node = root
+    for key in ("apiVersion", "kind"):
+        node = without(node, key)
+    metadata = lookup(node, "metadata")
+    if metadata is not None and not isinstance(metadata, yaml.ScalarNode):
+        rest = without(without(metadata, "name"), "namespace")
+        node = with_path(node, ("metadata",), rest) if rest.value else without(node, "metadata")
+    return node
+
+
+def _nothing(like: yaml.Node) -> yaml.ScalarNode:
+    return yaml.ScalarNode("tag:yaml.org,2002:null", "", like.start_mark, like.end_mark)
+
+
+def _patches_of(node: yaml.Node, folder: str) -> list[Patch]:
+    """Return the patches that a transformer of a file of its own holds."""
+    kind = text_of(lookup(node, "kind"))
+    line = node.start_mark.line + 1
+    if kind == "PatchStrategicMergeTransformer":
+        inline = lookup(node, "patches")
+        found = list(read_patches(folder, lookup(node, "paths")))
+        if isinstance(inline, yaml.ScalarNode):
+            found.append(Patch(line, text=str(inline.value), inline=inline))
+        return found
+    key = "patch" if kind == "PatchTransformer" else "jsonOp"
+    path, inline = text_of(lookup(node, "path")), lookup(node, key)
+    target, options = lookup(node, "target"), lookup(node, "options")
+    if path:
+        return [Patch(line, inside(folder, path), "", target, options)]
+    if isinstance(inline, yaml.ScalarNode):
+        where = inline.start_mark.line + 1
+        return [Patch(where, None, str(inline.value), target, options, inline)]
+    return [Patch(line, None, "", target, options)]
+
+
+def _spec(node: yaml.Node) -> FieldSpec | None:
+    texts = {key: text_of(value) or "" for key, value in entries(node).items()}
+    steps = tuple(step for step in texts.get("path", "").split("/") if step)
+    if not steps:
+        return None
+    return FieldSpec(steps, texts.get("group", ""), texts.get("version", ""), texts.get("kind", ""))
+
+
+def _is_odd(node: yaml.Node) -> bool:
+    spec = _spec(node)
+    return spec is not None and spec.path[-1] in _LAST_STEPS
+
+
+def _is_unreadable(data: bytes) -> bool:
+    """Tell whether a file that was not parsed may hold an image all the same."""
+    return b"image" in data or b"{{" in data
+
+
+__all__ = ["Addition", "Builder", "Loose", "Renewed", "Selector", "Work", "is_local"]

@@ -1,0 +1,195 @@
+"""The effect of some manifests: the image of every container once all had their say. Pure.
+
+An edit is judged by it: computed before and after, the images that were meant have to be others,
+and nothing else; where something could have changed them that is not followed, nothing is proven.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gitops_rollback.image import find_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gitops_rollback.effective.objects import Unknown
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.manifest.image_field import FieldKey
+
+UNKNOWN = "unknown"
+OTHER = "other"
+WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Landed:
+    """One image of one workload, as one root applies it.
+
+    `root` is what is applied: a kustomization, a Flux Kustomization, a file. `name` and
+    `version` make the image's text; the name is empty where only a chart knows it. `decider` is
+    the field that decides it, `other_name` what its name may be too, as its chart has it.
+    `unknowns` say why the image is not proven, `paths` are the files it rests on.
+    """
+
+    root: str
+    kind: str
+    namespace: str
+    workload: str
+    container: str
+    name: str
+    version: str
+    decider: FieldKey
+    unknowns: tuple[Unknown, ...] = ()
+    warnings: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    other_name: str = ""
+
+    @property
+    def image(self) -> str:
+        """The text of the image that takes effect."""
+        return self.name + self.version
+
+    @property
+    def place(self) -> tuple[str, str, str, str, str]:
+        """What tells it from all others: root, kind, namespace, name and container."""
+        return (self.root, self.kind, self.namespace, self.workload, self.container)
+
+    @property
+    def title(self) -> str:
+        """What it is, for people: `Deployment cart, container 'server' (by prod)`."""
+        return f"{self.kind} {self.workload}, container '{self.container}' (by {self.root})"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What takes effect: every image of every root."""
+
+    landed: tuple[Landed, ...] = ()
+
+    def decided_by(self, keys: Iterable[FieldKey]) -> tuple[Landed, ...]:
+        """Return the images that some fields decide."""
+        wanted = set(keys)
+        return tuple(one for one in self.landed if one.decider in wanted)
+
+    def paths_of(self, keys: Iterable[FieldKey]) -> tuple[str, ...]:
+        """Return the files that the images of some fields rest on, those of the fields too."""
+        wanted = tuple(keys)
+        found = (path for one in self.decided_by(wanted) for path in one.paths)
+        return tuple(sorted({*found, *(key[0] for key in wanted)}))
+
+    def unknowns_of(self, keys: Iterable[FieldKey]) -> tuple[Unknown, ...]:
+        """Return why the images of some fields are not proven; empty where all are."""
+        found = (unknown for one in self.decided_by(keys) for unknown in one.unknowns)
+        return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an edit's effect shows.
+
+    `code` is `unknown` where an image is not proven (refused, and may be accepted), `other` where
+    something else than was meant takes effect (refused), `warning` what is only said. `paths` are
+    the files that the effect rests on.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+    paths: tuple[str, ...] = ()
+
+
+def judge(
+    before: Effect, after: Effect, meant: Mapping[FieldKey, ImageReference]
+) -> tuple[Finding, ...]:
+    """Return what stands against an edit: `meant` are the edited fields and their new images.
+
+    Every image that an edited field decides has to become the one that is meant, and every other
+    has to stay; what is not known of those that are reached is told.
+    """
+    reached = {one.place: one for one in before.decided_by(meant)}
+    later = {one.place: one for one in after.landed}
+    found: list[Finding] = []
+    for key, image in meant.items():
+        if not any(one.decider == key for one in reached.values()):
+            found.append(_without_effect(key, image))
+    for place, one in reached.items():
+        now = later.get(place)
+        found += _of_reached(one, now, meant[one.decider], before.paths_of(meant))
+    for one in before.landed:
+        if one.place not in reached and _moved(one, later.get(one.place)):
+            found.append(_moved_finding(one, later.get(one.place)))
+    known = {one.place for one in before.landed}
+    found += [_moved_finding(one, one) for one in after.landed if one.place not in known]
+    return tuple(dict.fromkeys(found))
+
+
+def _without_effect(key: FieldKey, image: ImageReference) -> Finding:
+    return Finding(
+        UNKNOWN,
+        f"{key[0]}: {image.canonical} written at {key[2]} has no effect that is known: no image is "
+        "decided there",
+        "name the file that decides in `manifests` of the configuration, or, if you know that it "
+        "has effect, --accept effect",
+        (key[0],),
+    )
+
+
+def _of_reached(
+    one: Landed, now: Landed | None, image: ImageReference, paths: tuple[str, ...]
+) -> list[Finding]:
+    unknowns = dict.fromkeys((*one.unknowns, *(now.unknowns if now else ())))
+    found = [
+        Finding(
+            UNKNOWN,
+            f"the image of {one.title} is not proven: {unknown.text}",
+            unknown.hint,
+            paths,
+        )
+        for unknown in unknowns
+    ]
+    warnings = dict.fromkeys((*one.warnings, *(now.warnings if now else ())))
+    found += [Finding(WARNING, f"{one.title}: {warning}") for warning in warnings]
+    if now is None:
+        found.append(
+            Finding(
+                OTHER,
+                f"after the edit {one.title} would be gone",
+                "look at what the overlays make of it",
+                paths,
+            )
+        )
+    elif not _is(now, image):
+        found.append(
+            Finding(
+                OTHER,
+                f"after the edit {now.image} would take effect in {one.title}, not "
+                f"{image.canonical}: {now.decider[0]} decides it",
+                f"set the image in {now.decider[0]} instead, or take it out there",
+                paths,
+            )
+        )
+    return found
+
+
+def _is(now: Landed, image: ImageReference) -> bool:
+    """Tell whether an image is the one that was meant; of one without a name, by its version."""
+    names = (
+        (now.name or image.name, now.other_name) if now.other_name else (now.name or image.name,)
+    )
+    found = (find_image(name + now.version) for name in names)
+    return any(one is not None and one.may_be(image) for one in found)
+
+
+def _moved(one: Landed, now: Landed | None) -> bool:
+    return now is None or now.image != one.image
+
+
+def _moved_finding(one: Landed, now: Landed | None) -> Finding:
+    what = "would be gone" if now is None else f"would be {now.image}"
+    return Finding(
+        OTHER,
+        f"the edit changes more than was meant: {one.title} {what}",
+        "separate what both use: write the image out in each place",
+    )

@@ -1,0 +1,239 @@
+"""The values of a Helm release, from all its layers, and what is not known of them. Pure.
+
+Later layers win (fluxcd.io/flux/components/helm/helmreleases, values): the chart's `values.yaml` or
+`valuesFiles`, then `valuesFrom` in their order, then `values`; mappings are merged, lists are not,
+null removes (helm, pkg/chart/common/util/coalesce.go).
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.effective.grammar import (
+    HELM_RELEASE,
+    POST_RENDERER,
+    Touch,
+    odd_fields,
+)
+from gitops_rollback.effective.objects import Resource, Unknown
+from gitops_rollback.effective.tree import entries, find, is_null, mapping, walk, with_path
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.manifest.document import items_of, lookup, parse, text_of
+from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
+from gitops_rollback.manifest.kustomize import read_patches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gitops_rollback.manifest.document import ParsedFile
+
+_ACCEPT = "look at what it does to the image, then deploy with --accept effect"
+_IMAGE_KEYS = frozenset({"image", "reference", "containers", "initContainers", "volumes"})
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The values of a release: `values` is what the chart gets, None where nothing is known.
+
+    `chart` are the files of the chart in this repository that gave values; `unread` is what may
+    set any value that the release itself does not set.
+    """
+
+    values: yaml.Node | None
+    chart: tuple[str, ...] = ()
+    waits_for: Unknown | None = None
+    unread: tuple[Unknown, ...] = ()
+    unknowns: tuple[Unknown, ...] = ()
+    paths: tuple[str, ...] = ()
+    embedded: dict[int, str] = field(default_factory=dict)
+
+
+def is_release(resource: Resource) -> bool:
+    """Tell whether an object is a HelmRelease of Flux."""
+    identity = resource.identity
+    return identity.kind == "HelmRelease" and identity.group in ("", HELM_GROUP)
+
+
+def layers_of(
+    resource: Resource,
+    among: Iterable[Resource],
+    parsed: Callable[[str], ParsedFile | None],
+) -> Layers:
+    """Return the values that a release gives to its chart.
+
+    `among` are the objects that are applied with it, `parsed` reads a file of the repository.
+    """
+    spec = lookup(resource.node, "spec")
+    found: list[Unknown] = list(odd_fields(resource.path, spec, HELM_RELEASE, "a HelmRelease"))
+    files, waits_for = _chart_files(resource, spec, parsed)
+    values: yaml.Node | None = None
+    paths = []
+    for path in files:
+        file = parsed(path)
+        if file is not None and file.trees and file.trees[0] is not None:
+            values = merged(values, file.trees[0])
+            paths.append(path)
+    embedded: dict[int, str] = {}
+    unread = []
+    for source in read_sources(find(spec, "valuesFrom")):
+        layer = _layer(source, resource, among, embedded)
+        if isinstance(layer, Unknown):
+            unread.append(layer)
+        elif layer is not None:
+            values = merged(values, layer)
+    inline = lookup(spec, "values")
+    if inline is not None and not is_null(inline):
+        values = merged(values, inline)
+    return Layers(
+        values=values,
+        chart=tuple(paths),
+        waits_for=waits_for if paths else None,
+        unread=tuple(unread),
+        unknowns=(*found, *_post_rendered(resource, spec)),
+        paths=tuple(paths),
+        embedded=embedded,
+    )
+
+
+def merged(under: yaml.Node | None, over: yaml.Node) -> yaml.Node:
+    """Return values with others over them."""
+    if not isinstance(under, yaml.MappingNode) or not isinstance(over, yaml.MappingNode):
+        return over
+    changes = entries(over)
+    out = []
+    for key, value in under.value:
+        change = changes.pop(text_of(key) or "", None)
+        if change is None:
+            out.append((key, value))
+        elif not is_null(change):
+            out.append((key, merged(value, change)))
+    out += [(k, v) for k, v in over.value if (text_of(k) or "") in changes and not is_null(v)]
+    return mapping(out, over)
+
+
+def _chart_files(
+    resource: Resource, spec: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
+) -> tuple[tuple[str, ...], Unknown | None]:
+    """Return the value files of a chart in this repository, and that Flux waits for its version."""
+    chart = find(spec, "chart", "spec")
+    source = text_of(find(chart, "sourceRef", "kind"))
+    folder = posixpath.normpath((text_of(lookup(chart, "chart")) or "").strip("/") or "?")
+    if source not in ("GitRepository", None) or parsed(f"{folder}/Chart.yaml") is None:
+        return (), None
+    listed = [text_of(one) or "" for one in items_of(lookup(chart, "valuesFiles"))]
+    old = text_of(lookup(chart, "valuesFile"))
+    files = [posixpath.normpath(one) for one in (*listed, *([old] if old else ()))]
+    if not files:
+        files = [f"{folder}/values.yaml"]
+    strategy = find(chart, "reconcileStrategy")
+    if text_of(strategy) == "Revision":
+        return tuple(files), None
+    line = (chart.start_mark.line if chart is not None else 0) + 1
+    return tuple(files), Unknown(
+        resource.path,
+        line,
+        "reconcileStrategy: ChartVersion",
+        f"Flux takes a changed file of the chart only with a new version in {folder}/Chart.yaml",
+        f"set reconcileStrategy: Revision in {resource.path}, set the tag in the release's values, "
+        "or raise the chart's version in the same change (--accept effect)",
+    )
+
+
+def _layer(
+    source: Source, resource: Resource, among: Iterable[Resource], embedded: dict[int, str]
+) -> yaml.Node | Unknown | None:
+    """Return the values of one source; Unknown where they are not known."""
+    name = f"valuesFrom {source.kind} {source.name}"
+    doubt = Unknown(resource.path, source.line, name, "it is not read", _ACCEPT)
+    namespace = resource.identity.namespace
+    for one in among:
+        identity = one.first
+        is_it = identity.kind == "ConfigMap" == source.kind and identity.name == source.name
+        if not is_it or one.identity.namespace not in (namespace, ""):
+            continue
+        value = find(one.node, "data", source.key)
+        if not isinstance(value, yaml.ScalarNode):
+            return doubt
+        if source.target:
+            steps = tuple(source.target.split("."))
+            return with_path(None, steps, value)
+        place = f"{one.path}:{value.start_mark.line + 1}"
+        return _embedded(value, f"a block string of ConfigMap {source.name} ({place})", embedded)
+    return None if source.optional and source.kind == "ConfigMap" else doubt
+
+
+def _embedded(value: yaml.ScalarNode, where: str, embedded: dict[int, str]) -> yaml.Node | None:
+    """Return the values that stand in a text, whose scalars cannot be edited one by one."""
+    try:
+        file = parse(where, str(value.value).encode())
+    except ManifestError:
+        return None
+    root = file.trees[0] if file.trees else None
+    for node in walk(root):
+        embedded[id(node)] = where
+    embedded[id(value)] = where  # keeps what is embedded for as long as this is
+    return root
+
+
+def _post_rendered(resource: Resource, spec: yaml.Node | None) -> list[Unknown]:
+    """Return the patches of post-renderers that may set an image of whatever the chart makes."""
+    found: list[Unknown] = []
+    for renderer in items_of(find(spec, "postRenderers")):
+        rendered = lookup(renderer, "kustomize")
+        found += odd_fields(resource.path, rendered, POST_RENDERER, "a post-renderer")
+        for key in ("patches", "patchesStrategicMerge", "patchesJson6902"):
+            found += [
+                Unknown(
+                    resource.path,
+                    patch.line,
+                    f"postRenderers {key}",
+                    "this patch may set an image of what the chart makes, and comes after values",
+                    "take the image out of the patch and set it in values, or --accept effect",
+                )
+                for patch in read_patches("", lookup(rendered, key))
+                if _may_set_image(patch.text)
+            ]
+    return found
+
+
+def _may_set_image(text: str) -> bool:
+    """Tell whether an inline patch may set an image: what it touches counts, not its words."""
+    try:
+        file = parse("patch", text.encode())
+    except ManifestError:
+        return True
+    return any(_touches(root) for root in file.trees)
+
+
+def _touches(root: yaml.Node | None) -> bool:
+    if isinstance(root, yaml.SequenceNode):
+        return any(_operation_touches(item) for item in root.value)
+    if isinstance(root, yaml.MappingNode):
+        return any(_says_image(node) for node in walk(root))
+    return not is_null(root)
+
+
+def _operation_touches(item: yaml.Node) -> bool:
+    if text_of(lookup(item, "op")) == "test":
+        return False
+    steps = (text_of(lookup(item, "path")) or "").split("/")
+    last = [step for step in steps if step and not step.isdecimal() and step != "-"]
+    if any(_says_image(node) for node in walk(lookup(item, "value"))):
+        return True
+    above = {"spec", "template", "jobTemplate", *_IMAGE_KEYS}
+    return bool(last) and (last[-1] in ("image", "reference") or set(last) <= above)
+
+
+def _says_image(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.MappingNode) and (
+        "image" in entries(node)
+        or (lookup(node, "$patch") is not None)
+        or any(is_null(value) for key, value in entries(node).items() if key in _IMAGE_KEYS)
+    )
+
+
+__all__ = ["Layers", "Touch", "is_release", "layers_of", "merged"]

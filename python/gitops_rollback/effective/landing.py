@@ -1,0 +1,429 @@
+"""Images where they land: those of a built object, and which place in a file decides each. Pure.
+
+A scalar keeps its identity through all overlays, so what decides an image is found by it; what an
+`images:` entry, a patch or another layer of values made is known by what it was made from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.effective.applied import Applied, begin
+from gitops_rollback.effective.helm import is_release, layers_of
+from gitops_rollback.effective.images import DoubtfulEntryError, is_for
+from gitops_rollback.effective.objects import Resource, Unknown
+from gitops_rollback.effective.tree import find, is_null, walk
+from gitops_rollback.manifest.document import STRING, items_of, lookup, pointer_to, text_of
+from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
+from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.helm import NO_NAME, ValuesPlace, values_fields
+from gitops_rollback.manifest.image_field import (
+    DIGEST,
+    HELM,
+    REFERENCE,
+    SUBSTITUTION,
+    VARIABLE_PROBLEM,
+    ImageField,
+    Part,
+    Scalar,
+    split_version,
+)
+from gitops_rollback.manifest.objects import ManifestObject
+from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
+from gitops_rollback.manifest.workloads import image_nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gitops_rollback.effective.build import Builder
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.workloads import ImageNode
+
+INLINE_PROBLEM = (
+    "an inline patch sets it; move the patch to a file of its own, or write an `images:` entry"
+)
+_MADE = "its text is made of several, and stands nowhere by itself"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a scalar comes from: the field that decides it, and what it was put in place of."""
+
+    field: ImageField
+    over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Landing:
+    """An image of an object: what decides it, what is not known of it, the files it rests on."""
+
+    image: Applied
+    unknowns: tuple[Unknown, ...]
+    warnings: tuple[str, ...]
+    paths: tuple[str, ...]
+    charts: tuple[str, ...] = ()
+
+
+class Lander:
+    """Finds the images of objects, and what decides them."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        files: Mapping[str, ParsedFile],
+        fields: Mapping[str, tuple[ImageField, ...]],
+        kinds: Mapping[str, str],
+        pointers: tuple[str, ...] = (),
+    ) -> None:
+        self._builder = builder
+        self._files = files
+        self._kinds = kinds
+        self._pointers = pointers
+        self._sources: dict[int, ImageField] = {}
+        self._places: dict[int, tuple[ParsedFile, int, str]] = {}
+        self._walked: set[str] = set()
+        self._known_inline: set[int] = set()
+        for found in fields.values():
+            self._know(found)
+
+    def land(self, resource: Resource, among: Sequence[Resource]) -> list[Landing]:
+        """Return the images of an object; `among` are those that are applied with it."""
+        self._know_inline()
+        file = self._builder.parsed(resource.path)
+        if file is None:
+            return []
+        kind = resource.identity.kind
+        item = ManifestObject(file, resource.document, "", resource.node, kind)
+        if is_release(resource):
+            return self._of_release(resource, item, among)
+        return [
+            Landing(self._applied(resource, image, item), resource.unknowns, (), (resource.path,))
+            for image in image_nodes(item, self._kinds, self._pointers)
+            if isinstance(image.node, yaml.ScalarNode)
+        ]
+
+    def post_rendered(self, resource: Resource, found: list[Landing]) -> list[Landing]:
+        """Apply the `images` of a release's post-renderers to whatever its chart makes.
+
+        An entry that meets no image of the values may meet one that only the chart names.
+        """
+        out = list(found)
+        for entry in self._release_entries(resource):
+            met = False
+            for index, landing in enumerate(out):
+                image = landing.image
+                if not _meets(entry, image):
+                    continue
+                met = True
+                name = entry.new_name or image.name
+                if entry.sets_version:
+                    image = image.decided_by(entry.field, name, entry.field.version)
+                    image = replace(image, over=image.over)
+                else:
+                    image = replace(image, name=name)
+                out[index] = replace(landing, image=image)
+            if not met and entry.sets_version:
+                place = entry.field
+                doubt = Unknown(
+                    place.path,
+                    place.scalar.line,
+                    f"postRenderers images {entry.name}",
+                    "whether the chart makes an image of that name is not known",
+                    "name the image in the release's values too, or --accept effect",
+                )
+                image = begin(entry.field)
+                out.append(Landing(image, (*resource.unknowns, doubt), (), (resource.path,)))
+        return out
+
+    def _release_entries(self, resource: Resource) -> list[ImageEntry]:
+        if not is_release(resource):
+            return []
+        found: list[ImageEntry] = []
+        for renderer in items_of(find(resource.node, "spec", "postRenderers")):
+            images = find(renderer, "kustomize", "images")
+            place = self._place_of(resource, images) if images is not None else None
+            if place is not None:
+                kind, name = resource.identity.kind, resource.identity.name
+                where = EntryList(place[0], place[1], kind, name, place[2])
+                found += read_entries(where, images)
+        return found
+
+    def origin(self, resource: Resource, node: yaml.Node) -> Origin:
+        """Return what decides a scalar of an object."""
+        made = self._builder.renewed.get(id(node))
+        if made is None:
+            return Origin(self._field_of(resource, node), resource.over.get(id(node), ()))
+        was = self.origin(resource, made.was)
+        if made.entry is not None:
+            return Origin(made.entry.field, (*was.over, was.field.place))
+        if made.problem:
+            return Origin(replace(was.field, problem=made.problem), was.over)
+        return was
+
+    def _applied(self, resource: Resource, image: ImageNode, item: ManifestObject) -> Applied:
+        assert isinstance(image.node, yaml.ScalarNode)  # noqa: S101 - the caller looked
+        origin = self.origin(resource, image.node)
+        name, version = split_version("" if is_null(image.node) else str(image.node.value))
+        use = replace(
+            self._field_of(resource, self._first(image.node)),
+            path=resource.path,
+            document=resource.document,
+            pointer=image.pointer,
+            kind=item.kind,
+            name=item.name,
+            namespace=item.namespace or "",
+            container=image.container,
+            labels=item.names | self._first_names(resource),
+            containers=frozenset((image.container,)),
+            reported_only=image.reported_only,
+            form=image.form,
+        )
+        return Applied(use, origin.field, name, version, origin.over)
+
+    def _first(self, node: yaml.Node) -> yaml.Node:
+        """Return the scalar that stood in a file before any entry made another of it."""
+        while (made := self._builder.renewed.get(id(node))) is not None:
+            node = made.was
+        return node
+
+    def _first_names(self, resource: Resource) -> frozenset[str]:
+        return frozenset(one.name for one in (*resource.earlier, resource.identity) if one.name)
+
+    def _of_release(
+        self, resource: Resource, item: ManifestObject, among: Sequence[Resource]
+    ) -> list[Landing]:
+        layers = layers_of(resource, among, self._builder.parsed)
+        read: dict[int, Scalar] = {}
+
+        def scalar(node: yaml.ScalarNode) -> Scalar:
+            read[id(node)] = self._scalar(resource, node, layers.paths)
+            return read[id(node)]
+
+        place = ValuesPlace(item.file, item.document, item.kind, item.name, item.names, "", scalar)
+        found = []
+        for field in values_fields(place, layers.values, "/spec/values"):
+            decider, over = self._decider(resource, field, layers.embedded)
+            paths = (resource.path, *resource.by, *layers.paths)
+            unknowns = [*resource.unknowns, *layers.unknowns]
+            if decider.path in layers.chart and layers.waits_for is not None:
+                unknowns.append(layers.waits_for)
+            version_is_own = decider.path in (resource.path, *resource.by)
+            warnings = tuple(
+                f"{one.text}; a digest or registry in it counts" for one in layers.unread
+            )
+            if not version_is_own:
+                unknowns += layers.unread
+            use = replace(
+                field,
+                path=resource.path,
+                labels=item.names | self._first_names(resource),
+                namespace=item.namespace or "",
+            )
+            image = Applied(use, decider, field.name_text, field.version, over)
+            found.append(
+                Landing(
+                    image,
+                    tuple(unknowns),
+                    warnings if version_is_own else (),
+                    paths,
+                    layers.chart,
+                )
+            )
+        return found
+
+    def _decider(
+        self, resource: Resource, field: ImageField, embedded: Mapping[int, str]
+    ) -> tuple[ImageField, tuple[str, ...]]:
+        """Return the field whose version counts in values that come from several files."""
+        node = field.scalar.node
+        origin = self.origin(resource, node)
+        own = origin.field
+        if own.form != HELM or {id(p.scalar.node) for p in own.parts} != {
+            id(p.scalar.node) for p in field.parts
+        }:
+            own = self._partly(resource, field, origin)
+        where = embedded.get(id(node))
+        if where is not None:
+            own = replace(own, problem=f"it stands in {where}, which is not edited")
+        return own, origin.over
+
+    def _partly(self, resource: Resource, field: ImageField, origin: Origin) -> ImageField:
+        """Return a field of those parts of an image that stand beside its version."""
+        if id(field.scalar.node) in self._builder.renewed:
+            return origin.field
+        home = self.origin(resource, field.scalar.node).field.path
+        parts = [
+            part
+            for part in field.parts
+            if self.origin(resource, part.scalar.node).field.path == home
+        ]
+        digest = field.part(DIGEST)
+        problem = "" if field.problem == NO_NAME else field.problem
+        if origin.field.problem not in (NO_NAME, VARIABLE_PROBLEM):
+            problem = problem or origin.field.problem
+        if digest is not None and digest.text and digest not in parts:
+            place = self.origin(resource, digest.scalar.node).field.path
+            problem = f"the digest in {place}:{digest.scalar.line} counts"
+        base = origin.field
+        name = "/".join(p.text.strip("/") for p in field.parts if p.role in ("registry", "name"))
+        tag_only = _tag_only(parts)
+        same = base.form == HELM and set(parts) <= set(base.parts) | set(field.parts)
+        pointer = base.pointer if base.form == HELM else _above(base.pointer)
+        return replace(
+            base,
+            kind=base.kind if same else field.kind,
+            name=base.name if same else field.name,
+            container=field.container,
+            containers=field.containers,
+            parts=tuple(parts),
+            pointer=pointer,
+            form=base.form if base.form == HELM else SUBSTITUTION,
+            shown_name=name or None,
+            problem=problem or ("" if name else NO_NAME),
+            tag_only=tag_only,
+        )
+
+    def _field_of(self, resource: Resource, node: yaml.Node) -> ImageField:
+        """Return the field of a scalar: as it was found in its file, else by its place there."""
+        known = self._sources.get(id(node))
+        if known is not None:
+            return known
+        assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - images and values are scalars
+        place = self._place_of(resource, node)
+        if place is None:
+            return self._placeless(resource, node)
+        file, document, pointer = place
+        scalar = read_scalar(file, node)
+        root = file.trees[document]
+        metadata = lookup(root, "metadata")
+        return ImageField(
+            path=file.path,
+            document=document,
+            kind=text_of(lookup(root, "kind")) or "Values",
+            name=text_of(lookup(metadata, "name")) or resource.identity.name,
+            container=pointer.strip("/").replace("/", "."),
+            pointer=pointer,
+            parts=(Part(REFERENCE, "image", scalar),),
+            namespace=text_of(lookup(metadata, "namespace")) or "",
+            form=SUBSTITUTION,
+            problem=spelling_problem(scalar),
+        )
+
+    def _placeless(self, resource: Resource, node: yaml.ScalarNode) -> ImageField:
+        scalar = Scalar(
+            value=str(node.value),
+            line=node.start_mark.line + 1,
+            column=node.start_mark.column + 1,
+            start=node.start_mark.index,
+            end=node.start_mark.index,
+            raw="",
+            marker=None,
+            node=node,
+        )
+        return ImageField(
+            path=resource.path,
+            document=resource.document,
+            kind=resource.identity.kind,
+            name=resource.identity.name,
+            container="",
+            pointer="",
+            parts=(Part(REFERENCE, "image", scalar),),
+            problem=_MADE,
+        )
+
+    def _scalar(self, resource: Resource, node: yaml.ScalarNode, paths: tuple[str, ...]) -> Scalar:
+        """Return a scalar of values as it stands in its file, wherever that is."""
+        for field in (self._sources.get(id(node)),):
+            for part in field.parts if field is not None else ():
+                if part.scalar.node is node:
+                    return part.scalar
+        place = self._place_of(resource, node, paths)
+        if place is not None:
+            return read_scalar(place[0], node)
+        return self._placeless(resource, node).scalar
+
+    def _place_of(
+        self, resource: Resource, node: yaml.Node, more: tuple[str, ...] = ()
+    ) -> tuple[ParsedFile, int, str] | None:
+        for path in dict.fromkeys((resource.path, *resource.by, *more)):
+            if path not in self._walked:
+                self._walked.add(path)
+                file = self._builder.parsed(path)
+                if file is not None:
+                    self._walk(file)
+            if id(node) in self._places:
+                break
+        return self._places.get(id(node))
+
+    def _walk(self, file: ParsedFile) -> None:
+        for number, root in enumerate(file.trees):
+            waiting = [("", root)] if root is not None else []
+            while waiting:
+                pointer, node = waiting.pop()
+                if id(node) in self._places:
+                    continue
+                self._places[id(node)] = (file, number, pointer)
+                if isinstance(node, yaml.MappingNode):
+                    waiting += [(pointer_to(pointer, text_of(k) or ""), v) for k, v in node.value]
+                waiting += [(f"{pointer}/{n}", one) for n, one in enumerate(items_of(node))]
+
+    def _know(self, found: Iterable[ImageField]) -> None:
+        for field in found:
+            for part in field.parts:
+                self._sources.setdefault(id(part.scalar.node), field)
+
+    def _know_inline(self) -> None:
+        """Take in the fields of inline patches, with their lines in the file these stand in."""
+        for key, (file, path, offset) in self._builder.inline.items():
+            if key in self._known_inline:
+                continue
+            self._known_inline.add(key)
+            for field in find_fields(file):
+                parts = tuple(
+                    replace(part, scalar=replace(part.scalar, line=part.scalar.line + offset))
+                    for part in field.parts
+                )
+                self._know([replace(field, path=path, parts=parts, problem=INLINE_PROBLEM)])
+            self._walk_inline(file, path, offset)
+
+    def _walk_inline(self, file: ParsedFile, path: str, offset: int) -> None:
+        """Let every other scalar of an inline patch be one that is not edited."""
+        for root in file.trees:
+            for node in _scalars(root):
+                if id(node) not in self._sources:
+                    scalar = replace(read_scalar(file, node))
+                    shown = replace(scalar, line=scalar.line + offset)
+                    self._sources[id(node)] = ImageField(
+                        path=path,
+                        document=0,
+                        kind="Patch",
+                        name="patch",
+                        container="",
+                        pointer=f"inline:{shown.line}:{shown.column}",
+                        parts=(Part(REFERENCE, "image", shown),),
+                        form=SUBSTITUTION,
+                        problem=INLINE_PROBLEM,
+                    )
+
+
+def _meets(entry: ImageEntry, image: Applied) -> bool:
+    try:
+        return is_for(entry.name, image.name + image.version)
+    except DoubtfulEntryError:
+        return False
+
+
+def _scalars(root: yaml.Node | None) -> Iterable[yaml.ScalarNode]:
+    return [node for node in walk(root) if isinstance(node, yaml.ScalarNode) and node.tag == STRING]
+
+
+def _tag_only(parts: Sequence[Part]) -> str:
+    del parts
+    return ""
+
+
+def _above(pointer: str) -> str:
+    return pointer.rpartition("/")[0]

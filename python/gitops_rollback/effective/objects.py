@@ -1,0 +1,256 @@
+"""Objects on their way through overlays: what they are called, and what is not known of them. Pure.
+
+Names and identities as kustomize has them (kyaml/resid, api/resource): an object is found by any
+identity it has had, and chosen by its first and its present one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from gitops_rollback.effective.tree import TreeError, entries, find, text_node, with_path
+from gitops_rollback.manifest.document import lookup, text_of
+from gitops_rollback.manifest.patterns import UnreadablePatternError, go_matches
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import yaml
+
+# Kinds that no namespace is given to (kyaml/openapi, of the Kubernetes API; what is not known is
+# taken for namespaced, as kustomize does).
+CLUSTER_KINDS = frozenset(
+    {
+        "APIService",
+        "CSIDriver",
+        "CSINode",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "FlowSchema",
+        "IngressClass",
+        "MutatingWebhookConfiguration",
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "PodSecurityPolicy",
+        "PriorityClass",
+        "PriorityLevelConfiguration",
+        "RuntimeClass",
+        "StorageClass",
+        "ValidatingWebhookConfiguration",
+        "VolumeAttachment",
+    }
+)
+_UNNAMED = frozenset({"APIService", "CustomResourceDefinition", "Namespace"})  # no prefix for these
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """What could touch an image and is not followed: where it stands, and what to do about it."""
+
+    path: str
+    line: int
+    construct: str
+    why: str
+    hint: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is not known, in a line: `prod/kustomization.yaml:4: replacements: …`."""
+        return f"{self.path}:{self.line}: {self.construct}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an object is called at one moment; `namespace` is empty for the default one."""
+
+    group: str
+    version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def effective_namespace(self) -> str:
+        """The namespace as kustomize compares it."""
+        if self.kind in CLUSTER_KINDS:
+            return ""
+        return self.namespace or "default"
+
+    def is_same(self, other: Identity) -> bool:
+        """Tell whether both are the same object's: group, version, kind, namespace and name."""
+        mine = (self.group, self.version, self.kind, self.name, self.effective_namespace)
+        theirs = (other.group, other.version, other.kind, other.name, other.effective_namespace)
+        return mine == theirs
+
+
+def identity_of(node: yaml.Node | None) -> Identity:
+    """Return what an object, or a patch of one, is called."""
+    group, _, version = (text_of(lookup(node, "apiVersion")) or "").rpartition("/")
+    metadata = lookup(node, "metadata")
+    return Identity(
+        group,
+        version,
+        text_of(lookup(node, "kind")) or "",
+        text_of(lookup(metadata, "namespace")) or "",
+        text_of(lookup(metadata, "name")) or "",
+    )
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One object as some overlays make it.
+
+    `path` and `document` are where it comes from; `earlier` are its former identities, oldest
+    first; `over` are, by the `id` of a node, the places it replaced; `unknowns` what could have
+    changed its images and was not followed; `by` are the files that had a part in it.
+    """
+
+    node: yaml.Node
+    path: str
+    document: int
+    earlier: tuple[Identity, ...] = ()
+    over: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    unknowns: tuple[Unknown, ...] = ()
+    by: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> Identity:
+        """What the object is called now."""
+        return identity_of(self.node)
+
+    @property
+    def first(self) -> Identity:
+        """What the object was called in its file."""
+        return self.earlier[0] if self.earlier else self.identity
+
+    def has_been(self, identity: Identity) -> bool:
+        """Tell whether the object has, or ever had, an identity."""
+        return any(one.is_same(identity) for one in (*self.earlier, self.identity))
+
+    def doubted(self, *unknowns: Unknown) -> Resource:
+        """Return the object with more that is not known of it."""
+        new = tuple(one for one in unknowns if one not in self.unknowns)
+        return replace(self, unknowns=(*self.unknowns, *new)) if new else self
+
+    def with_node(self, node: yaml.Node, *by: str) -> Resource:
+        """Return the object with other content, to which some files gave a part."""
+        return replace(self, node=node, by=tuple(dict.fromkeys((*self.by, *by))))
+
+    def renamed(self, *, prefix: str = "", suffix: str = "", namespace: str = "") -> Resource:
+        """Return the object with another name or namespace, where kustomize would give it one."""
+        kind, was = self.identity.kind, self.identity
+        node = self.node
+        if namespace and kind not in CLUSTER_KINDS:
+            node = with_path(node, ("metadata", "namespace"), text_node(namespace, node))
+        name = find(node, "metadata", "name")
+        if (prefix or suffix) and kind not in _UNNAMED and name is not None:
+            new = text_node(f"{prefix}{text_of(name)}{suffix}", name)
+            node = with_path(node, ("metadata", "name"), new)
+        if node is self.node:
+            return self
+        return replace(self, node=node, earlier=(*self.earlier, was))
+
+
+@dataclass(frozen=True)
+class Selector:
+    """What chooses objects for a patch: patterns of the whole text, and selectors of labels.
+
+    kustomize's `target` (api/types/selector.go); an empty one chooses all.
+    """
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""
+    labels: str = ""
+    annotations: str = ""
+
+    def chooses(self, resource: Resource) -> bool:
+        """Tell whether an object is chosen; raise `TreeError` if that cannot be said."""
+        first, now = resource.first, resource.identity
+        metadata = lookup(resource.node, "metadata")
+        try:
+            return (
+                _fits(self.group, now.group)
+                and _fits(self.version, now.version)
+                and _fits(self.kind, now.kind)
+                and (_fits(self.name, first.name) or _fits(self.name, now.name))
+                and (
+                    _fits(self.namespace, first.effective_namespace)
+                    or _fits(self.namespace, now.effective_namespace)
+                )
+                and selects(self.labels, lookup(metadata, "labels"))
+                and selects(self.annotations, lookup(metadata, "annotations"))
+            )
+        except UnreadablePatternError as error:
+            raise TreeError(str(error)) from error
+
+
+_KEYS = {
+    "group": "group",
+    "version": "version",
+    "kind": "kind",
+    "name": "name",
+    "namespace": "namespace",
+    "labelSelector": "labels",
+    "annotationSelector": "annotations",
+}
+
+
+def read_selector(target: yaml.Node | None) -> Selector | None:
+    """Return a patch's target; None where it has none. Raise `TreeError` for unknown keys."""
+    if target is None:
+        return None
+    found = entries(target)
+    unknown = sorted(found.keys() - _KEYS.keys() - {"apiVersion"})
+    if unknown or not hasattr(target, "value") or isinstance(target.value, str):
+        raise TreeError(f"the target's {', '.join(unknown) or 'shape'} is not known")
+    return Selector(**{_KEYS[k]: text_of(v) or "" for k, v in found.items() if k in _KEYS})
+
+
+def _fits(pattern: str, text: str) -> bool:
+    return not pattern or go_matches(pattern, text)
+
+
+_TERM = re.compile(
+    r"\s*(?:(?P<absent>!)\s*(?P<gone>[\w./-]+)"
+    r"|(?P<key>[\w./-]+)\s*(?:(?P<operator>==|=|!=)\s*(?P<value>[\w.-]*)"
+    r"|(?P<within>in|notin)\s*\((?P<values>[^()]*)\))?)\s*(?:,|$)",
+    re.ASCII,
+)
+
+
+def selects(selector: str, labels: yaml.Node | None) -> bool:
+    """Tell whether a selector chooses labels: kubernetes.io/docs/concepts, labels and selectors.
+
+    Raises `TreeError` for a selector that is none.
+    """
+    present = {key: text_of(value) or "" for key, value in entries(labels).items()}
+    position = 0
+    while position < len(selector):
+        term = _TERM.match(selector, position)
+        if term is None or term.end() == position:
+            raise TreeError(f"the selector '{selector}' is not understood")
+        position = term.end()
+        if not _holds(term, present):
+            return False
+    return True
+
+
+def _holds(term: re.Match[str], present: Mapping[str, str]) -> bool:
+    if term["absent"]:
+        return term["gone"] not in present
+    found = present.get(term["key"])
+    if term["operator"] == "!=":
+        return found != term["value"]
+    if term["operator"]:
+        return found == term["value"]
+    if term["within"]:
+        wanted = {value.strip() for value in term["values"].split(",")}
+        return (found in wanted) == (term["within"] == "in")
+    return found is not None

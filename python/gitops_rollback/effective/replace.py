@@ -1,0 +1,225 @@
+"""Replacements of kustomize: a text copied from one object into places of others. Pure.
+
+api/types/replacement.go and api/filters/replacement: what is plain is done, the rest raises.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.effective.images import Path, put
+from gitops_rollback.effective.tree import entries, text_node
+from gitops_rollback.manifest.document import items_of, lookup, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gitops_rollback.effective.objects import Identity, Resource
+
+_STEP = re.compile(r"(?:\[[^\]]*\]|[^.\[\]])+")
+_CHOICE = re.compile(r"\[(?P<key>[^=\]]+)=(?P<value>[^\]]*)\]")
+# What an image can stand in, or below: a target elsewhere cannot touch one.
+_ABOVE_IMAGES = frozenset({"spec", "template", "jobTemplate", "containers", "initContainers"})
+_IMAGES = frozenset({"image", "reference", "tag", "digest", "repository", "registry", "version"})
+
+
+class ReplacementError(ValueError):
+    """Raised for a replacement that is not followed; `touches_images` where it could set one."""
+
+    def __init__(self, message: str, *, touches_images: bool) -> None:
+        super().__init__(message)
+        self.touches_images = touches_images
+
+
+@dataclass(frozen=True)
+class Target:
+    """The places that a replacement writes to, and in which objects."""
+
+    select: dict[str, str]
+    reject: tuple[dict[str, str], ...]
+    paths: tuple[tuple[str, ...], ...]
+    delimiter: str
+    index: int
+    creates: bool
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What is copied, and where to."""
+
+    source: dict[str, str]
+    path: tuple[str, ...]
+    delimiter: str
+    index: int
+    targets: tuple[Target, ...]
+
+    @property
+    def touches_images(self) -> bool:
+        """Whether some target is a place where an image can stand."""
+        return any(_is_near_images(path) for target in self.targets for path in target.paths)
+
+
+def read_replacements(node: yaml.Node) -> Replacement:
+    """Read a replacement; raise `ReplacementError` for what it says beyond what is followed."""
+    source = lookup(node, "source")
+    known = {"source", "targets"}
+    if entries(node).keys() - known or source is None:
+        raise ReplacementError("it has no source that is followed", touches_images=True)
+    options = lookup(source, "options")
+    fields = _texts(source, ("fieldPath", "options"))
+    return Replacement(
+        source=fields,
+        path=_steps(text_of(lookup(source, "fieldPath")) or "metadata.name"),
+        delimiter=text_of(lookup(options, "delimiter")) or "",
+        index=_number(lookup(options, "index")),
+        targets=tuple(_target(target) for target in items_of(lookup(node, "targets"))),
+    )
+
+
+def replaced(
+    resource: Resource, replacement: Replacement, among: Sequence[Resource]
+) -> tuple[Resource, list[tuple[yaml.ScalarNode, yaml.Node]]]:
+    """Return an object with a replacement done, and each scalar it got with the one it had.
+
+    Raises `ReplacementError` where that is not followed exactly.
+    """
+    made: list[tuple[yaml.ScalarNode, yaml.Node]] = []
+    if not replacement.touches_images:
+        return resource, made
+    for target in replacement.targets:
+        if not _is_chosen(resource, target):
+            continue
+        for path in target.paths:
+            for place, node in _at(resource.node, path, ()):
+                text = _value(replacement, among)
+                new = text_node(_within(str(node.value), text, target), node)
+                made.append((new, node))
+                resource = resource.with_node(put(resource.node, place, new))
+    return resource, made
+
+
+def _value(replacement: Replacement, among: Sequence[Resource]) -> str:
+    found = [
+        str(node.value)
+        for one in among
+        if _fits(one, replacement.source)
+        for _place, node in _at(one.node, replacement.path, ())
+    ]
+    if len(found) != 1:
+        raise ReplacementError("what it copies from was not read", touches_images=True)
+    if not replacement.delimiter:
+        return found[0]
+    parts = found[0].split(replacement.delimiter)
+    if replacement.index >= len(parts):
+        raise ReplacementError("it copies a part that is not there", touches_images=True)
+    return parts[replacement.index]
+
+
+def _within(old: str, new: str, target: Target) -> str:
+    """Return a text with the replaced part, as kustomize's `setFieldValue` has it."""
+    if not target.delimiter:
+        return new
+    parts = old.split(target.delimiter)
+    if target.index < 0:
+        parts.insert(0, new)
+    elif target.index >= len(parts):
+        parts.append(new)
+    else:
+        parts[target.index] = new
+    return target.delimiter.join(parts)
+
+
+def _target(node: yaml.Node) -> Target:
+    options = lookup(node, "options")
+    if text_of(lookup(options, "encoding")):
+        raise ReplacementError("its encoding is not followed", touches_images=True)
+    return Target(
+        select=_texts(lookup(node, "select"), ()),
+        reject=tuple(_texts(one, ()) for one in items_of(lookup(node, "reject"))),
+        paths=tuple(_steps(text_of(path) or "") for path in items_of(lookup(node, "fieldPaths"))),
+        delimiter=text_of(lookup(options, "delimiter")) or "",
+        index=_number(lookup(options, "index")),
+        creates=text_of(lookup(options, "create")) == "true",
+    )
+
+
+def _texts(node: yaml.Node | None, but: tuple[str, ...]) -> dict[str, str]:
+    found = {key: text_of(value) or "" for key, value in entries(node).items() if key not in but}
+    odd = found.keys() - {"group", "version", "kind", "name", "namespace"}
+    if odd:
+        raise ReplacementError(f"it chooses by {', '.join(sorted(odd))}", touches_images=True)
+    return found
+
+
+def _is_chosen(resource: Resource, target: Target) -> bool:
+    if not _fits(resource, target.select):
+        return False
+    return not any(one and _fits(resource, one) for one in target.reject)
+
+
+def _fits(resource: Resource, wanted: dict[str, str]) -> bool:
+    """Tell whether an object is chosen, by any identity it has had."""
+    return any(_has(one, wanted) for one in (*resource.earlier, resource.identity))
+
+
+def _has(identity: Identity, wanted: dict[str, str]) -> bool:
+    found = {**vars(identity), "namespace": identity.namespace or "default"}
+    return all(
+        not text or found[key] == text or (key == "namespace" and found[key] == (text or "default"))
+        for key, text in wanted.items()
+    )
+
+
+def _at(
+    node: yaml.Node | None, steps: tuple[str, ...], path: Path
+) -> Iterator[tuple[Path, yaml.ScalarNode]]:
+    """Yield the scalars at a field path."""
+    if node is None:
+        return
+    if not steps:
+        if isinstance(node, yaml.ScalarNode):
+            yield path, node
+        return
+    step, rest = steps[0], steps[1:]
+    choice = _CHOICE.fullmatch(step)
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            is_it = step in ("*", str(index)) or (
+                choice is not None and text_of(lookup(item, choice["key"])) == choice["value"]
+            )
+            if is_it:
+                yield from _at(item, rest, (*path, index))
+        return
+    for key, value in entries(node).items():
+        if step in ("*", key):
+            yield from _at(value, rest, (*path, key))
+
+
+def _is_near_images(path: tuple[str, ...]) -> bool:
+    last = next((step for step in reversed(path) if not step.startswith("[")), "")
+    if last in _IMAGES or last.endswith(("Image", "Tag")):
+        return True
+    plain = [step for step in path if not step.startswith("[") and not step.isdecimal()]
+    return all(step in _ABOVE_IMAGES or step == "*" for step in plain)
+
+
+def _steps(text: str) -> tuple[str, ...]:
+    r"""Split a field path at its dots; those in brackets are text, and `\\.` is a dot."""
+    marked = text.replace("\\.", "\0")
+    found: list[str] = []
+    for part in _STEP.findall(marked):
+        bracket = part.find("[")
+        pieces = [part] if bracket <= 0 else [part[:bracket], part[bracket:]]
+        found += [piece.replace("\0", ".") for piece in pieces]
+    return tuple(found)
+
+
+def _number(node: yaml.Node | None) -> int:
+    text = text_of(node) or "0"
+    if not text.lstrip("-").isdecimal():
+        raise ReplacementError(f"its index '{text}' is no number", touches_images=True)
+    return int(text)
