@@ -8,7 +8,6 @@ from gitops_rollback.decide.drill import FAILED, OK, SKIPPED, WARNING, Finding, 
 from gitops_rollback.errors import GitopsRollbackError, RepositoryError, UsageError
 from gitops_rollback.forges.client import ForgeError
 from gitops_rollback.forges.rules import Commit
-from gitops_rollback.ledger.stack import running_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,7 +75,7 @@ def ask_registries(facts: RegistryFacts, snapshot: Snapshot) -> Iterator[Finding
     """Ask the registries of the running images, and how near their limits are."""
     running = {at.found.image.registry: at for at in snapshot.services}
     for registry, at in running.items():
-        image, _source = running_image(at.found.image, at.state)
+        image = at.read.image
         check = facts.check(image, image)
         message = check.message
         if check.status == "there" and registry == _DOCKER_HUB:

@@ -27,7 +27,7 @@ from gitops_rollback.errors import (
 )
 from gitops_rollback.forges.address import address_of
 from gitops_rollback.forges.statuses import CommitStatuses
-from gitops_rollback.ledger.stack import running_image
+from gitops_rollback.ledger.events import is_named
 from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.options import repeated
 from gitops_rollback.rollout import (
@@ -168,7 +168,7 @@ def _targets(
 
 def _target(session: Session, at: ServiceAtTip) -> Target:
     """Return what is waited for, with the digest where the state file knows it."""
-    image, _source = running_image(at.found.image, at.state)
+    image = at.read.image
     newest = at.state.newest if at.state else None
     return Target(
         service=at.service,
@@ -180,7 +180,7 @@ def _target(session: Session, at: ServiceAtTip) -> Target:
             Place(one.path, one.kind, one.name, one.overlay, one.container, one.effective)
             for one in at.found.fields
         ),
-        entry=newest.id if newest and newest.image.may_be(image) else "",
+        entry=newest.id if newest and is_named(newest.image, image) else "",
         belongings=_belongings(at),
         given=_given(session, at),
     )

@@ -9,7 +9,7 @@ from gitops_rollback.decide.facts import NeedHistory, NeedRecord, NeedTags, Plat
 from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
-from gitops_rollback.ledger.events import ARTIFACT, GIT
+from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_unchanged
 from gitops_rollback.query.choose import choose
 from gitops_rollback.query.tags import Ran
 
@@ -36,7 +36,7 @@ def from_timeline(timeline: Timeline, strategy: str) -> tuple[Candidate, ...]:
     """Return the images below the top of the stack, newest first, each once."""
     found: list[Candidate] = []
     for level in reversed(timeline.levels[:-1]):
-        if any(candidate.image.is_same_image(level.image) for candidate in found):
+        if any(is_named(candidate.image, level.image) for candidate in found):
             continue
         if strategy == GIT and level.replaced and GIT not in level.replaced.proofs:
             continue
@@ -114,7 +114,7 @@ def named(to: str, facts: Facts, timeline: Timeline) -> Candidate:
 
 
 def _unless_never_deployed(candidate: Candidate, timeline: Timeline) -> Candidate:
-    if any(candidate.image.may_be(never) for never in timeline.never_deployed):
+    if any(agree(candidate.image, never) for never in timeline.never_deployed):
         return candidate.refused("never-deployed", "recorded by a build, but never committed")
     return candidate
 
@@ -145,7 +145,7 @@ def _of_event(wanted: ImageReference, timeline: Timeline) -> Candidate | None:
             return _of_level(event.image, event, None, timeline)
         before = event.from_image
         if before is not None and _is_meant(wanted, before):
-            placed = next((e for e in reversed(events[:index]) if e.image.may_be(before)), None)
+            placed = next((e for e in reversed(events[:index]) if agree(e.image, before)), None)
             return _of_level(before, placed, event, timeline)
     return None
 
@@ -244,6 +244,6 @@ def _by_events(events: Sequence[Event], moment: str) -> ImageReference | None:
             continue
         following = events[index + 1] if index + 1 < len(events) else None
         before = following.from_image if following else None
-        is_undisturbed = before is None or before.may_be(event.image)
+        is_undisturbed = before is None or is_unchanged(before, event.image)
         return event.image if is_undisturbed else None
     return None

@@ -39,6 +39,7 @@ _MEANING = {
     REGISTRY: "no tag of it is offered",
     "records": "these were passed over",
 }
+_MOST_RECORDS = 40  # of one service, each a download, to find an image that may be chosen
 UNKNOWN_TIME = "what ran at "  # begins the finding that nothing tells what ran at a time
 
 
@@ -81,31 +82,49 @@ def _name(wish: Wish, facts: Facts) -> str:
     return wish.planned.target(facts.at.service, facts.at.environment).canonical
 
 
-def _account(wish: Wish, facts: Facts, count: int) -> _Account:
-    """Ask for as much of the ledger as explains the running image, with at most `count` records."""
+def _account(wish: Wish, facts: Facts, count: int, *, below: bool = False) -> _Account:
+    """Ask for as much of the ledger as explains the running image, with at most `count` records.
+
+    Where the state file does, history and records are asked for only to go on `below` it.
+    """
     records, history = Records(), History()
-    if not state_explains(facts.state, facts.running):
-        if wish.strategy in ("auto", ARTIFACT):
-            records = facts.ask(NeedRecords(count))
-            if records.failure is not None and wish.strategy == ARTIFACT:
-                raise records.failure
-        if wish.strategy in ("auto", GIT) or facts.state is not None:
-            history = facts.ask(NeedHistory())
+    is_explained = facts.at.read.is_explained
+    explains = state_explains(facts.state, facts.running, is_explained=is_explained)
+    if (below or not explains) and count and wish.strategy in ("auto", ARTIFACT):
+        records = facts.ask(NeedRecords(count))
+        if records.failure is not None and wish.strategy == ARTIFACT:
+            raise records.failure
+    by_git = wish.strategy in ("auto", GIT)
+    if (by_git and (below or not explains)) or (not explains and facts.state is not None):
+        history = facts.ask(NeedHistory(below=below and explains))
     if wish.as_of is not None:  # what was walked further back for a time counts for all
         history = facts.has(NeedHistory(wish.as_of)) or history
-    timeline = build_timeline(facts.running, facts.state, records.found, history.entries)
+    timeline = build_timeline(
+        facts.running, facts.state, records.found, history.entries, is_explained=is_explained
+    )
     return _Account(timeline, records, history)
 
 
 def _by_ledger(wish: Wish, facts: Facts, account: _Account) -> Plan:
+    """Go by what ran: what the state file tells, then history and records on below it."""
+    below = False
     while True:
         found = candidates.from_timeline(account.timeline, wish.strategy)
         judged = _judged(found, wish.strategy, facts, account.timeline)
         if any(candidate.verdict == "chosen" for candidate in judged):
             return _plan(wish, facts, account, judged)
-        if not account.records.has_more:
+        if not below and facts.state is not None:
+            below = True
+            account = _account(wish, facts, len(account.records.found), below=True)
+        elif account.records.has_more or (below and not account.records.found):
+            if len(account.records.found) >= _MOST_RECORDS:
+                break
+            more = _account(wish, facts, len(account.records.found) + 1, below=below)
+            if not more.records.found:
+                break
+            account = more
+        else:
             break
-        account = _account(wish, facts, len(account.records.found) + 1)
     if wish.strategy == "auto":
         judged = (*judged, *_registry_help(wish, facts, account, judged))
     return _plan(wish, facts, account, judged)

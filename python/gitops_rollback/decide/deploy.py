@@ -19,6 +19,7 @@ from gitops_rollback.decide.facts import NeedAuthor, NeedDigest
 from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
 from gitops_rollback.decide.release import released
 from gitops_rollback.errors import ConfigError, MovedError, RefusedError, RegistryError
+from gitops_rollback.ledger.events import agree, is_unchanged
 from gitops_rollback.ledger.state import State
 from gitops_rollback.manifest.edit import restore_markers
 
@@ -48,7 +49,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     image = _resolved(wish, facts, wish.image)
     if wish.record is not None and _is_committed(facts.state, wish.record.sha256):
         return Change(at, summary_of(wish, at, image, image), warnings=warnings_of(at))
-    if running.is_same_image(image):
+    if is_unchanged(running, image):
         return _redeployed(wish, facts)
     if wish.record is not None:
         _check_record(wish, facts, wish.record, image)
@@ -90,11 +91,17 @@ def refuse(blocks: Iterable[Block], wish: Wish) -> None:
 def refuse_moved(facts: Facts, expected: ImageReference | None, source: str) -> None:
     """Raise `MovedError` if another image runs than was expected; `source` says by what."""
     running = facts.running
-    if expected is not None and not expected.may_be(running):
+    if expected is not None and not _is_expected(expected, running):
         raise MovedError(
             f"{facts.title} runs {running.canonical}, not {expected.canonical} {source}",
             "look at what happened meanwhile (gitops-rollback plan), then run this again",
         )
+
+
+def _is_expected(expected: ImageReference, running: ImageReference) -> bool:
+    """Tell whether what runs is what was named: by digest, or by the tag if that is all it says."""
+    by_tag = expected.digest is None and agree(expected, running)
+    return by_tag or is_unchanged(expected, running)
 
 
 def refuse_other_repository(facts: Facts, image: ImageReference) -> None:

@@ -155,7 +155,8 @@ def _record(plan: Plan) -> Iterator[Finding]:
     if plan.chosen.stored is not None:
         yield Finding("record", plan.title, OK, "is kept and readable")
         return
-    where = f" in {plan.chosen.build}" if plan.chosen.build else ""
+    archive = plan.chosen.archived_by
+    where = f" in {archive}" if archive else ""
     why = next((f for f in plan.findings if "record" in f or f.startswith("artifact:")), "")
     yield Finding(
         *("record", plan.title, WARNING),

@@ -8,12 +8,14 @@ nobody is asked for what is not needed, and nothing here talks to anybody.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from gitops_rollback.ledger.events import Event
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
-from gitops_rollback.ledger.stack import running_image
+from gitops_rollback.ledger.stack import Running, read_running
 from gitops_rollback.policies.objects import Policies
+from gitops_rollback.services.ownership import disagreement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +72,14 @@ class ServiceAtTip:
     def title(self) -> str:
         """Service and environment, as people read them: `cart production`."""
         return f"{self.service} {self.environment}"
+
+    @cached_property
+    def read(self) -> Running:
+        """What runs, as fields and state file tell; raises `ConfigError` if fields disagree."""
+        read = read_running(self.found.fields, self.state)
+        if read is None:
+            raise disagreement(self.service, self.found.fields)
+        return read
 
     @property
     def deploy_job(self) -> str | None:
@@ -197,10 +207,14 @@ class StateVersions:
 
 @dataclass(frozen=True)
 class NeedHistory(Need[History]):
-    """The bounded history of the service's fields; if possible, back to a time."""
+    """The bounded history of the service's fields; if possible, back to a time.
+
+    With `below` it is walked on below the oldest deed of the state file.
+    """
 
     together: ClassVar[bool] = True
     until: str | None = None
+    below: bool = False
 
 
 @dataclass(frozen=True)
@@ -357,4 +371,4 @@ class Facts:
     @property
     def running(self) -> ImageReference:
         """The image that runs, with its digest if that is proven."""
-        return running_image(self.at.found.image, self.at.state)[0]
+        return self.at.read.image

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.decide.facts import NeedPolicies
+from gitops_rollback.ledger.events import is_named
 from gitops_rollback.ledger.holds import HeldMarker
 from gitops_rollback.manifest.markers import find_markers
 from gitops_rollback.policies.judge import automation_blocks
@@ -61,7 +62,7 @@ def undone_by_deploy(wish: Wish, facts: Facts, recorded: ImageReference) -> Bloc
         return None
     if state.hold is not None:
         return _held(state, state.hold, wish.present)
-    if newest.action == "rollback" and not newest.image.is_same_image(recorded):
+    if newest.action == "rollback" and not is_named(newest.image, recorded):
         ago = clock.age(newest.at or wish.present, wish.present)
         return Block(
             "held",
@@ -82,7 +83,7 @@ def release_blocks(facts: Facts, state: State | None, after: ImageReference) -> 
     held = [m.policy for field in facts.at.found.fields for m in field.markers if m.is_held]
     if state is None or not state.bad or not held:
         return ()
-    bad = (entry.image for entry in state.bad if not entry.image.may_be(after))
+    bad = (entry.image for entry in state.bad if not is_named(entry.image, after))
     return automation_blocks(facts.title, held, bad, after, facts.ask(NeedPolicies()))
 
 

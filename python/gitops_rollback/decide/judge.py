@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.candidates import MUTABLE
-from gitops_rollback.ledger.events import ARTIFACT, GIT
+from gitops_rollback.image import same
+from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_of_another_deed
 from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.query.tags import named_no_image
@@ -26,7 +27,7 @@ def judge_known(
     if candidate.verdict == "refused" and candidate.reason not in accept:
         return candidate
     candidate = replace(candidate, verdict="acceptable", reason=None)
-    if candidate.image.is_same_image(facts.running):
+    if is_named(candidate.image, facts.running):
         return candidate.refused("running", "it runs now")
     what = named_no_image(candidate.image.tag or "")
     if what and "not-an-image" not in accept:
@@ -48,9 +49,12 @@ def with_record(
     """
     if isinstance(stored, MissingRecord):
         return _without_record(candidate, stored, strategy, accept)
-    named = candidate.replaced.record if candidate.replaced else None
-    is_other = named is not None and stored.sha256 != named
-    is_other = is_other or not stored.record.image.may_be(candidate.image)
+    deed = candidate.replaced.deed if candidate.replaced else None
+    is_other = deed is not None and deed.record not in (None, stored.sha256)
+    if deed is not None and is_other and is_of_another_deed(stored.record, deed):
+        missing = MissingRecord(f"{stored.location} is a later build of that number")
+        return _without_record(candidate, missing, strategy, accept)
+    is_other = is_other or not agree(stored.record.image, candidate.image)
     if is_other and "tampered" not in accept:
         return candidate.refused(
             "tampered", f"the record in {stored.location} is not the one that was archived"
@@ -97,7 +101,7 @@ def with_check(
     candidate = replace(candidate, check=check, image=image)
     if check.status == "gone" and "gone" not in accept:
         return candidate.refused("gone", check.message)
-    if resolved.is_same_image(facts.running):
+    if same(resolved, facts.running):
         return candidate.refused("running", "it has the digest that runs now")
     return candidate if "bad" in accept else _refused_if_bad(candidate, resolved, timeline)
 

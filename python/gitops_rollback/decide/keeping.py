@@ -24,7 +24,7 @@ def build_to_keep(state: State | None) -> Build | None:
         return None
     timeline = build_timeline(newest.image, state, None, None)
     good = (c for c in from_timeline(timeline, "auto") if state.find_bad(c.image) is None)
-    return next((candidate.build for candidate in good), None)
+    return next((candidate.archived_by for candidate in good), None)
 
 
 def builds_lost(state: State, job: str, listed: Mapping[int, bool]) -> tuple[Build, ...]:

@@ -42,7 +42,12 @@ class Candidate:
 
     @property
     def build(self) -> Build | None:
-        """The build whose archive holds the record of this image."""
+        """The build that deployed this image: what `--to '#41'` means."""
+        return self.placed.build if self.placed else None
+
+    @property
+    def archived_by(self) -> Build | None:
+        """The build whose archive holds the record of this image: the one that replaced it."""
         return self.replaced.build if self.replaced else None
 
     def refused(self, reason: str | None, message: str) -> Candidate:
@@ -58,6 +63,7 @@ class Candidate:
                 "deployedAt": self.deployed_at,
                 "by": self.placed.by if self.placed else None,
                 "build": self.build.to_json() if self.build else None,
+                "archivedBy": self.archived_by.to_json() if self.archived_by else None,
                 "commit": self.placed.commit if self.placed else None,
                 "verdict": self.verdict,
                 "reason": self.reason,
@@ -111,6 +117,7 @@ class Plan:
                     "value": self.edits[0].value if self.edits else None,
                     "source": self.source,
                     "build": chosen.build.to_json() if chosen.build else None,
+                    "archivedBy": chosen.archived_by.to_json() if chosen.archived_by else None,
                     "record": chosen.stored.sha256 if chosen.stored else None,
                     "verified": chosen.verified,
                 }

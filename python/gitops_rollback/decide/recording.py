@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import NeedDigest
 from gitops_rollback.errors import ConfigError, MovedError
+from gitops_rollback.ledger.events import agree, is_unchanged
 from gitops_rollback.ledger.fields import key_of, note
 from gitops_rollback.ledger.records import (
     MadeRecord,
@@ -16,7 +17,6 @@ from gitops_rollback.ledger.records import (
     mismatch,
     render_record,
 )
-from gitops_rollback.ledger.stack import running_image
 from gitops_rollback.manifest.secrets import holds_clear_secret
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def make_record(
             for path, data in contents.items()
         ),
         replaced_by=replaced_by,
-        unchanged=replaced_by is not None and image.is_same_image(replaced_by),
+        unchanged=replaced_by is not None and is_unchanged(image, replaced_by),
         build=wish.build,
         recorded_at=wish.present,
         by=wish.by,
@@ -87,7 +87,7 @@ def refuse_other_record(
             f"the record {stored.location} does not fit: {reason}",
             "give the record that this build made for this service",
         )
-    if record.replaced_by is not None and not record.replaced_by.may_be(image):
+    if record.replaced_by is not None and not agree(record.replaced_by, image):
         raise MovedError(
             f"the record {stored.location} was made for {record.replaced_by.canonical}, not "
             f"for {image.canonical}",
@@ -118,7 +118,7 @@ def _recorded_image(
     The new image is pushed already when a record is made: if it took the same tag, or if the tag
     has its digest by now, what the tag means is no proof of what ran (`moved`).
     """
-    image, source = running_image(facts.at.found.image, facts.at.state)
+    image, source = facts.running, facts.at.read.digest_from
     if source or replaced_by is None:
         return image, source or None
     same_tag = image.effective_tag is not None and image.effective_tag == replaced_by.effective_tag

@@ -10,10 +10,17 @@ from gitops_rollback.decide import holds
 from gitops_rollback.decide.change import Change, marker_splices, summary_of, warnings_of
 from gitops_rollback.decide.facts import NeedAccount, NeedStateVersions
 from gitops_rollback.errors import NotFoundError, RefusedError, RepositoryError, UsageError
-from gitops_rollback.image import ImageReference, InvalidImageError, is_tag, parse_image
+from gitops_rollback.image import (
+    ImageReference,
+    InvalidImageError,
+    is_digest,
+    is_tag,
+    parse_image,
+    same,
+)
+from gitops_rollback.ledger.events import agree
 from gitops_rollback.ledger.holds import BAD, Bad, Hold
 from gitops_rollback.ledger.message import action_of
-from gitops_rollback.ledger.stack import running_image
 from gitops_rollback.ledger.state import State, parse_state, path_of
 from gitops_rollback.manifest.edit import restore_markers
 from gitops_rollback.model import Deed, identified
@@ -80,23 +87,26 @@ def repair(wish: Wish, facts: Facts) -> Change:
                 "then",
             )
     at = replace(at, state=present)
-    running, _source = running_image(at.found.image, state)
+    running = replace(at, state=state).read.image
     summary = summary_of(wish, at, running, running)
     return Change(at, summary, state=state, warnings=(*said, *warnings_of(at)))
 
 
 def _forgiven(text: str, facts: Facts) -> ImageReference:
-    """Return the bad image that `--forgive` names, by tag or in full."""
+    """Return the bad image that `--forgive` names, by tag, by digest or in full."""
     try:
         image = facts.at.found.image
-        wanted = image.with_version(text, None) if is_tag(text) else parse_image(text)
+        if is_digest(text):
+            wanted = image.with_version(None, text)
+        else:
+            wanted = image.with_version(text, None) if is_tag(text) else parse_image(text)
     except InvalidImageError as error:
         raise UsageError(f"--forgive: {error}", "write a tag or an image") from error
     bad = facts.state.bad if facts.state else ()
     for entry in bad:
         same_tag = wanted.digest is None and entry.image.tag == wanted.tag
         same_name = entry.image.full_repository == wanted.full_repository
-        if same_name and (same_tag or entry.image.may_be(wanted)):
+        if same(entry.image, wanted) or (same_name and (same_tag or agree(entry.image, wanted))):
             return entry.image
     known = ", ".join(entry.image.label for entry in bad) or "none"
     raise UsageError(

@@ -129,6 +129,14 @@ def is_placed(state: State | None, history: Sequence[HistoryEntry]) -> bool:
     )
 
 
+def reaches_below(state: State, history: Sequence[HistoryEntry]) -> int:
+    """Return how many changes commits tell of that are older than a state file's oldest deed."""
+    events = with_commits(state, history)
+    own = {deed.id for deed in state.deployed}
+    places = [place for place, event in enumerate(events) if event.deed.id in own]
+    return len(events) - 1 - max(places, default=-1)
+
+
 def _commits(history: Sequence[HistoryEntry]) -> list[Event]:
     """Return what commits changed, newest first.
 

@@ -34,6 +34,7 @@ from gitops_rollback.decide.facts import (
 )
 from gitops_rollback.decide.recording import not_of
 from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.ledger.merge import is_placed, reaches_below
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.state import LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
@@ -109,7 +110,7 @@ class Looker:
             case NeedRecords(count=count):
                 return self._records(count, facts)
             case NeedHistory(until=until):
-                found = git_history.walk(self.repository, at, is_enough(facts, until))
+                found = git_history.walk(self.repository, at, is_enough(facts, need))
                 return History(found, is_whole=until is not None)
             case NeedAccount():
                 return retrace(self.repository, self.store, at, LONGEST_HISTORY).events
@@ -142,7 +143,7 @@ class Looker:
             if isinstance(need, NeedHistory)
         ]
         if past:
-            wanted = [(facts.at, is_enough(facts, need.until)) for _i, need, facts in past]
+            wanted = [(facts.at, is_enough(facts, need)) for _i, need, facts in past]
             found = git_history.walk_all(self.repository, wanted)
             return {
                 i: History(entries, is_whole=need.until is not None)
@@ -221,15 +222,21 @@ class Looker:
             return (f"what else changed is not known: {error.message}",)
 
 
-def is_enough(facts: Facts, until: str | None) -> git_history.IsEnough:
-    """Tell how far to walk back: to a time, the state's newest image, or a few images."""
-    newest = facts.state.newest if facts.state else None
+def is_enough(facts: Facts, need: NeedHistory) -> git_history.IsEnough:
+    """Tell how far to walk back: to a time, the state's newest image, or a few images.
+
+    With `below`: to a few changes below the state's oldest deed.
+    """
+    state = facts.state
+    newest = state.newest if state else None
 
     def told(entries: Sequence[HistoryEntry]) -> bool:
-        if until is not None and not candidates.reaches(entries, until):
+        if need.until is not None and not candidates.reaches(entries, need.until):
             return False
+        if state is not None and need.below:
+            return reaches_below(state, entries) >= _ENOUGH_IMAGES
         if newest is not None:
-            return any(entry.image.may_be(newest.image) for entry in entries)
+            return is_placed(state, entries)
         return len({entry.image.canonical for entry in entries}) >= _ENOUGH_IMAGES
 
     return told

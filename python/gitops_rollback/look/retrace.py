@@ -10,7 +10,6 @@ from gitops_rollback.decide.recording import not_of
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.ledger.merge import Ledger, entry_to_json, merge, proves, with_commits
 from gitops_rollback.ledger.records import MissingRecord
-from gitops_rollback.ledger.stack import running_image
 from gitops_rollback.look import git_history
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def retrace_all(
 
 def _retraced(archive: _Archive, history: git_history.Entries, limit: int) -> Retraced:
     at = archive.at
-    running, _source = running_image(at.found.image, at.state)
+    running = at.read.image
     records = archive.newest(limit)
     here = {stored.sha256 for stored in records}
     named = {}

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, ManifestError, nearest, nearest_hint
+from gitops_rollback.image import contradicts
 from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.services.config import FILE
@@ -41,15 +42,28 @@ def refuse_uneditable(service: str, fields: Iterable[ImageField]) -> None:
 
 
 def refuse_disagreement(service: str, fields: tuple[ImageField, ...]) -> None:
-    """Raise `ConfigError` if the fields do not all name the same image."""
-    first_field, first = fields[0], fields[0].image
+    """Raise `ConfigError` if the fields cannot all be of the same image.
+
+    Where one names a digest and another the tag alone, they can be: what was written tells.
+    """
+    first = fields[0].image
     for field in fields[1:]:
-        if first and field.image and field.image.is_same_image(first):
-            continue
-        raise ConfigError(
-            f"the fields of service '{service}' disagree on the image: {_list(fields)}",
-            f"set them to one image, or choose: {_choice(service, first_field, field)}",
-        )
+        if not (first and field.image and not contradicts(field.image, first)):
+            raise disagreement(service, fields, field)
+
+
+def disagreement(
+    service: str, fields: tuple[ImageField, ...], other: ImageField | None = None
+) -> ConfigError:
+    """Return the error for fields of which it is not known that they are of the same image."""
+    first = fields[0]
+    known = first.image.digest if first.image else None
+    unlike = (f for f in fields[1:] if f.image is None or f.image.digest != known)
+    return ConfigError(
+        f"the fields of service '{service}' disagree on the image: {_list(fields)}",
+        "set them to one image, or choose: "
+        f"{_choice(service, first, other or next(unlike, fields[-1]))}",
+    )
 
 
 def _choice(service: str, one: ImageField, other: ImageField) -> str:

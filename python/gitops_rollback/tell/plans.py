@@ -109,8 +109,10 @@ def _obstacles(one: Plan) -> list[str]:
 def because(one: Plan) -> str:
     """Return why the image of a plan was chosen, for people."""
     to = one["to"]
-    build = to.get("build")
-    archived = f"archived by {build['job']} #{build['number']}" if build else "archived in a record"
+    build, archive = to.get("build"), to.get("archivedBy")
+    deployed = f"deployed by {_named(build)}, " if build else ""
+    archived = f"archived by {_named(archive)}" if archive else "archived in a record"
+    archived = deployed + archived
     source = _SOURCES.get(str(to.get("source")), archived)
     return f"{source}; {'the registry has it' if to.get('verified') else 'not verified'}"
 
@@ -199,7 +201,8 @@ def _facts(candidate: Mapping[str, Any], view: View) -> list[str]:
         ("built", moment(candidate.get("builtAt"), view.present)),
         ("revision", str(candidate.get("revision") or "")),
         ("commit", str(candidate.get("commit") or "")[:12]),
-        ("build", f"{build['job']} #{build['number']}" if build else ""),
+        ("build", _named(build) if build else ""),
+        ("archived by", _named(candidate["archivedBy"]) if "archivedBy" in candidate else ""),
         ("proofs", ", ".join(candidate.get("sources", ()))),
         ("registry", verified),
     )
@@ -208,3 +211,7 @@ def _facts(candidate: Mapping[str, Any], view: View) -> list[str]:
 
 def _sorted(one: Plan) -> list[Mapping[str, Any]]:
     return sorted(one.get("candidates", ()), key=lambda c: _VERDICTS.index(c["verdict"]))
+
+
+def _named(build: Mapping[str, Any]) -> str:
+    return f"{build['job']} #{build['number']}"

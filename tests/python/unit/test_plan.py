@@ -168,6 +168,8 @@ AB = ("1>2",)
 ABA = ("1>2", "2<1")
 LONG = ("1>2", "2>3", "3>4")
 MOVED = stored("~1", "2", digest_from="moved")
+CHANGED = stored("1", "2", sha256=digest("changed"))
+LATER = stored("5", "6", 9)  # of a build that has the number of an earlier one
 QUERY = Settings(configured=True, query="tags[?older]")
 LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str, str]]] = [
     # The state file explains what runs.
@@ -381,9 +383,11 @@ LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str
      None, ["mutable-tag"], {"1": "mutable-tag"}),
     ("to a mutable tag, accepted", by_state("~1>2", stored={digest("record 1"): MOVED}),
      {"to": "1", "accept": frozenset({"mutable-tag"})}, "~1", [], {}),
-    ("to a tampered one", by_state(*AB, stored={digest("record 1"): stored("1", "2", 9)}),
+    ("to a tampered one", by_state(*AB, stored={digest("record 1"): CHANGED}),
      {"to": "1"}, None, ["tampered"], {"1": "tampered"}),
-    ("to a tampered one, accepted", by_state(*AB, stored={digest("record 1"): stored("1", "2", 9)}),
+    ("a job made anew, whose numbers began again",
+     by_state(*AB, stored={digest("record 1"): LATER}), {}, "1", [], {}),
+    ("to a tampered one, accepted", by_state(*AB, stored={digest("record 1"): CHANGED}),
      {"to": "1", "accept": frozenset({"tampered"})}, "1", [], {}),
     ("to one that is not asked about again", by_state(*ABA), {"to": "2"}, "2", [], {}),
     ("a plan that was made before", by_state(*LONG), {"planned": planned("2")}, "2", [], {}),
