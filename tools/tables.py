@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "python"))
 
 from gitops_rollback.options import STEPS, TABLE, Row, parameters_of  # noqa: E402
+from gitops_rollback.refusals import JOB_ALLOWS, accepted_by  # noqa: E402
 from gitops_rollback.refusals import TABLE as REFUSALS  # noqa: E402
-from gitops_rollback.refusals import accepted_by  # noqa: E402
 
 PARAMETERS = "resources/io/github/gitopsrollback/parameters.json"
 _KEY_LINE = re.compile(r"^\w+ \*\*\w+\*\*: \(")
@@ -52,7 +52,11 @@ def files(root: Path) -> dict[str, str]:
 
 
 def parameters() -> str:
-    """Return what the steps take and need, and the variable of what they hand on, as JSON."""
+    """Return what Groovy reads, as JSON.
+
+    What the steps take and need, the variables of what they hand on, and the codes that the
+    ready-made rollback job lets its users accept.
+    """
     steps = {}
     variables: dict[str, str] = {}
     for step in STEPS:
@@ -60,7 +64,8 @@ def parameters() -> str:
         required = [row.key for row, own in rows if own.steps[step].startswith("Required")]
         steps[step] = {"takes": [row.key for row, _own in rows], "requires": required}
         variables |= {row.key: row.variable for row, own in rows if own.is_handed_on}
-    return json.dumps({"steps": steps, "variables": variables}, indent=1) + "\n"
+    content = {"steps": steps, "variables": variables, "allowedAccept": JOB_ALLOWS}
+    return json.dumps(content, indent=1) + "\n"
 
 
 def help_lines(step: str) -> list[str]:

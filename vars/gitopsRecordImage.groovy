@@ -1,11 +1,12 @@
+import io.github.gitopsrollback.Outcome
 import io.github.gitopsrollback.StepRun
 
 /** Archives what runs now, so that a rollback can bring it back; see gitopsRecordImage.txt. */
 Map call(Map params = [:]) {
-    StepRun run = new StepRun(this, 'gitopsRecordImage').check(params, ['image', 'images', 'by', 'approvedBy'], ['service'])
+    StepRun run = new StepRun(this, 'gitopsRecordImage').check(params)
     return run.inFolder {
         String folder = run.freshFolder()
-        Map result = run.expect(run.run('record', [GITOPS_RECORD_DIR: folder]))
+        Map result = new Outcome(run).expect(run.run('record', [GITOPS_RECORD_DIR: folder]))
         List<Map> records = []
         for (one in result.records) {
             records << one.record

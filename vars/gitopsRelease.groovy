@@ -1,18 +1,18 @@
-import io.github.gitopsrollback.Parameters
-import io.github.gitopsrollback.Proposal
-import io.github.gitopsrollback.Report
+import io.github.gitopsrollback.Outcome
 import io.github.gitopsrollback.StepRun
 
 /** Ends the hold that a rollback set; see gitopsRelease.txt. */
 Map call(Map params = [:]) {
-    List<String> own = ['reason', 'forgive', 'accept', 'dryRun', 'by', 'approvedBy', 'allowedServices', 'skipBlocked']
-    own += new Parameters(this, 'gitopsRelease').proposal()
-    StepRun run = new StepRun(this, 'gitopsRelease').check(params, own, ['service', 'reason'])
+    StepRun run = new StepRun(this, 'gitopsRelease').check(params)
     return run.inFolder {
         Map outcome = run.run('release')
-        Proposal proposal = new Proposal(run)
-        Map result = proposal.expect(outcome)
-        new Report(this).show(result.services, result.dryRun ? 'dry run: released ' : 'released ', proposal.after(outcome, ''))
-        return result.subMap(['commit', 'pullRequest', 'blocked']).findAll { it.value != null }
+        Map result = new Outcome(run).expect(outcome)
+        run.page.show(outcome.told)
+        Map made = result.subMap(['commit', 'pullRequest', 'blocked']).findAll { it.value != null }
+        if (!run.values.dryRun) {
+            return made
+        }
+        Map told = [question: outcome.told.question, change: outcome.told.title - 'dry run: ', about: outcome.told.about]
+        return made + [shown: told, nothing: outcome.told.title.startsWith('nothing to do')]
     }
 }

@@ -60,6 +60,8 @@ def main() -> None:
         sys.stdout.write(f"gitops-rollback {__version__}\n")
         raise SystemExit(0)
     code = run(arguments, os.environ)
+    if "GITOPS_TOLD" in os.environ:
+        _tell_build(_split(arguments)[1] or "", code)
     from gitops_rollback.outlet import leave  # noqa: PLC0415 - not for --version
 
     leave(code)
@@ -107,6 +109,17 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
         return _fail(_resource(error), meant.output)
     except Exception as error:  # noqa: BLE001 - the last resort, which names itself a bug
         return _fail_with_bug(error, meant.output)
+
+
+def _tell_build(command: str, code: int) -> None:
+    """Leave what a build of Jenkins shows, for the step that runs this command."""
+    from gitops_rollback.tell.jenkins import write_told  # noqa: PLC0415 - for steps alone
+    from gitops_rollback.tell.terminal import say  # noqa: PLC0415 - the same
+
+    try:
+        write_told(command, code, os.environ)
+    except OSError as error:
+        say(f"warning: the build's title cannot be written: {error}")
 
 
 def _dispatch(arguments: list[str], environment: Mapping[str, str], meant: Meant) -> int:

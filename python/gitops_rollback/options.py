@@ -166,8 +166,11 @@ _SEEN_THROUGH = ("deploy", "rollback")  # what can wait until it runs
 _FORGE = (*_CHANGING, "check", "wait")
 _BUILD, _CHECK, _DEPLOY = "gitopsBuildImage", "gitopsCheck", "gitopsDeploy"
 _PLAN, _RECORD = "gitopsFindPreviousImage", "gitopsRecordImage"
-_RELEASE, _ROLLBACK = "gitopsRelease", "gitopsRollback"
-STEPS = (_BUILD, _CHECK, _DEPLOY, _PLAN, _RECORD, _RELEASE, _ROLLBACK)
+_RELEASE, _ROLLBACK, _HISTORY = "gitopsRelease", "gitopsRollback", "gitopsHistory"
+_APPROVE, _JOB = "gitopsApprove", "gitopsJob"  # these two run no command
+STEPS = (
+    _APPROVE, _BUILD, _CHECK, _DEPLOY, _PLAN, _HISTORY, _JOB, _RECORD, _RELEASE, _ROLLBACK
+)  # fmt: skip
 _REQUIRED = "Required"
 
 
@@ -175,7 +178,8 @@ def _of(*steps: str, **required: str) -> dict[str, str]:
     return {step: required.get(step, "") for step in STEPS if step in steps or step in required}
 
 
-_ON_SERVICES = _of(*(step for step in STEPS if step != _BUILD))
+_ON_AGENTS = _of(*(step for step in STEPS if step not in (_APPROVE, _JOB)))
+_ON_SERVICES = _of(*(step for step in _ON_AGENTS if step != _BUILD))
 _WRITING = _of(_DEPLOY, _RELEASE, _ROLLBACK)
 _FALSE = "false"
 _WAIT_DEPLOYED = (
@@ -206,8 +210,8 @@ TABLE: tuple[Row, ...] = (
         (*_SERVICES, "jobs"), "NAME",
         variants={"jobs": Variant(help="deploy jobs of these services only (default: all)")},
         step=Parameter("String", "The service, several separated by commas, or a set.",
-            steps={**dict.fromkeys((_BUILD, _PLAN, _RECORD, _RELEASE), _REQUIRED), _CHECK: "",
-            _DEPLOY: "Required without images", _ROLLBACK: "Required without plan"},
+            steps={**dict.fromkeys((_BUILD, _PLAN, _HISTORY, _RECORD, _RELEASE), _REQUIRED),
+            _CHECK: "", _DEPLOY: "Required without images", _ROLLBACK: "Required without plan"},
             variants={_BUILD: ("", "The service, for the label org.opencontainers.image.title."),
             _CHECK: ("all that are configured or have been deployed",
             "The service, several separated by commas, or a set."), _DEPLOY: ("",
@@ -233,7 +237,8 @@ TABLE: tuple[Row, ...] = (
             "may touch", kind=Kind.TEXT, metavar="VALUE")},
         step=Parameter("List",
             "The only services and sets that may be named; checked before anything is asked.",
-            "GITOPS_ALLOWED_SERVICES, else all", _of(_CHECK, _PLAN, _RELEASE, _ROLLBACK))),
+            "GITOPS_ALLOWED_SERVICES, else all", _of(_CHECK, _PLAN, _HISTORY, _RELEASE,
+            _ROLLBACK))),
     Row("skip-blocked", Group.WHICH, Kind.FLAG,
         "do those of several services that nothing stands in the way of", ("plan", *_CHANGING),
         step=Parameter("Boolean",
@@ -243,7 +248,7 @@ TABLE: tuple[Row, ...] = (
     Row("paths", Group.WHICH, Kind.ARGUMENTS, "files or folders (default: this folder)",
         ("fields",), "PATH", is_basic=True),
     Row("action", Group.WHICH, Kind.WORD, "what to do with the jobs", ("jobs",),
-        choices=("install",), is_basic=True),
+        choices=("install", "check"), is_basic=True),
     Row("shell", Group.WHICH, Kind.WORD, "the shell", ("completion",), choices=SHELLS,
         is_basic=True),
     Row("image", Group.IMAGE, Kind.NAMES,
@@ -298,10 +303,16 @@ TABLE: tuple[Row, ...] = (
             "it"), "report": Variant(help="what plan -o FILE wrote (default: plan now)")},
         step=Parameter("Object",
             "What gitopsFindPreviousImage returned, or a file with it: it fixes from and to.",
-            steps=_of(_ROLLBACK))),
+            steps=_of(_APPROVE, _ROLLBACK),
+            variants={_APPROVE: ("",
+            "What gitopsFindPreviousImage, or gitopsRelease with dryRun, returned.")})),
     Row("forgive", Group.IMAGE, Kind.NAMES, "a bad image that may be deployed again",
         ("release",), "IMAGE", is_basic=True,
         step=Parameter("String", "An image to take off the list of bad ones.",
+            steps=_of(_RELEASE))),
+    Row("hold", Group.IMAGE, help="the hold that is meant, as plan shows it; another: exit 5",
+        commands=("release",), metavar="ID",
+        step=Parameter("String", "The id of the hold that is meant; another: the step fails.",
             steps=_of(_RELEASE))),
     Row("explain", Group.IMAGE, Kind.FLAG, "print all that is known of every candidate",
         ("plan",), is_basic=True),
@@ -327,7 +338,21 @@ TABLE: tuple[Row, ...] = (
             _RELEASE: ("", 'Codes of refusals to accept, such as "automation"; a list too.')})),
     Row("allowed-accept", Group.HOW, Kind.NAMES,
         "the only codes that may be accepted (default: all)",
-        (*_CHOOSING, "deploy", "release", "check"), "CODE"),
+        (*_CHOOSING, "deploy", "release", "check", "jobs"), "CODE",
+        variants={"jobs": Variant(help="for the jobs: the only codes that may be accepted",
+            kind=Kind.TEXT, metavar="VALUE")},
+        step=Parameter("List", "The only codes of refusals that may be accepted.",
+            "GITOPS_ALLOWED_ACCEPT, else all", _of(_CHECK, _DEPLOY, _PLAN, _RELEASE, _ROLLBACK))),
+    Row("before-build", Group.HOW, Kind.FLAG,
+        "judge by name and tag before the image is built; write nothing", ("deploy",),
+        step=Parameter("Boolean",
+            "Only ask whether a rule would refuse the image, by its name and tag, before it is "
+            "built: a hold, the bad list, a later build, a tag that was deployed.", _FALSE,
+            _of(_DEPLOY))),
+    Row("fail-blocked", Group.HOW,
+        step=Parameter("Boolean",
+            "Fail where something stands in the way, as the rollback would.", _FALSE, _of(_PLAN),
+            is_handed_on=False)),
     Row("dry-run", Group.HOW, Kind.FLAG, "show what would be done; change nothing", (*_CHANGING,
             "history", "jobs"), is_basic=True,
         variants={"history": Variant(help="with --repair: show what would be done")},
@@ -357,14 +382,14 @@ TABLE: tuple[Row, ...] = (
     Row("reason", Group.WHO, help="why, for commit, state file and hold", commands=(*_CHANGING,
             "history"), metavar="TEXT", is_basic=True,
         step=Parameter("String", "Why, for commit, state file and hold.", steps=_of(_DEPLOY,
-            gitopsRelease=_REQUIRED, gitopsRollback=_REQUIRED),
-            variants={_DEPLOY: ("", "Why, for the commit."), _RELEASE: ("",
-            "Why, for the commit.")})),
+            gitopsApprove=_REQUIRED, gitopsRelease=_REQUIRED, gitopsRollback=_REQUIRED),
+            variants={_APPROVE: ("", "Why, for the question."), _DEPLOY: ("",
+            "Why, for the commit."), _RELEASE: ("", "Why, for the commit.")})),
     Row("by", Group.WHO, help="who (default: the user of this machine, outside Jenkins)",
         commands=(*_CHANGING, "history", "record"), metavar="NAME",
         step=Parameter("String", "The person, for commit and state file.",
-            "whoever started the build, also through other builds", _of(_DEPLOY, _RECORD, _RELEASE,
-            _ROLLBACK))),
+            "whoever started the build, also through other builds", _of(_APPROVE, _DEPLOY, _RECORD,
+            _RELEASE, _ROLLBACK))),
     Row("approved-by", Group.WHO,
         step=Parameter("String", 'Who approved it: "jane, approved by bob".', steps=_of(_DEPLOY,
             _RECORD, _RELEASE, _ROLLBACK), is_handed_on=False)),
@@ -472,7 +497,9 @@ TABLE: tuple[Row, ...] = (
         f"lines of a list, such as that of candidates (default: {MOST_LINES}; 0: all)",
         ("plan", *_CHANGING, "history"), "NUMBER",
         variants={"history": Variant(f"how many entries (default: {MOST_ENTRIES})", MOST_ENTRIES,
-            Kind.COUNT)}),
+            Kind.COUNT)},
+        step=Parameter("Number", "How many entries of each service.", f"{MOST_ENTRIES}",
+            _of(_HISTORY))),
     Row("report", Group.RESULTS,
         step=Parameter("Boolean", _PAGE, "GITOPS_REPORT, else true", _of(_DEPLOY, _PLAN, _ROLLBACK),
             variants={_DEPLOY: ("GITOPS_REPORT, else false", _PAGE)}, is_handed_on=False)),
@@ -511,16 +538,35 @@ TABLE: tuple[Row, ...] = (
         metavar="NAME", default="rollback"),
     Row("drill-job", Group.WHERE, help="also install the nightly drill, of this name",
         commands=("jobs",), metavar="NAME"),
-    Row("dropdown", Group.WHERE, Kind.FLAG,
-        "SERVICE and ENVIRONMENT become choices from the catalogue", ("jobs",)),
+    Row("no-lists", Group.WHERE, Kind.FLAG,
+        "SERVICE and ENVIRONMENT stay texts, not choices from the catalogue", ("jobs",)),
     *(
         Row(name, Group.JOBS, help=f"for the jobs: {text}", commands=("jobs",), metavar="VALUE")
         for name, text in (
             ("library", "the library as Jenkins knows it (gitops-rollback)"),
             ("agent", "label of the agents to run on"),
-            ("approvers", "who has to approve a rollback: users and groups"),
         )
     ),
+    Row("approvers", Group.JOBS, commands=("jobs",), metavar="VALUE",
+        help="for the jobs: who has to approve a rollback: users and groups",
+        step=Parameter("String", "Who may approve: users and groups, separated by commas.",
+            "GITOPS_APPROVERS, else whoever may build the job", _of(_APPROVE),
+            is_handed_on=False)),
+    Row("self-approval", Group.JOBS, commands=("jobs",), metavar="VALUE",
+        help="for the jobs: false: whoever started a rollback may not approve it",
+        step=Parameter("Boolean", "Whether whoever started the build may approve it.",
+            "GITOPS_SELF_APPROVAL, else true", _of(_APPROVE), is_handed_on=False)),
+    Row("approval-hours", Group.JOBS, commands=("jobs",), metavar="VALUE",
+        help="for the jobs: how long an approval is waited for",
+        step=Parameter("Number", "How many hours to wait for the answer.",
+            "GITOPS_APPROVAL_HOURS, else 8", _of(_APPROVE), is_handed_on=False)),
+    Row("version", Group.JOBS,
+        step=Parameter("String", "The version of gitops-rollback that the Jenkinsfile is of.",
+            steps=_of(gitopsJob=_REQUIRED), is_handed_on=False)),
+    Row("writes", Group.JOBS,
+        step=Parameter("Boolean",
+            "Whether the run may change anything: if not, it does not wait for its parameters.",
+            "true", _of(_JOB), is_handed_on=False)),
     # Of the steps: credentials, by the names that Jenkins has for them; the agent
     Row("git-credentials-id", Group.JOBS,
         help="for the jobs: may push to the manifests repository, and read the sources",
@@ -533,21 +579,22 @@ TABLE: tuple[Row, ...] = (
         step=Parameter("String", "User name and API token that may read the deploy jobs.",
             "GITOPS_JENKINS_CREDENTIALS_ID", _ON_SERVICES, is_handed_on=False)),
     Row("docker-hub-credentials-id", Group.AGENT,
-        step=Parameter("String", _OF_HUB, "GITOPS_DOCKERHUB_CREDENTIALS_ID", _of(*STEPS),
+        step=Parameter("String", _OF_HUB, "GITOPS_DOCKERHUB_CREDENTIALS_ID", _ON_AGENTS,
             is_handed_on=False)),
     Row("dockerhub-credentials-id", Group.JOBS, help="for the jobs: Docker Hub",
         commands=("jobs",), metavar="VALUE"),
     Row("registry-credentials-id", Group.JOBS, help="for the jobs: another registry",
         commands=("jobs",), metavar="VALUE",
-        step=Parameter("String", _OF_REGISTRY, "GITOPS_REGISTRY_CREDENTIALS_ID", _of(*STEPS),
+        step=Parameter("String", _OF_REGISTRY, "GITOPS_REGISTRY_CREDENTIALS_ID", _ON_AGENTS,
             variants={_BUILD: ("GITOPS_REGISTRY_CREDENTIALS_ID",
             "User name and password of the image's registry.")}, is_handed_on=False)),
     Row("registry-host", Group.JOBS, help="for the jobs: the host of that registry",
         commands=("jobs",), metavar="VALUE",
         step=Parameter("String", "The host that the registry's credentials are for.",
-            "GITOPS_REGISTRY_HOST", _of(*STEPS),
-            variants={_BUILD: ("GITOPS_REGISTRY_HOST, else the image's own",
-            "The host that the registry's credentials are for.")}, is_handed_on=False)),
+            "GITOPS_REGISTRY_HOST", _ON_AGENTS,
+            variants={_BUILD: ("GITOPS_REGISTRY_HOST",
+            "The host that the registry's credentials are for; needed with them.")},
+            is_handed_on=False)),
     Row("kubeconfig-credentials-id", Group.AGENT,
         step=Parameter("String",
             "Secret file with the kubeconfig to look with; without it, Flux's commit statuses "
@@ -574,6 +621,8 @@ TABLE: tuple[Row, ...] = (
             ("cache-to", "String", "", "Where cached layers go, in the tool's words; a list too."),
             ("pull", "Boolean", _FALSE, "Fetch the base images again."),
             ("no-cache", "Boolean", _FALSE, "Build every layer again."),
+            ("push", "Boolean", "true",
+             "Push the image; if not, no registry is logged in to, and image has no digest."),
             ("tool", "String", "the first of these that the agent has",
              '"docker", "podman" or "buildah".'),
             ("revision", "String", "the context's Git commit",

@@ -97,7 +97,7 @@ def _wishes(session: Session, overviews: list[Overview]) -> Wishes:
         source_branch=options.source_branch,
         folder=options.folder,
         drill_job=options.drill_job,
-        has_dropdown=options.dropdown,
+        has_lists=not options.no_lists,
     )
 
 

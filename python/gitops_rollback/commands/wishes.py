@@ -65,7 +65,9 @@ def deploy_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
         raise UsageError("no image is named", "give it with --image IMAGE")
     expected = images_by_service(options, "from")
     records = read_records(options.record)
-    wish = replace(_wish(session, "deploy"), releases=options.release)
+    wish = replace(
+        _wish(session, "deploy"), releases=options.release, before_build=options.before_build
+    )
 
     def wishes(snapshot: Snapshot) -> list[Wish]:
         images = assign_images(wanted, snapshot.services)

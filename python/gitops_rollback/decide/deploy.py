@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 def deploy(wish: Wish, facts: Facts) -> Change:
     """Return the change that puts an image into the fields; raise what refuses it.
 
-    In this order: another repository, what must run now, the digest, an own commit that is on the
-    branch already, what runs already, the record, hold and bad list and fence, policies.
+    In this order: another repository, what must run now, an image that is still to be built (then
+    hold, bad list, fence, a tag that was deployed; nothing is changed), the digest, an own commit
+    that is on the branch already, what runs already, the record, hold and bad list and fence,
+    policies.
     """
     at, running = facts.at, facts.running
     assert wish.image is not None  # noqa: S101 - a deploy's wish names one
@@ -46,6 +48,8 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     if wish.record is None and facts.first is not None:
         who = facts.ask(NeedAuthor())
         refuse_moved(facts, facts.first.running, f"as when this began (newest commit by {who})")
+    if wish.before_build:
+        return _judged_before_build(wish, facts, wish.image)
     image = _resolved(wish, facts, wish.image)
     if wish.record is not None and _is_committed(facts.state, wish.record.sha256):
         return Change(at, summary_of(wish, at, image, image), warnings=warnings_of(at))
@@ -79,6 +83,18 @@ def deploy(wish: Wish, facts: Facts) -> Change:
         warnings=warnings_of(at) + effect.warnings_of(findings) + told,
         record=made,
     )
+
+
+def _judged_before_build(wish: Wish, facts: Facts, image: ImageReference) -> Change:
+    """Judge an image that is still to be built, by its name and tag; nothing is changed.
+
+    It will have another digest than every image that ran: a version tag that was deployed would
+    be taken from the image that a rollback needs.
+    """
+    unbuilt = replace(image, digest=None)
+    refuse(holds.deploy_blocks(wish, facts, unbuilt), wish)
+    refuse(holds.retag_blocks(facts, unbuilt), wish)
+    return Change(facts.at, summary_of(wish, facts.at, facts.running, unbuilt))
 
 
 def refuse(blocks: Iterable[Block], wish: Wish) -> None:

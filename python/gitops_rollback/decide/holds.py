@@ -11,7 +11,8 @@ from gitops_rollback.ledger.events import is_named
 from gitops_rollback.ledger.holds import HeldMarker
 from gitops_rollback.manifest.markers import find_markers
 from gitops_rollback.policies.judge import automation_blocks
-from gitops_rollback.refusals import Block
+from gitops_rollback.query.shapes import is_version_tag
+from gitops_rollback.refusals import Block, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,6 +49,28 @@ def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[B
             "deploy a fixed image, or --accept bad",
         )
     yield from _outdated(state, wish.build)
+
+
+def retag_blocks(facts: Facts, image: ImageReference) -> Iterator[Block]:
+    """Yield that a version tag was deployed already: to build it again takes it from that image.
+
+    Tags that are meant to move are none: words alone (`main`, `latest`), and one that was deployed
+    with more than one digest.
+    """
+    deeds = facts.state.deployed if facts.state else ()
+    every = [
+        facts.running,
+        *(one for deed in deeds for one in (deed.image, deed.from_image) if one),
+    ]
+    others = [one.tag for one in every if one.tag]
+    digests = {one.digest for one in every if one.tag == image.tag and one.digest}
+    if image.tag not in others or len(digests) > 1 or not is_version_tag(image.tag or "", others):
+        return
+    yield refusal(
+        "retag",
+        f"{facts.title}: {image.label} was deployed already; a build under that tag would take it "
+        f"from the image that ran",
+    )
 
 
 def undone_by_deploy(wish: Wish, facts: Facts, recorded: ImageReference) -> Block | None:

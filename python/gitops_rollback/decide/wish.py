@@ -20,7 +20,8 @@ class Wish:
 
     `present` is the time of the run. `expected` is what must run now (`--from`), `record` what was
     archived before this run, `hold` the hold that the person saw. A deploy has an `image`; with
-    `releases` it ends the hold. A rollback says how to choose: by `strategy` and `query`, as
+    `releases` it ends the hold; with `before_build` it is still to be built: its digest is
+    not known, and nothing is changed. A rollback says how to choose: by `strategy` and `query`, as
     `planned`, or by name: `to`, `as_of` (a time). `unattended`: nobody reads the plan's warnings.
     """
 
@@ -35,6 +36,7 @@ class Wish:
     hold: str | None = None
     image: ImageReference | None = None
     releases: bool = False
+    before_build: bool = False
     forgive: tuple[str, ...] = ()
     strategy: str = "auto"
     query: str | None = None

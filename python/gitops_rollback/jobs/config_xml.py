@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET  # documents with a DTD are refused: see `parse`
 
 from gitops_rollback.errors import JenkinsError
+from gitops_rollback.jobs.parameters import CHOICE, FLAG, TEXT, Parameter, names_of_forms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,11 @@ _DEFINITION = "org.jenkinsci.plugins.workflow.cps.CpsScmFlowDefinition"
 _REMOTE = "scm/userRemoteConfigs/hudson.plugins.git.UserRemoteConfig"
 _BRANCH = "scm/branches/hudson.plugins.git.BranchSpec"
 _PARAMETERS = "properties/hudson.model.ParametersDefinitionProperty/parameterDefinitions"
-_CHOICE = "hudson.model.ChoiceParameterDefinition"
+_TAGS = {
+    TEXT: "hudson.model.StringParameterDefinition",
+    FLAG: "hudson.model.BooleanParameterDefinition",
+    CHOICE: "hudson.model.ChoiceParameterDefinition",
+}
 _FIXED_TEXT = "Set by whoever set up this job; it has one value only."
 
 
@@ -84,10 +89,16 @@ def put(root: ET.Element, job: Job) -> None:
     _set(definition, f"{_BRANCH}/name", f"*/{job.scm.branch}")
     _set(definition, "scriptPath", job.script)
     _set(definition, "lightweight", "true")
+    wanted = {parameter.name for parameter in job.form}
+    definitions = _at(root, _PARAMETERS)
+    for definition in list(definitions):
+        if definition.findtext("name", "") in names_of_forms() - wanted and wanted:
+            definitions.remove(definition)
+    for place, parameter in enumerate(job.form):
+        _put(definitions, place, _definition(parameter))
     for name, value in job.fixed.items():
-        _put_choice(root, name, (value,), _FIXED_TEXT)
-    for name, values in job.choices.items():
-        _put_choice(root, name, values, "")
+        fixed = Parameter(CHOICE, name, _FIXED_TEXT, (value,))
+        _put(definitions, len(definitions), _definition(fixed))
 
 
 def lines(root: ET.Element) -> list[str]:
@@ -108,24 +119,40 @@ def difference(old: list[str], new: list[str], name: str) -> str:
     return "\n".join(unified_diff(old, new, *marks, n=2, lineterm=""))
 
 
-def _put_choice(root: ET.Element, name: str, values: tuple[str, ...], text: str) -> None:
-    """Define a choice; one of the same name and choices stays, of whatever form Jenkins gave it."""
-    definitions = _at(root, _PARAMETERS)
+def _put(definitions: ET.Element, place: int, wanted: ET.Element) -> None:
+    """Define a parameter; one that says the same stays, of whatever form Jenkins gave it."""
+    name = wanted.findtext("name")
     old = next((d for d in definitions if d.findtext("name") == name), None)
-    if old is not None and old.tag == _CHOICE and tuple(_choices(old)) == values:
-        return
-    choice = ET.Element(_CHOICE)
-    ET.SubElement(choice, "name").text = name
-    described = old.findtext("description") if old is not None else None
-    ET.SubElement(choice, "description").text = described or text
-    holder = ET.SubElement(choice, "choices", {"class": "java.util.Arrays$ArrayList"})
-    array = ET.SubElement(holder, "a", {"class": "string-array"})
-    for value in values:
-        ET.SubElement(array, "string").text = value
     if old is None:
-        definitions.append(choice)
-        return
-    definitions[list(definitions).index(old)] = choice
+        definitions.insert(place, wanted)
+    elif _meaning(old) != _meaning(wanted):
+        definitions[list(definitions).index(old)] = wanted
+
+
+def _definition(parameter: Parameter) -> ET.Element:
+    """Return a parameter as Jenkins writes it (hudson.model.*ParameterDefinition)."""
+    definition = ET.Element(_TAGS[parameter.kind])
+    ET.SubElement(definition, "name").text = parameter.name
+    ET.SubElement(definition, "description").text = parameter.description
+    if parameter.kind == CHOICE:
+        holder = ET.SubElement(definition, "choices", {"class": "java.util.Arrays$ArrayList"})
+        array = ET.SubElement(holder, "a", {"class": "string-array"})
+        for value in parameter.choices:
+            ET.SubElement(array, "string").text = value
+    elif parameter.kind == FLAG:
+        ET.SubElement(definition, "defaultValue").text = "false"
+    else:
+        ET.SubElement(definition, "defaultValue")
+        ET.SubElement(definition, "trim").text = "true"
+    return definition
+
+
+def _meaning(definition: ET.Element) -> tuple[str, ...]:
+    """Return what a definition says, of which people may have changed the words of a fixed one."""
+    words = definition.findtext("description") or ""
+    fixed = (definition.findtext("name") or "").startswith("GITOPS_")
+    default = definition.findtext("defaultValue") or ""
+    return (definition.tag, "" if fixed else words, default, *_choices(definition))
 
 
 def _choices(definition: ET.Element) -> Iterator[str]:

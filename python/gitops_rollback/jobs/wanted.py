@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, UsageError
+from gitops_rollback.jobs.parameters import Parameter, deploy_parameters, rollback_parameters
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Scm:
 
 @dataclass(frozen=True)
 class Job:
-    """One pipeline job: `fixed` are variables with their only value, `choices` are for people."""
+    """One pipeline job: `fixed` are variables with their only value, `form` is for people."""
 
     name: str
     kind: str
@@ -40,7 +41,7 @@ class Job:
     scm: Scm
     script: str
     fixed: Mapping[str, str] = field(default_factory=dict)
-    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    form: tuple[Parameter, ...] = ()
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -64,7 +65,7 @@ class Wishes:
     source_branch: str
     folder: str | None = None
     drill_job: str | None = None
-    has_dropdown: bool = False
+    has_lists: bool = True
 
 
 def wanted_jobs(wishes: Wishes, config: Config) -> tuple[Job, ...]:
@@ -112,23 +113,27 @@ def _deploy_jobs(wishes: Wishes, config: Config) -> Iterable[Job]:
             "GITOPS_SOURCE": source.replace("{service}", service),
             "GITOPS_SOURCE_BRANCH": wishes.source_branch,
         }
-        yield _job(DEPLOY, name, wishes, "Jenkinsfile", own, service)
+        job = _job(DEPLOY, name, wishes, "Jenkinsfile", own, service)
+        yield replace(job, form=deploy_parameters())
 
 
 def _rollback_job(wishes: Wishes, config: Config) -> Job:
     name = _in_folder(wishes, wishes.rollback_job)
-    if not wishes.has_dropdown:
-        return _job(ROLLBACK, name, wishes, "Jenkinsfile.rollback")
-    # The empty one first: nobody rolls back what merely stood at the top of a list.
-    services = ("", *sorted({*wishes.images, *config.sets}))
-    choices = {"SERVICE": services, "ENVIRONMENT": ("", *config.environments)}
+    services = tuple(sorted({*wishes.images, *config.sets})) if wishes.has_lists else ()
+    environments = tuple(config.environments) if wishes.has_lists else ()
     offered = {
-        "GITOPS_SERVICES": ",".join(services[1:]),
-        "GITOPS_ENVIRONMENTS": ",".join(config.environments),
+        "GITOPS_SERVICES": ",".join(services),
+        "GITOPS_ENVIRONMENTS": ",".join(environments),
     }
     own = {key: value for key, value in offered.items() if value}
-    job = _job(ROLLBACK, name, wishes, "Jenkinsfile.dropdown", own)
-    return Job(job.name, job.kind, job.description, job.scm, job.script, job.fixed, choices)
+    variables = wishes.variables
+    form = rollback_parameters(
+        services,
+        environments,
+        variables.get("GITOPS_REPOSITORY", ""),
+        variables.get("GITOPS_LIBRARY", "gitops-rollback"),
+    )
+    return replace(_job(ROLLBACK, name, wishes, "Jenkinsfile.rollback", own), form=form)
 
 
 def _job(

@@ -11,6 +11,11 @@ class Build {
     Map<String, Object> credentials = [:]
     Map<String, Object> started = [:] // parameters given by whoever started it
     Map<String, Object> params = [:]
+    Map<String, String> jobParameters = [:] // one-value parameters that stand in the job's configuration
+    List<Map> declared = []           // the parameters that its Jenkinsfile declares
+    String restartedFrom              // the stage that somebody restarted it from
+    Set<String> plugins = [] as Set   // what the controller has beside what it needs
+    String workspaceName = 'workspace'
     boolean firstRun = true           // of the job: parameters are not in the environment
     Map<String, String> assigned = [:]
     RunWrapper run = new RunWrapper(number: 1, displayName: '#1')
@@ -30,7 +35,7 @@ class Build {
     Set<String> secrets = [] as Set
     List<String> harnessErrors = []
 
-    File getWorkspace() { new File(jobFolder, 'workspace') }
+    File getWorkspace() { new File(jobFolder, workspaceName) }
 
     File getArtifacts() { new File(folder, 'archive') }
 
@@ -51,13 +56,14 @@ class Build {
             JOB_NAME: job, JOB_BASE_NAME: names.last(), BUILD_NUMBER: "${run.number}".toString(),
             BUILD_ID: "${run.number}".toString(), BUILD_TAG: "jenkins-${job.replace('/', '-')}-${run.number}".toString(),
         ]
-        all.putAll(global)
+        all.putAll(jobParameters)
+        all.putAll(global)  // a variable of the controller wins over a job's parameter
         if (global.JENKINS_URL) {
             all.JOB_URL = global.JENKINS_URL + names.collect { "job/${URLEncoder.encode(it, 'UTF-8')}/" }.join('')
             all.BUILD_URL = all.JOB_URL + "${run.number}/"
         }
         if (!firstRun) {
-            params.each { name, value -> all[name] = value.toString() }
+            params.each { name, value -> if (!jobParameters.containsKey(name)) { all[name] = value.toString() } }
         }
         all.putAll(assigned)
         frames.each { frame ->

@@ -1,9 +1,11 @@
 package harness
 
 import com.cloudbees.groovy.cps.Continuable
+import com.cloudbees.groovy.cps.Continuation
 import com.cloudbees.groovy.cps.CpsTransformer
 import com.cloudbees.groovy.cps.Envs
 import com.cloudbees.groovy.cps.Outcome
+import com.cloudbees.groovy.cps.impl.CpsCallableInvocation
 import com.cloudbees.groovy.cps.sandbox.DefaultInvoker
 import org.codehaus.groovy.control.CompilerConfiguration
 import org.codehaus.groovy.control.customizers.CompilationCustomizer
@@ -81,6 +83,50 @@ class Controller {
             program = restored[0] as Continuable
             scripts = restored[1] as Map
             outcome = restore(outcome, Integer.MAX_VALUE) as Outcome
+        }
+    }
+
+    /** Runs the branches of `parallel`: a step of each in turn, with the blocks that each is in. */
+    Map branches(Map<String, Closure> bodies) {
+        List outer = build.frames
+        List<Map> all = bodies.findAll { it.value instanceof Closure }.collect { name, body ->
+            [name: name, program: program(body), outcome: new Outcome(null, null), frames: new ArrayList(outer), result: null, failure: null]
+        }
+        while (all.any { it.program.isResumable() }) {
+            all.findAll { it.program.isResumable() }.each { step(it) }
+        }
+        build.frames = outer
+        Throwable failure = all*.failure.find { it != null }
+        if (failure != null) { throw failure }
+        return all.collectEntries { [(it.name): it.result] }
+    }
+
+    private Continuable program(Closure body) {
+        try {
+            if (sandboxed) { interceptor.register() }
+            body.call()
+        } catch (CpsCallableInvocation invocation) {
+            return new Continuable(invocation.invoke(Envs.empty(invoker()), null, Continuation.HALT))
+        } finally {
+            if (sandboxed) { interceptor.unregister() }
+        }
+        throw new HarnessError('a branch that is no closure of a pipeline')
+    }
+
+    private void step(Map branch) {
+        build.frames = branch.frames
+        if (sandboxed) { interceptor.register() }
+        try {
+            Outcome next = branch.program.run0(branch.outcome, categories())
+            if (branch.program.isResumable()) {
+                branch.outcome = execute(next.replay() as Request)
+            } else {
+                branch.result = next.replay()
+            }
+        } catch (Throwable failed) {
+            branch.failure = failed
+        } finally {
+            if (sandboxed) { interceptor.unregister() }
         }
     }
 

@@ -5,9 +5,11 @@ class Declared {
     /** The values that `params` has: what was given, else the defaults; unknown ones are dropped in silence. */
     static void parameters(List<Map> declared) {
         Build build = Controller.current.build
-        Map values = [:]
+        Map values = new LinkedHashMap(build.jobParameters)
+        List<String> names = declared*.name
+        if (names.unique(false) != names) { throw new HarnessError("parameters declared twice: ${names}") }
         declared.each { Map one ->
-            String name = one.name
+            String name = one.name.toString()
             if (!(name ==~ /[A-Z][A-Z0-9_]*/) || !one.description) {
                 throw new HarnessError("parameter ${name}: no description")
             }
@@ -27,6 +29,7 @@ class Declared {
                     values[name] = one.trim ? text.trim() : text
             }
         }
+        build.declared = declared
         if (build.firstRun && build.started) {
             throw new HarnessError('a job without parameters cannot be started with parameters')
         }
@@ -39,6 +42,9 @@ class Declared {
             throw new HarnessError("${what}: unknown ${unknown}")
         }
     }
+
+    /** The outermost stage that somebody restarted the build from, if anybody did. */
+    static String restartedFrom() { Controller.current.build.restartedFrom }
 
     static void skipCheckout() { Controller.current.build.skipsCheckout = true }
 

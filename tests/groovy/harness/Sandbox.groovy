@@ -10,9 +10,9 @@ import org.kohsuke.groovy.sandbox.GroovyInterceptor
 class Sandbox extends GroovyInterceptor {
     private static final Map<Class, List<String>> METHODS = [
         (CharSequence): ['plus', 'contains', 'startsWith', 'replace', 'replaceAll', 'tokenize', 'trim', 'take', 'minus', 'toUpperCase', 'toString',
-                         'getBytes', 'substring'],
-        (List): ['contains', 'join', 'plus', 'leftShift', 'isEmpty', 'size', 'first', 'last', 'drop', 'toSorted', 'collect'],
-        (Map): ['put', 'remove', 'subMap', 'findAll', 'plus', 'get'],
+                         'getBytes', 'substring', 'length', 'toLowerCase', 'toInteger'],
+        (List): ['contains', 'join', 'plus', 'leftShift', 'isEmpty', 'size', 'first', 'last', 'drop', 'toSorted', 'collect', 'addAll'],
+        (Map): ['put', 'remove', 'subMap', 'findAll', 'plus', 'get', 'putAll'],
         (Number): ['plus', 'minus', 'div'],
         (Base64.Encoder): ['encodeToString'],
         (Class): ['isInstance'],
@@ -21,7 +21,7 @@ class Sandbox extends GroovyInterceptor {
     ]
     private static final Map<Class, List<String>> STATIC = [
         (groovy.json.JsonOutput): ['toJson'], (UUID): ['randomUUID'], (System): ['currentTimeMillis'],
-        (org.codehaus.groovy.runtime.ScriptBytecodeAdapter): ['compareEqual', 'compareNotEqual', 'compareLessThan', 'compareGreaterThan'],
+        (org.codehaus.groovy.runtime.ScriptBytecodeAdapter): ['compareEqual', 'compareNotEqual', 'compareLessThan', 'compareGreaterThan', 'matchRegex', 'isCase'],
         (org.kohsuke.groovy.sandbox.impl.Checker): ['checkedCast'],
     ]
     private static final Map<Class, List<String>> PROPERTIES = [

@@ -116,6 +116,16 @@ class Steps {
         return null
     }
 
+    /** Jenkins knows the steps of the plugins it has, and no others. */
+    Object needsPlugin(Request request) {
+        if (!(request.arguments[1] in build.plugins)) {
+            throw new NoSuchMethodError("No such DSL method '${request.arguments[0]}' found among steps [archiveArtifacts, …]")
+        }
+        return null
+    }
+
+    Object parallel(Request request) { Controller.current.branches(request.arguments[0] as Map) }
+
     Object deleteDir(Request request) {
         build.directory().deleteDir()
         return null
@@ -197,6 +207,7 @@ class Steps {
                 return given
             case 'dir':
                 build.directory()
+                build.say("Running in ${Build.resolve(build.directory(), given.path)}")
                 return given
             default:
                 return given

@@ -190,6 +190,10 @@ esac
         build.beforeStep = options.beforeStep
         build.abortOn = options.abortOn
         build.scm = options.scm
+        build.jobParameters = options.jobParameters ?: [:]
+        build.restartedFrom = options.restartedFrom
+        build.plugins = (options.plugins ?: []) as Set
+        build.workspaceName = options.workspace ?: 'workspace'
         builds << build
         return controller.run(build, options.name ?: 'Script', text, options.containsKey('library') ? options.library : true)
     }
@@ -206,6 +210,17 @@ esac
     static Map returned(Build build) {
         String line = build.log.find { it.startsWith('returned ') }
         line ? new groovy.json.JsonSlurperClassic().parseText(line - 'returned ') as Map : null
+    }
+
+    /** What the build's description says, without its links. */
+    static String title(Build build) {
+        (build.run.description ?: '').readLines().findAll { !(it =~ /^(report|commit|pull request|record|again): /) }.join('; ')
+    }
+
+    /** What the build's description links, by what it is. */
+    static Map links(Build build) {
+        (build.run.description ?: '').readLines().collect { it =~ /^(report|commit|pull request|record|again): (.*)$/ }
+            .findAll { it.find() }.collectEntries { [(it.group(1)): it.group(2)] }
     }
 
     /** The one error line of a failed build. */

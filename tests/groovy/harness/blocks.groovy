@@ -26,7 +26,10 @@ Object timeout(Map options, Closure body) {
     inside('timeout', options, body)
 }
 
-Object timestamps(Closure body) { body() }
+Object timestamps(Closure body) {
+    needsPlugin('timestamps', 'timestamper')
+    return body()
+}
 
 Object script(Closure body) { body() }
 

@@ -25,20 +25,40 @@ Object pipeline(Closure body) {
     return null
 }
 
-void runStages(List stages) {
+/** Runs stages; a run that was restarted from one of the outermost ones skips what stands before it, with all its values. */
+void runStages(List stages, boolean outermost = true) {
+    boolean skipped = outermost && Declared.restartedFrom() != null
     for (StageSection one in stages) {
-        runStage(one)
+        skipped = skipped && one.name != Declared.restartedFrom()
+        if (skipped) {
+            echo "Stage \"${one.name}\" skipped due to this build restarting at stage \"${Declared.restartedFrom()}\""
+        } else {
+            runStage(one)
+        }
     }
 }
 
 void runStage(StageSection section) {
     stage(section.name) {
+        inTime(section) { runInAgent(section) }
+    }
+}
+
+void inTime(StageSection section, Closure body) {
+    Map limit = section.limit
+    if (limit == null) {
+        body()
+    } else {
+        timeout(limit) { body() }
+    }
+}
+
+void runInAgent(StageSection section) {
         if (section.condition != null && section.condition.beforeAgent) {
             runGuarded(section)
         } else {
             onAgent(section.agent) { runGuarded(section, false) }
         }
-    }
 }
 
 void runGuarded(StageSection section, boolean agentLater = true) {
@@ -56,7 +76,11 @@ void runGuarded(StageSection section, boolean agentLater = true) {
 void runSteps(StageSection section) {
     Throwable failure = null
     try {
-        section.body()
+        if (section.stageList == null) {
+            section.body()
+        } else {
+            runStages(section.stageList, false)
+        }
     } catch (Throwable failed) {
         failure = failed
     }
@@ -178,11 +202,16 @@ class PipelineSection extends Agents {
 }
 
 class OptionsSection extends Section {
+    Map limit
+
     void disableConcurrentBuilds() { }
 
     void skipDefaultCheckout() { Declared.skipCheckout() }
 
-    void timeout(Map given) { Declared.known('timeout', given, ['time', 'unit']) }
+    void timeout(Map given) {
+        Declared.known('timeout', given, ['time', 'unit'])
+        limit = given
+    }
 
     void buildDiscarder(Object strategy) {
         if (!(strategy instanceof Map)) {
@@ -219,8 +248,11 @@ class StagesSection extends Section {
     void stage(String name, Closure body) {
         StageSection section = new StageSection(name: name)
         section.read(body)
-        if (section.body == null) {
-            throw new HarnessError("stage '${name}' has no steps")
+        if ((section.body == null) == (section.stageList == null)) {
+            throw new HarnessError("stage '${name}' has neither steps nor stages, or both")
+        }
+        if (found.any { it.name == name }) {
+            throw new HarnessError("Duplicate stage name: ${name}")
         }
         found << section
     }
@@ -230,6 +262,8 @@ class StageSection extends Agents {
     String name
     WhenSection condition
     Closure body
+    List stageList
+    Map limit
     PostSection postSection
 
     void when(Closure given) {
@@ -238,6 +272,18 @@ class StageSection extends Agents {
     }
 
     void steps(Closure given) { body = leaf(given) }
+
+    void stages(Closure given) {
+        StagesSection section = new StagesSection()
+        section.read(given)
+        stageList = section.found
+    }
+
+    void options(Closure given) {
+        OptionsSection section = new OptionsSection()
+        section.read(given)
+        limit = section.limit
+    }
 
     void post(Closure given) {
         postSection = new PostSection()

@@ -136,7 +136,7 @@ printf '{"schemaVersion": 1, "records": []}' >"\$3"
 
 scenario('the shell sees the command only: its options are in no argument and no script') { World world ->
     def build = world.step([env: [GITOPS_GIT_CREDENTIALS_ID: 'git-bot', GITOPS_JENKINS_CREDENTIALS_ID: 'jenkins-api',
-                                  GITOPS_DOCKERHUB_CREDENTIALS_ID: 'hub', GITOPS_REGISTRY_CREDENTIALS_ID: 'registry']],
+                                  GITOPS_DOCKERHUB_CREDENTIALS_ID: 'hub', GITOPS_REGISTRY_CREDENTIALS_ID: 'registry', GITOPS_REGISTRY_HOST: 'registry.example.org']],
         "gitopsDeploy(service: 'cart', image: '${World.NEW}', reason: 'unmistakable')")
     same(build.failure, null)
     String arguments = new File(build.folder, 'arguments').text

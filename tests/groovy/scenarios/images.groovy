@@ -62,13 +62,13 @@ scenario('a push is tried three times, a build once') { World world ->
 scenario('credentials are given by standard input, kept out of the home, and gone afterwards') { World world ->
     world.fakePodman(digest)
     def build = world.step([env: [GITOPS_DOCKERHUB_CREDENTIALS_ID: 'hub']],
-        "gitopsBuildImage(service: 'cart', image: 'registry.example.org:5000/acme/cart:1', registryCredentialsId: 'registry')")
+        "gitopsBuildImage(service: 'cart', image: 'registry.example.org:5000/acme/cart:1', registryCredentialsId: 'registry', registryHost: 'registry.example.org:5000')")
     same(build.failure, null)
     List logins = world.podmanCalls().findAll { it[0] == 'login' }
     same(logins, [['login', '--username', 'push', '--password-stdin', 'registry.example.org:5000'], ['login', '--username', 'acme', '--password-stdin', 'docker.io']])
     same(new File(world.folder, 'podman-password').text, World.SECRETS.hub.password)
     world.tool('podman', '#!/bin/sh\nexit 1\n')
-    has(World.error(world.step("gitopsBuildImage(service: 'cart', image: 'acme/cart:1', registryCredentialsId: 'registry')")), 'logging in at the registry failed')
+    has(World.error(world.step("gitopsBuildImage(service: 'cart', image: 'acme/cart:1', registryCredentialsId: 'registry', registryHost: 'registry.example.org')")), 'logging in at the registry failed')
 }
 
 scenario('docker builds through buildx, and the digest is the one of its metadata file') { World world ->

@@ -7,8 +7,8 @@ scenario('the first run of the rollback job only loads its parameters') { World 
     def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback')
     same(build.run.result, 'NOT_BUILT')
     same(build.failure, null)
-    has(build.text, 'parameters loaded: build again with parameters')
-    same(build.run.description, 'parameters loaded: build again with parameters')
+    has(build.text, 'the parameters were loaded, nothing else was done: build again with parameters')
+    same(World.title(build), 'the parameters were loaded, nothing else was done: build again with parameters')
     same(build.steps.any { it.name == 'sh' }, false)
     same(build.libraries, ['gitops-rollback'])
     same(build.nodes, 0)
@@ -23,11 +23,11 @@ scenario('the rollback job: plan, apply, and everybody knows who and why') { Wor
     same(build.run.result, 'SUCCESS')
     same(build.libraries, ['gitops-rollback@v1'])
     same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
-    same(build.run.description, 'cart 1.5.0 → 1.4.2, held')
+    same(World.title(build), 'cart 1.5.0 → 1.4.2, held')
     same(build.run.displayName, '#2 cart 1.5.0 → 1.4.2, held')
     has(world.message(), 'Gitops-By: jane')
     has(world.message(), 'Gitops-Reason: checkout fails')
-    same(build.shells, ['gitops-rollback plan', 'gitops-rollback rollback'])
+    same(build.shells, ['gitops-rollback plan', 'gitops-rollback record', 'gitops-rollback rollback'])
     has(build.archived(), 'gitops-rollback/default/cart/record.json')
 }
 
@@ -37,7 +37,7 @@ scenario('ACTION plan shows and changes nothing') { World world ->
     def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [ACTION: 'plan', SERVICE: 'cart'])
     same(build.failure, null)
     same(world.tip(), tip)
-    same(build.run.description, 'plan: cart 1.5.0 → 1.4.2')
+    same(World.title(build), 'plan: cart 1.5.0 → 1.4.2')
     same(World.archived(build, 'gitops-rollback/gitopsFindPreviousImage-result.json').services[0].to.image, World.OLD)
 }
 
@@ -66,7 +66,7 @@ scenario('a rollback that is not approved changes nothing') { World world ->
 
 scenario('a rollback without a reason fails before it plans') { World world ->
     def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart'])
-    same(World.error(build), 'REASON parameter is required to rollback')
+    same(World.error(build), 'REASON is missing: it is needed to roll back')
     same(build.shells, [])
 }
 
@@ -79,7 +79,7 @@ scenario('a rollback that was done already is refused before anybody is asked, a
     String tip = world.tip()
     def second = world.jenkinsfile(both + [params: [SERVICE: 'cart', REASON: 'x'], answer: null], 'Jenkinsfile.rollback')
     same(second.run.result, 'FAILURE')
-    has(World.error(second), 'AGAIN')
+    has(World.error(second), 'refused (already)')
     same(world.tip(), tip)
     def third = world.jenkinsfile(both + [params: [SERVICE: 'cart', REASON: 'x', AGAIN: 'true']], 'Jenkinsfile.rollback')
     same(third.failure, null)
@@ -96,7 +96,7 @@ scenario('ACTION release ends the hold; DRY_RUN only shows it') { World world ->
     def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: release)
     same(build.failure, null)
     same(world.state().hold, null)
-    same(build.run.description, 'released cart 1.4.2')
+    same(World.title(build), 'released cart 1.4.2')
 }
 
 scenario('a set and TO: several services, one commit') { World world ->
@@ -107,27 +107,27 @@ scenario('a set and TO: several services, one commit') { World world ->
     def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'checkout', REASON: 'x'])
     same(build.failure, null)
     same(world.git(world.remote, 'rev-list', '--count', "${tip}..main").trim(), '1')
-    same(build.run.description, 'cart 1.5.0 → 1.4.2; payment 2.1.0 → 2.0.0, held')
+    same(World.title(build), 'cart 1.5.0 → 1.4.2; payment 2.1.0 → 2.0.0, held')
 }
 
 scenario('the first run of the deploy pipeline without a service only loads its parameters') { World world ->
     def build = world.jenkinsfile('Jenkinsfile')
     same(build.run.result, 'NOT_BUILT')
-    same(build.run.description, 'parameters loaded: build again with parameters')
+    same(World.title(build), 'the parameters were loaded, nothing else was done: build again with parameters')
     same(build.shells, [])
 }
 
-scenario('the deploy pipeline builds, pushes, records, archives and deploys on its first run') { World world ->
+scenario('the deploy pipeline builds, pushes, records, archives and deploys') { World world ->
     world.fakePodman(digest)
     Map scm = [url: world.source().path]
-    def build = world.jenkinsfile('Jenkinsfile', scm: scm, env: [GITOPS_SERVICE: 'cart', GITOPS_IMAGE_REPOSITORY: 'docker.io/acme/cart',
+    def build = world.jenkinsfile('Jenkinsfile', scm: scm, firstRun: false, env: [GITOPS_SERVICE: 'cart', GITOPS_IMAGE_REPOSITORY: 'docker.io/acme/cart',
         GITOPS_DOCKERHUB_CREDENTIALS_ID: 'hub', GITOPS_GIT_CREDENTIALS_ID: 'git-bot'])
     same(build.failure, null)
     String commit = world.git(new File(scm.url), 'rev-parse', 'main').trim()
     same(world.image(), "acme/cart:1-${commit.substring(0, 7)}@${digest}".toString())
     same(world.podmanCalls().collect { it[0] }, ['login', 'build', 'push'])
     has(build.archived(), 'gitops-rollback/default/cart/record.json')
-    same(build.run.description, "cart 1.4.2 → 1-${commit.substring(0, 7)}".toString())
+    same(World.title(build), "cart 1.4.2 → 1-${commit.substring(0, 7)}".toString())
     same(build.run.keepLog, true)
 }
 
@@ -135,7 +135,7 @@ scenario('the deploy pipeline from this repository builds a service of another o
     world.fakePodman(digest)
     File source = world.source()
     world.git(source, 'branch', 'release')
-    def build = world.jenkinsfile('Jenkinsfile', env: [GITOPS_SOURCE: source.path, GITOPS_SOURCE_BRANCH: 'release', GITOPS_GIT_CREDENTIALS_ID: 'git-bot',
+    def build = world.jenkinsfile('Jenkinsfile', firstRun: false, env: [GITOPS_SOURCE: source.path, GITOPS_SOURCE_BRANCH: 'release', GITOPS_GIT_CREDENTIALS_ID: 'git-bot',
         GITOPS_SERVICE: 'cart', GITOPS_IMAGE_REPOSITORY: 'docker.io/acme/cart'])
     same(build.failure, null)
     has(world.image(), "acme/cart:1-${world.git(source, 'rev-parse', '--short=7', 'release').trim()}@${digest}")
@@ -167,9 +167,10 @@ scenario('in a multibranch project only the primary branch is deployed') { World
     def branch = world.jenkinsfile(options + [env: env + [BRANCH_NAME: 'feature/x']], 'Jenkinsfile')
     same([branch.run.result, world.tip()], ['SUCCESS', tip])
     same(branch.shells, ['gitops-rollback build'])
+    same(world.podmanCalls().collect { it[0] }, ['build'])
     def request = world.jenkinsfile(options + [job: 'shop/cart/PR-1', env: env + [BRANCH_NAME: 'PR-1', CHANGE_ID: '1']], 'Jenkinsfile')
-    same([request.run.result, world.tip()], ['SUCCESS', tip])
-    def main = world.jenkinsfile(options + [job: 'shop/cart/main', env: env + [BRANCH_NAME: 'main', BRANCH_IS_PRIMARY: 'true']], 'Jenkinsfile')
+    same([request.run.result, world.tip(), world.podmanCalls().collect { it[0] }], ['SUCCESS', tip, ['build', 'build']])
+    def main = world.jenkinsfile(options + [job: 'shop/cart/main', firstRun: false, env: env + [BRANCH_NAME: 'main', BRANCH_IS_PRIMARY: 'true']], 'Jenkinsfile')
     same(main.failure, null)
     same(world.tip() == tip, false)
     world.fakePodman('sha256:' + 'c' * 64)
@@ -179,30 +180,29 @@ scenario('in a multibranch project only the primary branch is deployed') { World
     has(world.image(), ':7.0.0@')
 }
 
-scenario('a held service fails the deploy pipeline in one line; RELEASE deploys and ends the hold') { World world ->
+scenario('a held service is refused before anything is built: unstable, in one line; RELEASE deploys and ends the hold') { World world ->
     world.fakePodman(digest)
     Map options = [scm: [url: world.source().path], firstRun: false, params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart', VERSION: '1.5.0']]
     same(world.jenkinsfile(options, 'Jenkinsfile').failure, null)
+    int built = world.podmanCalls().size()
     world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'broken'])
+    String tip = world.tip()
     world.fakePodman('sha256:' + 'b' * 64)
     def held = world.jenkinsfile(options + [params: options.params + [VERSION: '1.5.1']], 'Jenkinsfile')
-    same(held.run.result, 'FAILURE')
-    has(World.error(held), 'broken')
+    same([held.run.result, held.failure, world.tip(), world.podmanCalls().size()], ['UNSTABLE', null, tip, built])
+    has(held.text, 'WARNING: gitopsDeploy: refused (held): ')
+    has(World.title(held), 'refused: cart')
+    has(World.title(held), 'broken')
+    same(held.shells.unique(false), ['gitops-rollback deploy'])
+    def bad = world.jenkinsfile(options + [params: options.params + [RELEASE: 'true']], 'Jenkinsfile')
+    same([bad.run.result, world.podmanCalls().size()], ['UNSTABLE', built])
+    has(bad.text, 'refused (bad): ')
     def released = world.jenkinsfile(options + [params: options.params + [VERSION: '1.5.1', RELEASE: 'true']], 'Jenkinsfile')
-    same(released.failure, null)
+    same([released.failure, released.run.result], [null, 'SUCCESS'])
     has(world.image(), ':1.5.1@sha256:bbb')
-}
-
-scenario('the rollback job with lists differs in its two lists only, and the empty choice does nothing') { World world ->
-    List<String> plain = new File(world.controller.root, 'Jenkinsfile.rollback').readLines()
-    List<String> lists = new File(world.controller.root, 'Jenkinsfile.dropdown').readLines()
-    same((plain - lists).collect { it.trim().take(30) }, ["string(name: 'SERVICE', trim: t", "string(name: 'ENVIRONMENT', tri"]*.take(30))
-    world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
-    Map job = [job: 'ops/rollback', firstRun: false, env: [GITOPS_SERVICES: 'cart,payment']]
-    same(world.jenkinsfile(job + [params: [REASON: 'x']], 'Jenkinsfile.dropdown').run.result, 'NOT_BUILT')
-    def build = world.jenkinsfile(job + [params: [SERVICE: 'cart', REASON: 'x']], 'Jenkinsfile.dropdown')
-    same(build.failure, null)
-    same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
+    def again = world.jenkinsfile(options + [params: options.params + [VERSION: '1.5.1']], 'Jenkinsfile')
+    same(again.run.result, 'UNSTABLE')
+    has(again.text, 'refused (retag): ')
 }
 
 scenario('the report is archived and linked: after a rollback, before an approval, and of what is refused') { World world ->
@@ -210,22 +210,25 @@ scenario('the report is archived and linked: after a rollback, before an approva
     Map job = [job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'broken'], env: [GITOPS_REPORT: '']]
     Map asked = null
     def plan = world.jenkinsfile(job + [env: job.env + [GITOPS_APPROVERS: 'bob'], params: job.params + [DRY_RUN: 'true']], 'Jenkinsfile.rollback')
-    same(plan.shells, ['gitops-rollback plan', 'gitops-rollback report', 'gitops-rollback rollback', 'gitops-rollback report'])
+    same(plan.shells, ['gitops-rollback plan', 'gitops-rollback report'])
     def approved = world.jenkinsfile(job + [env: job.env + [GITOPS_APPROVERS: 'bob'],
         answer: { asked = it; throw new harness.FlowInterruptedException('Rejected') }], 'Jenkinsfile.rollback')
     same(approved.run.result, 'ABORTED')
     String page = 'http://127.0.0.1:9/job/ops/job/rollback/2/artifact/gitops-rollback/report/report.html'
-    has(asked.message, page)
+    same(asked.message.contains('Roll back cart 1.5.0 → 1.4.2?'), true)
     has(approved.text, "report: ${page}")
     def done = world.jenkinsfile(job, 'Jenkinsfile.rollback')
     same(done.failure, null)
-    same(done.shells, ['gitops-rollback plan', 'gitops-rollback rollback', 'gitops-rollback report'])
-    same(done.run.description.readLines(), ['cart 1.5.0 → 1.4.2, held', "report: ${page.replace('/2/', '/3/')}".toString()])
+    same(done.shells, ['gitops-rollback plan', 'gitops-rollback record', 'gitops-rollback rollback', 'gitops-rollback report'])
+    same(World.title(done), 'cart 1.5.0 → 1.4.2, held')
+    same(World.links(done).report, page.replace('/2/', '/3/'))
+    same(World.links(done).record, page.replace('/2/', '/3/').replace('report/report.html', 'default/cart/record.json'))
+    same(World.links(done).commit, world.tip())
     has(new File(done.artifacts, 'gitops-rollback/report/report.html').getText('UTF-8'), '1.5.0 → 1.4.2, done')
     same(new File(done.artifacts, 'gitops-rollback/report').list().sort().toList(), ['report.css', 'report.html', 'timeline-default-cart.svg'])
     def refused = world.step([env: job.env], "gitopsRollback(service: 'cart', reason: 'again')")
     same(refused.run.result, 'FAILURE')
-    has(new File(refused.artifacts, 'gitops-rollback/report/report.html').getText('UTF-8'), 'What to do:')
+    has(new File(refused.artifacts, 'gitops-rollback/report/report.html').getText('UTF-8'), 'was rolled back')
 }
 
 scenario('a report that cannot be made fails nothing') { World world ->
@@ -234,7 +237,7 @@ scenario('a report that cannot be made fails nothing') { World world ->
         if (step.name == 'sh' && step.arguments[0].label == 'gitops-rollback report') { world.tool('git', '#!/bin/sh\nexit 1\n') }
     }], "gitopsRollback(service: 'cart', reason: 'x')")
     same([build.run.result, build.failure], ['SUCCESS', null])
-    same(build.run.description, 'cart 1.5.0 → 1.4.2, held')
+    same(World.title(build), 'cart 1.5.0 → 1.4.2, held')
 }
 
 scenario('the drill: unstable with a warning, red with one line where a rollback would fail') { World world ->
@@ -246,7 +249,7 @@ scenario('the drill: unstable with a warning, red with one line where a rollback
     same([warned.run.result, warned.failure], ['UNSTABLE', null])
     has(warned.text, 'a rollback would work, with warnings: ')
     has(new File(warned.artifacts, 'gitops-rollback/report/report.html').getText('UTF-8'), 'Would a rollback work?')
-    has(warned.run.description, 'artifact/gitops-rollback/report/report.html')
+    has(World.links(warned).report, 'artifact/gitops-rollback/report/report.html')
     same(world.tip(), tip)
     world.commit('Move the cart', ['apps/other/deployment.yaml': World.manifest('cart', 'other/cart:7')])
     def failed = world.jenkinsfile(job, 'Jenkinsfile.drill')

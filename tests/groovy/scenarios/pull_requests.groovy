@@ -25,7 +25,7 @@ scenario('a deploy by pull request: unstable until it is merged, kept, and then 
     same(build.run.result, 'UNSTABLE')
     same(world.tip(), tip)
     same(build.run.keepLog, true)
-    same(build.run.description, 'cart 1.4.2 → 1.5.0, waits for pull request 1')
+    same(World.title(build), 'cart 1.4.2 → 1.5.0, waiting for pull request #1')
     def made = World.returned(build)
     same(made.containsKey('commit'), false)
     same(made.pullRequest.number, 1)
@@ -37,7 +37,7 @@ scenario('a deploy by pull request: unstable until it is merged, kept, and then 
     def again = world.step(step)
     same(again.failure, null)
     same(again.run.result ?: 'SUCCESS', 'SUCCESS')
-    same(again.run.description, 'cart 1.5.0')
+    same(World.title(again), 'nothing to do: cart 1.5.0')
 }
 
 scenario('a rollback and a release by pull request') { World world ->
@@ -47,7 +47,7 @@ scenario('a rollback and a release by pull request') { World world ->
     host.merge(1)
     def build = world.step([job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken', ${more})")
     same(build.run.result, 'UNSTABLE')
-    same(build.run.description, 'cart 1.5.0 → 1.4.2, waits for pull request 2')
+    same(World.title(build), 'cart 1.5.0 → 1.4.2, waiting for pull request #2')
     same(World.returned(build).pullRequest.number, 2)
     host.merge(2)
     same(world.state().hold.reason, 'broken')

@@ -83,7 +83,7 @@ def test_everything_is_created_once_and_a_second_run_changes_nothing(
     assert parameter(config_of(server, "pay/deploy"), "GITOPS_SERVICE") == ["payment"]
     rollback = config_of(server, "shop/rollback")
     assert rollback.findtext("definition/scriptPath") == "Jenkinsfile.rollback"
-    assert parameter(rollback, "SERVICE") == []
+    assert parameter(rollback, "SERVICE") == ["", "cart", "checkout", "payment"]
     wrote = len(posts(server))
     assert set(actions(install(shop, server, *options)).values()) == {"unchanged"}
     assert len(posts(server)) == wrote == 6
@@ -109,17 +109,46 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(
     ]
 
 
-def test_the_dropdown_offers_services_and_sets_and_nothing_first(
+def form_of(root: ET.Element) -> set[str]:
+    """The names of the parameters that a job asks for."""
+    path = "properties/hudson.model.ParametersDefinitionProperty/parameterDefinitions/*/name"
+    return {element.text or "" for element in root.findall(path)}
+
+
+def test_the_rollback_job_offers_services_and_sets_and_nothing_first(
     shop: Shop, server: JenkinsServer
 ) -> None:
     environments = '[environments.staging]\npath = "apps"\n[environments.live]\npath = "live"\n'
     shop.commit({".gitops-rollback.toml": CONFIG + environments})
-    install(shop, server, "--dropdown")
+    install(shop, server)
     root = config_of(server, "rollback")
-    assert root.findtext("definition/scriptPath") == "Jenkinsfile.dropdown"
+    assert root.findtext("definition/scriptPath") == "Jenkinsfile.rollback"
     assert parameter(root, "SERVICE") == ["", "cart", "checkout", "payment"]
     assert parameter(root, "ENVIRONMENT") == ["", "staging", "live"]
     assert parameter(root, "GITOPS_SERVICES") == ["cart,checkout,payment"]
+    assert {"ACTION", "OTHER", "OTHER_ENVIRONMENT", "REASON", "DRY_RUN"} <= form_of(root)
+    assert not {"MANIFESTS", "LIBRARY"} & form_of(root)
+    install(shop, server, "--no-lists")
+    root = config_of(server, "rollback")
+    assert parameter(root, "MANIFESTS") == [str(shop.bare)]
+    assert not {"OTHER", "OTHER_ENVIRONMENT"} & form_of(root)
+
+
+def test_a_job_of_the_old_form_with_lists_is_moved(shop: Shop, server: JenkinsServer) -> None:
+    install(shop, server)
+    there = server.configs["rollback"]
+    server.configs["rollback"] = there.replace(b"Jenkinsfile.rollback", b"Jenkinsfile.dropdown")
+    assert actions(install(shop, server)) == {"rollback": "updated"}
+    root = config_of(server, "rollback")
+    assert root.findtext("definition/scriptPath") == "Jenkinsfile.rollback"
+
+
+def test_the_first_run_of_an_installed_job_asks_for_its_parameters(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    install(shop, server, "--source", "https://git.example.com/{service}.git")
+    root = config_of(server, "shop/cart" if "shop/cart" in server.configs else "cart")
+    assert {"SERVICE", "IMAGE", "VERSION", "RELEASE", "ACCEPT"} <= form_of(root)
 
 
 def test_what_people_edited_in_a_job_stays(shop: Shop, server: JenkinsServer) -> None:
@@ -129,7 +158,7 @@ def test_what_people_edited_in_a_job_stays(shop: Shop, server: JenkinsServer) ->
     )
     trigger = b"<hudson.triggers.TimerTrigger><spec>H 3 * * *</spec></hudson.triggers.TimerTrigger>"
     own = (
-        b"<hudson.model.StringParameterDefinition><name>REASON</name><trim>true</trim>"
+        b"<hudson.model.StringParameterDefinition><name>TICKET</name><trim>true</trim>"
         b"</hudson.model.StringParameterDefinition></parameterDefinitions>"
     )
     edited = edited.replace(b"Read the runbook first.", b"Runbook.").replace(b"<b>", b"")
@@ -139,7 +168,7 @@ def test_what_people_edited_in_a_job_stays(shop: Shop, server: JenkinsServer) ->
     assert actions(install(shop, server)) == {"rollback": "unchanged"}
     assert actions(install(shop, server, "--library-branch", "v2")) == {"rollback": "updated"}
     after = server.configs["rollback"]
-    for kept in (b"Runbook. Puts", b"H 3 * * *", b"REASON", b"GITOPS_REPOSITORY", b"*/v2"):
+    for kept in (b"Runbook. Puts", b"H 3 * * *", b"TICKET", b"GITOPS_REPOSITORY", b"*/v2"):
         assert kept in after
 
 

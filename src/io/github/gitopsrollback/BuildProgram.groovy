@@ -3,7 +3,8 @@ package io.github.gitopsrollback
 /**
  * The shell script that builds and pushes an image, in one `sh`, with docker, podman or buildah.
  *
- * A build is run once; a push is tried three times. For docker the first run fills the cache, and pushing is a second run of
+ * A build is run once; a push is tried three times. A password is sent to the host that it is for, and
+ * to no other. For docker the first run fills the cache, and pushing is a second run of
  * the same build: so it works for several platforms, and the digest is the one that buildx writes down.
  */
 class BuildProgram implements Serializable {
@@ -14,7 +15,7 @@ class BuildProgram implements Serializable {
     String text() {
         return '''{ set +x; } 2>/dev/null
 decode() { printf '%s' "$1" | base64 -d; }
-{ IFS= read -r image; IFS= read -r context; IFS= read -r tool; IFS= read -r folder || :; } <<END
+{ IFS= read -r image; IFS= read -r context; IFS= read -r tool; IFS= read -r folder; IFS= read -r pushes || :; } <<END
 $(decode "$GITOPS_BUILD")
 END
 mkdir -p "$folder"
@@ -30,29 +31,25 @@ else
 fi
 case $tool in docker | podman | buildah) ;; *) exit 96 ;; esac
 
-log_in() {
+''' + adopt + '''log_in() {
   echo "logging in at $1" >&2
   printf '%s' "$3" | "$tool" login --username "$2" --password-stdin "$1" || exit 93
 }
 leave() { rm -rf "$folder/auth"; }
-if [ -n "${REGISTRY_USERNAME:-}${DOCKERHUB_USERNAME:-}" ]; then
+if [ -n "$pushes" ] && [ -n "${REGISTRY_USERNAME:-}${DOCKERHUB_USERNAME:-}" ]; then
   mkdir -p "$folder/auth"
+  chmod 700 "$folder/auth"
   trap leave EXIT
-  trap 'leave; exit 143' INT TERM
+  trap 'leave; exit 143' INT TERM HUP
   own="${DOCKER_CONFIG:-${HOME:-}/.docker}"
-  for kept in cli-plugins contexts; do
-    if [ -d "$own/$kept" ]; then ln -s "$own/$kept" "$folder/auth/$kept"; fi
-  done
+  adopt "$own" "$folder/auth"
+  kept="${REGISTRY_AUTH_FILE:-${XDG_RUNTIME_DIR:-/nowhere}/containers/auth.json}"
+  if [ -f "$kept" ]; then cat "$kept" >"$folder/auth/auth.json"; fi
   export BUILDX_CONFIG="${BUILDX_CONFIG:-$own/buildx}"
   export DOCKER_CONFIG="$folder/auth" REGISTRY_AUTH_FILE="$folder/auth/auth.json"
-  host=${image%%/*}
-  case $host in *.* | *:* | localhost) ;; *) host=docker.io ;; esac
-  if [ -n "${REGISTRY_USERNAME:-}" ]; then
-    log_in "${REGISTRY_HOST:-$host}" "$REGISTRY_USERNAME" "$REGISTRY_PASSWORD"
-  fi
-  if [ -n "${DOCKERHUB_USERNAME:-}" ]; then
-    log_in docker.io "$DOCKERHUB_USERNAME" "$DOCKERHUB_TOKEN"
-  fi
+  # Each password goes to its own host, whatever the image names.
+  if [ -n "${REGISTRY_USERNAME:-}" ]; then log_in "$REGISTRY_HOST" "$REGISTRY_USERNAME" "$REGISTRY_PASSWORD"; fi
+  if [ -n "${DOCKERHUB_USERNAME:-}" ]; then log_in docker.io "$DOCKERHUB_USERNAME" "$DOCKERHUB_TOKEN"; fi
 fi
 unset REGISTRY_PASSWORD DOCKERHUB_TOKEN GIT_PASSWORD
 
@@ -102,6 +99,7 @@ push() {
 }
 
 build_once "$@" || exit 94
+if [ -z "$pushes" ]; then exit 0; fi
 attempt=1
 until push "$@"; do
   if [ "$attempt" -ge 3 ]; then exit 95; fi
@@ -111,5 +109,30 @@ until push "$@"; do
 done
 '''
     }
+
+    private final String adopt = '''# The agent's own configuration (proxies, helpers, other registries) is kept and added to, in a copy that is gone.
+# What is added here stands in that copy, not in a helper's store: there it would outlive the build.
+adopt() {
+  for kept in cli-plugins contexts; do
+    if [ -d "$1/$kept" ]; then ln -s "$1/$kept" "$2/$kept"; fi
+  done
+  [ -f "$1/config.json" ] || return 0
+  if ! command -v python3 >/dev/null 2>&1; then
+    echo "warning: without python3 the docker configuration of this agent, $1/config.json, is not used" >&2
+    return 0
+  fi
+  python3 -I -c '
+import json, os, sys
+with open(os.path.join(sys.argv[1], "config.json")) as file:
+    own = json.load(file)
+for host in sys.argv[3:]:
+    own.setdefault("credHelpers", {})[host] = ""
+    own.get("auths", {}).pop(host, None)
+for name, content in ("config.json", own), ("auth.json", {"auths": own.get("auths", {})}):
+    with open(os.path.join(sys.argv[2], name), "w") as file:
+        json.dump(content, file)
+' "$1" "$2" ${REGISTRY_USERNAME:+"$REGISTRY_HOST"} ${DOCKERHUB_USERNAME:+docker.io index.docker.io https://index.docker.io/v1/} || exit 92
+}
+'''
 
 }

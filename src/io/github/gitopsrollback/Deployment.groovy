@@ -4,7 +4,7 @@ package io.github.gitopsrollback
  * Record, archive, deploy; again where the manifests moved meanwhile.
  *
  * What is archived is what is replaced: a deploy names the record it was made with, and the command refuses it if the
- * manifests are no longer as recorded.
+ * manifests are no longer as recorded. A deploy whose record cannot be archived does not go.
  */
 class Deployment implements Serializable {
 
@@ -13,23 +13,31 @@ class Deployment implements Serializable {
     private final StepRun run
     private final int mostRounds = 5
     private final int moved = 5
+    private boolean isArchived = false
 
     /** @param run the step's run */
     Deployment(StepRun run) {
         this.run = run
     }
 
-    /** Deploys; returns `{commit, from, to, seconds}`. */
+    /** Deploys; returns `{commit, from, to, seconds}`. With `beforeBuild` it only asks whether it would be refused. */
     Map deploy() {
         long started = System.currentTimeMillis()
+        Outcome ended = new Outcome(run)
+        if (run.values.beforeBuild) {
+            return ended.changed(ended.expect(run.run('deploy')), started)
+        }
         Map outcome = [:]
         locked(locks()) {
             outcome = rounds()
         }
-        Map result = outcome.result
-        Report report = new Report(run.script)
-        report.show(result.services, result.dryRun ? 'dry run: ' : '', new Proposal(run).after(outcome, ''))
-        Map changed = report.changed(result, started)
+        if (outcome.code != 0 && isArchived && !ended.isWaiting(outcome)) {
+            run.script.echo("${run.step}: the record that this build archived stands for a deploy that did not happen; nobody goes back by it")
+        }
+        Map result = ended.expect(outcome)
+        run.page.show(outcome.told)
+        link(result)
+        Map changed = ended.changed(result, started)
         Map waited = new Waiting(run).after(outcome)
         run.report([GITOPS_RESULT: outcome.file] + (waited ? [GITOPS_ROLLOUT: waited.file] : [:]))
         return waited ? changed + [times: waited.result.seconds, state: waited.result.state] : changed
@@ -43,15 +51,12 @@ class Deployment implements Serializable {
             run.script.echo("${run.step}: the manifests moved meanwhile; recording again (round ${round} of ${mostRounds})")
             outcome = once()
         }
-        new Proposal(run).expect(outcome)
         return outcome
     }
 
     private Map once() {
         String folder = run.freshFolder()
-        List<String> others = ['release', 'allowOlder', 'accept', 'from', 'dryRun', 'reason', 'skipBlocked', 'keep'] +
-            new Parameters(run.script, run.step).proposal() + new Parameters(run.script, run.step).waiting()
-        Map recorded = run.run('record', [GITOPS_RECORD_DIR: folder], others)
+        Map recorded = run.run('record', [GITOPS_RECORD_DIR: folder], ['from', 'reason'])
         if (recorded.code != 0) {
             return recorded
         }
@@ -59,8 +64,7 @@ class Deployment implements Serializable {
         for (one in recorded.result.records) {
             files << one.file
             if (!one.unchanged && !run.values.dryRun) {
-                Map record = one.record
-                run.archive(folder, "gitops-rollback/${record.environment}/${record.service}/**")
+                archive(folder, "gitops-rollback/${one.record.environment}/${one.record.service}/**")
             }
         }
         Map outcome = [:]
@@ -72,15 +76,34 @@ class Deployment implements Serializable {
         return outcome
     }
 
+    private void archive(String folder, String pattern) {
+        String problem = run.attempt { run.archive(folder, pattern) }
+        if (problem) {
+            run.page.show([title: 'failed: the record cannot be archived', about: []])
+            run.script.error("${run.step}: the record of what would be replaced cannot be archived, so nothing was deployed: ${problem}" +
+                ' (look at the controller\'s disk; without the record nobody could go back to what runs now)')
+        }
+        isArchived = true
+    }
+
     /**
      * The build that holds the record of what a rollback goes back to outlives the others; so does one that may hold it.
      * What lets it go again is the command's `keep`.
      */
     private void keep(Map outcome) {
-        boolean uncertain = outcome.result == null || outcome.code == 130 || new Proposal(run).isWaiting(outcome)
-        boolean changed = outcome.code == 0 && outcome.result.changed && !outcome.result.dryRun
-        if (uncertain || changed) {
+        boolean isUncertain = outcome.result == null || outcome.code == 130 || new Outcome(run).isWaiting(outcome)
+        boolean isChanged = outcome.code == 0 && outcome.result.changed && !outcome.result.dryRun
+        if (isUncertain || isChanged) {
             run.script.currentBuild.keepLog = true
+        }
+    }
+
+    private void link(Map result) {
+        if (!isArchived || !result.changed) {
+            return
+        }
+        for (one in result.services) {
+            run.page.link('record', "gitops-rollback/${one.environment}/${one.service}/record.json")
         }
     }
 

@@ -16,13 +16,16 @@ class Drill implements Serializable {
     /** Checks; returns `{verdict, findings}`. */
     Map check() {
         String folder = run.freshFolder()
-        Map outcome = run.run('check', [GITOPS_REPORT_DIR: folder])
-        run.archive(folder, 'gitops-rollback/report/**', true)
-        if (run.script.fileExists("${folder}/gitops-rollback/report/report.html")) {
-            new Report(run.script).link()
+        Map outcome = run.run('check', [GITOPS_REPORT_DIR: "${folder}/${run.page.place(run.values)}".toString()])
+        if (outcome.told.title) {
+            run.page.show(outcome.told)
+        }
+        if (run.script.fileExists("${folder}/${run.page.place(run.values)}gitops-rollback/report/report.html")) {
+            run.archive(folder, '**/gitops-rollback/report/**')
+            run.page.link('report', "${run.page.place(run.values)}gitops-rollback/report/report.html")
         }
         if (outcome.code != warnings) {
-            run.expect(outcome)
+            new Outcome(run).expect(outcome)
             return outcome.result.subMap(['verdict', 'findings'])
         }
         List<String> texts = []

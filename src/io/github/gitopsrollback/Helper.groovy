@@ -59,6 +59,11 @@ class Helper implements Serializable {
         return code
     }
 
+    /** The version of the command that the library carries. */
+    String version() {
+        return delivered().version
+    }
+
     /** Writes the archives that the agent lacks into a folder of this run. */
     private void bring(int code, String folder) {
         for (archive in archives) {

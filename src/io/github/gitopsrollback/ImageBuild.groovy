@@ -17,27 +17,29 @@ class ImageBuild implements Serializable {
         this.run = run
     }
 
-    /** Builds and pushes; returns `{image}` with its digest. */
+    /** Builds and pushes; returns `{image}` with its digest. What is not pushed has none, and no credentials are bound for it. */
     Map build() {
         Map values = run.values
         String image = "${values.image}"
         if (image.contains('@')) {
             run.script.error("${run.step}: the image to build has a tag, not a digest: ${image}")
         }
+        boolean isPushed = values.push == null || new Settings(run.script).truth('push', values.push, '', true)
         int code = 0
         List<String> variables = [
-            "GITOPS_BUILD=${lines([image, values.context ?: '.', values.tool ?: '', run.folder])}",
+            "GITOPS_BUILD=${lines([image, values.context ?: '.', values.tool ?: '', run.folder, isPushed ? 'yes' : ''])}",
             "GITOPS_BUILD_ARGUMENTS=${lines(arguments(values))}", "GITOPS_BUILD_ONCE=${lines(once(values))}",
         ]
         run.script.withEnv(variables) {
-            new Secrets(run.script).bind(values, ['dockerHub', 'registry']) {
+            new Secrets(run.script).bind(values, isPushed ? ['dockerHub', 'registry'] : []) {
                 code = run.script.sh(label: 'gitops-rollback build', script: new BuildProgram().text(), returnStatus: true)
             }
         }
         if (code != 0) {
+            run.page.show([title: "failed: ${problem(code)}".toString(), about: []])
             run.script.error("${run.step}: ${problem(code)}")
         }
-        return [image: "${image}@${digest()}".toString()]
+        return [image: isPushed ? "${image}@${digest()}".toString() : image]
     }
 
     private String digest() {
@@ -53,6 +55,7 @@ class ImageBuild implements Serializable {
 
     private String problem(int code) {
         Map known = [
+            92: 'the docker configuration of this agent cannot be read (its words are above; DOCKER_CONFIG names the folder)',
             93: 'logging in at the registry failed (check the credentials that registryCredentialsId or dockerHubCredentialsId name)',
             94: 'building the image failed (its output is above)',
             95: 'pushing the image failed three times (its output is above; may these credentials push there?)',

@@ -3,7 +3,8 @@ package io.github.gitopsrollback
 /**
  * The named parameters of a step: which it takes, which it needs, and what they are to the command.
  *
- * An empty text and null count as not given, so that a job's parameters can be handed on as they are.
+ * They stand in one table, parameters.json, which is made from the command's own options. An empty text and null count as not
+ * given, so that a job's parameters can be handed on as they are.
  */
 class Parameters implements Serializable {
 
@@ -11,6 +12,7 @@ class Parameters implements Serializable {
 
     private final Object script
     private final String step
+    private Map read = null
 
     /**
      * @param script the step's script
@@ -21,40 +23,19 @@ class Parameters implements Serializable {
         this.step = step
     }
 
-    /** What every step takes that runs the command on a service. */
-    List<String> common() {
-        return ['service', 'services', 'all', 'environment', 'repository', 'branch', 'store', 'timeout', 'cache'] + agent()
-    }
-
-    /** What concerns the agent and the credentials, not the command's options. */
-    List<String> agent() {
-        return ['gitCredentialsId', 'jenkinsCredentialsId', 'dockerHubCredentialsId', 'registryCredentialsId', 'registryHost', 'useInstalled']
-    }
-
-    /** What the steps take that can open a pull request. */
-    List<String> proposal() {
-        return ['pullRequest', 'waitForMerge', 'forge', 'forgeUrl']
-    }
-
-    /** What the steps take that can wait until a change really runs. */
-    List<String> waiting() {
-        return ['wait', 'waitTimeout', 'kubeContext', 'kustomization', 'kubeconfigCredentialsId']
-    }
-
     /**
      * Checks the keys and returns what was given, as a copy without empty values.
      *
      * @param given the step's parameters
-     * @param known all keys that the step takes
-     * @param required those it cannot do without
      * @return a map of keys to text, true, false, numbers, lists or maps
      */
-    Map check(Map given, List<String> known, List<String> required) {
+    Map check(Map given) {
+        Map about = table().steps[step]
         Map values = [:]
         for (entry in given) {
             String key = entry.key
-            if (!known.contains(key)) {
-                script.error("${step}: unknown parameter '${key}' (it takes ${known.join(', ')})")
+            if (!about.takes.contains(key)) {
+                script.error("${step}: unknown parameter '${key}' (it takes ${about.takes.join(', ')})")
             }
             Object value = plain(entry.value)
             if (value != null && value != '' && value != []) {
@@ -63,21 +44,9 @@ class Parameters implements Serializable {
         }
         either(values, 'service', 'services')
         either(values, 'image', 'images')
+        name(values)
         boolean namesServices = "${values.all}" == 'true' || values.plan != null
-        if (values.image instanceof Map) {
-            List<String> services = []
-            for (entry in values.image) {
-                services << "${entry.key}".toString()
-            }
-            if ("${values.all}" != 'true') {
-                values.service = values.service ?: services
-            }
-            values.image = pairs(values.image)
-        }
-        if (values.from instanceof Map) {
-            values.from = pairs(values.from)
-        }
-        for (key in required) {
+        for (key in about.requires) {
             if (values[key] == null && !(key == 'service' && namesServices)) {
                 script.error("${step}: ${key} parameter is required")
             }
@@ -92,19 +61,48 @@ class Parameters implements Serializable {
      * @return `GITOPS_X_Y` to text, for each key `xY` that is an option of the command
      */
     Map<String, String> options(Map values) {
+        Map variables = table().variables
         Map<String, String> found = [:]
-        List<String> others = agent() + ['approvedBy', 'lock', 'report', 'wait', 'waitTimeout', 'autoRollback', 'kubeconfigCredentialsId']
         for (entry in values) {
-            if (!others.contains(entry.key)) {
-                found[variable("${entry.key}")] = text(entry.value)
+            if (variables[entry.key] && !(entry.value instanceof Map)) {
+                found[variables[entry.key]] = text(entry.value)
             }
         }
         return found
     }
 
+    /** The codes of refusals that whoever may start a ready-made rollback job may accept. */
+    String allowedAccept() {
+        return table().allowedAccept.join(',')
+    }
+
     /** The service's names as the command reads them: a list becomes `cart,payment`. */
     String text(Object value) {
         return value instanceof List ? value.join(',') : "${value}"
+    }
+
+    private Map table() {
+        if (read == null) {
+            read = script.readJSON(text: script.libraryResource('io/github/gitopsrollback/parameters.json'), returnPojo: true)
+        }
+        return read
+    }
+
+    /** A map of images names its services; each value becomes the pair that the command reads. */
+    private void name(Map values) {
+        if (values.image instanceof Map) {
+            List<String> services = []
+            for (entry in values.image) {
+                services << "${entry.key}".toString()
+            }
+            if ("${values.all}" != 'true') {
+                values.service = values.service ?: services
+            }
+            values.image = pairs(values.image)
+        }
+        if (values.from instanceof Map) {
+            values.from = pairs(values.from)
+        }
     }
 
     /** Takes what is given under the second of two keys for the first. */
@@ -123,10 +121,6 @@ class Parameters implements Serializable {
             found << "${entry.key}=${entry.value}".toString()
         }
         return found
-    }
-
-    private String variable(String key) {
-        return 'GITOPS_' + key.replaceAll('([A-Z])', '_$1').toUpperCase()
     }
 
     private Object plain(Object value) {

@@ -25,6 +25,10 @@ class Secrets implements Serializable {
         String hub = pick(values.dockerHubCredentialsId, script.env.GITOPS_DOCKERHUB_CREDENTIALS_ID)
         String registry = pick(values.registryCredentialsId, script.env.GITOPS_REGISTRY_CREDENTIALS_ID)
         String host = pick(values.registryHost, script.env.GITOPS_REGISTRY_HOST)
+        if (registry && kinds.contains('registry') && !host) {
+            script.error("the credentials ${registry} are for one registry, and nothing says for which" +
+                ' (name its host: registryHost, or GITOPS_REGISTRY_HOST; a password is never sent to the host that an image names)')
+        }
         List bindings = []
         if (git && kinds.contains('git')) {
             bindings << script.gitUsernamePassword(credentialsId: git, gitToolName: 'Default')

@@ -3,7 +3,8 @@ package io.github.gitopsrollback
 /**
  * One run of a step: its parameters, its own folder on the agent, the command with its credentials, and how it fails.
  *
- * A failure is one line made of the result's message and hint; the whole result is archived beside it.
+ * Several may run at once in one build: each has a folder of its own, on the agent and among the artifacts, and changes its own
+ * lines of the build's description only. What becomes of a command is told by `Outcome`.
  */
 class StepRun implements Serializable {
 
@@ -13,6 +14,8 @@ class StepRun implements Serializable {
     final Object script
     /** The step's name. */
     final String step
+    /** What the build shows of this run. */
+    final Page page
     /** What the step was given, checked. */
     Map values = [:]
     /** This run's folder on the agent; what is archived lies below it. */
@@ -20,6 +23,7 @@ class StepRun implements Serializable {
     /** Whether it makes a report where nobody says. */
     boolean makesReport = true
 
+    private final Parameters parameters
     private int rounds = 0
 
     /**
@@ -29,19 +33,19 @@ class StepRun implements Serializable {
     StepRun(Object script, String step) {
         this.script = script
         this.step = step
+        this.page = new Page(script)
+        this.parameters = new Parameters(script, step)
     }
 
-    /**
-     * Checks the step's parameters.
-     *
-     * @param params what it was called with
-     * @param own the keys it takes beside the common ones
-     * @param required the keys it cannot do without
-     */
-    StepRun check(Map params, List<String> own, List<String> required) {
-        Parameters parameters = new Parameters(script, step)
-        values = parameters.check(params, parameters.common() + own, required)
+    /** Checks the step's parameters; what it takes and needs is in the table of steps. */
+    StepRun check(Map params) {
+        values = parameters.check(params)
         return this
+    }
+
+    /** Whether a setting holds: the step's own, else that of the job's environment, else not. */
+    boolean holds(String key, String variable, boolean otherwise = false) {
+        return new Settings(script).truth(values[key] == null ? variable : key, values[key], variable, otherwise)
     }
 
     /** Runs the body with a folder of its own, which is gone afterwards. */
@@ -68,56 +72,27 @@ class StepRun implements Serializable {
      * @param command its name
      * @param more environment variables beside the step's own options
      * @param without names of the step's own options that are not this command's
-     * @return `[code: …]`, with `result` if the command left one
+     * @return `[code: …]`, with `result` and what the build shows of it (`told`) if the command left one
      */
     Map run(String command, Map<String, String> more = [:], List<String> without = []) {
-        Parameters parameters = new Parameters(script, step)
         Map<String, String> options = parameters.options(values.findAll { !without.contains(it.key) }) + more
-        options.GITOPS_BY = new Who(script).name(values)
-        String file = "${freshFolder()}/gitops-rollback/${step}-result.json".toString()
-        boolean installed = "${values.useInstalled ?: script.env.GITOPS_USE_INSTALLED}" == 'true'
+        String own = "${freshFolder()}/${page.place(values)}gitops-rollback".toString()
+        String file = "${own}/${step}-result.json".toString()
+        options.putAll(GITOPS_BY: new Who(script).name(values), GITOPS_STEP: step, GITOPS_TOLD: "${own}/${step}-told.json".toString())
+        options.putAll(GITOPS_WAIT: '', GITOPS_AUTO_ROLLBACK: '')  // the step waits and undoes itself
         int code = 0
         List<String> kinds = command == 'wait' ? ['git', 'kubeconfig'] : ['git', 'jenkins', 'dockerHub', 'registry']
         new Secrets(script).bind(values, kinds) {
-            code = new Helper(script).run(command, options, folder, file, installed)
+            code = new Helper(script).run(command, options, folder, file, holds('useInstalled', 'GITOPS_USE_INSTALLED'))
         }
-        Map outcome = [code: code, file: file]
+        Map outcome = [code: code, file: file, root: "${folder}/${rounds}".toString(), told: [:]]
         if (script.fileExists(file)) {
             outcome.result = script.readJSON(file: file, returnPojo: true)
         }
+        if (script.fileExists(options.GITOPS_TOLD)) {
+            outcome.told = script.readJSON(file: options.GITOPS_TOLD, returnPojo: true)
+        }
         return outcome
-    }
-
-    /** Returns the result of a command that has done what it should; fails the build if it has not. */
-    Map expect(Map outcome) {
-        if (outcome.code != 0 || outcome.result == null) {
-            fail(outcome)
-        }
-        if (outcome.result.blocked) {
-            List<String> left = outcome.result.blocked.collect { "${it.service} (${it.code})".toString() }
-            script.unstable("${step}: left as they are: ${left.join(', ')}")
-        }
-        return outcome.result
-    }
-
-    /** Ends the build with one line; the result is archived in full. */
-    void fail(Map outcome) {
-        Map error = outcome.result?.error
-        if (outcome.result != null) {
-            script.catchError(buildResult: 'SUCCESS', stageResult: 'SUCCESS', catchInterruptions: false) {
-                archive(outcome.file - "/gitops-rollback/${step}-result.json", 'gitops-rollback/*-result.json')
-            }
-        }
-        if (outcome.result?.services) {
-            report([GITOPS_RESULT: outcome.file])
-        }
-        if (error == null) {
-            script.error("${step}: the command ended with exit code ${outcome.code} and left no result; what it said is above" +
-                ' (run the step again: what is done already is not done twice)')
-        }
-        String start = outcome.code == 130 ? "${step}: interrupted: " : "${step}: "
-        String hint = error.hint ? " (${new Report(script).hint(error.hint)})" : ''
-        script.error("${start}${error.message}${hint}".replaceAll('\\s*[\\r\\n]+\\s*', ' '))
     }
 
     /**
@@ -126,18 +101,30 @@ class StepRun implements Serializable {
      * @param documents environment variables that name the results it shows
      */
     void report(Map<String, String> documents) {
-        Object configured = script.env.GITOPS_REPORT ?: makesReport
-        if ("${values.report == null ? configured : values.report}" != 'true') {
+        if (!holds('report', 'GITOPS_REPORT', makesReport)) {
             return
         }
-        script.catchError(buildResult: 'SUCCESS', stageResult: 'SUCCESS', catchInterruptions: false) {
+        String problem = attempt {
             String pages = freshFolder()
-            Map made = run('report', [GITOPS_REPORT_DIR: pages] + documents, ['plan'])
+            Map made = run('report', [GITOPS_REPORT_DIR: "${pages}/${page.place(values)}".toString()] + documents, ['plan'])
             if (made.code == 0) {
-                archive(pages, 'gitops-rollback/report/**')
-                new Report(script).link()
+                archive(pages, '**/gitops-rollback/report/**')
+                page.link('report', "${page.place(values)}gitops-rollback/report/report.html")
             }
         }
+        if (problem) {
+            script.echo("warning: there is no report: ${problem}")
+        }
+    }
+
+    /** Runs what must not fail the build, whatever becomes of it; returns what was wrong, empty if nothing was. */
+    String attempt(Closure body) {
+        try {
+            body()
+        } catch (IOException problem) {  // an AbortException of a step is one too
+            return problem.message ?: 'no reason was given'
+        }
+        return ''
     }
 
     /** Archives the files of a pattern under their paths below a folder; `mayLack`: there may be none. */

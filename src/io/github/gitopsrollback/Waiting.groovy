@@ -32,9 +32,8 @@ class Waiting implements Serializable {
     }
 
     private boolean isWanted(Map change) {
-        String asked = "${run.values.wait == null ? run.script.env.GITOPS_WAIT : run.values.wait}"
         boolean isThere = change.result.changed || run.step == 'gitopsDeploy'
-        return (asked == 'true' || undoes()) && isThere && !change.result.dryRun && !change.result.pullRequest
+        return (run.holds('wait', 'GITOPS_WAIT') || undoes()) && isThere && !change.result.dryRun && !change.result.pullRequest
     }
 
     /** Waits for a change; where an image was deployed already, for what stands at the tip: it may not run yet. */
@@ -45,9 +44,12 @@ class Waiting implements Serializable {
             options.GITOPS_TIMEOUT = "${seconds}".toString()
         }
         Map outcome = run.run('wait', options, ['timeout'])
-        new Report(run.script).waited(outcome.result)
+        run.page.add(outcome.told.title ?: 'not verified')
         if (outcome.code == overtaken) {
             run.script.unstable("${run.step}: ${outcome.result.error.message}")
+        } else if (outcome.result?.state == 'unverified' && outcome.code == 0) {
+            run.script.unstable("${run.step}: it was to be waited for, and nothing could be verified: whether the image runs is not known" +
+                ' (set GITOPS_KUBECONFIG_CREDENTIALS_ID, or have Flux report to the repository)')
         }
         return outcome
     }
@@ -56,21 +58,21 @@ class Waiting implements Serializable {
     private void undo(Map change, Map outcome) {
         if (!undoes() || !change.result.changed || !isByImage(outcome)) {
             run.report([GITOPS_RESULT: change.file, GITOPS_ROLLOUT: outcome.file])
-            run.fail(outcome)
+            outcome.told.title = ''  // it stands behind the change's title already
+            new Outcome(run).fail(outcome)
         }
         String reason = outcome.result.error.message
         Map back = rollBack(change, reason)
         Map seen = back.code == 0 ? follow(back) : outcome
         String done = back.code == 0 ? finished(back, seen) : "it could not be rolled back: ${back.result?.error?.message}"
-        outcome.result.error.message = "${reason} (${done})".toString()
+        outcome.told = [error: "${reason} (${done}) (${outcome.result.error.hint})".toString()]
         run.report([GITOPS_RESULT: back.code == 0 ? back.file : change.file, GITOPS_ROLLOUT: seen.file])
-        run.fail(outcome)
+        new Outcome(run).fail(outcome)
     }
 
     /** Only a deploy is undone: a rollback never is, whatever the folder says. */
     private boolean undoes() {
-        Object asked = run.values.autoRollback == null ? run.script.env.GITOPS_AUTO_ROLLBACK : run.values.autoRollback
-        return run.step == 'gitopsDeploy' && "${asked}" == 'true'
+        return run.step == 'gitopsDeploy' && run.holds('autoRollback', 'GITOPS_AUTO_ROLLBACK')
     }
 
     /** Whether the image of any service is to blame. */
@@ -105,12 +107,12 @@ class Waiting implements Serializable {
     }
 
     private Map follow(Map back) {
-        new Report(run.script).show(back.result.services, '', ', held')
+        run.page.show(back.told)
         return once(back)
     }
 
     private String finished(Map back, Map seen) {
-        String images = new Report(run.script).images(back.result.services)
+        String images = back.told.to
         if (seen.code == 0) {
             return "rolled back to ${images}, and held"
         }

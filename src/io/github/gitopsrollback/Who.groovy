@@ -45,9 +45,10 @@ class Who implements Serializable {
         return ''
     }
 
-    /** `Started by timer` becomes `timer`. */
+    /** What began it all where no person did: `Started by timer` becomes `timer`, also of the job that started this one. */
     private String reason() {
-        for (cause in script.currentBuild.getBuildCauses()) {
+        List builds = [script.currentBuild] + script.currentBuild.upstreamBuilds
+        for (cause in builds.last().getBuildCauses()) {
             return "${cause.shortDescription}".replace('Started by ', '')
         }
         return ''

@@ -1,0 +1,327 @@
+"""What a build of Jenkins shows of a result: its title, its links, its one line of error.
+
+A step of the library runs a command with `GITOPS_TOLD` naming a file; when the command has ended,
+`write_told` reads the result it left, and writes there what the build is to show. All of it is made
+from the result alone, so that it is the same whatever the command was doing, and can be tried
+without Jenkins. The words are plain text: Jenkins shows titles and descriptions escaped.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from gitops_rollback import clock
+from gitops_rollback.errors import Exit
+from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.model import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+TOLD_VARIABLE = "GITOPS_TOLD"
+_MOST_NAMED = 5  # services
+_LONGEST_TITLE = 160  # characters: Jenkins shows some 100 beside a build's number
+_LONGEST_ERROR = 4000
+_LONGEST_REASON = 200
+_STATES = {
+    "ready": "running",
+    "applied": "applied",
+    "replaced": "overtaken",
+    "unverified": "not verified",
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a build shows.
+
+    `title` is one line, empty where there is nothing to say; `about` the services it speaks of, as
+    the title names them; `links` what the description links, by what it is; `error` the one line of
+    a failure, with what to do in brackets; `refused` the code of a refusal, else empty; `to` what
+    services were brought to; `question` what a person is asked to approve, in sentences.
+    """
+
+    title: str
+    about: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+    refused: str = ""
+    to: str = ""
+    question: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the step reads it; every key is there."""
+        return {
+            "title": self.title,
+            "about": list(self.about),
+            "links": dict(self.links),
+            "error": self.error,
+            "refused": self.refused,
+            "to": self.to,
+            "question": self.question,
+        }
+
+
+def write_told(command: str, code: int, environment: Mapping[str, str]) -> None:
+    """Write what the build shows, if a step asked for it; raise `OSError` if it cannot.
+
+    A command that was killed, or whose disk is full, leaves no result: then nothing is written, and
+    the step says so itself.
+    """
+    target = environment.get(TOLD_VARIABLE)
+    output = environment.get("GITOPS_OUTPUT")
+    if not target or not output or not Path(output).is_file():
+        return
+    result = json.loads(Path(output).read_text(encoding="utf-8"))
+    found = told(command, code, result, environment, clock.now())
+    fresh = Path(f"{target}.new")
+    fresh.write_text(json.dumps(found.to_json(), ensure_ascii=False), encoding="utf-8")
+    fresh.replace(target)  # whole, or not there: the step reads it
+
+
+def told(
+    command: str,
+    code: int,
+    result: Mapping[str, Any],
+    environment: Mapping[str, str],
+    now: str,
+) -> Told:
+    """Return what a build shows of a command's result, given its exit code. Pure.
+
+    `environment` tells the address of the repository, for the link to a commit; `now` how long ago
+    what is gone back to was deployed.
+    """
+    services = result.get("services") or []
+    error = result.get("error") or {}
+    about = tuple(_name(one) for one in services)
+    links = _links(result, environment)
+    if error and code != Exit.WAITING and command != "wait":
+        refused = error.get("code", "") if code == Exit.REFUSED else ""
+        return Told(
+            _short(_failure(command, code, error)), about, links, _line(code, error), refused
+        )
+    title = _TITLES.get(command, _nothing)(result)
+    question = _questions(command, result, now)
+    line = _line(code, error) if error else ""
+    return Told(_short(title), about, links, line, to=_to(services), question=question)
+
+
+def _failure(command: str, code: int, error: Mapping[str, Any]) -> str:
+    """Say in a title that nothing was done, and why."""
+    words = {
+        Exit.REFUSED: "refused",
+        Exit.NOT_FOUND: "no image to go back to",
+        Exit.MOVED: "not done",
+    }
+    words[Exit.INTERRUPTED] = "interrupted"
+    if command == "check":
+        return str(error["message"])
+    return f"{words.get(Exit(code), 'failed')}: {error['message']}"
+
+
+def _line(code: int, error: Mapping[str, Any]) -> str:
+    """Return the one line that ends the build: what is wrong, and what to do in brackets."""
+    start = {Exit.INTERRUPTED: "interrupted: ", Exit.REFUSED: f"refused ({error.get('code')}): "}
+    hint = f" ({error['hint']})" if error.get("hint") else ""
+    return one_line(f"{start.get(Exit(code), '')}{error['message']}{hint}", _LONGEST_ERROR)
+
+
+def _change(result: Mapping[str, Any], done: str) -> str:
+    """`cart 1.5.0 → 1.4.2, held`, `dry run: …`, `cart 1.5.0: nothing to do`, `… waiting for …`."""
+    versions = _list(_versions(one) for one in result["services"])
+    if _is_waiting(result):
+        return f"{versions}, waiting for pull request #{result['pullRequest']['number']}"
+    if result.get("dryRun"):
+        return f"dry run: {versions}"
+    if not result.get("changed"):
+        return f"nothing to do: {versions}"
+    left = _list(f"{_name(one)} left ({one['code']})" for one in result.get("blocked", []))
+    return f"{versions}{done}; {left}" if left else f"{versions}{done}"
+
+
+def _is_waiting(result: Mapping[str, Any]) -> bool:
+    """Whether a pull request is open for it: then nothing is changed yet."""
+    return bool((result.get("error") or {}).get("category") == "waiting")
+
+
+def _deploy(result: Mapping[str, Any]) -> str:
+    return _change(result, "")
+
+
+def _rollback(result: Mapping[str, Any]) -> str:
+    return _change(result, ", held")
+
+
+def _release(result: Mapping[str, Any]) -> str:
+    images = _list(
+        f"{_name(one)} {_label(one.get('from') or one.get('to'))}" for one in result["services"]
+    )
+    if _is_waiting(result):
+        return f"release {images}, waiting for pull request #{result['pullRequest']['number']}"
+    if not any(one.get("edits") for one in result["services"]) and not result.get("changed"):
+        return f"nothing to do: {_list(map(_name, result['services']))} not held"
+    if result.get("dryRun"):
+        return f"dry run: release {images}"
+    return f"released {images}"
+
+
+def _plan(result: Mapping[str, Any]) -> str:
+    versions = _list(_versions(one) for one in result["services"])
+    for one in result["services"]:
+        for block in one.get("blockedBy", []):
+            return f"plan: {versions} (refused: {block['message']})"
+    return f"plan: {versions}"
+
+
+def _check(result: Mapping[str, Any]) -> str:
+    """`drill: 2 of 14 services could not go back`; what is skipped counts as neither."""
+    subjects = {_name(one) for one in result.get("plans", [])}
+    failed, warned = (
+        {
+            one["subject"].removesuffix(" default")
+            for one in result["findings"]
+            if one["level"] == level
+        }
+        for level in ("failed", "warning")
+    )
+    count = len(subjects | failed)
+    if failed:
+        return f"drill: {len(failed)} of {count} could not go back"
+    services = f"drill: {len(subjects)} service{'s' if len(subjects) != 1 else ''} could go back"
+    return f"{services}, with warnings" if warned else services
+
+
+def _wait(result: Mapping[str, Any]) -> str:
+    """How far a change came: `running after 7.4 s (commit 0.6, applied 1.9)`, `not applied: …`."""
+    word = _STATES.get(result.get("state", ""))
+    if word is None or ("error" in result and result.get("state") != "replaced"):
+        message = (result.get("error") or {}).get("message", "how it went is not known")
+        return f"{'not verified' if word == _STATES['unverified'] else 'not applied'}: {message}"
+    seconds = result.get("seconds") or {}
+    if "ready" not in seconds:
+        return word
+    steps = ", ".join(
+        f"{name} {seconds[name]:.1f}"
+        for name in ("decide", "commit", "fetched", "applied")
+        if name in seconds
+    )
+    after = f"{word} after {seconds['ready']:.1f} s"
+    return f"{after} ({steps})" if steps else after
+
+
+def _history(result: Mapping[str, Any]) -> str:
+    return f"history: {_list(_name(one) for one in result['services'])}"
+
+
+def _nothing(_result: Mapping[str, Any]) -> str:
+    return ""
+
+
+_TITLES = {
+    "deploy": _deploy,
+    "rollback": _rollback,
+    "release": _release,
+    "plan": _plan,
+    "check": _check,
+    "wait": _wait,
+    "history": _history,
+}
+
+
+def _questions(command: str, result: Mapping[str, Any], now: str) -> str:
+    """Return what is approved, in sentences: one for each service, then what to mind."""
+    if command == "plan":
+        return " ".join(_question(one, now) for one in result["services"] if one.get("to"))
+    if command == "release":
+        return " ".join(_release_question(one) for one in result["services"])
+    return ""
+
+
+def _question(one: Mapping[str, Any], now: str) -> str:
+    target = one["to"]
+    sure = "seen in the registry" if target.get("verified") else "not verified in the registry"
+    chosen: Mapping[str, Any] = next(
+        (c for c in one.get("candidates", []) if c["verdict"] == "chosen"), {}
+    )
+    since = chosen.get("deployedAt")
+    age = f", deployed {clock.age(since, now)} ago ({since})" if since else ""
+    text = f"Roll back {_versions(one)}? {_label(target['image'])} is {sure}{age}."
+    warnings = [one_line(str(found), _LONGEST_REASON) for found in one.get("findings", [])]
+    return f"{text} Mind: {'; '.join(warnings)}." if warnings else text
+
+
+def _release_question(one: Mapping[str, Any]) -> str:
+    image = _label(one.get("from") or one.get("to"))
+    warnings = [one_line(str(found), _LONGEST_REASON) for found in one.get("warnings", [])]
+    text = f"End the hold of {_name(one)}, which runs {image}? The next build is deployed again."
+    return f"{text} Mind: {'; '.join(warnings)}." if warnings else text
+
+
+def _links(result: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the addresses of the commit and the pull request, as far as they are known."""
+    links = {}
+    if result.get("commit") and "changed" in result:
+        links["commit"] = _commit(result["commit"], environment)
+    if result.get("pullRequest"):
+        links["pull request"] = result["pullRequest"]["url"]
+    return links
+
+
+def _commit(commit: str, environment: Mapping[str, str]) -> str:
+    """Return the page of a commit where the repository's URL is a web address, else its id.
+
+    GitHub, GitLab, Gitea and Bitbucket all forward `<repository>/commit/<id>` or show it there.
+    """
+    parts = urlsplit(environment.get("GITOPS_REPOSITORY", ""))
+    if parts.scheme != "https" or not parts.hostname or parts.password:
+        return commit
+    port = f":{parts.port}" if parts.port else ""
+    path = parts.path.rstrip("/").removesuffix(".git")
+    return f"https://{parts.hostname}{port}{path}/commit/{commit}"
+
+
+def _versions(one: Mapping[str, Any]) -> str:
+    """`cart production 1.5.0 → 1.4.2`; an image that stays is named once."""
+    before = one.get("from") or (one.get("current") or {}).get("image")
+    target = one.get("to")
+    after = target.get("image") if isinstance(target, dict) else target
+    if before and after and before != after:
+        return f"{_name(one)} {_label(before)} → {_label(after)}"
+    return f"{_name(one)} {_label(before or after)}"
+
+
+def _to(services: Sequence[Mapping[str, Any]]) -> str:
+    """Return what services were brought to: `1.4.2`; of several `cart 1.4.2, payment 2.0.0`."""
+    ends = [one["to"] for one in services if isinstance(one.get("to"), str)]
+    if len(services) == 1:
+        return "".join(map(_label, ends))
+    return ", ".join(f"{_name(one)} {_label(one.get('to'))}" for one in services if ends)
+
+
+def _name(one: Mapping[str, Any]) -> str:
+    environment = one.get("environment", "default")
+    return one["service"] if environment == "default" else f"{one['service']} {environment}"
+
+
+def _label(image: str | None) -> str:
+    """Return what people call an image: its tag, else the beginning of its digest."""
+    if not image:
+        return "an unknown image"
+    try:
+        return parse_image(image).label
+    except InvalidImageError:
+        return one_line(image, 80)
+
+
+def _list(texts: Iterable[str]) -> str:
+    every = list(texts)
+    more = [f"and {len(every) - _MOST_NAMED} more"] if len(every) > _MOST_NAMED else []
+    return "; ".join([*every[:_MOST_NAMED], *more])
+
+
+def _short(title: str) -> str:
+    return one_line(title, _LONGEST_TITLE)

@@ -1,0 +1,108 @@
+"""The Jenkinsfiles say what the tables of the package say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gitops_rollback import __version__
+from gitops_rollback.jobs.parameters import (
+    CHOICE,
+    FLAG,
+    TEXT,
+    Parameter,
+    deploy_parameters,
+    names_of_forms,
+    rollback_parameters,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+KINDS = {"string": TEXT, "booleanParam": FLAG, "choice": CHOICE}
+VARIABLE = re.compile(r"env\.(GITOPS_[A-Z_]+)")
+
+
+def form(name: str, **variables: str) -> list[Parameter]:
+    """The parameters that a Jenkinsfile declares, with its expressions worked out."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    block = re.search(r"\n    parameters \{\n(.*?)\n    \}\n", text, re.DOTALL)
+    assert block is not None
+    calls = re.split(r"\n(?=        \w+\()", block[1])
+    return [declared(" ".join(call.split()), variables) for call in calls]
+
+
+def declared(call: str, variables: dict[str, str]) -> Parameter:
+    whole = re.fullmatch(r"(\w+)\(name: (.*?), (.*)description: (.*)\)", call)
+    assert whole is not None, call
+    kind, name, between, description = whole.groups()
+    choices = re.search(r"choices: (.*), $", between)
+    if kind == "string":
+        assert "trim: true" in between
+    if kind == "booleanParam":
+        assert "defaultValue: false" in between
+    listed = value(choices[1], variables) if choices else ""
+    return Parameter(
+        KINDS[kind],
+        value(name, variables),
+        value(description, variables),
+        tuple(listed.split("|")) if choices else (),
+    )
+
+
+def value(expression: str, variables: dict[str, str]) -> str:
+    """Work out the few expressions that the forms use; lists become texts with bars."""
+    condition = re.fullmatch(r"env\.(GITOPS_\w+) \? (.*) : (.*)", expression)
+    if condition is not None:
+        name, there, otherwise = condition.groups()
+        return value(there if variables.get(name) else otherwise, variables)
+    listed = re.fullmatch(r"\[''\] \+ env\.(\w+)\.tokenize\(', '\)", expression)
+    if listed is not None:
+        return "|".join(["", *variables[listed[1]].split(",")])
+    fallback = re.fullmatch(r"\[env\.(\w+) \?: '([^']*)'\]", expression)
+    if fallback is not None:
+        return variables.get(fallback[1], "") or fallback[2]
+    if expression.startswith("["):
+        return "|".join(re.findall(r"'([^']*)'", expression))
+    assert re.fullmatch(r"'[^']*'( \+ '[^']*')*", expression), expression
+    return "".join(re.findall(r"'([^']*)'", expression))
+
+
+@pytest.mark.parametrize("services", ["", "cart,payment"])
+@pytest.mark.parametrize("environments", ["", "staging,live"])
+def test_the_rollback_job_asks_for_what_jobs_install_writes(
+    services: str, environments: str
+) -> None:
+    variables = {
+        "GITOPS_SERVICES": services,
+        "GITOPS_ENVIRONMENTS": environments,
+        "GITOPS_REPOSITORY": "https://git.example.com/manifests.git",
+    }
+    wanted = rollback_parameters(
+        services.split(",") if services else (),
+        environments.split(",") if environments else (),
+        variables["GITOPS_REPOSITORY"],
+    )
+    assert form("Jenkinsfile.rollback", **variables) == list(wanted)
+
+
+def test_the_deploy_job_asks_for_what_jobs_install_writes() -> None:
+    assert form("Jenkinsfile") == list(deploy_parameters())
+
+
+def test_no_form_has_two_fields_of_one_name() -> None:
+    for one in (deploy_parameters(), rollback_parameters(("a",), ("b",), "r")):
+        assert len({parameter.name for parameter in one}) == len(one)
+    assert {"OTHER", "MANIFESTS", "SERVICE", "ACCEPT"} <= names_of_forms()
+
+
+@pytest.mark.parametrize("name", ["Jenkinsfile", "Jenkinsfile.rollback", "Jenkinsfile.drill"])
+def test_a_jenkinsfile_is_of_the_version_of_the_library(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert re.findall(r"gitopsJob\(version: '([^']*)'", text) == [__version__]
+
+
+@pytest.mark.parametrize("name", ["Jenkinsfile", "Jenkinsfile.rollback", "Jenkinsfile.drill"])
+def test_the_top_of_a_jenkinsfile_lists_every_variable_that_it_reads(name: str) -> None:
+    head, _mark, body = (ROOT / name).read_text(encoding="utf-8").partition("*/")
+    assert set(VARIABLE.findall(body)) <= set(re.findall(r"GITOPS_[A-Z_]+", head))

@@ -1,0 +1,177 @@
+"""What a build of Jenkins shows of a result."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gitops_rollback.errors import Exit
+from gitops_rollback.tell.jenkins import Told, told, write_told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = "2026-01-31T12:00:00Z"
+OLD, NEW = (
+    f"docker.io/acme/cart:{tag}@sha256:{digit * 64}"
+    for tag, digit in (("1.4.2", "1"), ("1.5.0", "2"))
+)
+COMMIT = "c" * 40
+
+
+def change(**more: object) -> dict[str, Any]:
+    one = {"service": "cart", "environment": "default", "from": NEW, "to": OLD, "edits": [{}]}
+    return {"commit": COMMIT, "branch": "main", "changed": True, "dryRun": False,
+            "services": [one], **more}  # fmt: skip
+
+
+def error(category: str, **more: str) -> dict[str, Any]:
+    return {"error": {"category": category, "message": "no", "hint": "do this", **more}}
+
+
+def shown(command: str, code: int, result: dict[str, Any], **environment: str) -> Told:
+    return told(command, code, result, environment, NOW)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "result", "title"),
+    [
+        ("rollback", 0, change(), "cart 1.5.0 → 1.4.2, held"),
+        ("deploy", 0, change(), "cart 1.5.0 → 1.4.2"),
+        ("rollback", 0, change(dryRun=True), "dry run: cart 1.5.0 → 1.4.2"),
+        ("deploy", 0, change(changed=False), "nothing to do: cart 1.5.0 → 1.4.2"),
+        (
+            "rollback",
+            7,
+            change(pullRequest={"url": "u", "number": 12}) | error("waiting"),
+            "cart 1.5.0 → 1.4.2, waiting for pull request #12",
+        ),
+        (
+            "rollback",
+            0,
+            change(blocked=[{"service": "payment", "environment": "default", "code": "held"}]),
+            "cart 1.5.0 → 1.4.2, held; payment left (held)",
+        ),
+        ("release", 0, change(), "released cart 1.5.0"),
+        ("release", 0, change(dryRun=True), "dry run: release cart 1.5.0"),
+        ("deploy", 6, error("refused", code="held"), "refused: no"),
+        ("rollback", 4, error("not-found"), "no image to go back to: no"),
+        ("rollback", 5, error("moved"), "not done: no"),
+        ("plan", 1, error("registry"), "failed: no"),
+        ("deploy", 130, error("interrupted"), "interrupted: no"),
+        ("record", 0, {"records": []}, ""),
+        ("wait", 0, {"state": "unverified", "seconds": {}}, "not verified"),
+        (
+            "wait",
+            0,
+            {"state": "ready", "seconds": {"commit": 0.61, "applied": 1.92, "ready": 7.412}},
+            "running after 7.4 s (commit 0.6, applied 1.9)",
+        ),
+        ("wait", 1, {"state": "failed"} | error("cluster"), "not applied: no"),
+        ("wait", 1, {"state": "unverified"} | error("cluster"), "not verified: no"),
+        ("wait", 5, {"state": "replaced"} | error("moved"), "overtaken"),
+        ("wait", 1, error("cluster"), "not applied: no"),
+    ],
+)
+def test_a_build_is_named_after_what_became_of_it(
+    command: str, code: int, result: dict[str, Any], title: str
+) -> None:
+    assert shown(command, code, result).title == title
+
+
+def test_a_release_of_what_is_not_held_says_so() -> None:
+    one = {"service": "cart", "environment": "production", "from": OLD, "to": OLD, "edits": []}
+    result = change(changed=False, services=[one])
+    assert shown("release", 0, result).title == "nothing to do: cart production not held"
+
+
+def test_an_error_is_one_line_with_what_to_do_in_brackets() -> None:
+    refused = shown("deploy", 6, error("refused", code="held", message="a\nb\x1b[31m"))
+    assert (refused.error, refused.refused) == ("refused (held): a b [31m (do this)", "held")
+    assert shown("deploy", 1, error("registry", hint="")).error == "no"
+    assert shown("deploy", 130, error("interrupted")).error == "interrupted: no (do this)"
+
+
+def test_a_title_stays_short_whatever_is_in_it() -> None:
+    assert len(shown("deploy", 1, error("registry", message="x" * 9000)).title) <= 160
+    many = [
+        {"service": f"s{n}", "environment": "default", "from": NEW, "to": OLD} for n in range(200)
+    ]
+    told_of_many = shown("rollback", 0, change(services=many))
+    assert told_of_many.title.endswith("; and 195 more, held")
+    assert len(told_of_many.about) == 200
+
+
+@pytest.mark.parametrize(
+    ("repository", "link"),
+    [
+        (
+            "https://github.com/acme/manifests.git",
+            f"https://github.com/acme/manifests/commit/{COMMIT}",
+        ),
+        (
+            "https://bot@git.example.com:8443/a/b/",
+            f"https://git.example.com:8443/a/b/commit/{COMMIT}",
+        ),
+        ("https://bot:secret@git.example.com/a/b", COMMIT),
+        ("git@github.com:acme/manifests.git", COMMIT),
+        ("/srv/manifests.git", COMMIT),
+        ("", COMMIT),
+    ],
+)
+def test_the_commit_is_linked_where_its_page_is_known(repository: str, link: str) -> None:
+    assert shown("deploy", 0, change(), GITOPS_REPOSITORY=repository).links == {"commit": link}
+
+
+def test_what_is_approved_is_told_in_sentences() -> None:
+    plan = {
+        "services": [
+            {
+                "service": "cart",
+                "environment": "default",
+                "current": {"image": NEW},
+                "to": {"image": OLD, "verified": True},
+                "candidates": [{"verdict": "chosen", "deployedAt": "2026-01-31T09:00:00Z"}],
+                "findings": ["the claim data changed\nsince"],
+            }
+        ]
+    }
+    assert shown("plan", 0, plan).question == (
+        "Roll back cart 1.5.0 → 1.4.2? 1.4.2 is seen in the registry, deployed 3 h ago "
+        "(2026-01-31T09:00:00Z). Mind: the claim data changed since."
+    )
+    released = shown("release", 0, change(dryRun=True))
+    assert released.question.startswith("End the hold of cart, which runs 1.5.0?")
+    assert "dry run" not in released.question
+
+
+def test_the_drill_counts_the_services_that_could_not_go_back() -> None:
+    plans = [{"service": f"s{n}", "environment": "default"} for n in range(13)]
+    failed = {"check": "target", "subject": "s13 default", "level": "failed", "message": "none"}
+    warned = {"check": "record", "subject": "s1 default", "level": "warning", "message": "gone"}
+    result = {"plans": plans, "findings": [failed, failed, warned]}
+    assert shown("check", 1, result).title == "drill: 1 of 14 could not go back"
+    assert shown("check", 8, result | {"findings": [warned]}).title == (
+        "drill: 13 services could go back, with warnings"
+    )
+
+
+def test_what_services_were_brought_to_is_told_apart() -> None:
+    assert shown("rollback", 0, change()).to == "1.4.2"
+    two = [{"service": name, "environment": "default", "from": NEW, "to": OLD} for name in "ab"]
+    assert shown("rollback", 0, change(services=two)).to == "a 1.4.2, b 1.4.2"
+
+
+def test_the_file_is_written_only_where_a_step_asks_and_a_result_is_there(tmp_path: Path) -> None:
+    result, target = tmp_path / "result.json", tmp_path / "told.json"
+    environment = {"GITOPS_OUTPUT": str(result), "GITOPS_TOLD": str(target)}
+    write_told("deploy", Exit.DONE, environment)
+    assert not target.exists()
+    result.write_text(json.dumps(change()), encoding="utf-8")
+    write_told("deploy", Exit.DONE, {"GITOPS_OUTPUT": str(result)})
+    assert not target.exists()
+    write_told("deploy", Exit.DONE, environment)
+    assert json.loads(target.read_text(encoding="utf-8"))["title"] == "cart 1.5.0 → 1.4.2"
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".new")] == []
