@@ -19,6 +19,7 @@ from gitops_rollback.decide.facts import NeedAuthor, NeedDigest
 from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
 from gitops_rollback.decide.release import released
 from gitops_rollback.errors import ConfigError, MovedError, RefusedError, RegistryError
+from gitops_rollback.image import same
 from gitops_rollback.ledger.events import agree, is_unchanged
 from gitops_rollback.ledger.state import State
 from gitops_rollback.manifest.edit import restore_markers
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.model import Deed
     from gitops_rollback.refusals import Block
 
 
@@ -51,8 +53,10 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     if wish.before_build:
         return _judged_before_build(wish, facts, wish.image)
     image = _resolved(wish, facts, wish.image)
-    if wish.record is not None and _is_committed(facts.state, wish.record.sha256):
-        return Change(at, summary_of(wish, at, image, image), warnings=warnings_of(at))
+    own = _own_deed(facts.state, wish.record)
+    if own is not None:
+        _refuse_other_deed(facts, own, image)
+        return _done_before(wish, facts, own)
     if is_unchanged(running, image):
         return _redeployed(wish, facts)
     if wish.record is not None:
@@ -145,9 +149,36 @@ def _ends_hold(wish: Wish, facts: Facts) -> bool:
     return is_held and (wish.releases or facts.settings.hold == "image")
 
 
-def _is_committed(state: State | None, record: str) -> bool:
-    """Tell whether a deploy with this record is on the branch already: its push had succeeded."""
-    return state is not None and any(entry.record == record for entry in state.deployed)
+def _own_deed(state: State | None, stored: StoredRecord | None) -> Deed | None:
+    """Return the deploy with this record that is on the branch: its push had succeeded."""
+    if state is None or stored is None:
+        return None
+    return next((deed for deed in state.deployed if deed.record == stored.sha256), None)
+
+
+def _refuse_other_deed(facts: Facts, own: Deed, image: ImageReference) -> None:
+    """Refuse a record with which another image was deployed: it is of what ran before that one."""
+    known = same(own.image, image)
+    if known is False or (known is None and own.image.effective_tag != image.effective_tag):
+        raise MovedError(
+            f"the record was used to deploy {own.image.canonical} to {facts.title}, and is not of "
+            f"what {image.canonical} would replace",
+            "make the record again with --image, then deploy",
+        )
+
+
+def _done_before(wish: Wish, facts: Facts, own: Deed) -> Change:
+    """Return the change of a deploy that was done before: nothing, and what runs since is said."""
+    at, running = facts.at, facts.running
+    told = warnings_of(at)
+    if same(running, own.image) is not True:
+        when = f" at {own.at}" if own.at else ""
+        since = (
+            f"{own.image.label} was deployed with this record{when}; {running.label} runs now: "
+            f"nothing is done. To deploy {own.image.label} again, make a record anew"
+        )
+        told = (*told, since)
+    return Change(at, summary_of(wish, at, running, running), warnings=told)
 
 
 def _check_record(wish: Wish, facts: Facts, stored: StoredRecord, image: ImageReference) -> None:

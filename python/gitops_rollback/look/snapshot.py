@@ -117,6 +117,12 @@ def read_snapshot(
         is_read = raw is not None and not request.without_states
         state = parse_state(raw, environment.name, name) if raw is not None and is_read else None
         services.append(ServiceAtTip(tip, found, state))
+    if not services:
+        raise ConfigError(
+            f"none of the services of environment '{environment.name}' can be read: "
+            f"{'; '.join(left_out)}",
+            f"mend the first, or name services with --service, or in {FILE}: [services.NAME]",
+        )
     return Snapshot(tip, config, environment, tuple(services), tuple(left_out))
 
 

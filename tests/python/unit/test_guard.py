@@ -222,6 +222,22 @@ def test_a_deploy_finds_its_own_commit_by_the_hash_of_its_record() -> None:
         check(whole, present=str(image("3")), sha256="sha256:other")
 
 
+def test_a_record_that_was_used_before_says_what_runs_since() -> None:
+    whole = state("1>2", "2>3")
+    own = str(whole.deployed[1].record)
+    (told,) = check(whole, present=str(image("3")), sha256=own).warnings
+    assert "2 was deployed with this record" in told
+    assert "3 runs now: nothing is done" in told
+    assert check(whole, present=str(image("2")), sha256=own).warnings == ()
+
+
+def test_a_record_that_was_used_for_another_image_is_moved() -> None:
+    whole = state("1>2", "2>3")
+    own = str(whole.deployed[1].record)
+    with pytest.raises(MovedError, match=r"used to deploy .*cart:2@.* would replace"):
+        check(whole, present=str(image("3")), deploys="4", sha256=own)
+
+
 def test_an_image_of_another_repository_is_refused() -> None:
     with pytest.raises(ConfigError, match="another repository than cart production"):
         changed(wish(image=image("2", "acme/shop")), service_at_tip("acme/cart:1"))
