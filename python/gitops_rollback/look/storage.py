@@ -7,9 +7,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide.facts import StorageFacts
-from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.errors import GitopsRollbackError, ManifestError
+from gitops_rollback.image import contradicts
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.look.environment_files import is_manifest, read_files
+from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.storage import (
     NOTE,
     ServiceKeys,
@@ -19,6 +22,7 @@ from gitops_rollback.storage import (
     read_objects,
     review,
     storage_in,
+    titles_of,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.facts import NeedStorage, ServiceAtTip
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.storage import StorageChange
@@ -69,8 +74,11 @@ class StorageReader:
         then = self._files(at, commit)
         if then == now:
             return ()
-        before, after = (parts_of(read_objects(files).items, keys) for files in (then, now))
-        return tuple(self._with_commits(at, changes_between(before, after)))
+        before, after = (read_objects(files).items for files in (then, now))
+        changes = changes_between(
+            parts_of(before, keys), parts_of(after, keys), titles_of(after), titles_of(before)
+        )
+        return tuple(self._with_commits(at, changes))
 
     def _files(self, at: ServiceAtTip, commit: str) -> dict[str, bytes]:
         """Read the manifests of a commit beside the service, or of the whole environment.
@@ -88,8 +96,25 @@ class StorageReader:
         still runs: of that, the last commit in which it ran says nothing.
         """
         if need.released or need.commit is None:
-            return self._placing(at, need.image) or need.commit
+            return self._placing(at, need.image) or self._bringing(at, need.image) or need.commit
         return need.commit
+
+    def _bringing(self, at: ServiceAtTip, image: ImageReference) -> str | None:
+        """Return the commit that wrote the image into its field, of those that are looked at.
+
+        At first use no state file tells when the image came: its field does.
+        """
+        first = at.found.fields[0]
+        found = None
+        history = self.repository.history(at.tip, first.path, _DEPTH)
+        blobs = self.repository.read(change.oid for change in history)
+        for change in history:
+            if not _names(first, blobs[change.oid], image):
+                if found is not None:
+                    break
+                continue
+            found = change.commit
+        return found
 
     def _placing(self, at: ServiceAtTip, image: ImageReference) -> str | None:
         """Return the newest commit after which the state file said that the image came."""
@@ -139,6 +164,20 @@ def _roots(at: ServiceAtTip) -> list[str]:
         return sorted(folders)
     environment = at.found.environment
     return [environment.path, *sorted(f for f in folders if not environment.holds(f))]
+
+
+def _names(field: ImageField, data: bytes, image: ImageReference) -> bool:
+    """Tell whether a field named an image in an earlier text of its file."""
+    try:
+        fields = find_fields(parse(field.path, data))
+    except ManifestError:
+        return False
+    own = [
+        one.image
+        for one in fields
+        if (one.kind, one.name, one.container) == (field.kind, field.name, field.container)
+    ]
+    return any(one is not None and not contradicts(one, image) for one in own)
 
 
 def _storage_of(path: str, data: bytes) -> Any:  # noqa: ANN401 - only compared

@@ -8,7 +8,13 @@ from gitops_rollback.storage.between import StorageChange, changes_between
 from gitops_rollback.storage.findings import ERROR, NOTE, WARNING, Finding, in_order
 from gitops_rollback.storage.kubernetes import published
 from gitops_rollback.storage.review import Review, read_objects, review
-from gitops_rollback.storage.service import ServiceKeys, findings_of, parts_of, storage_in
+from gitops_rollback.storage.service import (
+    ServiceKeys,
+    findings_of,
+    parts_of,
+    storage_in,
+    titles_of,
+)
 
 __all__ = [
     "ERROR",
@@ -26,4 +32,5 @@ __all__ = [
     "read_objects",
     "review",
     "storage_in",
+    "titles_of",
 ]

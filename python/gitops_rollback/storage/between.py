@@ -9,12 +9,15 @@ from gitops_rollback.storage.quantity import parse_quantity
 from gitops_rollback.storage.suggest import written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from gitops_rollback.storage.service import Part
     from gitops_rollback.storage.values import Steps
 
 _MOST_FIELDS = 4  # of one part, in a message
+_SIZES = ("storage", "sizeLimit")
+# What the API server fills in (kubernetes/kubernetes:pkg/apis/core/v1/defaults.go).
+_DEFAULTS = {"volumeMode": "Filesystem", "readOnly": False, "subPath": ""}
 _SIZE = ("resources", "requests", "storage")
 
 
@@ -39,30 +42,52 @@ class StorageChange:
         return f"{self.title}: {self.what} ({self.path}{by}); {self.effect}"
 
 
-def changes_between(then: Mapping[str, Part], now: Mapping[str, Part]) -> tuple[StorageChange, ...]:
-    """Return what is other now than it was then, by part."""
+def changes_between(
+    then: Mapping[str, Part],
+    now: Mapping[str, Part],
+    there: Collection[str] = (),
+    there_then: Collection[str] = (),
+) -> tuple[StorageChange, ...]:
+    """Return what is other now than it was then, by part.
+
+    `there` are the titles of the claims, volumes and classes that stand in Git now, `there_then` of
+    those that stood there then, whether the service mounts them or not.
+    """
     found = []
     for title in dict.fromkeys((*then, *now)):
         before, after = then.get(title), now.get(title)
         if before is None and after is not None:
-            found.append(_added(after))
+            found.append(_added(after, was_there=title in there_then))
         elif after is None and before is not None:
-            found.append(_removed(before))
-        elif before is not None and after is not None and before.value != after.value:
+            found.append(_removed(before, is_there=title in there))
+        elif before is not None and after is not None and _differ(before.value, after.value):
             found.append(_changed(before, after, now))
     return tuple(found)
 
 
-def _added(part: Part) -> StorageChange:
+def _differ(before: Any, after: Any) -> bool:  # noqa: ANN401 - JSON
+    """Tell whether two mean something else: `5Gi` and `5120Mi` are one size."""
+    return before != after and any(_differences((), before, after))
+
+
+def _added(part: Part, *, was_there: bool) -> StorageChange:
     return StorageChange(
         part.title,
-        "it is new",
+        "it is mounted now, and was there before" if was_there else "it is new",
         "the older image gets it too, and may not know it; its data stay as they are",
         part.path,
     )
 
 
-def _removed(part: Part) -> StorageChange:
+def _removed(part: Part, *, is_there: bool) -> StorageChange:
+    if is_there:
+        return StorageChange(
+            part.title,
+            "it is still there, and the service no longer takes it",
+            "the older image had it, and a rollback of the image does not bring it back to it; its "
+            "data stay as they are",
+            part.path,
+        )
     gone = "where Flux prunes, its data went with it" if part.title.startswith("claim ") else ""
     return StorageChange(
         part.title,
@@ -107,8 +132,23 @@ def _differences(steps: Steps, old: Any, new: Any) -> Iterator[tuple[Steps, str,
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys((*old, *new)):
             yield from _differences((*steps, key), old.get(key), new.get(key))
-    elif old != new:
+    elif old != new and not _means_the_same(steps, old, new):
         yield steps, _text(old), _text(new)
+
+
+def _means_the_same(steps: Steps, old: Any, new: Any) -> bool:  # noqa: ANN401 - JSON
+    """Tell whether two texts of one field are the same to Kubernetes.
+
+    Sizes in other units, access modes in another order, a default that is written out.
+    """
+    field = str(steps[-1]) if steps else ""
+    if field in _SIZES:
+        sizes = parse_quantity(old), parse_quantity(new)
+        return None not in sizes and sizes[0] == sizes[1]
+    if field == "accessModes" and isinstance(old, list) and isinstance(new, list):
+        return sorted(map(str, old)) == sorted(map(str, new))
+    default = _DEFAULTS.get(field)
+    return default is not None and {old or default, new or default} == {default}
 
 
 def _text(value: object) -> str:

@@ -8,14 +8,14 @@ controller. Nothing is known of the cluster but what the manifests say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.storage.model import NO_PROVISIONER
 from gitops_rollback.storage.selectors import selects
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gitops_rollback.storage.model import Claim, StorageClass, Volume
 
@@ -28,7 +28,8 @@ class Binding:
 
     `bound` to `volume`; `provisioned` by its class; `pending`, for `reason`; `unknown` where its
     class is not in the manifests, so that it depends on the cluster. `refused` tells of each volume
-    that comes near why it is not taken.
+    that comes near why it is not taken. `either` are the volumes of which it binds one, where the
+    controller decides by chance which; `volume` is None then.
     """
 
     claim: Claim
@@ -36,6 +37,12 @@ class Binding:
     reason: str
     volume: Volume | None = None
     refused: tuple[str, ...] = ()
+    either: tuple[Volume, ...] = ()
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """The volumes that can become the claim's."""
+        return (self.volume,) if self.volume is not None else self.either
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,34 @@ def bind(storage: Storage) -> tuple[Binding, ...]:
         if binding.volume is not None:
             taken[binding.volume.name] = binding.claim
         bindings[index] = binding
-    return tuple(bindings[index] for index in range(len(storage.claims)))
+    return tuple(_by_chance([bindings[index] for index in range(len(storage.claims))]))
+
+
+def _by_chance(bindings: list[Binding]) -> Iterator[Binding]:
+    """Say of claims that are made at the same moment that each gets one of their volumes.
+
+    Those of one template of a StatefulSet whose pods start in parallel ask for the same: which of
+    them is served first, nobody knows before.
+    """
+    racing: dict[tuple[int, str], list[Volume]] = {}
+    for one in bindings:
+        if _races(one) and one.volume is not None:
+            racing.setdefault((id(one.claim.item), one.claim.template), []).append(one.volume)
+    for one in bindings:
+        key = (id(one.claim.item), one.claim.template)
+        volumes = racing.get(key, []) if _races(one) else []
+        if one.volume is None or len(volumes) < 2:  # noqa: PLR2004 - with one there is no race
+            yield one
+            continue
+        names = " or ".join(volume.name for volume in volumes)
+        yield replace(one, volume=None, either=tuple(volumes), reason=f"binds either {names}")
+
+
+def _races(binding: Binding) -> bool:
+    claim = binding.claim
+    is_parallel = claim.item.get("spec", "podManagementPolicy") == "Parallel"
+    kept = binding.volume is not None and is_kept_for(binding.volume, claim)
+    return bool(claim.template) and is_parallel and not kept
 
 
 def is_kept_for(volume: Volume, claim: Claim) -> bool:
@@ -115,6 +149,8 @@ def _order(storage: Storage) -> list[int]:
 
 
 def _bind(claim: Claim, storage: Storage, taken: Mapping[str, Claim]) -> Binding:
+    if claim.item.is_refused:
+        return Binding(claim, PENDING, REFUSED)
     if claim.volume_name:
         return _bind_named(claim, storage, taken)
     known = effective_class(claim, storage)
@@ -135,6 +171,7 @@ def _bind(claim: Claim, storage: Storage, taken: Mapping[str, Claim]) -> Binding
     return _without_volume(claim, storage, known, refused)
 
 
+REFUSED = "the API server refuses it as it is written"
 WAITS = "its class waits for the first pod that mounts it, and no pod here does"
 
 
@@ -142,7 +179,7 @@ def _bind_named(claim: Claim, storage: Storage, taken: Mapping[str, Claim]) -> B
     volume = next((v for v in storage.volumes if v.name == claim.volume_name), None)
     if volume is None:
         return Binding(claim, UNKNOWN, f"volume {claim.volume_name}, which it names, is not here")
-    if is_kept_for(volume, claim):
+    if is_kept_for(volume, claim) and not volume.item.is_refused:
         return Binding(claim, BOUND, f"binds {volume.name}", volume)
     why = _others(volume, claim, taken) or misfit(
         volume, claim, effective_class(claim, storage) or ""
@@ -198,6 +235,8 @@ def _why_not(volume: Volume, claim: Claim, wanted: str, taken: Mapping[str, Clai
 
 
 def _others(volume: Volume, claim: Claim, taken: Mapping[str, Claim]) -> str | None:
+    if volume.item.is_refused:
+        return REFUSED
     if volume.name in taken:
         return f"it is bound by claim {taken[volume.name].name}"
     if volume.claim_ref is not None and not is_kept_for(volume, claim):

@@ -33,6 +33,11 @@ class Finding:
     subject: str = ""
 
     @property
+    def is_refusal(self) -> bool:
+        """Whether it keeps the object from being made at all, and not only part of it."""
+        return self.severity == ERROR and "the API server refuses" in self.effect
+
+    @property
     def place(self) -> str:
         """Where it is, for people and editors: `path:line:column`."""
         return f"{self.path}:{self.line}:{self.column}"

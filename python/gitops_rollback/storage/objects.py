@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class KubernetesObject:
     """One object of a file: `value` without what is null, `namespace` None where none is written.
 
-    `is_patch` marks a part of an object that kustomize lays over another.
+    `is_patch` marks a part of an object that kustomize lays over another, `is_refused` one that the
+    API server does not take as it is written: no claim and no volume comes of it.
     """
 
     path: str
@@ -35,6 +36,7 @@ class KubernetesObject:
     node: yaml.Node = field(repr=False, compare=False)
     text: str = field(repr=False, compare=False, default="")
     is_patch: bool = False
+    is_refused: bool = False
 
     @property
     def title(self) -> str:

@@ -32,6 +32,7 @@ _FIELDS: dict[str, Steps] = {
 # By what a volume lacks, beginning with the one that lacks least.
 _MENDS = {
     "its labels": "give a volume the labels of the selector, or leave the selector out",
+    bound.REFUSED: "mend the volume: there is none as long as it is refused",
     "it is bound by": "add a volume: each serves one claim",
     "it is kept for": "add a volume, or name this claim in the volume's claimRef",
     "its access modes are": "ask for an access mode that a volume has",
@@ -46,8 +47,8 @@ def check_bindings(world: World) -> Iterator[Finding]:
     told: set[tuple[int, str]] = set()
     for binding in world.bindings:
         key = (id(binding.claim.item), binding.claim.template)
-        if binding.claim.request is None or key in told:
-            continue  # without a size it is refused, and that is said
+        if binding.claim.request is None or binding.claim.item.is_refused or key in told:
+            continue  # what the API server refuses is said where it stands
         found = list(_of_binding(world, binding))
         if found:
             told.add(key)  # the claims of one template have the same story
@@ -150,7 +151,7 @@ def _class_unknown(world: World, binding: Binding) -> Iterator[Finding]:
 
 def _free(world: World) -> list[Volume]:
     """Return the volumes that no claim binds, and that are kept for none."""
-    taken = {binding.volume.name for binding in world.bindings if binding.volume}
+    taken = {volume.name for binding in world.bindings for volume in binding.volumes}
     return [v for v in world.volumes if v.name not in taken and v.claim_ref is None]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.storage.findings import ERROR
+from gitops_rollback.storage.findings import ERROR, WARNING
 from gitops_rollback.storage.kubernetes import definition, definition_of
 from gitops_rollback.storage.quantity import parse_quantity
 from gitops_rollback.storage.structure import REFUSED, missing
@@ -42,6 +42,7 @@ _NO_CLAIM = (
 )
 _NAMED = ("PersistentVolume", "PersistentVolumeClaim", "StorageClass", "Pod")
 _NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_SMALLEST = 1_000_000  # bytes; on less no file system is made
 _LONGEST_NAME = 253  # IsDNS1123Subdomain in apimachinery
 _NO_SOURCE = frozenset(
     {"accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity"}
@@ -163,6 +164,8 @@ def _modes(item: KubernetesObject, steps: Steps) -> Iterator[Finding]:
 def _quantity(item: KubernetesObject, steps: Steps) -> Iterator[Finding]:
     value = item.get(*steps)
     size = parse_quantity(value)
+    if value is not None and size is not None and 0 < size < _SMALLEST:
+        yield _tiny(item, steps, str(value), int(size))
     if value is None or "${" in str(value) or (size is not None and size > 0):
         return
     if not isinstance(value, str | int | float):
@@ -177,6 +180,22 @@ def _quantity(item: KubernetesObject, steps: Steps) -> Iterator[Finding]:
         f"`{written(steps)}` is {text}, which is no size",
         effect=REFUSED,
         mend=mend,
+    )
+
+
+def _tiny(item: KubernetesObject, steps: Steps, text: str, size: int) -> Finding:
+    """Return the finding of a size that is legal, and that nobody means."""
+    digits = re.match(r"[0-9.]*", text)
+    meant = f"{digits[0] if digits else ''}Gi"
+    return item.finding(
+        WARNING,
+        "tiny-size",
+        steps,
+        f"`{written(steps)}` is {text}, which is {size} byte{'' if size == 1 else 's'}: "
+        f"is {meant} meant?",
+        effect="the API server takes it; a volume is then as small as its driver makes it, and a "
+        "claim can grow but never shrink",
+        mend=f"write {meant}, or another unit: Ki, Mi, Gi, Ti",
     )
 
 

@@ -73,11 +73,11 @@ def review_objects(
     meeting = []
     for item in checked:
         structure = check_structure(item, kinds)
-        found += structure.findings
-        found += check_required(item, structure)
+        own = [*structure.findings, *check_required(item, structure)]
+        found += own
         # A pod that has lost its volumes mounts none: that is said once.
         if not structure.displaced or item.kind not in POD_SPEC_PATHS:
-            meeting.append(item)
+            meeting.append(replace(item, is_refused=any(one.is_refusal for one in own)))
     together = tuple(worlds(meeting))
     for world in together:
         found += _of_world(world)
@@ -131,6 +131,8 @@ def _claim_to_json(binding: Binding) -> dict[str, Any]:
     line, _column = claim.item.place(claim.steps)
     namespace = {"namespace": claim.namespace} if claim.namespace else {}
     volume = {"volume": binding.volume.name} if binding.volume else {}
+    if binding.either:
+        volume = {"volume": " or ".join(one.name for one in binding.either)}
     return {
         "name": claim.name,
         **namespace,

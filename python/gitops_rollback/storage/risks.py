@@ -62,9 +62,9 @@ def _shared_by_replicas(
     world: World, workload: Workload, volume: PodVolume, claim: Claim
 ) -> Iterator[Finding]:
     steps = (*volume.steps, "persistentVolumeClaim")
-    bound = world.binding_of(claim).volume
-    if _has_several(workload) and bound is not None and bound.is_local:
-        yield _local(workload, steps, f"volume {bound.name} of claim {claim.name}")
+    for bound in world.binding_of(claim).volumes:
+        if _has_several(workload) and bound.is_local:
+            yield _local(workload, steps, f"volume {bound.name} of claim {claim.name}")
     if claim.modes & {"ReadWriteMany", "ReadOnlyMany"} or workload.replicas == 0:
         return
     if _has_several(workload) or (workload.item.kind == "DaemonSet"):
@@ -102,8 +102,9 @@ def _policy(world: World, workload: Workload, claim: Claim) -> Iterator[Finding]
     """Tell of a claim of a workload whose data are deleted with it, or that cannot grow."""
     made = claim if not claim.template else _first_of(world, workload, claim)
     binding = world.binding_of(made) if made is not None else None
-    if binding is not None and binding.state == BOUND and binding.volume is not None:
-        yield from _volume_policy(workload, binding.volume)
+    if binding is not None and binding.state == BOUND and binding.volumes:
+        for volume in binding.volumes:
+            yield from _volume_policy(workload, volume)
         return
     name = effective_class(claim, world.storage)
     found = world.classes.get(name or "")

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 # Volumes that hold no data of their own.
 _NO_DATA = ("configMap", "secret", "downwardAPI", "projected", "emptyDir", "image")
+_WORDS = {
+    "PersistentVolumeClaim": "claim",
+    "PersistentVolume": "volume",
+    "StorageClass": "class",
+}
 # Findings that only hold where all of an environment was read.
 _NEED_ALL = ("claim-missing", "volume-missing", "class-differs", "default-class", "reclaim-unknown")
 
@@ -56,6 +61,11 @@ def parts_of(items: Iterable[KubernetesObject], keys: ServiceKeys) -> dict[str, 
                 for part in _of_workload(world, workload):
                     parts.setdefault(part.title, part)
     return parts
+
+
+def titles_of(items: Iterable[KubernetesObject]) -> frozenset[str]:
+    """Return the titles of the claims, volumes and classes that are there, as parts bear them."""
+    return frozenset(f"{_WORDS[item.kind]} {item.name}" for item in items if item.kind in _WORDS)
 
 
 def findings_of(review: Review, keys: ServiceKeys, *, is_all: bool) -> tuple[Finding, ...]:
@@ -108,8 +118,7 @@ def _of_claim(world: World, claim: Claim) -> Iterator[Part]:
 
 
 def _of_binding(world: World, claim: Claim) -> Iterator[Part]:
-    volume = world.binding_of(claim).volume
-    if volume is not None:
+    for volume in world.binding_of(claim).volumes:
         value = {"spec": volume.item.mapping("spec")}
         yield Part(f"volume {volume.name}", value, volume.item.path)
     found = world.classes.get(claim.storage_class or "")
@@ -139,9 +148,7 @@ def _behind(world: World, workload: Workload) -> Iterator[KubernetesObject]:
     claims = [c for volume in workload.volumes for c in world.claims_for(workload, volume)]
     for claim in (*claims, *(c for c in world.claims if c.item is workload.item)):
         yield claim.item
-        volume = world.binding_of(claim).volume
-        if volume is not None:
-            yield volume.item
+        yield from (volume.item for volume in world.binding_of(claim).volumes)
         found = world.classes.get(claim.storage_class or "")
         if found is not None:
             yield found.item

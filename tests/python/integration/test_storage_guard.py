@@ -68,6 +68,20 @@ def test_storage_that_did_not_change_is_nothing_to_speak_of(stateful: Shop) -> N
     assert not any("Gitops-Storage" in line for line in stateful.log("%B"))
 
 
+def test_a_claim_that_grew_for_the_first_release_counts_where_nobody_looks_on(
+    workshop: Workshop,
+) -> None:
+    """No state file tells yet when the image before it came: its field does."""
+    made = workshop.shop(
+        "unused", lambda shop: shop.open({**FILES, CART_PATH: STATEFUL, CLAIM_PATH: CLAIM})
+    )
+    grow(made)
+    made.deploy("1.5.0")
+    run = made.run("rollback", *UNDO, "--unattended")
+    assert (run.code, run.error.get("code")) == (6, "storage"), run.stderr
+    assert "spec.resources.requests.storage 5Gi → 10Gi" in run.error["message"]
+
+
 def test_storage_that_changed_is_told_in_plan_commit_and_result(stateful: Shop) -> None:
     commit = grow(stateful)
     expected = (

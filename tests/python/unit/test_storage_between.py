@@ -6,7 +6,7 @@ import pytest
 
 from gitops_rollback.storage.between import StorageChange, changes_between
 from gitops_rollback.storage.review import read_objects, review
-from gitops_rollback.storage.service import ServiceKeys, findings_of, parts_of
+from gitops_rollback.storage.service import ServiceKeys, findings_of, parts_of, titles_of
 from unit.test_storage_binding import claim, volume
 from unit.test_storage_risks import CLASS, KEPT, stateful, workload
 
@@ -15,10 +15,11 @@ KEYS = ServiceKeys(frozenset({("all.yaml", "Deployment", "web")}), "docker.io/li
 
 def changes(then: tuple[str, ...], now: tuple[str, ...]) -> tuple[StorageChange, ...]:
     before, after = (
-        parts_of(read_objects({"all.yaml": "---\n".join(texts).encode()}).items, KEYS)
-        for texts in (then, now)
+        read_objects({"all.yaml": "---\n".join(texts).encode()}).items for texts in (then, now)
     )
-    return changes_between(before, after)
+    return changes_between(
+        parts_of(before, KEYS), parts_of(after, KEYS), titles_of(after), titles_of(before)
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,33 @@ def test_images_replicas_and_the_storage_of_others_are_no_change() -> None:
         claim("theirs", size="9Gi"),
     )
     assert changes(then, now) == ()
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        (claim(), claim(size="5120Mi")),
+        (claim(), claim(size="5368709120")),
+        (claim(), claim(size='"5Gi"')),
+        (claim(), claim(more="  storageClassName: slow\n  volumeMode: Filesystem\n")),
+    ],
+)
+def test_the_same_storage_in_other_words_is_no_change(then: str, now: str) -> None:
+    assert changes((workload(), then), (workload(), now)) == ()
+    assert changes((workload(), now), (workload(), then)) == ()
+
+
+def test_a_claim_that_is_only_no_longer_mounted_has_not_lost_its_data() -> None:
+    then = (workload(), claim())
+    now = (workload(source="persistentVolumeClaim: {claimName: new}"), claim("new"), claim())
+    found = {change.title: change for change in changes(then, now)}
+    assert found["claim data"].what == "it is still there, and the service no longer takes it"
+    assert "its data stay as they are" in found["claim data"].effect
+    assert "prune" not in found["claim data"].effect
+    assert found["claim new"].what == "it is new"
+    back = {change.title: change for change in changes(now, then)}
+    assert back["claim data"].what == "it is mounted now, and was there before"
+    assert "prune" in back["claim new"].effect
 
 
 def test_volumes_that_hold_no_data_are_no_storage() -> None:

@@ -67,8 +67,7 @@ def test_the_prediction_is_what_the_controllers_did(name: str) -> None:
     for claim_name, fact in facts.items():
         binding = found[claim_name]
         if fact["phase"] == "Bound":
-            assert binding.volume is not None, binding.reason
-            assert binding.volume.name == fact["volume"]
+            assert fact["volume"] in {volume.name for volume in binding.volumes}, binding.reason
         elif fact.get("reason") == "ExternalProvisioning":
             assert binding.state == "provisioned"
         else:
@@ -217,3 +216,84 @@ def test_the_same_objects_in_two_folders_are_looked_at_one_by_one() -> None:
 )
 def test_quantities_are_read_as_kubernetes_does(text: object, value: object) -> None:
     assert parse_quantity(text) == value
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        volume().replace("  hostPath: {path: /one}\n", ""),
+        volume(size="lots"),
+        volume(more="  persistentVolumeReclaimPolicy: Keep\n"),
+        volume().replace("  hostPath:", "hostPath:"),
+    ],
+)
+def test_a_volume_that_the_api_server_refuses_binds_nobody(broken: str) -> None:
+    for more in ("  storageClassName: slow\n", "  storageClassName: slow\n  volumeName: one\n"):
+        found = look(broken, claim(more=more))
+        [binding] = found.bindings
+        assert binding.volume is None
+        assert binding.state == "pending"
+        assert any(
+            "the API server refuses it as it is written" in f.message for f in found.findings
+        )
+
+
+def test_a_claim_that_the_api_server_refuses_leaves_its_volume_to_others() -> None:
+    refused = claim("first").replace("[ReadWriteOnce]", "[RWO]")
+    found = {binding.claim.name: binding for binding in look(refused, claim(), volume()).bindings}
+    assert (found["first"].state, found["data"].state) == ("pending", "bound")
+
+
+def replicas(policy: str, *volumes: str) -> Review:
+    template = claim().partition("spec:\n")[2].replace("\n", "\n      ").rstrip()
+    return look(
+        f"""\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{name: db, namespace: shop}}
+spec:
+  replicas: 2
+  {policy}
+  serviceName: db
+  selector: {{matchLabels: {{app: db}}}}
+  template:
+    metadata: {{labels: {{app: db}}}}
+    spec: {{containers: [{{name: main, image: "postgres:16"}}]}}
+  volumeClaimTemplates:
+  - metadata: {{name: data}}
+    spec:
+      {template}
+""",
+        *volumes,
+    )
+
+
+def test_which_volume_a_replica_gets_is_either_where_all_are_made_at_once() -> None:
+    parallel = replicas("podManagementPolicy: Parallel", volume(), volume("two"))
+    for binding in parallel.bindings:
+        assert binding.state == "bound"
+        assert binding.reason == "binds either one or two"
+        assert {one.name for one in binding.volumes} == {"one", "two"}
+    assert [one["volume"] for one in parallel.claims_to_json()] == ["one or two"] * 2
+    in_order = replicas("podManagementPolicy: OrderedReady", volume(), volume("two"))
+    assert [binding.volume and binding.volume.name for binding in in_order.bindings] == [
+        "one",
+        "two",
+    ]
+
+
+def test_a_volume_that_is_kept_for_one_replica_is_its_own_in_any_case() -> None:
+    kept = volume("two", more="  claimRef: {namespace: shop, name: data-db-1}\n")
+    found = replicas("podManagementPolicy: Parallel", volume(), kept)
+    assert [binding.volume and binding.volume.name for binding in found.bindings] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("size", "asks"), [("10", True), ('"10"', True), ("10m", True), ("500k", True), ("1M", False)]
+)
+def test_a_size_that_nobody_means_is_asked_about(size: str, asks: bool) -> None:  # noqa: FBT001 - of a table
+    found = [f for f in look(claim(size=size)).findings if f.code == "tiny-size"]
+    assert bool(found) == asks
+    if asks:
+        assert found[0].severity == "warning"
+        assert "Gi meant?" in found[0].message
