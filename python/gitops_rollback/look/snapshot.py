@@ -21,6 +21,7 @@ from gitops_rollback.look.environment_files import (
 from gitops_rollback.look.everything import all_names
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services import catalogue, inventory
+from gitops_rollback.services.allowance import refuse_others_fields, two_meanings
 from gitops_rollback.services.config import FILE, Config, parse_config
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ def read_snapshot(
         tip = repository.fetch(environment.branch or tip.branch)
     if request.everything:
         names = all_names(repository, request, config, environment, tip)
-    entries = list_entries(repository, tip, environment, config, names)
+    # The job trusts these names: what else they could mean is looked for in all manifests.
+    trusted = tuple(name for name in request.allowed if name in config.sets)
+    entries = list_entries(repository, tip, environment, config, (*names, *trusted))
     data = read_files(repository, entries.values())
     manifests = inventory.read_manifests(
         {path: content for path, content in data.items() if not is_state(path)}
@@ -101,6 +104,9 @@ def read_snapshot(
     paths = Paths(data)
     meant = {path for name in names for path in meant_paths(name, environment, config, paths)}
     everything = follow_overlays(repository, tip, manifests, meant, data)
+    for name in (*request.names, *trusted):
+        if name in config.sets and catalogue.has_fields(name, environment, config, everything):
+            raise two_meanings(name)
     followed = set(everything.files) - set(manifests.files)
     services = []
     left_out = []
@@ -116,6 +122,7 @@ def read_snapshot(
             continue
         is_read = raw is not None and not request.without_states
         state = parse_state(raw, environment.name, name) if raw is not None and is_read else None
+        refuse_others_fields(found, (), config, request.allowed)
         services.append(ServiceAtTip(tip, found, state))
     if not services:
         raise ConfigError(

@@ -14,6 +14,7 @@ from gitops_rollback.image import find_image
 from gitops_rollback.manifest.helm import NO_NAME, NO_VERSION, OTHER_REGISTRY
 from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.services import ownership
+from gitops_rollback.services.inventory import glob_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,6 +90,25 @@ def resolve(
         manifests=manifests,
         notes=notes,
     )
+
+
+def has_fields(
+    service: str, environment: Environment, config: Config, manifests: Manifests
+) -> bool:
+    """Tell whether there is a service of a name, sound or not."""
+    settings = config.settings(service)
+    effective = manifests.effective(settings.kinds, environment, settings.fields)
+    return bool(_owned(service, config, [*effective.live, *(f for f, _why in effective.spare)]))
+
+
+def has_field(service: str, config: Config, environment: Environment, field: ImageField) -> bool:
+    """Tell whether a configured service has, or would have, a field of an environment."""
+    prefix = f"{environment.path}/" if environment.path else ""
+    globs = config.settings(service).manifests
+    is_in_reach = not globs or any(
+        glob_pattern(prefix + glob).fullmatch(field.path) for glob in globs
+    )
+    return is_in_reach and bool(_owned(service, config, [field]))
 
 
 def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[ImageField]:
