@@ -100,7 +100,7 @@ class Stopwatch:
     """Seconds spent in named phases; a phase entered again adds up, one within another counts once.
 
     Every phase of `PHASES` is told of, also one that was not needed; any other if there was one.
-    `tell` is called with the name of a phase that begins, and with None when it ends.
+    `tell` is called with the name of a phase that begins, or goes on, and with None when none runs.
     """
 
     def __init__(self, tell: Callable[[str | None], None] | None = None) -> None:
@@ -108,17 +108,20 @@ class Stopwatch:
         self._tell = tell or (lambda _phase: None)
         self._phases = dict.fromkeys(PHASES, 0.0)
         self._inner: list[float] = []  # for each phase that runs, the seconds of those within it
+        self._running: list[str] = []
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Count the time of a `with` block to a phase, but for that of phases within it."""
         start = time.monotonic()
         self._inner.append(0.0)
+        self._running.append(name)
         self._tell(name)
         try:
             yield
         finally:
-            self._tell(None)
+            self._running.pop()
+            self._tell(self._running[-1] if self._running else None)
             spent = time.monotonic() - start
             own = spent - self._inner.pop()
             self._phases[name] = self._phases.get(name, 0.0) + own

@@ -17,7 +17,8 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Return up to three known names that look like a name."""
     from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
 
-    return get_close_matches(name, list(known), n=3, cutoff=0.5)
+    others = [one for one in known if one != name]  # what was given is no other than it
+    return get_close_matches(name, others, n=3, cutoff=0.5)
 
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:
@@ -62,6 +63,8 @@ class GitopsRollbackError(Exception):
         """Return the same error in other words."""
         error = self.__class__.__new__(self.__class__, message)
         error.__dict__.update({**self.__dict__, "message": message, "hint": hint})
+        if self.jenkins_hint and hint.startswith(self.hint):
+            error.jenkins_hint = self.jenkins_hint + hint.removeprefix(self.hint)
         return error
 
 

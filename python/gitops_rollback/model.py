@@ -21,6 +21,14 @@ _ID_LENGTH = 12  # hexadecimal digits: enough among the deeds of one repository,
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
 
+def title(service: str, environment: str | None) -> str:
+    """Return what people call a service: `cart`, or `cart production` where there are several.
+
+    Where no environment is configured the whole repository is the one that is called `default`.
+    """
+    return service if environment in (None, "", "default") else f"{service} {environment}"
+
+
 @dataclass(frozen=True)
 class Build:
     """A Jenkins build: the job's full name, the number, and the URL if it is known.

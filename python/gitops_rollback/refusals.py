@@ -269,9 +269,6 @@ class Refusal:
         return error
 
 
-Block = Refusal  # the name it had
-
-
 def refusal(
     code: str,
     message: str,

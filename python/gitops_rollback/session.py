@@ -12,7 +12,7 @@ from gitops_rollback import clock
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.model import Build, one_line
-from gitops_rollback.repo.location import repository_url, without_user
+from gitops_rollback.repo.location import person, repository_url, without_user
 from gitops_rollback.repo.repository import Repository
 from gitops_rollback.tell.terminal import say, show_progress
 
@@ -59,15 +59,22 @@ class Session:
             return None
         return Build(job, int(number), self.environment.get("BUILD_URL") or None)
 
-    @property
+    @cached_property
     def by(self) -> str | None:
-        """Who does this: `--by`, else the user of this machine where it is no Jenkins agent."""
-        given = getattr(self.options, "by", None)
-        if given:
-            return one_line(given, 200)
-        if self.environment.get("JENKINS_URL") or self.build:
+        """Who does this; None for a command that changes nothing.
+
+        `--by` (the steps give who started the build), else in a build whom the build user plugin
+        names, else the build itself; elsewhere whom git is set up for, else the account.
+        """
+        if not hasattr(self.options, "by"):
             return None
-        return self.environment.get("USER") or self.environment.get("LOGNAME") or None
+        given = self.options.by or (self._by_of_build if self.build else person(self.environment))
+        return one_line(given, 200)
+
+    @property
+    def _by_of_build(self) -> str:
+        named = self.environment.get("BUILD_USER") or self.environment.get("BUILD_USER_ID")
+        return named or str(self.build)
 
     @property
     def reason(self) -> str | None:

@@ -8,6 +8,7 @@ from gitops_rollback.decide.keeping import WANTED, advice, builds_lost
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.state import FOLDER, parse_state
 from gitops_rollback.look.snapshot import EnvironmentFiles, Snapshot
+from gitops_rollback.model import title
 from gitops_rollback.storage import WARNING, Finding
 from gitops_rollback.stores.jenkins import JenkinsStore
 from gitops_rollback.tell.terminal import say
@@ -77,7 +78,7 @@ def _lost(store: JenkinsStore, path: str, state: State) -> Finding | None:
         1,
         1,
         f"the deploy job {job} keeps too few builds: of the last {WANTED} deployments of "
-        f"{state.service} {state.environment}, the records of {numbers} are gone",
+        f"{title(state.service, state.environment)}, the records of {numbers} are gone",
         effect="a rollback to what ran before them has no record to go by, only what Git tells",
         mend=advice(listed),
         subject=f"service {state.service}",

@@ -14,7 +14,7 @@ from gitops_rollback.decide.drill import FAILED, Finding, judge_service, verdict
 from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError
 from gitops_rollback.look.everything import known_names
 from gitops_rollback.look.snapshot import read_config, read_environment, read_snapshot
-from gitops_rollback.model import Request
+from gitops_rollback.model import Request, title
 from gitops_rollback.options import repeated
 from gitops_rollback.run import look_only
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, FILE
@@ -93,8 +93,8 @@ class _Drill:
             if len(names) > 1:
                 single = (self._snapshots(read, [name]) for name in names)
                 return [snapshot for found in single for snapshot in found]
-            title = f"{names[0]} {environment or DEFAULT_ENVIRONMENT}"
-            self.findings.append(_failed("service", title, error))
+            name = title(names[0], environment)
+            self.findings.append(_failed("service", name, error))
             return []
 
     def _services(self, snapshot: Snapshot) -> None:

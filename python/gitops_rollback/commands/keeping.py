@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide.keeping import build_to_keep
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.state import parse_state, path_of
+from gitops_rollback.model import title
 from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
@@ -89,9 +90,9 @@ class _Keeping:
         for environment, service in sorted(found.records - {own}):
             state = self._state(environment, service, change)
             if state is None:
-                return f"what {service} {environment} would go back to is not known here"
+                return f"what {title(service, environment)} would go back to is not known here"
             if _is_same(found.build, build_to_keep(state)):
-                return f"{service} {environment} would go back by its record"
+                return f"{title(service, environment)} would go back by its record"
         return None
 
     def _state(self, environment: str, service: str, change: Change) -> State | None:

@@ -24,7 +24,7 @@ from gitops_rollback.ledger.events import ARTIFACT, GIT
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Timeline, build_timeline, state_explains
 from gitops_rollback.query.tags import asks_for_created
-from gitops_rollback.refusals import Block
+from gitops_rollback.refusals import RUNNING, Refusal, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -269,28 +269,22 @@ def _source(chosen: Candidate | None) -> str | None:
     return next((source for source in (ARTIFACT, GIT) if source in chosen.sources), REGISTRY)
 
 
-def _already(wish: Wish, facts: Facts, timeline: Timeline) -> list[Block]:
+def _already(wish: Wish, facts: Facts, timeline: Timeline) -> list[Refusal]:
     event = timeline.rolled_back
     if event is None:
         return []
     when = f" {clock.age(event.at, wish.present)} ago" if event.at else ""
     who = f" by {event.by}" if event.by else ""
     labels = f"{event.from_image.label if event.from_image else '?'} → {event.image.label}"
-    return [
-        Block(
-            "already",
-            f"{facts.title} was rolled back{when}{who}, {labels}",
-            "to go one further: --again",
-        )
-    ]
+    return [refusal("already", f"{facts.title} was rolled back{when}{who}, {labels}")]
 
 
-def _refusal(facts: Facts, candidate: Candidate) -> Block:
-    return Block(
-        candidate.reason or "",
-        f"{facts.title}: {candidate.image.label} is refused: {candidate.message}",
-        f"to take it all the same: --accept {candidate.reason}",
-    )
+def _refusal(facts: Facts, candidate: Candidate) -> Refusal:
+    message = f"{facts.title}: {candidate.image.label} is refused: {candidate.message}"
+    if candidate.reason == RUNNING:
+        return Refusal(RUNNING, message, "name another image")
+    at = facts.at
+    return refusal(candidate.reason or "", message, service=at.service, environment=at.environment)
 
 
 def _findings(

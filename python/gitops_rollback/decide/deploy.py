@@ -18,7 +18,7 @@ from gitops_rollback.decide.edits import deploy_edits
 from gitops_rollback.decide.facts import NeedAuthor, NeedDigest
 from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
 from gitops_rollback.decide.release import released
-from gitops_rollback.errors import ConfigError, MovedError, RefusedError, RegistryError
+from gitops_rollback.errors import ConfigError, MovedError, RegistryError
 from gitops_rollback.image import same
 from gitops_rollback.ledger.events import agree, is_unchanged
 from gitops_rollback.ledger.state import State
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.model import Deed
-    from gitops_rollback.refusals import Block
+    from gitops_rollback.refusals import Refusal
 
 
 def deploy(wish: Wish, facts: Facts) -> Change:
@@ -101,11 +101,11 @@ def _judged_before_build(wish: Wish, facts: Facts, image: ImageReference) -> Cha
     return Change(facts.at, summary_of(wish, facts.at, facts.running, unbuilt))
 
 
-def refuse(blocks: Iterable[Block], wish: Wish) -> None:
+def refuse(blocks: Iterable[Refusal], wish: Wish) -> None:
     """Raise `RefusedError` for the first block that was not accepted."""
     for block in blocks:
         if block.code not in wish.accept:
-            raise RefusedError(block.code, block.message, block.hint)
+            raise block.error()
 
 
 def refuse_moved(facts: Facts, expected: ImageReference | None, source: str) -> None:

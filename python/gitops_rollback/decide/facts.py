@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from gitops_rollback.ledger.events import Event
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Running, read_running
+from gitops_rollback.model import title
 from gitops_rollback.policies.objects import Policies
 from gitops_rollback.services.ownership import disagreement
 
@@ -71,7 +72,7 @@ class ServiceAtTip:
     @property
     def title(self) -> str:
         """Service and environment, as people read them: `cart production`."""
-        return f"{self.service} {self.environment}"
+        return title(self.service, self.environment)
 
     @cached_property
     def read(self) -> Running:

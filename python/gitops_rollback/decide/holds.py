@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
@@ -10,9 +10,10 @@ from gitops_rollback.decide.facts import NeedPolicies
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.ledger.holds import HeldMarker
 from gitops_rollback.manifest.markers import find_markers
+from gitops_rollback.model import title
 from gitops_rollback.policies.judge import automation_blocks
 from gitops_rollback.query.shapes import is_version_tag
-from gitops_rollback.refusals import Block, refusal
+from gitops_rollback.refusals import Refusal, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from gitops_rollback.model import Build
 
 
-def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[Block]:
+_NEW_BUILD = "deploy a fixed image by a new build"
+
+
+def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[Refusal]:
     """Yield what stands in the way of deploying an image.
 
     `held`: a rollback holds the service; `bad`: it was rolled back from; `outdated`: a later build
@@ -38,20 +42,17 @@ def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[B
         return
     bad = state.find_bad(image)
     if state.hold is not None and facts.settings.hold == "service":
-        held = _held(state, state.hold, wish.present)
-        hint = f"{image.label} is on the bad list itself: deploy a fixed image with --release"
-        yield replace(held, hint=hint) if bad is not None else held
+        yield _held(state, state.hold, wish.present, bad=image if bad is not None else None)
     if bad is not None:
-        yield Block(
+        yield refusal(
             "bad",
             f"{facts.title}: {image.label} was rolled back from on {bad.deed.at}"
             f"{_by(bad.deed.by)}{_why(bad.deed.reason)}",
-            "deploy a fixed image, or --accept bad",
         )
     yield from _outdated(state, wish.build)
 
 
-def retag_blocks(facts: Facts, image: ImageReference) -> Iterator[Block]:
+def retag_blocks(facts: Facts, image: ImageReference) -> Iterator[Refusal]:
     """Yield that a version tag was deployed already: to build it again takes it from that image.
 
     Tags that are meant to move are none: words alone (`main`, `latest`), and one that was deployed
@@ -73,7 +74,7 @@ def retag_blocks(facts: Facts, image: ImageReference) -> Iterator[Block]:
     )
 
 
-def undone_by_deploy(wish: Wish, facts: Facts, recorded: ImageReference) -> Block | None:
+def undone_by_deploy(wish: Wish, facts: Facts, recorded: ImageReference) -> Refusal | None:
     """Return what a deploy would undo if its record, which no longer fits, were made again.
 
     A hold, a rollback away from the `recorded` image, or a later build's deploy. Without one of
@@ -87,16 +88,17 @@ def undone_by_deploy(wish: Wish, facts: Facts, recorded: ImageReference) -> Bloc
         return _held(state, state.hold, wish.present)
     if newest.action == "rollback" and not is_named(newest.image, recorded):
         ago = clock.age(newest.at or wish.present, wish.present)
-        return Block(
+        return refusal(
             "held",
             f"{facts.title} was rolled back {ago} ago"
             f"{_by(newest.by)}{_why(newest.reason)}, after this deploy had begun",
-            "deploy a fixed image by a new build",
+            shell=_NEW_BUILD,
+            jenkins=_NEW_BUILD,
         )
     return next(_outdated(state, wish.build), None)
 
 
-def release_blocks(facts: Facts, state: State | None, after: ImageReference) -> tuple[Block, ...]:
+def release_blocks(facts: Facts, state: State | None, after: ImageReference) -> tuple[Refusal, ...]:
     """Return what stands in the way of ending a hold, where `after` will run then.
 
     `state` is the state file, without the images that are forgiven. A held marker that goes back
@@ -110,25 +112,31 @@ def release_blocks(facts: Facts, state: State | None, after: ImageReference) -> 
     return automation_blocks(facts.title, held, bad, after, facts.ask(NeedPolicies()))
 
 
-def _held(state: State, hold: Hold, present: str) -> Block:
-    return Block(
+def _held(state: State, hold: Hold, present: str, bad: ImageReference | None = None) -> Refusal:
+    """Return the refusal by a hold; `bad` is the image where it is on the bad list itself."""
+    fixed = "{bad} is on the bad list itself: deploy a fixed image with {accept}"
+    name = title(state.service, state.environment)
+    return refusal(
         "held",
-        f"{state.service} {state.environment} has been held for {clock.age(hold.at, present)}"
+        f"{name} has been held for {clock.age(hold.at, present)}"
         f"{_by(hold.by)}: {hold.from_image.label} → {hold.to.label}{_why(hold.reason)}",
-        "deploy the fix with --release, or end the hold with gitops-rollback release",
+        service=state.service,
+        environment=state.environment,
+        shell=fixed if bad is not None else None,
+        jenkins=fixed if bad is not None else None,
+        bad=bad.label if bad is not None else "",
     )
 
 
-def _outdated(state: State, build: Build | None) -> Iterator[Block]:
+def _outdated(state: State, build: Build | None) -> Iterator[Refusal]:
     newest = next((entry for entry in state.deployed if entry.action == "deploy"), None)
     theirs = newest.build if newest else None
     if build is None or theirs is None or theirs.job != build.job or theirs.number <= build.number:
         return
-    yield Block(
+    yield refusal(
         "outdated",
-        f"{state.service} {state.environment}: {theirs} deployed "
+        f"{title(state.service, state.environment)}: {theirs} deployed "
         f"{newest.image.label if newest else ''} already, and this is {build}",
-        "run the newest build again, or --allow-older",
     )
 
 

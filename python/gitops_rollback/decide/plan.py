@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.model import without_none
+from gitops_rollback.model import title, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.manifest.forms import FieldEdit
     from gitops_rollback.model import Build
-    from gitops_rollback.refusals import Block
+    from gitops_rollback.refusals import Refusal
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Plan:
     candidates: tuple[Candidate, ...]
     chosen: Candidate | None
     source: str | None = None
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[Refusal, ...] = ()
     findings: tuple[str, ...] = ()
     hold: Hold | None = None
     warnings: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ class Plan:
     @property
     def title(self) -> str:
         """Service and environment, as people read them."""
-        return f"{self.service} {self.environment}"
+        return title(self.service, self.environment)
 
     @property
     def runs_already(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide import holds
 from gitops_rollback.decide.change import Change, marker_splices, summary_of, warnings_of
 from gitops_rollback.decide.facts import NeedAccount, NeedStateVersions
-from gitops_rollback.errors import NotFoundError, RefusedError, RepositoryError, UsageError
+from gitops_rollback.errors import NotFoundError, RepositoryError, UsageError
 from gitops_rollback.image import (
     ImageReference,
     InvalidImageError,
@@ -42,7 +42,7 @@ def release(wish: Wish, facts: Facts) -> Change:
         state = state.without_bad(image) if state else None
     for block in holds.release_blocks(facts, state, facts.running):
         if block.code not in wish.accept:
-            raise RefusedError(block.code, block.message, block.hint)
+            raise block.error()
     return released(wish, facts, state)
 
 

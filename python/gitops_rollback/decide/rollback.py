@@ -32,13 +32,12 @@ from gitops_rollback.errors import (
     GitopsRollbackError,
     MovedError,
     NotFoundError,
-    RefusedError,
 )
 from gitops_rollback.ledger.holds import BAD, Bad, Hold
 from gitops_rollback.ledger.records import repository_key
 from gitops_rollback.ledger.state import State
 from gitops_rollback.manifest.edit import hold_markers
-from gitops_rollback.refusals import Block
+from gitops_rollback.refusals import refusal
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Facts, SchemaLabels, StorageFacts
@@ -80,7 +79,7 @@ def obstacle(plan: Plan) -> GitopsRollbackError | None:
     if plan.runs_already:
         return None
     for block in plan.blocks:
-        return RefusedError(block.code, block.message, block.hint)
+        return block.error()
     return _none_to_go_back_to(plan) if plan.chosen is None else None
 
 
@@ -97,6 +96,8 @@ def _none_to_go_back_to(plan: Plan) -> NotFoundError:
         hint = "give a later time with --as-of, or name an image with --to"
     elif lost:
         hint = "go by what Git tells with --strategy auto, or name an image with --to"
+    elif plan.strategy == "registry":
+        hint = "widen the query (--query), or name an image with --to TAG"
     elif shown:
         hint = f"the registry knows others: --strategy registry, or --to {shown[0].image.label}"
     elif codes:
@@ -179,13 +180,7 @@ def _with_storage(wish: Wish, facts: Facts, plan: Plan) -> Plan:
     guard = "refuse" if wish.unattended else facts.settings.storage_guard
     blocks = plan.blocks
     if changes and guard == "refuse" and "storage" not in wish.accept:
-        blocks += (
-            Block(
-                "storage",
-                f"{plan.title}: {'; '.join(changes)}",
-                f"see that {label} can live with it; to put it back all the same: --accept storage",
-            ),
-        )
+        blocks += (refusal("storage", f"{plan.title}: {'; '.join(changes)}"),)
     return replace(
         plan,
         blocks=blocks,
@@ -237,8 +232,7 @@ def _schema_compared(wish: Wish, plan: Plan, chosen: Candidate, labels: SchemaLa
     )
     if "schema" in wish.accept:
         return replace(plan, warnings=(*plan.warnings, forward))
-    hint = "take the schema back first, or, if the old code can use it: --accept schema"
-    return replace(plan, blocks=(*plan.blocks, Block("schema", forward, hint)))
+    return replace(plan, blocks=(*plan.blocks, refusal("schema", forward)))
 
 
 def _order(schema: str) -> tuple[tuple[int, int, str], ...]:

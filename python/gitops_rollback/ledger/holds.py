@@ -20,7 +20,15 @@ from gitops_rollback.ledger.fields import (
     key_of,
     likeness_of,
 )
-from gitops_rollback.model import ROLLBACK, Build, Deed, build_from_json, unknown_keys, without_none
+from gitops_rollback.model import (
+    ROLLBACK,
+    Build,
+    Deed,
+    build_from_json,
+    title,
+    unknown_keys,
+    without_none,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -173,7 +181,7 @@ class HeldFile:
     @property
     def title(self) -> str:
         """Service and environment, as people read them."""
-        return f"{self.service} {self.environment}"
+        return title(self.service, self.environment)
 
 
 @dataclass(frozen=True)

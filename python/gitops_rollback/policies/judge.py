@@ -17,7 +17,7 @@ from gitops_rollback.policies.semver_range import (
     version_of,
 )
 from gitops_rollback.policies.tag_filter import UnreadableFilterError, apply_filter
-from gitops_rollback.refusals import Block
+from gitops_rollback.refusals import Place, Refusal, accepted_by, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ def automation_blocks(
     bad: Iterable[ImageReference],
     after: ImageReference,
     policies: Policies,
-) -> tuple[Block, ...]:
+) -> tuple[Refusal, ...]:
     """Return what stands in the way of putting markers back into action.
 
     `markers` are their policies' texts, `bad` the images that must not come back, `after` is the
@@ -62,7 +62,7 @@ def _block(
     bad: tuple[ImageReference, ...],
     after: ImageReference,
     policies: Policies,
-) -> Block | None:
+) -> Refusal | None:
     named = policies.named(marker)
     if not named:
         unread = f"; not looked into: {policies.unread[0]}" if policies.unread else ""
@@ -122,13 +122,17 @@ def _key(policy: ImagePolicy, tag: str) -> Any:  # noqa: ANN401 - a text, number
     return float(text)
 
 
-def _taken(title: str, marker: str, policy: ImagePolicy, image: ImageReference) -> Block:
-    return Block(
+def _taken(title: str, marker: str, policy: ImagePolicy, image: ImageReference) -> Refusal:
+    hint = (
+        "{narrower}, or deploy a newer good image with {release}; where neither is needed: {accept}"
+    )
+    return refusal(
         "automation",
         f"{title}: ImagePolicy {marker} ({policy.place}, {one_line(policy.rule, 200)}) would take "
         f"{image.label} again, which was rolled back from",
-        f"{_narrower(policy, image)}, or deploy a newer good image with --release; where neither "
-        "is needed: --accept automation",
+        shell=hint.replace("{release}", accepted_by("held")),
+        jenkins=hint.replace("{release}", accepted_by("held", Place.JENKINS)),
+        narrower=_narrower(policy, image),
     )
 
 
@@ -145,14 +149,17 @@ def _narrower(policy: ImagePolicy, image: ImageReference) -> str:
     return f"narrow the policy in {policy.place} so that it leaves {image.label} out"
 
 
-def _unjudged(title: str, marker: str, bad: tuple[ImageReference, ...], reason: str) -> Block:
+def _unjudged(title: str, marker: str, bad: tuple[ImageReference, ...], reason: str) -> Refusal:
     labels = ", ".join(dict.fromkeys(image.label for image in bad))
     namespace, _, name = marker.partition(":")
     where = f" (kubectl -n {namespace} get imagepolicy {name} -o yaml)"
-    return Block(
+    hint = "look at it{where}; if it does not take {labels}: {accept}"
+    return refusal(
         "automation",
         f"{title}: whether ImagePolicy {one_line(marker, 200)} would take {labels} again, which "
         f"was rolled back from, cannot be judged: {reason}",
-        f"look at it{where if _OBJECT.fullmatch(marker) else ''}; if it does not take {labels}: "
-        "--accept automation",
+        shell=hint,
+        jenkins=hint,
+        where=where if _OBJECT.fullmatch(marker) else "",
+        labels=labels,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -41,6 +43,20 @@ def repository_url(text: str | None, environment: Mapping[str, str]) -> str:
     if "://" not in origin and (Path(top) / origin).exists():
         return str((Path(top) / origin).resolve())
     return _checked_url(origin)
+
+
+def person(environment: Mapping[str, str]) -> str:
+    """Return who sits at this machine: whom git is set up for, else the account; never nobody."""
+    for role in ("AUTHOR", "COMMITTER"):
+        if environment.get(f"GIT_{role}_NAME"):
+            return environment[f"GIT_{role}_NAME"]
+    name = _git(Path(), environment, "config", "user.name")
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        return f"uid {os.getuid()}"
 
 
 def without_user(url: str) -> str:

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import find_image
+from gitops_rollback.model import title
 
 if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
@@ -86,7 +87,7 @@ class Target:
     @property
     def title(self) -> str:
         """Service and environment, as people read them: `cart production`."""
-        return f"{self.service} {self.environment}"
+        return title(self.service, self.environment)
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.model import title
 from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
 from gitops_rollback.tell.tools import rollouts
-from gitops_rollback.tell.view import View, label, title
+from gitops_rollback.tell.view import View, label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

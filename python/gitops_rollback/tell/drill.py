@@ -63,6 +63,8 @@ def storage(document: Mapping[str, Any], view: View) -> list[str]:
         rows = [("claim", "becomes", "why"), *map(_claim, claims)]
         lines += table(rows)
     lines += [f"skipped: {skip['reason']}" for skip in document.get("skipped", ())]
+    if "files" not in document:
+        return lines
     told = ", ".join(f"{number} {severity}s" for severity, number in counts.items())
     return [*lines, f"{document['files']} files, {document['objects']} objects checked: {told}"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.model import title
 from gitops_rollback.tell.tables import table, wrapped
-from gitops_rollback.tell.view import View, label, moment, title
+from gitops_rollback.tell.view import View, label, moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

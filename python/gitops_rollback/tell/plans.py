@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gitops_rollback.model import title
 from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
 from gitops_rollback.tell.terminal import width
-from gitops_rollback.tell.view import View, label, moment, title
+from gitops_rollback.tell.view import View, label, moment
 
 Plan = Mapping[str, Any]
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
@@ -24,6 +25,7 @@ _DOING = {
     "push": "pushing",
     "merge": "waiting for the merge",
 }
+_LONG, _AGAIN = 10.0, 60.0  # seconds until what is waited for is told, and told again
 _STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
 _OWN = re.compile(r"(\x1b\[(?:[012]|3[123])m)")  # what `Ink` writes
 
@@ -62,7 +64,7 @@ def say(*lines: str) -> None:
 
     Each stays one line, whatever stands in it.
     """
-    show_progress(None)
+    _clear_progress()
     if not lines:
         return
     ink = ink_of(sys.stderr)
@@ -78,7 +80,7 @@ def say_text(text: str) -> None:
 
 def show(lines: Iterable[str]) -> None:
     """Print a result, or a part of it."""
-    show_progress(None)
+    _clear_progress()
     ink = ink_of(sys.stdout)
     for line in lines:
         _print(line, sys.stdout, ink)
@@ -98,8 +100,12 @@ def _print(line: str, stream: TextIO, ink: Ink) -> None:
 
 
 def show_progress(phase: str | None) -> None:
-    """Show on a terminal what is being done, in a line that goes away; in a log show nothing."""
+    """Show on a terminal what is being done, in a line that goes away.
+
+    In a log nothing is shown as long as it goes well; what lasts is told once in a while.
+    """
     if not is_terminal(sys.stderr):
+        _reminder.watch(phase)
         return
     text = f"{_DOING.get(phase, phase)} …" if phase else ""
     write_own(_CLEAR + text)
@@ -110,3 +116,35 @@ def _painted(line: str, ink: Ink) -> str:
         if line.startswith(start):
             return ink(start, style) + line.removeprefix(start)
     return line
+
+
+def _clear_progress() -> None:
+    if is_terminal(sys.stderr):
+        write_own(_CLEAR)
+
+
+class _Reminder:
+    """Says in a log what is waited for, if it lasts: so that nobody waits without a word."""
+
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+
+    def watch(self, phase: str | None) -> None:
+        """Watch another phase from now on, or none."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if phase is not None:
+            self._start(phase, _LONG, _LONG)
+
+    def _start(self, phase: str, wait: float, lasted: float) -> None:
+        self._timer = threading.Timer(wait, self._tell, (phase, lasted))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _tell(self, phase: str, lasted: float) -> None:
+        sys.stderr.write(f"still {_DOING.get(phase, phase)} after {lasted:g} s …\n")
+        self._start(phase, _AGAIN, lasted + _AGAIN)
+
+
+_reminder = _Reminder()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gitops_rollback.model import title
 from gitops_rollback.tell.tables import table, wrapped
-from gitops_rollback.tell.view import View, label, title
+from gitops_rollback.tell.view import View, label
 
 Document = Mapping[str, Any]
 
@@ -39,7 +40,7 @@ def services(document: Document, view: View) -> list[str]:
         image = one.get("image", "-")
         shown = image if view.is_wide or image == "-" else image.partition("@")[0]
         rows.append((one["service"], shown, places or one.get("problem", ""), one["source"]))
-    return [*table(rows), *_skipped(document)]
+    return [*table(rows), *_skipped(document)] if "services" in document else []
 
 
 def service_names(document: Document) -> list[str]:
@@ -50,8 +51,11 @@ def service_names(document: Document) -> list[str]:
 def fields(document: Document, view: View) -> list[str]:
     """Return the image fields of files, and which could not be edited and undone."""
     del view
-    rows = [("where", "kind", "name", "container", "image"), *map(_field, document["fields"])]
-    lines = [*table(rows), *_skipped(document)]
+    rows = [
+        ("where", "kind", "name", "container", "image"),
+        *map(_field, document.get("fields", ())),
+    ]
+    lines = [*table(rows), *_skipped(document)] if "fields" in document else []
     proof = document.get("proof")
     if proof is None:
         return lines
@@ -83,7 +87,7 @@ def jobs(document: Document, view: View) -> list[str]:
     rows += [(one["job"], one["kind"], one["action"]) for one in document.get("jobs", ())]
     diffs = [one["diff"] for one in document.get("jobs", ()) if is_rehearsal and one.get("diff")]
     del view
-    return [*diffs, *table(rows)]
+    return [*diffs, *table(rows)] if "jobs" in document else []
 
 
 def job_names(document: Document) -> list[str]:

@@ -51,11 +51,6 @@ def label(image: object) -> str:
         return str(image)
 
 
-def title(service: object, environment: object) -> str:
-    """Return what people call a service: `cart`, or `cart production` where there are several."""
-    return f"{service}" if environment in (None, "", "default") else f"{service} {environment}"
-
-
 def moment(at: object, present: str) -> str:
     """Return a time as people read it, with its age: `2026-01-31 02:03 (2 d ago)`."""
     text = str(at or "")

@@ -77,4 +77,4 @@ def test_a_copy_that_is_gone_or_was_changed_is_no_proof_of_anything(released: Sh
 def test_a_manifest_that_moved_is_said(released: Shop) -> None:
     text = released.text()
     released.commit({CART_PATH: None, "apps/cart/workload.yaml": text})
-    assert changed(released) == [f"{CART_PATH} is no longer a manifest of cart default"]
+    assert changed(released) == [f"{CART_PATH} is no longer a manifest of cart"]

@@ -155,7 +155,7 @@ def test_the_drill_warns_of_lost_builds_too(shop: Shop) -> None:
             text=True,
             check=False,
         )
-    assert "the deploy job shop/cart keeps too few builds" in done.stderr
+    assert "the deploy job shop/cart keeps too few builds" in done.stdout
 
 
 def test_a_jenkins_that_does_not_answer_is_said_and_left(shop: Shop) -> None:

@@ -156,14 +156,14 @@ def put_marker_back(drilled: Drilled) -> None:
 
 
 FAULTS: dict[Callable[[Drilled], None], tuple[int, tuple[str, str, str]]] = {
-    expire_record: (8, ("record", "cart default", "warning")),
-    delete_image: (8, ("image", "cart default", "warning")),
-    move_tag: (8, ("tag", "cart default", "warning")),
+    expire_record: (8, ("record", "cart", "warning")),
+    delete_image: (8, ("image", "cart", "warning")),
+    move_tag: (8, ("tag", "cart", "warning")),
     take_right: (1, ("push", "branch main", "failed")),
-    make_ambiguous: (1, ("service", "cart default", "failed")),
-    change_storage: (8, ("storage", "cart default", "warning")),
-    forget_hold: (8, ("hold", "cart default", "warning")),
-    put_marker_back: (1, ("marker", "cart default", "failed")),
+    make_ambiguous: (1, ("service", "cart", "failed")),
+    change_storage: (8, ("storage", "cart", "warning")),
+    forget_hold: (8, ("hold", "cart", "warning")),
+    put_marker_back: (1, ("marker", "cart", "failed")),
 }
 
 
@@ -171,7 +171,7 @@ def test_storage_that_is_guarded_fails_the_drill(drilled: Drilled) -> None:
     drilled.shop.commit({".gitops-rollback.toml": '[defaults]\nstorage-guard = "refuse"\n'})
     change_storage(drilled)
     run = drilled.check()
-    assert (run.code, drilled.found(run)) == (1, [("refused", "cart default", "failed")])
+    assert (run.code, drilled.found(run)) == (1, [("refused", "cart", "failed")])
     assert drilled.check("--accept", "storage").code == 8
 
 
@@ -313,7 +313,7 @@ def test_a_service_that_is_not_there_fails_the_drill_and_the_others_are_looked_a
     run = drilled.check()
     assert run.code == 1
     assert drilled.found(run) == [("service", "ghost default", "failed")]
-    assert any(f["subject"] == "cart default" for f in run.result["findings"])
+    assert any(f["subject"] == "cart" for f in run.result["findings"])
 
 
 def test_services_are_found_by_globs_below_the_path_of_their_environment(shop: Shop) -> None:

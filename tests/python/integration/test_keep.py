@@ -109,7 +109,7 @@ def test_a_build_that_another_service_still_needs_stays_kept(pipeline: Pipeline)
     pipeline.deploy(41, "2.1.0", "payment")
     run = pipeline.deploy(42, "1.5.0")
     assert pipeline.kept() == [f"{JOB}#41", f"{JOB}#42"]
-    assert "payment default would go back by its record" in run.stderr
+    assert "payment would go back by its record" in run.stderr
     pipeline.deploy(43, "2.2.0", "payment")
     assert pipeline.kept() == [f"{JOB}#42", f"{JOB}#43"]
 

@@ -510,7 +510,7 @@ def test_the_registry_s_candidates_are_shown_with_the_command_that_takes_one() -
 def test_already_says_when_by_whom_and_from_what_to_what() -> None:
     [block] = by_state(*LONG, "4<3").plan().blocks
     assert block.message == "cart production was rolled back 116 min ago by jane, 4 → 3"
-    assert block.hint == "to go one further: --again"
+    assert block.hint.endswith("to go one further: --again")
 
 
 def test_bad_says_when_by_whom_and_why() -> None:
@@ -522,7 +522,7 @@ def test_bad_says_when_by_whom_and_why() -> None:
 
 def test_a_refusal_of_a_named_image_says_how_to_accept_it() -> None:
     [block] = by_state(*ABA, bad=(BAD,)).plan(to="2").blocks
-    assert block.hint == "to take it all the same: --accept bad"
+    assert block.hint.endswith(": --accept bad")
 
 
 def test_a_hold_is_part_of_the_plan() -> None:

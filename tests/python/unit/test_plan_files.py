@@ -18,7 +18,7 @@ from gitops_rollback.decide.rollback import obstacle
 from gitops_rollback.errors import Exit, NotFoundError, UsageError
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.records import MissingRecord
-from gitops_rollback.refusals import Block
+from gitops_rollback.refusals import Refusal
 from unit.builders import digest, image, service_at_tip, state
 from unit.test_plan import AB, ABA, LONG, World, by_records, by_state
 from unit.test_transitions import HOLD
@@ -26,10 +26,10 @@ from unit.test_transitions import HOLD
 if TYPE_CHECKING:
     from pathlib import Path
 
-BLOCK = Block("already", "cart was rolled back", "--again")
+BLOCK = Refusal("already", "cart was rolled back", "--again")
 
 
-def plan(*candidates: Candidate, blocks: tuple[Block, ...] = (), service: str = "cart") -> Plan:
+def plan(*candidates: Candidate, blocks: tuple[Refusal, ...] = (), service: str = "cart") -> Plan:
     chosen = next((c for c in candidates if c.verdict == "chosen"), None)
     return Plan(
         service=service,

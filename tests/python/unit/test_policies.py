@@ -20,7 +20,7 @@ from gitops_rollback.policies.tag_filter import UnreadableFilterError, apply_fil
 from unit.builders import digest, image
 
 if TYPE_CHECKING:
-    from gitops_rollback.refusals import Block
+    from gitops_rollback.refusals import Refusal
 
 TEXT = """\
 # What automation takes.
@@ -67,7 +67,7 @@ def blocks(
     after: str = "1.4.2",
     marker: str = "flux-system:cart",
     unread: tuple[str, ...] = (),
-) -> tuple[Block, ...]:
+) -> tuple[Refusal, ...]:
     policies = Policies((found,) if found else (), unread)
     return automation_blocks("cart production", [marker], [image(bad)], image(after), policies)
 

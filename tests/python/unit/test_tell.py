@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from gitops_rollback import redaction
+from gitops_rollback.cli import COMMANDS
+from gitops_rollback.clock import Stopwatch
 from gitops_rollback.errors import UsageError
 from gitops_rollback.outlet import opened
 from gitops_rollback.parsing import parse
 from gitops_rollback.tell.following import next_commands
 from gitops_rollback.tell.output import Output, read_output, write_result
 from gitops_rollback.tell.tables import first_ones, table
-from gitops_rollback.tell.terminal import Ink, ink_of, show
+from gitops_rollback.tell.terminal import Ink, ink_of, show, show_progress
 from gitops_rollback.tell.texts import lines_of
 
 if TYPE_CHECKING:
@@ -277,6 +280,13 @@ def test_what_was_left_is_told_with_why_and_how_to_go_on() -> None:
     assert "  it is held (release it)" in lines
 
 
+@pytest.mark.parametrize("form", ["text", "wide", "name"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_error_beside_which_nothing_was_found_is_no_text(command: str, form: str) -> None:
+    document = {"error": {"category": "config", "message": "m", "hint": "h"}, "seconds": {}}
+    assert lines_of(document, Output(form, command=command)) == []
+
+
 # What to type next
 
 
@@ -393,3 +403,19 @@ def test_a_coloured_line_lets_no_escape_of_somebody_else_through(
     with opened():
         show([Ink(is_on=True)("a\x1b]0;x\x07b", "red")])
     assert terminal.text.endswith("\x1b[31ma\\x1b]0;x\\x07b\x1b[0m\n")
+
+
+def test_what_lasts_is_told_in_a_log_and_what_does_not_last_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gitops_rollback.tell.terminal._LONG", 0.05)
+    watch = Stopwatch(show_progress)
+    with watch.phase("decide"):
+        with watch.phase("fetch"):
+            pass
+        time.sleep(0.2)  # what the outer phase waits for after an inner one counts, too
+    assert capsys.readouterr().err == "still looking for the image after 0.05 s …\n"
+    with watch.phase("push"):
+        pass
+    time.sleep(0.1)
+    assert capsys.readouterr().err == ""
