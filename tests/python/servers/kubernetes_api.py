@@ -35,7 +35,8 @@ class KubernetesApi(Serving):
 
     `forbidden` are patterns of requests (`GET /api/v1/.*`) that the account may not make. `logs`
     are the lines of the container that ended last and of the one that runs, None for none; `events`
-    are what is told of every pod. `requests` are all that came.
+    are what is told of every pod. `requests` are all that came, `patches` the JSON patches that
+    were made. While `is_silent`, whoever asks waits in vain.
     """
 
     def __init__(self, steps: list[dict[str, Any]], *forbidden: str) -> None:
@@ -43,6 +44,8 @@ class KubernetesApi(Serving):
         self.requests: list[str] = []
         self.logs: dict[bool, list[str] | None] = {True: None, False: None}
         self.events: list[dict[str, Any]] = []
+        self.patches: list[list[dict[str, Any]]] = []
+        self.is_silent = False
         self._forbidden = [re.compile(pattern) for pattern in forbidden]
         self._objects: dict[tuple[str, str], dict[str, Any]] = {}
         self._events: list[tuple[str, str, dict[str, Any]]] = []
@@ -92,6 +95,11 @@ class KubernetesApi(Serving):
         self.nudges.append(value)
         if len(self.nudges) == 1:
             threading.Thread(target=self._play, daemon=True).start()
+
+    def fall_silent(self) -> None:
+        """Let whoever asks wait until the server speaks again, or ends."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or not self.is_silent)
 
     def is_forbidden(self, request: str) -> bool:
         """Tell whether the account may not make a request; keep it."""
@@ -177,6 +185,7 @@ def _handler(  # noqa: C901 - a class made for one server
             found = _PATH.fullmatch(parts.path)
             kind = _KINDS.get(found["plural"]) if found else None
             query = parse_qs(parts.query)
+            api.fall_silent()
             if self._is_refused(parts.path):
                 return
             if parts.path.endswith("/log"):
@@ -194,6 +203,10 @@ def _handler(  # noqa: C901 - a class made for one server
         def do_PATCH(self) -> None:
             document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self._is_refused(urlsplit(self.path).path):
+                return
+            if isinstance(document, list):
+                api.patches.append(document)
+                self._answer(200, {})
                 return
             api.nudge(next(iter(document["metadata"]["annotations"].values())))
             self._answer(200, document)
@@ -222,6 +235,7 @@ def _handler(  # noqa: C901 - a class made for one server
             ended, breaks = False, api.breaks
             try:
                 while not ended:
+                    api.fall_silent()
                     if api.breaks > breaks:
                         self.close_connection = True
                         return

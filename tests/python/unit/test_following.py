@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,8 @@ from servers.kubernetes_api import KubernetesApi
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from gitops_rollback.rollout.track import Track
 
 URL = "https://github.com/acme/fleet.git"
 COMMIT = "c" * 40
@@ -79,11 +84,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Follower]]:
     """Connect to a server, and discover."""
     opened: list[Cluster] = []
 
-    def start_one(api: KubernetesApi) -> Follower:
+    def start_one(api: KubernetesApi, *, hasten: bool = False, namespace: str = "") -> Follower:
         config = tmp_path / "kubeconfig"
-        config.write_text(api.kubeconfig, encoding="utf-8")
+        document = json.loads(api.kubeconfig)
+        document["contexts"][0]["context"]["namespace"] = namespace
+        config.write_text(json.dumps(document), encoding="utf-8")
         opened.append(Cluster("", {"KUBECONFIG": str(config)}))
-        follower = Follower(opened[-1], URL, "token")
+        follower = Follower(opened[-1], URL, "token", hasten=hasten)
         follower.discover()
         return follower
 
@@ -220,3 +227,197 @@ def test_a_kustomization_that_goes_away_meanwhile_is_waited_for(
         assert followed(follower, limit=3) == []
         said = follower.tracks[0].time_is_up(3).message
         assert said.endswith("waiting for the cluster to answer")
+
+
+# The branch is looked at again before anything is called failed
+
+
+def failing(api: KubernetesApi) -> None:
+    """Let the cart's image be one that cannot be pulled."""
+    api.take("GitRepository", source())
+    api.take("Kustomization", kustomization())
+    found = workload()
+    found["spec"] |= {"replicas": 1, "selector": {"matchLabels": {"app": "cart"}}}
+    image = found["spec"]["template"]["spec"]["containers"][0]["image"]
+    status = {"name": "server", "state": {"waiting": {"reason": "InvalidImageName"}}}
+    api.take("Deployment", found)
+    api.take(
+        "Pod",
+        {
+            "metadata": {"name": "cart-1", "namespace": "shop", "labels": {"app": "cart"}},
+            "spec": {"containers": [{"name": "server", "image": image}]},
+            "status": {"containerStatuses": [status]},
+        },
+    )
+
+
+NEWER = "d" * 40
+FIX = Stand(parse_image("docker.io/acme/cart:1.5.1"), ("newer", "ours"))
+
+
+@pytest.mark.parametrize(
+    ("git", "state", "said"),
+    [
+        (Branch(NEWER, **{NEWER: FIX}), State.REPLACED, "a newer change of the service was pushed"),
+        (Branch(NEWER, **{NEWER: Stand(None)}), State.REPLACED, "the branch was forced"),
+        (Branch(NEWER, **{NEWER: None}), State.FAILED, "cannot pull"),
+        (Branch(COMMIT), State.FAILED, "cannot pull"),
+        (Branch(""), State.FAILED, "cannot pull"),
+    ],
+    ids=["a fix", "a revert", "what cannot be read", "nothing new", "no answer"],
+)
+def test_what_the_branch_has_replaced_has_not_failed(
+    start: Callable[..., Follower], git: Branch, state: State, said: str
+) -> None:
+    with KubernetesApi([]) as api:
+        failing(api)
+        follower = start(api)
+        follower.expect([replace(target(), entry="ours")])
+        told = followed(follower, limit=60, git=git)
+        standing = follower.tracks[0].standing
+        assert standing is not None
+        assert standing.state is state, told
+        assert said in told[-1]
+
+
+def test_a_change_that_is_not_done_in_time_may_have_been_replaced(
+    start: Callable[..., Follower],
+) -> None:
+    with KubernetesApi([]) as api:
+        api.take("GitRepository", source(commit="b" * 40))
+        api.take("Kustomization", kustomization("b" * 40))
+        follower = start(api)
+        follower.expect([replace(target(), entry="ours")])
+        told = followed(follower, limit=4, git=Branch(NEWER, **{NEWER: FIX}))
+        assert told[-1].startswith("cart: overtaken: main@dddddddddddd has replaced 1.5.0")
+
+
+# Hastening
+
+
+def checked(api: KubernetesApi) -> Target:
+    """Let Flux still check the health of a bad image, and have fetched ours."""
+    api.take("GitRepository", source())
+    earlier = kustomization("b" * 40)
+    said = f"Running health checks for revision main@sha1:{'b' * 40} with a timeout of 10m"
+    earlier["status"]["conditions"] = [
+        {"type": "Reconciling", "status": "True", "message": said},
+        {"type": "Ready", "status": "Unknown", "reason": "Progressing"},
+    ]
+    api.take("Kustomization", earlier)
+    bad = workload(tag="bad")
+    bad["spec"]["replicas"] = 2
+    api.take("Deployment", bad)
+    place = Place("apps/x.yaml", "Deployment", "cart", "", "server", IMAGE)
+    return replace(target(), places=(place,))
+
+
+def test_a_live_image_is_set_once_to_what_git_holds_where_that_is_wanted(
+    start: Callable[..., Follower],
+) -> None:
+    with KubernetesApi([]) as api:
+        of = checked(api)
+        follower = start(api, hasten=True)
+        follower.expect([of])
+        told = followed(follower, limit=8, git=Branch(COMMIT))
+        assert any("as Git holds it, to end the health check" in line for line in told)
+        [patch] = api.patches
+        at = "/spec/template/spec/containers/0"
+        assert patch == [
+            {"op": "test", "path": f"{at}/name", "value": "server"},
+            {"op": "test", "path": f"{at}/image", "value": "docker.io/acme/cart:bad"},
+            {"op": "replace", "path": f"{at}/image", "value": IMAGE},
+        ]
+
+
+@pytest.mark.parametrize(
+    ("hasten", "git"),
+    [(False, Branch(COMMIT)), (True, Branch("")), (True, Branch(NEWER, **{NEWER: Stand(None)}))],
+    ids=["not wanted", "the tip is not known", "the tip is another"],
+)
+def test_nothing_is_set_that_is_not_wanted_or_not_what_stands_at_the_tip(
+    start: Callable[..., Follower],
+    hasten: bool,  # noqa: FBT001 - of a table
+    git: Branch,
+) -> None:
+    with KubernetesApi([]) as api:
+        of = checked(api)
+        follower = start(api, hasten=hasten)
+        follower.expect([of])
+        told = followed(follower, limit=4, git=git)
+        assert api.patches == []
+        if git.at == COMMIT:
+            assert any(f"set image deployment/cart server={IMAGE}" in line for line in told)
+            hint = follower.tracks[0].time_is_up(4).hint
+            assert "wait --hasten" in hint
+
+
+def test_a_right_that_is_missing_to_hasten_is_told_with_the_command(
+    start: Callable[..., Follower],
+) -> None:
+    with KubernetesApi([], "PATCH /apis/apps/.*") as api:
+        of = checked(api)
+        follower = start(api, hasten=True)
+        follower.expect([of])
+        told = followed(follower, limit=6, git=Branch(COMMIT))
+        [line] = [line for line in told if "could not set" in line]
+        assert "403" in line
+        assert "by hand: kubectl --namespace shop set image deployment/cart server=" in line
+
+
+# What may not be seen, and what falls silent
+
+
+def test_without_the_right_to_helm_releases_all_else_is_followed(
+    start: Callable[..., Follower],
+) -> None:
+    with KubernetesApi([], "GET /apis/helm.*") as api:
+        api.take("GitRepository", source())
+        api.take("Kustomization", kustomization())
+        api.take("Deployment", workload())
+        follower = start(api)
+        follower.expect([target()])
+        assert any(line.startswith("cart: ready") for line in followed(follower))
+
+
+def test_an_account_of_one_namespace_looks_in_its_own_too(start: Callable[..., Follower]) -> None:
+    everywhere = "GET /apis/[^/]+toolkit.fluxcd.io/v[^/]+/[a-z]+"
+    elsewhere = "GET .*/namespaces/flux-system/.*"
+    own = [source(), kustomization()]
+    for one in own:
+        one["metadata"]["namespace"] = "team"
+    with KubernetesApi([], everywhere, elsewhere) as api:
+        api.take("GitRepository", own[0])
+        api.take("Kustomization", own[1])
+        follower = start(api, namespace="team")
+        assert follower.expect([target()])
+
+
+def test_a_cluster_that_falls_silent_is_said_and_ends_the_wait_in_time(
+    start: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitops_rollback.rollout.watches._PULSE", 0.2)
+    monkeypatch.setattr("gitops_rollback.rollout.watches._PULSE_TIMES", (0.5, 0.5))
+    with KubernetesApi([]) as api:
+        api.take("GitRepository", source(commit="b" * 40))
+        api.take("Kustomization", kustomization("b" * 40))
+        follower = start(api)
+        follower.expect([target()])
+        lines: list[str] = []
+
+        def tell(_track: Track, line: str) -> None:
+            lines.append(line)
+            api.is_silent = True
+
+        began = time.monotonic()
+        follow(
+            *([follower], Relations(Branch()), Inbox(), lambda: time.monotonic() - began, 4.0, tell)
+        )
+        assert time.monotonic() - began < 6
+        assert lines[0].startswith("waiting for GitRepository/flux-system/fleet to fetch")
+        assert lines[-1].startswith("the cluster no longer answers: ")
+        failure = follower.tracks[0].time_is_up(4, time.monotonic() - began)
+        assert failure.code == "silent"
+        assert "has not answered for" in failure.message
+        assert "which may be so no more" in failure.message
+        api.is_silent = False

@@ -1,0 +1,537 @@
+"""Ready is a proof or is not said: what a recording ends with, changed in one thing each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gitops_rollback.image import parse_image
+from gitops_rollback.rollout.appliers import read_source
+from gitops_rollback.rollout.failure import Whose
+from gitops_rollback.rollout.judge import judge
+from gitops_rollback.rollout.objects import Change, Objects, Query
+from gitops_rollback.rollout.standing import State, View
+from gitops_rollback.rollout.target import KINDS, Match, Place, Relation, Target
+from gitops_rollback.rollout.workloads import Selector, belongings_of, read_pod, read_workload
+from unit.recordings import load
+from unit.test_rollout_standing import ended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gitops_rollback.rollout.standing import Standing
+
+    Found = dict[str, dict[str, Any]]
+    Edit = Callable[[Found], None]
+
+MIRROR = "mirror.example/acme/pause"
+EARLIER = "e" * 40
+
+
+def seen(target: Target, objects: Found, *denied: str) -> View | None:
+    """Return what objects show of a target, all that has to be listed listed."""
+    cluster = Objects(load("ready")["url"])
+    for one in objects.values():
+        cluster.take(Change(Query(one["kind"]), (one,)))
+    for kind in denied:
+        cluster.take(Change(Query(kind), denied=True))
+    for _ in range(3):  # what one query brings asks for others
+        for query in cluster.queries(target):
+            if query.kind == "Pod" or query.kind in KINDS:
+                cluster.take(Change(query, whole=True, denied=query.kind in denied))
+        for one in objects.values():
+            if one["kind"] not in denied:
+                cluster.take(Change(Query(one["kind"]), (one,)))
+    return cluster.view(target, {EARLIER: Relation.BEFORE})
+
+
+def stand(edit: Edit, *denied: str, **changed: Any) -> Standing:  # noqa: ANN401 - of a Target
+    """Judge the recording of a deploy that is ready, after an edit of its objects."""
+    target, objects = ended()
+    copied: Found = json.loads(json.dumps(objects))
+    edit(copied)
+    target = replace(target, **changed)
+    view = seen(target, copied, *denied)
+    assert view is not None
+    return judge(target, view)
+
+
+def nothing(_objects: Found) -> None:
+    """Leave all as it is."""
+
+
+def template(objects: Found) -> dict[str, Any]:
+    found: dict[str, Any] = objects["Deployment/cart"]["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def pods(objects: Found) -> list[dict[str, Any]]:
+    return [one for key, one in objects.items() if key.startswith("Pod/")]
+
+
+def spec(objects: Found) -> dict[str, Any]:
+    found: dict[str, Any] = objects["Kustomization/apps"]["spec"]
+    return found
+
+
+def test_the_recording_itself_is_ready() -> None:
+    assert stand(nothing).state is State.READY
+
+
+# What applies it, and what it has applied
+
+
+def test_an_object_that_flux_was_told_to_leave_alone_is_named() -> None:
+    def edit(objects: Found) -> None:
+        metadata = objects["Deployment/cart"]["metadata"]
+        metadata["labels"] = {}
+        metadata["annotations"] = {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}
+        template(objects)["image"] = "registry.k8s.io/pause:3.8"
+
+    failure = stand(edit).failure
+    assert failure is not None
+    assert (failure.code, failure.whose, failure.by_image) == ("left-alone", Whose.OURS, False)
+    assert "reconcile: disabled" in failure.message
+    assert "annotate deployment cart kustomize.toolkit.fluxcd.io/reconcile-" in failure.hint
+
+
+def test_another_object_of_the_same_name_shows_nothing() -> None:
+    """It is there, runs the image, and is not among what our Kustomization has applied."""
+
+    def edit(objects: Found) -> None:
+        objects["Kustomization/apps"]["status"]["inventory"] = {"entries": []}
+
+    standing = stand(edit)
+    assert standing.state is State.APPLYING
+    assert standing.suspicion is not None
+    assert standing.suspicion.code == "missing"
+
+
+def test_a_kustomization_of_another_path_applies_nothing_of_ours() -> None:
+    target, objects = ended()
+    target = replace(target, places=(Place("clusters/production/cart.yaml", "Deployment", "cart"),))
+    assert seen(target, objects) is None
+
+
+def test_what_is_applied_to_another_cluster_is_not_seen_here() -> None:
+    standing = stand(lambda objects: spec(objects).update(kubeConfig={"secretRef": {"name": "x"}}))
+    assert standing.state is State.APPLIED
+    assert "another cluster (spec.kubeConfig)" in standing.message
+
+
+def test_a_workload_whose_name_a_kustomization_prefixed_is_found_in_the_inventory() -> None:
+    def edit(objects: Found) -> None:
+        objects["Deployment/cart"]["metadata"]["name"] = "prod-cart"
+        entries = objects["Kustomization/apps"]["status"]["inventory"]["entries"]
+        entries[0]["id"] = entries[0]["id"].replace("_cart_", "_prod-cart_")
+
+    assert stand(edit).state is State.READY
+
+
+def test_an_image_in_a_config_map_is_waited_for_where_it_is_substituted() -> None:
+    target, objects = ended()
+    target = replace(
+        target,
+        places=(Place("vars/images.yaml", "ConfigMap", "images"),),
+    )
+    copied: Found = json.loads(json.dumps(objects))
+    spec(copied)["postBuild"] = {"substituteFrom": [{"kind": "ConfigMap", "name": "images"}]}
+    variables = json.loads(json.dumps(copied["Kustomization/apps"]))
+    variables["metadata"]["name"] = "vars"
+    variables["spec"] |= {"path": "./vars", "postBuild": {}}
+    variables["status"]["inventory"] = {"entries": [{"id": "shop_images__ConfigMap", "v": "v1"}]}
+    copied["Kustomization/vars"] = variables
+    view = seen(target, copied)
+    assert view is not None
+    assert {one.name.name for one in view.kustomizations} == {"vars", "apps"}
+    assert judge(target, view).state is State.READY
+    template(copied)["image"] = f"registry.k8s.io/pause:3.8@sha256:{'1' * 64}"
+    view = seen(target, copied)
+    assert view is not None
+    standing = judge(target, view)
+    assert standing.state is State.APPLYING
+    assert standing.nudge
+    assert standing.suspicion is not None
+    assert "spec.postBuild substitutes ConfigMap images" in standing.suspicion.message
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            {"images": [{"name": "registry.k8s.io/pause", "newName": "elsewhere/pause"}]},
+            "spec.images makes elsewhere/pause of registry.k8s.io/pause",
+        ),
+        (
+            {"images": [{"name": "registry.k8s.io/pause", "newTag": "3.8"}]},
+            "spec.images makes registry.k8s.io/pause:3.8 of registry.k8s.io/pause",
+        ),
+        (
+            {"patches": [{"patch": "spec: {template: {spec: {containers: [{image: x}]}}}",
+                          "target": {"kind": "Deployment", "name": "cart"}}]},
+            "spec.patches changes Deployment cart",
+        ),
+        ({"components": ["../pins"]}, "spec.components has ../pins"),
+        ({"postBuild": {"substitute": {"TAG": "3.8"}}}, "spec.postBuild substitutes TAG"),
+    ],
+)  # fmt: skip
+def test_what_a_live_object_makes_of_the_manifest_is_named_from_it(
+    more: dict[str, Any], said: str
+) -> None:
+    def edit(objects: Found) -> None:
+        spec(objects).update(more)
+        template(objects)["image"] = "elsewhere/pause:3.8"
+
+    places = (Place("apps/cart.yaml", "Deployment", "cart", container="server"),)
+    standing = stand(edit, places=places)
+    assert standing.state is State.APPLYING
+    failure = standing.suspicion
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("overridden", False)
+    assert said in failure.message
+    assert "get kustomization apps -o yaml" in failure.hint
+
+
+# What the pods run
+
+
+def test_a_mirror_is_the_same_image_by_its_digest_and_is_said() -> None:
+    def edit(objects: Found) -> None:
+        digest = template(objects)["image"].partition("@")[2]
+        template(objects)["image"] = f"{MIRROR}@{digest}"
+        for one in pods(objects):
+            one["spec"]["containers"][0]["image"] = f"{MIRROR}@{digest}"
+
+    standing = stand(edit)
+    assert standing.state is State.READY
+    assert f"as {MIRROR}@sha256:" in standing.warnings[0]
+    assert "the same image by its digest" in standing.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("reported", "state"), [("same", State.READY), ("", State.APPLIED), ("other", State.ROLLING)]
+)
+def test_a_tag_is_proven_by_what_the_runtime_took_alone(reported: str, state: State) -> None:
+    def edit(objects: Found) -> None:
+        name, _, digest = template(objects)["image"].partition("@")
+        template(objects)["image"] = name
+        took = {"same": f"x@{digest}", "": "docker://abc", "other": f"x@sha256:{'9' * 64}"}
+        for one in pods(objects):
+            one["spec"]["containers"][0]["image"] = name
+            one["status"]["containerStatuses"][0]["imageID"] = took[reported]
+
+    standing = stand(edit)
+    assert standing.state is state, standing.message
+    assert bool(standing.warnings) == (state is State.APPLIED)
+
+
+def test_where_no_digest_is_known_nothing_is_proven() -> None:
+    standing = stand(nothing, image=parse_image("registry.k8s.io/pause:3.9"))
+    assert standing.state is State.APPLIED
+    assert "no digest is known of 3.9" in standing.message
+
+
+def test_pods_of_another_owner_with_the_same_labels_do_not_count() -> None:
+    def edit(objects: Found) -> None:
+        own = pods(objects)
+        for number, one in enumerate(own):
+            kind, name = ("Job", "tool") if number else ("ReplicaSet", "cart-7b7b8d84f4")
+            one["metadata"]["ownerReferences"] = [{"controller": True, "kind": kind, "name": name}]
+
+    standing = stand(edit)
+    assert standing.state is State.ROLLING
+    assert standing.message.endswith("the pods to report the image they run")
+
+
+def test_pods_that_are_ready_have_to_stay_so_for_the_time_they_are_given() -> None:
+    def edit(objects: Found) -> None:
+        objects["Deployment/cart"]["spec"]["minReadySeconds"] = 30
+        objects["Deployment/cart"]["status"].update(availableReplicas=0, readyReplicas=2)
+
+    assert "its pods are ready, and have to be so for 30 s" in stand(edit).message
+
+
+@pytest.mark.parametrize("kinds", [("Deployment",), tuple(KINDS), ("Pod",)])
+def test_what_may_not_be_read_is_never_ready(kinds: tuple[str, ...]) -> None:
+    standing = stand(nothing, *kinds)
+    assert standing.state is State.APPLIED
+    assert "may not be read here" in standing.message
+
+
+# After a suspension
+
+
+def suspend_while_it_checks(objects: Found) -> None:
+    """Somebody suspends the Kustomization while it waits for the health of our revision."""
+    spec(objects)["suspend"] = True
+    status = objects["Kustomization/apps"]["status"]
+    status["lastAppliedRevision"] = f"main@sha1:{EARLIER}"
+    for one in status["conditions"]:
+        one.update(status="Unknown", reason="Progressing", message="Running health checks")
+
+
+def test_what_was_applied_before_a_suspension_is_ready_by_its_pods() -> None:
+    standing = stand(suspend_while_it_checks)
+    assert standing.state is State.READY
+    assert "is suspended: it applies nothing more" in standing.warnings[0]
+
+
+def test_after_a_suspension_the_failure_of_the_pods_is_named() -> None:
+    def edit(objects: Found) -> None:
+        suspend_while_it_checks(objects)
+        objects["Deployment/cart"]["status"]["availableReplicas"] = 0
+        waiting = {"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}
+        for one in pods(objects):
+            one["status"]["containerStatuses"][0].update(ready=False, state=waiting)
+
+    failure = stand(edit).failure
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("pull", True)
+
+
+def test_what_was_not_applied_before_a_suspension_waits_for_somebody_to_resume_it() -> None:
+    def edit(objects: Found) -> None:
+        suspend_while_it_checks(objects)
+        template(objects)["image"] = f"registry.k8s.io/pause:3.8@sha256:{'1' * 64}"
+
+    failure = stand(edit).failure
+    assert failure is not None
+    assert failure.code == "suspended"
+
+
+# A health check of a bad image
+
+
+def checking(objects: Found, *, healthy: bool = False) -> None:
+    """Flux still waits for the health of an earlier revision."""
+    status = objects["Kustomization/apps"]["status"]
+    for key in ("lastAppliedRevision", "lastAttemptedRevision"):
+        status[key] = f"main@sha1:{EARLIER}"
+    said = f"Running health checks for revision main@sha1:{EARLIER} with a timeout of 9m30s"
+    status["conditions"] = [
+        {"type": "Reconciling", "status": "True", "message": said},
+        {"type": "Ready", "status": "Unknown", "reason": "Progressing", "message": said},
+    ]
+    template(objects)["image"] = f"registry.k8s.io/pause:bad@sha256:{'0' * 64}"
+    if not healthy:
+        objects["Deployment/cart"]["status"]["updatedReplicas"] = 1
+
+
+def test_the_command_that_ends_a_health_check_of_a_bad_image_is_told_filled_in() -> None:
+    image = f"registry.k8s.io/pause:3.9@sha256:{'3' * 64}"
+    places = (Place("apps/cart.yaml", "Deployment", "cart", container="server", value=image),)
+    standing = stand(checking, places=places)
+    assert standing.state is State.APPLYING
+    [one] = standing.hastens
+    assert one.pointer == "/spec/template/spec/containers/0"
+    assert one.instead_of.startswith("registry.k8s.io/pause:bad@")
+    command = f"kubectl --namespace shop set image deployment/cart server={image}"
+    assert one.command == command
+    assert command in standing.message
+    named = replace(one, context="east")
+    assert named.command.startswith("kubectl --context east --namespace shop set image")
+
+
+@pytest.mark.parametrize("what", ["healthy", "unknown text", "not fetched"])
+def test_nothing_is_hastened_that_would_end_no_check_or_is_not_known(what: str) -> None:
+    def edit(objects: Found) -> None:
+        checking(objects, healthy=what == "healthy")
+        if what == "not fetched":
+            artifact = objects["GitRepository/shop"]["status"]["artifact"]
+            artifact["revision"] = f"main@sha1:{EARLIER}"
+
+    value = "" if what == "unknown text" else "registry.k8s.io/pause:3.9"
+    places = (Place("apps/cart.yaml", "Deployment", "cart", container="server", value=value),)
+    assert stand(edit, places=places).hastens == ()
+
+
+# Whose it is
+
+
+def test_what_the_pods_take_belongs_to_the_service() -> None:
+    manifest = {
+        "kind": "StatefulSet",
+        "metadata": {"name": "cart"},
+        "spec": {
+            "replicas": 2,
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
+            "template": {
+                "spec": {
+                    "serviceAccountName": "cart",
+                    "imagePullSecrets": [{"name": "pull"}],
+                    "volumes": [
+                        {"persistentVolumeClaim": {"claimName": "old"}},
+                        {"configMap": {"name": "settings"}},
+                        {"secret": {"secretName": "tls"}},
+                        {"projected": {"sources": [{"secret": {"name": "token"}}]}},
+                    ],
+                    "containers": [
+                        {
+                            "envFrom": [{"configMapRef": {"name": "env"}}],
+                            "env": [{"valueFrom": {"secretKeyRef": {"name": "db"}}}],
+                        }
+                    ],
+                }
+            },
+        },
+    }
+    assert belongings_of(manifest) == {
+        ("ServiceAccount", "cart"),
+        ("Secret", "pull"),
+        ("PersistentVolumeClaim", "old"),
+        ("PersistentVolumeClaim", "data-cart-0"),
+        ("PersistentVolumeClaim", "data-cart-1"),
+        ("ConfigMap", "settings"),
+        ("Secret", "tls"),
+        ("Secret", "token"),
+        ("ConfigMap", "env"),
+        ("Secret", "db"),
+    }
+    assert belongings_of({"kind": "Pod", "spec": {"serviceAccountName": "x"}}) == {
+        ("ServiceAccount", "x")
+    }
+
+
+def refuse(objects: Found, message: str) -> None:
+    status = objects["Kustomization/apps"]["status"]
+    status["lastAppliedRevision"] = f"main@sha1:{EARLIER}"
+    status["conditions"] = [
+        {"type": "Ready", "status": "False", "reason": "ReconciliationFailed", "message": message}
+    ]
+
+
+SAID = "Deployment/shop/{} dry-run failed (Forbidden): {}"
+DENIED = 'admission webhook "{}.example" denied the request: {}'
+BY_POLICY = (
+    "ValidatingAdmissionPolicy 'registries' with binding 'all' denied request: images have to come "
+    "from the registry of acme"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "by_image"),
+    [
+        ("cart", DENIED.format("verify", "image registry.k8s.io/pause:3.9 is not signed"), True),
+        ("cart", BY_POLICY, True),
+        ("cart", DENIED.format("limits", "memory limit is missing"), False),
+        ("other", DENIED.format("verify", "image acme/other:1 is not signed"), False),
+    ],
+)
+def test_a_policy_that_refuses_the_image_is_by_the_image(
+    name: str,
+    message: str,
+    by_image: bool,  # noqa: FBT001 - of a table
+) -> None:
+    failure = stand(lambda objects: refuse(objects, SAID.format(name, message))).failure
+    assert failure is not None
+    assert failure.by_image == by_image
+    assert (failure.code == "policy") == by_image
+    assert ("to go back" in failure.hint) == by_image
+
+
+def test_a_policy_that_refuses_the_pods_for_their_image_is_by_the_image() -> None:
+    def edit(objects: Found) -> None:
+        status = objects["Deployment/cart"]["status"]
+        status["updatedReplicas"] = 0
+        said = (
+            'admission webhook "mutate.kyverno" denied the request: failed to verify image '
+            "registry.k8s.io/pause:3.9: no matching signatures"
+        )
+        status["conditions"] = [{"type": "ReplicaFailure", "status": "True", "message": said}]
+
+    suspicion = stand(edit).suspicion
+    assert suspicion is not None
+    assert (suspicion.code, suspicion.by_image) == ("policy", True)
+
+
+def test_the_services_own_claim_is_its_own() -> None:
+    said = (
+        'PersistentVolumeClaim/shop/data dry-run failed (Invalid): PersistentVolumeClaim "data" is'
+        " invalid: spec.resources.requests.storage: Forbidden: field can not be less than status"
+    )
+    failure = stand(lambda objects: refuse(objects, said)).failure
+    assert failure is not None
+    assert failure.whose is Whose.OTHER
+    own = frozenset({("PersistentVolumeClaim", "data")})
+    failure = stand(lambda objects: refuse(objects, said), belongings=own).failure
+    assert failure is not None
+    assert (failure.whose, failure.by_image) == (Whose.OURS, False)
+
+    def mounted(objects: Found) -> None:
+        refuse(objects, said)
+        pod = objects["Deployment/cart"]["spec"]["template"]["spec"]
+        pod["volumes"] = [{"persistentVolumeClaim": {"claimName": "data"}}]
+
+    failure = stand(mounted).failure
+    assert failure is not None
+    assert failure.whose is Whose.OURS
+
+
+# The small parts
+
+
+@pytest.mark.parametrize(
+    ("ref", "branch", "follows"),
+    [
+        ({}, "master", "branch master"),
+        ({"branch": "main"}, "main", "branch main"),
+        ({"name": "refs/heads/main"}, "main", "branch main"),
+        ({"name": "refs/pull/1/head"}, "", "ref refs/pull/1/head"),
+        ({"tag": "v1"}, "", "tag v1"),
+        ({"tag": "v1", "semver": ">=1.0"}, "", "semver >=1.0"),
+        ({"branch": "main", "commit": "c" * 40}, "", f"commit {'c' * 40}"),
+    ],
+)
+def test_what_a_source_follows_is_told_in_words(
+    ref: dict[str, str], branch: str, follows: str
+) -> None:
+    found = read_source({"spec": {"url": "https://example.com/x", "ref": ref}})
+    assert (found.branch, found.follows) == (branch, follows)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("acme/cart:1.5.0", Match.SAME),
+        (f"acme/cart:1.5.0@sha256:{'2' * 64}", Match.SAME),
+        (f"acme/cart:renamed@sha256:{'2' * 64}", Match.SAME),
+        (f"acme/cart:1.5.0@sha256:{'3' * 64}", Match.OTHER),
+        ("acme/cart:1.4.0", Match.OTHER),
+        ("acme/cart", Match.OTHER),
+        (f"mirror.example/x:y@sha256:{'2' * 64}", Match.MIRROR),
+        ("mirror.example/acme/cart:1.5.0", Match.OTHER),
+        ("{{ image }}", Match.OTHER),
+    ],
+)
+def test_how_a_live_image_stands_to_the_one_that_is_waited_for(text: str, match: Match) -> None:
+    image = parse_image(f"acme/cart:1.5.0@sha256:{'2' * 64}")
+    assert Target("cart", "default", image, "c" * 40, "main", ()).match(text) is match
+
+
+@pytest.mark.parametrize(
+    ("expression", "text", "fits"),
+    [
+        ({"key": "app", "operator": "In", "values": ["cart", "web"]}, "app in (cart,web)", True),
+        ({"key": "app", "operator": "NotIn", "values": ["cart"]}, "app notin (cart)", False),
+        ({"key": "tier", "operator": "NotIn", "values": ["x"]}, "tier notin (x)", True),
+        ({"key": "app", "operator": "Exists"}, "app", True),
+        ({"key": "tier", "operator": "DoesNotExist"}, "!tier", True),
+    ],
+)
+def test_a_selector_selects_as_the_api_server_does(
+    expression: dict[str, Any], text: str, fits: bool  # noqa: FBT001 - of a table
+) -> None:  # fmt: skip
+    found = {"spec": {"selector": {"matchExpressions": [expression]}}}
+    selector = read_workload(found, "Deployment").selector
+    assert str(selector) == text
+    assert selector.fits(frozenset({("app", "cart")})) == fits
+
+
+def test_an_empty_selector_selects_nothing_of_ours() -> None:
+    assert not Selector()
+    pod = read_pod({"metadata": {"name": "x", "namespace": "shop"}})
+    workload = read_workload({"metadata": {"name": "cart", "namespace": "shop"}}, "Deployment")
+    assert not pod.is_of(workload.name, workload.selector)
