@@ -232,9 +232,11 @@ TABLE = (
         "lost-hold",
         ("deploy",),
         "a hold is in force on a field that is found no more, and it could be this one",
-        "tie the hold to its field again, or end it: gitops-rollback release {service} "
+        "if it is this one, tie the hold to it: gitops-rollback history {service} --repair --hold "
+        "{hold} --reason TEXT; else end it: gitops-rollback release {service} --hold {hold} "
         "--reason TEXT",
-        "end the hold with the rollback job, ACTION release, or tie it to its field again",
+        "end the hold with the rollback job, ACTION release, HOLD {hold}; or tie it to the field "
+        "again: gitops-rollback history {service} --repair --hold {hold} --reason TEXT",
         option=None,
     ),
 )

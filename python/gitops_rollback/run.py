@@ -113,7 +113,7 @@ def carry_out(
             if tell is not None:
                 tell(snapshot, decided)
             commit = together(decided, skip=session.skips_blocked)
-        for one in decided:
+        for one in (one for one in decided if one.at.found.fields):  # not of what is gone
             first.setdefault(one.at.service, _seen(one))
         for change in commit.changes:
             if change.record is not None and change.at.service not in filed:
@@ -145,4 +145,5 @@ def _seen(decided: Change | Refused) -> FirstTry:
     facts = Facts(decided.at, "")
     plan = decided.plan
     target = plan.chosen.image if plan is not None and plan.chosen is not None else None
-    return FirstTry(facts.running, target, None)
+    hold = facts.state.hold if facts.state else None
+    return FirstTry(facts.running, target, hold.id if hold else None)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.look.snapshot import Snapshot
+    from gitops_rollback.model import Request
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.session import Session
@@ -29,11 +30,13 @@ def do(
     wishes: Callable[[Snapshot], Sequence[Wish]],
     *,
     states: bool = True,
+    read: Callable[[Repository, Request, Tip], Snapshot] | None = None,
 ) -> Outcome:
     """Do what is wished for, and return what became of it; raise what refuses it.
 
     `tip` is the tip of the configuration's branch.
-    Without `states` state files are not read: they are to be rebuilt.
+    Without `states` state files are not read: they are to be rebuilt. `read` is how the
+    services are read, where that is not the usual way.
     """
     from gitops_rollback.run import carry_out  # noqa: PLC0415 - loaded while git waits
 
@@ -45,7 +48,7 @@ def do(
             session,
             committer,
             tip,
-            lambda tip: session.read(repository, request, tip),
+            lambda tip: (read or session.read)(repository, request, tip),
             wishes,
             decisions.keep,
         )

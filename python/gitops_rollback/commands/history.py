@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.doing import do
 from gitops_rollback.commands.results import report_change
-from gitops_rollback.commands.wishes import repair_wishes, request_of
-from gitops_rollback.errors import Exit
+from gitops_rollback.commands.wishes import repair_wishes, request_of, retire_wishes
+from gitops_rollback.errors import Exit, UsageError
+from gitops_rollback.look.snapshot import read_retired
 from gitops_rollback.session import start
 from gitops_rollback.tell.output import write_result
 
@@ -23,13 +24,19 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """List the entries of each service, merged from every source."""
     session = start(options, environment)
     with session.open_repository() as repository:
+        if options.retire:
+            if not session.reason:
+                raise UsageError("to retire a service needs a reason", "say why: --reason TEXT")
+            tip = session.open_tip(repository)
+            outcome = do(session, repository, tip, retire_wishes(session), read=read_retired)
+            return report_change(session, outcome)
         if options.repair:
             outcome = do(
                 session,
                 repository,
                 session.open_tip(repository),
                 repair_wishes(session),
-                states=False,
+                states=bool(options.hold),
             )
             return report_change(session, outcome)
         from gitops_rollback.look.retrace import retrace_all  # noqa: PLC0415 - see open_repository

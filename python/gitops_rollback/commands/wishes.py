@@ -125,6 +125,12 @@ def repair_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
     return lambda snapshot: [wish for _at in snapshot.services]
 
 
+def retire_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
+    """Return what `history --retire` wishes for each service."""
+    wish = _wish(session, "retire")
+    return lambda snapshot: [wish for _at in snapshot.services]
+
+
 def drill_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
     """Return what `check` tries for each service: a plain rollback."""
     wish = _wish(session, "rollback")
@@ -146,6 +152,7 @@ def _wish(session: Session, action: Action) -> Wish:
         reason=session.reason,
         build=session.build,
         accept=accepted(options) if hasattr(options, "accept") else frozenset(),
+        hold=getattr(options, "hold", None),
     )
 
 

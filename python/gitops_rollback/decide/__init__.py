@@ -47,8 +47,13 @@ A rollback (`rollback.py`):
      the bad list, the hold, every Flux marker out of action.
 
 A release (`release.py`) ends the hold and puts the markers back, unless a policy would take an
-image again that is on the bad list. A repair rebuilds the state file from its versions in Git, else
-from commits and records.
+image again that is on the bad list; another hold than the one that its person saw is moved. A
+repair rebuilds the state file from its versions in Git, else from commits and records, or ties a
+hold to a field again. A retirement removes what is left of a service without fields.
+
+What counts is that of the fields, whatever service and environment are called (`standing.py`): one
+state from the state files of all their names and the files of holds in force. A hold whose field is
+found no more stops deploys that it may concern (`lost-hold`) until it is tied again or ended.
 """
 
 from __future__ import annotations
@@ -59,7 +64,7 @@ from gitops_rollback.decide.change import Change, Refused
 from gitops_rollback.decide.deploy import deploy, refuse_other_repository
 from gitops_rollback.decide.facts import MissingFactError
 from gitops_rollback.decide.recording import make_record
-from gitops_rollback.decide.release import release, repair
+from gitops_rollback.decide.release import release, repair, retire
 from gitops_rollback.decide.rollback import rollback
 from gitops_rollback.errors import GitopsRollbackError
 
@@ -76,6 +81,7 @@ _RULES: Mapping[str, Callable[[Wish, Facts], Change | Refused]] = {
     "rollback": rollback,
     "release": release,
     "repair": repair,
+    "retire": retire,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,8 @@ from gitops_rollback.decide.effect import blocks_of, findings_between
 from gitops_rollback.decide.plan import edits_to_json
 from gitops_rollback.errors import NotFoundError, RefusedError
 from gitops_rollback.ledger import message
-from gitops_rollback.ledger.fields import note_written
+from gitops_rollback.ledger.fields import note, note_written
+from gitops_rollback.ledger.holds import HeldFile, render_held
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State, path_of, render_state
 from gitops_rollback.manifest.edit import rewritten
@@ -43,7 +44,8 @@ class MarkerSplice:
 class Change:
     """What one commit does to one service; `state` is None where the state file stays.
 
-    `plan` is the plan of a rollback, `record` what has to be archived before the commit.
+    `plan` is the plan of a rollback, `record` what has to be archived before the commit, `deleted`
+    the files of the ledger that end with it.
     """
 
     at: ServiceAtTip
@@ -54,6 +56,7 @@ class Change:
     warnings: tuple[str, ...] = ()
     plan: Plan | None = None
     record: MadeRecord | None = None
+    deleted: tuple[str, ...] = ()
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -63,6 +66,8 @@ class Change:
     @property
     def changes_anything(self) -> bool:
         """Whether a file gets other bytes by this."""
+        if self.deleted:
+            return True
         return bool(self.edits or self.markers) or self.state not in (None, self.at.state)
 
     def to_json(self) -> dict[str, Any]:
@@ -110,12 +115,14 @@ class Refused:
 class Commit:
     """All that one commit writes: the new bytes of each file, its message, the diff for people.
 
+    A file without bytes (None) is deleted.
+
     `blocked` are the services that were left because something stands in their way.
     """
 
     changes: tuple[Change, ...]
     blocked: tuple[Refused, ...]
-    files: Mapping[str, bytes]
+    files: Mapping[str, bytes | None]
     message: str
     diff: str
 
@@ -227,7 +234,7 @@ def marker_splices(
     return tuple(MarkerSplice(field.path, splice) for field in fields for splice in act(field))
 
 
-def _files(changes: Sequence[Change]) -> dict[str, bytes]:
+def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:
     """Return the new bytes of every file the changes touch."""
     parsed = _parsed(changes)
     edits: dict[str, list[FieldEdit]] = {}
@@ -242,10 +249,36 @@ def _files(changes: Sequence[Change]) -> dict[str, bytes]:
         for path in dict.fromkeys([*edits, *splices])
     }
     _refuse_other_effects(changes, after)
+    files: dict[str, bytes | None]
     files = {path: file.encode(file.text) for path, file in after.items()}
     for change in changes:
         if change.state is not None and change.state != change.at.state:
-            files[path_of(change.at.environment, change.at.service)] = render_state(change.state)
+            files |= _ledger_files(change.at, change.state)
+        files |= dict.fromkeys(change.deleted)
+    return files
+
+
+def _ledger_files(at: ServiceAtTip, state: State) -> dict[str, bytes | None]:
+    """Return the state file, and what follows from it: a hold is in force for all names or none.
+
+    Each hold in force has a file of its own, which the next hold of the same fields replaces.
+    """
+    files: dict[str, bytes | None] = {
+        path_of(state.environment, state.service): render_state(state)
+    }
+    in_force = state.hold.id if state.hold else None
+    for file in at.holds.ours:
+        if file.hold.id != in_force:
+            files[file.path] = None
+    for other in at.aliases:
+        if other.hold is not None and other.hold.id != in_force:
+            files[path_of(other.environment, other.service)] = render_state(
+                replace(other, hold=None)
+            )
+    if state.hold is not None:
+        fields = state.fields or tuple(note(field) for field in at.found.fields)
+        held = HeldFile(state.service, state.environment, state.hold, fields, state.bad)
+        files[held.path] = render_held(held)
     return files
 
 
@@ -265,12 +298,12 @@ def _refuse_other_effects(changes: Sequence[Change], after: Mapping[str, ParsedF
         blocks_of(at, findings_between(at, before.with_files(own), meant))
 
 
-def _diff(changes: Iterable[Change], files: Mapping[str, bytes]) -> str:
+def _diff(changes: Iterable[Change], files: Mapping[str, bytes | None]) -> str:
     """Return the unified diff of the manifests, without context."""
     parsed = _parsed(changes)
     lines: list[str] = []
     for path, data in files.items():
-        if path in parsed:
+        if path in parsed and data is not None:
             old = parsed[path].text.splitlines()
             new = data.decode().removeprefix("\ufeff").splitlines()
             lines += unified_diff(old, new, f"a/{path}", f"b/{path}", n=0, lineterm="")

@@ -64,6 +64,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     refuse(holds.deploy_blocks(wish, facts, image), wish)
     ends = _ends_hold(wish, facts)
     if ends:
+        holds.refuse_other_hold(wish, facts)
         refuse(holds.release_blocks(facts, facts.state, image), wish)
     edits = deploy_edits(at.found.fields, image, wish.accept, facts.settings.pin)
     findings = effect.findings_of(at, edits, image)
@@ -140,6 +141,7 @@ def _redeployed(wish: Wish, facts: Facts) -> Change:
     at, running = facts.at, facts.running
     if not wish.releases:
         return Change(at, summary_of(wish, at, running, running), warnings=warnings_of(at))
+    holds.refuse_other_hold(wish, facts)
     refuse(holds.release_blocks(facts, facts.state, running), wish)
     return released(wish, facts, facts.state)
 

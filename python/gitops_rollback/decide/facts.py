@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from gitops_rollback.ledger.events import Event
+from gitops_rollback.ledger.holds import Holds
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Running, read_running
 from gitops_rollback.model import title
@@ -53,11 +54,17 @@ class MissingFactError(Exception):
 
 @dataclass(frozen=True)
 class ServiceAtTip:
-    """One service as it stands at a tip: its image fields, and its state file if it has one."""
+    """One service as it stands at a tip: its image fields, and what counts for them.
+
+    `state` is the one account of its fields, if there is one; `aliases` are the state files that
+    these fields have under other names, `holds` the files of the holds that concern them.
+    """
 
     tip: Tip
     found: ServiceFields
     state: State | None
+    aliases: tuple[State, ...] = ()
+    holds: Holds = field(default_factory=Holds)
 
     @property
     def service(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.decide.facts import NeedPolicies
+from gitops_rollback.errors import MovedError
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.ledger.holds import HeldMarker
 from gitops_rollback.manifest.markers import find_markers
@@ -37,6 +38,7 @@ def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[R
     `held`: a rollback holds the service; `bad`: it was rolled back from; `outdated`: a later build
     of the same job deployed already.
     """
+    yield from lost_holds(wish, facts)
     state = facts.state
     if state is None:
         return
@@ -71,6 +73,37 @@ def retag_blocks(facts: Facts, image: ImageReference) -> Iterator[Refusal]:
         "retag",
         f"{facts.title}: {image.label} was deployed already; a build under that tag would take it "
         f"from the image that ran",
+    )
+
+
+def lost_holds(wish: Wish, facts: Facts) -> Iterator[Refusal]:
+    """Yield the holds in force whose field is lost, and which may be of the service."""
+    for file in facts.at.holds.lost:
+        hold, noted = file.hold, file.fields[0]
+        yield refusal(
+            "lost-hold",
+            f"{facts.title}: {file.title} has been held for {clock.age(hold.at, wish.present)}"
+            f"{_by(hold.by)} ({hold.from_image.label} → {hold.to.label}{_because(hold.reason)}), "
+            f"and its field is found no more: {noted.place}",
+            service=facts.at.service,
+            hold=hold.id,
+        )
+
+
+def refuse_other_hold(wish: Wish, facts: Facts) -> None:
+    """Raise `MovedError` if another hold is in force than the one that the person saw.
+
+    That is the one that is named, else the one that this run read first.
+    """
+    hold = facts.state.hold if facts.state else None
+    seen = wish.hold if wish.hold is not None else facts.first.hold if facts.first else None
+    if hold is None or seen is None or hold.id == seen:
+        return
+    raise MovedError(
+        f"{facts.title}: the hold {seen} is not the one in force: {hold.id} is, for "
+        f"{clock.age(hold.at, wish.present)}{_by(hold.by)}, {hold.from_image.label} → "
+        f"{hold.to.label}{_why(hold.reason)}",
+        f"look at it (gitops-rollback plan), then end this one if it is meant: --hold {hold.id}",
     )
 
 
@@ -142,6 +175,10 @@ def _outdated(state: State, build: Build | None) -> Iterator[Refusal]:
 
 def _by(person: str | None) -> str:
     return f" by {person}" if person else ""
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
 
 
 def _why(reason: str | None) -> str:

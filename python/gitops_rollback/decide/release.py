@@ -19,6 +19,7 @@ from gitops_rollback.image import (
     same,
 )
 from gitops_rollback.ledger.events import agree
+from gitops_rollback.ledger.fields import note
 from gitops_rollback.ledger.holds import BAD, Bad, Hold
 from gitops_rollback.ledger.message import action_of
 from gitops_rollback.ledger.state import State, parse_state, path_of
@@ -36,7 +37,15 @@ _REVERTS = re.compile(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
 
 
 def release(wish: Wish, facts: Facts) -> Change:
-    """Return the change that ends a hold; raise `RefusedError` if automation could undo it."""
+    """Return the change that ends a hold; raise `RefusedError` if automation could undo it.
+
+    A hold whose field is lost ends if it is named.
+    """
+    lost = next((file for file in facts.at.holds.lost if file.hold.id == wish.hold), None)
+    if lost is not None:
+        change = released(wish, facts, facts.state)
+        return replace(change, state=None, markers=(), deleted=(lost.path,))
+    holds.refuse_other_hold(wish, facts)
     state = facts.state
     for image in [_forgiven(text, facts) for text in wish.forgive]:
         state = state.without_bad(image) if state else None
@@ -57,12 +66,31 @@ def released(wish: Wish, facts: Facts, state: State | None) -> Change:
         summary=summary_of(wish, at, running, running, action="release"),
         markers=marker_splices(at.found.fields, restore_markers),
         state=replace(state, hold=None) if state else None,
-        warnings=warnings_of(at) + holds.lost_markers(at),
+        warnings=warnings_of(at) + holds.lost_markers(at) + told_lost(wish, facts),
     )
+
+
+def told_lost(wish: Wish, facts: Facts) -> tuple[str, ...]:
+    """Return warnings of holds whose field is lost, and which may be of the service."""
+    lost = (block for block in holds.lost_holds(wish, facts))
+    return tuple(f"{block.message}; {block.hint}" for block in lost)
+
+
+def retire(wish: Wish, facts: Facts) -> Change:
+    """Return the change that removes what is left of a service without any image field."""
+    at = facts.at
+    if at.state is None or at.state.newest is None:
+        raise NotFoundError(f"there is no state file of {at.title}", "there is nothing to retire")
+    image = at.state.newest.image
+    held = (*at.holds.ours, *at.holds.lost, *at.holds.retired)
+    deleted = (path_of(at.environment, at.service), *(file.path for file in held))
+    return Change(at, summary_of(wish, at, image, image), deleted=deleted)
 
 
 def repair(wish: Wish, facts: Facts) -> Change:
     """Return the change that puts a rebuilt state file in the place of what stands there."""
+    if wish.hold is not None:
+        return _tied(wish, facts, wish.hold)
     at, said = facts.at, []
     present = None
     versions = facts.ask(NeedStateVersions())
@@ -90,6 +118,25 @@ def repair(wish: Wish, facts: Facts) -> Change:
     running = replace(at, state=state).read.image
     summary = summary_of(wish, at, running, running)
     return Change(at, summary, state=state, warnings=(*said, *warnings_of(at)))
+
+
+def _tied(wish: Wish, facts: Facts, identity: str) -> Change:
+    """Return the change that ties a hold, whose field is lost, to the fields of a service."""
+    at = facts.at
+    file = next((file for file in at.holds.lost if file.hold.id == identity), None)
+    if file is None:
+        known = ", ".join(file.hold.id for file in at.holds.lost) or "none"
+        raise UsageError(
+            f"no hold {identity} has lost its field and may be of {at.title} (there: {known})",
+            "look at gitops-rollback check, which names the holds whose field is lost",
+        )
+    before = facts.state or State(at.service, at.environment)
+    known_bad = {entry.image.canonical for entry in before.bad}
+    bad = (*before.bad, *(e for e in file.bad if e.image.canonical not in known_bad))
+    fields = tuple(note(field) for field in at.found.fields)
+    state = replace(before, hold=file.hold, bad=bad, fields=fields)
+    summary = summary_of(wish, at, facts.running, facts.running)
+    return Change(at, summary, state=state, warnings=warnings_of(at))
 
 
 def _forgiven(text: str, facts: Facts) -> ImageReference:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.model import Build
 
-Action = Literal["record", "deploy", "rollback", "release", "repair"]
+Action = Literal["record", "deploy", "rollback", "release", "repair", "retire"]
 
 
 @dataclass(frozen=True)

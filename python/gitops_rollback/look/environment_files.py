@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.following import files_to_follow, folders_to_follow
 from gitops_rollback.errors import ConfigError
+from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.state import FOLDER, path_of
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
 from gitops_rollback.services import inventory
@@ -53,6 +54,11 @@ class Paths:
 def is_state(path: str) -> bool:
     """Tell whether a path is of a state file."""
     return path.startswith(f"{FOLDER}/")
+
+
+def is_held(path: str) -> bool:
+    """Tell whether a path is of the file of a hold in force."""
+    return path.startswith(f"{HELD}/") and path.endswith(".json")
 
 
 def is_manifest(path: str) -> bool:
@@ -119,7 +125,7 @@ def list_entries(
     settings = {name: config.settings(name) for name in names}
     states = [path_of(environment.name, name) for name in names]
     discovers = [name for name in names if not settings[name].manifests]
-    roots = list(states)
+    roots = [*states, HELD]
     for name in names:
         for glob in settings[name].manifests:
             root = _join(environment.path, inventory.glob_root(glob))
@@ -131,7 +137,9 @@ def list_entries(
         discoverable(entries.values(), environment)
     paths = Paths(entries)
     wanted = {path for name in names for path in wanted_paths(name, environment, config, paths)}
-    return {path: e for path, e in entries.items() if path in wanted or path in states}
+    return {
+        path: e for path, e in entries.items() if path in wanted or path in states or is_held(path)
+    }
 
 
 def wanted_paths(name: str, environment: Environment, config: Config, paths: Paths) -> list[str]:

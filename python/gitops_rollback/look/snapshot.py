@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
+from gitops_rollback.ledger.holds import FOLDER as HELD
+from gitops_rollback.ledger.holds import Holds, parse_held
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.look.environment_files import (
     Paths,
     discoverable,
     follow_overlays,
+    is_held,
     is_state,
     list_entries,
     meant_paths,
@@ -19,25 +23,30 @@ from gitops_rollback.look.environment_files import (
     wanted_paths,
 )
 from gitops_rollback.look.everything import all_names
+from gitops_rollback.look.standings import read_standings
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.services.allowance import refuse_others_fields, two_meanings
+from gitops_rollback.services.catalogue import ServiceFields
 from gitops_rollback.services.config import FILE, Config, parse_config
+from gitops_rollback.services.inventory import Manifests
+from gitops_rollback.services.ownership import UnknownServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Request
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.services.config import Environment
-    from gitops_rollback.services.inventory import Manifests
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """Configuration and services at a tip.
 
-    `left_out` names what was taken for a service because all were meant, and why it is none here.
+    `left_out` names what was taken for a service because all were meant, and why it is none here;
+    `retired` those that have a state file and no image field any more.
     """
 
     tip: Tip
@@ -45,6 +54,7 @@ class Snapshot:
     environment: Environment
     services: tuple[ServiceAtTip, ...]
     left_out: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,29 +118,102 @@ def read_snapshot(
         if name in config.sets and catalogue.has_fields(name, environment, config, everything):
             raise two_meanings(name)
     followed = set(everything.files) - set(manifests.files)
-    services = []
-    left_out = []
+    found = _Found()
     for name in names:
+        wanted = {*wanted_paths(name, environment, config, paths), *followed}
         raw = data.get(path_of(environment.name, name))
+        found.add(
+            name,
+            raw,
+            request,
+            partial(catalogue.resolve, name, environment, config, everything.only(wanted)),
+        )
+    found.refuse_nothing(environment)
+    held = tuple(parse_held(content, path) for path, content in data.items() if is_held(path))
+    services = tuple(read_standings(repository, tip, config, found.services, held))
+    for at in services:
+        others = [alias.service for alias in at.aliases]
+        refuse_others_fields(at.found, others, config, request.allowed)
+    left, gone = tuple(found.left_out), tuple(found.retired)
+    return Snapshot(tip, config, environment, services, left, gone)
+
+
+@dataclass
+class _Found:
+    """The fields of the services that were found, with their state files, and what was not."""
+
+    services: list[tuple[ServiceFields, State | None]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    retired: list[str] = field(default_factory=list)
+
+    def add(
+        self, name: str, raw: bytes | None, request: Request, resolve: Callable[[], ServiceFields]
+    ) -> None:
+        """Find the fields of a service, whose state file has the bytes `raw`, or say why not.
+
+        Raises what `resolve` raises, unless all services are meant and this is none here.
+        """
         try:
-            wanted = {*wanted_paths(name, environment, config, paths), *followed}
-            found = catalogue.resolve(name, environment, config, everything.only(wanted))
+            fields = resolve()
+        except UnknownServiceError as error:
+            if not request.everything:
+                raise
+            gone = self.retired if raw is not None else self.left_out
+            gone.append(f"{name}: {error.message}")
+            return
         except GitopsRollbackError as error:
             if raw is not None or not request.everything:
                 raise
-            left_out.append(f"{name}: {error.message}")
-            continue
+            self.left_out.append(f"{name}: {error.message}")
+            return
+        environment = fields.environment.name
         is_read = raw is not None and not request.without_states
-        state = parse_state(raw, environment.name, name) if raw is not None and is_read else None
-        refuse_others_fields(found, (), config, request.allowed)
-        services.append(ServiceAtTip(tip, found, state))
-    if not services:
+        own = parse_state(raw, environment, name) if raw is not None and is_read else None
+        self.services.append((fields, own))
+
+    def refuse_nothing(self, environment: Environment) -> None:
+        """Raise `ConfigError` if there is none."""
+        if self.services:
+            return
         raise ConfigError(
             f"none of the services of environment '{environment.name}' can be read: "
-            f"{'; '.join(left_out)}",
+            f"{'; '.join((*self.left_out, *self.retired))}",
             f"mend the first, or name services with --service, or in {FILE}: [services.NAME]",
         )
-    return Snapshot(tip, config, environment, tuple(services), tuple(left_out))
+
+
+def read_retired(repository: Repository, request: Request, tip: Tip) -> Snapshot:
+    """Read what is left of services that have no image field any more.
+
+    Raises `ConfigError` if one of them still has one.
+    """
+    config = read_config(repository, tip)
+    environment = config.choose_environment(request.environment)
+    services = []
+    for name in config.expand(request.names, request.sets):
+        try:
+            read_snapshot(repository, replace(request, names=(name,), sets=()), tip)
+        except UnknownServiceError:
+            services.append(_left_of(repository, tip, config, environment, name))
+        else:
+            raise ConfigError(
+                f"service '{name}' still has image fields in environment '{environment.name}'",
+                "only what is gone can be retired",
+            )
+    return Snapshot(tip, config, environment, tuple(services))
+
+
+def _left_of(
+    repository: Repository, tip: Tip, config: Config, environment: Environment, name: str
+) -> ServiceAtTip:
+    path = path_of(environment.name, name)
+    files = read_files(repository, repository.list_files(tip.commit, [path, HELD]))
+    held = [parse_held(data, place) for place, data in files.items() if place != path]
+    theirs = [h for h in held if (h.service, h.environment) == (name, environment.name)]
+    own = parse_state(files[path], environment.name, name) if path in files else None
+    settings = config.settings(name)
+    fields = ServiceFields(name, environment, settings, "state", (), (), Manifests({}))
+    return ServiceAtTip(tip, fields, own, (), Holds(retired=tuple(theirs)))
 
 
 def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:

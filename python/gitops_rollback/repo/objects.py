@@ -106,11 +106,17 @@ def read_batch(output: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def import_stream(
-    ref: str, parent: str, files: Mapping[str, bytes], modes: Mapping[str, str | None]
+    ref: str, parent: str, files: Mapping[str, bytes | None], modes: Mapping[str, str | None]
 ) -> bytes:
-    """Return what makes `git fast-import` put files on a commit; a file keeps its mode."""
+    """Return what makes `git fast-import` put files on a commit; a file keeps its mode.
+
+    A file without bytes (None) is deleted.
+    """
     stream = [f"commit {ref}\ncommitter x <x> 0 +0000\ndata 0\nfrom {parent}\n".encode()]
     for path, data in files.items():
+        if data is None:
+            stream.append(b"D " + _quoted(path) + b"\n")
+            continue
         head = f"M {modes.get(path) or _NEW_FILE_MODE} inline ".encode() + _quoted(path)
         stream.append(head + f"\ndata {len(data)}\n".encode() + data + b"\n")
     return b"".join(stream)

@@ -98,6 +98,17 @@ class Repository:
         modes.update({entry.path: entry.mode for entry in entries})
         return entries
 
+    def list_folders(self, commit: str, path: str) -> list[str]:
+        """List the names of the folders right below a folder, none if it is not there."""
+        output = self._copy.sound(
+            lambda: self._copy.run(
+                *("--literal-pathspecs", "ls-tree", "-d", "-z", "--full-tree", "--name-only"),
+                *(commit, "--", f"{path}/"),
+            )
+        )
+        names = (name.decode(errors="surrogateescape") for name in output.split(b"\0") if name)
+        return [name.removeprefix(f"{path}/") for name in names]
+
     def read_file(self, commit: str, path: str) -> bytes | None:
         """Read one file of a commit; None if it is not there.
 
@@ -119,12 +130,13 @@ class Repository:
         return self._copy.sound(lambda: self._read(wanted)) if wanted else {}
 
     def write(
-        self, tip: Tip, files: Mapping[str, bytes], message: str, *, onto: str | None = None
+        self, tip: Tip, files: Mapping[str, bytes | None], message: str, *, onto: str | None = None
     ) -> str:
         """Write a commit on the tip in which the files have the given bytes; return its id.
 
-        A file keeps its mode. Identity and signing are as git is set up. `onto` is the tip of
-        another branch, which the commit then merges the first one into: the files are as on `tip`.
+        A file without bytes (None) is deleted, others keep their mode. Identity and signing are as
+        git is set up. `onto` is the tip of another branch, which the commit then merges the first
+        one into: the files are as on `tip`.
         """
         known = self._modes.get(tip.commit, {})
         if not known.keys() >= files.keys():

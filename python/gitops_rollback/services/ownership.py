@@ -145,6 +145,10 @@ def ambiguous(service: str, fields: list[ImageField]) -> ConfigError:
     )
 
 
+class UnknownServiceError(ConfigError):
+    """Nothing in the environment is an image field of the service."""
+
+
 def unknown(
     service: str,
     environment: Environment,
@@ -163,8 +167,9 @@ def unknown(
             f"no manifest of '{service}' can be read: {'; '.join(unread[:3])}",
             "mend it, then run this again",
         )
+    kind = ConfigError if manifests.skipped else UnknownServiceError  # it may be in one of these
     if settings.manifests and all(is_kustomization(path) for path in manifests.files):
-        return ConfigError(
+        return kind(
             f"no manifest of service '{service}' in {where}: nothing matches "
             f"{', '.join(settings.manifests)}",
             nearest_hint(service, config.services) or f"check `manifests` in {FILE}",
@@ -177,7 +182,7 @@ def unknown(
         for path, kustomization in manifests.kustomizations.items()
         for reference in kustomization.remote
     ]
-    return ConfigError(
+    return kind(
         f"there is no service '{service}' in {where}"
         + (f"; the nearest names: {', '.join(near)}" if near else "")
         + _unread(manifests),

@@ -1,0 +1,149 @@
+"""What is held is the field: other names, renamed environments, moved and deleted files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.shop import CART, CART_PATH, CART_STATE, Shop, image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WEB = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: cart-web
+spec:
+  template:
+    spec:
+      containers:
+      - name: server
+        image: acme/cart:1.4.1
+"""
+REASON = ("--reason", "calm again", "--accept", "automation")
+PRODUCTION = '[environments.production]\npath = "apps"\n'
+
+
+@pytest.fixture
+def two_names(tmp_path: Path) -> Shop:
+    """Workload cart-web runs image cart: people say either."""
+    shop = Shop(tmp_path).open({CART_PATH: WEB})
+    shop.deploy("1.4.2")
+    shop.deploy("1.5.0")
+    shop.ok("rollback", "--service", "cart-web", "--reason", "carts are empty")
+    return shop
+
+
+def held_files(shop: Shop) -> list[str]:
+    listed = shop.git("ls-tree", "-r", "--name-only", "main", ".gitops-rollback/.held")
+    return listed.split()
+
+
+def test_a_hold_under_one_name_refuses_a_deploy_under_the_other(two_names: Shop) -> None:
+    assert len(held_files(two_names)) == 1
+    run = two_names.refused(6, "refused", "deploy", "--service", "cart", "--image", image("1.5.1"))
+    assert run.error["code"] == "held"
+    assert "carts are empty" in run.error["message"]
+
+
+def test_a_release_under_either_name_ends_the_hold_for_both_in_one_commit(two_names: Shop) -> None:
+    before = len(two_names.log())
+    two_names.ok("release", "--service", "cart", *REASON)
+    assert len(two_names.log()) == before + 1
+    assert held_files(two_names) == []
+    assert "hold" not in two_names.state("cart-web")
+    two_names.deploy("1.5.1")
+    run = two_names.refused(
+        6, "refused", "deploy", "--service", "cart-web", "--image", image("1.5.0")
+    )
+    assert run.error["code"] == "bad"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, PRODUCTION),
+        (PRODUCTION, PRODUCTION.replace("production", "prod")),
+        (PRODUCTION, None),
+    ],
+    ids=["the first one", "renamed", "none any more"],
+)
+def test_a_hold_and_the_bad_list_stay_when_environments_get_other_names(
+    tmp_path: Path, before: str | None, after: str | None
+) -> None:
+    config = ".gitops-rollback.toml"
+    shop = Shop(tmp_path).open({CART_PATH: CART, **({config: before} if before else {})})
+    shop.deploy("1.4.2")
+    shop.deploy("1.5.0")
+    shop.ok("rollback", "--service", "cart", "--reason", "carts are empty")
+    shop.commit({config: after})
+    again = ("deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert shop.refused(6, "refused", *again).error["code"] == "held"
+    shop.ok("release", "--service", "cart", *REASON)
+    assert shop.refused(6, "refused", *again).error["code"] == "bad"
+
+
+def test_a_hold_stays_where_the_state_file_is_deleted_by_hand(held: Shop) -> None:
+    held.commit({CART_STATE: None})
+    run = held.refused(6, "refused", "deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert run.error["code"] == "held"
+    held.ok("release", "--service", "cart", *REASON)
+    assert held_files(held) == []
+
+
+def test_a_hold_follows_its_manifest_to_another_path(held: Shop) -> None:
+    held.commit({CART_PATH: None, "shop/cart.yaml": held.text()})
+    run = held.refused(6, "refused", "deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert run.error["code"] == "held"
+
+
+def test_a_hold_whose_container_was_renamed_is_lost_and_the_printed_commands_mend_it(
+    held: Shop,
+) -> None:
+    held.commit({CART_STATE: None})
+    held.edit("name: server", "name: app")
+    deploy = ("deploy", "--service", "cart", "--image", image("1.5.1"))
+    run = held.refused(6, "refused", *deploy)
+    assert run.error["code"] == "lost-hold"
+    tie = run.error["hint"].partition("tie the hold to it: ")[2].partition(";")[0]
+    end = run.error["hint"].partition("else end it: ")[2]
+    words = tie.replace("TEXT", "renamed").split()
+    assert words[0] == "gitops-rollback"
+    held.ok(words[1], *words[2:])
+    assert held.refused(6, "refused", *deploy).error["code"] == "held"
+    held.commit({CART_STATE: None})
+    held.edit("name: app", "name: main")
+    words = end.replace("TEXT", "renamed").split()
+    held.ok(words[1], *words[2:])
+    assert held_files(held) == []
+
+
+def test_a_release_that_names_another_hold_than_the_one_in_force_is_moved(held: Shop) -> None:
+    seen = held.state()["hold"]["id"]
+    held.ok("rollback", "--service", "cart", "--again", "--reason", "still bad")
+    run = held.refused(5, "moved", "release", "--service", "cart", "--hold", seen, *REASON)
+    present = held.state()["hold"]["id"]
+    assert present in run.error["message"]
+    assert present in run.error["hint"]
+    held.ok("release", "--service", "cart", "--hold", present, *REASON)
+
+
+def test_what_is_left_of_a_service_that_is_gone_stops_nobody_and_is_removed(
+    tmp_path: Path,
+) -> None:
+    cart = WEB.replace("cart-web", "cart")
+    shop = Shop(tmp_path).open({CART_PATH: cart, "pay.yaml": cart.replace("cart", "pay")})
+    shop.deploy("1.5.0")
+    shop.roll_back()
+    shop.deploy("2.0.0", name="pay")
+    shop.commit({CART_PATH: None})
+    run = shop.ok("plan", "--all")
+    assert "retired: cart: there is no service 'cart'" in run.said
+    shop.refused(1, "config", "history", "--service", "pay", "--retire", "--reason", "gone")
+    shop.ok("history", "--service", "cart", "--retire", "--reason", "gone")
+    assert CART_STATE in shop.changed()
+    assert held_files(shop) == []
+    assert "retired" not in shop.ok("plan", "--all").said
