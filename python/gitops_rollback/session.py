@@ -12,9 +12,11 @@ from gitops_rollback import clock
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.model import Build, one_line
+from gitops_rollback.redaction import hide
 from gitops_rollback.repo.location import person, repository_url, without_user
 from gitops_rollback.repo.repository import Repository
 from gitops_rollback.tell.terminal import say, show_progress
+from gitops_rollback.web.hosts import is_web_address
 
 if TYPE_CHECKING:
     import argparse
@@ -57,7 +59,9 @@ class Session:
         job, number = self.environment.get("JOB_NAME"), self.environment.get("BUILD_NUMBER", "")
         if not job or not number.isdecimal() or int(number) < 1:
             return None
-        return Build(job, int(number), self.environment.get("BUILD_URL") or None)
+        # An address is written down, and linked to: without who may stand in it.
+        url = without_user(self.environment.get("BUILD_URL", ""))
+        return Build(hide(job), int(number), url if is_web_address(url) else None)
 
     @cached_property
     def by(self) -> str | None:
