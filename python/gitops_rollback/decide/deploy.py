@@ -77,6 +77,8 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     replaced = record.record.image if running.digest is None else running
     deed = deed_of(wish, at, replaced, image, record.sha256)
     state = facts.state or State(at.service, at.environment)
+    if "bad" in wish.accept:
+        state = state.without_bad(image)
     state = state.with_deed(deed, noted_fields(at, edits, image))
     told = holds.lost_markers(at) if ends else holds.markers_without_hold(at)
     return Change(

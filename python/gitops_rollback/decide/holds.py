@@ -9,7 +9,7 @@ from gitops_rollback import clock
 from gitops_rollback.decide.facts import NeedPolicies
 from gitops_rollback.errors import MovedError
 from gitops_rollback.ledger.events import is_named
-from gitops_rollback.ledger.holds import HeldMarker
+from gitops_rollback.ledger.holds import BadMatch, HeldMarker, bad_match
 from gitops_rollback.manifest.markers import find_markers
 from gitops_rollback.model import title
 from gitops_rollback.policies.judge import automation_blocks
@@ -42,13 +42,14 @@ def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[R
     state = facts.state
     if state is None:
         return
-    bad = state.find_bad(image)
+    match = bad_match(state.bad, image, state.ran)
+    bad = match.entry if match else None
     if state.hold is not None and facts.settings.hold == "service":
         yield _held(state, state.hold, wish.present, bad=image if bad is not None else None)
-    if bad is not None:
+    if match is not None and bad is not None:
         yield refusal(
             "bad",
-            f"{facts.title}: {image.label} was rolled back from on {bad.deed.at}"
+            f"{facts.title}: {_badness(match, image)} rolled back from on {bad.deed.at}"
             f"{_by(bad.deed.by)}{_why(bad.deed.reason)}",
         )
     yield from _outdated(state, wish.build)
@@ -104,6 +105,17 @@ def refuse_other_hold(wish: Wish, facts: Facts) -> None:
         f"{clock.age(hold.at, wish.present)}{_by(hold.by)}, {hold.from_image.label} → "
         f"{hold.to.label}{_why(hold.reason)}",
         f"look at it (gitops-rollback plan), then end this one if it is meant: --hold {hold.id}",
+    )
+
+
+def _badness(match: BadMatch, image: ImageReference) -> str:
+    """Return what was rolled back from, in a sentence about an image to deploy."""
+    if match.by == "digest":
+        return f"{image.label} was"
+    bad = match.entry.image
+    return (
+        f"{image.label}@{image.short_digest or '?'} has the {match.by} of "
+        f"{bad.label}@{bad.short_digest or '?'}, which was"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.candidates import from_timeline
+from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.stack import build_timeline
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ def build_to_keep(state: State | None) -> Build | None:
     if state is None or newest is None:
         return None
     timeline = build_timeline(newest.image, state, None, None)
-    good = (c for c in from_timeline(timeline, "auto") if state.find_bad(c.image) is None)
+    good = (
+        c
+        for c in from_timeline(timeline, "auto")
+        if bad_match(state.bad, c.image, state.ran) is None
+    )
     return next((candidate.archived_by for candidate in good), None)
 
 

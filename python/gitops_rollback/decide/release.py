@@ -99,7 +99,9 @@ def repair(wish: Wish, facts: Facts) -> Change:
             present = parse_state(versions.present, at.environment, at.service)
         except RepositoryError as error:
             said.append(f"{at.title}: {error.message}")
-    state = newest_written(versions.versions, at.environment, at.service)
+    written = newest_written(versions.versions, at.environment, at.service)
+    state, kept = mended(present, written)
+    said += [f"{at.title}: {text}" for text in kept]
     if state is None:
         account: tuple[Event, ...] = facts.ask(NeedAccount())
         state = from_events(at, account, versions.versions)
@@ -137,6 +139,28 @@ def _tied(wish: Wish, facts: Facts, identity: str) -> Change:
     state = replace(before, hold=file.hold, bad=bad, fields=fields)
     summary = summary_of(wish, at, facts.running, facts.running)
     return Change(at, summary, state=state, warnings=warnings_of(at))
+
+
+def mended(present: State | None, written: State | None) -> tuple[State | None, tuple[str, ...]]:
+    """Return what is right of a state file as it stands and as this tool wrote it last.
+
+    A sound file that goes on where the written one ends came by a merge or a squash, and is right.
+    Else what was written counts. No hold and no bad mark that either has is removed; what is kept
+    although the other does not have it is said.
+    """
+    if present is None or written is None:
+        return written or present, ()
+    own = [deed.id for deed in present.deployed]
+    if written.newest is not None and written.newest.id in own[1:]:
+        return present, ()
+    hold = written.hold or present.hold
+    kept: list[str] = []
+    if hold is not None and hold != (present.hold if written.hold else written.hold):
+        kept.append(f"the hold since {hold.at} stands: nothing proves that it has ended")
+    known = {entry.deed.id for entry in written.bad} | {e.image.canonical for e in written.bad}
+    more = [e for e in present.bad if not known & {e.deed.id or "-", e.image.canonical}]
+    kept += [f"{entry.image.label} stays bad: nothing proves that it is not" for entry in more]
+    return replace(written, hold=hold, bad=(*written.bad, *more)), tuple(kept)
 
 
 def _forgiven(text: str, facts: Facts) -> ImageReference:

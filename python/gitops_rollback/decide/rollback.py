@@ -33,7 +33,7 @@ from gitops_rollback.errors import (
     MovedError,
     NotFoundError,
 )
-from gitops_rollback.ledger.holds import BAD, Bad, Hold
+from gitops_rollback.ledger.holds import BAD, Bad, Hold, version_tag
 from gitops_rollback.ledger.records import repository_key
 from gitops_rollback.ledger.state import State
 from gitops_rollback.manifest.edit import hold_markers
@@ -272,8 +272,12 @@ def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
     made = None if stored else make_record(wish, facts, "rollback", chosen.image)
     record = stored.sha256 if stored else made.stored.sha256 if made else ""
     deed = deed_of(wish, at, running, chosen.image, record)
-    bad = Bad(replace(deed, action=BAD, image=running, from_image=None, record=None))
     before = facts.state or State(at.service, at.environment)
+    if "bad" in wish.accept:
+        before = before.without_bad(chosen.image)
+    marked = replace(deed, action=BAD, image=running, from_image=None, record=None)
+    seen = (*before.images, *(candidate.image for candidate in plan.candidates))
+    bad = Bad(marked, version_tag(running, seen))
     after = before.with_deed(deed, noted_fields(at, plan.edits, chosen.image)).with_bad(bad)
     summary = summary_of(wish, at, running, chosen.image, record=record)
     return Change(

@@ -29,6 +29,7 @@ from gitops_rollback.model import (
     unknown_keys,
     without_none,
 )
+from gitops_rollback.query.shapes import is_version_tag
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -222,6 +223,20 @@ def bad_match(
         if revision is not None and entry.revision == revision:
             return BadMatch(entry, "revision")
     return None
+
+
+def version_tag(image: ImageReference, seen: Iterable[ImageReference]) -> str | None:
+    """Return the tag by which a release is known again when it is built anew; None if it has none.
+
+    It has the shape of a version, a date, a number or a commit id, and was deployed with one digest
+    only, as far as the images that were `seen` here tell.
+    """
+    if image.tag is None:
+        return None
+    others = tuple(seen)
+    digests = {one.digest for one in (image, *others) if one.tag == image.tag} - {None}
+    company = (one.tag for one in others if one.tag)
+    return image.tag if len(digests) <= 1 and is_version_tag(image.tag, company) else None
 
 
 def wants_revision(bad: Iterable[Bad], image: ImageReference, ran: Collection[str] = ()) -> bool:

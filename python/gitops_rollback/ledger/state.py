@@ -18,8 +18,8 @@ from gitops_rollback.ledger.holds import (
     Bad,
     Hold,
     bad_from_json,
-    bad_match,
     hold_from_json,
+    version_tag,
     without_bad,
 )
 from gitops_rollback.model import Deed, deed_from_json, unknown_keys, without_none
@@ -58,16 +58,16 @@ class State:
         return self.deployed[0] if self.deployed else None
 
     @property
+    def images(self) -> tuple[ImageReference, ...]:
+        """The images that ran here, as far as this tells."""
+        both = [image for deed in self.deployed for image in (deed.image, deed.from_image)]
+        return tuple(image for image in both if image is not None)
+
+    @property
     def ran(self) -> frozenset[str]:
         """The digests that ran here, as far as this tells, and were not rolled back from."""
-        images = [image for deed in self.deployed for image in (deed.image, deed.from_image)]
         bad = {entry.image.digest for entry in self.bad}
-        return frozenset(i.digest for i in images if i and i.digest and i.digest not in bad)
-
-    def find_bad(self, image: ImageReference) -> Bad | None:
-        """Return the entry of the bad list for an image, if it is on it; see `bad_match`."""
-        found = bad_match(self.bad, image, self.ran)
-        return found.entry if found else None
+        return frozenset(i.digest for i in self.images if i.digest and i.digest not in bad)
 
     def with_deed(self, deed: Deed, fields: Iterable[NotedField] = ()) -> State:
         """Return the state after a deploy or a rollback; its very image is no longer bad.
@@ -176,13 +176,19 @@ def _broken(environment: str, service: str, reason: str) -> RepositoryError:
     )
 
 
+def _bad(document: dict[str, Any], version: int) -> Bad:
+    """Return an entry of the bad list; the first version did not say which tags were versions."""
+    entry = bad_from_json(document)
+    return replace(entry, tag=version_tag(entry.image, ())) if version == 1 else entry
+
+
 def _from_json(document: dict[str, Any]) -> State:
     hold = document.get("hold")
     return State(
         service=document["service"],
         environment=document["environment"],
         deployed=tuple(deed_from_json(entry) for entry in document["deployed"]),
-        bad=tuple(bad_from_json(entry) for entry in document["bad"]),
+        bad=tuple(_bad(entry, document["schemaVersion"]) for entry in document["bad"]),
         hold=hold_from_json(hold) if hold else None,
         fields=tuple(field_from_json(entry) for entry in document.get("fields", ())),
         more=unknown_keys(document, _KEYS),

@@ -345,7 +345,8 @@ def test_the_schemas_accept_every_key_of_the_design() -> None:
     now = {"schemaVersion": 2}
     assert parse_record(record, "record.json").record.to_json() == RECORD | now
     written = json.loads(render_state(parse_state(state, "production", "cart")))
-    assert len(written["hold"].pop("id")) == 12  # the first version had none
+    assert len(written["hold"].pop("id")) == 12  # the first version had none, and no version tags
+    assert [entry.pop("tag") for entry in written["bad"]] == ["1.5.0"]
     assert written == STATE | now
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gitops_rollback.decide.facts import Version
-from gitops_rollback.decide.release import from_events, newest_written
+from gitops_rollback.decide.release import from_events, mended, newest_written
 from gitops_rollback.ledger.events import from_state
 from gitops_rollback.ledger.holds import Hold
 from gitops_rollback.ledger.message import Told, action_of, render
 from gitops_rollback.ledger.state import State, render_state
 from gitops_rollback.model import Deed
-from unit.builders import DEPLOYMENT, at, image, service_at_tip, state
+from unit.builders import DEPLOYMENT, at, bad_entry, hold_of, image, service_at_tip, state
 
 NEVER = "By hand\n"
 FIRST = state("1>2")
@@ -109,3 +109,37 @@ def test_edits_by_hand_alone_are_nothing_to_rebuild_from() -> None:
     )
     assert from_events(there, edits, []) is None
     assert from_events(there, (), []) is None
+
+
+BAD, OTHER = bad_entry("2", at(2)), bad_entry("9", at(1))
+HOLD = hold_of("2", "1", "it crashed", at(2))
+HELD = replace(state("1>2", "2<1", bad=(BAD,)), hold=HOLD)
+
+
+def test_a_sound_file_that_came_by_a_merge_is_right_as_it_stands() -> None:
+    assert mended(HELD, FIRST) == (HELD, ())
+    assert mended(HELD, None) == (HELD, ())
+    assert mended(None, HELD) == (HELD, ())
+    assert mended(None, None) == (None, ())
+    assert mended(HELD, HELD) == (HELD, ())
+
+
+def test_a_repair_removes_no_hold_and_no_bad_mark_and_says_what_nothing_proves() -> None:
+    free = replace(HELD, hold=None, bad=())
+    right, said = mended(free, HELD)
+    assert right == HELD
+    assert said == (f"the hold since {HOLD.at} stands: nothing proves that it has ended",)
+    right, said = mended(replace(HELD, bad=(OTHER, BAD)), free)
+    assert right == replace(HELD, bad=(OTHER, BAD))
+    assert said == (
+        f"the hold since {HOLD.at} stands: nothing proves that it has ended",
+        "9 stays bad: nothing proves that it is not",
+        "2 stays bad: nothing proves that it is not",
+    )
+
+
+def test_a_bad_mark_that_was_changed_by_hand_is_put_right() -> None:
+    marked = replace(BAD, deed=replace(BAD.deed, id="x"))
+    forged = replace(OTHER, deed=replace(OTHER.deed, id="x"))
+    written = replace(HELD, bad=(marked,))
+    assert mended(replace(HELD, bad=(forged,)), written)[0] == written
