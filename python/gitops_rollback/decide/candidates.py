@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _REGISTRY = frozenset({"registry"})
+_SHORT_DIGEST = re.compile(r"sha256:[0-9a-f]{7,63}")
 MUTABLE = "only its tag is known, and the tag was used again since"
 
 
@@ -95,6 +97,8 @@ def named(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     """Return the candidate that `--to` names: a build, a digest, an image or a tag."""
     if "#" in to:
         return _of_build(to, facts, timeline)
+    if _SHORT_DIGEST.fullmatch(to):
+        return _of_short_digest(to, facts, timeline)
     if is_digest(to):
         wanted = facts.running.with_version(None, to)
     elif "/" in to:
@@ -111,6 +115,23 @@ def named(to: str, facts: Facts, timeline: Timeline) -> Candidate:
             return _of_level(level.image, level.placed, level.replaced, timeline)
     candidate = Candidate(wanted, _REGISTRY)
     return _of_event(wanted, timeline) or _unless_never_deployed(candidate, timeline)
+
+
+def _of_short_digest(to: str, facts: Facts, timeline: Timeline) -> Candidate:
+    """Return the image that ran whose digest begins so, as commits and messages print it."""
+    images = [event.image for event in timeline.events]
+    images += [event.from_image for event in timeline.events if event.from_image]
+    meant = dict.fromkeys(i.digest for i in images if i.digest and i.digest.startswith(to))
+    if len(meant) == 1:
+        return named(next(iter(meant)), facts, timeline)
+    if meant:
+        raise ConfigError(
+            f"--to {to} can be any of {', '.join(meant)}", "give more of the digest that is meant"
+        )
+    raise ConfigError(
+        f"no image of {facts.title} that is known has a digest that begins with {to}",
+        "give the whole digest, or a tag (gitops-rollback plan lists what ran)",
+    )
 
 
 def _unless_never_deployed(candidate: Candidate, timeline: Timeline) -> Candidate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
@@ -19,7 +20,7 @@ from gitops_rollback.decide.facts import (
     Unanswered,
 )
 from gitops_rollback.decide.plan import Candidate, Plan
-from gitops_rollback.errors import RegistryError
+from gitops_rollback.errors import RegistryError, UsageError
 from gitops_rollback.ledger.events import ARTIFACT, GIT
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Timeline, build_timeline, state_explains
@@ -40,6 +41,8 @@ _MEANING = {
     "records": "these were passed over",
 }
 _MOST_RECORDS = 40  # of one service, each a download, to find an image that may be chosen
+# What makes a rollback go further back than to the image that ran before.
+LOST = ("gone", "platform", "tampered", "mutable-tag", "not-an-image")
 UNKNOWN_TIME = "what ran at "  # begins the finding that nothing tells what ran at a time
 
 
@@ -58,6 +61,7 @@ def choose(wish: Wish, facts: Facts) -> Plan:
     Raises `UsageError` or `ConfigError` if `to` cannot be meant, `RegistryError` if it cannot be
     resolved, and what a source that was named by `strategy` failed with.
     """
+    wish = _by_query(wish)
     account = _account(wish, facts, 1)
     while wish.is_named and account.records.has_more:
         account = _account(wish, facts, len(account.records.found) + 1)
@@ -73,6 +77,22 @@ def choose(wish: Wish, facts: Facts) -> Plan:
     if wish.strategy == REGISTRY:
         return _by_registry(wish, facts, account)
     return _by_ledger(wish, facts, account)
+
+
+def _by_query(wish: Wish) -> Wish:
+    """Return the wish with the strategy that a query means: what is asked for is never ignored.
+
+    Raises `UsageError` if another source than the registry was named, or one image is.
+    """
+    if wish.query is None or wish.strategy == REGISTRY:
+        return wish
+    if wish.strategy != "auto" or wish.is_named:
+        other = f"--strategy {wish.strategy}" if wish.strategy != "auto" else "a named image"
+        raise UsageError(
+            f"--query chooses among the registry's tags, and {other} does not",
+            "give --query alone, or without it the other",
+        )
+    return replace(wish, strategy=REGISTRY)
 
 
 def _name(wish: Wish, facts: Facts) -> str:
@@ -242,11 +262,13 @@ def _plan(wish: Wish, facts: Facts, account: _Account, judged: tuple[Candidate, 
     """Return the plan for candidates that were judged; one of them is chosen, or none."""
     chosen = next((c for c in judged if c.verdict == "chosen"), None)
     blocks = []
-    is_previous = wish.to is None and wish.as_of is None
-    if is_previous and not wish.again:
+    if not (_is_asked_for(wish, facts) or wish.again):
         blocks += _already(wish, facts, account.timeline)
     if wish.is_named and judged and judged[0].verdict == "refused" and judged[0].reason:
         blocks.append(_refusal(facts, judged[0]))
+    passed = () if chosen is None or wish.is_named else _passed(judged)
+    if passed and wish.unattended:
+        blocks.append(refusal("passed-over", _told(facts, passed), service=facts.at.service))
     return Plan(
         service=facts.at.service,
         environment=facts.at.environment,
@@ -258,8 +280,32 @@ def _plan(wish: Wish, facts: Facts, account: _Account, judged: tuple[Candidate, 
         source=_source(chosen),
         blocks=tuple(blocks),
         findings=tuple(_findings(wish, facts, account, judged)),
+        warnings=(_told(facts, passed),) if passed else (),
+        passed_over=tuple(f"{c.image.label} ({c.reason}: {c.message})" for c in passed),
+        is_named=_is_asked_for(wish, facts),
         hold=facts.state.hold if facts.state else None,
     )
+
+
+def _is_asked_for(wish: Wish, facts: Facts) -> bool:
+    """Tell whether a person named the image, now or when the plan was made that is followed."""
+    if wish.planned is not None and wish.to is None and wish.as_of is None:
+        return wish.planned.planned(facts.at.service, facts.at.environment).is_named
+    return wish.to is not None or wish.as_of is not None
+
+
+def _passed(judged: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Return the images that ran after the chosen one and cannot be gone back to.
+
+    What was rolled back from, or never ran, is not meant by "the one before".
+    """
+    before = takewhile(lambda candidate: candidate.verdict != "chosen", judged)
+    return tuple(c for c in before if c.verdict == "refused" and c.reason in LOST)
+
+
+def _told(facts: Facts, passed: Sequence[Candidate]) -> str:
+    names = "; ".join(f"{c.image.label} ({c.reason}: {c.message})" for c in passed)
+    return f"{facts.title}: passed over what ran just before: {names}"
 
 
 def _source(chosen: Candidate | None) -> str | None:

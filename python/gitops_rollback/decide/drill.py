@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import age, days_between
+from gitops_rollback.decide.choose import LOST
 from gitops_rollback.ledger.events import ARTIFACT
 from gitops_rollback.model import one_line
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 _LONGEST_HOLD = 7.0  # days
-# What makes a rollback pass over the image that ran before: it would go further back than meant.
-_LOST = ("gone", "platform", "tampered", "mutable-tag", "not-an-image")
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def judge_service(
 
 def _target(plan: Plan) -> Iterator[Finding]:
     """Tell where it would go: to the image that ran before, further back, or nowhere."""
-    passed = [c for c in plan.candidates if c.verdict == "refused" and c.reason in _LOST]
+    passed = [c for c in plan.candidates if c.verdict == "refused" and c.reason in LOST]
     if plan.chosen is not None:
         message = f"{plan.running.label} → {plan.chosen.image.label}"
         if not passed:

@@ -78,7 +78,8 @@ class Plan:
     """The decision of a rollback for one service: from, to, why, and what stands in the way.
 
     `findings` are for who reads the plan; `warnings` go into a rollback's result too, and
-    `storage_changes`, which are among them, into its commit.
+    `storage_changes` and `passed_over`, which are among them, into its commit. `is_named`: a person
+    named the image, so that going back is no accident.
     """
 
     service: str
@@ -94,6 +95,8 @@ class Plan:
     hold: Hold | None = None
     warnings: tuple[str, ...] = ()
     storage_changes: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+    is_named: bool = False
     edits: tuple[FieldEdit, ...] = ()
 
     @property
@@ -129,6 +132,7 @@ class Plan:
                 "strategy": self.strategy,
                 "current": {"image": self.running.canonical, "value": self.value},
                 "to": to,
+                "named": self.is_named or None,
                 "edits": edits_to_json(self.edits),
                 "candidates": [candidate.to_json() for candidate in self.candidates],
                 "hold": self.hold.to_json() if self.hold else None,

@@ -15,13 +15,17 @@ HINT = "make it with gitops-rollback plan --output FILE"
 
 @dataclass(frozen=True)
 class PlannedService:
-    """From and to of one service, as a plan file fixes them; `to` is None where it found none."""
+    """From and to of one service, as a plan file fixes them; `to` is None where it found none.
+
+    `is_named`: a person named the image, by `--to` or `--as-of`.
+    """
 
     service: str
     environment: str
     strategy: str
     running: ImageReference
     to: ImageReference | None
+    is_named: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,4 +77,5 @@ def _planned(entry: dict[str, Any]) -> PlannedService:
         strategy=entry["strategy"],
         running=parse_image(entry["current"]["image"]),
         to=parse_image(entry["to"]["image"]) if "to" in entry else None,
+        is_named=entry.get("named", False),
     )

@@ -282,7 +282,7 @@ def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
     summary = summary_of(wish, at, running, chosen.image, record=record)
     return Change(
         at=at,
-        summary=replace(summary, storage=plan.storage_changes),
+        summary=replace(summary, storage=plan.storage_changes, passed_over=plan.passed_over),
         edits=plan.edits,
         markers=marker_splices(at.found.fields, hold_markers),
         state=replace(after, hold=Hold(deed, holds.markers_to_hold(at))),

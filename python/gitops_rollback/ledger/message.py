@@ -26,12 +26,16 @@ _BUILD = re.compile(r"(.+) #([1-9][0-9]{0,9})")
 
 @dataclass(frozen=True)
 class Told:
-    """What a commit's message tells of one service: the deed, and storage that changed with it."""
+    """What a commit's message tells of one service.
+
+    The deed, the storage that changed with it, and the images that a rollback passed over.
+    """
 
     service: str
     environment: str
     deed: Deed
     storage: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     @property
     def action(self) -> str:
@@ -163,6 +167,7 @@ def _trailers(told: Told) -> list[str]:
         "By": deed.by,
         "Reason": deed.reason,
         "Storage": "; ".join(told.storage) or None,
+        "Passed": "; ".join(told.passed_over) or None,
     }
     # What is for programs is never cut: an image name can be as long as the grammar allows.
     longest = {"From": _LONGEST_IMAGE, "To": _LONGEST_IMAGE, "Build": _LONGEST_JOB}

@@ -642,3 +642,51 @@ def test_a_tag_of_a_signature_or_attestation_is_no_image_unless_accepted(tag: st
     assert plan.chosen is None
     accepted = world.plan(to=f"{NAME}:{tag}@{digest('x')}", accept=frozenset({"not-an-image"}))
     assert accepted.chosen is not None
+
+
+def test_a_query_that_is_given_chooses_by_the_registry() -> None:
+    world = by_state(*AB, tags=("9", "2", "1"))
+    plan = world.plan(query="tags[?name=='9']")
+    assert plan.chosen is not None
+    assert (plan.strategy, plan.chosen.image.label) == ("registry", "9")
+    for other in ({"strategy": "git"}, {"to": "1"}):
+        with pytest.raises(UsageError, match="--query chooses among the registry's tags"):
+            world.plan(query="tags", **other)
+
+
+def test_what_ran_just_before_and_is_passed_over_is_said_or_refused_unattended() -> None:
+    world = by_state("1>2", "2>3", checks={"2": GONE})
+    plan = world.plan()
+    assert plan.chosen is not None
+    assert plan.chosen.image == image("1")
+    assert plan.passed_over == ("2 (gone: the registry no longer has it)",)
+    [warning] = plan.warnings
+    assert "passed over what ran just before: 2 (gone" in warning
+    assert [block.code for block in plan.blocks] == []
+    assert [b.code for b in world.plan(unattended=True).blocks] == ["passed-over"]
+    assert world.plan(to="1").warnings == ()
+
+
+def test_what_was_rolled_back_from_is_not_passed_over() -> None:
+    plan = by_state("1>2", "2>3", bad=(BAD,)).plan()
+    assert (plan.passed_over, plan.warnings) == ((), ())
+
+
+def test_a_digest_may_be_given_as_short_as_it_is_printed() -> None:
+    world = by_state("main@A>main@B", "main@B>main@C")
+    plan = world.plan(to=digest("A")[:19])
+    assert plan.chosen is not None
+    assert plan.chosen.image.digest == digest("A")
+    with pytest.raises(ConfigError, match="no image of cart production that is known"):
+        world.plan(to="sha256:0123456")
+    twins = by_state(f"main@{'A' * 9}1>main@{'A' * 9}2", f"main@{'A' * 9}2>main@B")
+    with pytest.raises(ConfigError, match="can be any of sha256:"):
+        twins.plan(to=digest("A" * 9)[:14])
+
+
+def test_a_plan_of_a_named_image_is_followed_although_it_was_rolled_back() -> None:
+    world = World("1", state("1>2", "2<1"))
+    assert world.plan(planned=planned("0")).blocks != ()
+    followed = planned("0")
+    named = replace(followed, services=(replace(followed.services[0], is_named=True),))
+    assert "already" not in [block.code for block in world.plan(planned=named).blocks]
