@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.repo.first_fetch import NONE, FirstFetch
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import explain_fetch, explain_local
 from gitops_rollback.repo.process import Git, GitFailedError, TimeIsUpError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("gitops_rollback")
 _DIRECTORY = "repository.git"
-TRANSFER = ("--quiet", "--no-tags", "--filter=blob:none")
+TRANSFER = ("--quiet", "--no-tags")
 # With what is here already, a server sends only what that lacks. Not for blobs: a server takes it
 # that who has a commit has its blobs, too.
 TELL_WHAT_IS_HERE = {"fetch.negotiationAlgorithm": "consecutive"}
@@ -46,12 +47,14 @@ class Copy:
         self.root = self._cache.folder if self._cache else Path(_temporary_folder())
         self.path = self.root / _DIRECTORY
         self.git = Git(self.root, url, environment, deadline)
+        self.first = FirstFetch(self._url, environment)
         self.cached: dict[str, str] = {}
         self.all_here = False  # the server sent every blob, whether it was asked to or not
         self.depths: dict[str, int] = {}  # how many commits of a branch are here, where deepened
         self._tips: dict[str, str] = {}  # by branch, the newest that is here
         self._given: dict[str, None] = {}  # every commit a caller may come back with
         self._present: set[str] = set()
+        self._listed = False  # whether `_present` has all that is here
 
     def close(self, *, keep: bool) -> None:
         """Remove the copy; `keep` adds what it has to the cache first."""
@@ -81,6 +84,7 @@ class Copy:
             self.depths.pop(tip.branch, None)
         self._tips[tip.branch] = tip.commit
         self._given[tip.commit] = None
+        self._listed = False
         return tip
 
     def is_fresh(self, branch: str) -> bool:
@@ -97,21 +101,29 @@ class Copy:
             raise explain_local(failure) from failure
 
     def fetch(
-        self, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        is_tip: bool = False,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Fetch from the server; raises `RepositoryError`."""
+        told = self.transfer(is_tip=is_tip)
         try:
-            done = self.git.run(
-                "fetch", *self.transfer, *arguments, stdin=stdin, environment=environment
-            )
+            done = self.git.run("fetch", *told, *arguments, stdin=stdin, environment=environment)
         except GitFailedError as failure:
             raise explain_fetch(failure, self._url) from failure
         self.all_here = self.all_here or b"filtering not recognized" in done.stderr
 
-    @property
-    def transfer(self) -> tuple[str, ...]:
-        """What a fetch is told; without a filter where the server would not fill the gaps."""
-        return (*TRANSFER[:-1], "--no-filter") if self.all_here else TRANSFER
+    def transfer(self, *, is_tip: bool) -> tuple[str, ...]:
+        """Return what a fetch is told; without a filter where the server would not fill the gaps.
+
+        With a tip come its small files as at the first fetch, unless there is a cache: then those
+        that are needed are most often here.
+        """
+        if self.all_here:
+            return (*TRANSFER, "--no-filter")
+        return (*TRANSFER, self.first.option if is_tip and not self.cached else NONE)
 
     def fetched_tip(self) -> str:
         """Return the tip that was fetched last, as git left it in a file: a process less."""
@@ -120,7 +132,8 @@ class Copy:
     def fetch_commits(self, *commits: str) -> None:
         """Fetch commits by their ids, with their trees."""
         told = self.git.with_settings(TELL_WHAT_IS_HERE) if self.cached else {}
-        self.fetch("--depth=1", "--no-write-fetch-head", "origin", *commits, environment=told)
+        only = ("--depth=1", "--no-write-fetch-head", "origin")
+        self.fetch(*only, *commits, is_tip=True, environment=told)
 
     def fetch_whole(self) -> None:
         """Fetch the branches that are known here again, with every blob: no filter from now on.
@@ -147,7 +160,8 @@ class Copy:
 
     def lacking(self, oids: Iterable[str]) -> list[str]:
         """Return those of some blobs that are not here; they count as here from then on."""
-        if self.cached and not self._present:
+        if (self.cached or self.first.is_small) and not self._listed:
+            self._listed = True
             listing = self.run(
                 "cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)"
             )
@@ -176,6 +190,7 @@ class Copy:
         form = next(iter(self.cached.values()))
         self.drop_cache()
         self._present.clear()
+        self._listed = False
         self.depths.clear()
         shutil.rmtree(self.path, ignore_errors=True)
         make_skeleton(self.path, self._url, form, {})

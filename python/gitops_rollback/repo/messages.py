@@ -81,6 +81,8 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 
 # git, and hosts that give out only what a branch or tag leads to.
 _UNKNOWN_COMMIT = ("not our ref", "unadvertised object")
+# What git cannot do with files of its own, where it does not say that the disk is why.
+_OF_OUR_COPY = ("could not set '", "could not write '", "could not create ", "unable to write ")
 _DISK_IS_FULL = ("no space left on device", "out of diskspace", "disk quota exceeded")
 
 
@@ -102,6 +104,9 @@ def explain_fetch(failure: GitFailedError, url: str) -> RepositoryError:
     full = _explain_full_disk(failure)
     if full is not None:
         return full
+    ours = failure.line_with(_OF_OUR_COPY)
+    if ours and not ours.startswith("remote:"):
+        return _explain_machine(failure)
     for words, meaning, hint in _MEANINGS:
         said = failure.line_with([word.lower() for word in words])
         if said:
@@ -129,6 +134,10 @@ def explain_local(failure: GitFailedError) -> RepositoryError:
             "nothing was changed; look at user.name, user.email and, if commits are to be signed, "
             "user.signingkey and gpg.format",
         )
+    return _explain_machine(failure)
+
+
+def _explain_machine(failure: GitFailedError) -> RepositoryError:
     return RepositoryError(
         f"git {failure.command} failed on this machine: {failure.reason}",
         "nothing was changed; look at the space in TMPDIR and at `git --version` (2.31 or newer)",

@@ -61,8 +61,9 @@ class Remote:
         chosen = ("--branch", branch) if branch else ()
         self._beginning = self._git.start(
             "clone", "--bare", "--depth=1", "--template=", "--no-local", "--single-branch",
-            *TRANSFER, *chosen, "--", self.url, str(self._copy.path),
+            *TRANSFER, self._copy.first.option, *chosen, "--", self.url, str(self._copy.path),
         )  # fmt: skip
+        self._copy.first.watch(self._beginning, self._copy.path)
         return self._beginning
 
     def open(self, branch: str | None) -> Tip:
@@ -71,6 +72,9 @@ class Remote:
         try:
             done = self._git.finish(running)
         except GitFailedError as failure:
+            if self._copy.first.gave_up():
+                self._beginning = None
+                return self.open(branch)
             if branch and f"Remote branch {branch} not found" in failure.stderr:
                 raise no_branch(self.url, branch) from failure
             raise explain_fetch(failure, self.url) from failure
@@ -79,6 +83,7 @@ class Remote:
             return self._open_cached(branch, done.stdout.decode(errors="replace"))
         self._copy.all_here = b"filtering not recognized" in done.stderr
         make_whole(self._copy.path)
+        self._copy.first.end(self._copy.path)
         return self._copy.know(self._tip_of_clone())
 
     def fetch(self, branch: str) -> Tip:
@@ -88,7 +93,7 @@ class Remote:
             return self._fetch_tip(branch, tip)
         try:
             self._git.run(
-                "fetch", "--depth=1", *self._copy.transfer, "origin",
+                "fetch", "--depth=1", *self._copy.transfer(is_tip=True), "origin",
                 f"+refs/heads/{branch}:refs/heads/{branch}",
                 environment=self._git.with_settings(TELL_WHAT_IS_HERE),
             )  # fmt: skip

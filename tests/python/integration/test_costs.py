@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
+from random import randbytes
 from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.shop import CART_STATE, FILES, Shop
+from integration.shop import CART_PATH, CART_STATE, FILES, Shop
 from integration.test_keep import JOB, Pipeline, jenkins
 from servers.git_http import GitHttpServer
 from standin import RegistryStandIn
@@ -20,7 +22,7 @@ __all__ = ["jenkins"]
 TOML = '[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n'
 
 
-def test_a_deploy_over_http_takes_nine_requests_whatever_the_number_of_services(
+def test_a_deploy_over_http_takes_five_requests_whatever_the_number_of_services(
     workshop: Workshop,
 ) -> None:
     many = {
@@ -35,18 +37,51 @@ def test_a_deploy_over_http_takes_nine_requests_whatever_the_number_of_services(
     with GitHttpServer(shop.root) as server:
         shop.deploy("1.5.0", repository=f"{server.url}/manifests.git")
         requests, received = list(server.traffic.requests), server.traffic.sent
-    assert len(requests) == 9, requests
-    assert received < 60_000, "trees and three files, not all files"
+    assert len(requests) == 5, requests
+    assert received < 100_000, "the tip with its small files, and nothing of what was before"
 
 
-def test_a_plan_over_http_takes_seven_requests_where_the_state_file_explains_all(
+def test_of_a_large_repository_files_are_fetched_one_by_one_from_the_second_run_on(
+    workshop: Workshop,
+) -> None:
+    def large(shop: Shop) -> Shop:
+        shop.open(FILES | {".gitops-rollback.toml": TOML})
+        shop.commit({f"data/{n}.txt": randbytes(40_000).hex()[:60_000] for n in range(150)})
+        shop.deploy("1.4.2")
+        return shop
+
+    shop = workshop.shop("large", large)
+    large_ones = shop.home / ".cache" / "gitops-rollback" / "large"
+    shutil.rmtree(large_ones)
+    costs = []
+    with GitHttpServer(shop.root) as server:
+        for tag in ("1.5.0", "1.6.0"):
+            server.traffic.reset()
+            shop.deploy(tag, repository=f"{server.url}/manifests.git")
+            costs.append((len(server.traffic.requests), server.traffic.sent))
+    assert len(list(large_ones.iterdir())) == 1
+    assert costs[1][0] == 9
+    assert costs[1][1] < 60_000
+    assert costs[0][1] > 4_000_000
+
+
+def test_a_large_file_beside_small_ones_is_fetched_where_it_is_needed(shop: Shop) -> None:
+    filler = "".join(f"# {randbytes(40).hex()}\n" for _ in range(2000))
+    shop.commit({CART_PATH: f"{shop.text()}{filler}", ".gitops-rollback.toml": TOML})
+    with GitHttpServer(shop.root) as server:
+        shop.deploy("1.4.2", repository=f"{server.url}/manifests.git")
+        assert len(server.traffic.requests) == 7, server.traffic.requests
+    assert "1.4.2" in shop.text()
+
+
+def test_a_plan_over_http_takes_three_requests_where_the_state_file_explains_all(
     released: Shop,
 ) -> None:
     released.commit({".gitops-rollback.toml": TOML})
     with GitHttpServer(released.root) as server:
         url = f"{server.url}/manifests.git"
         released.ok("plan", "--service", "cart", "--strategy", "git", repository=url)
-        assert len(server.traffic.requests) == 7, server.traffic.requests
+        assert len(server.traffic.requests) == 3, server.traffic.requests
 
 
 def test_a_deploy_starts_twelve_git_processes_at_most(released: Shop) -> None:

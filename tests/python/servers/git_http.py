@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from servers.serving import Serving
 
@@ -37,6 +38,11 @@ class Traffic:
 
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128  # fifty clients at once wait in line, and are not turned away
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - of the base
+        """Say nothing of a client that has hung up: that is its right."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class GitHttpServer(Serving):

@@ -1,0 +1,95 @@
+"""How much the first fetch asks for: with the tip all small files, unless the repository is large.
+
+A repository of some hundred services is told whole in one answer; to ask for trees first and for
+files then takes two requests more, and each costs a round trip. How large a repository is nobody
+knows before it is fetched. So the first fetch is watched: where it grows beyond a bound it is given
+up, and the files are left out; that it was so is remembered on this machine for a month.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Mapping
+
+SMALL = "--filter=blob:limit=64k"  # a manifest of that size holds several hundred objects
+NONE = "--filter=blob:none"
+LARGEST = 4_000_000  # bytes of a pack; compressed, of some thousand manifests
+_REMEMBERED = 30 * 86400  # seconds
+_PAUSE = 0.02  # seconds between two looks
+
+
+class FirstFetch:
+    """Chooses and watches the first fetch of a URL. A home that cannot be written costs time only.
+
+    `is_small` tells whether small files come with the tip.
+    """
+
+    def __init__(self, url: str, environment: Mapping[str, str]) -> None:
+        self._mark = _folder(environment) / sha256(url.encode(errors="replace")).hexdigest()[:32]
+        self.is_small = not self._is_remembered()
+        self._given_up = False
+
+    @property
+    def option(self) -> str:
+        """What git is told to leave out."""
+        return SMALL if self.is_small else NONE
+
+    def watch(self, running: subprocess.Popen[bytes], repository: Path) -> None:
+        """Look after a clone that was started, and end it where it grows beyond the bound."""
+        if self.is_small:
+            Thread(target=self._watch, args=(running, repository), daemon=True).start()
+
+    def gave_up(self) -> bool:
+        """Tell, once, whether the clone was ended as too large; from then on files are left out."""
+        if not self._given_up:
+            return False
+        self._given_up = self.is_small = False
+        self._remember()
+        return True
+
+    def end(self, repository: Path) -> None:
+        """Look at what came: of a repository that is large the next run will ask less."""
+        if self.is_small and _size(repository / "objects" / "pack") > LARGEST:
+            self._remember()
+
+    def _remember(self) -> None:
+        with suppress(OSError):
+            self._mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._mark.touch(mode=0o600)
+
+    def _watch(self, running: subprocess.Popen[bytes], repository: Path) -> None:
+        packs = repository / "objects" / "pack"
+        while running.poll() is None:
+            if _size(packs) > LARGEST:
+                self._given_up = True
+                running.terminate()
+                return
+            time.sleep(_PAUSE)
+
+    def _is_remembered(self) -> bool:
+        try:
+            return time.time() - self._mark.stat().st_mtime < _REMEMBERED
+        except OSError:
+            return False
+
+
+def _folder(environment: Mapping[str, str]) -> Path:
+    home = environment.get("XDG_CACHE_HOME") or f"{environment.get('HOME', '')}/.cache"
+    return Path(home) / "gitops-rollback" / "large"
+
+
+def _size(packs: Path) -> int:
+    """Return the bytes of the packs that are there, or are being written."""
+    total = 0
+    with suppress(OSError):  # not there yet, or gone again
+        for path in packs.glob("*pack*"):
+            total += path.stat().st_size
+    return total
