@@ -31,7 +31,7 @@ test-quick: install
 
 # Takes hours: every sampling at its whole length, and each run of the command as a process of its own.
 test-long: install
-	HYPOTHESIS_PROFILE=long GITOPS_LONG_TESTS=1 GITOPS_TEST_PROCESSES=1 \
+	HYPOTHESIS_PROFILE=long GITOPS_LONG_TESTS=1 GITOPS_TEST_PROCESSES=1 GITOPS_FUZZ=50000 \
 	  $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # On a real Flux: KUBECONFIG names a cluster that has it; without one every test is skipped.

@@ -73,6 +73,15 @@ def test_a_second_name_of_a_field_is_no_way_round(paid: Shop) -> None:
     paid.ok("plan", "--service", "cart")  # where all are allowed, a second name is one
 
 
+def test_a_name_that_only_a_state_file_knows_is_no_way_round_either(paid: Shop) -> None:
+    table = (
+        '[services.checkout]\nimage = "docker.io/acme/payment"\nmanifests = ["apps/payment/*"]\n'
+    )
+    paid.commit({".gitops-rollback.toml": table})
+    words = "those of payment, too"
+    refused(paid, "rollback", "--service", "checkout", *UNDO, words=words, allowed="checkout")
+
+
 def test_a_service_beside_it_in_the_same_file_is_not_in_the_way(shop: Shop) -> None:
     two = CART.replace("envoyproxy/envoy:v1.29.0", "acme/proxy:1.0")
     shop.commit({CART_PATH: two, ".gitops-rollback.toml": "[services.cart]\n[services.proxy]\n"})
