@@ -35,10 +35,13 @@ REFUSED = (
 PATIENCE = 20.0  # seconds
 SETTLED = 2.5  # seconds in which nothing changes
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("KUBECONFIG") or shutil.which("kubectl") is None,
-    reason="needs a cluster: set KUBECONFIG, and have kubectl",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not os.environ.get("KUBECONFIG") or shutil.which("kubectl") is None,
+        reason="needs a cluster: set KUBECONFIG, and have kubectl",
+    ),
+    pytest.mark.xdist_group("storage"),  # one namespace for all
+]
 
 
 def kubectl(*arguments: str, stdin: str = "") -> str:

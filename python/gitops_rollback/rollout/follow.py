@@ -124,17 +124,39 @@ class Follower:
 
         Raises `NotHereError` if nothing in this cluster applies one of them.
         """
+        for target in targets:
+            if not self._appliers(target):
+                raise NotHereError(*self._why_not(target))
         applied_by = []
         for target in targets:
-            found = self._appliers(target)
-            if not found:
-                raise NotHereError(*self._why_not(target))
-            for one in found:
+            for one in self._appliers(target):
                 off = "" if one.checks_health else ", health checks are off: pods are looked at"
                 applied_by.append(f"{target.service} is applied by {one.name}{off}")
             self.tracks.append(Track(target, self.cluster.context))
             self._nudge_again_if_failed(target)
         return applied_by
+
+    def may_come(self, targets: Sequence[Target]) -> bool:
+        """Tell whether what applies the targets may still be made, by a commit on its way.
+
+        It may as long as a source has not fetched what is waited for, or a Kustomization has not
+        applied what its source has fetched.
+        """
+        commits = {target.commit for target in targets}
+        sources = {
+            one.name: one
+            for target in targets
+            for one in self._objects.own_sources(target.branch)
+            if not one.suspended
+        }
+        if any(one.commit not in commits for one in sources.values()):
+            return True
+        return any(
+            one.source in sources
+            and not one.suspended
+            and one.applied != sources[one.source].commit
+            for one in self._objects.kustomizations()
+        )
 
     def watch(self, sink: Callable[[Follower, Change], None]) -> None:
         """Begin the watches that are needed and do not run yet."""

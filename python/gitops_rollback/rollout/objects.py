@@ -93,10 +93,13 @@ class Objects:
         """Return the GitRepositories that follow a branch of the manifests repository."""
         return own_sources(self.sources(), self._url, branch)
 
+    def kustomizations(self) -> list[Reconciler]:
+        """Return the Kustomizations."""
+        return [read_reconciler(one, "Kustomization") for one in self._of("Kustomization")]
+
     def owners(self, target: Target) -> list[Reconciler]:
         """Return the Kustomizations that apply a target's files."""
-        found = [read_reconciler(one, "Kustomization") for one in self._of("Kustomization")]
-        return owners(target, self.own_sources(target.branch), found)
+        return owners(target, self.own_sources(target.branch), self.kustomizations())
 
     def releases(self, target: Target) -> list[Reconciler]:
         """Return the HelmReleases that run a target."""

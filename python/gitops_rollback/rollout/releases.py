@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.rollout.apply_failures import PASSING, UNTOUCHED, suspended
-from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, short
+from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, short
 from gitops_rollback.rollout.standing import Standing, State, View, failed, suspect
 from gitops_rollback.rollout.target import Relation
 
@@ -90,10 +90,13 @@ def helm_failure(target: Target, one: Reconciler) -> Failure:
     """Name why a HelmRelease failed; where Helm rolled back by itself, the upgrade is to blame."""
     said = one.released if one.released.status == "False" else one.ready
     undone = _UNDONE.get(one.remediated.reason, "")
+    hint = "look at the release: flux logs --kind HelmRelease, helm history"
+    if undone:  # Flux holds on to what Git says: the next change would try the same image again
+        hint = f"Git still says {target.image.label}: undo it there; {go_back(target)}"
     failure = Failure(
         code="helm",
         message=short(f"{one.name}: {said.reason}: {said.message}"),
-        hint="look at the release: flux logs --kind HelmRelease, helm history",
+        hint=hint,
         whose=Whose.OURS,
         object=str(one.name),
         by_image=bool(_NOT_IN_TIME.search(said.message)),

@@ -14,6 +14,7 @@ from gitops_rollback.errors import ClusterError, GitopsRollbackError
 from gitops_rollback.rollout.access import Asked, asked
 from gitops_rollback.rollout.follow import (
     Inbox,
+    NotHereError,
     Relations,
     connect,
     disconnect,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.follow import Follower, Git
     from gitops_rollback.rollout.target import Target
 
+_COMING = 20.0  # seconds for what applies a change to be made by that change or one before
+_LOOK_AGAIN = 1.0  # seconds between two looks for it
 _PAUSE = 3.0  # seconds between two looks at commit statuses
 _GRACE = 30.0  # seconds for a first status, where none was ever seen here
 
@@ -162,7 +165,7 @@ class Rollout:
         ):
             try:
                 follower = connection.result(timeout=max(0.0, limit - self._clock()))
-                for line in follower.expect(targets):
+                for line in self._expect(follower, targets, limit):
                     self._tell(line)
             except TimeoutError:
                 where = f"the cluster {context}" if context else "the cluster"
@@ -178,6 +181,18 @@ class Rollout:
         for one in lost:
             self._tell(f"{one.error.message} ({one.error.hint})")
         return found, lost
+
+    def _expect(self, follower: Follower, targets: Sequence[Target], limit: float) -> list[str]:
+        """Begin to follow the targets; give what applies them a moment to be made itself."""
+        end = min(limit, self._clock() + _COMING)
+        while True:
+            try:
+                return follower.expect(targets)
+            except NotHereError:
+                if self._clock() >= end or not follower.may_come(targets):
+                    raise
+            time.sleep(_LOOK_AGAIN)
+            follower.discover()
 
     def _by_statuses(
         self,

@@ -71,7 +71,9 @@ def plan(one: Plan, view: View) -> list[str]:
         why = f": {hold['reason']}" if hold.get("reason") else ""
         lines += wrapped(f"held     since {hold['at']}{by}{why}", "  ")
     for finding in one.get("findings", ()):
-        lines += wrapped(f"note     {finding}", "  ")
+        # What storage means for going back stands in the commit, too: it is no mere note.
+        word = "warning" if finding.startswith("storage ") else "note   "
+        lines += wrapped(f"{word}  {finding}", "  ")
     return lines
 
 

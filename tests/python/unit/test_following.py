@@ -292,6 +292,30 @@ def test_a_change_that_is_not_done_in_time_may_have_been_replaced(
         assert told[-1].startswith("cart: overtaken: main@dddddddddddd has replaced 1.5.0")
 
 
+# What applies it may still be made
+
+
+@pytest.mark.parametrize(
+    ("fetched", "applied", "may_come"),
+    [("b" * 40, "b" * 40, True), (COMMIT, "b" * 40, True), (COMMIT, COMMIT, False)],
+)
+def test_what_applies_a_change_may_come_with_it(
+    start: Callable[..., Follower],
+    fetched: str,
+    applied: str,
+    may_come: bool,  # noqa: FBT001 - of a table
+) -> None:
+    elsewhere = target(path="clusters/production/x.yaml")
+    with KubernetesApi([]) as api:
+        api.take("GitRepository", source(commit=fetched))
+        api.take("Kustomization", kustomization(applied))
+        follower = start(api)
+        with pytest.raises(NotHereError):
+            follower.expect([elsewhere])
+        assert follower.tracks == []
+        assert follower.may_come([elsewhere]) == may_come
+
+
 # Hastening
 
 

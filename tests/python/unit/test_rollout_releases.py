@@ -354,6 +354,7 @@ def test_a_helm_upgrade_that_was_undone_names_the_upgrade_and_what_runs() -> Non
     )
     assert "UpgradeFailed: context deadline exceeded" in failure.message
     assert "Helm went back to the release before" in failure.sentence
+    assert failure.hint.startswith("Git still says 1.5.0: undo it there; to go back: ")
     assert failure.by_image
     assert failure.patience == 0
 
