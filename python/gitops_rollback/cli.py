@@ -25,6 +25,7 @@ COMMANDS = {
     "rollback": "put the image to go back to into the manifest, and hold it",
     "release": "lift a hold and restore the Flux markers",
     "history": "list what was deployed and rolled back, and what proves it",
+    "stats": "tell how often is deployed, how much of it fails, how fast it is taken back",
     "report": "make a page to archive: plan, difference, timeline, timings",
     "check": "would a rollback work right now? (the drill); --storage: volumes and claims",
     "wait": "wait until Flux has applied a change and the pods run its image",

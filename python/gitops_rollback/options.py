@@ -69,6 +69,7 @@ class Variant:
     default: str | float | None = None
     kind: Kind | None = None
     metavar: str | None = None
+    choices: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -159,9 +160,10 @@ _SERVICES = (
     "check",
     "wait",
     "report",
+    "stats",
 )
 _REPOSITORY = (*_SERVICES, "services", "jobs")
-_STORE = tuple(name for name in _SERVICES if name != "wait")
+_STORE = tuple(name for name in _SERVICES if name not in ("wait", "stats"))
 _SEEN_THROUGH = ("deploy", "rollback")  # what can wait until it runs
 _FORGE = (*_CHANGING, "check", "wait")
 _BUILD, _CHECK, _DEPLOY = "gitopsBuildImage", "gitopsCheck", "gitopsDeploy"
@@ -431,8 +433,8 @@ TABLE: tuple[Row, ...] = (
         ("deploy", "rollback"), "FILE"),
     Row("record-dir", Group.RECORDS, help="where to write the record of what this replaces",
         commands=("record", "rollback"), metavar="DIR",
-        variants={"record": Variant(help="where to write the record (default: .)",
-            default=".")}),
+        variants={"record": Variant(help="where to write the record (default: . but in no clone of "
+            "the manifests repository)")}),
     Row("hub-url", Group.RECORDS, help="where the Docker Hub API is", commands=_STORE,
         metavar="URL"),
     Row("registry-url", Group.RECORDS, help="where the registry of the images is",
@@ -496,9 +498,16 @@ TABLE: tuple[Row, ...] = (
     Row("output", Group.RESULTS, Kind.OUTPUT,
         "text, wide, name, json or yaml on stdout; or a file, for JSON; or both",
         (*_REPOSITORY, "fields"), "FORMAT|FILE", "o", is_basic=True),
+    Row("since", Group.WHICH, help="from when on: an age, or a time with offset (default: 90d)",
+        commands=("stats",), metavar="TIME", default="90d", is_basic=True),
+    Row("drill", Group.RESULTS, Kind.FILES,
+        "what check -o FILE wrote, for the share of drills that went well; may be repeated",
+        ("stats",), "FILE"),
     Row("format", Group.RESULTS, Kind.CHOICE,
-        "of --storage: text, json, or commands for GitHub Actions", ("check",),
-        choices=("text", "json", "github")),
+        "of --storage: text, json, or commands for GitHub Actions", ("check", "stats"),
+        choices=("text", "json", "github"),
+        variants={"stats": Variant(help="text, CSV, or a textfile for Prometheus",
+            choices=("text", "csv", "prometheus"))}),
     Row("limit", Group.RESULTS, Kind.LIMIT,
         f"lines of a list, such as that of candidates (default: {MOST_LINES}; 0: all)",
         ("plan", *_CHANGING, "history"), "NUMBER",

@@ -76,3 +76,20 @@ def read_change(path: str) -> dict[str, Any]:
     if "error" in change or not change.get("services"):
         raise UsageError(f"the change {path} did not succeed: there is nothing to wait for", hint)
     return change
+
+
+def read_drills(paths: Iterable[str]) -> tuple[str, ...]:
+    """Read the verdicts of drills, as `check -o FILE` wrote them; raise `UsageError` for others."""
+    return tuple(_verdict(path) for path in paths)
+
+
+def _verdict(path: str) -> str:
+    hint = "give what gitops-rollback check -o FILE wrote"
+    try:
+        with Path(path).open("rb") as stream:
+            document = schema.read(stream.read(LARGEST_PLAN + 1), "result-check", LARGEST_PLAN)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint) from error
+    except schema.InvalidDocumentError as error:
+        raise UsageError(f"{path} is no result of a drill: {error}", hint) from error
+    return str(document["verdict"])

@@ -9,6 +9,7 @@ from gitops_rollback.commands.given import read_plan
 from gitops_rollback.commands.wishes import assign_images, record_wish, request_of
 from gitops_rollback.errors import Exit
 from gitops_rollback.options import images_by_service
+from gitops_rollback.repo.location import is_work_tree_of
 from gitops_rollback.session import start
 from gitops_rollback.stores.layout import write_record
 from gitops_rollback.tell.output import write_result
@@ -50,18 +51,35 @@ def _replacing(session: Session, snapshot: Snapshot) -> tuple[str, list[ImageRef
 
 
 def _record(session: Session, made: MadeRecord) -> dict[str, object]:
-    file = write_record(made, Path(session.options.record_dir))
-    _file(session, made)
+    directory = _directory(session)
+    written = write_record(made, directory) if directory is not None else None
+    filed = _file(session, made)
     record = made.stored.record
+    file = written or filed
     return {
-        "file": str(file),
+        **({"file": str(file)} if file is not None else {}),
         "sha256": made.stored.sha256,
         "unchanged": record.unchanged,
         "record": record.to_json(),
     }
 
 
-def _file(session: Session, made: MadeRecord) -> None:
+def _directory(session: Session) -> Path | None:
+    """Return where to write; None in a clone of the manifests repository, unless it is named.
+
+    A copy of a manifest there would be committed with the next `git add`, and applied by Flux.
+    """
+    given = session.options.record_dir
+    if given is not None:
+        return Path(given)
+    here = Path()
+    return None if is_work_tree_of(session.remote, here, session.environment) else here
+
+
+def _file(session: Session, made: MadeRecord) -> Path | None:
     store = session.filing_store
-    if store is not None and not made.stored.record.unchanged:
-        say(f"filed as {store.file(made)}")
+    if store is None or made.stored.record.unchanged:
+        return None
+    location = store.file(made)
+    say(f"filed as {location}")
+    return location

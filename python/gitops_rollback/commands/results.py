@@ -72,7 +72,7 @@ def waits_after(session: Session, outcome: Outcome) -> bool:
 def _end(outcome: Outcome, result: dict[str, Any], output: Output) -> Exit:
     opened = outcome.pull_request
     if opened is None or not outcome.is_waiting:
-        write_result(result, output, outcome.diff.splitlines() if outcome.diff else ())
+        write_result(result, output, _difference(outcome, is_result=result["dryRun"]))
         return Exit.DONE
     error = WaitingError(
         f"pull request {opened.number} is open and not merged: {opened.url}",
@@ -82,3 +82,12 @@ def _end(outcome: Outcome, result: dict[str, Any], output: Output) -> Exit:
     say(error.message, f"hint: {error.hint}")
     write_result(error_to_json(error), output)
     return error.exit_code
+
+
+def _difference(outcome: Outcome, *, is_result: bool) -> list[str]:
+    """Return the difference to show with the result of a rehearsal; of a change it is progress."""
+    lines = outcome.diff.splitlines() if outcome.diff else []
+    if is_result:
+        return lines
+    say(*lines)
+    return []

@@ -15,7 +15,7 @@ from gitops_rollback.decide.change import (
     warnings_of,
 )
 from gitops_rollback.decide.edits import deploy_edits
-from gitops_rollback.decide.facts import NeedAuthor, NeedDigest
+from gitops_rollback.decide.facts import NeedAuthor, NeedCheck, NeedDigest, NeedPlatforms
 from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
 from gitops_rollback.decide.release import released
 from gitops_rollback.errors import ConfigError, MovedError, RegistryError
@@ -23,16 +23,16 @@ from gitops_rollback.image import same
 from gitops_rollback.ledger.events import agree, is_unchanged
 from gitops_rollback.ledger.state import State
 from gitops_rollback.manifest.edit import restore_markers
+from gitops_rollback.refusals import Refusal, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gitops_rollback.decide.facts import Facts
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.model import Deed
-    from gitops_rollback.refusals import Refusal
 
 
 def deploy(wish: Wish, facts: Facts) -> Change:
@@ -41,7 +41,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     In this order: another repository, what must run now, an image that is still to be built (then
     hold, bad list, fence, a tag that was deployed; nothing is changed), the digest, an own commit
     that is on the branch already, what runs already, the record, hold and bad list and fence,
-    policies.
+    whether the registry has it for every platform, policies.
     """
     at, running = facts.at, facts.running
     assert wish.image is not None  # noqa: S101 - a deploy's wish names one
@@ -62,6 +62,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     if wish.record is not None:
         _check_record(wish, facts, wish.record, image)
     refuse(holds.deploy_blocks(wish, facts, image), wish)
+    refuse(_absent(wish, facts, image), wish)
     ends = _ends_hold(wish, facts)
     if ends:
         holds.refuse_other_hold(wish, facts)
@@ -200,6 +201,41 @@ def _check_record(wish: Wish, facts: Facts, stored: StoredRecord, image: ImageRe
     raise moved
 
 
+def _absent(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[Refusal]:
+    """Yield that the image is not there, or not for a platform of the running one.
+
+    A registry that does not answer proves neither. A build that names the digest has pushed the
+    image itself: nobody is asked.
+    """
+    if wish.image is not None and wish.image.digest is not None:
+        if wish.build is not None:
+            return
+        yield from _gone(wish, facts, image)
+    if image.digest is None or "platform" in wish.accept or _status(facts, wish) == "unknown":
+        return
+    lacking = facts.ask(NeedPlatforms(image)).lacking
+    if lacking:
+        yield refusal(
+            "platform",
+            f"{facts.title}: {image.canonical} is not there for {', '.join(lacking)}, as the "
+            "running image is",
+        )
+
+
+def _gone(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[Refusal]:
+    if "gone" in wish.accept:
+        return
+    check = facts.ask(NeedCheck(image))
+    if check.status == "gone":
+        yield refusal("gone", f"{facts.title}: the registry does not have {image.canonical}")
+
+
+def _status(facts: Facts, wish: Wish) -> str:
+    """Return what the registry said of the image that was named, if it was asked."""
+    check = facts.has(NeedCheck(wish.image)) if wish.image is not None else None
+    return check.status if check is not None else ""
+
+
 def _resolved(wish: Wish, facts: Facts, image: ImageReference) -> ImageReference:
     """Return the image with its digest; without one only where that was accepted."""
     if image.digest is not None:
@@ -207,6 +243,7 @@ def _resolved(wish: Wish, facts: Facts, image: ImageReference) -> ImageReference
     found = facts.ask(NeedDigest(image, patient=True))
     if found.digest is not None:
         return image.with_version(image.tag or "latest", found.digest)
+    refuse(_gone(wish, facts, image), wish)
     if facts.settings.pin == "tag" or "tag" in wish.accept:
         return image
     assert found.failure is not None  # noqa: S101 - what did not answer says why

@@ -21,8 +21,11 @@ from gitops_rollback.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
+RECORD_FOLDER = "gitops-rollback"  # in it a folder for each environment, in that for each service
+RECORD_FILE = "record.json"
+COPIES = "manifests"  # the folder beside a record
 LARGEST_RECORD = 1_000_000  # bytes
 _KEYS = (
     *("schemaVersion", "service", "environment", "repository", "branch", "commit", "image"),
@@ -218,3 +221,17 @@ def _from_json(document: dict[str, Any]) -> Record:
 def _copy_from_json(document: dict[str, Any]) -> ManifestCopy:
     more = unknown_keys(document, ("path", "sha256", "copied"))
     return ManifestCopy(document["path"], document["sha256"], document["copied"], more)
+
+
+def is_copy(path: str, records: Collection[str]) -> bool:
+    """Tell whether a file is the copy of a manifest beside one of the record files that are there.
+
+    What `record` wrote below a folder is no manifest of that folder, wherever it was put.
+    """
+    head, found, _rest = path.rpartition(f"/{COPIES}/")
+    while found:
+        parts = head.split("/")
+        if parts[-3:-2] == [RECORD_FOLDER] and f"{head}/{RECORD_FILE}" in records:
+            return True
+        head, found, _rest = head.rpartition(f"/{COPIES}/")
+    return False

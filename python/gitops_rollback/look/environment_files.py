@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.effective.following import files_to_follow, folders_to_follow
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.holds import FOLDER as HELD
+from gitops_rollback.ledger.records import RECORD_FILE, is_copy
 from gitops_rollback.ledger.state import FOLDER, path_of
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
 from gitops_rollback.services import inventory
@@ -171,7 +172,13 @@ def _meant(globs: Iterable[str], environment: Environment, paths: Paths) -> list
 
 def discoverable(entries: Iterable[Entry], environment: Environment) -> list[Entry]:
     """Return the manifests of an environment; raise `ConfigError` if they are too many."""
-    found = [e for e in entries if is_manifest(e.path) and environment.holds(e.path)]
+    entries = tuple(entries)
+    records = {e.path for e in entries if e.path.endswith(f"/{RECORD_FILE}")}
+    found = [
+        e
+        for e in entries
+        if is_manifest(e.path) and environment.holds(e.path) and not is_copy(e.path, records)
+    ]
     if len(found) > inventory.MOST_DISCOVERED_FILES:
         raise ConfigError(
             f"environment '{environment.name}' has {len(found)} YAML files, too many to look for "

@@ -1,4 +1,4 @@
-"""All services of an environment, where none is named: configured, or deployed before."""
+"""All services of an environment, where none is named: configured or deployed, else found."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.state import FOLDER
+from gitops_rollback.look.environment_files import discoverable, read_files
 from gitops_rollback.model import is_name
 from gitops_rollback.services import inventory
 from gitops_rollback.services.config import FILE
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 def known_names(
     repository: Repository, config: Config, environment: Environment, tip: Tip
 ) -> tuple[str, ...]:
-    """Return the services that the configuration or a state file names."""
+    """Return the services that the configuration or a state file names; else all that are found.
+
+    Where some are named, what is merely found may be somebody else's image, such as a proxy: who
+    takes everything back does not mean that.
+    """
     states = f"{FOLDER}/{environment.name}"
     entries = repository.list_files(tip.commit, dict.fromkeys([environment.path, states]))
     paths = [entry.path for entry in entries]
@@ -30,7 +35,18 @@ def known_names(
         for path in paths
         if path.startswith(f"{states}/") and path.endswith(".json")
     ]
-    return tuple(sorted(name for name in set(names) if is_name(name)))
+    sure = tuple(sorted(name for name in set(names) if is_name(name)))
+    return sure or _found_names(repository, config, environment, tip)
+
+
+def _found_names(
+    repository: Repository, config: Config, environment: Environment, tip: Tip
+) -> tuple[str, ...]:
+    entries = repository.list_files(tip.commit, [environment.path])
+    files = read_files(repository, discoverable(entries, environment))
+    manifests = inventory.read_manifests(files)
+    found = inventory.service_names(manifests, config, environment, files)
+    return tuple(sorted(name for name in found if is_name(name)))
 
 
 def all_names(
@@ -42,7 +58,7 @@ def all_names(
     found = tuple(name for name in names if not allowed or name in allowed)
     if not found:
         raise ConfigError(
-            f"no service of environment '{environment.name}' is configured or was deployed yet",
+            f"no service of environment '{environment.name}' is configured, deployed or found",
             f"name services with --service, or in {FILE}: [services.NAME]",
         )
     return found

@@ -59,6 +59,16 @@ def person(environment: Mapping[str, str]) -> str:
         return f"uid {os.getuid()}"
 
 
+def is_work_tree_of(url: str, directory: Path, environment: Mapping[str, str]) -> bool:
+    """Tell whether a directory is in a work tree of the repository of a URL."""
+    if _ask(directory, environment, "--is-inside-work-tree") != "true":
+        return False
+    try:
+        return repository_url(str(directory), environment) == url
+    except UsageError:
+        return False  # a work tree without an `origin` is of another repository
+
+
 def without_user(url: str) -> str:
     """Return a web address without the user in it, who may be a token; others stay."""
     parts = _split(url) if "://" in url else None

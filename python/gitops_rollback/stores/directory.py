@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.records import (
+    COPIES,
     LARGEST_RECORD,
+    RECORD_FOLDER,
     MadeRecord,
     MissingRecord,
     StoredRecord,
@@ -22,7 +24,7 @@ from gitops_rollback.ledger.records import (
 from gitops_rollback.manifest.document import LARGEST_MANIFEST
 from gitops_rollback.reading import read_file
 from gitops_rollback.stores.base import NEWEST_RECORDS, fitting_copy, read_named
-from gitops_rollback.stores.layout import COPIES, FOLDER, write_record
+from gitops_rollback.stores.layout import write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +122,7 @@ class DirectoryStore:
         """Return the services that have something under a number: looked up once for all."""
         key = (number, environment)
         if key not in self._listed:
-            folder = f"{self.path}/{number}/{FOLDER}/{environment}"
+            folder = f"{self.path}/{number}/{RECORD_FOLDER}/{environment}"
             try:
                 self._listed[key] = frozenset(os.listdir(folder))  # noqa: PTH208 - only names
             except (FileNotFoundError, NotADirectoryError):
@@ -131,7 +133,7 @@ class DirectoryStore:
         return self._listed[key]
 
     def _file(self, number: int, environment: str, service: str) -> str:
-        return f"{self.path}/{number}/{FOLDER}/{environment}/{service}/record.json"
+        return f"{self.path}/{number}/{RECORD_FOLDER}/{environment}/{service}/record.json"
 
     def _read(self, file: str | Path, largest: int = LARGEST_RECORD) -> bytes | None:
         try:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, JenkinsError
 from gitops_rollback.ledger.records import (
+    COPIES,
     LARGEST_RECORD,
+    RECORD_FOLDER,
     MissingRecord,
     StoredRecord,
     parse_record,
@@ -20,7 +22,6 @@ from gitops_rollback.stores.jenkins_failures import (
     AbsentError,
     UnusableArtifactError,
 )
-from gitops_rollback.stores.layout import COPIES, FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,7 +105,7 @@ class JenkinsStore:
         record = stored.record
         if record.build is None:
             return None
-        artifact = f"{FOLDER}/{record.environment}/{record.service}/{COPIES}/{path}"
+        artifact = f"{RECORD_FOLDER}/{record.environment}/{record.service}/{COPIES}/{path}"
         url = self._http.address(record.build.job, number=record.build.number, artifact=artifact)
         try:
             data = self._http.get(url, f"{artifact} of {record.build}", LARGEST_MANIFEST).body
@@ -152,7 +153,7 @@ class JenkinsStore:
         if not job:
             raise ConfigError(
                 f"nothing says which Jenkins job holds the records of {service}",
-                'name it with --store jenkins:JOB, or write deploy-job = "FOLDER/JOB" '
+                'name it with --store jenkins:JOB, or write deploy-job = "RECORD_FOLDER/JOB" '
                 "into .gitops-rollback.toml",
             )
         return _checked(job)
@@ -208,7 +209,7 @@ def _archived_by(build: Build, stored: StoredRecord) -> StoredRecord:
 
 
 def _path(environment: str, service: str) -> str:
-    return f"{FOLDER}/{environment}/{service}/record.json"
+    return f"{RECORD_FOLDER}/{environment}/{service}/record.json"
 
 
 def _checked(job: str) -> str:
@@ -216,6 +217,6 @@ def _checked(job: str) -> str:
     if not job.isprintable() or any(name in ("", ".", "..") for name in names):
         raise ConfigError(
             f"'{one_line(job, 100)}' cannot be a Jenkins job",
-            "write its full name, FOLDER/JOB, with --store jenkins:JOB or as deploy-job",
+            "write its full name, RECORD_FOLDER/JOB, with --store jenkins:JOB or as deploy-job",
         )
     return job

@@ -11,8 +11,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import JenkinsError
+from gitops_rollback.ledger.records import RECORD_FOLDER
 from gitops_rollback.stores.jenkins_failures import refusal
-from gitops_rollback.stores.layout import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class Keeper:
         records = frozenset(
             (parts[1], parts[2])
             for parts in names
-            if len(parts) == _PARTS and (parts[0], parts[3]) == (FOLDER, "record.json")
+            if len(parts) == _PARTS and (parts[0], parts[3]) == (RECORD_FOLDER, "record.json")
         )
         return KeptBuild(build, found.get("keepLog") is True, records)
 

@@ -7,14 +7,12 @@ import shutil
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
+from gitops_rollback.ledger.records import COPIES, RECORD_FILE, RECORD_FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gitops_rollback.ledger.records import MadeRecord
-
-FOLDER = "gitops-rollback"
-COPIES = "manifests"  # the folder beside a record
 
 
 def write_record(made: MadeRecord, directory: Path) -> Path:
@@ -23,7 +21,7 @@ def write_record(made: MadeRecord, directory: Path) -> Path:
     They are written to a fresh folder: what an earlier run left there is removed first.
     """
     record = made.stored.record
-    folder = directory / FOLDER / record.environment / record.service
+    folder = directory / RECORD_FOLDER / record.environment / record.service
     try:
         if folder.exists():
             shutil.rmtree(folder)
@@ -33,7 +31,7 @@ def write_record(made: MadeRecord, directory: Path) -> Path:
             target = folder / COPIES / path
             os.makedirs(target.parent, exist_ok=True)  # noqa: PTH103 - the same
             target.write_bytes(content)
-        file = folder / "record.json"
+        file = folder / RECORD_FILE
         file.write_bytes(made.data)
     except OSError as error:
         raise ConfigError(

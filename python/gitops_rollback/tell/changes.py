@@ -26,6 +26,8 @@ def changes(document: Mapping[str, Any], view: View) -> list[str]:
     """Return what became of each service, of those that were left, and the commit."""
     lines = [line for one in document.get("services", ()) for line in _service(document, one, view)]
     left = document.get("blocked", ())
+    if "error" in document and len(left) == 1 and not document.get("services"):
+        return lines  # the error says it
     if left:
         services = document.get("services", ())
         if services or "error" not in document:

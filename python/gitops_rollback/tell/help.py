@@ -27,6 +27,7 @@ EXAMPLES = {
     ),
     "release": ("release cart --reason '1.5.1 fixes it'",),
     "history": ("history cart", "history cart --limit 100"),
+    "stats": ("stats --since 90d", "stats cart --since 30d -o json"),
     "report": ("report cart --report-dir out",),
     "check": ("check", "check cart --storage"),
     "wait": ("deploy cart --image acme/cart:1.5.0 -o change.json", "wait --change change.json"),

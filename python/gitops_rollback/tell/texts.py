@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.tell import changes, drill, history, plans, tools
+from gitops_rollback.tell import changes, drill, history, plans, stats, tools
 from gitops_rollback.tell.view import View, view_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _TEXTS: Mapping[str, Texts] = {
     "services": tools.services,
     "jobs": tools.jobs,
     "fields": tools.fields,
+    "stats": stats.stats,
 }
 _NAMES: Mapping[str, Names] = {
     "record": tools.record_names,
@@ -42,6 +43,7 @@ _NAMES: Mapping[str, Names] = {
     "services": tools.service_names,
     "jobs": tools.job_names,
     "fields": tools.field_names,
+    "stats": stats.names,
 }
 
 

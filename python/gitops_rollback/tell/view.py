@@ -26,6 +26,7 @@ class View:
     command: str = ""
     is_rehearsal: bool = False
     explains: bool = False
+    form: str = "text"
 
 
 def view_of(output: Output) -> View:
@@ -40,6 +41,7 @@ def view_of(output: Output) -> View:
         command=output.command,
         is_rehearsal=bool(options.get("dry_run")),
         explains=bool(options.get("explain")),
+        form=str(options.get("format") or "text"),
     )
 
 

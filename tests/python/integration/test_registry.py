@@ -130,7 +130,8 @@ def test_an_image_that_lacks_a_platform_of_the_running_one_is_refused(
     for number, (tag, platforms) in enumerate((("2.0", ARM), ("2.1", older), ("2.2", ARM))):
         moment = start + timedelta(hours=number)
         hub.push("acme/cart", tag, platforms=platforms, pushed=moment)
-        shop.ok("deploy", *PLAN, "--image", f"acme/cart:{tag}")
+        accept = ("--accept", "platform") if tag == "2.1" else ()
+        shop.ok("deploy", *PLAN, "--image", f"acme/cart:{tag}", *accept)
     hub.requests.clear()
     query = ("--query", "tags[?starts_with(name, '2')]") if strategy == "registry" else ()
     plan = shop.ok("plan", *PLAN, "--strategy", strategy, *query).service()
@@ -340,14 +341,22 @@ def test_platforms_and_signatures_are_no_candidates(connected: Shop, hub: Regist
     assert not any("sha256-" in name for name in names(plan["candidates"], "image"))
 
 
-def test_a_deploy_with_a_digest_and_a_proven_present_asks_nobody(
+def test_a_person_deploys_no_digest_that_the_registry_does_not_have(connected: Shop) -> None:
+    wanted = ("--image", f"acme/cart:1.6.0@{digest('x')}")
+    run = connected.refused(6, "refused", "deploy", *PLAN, *wanted)
+    assert run.error["code"] == "gone"
+    assert "--accept tag" not in run.error["hint"]
+    connected.ok("deploy", *PLAN, *wanted, "--accept", "gone")
+
+
+def test_a_build_that_deploys_the_digest_it_pushed_asks_nobody(
     connected: Shop, hub: RegistryStandIn
 ) -> None:
     wanted = f"acme/cart:1.6.0@{digest('x')}"
     line = connected.line("deploy", *PLAN, "--image", wanted)
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *line],
-        env=connected.environment,
+        env={**connected.environment, "JOB_NAME": "shop/cart", "BUILD_NUMBER": "7"},
         cwd=connected.root,
         capture_output=True,
         check=True,

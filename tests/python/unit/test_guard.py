@@ -9,9 +9,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gitops_rollback.decide.change import Change, Refused
-from gitops_rollback.decide.facts import FirstTry
+from gitops_rollback.decide.facts import (
+    Check,
+    Digest,
+    Facts,
+    FirstTry,
+    Need,
+    NeedCheck,
+    NeedDigest,
+    NeedPlatforms,
+    Platforms,
+)
 from gitops_rollback.decide.wish import Wish
-from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, RefusedError
+from gitops_rollback.errors import (
+    ConfigError,
+    GitopsRollbackError,
+    MovedError,
+    RefusedError,
+    RegistryError,
+)
+from gitops_rollback.image import parse_image
 from gitops_rollback.model import Build
 from unit.builders import (
     DEPLOYMENT,
@@ -22,6 +39,7 @@ from unit.builders import (
     decided,
     hold_of,
     image,
+    plainly,
     service_at_tip,
     state,
     stored,
@@ -79,6 +97,55 @@ def test_what_refuses_a_deploy(found: State | None, to: str, doing: Wish, code: 
     refused = refusal_of(found, to, doing)
     assert (refused.error.code if refused else None) == code
     assert refused is None or refused.error.hint
+
+
+AMD, ARM = "linux/amd64", "linux/arm64"
+GONE = Check("gone", message="the registry no longer has it")
+NO_DIGEST = Digest(None, RegistryError("404", "look"))
+
+
+@pytest.mark.parametrize(
+    ("to", "doing", "check", "digest", "platforms", "code"),
+    [
+        pytest.param("3", wish(), GONE, None, (AMD,), "gone", id="its digest is not there"),
+        pytest.param("3", wish("gone"), GONE, None, (), None, id="accepted"),
+        pytest.param("3", wish("tag"), GONE, None, (AMD,), "gone", id="by another code"),
+        pytest.param("3", wish(build=7), GONE, None, (AMD,), None, id="a build has pushed it"),
+        pytest.param(None, wish(), GONE, NO_DIGEST, (AMD,), "gone", id="its tag is not there"),
+        pytest.param(None, wish("tag"), GONE, NO_DIGEST, (AMD,), "gone", id="nor by its tag alone"),
+        pytest.param(
+            None, wish("gone"), GONE, NO_DIGEST, (AMD,), "registry", id="gone, and no digest"
+        ),
+        pytest.param(
+            None, wish("gone", "tag"), GONE, NO_DIGEST, (AMD,), None, id="both are accepted"
+        ),
+        pytest.param("3", wish(), Check("there"), None, (AMD,), "platform", id="a platform lacks"),
+        pytest.param("3", wish("platform"), Check("there"), None, (AMD,), None, id="accepted, too"),
+        pytest.param("3", wish(), Check("there"), None, (AMD, ARM), None, id="all platforms"),
+        pytest.param("3", wish(), Check("unknown"), None, (AMD,), None, id="nobody answers"),
+    ],
+)  # fmt: skip
+def test_what_the_registry_says_of_the_image_to_deploy(
+    to: str | None,
+    doing: Wish,
+    check: Check,
+    digest: Digest | None,
+    platforms: tuple[str, ...],
+    code: str | None,
+) -> None:
+    def answer(need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401 - of the need's own type
+        if isinstance(need, NeedCheck):
+            return check
+        if isinstance(need, NeedDigest):
+            return digest
+        if isinstance(need, NeedPlatforms):
+            return Platforms(frozenset(platforms), frozenset((AMD, ARM)))
+        return plainly(need, facts)
+
+    wanted = image(to) if to else parse_image("docker.io/acme/cart:9.9.9")
+    found = decided(replace(doing, image=wanted), service_at_tip(str(image("1"))), answer)
+    error = found.error if isinstance(found, Refused) else None
+    assert (error.code or error.category if error else None) == code
 
 
 def test_a_hold_of_the_image_alone_refuses_no_other() -> None:
