@@ -11,7 +11,8 @@ from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_unchanged
-from gitops_rollback.query.choose import choose
+from gitops_rollback.query.choose import Selection, choose
+from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.query.tags import Ran
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _REGISTRY = frozenset({"registry"})
 _SHORT_DIGEST = re.compile(r"sha256:[0-9a-f]{7,63}")
+MOST_TAGS = 100  # of a registry, that are looked at
 MUTABLE = "only its tag is known, and the tag was used again since"
 
 
@@ -50,41 +52,83 @@ def from_timeline(timeline: Timeline, strategy: str) -> tuple[Candidate, ...]:
     return tuple(found)
 
 
-def from_registry(
-    tags: Sequence[Tag], facts: Facts, wish: Wish, timeline: Timeline
-) -> tuple[Candidate, ...]:
-    """Return the tags the query prefers, in its order."""
-    query = wish.query or facts.settings.query
-    names = choose(tags, facts.running, query, _ran(timeline)).names
-    by_name = {tag.name: tag for tag in tags}
+def select(tags: tuple[Tag, ...], facts: Facts, wish: Wish, timeline: Timeline) -> Selection:
+    """Return the tags that come into question, and why each other one does not."""
+    return choose(tags, facts.running, wish.query or facts.settings.query, _ran(timeline))
+
+
+def from_registry(names: Sequence[str], facts: Facts, timeline: Timeline) -> tuple[Candidate, ...]:
+    """Return the candidates of the first tags that were selected, in their order."""
+    by_name = {tag.name: tag for tag in told_tags(facts)}
     found = []
-    for name in names:
+    for name in names[:MOST_TAGS]:
         tag = by_name.get(name)
         image = facts.running.with_version(name, tag.digest if tag else None)
         found.append(_unless_never_deployed(Candidate(image, _REGISTRY), timeline))
     return tuple(found)
 
 
-def _ran(timeline: Timeline) -> list[Ran]:
+def from_history(to: str, facts: Facts, history: History) -> Candidate | None:
+    """Return what `--to` names as the commits tell of it: the digest that ran, the last time."""
+    wanted = _wanted(to, facts)
+    entry = next((e for e in history.entries if _is_meant(wanted, e.image)), None)
+    if entry is None or "#" in to:
+        return None
+    return Candidate(entry.image, frozenset({GIT}), deployed_at=entry.at)
+
+
+def has_run(image: ImageReference, timeline: Timeline, history: History) -> bool:
+    """Tell whether the ledger shows that an image ran here: by digest, or by its version tag.
+
+    A tag counts only where one of the two has no digest, and only if it names one build.
+    """
+    events = [i for event in timeline.events for i in (event.image, event.from_image)]
+    known = [*events, *(level.image for level in timeline.levels)]
+    known += [entry.image for entry in history.entries]
+    return any(one is not None and _is_one(image, one) for one in known)
+
+
+def _is_one(image: ImageReference, known: ImageReference) -> bool:
+    if image.full_repository != known.full_repository:
+        return False
+    if image.digest is not None and known.digest is not None:
+        return image.digest == known.digest
+    return image.tag is not None and image.tag == known.tag and is_version_tag(image.tag)
+
+
+def _ran(timeline: Timeline) -> tuple[Ran, ...]:
     """Return the stack, the oldest first: what ran before what runs, in the branch's order."""
-    return [
+    return tuple(
         Ran(level.image.digest, level.placed.at if level.placed else None)
         for level in timeline.levels
         if level.image.digest
-    ]
+    )
+
+
+def told_tags(facts: Facts) -> Sequence[Tag]:
+    """Return the tags that a registry told of, if it was asked."""
+    answers = (answer.found for need, answer in facts.known.items() if isinstance(need, NeedTags))
+    return next(answers, ())
+
+
+def pushed_at(image: ImageReference, facts: Facts) -> str | None:
+    """Return when an image was pushed, if the registry tells; it is asked once."""
+    if not told_tags(facts):
+        facts.ask(NeedTags(patient=False))
+    return next((tag.time for tag in told_tags(facts) if _has(tag, image)), None)
 
 
 def told_platforms(image: ImageReference, facts: Facts) -> Platforms | None:
     """Return the platforms that the tags tell of an image and of the running one, if they do."""
-    answers = (answer.found for need, answer in facts.known.items() if isinstance(need, NeedTags))
-    tags: Sequence[Tag] = next(answers, ())
+    tags = told_tags(facts)
     of_image = next((tag for tag in tags if _has(tag, image)), None)
     of_running = next((tag for tag in tags if _has(tag, facts.running)), None)
-    if of_image is None or of_running is None:
+    if of_image is not None and of_image.no_image:
+        return Platforms(no_image=of_image.no_image)
+    if of_image is None or of_running is None or not of_image.images or not of_running.images:
         return None
-    if not of_image.platforms or not of_running.platforms:
-        return None
-    return Platforms(frozenset(of_image.platforms), frozenset(of_running.platforms))
+    ours, theirs = (frozenset(name for name, _ in tag.images) for tag in (of_image, of_running))
+    return Platforms(ours, theirs)
 
 
 def _has(tag: Tag, image: ImageReference) -> bool:
@@ -99,17 +143,7 @@ def named(to: str, facts: Facts, timeline: Timeline) -> Candidate:
         return _of_build(to, facts, timeline)
     if _SHORT_DIGEST.fullmatch(to):
         return _of_short_digest(to, facts, timeline)
-    if is_digest(to):
-        wanted = facts.running.with_version(None, to)
-    elif "/" in to:
-        wanted = _image(to, facts)
-    elif is_tag(to):
-        wanted = facts.running.with_version(to, None)
-    else:
-        raise UsageError(
-            f"--to {to} is no tag, digest, image or build",
-            "write 1.4.2, sha256:…, acme/cart:1.4.2, #41 or JOB#41",
-        )
+    wanted = _wanted(to, facts)
     for level in reversed(timeline.levels):
         if _is_meant(wanted, level.image):
             return _of_level(level.image, level.placed, level.replaced, timeline)
@@ -134,8 +168,27 @@ def _of_short_digest(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     )
 
 
+def _wanted(to: str, facts: Facts) -> ImageReference:
+    """Return the image that a digest, an image or a tag means."""
+    if is_digest(to):
+        return facts.running.with_version(None, to)
+    if "/" in to:
+        return _image(to, facts)
+    if is_tag(to):
+        return facts.running.with_version(to, None)
+    raise UsageError(
+        f"--to {to} is no tag, digest, image or build",
+        "write 1.4.2, sha256:…, acme/cart:1.4.2, #41 or JOB#41",
+    )
+
+
+def is_never_deployed(image: ImageReference, timeline: Timeline) -> bool:
+    """Tell whether an image was recorded by a build that never committed it."""
+    return any(agree(image, never) for never in timeline.never_deployed)
+
+
 def _unless_never_deployed(candidate: Candidate, timeline: Timeline) -> Candidate:
-    if any(agree(candidate.image, never) for never in timeline.never_deployed):
+    if is_never_deployed(candidate.image, timeline):
         return candidate.refused("never-deployed", "recorded by a build, but never committed")
     return candidate
 

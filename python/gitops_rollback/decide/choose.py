@@ -24,6 +24,8 @@ from gitops_rollback.errors import RegistryError, UsageError
 from gitops_rollback.ledger.events import ARTIFACT, GIT
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Timeline, build_timeline, state_explains
+from gitops_rollback.model import one_line
+from gitops_rollback.query.choose import RUNNING as RUNS
 from gitops_rollback.query.tags import asks_for_created
 from gitops_rollback.refusals import RUNNING, Refusal, refusal
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.facts import Facts
     from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.query.choose import Selection
 
 REGISTRY = "registry"
 # What it means for the choice that a source did not answer.
@@ -43,6 +46,9 @@ _MEANING = {
 _MOST_RECORDS = 40  # of one service, each a download, to find an image that may be chosen
 # What makes a rollback go further back than to the image that ran before.
 LOST = ("gone", "platform", "tampered", "mutable-tag", "not-an-image")
+_EVER = "0001"  # a time before all commits: history is walked to its bound
+_MOST_SHOWN = 3  # tags that are named for each reason
+NO_TAG = "not taken: "  # begins the findings that say why tags are not
 UNKNOWN_TIME = "what ran at "  # begins the finding that nothing tells what ran at a time
 
 
@@ -66,9 +72,7 @@ def choose(wish: Wish, facts: Facts) -> Plan:
     while wish.is_named and account.records.has_more:
         account = _account(wish, facts, len(account.records.found) + 1)
     if wish.to is not None or wish.planned is not None:
-        return _by_name(
-            candidates.named(_name(wish, facts), facts, account.timeline), wish, facts, account
-        )
+        return _by_name(_named(wish, facts, account), wish, facts, account)
     if wish.as_of is not None:
         found = candidates.as_of(wish.as_of, facts, account.timeline, account.history)
         if found is None:
@@ -93,6 +97,15 @@ def _by_query(wish: Wish) -> Wish:
             "give --query alone, or without it the other",
         )
     return replace(wish, strategy=REGISTRY)
+
+
+def _named(wish: Wish, facts: Facts, account: _Account) -> Candidate:
+    """Return the image that is meant; history is walked to its bound before none is known of it."""
+    name = _name(wish, facts)
+    found = candidates.named(name, facts, account.timeline)
+    if found.sources & {ARTIFACT, GIT} or found.verdict == "refused":
+        return found
+    return candidates.from_history(name, facts, facts.ask(NeedHistory(_EVER))) or found
 
 
 def _name(wish: Wish, facts: Facts) -> str:
@@ -130,7 +143,7 @@ def _by_ledger(wish: Wish, facts: Facts, account: _Account) -> Plan:
     below = False
     while True:
         found = candidates.from_timeline(account.timeline, wish.strategy)
-        judged = _judged(found, wish.strategy, facts, account.timeline)
+        judged = _judged(found, wish.strategy, wish, facts, account.timeline)
         if any(candidate.verdict == "chosen" for candidate in judged):
             return _plan(wish, facts, account, judged)
         if not below and facts.state is not None:
@@ -145,34 +158,63 @@ def _by_ledger(wish: Wish, facts: Facts, account: _Account) -> Plan:
             account = more
         else:
             break
-    if wish.strategy == "auto":
-        judged = (*judged, *_registry_help(wish, facts, account, judged))
-    return _plan(wish, facts, account, judged)
+    if wish.strategy != "auto":
+        return _plan(wish, facts, account, judged)
+    help_, selection = _registry_help(wish, facts, account, judged)
+    judged = (*judged, *help_)
+    return _plan(wish, facts, account, judged, _told_of(selection, judged, wish, facts))
 
 
 def _by_registry(wish: Wish, facts: Facts, account: _Account) -> Plan:
     tags = facts.ask(_tags(wish, facts, patient=True))
     if tags.failure is not None:
         raise tags.failure
-    found = candidates.from_registry(tags.found, facts, wish, account.timeline)
-    return _plan(wish, facts, account, _judged(found, REGISTRY, facts, account.timeline))
+    selection = candidates.select(tags.found, facts, wish, account.timeline)
+    found = candidates.from_registry(selection.names, facts, account.timeline)
+    judged = _judged(found, REGISTRY, wish, facts, account.timeline)
+    return _plan(wish, facts, account, judged, _told_of(selection, judged, wish, facts))
 
 
 def _registry_help(
     wish: Wish, facts: Facts, account: _Account, judged: Sequence[Candidate]
-) -> tuple[Candidate, ...]:
+) -> tuple[tuple[Candidate, ...], Selection]:
     """Show the registry's candidates where the ledger has none; take one only by a query."""
     tags: Tags = facts.ask(_tags(wish, facts, patient=False))
-    found = candidates.from_registry(tags.found, facts, wish, account.timeline)
+    selection = candidates.select(tags.found, facts, wish, account.timeline)
+    found = candidates.from_registry(selection.names, facts, account.timeline)
     known = {candidate.image.canonical for candidate in judged}
     found = tuple(c for c in found if c.image.canonical not in known)
     if wish.query is not None or facts.settings.query is not None:
-        return _judged(found, REGISTRY, facts, account.timeline)
+        return _judged(found, REGISTRY, wish, facts, account.timeline), selection
     shown = (judge.judge_known(c, facts, account.timeline, frozenset()) for c in found)
-    return tuple(
-        c if c.verdict == "refused" else replace(c, message="take it with --strategy registry")
-        for c in shown
+    return (
+        tuple(
+            c if c.verdict == "refused" else replace(c, message="take it with --strategy registry")
+            for c in shown
+        ),
+        selection,
     )
+
+
+def _told_of(
+    selection: Selection, judged: Sequence[Candidate], wish: Wish, facts: Facts
+) -> tuple[str, ...]:
+    """Return what there is to know of a selection: all reasons where no tag is chosen."""
+    if any(candidate.verdict == "chosen" for candidate in judged):
+        return selection.notes
+    query = wish.query or facts.settings.query
+    lines = list(selection.notes)
+    if query is not None and not selection.names:
+        lines.append(f"{NO_TAG}the query '{one_line(query, 100)}' gives none that could be taken")
+        lines += selection.sample
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in selection.reasons.items():
+        if reason != RUNS:
+            by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+        lines.append(f"{NO_TAG}{', '.join(names[:_MOST_SHOWN])}{more}: {reason}")
+    return tuple(lines)
 
 
 def _tags(wish: Wish, facts: Facts, *, patient: bool) -> NeedTags:
@@ -180,12 +222,13 @@ def _tags(wish: Wish, facts: Facts, *, patient: bool) -> NeedTags:
 
 
 def _by_name(named: Candidate, wish: Wish, facts: Facts, account: _Account) -> Plan:
-    judged = _judged([named], wish.strategy, facts, account.timeline, wish.accept)
+    judged = _judged([named], wish.strategy, wish, facts, account.timeline)
     only = judged[0]
     is_known = bool(only.sources & {ARTIFACT, GIT})
     unresolved = only.image.digest is None and not is_known and not only.verified
     may_be_tag = "tag" in wish.accept or facts.settings.pin == "tag"
-    if only.verdict == "chosen" and unresolved and not may_be_tag:
+    is_open = only.verdict == "chosen" or only.reason in ("never-ran", "unproven")
+    if is_open and unresolved and not may_be_tag:
         raise RegistryError(
             f"{only.image.canonical} names no digest, and the registry did not tell it: "
             f"{only.check.message if only.check else ''}",
@@ -197,15 +240,16 @@ def _by_name(named: Candidate, wish: Wish, facts: Facts, account: _Account) -> P
 def _judged(
     found: Sequence[Candidate],
     strategy: str,
+    wish: Wish,
     facts: Facts,
     timeline: Timeline,
-    accept: frozenset[str] = frozenset(),
 ) -> tuple[Candidate, ...]:
     """Judge candidates in order; the first that nothing refuses is chosen, the rest are left.
 
     Where archived records were asked for and the one of the next image is missing, nothing is
     chosen: an older image is not what anybody means by that.
     """
+    accept = wish.accept if wish.is_named else frozenset()
     judged: list[Candidate] = []
     is_over = False
     for candidate in found:
@@ -213,7 +257,7 @@ def _judged(
         if is_over or (verdict.verdict == "refused" and verdict.reason != "mutable-tag"):
             judged.append(verdict)
             continue
-        looked_up = _looked_up(verdict, strategy, facts, timeline, accept)
+        looked_up = _looked_up(verdict, strategy, wish, facts, timeline)
         is_chosen = looked_up.verdict != "refused"
         is_over = is_chosen or looked_up.reason is None
         judged.append(replace(looked_up, verdict="chosen") if is_chosen else looked_up)
@@ -223,14 +267,15 @@ def _judged(
 def _looked_up(
     candidate: Candidate,
     strategy: str,
+    wish: Wish,
     facts: Facts,
     timeline: Timeline,
-    accept: frozenset[str],
 ) -> Candidate:
     """Complete a candidate by its record and by what the registry says of it.
 
     A tag that was used again is refused only here: its record may know the digest.
     """
+    accept = wish.accept if wish.is_named else frozenset[str]()
     event = candidate.replaced
     if event is not None and strategy in ("auto", ARTIFACT) and event.stored is None:
         stored = _record(candidate, strategy, facts)
@@ -239,11 +284,37 @@ def _looked_up(
         return candidate
     check = facts.ask(NeedCheck(candidate.image))
     candidate = judge.with_check(candidate, check, facts, timeline, accept)
-    if candidate.verdict == "refused" or not candidate.verified or "platform" in accept:
+    if candidate.verdict == "refused":
+        return candidate
+    candidate = _proven(candidate, wish, facts, timeline, accept)
+    if candidate.verdict == "refused" or not candidate.verified:
         return candidate
     platforms = candidates.told_platforms(candidate.image, facts)
     platforms = platforms or facts.ask(NeedPlatforms(candidate.image))
     return judge.with_platforms(candidate, platforms, accept)
+
+
+def _proven(
+    candidate: Candidate,
+    wish: Wish,
+    facts: Facts,
+    timeline: Timeline,
+    accept: frozenset[str],
+) -> Candidate:
+    """Judge whether an image that the ledger did not offer ever ran here."""
+    image, check = candidate.image, candidate.check
+    if check is not None and check.digest is not None and image.digest is None:
+        image = image.with_version(image.tag, check.digest)
+    if candidate.sources & {ARTIFACT, GIT} or candidates.has_run(image, timeline, History()):
+        return candidate
+    if "never-deployed" in accept and candidates.is_never_deployed(image, timeline):
+        return candidate  # that says it, and was accepted
+    history = facts.ask(NeedHistory(_EVER))
+    if candidates.has_run(image, timeline, history):
+        return candidate
+    pushed = candidates.pushed_at(image, facts)
+    reach = judge.reach_of(timeline, history, facts.running)
+    return judge.with_proof(candidate, reach, pushed, accept, is_named=wish.to is not None)
 
 
 def _record(candidate: Candidate, strategy: str, facts: Facts) -> StoredRecord | MissingRecord:
@@ -258,7 +329,13 @@ def _record(candidate: Candidate, strategy: str, facts: Facts) -> StoredRecord |
     return MissingRecord(f"the archive does not answer: {found.error.message}")
 
 
-def _plan(wish: Wish, facts: Facts, account: _Account, judged: tuple[Candidate, ...]) -> Plan:
+def _plan(
+    wish: Wish,
+    facts: Facts,
+    account: _Account,
+    judged: tuple[Candidate, ...],
+    told: tuple[str, ...] = (),
+) -> Plan:
     """Return the plan for candidates that were judged; one of them is chosen, or none."""
     chosen = next((c for c in judged if c.verdict == "chosen"), None)
     blocks = []
@@ -279,7 +356,7 @@ def _plan(wish: Wish, facts: Facts, account: _Account, judged: tuple[Candidate, 
         chosen=chosen,
         source=_source(chosen),
         blocks=tuple(blocks),
-        findings=tuple(_findings(wish, facts, account, judged)),
+        findings=(*_findings(wish, facts, account, judged), *told),
         warnings=(_told(facts, passed),) if passed else (),
         passed_over=tuple(f"{c.image.label} ({c.reason}: {c.message})" for c in passed),
         is_named=_is_asked_for(wish, facts),
@@ -343,6 +420,7 @@ def _findings(
         yield f"no state file, record or commit explains how {facts.running.canonical} came to run"
     for candidate in judged:
         if candidate.verdict == "chosen":
+            yield from candidate.notes
             yield from _unverified(facts, candidate, ARTIFACT in problems)
     if wish.as_of is not None and not judged:
         entries = account.history.entries

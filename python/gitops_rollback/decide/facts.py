@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
+from gitops_rollback.decide.platforms import lacking
 from gitops_rollback.ledger.events import Event
 from gitops_rollback.ledger.holds import Holds
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
@@ -113,21 +114,23 @@ class Check:
 
 @dataclass(frozen=True)
 class Platforms:
-    """The platforms of a candidate and of the running image; empty where they are not known.
+    """What a candidate is, and its platforms and the running image's; empty where not known.
 
-    `problem` says why nobody told, where they were asked for.
+    `no_image` says what it is where that is no image ("a Helm chart"); `problem` why nobody told,
+    where it was asked for.
     """
 
     candidate: frozenset[str] = frozenset()
     running: frozenset[str] = frozenset()
     problem: str = ""
+    no_image: str = ""
 
     @property
     def lacking(self) -> tuple[str, ...]:
-        """What the running image has and the candidate has not, if both are known."""
+        """Where the running image runs and the candidate cannot, if both are known."""
         if not self.candidate or not self.running:
             return ()
-        return tuple(sorted(self.running - self.candidate))
+        return lacking(self.candidate, self.running)
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,11 @@ class History:
 
     entries: tuple[HistoryEntry, ...] = ()
     is_whole: bool = False
+
+    @property
+    def begins(self) -> bool:
+        """Whether it reaches back to the commit that brought the fields."""
+        return bool(self.entries) and not self.entries[-1].is_oldest
 
 
 @dataclass(frozen=True)
@@ -258,7 +266,7 @@ class NeedCheck(Need[Check]):
 
 @dataclass(frozen=True)
 class NeedPlatforms(Need[Platforms]):
-    """For which platforms an image and the running one are there."""
+    """What an image is, and for which platforms it and the running one are there."""
 
     together: ClassVar[bool] = True
     image: ImageReference

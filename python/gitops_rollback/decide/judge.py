@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.candidates import MUTABLE
-from gitops_rollback.image import same
+from gitops_rollback.image import same, same_reference
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_of_another_deed
 from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.records import MissingRecord
-from gitops_rollback.query.tags import named_no_image
+from gitops_rollback.query.tags import named_no_image, normalised_time
 
 if TYPE_CHECKING:
-    from gitops_rollback.decide.facts import Check, Facts, Platforms
+    from gitops_rollback.decide.facts import Check, Facts, History, Platforms
     from gitops_rollback.decide.plan import Candidate
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import StoredRecord
@@ -107,13 +107,62 @@ def with_check(
 
 
 def with_platforms(candidate: Candidate, platforms: Platforms, accept: frozenset[str]) -> Candidate:
-    """Refuse a candidate that is not there for a platform of the running image."""
-    lacking = platforms.lacking
+    """Refuse what is no image, or cannot run where the running image does."""
+    if platforms.no_image and "not-an-image" not in accept:
+        return candidate.refused("not-an-image", f"it is {platforms.no_image}")
+    lacking = ", ".join(name.replace("@", " ") for name in platforms.lacking)
     if not lacking or "platform" in accept:
         return candidate
-    return candidate.refused(
-        "platform", f"it is not there for {', '.join(lacking)}, as the running image is"
-    )
+    return candidate.refused("platform", f"it is not there for {lacking}, as the running image is")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far back is known what ran: since when, and whether that is all there ever was."""
+
+    since: str | None
+    is_all: bool
+
+    def covers(self, pushed: str | None) -> bool:
+        """Tell whether what ran is known from before an image was pushed.
+
+        Where the registry tells no time, all has to be known of fields that had another image
+        before.
+        """
+        if pushed is not None and self.since is not None:
+            return self.since <= pushed
+        return self.is_all
+
+
+def reach_of(timeline: Timeline, history: History, running: ImageReference) -> Reach:
+    """Return how far back the ledger goes, with the history that was walked."""
+    times = [event.at for event in timeline.events if event.at]
+    times += [entry.at for entry in history.entries if entry.at]
+    others = [level.image for level in timeline.levels[:-1]]
+    others += [entry.image for entry in history.entries]
+    is_all = history.begins and any(same_reference(i, running) is False for i in others)
+    return Reach(normalised_time(min(times, default=None)), is_all)
+
+
+def with_proof(
+    candidate: Candidate,
+    reach: Reach,
+    pushed: str | None,
+    accept: frozenset[str],
+    *,
+    is_named: bool,
+) -> Candidate:
+    """Refuse an image that no ledger shows to have run here, or say so.
+
+    `is_named`: a person named it, so that nothing else speaks for it.
+    """
+    shown = f"they go back to {reach.since[:19]}" if reach.since else "they go back to nothing"
+    message = f"no commit, record or state file shows that it ran here, and {shown}"
+    code = "never-ran" if reach.covers(pushed) else "unproven" if is_named else ""
+    if code and code not in accept:
+        return candidate.refused(code, message)
+    label = candidate.image.label
+    return replace(candidate, notes=(*candidate.notes, f"{label}: nothing shows that it ran here"))
 
 
 def _refused_if_bad(candidate: Candidate, image: ImageReference, timeline: Timeline) -> Candidate:

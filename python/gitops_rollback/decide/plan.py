@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An image a rollback could go to, with a verdict and a reason."""
+    """An image a rollback could go to, with a verdict and a reason.
+
+    `notes` are what to know of it if it is chosen.
+    """
 
     image: ImageReference
     sources: frozenset[str]
@@ -34,6 +37,7 @@ class Candidate:
     reason: str | None = None
     message: str = ""
     check: Check | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def verified(self) -> bool:

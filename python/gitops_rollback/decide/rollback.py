@@ -16,7 +16,7 @@ from gitops_rollback.decide.change import (
     summary_of,
     warnings_of,
 )
-from gitops_rollback.decide.choose import UNKNOWN_TIME, choose
+from gitops_rollback.decide.choose import NO_TAG, REGISTRY, UNKNOWN_TIME, choose
 from gitops_rollback.decide.deploy import refuse_moved
 from gitops_rollback.decide.edits import rollback_edits
 from gitops_rollback.decide.facts import (
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 SCHEMA_LABEL = "org.gitops-rollback.schema"
 _PARTS = re.compile(r"\d+|[^\d.\-_+]+")
+_MOST_REASONS = 3  # in a message; the findings have all
 _MOST_CHANGES = 8  # of one service, in a message
 _AGAIN = "make the record again with --plan, then roll back"
 
@@ -91,7 +92,8 @@ def _none_to_go_back_to(plan: Plan) -> NotFoundError:
     lost = any(c.reason is None for c in refused)
     shown = [c for c in plan.candidates if c.verdict == "acceptable"]
     unknown = next((f for f in plan.findings if f.startswith(UNKNOWN_TIME)), "")
-    why = why or unknown
+    tags = [f.removeprefix(NO_TAG) for f in plan.findings if f.startswith(NO_TAG)]
+    why = why or unknown or "; ".join(tags[:_MOST_REASONS])
     if unknown:
         hint = "give a later time with --as-of, or name an image with --to"
     elif lost:
@@ -102,6 +104,10 @@ def _none_to_go_back_to(plan: Plan) -> NotFoundError:
         hint = f"the registry knows others: --strategy registry, or --to {shown[0].image.label}"
     elif codes:
         hint = f"name one with --to, and accept what refuses it: --accept {codes[0]}"
+    elif tags:
+        hint = 'a query takes a tag whatever its form, as does --to TAG: --query "tags[?older]"'
+    elif plan.strategy == REGISTRY:
+        hint = "the registry has no other tag: push the image again, or name one with --to"
     else:
         hint = "name one with --to TAG, or ask the registry with --strategy registry"
     return NotFoundError(

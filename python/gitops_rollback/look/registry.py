@@ -69,16 +69,16 @@ class RegistryFacts:
         return known
 
     def platforms(self, image: ImageReference, running: ImageReference) -> Platforms:
-        """Compare the platforms of two images; where nobody tells in time, say why."""
+        """Look at what an image is, and at the platforms of both; say where nobody tells."""
         client = self._client(image.registry, patient=False)
         try:
-            known = client.platforms(image, running)
+            found = client.contents(image)
+            if found.no_image:
+                return Platforms(no_image=found.no_image)
+            of_running = client.contents(running).platforms
         except (ManifestMissingError, RegistryUnavailableError) as error:
             return Platforms(problem=error.message)
-        if known is None:
-            return Platforms()
-        of_image, of_running = known
-        return Platforms(frozenset(of_image), frozenset(of_running))
+        return Platforms(frozenset(found.platforms), frozenset(of_running))
 
     def schema_labels(self, running: ImageReference, target: ImageReference) -> SchemaLabels:
         """Read the schema that two images need; the target's only if the running one says one."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.query.shapes import NEWER, OLDER, OTHER, SAME, UNORDERED, Relation, Shapes
@@ -40,13 +42,16 @@ class Selection:
     sample: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=8)
 def choose(
-    tags: Sequence[Tag],
+    tags: tuple[Tag, ...],
     running: ImageReference,
     query: str | None = None,
-    ran: Sequence[Ran] = (),
+    ran: tuple[Ran, ...] = (),
 ) -> Selection:
     """Return the tags that come into question; raise `UsageError` for a query that is wrong.
+
+    Remembered: `decide` asks again each time that a fact was missing.
 
     `ran` are the images that are known to have run before, in the branch's order: the oldest first,
     the running one last.
@@ -214,9 +219,8 @@ class _Repository:
     def _without_ties(self, found: list[Tag], reasons: dict[str, str]) -> tuple[str, ...]:
         """Return names up to the first two of which nothing tells which came later."""
         names: list[str] = []
-        for index, tag in enumerate(found):
-            rival = next((one for one in found[index + 1 :][:1] if self._is_tie(tag, one)), None)
-            if rival is not None:
+        for index, (tag, rival) in enumerate(zip_longest(found, found[1:])):
+            if rival is not None and self._is_tie(tag, rival):
                 why = f"{tag.name} and {rival.name} are equal by name, and nothing tells the later"
                 reasons |= {one.name: why for one in found[index:]}
                 break

@@ -158,12 +158,14 @@ def _entry(tag: Tag, older: frozenset[str]) -> dict[str, Any]:
 def _result(tag: Tag) -> dict[str, Any]:
     images = []
     for platform, digest in tag.images:
-        system, architecture, variant = (*platform.split("/"), "", "")[:3]
+        name, _, version = platform.partition("@")
+        system, architecture, variant = (*name.split("/"), "", "")[:3]
         images.append(
             {
                 "os": system,
                 "architecture": architecture,
                 "variant": variant or None,
+                "os_version": version or None,
                 "digest": digest,
             }
         )

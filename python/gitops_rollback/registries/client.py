@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.query.tags import Tag
+    from gitops_rollback.registries.contents import Contents
     from gitops_rollback.registries.credentials import Access
     from gitops_rollback.web.answers import RateLimit
 
@@ -67,18 +68,9 @@ class Registries:
         """
         return self._interface(image.registry).digest_of(image)
 
-    def platforms(
-        self, image: ImageReference, other: ImageReference
-    ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-        """Return the platforms of two images of one repository, to compare them.
-
-        None where each is an image for a single platform: that costs one HEAD more, which is no
-        pull. Only an index is read. Raises as `digest_of` does.
-        """
-        interface = self._interface(image.registry)
-        if not interface.is_index(image) and not interface.is_index(other):
-            return None
-        return interface.platforms(image), interface.platforms(other)
+    def contents(self, image: ImageReference) -> Contents:
+        """Return what an image is, for which platforms: up to two GETs; raise as `digest_of`."""
+        return self._interface(image.registry).contents(image)
 
     def created(self, image: ImageReference) -> str | None:
         """Return when an image was built, if it tells; raise as `digest_of` does."""

@@ -7,15 +7,16 @@ config.md, annotations.md) and github.com/distribution/distribution (manifest-v2
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import is_digest
+from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gitops_rollback.web.answers import Answer
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -25,14 +26,50 @@ MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+_CONFIGS = frozenset(
+    {
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+        "application/octet-stream",
+    }
+)
+_LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs.")
+_CACHE = "application/vnd.buildkit.cacheconfig"
+# What media types of configuration, layers and artifacts begin with.
+_KINDS = {
+    "application/vnd.cncf.helm.": "a Helm chart",
+    _CACHE: "a build cache",
+    "application/vnd.dev.cosign.": "a signature",
+    "application/vnd.dev.sigstore.": "a signature",
+    "application/vnd.cncf.notary.": "a signature",
+    "application/vnd.in-toto": "an attestation",
+    "application/spdx": "a list of contents",
+    "text/spdx": "a list of contents",
+    "application/vnd.cyclonedx": "a list of contents",
+    "application/vnd.syft": "a list of contents",
+    "application/vnd.wasm.": "a WebAssembly module",
+    "application/vnd.module.wasm.": "a WebAssembly module",
+    "application/wasm": "a WebAssembly module",
+    "application/vnd.cncf.flux.": "a Flux artifact",
+    "application/vnd.docker.plugin.": "a plugin of Docker",
+    "application/vnd.docker.compose.": "a Compose file",
+    "application/vnd.docker.ai.": "a model",
+    "application/vnd.cncf.model.": "a model",
+    "application/vnd.ollama.": "a model",
+    "application/vnd.cncf.openpolicyagent.": "a policy",
+    "application/vnd.cncf.kyverno.": "a policy",
+}
 _CREATED = "org.opencontainers.image.created"
 _MOST_IMAGES = 1000  # of one index
 _UNKNOWN = "unknown"  # what builders write as the platform of an attestation
 
 
-def media_type(answer: Answer) -> str:
-    """Return the type of an answer, without its parameters."""
-    return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+@dataclass(frozen=True)
+class Contents:
+    """What stands under a reference: "" for an image, else what it is; and its platforms."""
+
+    no_image: str = ""
+    platforms: tuple[str, ...] = ()
 
 
 def is_index(document: Mapping[str, object]) -> bool:
@@ -40,10 +77,58 @@ def is_index(document: Mapping[str, object]) -> bool:
     return isinstance(document.get("manifests"), list)
 
 
-def index_platforms(document: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the platforms of an index, each once; attestations have none."""
-    named = (_platform(entry.get("platform")) for entry in _images(document))
-    return tuple(dict.fromkeys(name for name in named if name))
+def read_manifest(document: Mapping[str, object]) -> Contents:
+    """Return what a manifest or an index tells of itself; the platform may be in its config."""
+    if is_index(document):
+        return _read_index(document)
+    what = _of_types(_types_of(document), _text(document, "artifactType"))
+    return Contents(what, config_platforms(document))
+
+
+def _read_index(document: Mapping[str, object]) -> Contents:
+    """Read an index; entries without a platform say what it is where there are no others."""
+    names = (_platform(entry.get("platform")) for entry in _images(document))
+    platforms = tuple(dict.fromkeys(name for name in names if name))
+    if platforms:
+        return Contents("", platforms)
+    entries = document.get("manifests")
+    listed = entries if isinstance(entries, list) else []
+    types = [_text(entry, "mediaType") or "" for entry in listed[:_MOST_IMAGES]]
+    cached = any(kind.startswith(_CACHE) for kind in types)
+    named = [entry for entry in listed if isinstance(entry, Mapping) and entry.get("platform")]
+    if cached:
+        return Contents("a build cache")
+    if named and len(named) == len(listed):
+        return Contents("an attestation")
+    kind = _text(document, "artifactType")
+    return Contents(_of_types(["", kind], kind) if kind else "")
+
+
+def _types_of(document: Mapping[str, object]) -> list[str]:
+    """Return the media types of a manifest's configuration and layers."""
+    layers = document.get("layers")
+    entries = [document.get("config"), *(layers if isinstance(layers, list) else [])]
+    return [_text(entry, "mediaType") or "" for entry in entries[:_MOST_IMAGES]]
+
+
+def _of_types(types: list[str], artifact: str | None) -> str:
+    """Say what something is by its media types; "" for an image, and where they tell nothing.
+
+    A signature has the configuration of an image, a model of Docker's layers of its own: so both
+    configuration and layers count.
+    """
+    config, layers = types[0] if types else "", types[1:]
+    for beginning, what in _KINDS.items():
+        if any(kind.startswith(beginning) for kind in (config, artifact or "", *layers)):
+            return what
+    is_config = config in _CONFIGS or "/" not in config  # what is no media type tells nothing
+    has_layers = any(kind.startswith(_LAYERS) for kind in layers)
+    if is_config and (has_layers or not any(layers)) and not artifact:
+        return ""
+    if has_layers and is_config:
+        return ""
+    named = artifact or (config if not is_config else next((k for k in layers if k), ""))
+    return f"an artifact of type {one_line(named, 100)}"
 
 
 def config_platforms(document: object) -> tuple[str, ...]:
@@ -91,13 +176,14 @@ def _images(document: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
 
 
 def _platform(value: object) -> str:
-    """Return `os/architecture/variant`; arm64 has but one variant, which some leave out."""
+    """Return `os/architecture/variant@os.version`; arm64 has but one variant, often left out."""
     parts = [_text(value, key) for key in ("os", "architecture", "variant")]
     if parts[0] is None or parts[1] in (None, _UNKNOWN):
         return ""
     if parts[1:] == ["arm64", "v8"]:
         del parts[2]
-    return "/".join(part for part in parts if part)
+    version = _text(value, "os.version")
+    return "/".join(part for part in parts if part) + (f"@{version}" if version else "")
 
 
 def _text(document: object, key: str) -> str | None:

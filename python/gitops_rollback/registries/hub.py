@@ -149,7 +149,7 @@ def _tag(entry: dict[str, object]) -> Tag:
         size=size if isinstance(size, int) and not isinstance(size, bool) else None,
         platforms=tuple(dict.fromkeys(_platform(item) for item in real)),
         no_image=_what(entry, real, images),
-        images=tuple((_platform(item), _text(item.get("digest")) or "") for item in real),
+        images=tuple((_exact(item), _text(item.get("digest")) or "") for item in real),
     )
 
 
@@ -169,6 +169,11 @@ def _platform(image: dict[str, object]) -> str:
     parts = [_text(image.get(key)) for key in ("os", "architecture", "variant")]
     # arm64 has but one variant, which is left out as often as not.
     return "/".join(part for part in parts if part).replace("arm64/v8", "arm64")
+
+
+def _exact(image: dict[str, object]) -> str:
+    version = _text(image.get("os_version"))
+    return _platform(image) + (f"@{version}" if version else "")
 
 
 def _text(value: object) -> str | None:

@@ -13,15 +13,15 @@ from gitops_rollback.query.tags import Tag, newest_first
 from gitops_rollback.registries.contents import (
     INDEXES,
     MANIFESTS,
+    Contents,
     annotated_time,
     config_digest,
     config_platforms,
     created_time,
     first_image,
-    index_platforms,
     is_index,
     label,
-    media_type,
+    read_manifest,
 )
 from gitops_rollback.registries.failures import (
     ManifestMissingError,
@@ -56,8 +56,7 @@ class Oci:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._types: dict[str, str] = {}  # what HEADs said, by digest
-        self._platforms: dict[str, tuple[str, ...]] = {}  # by image
+        self._contents: dict[str, Contents] = {}  # by image
 
     def digest_of(self, image: ImageReference) -> str:
         """Return the digest of the manifest that the image's digest, else its tag, names.
@@ -68,28 +67,17 @@ class Oci:
         what = f"the manifest of {image.canonical}"
         head = self._manifest("HEAD", image, what)
         if head.status == HTTPStatus.OK and _header_digest(head):
-            self._types[_header_digest(head)] = media_type(head)
             return _confirmed(_header_digest(head), image, head, what)
         if head.status not in _GET_INSTEAD:
             raise unexpected(head, what, self._door.access)
         answer, _document = self._read_manifest(image, what)
         return _confirmed(_digest_of(answer, image.digest), image, answer, what)
 
-    def is_index(self, image: ImageReference) -> bool:
-        """Tell whether a reference names several images, one for each platform."""
-        digest = image.digest
-        if digest is None or digest not in self._types:
-            digest = self.digest_of(image)
-        known = self._types.get(digest)
-        if known in INDEXES or known in MANIFESTS:
-            return known in INDEXES
-        return is_index(self._verified_manifest(image))
-
-    def platforms(self, image: ImageReference) -> tuple[str, ...]:
-        """Return the platforms of an image, such as `linux/arm64`: one or two GETs."""
-        if image.canonical not in self._platforms:
-            self._platforms[image.canonical] = self._read_platforms(image)
-        return self._platforms[image.canonical]
+    def contents(self, image: ImageReference) -> Contents:
+        """Return what stands under a reference, and for which platforms: one or two GETs."""
+        if image.canonical not in self._contents:
+            self._contents[image.canonical] = self._read_contents(image)
+        return self._contents[image.canonical]
 
     def created(self, image: ImageReference) -> str | None:
         """Return when an image was built, as its manifest's annotation or its config says.
@@ -153,11 +141,12 @@ class Oci:
         path = f"/v2/{image.repository}/tags/list{'?' if query else ''}{query}"
         return self._ask("GET", path, image, what, "application/json")
 
-    def _read_platforms(self, image: ImageReference) -> tuple[str, ...]:
+    def _read_contents(self, image: ImageReference) -> Contents:
         document = self._verified_manifest(image)
-        if is_index(document):
-            return index_platforms(document)
-        return config_platforms(document) or config_platforms(self._config(image, document))
+        found = read_manifest(document)
+        if found.no_image or found.platforms or is_index(document):
+            return found
+        return Contents(platforms=config_platforms(self._config(image, document)))
 
     def _first_image(
         self, image: ImageReference, index: Mapping[str, object]

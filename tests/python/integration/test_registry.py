@@ -107,14 +107,18 @@ def test_hub_is_asked_one_page_of_tags_and_one_manifest(
     assert questions[1] == "HEAD /v2/acme/cart/manifests/1.4.2"
 
 
-def test_a_candidate_whose_tag_is_intact_costs_one_head_and_one_for_the_running_image(
+def test_a_candidate_whose_tag_is_intact_costs_one_head_and_a_look_at_both(
     connected: Shop, hub: RegistryStandIn
 ) -> None:
     plan = connected.ok("plan", *PLAN).service()
     assert plan["to"]["verified"] is True
     assert plan["to"]["source"] == "artifact"
-    running = f"HEAD /v2/acme/cart/manifests/{digest_of(hub, '1.5.0')}"
-    assert asked(hub) == ["HEAD /v2/acme/cart/manifests/1.4.2", running]
+    before, running = digest_of(hub, "1.4.2"), digest_of(hub, "1.5.0")
+    requests = asked(hub)
+    assert requests[0] == "HEAD /v2/acme/cart/manifests/1.4.2"
+    looked_at = [line for line in requests[1:] if "/manifests/" in line]
+    assert looked_at == [f"GET /v2/acme/cart/manifests/{one}" for one in (before, running)]
+    assert len(requests) == 5, "a manifest and its configuration each: what they are, for what"
 
 
 ARM = ("linux/amd64", "linux/arm64/v8")
@@ -195,14 +199,15 @@ def test_times_of_build_are_read_only_where_a_query_asks_and_bounded(
     name = f"{hub.host}/acme/cart"
     shop.edit("acme/cart:1.4.1", f"{name}:1.39.0")
     shop.ok("plan", *REGISTRY)
-    assert not [line for line in hub.requests if line.startswith("GET") and "manifests" in line]
+    gets = [line for line in hub.requests if line.startswith("GET") and "manifests" in line]
+    assert len(gets) == 2, "the chosen image and the running one"
     hub.requests.clear()
     query = "sort_by(tags[?created], &created)"
     plan = shop.ok("plan", *REGISTRY, "--query", query).service()
     # Of the twenty highest versions, 1.29.0 was built first.
     assert plan["to"]["image"].startswith(f"{name}:1.29.0@")
     gets = [line for line in hub.requests if line.startswith("GET") and "manifests" in line]
-    assert len(gets) == 20
+    assert len(gets) == 22
 
 
 def test_a_query_that_sorts_by_a_date_that_old_tags_lack_is_explained(
@@ -315,7 +320,7 @@ def test_a_credential_does_not_follow_a_url_of_the_repositorys_file(
 def test_a_credential_follows_a_url_that_the_person_named(shop: Shop) -> None:
     with RegistryStandIn(accounts={"jane": "dckr_pat_hush"}) as hub:
         for tag in ("1.4.0", "1.4.1"):
-            hub.push("acme/cart", tag)
+            hub.push("acme/cart", tag, pushed=datetime(2020, 1, int(tag[-1]) + 1, tzinfo=UTC))
         shop.environment |= UNSET
         urls = ("--hub-url", hub.url, "--registry-url", hub.url)
         secret = {"DOCKERHUB_USERNAME": "jane", "DOCKERHUB_TOKEN": "dckr_pat_hush"}

@@ -85,7 +85,7 @@ def test_every_line_of_jq_that_the_docs_translate_is_a_query_that_gives_tags() -
         for index, name in enumerate(("v1.2.0", "1.2", "1.3.0", "1.4.0", "v1.4.1", "1.5", "1.4"))
     ]  # fmt: skip
     for query in queries:
-        assert choose(tags, parse_image("acme/cart:1.2"), query).names, query
+        assert choose(tuple(tags), parse_image("acme/cart:1.2"), query).names, query
 
 
 def test_the_queries_of_the_docs_find_the_previous_image() -> None:
@@ -103,7 +103,7 @@ def test_the_queries_of_the_docs_find_the_previous_image() -> None:
     ]
     running = parse_image(f"acme/cart:v1.5.0@sha256:{3:064x}")
     for text in block(page, "queries").splitlines():
-        assert choose(tags, running, text).names[0] == "v1.4.0", text
+        assert choose(tuple(tags), running, text).names[0] == "v1.4.0", text
 
 
 def test_the_schemas_of_the_docs_are_there() -> None:

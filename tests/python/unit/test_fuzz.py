@@ -299,7 +299,7 @@ def _oci(data: bytes) -> object:
         return _all(
             lambda: registries.digest_of(image),
             lambda: registries.tags(image),
-            lambda: registries.platforms(image, image),
+            lambda: registries.contents(image),
             lambda: registries.created(image),
             lambda: registries.label(image, "org.opencontainers.image.revision"),
         )

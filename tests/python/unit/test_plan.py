@@ -164,6 +164,17 @@ def by_history(*images: str, **more: Any) -> World:  # noqa: ANN401
     return World(images[-1], history=history(*images), **more)
 
 
+UNPROVEN = frozenset({"unproven"})
+
+
+def long_ago(*images: str) -> tuple[HistoryEntry, ...]:
+    """History that goes back to before anything was pushed."""
+    return tuple(
+        replace(entry, at=f"2020-01-0{9 - index}T00:00:00Z")
+        for index, entry in enumerate(history(*images))
+    )
+
+
 AB = ("1>2",)
 ABA = ("1>2", "2<1")
 LONG = ("1>2", "2>3", "3>4")
@@ -366,9 +377,23 @@ LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str
     ("to a build", by_state(*LONG), {"to": "#1"}, "2", [], {}),
     ("to a build of a job", by_state(*LONG), {"to": "shop/cart#2"}, "3", [], {}),
     ("to what runs", by_state(*LONG), {"to": "4"}, None, ["running"], {"4": "running"}),
-    ("to a tag nobody deployed", by_state(*AB), {"to": "0"}, "0", [], {}),
+    ("to a tag nobody deployed", by_state(*AB), {"to": "0"}, None, ["unproven"],
+     {"0": "unproven"}),
+    ("to a tag nobody deployed, accepted", by_state(*AB), {"to": "0", "accept": UNPROVEN}, "0", [],
+     {}),
     ("to a digest nobody deployed", by_state(*AB, checks={digest("0")[:19]: UNKNOWN}),
-     {"to": digest("0")}, digest("0")[:19], [], {}),
+     {"to": digest("0"), "accept": UNPROVEN}, digest("0")[:19], [], {}),
+    ("to a tag that never ran", by_state(*AB, history=history("1", "2")), {"to": "0"}, None,
+     ["never-ran"], {"0": "never-ran"}),
+    ("to a tag that ran long ago", by_state(*AB, history=history("0", "1", "2")), {"to": "0"}, "0",
+     [], {}),
+    ("the registry's order, never ran", by_state("1>3", tags=("3", "2", "1"), history=long_ago("1",
+     "3")), {"strategy": "registry", "query": "tags[?older]"}, "1", [], {"2": "never-ran"}),
+    ("the registry's order, unproven", World("3", tags=("3", "2", "1"), history=history("3")),
+     {"strategy": "registry"}, "2", [], {}),
+    ("a chart by the registry", World("3", tags=("3", "2", "1"), history=history("3"),
+     platforms={"2": Platforms(no_image="a Helm chart")}), {"strategy": "registry"}, "1", [],
+     {"2": "not-an-image"}),
     ("to a tag that is known, unreachable", by_state("~1>2", checks={"1": UNKNOWN}), {"to": "1"},
      "~1", [], {}),
     ("to what was rolled back from", by_state(*ABA, bad=(BAD,)), {"to": "2"}, None, ["bad"],
@@ -463,7 +488,7 @@ def test_only_what_is_needed_is_asked_for(
         pytest.param(by_state(*AB), {"strategy": "git"}, "git", id="the state file alone"),
         pytest.param(by_history("1", "2"), {}, "git", id="history"),
         pytest.param(by_records(*AB), {}, "artifact", id="a chain of records"),
-        pytest.param(by_state(*AB), {"to": "0"}, "registry", id="the registry"),
+        pytest.param(by_state(*AB), {"to": "0", "accept": UNPROVEN}, "registry", id="the registry"),
         pytest.param(by_state(*ABA), {}, None, id="none"),
     ],
 )
@@ -569,14 +594,14 @@ def test_a_build_number_of_two_jobs_is_an_error_that_names_both() -> None:
 def test_a_tag_that_only_the_registry_could_resolve_needs_its_answer() -> None:
     world = by_state(*AB, checks={"0": UNKNOWN})
     with pytest.raises(RegistryError, match="names no digest, and the registry did not tell it"):
-        world.plan(to="0")
-    assert outcome(world.plan(to="0", accept=frozenset({"tag"})))[0] == "~0"
+        world.plan(to="0", accept=UNPROVEN)
+    assert outcome(world.plan(to="0", accept=UNPROVEN | {"tag"}))[0] == "~0"
     by_tag = replace(world, settings=Settings(configured=True, pin="tag"))
-    assert outcome(by_tag.plan(to="0"))[0] == "~0"
+    assert outcome(by_tag.plan(to="0", accept=UNPROVEN))[0] == "~0"
 
 
 def test_a_tag_that_is_resolved_gets_its_digest() -> None:
-    plan = by_state(*AB).plan(to="0")
+    plan = by_state(*AB).plan(to="0", accept=UNPROVEN)
     assert plan.chosen is not None
     assert plan.chosen.image == parse_image(f"{NAME}:0@{digest('0')}")
 
@@ -640,7 +665,7 @@ def test_a_tag_of_a_signature_or_attestation_is_no_image_unless_accepted(tag: st
     plan = world.plan(to=tag)
     assert [block.code for block in plan.blocks] == ["not-an-image"]
     assert plan.chosen is None
-    accepted = world.plan(to=f"{NAME}:{tag}@{digest('x')}", accept=frozenset({"not-an-image"}))
+    accepted = world.plan(to=f"{NAME}:{tag}@{digest('x')}", accept=UNPROVEN | {"not-an-image"})
     assert accepted.chosen is not None
 
 

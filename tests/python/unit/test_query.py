@@ -41,7 +41,9 @@ def pushed_in_turn(*names: str) -> list[Tag]:
 
 
 def select(tags: list[Tag], current: str, query: str | None = None, *ran: str) -> Selection:
-    return choose_among(tags, parse_image(current), query, [Ran(digest(name)) for name in ran])
+    return choose_among(
+        tuple(tags), parse_image(current), query, tuple(Ran(digest(name)) for name in ran)
+    )
 
 
 def choose(tags: list[Tag], current: str, query: str | None = None) -> list[str]:
@@ -182,9 +184,11 @@ def test_an_image_that_was_pushed_again_is_as_old_as_its_first_deployment() -> N
 def test_where_the_running_image_was_pushed_again_nothing_newer_becomes_older() -> None:
     tags = pushed_in_turn("1.2.0", "edge-2", "latest")
     running = parse_image("acme/cart:latest")
-    assert choose_among(tags, running).names == ("edge-2", "1.2.0")
+    assert choose_among(tuple(tags), running).names == ("edge-2", "1.2.0")
     at = (START + timedelta(seconds=30)).isoformat()
-    assert choose_among(tags, running, None, [Ran(digest("latest"), at)]).names == ("1.2.0",)
+    assert choose_among(tuple(tags), running, None, (Ran(digest("latest"), at),)).names == (
+        "1.2.0",
+    )
 
 
 def test_latest_and_the_newest_tag_of_one_digest_are_both_the_running_image() -> None:

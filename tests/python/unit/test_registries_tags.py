@@ -100,7 +100,7 @@ def test_pages_are_read_until_one_holds_a_tag_older_than_the_running_one(
     assert len(tags) == len(set(names(tags))) == 150
     assert registries.requests == 2
     if digest:
-        assert choose(tags, image).names[0] == f"1.{int(running[2:]) - 1}"
+        assert choose(tuple(tags), image).names[0] == f"1.{int(running[2:]) - 1}"
 
 
 @pytest.mark.parametrize(("place", "requests"), [(0, 1), (98, 1), (99, 2), (650, 7), (998, 10)])
