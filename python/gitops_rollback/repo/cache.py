@@ -14,11 +14,12 @@ import fcntl
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from errno import ENOSPC
+from errno import ENOSPC, EPERM
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -157,6 +158,7 @@ def open_cache(directory: Path, url: str) -> Cache | None:
     """Return a URL's part of a cache directory; None, with a warning, where it cannot be used."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(directory)
         _check_space(directory)
         return Cache(directory, url)
     except OSError as error:
@@ -179,6 +181,18 @@ class _File:
                 total = crc32(chunk, total)
                 size += len(chunk)
         return cls(total, size)
+
+
+def _make_private(directory: Path) -> None:
+    """Let nobody else write to a directory of ours; raise `OSError` where it is somebody else's.
+
+    Who may write there could lay links and objects under the names that a run looks for.
+    """
+    found = directory.stat()
+    if found.st_uid != os.geteuid():
+        raise OSError(EPERM, "it belongs to another user")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        directory.chmod(0o700)
 
 
 def _check_space(directory: Path) -> None:

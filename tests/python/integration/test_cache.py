@@ -291,6 +291,22 @@ def test_a_directory_that_cannot_be_used_is_a_warning_and_no_more(
     assert "warning: the cache" in said
 
 
+def test_a_directory_that_others_may_write_to_is_made_private(cached: Cached) -> None:
+    cached.folder.mkdir()
+    cached.folder.chmod(0o777)
+    cached.deploy("1.4.2")
+    assert cached.folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder somebody else's")
+def test_a_directory_of_another_user_is_not_used(cached: Cached) -> None:
+    cached.folder.mkdir()
+    os.chown(cached.folder, 20001, 20001)
+    _requests, said = cached.deploy("1.4.2")
+    assert "it belongs to another user" in said
+    assert list(cached.folder.iterdir()) == []
+
+
 def on_a_small_disk(folder: Path, size: str, line: list[str]) -> list[str]:
     """Return a command line that runs another where `folder` is a disk of a size; or skip."""
     folder.mkdir(exist_ok=True)

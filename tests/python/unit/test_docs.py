@@ -171,3 +171,15 @@ def _shop(folder: Path) -> dict[str, str]:
         "GITOPS_REGISTRY_URL": "http://127.0.0.1:9",
         "GITOPS_HUB_URL": "http://127.0.0.1:9",
     }
+
+
+def test_the_model_of_the_page_on_security_names_tests_that_are_there() -> None:
+    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \*\*|^\| the same", page, re.MULTILINE)
+    named = re.findall(r"`(test_\w+)(?:\.py)?`", page)
+    there = {path.stem for path in (ROOT / "tests/python").rglob("test_*.py")}
+    assert len(rows) > 12
+    assert set(named) <= there, set(named) - there
+    model = page[page.index("## Who could do harm") : page.index("## What was tried")]
+    for row in re.findall(r"^\| (?:\*\*|the same).*$", model, re.MULTILINE):
+        assert "`test_" in row.rsplit("|", 2)[1], row
