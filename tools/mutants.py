@@ -183,6 +183,7 @@ class Reach:
         if not data.exists():
             self._measure()
         self._base = sqlite3.connect(data, check_same_thread=False)
+        self._failing = set(self._failures.read_text(encoding="utf-8").split("\n"))
 
     def tests(self, mutant: Mutant) -> list[str]:
         """Return the tests that run a line, else those that run anything of its module."""
@@ -196,7 +197,12 @@ class Reach:
         ).fetchall()
         reaching = [name for name, bits in rows if mutant.line in numbits_to_nums(bits)]
         names = reaching or [name for name, _bits in rows]
-        return sorted({name.partition("|")[0] for name in names})
+        return sorted({name.partition("|")[0] for name in names} - self._failing)
+
+    @property
+    def _failures(self) -> Path:
+        """Where the tests stand that fail without any change: they kill nothing."""
+        return self._data.with_suffix(".failing")
 
     def _measure(self) -> None:
         print("measuring which unit tests reach which lines …", file=sys.stderr)
@@ -213,7 +219,12 @@ class Reach:
         )
         command = [sys.executable, "-m", "pytest", *sources, *options, "tests/python/unit"]
         environment = {**_environment(ROOT), "COVERAGE_FILE": str(self._data)}
-        subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=True)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False
+        )
+        failing = re.findall(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
+        self._failures.write_text("\n".join(failing), encoding="utf-8")
+        print(*done.stdout.splitlines()[-8:], sep="\n", file=sys.stderr)
 
 
 def _environment(tree: Path) -> dict[str, str]:
