@@ -48,6 +48,16 @@ _YAML_HINT = "mend the file in the manifests repository"
 LARGEST_MANIFEST = 10_000_000  # bytes
 # One of these is in every file with a field, or with what changes one.
 _SIGNS = (b"image", b"Image", b"repository", b"tag", b"postBuild", b".toolkit.fluxcd.io")
+# What begins in the first column, but for comments: the keys of an object, and what parts two.
+_FIRST_COLUMN = re.compile(rb"^[^\s#][^\n]*", re.MULTILINE)
+_DOCUMENT = re.compile(rb"^---[ \t\r]*(?:#[^\n]*)?$", re.MULTILINE)
+_CONTENT = re.compile(rb"^[ \t]*[^\s#][^\n]*", re.MULTILINE)  # a line that says something
+_DEFINITION = re.compile(rb"kind:[ \t]+(\"?)CustomResourceDefinition\1\s*(#.*)?")
+_OTHER_KEY = re.compile(
+    rb"(apiVersion:[ \t]+\"?apiextensions\.k8s\.io/\S+|(metadata|spec|status):)\s*(#.*)?"
+)
+# What YAML, or Python, takes for the end of a line beside `\n`.
+_OTHER_BREAKS = re.compile(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
 _DEEPEST = 5_000  # levels; libyaml's composer crashes the process at some 30,000
 
 
@@ -76,8 +86,33 @@ class ParsedFile:
 
 
 def may_hold_image(data: bytes) -> bool:
-    """Tell cheaply whether a file is worth parsing: it names an image, or a Flux variable."""
-    return any(word in data for word in _SIGNS)
+    """Tell cheaply whether a file is worth parsing: it names an image, or a Flux variable.
+
+    The definition of a custom resource describes images and holds none; some have megabytes.
+    """
+    return any(word in data for word in _SIGNS) and not holds_definitions_alone(data)
+
+
+def holds_definitions_alone(data: bytes) -> bool:
+    """Tell cheaply whether every object of a file is surely a CustomResourceDefinition.
+
+    It is, where nothing begins in the first column but the keys that these have, each object names
+    its kind there once, and no line ends otherwise than Git sees it. In doubt it is not.
+    """
+    if b"CustomResourceDefinition" not in data or _OTHER_BREAKS.search(data):
+        return False
+    objects = [part for part in _DOCUMENT.split(data) if _CONTENT.search(part)]
+    return all(map(_is_definition, objects))
+
+
+def _is_definition(data: bytes) -> bool:
+    """Tell whether one object has nothing in its first column but the keys of a definition."""
+    first = _CONTENT.search(data)
+    if first is None or first[0][:1].isspace():
+        return False
+    lines = _FIRST_COLUMN.findall(data)
+    kinds = [line for line in lines if _DEFINITION.fullmatch(line)]
+    return len(kinds) == 1 and all(line in kinds or _OTHER_KEY.fullmatch(line) for line in lines)
 
 
 def is_config_map(data: bytes) -> bool:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.manifest.document import may_hold_image, parse
+from gitops_rollback.manifest.document import holds_definitions_alone, may_hold_image, parse
 from gitops_rollback.manifest.fields import find_fields
 
 if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import ImageField
 
+COLLECTED = Path(__file__).resolve().parents[4] / "shared" / "data" / "manifests"
 CONTAINERS = [{"name": "server", "image": "acme/cart:1"}]
 POD = {"initContainers": [{"name": "wait", "image": "busybox:1"}], "containers": CONTAINERS}
 TEMPLATE = {"template": {"spec": POD}}
@@ -313,3 +317,57 @@ def test_an_alias_that_contains_itself_does_not_hang() -> None:
 def test_files_without_the_word_image_are_not_worth_parsing() -> None:
     assert not may_hold_image(b"kind: Service\n")
     assert may_hold_image(b"x: {image: y}")
+
+
+DEFINITION = """\
+# made by a tool
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: pods.acme.example
+spec:
+  names: {kind: Pod}
+  schema:
+    properties:
+      image: {type: string}
+status:
+  conditions: []
+"""
+WORKLOAD = yaml.safe_dump(
+    {"kind": "Deployment", "metadata": {"name": "cart"}, "spec": TEMPLATE}, sort_keys=False
+)
+
+
+@pytest.mark.parametrize("text", [
+    DEFINITION, f"---\n{DEFINITION}---\n# nothing\n--- # another\n{DEFINITION}",
+    DEFINITION.replace("\n", "\r\n"), DEFINITION.replace("kind: Custom", "kind:  Custom"),
+    DEFINITION.replace("CustomResourceDefinition", '"CustomResourceDefinition" # big', 1),
+])  # fmt: skip
+def test_definitions_of_kinds_are_not_worth_parsing(text: str) -> None:
+    assert not may_hold_image(text.encode())
+    assert fields_of(text) == ()
+
+
+@pytest.mark.parametrize("text", [
+    f"{DEFINITION}---\n{WORKLOAD}",
+    f"{WORKLOAD}---\n{DEFINITION}",
+    f"---\n{textwrap.indent(WORKLOAD, '  ')}---\n{DEFINITION}",
+    f"{DEFINITION}--- {{kind: Pod, spec: {{containers: [{{image: a/cart:1}}]}}}}\n",
+    f"kind: List\nitems:\n- {textwrap.indent(WORKLOAD, '  ').lstrip()}# {DEFINITION}",
+    f"{DEFINITION}\u0085---\u0085{WORKLOAD}",
+    f"{DEFINITION}\r---\r{WORKLOAD}",
+    WORKLOAD.replace("metadata:", "metadata:\n  labels: {x: CustomResourceDefinition}"),
+    DEFINITION.replace("kind: Custom", "kind: Deployment\nkind: Custom"),
+    f"%YAML 1.1\n---\n{DEFINITION}",
+])  # fmt: skip
+def test_where_it_is_not_sure_that_all_are_definitions_a_file_is_parsed(text: str) -> None:
+    assert may_hold_image(text.encode())
+
+
+@pytest.mark.skipif(not COLLECTED.exists(), reason="the collection is not here")
+def test_no_file_of_definitions_in_real_repositories_has_a_field() -> None:
+    found = {path: path.read_bytes() for path in COLLECTED.rglob("*.y*ml") if path.is_file()}
+    left_out = {path: data for path, data in found.items() if holds_definitions_alone(data)}
+    for data in left_out.values():
+        assert find_fields(parse("a.yaml", data)) == ()
+    assert len(left_out) < len(found)
