@@ -253,6 +253,8 @@ TABLE: tuple[Row, ...] = (
         choices=("install", "check"), is_basic=True),
     Row("shell", Group.WHICH, Kind.WORD, "the shell", ("completion",), choices=SHELLS,
         is_basic=True),
+    Row("install", Group.RESULTS, Kind.FLAG, "write it where the shell looks for it",
+        ("completion",), is_basic=True),
     Row("image", Group.IMAGE, Kind.NAMES,
         "the image to deploy; SERVICE=IMAGE for each of several services", ("deploy", "record"),
         "IMAGE", is_basic=True,

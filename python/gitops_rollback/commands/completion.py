@@ -1,4 +1,4 @@
-"""Print what lets a shell complete commands and options: `completion bash`, `zsh` or `fish`.
+"""Print what lets a shell complete commands and options, or install it: bash, zsh or fish.
 
 The script is made once and knows all options, so that completing starts nothing.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops_rollback.errors import Exit
+from gitops_rollback.errors import ConfigError, Exit
 from gitops_rollback.parsing import Parser, fill
+from gitops_rollback.tell.terminal import say, show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +22,7 @@ _FOLDERS = ("DIR",)
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    """Print the script of one shell."""
-    del environment
+    """Print the script of one shell, or write it where that shell looks."""
     import shtab  # noqa: PLC0415 - for this command alone
 
     parser = _whole_parser()
@@ -30,8 +31,37 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
         elif action.metavar in _FOLDERS:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
-    sys.stdout.write(shtab.complete(parser, shell=options.shell) + "\n")
+    script = shtab.complete(parser, shell=options.shell) + "\n"
+    if not options.install:
+        sys.stdout.write(script)
+        return Exit.DONE
+    file = _place(options.shell, environment)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(script, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be written: {error.strerror or error}",
+            f"write it by hand: gitops-rollback completion {options.shell} > FILE",
+        ) from error
+    show([f"{file}: a new shell completes gitops-rollback"])
+    if options.shell == "zsh":
+        say(f"where zsh does not look there yet, put into ~/.zshrc: fpath+=({file.parent})")
     return Exit.DONE
+
+
+def _place(shell: str, environment: Mapping[str, str]) -> Path:
+    """Return where a shell looks for completions of its user, by itself (zsh: once it is told)."""
+    home = environment.get("HOME")
+    if not home:
+        raise ConfigError("there is no HOME to install it in", "print it, without --install")
+    data = Path(environment.get("XDG_DATA_HOME") or Path(home) / ".local/share")
+    config = Path(environment.get("XDG_CONFIG_HOME") or Path(home) / ".config")
+    return {
+        "bash": data / "bash-completion/completions/gitops-rollback",
+        "zsh": data / "zsh/site-functions/_gitops-rollback",
+        "fish": config / "fish/completions/gitops-rollback.fish",
+    }[shell]
 
 
 def _whole_parser() -> argparse.ArgumentParser:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.alarm import bounded
 from gitops_rollback.commands.doing import do
 from gitops_rollback.commands.keeping import keep_builds
 from gitops_rollback.commands.results import report_change, timed, waits_after
@@ -15,17 +17,38 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from gitops_rollback.decide.plan_file import PlanFile
+    from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.look.snapshot import Snapshot
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.session import Session
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    """Roll back."""
+    """Roll back; a person at a terminal is asked for the reason, once the plan is shown."""
     session = start(options, environment)
-    if not session.reason:
+    if session.reason:
+        return _roll_back(session)
+    from gitops_rollback.commands.prompting import ask_reason, can_ask  # noqa: PLC0415 - few runs
+
+    if not can_ask(session):
         raise UsageError("a rollback needs a reason", "say why with --reason TEXT")
+    options.reason, planned = ask_reason(session)
+    with bounded(options.timeout):  # what is done begins now: a person has taken his time
+        return _roll_back(start(options, environment), planned)
+
+
+def _roll_back(session: Session, planned: PlanFile | None = None) -> int:
+    """Do it; `planned` is the plan that a person has seen."""
+    options = session.options
     wishes = rollback_wishes(session)
+    if planned is not None:
+        asked = wishes
+
+        def wishes(snapshot: Snapshot) -> list[Wish]:
+            return [replace(wish, planned=planned) for wish in asked(snapshot)]
+
     with timed(session), session.open_repository() as repository:
         outcome = do(session, repository, _tip(session, repository), wishes)
         if options.keep:

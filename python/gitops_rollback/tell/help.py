@@ -33,7 +33,7 @@ EXAMPLES = {
     "wait": ("deploy cart --image acme/cart:1.5.0 -o change.json", "wait --change change.json"),
     "services": ("services", "services --environment production"),
     "jobs": ("jobs install --library-url https://github.com/acme/gitops-rollback.git --dry-run",),
-    "completion": ("completion bash",),
+    "completion": ("completion bash --install",),
     "fields": ("fields apps/", "fields --prove apps/"),
 }
 
