@@ -97,11 +97,14 @@ def refuse_other_hold(wish: Wish, facts: Facts) -> None:
     That is the one that is named, else the one that this run read first.
     """
     hold = facts.state.hold if facts.state else None
+    if wish.hold is None and facts.first is None:
+        return  # this run reads it now: that is the one that is meant
     seen = wish.hold if wish.hold is not None else facts.first.hold if facts.first else None
-    if hold is None or seen is None or hold.id == seen:
+    if hold is None or hold.id == seen:
         return
+    told = f"the hold {seen} is not the one in force" if seen else "nothing was held before"
     raise MovedError(
-        f"{facts.title}: the hold {seen} is not the one in force: {hold.id} is, for "
+        f"{facts.title}: {told}: {hold.id} is, for "
         f"{clock.age(hold.at, wish.present)}{_by(hold.by)}, {hold.from_image.label} → "
         f"{hold.to.label}{_why(hold.reason)}",
         f"look at it (gitops-rollback plan), then end this one if it is meant: --hold {hold.id}",

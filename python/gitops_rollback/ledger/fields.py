@@ -235,7 +235,5 @@ def meant_by(noted: Iterable[NotedField], present: FieldAtTip) -> ImageReference
     None where another text stands there by now, or where nothing was written down: a tag alone
     tells no digest, whatever ran under it once.
     """
-    for one in noted:
-        if one.key == key_of(present) and one.likeness.fits(likeness_of(present)):
-            return one.reference if one.value == present.value else None
-    return None
+    one = noted_of(noted, present)
+    return one.reference if one is not None and one.value == present.value else None

@@ -55,12 +55,23 @@ def walk_all(
         blobs = repository.read(change.oid for path in paths for change in changes[path])
         versions = _Versions(blobs)
         for index, (at, _is_enough) in waiting:
-            read = (_entry(change, versions, at) for change in changes[_path(at)])
-            found[index] = tuple(entry for entry in read if entry is not None)
+            found[index] = _entries(changes[_path(at)], versions, at)
         waiting = [(index, one) for index, one in waiting if not one[1](found[index])]
         if not waiting:
             break
     return [found[index] for index in range(len(wanted))]
+
+
+def read_entries(
+    changes: Iterable[PathChange], blobs: Mapping[str, bytes], at: ServiceAtTip
+) -> Entries:
+    """Return what the commits tell that changed a service's first file; both are newest first."""
+    return _entries(changes, _Versions(blobs), at)
+
+
+def _entries(changes: Iterable[PathChange], versions: _Versions, at: ServiceAtTip) -> Entries:
+    read = (_entry(change, versions, at) for change in changes)
+    return tuple(entry for entry in read if entry is not None)
 
 
 class _Versions:

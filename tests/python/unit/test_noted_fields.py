@@ -134,7 +134,8 @@ def test_what_was_written_down_of_a_field() -> None:
 def test_a_text_means_the_image_that_it_was_written_with_while_it_stands_there() -> None:
     assert meant_by([NOTED], HERE) == find_image(NOTED.image)
     assert meant_by([NOTED], replace(HERE, value=f"acme/cart:1@{digest('1')}")) is None
-    assert meant_by([NOTED], replace(HERE, path="b.yaml")) is None
+    assert meant_by([NOTED], replace(HERE, path="b.yaml")) == find_image(NOTED.image)
+    assert meant_by([NOTED], replace(HERE, container="b")) is None
     assert meant_by([], HERE) is None
 
 

@@ -1,0 +1,237 @@
+"""A branch in memory, with a registry and an archive: what look/ and write/ are around the core.
+
+Everything that decides is the real thing: configuration, fields, state files, holds, `decide`, and
+`together`, whose files and message become the next commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from hashlib import sha1
+from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.decide import decide
+from gitops_rollback.decide.change import Change, Refused, together
+from gitops_rollback.decide.facts import (
+    Check,
+    Digest,
+    Facts,
+    FirstTry,
+    History,
+    Need,
+    NeedCheck,
+    NeedDigest,
+    NeedHistory,
+    NeedRecord,
+    NeedRecords,
+    Records,
+    ServiceAtTip,
+)
+from gitops_rollback.decide.standing import names_of, standing
+from gitops_rollback.image import ImageReference, parse_image
+from gitops_rollback.ledger.holds import FOLDER as HELD
+from gitops_rollback.ledger.holds import HeldFile, parse_held
+from gitops_rollback.ledger.records import MissingRecord, StoredRecord
+from gitops_rollback.ledger.state import FOLDER, State, parse_state, path_of
+from gitops_rollback.look.git_history import read_entries
+from gitops_rollback.repo.objects import PathChange, Tip
+from gitops_rollback.services.catalogue import resolve
+from gitops_rollback.services.config import FILE, Config, parse_config
+from gitops_rollback.services.inventory import Manifests, read_manifests
+from unit.builders import NAME, digest, plainly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gitops_rollback.decide.wish import Wish
+
+URL = "https://github.com/acme/manifests.git"
+MANIFEST = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: cart-web
+  namespace: {namespace}
+spec:
+  template:
+    spec:
+      containers:
+        - name: server
+          image: {image}
+"""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit of the branch, with all of its files."""
+
+    number: int
+    at: str
+    by: str
+    message: str
+    files: Mapping[str, bytes]
+
+    @property
+    def id(self) -> str:
+        return sha1(f"{self.number} {self.message}".encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass
+class Registry:
+    """What tags mean now: each push gives a digest that was never there."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    pushed: int = 0
+
+    def push(self, tag: str) -> ImageReference:
+        """Push an image nobody has seen yet under a tag."""
+        self.pushed += 1
+        self.tags[tag] = digest(f"i{self.pushed}")
+        return self.image(tag)
+
+    def image(self, tag: str) -> ImageReference:
+        return parse_image(f"{NAME}:{tag}@{self.tags[tag]}")
+
+
+@lru_cache(maxsize=512)
+def _manifests(files: tuple[tuple[str, bytes], ...]) -> Manifests:
+    return read_manifests(dict(files))
+
+
+@lru_cache(maxsize=32)
+def _config(data: bytes) -> Config:
+    return parse_config(data)
+
+
+@dataclass
+class Branch:
+    """The branch `main`, what is archived, and what registries have."""
+
+    commits: list[Commit]
+    registry: Registry = field(default_factory=Registry)
+    records: list[StoredRecord] = field(default_factory=list)
+    ticks: int = 0
+
+    @property
+    def tip(self) -> Commit:
+        return self.commits[-1]
+
+    @property
+    def now(self) -> str:
+        minutes = self.ticks
+        return f"2026-01-{1 + minutes // 1440:02}T{minutes // 60 % 24:02}:{minutes % 60:02}:00Z"
+
+    def commit(self, files: Mapping[str, bytes | None], by: str, message: str) -> None:
+        """Commit the new bytes of files on the tip; None deletes."""
+        after = {**self.tip.files, **files}
+        kept = {path: data for path, data in after.items() if data is not None}
+        self.ticks += 1
+        self.commits.append(Commit(self.ticks, self.now, by, message, kept))
+
+    def squash(self, count: int, by: str) -> None:
+        """Put the last commits into one, whose message says nothing."""
+        files = self.tip.files
+        del self.commits[len(self.commits) - count :]
+        self.ticks += 1
+        self.commits.append(Commit(self.ticks, self.now, by, "Merge (#7)", files))
+
+    def config(self) -> Config:
+        return _config(self.tip.files[FILE])
+
+    # What look/ does
+
+    def look(self, service: str, environment: str) -> ServiceAtTip:
+        """Read a service at the tip, as `look.snapshot` does."""
+        config, files = self.config(), self.tip.files
+        chosen = config.environments[environment]
+        yaml = tuple(sorted((p, d) for p, d in files.items() if p.endswith(".yaml")))
+        everything = _manifests(yaml)
+        own_paths = [path for path, _data in yaml if chosen.holds(path)]
+        found = resolve(service, chosen, config, everything.only(own_paths))
+        own_path = path_of(environment, service)
+        own = parse_state(files[own_path], environment, service) if own_path in files else None
+        names = {*names_of(found.fields), service}
+        others = [state for state in self.states() if state.service in names
+                  and (state.service, state.environment) != (service, environment)]  # fmt: skip
+        branch = [one for fields in everything.fields.values() for one in fields]
+        name = State(service, environment)
+        counts = standing(name, own, others, self.held(), found.fields, branch)
+        tip = Tip("main", self.tip.id)
+        return ServiceAtTip(tip, found, counts.state, counts.aliases, counts.holds)
+
+    def states(self) -> Iterator[State]:
+        for path, data in self.tip.files.items():
+            parts = path.split("/")
+            if parts[0] == FOLDER and len(parts) == 3 and not path.startswith(HELD):
+                yield parse_state(data, parts[1], parts[2].removesuffix(".json"))
+
+    def held(self) -> list[HeldFile]:
+        paths = (path for path in self.tip.files if path.startswith(f"{HELD}/"))
+        return [parse_held(self.tip.files[path], path) for path in paths]
+
+    def answer(self, need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401 - of the need's own type
+        """Answer a need, as `look.looker` does."""
+        match need:
+            case NeedHistory():
+                return History(self._history(facts.at), is_whole=True)
+            case NeedRecords(count=count):
+                fitting = [s for s in reversed(self.records) if self._is_of(s, facts.at)]
+                return Records(tuple(fitting[:count]), len(fitting) > count)
+            case NeedRecord(sha256=sha256):
+                found = (stored for stored in self.records if stored.sha256 == sha256)
+                return next(found, MissingRecord("it was deleted"))
+            case NeedCheck(image=image):
+                now = self.registry.tags.get(image.tag or "")
+                return Check("there", image.digest or now, has_tag=image.digest in (None, now))
+            case NeedDigest(image=image):
+                return Digest(self.registry.tags.get(image.tag or "latest"))
+        return plainly(need, facts)
+
+    def _history(self, at: ServiceAtTip) -> tuple[Any, ...]:
+        path = at.found.fields[0].path
+        changes, blobs = [], {}
+        for before, after in zip([None, *self.commits], self.commits, strict=False):
+            data = after.files.get(path)
+            if data is None or (before is not None and before.files.get(path) == data):
+                continue
+            oid = sha1(data, usedforsecurity=False).hexdigest()
+            blobs[oid] = data
+            changes.append(PathChange(after.id, after.at, after.by, oid, after.message))
+        return read_entries(reversed(changes), blobs, at)
+
+    @staticmethod
+    def _is_of(stored: StoredRecord, at: ServiceAtTip) -> bool:
+        record = stored.record
+        return (record.service, record.environment) == (at.service, at.environment)
+
+    # What run and write/ do
+
+    def decide(
+        self, wish: Wish, at: ServiceAtTip, first: FirstTry | None = None
+    ) -> Change | Refused:
+        """Decide with all that is looked up; a record that is made is filed, refused or not."""
+        facts = Facts(at, URL, first=first)
+        answer = decide(wish, facts)
+        while isinstance(answer, Need):
+            facts = facts.knowing({answer: self.answer(answer, facts)})
+            answer = decide(wish, facts)
+        return answer
+
+    def write(self, change: Change, by: str, message: str | None = None) -> bool:
+        """Commit a change; return whether it changed anything."""
+        commit = together([change], skip=False)
+        if change.record is not None:
+            self.records.append(replace(change.record.stored, location="the archive"))
+        if not commit.files:
+            return False
+        self.commit(commit.files, by, message or commit.message)
+        return True
+
+
+def seen(decided: Change | Refused) -> FirstTry:
+    """What a run read on its first tip."""
+    plan, state = decided.plan, decided.at.state
+    target = plan.chosen.image if plan is not None and plan.chosen is not None else None
+    hold = state.hold.id if state is not None and state.hold is not None else None
+    return FirstTry(decided.at.read.image, target, hold)

@@ -1,0 +1,426 @@
+"""Any order of deeds by several people, judged by a model written from design 7 and 8 alone.
+
+The model (`Field`) knows of an image field what a careful person would write on a whiteboard: what
+ran, in which order, what was rolled back from, who holds it. It knows nothing of files, of formats,
+of names or of how anything is found out. The real thing is the pure core on a branch in memory.
+
+    GITOPS_JUDGE=10000 .venv/bin/python -m pytest -q -s tests/python/unit/test_judge.py
+
+plays 10,000 sequences of 30 deeds and prints the table of docs/choosing.md.
+"""
+
+# ruff: noqa: FBT001 - whether somebody does this or that is drawn
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gitops_rollback.decide.change import Change, Refused
+from gitops_rollback.decide.wish import Wish
+from gitops_rollback.errors import MovedError, NotFoundError, RefusedError
+from gitops_rollback.image import ImageReference, parse_image
+from gitops_rollback.model import Build
+from gitops_rollback.refusals import AGAIN, ALLOW_OLDER, RELEASE, TABLE
+from gitops_rollback.services.config import FILE
+from unit.branch import MANIFEST, Branch, Commit, Registry, seen
+
+TAGS = st.sampled_from(["1.0", "1.1", "1.2", "main"])
+PEOPLE = st.sampled_from(["ann", "bob", "eve"])
+SERVICES = st.sampled_from(["cart", "cart-web"])  # two names of one field
+PLACES = st.sampled_from([0, 1])  # two environments
+NO_VERSION = {"main"}
+COUNTS: Counter[str] = Counter()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What ran: a digest, or None where nobody knows which; the tag that it had."""
+
+    digest: str | None
+    tag: str
+
+    def is_surely(self, other: Ran) -> bool:
+        """The same image is the same digest; what has none is known by a version's tag at most."""
+        if self.digest or other.digest:
+            return self.digest is not None and self.digest == other.digest
+        return self.tag == other.tag and self.tag not in NO_VERSION
+
+
+@dataclass
+class Field:
+    """One image field. `told` is the stack as of the last deed of the tool, `edits` what people
+    wrote since; `doubt` that commits were folded or moved away, so that these cannot be told apart.
+    """
+
+    told: list[Ran]
+    edits: list[Ran] = field(default_factory=list)
+    bad: list[tuple[Ran, bool]] = field(default_factory=list)  # and whether its tag is a version
+    ever: set[Ran] = field(default_factory=set)
+    went_back: bool = False
+    hold: str | None = None
+    doubt: bool = False
+
+    @property
+    def stack(self) -> list[Ran]:
+        stack = list(self.told)
+        for edit in self.edits:
+            stack = replayed_edit(stack, edit)[0]
+        return stack
+
+    @property
+    def top(self) -> Ran:
+        return self.stack[-1]
+
+    def good(self) -> set[str | None]:
+        """Digests that ran here and were not rolled back from."""
+        return {one.digest for one in self.ever} - {one.digest for one, _v in self.bad}
+
+    def why_bad(self, image: Ran) -> str | None:
+        if any(one.digest == image.digest for one, _v in self.bad if one.digest):
+            return "digest"
+        if image.digest is not None and image.digest in self.good():
+            return None
+        if any(is_version and one.tag == image.tag for one, is_version in self.bad):
+            return "tag"
+        return None
+
+    def settle_edits(self) -> None:
+        """A deed of the tool writes down what ran before it: of several edits, the last."""
+        if self.edits:
+            self.told = replayed_edit(self.told, self.edits[-1])[0]
+            self.edits = []
+        self.doubt = False
+
+    def deployed(self, image: Ran, *, forgives: bool) -> None:
+        self.settle_edits()
+        if not self.told[-1].is_surely(image):
+            self.told.append(image)
+        self.ever.add(image)
+        self.bad = [
+            (one, v)
+            for one, v in self.bad
+            if one.digest != image.digest and not (forgives and v and one.tag == image.tag)
+        ]
+        self.went_back = False
+
+    def rolled_back(self, image: Ran, hold: str) -> None:
+        left = self.top
+        self.settle_edits()
+        digests = {one.digest for one in (*self.ever, left) if one.tag == left.tag} - {None}
+        is_version = left.tag not in NO_VERSION and len(digests) <= 1
+        self.bad = [(one, v) for one, v in self.bad if one != left]
+        self.bad.append((left, is_version))
+        self.bad = [(one, v) for one, v in self.bad if one.digest != image.digest]
+        places = [i for i, one in enumerate(self.told) if one.is_surely(image)]
+        places = places or [i for i, one in enumerate(self.told[:-1]) if one.tag == image.tag]
+        self.told = [*self.told[: places[-1]], image] if places else [*self.told[:-1], image]
+        self.ever.add(image)
+        self.hold, self.went_back = hold, True
+
+    def edited(self, image: Ran) -> None:
+        stack = self.stack
+        if stack[-1] == image or (image.digest and stack[-1].digest == image.digest):
+            return
+        self.went_back = replayed_edit(stack, image)[1]
+        self.edits.append(image)
+        self.ever.add(image)
+
+    def expected(self) -> Ran | None:
+        """The image to go back to: the newest below the top that is good."""
+        top, bad = self.top, {one.digest for one, _v in self.bad}
+        below = reversed(self.stack[:-1])
+        return next((o for o in below if o.digest not in bad | {top.digest}), None)
+
+    @property
+    def is_certain(self) -> bool:
+        return not self.doubt and all(one.digest for one in self.stack)
+
+
+def replayed_edit(stack: list[Ran], image: Ran) -> tuple[list[Ran], bool]:
+    """An edit back to an earlier image drops what is above it, as a rollback does."""
+    places = [i for i, one in enumerate(stack[:-1]) if one.is_surely(image)]
+    return (stack[: places[-1] + 1], True) if places else ([*stack, image], False)
+
+
+class Judge(RuleBasedStateMachine):
+    """The branch and the model, side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        registry = Registry()
+        first = registry.push("1.0")
+        self.paths = ["production/cart.yaml", "staging/cart.yaml"]
+        self.environments = ["production", "staging"]
+        self.renamed = 0
+        files = {FILE: self._config()}
+        for path, name in zip(self.paths, self.environments, strict=True):
+            files[path] = MANIFEST.format(image=first, namespace=name).encode()
+        start = Commit(0, "2026-01-01T00:00:00Z", "ann", "Begin", files)
+        self.branch = Branch([start], registry)
+        began = Ran(first.digest, "1.0")
+        self.fields = [Field([began], ever={began}) for _ in self.paths]
+        self.stale: list[str | None] = [None, None]  # a hold that somebody saw earlier
+
+    # What people do by the tool
+
+    @rule(who=PEOPLE, service=SERVICES, place=PLACES, tag=TAGS, again=st.booleans(),
+          ends=st.booleans(), accepts=st.booleans())  # fmt: skip
+    def deploy(
+        self, who: str, service: str, place: int, tag: str, again: bool, ends: bool, accepts: bool
+    ) -> None:
+        """Deploy what a tag means, pushed anew or not."""
+        image = self._pushed(tag, anew=again)
+        wish = self._wish("deploy", who, image=image, ends=ends, accepts=accepts)
+        self._judge_deploy(wish, service, place, image)
+
+    @rule(who=PEOPLE, service=SERVICES, place=PLACES, again=st.booleans())
+    def roll_back(self, who: str, service: str, place: int, again: bool) -> None:
+        self._judge_rollback(self._wish("rollback", who, again=again), service, place)
+
+    @rule(who=PEOPLE, service=SERVICES, place=PLACES, knows=st.booleans())
+    def release(self, who: str, service: str, place: int, knows: bool) -> None:
+        """End the hold that one sees, or the one that one saw some time ago."""
+        model = self.fields[place]
+        meant = model.hold if knows else self.stale[place]
+        answer = self._decide(self._wish("release", who, hold=meant), service, place)
+        if model.hold is not None and meant is not None and meant != model.hold:
+            assert isinstance(self._error(answer), MovedError), "a hold that nobody saw stays"
+            return
+        self._write(answer, who)
+        model.hold = None
+
+    @rule(place=PLACES)
+    def remember(self, place: int) -> None:
+        self.stale[place] = self.fields[place].hold
+
+    @rule(who=PEOPLE, other=PEOPLE, place=PLACES, tag=TAGS, again=st.booleans(),
+          action=st.sampled_from(["deploy", "rollback", "release"]))  # fmt: skip
+    def two_at_once(
+        self, who: str, other: str, place: int, action: str, tag: str, again: bool
+    ) -> None:
+        """One decides, another is faster, and the first decides again on the new tip."""
+        image = self._pushed(tag, anew=True)
+        wish = self._wish(action, who, image=image if action == "deploy" else None, again=again)
+        model = self.fields[place]
+        first = seen(self._decide(wish, "cart", place))
+        before, hold = self.branch.tip, model.hold
+        self._judge_rollback(self._wish("rollback", other, again=True), "cart-web", place)
+        if self.branch.tip is before:
+            return
+        at = self.branch.look("cart", self.environments[place])
+        answer = self.branch.decide(wish, at, first)
+        COUNTS["two at once"] += 1
+        if action == "release" and hold is None:
+            assert model.hold is not None
+            assert isinstance(self._error(answer), MovedError), "it did not see that hold"
+            return
+        assert isinstance(answer, Refused), f"{action} goes on over another's rollback"
+        assert isinstance(answer.error, MovedError | RefusedError | NotFoundError)
+
+    # What people do by hand
+
+    @rule(who=PEOPLE, place=PLACES, tag=TAGS, pinned=st.booleans())
+    def edit(self, who: str, place: int, tag: str, pinned: bool) -> None:
+        """Write an image by hand, with its digest or by its tag alone."""
+        image = self._pushed(tag, anew=False)
+        text = str(image if pinned else image.with_version(tag, None))
+        path = self.paths[place]
+        data = MANIFEST.format(image=text, namespace=["production", "staging"][place]).encode()
+        if self.branch.tip.files[path] == data:
+            return
+        self.branch.commit({path: data}, who, f"Set {tag}")
+        self.fields[place].edited(Ran(image.digest if pinned else None, tag))
+        COUNTS["edits by hand"] += 1
+
+    @rule(who=PEOPLE, place=PLACES)
+    def move_the_manifest(self, who: str, place: int) -> None:
+        old = self.paths[place]
+        folder, _slash, name = old.partition("/")
+        new = f"{folder}/{'web' if name == 'cart.yaml' else 'cart'}.yaml"
+        self.branch.commit({new: self.branch.tip.files[old], old: None}, who, "Move it")
+        self.paths[place] = new
+        self.fields[place].doubt |= bool(self.fields[place].edits)
+        COUNTS["moved manifests"] += 1
+
+    @rule(who=PEOPLE, place=PLACES)
+    def rename_the_environment(self, who: str, place: int) -> None:
+        self.renamed += 1
+        self.environments[place] = f"env{self.renamed}"
+        self.branch.commit({FILE: self._config()}, who, "Name it as we all do")
+        self.fields[place].doubt |= bool(self.fields[place].edits)
+        COUNTS["renamed environments"] += 1
+
+    @precondition(lambda self: len(self.branch.commits) > 3)
+    @rule(who=PEOPLE, count=st.integers(2, 3))
+    def squash(self, who: str, count: int) -> None:
+        """Put the last commits into one whose message says nothing, as a merge of a host may."""
+        if len(self.branch.commits) <= count:
+            return
+        self.branch.squash(count, who)
+        for model in self.fields:
+            model.doubt |= bool(model.edits)
+        COUNTS["squashes"] += 1
+
+    # What always holds
+
+    @invariant()
+    def the_manifest_runs_what_the_model_says(self) -> None:
+        for place, model in enumerate(self.fields):
+            text = self._running(place)
+            running = self.branch.look("cart", self.environments[place]).read.image
+            assert (running.digest, running.tag) == (model.top.digest, model.top.tag)
+            assert text.digest in (None, running.digest)
+
+    @invariant()
+    def a_hold_stands_until_somebody_who_saw_it_ends_it(self) -> None:
+        for place, model in enumerate(self.fields):
+            for service in ("cart", "cart-web"):
+                at = self.branch.look(service, self.environments[place])
+                held = at.state.hold.id if at.state and at.state.hold else None
+                assert held == model.hold, f"{service} {place}"
+
+    # How it is judged
+
+    def _judge_deploy(self, wish: Wish, service: str, place: int, image: ImageReference) -> None:
+        model, wanted = self.fields[place], Ran(image.digest, image.tag or "")
+        answer = self._decide(wish, service, place)
+        code = self._code(answer)
+        is_running = model.top.digest == wanted.digest
+        if is_running:
+            assert code == "", "what runs is deployed already"
+        elif model.hold is not None and not wish.releases:
+            assert code == "held"
+        elif model.why_bad(wanted) and "bad" not in wish.accept:
+            assert code == "bad", f"bad by {model.why_bad(wanted)}"
+        else:
+            assert code == "", code
+        if code:
+            self._follow(wish, service, place, answer)
+            return
+        self._write(answer, wish.by or "")
+        if wish.releases:
+            model.hold = None
+        if not is_running:
+            model.deployed(wanted, forgives="bad" in wish.accept)
+
+    def _judge_rollback(self, wish: Wish, service: str, place: int) -> None:
+        model = self.fields[place]
+        answer = self._decide(wish, service, place)
+        code = self._code(answer)
+        if model.is_certain:
+            expected = model.expected()
+            if model.went_back and not wish.again:
+                assert code == "already", code
+            elif expected is None:
+                assert isinstance(self._error(answer), NotFoundError), code
+            else:
+                assert code == "", code
+                assert isinstance(answer, Change)
+                assert answer.summary.to.digest == expected.digest
+        if code or isinstance(answer, Refused):
+            self._follow(wish, service, place, answer)
+            return
+        to = answer.summary.to
+        assert to.digest not in {one.digest for one, _v in model.bad if one.digest}
+        if not self._write(answer, wish.by or ""):
+            return
+        hold = answer.state.hold if answer.state else None
+        assert hold is not None
+        model.rolled_back(Ran(to.digest, to.tag or ""), hold.id)
+
+    def _follow(self, wish: Wish, service: str, place: int, answer: Change | Refused) -> None:
+        """Do what the refusals say until it is done, or no refusal is left that can be accepted."""
+        options = {row.code: row.option for row in TABLE}
+        met: list[str] = []
+        while isinstance(answer, Refused) and isinstance(answer.error, RefusedError):
+            code = answer.error.code or ""
+            assert code not in met, f"{code} again, though it was accepted: {met}"
+            assert answer.error.hint
+            met.append(code)
+            values = {**vars(wish), "accept": wish.accept | {code}}
+            values["again"] = wish.again or options[code] == AGAIN
+            values["releases"] = wish.releases or options[code] == RELEASE
+            assert options[code] is not None or code == "lost-hold"
+            assert options[code] != ALLOW_OLDER or code == "outdated"
+            wish = Wish(**values)
+            answer = self._decide(wish, service, place, counted=False)
+        COUNTS["chains of refusals longer than two"] += len(met) > 2
+
+    def _decide(
+        self, wish: Wish, service: str, place: int, *, counted: bool = True
+    ) -> Change | Refused:
+        at = self.branch.look(service, self.environments[place])
+        answer = self.branch.decide(wish, at)
+        if counted:
+            COUNTS[wish.action] += 1
+            if isinstance(answer, Refused):
+                COUNTS[f"refused: {answer.code}"] += 1
+        return answer
+
+    def _write(self, answer: Change | Refused, by: str) -> bool:
+        assert isinstance(answer, Change), answer
+        return self.branch.write(answer, by)
+
+    def _wish(
+        self, action: str, by: str, *, image: ImageReference | None = None, again: bool = False,
+        ends: bool = False, accepts: bool = False, hold: str | None = None,
+    ) -> Wish:  # fmt: skip
+        accept = {"bad"} if accepts else set()
+        return Wish(
+            action,  # type: ignore[arg-type]
+            self.branch.now,
+            by=by,
+            reason="why",
+            build=Build("shop/cart", self.branch.ticks + 1),
+            accept=frozenset(accept | ({"held"} if ends else set())),
+            image=image,
+            releases=ends,
+            again=again,
+            hold=hold,
+        )
+
+    def _pushed(self, tag: str, *, anew: bool) -> ImageReference:
+        registry = self.branch.registry
+        return registry.push(tag) if anew or tag not in registry.tags else registry.image(tag)
+
+    def _running(self, place: int) -> ImageReference:
+        text = self.branch.tip.files[self.paths[place]].decode()
+        return parse_image(text.partition("image: ")[2].split()[0])
+
+    def _config(self) -> bytes:
+        texts = (
+            f'[environments.{name}]\npath = "{path.partition("/")[0]}"\n'
+            for name, path in zip(self.environments, self.paths, strict=True)
+        )
+        return "".join(texts).encode()
+
+    @staticmethod
+    def _code(answer: Change | Refused) -> str:
+        return answer.code if isinstance(answer, Refused) else ""
+
+    @staticmethod
+    def _error(answer: Change | Refused) -> Exception | None:
+        return answer.error if isinstance(answer, Refused) else None
+
+
+TestJudge = Judge.TestCase
+TestJudge.settings = settings(
+    max_examples=int(os.environ.get("GITOPS_JUDGE", "40")),
+    stateful_step_count=30,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+def test_the_table_of_what_was_judged() -> None:
+    """Comes last: says how often what was done and refused, for docs/choosing.md."""
+    for what, number in sorted(COUNTS.items()):
+        print(f"{number:8} {what}")  # noqa: T201 - asked for by running with -s
+    assert COUNTS["rollback"] > 0
