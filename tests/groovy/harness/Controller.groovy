@@ -132,9 +132,9 @@ class Controller {
 
     private Outcome execute(Request request) {
         if (!request.name.startsWith('_')) { build.steps << request }
-        if (build.beforeStep) { build.beforeStep.call(request) }
         if (sandboxed) { interceptor.unregister() }
         try {
+            if (build.beforeStep) { build.beforeStep.call(request) }
             return new Outcome(new Steps(build)."${request.name}"(request), null)
         } catch (Throwable failed) {
             if (failed instanceof HarnessError) { build.harnessErrors << failed.message }

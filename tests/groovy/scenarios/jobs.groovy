@@ -1,0 +1,337 @@
+// The ready-made jobs as people meet them: who may do what, what goes wrong, and what a build says of it.
+import harness.FlowInterruptedException
+import harness.Request
+import harness.World
+
+String digest = 'sha256:' + 'a' * 64
+Map rollback = [job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'broken']]
+
+/** Runs the rollback job; `params` and `env` are added to what it has. */
+Object roll(World world, Map job, Map more = [:]) {
+    world.jenkinsfile(job + more + [params: job.params + (more.params ?: [:]), env: (job.env ?: [:]) + (more.env ?: [:])], 'Jenkinsfile.rollback')
+}
+
+void deploy(World world, String image = World.NEW) {
+    def done = world.step("gitopsDeploy(service: 'cart', image: '${image}')")
+    if (done.failure) { throw done.failure }
+}
+
+/** What others do once, before the first shell of a name. */
+Closure meanwhile(String label, Closure what) {
+    boolean done = false
+    return { Request step ->
+        if (!done && step.name == 'sh' && step.arguments[0].label == label) {
+            done = true
+            what()
+        }
+    }
+}
+
+/** A controller whose disk is full when records are archived. */
+Closure fullDisk(World world) {
+    return { Request step ->
+        if (step.name == 'archiveArtifacts' && !step.arguments[0].artifacts.contains('result') && !step.arguments[0].artifacts.contains('report')) {
+            throw new IOException('No space left on device')
+        }
+    }
+}
+
+scenario('a deploy job that does not know its parameters yet builds nothing, whatever its folder says') { World world ->
+    world.fakePodman(digest)
+    Map job = [scm: [url: world.source().path], env: [GITOPS_SERVICE: 'cart', GITOPS_IMAGE_REPOSITORY: 'docker.io/acme/cart']]
+    String tip = world.tip()
+    def first = world.jenkinsfile(job, 'Jenkinsfile')
+    same([first.run.result, first.failure, world.tip(), first.shells], ['NOT_BUILT', null, tip, []])
+    same(first.run.description, 'the parameters were loaded, nothing else was done: build again with parameters')
+    same(world.jenkinsfile(job, 'Jenkinsfile').run.result, 'SUCCESS')
+    Map branch = job + [job: 'shop/cart/feature%2Fx', env: job.env + [BRANCH_NAME: 'feature/x']]
+    same(world.jenkinsfile(branch, 'Jenkinsfile').run.result, 'SUCCESS')
+}
+
+scenario('an empty choice of a list is red, a text beside it is taken, and both at once are a question') { World world ->
+    deploy(world)
+    Map job = rollback + [env: [GITOPS_SERVICES: 'cart, payment', GITOPS_ENVIRONMENTS: '']]
+    def empty = roll(world, job, [params: [SERVICE: '']])
+    same([empty.run.result, empty.shells], ['FAILURE', []])
+    same(World.error(empty), 'SERVICE is missing: which service is meant by ACTION rollback?')
+    same(empty.declared.find { it.name == 'SERVICE' }.choices, ['', 'cart', 'payment'])
+    has(World.error(roll(world, job, [params: [SERVICE: 'payment', OTHER: 'cart']])), "SERVICE is 'payment' and OTHER is 'cart': which is meant?")
+    def typed = roll(world, job, [params: [SERVICE: '', OTHER: 'cart']])
+    same([typed.failure, World.title(typed)], [null, 'cart 1.5.0 → 1.4.2, held'])
+    same(rollback.params, [SERVICE: 'cart', REASON: 'broken'])
+}
+
+scenario('without lists SERVICE is a text, and the form tells the repository') { World world ->
+    def build = roll(world, rollback, [params: [ACTION: 'plan']])
+    same(build.declared*.name.take(5), ['ACTION', 'MANIFESTS', 'SERVICE', 'LIBRARY', 'ENVIRONMENT'])
+    same(build.declared[1].choices, [world.remote.path])
+}
+
+scenario('a rollback whose record cannot be archived goes all the same, with a warning') { World world ->
+    deploy(world)
+    def build = roll(world, rollback, [beforeStep: fullDisk(world)])
+    same([build.failure, build.run.result], [null, 'UNSTABLE'])
+    same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
+    same(World.title(build), 'cart 1.5.0 → 1.4.2, held')
+    has(build.text, 'the record of what is replaced could not be archived: No space left on device')
+    same(World.links(build).containsKey('record'), false)
+}
+
+scenario('a deploy whose record cannot be archived does not go') { World world ->
+    String tip = world.tip()
+    def build = world.step([beforeStep: fullDisk(world)], "gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    same([build.run.result, world.tip()], ['FAILURE', tip])
+    has(World.error(build), 'gitopsDeploy: the record of what would be replaced cannot be archived, so nothing was deployed: No space left on device')
+    same(World.title(build), 'failed: the record cannot be archived')
+}
+
+scenario('a record that was archived, and a push that failed: the build says that nobody goes back by it') { World world ->
+    File hook = new File(world.remote, 'hooks/pre-receive')
+    hook.text = '#!/bin/sh\necho "the branch is frozen" >&2\nexit 1\n'
+    hook.executable = true
+    def build = world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    same(build.run.result, 'FAILURE')
+    has(build.text, 'the record that this build archived stands for a deploy that did not happen')
+    has(World.title(build), 'failed: ')
+}
+
+scenario('a commit of others between Plan and Apply: the same decision is made again, and goes') { World world ->
+    deploy(world)
+    def build = roll(world, rollback, [beforeStep: meanwhile('gitops-rollback record') {
+        world.commit('Another service', ['apps/payment/deployment.yaml': World.manifest('payment', 'acme/payment:2.1.0@sha256:' + '5' * 64)])
+    }])
+    same([build.failure, World.title(build)], [null, 'cart 1.5.0 → 1.4.2, held'])
+}
+
+scenario('a deploy of another image between Plan and Apply is not taken back unasked: the build says what changed') { World world ->
+    deploy(world)
+    def build = roll(world, rollback, [beforeStep: meanwhile('gitops-rollback record') { deploy(world, World.NEXT) }])
+    same(build.run.result, 'FAILURE')
+    has(world.image(), 'acme/cart:1.6.0@')
+    has(World.error(build), '1.6.0')
+    lacks(World.error(build), '--')
+    has(World.title(build), 'not done: ')
+}
+
+scenario('what was approved is what is done: another image in between is refused, never another target') { World world ->
+    deploy(world)
+    def build = roll(world, rollback, [env: [GITOPS_APPROVERS: 'bob'], answer: { deploy(world, World.NEXT); 'bob' }])
+    same(build.run.result, 'FAILURE')
+    has(world.image(), 'acme/cart:1.6.0@')
+    same(build.shells.count('gitops-rollback plan'), 1)
+}
+
+scenario('no hint in a job names an option of the command line') { World world ->
+    world.fakePodman(digest)
+    deploy(world)
+    roll(world, rollback)
+    Map build = [scm: [url: world.source().path], firstRun: false, params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart', VERSION: '1.5.0']]
+    List all = [
+        world.jenkinsfile(build, 'Jenkinsfile'), roll(world, rollback), roll(world, rollback, [params: [TO: '9.9.9']]), roll(world, rollback, [params: [SERVICE: 'carts']]),
+        roll(world, rollback, [params: [TO: '1.5.0', AGAIN: 'true']]), roll(world, rollback, [params: [ACCEPT: 'never-ran', AGAIN: 'true']]),
+        roll(world, rollback, [params: [SERVICE: 'payment']]), roll(world, rollback, [params: [STRATEGY: 'artifact', AGAIN: 'true']]),
+    ]
+    all.each { one ->
+        List said = one.log.findAll { it.startsWith('ERROR: ') || it.startsWith('WARNING: ') }
+        same([said.size() > 0, one.log.findAll { it =~ /(?<![\w-])--[a-z]|gitops-rollback (rollback|deploy|release|plan) / }], [true, []])
+    }
+}
+
+scenario('the console of a rollback is short, and every line tells something') { World world ->
+    deploy(world)
+    def build = roll(world, rollback)
+    same([build.failure, build.log.size() <= 40], [null, true])
+    same(build.log.findAll { !it.trim() }, [])
+    lacks(build.text, 'set +x')
+}
+
+scenario('where the plugin is there each stage’s lines are stamped, where it is not all goes without') { World world ->
+    deploy(world)
+    same(roll(world, rollback, [plugins: ['timestamper']]).failure, null)
+    Map broken = [params: [SERVICE: 'cart', REASON: 'x'], plugins: ['timestamper']]
+    has(World.error(roll(world, rollback, broken)), 'refused (already)')
+}
+
+scenario('an approval tells the plan in sentences, and the build says for whom it waits') { World world ->
+    deploy(world)
+    Map asked = null
+    String title = null
+    def build = roll(world, rollback, [env: [GITOPS_APPROVERS: 'bob,ops'], answer: {
+        asked = it
+        title = World.title(world.builds.last())
+        'bob'
+    }])
+    same(build.failure, null)
+    has(asked.message, 'Roll back cart 1.5.0 → 1.4.2? 1.4.2 is not verified in the registry')
+    has(asked.message, 'Started by jane: broken. Who may approve: bob,ops. Nothing has been written yet; the question ends after 8 h.')
+    same(title, 'waits for bob,ops: cart 1.5.0 → 1.4.2')
+    same(World.title(build), 'cart 1.5.0 → 1.4.2, held')
+    has(world.message(), 'Gitops-By: jane, approved by bob')
+}
+
+scenario('a declined approval is aborted and says by whom; so does one that nobody answered') { World world ->
+    deploy(world)
+    String tip = world.tip()
+    ['Rejected by bob', 'Timeout has been exceeded'].each { why ->
+        def build = roll(world, rollback, [env: [GITOPS_APPROVAL: 'yes'], answer: { throw new FlowInterruptedException(why) }])
+        same([build.run.result, world.tip(), World.title(build)], ['ABORTED', tip, "not approved: ${why}; nothing was written".toString()])
+    }
+}
+
+scenario('who started a run may approve it, unless the folder says no: then somebody else is asked') { World world ->
+    deploy(world)
+    List answers = ['jane', 'jane', 'bob']
+    List asked = []
+    Map job = [env: [GITOPS_APPROVAL: 'true', GITOPS_SELF_APPROVAL: 'no'], answer: { asked << it.message; answers.remove(0) }]
+    def build = roll(world, rollback, job)
+    same([build.failure, asked.size()], [null, 3])
+    has(asked[0], 'It may not be jane, who started this build.')
+    has(asked[1], 'jane started this build and may not approve it: somebody else has to.')
+    has(world.message(), 'Gitops-By: jane, approved by bob')
+}
+
+scenario('a run that is restarted from a stage is approved anew, and nothing of it can be restarted alone') { World world ->
+    deploy(world)
+    String tip = world.tip()
+    Map job = [env: [GITOPS_APPROVAL: 'true'], restartedFrom: 'With approval']
+    int asked = 0
+    def declined = roll(world, rollback, job + [answer: { asked++; throw new FlowInterruptedException('Rejected by bob') }])
+    same([declined.run.result, world.tip(), asked], ['ABORTED', tip, 1])
+    def other = roll(world, rollback, [env: [GITOPS_APPROVAL: 'true'], restartedFrom: 'Now', answer: { asked++; throw new FlowInterruptedException('Rejected') }])
+    same([other.run.result, world.tip(), asked], ['ABORTED', tip, 2])
+    world.fakePodman(digest)
+    Map build = [scm: [url: world.source().path], firstRun: false, restartedFrom: 'Release', params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart']]
+    def again = world.jenkinsfile(build, 'Jenkinsfile')
+    same([again.failure, world.podmanCalls().collect { it[0] }], [null, ['build', 'push']])
+}
+
+scenario('an approval that nobody gave is none: Apply refuses') { World world ->
+    deploy(world)
+    String tip = world.tip()
+    def build = roll(world, rollback, [env: [GITOPS_APPROVAL: 'on'], answer: { null }])
+    same([build.run.result, world.tip()], ['FAILURE', tip])
+    has(World.error(build), 'without anybody')
+}
+
+scenario('a setting is true, false or an error; it is never taken for false') { World world ->
+    deploy(world)
+    String tip = world.tip()
+    ['True', 'YES', '1', 'on'].each { value ->
+        def build = roll(world, rollback, [env: [GITOPS_APPROVAL: value], answer: { throw new FlowInterruptedException('Rejected') }])
+        same([value, build.run.result, world.tip()], [value, 'ABORTED', tip])
+    }
+    def unclear = roll(world, rollback, [env: [GITOPS_APPROVAL: 'maybe']])
+    same([unclear.run.result, unclear.shells, world.tip()], ['FAILURE', [], tip])
+    same(World.error(unclear), "GITOPS_APPROVAL is 'maybe', which is neither true nor false (write true or false)")
+    has(World.error(roll(world, rollback, [env: [GITOPS_APPROVAL: 'true', GITOPS_APPROVAL_HOURS: 'soon']])), "GITOPS_APPROVAL_HOURS is 'soon'")
+    has(World.error(world.step([env: [GITOPS_WAIT: 'perhaps']], "gitopsDeploy(service: 'cart', image: '${World.NEXT}')")), "GITOPS_WAIT is 'perhaps'")
+    same(roll(world, rollback, [env: [GITOPS_APPROVAL: 'No']]).failure, null)
+}
+
+scenario('a variable of the controller that contradicts a job’s parameter is refused, and told') { World world ->
+    deploy(world)
+    Map own = [GITOPS_APPROVERS: 'bob', GITOPS_REPOSITORY: world.remote.path]
+    def build = roll(world, rollback, [jobParameters: own, env: [GITOPS_APPROVERS: 'jane']])
+    same([build.run.result, build.shells], ['FAILURE', []])
+    has(World.error(build), "GITOPS_APPROVERS is 'bob' as a parameter of this job, and 'jane' as a variable of the agent, the folder or the controller")
+    def agrees = roll(world, rollback, [jobParameters: own, answer: { 'bob' }])
+    same(agrees.failure, null)
+}
+
+scenario('a release of what is not held says so, and asks nobody to approve it') { World world ->
+    deploy(world)
+    String tip = world.tip()
+    def build = roll(world, rollback, [params: [ACTION: 'release'], env: [GITOPS_APPROVERS: 'bob']])
+    same([build.failure, build.run.result, world.tip(), World.title(build)], [null, 'SUCCESS', tip, 'nothing to do: cart not held'])
+    roll(world, rollback)
+    Map asked = null
+    def released = roll(world, rollback, [params: [ACTION: 'release', REASON: 'fixed'], env: [GITOPS_APPROVERS: 'bob'], answer: { asked = it; 'bob' }])
+    same([released.failure, world.state().hold, World.title(released)], [null, null, 'released cart 1.4.2'])
+    has(asked.message, 'End the hold of cart, which runs 1.4.2?')
+    lacks(asked.message, 'dry run')
+}
+
+scenario('ACTION history tells what ran when, and changes nothing') { World world ->
+    deploy(world)
+    String tip = world.tip()
+    def build = roll(world, rollback, [params: [ACTION: 'history', REASON: '']])
+    same([build.failure, world.tip(), build.shells, World.title(build)], [null, tip, ['gitops-rollback history'], 'history: cart'])
+    has(build.text, '1.5.0')
+}
+
+scenario('DRY_RUN and ACTION plan write nothing, and AS_OF goes back to a time') { World world ->
+    deploy(world)
+    String tip = world.tip()
+    def dry = roll(world, rollback, [params: [DRY_RUN: 'true'], env: [GITOPS_APPROVERS: 'bob']])
+    same([dry.failure, world.tip(), World.title(dry)], [null, tip, 'plan: cart 1.5.0 → 1.4.2'])
+    sleep(1100)
+    deploy(world, World.NEXT)
+    has(World.title(roll(world, rollback, [params: [ACTION: 'plan', AS_OF: '1s']])), 'plan: cart 1.6.0')
+}
+
+scenario('the codes that may be accepted are the job’s to say') { World world ->
+    deploy(world)
+    String other = 'docker.io/acme/cart:7.7.7@sha256:' + '7' * 64
+    String tip = world.tip()
+    def refused = roll(world, rollback, [params: [TO: other, ACCEPT: 'never-ran']])
+    same([refused.run.result, world.tip()], ['FAILURE', tip])
+    has(World.error(refused), 'never-ran')
+    def narrower = roll(world, rollback, [params: [ACCEPT: 'bad'], env: [GITOPS_ALLOWED_ACCEPT: 'gone']])
+    same([narrower.run.result, world.tip()], ['FAILURE', tip])
+    has(World.error(narrower), 'bad')
+}
+
+scenario('a Jenkinsfile of another version than the library says so before anything else') { World world ->
+    def build = world.build([name: 'Jenkinsfile.test', library: false], """library('gitops-rollback')
+pipeline { agent none
+  options { skipDefaultCheckout() }
+  stages { stage('x') { steps { gitopsJob(version: '9.9.9') } } } }""")
+    same(build.run.result, 'FAILURE')
+    has(World.error(build), 'this Jenkinsfile is of gitops-rollback 9.9.9, the library that Jenkins loaded of ')
+}
+
+scenario('an agent with a space and @2 in its workspace, no HOME and a read-only one') { World world ->
+    Map options = [workspace: 'my shop@2', agent: [HOME: null, GITOPS_HELPER_HOME: null]]
+    def build = world.step(options, "gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    same([build.failure, World.title(build)], [null, 'cart 1.4.2 → 1.5.0'])
+    def back = roll(world, rollback, options)
+    same([back.failure, World.title(back)], [null, 'cart 1.5.0 → 1.4.2, held'])
+}
+
+scenario('three rollbacks at once in one build: titles, links, reports and results do not mix') { World world ->
+    world.commit('A third', ['apps/stock/deployment.yaml': World.manifest('stock', 'acme/stock:3.0.0@sha256:' + '8' * 64)])
+    Map images = [cart: World.NEW, payment: 'docker.io/acme/payment:2.1.0@sha256:' + '5' * 64, stock: 'docker.io/acme/stock:3.1.0@sha256:' + '9' * 64]
+    images.each { service, image -> same(world.step("gitopsDeploy(service: '${service}', image: '${image}')").failure, null) }
+    def build = world.build([job: 'ops/all', env: [GITOPS_REPORT: '']], '''
+        def one = { String service ->
+            def plan
+            node { plan = gitopsFindPreviousImage(service: service) }
+            node { gitopsRollback(plan: plan, reason: "${service} is broken") }
+        }
+        parallel(cart: { one('cart') }, payment: { one('payment') }, stock: { one('stock') })
+    ''')
+    same(build.failure, null)
+    same(World.title(build).tokenize(';')*.trim().sort(), ['cart 1.5.0 → 1.4.2, held', 'payment 2.1.0 → 2.0.0, held', 'stock 3.1.0 → 3.0.0, held'])
+    same(build.run.description.readLines().count { it.startsWith('report: ') }, 3)
+    same(build.archived().findAll { it.endsWith('/report.html') }.size(), 3)
+    same(build.archived().findAll { it.endsWith('record.json') }.size(), 3)
+    ['cart', 'payment', 'stock'].each { service -> has(world.state(service).hold.reason, "${service} is broken") }
+}
+
+scenario('what a wait could not verify leaves the job unstable, with the reason in its title') { World world ->
+    world.fakePodman(digest)
+    Map job = [scm: [url: world.source().path], firstRun: false, params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart', VERSION: '1.5.0'], env: [GITOPS_WAIT: 'True']]
+    def build = world.jenkinsfile(job, 'Jenkinsfile')
+    same([build.failure, build.run.result, World.title(build)], [null, 'UNSTABLE', 'cart 1.4.2 → 1.5.0, not verified'])
+}
+
+scenario('the person behind a build is found through upstream builds, replays and timers') { World world ->
+    Map timer = [_class: 'hudson.triggers.TimerTrigger$TimerTriggerCause', shortDescription: 'Started by timer']
+    Map upstream = [_class: 'org.jenkinsci.plugins.workflow.support.steps.build.BuildUpstreamCause', shortDescription: 'Started by upstream project "night" build number 3']
+    Map replay = [_class: 'org.jenkinsci.plugins.workflow.cps.replay.ReplayCause', shortDescription: 'Replayed #4']
+    Map person = [_class: 'hudson.model.Cause$UserIdCause', shortDescription: 'Started by user Mo', userId: 'mo', userName: 'Mo']
+    world.step([causes: [upstream], upstreamBuilds: [new harness.RunWrapper(causes: [timer])]], "gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    has(world.message(), 'Gitops-By: timer')
+    world.step([causes: [replay, person]], "gitopsDeploy(service: 'cart', image: '${World.NEXT}')")
+    has(world.message(), 'Gitops-By: mo')
+}
