@@ -207,8 +207,10 @@ def _fail(error: GitopsRollbackError, output: Output) -> int:
     from gitops_rollback.tell.output import error_to_json, write_result  # noqa: PLC0415 - the same
     from gitops_rollback.tell.terminal import say  # noqa: PLC0415 - the same
 
-    if error.jenkins_hint and place_of(os.environ) is Place.JENKINS:
-        error.hint = error.jenkins_hint
+    if place_of(os.environ) is Place.JENKINS:
+        from gitops_rollback.tell.jenkins import in_words_of_jenkins  # noqa: PLC0415 - there alone
+
+        error.hint = error.jenkins_hint or in_words_of_jenkins(error.hint)
     say(f"error: {error.message}", f"hint: {error.hint}")
     try:
         write_result(error_to_json(error), output)

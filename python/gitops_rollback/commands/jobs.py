@@ -1,11 +1,18 @@
-"""Create or update the Jenkins jobs: `jobs install`."""
+"""The Jenkins jobs: create or update them (install), look at what they need (check)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError, UsageError, nearest_hint
-from gitops_rollback.jobs.wanted import Scm, Wishes, parse_sources, wanted_jobs
+from gitops_rollback.errors import (
+    ConfigError,
+    Exit,
+    GitopsRollbackError,
+    JenkinsError,
+    UsageError,
+    nearest_hint,
+)
+from gitops_rollback.jobs import Scm, Wishes, at_jenkins, parse_sources, wanted_jobs
 from gitops_rollback.look.snapshot import Overview, read_config, read_overview
 from gitops_rollback.model import Request, is_name, one_line
 from gitops_rollback.options import repeated
@@ -24,26 +31,30 @@ if TYPE_CHECKING:
     from gitops_rollback.session import Session
 
 # What the pipelines read from the environment (see the top of each Jenkinsfile), by option.
-_VARIABLES = {
-    "library": "the library as Jenkins knows it (gitops-rollback)",
-    "agent": "label of the agents to run on",
-    "store": "where the records are: jenkins:FOLDER/JOB",
-    "git-credentials-id": "may push to the manifests repository, and read the sources",
-    "dockerhub-credentials-id": "Docker Hub",
-    "jenkins-credentials-id": "API token that may read the deploy jobs",
-    "registry-credentials-id": "another registry",
-    "registry-host": "the host of that registry",
-    "approvers": "who has to approve a rollback: users and groups",
-    "allowed-services": "the only services and sets these jobs may touch",
-}
+_VARIABLES = (
+    "library",
+    "agent",
+    "store",
+    "git-credentials-id",
+    "dockerhub-credentials-id",
+    "jenkins-credentials-id",
+    "registry-credentials-id",
+    "registry-host",
+    "approvers",
+    "self-approval",
+    "approval-hours",
+    "allowed-services",
+    "allowed-accept",
+)
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    """Install the jobs; a second run changes nothing."""
+    """Install the jobs, of which a second run changes nothing, or only look at what they need."""
     url = options.jenkins or environment.get("JENKINS_URL")
     if not url:
         raise UsageError("no Jenkins is named", "give its address with --jenkins URL")
-    if not options.library_url:
+    installs = options.action == "install"
+    if not options.library_url and installs:
         raise UsageError(
             "nothing says where the jobs get their pipelines from",
             "give the Git URL of this library with --library-url",
@@ -54,14 +65,22 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         overviews = _overviews(session, repository, tip)
     wishes = _wishes(session, overviews)
     jobs = wanted_jobs(wishes, overviews[0].config)
-    from gitops_rollback.jobs.install import Installer  # noqa: PLC0415 - slow import
-    from gitops_rollback.stores.jenkins_http import JenkinsHttp  # noqa: PLC0415 - the same
-
-    http = JenkinsHttp(url, environment, session.deadline)
-    changes = Installer(http, writes=not options.dry_run).install(jobs)
+    changes, seen = at_jenkins(
+        url, environment, session.deadline, jobs, installs=installs, writes=not options.dry_run
+    )
     if not wishes.sources:
         say("no deploy jobs: --source URL says where the services are built from")
-    result = {"dryRun": options.dry_run, "jobs": [change.to_json() for change in changes]}
+    needs = [one.to_json() for one in seen]
+    result: dict[str, Any] = {"needs": needs}
+    if installs:
+        result |= {"dryRun": options.dry_run, "jobs": [change.to_json() for change in changes]}
+    missing = [f"{one['kind']} {one['name']}" for one in needs if one["state"] == "missing"]
+    if missing and not installs:
+        raise JenkinsError(
+            f"the jobs lack {len(missing)} of what they need: {', '.join(missing)}",
+            "mend them in this order, each at the page that stands beside it; then run this again",
+            result,
+        )
     write_result(result, options.output)
     return Exit.DONE
 

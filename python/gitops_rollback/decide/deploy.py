@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback import clock
 from gitops_rollback.decide import effect, holds
 from gitops_rollback.decide.change import (
     Change,
@@ -46,10 +47,12 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     at, running = facts.at, facts.running
     assert wish.image is not None  # noqa: S101 - a deploy's wish names one
     refuse_other_repository(facts, wish.image)
-    refuse_moved(facts, wish.expected, "as --from says")
+    refuse_moved(wish, facts, wish.expected, "as --from says")
     if wish.record is None and facts.first is not None:
         who = facts.ask(NeedAuthor())
-        refuse_moved(facts, facts.first.running, f"as when this began (newest commit by {who})")
+        refuse_moved(
+            wish, facts, facts.first.running, f"as when this began (newest commit by {who})"
+        )
     if wish.before_build:
         return _judged_before_build(wish, facts, wish.image)
     image = _resolved(wish, facts, wish.image)
@@ -112,14 +115,35 @@ def refuse(blocks: Iterable[Refusal], wish: Wish) -> None:
             raise block.error()
 
 
-def refuse_moved(facts: Facts, expected: ImageReference | None, source: str) -> None:
-    """Raise `MovedError` if another image runs than was expected; `source` says by what."""
+def refuse_moved(wish: Wish, facts: Facts, expected: ImageReference | None, source: str) -> None:
+    """Raise `MovedError` if another image runs than was expected; `source` says by what.
+
+    The error tells who put the other image there, where the state file knows it.
+    """
     running = facts.running
-    if expected is not None and not _is_expected(expected, running):
-        raise MovedError(
-            f"{facts.title} runs {running.canonical}, not {expected.canonical} {source}",
-            "look at what happened meanwhile (gitops-rollback plan), then run this again",
-        )
+    if expected is None or _is_expected(expected, running):
+        return
+    error = MovedError(
+        f"{facts.title} runs {running.canonical}, not {expected.canonical} "
+        f"{source}{_meanwhile(wish, facts)}",
+        "look at what happened meanwhile (gitops-rollback plan), then run this again",
+    )
+    error.jenkins_hint = (
+        "look at what happened meanwhile (ACTION plan of the rollback job); to go on from what "
+        "runs now: build again with the same parameters"
+    )
+    raise error
+
+
+def _meanwhile(wish: Wish, facts: Facts) -> str:
+    """Return who put there what runs, when and by which build; empty where nothing tells."""
+    newest = facts.state.newest if facts.state else None
+    if newest is None or newest.at is None or not is_unchanged(newest.image, facts.running):
+        return ""
+    done = "rolled back" if newest.action == "rollback" else "deployed"
+    by = f" by {newest.by}" if newest.by else ""
+    build = f", {newest.build}" if newest.build else ""
+    return f": {done} {clock.age(newest.at, wish.present)} ago{by} ({newest.versions}{build})"
 
 
 def _is_expected(expected: ImageReference, running: ImageReference) -> bool:

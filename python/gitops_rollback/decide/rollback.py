@@ -57,8 +57,9 @@ def rollback(wish: Wish, facts: Facts) -> Change | Refused:
 
     A plan that was made before fixes from, to and strategy; every refusal is judged again.
     """
-    wish = _as_planned(wish, facts)
-    refuse_moved(facts, wish.expected, "as --from says")
+    named, wish = wish.expected, _as_planned(wish, facts)
+    source = "as --from says" if named is not None or wish.planned is None else "as the plan says"
+    refuse_moved(wish, facts, wish.expected, source)
     plan = choose(wish, facts)
     plan = _with_effect(wish, facts, _with_edits(wish, facts, plan))
     plan = _with_schema(wish, facts, _with_storage(wish, facts, _with_changes(facts, plan)))
@@ -66,7 +67,7 @@ def rollback(wish: Wish, facts: Facts) -> Change | Refused:
         at, running = facts.at, facts.running
         summary = summary_of(wish, at, running, running, action="deploy")
         return Change(at, summary, warnings=warnings_of(at), plan=plan)
-    error = obstacle(plan) or _changed(facts, plan)
+    error = obstacle(plan) or _changed(wish, facts, plan)
     if error is not None:
         return Refused(facts.at, error, plan)
     return _change(wish, facts, plan)
@@ -248,13 +249,13 @@ def _order(schema: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
-def _changed(facts: Facts, plan: Plan) -> GitopsRollbackError | None:
+def _changed(wish: Wish, facts: Facts, plan: Plan) -> GitopsRollbackError | None:
     """Return the error if the branch moved and the service changed while this was being pushed."""
     first = facts.first
     if first is None:
         return None
     who = facts.ask(NeedAuthor())
-    refuse_moved(facts, first.running, f"as the plan says (newest commit by {who})")
+    refuse_moved(wish, facts, first.running, f"as the plan says (newest commit by {who})")
     target = plan.chosen.image if plan.chosen else None
     if first.target == target:
         return None

@@ -44,6 +44,11 @@ class Job:
     form: tuple[Parameter, ...] = ()
 
     @property
+    def folder(self) -> str:
+        """The folder that it is in; empty at the top."""
+        return self.name.rpartition("/")[0]
+
+    @property
     def folders(self) -> tuple[str, ...]:
         """The folders that have to be there, outermost first."""
         parts = self.name.split("/")[:-1]

@@ -9,6 +9,7 @@ without Jenkins. The words are plain text: Jenkins shows titles and descriptions
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,9 @@ from urllib.parse import urlsplit
 from gitops_rollback import clock
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.jobs import names_of_forms
 from gitops_rollback.model import one_line
+from gitops_rollback.options import TABLE, variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +30,15 @@ _MOST_NAMED = 5  # services
 _LONGEST_TITLE = 160  # characters: Jenkins shows some 100 beside a build's number
 _LONGEST_ERROR = 4000
 _LONGEST_REASON = 200
+_COMMAND = re.compile(r"gitops-rollback ([a-z]+)\b")
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
+_ACTIONS = {
+    "plan": "ACTION plan of the rollback job",
+    "history": "ACTION history of the rollback job",
+    "release": "ACTION release of the rollback job",
+    "rollback": "the rollback job",
+    "deploy": "the deploy job",
+}
 _STATES = {
     "ready": "running",
     "applied": "applied",
@@ -108,6 +120,39 @@ def told(
     question = _questions(command, result, now)
     line = _line(code, error) if error else ""
     return Told(_short(title), about, links, line, to=_to(services), question=question)
+
+
+def in_words_of_jenkins(text: str) -> str:
+    """Return a hint as one reads it in Jenkins, where nobody can type an option.
+
+    `--to TAG` is the field TO of the job's form, an option without a field is the variable that
+    sets it for job or folder, and a command is what the rollback job does.
+    """
+    found = _COMMAND.sub(lambda match: _ACTIONS.get(match[1], match[0]), text)
+    return _OPTION.sub(lambda match: _field(match[1], match[0]), found)
+
+
+def hinted(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a result whose hints, wherever they stand, are in the words of Jenkins."""
+    return {
+        key: in_words_of_jenkins(value)
+        if key == "hint" and isinstance(value, str)
+        else _within(value)
+        for key, value in document.items()
+    }
+
+
+def _within(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return hinted(value)
+    return [_within(one) for one in value] if isinstance(value, list) else value
+
+
+def _field(name: str, otherwise: str) -> str:
+    field_name = name.upper().replace("-", "_")
+    if field_name in names_of_forms():
+        return field_name
+    return variable_name(name) if any(row.name == name for row in TABLE) else otherwise
 
 
 def _failure(command: str, code: int, error: Mapping[str, Any]) -> str:

@@ -87,7 +87,22 @@ def jobs(document: Document, view: View) -> list[str]:
     rows += [(one["job"], one["kind"], one["action"]) for one in document.get("jobs", ())]
     diffs = [one["diff"] for one in document.get("jobs", ()) if is_rehearsal and one.get("diff")]
     del view
-    return [*diffs, *table(rows)] if "jobs" in document else []
+    made = [*diffs, *table(rows)] if "jobs" in document else []
+    return [*made, *_needs(document)]
+
+
+def _needs(document: Document) -> list[str]:
+    """Return what the jobs need: what is there in one line, the rest with where it is mended."""
+    needs = document.get("needs", ())
+    there = [one["name"] for one in needs if one["state"] == "found"]
+    lines = wrapped(f"found: {', '.join(there)}") if there else []
+    for one in needs:
+        if one["state"] == "missing":
+            lines += wrapped(f"missing: {one['kind']} {one['name']}: {one['hint']}")
+    for one in needs:
+        if one["state"] == "unknown":
+            lines += wrapped(f"not seen: {one['kind']} {one['name']}: {one['hint']}")
+    return lines
 
 
 def job_names(document: Document) -> list[str]:

@@ -152,6 +152,18 @@ esac
         return out.toString()
     }
 
+    /** Runs the command as somebody else would, on another machine, while a build of this world runs. */
+    String command(String... arguments) {
+        String helper = sharedHelper.listFiles().findAll { it.isDirectory() }.join(':')
+        List words = ['env', '-u', 'JENKINS_URL', "PYTHONPATH=${helper}", PYTHON, '-m', 'gitops_rollback'] + arguments.toList() +
+            ['--repository', remote.path, '--store', "directory:${folder}/others"]
+        Process process = words*.toString().execute()
+        StringBuffer out = new StringBuffer()
+        process.waitForProcessOutput(out, out)
+        if (process.exitValue() != 0) { throw new IllegalStateException("${arguments}: ${out}") }
+        return out.toString()
+    }
+
     String tip() { git(remote, 'rev-parse', 'main').trim() }
 
     String read(String path) { git(remote, 'show', "main:${path}") }

@@ -105,17 +105,24 @@ scenario('a commit of others between Plan and Apply: the same decision is made a
 
 scenario('a deploy of another image between Plan and Apply is not taken back unasked: the build says what changed') { World world ->
     deploy(world)
-    def build = roll(world, rollback, [beforeStep: meanwhile('gitops-rollback record') { deploy(world, World.NEXT) }])
+    def build = roll(world, rollback, [beforeStep: meanwhile('gitops-rollback record') {
+        world.command('deploy', '--service', 'cart', '--image', World.NEXT, '--by', 'mo')
+    }])
     same(build.run.result, 'FAILURE')
     has(world.image(), 'acme/cart:1.6.0@')
-    has(World.error(build), '1.6.0')
+    has(World.error(build), 'as the plan says: deployed ')
+    has(World.error(build), 'ago by mo (1.5.0 → 1.6.0)')
+    has(World.error(build), 'build again with the same parameters')
     lacks(World.error(build), '--')
     has(World.title(build), 'not done: ')
 }
 
 scenario('what was approved is what is done: another image in between is refused, never another target') { World world ->
     deploy(world)
-    def build = roll(world, rollback, [env: [GITOPS_APPROVERS: 'bob'], answer: { deploy(world, World.NEXT); 'bob' }])
+    def build = roll(world, rollback, [env: [GITOPS_APPROVERS: 'bob'], answer: {
+        world.command('deploy', '--service', 'cart', '--image', World.NEXT)
+        'bob'
+    }])
     same(build.run.result, 'FAILURE')
     has(world.image(), 'acme/cart:1.6.0@')
     same(build.shells.count('gitops-rollback plan'), 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from gitops_rollback.jobs.look import PLUGINS
 from servers.jenkins_answer import Answer
 from servers.jenkins_server import JenkinsServer
 
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
 USER = ("jane", "11c0ffee")
 LIBRARY = "https://git.example.com/gitops-rollback.git"
 SOURCE = "https://git.example.com/shop/{service}.git"
+LIBRARY_FOLDER = (
+    b"<?xml version='1.1'?><com.cloudbees.hudson.plugins.folder.Folder><properties>"
+    b"<org.jenkinsci.plugins.workflow.libs.FolderLibraries><libraries>"
+    b"<org.jenkinsci.plugins.workflow.libs.LibraryConfiguration><name>gitops-rollback</name>"
+    b"</org.jenkinsci.plugins.workflow.libs.LibraryConfiguration></libraries>"
+    b"</org.jenkinsci.plugins.workflow.libs.FolderLibraries></properties>"
+    b"</com.cloudbees.hudson.plugins.folder.Folder>"
+)
 CONFIG = """\
 [services.cart]
 [services.payment]
@@ -238,3 +248,89 @@ def test_the_token_goes_nowhere_but_into_the_header(shop: Shop, server: JenkinsS
     assert all(
         USER[1].encode() not in asked.body + asked.path.encode() for asked in server.requests
     )
+
+
+ALL_PLUGINS = [{"shortName": name, "active": True} for name in PLUGINS]
+
+
+def look(shop: Shop, server: JenkinsServer, *options: str) -> Run:
+    """What `jobs check` says."""
+    secrets = {"JENKINS_USER": USER[0], "JENKINS_TOKEN": USER[1], "JENKINS_URL": server.url}
+    words = ("--folder", "shop", "--git-credentials-id", "git-bot", "--agent", "linux")
+    return shop.run("jobs", "check", *words, *options, environment=secrets)
+
+
+def knows(server: JenkinsServer, path: str, document: dict[str, object]) -> None:
+    server.force(path, Answer(200, json.dumps(document).encode(), "application/json"))
+
+
+def states(run: Run) -> dict[str, str]:
+    return {f"{one['kind']} {one['name']}": one["state"] for one in run.result["needs"]}
+
+
+def test_check_finds_what_the_jobs_need_and_changes_nothing(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    server.configs["shop"] = LIBRARY_FOLDER
+    knows(server, "/api/json", {"mode": "NORMAL"})
+    knows(server, "/pluginManager/api/json", {"plugins": ALL_PLUGINS})
+    store = "/job/shop/credentials/store/folder/domain/_/credential/git-bot/api/json"
+    knows(server, store, {"id": "git-bot"})
+    knows(server, "/label/linux/api/json", {"nodes": [{"nodeName": "agent-1"}]})
+    run = look(shop, server)
+    assert run.code == 0, run
+    assert {name for name, state in states(run).items() if state != "found"} == set(), run.result
+    assert "library gitops-rollback" in states(run)
+    assert "plugin pipeline-utility-steps" in states(run)
+    assert posts(server) == []
+
+
+def test_check_says_what_is_missing_and_where_it_is_mended(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    knows(server, "/api/json", {"mode": "NORMAL"})
+    knows(server, "/pluginManager/api/json", {"plugins": ALL_PLUGINS[:-2]})
+    knows(server, "/label/linux/api/json", {"nodes": [], "clouds": []})
+    run = look(shop, server)
+    assert run.code == 1
+    assert run.error["category"] == "jenkins"
+    missing = {name for name, state in states(run).items() if state == "missing"}
+    assert missing == {
+        "plugin git",
+        "plugin cloudbees-folder",
+        "folder shop",
+        "credentials git-bot (of shop)",
+        "agents linux",
+    }
+    hints = {one["name"]: one["hint"] for one in run.result["needs"] if "hint" in one}
+    assert hints["git"].endswith("/manage/pluginManager/")
+    page = "/job/shop/credentials/store/folder/domain/_/newCredentials"
+    assert hints["git-bot (of shop)"].endswith(page)
+    assert states(run)["library gitops-rollback"] == "unknown"
+
+
+def test_what_the_token_may_not_see_is_unknown_and_no_failure(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    server.configs["shop"] = LIBRARY_FOLDER
+    knows(server, "/api/json", {"mode": "NORMAL"})
+    for path in (
+        "/pluginManager/api/json",
+        "/label/linux/api/json",
+        "/credentials/store/system/domain/_/credential/git-bot/api/json",
+    ):
+        server.force(path, Answer(403, b"<html>jane is missing Overall/SystemRead</html>"))
+    run = look(shop, server)
+    assert run.code == 0, run
+    assert sorted(states(run).values()) == ["found", "found", "unknown", "unknown", "unknown"]
+
+
+def test_install_tells_what_is_missing_and_installs_all_the_same(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    knows(server, "/api/json", {"mode": "NORMAL"})
+    knows(server, "/pluginManager/api/json", {"plugins": []})
+    run = install(shop, server)
+    assert run.code == 0, run
+    assert actions(run) == {"rollback": "created"}
+    assert states(run)["plugin git"] == "missing"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gitops_rollback.errors import Exit
-from gitops_rollback.tell.jenkins import Told, told, write_told
+from gitops_rollback.tell.jenkins import Told, hinted, in_words_of_jenkins, told, write_told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +92,33 @@ def test_an_error_is_one_line_with_what_to_do_in_brackets() -> None:
     assert (refused.error, refused.refused) == ("refused (held): a b [31m (do this)", "held")
     assert shown("deploy", 1, error("registry", hint="")).error == "no"
     assert shown("deploy", 130, error("interrupted")).error == "interrupted: no (do this)"
+
+
+@pytest.mark.parametrize(
+    ("shell", "jenkins"),
+    [
+        (
+            "name one with --to TAG, or ask --strategy registry",
+            "name one with TO TAG, or ask STRATEGY registry",
+        ),
+        ("accept it: --accept bad; give --as-of", "accept it: ACCEPT bad; give AS_OF"),
+        ("look at it (gitops-rollback plan)", "look at it (ACTION plan of the rollback job)"),
+        ("give more time with --timeout 300", "give more time with GITOPS_TIMEOUT 300"),
+        ("gitops-rollback services lists what is", "gitops-rollback services lists what is"),
+        ("git push --force-with-lease", "git push --force-with-lease"),
+        ("nothing to translate: a--b", "nothing to translate: a--b"),
+    ],
+)
+def test_a_hint_names_the_fields_of_the_form_and_no_options(shell: str, jenkins: str) -> None:
+    assert in_words_of_jenkins(shell) == jenkins
+
+
+def test_every_hint_of_a_result_is_in_the_words_of_jenkins_and_nothing_else_changes() -> None:
+    result = {"hint": "--to X", "services": [{"blockedBy": [{"hint": "--again"}], "to": "--to"}]}
+    assert hinted(result) == {
+        "hint": "TO X",
+        "services": [{"blockedBy": [{"hint": "AGAIN"}], "to": "--to"}],
+    }
 
 
 def test_a_title_stays_short_whatever_is_in_it() -> None:
