@@ -301,8 +301,9 @@ class Builder:
         if listed.is_inline:
             found = self._inline_objects(listed.text, path, line)
         elif listed.path in self.by_folder:
-            found = tuple(self.of_folder(listed.path or "").resources)
-            work.paths += self.of_folder(listed.path or "").paths
+            built = self.of_folder(listed.path or "")
+            found = (*built.resources, *self._hidden_objects(built.hidden))
+            work.paths += [*built.paths, *built.hidden]
         elif listed.path and (file := self.parsed(listed.path)) is not None:
             found = tuple(Resource(o.node, o.file.path, o.document) for o in objects_of(file))
             work.paths.append(listed.path)
@@ -314,6 +315,11 @@ class Builder:
             kind = item.identity.kind
             place = Unknown(item.path, item.node.start_mark.line + 1, kind, doubt.why, _ACCEPT)
             yield item, doubt if listed.is_inline else place
+
+    def _hidden_objects(self, paths: Iterable[str]) -> tuple[Resource, ...]:
+        """Return the objects of files that name no image, where they matter all the same."""
+        files = [file for path in paths if (file := self.parsed(path)) is not None]
+        return tuple(Resource(o.node, f.path, o.document) for f in files for o in objects_of(f))
 
     def _inline_objects(self, text: str, path: str, line: int) -> tuple[Resource, ...]:
         del line

@@ -123,10 +123,13 @@ def _shown_name(name: str) -> str:
 
 
 def _parts(file: ParsedFile, node: yaml.Node) -> Iterator[Part]:
-    for key, role in _ROLES.items():
-        value = lookup(node, key)
-        if isinstance(value, yaml.ScalarNode):
-            yield Part(role, key, read_scalar(file, value))
+    known = {name.lower(): role for name, role in _ROLES.items()}  # kustomize takes any case
+    found = {}
+    for key, value in node.value:
+        role = known.get((text_of(key) or "").lower())
+        if role is not None and isinstance(value, yaml.ScalarNode):
+            found[role] = Part(role, str(key.value), read_scalar(file, value))
+    yield from (found[role] for role in _ROLES.values() if role in found)
 
 
 def _problem(parts: tuple[Part, ...], name: str) -> str:

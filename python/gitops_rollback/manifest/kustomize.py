@@ -22,6 +22,42 @@ if TYPE_CHECKING:
 
 KUSTOMIZATION_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 COMPONENT = "Component"
+FIELDS = (
+    "apiVersion",
+    "kind",
+    "metadata",
+    "openapi",
+    "namePrefix",
+    "nameSuffix",
+    "namespace",
+    "commonLabels",
+    "labels",
+    "commonAnnotations",
+    "patchesStrategicMerge",
+    "patchesJson6902",
+    "patches",
+    "images",
+    "imageTags",
+    "replacements",
+    "replicas",
+    "vars",
+    "sortOptions",
+    "resources",
+    "components",
+    "crds",
+    "bases",
+    "configMapGenerator",
+    "secretGenerator",
+    "helmGlobals",
+    "helmCharts",
+    "helmChartInflationGenerator",
+    "generatorOptions",
+    "configurations",
+    "generators",
+    "transformers",
+    "validators",
+    "buildMetadata",
+)
 _RESOURCES = ("resources", "bases")
 _IMAGES = ("images", "imageTags")
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -128,7 +164,7 @@ def is_kustomization(path: str) -> bool:
 
 def read_kustomization(file: ParsedFile) -> Kustomization:
     """Read a kustomization; raise `ManifestError` where a key of an entry stands twice."""
-    root = file.trees[0] if file.trees else None
+    root = spelled(file.trees[0] if file.trees else None, FIELDS)
     folder = posixpath.dirname(file.path)
     taken = [one for key in _RESOURCES for one in _listed(folder, lookup(root, key))]
     components = _listed(folder, lookup(root, "components"))
@@ -158,9 +194,29 @@ def entries_of(file: ParsedFile) -> tuple[ImageEntry, ...]:
         for key in _IMAGES
         for entry in read_entries(
             EntryList(file, number, "Kustomization", "kustomization", f"/{key}"),
-            lookup(root, key),
+            lookup(spelled(root, FIELDS), key),
         )
     )
+
+
+def spelled(root: yaml.Node | None, names: Iterable[str]) -> yaml.Node | None:
+    """Return a mapping whose keys are written as the fields are: kustomize takes any case.
+
+    It reads JSON as Go does, for which `nameprefix` is `namePrefix` (encoding/json).
+    """
+    if not isinstance(root, yaml.MappingNode):
+        return root
+    known = {name.lower(): name for name in names}
+    keys = {str(key.value) for key, _value in root.value if isinstance(key, yaml.ScalarNode)}
+    if all(key in known.values() or key.lower() not in known for key in keys):
+        return root
+    pairs = []
+    for key, value in root.value:
+        name = known.get(str(key.value).lower(), "") if isinstance(key, yaml.ScalarNode) else ""
+        if name and name not in keys:
+            key = yaml.ScalarNode(key.tag, name, key.start_mark, key.end_mark)  # noqa: PLW2901
+        pairs.append((key, value))
+    return yaml.MappingNode(root.tag, pairs, root.start_mark, root.end_mark)
 
 
 def inside(folder: str, text: str) -> str | None:
