@@ -18,7 +18,7 @@ from gitops_rollback.manifest.edit import rewritten
 from gitops_rollback.model import Deed, identified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.decide.plan import Candidate, Plan
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.records import MadeRecord
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.edit import FieldEdit, Splice
-    from gitops_rollback.manifest.image_field import ImageField
 
 
 @dataclass(frozen=True)
@@ -225,13 +224,6 @@ def warnings_of(at: ServiceAtTip) -> tuple[str, ...]:
     )
     skipped = tuple(f"not looked into: {skip.reason}" for skip in at.found.manifests.skipped)
     return at.found.notes + reported + (skipped if at.found.settings.manifests else ())
-
-
-def marker_splices(
-    fields: Iterable[ImageField], act: Callable[[ImageField], list[Splice]]
-) -> tuple[MarkerSplice, ...]:
-    """Hold or restore the markers of fields, as `act` does with one."""
-    return tuple(MarkerSplice(field.path, splice) for field in fields for splice in act(field))
 
 
 def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:

@@ -10,20 +10,19 @@ from gitops_rollback.decide import effect, holds
 from gitops_rollback.decide.change import (
     Change,
     deed_of,
-    marker_splices,
     noted_fields,
     summary_of,
     warnings_of,
 )
 from gitops_rollback.decide.edits import deploy_edits
 from gitops_rollback.decide.facts import NeedAuthor, NeedCheck, NeedDigest, NeedPlatforms
+from gitops_rollback.decide.marker_places import restoring
 from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
 from gitops_rollback.decide.release import released
 from gitops_rollback.errors import ConfigError, MovedError, RegistryError
 from gitops_rollback.image import same
 from gitops_rollback.ledger.events import agree, is_unchanged
 from gitops_rollback.ledger.state import State
-from gitops_rollback.manifest.edit import restore_markers
 from gitops_rollback.refusals import Refusal, refusal
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
         at=at,
         summary=summary_of(wish, at, replaced, image, record=record.sha256),
         edits=edits,
-        markers=marker_splices(at.found.fields, restore_markers) if ends else (),
+        markers=restoring(at) if ends else (),
         state=replace(state, hold=None) if ends else state,
         warnings=warnings_of(at) + effect.warnings_of(findings) + told,
         record=made,

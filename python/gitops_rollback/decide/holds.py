@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.decide.facts import NeedPolicies
+from gitops_rollback.decide.marker_places import MarkerPlace, places_of
 from gitops_rollback.errors import MovedError
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.ledger.holds import BadMatch, HeldMarker, bad_match
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.holds import Hold
     from gitops_rollback.ledger.state import State
-    from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.manifest.markers import Marker
     from gitops_rollback.model import Build
 
 
@@ -200,27 +198,13 @@ def _why(reason: str | None) -> str:
     return f" ({reason})" if reason else ""
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A marker behind a field of the service."""
-
-    field: ImageField
-    marker: Marker
-
-    def fits(self, held: HeldMarker) -> bool:
-        """Tell whether this stands where a held marker stood."""
-        return (self.field.path, self.field.container) == (held.path, held.container)
-
-
 def markers_to_hold(at: ServiceAtTip) -> tuple[HeldMarker, ...]:
-    """Return the markers that a hold lists: those behind the fields, also if they are held already.
+    """Return the markers that a hold lists: all of its policies, also if they are held already.
 
     What an earlier hold lists and is not there any more stays on the list, so that its end tells.
     """
     now = [
-        HeldMarker(field.path, field.container, marker.active_text)
-        for field in at.found.fields
-        for marker in field.markers
+        HeldMarker(place.path, place.container, place.marker.active_text) for place in places_of(at)
     ]
     hold = at.state.hold if at.state else None
     spare = list(now)
@@ -253,7 +237,7 @@ def lost_markers(at: ServiceAtTip) -> tuple[str, ...]:
     """
     hold = at.state.hold if at.state else None
     waiting = list(hold.markers) if hold else []
-    there = [_Place(field, marker) for field in at.found.fields for marker in field.markers]
+    there = list(places_of(at))
     for is_same in (_is_same, _is_moved):
         for held in tuple(waiting):
             place = next((place for place in there if is_same(place, held)), None)
@@ -263,22 +247,22 @@ def lost_markers(at: ServiceAtTip) -> tuple[str, ...]:
     return tuple(_warning(held, at, there) for held in waiting)
 
 
-def _is_same(place: _Place, held: HeldMarker) -> bool:
+def _is_same(place: MarkerPlace, held: HeldMarker) -> bool:
     return place.fits(held) and place.marker.active_text == held.marker
 
 
-def _is_moved(place: _Place, held: HeldMarker) -> bool:
+def _is_moved(place: MarkerPlace, held: HeldMarker) -> bool:
     """Tell whether a marker stands behind another field of the service, as after a renaming."""
     return place.marker.active_text == held.marker
 
 
-def _warning(held: HeldMarker, at: ServiceAtTip, there: Iterable[_Place]) -> str:
+def _warning(held: HeldMarker, at: ServiceAtTip, there: Iterable[MarkerPlace]) -> str:
     renamed = next((place for place in there if place.fits(held)), None)
     if renamed is not None:
         now = renamed.marker
         what = "is put back as it stands now" if now.is_held else "is another by now"
         return (
-            f"{renamed.field.place}: the marker was {held.marker} when it was held, and {what}: "
+            f"{renamed.place}: the marker was {held.marker} when it was held, and {what}: "
             f"{now.active_text}"
         )
     stray = next(_strays(held, at), None)

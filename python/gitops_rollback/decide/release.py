@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide import holds
-from gitops_rollback.decide.change import Change, marker_splices, summary_of, warnings_of
+from gitops_rollback.decide.change import Change, summary_of, warnings_of
 from gitops_rollback.decide.facts import NeedAccount, NeedStateVersions
+from gitops_rollback.decide.marker_places import restoring
 from gitops_rollback.errors import NotFoundError, RepositoryError, UsageError
 from gitops_rollback.image import (
     ImageReference,
@@ -23,7 +24,6 @@ from gitops_rollback.ledger.fields import note
 from gitops_rollback.ledger.holds import BAD, Bad, Hold
 from gitops_rollback.ledger.message import action_of
 from gitops_rollback.ledger.state import State, parse_state, path_of
-from gitops_rollback.manifest.edit import restore_markers
 from gitops_rollback.model import Deed, identified
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def released(wish: Wish, facts: Facts, state: State | None) -> Change:
     return Change(
         at=at,
         summary=summary_of(wish, at, running, running, action="release"),
-        markers=marker_splices(at.found.fields, restore_markers),
+        markers=restoring(at),
         state=replace(state, hold=None) if state else None,
         warnings=warnings_of(at) + holds.lost_markers(at) + told_lost(wish, facts),
     )

@@ -11,7 +11,6 @@ from gitops_rollback.decide.change import (
     Change,
     Refused,
     deed_of,
-    marker_splices,
     noted_fields,
     summary_of,
     warnings_of,
@@ -25,6 +24,7 @@ from gitops_rollback.decide.facts import (
     NeedSchemaLabels,
     NeedStorage,
 )
+from gitops_rollback.decide.marker_places import elsewhere_warnings, holding
 from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
 from gitops_rollback.decide.unchanged import has_storage, is_as_recorded
 from gitops_rollback.errors import (
@@ -36,7 +36,6 @@ from gitops_rollback.errors import (
 from gitops_rollback.ledger.holds import BAD, Bad, Hold, version_tag
 from gitops_rollback.ledger.records import repository_key
 from gitops_rollback.ledger.state import State
-from gitops_rollback.manifest.edit import hold_markers
 from gitops_rollback.refusals import refusal
 
 if TYPE_CHECKING:
@@ -291,9 +290,9 @@ def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
         at=at,
         summary=replace(summary, storage=plan.storage_changes, passed_over=plan.passed_over),
         edits=plan.edits,
-        markers=marker_splices(at.found.fields, hold_markers),
+        markers=holding(at),
         state=replace(after, hold=Hold(deed, holds.markers_to_hold(at))),
-        warnings=warnings_of(at) + plan.warnings,
+        warnings=warnings_of(at) + plan.warnings + elsewhere_warnings(at),
         plan=plan,
         record=made,
     )

@@ -9,15 +9,14 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.difference import Intended, first_difference
 from gitops_rollback.manifest.document import parse, reads_as_string
 from gitops_rollback.manifest.forms import FieldEdit
-from gitops_rollback.manifest.markers import ACTIVE_KEY, HELD_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.image_field import ImageField, Scalar
+    from gitops_rollback.manifest.image_field import Scalar
 
-__all__ = ["FieldEdit", "Splice", "hold_markers", "restore_markers", "rewrite", "rewritten"]
+__all__ = ["FieldEdit", "Splice", "rewrite", "rewritten"]
 
 
 @dataclass(frozen=True)
@@ -36,24 +35,6 @@ class _ScalarEdit:
     scalar: Scalar
     splice: Splice
     intended: Intended
-
-
-def hold_markers(field: ImageField) -> list[Splice]:
-    """Put the field's markers out of action, but those that are held already."""
-    return [
-        Splice(marker.key_start, marker.key_end, HELD_KEY)
-        for marker in field.markers
-        if not marker.is_held
-    ]
-
-
-def restore_markers(field: ImageField) -> list[Splice]:
-    """Put the field's held markers back into action."""
-    return [
-        Splice(marker.key_start, marker.key_end, ACTIVE_KEY)
-        for marker in field.markers
-        if marker.is_held
-    ]
 
 
 def rewrite(

@@ -10,7 +10,7 @@ import yaml
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import HELM_HINT, duplicate_key
 from gitops_rollback.manifest.image_field import Scalar
-from gitops_rollback.manifest.markers import find_marker
+from gitops_rollback.manifest.markers import find_marker, find_marker_above
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,7 @@ def read_scalar(file: ParsedFile, node: yaml.ScalarNode) -> Scalar:
         start=start + len(skipped),
         end=end,
         raw=file.text[start + len(skipped) : end],
-        marker=find_marker(file.text, end),
+        marker=find_marker(file.text, end) or find_marker_above(file.text, start),
         node=node,
     )
 

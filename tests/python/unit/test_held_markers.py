@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gitops_rollback.decide.holds import lost_markers, markers_to_hold, markers_without_hold
+from gitops_rollback.decide.marker_places import elsewhere_warnings, holding, restoring
 from gitops_rollback.ledger.holds import HeldMarker
 from unit.builders import (
     PATH,
@@ -15,6 +17,11 @@ from unit.builders import (
     service_at_tip,
     state,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitops_rollback.decide.change import MarkerSplice
 
 CART = '{"$imagepolicy": "flux-system:cart"}'
 OTHER = '{"$imagepolicy": "flux-system:other"}'
@@ -119,3 +126,68 @@ def test_markers_out_of_action_without_a_hold_are_told_of() -> None:
     hold = hold_of("2", "1", "it crashed", at(2), markers=BOTH)
     found = service_at_tip("acme/cart:1", replace(state("1>2"), hold=hold), text)
     assert markers_without_hold(found) == ()
+
+
+EVERYWHERE = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart}
+spec:
+  template:
+    spec:
+      containers:
+        - name: server
+          image: acme/cart:1 # {"$imagepolicy": "flux-system:cart", "note": "keep"}
+          env:
+            - name: VERSION
+              value: "1" # {"$imagepolicy": "flux-system:cart:tag"}
+            - name: OTHER
+              value: "1" # {"$imagepolicy": "flux-system:other:tag"}
+            - name: TEXT
+              value: 'no # {"$imagepolicy": "flux-system:cart"}'
+---
+apiVersion: example.org/v1
+kind: Batch
+metadata: {name: batch}
+spec:
+  # {"$imagepolicy": "flux-system:cart"}
+  images:
+    # why # {"$imagepolicy": "flux-system:cart"}
+    -
+      # {"$imagepolicy": "flux-system:cart:name"}
+      acme/cart
+"""
+
+
+def applied(text: str, splices: Iterable[MarkerSplice]) -> str:
+    for one in sorted(splices, key=lambda one: one.splice.start, reverse=True):
+        text = text[: one.splice.start] + one.splice.text + text[one.splice.end :]
+    return text
+
+
+def test_every_marker_of_the_policies_is_held_wherever_it_stands_and_no_other() -> None:
+    found = service_at_tip("acme/cart:1", None, EVERYWHERE)
+    after = applied(EVERYWHERE, holding(found))
+    lines = [n for n, line in enumerate(after.splitlines(), start=1) if "-held" in line]
+    assert lines == [9, 12, 22, 26]
+    assert [(held.container, held.marker) for held in markers_to_hold(found)][1:] == [
+        ("value", '{"$imagepolicy": "flux-system:cart:tag"}'),
+        ("images", CART),
+        ("line 26", '{"$imagepolicy": "flux-system:cart:name"}'),
+    ]
+    assert [text.partition(":")[2].partition(":")[0] for text in elsewhere_warnings(found)] == [
+        "12",
+        "22",
+        "26",
+    ]
+
+
+def test_a_release_puts_back_exactly_what_its_hold_lists() -> None:
+    listed = markers_to_hold(service_at_tip("acme/cart:1", None, EVERYWHERE))
+    held_text = applied(EVERYWHERE, holding(service_at_tip("acme/cart:1", None, EVERYWHERE)))
+    more = held_text + f"  more: a # {held(CART)}\n"
+    hold = hold_of("2", "1", "it crashed", at(2), markers=listed)
+    found = service_at_tip("acme/cart:1", replace(state("1>2", "2<1"), hold=hold), more)
+    after = applied(more, restoring(found))
+    assert after == EVERYWHERE + f"  more: a # {held(CART)}\n"
+    assert restoring(service_at_tip("acme/cart:1", None, EVERYWHERE)) == ()
