@@ -630,8 +630,10 @@ class Builder:
             return
         try:
             steps = read_replacements(node)
+            hidden = self._hidden_objects(work.hidden) if steps.touches_images else ()
+            among = (*work.resources, *hidden)
             for number, resource in enumerate(work.resources):
-                changed, made = replaced(resource, steps, work.resources)
+                changed, made = replaced(resource, steps, among)
                 for new, was in made:
                     place = f"{doubt.path}:{doubt.line}"
                     problem = f"the replacement in {place} sets it: change what it copies from"
@@ -711,15 +713,20 @@ class Builder:
 def merged_entries(
     own: Iterable[ImageEntry], added: Iterable[ImageEntry]
 ) -> tuple[ImageEntry, ...]:
-    """Return the entries of a kustomization with those of Flux merged in, by their names."""
-    out = list(own)
+    """Return the entries of a kustomization with those of Flux merged in, by their names.
+
+    Those of the old `imageTags` come last, and are not looked at for a name.
+    """
+    listed = tuple(own)
+    old = [one for one in listed if one.field.pointer.startswith("/imageTags/")]
+    out = [one for one in listed if one not in old]
     for entry in added:
         index = next((n for n, one in enumerate(out) if one.name == entry.name), None)
         if index is None:
             out.append(entry)
         else:
             out[index] = out[index].under(entry)
-    return tuple(out)
+    return (*out, *old)
 
 
 def is_local(resource: Resource) -> bool:

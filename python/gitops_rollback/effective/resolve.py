@@ -385,17 +385,21 @@ def _let_take_all_below(
 
 
 def _merged(fields: Iterable[ImageField]) -> tuple[ImageField, ...]:
-    """Return each field once, with all it decides; several names for one version are a problem."""
-    merged: dict[FieldKey, ImageField] = {}
+    """Return each field once for each name that its image has, with all that it decides.
+
+    An entry may decide images of several names; a field with a name of its own may not.
+    """
+    merged: dict[tuple[FieldKey, str], ImageField] = {}
     for one in fields:
-        key = one.key
+        name = one.shown_name or one.name_text
+        key = (one.key, name if one.form == KUSTOMIZE else "")
         known = merged.get(key)
         if known is None:
             merged[key] = one
             continue
         problem = known.problem or one.problem
-        if (known.shown_name or "") != (one.shown_name or "") and one.form != KUSTOMIZE:
-            names = f"{known.shown_name or known.name_text}, {one.shown_name or one.name_text}"
+        if (known.shown_name or "") != (one.shown_name or ""):
+            names = f"{known.shown_name or known.name_text}, {name}"
             problem = f"it is the version of several images: {names}"
         merged[key] = replace(
             known,

@@ -23,6 +23,7 @@ from gitops_rollback.look.environment_files import (
     wanted_paths,
 )
 from gitops_rollback.look.everything import all_names
+from gitops_rollback.look.flux_files import flux_manifests
 from gitops_rollback.look.standings import read_standings
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services import catalogue, inventory
@@ -114,11 +115,13 @@ def read_snapshot(
     paths = Paths(data)
     meant = {path for name in names for path in meant_paths(name, environment, config, paths)}
     everything = follow_overlays(repository, tip, manifests, meant, data)
+    flux, said = flux_manifests(repository, tip, environment, config)
+    everything = inventory.joined(everything, flux)
     for name in (*request.names, *trusted):
         if name in config.sets and catalogue.has_fields(name, environment, config, everything):
             raise two_meanings(name)
     followed = set(everything.files) - set(manifests.files)
-    found = _Found()
+    found = _Found(notes=(said,) if said else ())
     for name in names:
         wanted = {*wanted_paths(name, environment, config, paths), *followed}
         raw = data.get(path_of(environment.name, name))
@@ -145,6 +148,7 @@ class _Found:
     services: list[tuple[ServiceFields, State | None]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     def add(
         self, name: str, raw: bytes | None, request: Request, resolve: Callable[[], ServiceFields]
@@ -155,6 +159,7 @@ class _Found:
         """
         try:
             fields = resolve()
+            fields = replace(fields, notes=(*fields.notes, *self.notes))
         except UnknownServiceError as error:
             if not request.everything:
                 raise
@@ -221,6 +226,8 @@ def read_overview(repository: Repository, request: Request, tip: Tip) -> Overvie
     read = read_environment(repository, request, tip)
     manifests = inventory.read_manifests(read.files)
     everything = follow_overlays(repository, read.tip, manifests, set(read.files), read.files)
+    flux, _said = flux_manifests(repository, read.tip, read.environment, read.config)
+    everything = inventory.joined(everything, flux)
     return Overview(read.tip, read.config, read.environment, Paths(read.paths), everything)
 
 

@@ -72,7 +72,7 @@ def resolve(
     repositories = {f.image.full_repository: f.image for f in owned if f.image}
     if len(repositories) > 1:
         raise ownership.ambiguous(service, owned)
-    ownership.refuse_outside(owned, environment)
+    ownership.refuse_outside(owned, environment, manifests)
     ownership.refuse_other_environments(owned, environment, config)
     editable = tuple(f for f in owned if not f.reported_only)
     if not editable:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, ManifestError, nearest, nearest_hint
 from gitops_rollback.image import contradicts
+from gitops_rollback.manifest.flux import flux_kustomization
 from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.manifest.kustomize import is_kustomization
+from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.services.config import FILE
 from gitops_rollback.services.elsewhere import find_elsewhere
 from gitops_rollback.services.inventory import service_names
@@ -93,10 +95,15 @@ def refuse_other_environments(
                 )
 
 
-def refuse_outside(fields: Iterable[ImageField], environment: Environment) -> None:
-    """Raise `ConfigError` if a field stands outside the environment, which only takes it."""
+def refuse_outside(
+    fields: Iterable[ImageField], environment: Environment, manifests: Manifests
+) -> None:
+    """Raise `ConfigError` if a field stands outside the environment, which only takes it.
+
+    A Flux Kustomization that applies nothing but the environment is its own, wherever it stands.
+    """
     for field in fields:
-        if environment.holds(field.path):
+        if environment.holds(field.path) or _is_own_flux(field, environment, manifests):
             continue
         overlay = field.overlay or f"{environment.path}/kustomization.yaml"
         raise ConfigError(
@@ -105,6 +112,17 @@ def refuse_outside(fields: Iterable[ImageField], environment: Environment) -> No
             "whatever else takes it",
             f"separate them: {_separation(field, overlay)}",
         )
+
+
+def _is_own_flux(field: ImageField, environment: Environment, manifests: Manifests) -> bool:
+    """Tell whether a field is of a Flux Kustomization whose folder is in the environment."""
+    file = manifests.files.get(field.path)
+    for item in objects_of(file) if file is not None else ():
+        flux = flux_kustomization(item)
+        is_it = item.document == field.document and field.pointer.startswith(f"{item.pointer}/")
+        if flux is not None and is_it:
+            return environment.holds(flux.path)
+    return False
 
 
 def _separation(field: ImageField, overlay: str) -> str:

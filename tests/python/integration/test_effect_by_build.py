@@ -1,0 +1,259 @@
+"""What is said to be deployed takes effect: random trees, held against `kustomize build`.
+
+Each tree is built before a deploy, after it and after its undoing. In none may a deploy be made
+after which the build has another image than was meant, or anything else that differs; after the
+rollback the build is that of before, byte for byte. Needless refusals are counted by kind.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from gitops_rollback.decide.edits import deploy_edits
+from gitops_rollback.decide.effect import blocks_of, edited, findings_of
+from gitops_rollback.decide.facts import ServiceAtTip
+from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.image import find_image
+from gitops_rollback.manifest.forms import restoring_edit
+from gitops_rollback.repo.objects import Tip
+from gitops_rollback.services.catalogue import resolve
+from gitops_rollback.services.config import Config, Environment
+from gitops_rollback.services.inventory import read_manifests
+from integration.random_trees import RandomTree, random_tree
+from unit.builders import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from gitops_rollback.image import ImageReference
+    from gitops_rollback.manifest.edit import FieldEdit
+    from gitops_rollback.services.catalogue import ServiceFields
+
+WHOLE = Environment("production")
+TREES = int(os.environ.get("GITOPS_TREES", "100"))
+MOST_NEEDLESS = 0.10
+
+
+@dataclass(frozen=True)
+class Kustomize:
+    """The real tool, and a folder to put a tree in."""
+
+    program: str
+    folder: Path
+
+    def build(self, files: Mapping[str, str], root: str) -> str | None:
+        """Return what the tool makes of a folder; None where it refuses."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for path, text in files.items():
+            file = self.folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            [self.program, "build", "--load-restrictor", "LoadRestrictionsNone", root],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return done.stdout if done.returncode == 0 else None
+
+
+@pytest.fixture(scope="module")
+def kustomize(tmp_path_factory: pytest.TempPathFactory) -> Kustomize:
+    program = os.environ.get("KUSTOMIZE") or shutil.which("kustomize")
+    if program is None:
+        assert not os.environ.get("CI"), "kustomize is not there: .ci/run installs it"
+        pytest.skip("kustomize is not on PATH and not named by KUSTOMIZE: nothing to judge by")
+    return Kustomize(program, tmp_path_factory.mktemp("trees") / "tree")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a tree: `deployed`, `refused`, `no build` or `wrong`, and why."""
+
+    kind: str
+    why: str = ""
+
+
+def judged(kustomize: Kustomize, tree: RandomTree) -> Outcome:
+    """Deploy and roll back in a tree, and hold both against the real builds."""
+    before = kustomize.build(applied(tree, tree.files), tree.root)
+    if before is None:
+        return Outcome("no build")
+    was = images_of(before)
+    if not any(is_cart(image) for image in was.values()):
+        return Outcome("no build", "the service is not in it")
+    try:
+        found = service_of(tree.files)
+        image = found.image.with_version("9.9.9", digest("new"))
+        edits = deploy_edits(found.fields, image, frozenset(), "digest")
+        at = ServiceAtTip(Tip("main", "0" * 40), found, None)
+        blocks = blocks_of(at, findings_of(at, edits, image))
+    except GitopsRollbackError as error:
+        return refused(kustomize, tree, error.message)
+    if blocks:
+        return refused(kustomize, tree, blocks[0].message)
+    after_files = with_edits(tree.files, found, edits)
+    after = kustomize.build(applied(tree, after_files), tree.root)
+    if after is None:
+        return Outcome("wrong", "the build fails after the deploy")
+    problem = difference(before, after, image)
+    if problem:
+        return Outcome("wrong", problem)
+    again = service_of(after_files)
+    back = [
+        restoring_edit(f, o.value, o.recorded_parts)
+        for f, o in zip(again.fields, found.fields, strict=True)
+    ]
+    restored = kustomize.build(applied(tree, with_edits(after_files, again, back)), tree.root)
+    if restored != before:
+        return Outcome("wrong", "the build after the rollback is not that of before")
+    return Outcome("deployed")
+
+
+def service_of(files: Mapping[str, str]) -> ServiceFields:
+    data = {path: text.encode() for path, text in files.items()}
+    return resolve("cart", WHOLE, Config(), read_manifests(data))
+
+
+def with_edits(
+    files: Mapping[str, str], found: ServiceFields, edits: tuple[FieldEdit, ...] | list[FieldEdit]
+) -> dict[str, str]:
+    after = edited(found.manifests.files, edits)
+    return {**files, **{path: file.encode(file.text).decode() for path, file in after.items()}}
+
+
+def applied(tree: RandomTree, files: Mapping[str, str]) -> dict[str, str]:
+    """The files as Flux builds them: its own patches, components and images are merged in.
+
+    fluxcd/pkg, kustomize/kustomize_generator.go; written here a second time, as a judge.
+    """
+    if tree.flux is None:
+        return dict(files)
+    spec = yaml.safe_load(files["clusters/apps.yaml"])["spec"]
+    path = f"{tree.root}/kustomization.yaml"
+    built = yaml.safe_load(files[path])
+    built["patches"] = [*built.get("patches", []), *spec.get("patches", [])]
+    built["components"] = [*built.get("components", []), *spec.get("components", [])]
+    if "targetNamespace" in spec:
+        built["namespace"] = spec["targetNamespace"]
+    for entry in spec.get("images", []):
+        same = next((one for one in built.get("images", []) if one["name"] == entry["name"]), None)
+        if same is None:
+            built.setdefault("images", []).append(dict(entry))
+            continue
+        if entry.get("newName"):
+            same["newName"] = entry["newName"]
+        if entry.get("newTag") or entry.get("digest"):
+            same.pop("newTag", None), same.pop("digest", None)
+            same.update({k: entry[k] for k in ("newTag", "digest") if entry.get(k)})
+    return {**files, path: yaml.safe_dump({k: v for k, v in built.items() if v != []})}
+
+
+def images_of(build: str) -> dict[tuple[str, ...], str]:
+    """The images of a build by kind, namespace, name, list and container."""
+    found: dict[tuple[str, ...], str] = {}
+    for item in yaml.safe_load_all(build):
+        if item["kind"] != "ConfigMap":  # its texts are nobody's image
+            walk(
+                item,
+                (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]),
+                found,
+            )
+    return found
+
+
+def walk(node: Any, path: tuple[str, ...], found: dict[tuple[str, ...], str]) -> None:
+    if isinstance(node, list):
+        for index, one in enumerate(node):
+            walk(
+                one,
+                (*path, one.get("name", str(index)) if isinstance(one, dict) else str(index)),
+                found,
+            )
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key == "image" and isinstance(value, str):
+                found[path] = value
+            else:
+                walk(value, (*path, key), found)
+
+
+def is_cart(text: str) -> bool:
+    image = find_image(text)
+    return image is not None and image.repository.endswith("/cart")
+
+
+def difference(before: str, after: str, target: ImageReference) -> str:
+    """What of a build is not as it should be after a deploy; empty where all is right."""
+    was, now = images_of(before), images_of(after)
+    if was.keys() != now.keys():
+        return f"containers came or went: {was.keys() ^ now.keys()}"
+    for place, old in was.items():
+        image = find_image(now[place])
+        is_new = image is not None and (image.tag, image.digest) == (target.tag, target.digest)
+        digest_only = image is not None and image.tag is None and image.digest == target.digest
+        before_ = find_image(old)
+        is_meant = before_ is not None and before_.full_repository == target.full_repository
+        if is_meant and not is_new and not digest_only:
+            return f"{'/'.join(place)} has {now[place]}"
+        if not is_meant and now[place] != old:
+            return f"{'/'.join(place)} was {old} and is {now[place]}"
+    if blind(before) != blind(after):
+        return "more than images changed"
+    return ""
+
+
+def blind(build: str) -> str:
+    return re.sub(r"(?m)^(\s*(?:- )?image: ).*$", r"\1", build)
+
+
+def refused(kustomize: Kustomize, tree: RandomTree, message: str) -> Outcome:
+    del kustomize, tree
+    return Outcome("refused", message)
+
+
+def kind_of(message: str) -> str:
+    """The kind of a refusal, without places and names."""
+    known = (
+        ("disagree", "fields of the service disagree"),
+        ("image repositories", "two image repositories"),
+        ("inline patch", "an inline patch decides"),
+        ("replacement", "a replacement decides"),
+        ("changes more than was meant", "others would move"),
+        ("several images", "one version of several images"),
+        ("immutable", "immutable"),
+        ("sets no tag", "an entry without version"),
+        ("there is no service", "not found"),
+        ("the JSON patch", "a JSON patch fails after the edit"),
+        ("has no place for", "no place for the digest"),
+        ("names two digests", "two digests"),
+        ("is not proven", "not proven"),
+        ("would take effect", "another takes effect"),
+        ("has no effect", "no effect"),
+        ("would be gone", "gone"),
+        ("releases of kustomize differ", "releases differ"),
+    )
+    return next((kind for part, kind in known if part in message), message)
+
+
+@pytest.mark.timeout(3600)
+def test_no_tree_is_called_deployed_that_the_build_says_is_not(kustomize: Kustomize) -> None:
+    outcomes = {seed: judged(kustomize, random_tree(seed)) for seed in range(TREES)}
+    kinds = Counter(kind_of(one.why) for one in outcomes.values() if one.kind == "refused")
+    total = Counter(one.kind for one in outcomes.values())
+    wrong = {seed: one.why for seed, one in outcomes.items() if one.kind == "wrong"}
+    assert not wrong, wrong
+    print(dict(total), dict(kinds))
+    assert total["deployed"] > TREES / 4
