@@ -41,7 +41,7 @@ def random_tree(seed: int) -> RandomTree:
 
 class _Maker:
     def __init__(self, seed: int) -> None:
-        self.draw = random.Random(seed)  # noqa: S311 - no secret
+        self.draw = random.Random(seed)
         self.tree = RandomTree(seed)
         self.tag = self.draw.choice(_TAGS)
         self.digest = digest("old") if self.draw.random() < 0.3 else ""
@@ -268,25 +268,33 @@ class _Maker:
         self._add_patch(layer, patch)
 
     def _operations(self) -> list[dict[str, object]]:
-        draw = self.draw
         image = f"acme/cart:{self.tag}"
         containers = f"/{_POD}/containers"
-        return draw.choice(
+        more = {"name": "y", "image": "envoy:1"}
+        tested = {
+            "op": "test",
+            "path": f"{containers}/0/image",
+            "value": f"acme/cart{self.version}",
+        }
+        replace: dict[str, object] = {
+            "op": "replace",
+            "path": f"{containers}/0/image",
+            "value": image,
+        }
+        choices: list[list[dict[str, object]]] = [
+            [replace],
+            [{"op": "add", "path": f"{containers}/-", "value": {"name": "x", "image": image}}],
+            [{"op": "add", "path": f"{containers}/0", "value": more}],
+            [{"op": "add", "path": "/spec/replicas", "value": 2}],
+            [{"op": "test", "path": "/metadata/name", "value": "cart"}, replace],
+            [tested],
             [
-                [{"op": "replace", "path": f"{containers}/0/image", "value": image}],
-                [{"op": "add", "path": f"{containers}/-", "value": {"name": "x", "image": image}}],
-                [{"op": "add", "path": f"{containers}/0", "value": {"name": "y", "image": "envoy:1"}}],
-                [{"op": "add", "path": "/spec/replicas", "value": 2}],
-                [
-                    {"op": "test", "path": "/metadata/name", "value": "cart"},
-                    {"op": "replace", "path": f"{containers}/0/image", "value": image},
-                ],
-                [{"op": "test", "path": f"{containers}/0/image", "value": f"acme/cart{self.version}"}],
-                [{"op": "copy", "from": f"{containers}/0", "path": f"{containers}/-"},
-                 {"op": "replace", "path": f"{containers}/1/name", "value": "copy"}],
-                [{"op": "remove", "path": f"{containers}/0/env"}],
-            ]
-        )  # fmt: skip
+                {"op": "copy", "from": f"{containers}/0", "path": f"{containers}/-"},
+                {"op": "replace", "path": f"{containers}/1/name", "value": "copy"},
+            ],
+            [{"op": "remove", "path": f"{containers}/0/env"}],
+        ]
+        return self.draw.choice(choices)
 
     def _json_file(self, layer: dict[str, object]) -> None:
         path = f"json-{len(self.tree.files)}.yaml"
@@ -322,9 +330,8 @@ class _Maker:
 
     def _names(self, layer: dict[str, object]) -> None:
         draw = self.draw
-        for key, value in (("namePrefix", "p-"), ("nameSuffix", "-s"), ("namespace", "other")):
-            if draw.random() < 0.5:
-                layer[key] = value
+        names = (("namePrefix", "p-"), ("nameSuffix", "-s"), ("namespace", "other"))
+        layer.update({key: value for key, value in names if draw.random() < 0.5})
 
     def _labels(self, layer: dict[str, object]) -> None:
         key = self.draw.choice(["commonLabels", "labels", "commonAnnotations"])
@@ -403,8 +410,7 @@ class _Maker:
             ("sortOptions", {"order": "fifo"}),
             ("buildMetadata", ["originAnnotations"]),
         ]
-        for key, value in draw.sample(choices, 2):
-            layer[key] = value
+        layer.update(dict(draw.sample(choices, 2)))
 
     def _directive(self, layer: dict[str, object]) -> None:
         draw = self.draw

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 WHOLE = Environment("production")
 TREES = int(os.environ.get("GITOPS_TREES", "100"))
 MOST_NEEDLESS = 0.10
+# Refusals of what a better model could deploy; of the rest no edit of one value would be right.
+NEEDLESS = frozenset({"not proven", "a replacement decides", "no effect", "not found"})
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,8 @@ class Outcome:
 def judged(kustomize: Kustomize, tree: RandomTree) -> Outcome:
     """Deploy and roll back in a tree, and hold both against the real builds."""
     before = kustomize.build(applied(tree, tree.files), tree.root)
-    if before is None:
+    if before is None or not any(is_cart(image) for image in images_of(before).values()):
         return Outcome("no build")
-    was = images_of(before)
-    if not any(is_cart(image) for image in was.values()):
-        return Outcome("no build", "the service is not in it")
     try:
         found = service_of(tree.files)
         image = found.image.with_version("9.9.9", digest("new"))
@@ -101,25 +100,21 @@ def judged(kustomize: Kustomize, tree: RandomTree) -> Outcome:
         at = ServiceAtTip(Tip("main", "0" * 40), found, None)
         blocks = blocks_of(at, findings_of(at, edits, image))
     except GitopsRollbackError as error:
-        return refused(kustomize, tree, error.message)
+        return Outcome("refused", error.message)
     if blocks:
-        return refused(kustomize, tree, blocks[0].message)
+        return Outcome("refused", blocks[0].message)
     after_files = with_edits(tree.files, found, edits)
     after = kustomize.build(applied(tree, after_files), tree.root)
-    if after is None:
-        return Outcome("wrong", "the build fails after the deploy")
-    problem = difference(before, after, image)
+    problem = difference(before, after, image) if after else "the build fails after the deploy"
     if problem:
         return Outcome("wrong", problem)
     again = service_of(after_files)
-    back = [
-        restoring_edit(f, o.value, o.recorded_parts)
-        for f, o in zip(again.fields, found.fields, strict=True)
-    ]
+    pairs = zip(again.fields, found.fields, strict=True)
+    back = [restoring_edit(new, old.value, old.recorded_parts) for new, old in pairs]
     restored = kustomize.build(applied(tree, with_edits(after_files, again, back)), tree.root)
-    if restored != before:
-        return Outcome("wrong", "the build after the rollback is not that of before")
-    return Outcome("deployed")
+    is_back = restored == before
+    why = "the build after the rollback is not that of before"
+    return Outcome("deployed") if is_back else Outcome("wrong", why)
 
 
 def service_of(files: Mapping[str, str]) -> ServiceFields:
@@ -174,7 +169,7 @@ def images_of(build: str) -> dict[tuple[str, ...], str]:
     return found
 
 
-def walk(node: Any, path: tuple[str, ...], found: dict[tuple[str, ...], str]) -> None:
+def walk(node: object, path: tuple[str, ...], found: dict[tuple[str, ...], str]) -> None:
     if isinstance(node, list):
         for index, one in enumerate(node):
             walk(
@@ -219,11 +214,6 @@ def blind(build: str) -> str:
     return re.sub(r"(?m)^(\s*(?:- )?image: ).*$", r"\1", build)
 
 
-def refused(kustomize: Kustomize, tree: RandomTree, message: str) -> Outcome:
-    del kustomize, tree
-    return Outcome("refused", message)
-
-
 def kind_of(message: str) -> str:
     """The kind of a refusal, without places and names."""
     known = (
@@ -255,5 +245,7 @@ def test_no_tree_is_called_deployed_that_the_build_says_is_not(kustomize: Kustom
     total = Counter(one.kind for one in outcomes.values())
     wrong = {seed: one.why for seed, one in outcomes.items() if one.kind == "wrong"}
     assert not wrong, wrong
-    print(dict(total), dict(kinds))
-    assert total["deployed"] > TREES / 4
+    needless = sum(number for kind, number in kinds.items() if kind in NEEDLESS)
+    answered = total["deployed"] + total["refused"]
+    assert needless <= MOST_NEEDLESS * answered, (total, kinds)
+    assert total["deployed"] > answered / 2, (total, kinds)
