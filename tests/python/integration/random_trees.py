@@ -268,29 +268,19 @@ class _Maker:
         self._add_patch(layer, patch)
 
     def _operations(self) -> list[dict[str, object]]:
-        image = f"acme/cart:{self.tag}"
+        image, old = f"acme/cart:{self.tag}", f"acme/cart{self.version}"
         containers = f"/{_POD}/containers"
-        more = {"name": "y", "image": "envoy:1"}
-        tested = {
-            "op": "test",
-            "path": f"{containers}/0/image",
-            "value": f"acme/cart{self.version}",
-        }
-        replace: dict[str, object] = {
-            "op": "replace",
-            "path": f"{containers}/0/image",
-            "value": image,
-        }
+        replace = _operation("replace", f"{containers}/0/image", image)
         choices: list[list[dict[str, object]]] = [
             [replace],
-            [{"op": "add", "path": f"{containers}/-", "value": {"name": "x", "image": image}}],
-            [{"op": "add", "path": f"{containers}/0", "value": more}],
-            [{"op": "add", "path": "/spec/replicas", "value": 2}],
-            [{"op": "test", "path": "/metadata/name", "value": "cart"}, replace],
-            [tested],
+            [_operation("add", f"{containers}/-", {"name": "x", "image": image})],
+            [_operation("add", f"{containers}/0", {"name": "y", "image": "envoy:1"})],
+            [_operation("add", "/spec/replicas", 2)],
+            [_operation("test", "/metadata/name", "cart"), replace],
+            [_operation("test", f"{containers}/0/image", old)],
             [
                 {"op": "copy", "from": f"{containers}/0", "path": f"{containers}/-"},
-                {"op": "replace", "path": f"{containers}/1/name", "value": "copy"},
+                _operation("replace", f"{containers}/1/name", "copy"),
             ],
             [{"op": "remove", "path": f"{containers}/0/env"}],
         ]
@@ -462,3 +452,7 @@ class _Maker:
                 "spec": spec,
             },
         )
+
+
+def _operation(op: str, path: str, value: object) -> dict[str, object]:
+    return {"op": op, "path": path, "value": value}
