@@ -57,6 +57,27 @@ def seen_through() -> Iterator[None]:
         _wind()
 
 
+@contextmanager
+def lasting(seconds: float) -> Iterator[None]:
+    """Give a `with` block some seconds of its own; what follows has what was left before it.
+
+    For what waits for others longer than the run may compute: until a change really runs.
+    """
+    global _end  # noqa: PLW0603 - as above
+    kept, began = _end, time.monotonic()
+    if kept is None:
+        yield
+        return
+    _end = began + seconds * (1 + _PART) + _GRACE
+    _wind()
+    try:
+        yield
+    finally:
+        if _end is not None:  # it did not ring
+            _end = kept + time.monotonic() - began
+            _wind()
+
+
 def ring_again() -> None:
     """Raise once more what the interpreter dropped, as it does while it removes an object."""
     global _end  # noqa: PLW0603 - as above

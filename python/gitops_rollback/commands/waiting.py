@@ -6,6 +6,8 @@ The same for `wait` and for what waits after its push. Whether the change runs, 
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from gitops_rollback.alarm import lasting
 from gitops_rollback.clock import Deadline
 from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import (
@@ -30,6 +33,7 @@ from gitops_rollback.forges.statuses import CommitStatuses
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.options import repeated
+from gitops_rollback.outlet import one as one_line
 from gitops_rollback.rollout import (
     Place,
     Rollout,
@@ -41,10 +45,10 @@ from gitops_rollback.rollout import (
     told_first,
 )
 from gitops_rollback.tell.output import write_result
-from gitops_rollback.tell.terminal import say
+from gitops_rollback.tell.terminal import is_terminal, say, show_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.repo.objects import Tip
@@ -84,7 +88,8 @@ def watch(
     targets: list[Target] = []
     try:
         with (
-            Rollout(_wish(session), session.watch.elapsed, say) as rollout,
+            lasting(seconds + _SETTLING),
+            Rollout(_wish(session), session.watch.elapsed, say, _looked_on()) as rollout,
             session.open_repository() as repository,
         ):
             tip = session.open_tip(repository)
@@ -99,6 +104,14 @@ def watch(
             return _told(session, targets, seen, change, seconds)
     except (Interrupted, KeyboardInterrupt) as error:
         raise _interrupted(session, targets, change) from error
+
+
+def _looked_on() -> Callable[[str], None] | None:
+    """Return what shows on a terminal what is waited for, in one line; None in a log."""
+    if not is_terminal(sys.stderr):
+        return None
+    width = shutil.get_terminal_size().columns - 4
+    return lambda text: show_progress(one_line(text)[:width])
 
 
 def _wish(session: Session) -> Wish:

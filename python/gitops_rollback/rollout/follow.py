@@ -309,8 +309,11 @@ def follow(
     clock: Callable[[], float],
     limit: float,
     tell: Callable[[Track, str], None],
+    show: Callable[[str], None] | None = None,
 ) -> None:
     """Follow until every target is done, one has failed, or `clock` has reached `limit`.
+
+    `show` is given every second what is waited for, where somebody looks on.
 
     Before a change is said to have failed, or not to be done in time, the branch is looked at once
     more: what a newer change has replaced has not failed.
@@ -332,7 +335,20 @@ def follow(
         for follower in followers:
             follower.watch(inbox.put)
         look = min((track.next_look(now) for _, track in tracks), default=limit)
-        inbox.get(min(look, limit - now, _LONGEST_LOOK))
+        longest = _LONGEST_LOOK
+        if show is not None:
+            longest = 1.0
+            show(_waited_for([track for _, track in tracks], now, limit))
+        inbox.get(min(look, limit - now, longest))
+
+
+def _waited_for(tracks: Sequence[Track], now: float, limit: float) -> str:
+    """Say in a few words what is waited for, of how many, and how long that may go on."""
+    open_ones = [track for track in tracks if not track.is_over]
+    first = open_ones[0] if open_ones else tracks[0]
+    said = first.standing.message if first.standing else "the cluster to answer"
+    more = f" and {len(open_ones) - 1} more" if len(open_ones) > 1 else ""
+    return f"{now:.0f} s of {limit:.0f}: {first.target.title}{more}: waiting for {said}"
 
 
 def settle(track: Track, relations: Relations) -> str:

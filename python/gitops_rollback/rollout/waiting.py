@@ -103,13 +103,21 @@ class Seen:
 class Rollout:
     """A change on its way to its pods; connections are made while Git is still read.
 
-    `clock` tells the seconds since the run began; `tell` is given progress lines.
+    `clock` tells the seconds since the run began; `tell` is given progress lines, and `show` every
+    second a text that the next one takes the place of, where somebody looks on.
     """
 
-    def __init__(self, wish: Wish, clock: Callable[[], float], tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        wish: Wish,
+        clock: Callable[[], float],
+        tell: Callable[[str], None],
+        show: Callable[[str], None] | None = None,
+    ) -> None:
         self._wish = wish
         self._clock = clock
         self._tell = tell
+        self._show = show
         self._asked = asked(wish.contexts, wish.environment)
         self._connections: list[Future[Follower]] = []
 
@@ -146,7 +154,7 @@ class Rollout:
         relations = Relations(git)
         followers, lost = self._followers(targets, limit)
         if followers:
-            follow(followers, relations, Inbox(), self._clock, limit, self._say)
+            follow(followers, relations, Inbox(), self._clock, limit, self._say, self._show)
             tracks = tuple(track for one in followers for track in one.tracks)
             named = lost if self._asked is Asked.NAMED else ()
             return Seen(tracks, tuple(named), "cluster", now=self._clock(),

@@ -31,6 +31,14 @@ MANIFEST = {
 }
 
 
+def with_another(kubeconfig: str) -> str:
+    """Return a kubeconfig with one more context: `gone`, of a cluster that nothing answers for."""
+    document = json.loads(kubeconfig)
+    document["clusters"].append({"name": "gone", "cluster": {"server": "http://127.0.0.1:1"}})
+    document["contexts"].append({"name": "gone", "context": {"cluster": "gone", "user": "waiter"}})
+    return json.dumps(document)
+
+
 def wait(
     tmp_path: Path,
     name: str,
@@ -60,7 +68,7 @@ def wait(
         with KubernetesApi(steps, *api.pop("forbidden", ())) as server:
             vars(server).update(api)
             config = shop.root / "kubeconfig"
-            config.write_text(server.kubeconfig, encoding="utf-8")
+            config.write_text(with_another(server.kubeconfig), encoding="utf-8")
             environment = {"KUBECONFIG": str(config), "NO_PROXY": "127.0.0.1"}
             run = shop.run(
                 "wait",
@@ -135,3 +143,33 @@ def test_without_the_right_to_list_everywhere_the_usual_namespace_is_asked(tmp_p
     assert any("/namespaces/flux-system/gitrepositories" in one for one in api.requests)
     assert (run.code, run.error["category"]) == (1, "cluster")
     assert "not verified: no GitRepository in this cluster has the URL" in run.error["message"]
+
+
+def test_one_cluster_of_several_that_is_gone_is_said_and_the_other_is_followed(
+    tmp_path: Path,
+) -> None:
+    contexts = ("--kube-context", "played", "--kube-context", "gone")
+    run, _api = wait(tmp_path, "ready", *contexts)
+    assert (run.code, run.error["category"]) == (1, "cluster")
+    assert "the cluster gone at http://127.0.0.1:1" in run.error["message"]
+    assert "the connection was refused" in run.error["message"]
+    assert "played: ready" in run.error["message"]
+    states = {one["cluster"]: one["state"] for one in run.result["rollouts"]}
+    assert states == {"played": "ready", "gone": "unverified"}
+    assert run.result["state"] == "unverified"
+
+
+def test_a_bad_image_is_told_first_where_another_cluster_is_gone_too(tmp_path: Path) -> None:
+    contexts = ("--kube-context", "gone", "--kube-context", "played")
+    run, _api = wait(tmp_path, "crash", *contexts)
+    assert run.code == 1
+    assert "crashes" in run.error["message"].partition("; and ")[0]
+    assert "the cluster gone" in run.error["message"].partition("; and ")[2]
+    assert run.result["state"] == "failed"
+
+
+def test_a_token_that_is_no_longer_good_is_said_with_what_to_do(tmp_path: Path) -> None:
+    run, _api = wait(tmp_path, "ready", unauthorized=True)
+    assert (run.code, run.error["category"]) == (1, "cluster")
+    assert "does not know who asks: 401" in run.error["message"]
+    assert "renew it, or name another one" in run.error["hint"]

@@ -36,7 +36,8 @@ class KubernetesApi(Serving):
     `forbidden` are patterns of requests (`GET /api/v1/.*`) that the account may not make. `logs`
     are the lines of the container that ended last and of the one that runs, None for none; `events`
     are what is told of every pod. `requests` are all that came, `patches` the JSON patches that
-    were made. While `is_silent`, whoever asks waits in vain.
+    were made. While `is_silent`, whoever asks waits in vain;
+    where it is `unauthorized`, the server does not know who asks.
     """
 
     def __init__(self, steps: list[dict[str, Any]], *forbidden: str) -> None:
@@ -46,6 +47,7 @@ class KubernetesApi(Serving):
         self.events: list[dict[str, Any]] = []
         self.patches: list[list[dict[str, Any]]] = []
         self.is_silent = False
+        self.unauthorized = False
         self._forbidden = [re.compile(pattern) for pattern in forbidden]
         self._objects: dict[tuple[str, str], dict[str, Any]] = {}
         self._events: list[tuple[str, str, dict[str, Any]]] = []
@@ -213,6 +215,9 @@ def _handler(  # noqa: C901 - a class made for one server
 
         def _is_refused(self, path: str) -> bool:
             refused = api.is_forbidden(f"{self.command} {path}")
+            if api.unauthorized:
+                self._answer(401, {"kind": "Status", "message": "Unauthorized", "code": 401})
+                return True
             if refused:
                 words = f'User "waiter" cannot do that: {self.command} {path}'
                 self._answer(403, {"kind": "Status", "message": words, "code": 403})

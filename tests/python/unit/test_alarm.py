@@ -67,6 +67,20 @@ def test_a_push_is_seen_through_and_what_follows_is_bounded_again() -> None:
     assert is_through
 
 
+def test_what_has_seconds_of_its_own_takes_none_of_what_follows() -> None:
+    with alarm.bounded(0.3):
+        with alarm.lasting(5):
+            time.sleep(0.8)
+        remaining = signal.getitimer(signal.ITIMER_REAL)[0]
+        assert 0.1 < remaining < 0.5
+
+
+def test_what_has_seconds_of_its_own_is_bounded_by_them() -> None:
+    with pytest.raises(OutOfTime), alarm.bounded(60), alarm.lasting(0.05):
+        time.sleep(5)
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
 def test_without_a_limit_there_is_no_timer() -> None:
     with alarm.bounded(0):
         assert signal.getitimer(signal.ITIMER_REAL)[0] == 0

@@ -445,3 +445,20 @@ def test_a_cluster_that_falls_silent_is_said_and_ends_the_wait_in_time(
         assert "has not answered for" in failure.message
         assert "which may be so no more" in failure.message
         api.is_silent = False
+
+
+def test_who_looks_on_sees_every_second_what_is_waited_for(start: Callable[..., Follower]) -> None:
+    with KubernetesApi([]) as api:
+        api.take("GitRepository", source(commit="b" * 40))
+        api.take("Kustomization", kustomization("b" * 40))
+        follower = start(api)
+        follower.expect([target()])
+        shown: list[str] = []
+        seconds = count()
+        follow(
+            *([follower], Relations(Branch()), Inbox(), lambda: float(next(seconds)), 4.0),
+            lambda _track, _line: None,
+            shown.append,
+        )
+        assert [text.partition(":")[0] for text in shown] == [f"{n} s of 4" for n in range(4)]
+        assert ": cart: waiting for GitRepository/flux-system/fleet to fetch" in shown[-1]
