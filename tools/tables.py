@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "python"))
 from gitops_rollback.options import STEPS, TABLE, Row, parameters_of  # noqa: E402
 from gitops_rollback.refusals import JOB_ALLOWS, accepted_by  # noqa: E402
 from gitops_rollback.refusals import TABLE as REFUSALS  # noqa: E402
+from gitops_rollback.refusals import Row as Refusal  # noqa: E402
 
 PARAMETERS = "resources/io/github/gitopsrollback/parameters.json"
 _KEY_LINE = re.compile(r"^\w+ \*\*\w+\*\*: \(")
@@ -46,6 +47,7 @@ def files(root: Path) -> dict[str, str]:
     for path, rows in (
         ("docs/options.md", option_rows()),
         ("docs/troubleshooting.md", refusal_rows()),
+        ("docs/on-call.md", card_rows()),
     ):
         found[path] = _with_table((root / path).read_text(encoding="utf-8"), rows)
     return found
@@ -93,6 +95,21 @@ def refusal_rows() -> list[str]:
         f"{f'`{accepted_by(row.code)}`' if row.option else 'by hand'} |"
         for row in REFUSALS
     ]
+
+
+def card_rows() -> list[str]:
+    """Return the rows of the on-call card: code, meaning, the field of a job's form."""
+    fields = {"accept": "`ACCEPT` {}", "again": "`AGAIN`", "release": "`RELEASE`"}
+    fields["allow-older"] = "`ALLOW_OLDER`"
+    return [f"| `{row.code}` | {row.meaning} | {_card_field(row, fields)} |" for row in REFUSALS]
+
+
+def _card_field(row: Refusal, fields: dict[str, str]) -> str:
+    if row.option is None:
+        return "by hand: the last line says how"
+    if not row.job_allows:
+        return "nothing here: it is for who may deploy"
+    return fields[row.option].format(row.code)
 
 
 def _with_lines(text: str, lines: list[str]) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from gitops_rollback import __version__
 from gitops_rollback.jobs.parameters import (
+    ACTIONS,
     CHOICE,
     FLAG,
     TEXT,
@@ -17,6 +18,7 @@ from gitops_rollback.jobs.parameters import (
     names_of_forms,
     rollback_parameters,
 )
+from gitops_rollback.refusals import JOB_ALLOWS, TABLE
 
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = {"string": TEXT, "booleanParam": FLAG, "choice": CHOICE}
@@ -106,3 +108,34 @@ def test_a_jenkinsfile_is_of_the_version_of_the_library(name: str) -> None:
 def test_the_top_of_a_jenkinsfile_lists_every_variable_that_it_reads(name: str) -> None:
     head, _mark, body = (ROOT / name).read_text(encoding="utf-8").partition("*/")
     assert set(VARIABLE.findall(body)) <= set(re.findall(r"GITOPS_[A-Z_]+", head))
+
+
+FIELDS = re.compile(r"`([A-Z][A-Z_]{1,})`")
+
+
+@pytest.mark.parametrize("page", ["on-call", "first-rollback"])
+def test_the_pages_for_people_name_fields_that_the_forms_have(page: str) -> None:
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    variables = {"GIT_USERNAME", "GIT_PASSWORD"}
+    assert set(FIELDS.findall(text)) - variables <= names_of_forms()
+
+
+def test_the_on_call_card_has_every_field_of_the_rollback_form_and_every_action() -> None:
+    card = (ROOT / "docs/on-call.md").read_text(encoding="utf-8")
+    asked = {p.name for p in rollback_parameters(("a",), (), "r")}
+    told_elsewhere = {"ENVIRONMENT", "LIBRARY", "QUERY", "DRY_RUN"}
+    assert asked - told_elsewhere <= set(FIELDS.findall(card))
+    for action in ACTIONS:
+        if action != "rollback":
+            assert f"`ACTION` {action}" in card
+
+
+def test_every_code_that_a_form_accepts_is_on_the_card_and_in_the_form() -> None:
+    card = (ROOT / "docs/on-call.md").read_text(encoding="utf-8")
+    for row in TABLE:
+        assert f"| `{row.code}` |" in card
+    forms = " ".join(
+        p.description for p in (*deploy_parameters(), *rollback_parameters((), (), ""))
+    )
+    for code in JOB_ALLOWS:
+        assert re.search(rf"[ ,]{code}\b", forms), code
