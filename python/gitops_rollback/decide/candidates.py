@@ -68,9 +68,9 @@ def from_registry(names: Sequence[str], facts: Facts, timeline: Timeline) -> tup
     return tuple(found)
 
 
-def from_history(to: str, facts: Facts, history: History) -> Candidate | None:
+def from_history(to: str, facts: Facts, timeline: Timeline, history: History) -> Candidate | None:
     """Return what `--to` names as the commits tell of it: the digest that ran, the last time."""
-    wanted = _wanted(to, facts)
+    wanted = _wanted(to, facts, timeline)
     entry = next((e for e in history.entries if _is_meant(wanted, e.image)), None)
     if entry is None or "#" in to:
         return None
@@ -143,7 +143,7 @@ def named(to: str, facts: Facts, timeline: Timeline) -> Candidate:
         return _of_build(to, facts, timeline)
     if _SHORT_DIGEST.fullmatch(to):
         return _of_short_digest(to, facts, timeline)
-    wanted = _wanted(to, facts)
+    wanted = _wanted(to, facts, timeline)
     for level in reversed(timeline.levels):
         if _is_meant(wanted, level.image):
             return _of_level(level.image, level.placed, level.replaced, timeline)
@@ -168,12 +168,12 @@ def _of_short_digest(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     )
 
 
-def _wanted(to: str, facts: Facts) -> ImageReference:
+def _wanted(to: str, facts: Facts, timeline: Timeline) -> ImageReference:
     """Return the image that a digest, an image or a tag means."""
     if is_digest(to):
         return facts.running.with_version(None, to)
     if "/" in to:
-        return _image(to, facts)
+        return _image(to, facts, timeline)
     if is_tag(to):
         return facts.running.with_version(to, None)
     raise UsageError(
@@ -249,16 +249,18 @@ def _is_build(event: Event, job: str, number: str) -> bool:
     return build is not None and str(build.number) == number and job in ("", build.job)
 
 
-def _image(to: str, facts: Facts) -> ImageReference:
+def _image(to: str, facts: Facts, timeline: Timeline) -> ImageReference:
     try:
         image = parse_image(to)
     except InvalidImageError as error:
         raise UsageError(f"--to: {error}", "write acme/cart:1.4.2 or acme/cart@sha256:…") from error
-    if image.full_repository != facts.running.full_repository:
+    ran = {event.image.full_repository for event in timeline.events}
+    ran |= {e.from_image.full_repository for e in timeline.events if e.from_image}
+    if image.full_repository not in {facts.running.full_repository, *ran}:
         raise ConfigError(
             f"--to {to} is of another repository than {facts.title}, which runs "
             f"{facts.running.canonical}",
-            "a rollback changes the version, never the repository",
+            "name an image of the same repository, or one that ran here before it was moved",
         )
     return image
 

@@ -105,7 +105,10 @@ def _named(wish: Wish, facts: Facts, account: _Account) -> Candidate:
     found = candidates.named(name, facts, account.timeline)
     if found.sources & {ARTIFACT, GIT} or found.verdict == "refused":
         return found
-    return candidates.from_history(name, facts, facts.ask(NeedHistory(_EVER))) or found
+    return (
+        candidates.from_history(name, facts, account.timeline, facts.ask(NeedHistory(_EVER)))
+        or found
+    )
 
 
 def _name(wish: Wish, facts: Facts) -> str:

@@ -17,7 +17,7 @@ from gitops_rollback.manifest.forms import (
     restoring_edit,
     value_of,
 )
-from gitops_rollback.manifest.image_field import split_version
+from gitops_rollback.manifest.image_field import REFERENCE, split_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,6 +52,8 @@ def rollback_edit(
 ) -> FieldEdit:
     """Return the edit of one field by a rollback to a candidate."""
     image = candidate.image
+    if field.image is not None and field.image.full_repository != image.full_repository:
+        return _renamed(field, image)
     tag_is_proven = image.digest is None or (
         candidate.check is not None and candidate.check.has_tag
     )
@@ -65,6 +67,20 @@ def rollback_edit(
         return FieldEdit(field, value_of(field, image.tag, None))
     can_hold = can_hold_digest(field) or "tag" not in accept or image.tag is None
     return FieldEdit(field, value_of(field, image.tag, image.digest if can_hold else None))
+
+
+def _renamed(field: ImageField, image: ImageReference) -> FieldEdit:
+    """Return the edit that writes an image of another repository, which ran here, under its name.
+
+    Raises `ManifestError` where the field does not hold the name itself.
+    """
+    if field.part(REFERENCE) is None or field.shown_name is not None:
+        raise ManifestError(
+            f"{field.place}: {image.canonical} ran here under the name of another repository, and "
+            "this field does not hold the name",
+            f"write the repository {image.full_repository} by hand first, then run this again",
+        )
+    return FieldEdit(field, str(image))
 
 
 def _digest(

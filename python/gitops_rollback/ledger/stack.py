@@ -182,7 +182,9 @@ def replay(events: Sequence[Event]) -> tuple[Level, ...]:
     levels: list[Level] = []
     for event in events:
         before = event.from_image
-        if before is not None and not (levels and agree(levels[-1].image, before)):
+        if before is not None and levels and same(levels[-1].image, before):
+            levels[-1] = replace(levels[-1], image=before)  # the same image, in another repository
+        elif before is not None and not (levels and agree(levels[-1].image, before)):
             between = Event(Deed(EDIT, before), proofs=event.proofs)
             _apply(levels, between if levels else None, before)
         _apply(levels, event, event.image)

@@ -715,3 +715,18 @@ def test_a_plan_of_a_named_image_is_followed_although_it_was_rolled_back() -> No
     followed = planned("0")
     named = replace(followed, services=(replace(followed.services[0], is_named=True),))
     assert "already" not in [block.code for block in world.plan(planned=named).blocks]
+
+
+def test_an_image_of_the_repository_before_a_move_is_written_under_its_own_name() -> None:
+    moved = image("2", "ghcr.io/acme/cart")
+    whole = state("1>2", "2>3")
+    newest = replace(whole.deployed[0], image=image("3", "ghcr.io/acme/cart"), from_image=moved)
+    there = service_at_tip(str(newest.image), replace(whole, deployed=(newest, whole.deployed[1])))
+    one = changed(Wish("rollback", PRESENT), there)
+    assert [edit.value for edit in one.edits] == [str(moved)]
+    assert one.plan is not None
+    assert [c.image for c in one.plan.candidates] == [moved, image("1")]
+    two = changed(Wish("rollback", PRESENT, to=image("1").canonical), there)
+    assert [edit.value for edit in two.edits] == [str(image("1"))]
+    with pytest.raises(ConfigError, match="is of another repository"):
+        changed(Wish("rollback", PRESENT, to="quay.io/acme/cart:1"), there)

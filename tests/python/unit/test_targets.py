@@ -9,7 +9,7 @@ from gitops_rollback.decide.facts import Check
 from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import parse_image
-from unit.builders import digest, image, service_at_tip, stored
+from unit.builders import digest, found_service, image, service_at_tip, stored
 
 NOTHING: frozenset[str] = frozenset()  # accepted
 ONE, TWO = digest("1"), digest("2")
@@ -86,11 +86,15 @@ def test_a_record_of_another_field_is_not_looked_at() -> None:
     assert edit.value == f"acme/cart:1@{ONE}"
 
 
-def test_a_text_that_would_be_another_image_is_never_written() -> None:
+def test_an_image_of_another_repository_is_written_under_its_own_name_or_not_at_all() -> None:
+    other = Candidate(parse_image(f"acme/shop:1@{ONE}"), frozenset({"git"}))
     fields = service_at_tip("acme/cart:2").found.fields
-    wrong = Candidate(parse_image(f"acme/shop:1@{ONE}"), frozenset({"git"}))
-    with pytest.raises(ManifestError, match=r"would not be docker\.io/acme/shop:1"):
-        rollback_edits(fields, wrong, NOTHING, "digest")
+    [edit] = rollback_edits(fields, other, NOTHING, "digest")
+    assert edit.value == f"acme/shop:1@{ONE}"
+    entry = "resources: []\nimages:\n- name: acme/cart\n  newTag: '2'\n"
+    fields = found_service({"kustomization.yaml": entry.encode()}).fields
+    with pytest.raises(ManifestError, match="under the name of another repository"):
+        rollback_edits(fields, other, NOTHING, "digest")
 
 
 @pytest.mark.parametrize(
