@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _VERDICTS = ("chosen", "acceptable", "refused")
+_MOST_NAMED = 3  # services in the title
+_DONE = {
+    "deploy": "Deployed",
+    "rollback": "Rolled back",
+    "release": "Released",
+    "edit": "Changed",
+}
 
 
 @dataclass(frozen=True)
@@ -39,10 +46,22 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What is to be known of a service first; `action` is what was done, empty for a plan."""
+
+    action: str
+    versions: str
+    held: str
+    live: str
+    next: str
+
+
+@dataclass(frozen=True)
 class Service:
     """One service on the page."""
 
     title: str
+    summary: Summary
     key: str
     outcome: str
     kind: str
@@ -70,8 +89,9 @@ def make_page(
     documents: Documents, repository: str, present: str, build: Mapping[str, Any]
 ) -> Page:
     """Make the page; `present` is now, `build` the Jenkins build that makes it, if there is one."""
-    services = tuple(
-        _service(documents, key, repository, present) for key in _keys(documents).items()
+    services = _broken_first(
+        documents,
+        [_service(documents, key, repository, present) for key in _keys(documents).items()],
     )
     result, plan = documents.result, documents.plan
     commit = result.get("commit")
@@ -91,7 +111,7 @@ def make_page(
     timings = sorted(seconds.items(), key=lambda item: item[0] == "total")
     titles = ", ".join(service.title for service in services)
     return Page(
-        title=_title(documents, titles),
+        title=_title(documents, services, titles),
         facts=tuple(facts),
         error=result.get("error") or documents.rollout.get("error") or plan.get("error") or {},
         services=services,
@@ -116,12 +136,86 @@ def _moments(rollout: Mapping[str, Any]) -> dict[str, float]:
     return {**reached, **({"total": seconds["total"]} if seconds else {})}
 
 
-def _title(documents: Documents, titles: str) -> str:
+def _title(documents: Documents, services: Sequence[Service], titles: str) -> str:
+    """Say what happened, to what; of one service with the versions."""
+    if len(services) > _MOST_NAMED:
+        titles = f"{len(services)} services"
     if documents.check:
         return f"Drill: {titles}" if titles else "Drill"
     if documents.result.get("commit"):
-        return f"Changed: {titles}"
+        actions = {service.summary.action for service in services}
+        done = _DONE.get(actions.pop(), "Changed") if len(actions) == 1 else "Changed"
+        versions = f" {services[0].summary.versions}" if len(services) == 1 else ""
+        return f"{done}: {titles}{versions}"
+    if documents.plan.get("error"):
+        return f"Refused: {titles}"
     return f"Plan: {titles}" if documents.plan else f"History: {titles}"
+
+
+def _broken_first(documents: Documents, services: list[Service]) -> tuple[Service, ...]:
+    """Return the services of a drill with what is broken first; those of others as they are."""
+    order = {"failed": 0, "warning": 1}
+    worst = {
+        service.title: min(
+            (
+                order.get(found["level"], 2)
+                for found in documents.check.get("findings", ())
+                if found["subject"] == service.title
+            ),
+            default=2,
+        )
+        for service in services
+    }
+    return tuple(sorted(services, key=lambda service: worst[service.title]))
+
+
+def _summary(
+    documents: Documents,
+    pair: tuple[str, str],
+    plan: Mapping[str, Any],
+    result: Mapping[str, Any],
+    history: Mapping[str, Any],
+) -> Summary:
+    """Say first what was done, whether it is held and by whom, whether it is live, what is next."""
+    newest: Mapping[str, Any] = next(iter(history.get("entries", ())), {})
+    commit = documents.result.get("commit")
+    is_it = bool(commit) and newest.get("commit") == commit
+    action = str(newest["action"]) if is_it else ""
+    frm = result.get("from") or (plan.get("current") or {}).get("image")
+    to = result.get("to") or (plan.get("to") or {}).get("image")
+    versions = f"{label(frm)} → {label(to)}" if frm and to and frm != to else label(to or frm or "")
+    held = _held(plan.get("hold"), newest if action == "rollback" else {})
+    blocked = plan.get("blockedBy", ())
+    error = documents.result.get("error") or documents.plan.get("error") or {}
+    if action == "rollback":
+        next_ = "deploy the fix, which ends the hold; or release it"
+    elif blocked:
+        next_ = str(blocked[0]["hint"])
+    elif error:
+        next_ = str(error["hint"])
+    elif documents.check:
+        next_ = ""
+    else:
+        next_ = "roll back" if plan.get("to") and not commit else ""
+    return Summary(action, versions, held, _live(documents, pair), next_)
+
+
+def _held(hold: Mapping[str, Any] | None, rollback: Mapping[str, Any]) -> str:
+    """Say since when and by whom it is held: by this rollback, else by an earlier one."""
+    told = rollback or hold or {}
+    if not told:
+        return "no"
+    by = f" by {told['by']}" if told.get("by") else ""
+    return f"yes, since {_when(str(told.get('at', '')))}{by}"
+
+
+def _live(documents: Documents, pair: tuple[str, str]) -> str:
+    for one in documents.rollout.get("rollouts", ()):
+        if (one["service"], one["environment"]) == pair:
+            return {"ready": "yes", "applied": "applied, pods not looked at"}.get(
+                one["state"], f"no: {one.get('message') or one['state']}"
+            )
+    return "not looked at" if documents.result.get("commit") else ""
 
 
 def _keys(documents: Documents) -> dict[str, tuple[str, str]]:
@@ -143,9 +237,13 @@ def _service(
     history = _of(documents.history, pair)
     title = pair[0] if pair[1] == "default" else f"{pair[0]} {pair[1]}"
     outcome, kind = _outcome(documents, plan, result)
+    summary = _summary(documents, pair, plan, result, history)
+    if summary.action and kind == "done":
+        outcome = f"{summary.versions}, {_DONE.get(summary.action, 'Changed').lower()}"
     entries = _entries(history.get("entries", ()), repository, present)
     return Service(
         title=title,
+        summary=summary,
         key=key,
         outcome=outcome,
         kind=kind,

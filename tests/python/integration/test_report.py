@@ -52,7 +52,8 @@ def test_the_files_of_a_rollback_are_shown_as_they_are(released: Shop) -> None:
     page = (report(released, "--plan", str(plan), "--result", str(done)) / "report.html").read_text(
         encoding="utf-8"
     )
-    assert "1.5.0 → 1.4.2, done" in page
+    assert "1.5.0 → 1.4.2, rolled back" in page
+    assert "<h1>Rolled back: cart 1.5.0 → 1.4.2</h1>" in page
     assert commit[:12] in page
     assert "&lt;script&gt;" in page
     assert "<script" not in page

@@ -152,7 +152,9 @@ def test_everything_shown_is_escaped() -> None:
     result = {"services": [], "error": error}
     rules = checked(files(plan=hostile, history=history(entries, EVIL), result=result))
     assert EVIL in "".join(rules.text)
-    assert all(link.startswith("https://github.com/acme/manifests") for link in rules.links)
+    leading = [link for link in rules.links if not link.startswith("#s-")]
+    assert all(link.startswith("https://github.com/acme/manifests") for link in leading)
+    assert {link.removeprefix("#") for link in rules.links} - set(leading) <= set(rules.ids)
 
 
 @pytest.mark.parametrize(
@@ -244,3 +246,66 @@ def test_a_rollout_is_told_with_its_moments_and_its_failure() -> None:
     assert page.error["message"] == "cannot pull it"
     assert page.timings[-1] == ("total", 9.5)
     assert ("until applied", 1.9) in page.timings
+
+
+def said(made: dict[str, str]) -> str:
+    return " ".join(" ".join(checked(made).text).split())
+
+
+def change(**more: Any) -> dict[str, Any]:  # noqa: ANN401 - any part of a result
+    one = {"service": "cart", "environment": "production", "from": image("1.5.0"),
+           "to": image("1.4.2"), "edits": [], "warnings": []}  # fmt: skip
+    return {"commit": "d" * 40, "branch": "main", "dryRun": False, "services": [one], **more}
+
+
+def test_a_rollback_says_first_what_was_done_who_holds_it_whether_it_is_live_and_what_is_next() -> (
+    None
+):
+    done = entry("rollback", "1.4.2", 2, by="jane", commit="d" * 40, **{"from": image("1.5.0")})
+    live = {"rollouts": [{"service": "cart", "environment": "production", "state": "ready"}]}
+    text = said(files(result=change(), history=history([done]), rollout=live))
+    assert text.startswith("Rolled back: cart production 1.5.0 → 1.4.2 ")
+    short = text.partition("In short")[2].partition("What ran")[0]
+    for words in ("1.5.0 → 1.4.2, rolled back", "yes, since 2026-01-02 02:03:04 UTC by jane",
+                  "Live yes", "deploy the fix, which ends the hold; or release it"):  # fmt: skip
+        assert words in short, words
+
+
+def test_a_rollback_that_was_refused_says_so_and_what_to_do() -> None:
+    block = {"code": "already", "message": "rolled back already", "hint": "look at it first"}
+    refused = plan(
+        blockedBy=[block], hold={"at": "2026-01-01T00:00:00Z", "by": "joe", "reason": "x"}
+    )
+    error = {"category": "refused", "code": "already", "message": "m", "hint": "look at it first"}
+    text = said(files(plan={**refused, "error": error}))
+    assert text.startswith("Refused: cart production")
+    short = text.partition("In short")[2].partition("Candidates")[0]
+    assert "would be refused" in short
+    assert "yes, since 2026-01-01 00:00:00 UTC by joe" in short
+    assert "look at it first" in short
+
+
+def test_thirty_services_are_a_table_to_scan_with_the_details_folded() -> None:
+    [one] = plan()["services"]
+    many = [{**one, "service": f"s{number:02}"} for number in range(30)]
+    made = files(plan={**plan(), "services": many})
+    rules = checked(made)
+    leading = [link for link in rules.links if link.startswith("#")]
+    assert leading == [f"#s-production-s{number:02}" for number in range(30)]
+    assert made["report.html"].count("<details>") == 30
+    assert "<h1>Plan: 30 services</h1>" in made["report.html"]
+    assert "<details open>" in files(plan=plan())["report.html"]
+
+
+def test_a_drill_shows_what_is_broken_first() -> None:
+    [one] = plan()["services"]
+    three = [{**one, "service": name} for name in ("basket", "cart", "payment")]
+    levels = {"payment": "failed", "cart": "warning"}
+    found = [
+        {"check": "target", "subject": f"{name} production", "level": level, "message": "m"}
+        for name, level in levels.items()
+    ]
+    check = {"verdict": "failed", "findings": found}
+    made = files(plan={**plan(), "services": three}, check=check)
+    links = [link for link in checked(made).links if link.startswith("#")]
+    assert links == ["#s-production-payment", "#s-production-cart", "#s-production-basket"]
