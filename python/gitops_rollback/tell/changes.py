@@ -26,7 +26,7 @@ def changes(document: Mapping[str, Any], view: View) -> list[str]:
     """Return what became of each service, of those that were left, and the commit."""
     lines = [line for one in document.get("services", ()) for line in _service(document, one, view)]
     left = document.get("blocked", ())
-    if "error" in document and len(left) == 1 and not document.get("services"):
+    if [one["message"] for one in left] == [document.get("error", {}).get("message")]:
         return lines  # the error says it
     if left:
         services = document.get("services", ())

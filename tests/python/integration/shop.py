@@ -176,7 +176,7 @@ class Run:
     @property
     def said(self) -> str:
         """What was printed for people, without line breaks and indentation."""
-        return " ".join(self.stderr.split())
+        return " ".join(f"{self.stdout} {self.stderr}".split())
 
     def service(self, number: int = 0) -> dict[str, Any]:
         """One service of the result file."""

@@ -299,8 +299,16 @@ def test_a_registry_that_does_not_answer_is_a_warning(drilled: Drilled) -> None:
 
 
 def test_nothing_to_check_is_no_success(shop: Shop) -> None:
+    there = shop.git("ls-tree", "-r", "--name-only", "main").split()
+    shop.commit({**dict.fromkeys(there), "README.md": "nothing is here"})
     run = shop.refused(1, "config", "check")
     assert "--service" in run.error["hint"]
+
+
+def test_where_nothing_was_deployed_yet_what_is_found_is_checked(shop: Shop) -> None:
+    found = {one["service"] for one in shop.ok("services").result["services"]}
+    run = shop.run("check")
+    assert {one["service"] for one in run.result["plans"]} == found
     run = shop.run("check", "--service", "payment")
     assert (run.code, run.result["verdict"]) == (8, "warnings")
     assert "nothing ran before" in run.said
@@ -312,7 +320,7 @@ def test_a_service_that_is_not_there_fails_the_drill_and_the_others_are_looked_a
     drilled.shop.commit({".gitops-rollback.toml": "[services.cart]\n[services.ghost]\n"})
     run = drilled.check()
     assert run.code == 1
-    assert drilled.found(run) == [("service", "ghost default", "failed")]
+    assert drilled.found(run) == [("service", "ghost", "failed")]
     assert any(f["subject"] == "cart" for f in run.result["findings"])
 
 
