@@ -10,7 +10,7 @@ class JobDsl {
     /** What may stand in what; a leaf takes values, a block more calls. */
     static final Map<String, List<String>> BLOCKS = [
         folder: ['description', 'properties'], pipelineJob: ['description', 'parameters', 'properties', 'definition'],
-        properties: ['authorizationMatrix'], authorizationMatrix: ['entries', 'inheritanceStrategy'], entries: ['user', 'group'],
+        properties: ['authorizationMatrix', 'pipelineTriggers'], pipelineTriggers: ['triggers'], triggers: ['cron'], cron: ['spec'], authorizationMatrix: ['entries', 'inheritanceStrategy'], entries: ['user', 'group'],
         user: ['name', 'permissions'], group: ['name', 'permissions'], inheritanceStrategy: ['inheriting', 'nonInheriting', 'inheritingGlobal'],
         parameters: ['choiceParam', 'stringParam', 'booleanParam'], definition: ['cpsScm'], cpsScm: ['scm', 'scriptPath', 'lightweight'],
         scm: ['git'], git: ['remote', 'branch'], remote: ['url', 'credentials', 'name'],

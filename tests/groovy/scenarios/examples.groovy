@@ -15,8 +15,20 @@ scenario('the Job DSL of the examples makes the folders and jobs that jobs insta
         same(jobs[job].find('git').value('branch').toString(), '*/v1')
         same(new File(world.controller.root, jobs[job].find('cpsScm').value('scriptPath')).isFile(), true)
     }
-    same(jobs['shop/payment'].find('parameters').values*.toString(), ['[choiceParam, GITOPS_SERVICE, [payment]]',
-        '[choiceParam, GITOPS_IMAGE_REPOSITORY, [docker.io/acme/payment]]', '[choiceParam, GITOPS_SOURCE, [https://git.example.com/payment.git]]'])
+    Map fixed = jobs['shop/payment'].find('parameters').values.findAll { it[1].startsWith('GITOPS_') }.collectEntries { [(it[1]): it[2]] }
+    same(fixed, [GITOPS_SERVICE: ['payment'], GITOPS_IMAGE_REPOSITORY: ['docker.io/acme/payment'], GITOPS_SOURCE: ['https://git.example.com/payment.git']])
+    same(jobs['ops/drill'].find('cron').value('spec'), 'H 3 * * *')
+}
+
+scenario('the Job DSL of the examples declares the forms that the pipelines declare, for it writes a job anew each time') { World world ->
+    Map jobs = JobDsl.run(new File(world.controller.root, 'examples/jenkins/jobs.groovy'), environment)
+    Closure form = { String job -> jobs[job].find('parameters').values.collect { [name: it[1], description: it.last(), choices: it[2] instanceof List ? it[2] : null] } }
+    def deploy = world.jenkinsfile('Jenkinsfile')
+    def rollback = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', env: [GITOPS_SERVICES: 'cart,payment'])
+    [deploy: 'shop/cart', rollback: 'ops/rollback'].each { kind, job ->
+        List declared = (kind == 'deploy' ? deploy : rollback).declared.collect { [name: it.name, description: it.description, choices: it.choices] }
+        same(form(job).findAll { !it.name.startsWith('GITOPS_') }, declared)
+    }
 }
 
 scenario('the person on call has rights on the rollback job and its folder only') { World world ->

@@ -71,6 +71,49 @@ scenario('credentials are given by standard input, kept out of the home, and gon
     has(World.error(world.step("gitopsBuildImage(service: 'cart', image: 'acme/cart:1', registryCredentialsId: 'registry', registryHost: 'registry.example.org')")), 'logging in at the registry failed')
 }
 
+scenario('a registry’s password goes to its own host, whatever the image is called; without a host it goes nowhere') { World world ->
+    world.fakePodman(digest)
+    def unsaid = world.step("gitopsBuildImage(service: 'cart', image: 'evil.example.com/cart:1', registryCredentialsId: 'registry')")
+    same(unsaid.run.result, 'FAILURE')
+    has(World.error(unsaid), 'the credentials registry are for one registry, and nothing says for which')
+    same(new File(world.folder, 'podman-arguments').exists(), false)
+    def build = world.step([env: [GITOPS_REGISTRY_HOST: 'registry.example.org']],
+        "gitopsBuildImage(service: 'cart', image: 'evil.example.com/cart:1', registryCredentialsId: 'registry')")
+    same(build.failure, null)
+    same(world.podmanCalls().findAll { it[0] == 'login' }, [['login', '--username', 'push', '--password-stdin', 'registry.example.org']])
+}
+
+scenario('an image that is only built is neither logged in for nor pushed') { World world ->
+    world.fakePodman(digest)
+    def build = world.step([env: [GITOPS_DOCKERHUB_CREDENTIALS_ID: 'hub', GITOPS_REGISTRY_CREDENTIALS_ID: 'registry']],
+        "gitopsBuildImage(service: 'cart', image: 'acme/cart:1', push: false)")
+    same([build.failure, World.returned(build)], [null, [image: 'acme/cart:1']])
+    same(world.podmanCalls().collect { it[0] }, ['build'])
+}
+
+scenario('the agent’s own docker configuration is kept and added to, in a copy that is gone afterwards') { World world ->
+    File own = new File(world.home, '.docker')
+    own.mkdirs()
+    String config = '{"proxies": {"default": {"httpProxy": "http://proxy:3128"}}, "credsStore": "desktop", "auths": {"other.example.org": {"auth": "eDp5"}}}'
+    new File(own, 'config.json').text = config
+    world.tool('docker', """#!/bin/sh
+if [ "\$1" = login ]; then cat >/dev/null; cp "\$DOCKER_CONFIG/config.json" '${world.folder}/used.json'; exit; fi
+case "\$*" in *--metadata-file*)
+  while [ "\$1" != --metadata-file ]; do shift; done
+  printf '{"containerimage.digest": "${digest}"}' >"\$2"
+esac
+""")
+    def build = world.step([env: [GITOPS_DOCKERHUB_CREDENTIALS_ID: 'hub']], "gitopsBuildImage(service: 'cart', image: 'acme/cart:1')")
+    same(build.failure, null)
+    Map used = new JsonSlurperClassic().parse(new File(world.folder, 'used.json')) as Map
+    same([used.proxies.default.httpProxy, used.credsStore, used.auths.keySet().toList()], ['http://proxy:3128', 'desktop', ['other.example.org']])
+    same(used.credHelpers, ['docker.io': '', 'index.docker.io': '', 'https://index.docker.io/v1/': ''])
+    same(new File(own, 'config.json').text, config)
+    new File(own, 'config.json').text = 'no JSON'
+    def broken = world.step([env: [GITOPS_DOCKERHUB_CREDENTIALS_ID: 'hub']], "gitopsBuildImage(service: 'cart', image: 'acme/cart:1')")
+    has(World.error(broken), 'the docker configuration of this agent cannot be read')
+}
+
 scenario('docker builds through buildx, and the digest is the one of its metadata file') { World world ->
     world.tool('docker', """#!/bin/sh
 printf '%s\\n' "\$*" >>"${world.folder}/calls"
