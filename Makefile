@@ -53,6 +53,7 @@ bench: install
 	@$(BIN)/python benchmarks/deploy.py
 	@$(BIN)/python benchmarks/many.py
 	@$(BIN)/python benchmarks/at_once.py
+	@$(BIN)/python benchmarks/real.py
 	@$(BIN)/python benchmarks/start.py
 	@$(BIN)/python benchmarks/helper_start.py
 	@$(BIN)/python benchmarks/discovery.py
