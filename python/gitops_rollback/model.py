@@ -127,6 +127,16 @@ def identified(deed: Deed, service: str, environment: str) -> Deed:
 
 
 @dataclass(frozen=True)
+class LogEntry:
+    """A commit of the branch: when, by whom, and its whole message."""
+
+    commit: str
+    at: str
+    by: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Request:
     """Which services are meant; those of `names` that have to be sets are in `sets` too.
 

@@ -12,6 +12,7 @@ from gitops_rollback.decide.facts import (
     History,
     NeedCheck,
     NeedHistory,
+    NeedLog,
     NeedPlatforms,
     NeedRecords,
     NeedTags,
@@ -20,8 +21,10 @@ from gitops_rollback.decide.facts import (
     Unanswered,
 )
 from gitops_rollback.decide.plan import Candidate, Plan
+from gitops_rollback.decide.standing import names_of
 from gitops_rollback.errors import RegistryError, UsageError
-from gitops_rollback.ledger.events import ARTIFACT, GIT
+from gitops_rollback.ledger.events import ARTIFACT, GIT, agree
+from gitops_rollback.ledger.message import find_revert
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Timeline, build_timeline, state_explains
 from gitops_rollback.model import one_line
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.facts import Facts
     from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.model import LogEntry
     from gitops_rollback.query.choose import Selection
 
 REGISTRY = "registry"
@@ -398,11 +402,32 @@ def _source(chosen: Candidate | None) -> str | None:
 def _already(wish: Wish, facts: Facts, timeline: Timeline) -> list[Refusal]:
     event = timeline.rolled_back
     if event is None:
-        return []
+        return _reverted(wish, facts)
     when = f" {clock.age(event.at, wish.present)} ago" if event.at else ""
     who = f" by {event.by}" if event.by else ""
     labels = f"{event.from_image.label if event.from_image else '?'} → {event.image.label}"
     return [refusal("already", f"{facts.title} was rolled back{when}{who}, {labels}")]
+
+
+def _reverted(wish: Wish, facts: Facts) -> list[Refusal]:
+    """Return the refusal if what was deployed last was taken back by hand: with the state file."""
+    at = facts.at
+    services = {at.service, *(alias.service for alias in at.aliases)}
+    services |= names_of(at.found.fields)
+    environments = {at.environment, *(alias.environment for alias in at.aliases)}
+    log: tuple[LogEntry, ...] = facts.ask(NeedLog())
+    found = find_revert(log, services, environments)
+    if found is None or not agree(found.told.from_image, facts.running):
+        return []
+    old, new = found.told.to, found.told.from_image
+    ago = clock.age(found.at, wish.present)
+    return [
+        refusal(
+            "already",
+            f"{facts.title}: {old.label} was reverted by hand {ago} ago by {found.by}, "
+            f"{old.label} → {new.label}",
+        )
+    ]
 
 
 def _refusal(facts: Facts, candidate: Candidate) -> Refusal:

@@ -16,7 +16,7 @@ from gitops_rollback.ledger.events import Event
 from gitops_rollback.ledger.holds import Holds
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Running, read_running
-from gitops_rollback.model import title
+from gitops_rollback.model import LogEntry, title
 from gitops_rollback.policies.objects import Policies
 from gitops_rollback.services.ownership import disagreement
 
@@ -320,6 +320,11 @@ class NeedFilesAt(Need["Mapping[str, bytes | None]"]):
 @dataclass(frozen=True)
 class NeedAuthor(Need[str]):
     """Who made the newest commit of the branch."""
+
+
+@dataclass(frozen=True)
+class NeedLog(Need[tuple[LogEntry, ...]]):
+    """The newest commits of the branch, with their messages."""
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import InvalidImageError, parse_image
-from gitops_rollback.model import Build, Deed, one_line
+from gitops_rollback.model import DEPLOY, Build, Deed, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.model import LogEntry
 
 _LONGEST_SUBJECT = 72
 _LONGEST_TEXT = 500  # of what is for people: the state file has all of it
@@ -21,6 +23,8 @@ _LONGEST_IMAGE = 520  # as in the schemas
 _LONGEST_JOB = 1100  # a name of 1,024 characters, and a number
 _TRAILER = re.compile(r"^Gitops-([A-Z][a-z]+): (.+?)\r?$", re.MULTILINE)
 _RECORD = re.compile(r"sha256:[0-9a-f]{64}")
+_REVERTS = re.compile(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
+_QUOTED = re.compile(r'Revert "(.+)"\r?\n')
 _BUILD = re.compile(r"(.+) #([1-9][0-9]{0,9})")
 
 
@@ -109,6 +113,48 @@ def _groups(text: str) -> dict[tuple[str | None, str | None], dict[str, str]]:
         if one.get("Action") in ("deploy", "rollback"):
             found.setdefault((one.get("Service"), one.get("Environment")), one)
     return found
+
+
+@dataclass(frozen=True)
+class Reverted:
+    """A deploy that somebody took back by hand: what it was, by whom and when it was taken back."""
+
+    told: Told
+    by: str
+    at: str
+
+
+def find_revert(
+    log: Sequence[LogEntry], services: Collection[str], environments: Collection[str]
+) -> Reverted | None:
+    """Return the deploy of a service that was taken back by hand since its last deed, if one was.
+
+    `log` is newest first; the service may have several names. `git revert` names the commit, a host
+    only its subject. A revert that was taken back itself is none.
+    """
+    by_commit = {one.commit: one for one in log}
+    undone: set[str] = set()
+    for number, one in enumerate(log):
+        if one.commit in undone:
+            continue
+        taken = [by_commit[oid] for oid in _REVERTS.findall(one.message) if oid in by_commit]
+        quoted = _QUOTED.match(one.message)
+        if not taken and quoted:
+            older = (o for o in log[number + 1 :] if o.message.startswith(f"{quoted[1]}\n"))
+            taken = list(islice(older, 1))
+        undone |= {other.commit for other in taken}
+        for other in taken:
+            told = _told_of(other.message, services, environments)
+            if told is not None and told.action == DEPLOY:
+                return Reverted(told, one.by, one.at)
+        if _told_of(one.message, services, environments) is not None:
+            return None
+    return None
+
+
+def _told_of(text: str, services: Collection[str], environments: Collection[str]) -> Told | None:
+    pairs = ((service, environment) for service in services for environment in environments)
+    return next((told for pair in pairs if (told := read_trailers(text, *pair))), None)
 
 
 def action_of(text: str, service: str, environment: str) -> str | None:

@@ -19,6 +19,7 @@ from gitops_rollback.decide.facts import (
     NeedDigest,
     NeedFilesAt,
     NeedHistory,
+    NeedLog,
     NeedPlatforms,
     NeedPolicies,
     NeedRecord,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.look.registry import RegistryFacts
     from gitops_rollback.look.snapshot import Snapshot
+    from gitops_rollback.model import LogEntry
     from gitops_rollback.policies.objects import Policies
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.stores.base import RecordStore
@@ -114,6 +116,8 @@ class Looker:
                 return History(found, is_whole=until is not None)
             case NeedAccount():
                 return retrace(self.repository, self.store, at, LONGEST_HISTORY).events
+            case NeedLog():
+                return self._log
             case NeedStateVersions():
                 return self._versions(facts)
             case NeedChanges(sha256=sha256):
@@ -153,6 +157,12 @@ class Looker:
         with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
             answers += pool.map(lambda question: self.answer(*question), asked[1:])
         return dict(enumerate(answers))
+
+    @cached_property
+    def _log(self) -> tuple[LogEntry, ...]:
+        services, tip = self.snapshot.services, self.snapshot.tip
+        at_tip = services[0].tip if services else tip
+        return tuple(self.repository.log(at_tip, git_history.DEPTHS[0]))
 
     @cached_property
     def _policies(self) -> Policies:

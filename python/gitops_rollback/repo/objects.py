@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gitops_rollback.model import LogEntry
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 # Hash, time, author, "grafted" where the fetch ends, the whole message; what --raw says follows.
+MESSAGE_FORMAT = "%H%x1f%cd%x1f%an%x1f%B"
 LOG_FORMAT = "%x00%H%x1f%cd%x1f%an%x1f%D%x1f%B%x1f"
 
 _BLOB_MODES = ("100644", "100755")
@@ -71,6 +74,18 @@ def read_heads(listing: str) -> tuple[str | None, dict[str, str]]:
         elif name.startswith("refs/heads/"):
             tips[name.removeprefix("refs/heads/")] = what
     return head, tips
+
+
+def read_log(output: bytes) -> list[LogEntry]:
+    """Read `git log -z` with `MESSAGE_FORMAT`, newest first."""
+    entries = []
+    for part in output.decode(errors="replace").split("\0"):
+        commit, _sep, rest = part.strip("\n").partition("\x1f")
+        at, _sep, rest = rest.partition("\x1f")
+        by, _sep, message = rest.partition("\x1f")
+        if commit:
+            entries.append(LogEntry(commit, at, by, message))
+    return entries
 
 
 def read_logs(output: bytes, paths: Iterable[str]) -> dict[str, list[PathChange]]:

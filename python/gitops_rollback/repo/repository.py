@@ -12,9 +12,11 @@ from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import UnknownCommitError
 from gitops_rollback.repo.objects import (
     LOG_FORMAT,
+    MESSAGE_FORMAT,
     Tip,
     import_stream,
     read_batch,
+    read_log,
     read_logs,
     read_tree,
 )
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gitops_rollback.clock import Deadline
+    from gitops_rollback.model import LogEntry
     from gitops_rollback.repo.identity import Identity
     from gitops_rollback.repo.objects import Entry, PathChange
 
@@ -197,6 +200,16 @@ class Repository:
             tip.commit, "--", *([folder] if folder else []), environment={"TZ": "UTC"},
         )  # fmt: skip
         return read_logs(output, wanted)
+
+    def log(self, tip: Tip, depth: int) -> list[LogEntry]:
+        """List the newest `depth` commits of a branch with their messages, along first parents."""
+        self._copy.sound(lambda: self._remote.deepen(tip.branch, depth))
+        output = self._copy.run(
+            "log", "--first-parent", "-z", f"--max-count={depth}",
+            "--date=format-local:%Y-%m-%dT%H:%M:%SZ", f"--format={MESSAGE_FORMAT}", tip.commit,
+            environment={"TZ": "UTC"},
+        )  # fmt: skip
+        return read_log(output)
 
     def author(self, commit: str) -> str:
         """Return who made a commit and when, for people."""

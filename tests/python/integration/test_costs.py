@@ -74,14 +74,15 @@ def test_a_large_file_beside_small_ones_is_fetched_where_it_is_needed(shop: Shop
     assert "1.4.2" in shop.text()
 
 
-def test_a_plan_over_http_takes_three_requests_where_the_state_file_explains_all(
+def test_a_plan_over_http_takes_six_requests_where_the_state_file_explains_all(
     released: Shop,
 ) -> None:
     released.commit({".gitops-rollback.toml": TOML})
     with GitHttpServer(released.root) as server:
         url = f"{server.url}/manifests.git"
         released.ok("plan", "--service", "cart", "--strategy", "git", repository=url)
-        assert len(server.traffic.requests) == 3, server.traffic.requests
+        requests = list(server.traffic.requests)
+    assert len(requests) == 6, "the tip, and one fetch of the last commits"
 
 
 def test_a_deploy_starts_twelve_git_processes_at_most(released: Shop) -> None:

@@ -23,6 +23,7 @@ from gitops_rollback.decide.facts import (
     NeedCheck,
     NeedDigest,
     NeedHistory,
+    NeedLog,
     NeedRecord,
     NeedRecords,
     Records,
@@ -35,6 +36,7 @@ from gitops_rollback.ledger.holds import HeldFile, parse_held
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.state import FOLDER, State, parse_state, path_of
 from gitops_rollback.look.git_history import read_entries
+from gitops_rollback.model import LogEntry
 from gitops_rollback.repo.objects import PathChange, Tip
 from gitops_rollback.services.catalogue import resolve
 from gitops_rollback.services.config import FILE, Config, parse_config
@@ -170,11 +172,14 @@ class Branch:
         paths = (path for path in self.tip.files if path.startswith(f"{HELD}/"))
         return [parse_held(self.tip.files[path], path) for path in paths]
 
-    def answer(self, need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401 - of the need's own type
+    def answer(self, need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401, PLR0911
         """Answer a need, as `look.looker` does."""
         match need:
             case NeedHistory():
                 return History(self._history(facts.at), is_whole=True)
+            case NeedLog():
+                newest = reversed(self.commits[-50:])
+                return tuple(LogEntry(c.id, c.at, c.by, c.message) for c in newest)
             case NeedRecords(count=count):
                 fitting = [s for s in reversed(self.records) if self._is_of(s, facts.at)]
                 return Records(tuple(fitting[:count]), len(fitting) > count)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, settings
@@ -65,6 +66,8 @@ class Field:
     went_back: bool = False
     hold: str | None = None
     doubt: bool = False
+    floor: int | None = None  # so many of the stack ran before the tool's first deed
+    is_moved: bool = False  # the manifest: Git's history of its path begins there
 
     @property
     def stack(self) -> list[Ran]:
@@ -92,6 +95,8 @@ class Field:
 
     def settle_edits(self) -> None:
         """A deed of the tool writes down what ran before it: of several edits, the last."""
+        if self.floor is None:
+            self.floor = len(self.stack) - 1
         if self.edits:
             self.told = replayed_edit(self.told, self.edits[-1])[0]
             self.edits = []
@@ -139,7 +144,12 @@ class Field:
 
     @property
     def is_certain(self) -> bool:
-        return not self.doubt and all(one.digest for one in self.stack)
+        """Whether what is to be gone back to can be told: by digests, and within reach."""
+        if self.doubt or not all(one.digest for one in self.stack):
+            return False
+        wanted = self.expected()
+        reach = self.floor or 0 if self.is_moved and self.floor is not None else 0
+        return wanted is None or wanted in self.stack[reach:]
 
 
 def replayed_edit(stack: list[Ran], image: Ran) -> tuple[list[Ran], bool]:
@@ -166,6 +176,8 @@ class Judge(RuleBasedStateMachine):
         began = Ran(first.digest, "1.0")
         self.fields = [Field([began], ever={began}) for _ in self.paths]
         self.stale: list[str | None] = [None, None]  # a hold that somebody saw earlier
+        # The newest commit, if it is a deploy, what stood before it, and where it was.
+        self.before: tuple[Commit, list[Field], int] | None = None
 
     # What people do by the tool
 
@@ -245,7 +257,9 @@ class Judge(RuleBasedStateMachine):
         new = f"{folder}/{'web' if name == 'cart.yaml' else 'cart'}.yaml"
         self.branch.commit({new: self.branch.tip.files[old], old: None}, who, "Move it")
         self.paths[place] = new
-        self.fields[place].doubt |= bool(self.fields[place].edits)
+        model = self.fields[place]
+        model.doubt |= bool(model.edits) or model.floor is None
+        model.is_moved = True
         COUNTS["moved manifests"] += 1
 
     @rule(who=PEOPLE, place=PLACES)
@@ -266,6 +280,22 @@ class Judge(RuleBasedStateMachine):
         for model in self.fields:
             model.doubt |= bool(model.edits)
         COUNTS["squashes"] += 1
+
+    @precondition(lambda self: self.before is not None and self.before[0] is self.branch.tip)
+    @rule(who=PEOPLE)
+    def revert_the_deploy(self, who: str) -> None:
+        """Take the newest commit back, a deploy, as `git revert` does: with its state file."""
+        assert self.before is not None
+        commit, fields, place = self.before
+        files = self.branch.commits[-2].files
+        changes: dict[str, bytes | None] = {path: files.get(path) for path in commit.files}
+        changes |= {path: data for path, data in files.items() if path not in commit.files}
+        subject = commit.message.partition("\n")[0]
+        text = f'Revert "{subject}"\n\nThis reverts commit {commit.id}.\n'
+        self.branch.commit(changes, who, text)
+        self.fields = fields
+        self.fields[place].went_back = True
+        COUNTS["reverts by hand"] += 1
 
     # What always holds
 
@@ -303,7 +333,9 @@ class Judge(RuleBasedStateMachine):
         if code:
             self._follow(wish, service, place, answer)
             return
-        self._write(answer, wish.by or "")
+        before = deepcopy(self.fields)
+        if self._write(answer, wish.by or "") and not is_running:
+            self.before = (self.branch.tip, before, place)
         if wish.releases:
             model.hold = None
         if not is_running:

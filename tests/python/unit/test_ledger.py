@@ -9,8 +9,8 @@ import pytest
 
 from gitops_rollback.ledger.events import HistoryEntry
 from gitops_rollback.ledger.merge import REVERTED, Ledger, merge
-from gitops_rollback.ledger.message import Told, read_trailers, render
-from gitops_rollback.model import Build, Deed
+from gitops_rollback.ledger.message import Told, find_revert, read_trailers, render, subject
+from gitops_rollback.model import Build, Deed, LogEntry
 from unit.builders import at, digest, history, image, records, state, stored
 
 if TYPE_CHECKING:
@@ -229,3 +229,50 @@ def test_a_record_and_a_build_that_cannot_be_are_left_out() -> None:
     told = read_trailers(text, "cart", "production")
     assert told is not None
     assert (told.record, told.build) == (None, None)
+
+
+def entry(number: int, message: str) -> LogEntry:
+    return LogEntry(f"{number:040x}", at(number), "joe", message)
+
+
+DEPLOY = render([Told("cart", "production", Deed("deploy", image("2"), image("1")))])
+BACK = render([SUMMARY])
+REVERT = f"{1:040x}"
+
+
+@pytest.mark.parametrize(
+    ("messages", "is_found"),
+    [
+        pytest.param(
+            [f"Undo\n\nThis reverts commit {REVERT}.\n", DEPLOY], True, id="by its commit"
+        ),
+        pytest.param(
+            [f'Revert "{subject([SUMMARY])}"\n\nReverts acme/x#1\n', BACK, DEPLOY], False,
+            id="a rollback that was reverted",
+        ),
+        pytest.param(
+            [f'Revert "{DEPLOY.partition(chr(10))[0]}"\n\nReverts acme/x#1\n', "x\n", DEPLOY], True,
+            id="by its subject",
+        ),
+        pytest.param([DEPLOY], False, id="nothing reverted"),
+        pytest.param(["x\n"], False, id="nothing at all"),
+        pytest.param(
+            [f"Again\n\nThis reverts commit {2:040x}.\n",
+             f"Undo\n\nThis reverts commit {REVERT}.\n", DEPLOY],
+            False, id="a revert of the revert",
+        ),
+        pytest.param(
+            [BACK, f"Undo\n\nThis reverts commit {REVERT}.\n", DEPLOY], False,
+            id="a deed of this tool since",
+        ),
+        pytest.param([f"Undo\n\nThis reverts commit {9:040x}.\n"], False, id="out of reach"),
+    ],
+)  # fmt: skip
+def test_a_deploy_that_was_reverted_by_hand_is_found(
+    messages: list[str], *, is_found: bool
+) -> None:
+    log = [entry(len(messages) - place, message) for place, message in enumerate(messages)]
+    found = find_revert(log, {"shop", "cart"}, {"production"})
+    assert (found is not None) == is_found
+    assert found is None or (found.told.to, found.by) == (image("2"), "joe")
+    assert find_revert(log, {"shop"}, {"production"}) is None
