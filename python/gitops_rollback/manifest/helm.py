@@ -25,6 +25,7 @@ from gitops_rollback.manifest.image_field import (
     VARIABLE_PROBLEM,
     ImageField,
     Part,
+    split_version,
 )
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
 
@@ -257,6 +258,8 @@ def _problem(parts: tuple[Part, ...]) -> str:
     tag, digest = texts.get(TAG, ""), texts.get(DIGEST, "")
     if not tag and not digest and REFERENCE not in texts:
         return NO_VERSION
+    if split_version(texts.get(NAME, ""))[1]:
+        return f"its name has a version in it ('{texts[NAME]}'): write that as tag or digest"
     names = [texts[role].strip("/") for role in (REGISTRY, NAME) if texts.get(role)]
     if not names and REFERENCE not in texts:
         return version_problem("chart", tag, digest) or NO_NAME

@@ -66,7 +66,6 @@ class Settings:
     query: str | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
-    effect_proof: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,6 @@ class Config:
             query=merged.get("query"),
             kinds=texts.get("kinds", {}),
             fields=tuple(texts.get("fields", ())),
-            effect_proof=texts.get("effect-proof", "auto"),
         )
 
     def choose_environment(self, name: str | None) -> Environment:
