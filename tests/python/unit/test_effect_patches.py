@@ -1,0 +1,270 @@
+"""Patches and selectors do what kustomize 5.7.1 does with them: the results are its own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from gitops_rollback.effective.merge import apply_operations, operations, strategic_merge
+from gitops_rollback.effective.objects import Resource, Selector, read_selector, selects
+from gitops_rollback.effective.tree import TreeError
+from gitops_rollback.manifest.document import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop, labels: {app: cart, team: shop}, annotations: {a: b}}
+spec:
+  replicas: 1
+  template:
+    spec:
+      containers:
+      - {name: a, image: "acme/cart:1"}
+      - {name: b, image: "acme/cart:1", args: [x, y]}
+      volumes: [{name: v, image: {reference: "acme/cart:1"}}]
+"""
+
+
+def node(text: str) -> yaml.Node:
+    found = parse("a.yaml", text.encode()).trees[0]
+    assert found is not None
+    return found
+
+
+def plain(found: yaml.Node | None) -> Any:  # noqa: ANN401 - whatever the YAML has
+    if found is None:
+        return None
+    return yaml.safe_load(yaml.serialize(found))
+
+
+def containers(found: yaml.Node | None) -> list[str]:
+    spec = plain(found)["spec"]["template"]["spec"]
+    return [f"{one['name']}={one.get('image')}" for one in spec.get("containers", [])]
+
+
+def merged(patch: str, base: str = DEPLOYMENT) -> yaml.Node | None:
+    return strategic_merge(node(base), node(patch))
+
+
+def in_pod(text: str) -> str:
+    return f"{{spec: {{template: {{spec: {text}}}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("patch", "expected"),
+    [
+        ("{containers: [{name: b, image: new}]}", ["b=new", "a=acme/cart:1"]),
+        ("{containers: [{name: c, image: new}]}", ["c=new", "a=acme/cart:1", "b=acme/cart:1"]),
+        ("{containers: [{name: b, $patch: delete}]}", ["a=acme/cart:1"]),
+        ("{containers: [{name: z, $patch: delete}]}", ["a=acme/cart:1", "b=acme/cart:1"]),
+        ("{containers: [{name: b, image: new}, {$patch: replace}]}", ["b=new"]),
+        (
+            "{containers: [{name: b, $patch: replace, image: new}]}",
+            ["b=acme/cart:1", "a=acme/cart:1"],
+        ),
+        ("{containers: [{$patch: delete}]}", []),
+        ("{containers: null}", []),
+        ("{containers: [{name: b, image: null}]}", ["b=None", "a=acme/cart:1"]),
+        ("{$patch: replace, containers: [{name: c, image: n}]}", ["c=n"]),
+        ("{containers: [{name: b, $patch: merge, image: n}]}", ["b=n", "a=acme/cart:1"]),
+    ],
+)
+def test_a_merge_patch_of_containers(patch: str, expected: list[str]) -> None:
+    assert containers(merged(in_pod(patch))) == expected
+
+
+def test_a_merge_patch_merges_mappings_and_replaces_other_lists() -> None:
+    text = "{spec: {replicas: null, more: {a: {b: null, c: 1}}}, metadata: {x: [1]}}"
+    found = plain(merged(text))
+    assert found["spec"].keys() == {"template", "more"}
+    assert found["spec"]["more"] == {"a": {"c": 1}}
+    assert found["metadata"]["x"] == [1]
+    of_lists = plain(merged(in_pod("{containers: [{name: b, args: [z]}]}")))
+    assert of_lists["spec"]["template"]["spec"]["containers"][0]["args"] == ["z"]
+
+
+def test_a_patch_may_delete_the_whole_object() -> None:
+    assert merged("{$patch: delete}") is None
+
+
+def test_the_lists_of_a_kind_without_a_schema_are_replaced() -> None:
+    base = DEPLOYMENT.replace("apps/v1", "example.org/v1")
+    assert containers(merged(in_pod("{containers: [{name: c, image: n}]}"), base)) == ["c=n"]
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        (in_pod("{containers: {a: b}}"), "another shape"),
+        (in_pod("{containers: [{image: b}]}"), "no name to merge it by"),
+        (in_pod("{containers: [{name: b}, {name: b}]}"), "two items"),
+        ("{spec: {$setElementOrder/x: []}}", r"\$setElementOrder/x"),
+        ("{spec: {new: {$retainKeys: []}}}", r"\$retainKeys"),
+        ("{spec: {$patch: other}}", r"\$patch: other is not known"),
+    ],
+)
+def test_a_merge_patch_that_the_tool_refuses_or_that_is_not_followed(
+    patch: str, message: str
+) -> None:
+    with pytest.raises(TreeError, match=message):
+        merged(patch)
+
+
+POD = "/spec/template/spec/containers"
+
+
+@pytest.mark.parametrize(
+    ("patch", "expected"),
+    [
+        ([{"op": "replace", "path": f"{POD}/1/image", "value": "n"}], ["a=acme/cart:1", "b=n"]),
+        ([{"op": "add", "path": f"{POD}/1/image", "value": "n"}], ["a=acme/cart:1", "b=n"]),
+        (
+            [{"op": "add", "path": f"{POD}/-", "value": {"name": "c", "image": "n"}}],
+            ["a=acme/cart:1", "b=acme/cart:1", "c=n"],
+        ),
+        (
+            [{"op": "add", "path": f"{POD}/1", "value": {"name": "c", "image": "n"}}],
+            ["a=acme/cart:1", "c=n", "b=acme/cart:1"],
+        ),
+        ([{"op": "remove", "path": f"{POD}/0"}], ["b=acme/cart:1"]),
+        ([{"op": "remove", "path": f"{POD}/0/image"}], ["a=None", "b=acme/cart:1"]),
+        (
+            [{"op": "move", "from": f"{POD}/0", "path": f"{POD}/1"}],
+            ["b=acme/cart:1", "a=acme/cart:1"],
+        ),
+        (
+            [{"op": "copy", "from": "/metadata/name", "path": f"{POD}/0/image"}],
+            ["a=cart", "b=acme/cart:1"],
+        ),
+        (
+            [
+                {"op": "test", "path": f"{POD}/0", "value": {"image": "acme/cart:1", "name": "a"}},
+                {"op": "test", "path": "/spec/nothing", "value": None},
+                {"op": "replace", "path": f"{POD}/0/image", "value": "n"},
+            ],
+            ["a=n", "b=acme/cart:1"],
+        ),
+        (
+            [{"op": "replace", "path": POD, "value": [{"name": "z", "image": "n"}]}],
+            ["z=n"],
+        ),
+    ],
+)
+def test_a_json_patch(patch: list[dict[str, object]], expected: list[str]) -> None:
+    found = apply_operations(node(DEPLOYMENT), operations(node(json.dumps(patch))))
+    assert containers(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("operation", "message"),
+    [
+        ({"op": "test", "path": f"{POD}/0/image", "value": "x"}, "another value"),
+        ({"op": "test", "path": "/spec/replicas", "value": "1"}, "another value"),
+        ({"op": "replace", "path": "/spec/nothing", "value": 1}, "not there"),
+        ({"op": "remove", "path": "/spec/nothing"}, "not there"),
+        ({"op": "add", "path": "/spec/nothing/below", "value": 1}, "not there"),
+        ({"op": "add", "path": f"{POD}/7", "value": 1}, "item 7"),
+        ({"op": "remove", "path": f"{POD}/-"}, "item -"),
+        ({"op": "remove", "path": f"{POD}/01"}, "item 01"),
+        ({"op": "move", "path": "/x"}, "the operation move"),
+        ({"op": "copy", "from": "", "path": "/x"}, "not there"),
+        ({"op": "merge", "path": "/x", "value": 1}, "the operation merge"),
+        ({"op": "add", "path": "", "value": {}}, "whole object"),
+        ({"op": "add", "path": "spec", "value": {}}, "no JSON pointer"),
+        ({"path": "/spec"}, "no op or no path"),
+        ({"op": "add", "path": "/spec/replicas/x", "value": 1}, "no mapping"),
+    ],
+)
+def test_a_json_patch_that_the_tool_refuses(operation: dict[str, object], message: str) -> None:
+    with pytest.raises(TreeError, match=message):
+        apply_operations(node(DEPLOYMENT), operations(node(json.dumps([operation]))))
+
+
+def test_a_pointer_may_have_escaped_signs() -> None:
+    text = '[{"op": "add", "path": "/metadata/labels/a~1b~0c", "value": "x"}]'
+    found = plain(apply_operations(node(DEPLOYMENT), operations(node(text))))
+    assert found["metadata"]["labels"]["a/b~c"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("target", "chosen"),
+    [
+        ("{kind: Deployment}", True),
+        ("{kind: Deploy}", False),
+        ("{kind: Deploy.*}", True),
+        ("{kind: 'Deployment|Job', name: ca..}", True),
+        ("{group: apps, version: v1}", True),
+        ("{group: extensions}", False),
+        ("{version: v2}", False),
+        ("{namespace: shop}", True),
+        ("{namespace: default}", False),
+        ("{labelSelector: 'app=cart'}", True),
+        ("{labelSelector: 'app = cart, team in (a, shop)'}", True),
+        ("{annotationSelector: 'a=b'}", True),
+        ("{annotationSelector: 'a=c'}", False),
+        ("{}", True),
+    ],
+)
+def test_a_target_chooses_by_whole_patterns_and_selectors(target: str, chosen: bool) -> None:  # noqa: FBT001
+    selector = read_selector(node(target))
+    assert selector is not None
+    assert selector.chooses(Resource(node(DEPLOYMENT), "a.yaml", 0)) == chosen
+
+
+def test_an_object_is_chosen_by_its_first_and_its_present_name() -> None:
+    found = Resource(node(DEPLOYMENT), "a.yaml", 0).renamed(prefix="p-", namespace="other")
+    again = found.renamed(suffix="-s")
+    assert [Selector(name=name).chooses(again) for name in ("cart", "p-cart", "p-cart-s")] == [
+        True,
+        False,
+        True,
+    ]
+    assert Selector(namespace="shop").chooses(again)
+    assert Selector(namespace="other").chooses(again)
+    assert found.renamed() is found
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: read_selector(node("{kinds: x}")), "target's kinds"),
+        (lambda: read_selector(node("text")), "target's shape"),
+        (lambda: selects("(", None), "is not understood"),
+        (
+            lambda: Selector(name=r"\Qa\E").chooses(Resource(node(DEPLOYMENT), "a.yaml", 0)),
+            "not read as Go reads it",
+        ),
+    ],
+)
+def test_a_target_that_is_not_understood_is_said_so(
+    make: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(TreeError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("selector", "chosen"),
+    [
+        ("", True),
+        ("app", True),
+        ("!app", False),
+        ("!other", True),
+        ("app==cart", True),
+        ("app!=cart", False),
+        ("other!=x", True),
+        ("app in (a,cart)", True),
+        ("app notin (a,cart)", False),
+        ("other notin (a)", True),
+        ("app=cart,team=web", False),
+        ("a.b/c=d", False),
+    ],
+)
+def test_a_selector_of_labels(selector: str, chosen: bool) -> None:  # noqa: FBT001
+    assert selects(selector, node("{app: cart, team: shop}")) == chosen
