@@ -58,6 +58,7 @@ _OTHER_KEY = re.compile(
 )
 # What YAML, or Python, takes for the end of a line beside `\n`.
 _OTHER_BREAKS = re.compile(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
+MOST_NODES = 300_000  # keys and values of one file
 _DEEPEST = 5_000  # levels; libyaml's composer crashes the process at some 30,000
 
 
@@ -126,7 +127,7 @@ def parse(path: str, data: bytes) -> ParsedFile:
     bom = text.startswith(_BOM)
     text = text.removeprefix(_BOM)
     try:
-        _refuse_deep_nesting(path, text)
+        _refuse_too_much(path, text)
         documents = tuple(yaml.compose_all(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         raise _located(path, text, error) from error
@@ -305,13 +306,23 @@ def _decode(path: str, data: bytes) -> str:
         ) from error
 
 
-def _refuse_deep_nesting(path: str, text: str) -> None:
-    """Refuse what would crash the composer; events are counted only where it could be so deep."""
+def _refuse_too_much(path: str, text: str) -> None:
+    """Refuse what would crash the composer, or take all memory and time; count it where it could.
+
+    Each node takes some hundred bytes and is looked at several times. A long text within a file,
+    such as a dashboard in a ConfigMap, is one node.
+    """
     longest_line = max(map(len, text.splitlines()), default=0)
-    if text.count("[") + text.count("{") + longest_line <= _DEEPEST:
+    is_flat = text.count("[") + text.count("{") + longest_line <= _DEEPEST
+    if is_flat and text.count("\n") + text.count(",") + text.count(":") <= MOST_NODES:
         return
     depth = 0
-    for event in yaml.parse(text, Loader=_LOADER):
+    for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
+        if number > MOST_NODES:
+            raise ManifestError(
+                f"{path} has more than {MOST_NODES} keys and values: it is not read",
+                "split the file, or name the right one with `manifests` in .gitops-rollback.toml",
+            )
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -107,6 +107,22 @@ def test_a_bomb_in_yaml_beside_a_manifest_or_in_it_ends(shop: Shop, text: str) -
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["image: x\nl:\n" + "- a\n" * 2_000_000, "image: x\na: [" + "a," * 3_000_000 + "]\n"],
+    ids=["lines", "commas"],
+)
+def test_millions_of_values_beside_a_manifest_are_skipped_and_named(shop: Shop, text: str) -> None:
+    shop.commit({"apps/cart/many.yaml": text})
+    peak = Peak(shop)
+    code, said = peak.run("services")
+    assert code == 0, said
+    assert "apps/cart/many.yaml has more than 300000 keys and values" in said
+    code, said = peak.run("deploy", "--service", "cart", "--image", image("1.4.2"))
+    assert code == 0, said
+    assert peak.memory < MOST_MEMORY
+
+
+@pytest.mark.parametrize(
     "words", ["yes", "head -c 50000000 /dev/zero | tr '\\0' x", "printf '\\033[31m'"]
 )
 def test_a_server_that_talks_without_end_is_cut_short(shop: Shop, words: str) -> None:
