@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-quick test-long test-flux lint format bench helper check-helper hooks
+.PHONY: install demo release test test-quick test-long test-flux lint format bench helper check-helper hooks
 
 install: .venv/installed
 
@@ -16,8 +16,13 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: install
-	@$(BIN)/python examples/demo/demo.py
+# Installs nothing. KEEP=1 leaves the repositories and prints what to type next.
+demo:
+	@KEEP=$(KEEP) $(PYTHON) examples/demo/demo.py
+
+# One file to download and run, of the archives that this commit carries.
+release:
+	@$(PYTHON) tools/release.py
 
 # The Jenkins side first, so that the last line is pytest's; both use all cores. Of long samplings it
 # draws a few; what unit tests alone reach of the pure folders is measured, and may not become less.

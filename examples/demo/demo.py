@@ -1,4 +1,6 @@
-"""The main job, end to end, on this machine alone: `make demo`.
+"""The main job, end to end, on this machine alone: `make demo`; with KEEP=1 to go on by hand.
+
+Nothing is installed: the command is the single file that `make release` builds.
 
 A bare manifests repository with a small shop, a stand-in for Docker Hub on loopback, and records in
 a directory. Everything is real but the registry: the command, git, the commits.
@@ -18,7 +20,8 @@ from pathlib import Path
 from standin import RegistryStandIn
 
 HERE = Path(__file__).parent
-COMMAND = Path(sys.executable).with_name("gitops-rollback")
+ROOT = HERE.parents[1]
+PROGRAM = ROOT / "build" / "gitops-rollback.pyz"
 REFUSED = 6
 
 
@@ -36,6 +39,7 @@ class Demo:
             "GITOPS_REPOSITORY": str(root / "manifests.git"),
             "GITOPS_HUB_URL": hub.url,
             "GITOPS_REGISTRY_URL": hub.url,
+            "XDG_CACHE_HOME": str(root / "cache"),
         }
 
     def prepare(self) -> None:
@@ -57,7 +61,10 @@ class Demo:
         print(f"\n== {heading}\n$ gitops-rollback {shlex.join(arguments)}", flush=True)
         start = time.monotonic()
         done = subprocess.run(
-            [str(COMMAND), *arguments], env=self._environment, check=False, stderr=sys.stdout
+            [sys.executable, str(PROGRAM), *arguments],
+            env=self._environment,
+            check=False,
+            stderr=sys.stdout,
         )
         seconds = time.monotonic() - start
         print(
@@ -77,19 +84,41 @@ class Demo:
 
 def main() -> None:
     """Run the demo below the folder that is named, else below `build/demo`."""
-    root = Path(sys.argv[1] if len(sys.argv) > 1 else "build/demo").absolute()
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "demo").absolute()
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     start = time.monotonic()
+    subprocess.run([sys.executable, str(ROOT / "tools" / "release.py")], check=True)
     with RegistryStandIn() as hub:
         demo = Demo(root, hub)
         demo.prepare()
         play(demo)
         demo.show_log()
+    print(f"\nDone in {time.monotonic() - start:.1f} s.")
+    if os.environ.get("KEEP"):
+        show_how_to_go_on(root)
+    else:
+        shutil.rmtree(root)
+        print("To go on by hand: make demo KEEP=1")
+
+
+def show_how_to_go_on(root: Path) -> None:
+    """Print what to type to go on with what was left; the stand-in registry is gone by now."""
+    run = f"{shlex.quote(sys.executable)} {shlex.quote(str(PROGRAM))}"
+    image = f"acme/cart:1.6.0@sha256:{'6' * 64}"
     print(
-        f"\nDone in {time.monotonic() - start:.1f} s. Left behind, to look at: {root}\n"
-        f"  {root}/manifests.git  the manifests repository\n"
-        f"  {root}/records        the archived records\n"
+        f"Left behind: {root}\n"
+        f"  manifests.git  the manifests repository\n"
+        f"  records        the archived records\n\n"
+        "Go on by hand, in this order:\n\n"
+        f"  export GITOPS_REPOSITORY={shlex.quote(f'{root}/manifests.git')} "
+        f"XDG_STATE_HOME={shlex.quote(f'{root}/records')}\n"
+        "  export GITOPS_REGISTRY_URL=http://127.0.0.1:9 GITOPS_HUB_URL=http://127.0.0.1:9\n"
+        f"  {run} history cart\n"
+        f"  {run} plan cart --again\n"
+        f"  {run} deploy cart --image {image} --release\n"
+        f"  {run} rollback cart --reason 'I try it'\n"
+        f"  {run} stats\n\n"
         f"Remove it with: rm -r {root}"
     )
 

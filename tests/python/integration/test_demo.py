@@ -1,0 +1,59 @@
+"""The demo and the single file: with nothing installed, in a bare environment, as README says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("demo")
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "KEEP": "1"}
+    done = subprocess.run(
+        [sys.executable, "-I", ROOT / "tools" / "release.py"],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert re.fullmatch(r"[0-9a-f]{64}  .*gitops-rollback\.pyz\n", done.stdout)
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples/demo/demo.py", folder / "left"],
+        env=environment, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, environment
+
+
+def test_the_demo_tells_its_story_with_nothing_installed(
+    played: tuple[str, dict[str, str]],
+) -> None:
+    told, _environment = played
+    for words in ("1.4.2 → 1.5.0 deployed", "1.5.0 → 1.4.2 rolled back, held", "has been held"):
+        assert words in told
+
+
+def test_the_five_commands_that_it_prints_work_as_they_stand(
+    played: tuple[str, dict[str, str]],
+) -> None:
+    told, environment = played
+    script = told.partition("Go on by hand, in this order:")[2].partition("Remove it with")[0]
+    assert len(re.findall(r"^  .*gitops-rollback\.pyz ", script, re.MULTILINE)) == 5
+    done = subprocess.run(
+        ["sh", "-e", "-c", script],
+        env=environment, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "1.6.0" in done.stdout
+
+
+def test_the_single_file_is_the_same_whenever_it_is_built(tmp_path: Path) -> None:
+    files = [tmp_path / "a.pyz", tmp_path / "b.pyz"]
+    for file in files:
+        line = [sys.executable, str(ROOT / "tools" / "release.py"), "--output", str(file)]
+        subprocess.run(line, check=True, capture_output=True)
+    assert files[0].read_bytes() == files[1].read_bytes()
