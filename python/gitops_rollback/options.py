@@ -192,6 +192,10 @@ _PAGE = (
     "Archive a page with plan, difference, timeline and timings, and link it in the build's "
     "description."
 )
+_KEPT_NOW = (
+    "Keep those builds whose records a rollback would go by, and that a discarder of Jenkins may "
+    "take; jenkinsCredentialsId needs Run/Update on the deploy jobs."
+)
 _CREATED = (
     "For the label org.opencontainers.image.created; without it two builds of the same content are "
     "the same image."
@@ -361,12 +365,15 @@ TABLE: tuple[Row, ...] = (
         "nobody looks on: refuse (6, storage) where the storage changed", ("rollback",)),
     Row("keep", Group.HOW, Kind.FLAG,
         "let Jenkins keep the build with the record of what one would go back to, and no "
-        "longer the one before", ("deploy", "rollback"),
+        "longer the one before", ("deploy", "rollback", "check"),
+        variants={"check": Variant(help="keep those builds whose records a rollback would go by, "
+            "and that a discarder of Jenkins may take")},
         step=Parameter("Boolean",
             "Let Jenkins keep the build with the record of what one would go back to, and no "
             "longer the one before; jenkinsCredentialsId needs Run/Update and Run/Delete on the "
             "deploy jobs, and a warning says if it has not.", "GITOPS_KEEP, else false",
-            _of(_DEPLOY, _ROLLBACK))),
+            _of(_CHECK, _DEPLOY, _ROLLBACK), variants={_CHECK: ("GITOPS_KEEP, else false",
+            _KEPT_NOW)})),
     Row("hold", Group.HOW, Kind.TEXT,
         "the hold that is meant, by its id as plan shows it; exit 5 if another is in force",
         ("deploy", "release", "history"), "ID",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import errors
 from gitops_rollback.commands import asking
+from gitops_rollback.commands.keeping import kept_now
 from gitops_rollback.commands.wishes import drill_wishes
 from gitops_rollback.decide.change import Refused
 from gitops_rollback.decide.drill import FAILED, Finding, judge_service, verdict, worst_first
@@ -109,6 +110,8 @@ class _Drill:
             self.paths += [field.path for field in at.found.fields]
             fields = at.found.fields
             self.findings += judge_service(one.plan, at.state, fields, session.present)
+            if session.options.keep:
+                self.findings += kept_now(session, at)
             if at.found.settings.deploy_job:
                 self.jobs.append(at.found.settings.deploy_job)
         self.findings += asking.ask_registries(session.registry(snapshot.config), snapshot)

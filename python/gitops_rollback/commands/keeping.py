@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.decide.drill import OK, WARNING, Finding
 from gitops_rollback.decide.keeping import build_to_keep
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.state import parse_state, path_of
@@ -15,7 +16,10 @@ from gitops_rollback.model import title
 from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gitops_rollback.decide.change import Change
+    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Build
     from gitops_rollback.repo.repository import Repository
@@ -38,6 +42,34 @@ def keep_builds(session: Session, repository: Repository, outcome: Outcome) -> O
         for change in outcome.changes
     )
     return replace(outcome, changes=changes)
+
+
+def kept_now(session: Session, at: ServiceAtTip) -> Iterator[Finding]:
+    """Keep the build whose record a rollback of a service would go by, if it is not; tell of it.
+
+    What a run could not keep (Jenkins was busy, or the token lacked a right) is done again here.
+    """
+    store, wanted = session.jenkins_store(), build_to_keep(at.state)
+    if store is None or wanted is None:
+        return
+    keeper = store.keeper()
+    try:
+        found = keeper.look(wanted)
+        if found.is_kept or (at.environment, at.service) not in found.records:
+            return  # a record that is not there is told where it is looked for
+        keeper.turn_over(found)
+    except GitopsRollbackError as error:
+        meaning = f"{wanted} has the record, and a discarder of builds may take it"
+        yield Finding(
+            *("record", at.title, WARNING),
+            f"{meaning}: it is not kept: {error.message}",
+            error.hint,
+            "jenkins",
+        )
+        return
+    yield Finding(
+        "record", at.title, OK, f"{wanted}, which a discarder could have taken, is kept from now on"
+    )
 
 
 class _Keeping:

@@ -6,6 +6,7 @@ looked at before and after. Setting it needs Run/Update, lifting it Run/Delete.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
     from gitops_rollback.model import Build
     from gitops_rollback.stores.jenkins_http import JenkinsHttp
+    from gitops_rollback.web.answers import Answer
 
 _LARGEST_ANSWER = 4_000_000
 _DONE = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER})
+_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, 502, HTTPStatus.SERVICE_UNAVAILABLE, 504})
+_PAUSES = (0.5, 2.0)  # seconds, before it is tried again where Jenkins was busy
 _PARTS = 4  # of gitops-rollback/ENVIRONMENT/SERVICE/record.json
 
 
@@ -57,11 +61,37 @@ class Keeper:
         )
         return KeptBuild(build, found.get("keepLog") is True, records)
 
+    def _turned(self, kept: KeptBuild, what: str) -> Answer | None:
+        """Ask to turn the mark over, again where Jenkins is busy; None: it was turned all the same.
+
+        What answers 503 (a proxy, mostly) may have let the request through: it is looked at first,
+        for another one would turn the mark back.
+        """
+        address = f"{self._address(kept.build)}toggleLogKeep"
+        answer = self._http.post(address, b"", what)
+        for pause in _PAUSES:
+            if answer.status not in _BUSY:
+                return answer
+            time.sleep(pause)
+            if self._has_turned(kept):
+                return None
+            answer = self._http.post(address, b"", what)
+        return None if answer.status in _BUSY and self._has_turned(kept) else answer
+
+    def _has_turned(self, kept: KeptBuild) -> bool:
+        """Tell whether the mark is the other one by now; no where Jenkins does not tell."""
+        try:
+            return self.look(kept.build).is_kept != kept.is_kept
+        except JenkinsError:
+            return False
+
     def turn_over(self, kept: KeptBuild) -> None:
         """Keep a build that is not kept, or let go one that is; raise `JenkinsError` if refused."""
         wanted = not kept.is_kept
         what = f"{'keeping' if wanted else 'letting go'} {kept.build}"
-        answer = self._http.post(f"{self._address(kept.build)}toggleLogKeep", b"", what)
+        answer = self._turned(kept, what)
+        if answer is None:
+            return
         if answer.status == HTTPStatus.FORBIDDEN:
             error = refusal(answer, what, self._http.access)
             right = "Run/Update" if wanted else "Run/Delete"

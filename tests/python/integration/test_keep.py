@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integration.shop import Shop, image
+from servers.jenkins_answer import Answer
 from servers.jenkins_server import JenkinsServer
 
 if TYPE_CHECKING:
@@ -183,3 +185,50 @@ def workshop_of_two(pipeline: Pipeline) -> Pipeline:
             pipeline.deploy(number, tag, name)
     assert pipeline.kept() == [f"{JOB}#42"]
     return pipeline
+
+
+def busy(jenkins: JenkinsServer, *statuses: int) -> None:
+    """Answer the next requests to keep build 2 so, and then as always."""
+    path = "/job/shop/job/deploy/2/toggleLogKeep"
+    jenkins.force(path, *(Answer(status, b"<html>busy</html>") for status in statuses))
+
+
+def test_a_busy_jenkins_is_asked_again_to_keep_a_build(
+    pipeline: Pipeline, jenkins: JenkinsServer
+) -> None:
+    pipeline.deploy(1, "1.5.0")
+    busy(jenkins, 503, 302)
+    run = pipeline.deploy(2, "1.6.0")
+    assert len([path for path in pipeline.toggles() if "/2/" in path]) == 2
+    assert "is not kept" in run.stderr  # the stand-in answers 302 and does nothing: it is looked at
+
+
+def test_a_jenkins_that_stays_busy_is_told_and_the_next_run_keeps_the_build(
+    pipeline: Pipeline, jenkins: JenkinsServer
+) -> None:
+    pipeline.deploy(1, "1.5.0")
+    busy(jenkins, 503)
+    run = pipeline.deploy(2, "1.6.0")
+    assert "shop/deploy #2 is not kept" in run.stderr
+    assert len([path for path in pipeline.toggles() if "/2/" in path]) == 3
+    jenkins.unforce()
+    pipeline.deploy(2, "1.6.0")
+    assert "shop/deploy#2" in pipeline.kept()
+
+
+def test_the_drill_keeps_what_a_run_could_not_keep(
+    pipeline: Pipeline, jenkins: JenkinsServer
+) -> None:
+    pipeline.deploy(1, "1.5.0")
+    jenkins.jobs[JOB][1].is_kept = False
+    run = pipeline.shop.run("check", "--service", "cart", "--keep")
+    assert pipeline.kept() == ["shop/deploy#1"]
+    assert "kept from now on" in json.dumps(run.result)
+    again = pipeline.shop.run("check", "--service", "cart", "--keep")
+    assert "kept from now on" not in json.dumps(again.result)
+    jenkins.jobs[JOB][1].is_kept = False
+    jenkins.forbidden = frozenset({"keep"})
+    refused = pipeline.shop.run("check", "--service", "cart", "--keep")
+    assert "a discarder of builds may take it: it is not kept" in json.dumps(refused.result)
+    pipeline.shop.run("check", "--service", "cart")
+    assert pipeline.kept() == []

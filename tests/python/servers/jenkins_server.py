@@ -75,6 +75,10 @@ class JenkinsServer(Serving):
         """Answer the next requests whose path begins so with these; the last one stays."""
         self._forced[path] = list(answers)
 
+    def unforce(self) -> None:
+        """Answer everything as always again."""
+        self._forced.clear()
+
     def answer(self, asked: Request) -> Answer:
         """Return what a request is answered."""
         for path, answers in self._forced.items():
