@@ -11,7 +11,15 @@ from gitops_rollback.commands import asking
 from gitops_rollback.commands.keeping import kept_now
 from gitops_rollback.commands.wishes import drill_wishes
 from gitops_rollback.decide.change import Refused
-from gitops_rollback.decide.drill import FAILED, Finding, judge_service, verdict, worst_first
+from gitops_rollback.decide.drill import (
+    FAILED,
+    WARNING,
+    Finding,
+    judge_service,
+    verdict,
+    worst_first,
+)
+from gitops_rollback.decide.standing import retired_holds
 from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError
 from gitops_rollback.look.everything import known_names
 from gitops_rollback.look.snapshot import read_config, read_environment, read_snapshot
@@ -71,6 +79,11 @@ class _Drill:
         self.has_services = self.has_services or bool(names)
         for snapshot in self._snapshots(read, names):
             self._services(snapshot)
+            hint = "gitops-rollback history SERVICE --retire --reason TEXT, if the service is gone"
+            self.findings += (
+                Finding("hold", f"environment {read.environment.name}", WARNING, message, hint)
+                for message in retired_holds(snapshot.services)
+            )
         self.findings += asking.storage_risks(read)
         self.findings += asking.ask_builds(self.session, self.repository, read, names)
 

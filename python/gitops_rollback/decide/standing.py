@@ -16,6 +16,7 @@ from gitops_rollback.ledger.state import State, joined
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.ledger.fields import FieldKey
     from gitops_rollback.manifest.image_field import ImageField
 
@@ -74,6 +75,18 @@ def _is_of(state: State, mine: Collection[FieldKey], everything: Sequence[ImageF
     """Tell whether a state file of another name is of one of the service's fields."""
     found = find_fields(state.fields, everything)
     return any(match.field is not None and key_of(match.field) in mine for match in found)
+
+
+def retired_holds(services: Iterable[ServiceAtTip]) -> tuple[str, ...]:
+    """Say which holds in force have lost their field, and are nobody's of some services."""
+    every = [at.holds for at in services]
+    some = every[0].retired if every else ()
+    nobodys = (file for file in some if all(file in one.retired for one in every))
+    return tuple(
+        f"the hold {file.hold.id} of {file.title} (since {file.hold.at}): its field is found no "
+        f"more, {file.fields[0].place if file.fields else 'and none was written down'}"
+        for file in nobodys
+    )
 
 
 def names_of(fields: Iterable[ImageField]) -> frozenset[str]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import ServiceAtTip
+from gitops_rollback.decide.standing import retired_holds
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.holds import Holds, parse_held
@@ -138,6 +139,7 @@ def read_snapshot(
         others = [alias.service for alias in at.aliases]
         refuse_others_fields(at.found, others, config, request.allowed)
     left, gone = tuple(found.left_out), tuple(found.retired)
+    gone += retired_holds(services) if request.everything else ()
     return Snapshot(tip, config, environment, services, left, gone)
 
 

@@ -142,6 +142,9 @@ def test_what_is_left_of_a_service_that_is_gone_stops_nobody_and_is_removed(
     shop.commit({CART_PATH: None})
     run = shop.ok("plan", "--all")
     assert "retired: cart: there is no service 'cart'" in run.said
+    assert "retired: the hold" in run.said
+    drilled = shop.run("check", "--service", "pay").result["findings"]
+    assert any("its field is found no more" in one["message"] for one in drilled)
     shop.refused(1, "config", "history", "--service", "pay", "--retire", "--reason", "gone")
     shop.ok("history", "--service", "cart", "--retire", "--reason", "gone")
     assert CART_STATE in shop.changed()
