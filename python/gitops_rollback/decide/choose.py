@@ -350,7 +350,7 @@ def _plan(
         blocks += _already(wish, facts, account.timeline)
     if wish.is_named and judged and judged[0].verdict == "refused" and judged[0].reason:
         blocks.append(_refusal(facts, judged[0]))
-    passed = () if chosen is None or wish.is_named else _passed(judged)
+    passed = () if chosen is None or wish.is_named else _passed(judged, account.timeline)
     if passed and wish.unattended:
         blocks.append(refusal("passed-over", _told(facts, passed), service=facts.at.service))
     return Plan(
@@ -378,13 +378,19 @@ def _is_asked_for(wish: Wish, facts: Facts) -> bool:
     return wish.to is not None or wish.as_of is not None
 
 
-def _passed(judged: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def _passed(judged: Sequence[Candidate], timeline: Timeline) -> tuple[Candidate, ...]:
     """Return the images that ran after the chosen one and cannot be gone back to.
 
     What was rolled back from, or never ran, is not meant by "the one before".
     """
     before = takewhile(lambda candidate: candidate.verdict != "chosen", judged)
-    return tuple(c for c in before if c.verdict == "refused" and c.reason in LOST)
+    return tuple(
+        c
+        for c in before
+        if c.verdict == "refused"
+        and c.reason in LOST
+        and (c.sources & {GIT, ARTIFACT} or candidates.has_run(c.image, timeline, History()))
+    )
 
 
 def _told(facts: Facts, passed: Sequence[Candidate]) -> str:

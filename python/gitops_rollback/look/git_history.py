@@ -15,6 +15,7 @@ from gitops_rollback.ledger.message import read_trailers
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
+from gitops_rollback.repo.objects import Tip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 # How many commits are looked at: few first, for each of them costs the server.
 DEPTHS = (50, 1000)
+_MOST_MOVES = 5  # of a file, that are followed
+_MOST_REMOVED = 50  # files that a commit takes away, and that are looked at
 
 
 def walk(repository: Repository, at: ServiceAtTip, is_enough: IsEnough) -> Entries:
@@ -59,7 +62,40 @@ def walk_all(
         waiting = [(index, one) for index, one in waiting if not one[1](found[index])]
         if not waiting:
             break
+    for index, (at, is_enough) in waiting:
+        found[index] = _before_moves(repository, at, found[index], is_enough)
     return [found[index] for index in range(len(wanted))]
+
+
+def _before_moves(
+    repository: Repository, at: ServiceAtTip, entries: Entries, is_enough: IsEnough
+) -> Entries:
+    """Go on below the commits that gave the file its name, where it had another one before."""
+    for _ in range(_MOST_MOVES):
+        if not entries or entries[-1].is_oldest or is_enough(entries):
+            break
+        older = _before_move(repository, at, entries[-1].commit)
+        if not older:
+            break
+        entries += older
+    return entries
+
+
+def _before_move(repository: Repository, at: ServiceAtTip, commit: str) -> Entries:
+    """Return what ran before a commit in the one file that it took away and that was this one.
+
+    It was this one if it has the field: the same kind, name and container, and image repository.
+    """
+    removed = repository.removed_in(commit, (".yaml", ".yml"))
+    if not 0 < len(removed) <= _MOST_REMOVED:
+        return ()
+    versions = _Versions(repository.read(removed.values()))
+    was = [path for path, oid in removed.items() if _holds(versions.parsed(_path(at), oid), at)]
+    if len(was) != 1:
+        return ()
+    before = Tip(at.tip.branch, f"{commit}^1")
+    changes = repository.histories(before, was, DEPTHS[-1])[was[0]]
+    return _entries(changes, _Versions(repository.read(change.oid for change in changes)), at)
 
 
 def read_entries(
@@ -72,6 +108,10 @@ def read_entries(
 def _entries(changes: Iterable[PathChange], versions: _Versions, at: ServiceAtTip) -> Entries:
     read = (_entry(change, versions, at) for change in changes)
     return tuple(entry for entry in read if entry is not None)
+
+
+def _holds(file: ParsedFile | None, at: ServiceAtTip) -> bool:
+    return file is not None and _image_in(file, at) is not None
 
 
 class _Versions:

@@ -211,6 +211,16 @@ class Repository:
         )  # fmt: skip
         return read_log(output)
 
+    def removed_in(self, commit: str, endings: tuple[str, ...]) -> dict[str, str]:
+        """Return the files that a commit took away, of some endings, with their object ids."""
+        output = self._copy.run(
+            "show", "--first-parent", "-m", "--raw", "-z", "--no-abbrev", "--no-renames",
+            "--diff-filter=D", "--format=", commit,
+        )  # fmt: skip
+        parts = output.decode(errors="surrogateescape").lstrip("\0\n").split("\0")
+        pairs = zip(parts[::2], parts[1::2], strict=False)
+        return {path: head.split(" ")[2] for head, path in pairs if path.endswith(endings)}
+
     def author(self, commit: str) -> str:
         """Return who made a commit and when, for people."""
         output = self._copy.run("log", "-1", "--format=%an, %cI", commit)
