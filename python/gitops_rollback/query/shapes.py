@@ -61,15 +61,16 @@ _BASES = (
 _PLAUSIBLE_DATE = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _CLOCK = r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?"
 _END = r"(?![A-Za-z0-9])"
+_COMMIT = r"g?(?=[0-9]*[a-f])[0-9a-f]{7,64}"
 _TOKEN = re.compile(
     rf"""
     (?P<dashed>(?:19|20)\d\d(?P<s>[-_])(?:0[1-9]|1[0-2])(?P=s)(?:0[1-9]|[12]\d|3[01])
         (?:[T_-](?:[01]\d|2[0-3])[-_.]?[0-5]\d(?:[-_.]?[0-5]\d)?Z?)?){_END}
   | (?P<date>{_PLAUSIBLE_DATE}(?:[T]?{_CLOCK}Z?|[-_](?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?){_END}
   | (?P<version>[vV]?\d+(?:\.\d+)+|[vV]\d+)
-    (?P<pre>(?:[-_.]?(?P<word>[A-Za-z]+)(?:[-_.]?(?P<count>\d+(?:\.\d+)*))?){_END})?
+    (?P<pre>(?![-_.]{_COMMIT}{_END})(?:[-_.]?(?P<word>[A-Za-z]+)(?:[-_.]?(?P<count>\d+(?:\.\d+)*))?){_END})?
     (?P<describe>-(?P<distance>\d+)-g(?P<tip>[0-9a-f]{{7,40}}){_END})?
-  | (?P<commit>g?(?=[0-9]*[a-f])[0-9a-f]{{7,64}}){_END}
+  | (?P<commit>{_COMMIT}){_END}
   | (?P<digits>\d+){_END}
   | (?P<counted>(?i:{"|".join(sorted(_COUNTED, key=len, reverse=True))}))(?=[.-]?\d+{_END})
   | (?P<text>[A-Za-z]+(?:\d+(?:\.\d+)*)?[A-Za-z0-9]*|[A-Za-z0-9]+)
