@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -233,6 +234,11 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, standin: RegistryStandIn) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.standin = standin
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that has read enough; all else is a fault of this stand-in."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):
