@@ -197,7 +197,10 @@ class Reach:
         ).fetchall()
         reaching = [name for name, bits in rows if mutant.line in numbits_to_nums(bits)]
         names = reaching or [name for name, _bits in rows]
-        return sorted({name.partition("|")[0] for name in names} - self._failing)
+        # Without the case: what a case is called is not always what pytest takes for its name.
+        whole = {name.partition("|")[0] for name in names}
+        failing = {name.partition("[")[0] for name in self._failing}
+        return sorted({name.partition("[")[0] for name in whole} - failing)
 
     @property
     def _failures(self) -> Path:
@@ -255,7 +258,7 @@ def main() -> int:
     for mutant, end in zip(drawn, ends, strict=True):
         place_of = f"{mutant.path.relative_to(PACKAGE)}:{mutant.line}"
         print(f"| {place_of} | {mutant.told(Source(mutant.path).text)} | {end} |")
-    lived = sum(end.startswith("lived") for end in ends)
+    lived = sum(not end.startswith("killed") for end in ends)
     print(f"\nseed {options.seed}: {len(drawn)} mutants, {lived} lived")
     return 0
 
@@ -324,6 +327,8 @@ def _end_of(tests: list[str], tree: Path) -> str:
             return "killed: no end"
     if done.returncode == 0:
         return f"lived: {len(tests)} tests passed"
+    if done.returncode != 1:
+        return f"unknown: pytest ended with {done.returncode}"
     failed = re.search(r"^(?:FAILED|ERROR) \S+?::(\S+)", done.stdout, re.MULTILINE)
     return f"killed by {failed[1]}" if failed else f"killed: exit {done.returncode}"
 

@@ -20,8 +20,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-# percent of lines and branches together
-LEAST = {"decide": 0.0, "ledger": 0.0, "manifest": 0.0, "effective": 0.0}
+# percent of lines and branches together; they are all to be 100
+LEAST = {"decide": 60.0, "ledger": 90.0, "manifest": 82.0, "effective": 58.0}
 ROOT = Path(__file__).parents[2]
 _DATA = ROOT / "build" / "unit-coverage"
 _PACKAGE = ROOT / "python" / "gitops_rollback"
@@ -58,6 +58,7 @@ class UnitCoverage:
             messages=False,
         )
         self._coverage.exclude("if TYPE_CHECKING:")
+        self._coverage.set_option("run:disable_warnings", ["no-data-collected"])  # if it leads
         self._coverage.start()
         self._folders: dict[str, Folder] = {}
 
@@ -103,7 +104,7 @@ def combined() -> dict[str, Any]:
     import json  # noqa: PLC0415 - in the leading process only
 
     whole = coverage.Coverage(
-        data_file=str(_DATA / "whole"), branch=True, config_file=False, messages=False
+        data_file=str(_DATA / "data"), branch=True, config_file=False, messages=False
     )
     whole.exclude("if TYPE_CHECKING:")
     whole.combine([str(_DATA)])
