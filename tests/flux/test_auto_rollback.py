@@ -63,7 +63,7 @@ def test_a_bad_image_is_undone_and_held_for_its_failure_and_the_old_one_runs_aga
 
     assert bad.result == "FAILURE"
     hold = fleet.shop.state()["hold"]
-    assert hold["reason"].startswith(f"cart default: Deployment/{fleet.namespace}/cart: {PULL}")
+    assert hold["reason"].startswith(f"cart: Deployment/{fleet.namespace}/cart: {PULL}")
     assert bad.error.startswith(f"gitopsDeploy: {hold['reason']} (rolled back to 3.9, and held) (")
     assert "cart does-not-exist → 3.9, held, running after " in bad.description
     assert PULL in bad.archived(REPORT)
@@ -94,7 +94,7 @@ def test_a_rollback_that_fails_too_is_not_rolled_back(
     ours = f"{REPOSITORY}:broken@sha256:{'1' * 64}"
     fleet.shop.commit({CART: deployment("cart", ours)}, "Break it")
     [build] = play(fleet, deploy("does-not-exist", "autoRollback: true"))
-    assert "(rolled back to broken, and held; but cart default: Deployment/" in build.error
+    assert "(rolled back to broken, and held; but cart: Deployment/" in build.error
     assert build.error.count(PULL) == 2
     assert build.shells.count("gitops-rollback rollback") == 1
     assert fleet.shop.state()["deployed"][0]["action"] == "rollback"

@@ -248,7 +248,7 @@ def test_a_bad_image_is_undone_by_a_rollback_that_is_seen_through(quick_fleet: F
     run = quick_fleet.wait("--change", str(change))
     assert run.code == 0, run.stderr
     assert "2 pods run 3.8" in run.stderr
-    assert quick_fleet.shop.state()["hold"]["reason"].startswith("cart default: Deployment/")
+    assert quick_fleet.shop.state()["hold"]["reason"].startswith("cart: Deployment/")
 
 
 def _volume(name: str) -> list[dict[str, Any]]:

@@ -97,7 +97,7 @@ def test_several_clusters_have_to_be_done_all(quick_fleet: Fleet) -> None:
     )  # fmt: skip
     assert run.code == 0, run.stderr
     assert [one["cluster"] for one in run.result["rollouts"]] == ["east", "west"]
-    assert "[west] cart default: ready" in run.stderr
+    assert "[west] cart: ready" in run.stderr
 
 
 def test_a_context_that_is_not_there_is_an_error(still_fleet: Fleet) -> None:

@@ -14,6 +14,7 @@ import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests/python/unit/golden/binding"
 RECORDED = CASES / "recorded.json"
 DATA = ROOT.parent / "shared/data/manifests"
-NAMESPACE = "gitops-storage"
+WRITTEN = "gitops-storage"  # the namespace in the cases
 REFUSED = (
     *("misplaced-field", "misspelt-field", "unknown-field", "wrong-type", "missing", "bad-value"),
     *("bad-quantity", "no-source", "two-sources", "mount-without-volume", "mounted-twice"),
@@ -59,13 +60,14 @@ def objects(*arguments: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """A namespace of our own; all that a test made is gone when the next one begins."""
-    kubectl("create", "namespace", NAMESPACE)
-    kubectl("label", "namespace", NAMESPACE, "purpose=test")
+    """A namespace of our own, which goes in its own time when the test is over."""
+    name = f"{WRITTEN}-{uuid4().hex[:8]}"
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, "purpose=test")
     try:
-        yield NAMESPACE
+        yield name
     finally:
-        kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=60s")
+        kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture
@@ -74,6 +76,7 @@ def applied(namespace: str) -> Iterator[Any]:
     texts: list[str] = []
 
     def apply(text: str) -> None:
+        text = text.replace(WRITTEN, namespace)
         texts.append(text)
         for document in text.split("\n---\n"):
             arguments = () if f"namespace: {namespace}" in document else ("-n", namespace)
@@ -90,7 +93,12 @@ def applied(namespace: str) -> Iterator[Any]:
 
 def delete_volumes() -> None:
     names = [v["metadata"]["name"] for v in objects("pv")]
-    ours = [name for name in names if name.startswith(("gitops-", "pv-example", "jenkins-home"))]
+    ours = [
+        name
+        for name in names
+        if name.startswith(("gitops-", "pv-example", "jenkins-home"))
+        and not name.startswith("gitops-test-")  # another test's, which runs beside this one
+    ]
     if ours:
         kubectl("delete", "pv", "--wait=false", "--ignore-not-found", *ours)
 
@@ -144,12 +152,16 @@ def agrees(state: str, volumes: set[str], fact: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("case", sorted(CASES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_controller_does_what_was_predicted(case: Path, applied: Any) -> None:  # noqa: ANN401
+def test_the_controller_does_what_was_predicted(
+    case: Path,
+    applied: Any,  # noqa: ANN401
+    namespace: str,
+) -> None:
     text = case.read_text(encoding="utf-8")
     if case.stem in ("no-class", "default-class") and has_default_class():
         pytest.skip("the cluster has a default class, which counts for every claim without one")
     applied(text)
-    found = settle(NAMESPACE)
+    found = settle(namespace)
     _record(case.stem, found)
     expected = predicted(text)
     assert expected.keys() == found.keys()
@@ -157,35 +169,44 @@ def test_the_controller_does_what_was_predicted(case: Path, applied: Any) -> Non
         assert agrees(state, volumes, found[name]), (name, state, volumes, found[name])
 
 
-def test_the_example_binds_and_its_pod_runs(applied: Any) -> None:  # noqa: ANN401
+def test_the_example_binds_and_its_pod_runs(
+    applied: Any,  # noqa: ANN401
+    namespace: str,
+) -> None:
     applied((ROOT / "examples/storage/storage.yaml").read_text(encoding="utf-8"))
-    kubectl("wait", "-n", NAMESPACE, "--timeout=30s", "pvc/pvc-example",
+    kubectl("wait", "-n", namespace, "--timeout=30s", "pvc/pvc-example",
             "--for=jsonpath={.status.phase}=Bound")  # fmt: skip
-    kubectl("wait", "-n", NAMESPACE, "--timeout=60s", "pod/pod-storage",
+    kubectl("wait", "-n", namespace, "--timeout=60s", "pod/pod-storage",
             "--for=jsonpath={.status.phase}=Running")  # fmt: skip
-    assert facts(NAMESPACE)["pvc-example"]["volume"] == "pv-example"
+    assert facts(namespace)["pvc-example"]["volume"] == "pv-example"
 
 
-def test_the_home_of_jenkins_is_bound_and_outlives_its_pod(applied: Any) -> None:  # noqa: ANN401
+def test_the_home_of_jenkins_is_bound_and_outlives_its_pod(
+    applied: Any,  # noqa: ANN401
+    namespace: str,
+) -> None:
     node = objects("nodes")[0]["metadata"]["labels"]["kubernetes.io/hostname"]
     text = kubectl("kustomize", str(ROOT / "examples/jenkins-home")).replace("worker-1", node)
     text = text.replace("terminationGracePeriodSeconds: 120", "terminationGracePeriodSeconds: 0")
-    applied(text.replace("namespace: jenkins\n", f"namespace: {NAMESPACE}\n"))
-    ready = ("wait", "-n", NAMESPACE, "--timeout=60s", "pod/jenkins-0", "--for=condition=Ready")
-    kubectl("rollout", "status", "-n", NAMESPACE, "--timeout=60s", "statefulset/jenkins")
-    before = facts(NAMESPACE)["jenkins-home"]
+    applied(text.replace("namespace: jenkins\n", f"namespace: {namespace}\n"))
+    ready = ("wait", "-n", namespace, "--timeout=60s", "pod/jenkins-0", "--for=condition=Ready")
+    kubectl("rollout", "status", "-n", namespace, "--timeout=60s", "statefulset/jenkins")
+    before = facts(namespace)["jenkins-home"]
     assert before == {"phase": "Bound", "volume": "jenkins-home"}
-    kubectl("delete", "pod", "-n", NAMESPACE, "jenkins-0", "--wait=true", "--timeout=60s")
-    kubectl("rollout", "status", "-n", NAMESPACE, "--timeout=60s", "statefulset/jenkins")
+    kubectl("delete", "pod", "-n", namespace, "jenkins-0", "--wait=true", "--timeout=60s")
+    kubectl("rollout", "status", "-n", namespace, "--timeout=60s", "statefulset/jenkins")
     kubectl(*ready)
-    assert facts(NAMESPACE)["jenkins-home"] == before
+    assert facts(namespace)["jenkins-home"] == before
 
 
-def test_a_claim_does_not_shrink_which_is_why_a_rollback_never_touches_it(applied: Any) -> None:  # noqa: ANN401
+def test_a_claim_does_not_shrink_which_is_why_a_rollback_never_touches_it(
+    applied: Any,  # noqa: ANN401
+    namespace: str,
+) -> None:
     text = (CASES / "smallest-that-fits.yaml").read_text(encoding="utf-8")
     applied(text)
-    assert settle(NAMESPACE)["data"]["phase"] == "Bound"
-    claim = text.split("---\n")[-1].replace("6Gi", "5Gi")
+    assert settle(namespace)["data"]["phase"] == "Bound"
+    claim = text.replace(WRITTEN, namespace).split("---\n")[-1].replace("6Gi", "5Gi")
     done = subprocess.run(
         ["kubectl", "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"],
         input=claim,
