@@ -88,6 +88,8 @@ def applied(namespace: str) -> Iterator[Any]:
                 stdin="\n---\n".join(
                     part.replace(f", namespace: {namespace}", "") for part in text.split("\n---\n")
                 ))  # fmt: skip
+        # A StatefulSet's own claims stay behind, and hold their volumes.
+        kubectl("delete", "pods,pvc", "--all", "-n", namespace, "--wait=false")
         delete_volumes()
 
 
@@ -100,7 +102,8 @@ def delete_volumes() -> None:
         and not name.startswith("gitops-test-")  # another test's, which runs beside this one
     ]
     if ours:
-        kubectl("delete", "pv", "--wait=false", "--ignore-not-found", *ours)
+        # The next test must not find them: they go when their claims have gone.
+        kubectl("delete", "pv", "--ignore-not-found", "--timeout=90s", *ours)
 
 
 def has_default_class() -> bool:
@@ -188,7 +191,7 @@ def test_the_home_of_jenkins_is_bound_and_outlives_its_pod(
     node = objects("nodes")[0]["metadata"]["labels"]["kubernetes.io/hostname"]
     text = kubectl("kustomize", str(ROOT / "examples/jenkins-home")).replace("worker-1", node)
     text = text.replace("terminationGracePeriodSeconds: 120", "terminationGracePeriodSeconds: 0")
-    applied(text.replace("namespace: jenkins\n", f"namespace: {namespace}\n"))
+    applied(text.replace("namespace: jenkins\n", f"namespace: {WRITTEN}\n"))
     ready = ("wait", "-n", namespace, "--timeout=60s", "pod/jenkins-0", "--for=condition=Ready")
     kubectl("rollout", "status", "-n", namespace, "--timeout=60s", "statefulset/jenkins")
     before = facts(namespace)["jenkins-home"]
