@@ -183,3 +183,26 @@ def test_the_model_of_the_page_on_security_names_tests_that_are_there() -> None:
     model = page[page.index("## Who could do harm") : page.index("## What was tried")]
     for row in re.findall(r"^\| (?:\*\*|the same).*$", model, re.MULTILINE):
         assert "`test_" in row.rsplit("|", 2)[1], row
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_each_page_begins_with_whom_it_is_for(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("# ")
+    assert lines[2].startswith("For ")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_the_pages_is_understood(page: Path) -> None:
+    """Each line of a page that is a command of this tool has options that it takes."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    blocks += re.findall(r"(?m)^    (gitops-rollback [^\n]*)$", text)
+    for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+        words = shlex.split(line.strip(), comments=True)
+        if words[:1] != ["gitops-rollback"] or words[1:2] in ([], ["--help"], ["--version"]):
+            continue
+        name, *arguments = [word for word in words[1:] if word != "-v"]
+        if name == "COMMAND" or {"--help", "|", ">"} & set(arguments):
+            continue
+        assert parse(name, arguments, {}), line
