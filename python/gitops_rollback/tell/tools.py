@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gitops_rollback.model import title
+from gitops_rollback.refusals import Place, place_of
 from gitops_rollback.tell.tables import table, wrapped
 from gitops_rollback.tell.view import View, label
 
@@ -23,7 +25,9 @@ def records(document: Document, view: View) -> list[str]:
         state = "runs already, recorded as unchanged" if one["unchanged"] else "recorded"
         name = title(record["service"], record["environment"])
         where = one.get("file") or one.get("filed") or "nothing: --record-dir says where to"
-        lines.append(f"{name}: {record['image']} {state} in {where}")
+        # In Jenkins the file is in a folder that is gone a moment later; the build archives it.
+        place = "" if place_of(os.environ) is Place.JENKINS else f" in {where}"
+        lines.append(f"{name}: {record['image']} {state}{place}")
     return lines
 
 

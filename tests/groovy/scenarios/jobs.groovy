@@ -150,6 +150,7 @@ scenario('the console of a rollback is short, and every line tells something') {
     same([build.failure, build.log.size() <= 40], [null, true])
     same(build.log.findAll { !it.trim() }, [])
     lacks(build.text, 'set +x')
+    same(build.log.findAll { it.contains('@tmp') && !it.startsWith('Running in ') }, [])
 }
 
 scenario('where the plugin is there each stage’s lines are stamped, where it is not all goes without') { World world ->
