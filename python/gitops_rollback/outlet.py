@@ -16,11 +16,12 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EBADF, EPIPE
 from os import strerror
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from gitops_rollback.redaction import hide
 
@@ -49,6 +50,17 @@ def one(text: str) -> str:
     """Return a text as one line: escaped, its line ends and tabs too, and cut where it is long."""
     line = escaped(text).replace("\n", "\\n")
     return shortened(line)
+
+
+def one_in(document: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a JSON document each of whose texts is one line, without secrets: to be printed."""
+    if isinstance(document, str):
+        return one(hide(document))
+    if isinstance(document, Mapping):
+        return {key: one_in(value) for key, value in document.items()}
+    if isinstance(document, (list, tuple)):
+        return [one_in(item) for item in document]
+    return document
 
 
 def shortened(line: str, longest: int = LONGEST_LINE) -> str:

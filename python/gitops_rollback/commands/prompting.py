@@ -12,6 +12,7 @@ from gitops_rollback.decide.change import whole_error
 from gitops_rollback.decide.plan_file import parse_plan
 from gitops_rollback.decide.rollback import obstacle
 from gitops_rollback.errors import UsageError
+from gitops_rollback.outlet import one_in
 from gitops_rollback.tell.output import json_text
 from gitops_rollback.tell.terminal import is_terminal, show
 from gitops_rollback.tell.texts import lines_of
@@ -49,7 +50,7 @@ def ask_reason(session: Session) -> tuple[str, PlanFile | None]:
         error = whole_error(errors, len(plans), "rolled back")
         error.found = document
         raise error
-    show(lines_of({"schemaVersion": 1, **document}, session.options.output))
+    show(lines_of(one_in({"schemaVersion": 1, **document}), session.options.output))
     with seen_through():
         reason = _answer()
     if all(plan.runs_already for plan in plans):

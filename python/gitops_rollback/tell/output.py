@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import UsageError
-from gitops_rollback.outlet import ESCAPED_BYTES, UNSAFE, escaped, note_change, shortened
+from gitops_rollback.outlet import ESCAPED_BYTES, UNSAFE, escaped, note_change, one_in, shortened
 from gitops_rollback.redaction import hide, hide_in
 from gitops_rollback.refusals import Place, place_of
 from gitops_rollback.tell.terminal import say, show
@@ -114,7 +114,7 @@ def write_result(document: Mapping[str, Any], output: Output, before: Sequence[s
 
 def _write_stdout(document: Mapping[str, Any], output: Output, before: Sequence[str]) -> None:
     if output.format == "json":
-        show([json_text(document)])
+        show(json_text(document).rstrip("\n").split("\n"))
     elif output.format == "none":
         return
     elif output.format == "yaml":
@@ -126,7 +126,7 @@ def _write_stdout(document: Mapping[str, Any], output: Output, before: Sequence[
     else:
         from gitops_rollback.tell.texts import lines_of  # noqa: PLC0415 - for people alone
 
-        lines = lines_of(document, output)
+        lines = lines_of(one_in(document), output)
         show(lines if output.format == "name" else [*before, *lines])
 
 

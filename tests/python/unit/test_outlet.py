@@ -207,3 +207,9 @@ def test_a_change_that_was_pushed_is_no_error_where_its_result_is_lost(
     message = said.readouterr().err
     assert "the change is done" in message
     assert "c" * 40 in message
+
+
+def test_every_text_of_a_result_is_one_line_where_it_is_printed() -> None:
+    redaction.know("hunter2-SECRET")
+    document = {"a": ["x\nFORGED", {"b": "hunter2-\nSECRET"}], "n": 1, "t": True}
+    assert outlet.one_in(document) == {"a": ["x\\nFORGED", {"b": "***"}], "n": 1, "t": True}
