@@ -224,7 +224,7 @@ scenario('the report is archived and linked: after a rollback, before an approva
     same(World.links(done).report, page.replace('/2/', '/3/'))
     same(World.links(done).record, page.replace('/2/', '/3/').replace('report/report.html', 'default/cart/record.json'))
     same(World.links(done).commit, world.tip())
-    has(new File(done.artifacts, 'gitops-rollback/report/report.html').getText('UTF-8'), '1.5.0 → 1.4.2, done')
+    has(new File(done.artifacts, 'gitops-rollback/report/report.html').getText('UTF-8'), 'Rolled back: cart 1.5.0 → 1.4.2')
     same(new File(done.artifacts, 'gitops-rollback/report').list().sort().toList(), ['report.css', 'report.html', 'timeline-default-cart.svg'])
     def refused = world.step([env: job.env], "gitopsRollback(service: 'cart', reason: 'again')")
     same(refused.run.result, 'FAILURE')
@@ -254,6 +254,6 @@ scenario('the drill: unstable with a warning, red with one line where a rollback
     world.commit('Move the cart', ['apps/other/deployment.yaml': World.manifest('cart', 'other/cart:7')])
     def failed = world.jenkinsfile(job, 'Jenkinsfile.drill')
     same(failed.run.result, 'FAILURE')
-    has(World.error(failed), 'gitopsCheck: a rollback would fail: cart default: ')
+    has(World.error(failed), 'gitopsCheck: a rollback would fail: cart: ')
     has(failed.archived(), 'gitops-rollback/report/report.html')
 }
