@@ -63,7 +63,7 @@ def lines_of(document: Document, output: Output) -> list[str]:
 def _kind(document: Document, command: str) -> str:
     """Return the command whose result a document is: that of a failed one is often a plan."""
     services = document.get("services") or [{}]
-    if command in ("deploy", "rollback", "release") and "candidates" in services[0]:
+    if command in ("deploy", "rollback", "release") and "current" in services[0]:
         return "plan"
     if "verdict" in document and "findings" in document:
         return "check"
