@@ -21,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
 
 from gitops_rollback import __version__
+from gitops_rollback.redaction import know
 from gitops_rollback.web.answers import (
     ASTRAY,
     NO_TIME,
@@ -133,6 +134,7 @@ class Http:
     def hide(self, *secrets: str) -> None:
         """Keep these texts out of every message, should a server repeat them."""
         self._secrets.update(secret for secret in secrets if secret)
+        know(*secrets)
 
     def give_up(self, url: str, failure: GitopsRollbackError) -> GitopsRollbackError:
         """Ask the origin of an address no more: the same failure is raised for it from now on."""
