@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.fields import FieldAtTip
     from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.ledger.state import State
-    from gitops_rollback.model import Build
 
 
 @dataclass(frozen=True)
@@ -47,16 +46,6 @@ class Level:
     image: ImageReference
     placed: Event | None
     replaced: Event | None = None
-
-    @property
-    def deployed_by(self) -> Build | None:
-        """The build that deployed the image: what `#41` means."""
-        return self.placed.build if self.placed else None
-
-    @property
-    def archived_by(self) -> Build | None:
-        """The build whose archive holds the record of the image: the one that replaced it."""
-        return self.replaced.build if self.replaced else None
 
 
 @dataclass(frozen=True)
@@ -97,19 +86,6 @@ class Timeline:
         images = [i for event in self.events for i in (event.image, event.from_image)]
         bad = {entry.image.digest for entry in self.bad}
         return frozenset(i.digest for i in images if i and i.digest and i.digest not in bad)
-
-    def digests_of(self, tag: str) -> frozenset[str]:
-        """Return the digests that were deployed under a tag."""
-        images = [i for event in self.events for i in (event.image, event.from_image)]
-        return frozenset(i.digest for i in images if i and i.digest and i.tag == tag)
-
-    def of_build(self, number: int, job: str | None = None) -> tuple[Event, ...]:
-        """Return what a build deployed, newest first: several where job or number came twice."""
-        return tuple(
-            event
-            for event in reversed(self.events)
-            if event.build and event.build.number == number and job in (None, event.build.job)
-        )
 
 
 def read_running(fields: Sequence[FieldAtTip], state: State | None) -> Running | None:

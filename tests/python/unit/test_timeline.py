@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gitops_rollback.image import parse_image
-from gitops_rollback.ledger.stack import build_timeline, running_image
-from unit.builders import digest, history, image, records, state
+from gitops_rollback.ledger.fields import note_written
+from gitops_rollback.ledger.stack import build_timeline, read_running, running_image
+from unit.builders import digest, history, image, records, service_at_tip, state
 
 if TYPE_CHECKING:
     from gitops_rollback.ledger.stack import Timeline
@@ -222,3 +224,55 @@ def test_without_a_state_file_a_tag_proves_no_digest() -> None:
 def test_an_image_of_another_repository_proves_nothing() -> None:
     other = parse_image("docker.io/acme/shop:2")
     assert running_image(other, state("1>2")) == (other, "")
+
+
+TWO = """\
+kind: Pod
+metadata: {name: cart}
+spec:
+  containers:
+    - {name: server, image: '{image}'}
+    - {name: worker, image: 'acme/cart:2@DIGEST'}
+""".replace("DIGEST", digest("2"))
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "expected", "source", "explained"),
+    [
+        pytest.param("acme/cart:2", "acme/cart:2", "2", "state", True, id="as it was written"),
+        pytest.param(f"acme/cart:2@{digest('2')}", "acme/cart:2", "2", "manifest", True,
+                     id="with the digest that was meant"),
+        pytest.param("acme/cart:2", f"acme/cart:2@{digest('2')}", "~2", "", False,
+                     id="a digest that was dropped by hand"),
+        pytest.param("acme/cart:3", "acme/cart:2", "~3", "", False, id="another tag"),
+        pytest.param(f"acme/cart:3@{digest('3')}", "acme/cart:2", "3", "manifest", False,
+                     id="another digest"),
+    ],
+)  # fmt: skip
+def test_a_text_runs_the_image_that_it_was_written_with_as_long_as_it_stands_there(
+    text: str, written: str, expected: str, source: str, *, explained: bool
+) -> None:
+    [field] = service_at_tip(text).found.fields
+    told = replace(state("1>2"), fields=(note_written(field, written, image("2")),))
+    read = read_running([field], told)
+    assert read is not None
+    assert (read.image.canonical, read.digest_from) == (image(expected).canonical, source)
+    assert read.is_explained == explained
+
+
+def test_a_field_with_a_digest_and_one_that_was_written_for_it_are_of_one_image() -> None:
+    fields = service_at_tip("acme/cart:2", template=TWO).found.fields
+    told = replace(state("1>2"), fields=(note_written(fields[0], "acme/cart:2", image("2")),))
+    read = read_running(fields, told)
+    assert read is not None
+    assert (read.image.canonical, read.digest_from) == (image("2").canonical, "state")
+    other = replace(told, fields=(note_written(fields[0], "acme/cart:2", image("2@B")),))
+    assert read_running(fields, other) is None, "written for another image"
+
+
+def test_without_a_state_file_only_a_digest_tells_what_runs() -> None:
+    for text, source in (("acme/cart:2", ""), (f"acme/cart:2@{digest('2')}", "manifest")):
+        read = read_running(service_at_tip(text).found.fields, None)
+        assert read is not None
+        assert (read.digest_from, read.is_explained) == (source, False)
+    assert read_running([], None) is None
