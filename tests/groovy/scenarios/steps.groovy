@@ -119,7 +119,7 @@ scenario('a held service: one readable line, the result in full, nothing written
     has(line, 'gitopsDeploy: ')
     has(line, 'jane')
     has(line, 'broken')
-    has(line, '--release')
+    has(line, 'RELEASE (in a step release: true)')
     same(World.archived(build, 'gitops-rollback/gitopsDeploy-result.json').error.code, 'held')
     same(build.run.keepLog, false)
 
@@ -293,7 +293,7 @@ scenario('a map of images is deployed in one commit, with a record of each') { W
     has(World.error(world.step("gitopsDeploy(image: 'a/b:1', images: ${images})")), 'give image or images, not both')
     has(World.error(world.step("gitopsDeploy(service: 'cart', images: ${images})")), 'payment')
     String from = "[cart: '${World.NEW}', payment: 'docker.io/acme/payment:2.0.0@sha256:${'4' * 64}']"
-    has(World.error(world.step("gitopsDeploy(images: ${images}, from: ${from})")), 'payment default runs docker.io/acme/payment:2.1.0')
+    has(World.error(world.step("gitopsDeploy(images: ${images}, from: ${from})")), 'payment runs docker.io/acme/payment:2.1.0')
 }
 
 scenario('what stands in the way of one service can be skipped: the build is unstable and says so') { World world ->
