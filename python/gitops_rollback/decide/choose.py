@@ -365,7 +365,7 @@ def _plan(
         blocks=tuple(blocks),
         findings=(*_findings(wish, facts, account, judged), *told),
         warnings=(_told(facts, passed),) if passed else (),
-        passed_over=tuple(f"{c.image.label} ({c.reason}: {c.message})" for c in passed),
+        passed_over=tuple(f"{c.image.label} ({c.reason})" for c in passed),
         is_named=_is_asked_for(wish, facts),
         hold=facts.state.hold if facts.state else None,
     )

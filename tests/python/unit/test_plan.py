@@ -687,7 +687,7 @@ def test_what_ran_just_before_and_is_passed_over_is_said_or_refused_unattended()
     plan = world.plan()
     assert plan.chosen is not None
     assert plan.chosen.image == image("1")
-    assert plan.passed_over == ("2 (gone: the registry no longer has it)",)
+    assert plan.passed_over == ("2 (gone)",)
     [warning] = plan.warnings
     assert "passed over what ran just before: 2 (gone" in warning
     assert [block.code for block in plan.blocks] == []
