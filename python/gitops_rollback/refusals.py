@@ -235,8 +235,8 @@ TABLE = (
         "if it is this one, tie the hold to it: gitops-rollback history {service} --repair --hold "
         "{hold} --reason TEXT; else end it: gitops-rollback release {service} --hold {hold} "
         "--reason TEXT",
-        "end the hold with the rollback job, ACTION release, HOLD {hold}; or tie it to the field "
-        "again: gitops-rollback history {service} --repair --hold {hold} --reason TEXT",
+        "end the hold with the rollback job, ACTION release; or let a person with a shell tie it "
+        "to the field again (hold {hold}: docs/hold.md)",
         option=None,
     ),
 )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Facts, ServiceAtTip, Version
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.ledger.events import Event
+    from gitops_rollback.ledger.holds import HeldFile
 
 _REVERTS = re.compile(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
 
@@ -39,12 +40,15 @@ _REVERTS = re.compile(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
 def release(wish: Wish, facts: Facts) -> Change:
     """Return the change that ends a hold; raise `RefusedError` if automation could undo it.
 
-    A hold whose field is lost ends if it is named.
+    A hold whose field is lost ends if it is named, or if the service is not held otherwise.
     """
-    lost = next((file for file in facts.at.holds.lost if file.hold.id == wish.hold), None)
-    if lost is not None:
+    lost = _lost_meant(wish, facts)
+    if lost:
         change = released(wish, facts, facts.state)
-        return replace(change, state=None, markers=(), deleted=(lost.path,))
+        deleted = tuple(file.path for file in lost)
+        return replace(
+            change, state=None, markers=(), warnings=warnings_of(facts.at), deleted=deleted
+        )
     holds.refuse_other_hold(wish, facts)
     state = facts.state
     for image in [_forgiven(text, facts) for text in wish.forgive]:
@@ -161,6 +165,15 @@ def mended(present: State | None, written: State | None) -> tuple[State | None, 
     more = [e for e in present.bad if not known & {e.deed.id or "-", e.image.canonical}]
     kept += [f"{entry.image.label} stays bad: nothing proves that it is not" for entry in more]
     return replace(written, hold=hold, bad=(*written.bad, *more)), tuple(kept)
+
+
+def _lost_meant(wish: Wish, facts: Facts) -> tuple[HeldFile, ...]:
+    """Return the holds without a field that are meant: the one named, or where none is held all."""
+    lost = facts.at.holds.lost
+    if wish.hold is not None:
+        return tuple(file for file in lost if file.hold.id == wish.hold)
+    is_held = facts.state is not None and facts.state.hold is not None
+    return () if is_held else lost
 
 
 def _forgiven(text: str, facts: Facts) -> ImageReference:

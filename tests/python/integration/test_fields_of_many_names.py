@@ -117,6 +117,8 @@ def test_a_hold_whose_container_was_renamed_is_lost_and_the_printed_commands_men
     held.commit({CART_STATE: None})
     held.edit("name: app", "name: main")
     words = end.replace("TEXT", "renamed").split()
+    assert words[:3] == ["gitops-rollback", "release", "cart"]
+    held.ok("release", "--service", "cart", "--reason", "renamed", "--dry-run")
     held.ok(words[1], *words[2:])
     assert held_files(held) == []
 

@@ -66,7 +66,8 @@ class Shop(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.ran: list[str] = [FIRST.digest or ""]
-        self.bad: set[str] = set()
+        self.bad: dict[str, str | None] = {}  # by digest, the version tag that was bad with it
+        self.ever: dict[str, set[str]] = {"1.0": {FIRST.digest or ""}}  # digests by tag
         self.held = self.is_rolled_back = False
         self.text = DEPLOYMENT.replace("{image}", str(FIRST))
         self.state: State | None = None
@@ -85,7 +86,7 @@ class Shop(RuleBasedStateMachine):
     def deploy(self, tag: str, content: str) -> None:
         image = self._pushed(tag, content)
         is_running = image.digest == self.ran[-1]
-        is_refused = not is_running and (self.held or image.digest in self.bad)
+        is_refused = not is_running and (self.held or self._is_bad(image))
         if is_refused:
             with pytest.raises(RefusedError) as caught:
                 self._deploy(image, self._wish("deploy"))
@@ -99,9 +100,12 @@ class Shop(RuleBasedStateMachine):
     def deploy_all_the_same(self, tag: str, content: str) -> None:
         image = self._pushed(tag, content)
         is_running = image.digest == self.ran[-1]
+        was_bad = self._is_bad(image)
         self._deploy(image, self._wish("deploy", "bad", "held", releases=True))
         self.held = False
         if not is_running:
+            if was_bad:  # forgiven: digest and tag together
+                self.bad = {d: t for d, t in self.bad.items() if t is None or t != tag}
             self._ran(image)
 
     @rule()
@@ -120,11 +124,13 @@ class Shop(RuleBasedStateMachine):
         assert plan.blocks == ()
         if plan.chosen is None:
             return
+        tag = self._running().tag or ""
         filed = self._record("rollback", plan.chosen.image)
         wish = replace(self._wish("rollback"), again=again)
         self._apply(changed(wish, self._at(), self._answer, filed=filed))
-        self.bad.add(self.ran[-1])
-        self.bad.discard(plan.chosen.image.digest or "")
+        is_version = tag != "dev" and len(self.ever[tag]) == 1
+        self.bad = {self.ran[-1]: tag if is_version else None, **self.bad}
+        self.bad.pop(plan.chosen.image.digest or "", None)
         newest = max(i for i, ran in enumerate(self.ran) if ran == plan.chosen.image.digest)
         del self.ran[newest + 1 :]
         self.held = self.is_rolled_back = True
@@ -157,7 +163,7 @@ class Shop(RuleBasedStateMachine):
             return
         timeline = build_timeline(self._running(), self.state, None, None)
         assert [level.image.digest for level in timeline.levels] == self.ran
-        assert {bad.image.digest for bad in self.state.bad} == self.bad
+        assert {bad.image.digest for bad in self.state.bad} == set(self.bad)
         assert (self.state.hold is not None) == self.held
 
     @invariant()
@@ -234,8 +240,15 @@ class Shop(RuleBasedStateMachine):
 
     def _ran(self, image: ImageReference) -> None:
         self.ran.append(image.digest or "")
-        self.bad.discard(image.digest or "")
+        self.bad.pop(image.digest or "", None)
+        self.ever.setdefault(image.tag or "", set()).add(image.digest or "")
         self.is_rolled_back = False
+
+    def _is_bad(self, image: ImageReference) -> bool:
+        """By digest; or built again under its version tag, if this digest did not run here."""
+        ran = {digest for digests in self.ever.values() for digest in digests} - set(self.bad)
+        by_tag = image.tag in self.bad.values() and image.digest not in ran
+        return image.digest in self.bad or by_tag
 
     def _record(self, action: str, replaced_by: ImageReference) -> StoredRecord:
         self.clock += 1

@@ -22,7 +22,14 @@ GITHUB, GITLAB_TITLE = 65_536, 255
 
 def rolled_back(*others: Candidate, reason: str = "carts are empty") -> Change:
     found = service_at_tip(str(image("1.5.0")))
-    wish = Wish("rollback", PRESENT, by="jane", reason=reason, to=CHOSEN.image.canonical)
+    wish = Wish(
+        "rollback",
+        PRESENT,
+        by="jane",
+        reason=reason,
+        to=CHOSEN.image.canonical,
+        accept=frozenset({"never-ran", "unproven"}),
+    )
     change = changed(wish, found)
     assert change.plan is not None
     return replace(change, plan=replace(change.plan, candidates=(*others, CHOSEN)))

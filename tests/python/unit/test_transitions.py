@@ -54,7 +54,7 @@ def text_after(change: Change) -> str:
 
 def rolled_back(found: ServiceAtTip, to: str, wish: Wish = WISH) -> Change:
     """A rollback to an image that is named, whatever it was rolled back from."""
-    wish = replace(wish, to=image(to).canonical, accept=frozenset({"bad"}))
+    wish = replace(wish, to=image(to).canonical, accept=frozenset({"bad", "never-ran", "unproven"}))
     return changed(wish, found, filed=stored("0", "1", sha256=RECORD))
 
 
