@@ -16,6 +16,7 @@ from gitops_rollback.decide.facts import (
     Facts,
     MissingFactError,
     NeedCheck,
+    NeedLog,
     NeedPlatforms,
     NeedRecords,
     Platforms,
@@ -127,7 +128,7 @@ def _fits(stored: StoredRecord, session: Session, branch: str | None) -> bool:
 
 
 def _plan(wish: Wish, facts: Facts, records: tuple[StoredRecord, ...], session: Session) -> Plan:
-    """Ask for no more than the registry: all records that there are were read."""
+    """Ask for no more than the registry: all records that there are were read, and no commits."""
     registry = session.registry(Config())
     while True:
         try:
@@ -142,6 +143,8 @@ def _plan(wish: Wish, facts: Facts, records: tuple[StoredRecord, ...], session: 
                 answer = Platforms()
             case NeedRecords():
                 answer = Records(records)
+            case NeedLog():
+                answer = ()  # Git does not answer; that edits by hand are not known is said
             case _:
                 raise AssertionError(need)
         facts = facts.knowing({need: answer})
