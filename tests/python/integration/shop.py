@@ -294,6 +294,11 @@ class Shop:
         """Return the paths that a commit changed."""
         return self.git("diff-tree", "-r", "--name-only", "--no-commit-id", commit).splitlines()
 
+    def holds(self, revision: str = "main") -> list[str]:
+        """Return the paths of the holds in force at a revision, one small file each."""
+        listed = self.git("ls-tree", "-r", "--name-only", revision, ".gitops-rollback/.held")
+        return listed.splitlines()
+
     def bytes_of(self, path: str, branch: str = "main") -> bytes:
         """Return a file's bytes at the tip."""
         done = subprocess.run(
@@ -478,6 +483,8 @@ def checked_result(path: Path, command: str) -> dict[str, Any]:
     name = "plan" if "repository" in document else SCHEMAS.get(command, "result-change")
     if "dryRun" in document and "jobs" not in document:
         name = "result-change"  # also of `history --repair`
+    if command == "history" and "blocked" in document:
+        name = "result-change"  # of a repair that was refused
     name = "result-check" if "verdict" in document else name
     schema.check(document, name)
     assert document["schemaVersion"] == 1

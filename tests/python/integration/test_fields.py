@@ -44,8 +44,8 @@ def test_what_cannot_be_read_is_skipped_with_file_and_reason(tmp_path: Path) -> 
     (tmp_path / "template.yaml").write_text("{{- if .Values.x }}\nimage: {{ .Values.image }}\n")
     done = run(cwd=tmp_path)
     assert done.returncode == 0
-    assert "template.yaml:1" in done.stderr
-    assert "is a Helm template" in done.stderr
+    assert "template.yaml:1:3 is a Helm template" in done.stdout
+    assert "1 files skipped" in done.stderr
 
 
 def test_a_path_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:

@@ -111,13 +111,15 @@ def test_two_fields_with_policies_of_their_own_are_held_and_restored(shop: Shop)
 
 def test_a_marker_that_people_removed_while_held_is_told_of_when_the_hold_ends(held: Shop) -> None:
     held.edit(f" # {HELD_MARKER}", "")
+    [hold] = held.holds()
     run = held.ok("release", *RELEASE)
     [warning] = run.service()["warnings"]
     assert f"warning: {warning}" in run.stderr
     assert warning.startswith(f"{CART_PATH}:23: the marker of container 'server' was removed")
     assert f"# {MARKER}" in warning
     assert "hold" not in held.state()
-    assert held.changed() == [".gitops-rollback/default/cart.json"]
+    assert held.holds() == []
+    assert held.changed() == [hold, CART_STATE]
 
 
 def test_a_file_that_was_moved_while_held_keeps_its_marker(held: Shop) -> None:
@@ -137,11 +139,26 @@ def test_a_container_that_was_replaced_while_held_is_told_of(automated: Shop) ->
     assert f"({CART_PATH}:23): # {MARKER}" in warning
 
 
-def test_a_lost_state_file_leaves_held_markers_that_a_release_puts_back(held: Shop) -> None:
-    held.commit({".gitops-rollback/default/cart.json": None})
+def test_a_lost_state_file_ends_no_hold_and_a_release_puts_its_markers_back(held: Shop) -> None:
+    held.commit({CART_STATE: None})
+    fix = ("--service", "cart", "--image", image("1.6.0"))
+    run = held.refused(6, "refused", "deploy", *fix)
+    assert run.error["code"] == "held"
+    [hold] = held.holds()
+    run = held.refused(6, "refused", "release", *RELEASE)
+    assert run.error["code"] == "automation", "what is bad is not forgotten either"
+    held.ok("release", *RELEASE, "--accept", "automation")
+    assert f"# {MARKER}" in held.text()
+    assert held.holds() == []
+    assert {hold, CART_PATH} <= set(held.changed())
+    assert "hold" not in held.state()
+
+
+def test_where_all_is_lost_that_tells_of_a_hold_a_release_puts_its_markers_back(held: Shop) -> None:
+    held.commit(dict.fromkeys([CART_STATE, *held.holds()]))
     run = held.deploy("1.6.0")
     assert "is out of action although nothing is held" in run.service()["warnings"][0]
-    run = held.ok("release", *RELEASE)
+    held.ok("release", *RELEASE)
     assert f"# {MARKER}" in held.text()
     assert held.changed() == [CART_PATH]
 

@@ -108,7 +108,8 @@ def test_two_deploys_are_rolled_back_from_the_archived_record(released: Shop) ->
         '{"$imagepolicy"', '{"$imagepolicy-held"'
     )
     assert released.text() == held
-    assert released.changed() == [CART_STATE, CART_PATH]
+    [hold] = released.holds()
+    assert released.changed() == [hold, CART_STATE, CART_PATH]
     state = released.state()
     assert names(state["deployed"], "action") == ["rollback", "deploy", "deploy"]
     assert state["bad"][0]["image"] == canonical("1.5.0")
@@ -210,6 +211,7 @@ def test_deploy_release_ends_the_hold_with_the_fix_in_one_commit(held: Shop) -> 
 
 def test_release_ends_the_hold_alone_restores_markers_and_keeps_the_bad_list(held: Shop) -> None:
     release = ("--service", "cart", "--reason", "policy narrowed")
+    [hold] = held.holds()
     assert held.refused(6, "refused", "release", *release).error["code"] == "automation"
     run = held.ok("release", *release, "--accept", "automation")
     assert run.result["changed"] is True
@@ -217,7 +219,8 @@ def test_release_ends_the_hold_alone_restores_markers_and_keeps_the_bad_list(hel
     assert "hold" not in held.state()
     assert names(held.state()["bad"], "image") == [canonical("1.5.0")]
     assert held.log()[0] == "cart default: 1.4.2 (release)"
-    assert held.changed() == [CART_STATE, CART_PATH]
+    assert held.holds() == []
+    assert held.changed() == [hold, CART_STATE, CART_PATH]
 
 
 def test_a_release_where_nothing_is_held_changes_nothing(shop: Shop) -> None:
