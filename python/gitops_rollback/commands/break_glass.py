@@ -14,11 +14,14 @@ from gitops_rollback.commands.wishes import request_of, rollback_wishes
 from gitops_rollback.decide.choose import choose
 from gitops_rollback.decide.facts import (
     Facts,
+    History,
     MissingFactError,
     NeedCheck,
+    NeedHistory,
     NeedLog,
     NeedPlatforms,
     NeedRecords,
+    NeedTags,
     Platforms,
     Records,
     ServiceAtTip,
@@ -96,7 +99,11 @@ def _shards(session: Session, request: Request, service: str) -> list[_Shard]:
     at = _as_recorded(newest, service, environment)
     snapshot = Snapshot(at.tip, Config(), at.found.environment, (at,))
     (wish,) = rollback_wishes(session)(snapshot)
-    plan = _plan(replace(wish, strategy="artifact"), Facts(at, session.url), records, session)
+    try:
+        plan = _plan(replace(wish, strategy="artifact"), Facts(at, session.url), records, session)
+    except GitopsRollbackError as error:  # of the image that is named: Git's error is what counts
+        say(*wrapped(f"nor does the archive tell: {error.message}"))
+        return []
     return [_Shard(plan, _commands(plan, store))]
 
 
@@ -128,7 +135,10 @@ def _fits(stored: StoredRecord, session: Session, branch: str | None) -> bool:
 
 
 def _plan(wish: Wish, facts: Facts, records: tuple[StoredRecord, ...], session: Session) -> Plan:
-    """Ask for no more than the registry: all records that there are were read, and no commits."""
+    """Ask for no more than the registry: all records that there are were read, and Git is gone.
+
+    No commit is known then: that nobody reverted by hand is not known either, as the label says.
+    """
     registry = session.registry(Config())
     while True:
         try:
@@ -143,8 +153,12 @@ def _plan(wish: Wish, facts: Facts, records: tuple[StoredRecord, ...], session: 
                 answer = Platforms()
             case NeedRecords():
                 answer = Records(records)
+            case NeedTags(patient=patient, with_created=created):
+                answer = registry.tags(facts.running, patient=patient, with_created=created)
+            case NeedHistory():
+                answer = History()
             case NeedLog():
-                answer = ()  # Git does not answer; that edits by hand are not known is said
+                answer = ()  # that edits by hand are not known is said
             case _:
                 raise AssertionError(need)
         facts = facts.knowing({need: answer})

@@ -112,6 +112,19 @@ def test_the_archived_manifest_tells_the_namespace(released: Shop) -> None:
     assert "kubectl --namespace shop set image deployment/cart" in run.stderr
 
 
+@pytest.mark.parametrize(
+    "named", [("--to", "1.4.2"), ("--to", "9.9.9"), ("--as-of", "1h"), ("--query", "tags")]
+)
+def test_without_git_an_image_that_is_named_is_answered_too(
+    cut_off: Shop, named: tuple[str, str]
+) -> None:
+    run = cut_off.run("plan", *CART, *named)
+    assert (run.code, run.error["category"]) == (1, "repository")
+    (shown,) = run.result.get("services", [{}])
+    assert shown.get("to", {}).get("image") == (canonical("1.4.2") if named[1] == "1.4.2" else None)
+    assert shown or "nor does the archive tell" in run.stderr
+
+
 def test_what_a_record_names_is_quoted_for_the_shell(cut_off: Shop) -> None:
     path = cut_off.records.folder(2) / "record.json"
     text = path.read_text(encoding="utf-8").replace('"container": "server"', '"container": "$(id)"')
