@@ -7,6 +7,7 @@ is an edit by its author: by a person, another tool, a merge or a revert.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
@@ -62,31 +63,41 @@ def walk_all(
         waiting = [(index, one) for index, one in waiting if not one[1](found[index])]
         if not waiting:
             break
+    removed = cache(partial(repository.removed_in, endings=(".yaml", ".yml")))
     for index, (at, is_enough) in waiting:
-        found[index] = _before_moves(repository, at, found[index], is_enough)
+        found[index] = _before_moves(repository, at, found[index], is_enough, removed)
     return [found[index] for index in range(len(wanted))]
 
 
 def _before_moves(
-    repository: Repository, at: ServiceAtTip, entries: Entries, is_enough: IsEnough
+    repository: Repository,
+    at: ServiceAtTip,
+    entries: Entries,
+    is_enough: IsEnough,
+    removed_in: Callable[[str], dict[str, str]],
 ) -> Entries:
-    """Go on below the commits that gave the file its name, where it had another one before."""
+    """Go on below the commits that gave the file its name, where it had another one before.
+
+    `removed_in` is asked once for each commit: one may have brought the files of many services.
+    """
     for _ in range(_MOST_MOVES):
         if not entries or entries[-1].is_oldest or is_enough(entries):
             break
-        older = _before_move(repository, at, entries[-1].commit)
+        commit = entries[-1].commit
+        older = _before_move(repository, at, commit, removed_in(commit))
         if not older:
             break
         entries += older
     return entries
 
 
-def _before_move(repository: Repository, at: ServiceAtTip, commit: str) -> Entries:
+def _before_move(
+    repository: Repository, at: ServiceAtTip, commit: str, removed: Mapping[str, str]
+) -> Entries:
     """Return what ran before a commit in the one file that it took away and that was this one.
 
     It was this one if it has the field: the same kind, name and container, and image repository.
     """
-    removed = repository.removed_in(commit, (".yaml", ".yml"))
     if not 0 < len(removed) <= _MOST_REMOVED:
         return ()
     versions = _Versions(repository.read(removed.values()))
