@@ -131,6 +131,8 @@ def _findings(ledger: Ledger, running: ImageReference, at: ServiceAtTip) -> list
     findings = []
     if at.state is None:
         findings.append("there is no state file yet: what is bad or held is not known")
+    elif not at.state.deployed and not at.aliases:
+        findings.append("there is no state file: the hold in force alone tells what is bad")
     if not proves(ledger.events, running):
         findings.append(f"nothing tells how {running.canonical} came to run")
     for stored in ledger.never_deployed:
