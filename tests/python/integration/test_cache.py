@@ -387,6 +387,8 @@ def test_a_branch_that_others_rewrite_in_a_run_is_taken_as_it_is(warm: Cached) -
 def test_builds_at_once_that_find_it_broken_mend_it_together(workshop: Workshop) -> None:
     names = [f"service-{number}" for number in range(6)]
     files = {f"apps/{name}.yaml": LEDGER.replace("ledger", name) for name in names}
+    listed = "".join(f"- {path.removeprefix('apps/')}\n" for path in files)
+    files["apps/kustomization.yaml"] = f"{FILES['apps/kustomization.yaml']}{listed}"
     shop = workshop.shop("six cached", lambda shop: shop.open({**FILES, **files}))
     with GitHttpServer(shop.root) as server:
         warm = Cached(shop, server)
@@ -493,6 +495,8 @@ def test_what_killed_runs_left_and_what_nobody_used_is_removed(warm: Cached) -> 
 def test_builds_at_once_share_it(workshop: Workshop) -> None:
     names = [f"service-{number}" for number in range(8)]
     files = {f"apps/{name}.yaml": LEDGER.replace("ledger", name) for name in names}
+    listed = "".join(f"- {path.removeprefix('apps/')}\n" for path in files)
+    files["apps/kustomization.yaml"] = f"{FILES['apps/kustomization.yaml']}{listed}"
     shop = workshop.shop("eight cached", lambda shop: shop.open(files))
     with GitHttpServer(shop.root) as server:
         url = f"{server.url}/manifests.git"

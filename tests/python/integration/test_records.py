@@ -362,8 +362,13 @@ def test_a_mutable_tag_never_archives_the_bad_image_as_the_previous_one(shop: Sh
     record = shop.records.read(1)
     assert record["digestFrom"] == "moved"
     assert record["image"] == "docker.io/acme/cart:latest"
-    run = shop.refused(4, "not-found", "plan", "--service", "cart")
-    assert run.service()["candidates"][0]["reason"] == "mutable-tag"
+    plan = shop.ok("plan", "--service", "cart").service()
+    assert plan["candidates"][0]["reason"] == "mutable-tag"
+    assert plan["to"]["image"] == "docker.io/acme/cart:1.4.1", "what history knows below it"
+    assert any("passed over what ran just before: latest" in said for said in plan["findings"])
+    unattended = ("--service", "cart", "--unattended", "--reason", "x")
+    run = shop.refused(6, "refused", "rollback", *unattended)
+    assert run.error["code"] == "passed-over"
 
 
 def test_a_record_of_a_rollback_is_made_from_its_plan(released: Shop) -> None:
