@@ -21,6 +21,7 @@ from gitops_rollback.forges.client import (
     PullRequest,
     PullRequestExistsError,
 )
+from gitops_rollback.ledger.holds import parse_held, path_of_hold, render_held
 from gitops_rollback.ledger.state import State, parse_state, path_of
 from gitops_rollback.repo.process import TimeIsUpError
 from gitops_rollback.write.commit import Committer
@@ -28,7 +29,6 @@ from gitops_rollback.write.proposal_text import body_of, branch_of, title_of
 
 if TYPE_CHECKING:
     from gitops_rollback.clock import Deadline, Stopwatch
-    from gitops_rollback.decide.change import Change
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.forges.connect import Forge
     from gitops_rollback.repo.objects import Tip
@@ -88,18 +88,8 @@ class Proposer(Committer):
 
     def _states_to_keep(self, work: Work, there: Tip) -> list[_Brought] | None:
         """Return the states on a branch that says already what is to be done; else None."""
-        paths = [
-            path for path in work.commit.files if path not in _state_paths(work.commit.changes)
-        ]
-        entries = {
-            e.path: e.oid for e in self.repository.list_files(there.commit, work.commit.files)
-        }
-        if not all(path in entries for path in work.commit.files):
-            return None
-        blobs = self.repository.read(entries.values())
-        if any(blobs[entries[path]] != work.commit.files[path] for path in paths):
-            return None
-        states = []
+        states: list[_Brought] = []
+        expected = dict(work.commit.files)
         for change in work.commit.changes:
             if change.state is None:
                 continue
@@ -107,7 +97,11 @@ class Proposer(Committer):
             if state is None or _intent(state) != _intent(change.state):
                 return None
             states.append((change.at, state))
-        return states
+            _expect_its_own_ledger(expected, change.state, state)
+        entries = {e.path: e.oid for e in self.repository.list_files(there.commit, expected)}
+        blobs = self.repository.read(entries.values())
+        found = {path: blobs[entries[path]] if path in entries else None for path in expected}
+        return states if found == expected else None
 
     def _pull_request(self, work: Work, branch: str) -> PullRequest:
         """Find the open pull request of the branch, or open one."""
@@ -204,8 +198,21 @@ def _taken_back(found: PullRequest, base: str) -> RepositoryError:
     )
 
 
-def _state_paths(changes: tuple[Change, ...]) -> set[str]:
-    return {path_of(change.at.environment, change.at.service) for change in changes}
+def _expect_its_own_ledger(expected: dict[str, bytes | None], wanted: State, there: State) -> None:
+    """Expect of a branch the ledger as its own run wrote it: the same, but for who and when.
+
+    The state file was compared by what it means. The file of its hold has the id of that run, so
+    it stands at another path, and says what that state says.
+    """
+    expected.pop(path_of(wanted.environment, wanted.service), None)
+    if wanted.hold is None or there.hold is None:
+        return
+    path = path_of_hold(wanted.hold.id)
+    data = expected.pop(path, None)
+    if data is None:
+        return  # the hold that stands at the base, with its file, stays
+    file = replace(parse_held(data, path), hold=there.hold, bad=there.bad)
+    expected[file.path] = render_held(file)
 
 
 def _intent(state: State) -> tuple[object, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback.ledger.holds import path_of_hold
 from integration.shop import (
     CART_PATH,
     CART_STATE,
@@ -110,7 +112,8 @@ def test_a_rollback_becomes_a_pull_request_and_exit_7(guarded: Guarded) -> None:
     assert proposal.title == "cart default: 1.5.0 → 1.4.2 (rollback)"
     assert guarded.shop.log("%P", BRANCH)[0] == tip
     assert image("1.4.2") in guarded.shop.text(branch=BRANCH)
-    assert guarded.shop.changed(BRANCH) == [CART_STATE, CART_PATH]
+    hold = path_of_hold(json.loads(guarded.shop.text(CART_STATE, branch=BRANCH))["hold"]["id"])
+    assert guarded.shop.changed(BRANCH) == [hold, CART_STATE, CART_PATH]
     assert run.result["seconds"]["push"] > 0
 
 
@@ -173,6 +176,22 @@ def test_a_branch_that_people_changed_is_brought_back_to_the_plan(guarded: Guard
     assert by_hand in guarded.shop.log("%H", BRANCH), "and nothing is forced away"
 
 
+@pytest.mark.parametrize("left", [None, b'{"schemaVersion": 2}'], ids=["deleted", "emptied"])
+def test_a_hold_that_people_took_from_the_branch_is_brought_back(
+    guarded: Guarded, left: bytes | None
+) -> None:
+    guarded.propose()
+    state = json.loads(guarded.shop.text(CART_STATE, branch=BRANCH))
+    guarded.shop.commit({path_of_hold(state["hold"]["id"]): left}, branch=BRANCH)
+    guarded.propose()
+    again = json.loads(guarded.shop.text(CART_STATE, branch=BRANCH))
+    path = path_of_hold(again["hold"]["id"])
+    held = json.loads(guarded.shop.text(path, branch=BRANCH))
+    assert held["hold"]["from"] == canonical("1.5.0")
+    listed = guarded.shop.git("ls-tree", "-r", "--name-only", BRANCH, ".gitops-rollback/.held")
+    assert listed == path, "and none is left of the first run"
+
+
 def test_a_branch_left_from_an_earlier_time_is_used_again(guarded: Guarded) -> None:
     guarded.propose()
     guarded.forge.merge(1, "squash")
@@ -215,13 +234,13 @@ def test_waiting_for_the_merge_ends_with_the_commit_on_the_base(guarded: Guarded
     if how == "squash":  # as people do, and GitLab by itself
         guarded.forge.git("update-ref", "-d", f"refs/heads/{BRANCH}")
     guarded.shop.commit({"README.md": "# after\n"})
-    _stdout, said = process.communicate(timeout=60)
+    shown, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     result = checked_result(guarded.shop.root / "result.json", "rollback")
     assert result["commit"] == commit
     assert result["pullRequest"]["number"] == 1
     assert result["seconds"]["merge"] > 0
-    assert "rolled back" in said.decode()
+    assert "cart: 1.5.0 → 1.4.2 rolled back, held" in shown.decode()
 
 
 def test_waiting_ends_with_the_timeout_and_exit_7(guarded: Guarded) -> None:
@@ -459,7 +478,7 @@ def test_the_drill_tells_of_a_branch_that_takes_no_push(guarded: Guarded) -> Non
     verdict, message = _push(run)
     assert verdict == "warning"
     assert words[guarded.forge.kind == "gitlab"] in message
-    assert "ask for a merge with --pull-request" in run.stderr
+    assert "hint: ask for a merge with --pull-request" in run.said
 
 
 def test_the_drill_says_what_is_known_of_a_branch_s_rules(guarded: Guarded) -> None:
