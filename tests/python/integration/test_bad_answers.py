@@ -119,7 +119,7 @@ DOWN = (1, "jenkins")
     [
         (Answer(401), (*DOWN, "it wants to know who asks")),
         (Answer(403, HTML), (*DOWN, "JENKINS_USER")),
-        (Answer(404, HTML, is_from_jenkins=False), (*NO_RECORD, "not as Jenkins does")),
+        (Answer(404, HTML, is_from_jenkins=False), (*DOWN, "not as Jenkins does")),
         (Answer(404, HTML), (*NO_RECORD, "it was deleted")),
         (Answer(429), (*DOWN, "too many requests")),
         (Answer(500, HTML), (*DOWN, "Jenkins itself failed")),

@@ -89,8 +89,10 @@ def test_empty_variables_are_unset_and_options_win_over_variables(shop: Shop) ->
             *("REASON", "BY", "HUB_URL", "VERBOSE"),
         )
     } | {"JOB_NAME": "", "BUILD_NUMBER": "", "JENKINS_URL": ""}
-    shop.deploy("1.4.2", environment=empty)
-    assert "by" not in shop.state()["deployed"][0]
+    ann = {"GIT_AUTHOR_NAME": "Ann Lee", "GIT_AUTHOR_EMAIL": "ann@example.com"}
+    shop.deploy("1.4.2", environment={**empty, **ann})
+    entry = shop.state()["deployed"][0]
+    assert (entry["by"], "build" in entry) == ("Ann Lee", False), "whom git is set up for"
     shop.deploy("1.4.3", environment={"GITOPS_SERVICE": "payment", "GITOPS_IMAGE": "acme/x:1"})
     variables = {
         "GITOPS_SERVICE": "cart",
@@ -221,11 +223,12 @@ def test_an_image_of_another_repository_is_refused(shop: Shop) -> None:
         (
             {
                 "apps/kustomization.yaml": (
-                    "resources: [cart/deployment.yaml]\nimages: [{name: .*/cart, newTag: x}]\n"
+                    "resources: [cart/deployment.yaml, payment/deployment.yaml]\n"
+                    "images: [{name: acme/.*, newTag: x}]\n"
                 )
             },
             "manifest",
-            "is a regular expression",
+            "would take effect in Deployment payment",
         ),
         (
             {
@@ -255,6 +258,17 @@ def test_a_manifest_that_cannot_be_edited_is_one_clear_error(
     shop.commit(files)
     run = shop.refused(1, category, "deploy", *DEPLOY)
     assert words in run.error["message"] + run.error["hint"]
+
+
+def test_an_entry_for_a_pattern_of_names_is_edited_where_it_reaches_this_image_alone(
+    shop: Shop,
+) -> None:
+    text = "resources: [cart/deployment.yaml]\nimages: [{name: .*/cart, newTag: x}]\n"
+    shop.commit({"apps/kustomization.yaml": text})
+    shop.deploy("1.5.0")
+    tag = image("1.5.0").partition(":")[2]
+    assert shop.text("apps/kustomization.yaml") == text.replace("newTag: x", f"newTag: {tag}")
+    assert shop.text() == CART
 
 
 def test_a_broken_manifest_beside_the_service_does_not_stop_it(shop: Shop) -> None:
