@@ -225,14 +225,17 @@ def hub() -> Iterator[RegistryStandIn]:
         yield server
 
 
-def labelled(shop: Shop, hub: RegistryStandIn, *schemas: str | None) -> Shop:
-    """Deploy an image for each schema: 1.0, 1.1, …"""
+def labelled(
+    shop: Shop, hub: RegistryStandIn, *schemas: str | None, platforms: tuple[str, ...] = ()
+) -> Shop:
+    """Deploy an image for each schema: 1.0, 1.1, …; with `platforms` each is an index."""
     shop.environment |= {"GITOPS_REGISTRY_URL": hub.url, "GITOPS_HUB_URL": hub.url}
     start = datetime.now(UTC) - timedelta(hours=len(schemas))
     for number, schema in enumerate(schemas):
         labels = {"org.gitops-rollback.schema": schema} if schema else None
         moment = start + timedelta(hours=number)
-        hub.push("acme/cart", f"1.{number}", pushed=moment, labels=labels)
+        tag = f"1.{number}"
+        hub.push("acme/cart", tag, pushed=moment, labels=labels, platforms=platforms)
         shop.ok("deploy", *PLAN, "--image", f"acme/cart:1.{number}")
     hub.requests.clear()
     return shop
@@ -269,12 +272,14 @@ def test_an_image_without_a_label_before_one_with_is_a_warning(
 def test_a_service_without_storage_is_asked_only_where_the_configuration_says_so(
     shop: Shop, hub: RegistryStandIn
 ) -> None:
-    labelled(shop, hub, "1", "2")
+    # An index tells its platforms itself: only a label has to be read from a configuration.
+    labelled(shop, hub, "1", "2", platforms=("linux/amd64", "linux/arm64"))
     assert shop.ok("plan", *PLAN).service()["blockedBy"] == []
     assert not any("/blobs/" in request for request in hub.requests)
     shop.commit({".gitops-rollback.toml": '[services.cart]\nschema-label = "refuse"\n'})
     blocked = shop.ok("plan", *PLAN).service()["blockedBy"]
     assert [block["code"] for block in blocked] == ["schema"]
+    assert any("/blobs/" in request for request in hub.requests)
 
 
 def test_a_registry_that_does_not_tell_is_no_proof(stateful: Shop, hub: RegistryStandIn) -> None:
