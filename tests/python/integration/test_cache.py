@@ -31,6 +31,9 @@ def server(shop: Shop) -> Iterator[GitHttpServer]:
         yield server
 
 
+UPLOAD = "POST /manifests.git/git-upload-pack"
+
+
 class Cached:
     """A shop that is reached over HTTP, with a cache."""
 
@@ -86,9 +89,10 @@ def test_a_deploy_takes_four_requests_when_nothing_else_moved(warm: Cached) -> N
     assert not list(warm.folder.glob("*.run-*"))
 
 
-def test_a_plan_takes_two(warm: Cached) -> None:
+def test_a_plan_takes_two_and_one_fetch_of_the_last_commits(warm: Cached) -> None:
     warm.deploy("1.5.0")
-    assert len(warm.plan()) == 2
+    tip = ["GET /manifests.git/info/refs?service=git-upload-pack", UPLOAD]
+    assert warm.plan() == [*tip, *tip, UPLOAD], "is it cached, and was nothing reverted by hand"
 
 
 def test_what_others_changed_is_all_that_is_fetched(warm: Cached) -> None:
