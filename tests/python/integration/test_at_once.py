@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LONG = bool(os.environ.get("GITOPS_LONG_TESTS"))  # twice as long, with a cache for all
 SERVICES = [f"s{number:02}" for number in range(20)]
 HELD = SERVICES[15:]
-TOML = '[defaults]\nmanifests = ["apps/{service}.yaml"]\n'
+TOML = '[defaults]\nmanifests = ["services/{service}.yaml"]\n'
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _wanted() -> list[tuple[str, ...]]:
 
 
 def _open(shop: Shop) -> Shop:
-    files = {f"apps/{name}.yaml": LEDGER.replace("ledger", name) for name in SERVICES}
+    files = {f"services/{name}.yaml": LEDGER.replace("ledger", name) for name in SERVICES}
     shop.open({**FILES, **files, ".gitops-rollback.toml": TOML})
     for tag in ("1.0", "2.0"):
         images = [f"--image={name}={image(tag, name)}" for name in SERVICES]
@@ -71,7 +71,7 @@ def _open(shop: Shop) -> Shop:
 def test_fifty_at_once_over_http(workshop: Workshop, *, cached: bool) -> None:
     shop = workshop.shop("twenty services", _open)
     before = shop.log("%H")
-    texts = {name: shop.text(f"apps/{name}.yaml") for name in SERVICES}
+    texts = {name: shop.text(f"services/{name}.yaml") for name in SERVICES}
     with GitHttpServer(shop.root) as server:
         url = f"{server.url}/manifests.git"
         more = ("--cache", str(shop.root / "cache")) if cached else ()
@@ -122,16 +122,25 @@ def _check(shop: Shop, before: list[str], texts: dict[str, str], ended: list[End
         one = by_commit[commit]
         last[one.service] = one
         count[one.service] += one.command != "release"
-        paths = {f"apps/{one.service}.yaml", f".gitops-rollback/default/{one.service}.json"}
+        state_path = f".gitops-rollback/default/{one.service}.json"
+        paths = {f"services/{one.service}.yaml", state_path, *_holds(shop, commit, state_path)}
         assert set(shop.changed(commit)) <= paths, "other files are untouched"
     for name in SERVICES:
         state = shop.state(name)
         runs = last[name].result["services"][0]["to"].removeprefix("docker.io/")
         assert state["deployed"][0]["image"].endswith(runs)
         assert len(state["deployed"]) == 2 + count[name] + (name in HELD), "nothing is lost"
-        text = shop.text(f"apps/{name}.yaml")
+        text = shop.text(f"services/{name}.yaml")
         old = next(line for line in texts[name].splitlines() if "image:" in line)
         assert text == texts[name].replace(old, f"        image: {runs}"), "one value changed"
     for path, content in FILES.items():
         assert shop.text(path) == content
     shop.git("fsck", "--strict")
+
+
+def _holds(shop: Shop, commit: str, path: str) -> set[str]:
+    """Return the files of the holds that a service's state names before and after a commit."""
+    states = [
+        json.loads(shop.git("cat-file", "blob", f"{at}:{path}")) for at in (f"{commit}^", commit)
+    ]
+    return {f".gitops-rollback/.held/{one['hold']['id']}.json" for one in states if "hold" in one}

@@ -82,7 +82,9 @@ class Bed:
 
     def __init__(self, workshop: Workshop, act: Act) -> None:
         self.act = act
-        self.shop = workshop.shop("held" if act.held else "released", _held if act.held else _open)
+        self.shop = workshop.shop(
+            *(("held, to fail", _held) if act.held else ("released, to fail", _open))
+        )
         self.result = self.shop.root / "result.json"
 
     def run(self, fault: str, when: str) -> tuple[int, str, bool]:
