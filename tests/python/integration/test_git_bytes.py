@@ -67,7 +67,7 @@ def test_the_users_git_configuration_does_not_change_bytes(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ['apps/with space/cart\'s "own".yaml', "apps/ünïcødé/日本.yaml", "edge/back\\slash.yaml"],
+    ['apps/with space/cart\'s "own".yaml', "apps/ünïcødé/日本.yaml", "edge/%5C.yaml"],
 )
 def test_paths_with_blanks_quotes_and_unicode_work(shop: Shop, path: str) -> None:
     shop.commit({CART_PATH: None, path: CART})
@@ -76,6 +76,25 @@ def test_paths_with_blanks_quotes_and_unicode_work(shop: Shop, path: str) -> Non
     run = shop.roll_back()
     assert run.service()["edits"][0]["path"] == path
     assert shop.records.read(1)["manifests"][0]["path"] == path
+
+
+def test_a_path_that_no_record_could_name_is_refused_before_anything_is_written(
+    shop: Shop,
+) -> None:
+    tip = shop.commit({CART_PATH: None, "edge/back\\slash.yaml": CART})
+    run = shop.run("deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert run.code == 1
+    assert r"the path 'edge/back\\slash.yaml' is no plain path" in run.error["message"]
+    assert "without control characters and backslashes" in run.error["hint"]
+    assert shop.tip() == tip
+    shop.git("fast-import", "--quiet", stdin=_renamed(tip))
+    shop.deploy("1.5.0")
+
+
+def _renamed(tip: str) -> bytes:
+    """Return the commit that the hint advises."""
+    head = "commit refs/heads/main\ncommitter Jane Doe <jane@acme.example> 1700000000 +0000\n"
+    return f'{head}data 4\nmove\nfrom {tip}\nR "edge/back\\\\slash.yaml" edge/cart.yaml\n'.encode()
 
 
 def test_links_and_submodules_are_not_followed(shop: Shop) -> None:
