@@ -198,6 +198,11 @@ class Git:
                 "manifests is that large",
                 "give the environment a `path` or the service `manifests`, so that less is read",
             ) from error
+        except OSError as error:
+            raise RepositoryError(
+                f"git {command} was ended: it could not be talked with: {error.strerror}",
+                "look at the disk and the memory of this machine, then run the same command again",
+            ) from error
         finally:
             stop(running)
         done = subprocess.CompletedProcess(arguments, running.returncode, stdout, stderr)

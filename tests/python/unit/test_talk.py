@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitops_rollback.clock import Deadline
+from gitops_rollback.errors import RepositoryError
 from gitops_rollback.repo import talk as talking
-from gitops_rollback.repo.process import stop
+from gitops_rollback.repo.process import Git, stop
 from gitops_rollback.repo.talk import TooMuchError, talk
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def started(program: str) -> subprocess.Popen[bytes]:
@@ -79,3 +87,15 @@ def test_words_for_people_are_cut_and_the_answer_is_not(monkeypatch: pytest.Monk
     monkeypatch.setattr(talking, "LONGEST_WORDS", 1000)
     heard = said("sys.stderr.write('x' * 1000000); print('fine')")
     assert heard == (b"fine\n", b"x" * 1000)
+
+
+def test_a_pipe_that_fails_ends_git_and_is_no_bug(tmp_path: Path) -> None:
+    git = Git(tmp_path, "https://git.example/shop.git", os.environ, Deadline(20))
+    running = git.start("hash-object", "--stdin")
+    assert running.stdin is not None
+    running.stdin.close()
+    nobody = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)  # a write fails: not connected
+    running.stdin = open(nobody.detach(), "wb", 0)  # noqa: PTH123, SIM115 - `stop` closes it
+    with pytest.raises(RepositoryError, match="git hash-object was ended: it could not be talked"):
+        git.finish(running, stdin=b"a manifest")
+    assert running.poll() is not None
