@@ -41,13 +41,20 @@ Map ready() {
 }
 
 scenario('without a cluster and without commit statuses a deploy says that nothing was verified') { World world ->
-    def build = world.step(deploy(", wait: true, kubeconfigCredentialsId: 'cluster'"))
+    def build = world.step(deploy(', wait: true'))
     same(build.failure, null)
     same(build.shells.unique(false), ['gitops-rollback record', 'gitops-rollback deploy', 'gitops-rollback wait'])
     same(World.returned(build).state, 'unverified')
     same(World.title(build), 'cart 1.4.2 → 1.5.0, not verified')
     same(build.run.result, 'UNSTABLE')
     has(build.text, 'nothing could be verified: whether the image runs is not known')
+}
+
+scenario('a cluster that was named and cannot be asked fails the deploy, and nothing is rolled back') { World world ->
+    def build = world.step(deploy(", wait: true, kubeconfigCredentialsId: 'cluster', autoRollback: true"))
+    has(build.failure.message, 'gitopsDeploy: not verified: ')
+    same(build.shells.unique(false), ['gitops-rollback record', 'gitops-rollback deploy', 'gitops-rollback wait'])
+    has(World.NEW, world.image())
 }
 
 scenario('a deploy that runs shows when it was decided, committed, fetched, applied and ready') { World world ->
