@@ -233,6 +233,9 @@ scenario('a setting is true, false or an error; it is never taken for false') { 
     same(World.error(unclear), "GITOPS_APPROVAL is 'maybe', which is neither true nor false (write true or false)")
     has(World.error(roll(world, rollback, [env: [GITOPS_APPROVAL: 'true', GITOPS_APPROVAL_HOURS: 'soon']])), "GITOPS_APPROVAL_HOURS is 'soon'")
     has(World.error(world.step([env: [GITOPS_WAIT: 'perhaps']], "gitopsDeploy(service: 'cart', image: '${World.NEXT}')")), "GITOPS_WAIT is 'perhaps'")
+    Map asked = null
+    roll(world, rollback, [env: [GITOPS_APPROVAL: 'true', GITOPS_APPROVAL_HOURS: '2'], answer: { asked = it; throw new FlowInterruptedException('Rejected') }])
+    has(asked.message, 'the question ends after 2 h')
     same(roll(world, rollback, [env: [GITOPS_APPROVAL: 'No']]).failure, null)
 }
 
