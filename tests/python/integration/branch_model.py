@@ -124,6 +124,8 @@ class Deploy:
 
     def end(self, branch: Services, first: Services) -> Ended:
         """How it ends on a branch that was as `first` when it began."""
+        if "held" in self.accept:
+            return Ended(USAGE)
         if any(branch[name].image != first[name].image for name in self.images):
             return Ended(MOVED)
         return _all_or_nothing(branch, self.images, self._of, skip=self.skip)
@@ -173,6 +175,8 @@ class Rollback:
     def end(self, branch: Services, first: Services) -> Ended:
         """How it ends on a branch that was as `first` when it began."""
         services = [branch[name] for name in self.names]
+        if "held" in self.accept:
+            return Ended(USAGE)
         if self.to and any(self._is_unknown(service) for service in services):
             return Ended(FAILED)  # only a registry could tell which image has that tag
         ended = _all_or_nothing(branch, self.names, self._of, skip=self.skip)
@@ -229,6 +233,8 @@ class Release:
 
     def end(self, branch: Services, _first: Services) -> Ended:
         """How it ends on a branch."""
+        if "held" in self.accept:
+            return Ended(USAGE)  # a hold is ended with --release, not passed over
         if self.forgive and any(self.forgive not in branch[name].bad for name in self.names):
             return Ended(USAGE)
         return _all_or_nothing(branch, self.names, self._of, skip=self.skip)

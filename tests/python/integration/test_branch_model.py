@@ -30,6 +30,7 @@ from hypothesis.stateful import (
 )
 
 from gitops_rollback import cli, schema
+from gitops_rollback.ledger.holds import path_of_hold
 from gitops_rollback.repo.objects import read_batch
 from integration.branch_model import (
     Act,
@@ -151,7 +152,13 @@ names = st.sampled_from(NAMES)
 several = st.one_of(
     st.just(SETS["shop"]), st.lists(names, min_size=1, max_size=3, unique=True).map(tuple)
 )
-accepted = st.frozensets(st.sampled_from(["bad", "automation", "held"]), max_size=2)
+accepted = st.sampled_from([False, False, False, False, True]).flatmap(  # now and then wrongly
+    lambda held: (
+        st.just(frozenset({"held"}))
+        if held
+        else st.frozensets(st.sampled_from(["bad", "automation"]))
+    )
+)
 rarely = st.sampled_from([False, False, False, True])
 
 
@@ -250,12 +257,14 @@ class Branch(RuleBasedStateMachine):
     def revert_a_commit(self, data: st.DataObject) -> None:
         commit = data.draw(st.sampled_from(self._revertible()))
         services = {}
-        for name, before in commit.before.items():
-            now = self.services[name].after(image=before.image, marker=before.marker)
-            kept = {"entries": before.entries, "bad": before.bad, "hold": before.hold}
+        for name, was in commit.before.items():
+            now = self.services[name].after(image=was.image, marker=was.marker)
+            kept = {"entries": was.entries, "bad": was.bad, "hold": was.hold}
             services[name] = now.after(**kept)
+        listed = self.shop.git("ls-tree", "-r", "--name-only", f"{commit.sha}~1")
+        before = set(listed.splitlines())  # the file of a hold that began with it was not there
         files = {
-            path: self.shop.bytes_of(path, f"{commit.sha}~1")
+            path: self.shop.bytes_of(path, f"{commit.sha}~1") if path in before else None
             for path in self.shop.changed(commit.sha)
             if path != "README.md"
         }
@@ -363,9 +372,17 @@ class Branch(RuleBasedStateMachine):
             if (after.image, after.marker) != (before.image, before.marker):
                 paths.add(f"apps/{service}.yaml")
             if after.shown()[2:] != before.shown()[2:]:
-                paths.add(f".gitops-rollback/default/{service}.json")
+                paths.add(_state_path(service))
+                paths |= self._hold_of(service, before, f"{tip}~1")
+                paths |= self._hold_of(service, after, tip)
         assert set(self.shop.changed(tip)) == paths, act
         self._arrived(tip, Edit(dict(ended.changed)))
+
+    def _hold_of(self, name: str, service: Service, commit: str) -> set[str]:
+        """Where the hold of a service stands in a commit, if the model says that it is held."""
+        if service.hold is None:
+            return set()
+        return {path_of_hold(json.loads(self.shop.text(_state_path(name), commit))["hold"]["id"])}
 
     def _is_as_the_model_says(self) -> None:
         shop = self.shop
@@ -373,12 +390,18 @@ class Branch(RuleBasedStateMachine):
         assert [line[0] for line in log] == [commit.sha for commit in self.commits]
         assert all(len(line) == 2 for line in log), "no merges"
         files = _files_at_tip(shop)
-        assert len(files) == 12
+        in_force = set()
         for name, service in self.services.items():
             assert files[f"apps/{name}.yaml"] == _manifest(name, service)
-            state = json.loads(files[f".gitops-rollback/default/{name}.json"])
+            state = json.loads(files[_state_path(name)])
             schema.check(state, "state")
             assert _shown(state, name) == service.shown()[2:], name
+            if service.hold is not None:
+                path = path_of_hold(state["hold"]["id"])
+                in_force.add(path)
+                assert _as_in(state) == json.loads(files[path]), "a hold says what its state says"
+        assert {path for path in files if "/.held/" in path} == in_force
+        assert len(files) == 12 + len(in_force)
         assert (files["README.md"], files[".gitops-rollback.toml"]) == (self.readme, TOML)
         assert not list(shop.scratch.iterdir())
 
@@ -443,6 +466,16 @@ def _shown(state: dict[str, Any], name: str) -> tuple[object, ...]:
     hold = state.get("hold")
     held = hold and Held(tag_of[hold["from"]], tag_of[hold["to"]], len(hold["markers"]))
     return entries, bad, held
+
+
+def _state_path(name: str) -> str:
+    return f".gitops-rollback/default/{name}.json"
+
+
+def _as_in(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the file of a hold as it has to be beside a state file: without the markers."""
+    told = {key: state[key] for key in ("schemaVersion", "service", "environment", "fields", "bad")}
+    return {**told, "hold": {**state["hold"], "markers": []}}
 
 
 def _write_git(root: Path, moment: str) -> None:
