@@ -75,14 +75,16 @@ def _since(text: str, present: str) -> str:
 def _measured(
     at: ServiceAtTip, changes: Sequence[PathChange], since: str, present: str
 ) -> Measures:
-    happenings = [found for change in changes if (found := _happening(at, change)) is not None]
+    # Oldest first: of what happened in the same second, nothing else tells which came first.
+    oldest_first = reversed(changes)
+    happenings = [found for one in oldest_first if (found := _happening(at, one)) is not None]
     oldest = min((one.at for one in happenings), default=present)
     reach = min((change.at for change in changes if change.is_oldest), default=oldest)
     deeds = at.state.deployed if at.state else ()
     # What no commit in reach tells of: the state file keeps the newest deeds however old.
     happenings += [
         Happening(deed.at, deed.action, deed.image, deed.from_image)
-        for deed in deeds
+        for deed in reversed(deeds)
         if deed.at is not None and not any(_is_of(deed, deed.at, one) for one in happenings)
     ]
     return measure(

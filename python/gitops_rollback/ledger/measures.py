@@ -75,7 +75,10 @@ def measure(
     present: str,
     complete_since: str,
 ) -> Measures:
-    """Measure one service from `since` to `present`; `bad` is its bad list."""
+    """Measure one service from `since` to `present`; `bad` is its bad list.
+
+    Of happenings of the same second, what is given first came first.
+    """
     told = sorted(happenings, key=lambda one: one.at)
     failed = {index for index, _rollback in _failures(told)}
     marked = tuple(bad)

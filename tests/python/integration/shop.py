@@ -38,6 +38,7 @@ SCHEMAS = {
     "check": "result-storage",
     "jobs": "result-jobs",
     "report": "result-report",
+    "stats": "result-stats",
     "wait": "result-wait",
 }
 

@@ -143,3 +143,12 @@ def test_a_long_history_is_not_read_to_its_end(released: Shop) -> None:
     run = released.ok("history", *CART)
     assert names(run.service()["entries"], "action") == ["deploy", "deploy", "edit"]
     assert json.dumps(run.result)
+
+
+def test_stats_count_a_hold_that_began_in_the_second_of_its_deploy(shop: Shop) -> None:
+    second = {"GIT_COMMITTER_DATE": f"@{shop.moment()} +0000"}
+    shop.deploy("1.5.0", environment=second)
+    shop.roll_back(environment=second)
+    told = shop.ok("stats", *CART).service()
+    assert (told["deployments"], told["failedDeployments"], told["rollbacks"]) == (1, 1, 1)
+    assert told["openHolds"] == 1
