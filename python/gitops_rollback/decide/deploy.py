@@ -41,7 +41,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     In this order: another repository, what must run now, an image that is still to be built (then
     hold, bad list, fence, a tag that was deployed; nothing is changed), the digest, an own commit
     that is on the branch already, what runs already, the record, hold and bad list and fence,
-    whether the registry has it for every platform, policies.
+    whether the registry has it, as an image and for every platform, policies.
     """
     at, running = facts.at, facts.running
     assert wish.image is not None  # noqa: S101 - a deploy's wish names one
@@ -64,7 +64,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     if wish.record is not None:
         _check_record(wish, facts, wish.record, image)
     refuse(holds.deploy_blocks(wish, facts, image), wish)
-    refuse(_absent(wish, facts, image), wish)
+    refuse(_unfit(wish, facts, image), wish)
     ends = _ends_hold(wish, facts)
     if ends:
         holds.refuse_other_hold(wish, facts)
@@ -224,24 +224,28 @@ def _check_record(wish: Wish, facts: Facts, stored: StoredRecord, image: ImageRe
     raise moved
 
 
-def _absent(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[Refusal]:
-    """Yield that the image is not there, or not for a platform of the running one.
+def _unfit(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[Refusal]:
+    """Yield that the image is not there, is none, or is not for a platform of the running one.
 
-    A registry that does not answer proves neither. A build that names the digest has pushed the
+    A registry that does not answer proves none of it. A build that names the digest has pushed the
     image itself: nobody is asked.
     """
     if wish.image is not None and wish.image.digest is not None:
         if wish.build is not None:
             return
         yield from _gone(wish, facts, image)
-    if image.digest is None or "platform" in wish.accept or _status(facts, wish) == "unknown":
+    if image.digest is None or _status(facts, wish) == "unknown":
         return
-    lacking = facts.ask(NeedPlatforms(image)).lacking
-    if lacking:
+    if {"not-an-image", "platform"} <= wish.accept:
+        return
+    platforms = facts.ask(NeedPlatforms(image))
+    if platforms.no_image and "not-an-image" not in wish.accept:
+        yield refusal("not-an-image", f"{facts.title}: {image.canonical} is {platforms.no_image}")
+    if platforms.lacking and "platform" not in wish.accept:
         yield refusal(
             "platform",
-            f"{facts.title}: {image.canonical} is not there for {', '.join(lacking)}, as the "
-            "running image is",
+            f"{facts.title}: {image.canonical} is not there for {', '.join(platforms.lacking)}, as "
+            "the running image is",
         )
 
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.shop import CART, CART_PATH, FILES, Shop, digest, names
+from integration.shop import CART, CART_PATH, FILES, Shop, digest, names, program
+from servers.docker_registry import DockerRegistry
 from standin import RegistryStandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from integration.conftest import Workshop
 
@@ -352,6 +354,21 @@ def test_a_person_deploys_no_digest_that_the_registry_does_not_have(connected: S
     assert run.error["code"] == "gone"
     assert "--accept tag" not in run.error["hint"]
     connected.ok("deploy", *PLAN, *wanted, "--accept", "gone")
+
+
+def test_a_chart_that_has_the_name_of_the_image_is_not_deployed(shop: Shop, tmp_path: Path) -> None:
+    program("docker-registry", "docker-registry")
+    with DockerRegistry(tmp_path) as registry:
+        chart = registry.push_chart("acme/cart", "1.6.0")
+        shop.environment |= {"GITOPS_REGISTRY_URL": registry.url, "GITOPS_HUB_URL": registry.url}
+        wanted = ("--image", "acme/cart:1.6.0")
+        before = shop.everything()
+        run = shop.refused(6, "refused", "deploy", *PLAN, *wanted)
+        assert run.error["code"] == "not-an-image"
+        assert "Helm chart" in run.error["message"]
+        assert shop.everything() == before
+        shop.ok("deploy", *PLAN, *wanted, "--accept", "not-an-image")
+    assert f"acme/cart:1.6.0@{chart}" in shop.text()
 
 
 def test_a_build_that_deploys_the_digest_it_pushed_asks_nobody(

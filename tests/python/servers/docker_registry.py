@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import socket
 import subprocess
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import requests
 
@@ -82,6 +84,22 @@ class DockerRegistry:
         self._buildah("push", "--quiet", "--tls-verify=false", name, f"docker://{name}")
         return self.digest(repository, tag)
 
+    def push_chart(self, repository: str, tag: str) -> str:
+        """Push what `helm push` makes of a chart that is named as an image; return its digest."""
+        config, layer = f'{{"name": "cart", "version": "{tag}"}}'.encode(), b"a chart"
+        document = {
+            "schemaVersion": 2,
+            "mediaType": _ACCEPT,
+            "config": self._blob(repository, "application/vnd.cncf.helm.config.v1+json", config),
+            "layers": [
+                self._blob(repository, "application/vnd.cncf.helm.chart.content.v1.tar+gzip", layer)
+            ],
+        }
+        url, headers = self._manifest(repository, tag), {"Content-Type": _ACCEPT}
+        with requests.put(url, json.dumps(document), headers=headers, timeout=_PATIENCE) as answer:
+            assert answer.status_code == HTTPStatus.CREATED, answer.text
+            return answer.headers["Docker-Content-Digest"]
+
     def digest(self, repository: str, reference: str) -> str:
         """Return the digest that a tag has."""
         url = self._manifest(repository, reference)
@@ -93,6 +111,22 @@ class DockerRegistry:
         """Delete a manifest, and with it all its tags."""
         with requests.delete(self._manifest(repository, digest), timeout=_PATIENCE) as answer:
             assert answer.status_code == HTTPStatus.ACCEPTED, answer.status_code
+
+    def _blob(self, repository: str, media_type: str, content: bytes) -> dict[str, Any]:
+        """Upload a blob; return its descriptor."""
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        uploads = f"{self.url}/v2/{repository}/blobs/uploads/"
+        with requests.post(uploads, timeout=_PATIENCE) as begun:
+            place = begun.headers["Location"]
+        with requests.put(
+            place,
+            content,
+            params={"digest": digest},
+            headers={"Content-Type": "application/octet-stream"},
+            timeout=_PATIENCE,
+        ) as answer:
+            assert answer.status_code == HTTPStatus.CREATED, answer.text
+        return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
     def _manifest(self, repository: str, reference: str) -> str:
         return f"{self.url}/v2/{repository}/manifests/{reference}"

@@ -100,6 +100,7 @@ def test_what_refuses_a_deploy(found: State | None, to: str, doing: Wish, code: 
 
 
 AMD, ARM = "linux/amd64", "linux/arm64"
+CHART = Platforms(no_image="a Helm chart")
 GONE = Check("gone", message="the registry no longer has it")
 NO_DIGEST = Digest(None, RegistryError("404", "look"))
 
@@ -146,6 +147,29 @@ def test_what_the_registry_says_of_the_image_to_deploy(
     found = decided(replace(doing, image=wanted), service_at_tip(str(image("1"))), answer)
     error = found.error if isinstance(found, Refused) else None
     assert (error.code or error.category if error else None) == code
+
+
+@pytest.mark.parametrize(
+    ("accepted", "code"),
+    [
+        pytest.param((), "not-an-image", id="refused"),
+        pytest.param(("platform",), "not-an-image", id="another code is no leave"),
+        pytest.param(("not-an-image",), None, id="accepted"),
+        pytest.param(("not-an-image", "platform"), None, id="nothing is left to ask"),
+    ],
+)
+def test_what_the_registry_says_is_no_image_is_not_deployed(
+    accepted: tuple[str, ...], code: str | None
+) -> None:
+    def answer(need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401 - of the need's own type
+        if isinstance(need, NeedCheck):
+            return Check("there")
+        return CHART if isinstance(need, NeedPlatforms) else plainly(need, facts)
+
+    doing = replace(wish(*accepted), image=image("3"))
+    found = decided(doing, service_at_tip(str(image("1"))), answer)
+    assert (found.error.code if isinstance(found, Refused) else None) == code
+    assert not isinstance(found, Refused) or "a Helm chart" in found.error.message
 
 
 def test_a_hold_of_the_image_alone_refuses_no_other() -> None:
