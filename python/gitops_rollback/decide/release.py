@@ -10,7 +10,7 @@ from gitops_rollback.decide import holds
 from gitops_rollback.decide.change import Change, summary_of, warnings_of
 from gitops_rollback.decide.facts import NeedAccount, NeedStateVersions
 from gitops_rollback.decide.marker_places import restoring
-from gitops_rollback.errors import NotFoundError, RepositoryError, UsageError
+from gitops_rollback.errors import ConfigError, NotFoundError, RepositoryError, UsageError
 from gitops_rollback.image import (
     ImageReference,
     InvalidImageError,
@@ -81,13 +81,28 @@ def told_lost(wish: Wish, facts: Facts) -> tuple[str, ...]:
 
 
 def retire(wish: Wish, facts: Facts) -> Change:
-    """Return the change that removes what is left of a service without any image field."""
+    """Return the change that removes what is left of a service without any image field.
+
+    Raises `ConfigError` where one of its holds is of a field that is only called otherwise by now.
+    """
     at = facts.at
-    if at.state is None or at.state.newest is None:
-        raise NotFoundError(f"there is no state file of {at.title}", "there is nothing to retire")
-    image = at.state.newest.image
-    held = (*at.holds.ours, *at.holds.lost, *at.holds.retired)
-    deleted = (path_of(at.environment, at.service), *(file.path for file in held))
+    for file in at.holds.ours:
+        raise ConfigError(
+            f"{at.title} is held ({file.hold.id}), and the field that is held is still there under "
+            f"another name: {file.fields[0].place}",
+            "only what is gone can be retired: end the hold first under the name that the field "
+            "has now (gitops-rollback services tells it): gitops-rollback release NAME --hold "
+            f"{file.hold.id} --reason TEXT",
+        )
+    newest = at.state.newest if at.state else None
+    images = [file.hold.to for file in at.holds.retired]
+    image = newest.image if newest else next(iter(images), None)
+    if image is None:
+        raise NotFoundError(
+            f"there is neither a state file nor a hold of {at.title}", "there is nothing to retire"
+        )
+    own = (path_of(at.environment, at.service),) if at.state else ()
+    deleted = (*own, *(file.path for file in at.holds.retired))
     return Change(at, summary_of(wish, at, image, image), deleted=deleted)
 
 

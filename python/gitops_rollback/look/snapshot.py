@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.decide.standing import retired_holds
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
+from gitops_rollback.ledger.fields import key_of
 from gitops_rollback.ledger.holds import FOLDER as HELD
-from gitops_rollback.ledger.holds import Holds, parse_held
+from gitops_rollback.ledger.holds import Holds, find_holds, parse_held
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.look.environment_files import (
     Paths,
     discoverable,
     follow_overlays,
     is_held,
+    is_manifest,
     is_state,
     list_entries,
     meant_paths,
@@ -25,7 +27,7 @@ from gitops_rollback.look.environment_files import (
 )
 from gitops_rollback.look.everything import all_names
 from gitops_rollback.look.flux_files import flux_manifests
-from gitops_rollback.look.standings import read_standings
+from gitops_rollback.look.standings import fields_where_noted, read_standings
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.services.allowance import refuse_others_fields, two_meanings
@@ -102,8 +104,8 @@ def read_snapshot(
     if commit is not None and commit != tip.commit:
         repository.fetch_commit(commit)
         tip = Tip(environment.branch or tip.branch, commit)
-    elif environment.branch not in (None, tip.branch):
-        tip = repository.fetch(environment.branch or tip.branch)
+    else:
+        tip = _tip_of(repository, environment, tip)
     if request.everything:
         names = all_names(repository, request, config, environment, tip)
     # The job trusts these names: what else they could mean is looked for in all manifests.
@@ -196,31 +198,51 @@ def read_retired(repository: Repository, request: Request, tip: Tip) -> Snapshot
     """
     config = read_config(repository, tip)
     environment = config.choose_environment(request.environment)
+    here = _tip_of(repository, environment, tip)
     services = []
     for name in config.expand(request.names, request.sets):
         try:
-            read_snapshot(repository, replace(request, names=(name,), sets=()), tip)
+            read_snapshot(repository, replace(request, names=(name,), sets=()), tip, here.commit)
         except UnknownServiceError:
-            services.append(_left_of(repository, tip, config, environment, name))
+            services.append(_left_of(repository, here, config, environment, name))
         else:
             raise ConfigError(
                 f"service '{name}' still has image fields in environment '{environment.name}'",
                 "only what is gone can be retired",
             )
-    return Snapshot(tip, config, environment, tuple(services))
+    return Snapshot(here, config, environment, tuple(services))
 
 
 def _left_of(
     repository: Repository, tip: Tip, config: Config, environment: Environment, name: str
 ) -> ServiceAtTip:
+    """Return what is left of a service: its state file, and its holds by what became of them.
+
+    All manifests are looked into: a hold whose field is found has only got another name.
+    """
     path = path_of(environment.name, name)
-    files = read_files(repository, repository.list_files(tip.commit, [path, HELD]))
-    held = [parse_held(data, place) for place, data in files.items() if place != path]
+    files = read_files(
+        repository,
+        (
+            entry
+            for entry in repository.list_files(tip.commit, [environment.path, path, HELD])
+            if entry.path == path or is_held(entry.path) or is_manifest(entry.path)
+        ),
+    )
+    held = [parse_held(data, place) for place, data in files.items() if is_held(place)]
     theirs = [h for h in held if (h.service, h.environment) == (name, environment.name)]
+    manifests = inventory.read_manifests(
+        {place: data for place, data in files.items() if not is_state(place)}
+    )
+    settings = [config.settings(one) for one in (name, *config.services)]
+    effective = (manifests.effective(one.kinds, environment, one.fields) for one in settings)
+    branch = fields_where_noted(repository, tip, [manifests], theirs)
+    branch += (field for one in effective for field in one.live)
+    gone = find_holds(theirs, (), {key_of(field): field for field in branch}.values()).retired
+    there = tuple(file for file in theirs if file not in gone)
     own = parse_state(files[path], environment.name, name) if path in files else None
-    settings = config.settings(name)
-    fields = ServiceFields(name, environment, settings, "state", (), (), Manifests({}))
-    return ServiceAtTip(tip, fields, own, (), Holds(retired=tuple(theirs)))
+    fields = ServiceFields(name, environment, config.settings(name), "state", (), (), Manifests({}))
+    return ServiceAtTip(tip, fields, own, (), Holds(ours=there, retired=gone))
 
 
 def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:
@@ -237,8 +259,7 @@ def read_environment(repository: Repository, request: Request, tip: Tip) -> Envi
     """Read the bytes of every manifest of an environment."""
     config = read_config(repository, tip)
     environment = config.choose_environment(request.environment)
-    if environment.branch not in (None, tip.branch):
-        tip = repository.fetch(environment.branch or tip.branch)
+    tip = _tip_of(repository, environment, tip)
     entries = repository.list_files(tip.commit, [environment.path])
     files = read_files(repository, discoverable(entries, environment))
     return EnvironmentFiles(tip, config, environment, tuple(e.path for e in entries), files)
@@ -248,6 +269,13 @@ def read_config(repository: Repository, tip: Tip) -> Config:
     """Read the configuration at a tip; an empty one if there is no file."""
     data = repository.read_file(tip.commit, FILE)
     return parse_config(data, tip.branch) if data is not None else Config()
+
+
+def _tip_of(repository: Repository, environment: Environment, tip: Tip) -> Tip:
+    """Return the tip of an environment's branch; `tip` is that of the configuration's."""
+    if environment.branch in (None, tip.branch):
+        return tip
+    return repository.fetch(environment.branch or tip.branch)
 
 
 def _environment(repository: Repository, request: Request, config: Config, tip: Tip) -> Environment:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.decide.standing import names_of, standing
 from gitops_rollback.ledger.state import FOLDER, State, parse_state, path_of
-from gitops_rollback.look.environment_files import is_manifest, is_state, read_files
+from gitops_rollback.look.environment_files import is_state, read_files
 from gitops_rollback.model import is_name
 from gitops_rollback.services import inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from gitops_rollback.ledger.holds import HeldFile
     from gitops_rollback.manifest.image_field import ImageField
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.services.catalogue import ServiceFields
     from gitops_rollback.services.config import Config
+    from gitops_rollback.services.inventory import Manifests
 
     Found = Sequence[tuple[ServiceFields, State | None]]
 
@@ -35,7 +36,9 @@ def read_standings(
     environments = [e for e in repository.list_folders(tip.commit, FOLDER) if is_name(e)]
     names = {fields.service: _names(fields, config, environments) for fields, _own in found}
     others = _states(repository, tip, {path for paths in names.values() for path in paths})
-    branch = _fields(repository, tip, found, [*held, *others.values()])
+    shared = {id(fields.manifests): fields.manifests for fields, _own in found}
+    branch = [field for fields, _own in found for field in fields.fields]
+    branch += fields_where_noted(repository, tip, tuple(shared.values()), [*held, *others.values()])
     for fields, own in found:
         name = State(fields.service, fields.environment.name)
         theirs = [others[path] for path in names[fields.service] if path in others]
@@ -70,20 +73,19 @@ def _states(repository: Repository, tip: Tip, paths: set[str]) -> dict[str, Stat
     return states
 
 
-def _fields(
-    repository: Repository, tip: Tip, found: Found, noted: Sequence[HeldFile | State]
+def fields_where_noted(
+    repository: Repository,
+    tip: Tip,
+    read: Collection[Manifests],
+    noted: Iterable[HeldFile | State],
 ) -> list[ImageField]:
-    """Return the fields of all files that are read, and of those that are written down."""
-    shared = {id(fields.manifests): fields.manifests for fields, _own in found}
-    everything = [field for fields, _own in found for field in fields.fields]
-    everything += [f for one in shared.values() for fields in one.fields.values() for f in fields]
-    read = {path for one in shared.values() for path in one.files}
-    wanted = {field.path for one in noted for field in one.fields} - read
+    """Return the fields of all manifests that are read, and of the files that `noted` names."""
+    everything = [f for one in read for fields in one.fields.values() for f in fields]
+    known = {path for one in read for path in one.files}
+    wanted = {field.path for one in noted for field in one.fields} - known
     if not wanted:
         return everything
     entries = [e for e in repository.list_files(tip.commit, sorted(wanted)) if e.path in wanted]
-    files = read_files(
-        repository, [e for e in entries if is_manifest(e.path) or not is_state(e.path)]
-    )
+    files = read_files(repository, [e for e in entries if not is_state(e.path)])
     more = inventory.read_manifests(files)
     return [*everything, *(f for fields in more.fields.values() for f in fields)]

@@ -152,3 +152,52 @@ def test_what_is_left_of_a_service_that_is_gone_stops_nobody_and_is_removed(
     assert CART_STATE in shop.changed()
     assert held_files(shop) == []
     assert "retired" not in shop.ok("plan", "--all").said
+
+
+def test_what_is_left_is_removed_from_the_branch_of_its_environment(tmp_path: Path) -> None:
+    config = PRODUCTION + 'branch = "live"\n'
+    there = CART_STATE.replace("default", "production")
+    shop = Shop(tmp_path).open({CART_PATH: WEB, ".gitops-rollback.toml": config})
+    shop.git("branch", "live", "main")
+    shop.deploy("1.5.0")
+    shop.roll_back()
+    shop.commit({there: shop.bytes_of(there, "live")})  # as a merge of the branches brings it
+    shop.commit({CART_PATH: None}, branch="live")
+    before = shop.tip()
+    shop.ok("history", "--service", "cart", "--retire", "--reason", "gone")
+    assert shop.tip() == before
+    assert shop.git("ls-tree", "-r", "--name-only", "live").split() == [".gitops-rollback.toml"]
+
+
+def test_a_hold_is_not_removed_with_a_name_while_its_field_is_there_under_another(
+    tmp_path: Path,
+) -> None:
+    config = '[services.shop]\nmanifests = ["apps/cart/*.yaml"]\n'
+    shop = Shop(tmp_path).open({CART_PATH: WEB, ".gitops-rollback.toml": config})
+    for tag in ("1.4.2", "1.5.0"):
+        shop.ok("deploy", "--service", "shop", "--image", image(tag))
+    shop.ok("rollback", "--service", "shop", "--reason", "carts are empty")
+    shop.commit({".gitops-rollback.toml": None, CART_PATH: None, "web.yaml": shop.text()})
+    retire = ("history", "--service", "shop", "--retire", "--reason", "renamed")
+    run = shop.refused(1, "config", *retire)
+    assert "still there under another name" in run.error["message"]
+    command = run.error["hint"].rpartition(": ")[2].replace("NAME", "cart").split()
+    assert command[:2] == ["gitops-rollback", "release"]
+    again = ("deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert shop.refused(6, "refused", *again).error["code"] == "held"
+    shop.ok(*command[1:])
+    shop.ok(*retire)
+    assert held_files(shop) == []
+
+
+def test_a_hold_is_retired_whose_state_file_was_deleted_by_hand(tmp_path: Path) -> None:
+    cart = WEB.replace("cart-web", "cart")
+    shop = Shop(tmp_path).open({CART_PATH: cart, "pay.yaml": cart.replace("cart", "pay")})
+    shop.deploy("1.5.0")
+    shop.roll_back()
+    shop.commit({CART_PATH: None, CART_STATE: None})
+    findings = shop.run("check", "--service", "pay").result["findings"]
+    assert any("its field is found no more" in one["message"] for one in findings)
+    shop.ok("history", "--service", "cart", "--retire", "--reason", "gone")
+    assert held_files(shop) == []
+    shop.refused(4, "not-found", "history", "--service", "cart", "--retire", "--reason", "gone")
