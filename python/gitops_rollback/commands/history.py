@@ -27,6 +27,11 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         if options.retire:
             if not session.reason:
                 raise UsageError("to retire a service needs a reason", "say why: --reason TEXT")
+            if options.all:
+                raise UsageError(
+                    "--all are the services that are there, and --retire is for those that are not",
+                    "name what is gone: --service NAME",
+                )
             tip = session.open_tip(repository)
             outcome = do(session, repository, tip, retire_wishes(session), read=read_retired)
             return report_change(session, outcome)

@@ -201,3 +201,7 @@ def test_a_hold_is_retired_whose_state_file_was_deleted_by_hand(tmp_path: Path) 
     shop.ok("history", "--service", "cart", "--retire", "--reason", "gone")
     assert held_files(shop) == []
     shop.refused(4, "not-found", "history", "--service", "cart", "--retire", "--reason", "gone")
+
+
+def test_not_all_services_can_be_retired_at_once(held: Shop) -> None:
+    held.refused(2, "usage", "history", "--all", "--retire", "--reason", "gone")
