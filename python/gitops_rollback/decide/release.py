@@ -142,7 +142,10 @@ def repair(wish: Wish, facts: Facts) -> Change:
 
 
 def _tied(wish: Wish, facts: Facts, identity: str) -> Change:
-    """Return the change that ties a hold, whose field is lost, to the fields of a service."""
+    """Return the change that ties a hold, whose field is lost, to the fields of a service.
+
+    Raises `MovedError` where another hold is in force there: it would end with that.
+    """
     at = facts.at
     file = next((file for file in at.holds.lost if file.hold.id == identity), None)
     if file is None:
@@ -151,6 +154,7 @@ def _tied(wish: Wish, facts: Facts, identity: str) -> Change:
             f"no hold {identity} has lost its field and may be of {at.title} (there: {known})",
             "look at gitops-rollback check, which names the holds whose field is lost",
         )
+    holds.refuse_other_hold(wish, facts)
     before = facts.state or State(at.service, at.environment)
     known_bad = {entry.image.canonical for entry in before.bad}
     bad = (*before.bad, *(e for e in file.bad if e.image.canonical not in known_bad))

@@ -123,6 +123,21 @@ def test_a_hold_whose_container_was_renamed_is_lost_and_the_printed_commands_men
     assert held_files(held) == []
 
 
+def test_a_lost_hold_is_not_tied_in_the_place_of_one_that_is_in_force(two_names: Shop) -> None:
+    (lost,) = held_files(two_names)
+    two_names.commit({CART_STATE.replace("cart", "cart-web"): None})
+    two_names.edit("name: server", "name: app")
+    two_names.ok("rollback", "--service", "cart", "--again", "--to", "1.4.1", "--reason", "worse")
+    (newer,) = {*held_files(two_names)} - {lost}
+    older, present = (path.rpartition("/")[2].removesuffix(".json") for path in (lost, newer))
+    tie = ("history", "--service", "cart", "--repair", "--hold", older, "--reason", "renamed")
+    run = two_names.refused(5, "moved", *tie)
+    assert f"--hold {present}" in run.error["hint"]
+    two_names.ok("release", "--service", "cart", "--hold", present, *REASON)
+    two_names.ok(*tie)
+    assert held_files(two_names) == [lost]
+
+
 def test_a_release_that_names_another_hold_than_the_one_in_force_is_moved(held: Shop) -> None:
     seen = held.state()["hold"]["id"]
     held.ok("rollback", "--service", "cart", "--again", "--reason", "still bad")
