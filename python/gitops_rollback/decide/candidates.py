@@ -227,11 +227,17 @@ def _of_event(wanted: ImageReference, timeline: Timeline) -> Candidate | None:
 def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     job, _, number = to.rpartition("#")
     meant = [event for event in reversed(timeline.events) if _is_build(event, job, number)]
-    if len({str(event.build) for event in meant}) > 1:
+    builds = dict.fromkeys(str(event.build) for event in meant)
+    if len(builds) > 1:
         raise ConfigError(
-            f"build {to} of {facts.title} can be any of "
-            f"{', '.join(dict.fromkeys(str(event.build) for event in meant))}",
+            f"build {to} of {facts.title} can be any of {', '.join(builds)}",
             "name the job too: --to JOB#41",
+        )
+    images = dict.fromkeys(event.image.canonical for event in meant)
+    if len(images) > 1:
+        raise ConfigError(
+            f"build {to} of {facts.title} put more than one image there: {', '.join(images)}",
+            "name the one that is meant instead of the build: --to IMAGE",
         )
     for event in meant:
         level = next((level for level in timeline.levels if level.placed is event), None)

@@ -594,6 +594,19 @@ def test_a_build_number_of_two_jobs_is_an_error_that_names_both() -> None:
     assert outcome(world.plan(to="shop/cart#1"))[0] == "2"
 
 
+def test_a_build_that_put_two_images_there_is_an_error_that_names_both() -> None:
+    first, second, third = reversed(state("1>2", "2>3", "3>4").deployed)
+    twice = replace(second, build=first.build)  # as after a restart from a stage
+    world = World("4", replace(state(), deployed=(third, twice, first)))
+    with pytest.raises(ConfigError, match="more than one image") as caught:
+        world.plan(to="#1")
+    for meant in (image("2"), image("3")):
+        assert meant.canonical in caught.value.message
+        assert outcome(world.plan(to=meant.canonical))[0] == meant.tag
+    again = World("4", replace(state(), deployed=(third, replace(twice, image=image("2")), first)))
+    assert outcome(again.plan(to="#1"))[0] == "2"
+
+
 def test_a_tag_that_only_the_registry_could_resolve_needs_its_answer() -> None:
     world = by_state(*AB, checks={"0": UNKNOWN})
     with pytest.raises(RegistryError, match="names no digest, and the registry did not tell it"):
