@@ -187,12 +187,27 @@ def mended(present: State | None, written: State | None) -> tuple[State | None, 
 
 
 def _lost_meant(wish: Wish, facts: Facts) -> tuple[HeldFile, ...]:
-    """Return the holds without a field that are meant: the one named, or where none is held all."""
+    """Return the holds without a field that are meant: the named one, else the only one.
+
+    None where the service is held otherwise and none is named. Raises `ConfigError` where there are
+    several: nothing tells which of them is the service's.
+    """
     lost = facts.at.holds.lost
     if wish.hold is not None:
         return tuple(file for file in lost if file.hold.id == wish.hold)
     is_held = facts.state is not None and facts.state.hold is not None
-    return () if is_held else lost
+    if is_held or len(lost) < 2:  # noqa: PLR2004
+        return () if is_held else lost
+    known = "; ".join(f"{file.hold.id} of {file.title}, since {file.hold.at}" for file in lost)
+    error = ConfigError(
+        f"{facts.title}: {len(lost)} holds have lost their field, and each may be of it: {known}",
+        f"name the one that is meant: --hold {lost[0].hold.id}",
+    )
+    error.jenkins_hint = (
+        "let a person with a shell end the one that is meant: gitops-rollback release "
+        f"{facts.at.service} --hold {lost[0].hold.id} --reason TEXT"
+    )
+    raise error
 
 
 def _forgiven(text: str, facts: Facts) -> ImageReference:

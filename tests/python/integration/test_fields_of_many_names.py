@@ -138,6 +138,25 @@ def test_a_lost_hold_is_not_tied_in_the_place_of_one_that_is_in_force(two_names:
     assert held_files(two_names) == [lost]
 
 
+def test_a_release_ends_no_hold_where_several_have_lost_their_field(tmp_path: Path) -> None:
+    files = {f"{name}.yaml": WEB.replace("cart-web", name) for name in ("web", "worker", "api")}
+    shop = Shop(tmp_path).open(files)
+    for name in ("web", "worker"):
+        shop.ok("deploy", "--service", name, "--image", image("1.5.0"))
+        shop.ok("rollback", "--service", name, "--reason", f"{name} is slow")
+    shop.commit({"web.yaml": None, "worker.yaml": None})
+    release = ("release", "--service", "api", "--reason", "fine again")
+    run = shop.refused(1, "config", *release)
+    for path in held_files(shop):
+        assert path.rpartition("/")[2].removesuffix(".json") in run.error["message"]
+    hold = run.error["hint"].partition(": ")[2].split()
+    shop.ok(*release, *hold)
+    (left,) = held_files(shop)
+    assert hold[1] not in left
+    shop.ok(*release)
+    assert held_files(shop) == []
+
+
 def test_a_release_that_names_another_hold_than_the_one_in_force_is_moved(held: Shop) -> None:
     seen = held.state()["hold"]["id"]
     held.ok("rollback", "--service", "cart", "--again", "--reason", "still bad")
