@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide import decide, record
 from gitops_rollback.decide.change import Change, Refused, together
 from gitops_rollback.decide.facts import Facts, FirstTry, Need
+from gitops_rollback.errors import GitopsRollbackError, UsageError
+from gitops_rollback.model import ROLLBACK
 from gitops_rollback.repo.repository import PushLostError
 from gitops_rollback.write.commit import Outcome, Work
 
@@ -92,7 +95,7 @@ def carry_out(
     tip: Tip,
     read: Callable[[Tip], Snapshot],
     wishes: Callable[[Snapshot], Sequence[Wish]],
-    tell: Callable[[Snapshot, Decided], None] | None = None,
+    tell: Callable[[Snapshot, Decided], None],
 ) -> Outcome:
     """Do what is wished for in one commit; on a moved branch, decide and commit again.
 
@@ -110,15 +113,12 @@ def carry_out(
             looker = session.looker(committer.repository, snapshot)
             facts = [_facts(at, session.url, first, filed) for at in snapshot.services]
             decided = settle(looker, list(zip(wishes(snapshot), facts, strict=True)))
-            if tell is not None:
-                tell(snapshot, decided)
+            tell(snapshot, decided)
             commit = together(decided, skip=session.skips_blocked)
         for one in (one for one in decided if one.at.found.fields):  # not of what is gone
             first.setdefault(one.at.service, _seen(one))
-        for change in commit.changes:
-            if change.record is not None and change.at.service not in filed:
-                session.file_record(change.record)
-                filed[change.at.service] = change.record.stored
+        changes = tuple(_filing(session, change, filed) for change in commit.changes)
+        commit = replace(commit, changes=changes)
         target = commit.changes[0].at.tip
         if not commit.files or committer.dry_run:
             changed = bool(commit.files)
@@ -132,6 +132,26 @@ def carry_out(
             committer.pause(lost, time.monotonic() - began, target.branch)
             with session.watch.phase("fetch"):
                 tip = committer.repository.fetch(tip.branch)
+
+
+def _filing(session: Session, change: Change, filed: dict[str, StoredRecord]) -> Change:
+    """File the record of what a change replaces, once; return the change, with what to warn of.
+
+    A rollback goes on where that fails: the state file holds the same facts. The sha256 that it and
+    the commit name then says what the record is, and not that there is one: whoever looks for it
+    finds it missing. What is wrong with the command line is no failure of the archive.
+    """
+    if change.record is None or change.at.service in filed:
+        return change
+    try:
+        session.file_record(change.record)
+    except GitopsRollbackError as error:
+        if change.summary.action != ROLLBACK or isinstance(error, UsageError):
+            raise
+        told = f"{change.at.title}: what it replaced is in no archive: {error.message}"
+        return replace(change, warnings=(*change.warnings, told))
+    filed[change.at.service] = change.record.stored
+    return change
 
 
 def _facts(

@@ -66,8 +66,10 @@ class DirectoryStore:
             folder.chmod(0o755)
             inside = write_record(made, folder).relative_to(folder)
             filed = self._rename(folder)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise self._unusable(error) from error
             raise
         self._remember(made.stored.sha256, filed.name)
         return filed / inside

@@ -227,6 +227,32 @@ def test_a_store_of_ones_own_is_a_directory_that_need_not_exist(shop: Shop) -> N
     assert plan["to"]["source"] == "artifact"
 
 
+def test_a_rollback_goes_on_without_its_record_and_a_deploy_does_not(released: Shop) -> None:
+    (released.root / "full").write_text("no folder\n")
+    broken = ("--store", f"directory:{released.root / 'full'}")
+    wanted = ("--service", "cart", "--image", image("1.6.0"))
+    run = released.refused(1, "config", "deploy", *wanted, *broken)
+    assert "cannot be used: " in run.error["message"]
+    filed = released.records.numbers()
+    run = released.roll_back(*broken)
+    (warning,) = (w for w in run.service()["warnings"] if "in no archive" in w)
+    assert f"the store {released.root / 'full'} cannot be used" in warning
+    assert warning in run.stderr
+    assert run.result["changed"] is True
+    assert image("1.4.2") in released.text()
+    assert released.records.numbers() == filed
+    # What is in no archive is missing to whoever looks for it, and the state file goes on alone.
+    again = ("--service", "cart", "--again", "--to", "1.5.0", "--accept", "bad")
+    plan = released.ok("plan", *again).service()
+    assert plan["to"]["source"] == "git"
+    assert any("1.5.0: no record proves it: " in finding for finding in plan["findings"])
+
+
+def test_a_store_that_is_none_stops_a_rollback_too(released: Shop) -> None:
+    reason = ("--service", "cart", "--reason", "checkout fails")
+    released.refused(2, "usage", "rollback", *reason, "--store", "drawer:there")
+
+
 def test_records_alone_explain_what_ran_where_no_state_file_does(released: Shop) -> None:
     released.commit({".gitops-rollback/default/cart.json": None})
     plan = released.ok("plan", "--service", "cart", "--strategy", "artifact").service()
