@@ -126,11 +126,16 @@ class Fleet:
         self.apply(source, applied)
         return self
 
+    def beside(self) -> str:
+        """Return the name of a second namespace that is this fleet's, if a test creates it."""
+        return f"{self.namespace}-beside"
+
     def remove(self) -> None:
         """Take the namespace away, and before it what Flux would apply to it."""
         for kind in ("kustomizations.kustomize", "gitrepositories.source"):
             self.kubectl("delete", f"{kind}.toolkit.fluxcd.io", "--all", "--wait=false")
-        self.kubectl("delete", "namespace", self.namespace, "--wait=false")
+        spaces = (self.namespace, self.beside())
+        self.kubectl("delete", "namespace", *spaces, "--ignore-not-found", "--wait=false")
 
     def until(self, holds: Callable[[], bool], seconds: float = 40) -> None:
         """Wait until something holds."""

@@ -3,22 +3,30 @@
 It answers as a kubelet does below `/containerLogs/<namespace>/<pod>/<container>`
 (kubernetes/kubernetes:pkg/kubelet/server/server.go). A node says in its status where its kubelet
 listens; the API server takes any certificate there, as long as it is not told whose to trust.
+
+A node has one kubelet, and tests that run beside each other have one node. So one at a time is its
+kubelet, by a lock that all processes of the machine see, and it knows no pod but its own fleet's.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import ssl
 import subprocess
+import tempfile
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from servers.serving import Serving
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
     from types import TracebackType
 
     from flux.fleet import Fleet
@@ -27,10 +35,10 @@ _PATH = re.compile(r"/containerLogs/(?P<namespace>[^/]+)/(?P<pod>[^/]+)/(?P<cont
 
 
 class KubeletLogs(Serving):
-    """Serves logs for every node of a fleet's cluster while it is entered.
+    """Serves the logs of a fleet's pods for every node of its cluster while it is entered.
 
     `previous` are the lines of the container that ended last, `current` those of the one that runs,
-    None where there is none. `asked` are the requests.
+    None where there is none. `asked` are the requests for pods of the fleet.
     """
 
     def __init__(
@@ -39,16 +47,20 @@ class KubeletLogs(Serving):
         self.asked: list[str] = []
         self._fleet = fleet
         self._logs = {True: previous, False: current}
-        self._before: dict[str, int | None] = {}
+        self._stack = ExitStack()
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         server.socket = _wrapped(server, fleet.shop.root)
         super().__init__(server)
 
     def __enter__(self) -> Self:
-        for node in json.loads(self._fleet.kubectl("get", "nodes", "-o", "json"))["items"]:
-            name, ports = node["metadata"]["name"], node["status"].get("daemonEndpoints", {})
-            self._before[name] = ports.get("kubeletEndpoint", {}).get("Port")
-            self._point(name, self._server.server_port)
+        with ExitStack() as stack:
+            stack.enter_context(alone(self._fleet.kubeconfig))
+            for node in json.loads(self._fleet.kubectl("get", "nodes", "-o", "json"))["items"]:
+                name, ports = node["metadata"]["name"], node["status"].get("daemonEndpoints", {})
+                before = ports.get("kubeletEndpoint", {}).get("Port")
+                stack.callback(self._point, name, before)
+                self._point(name, self._server.server_port)
+            self._stack = stack.pop_all()
         return super().__enter__()
 
     def __exit__(
@@ -57,16 +69,15 @@ class KubeletLogs(Serving):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for name, port in self._before.items():
-            self._point(name, port)
-        super().__exit__(kind, error, trace)
+        with self._stack:
+            super().__exit__(kind, error, trace)
 
     def answer(self, target: str) -> tuple[int, str]:
-        """Return what a kubelet answers."""
-        self.asked.append(target)
+        """Return what a kubelet answers: of others' pods that it has none."""
         found = _PATH.fullmatch(urlsplit(target).path)
-        if not found:
+        if not found or found["namespace"] != self._fleet.namespace:
             return 404, "404 page not found\n"
+        self.asked.append(target)
         query = parse_qs(urlsplit(target).query)
         lines = self._logs[query.get("previous") == ["true"]]
         if lines is None:
@@ -81,6 +92,15 @@ class KubeletLogs(Serving):
         status = json.dumps({"status": {"daemonEndpoints": endpoint}})
         patch = ("patch", "node", node, "--subresource", "status", "--type", "merge")
         self._fleet.kubectl(*patch, "-p", status)
+
+
+@contextmanager
+def alone(kubeconfig: str) -> Iterator[None]:
+    """Be the only process of this machine that stands in for the kubelets of a cluster."""
+    name = sha256(Path(kubeconfig).read_bytes()).hexdigest()[:16]
+    with (Path(tempfile.gettempdir()) / f"gitops-test-kubelet-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _wrapped(server: ThreadingHTTPServer, folder: Path) -> ssl.SSLSocket:

@@ -19,8 +19,7 @@ kind: PersistentVolumeClaim
 metadata: {name: data}
 spec:
   accessModes: [ReadWriteOnce]
-  storageClassName: manual
-  volumeName: %s
+  storageClassName: %s
   resources: {requests: {storage: %s}}
 """
 OTHER = deployment("other", image("3.8"))
@@ -106,7 +105,7 @@ def test_a_claim_that_shrinks_stops_the_services_beside_it(
     files = {CART: deployment("cart", image("3.8"))}
     fleet = open_fleet(files)
     volume = fleet.namespace
-    fleet.apply(*_volume(volume))
+    fleet.apply(_volume(volume))
     fleet.shop.commit({"apps/claim.yaml": CLAIM % (volume, "10Gi")}, "Claim")
     fleet.follow(wait=False).ready()
     fleet.until(lambda: fleet.get("pvc/data")["status"]["phase"] == "Bound")
@@ -209,7 +208,7 @@ def test_a_pod_that_finds_no_node(fleet: Fleet) -> None:
 
 
 def test_a_claim_that_stays_pending(fleet: Fleet) -> None:
-    claim = CLAIM.replace("  volumeName: %s\n", "") % "1Gi"
+    claim = CLAIM % (fleet.namespace, "1Gi")
     volumes = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}
     text = deployment("cart", image("3.8"), pod=volumes)
     fleet.shop.commit({CART: text, "apps/claim.yaml": claim}, "Want a claim")
@@ -251,20 +250,19 @@ def test_a_bad_image_is_undone_by_a_rollback_that_is_seen_through(quick_fleet: F
     assert quick_fleet.shop.state()["hold"]["reason"].startswith("cart: Deployment/")
 
 
-def _volume(name: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": name},
-            "spec": {
-                "accessModes": ["ReadWriteOnce"],
-                "storageClassName": "manual",
-                "capacity": {"storage": "10Gi"},
-                "hostPath": {"path": "/tmp/data"},
-            },
-        }
-    ]
+def _volume(name: str) -> dict[str, Any]:
+    """Return a volume of a class that nobody else has: volumes are the whole cluster's."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": name,
+            "capacity": {"storage": "10Gi"},
+            "hostPath": {"path": "/tmp/data"},
+        },
+    }
 
 
 def _unready(fleet: Fleet, reference: str) -> bool:

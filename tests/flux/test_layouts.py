@@ -100,6 +100,12 @@ def autoscaled(fleet: Fleet) -> None:
     fleet.until(lambda: fleet.get("deployment/cart")["spec"]["replicas"] == 3)
 
 
+def moved(fleet: Fleet) -> None:
+    """Let Flux apply the cart to another namespace, which is this fleet's too."""
+    fleet.kubectl("create", "namespace", fleet.beside())
+    patch("kustomization", "apps", {"targetNamespace": fleet.beside()})(fleet)
+
+
 def commit(text: str) -> Step:
     return lambda fleet: fleet.shop.commit({OTHER: text}, "Break another")
 
@@ -216,8 +222,7 @@ LAYOUTS = {
     ),
     "live targetNamespace, the old one not pruned": Layout(
         cart(), flux={"prune": False},
-        before=patch("kustomization", "apps", {"targetNamespace": "default"}),
-        states=("ready", "ready"),  # where it is applied now
+        before=moved, states=("ready", "ready"),  # where it is applied now
     ),
     "reconcile: disabled in Git": Layout(
         {CART: deployment("cart", image("3.8"))},
@@ -281,17 +286,9 @@ LAYOUTS = {
 def truth(fleet: Fleet, tag: str) -> tuple[bool, str]:
     """Return whether each container of the cart runs a version, and what runs, for people."""
     digest = VERSIONS.get(tag, NONE)
-    found = json.loads(
-        fleet.kubectl("get", "pods", "--all-namespaces", "-l", "app=cart", "-o", "json")
-    )
-    spaces = {fleet.namespace, "default"} if _is_elsewhere(fleet) else {fleet.namespace}
-    living = [
-        pod
-        for pod in found["items"]
-        if "deletionTimestamp" not in pod["metadata"] and pod["metadata"]["namespace"] in spaces
-    ]
-    if _is_elsewhere(fleet):
-        living = [pod for pod in living if pod["metadata"]["namespace"] == "default"]
+    space = fleet.get("kustomization/apps")["spec"]["targetNamespace"]
+    found = json.loads(fleet.kubectl("get", "pods", "-n", space, "-l", "app=cart", "-o", "json"))
+    living = [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
     images = sorted({c["image"] for pod in living for c in pod["spec"]["containers"]})
     ready = all(
         state["ready"] for pod in living for state in pod["status"].get("containerStatuses", [])
@@ -300,11 +297,6 @@ def truth(fleet: Fleet, tag: str) -> tuple[bool, str]:
     if not living:
         return digest in _template(fleet), shown
     return ready and all(text.endswith(digest) for text in images), shown
-
-
-def _is_elsewhere(fleet: Fleet) -> bool:
-    spec = fleet.get("kustomization/apps")["spec"]
-    return bool(spec.get("targetNamespace") != fleet.namespace)
 
 
 def _template(fleet: Fleet) -> str:
