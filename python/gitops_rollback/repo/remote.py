@@ -84,7 +84,7 @@ class Remote:
         self._copy.all_here = b"filtering not recognized" in done.stderr
         make_whole(self._copy.path)
         self._copy.first.end(self._copy.path)
-        return self._copy.know(self._tip_of_clone())
+        return self._copy.know(self._tip_of_clone(branch))
 
     def fetch(self, branch: str) -> Tip:
         """Fetch the present tip of a branch."""
@@ -187,10 +187,8 @@ class Remote:
             listed = self._git.run("ls-remote", "origin", *wanted).stdout
         except GitFailedError:
             return
-        for line in listed.decode(errors="replace").splitlines():
-            other = line.partition("\t")[2].removeprefix("refs/heads/")
-            if other:
-                raise in_the_way(self.url, branch, other) from failure
+        for other in read_heads(listed.decode(errors="replace"))[1]:
+            raise in_the_way(self.url, branch, other) from failure
 
     def tip(self, branch: str, seconds: float | None = None) -> str | None:
         """Ask the server for the tip of a branch; None if it has none or does not answer.
@@ -201,7 +199,8 @@ class Remote:
             done = self._git.run("ls-remote", "origin", f"refs/heads/{branch}", seconds=seconds)
         except (GitFailedError, RepositoryError):
             return None
-        return done.stdout.decode().partition("\t")[0] or None
+        # git lists `refs/backup/refs/heads/main` for `refs/heads/main`, too.
+        return read_heads(done.stdout.decode(errors="replace"))[1].get(branch)
 
     def _open_cached(self, branch: str | None, said: str) -> Tip:
         head, tips = read_heads(said)
@@ -222,9 +221,14 @@ class Remote:
             self._copy.sound(lambda: self._copy.fetch_commits(tip))
         return self._copy.know(Tip(branch, tip))
 
-    def _tip_of_clone(self) -> Tip:
-        """Return the one branch that the clone has; it has none of an empty repository."""
+    def _tip_of_clone(self, branch: str | None) -> Tip:
+        """Return the one branch that the clone has; it has none of a tag, or if nothing is there.
+
+        `git clone --branch` takes the name of a tag, too.
+        """
         output = self._copy.run("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
+        if not output and branch is not None:
+            raise no_branch(self.url, branch)
         if not output:
             listed = self._copy.run("ls-remote", "--heads", "origin").decode(errors="replace")
             raise no_tip(self.url, listed)

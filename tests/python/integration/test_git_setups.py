@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_rollback.clock import Deadline
+from gitops_rollback.errors import RepositoryError
 from gitops_rollback.repo.repository import PushLostError, Repository
 from servers.git_http import GitHttpServer
 
@@ -138,6 +139,33 @@ def test_a_branch_in_the_way_is_one_clear_error_at_once(shop: Shop) -> None:
         commit = repository.write(tip, FILES, "a commit\n")
         with pytest.raises(Exception, match="has a branch refs/heads/gitops-rollback"):
             repository.push(commit, "gitops-rollback/cart-1", None)
+
+
+def test_a_backup_of_a_branch_below_other_references_is_not_taken_for_it(shop: Shop) -> None:
+    """`git ls-remote refs/heads/main` lists refs/backup/refs/heads/main too, and first."""
+    shop.git("branch", "staging", "main")
+    cache, environment = shop.root / "cache", dict(os.environ)
+    with Repository(str(shop.bare), environment, Deadline(60), cache) as repository:
+        repository.open("main")
+        repository.fetch("staging")
+    backup, tip = shop.tip(), shop.commit({"README.md": "moved\n"}, branch="staging")
+    for name in ("staging", "gone"):
+        shop.git("update-ref", f"refs/backup/refs/heads/{name}", backup or "")
+    with Repository(str(shop.bare), environment, Deadline(60), cache) as repository:
+        repository.open("main")
+        assert repository.remote_tip("staging") == tip
+        assert repository.remote_tip("gone") is None
+        assert repository.fetch("staging").commit == tip
+
+
+def test_a_tag_is_no_branch(shop: Shop) -> None:
+    shop.git("tag", "v1", "main")
+    with (
+        Repository(str(shop.bare), dict(os.environ), Deadline(60)) as repository,
+        pytest.raises(RepositoryError, match="has no branch 'v1'") as caught,
+    ):
+        repository.open("v1")
+    assert "check --branch" in caught.value.hint
 
 
 @pytest.mark.parametrize("has_variables", [False, True])
