@@ -96,17 +96,28 @@ class ForgeHttp:
             return answer
         raise self.refused(answer, what)
 
-    def read(self, path: str, what: str) -> Any:  # noqa: ANN401 - JSON
-        """Return the document at a path; raises `ForgeError` where there is none."""
+    def document(self, path: str, what: str, *flags: str) -> dict[str, Any]:
+        """Return the object at a path, in which `flags` are true or false; raises `ForgeError`."""
         answer = self.ask("GET", path, what)
-        if answer.status != HTTPStatus.OK or not isinstance(answer.json, dict | list):
-            raise self.refused(answer, what)
-        return answer.json
-
-    def listed(self, answer: Answer, what: str) -> list[object]:
-        """Return the items of an answer that is a list."""
         found = answer.json
-        if not isinstance(found, list):
+        if answer.status != HTTPStatus.OK or not isinstance(found, dict):
+            raise self.refused(answer, what)
+        if not all(isinstance(found.get(flag), bool) for flag in flags):
+            raise self.refused(answer, what)
+        return found
+
+    def documents(self, path: str, what: str, key: str | None = None) -> list[dict[str, Any]]:
+        """Return the objects of the list at a path, or below a key of what is there."""
+        return self.listed(self.ask("GET", path, what), what, key)
+
+    def listed(self, answer: Answer, what: str, key: str | None = None) -> list[dict[str, Any]]:
+        """Return the objects of an answer's list; raises `ForgeError` where it is none."""
+        found = answer.json
+        if key is not None and isinstance(found, dict):
+            found = found.get(key)
+        if answer.status != HTTPStatus.OK or not isinstance(found, list):
+            raise self.refused(answer, what)
+        if not all(isinstance(one, dict) for one in found):
             raise self.refused(answer, what)
         return found
 
@@ -159,12 +170,6 @@ def _busy(answer: Answer, what: str) -> ForgeUnavailableError:
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return ForgeUnavailableError(message, "too many requests came from here: wait until then")
     return ForgeUnavailableError(message, "the host itself failed: look at its status page")
-
-
-def mappings(document: object) -> list[dict[str, Any]]:
-    """Return the objects of a document that is a list of them; none of anything else."""
-    found = document if isinstance(document, list) else []
-    return [one for one in found if isinstance(one, dict)]
 
 
 def words_of(answer: Answer) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gitops_rollback.forges.address import GITLAB
-from gitops_rollback.forges.client import ForgeError, ForgeHttp, mappings
+from gitops_rollback.forges.client import ForgeError, ForgeHttp, ForgeUnavailableError
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ _NAMES = {
     "max_file_size": "files must not be large",
 }
 _LONGEST = 100  # characters of a rule's name or pattern
+_MOST_RULES = 100  # that GitHub tells in one answer
 
 
 @dataclass(frozen=True)
@@ -80,34 +81,39 @@ class BranchRules:
     def _github(self, branch: str, commit: Commit) -> Iterator[Obstacle]:
         what = f"the rules of {branch}"
         name = quote(branch, safe="")
-        found = self._http.read(f"{self._root}/branches/{name}", what)
-        obstacles = list(
-            _of_rules(
-                mappings(self._http.read(f"{self._root}/rules/branches/{name}", what)), commit
-            )
-        )
+        found = self._http.document(f"{self._root}/branches/{name}", what, "protected")
+        path = f"{self._root}/rules/branches/{name}?per_page={_MOST_RULES}"
+        rules = self._http.documents(path, what)
+        obstacles = list(_of_rules(rules, commit))
         yield from obstacles
-        if isinstance(found, dict) and found.get("protected") is True and not obstacles:
+        if len(rules) >= _MOST_RULES:
+            yield Obstacle(f"{branch} has more rules than are read here: each may refuse a push")
+        if found["protected"] and not obstacles:
             text = f"{branch} is protected: pushes may have to meet conditions"
             yield Obstacle(text, by_proposal=True)
         yield from _of_repository(self._told(self._root), ("permissions", "push"))
 
     def _gitlab(self, branch: str, commit: Commit) -> Iterator[Obstacle]:
         what = f"the rules of {branch}"
-        found = self._http.read(f"{self._root}/branches/{quote(branch, safe='')}", what)
-        if isinstance(found, dict) and found.get("can_push") is False:
+        name = quote(branch, safe="")
+        found = self._http.document(f"{self._root}/branches/{name}", what, "can_push")
+        if not found["can_push"]:
             text = f"{branch} is protected: it takes no push from this token"
             yield Obstacle(text, by_proposal=True)
         yield from _of_repository(self._told(self._address.path), ())
         yield from _of_push_rule(self._told(f"{self._address.path}/push_rule"), commit)
 
     def _told(self, path: str) -> dict[str, Any]:
-        """Return what the host tells to whoever may know it; {} where it does not tell."""
+        """Return what the host tells to whoever may know it; {} where it does not tell.
+
+        Raises `ForgeUnavailableError` where it gave no answer: that says nothing.
+        """
         try:
-            found = self._http.read(path, "its settings")
+            return self._http.document(path, "its settings")
+        except ForgeUnavailableError:
+            raise
         except ForgeError:
             return {}
-        return found if isinstance(found, dict) else {}
 
 
 def _of_repository(document: Mapping[str, Any], permission: tuple[str, ...]) -> Iterator[Obstacle]:

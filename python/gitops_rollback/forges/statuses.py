@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.forges.address import GITLAB
-from gitops_rollback.forges.client import ForgeHttp, mappings
+from gitops_rollback.forges.client import ForgeHttp
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
@@ -57,18 +57,18 @@ class CommitStatuses:
     def of(self, commit: str) -> list[CommitStatus]:
         """Return the statuses of a commit."""
         what = f"the statuses of {commit[:12]}"
-        path = "statuses" if self._is_gitlab else "status"
-        document = self._http.read(f"{self._root}/{commit}/{path}?per_page=100", what)
-        if isinstance(document, dict):
-            document = document.get("statuses")
-        keys = ("name", "status") if self._is_gitlab else ("context", "state")
-        return [_status(one, *keys) for one in mappings(document)]
+        if self._is_gitlab:
+            found = self._http.documents(f"{self._root}/{commit}/statuses?per_page=100", what)
+            return [_status(one, "name", "status") for one in found]
+        path = f"{self._root}/{commit}/status?per_page=100"
+        found = self._http.documents(path, what, "statuses")
+        return [_status(one, "context", "state") for one in found]
 
     def before(self, commit: str) -> list[str]:
         """Return a few commits before one, newest first."""
         which = "ref_name" if self._is_gitlab else "sha"
         path = f"{self._root}?{which}={commit}&per_page={_EARLIER + 1}"
-        found = mappings(self._http.read(path, f"the commits before {commit[:12]}"))
+        found = self._http.documents(path, f"the commits before {commit[:12]}")
         ids = [str(one.get("id" if self._is_gitlab else "sha", "")) for one in found]
         return [one for one in ids if one and one != commit]
 

@@ -489,6 +489,10 @@ def test_the_drill_says_what_is_known_of_a_branch_s_rules(guarded: Guarded) -> N
     guarded.forge.force(403, {"message": "no"})
     verdict, message = _push(guarded.run("check", "--service", "cart"))
     assert (verdict, "may push; its rules are not known: asked" in message) == ("ok", True)
+    for nonsense in ({"welcome": True}, [{"protected": False, "can_push": True}]):
+        guarded.forge.force(200, nonsense)
+        _verdict, message = _push(guarded.run("check", "--service", "cart"))
+        assert "its rules are not known: asked" in message
     _verdict, message = _push(guarded.run("check", "--service", "cart", GITOPS_FORGE="auto"))
     assert message == "these credentials may push; its rules and hooks were not asked"
 
@@ -502,6 +506,27 @@ def test_protection_without_a_rule_by_name_is_a_warning_too(guarded: Guarded) ->
         "warning",
         "main is protected: pushes may have to meet conditions",
     )
+
+
+def test_where_a_host_stops_answering_no_all_clear_is_given(guarded: Guarded) -> None:
+    for answer in OPEN[guarded.forge.kind]:
+        guarded.forge.force(200, answer)
+    guarded.forge.force(500, {"message": "500 Internal Server Error"})
+    _verdict, message = _push(guarded.run("check", "--service", "cart"))
+    assert "its rules are not known: asked" in message
+
+
+@pytest.mark.parametrize("guarded", [GitHubServer], indirect=True)
+def test_rules_that_are_no_list_or_more_than_a_page_are_no_all_clear(guarded: Guarded) -> None:
+    guarded.forge.force(200, {"protected": False})
+    guarded.forge.force(200, {"message": "welcome"})
+    _verdict, message = _push(guarded.run("check", "--service", "cart"))
+    assert "its rules are not known: asked" in message
+    guarded.forge.force(200, {"protected": False})
+    guarded.forge.force(200, [{"type": "deletion"}] * 100)
+    verdict, message = _push(guarded.run("check", "--service", "cart"))
+    assert verdict == "warning"
+    assert "main has more rules than are read here" in message
 
 
 def test_another_environment_has_a_branch_of_its_own(workshop: Workshop) -> None:
