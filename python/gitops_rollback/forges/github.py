@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from gitops_rollback.forges.client import (
@@ -45,8 +45,8 @@ class GitHub:
         query = urlencode({"state": "open", "head": f"{owner}:{head}", "base": base})
         what = f"the pull request of {head}"
         answer = self._http.ask("GET", f"{self._pulls}?{query}", what, headers=_HEADERS)
-        found = self._http.listed(answer, what)
-        return self._read(answer, found[0], what) if found else None
+        ours = (one for one in self._http.listed(answer, what) if _is_of(one, head, base))
+        return next((self._read(answer, one, what) for one in ours), None)
 
     def create(self, head: str, base: str, title: str, body: str) -> PullRequest:
         """Open a pull request; raises `PullRequestExistsError` if one is open already."""
@@ -71,3 +71,15 @@ class GitHub:
         if isinstance(document, dict) and document.get("state") == "closed":
             state = MERGED if document.get("merged_at") else CLOSED
         return self._http.pull_request(answer, document, what, _KEYS, state)
+
+
+def _is_of(found: Mapping[str, Any], head: str, base: str) -> bool:
+    """Tell whether a pull request is of a branch of the repository itself.
+
+    A fork of the same owner may have a branch of the same name.
+    """
+    ends = [found.get(end) for end in ("head", "base")]
+    refs = [end.get("ref") if isinstance(end, dict) else None for end in ends]
+    repositories = [end.get("repo") if isinstance(end, dict) else None for end in ends]
+    ids = [one.get("id") if isinstance(one, dict) else None for one in repositories]
+    return refs == [head, base] and ids[0] == ids[1]

@@ -42,8 +42,8 @@ class GitLab:
         query = urlencode({"state": "opened", "source_branch": head, "target_branch": base})
         what = f"the merge request of {head}"
         answer = self._http.ask("GET", f"{self._requests}?{query}", what)
-        found = self._http.listed(answer, what)
-        return self._read(answer, found[0], what) if found else None
+        ours = (one for one in self._http.listed(answer, what) if _is_of(one, head, base))
+        return next((self._read(answer, one, what) for one in ours), None)
 
     def create(self, head: str, base: str, title: str, body: str) -> PullRequest:
         """Open a merge request; raises `PullRequestExistsError` if one is open already."""
@@ -74,3 +74,12 @@ class GitLab:
         # `locked` is a merge under way.
         state = {"merged": MERGED, "closed": CLOSED}.get(str(said), OPEN)
         return self._http.pull_request(answer, document, what, _KEYS, state)
+
+
+def _is_of(found: Mapping[str, object], head: str, base: str) -> bool:
+    """Tell whether a merge request is of a branch of the project itself.
+
+    A fork's branch may have the same name: the list has its merge requests, too.
+    """
+    is_own = found.get("source_project_id") == found.get("target_project_id")
+    return is_own and (found.get("source_branch"), found.get("target_branch")) == (head, base)

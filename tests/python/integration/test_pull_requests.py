@@ -216,6 +216,23 @@ def test_one_opened_meanwhile_by_another_run_is_taken(guarded: Guarded) -> None:
     assert [line.partition(" ")[0] for line in guarded.lines[-3:]] == ["GET", "POST", "GET"]
 
 
+def test_one_of_a_fork_with_a_branch_of_the_same_name_is_not_taken(guarded: Guarded) -> None:
+    foreign = guarded.forge.add(BRANCH, "main", "Merge me", "from elsewhere")
+    foreign.is_of_fork = True
+    run = guarded.propose()
+    assert run.result["pullRequest"]["number"] == 2
+    again = guarded.propose()
+    assert again.result["pullRequest"] == run.result["pullRequest"]
+
+
+def test_one_of_another_branch_is_not_taken_where_a_host_does_not_look_for_ours(
+    guarded: Guarded,
+) -> None:
+    other = guarded.forge.add("their-branch", "main", "Another change", "")
+    guarded.forge.force(200, [guarded.forge.show(other)])
+    assert guarded.propose().result["pullRequest"]["number"] == 2
+
+
 @pytest.mark.parametrize("how", ["merge", "squash", "rebase"])
 def test_waiting_for_the_merge_ends_with_the_commit_on_the_base(guarded: Guarded, how: str) -> None:
     arguments = ("--pull-request", "--wait-for-merge", "--timeout", "60")

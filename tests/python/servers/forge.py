@@ -39,6 +39,7 @@ class Proposal:
     title: str
     body: str
     state: str = "open"
+    is_of_fork: bool = False
     fields: dict[str, str] = field(default_factory=dict)
 
 
@@ -157,7 +158,8 @@ class Forge(GitHttpServer):
 
     def open_one(self, head: str, base: str) -> Proposal | None:
         """Return the open pull request of a branch."""
-        same = (p for p in self.proposals if (p.head, p.base, p.state) == (head, base, "open"))
+        own = (p for p in self.proposals if not p.is_of_fork)
+        same = (p for p in own if (p.head, p.base, p.state) == (head, base, "open"))
         return next(same, None)
 
     def add(self, head: str, base: str, title: str, body: str) -> Proposal:
@@ -214,8 +216,8 @@ class GitHubServer(Forge):
             "merged_at": "2026-01-31T02:03:04Z" if merged else None,
             "title": proposal.title,
             "body": proposal.body,
-            "head": {"ref": proposal.head},
-            "base": {"ref": proposal.base},
+            "head": {"ref": proposal.head, "repo": {"id": 8 if proposal.is_of_fork else 7}},
+            "base": {"ref": proposal.base, "repo": {"id": 7}},
         }
 
     def matches(self, proposal: Proposal, asked: Mapping[str, str]) -> bool:
@@ -272,6 +274,8 @@ class GitLabServer(Forge):
             "description": proposal.body,
             "source_branch": proposal.head,
             "target_branch": proposal.base,
+            "source_project_id": 8 if proposal.is_of_fork else 7,
+            "target_project_id": 7,
         }
 
     def matches(self, proposal: Proposal, asked: Mapping[str, str]) -> bool:
