@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from gitops_rollback.errors import UsageError
-from gitops_rollback.web.hosts import is_base_address
+from gitops_rollback.web.hosts import is_base_address, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,17 +56,25 @@ class Address:
 
         GITHUB_TOKEN and GITLAB_TOKEN are of github.com (with its *.ghe.com) and gitlab.com, as the
         hosts' own programs read them, or of the host that GH_HOST or GITLAB_HOST names, or that
-        the person named with --forge-url. GIT_PASSWORD is of the remote's host.
+        the person named with --forge-url; without TLS only where one of these says http.
+        GIT_PASSWORD is of the remote's host, as git sends it.
         """
         named = environment.get(_HOST_VARIABLES[self.kind], "")
         mine = {_PUBLIC[self.kind], named.partition("://")[2] or named}
-        if self.is_named or self.host in mine or self._is_github_cloud:
+        is_mine = self.host in mine or self._is_github_cloud
+        may_be_sent = self.is_safe or named == f"http://{self.host}"
+        if self.is_named or (is_mine and may_be_sent):
             token = environment.get(self.variable)
             if token:
                 return token
         if self._belongs_to_remote:
             return environment.get("GIT_PASSWORD") or None
         return None
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether what is sent to the API is seen by nobody else: by TLS, or on this machine."""
+        return self.api.startswith("https://") or is_loopback(self.api)
 
     def new_page(self, branch: str) -> str:
         """Return the page on which a person opens a pull request for a branch."""

@@ -63,9 +63,14 @@ class ForgeHttp:
         self._hint = hint
         self._token = address.token(environment)
         if not self._token:
+            remedy = f"set {address.variable}, or GIT_PASSWORD to a token of that host"
+            if not address.is_safe:
+                remedy = (
+                    "give the repository's https URL, or set GIT_PASSWORD to a token of that host:"
+                    f" {address.variable} is not sent without TLS"
+                )
             raise ForgeError(
-                f"there is no token to ask {host_of(address.api)} with",
-                f"set {address.variable}, or GIT_PASSWORD to a token of that host; {hint}",
+                f"there is no token to ask {host_of(address.api)} with", f"{remedy}; {hint}"
             )
 
     def ask(

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from gitops_rollback.clock import Deadline
 from gitops_rollback.errors import UsageError
 from gitops_rollback.forges.address import address_of
+from gitops_rollback.forges.client import ForgeError
+from gitops_rollback.forges.rules import BranchRules
 
 SECRETS = {
     "GITHUB_TOKEN": "of-github",
@@ -128,6 +131,45 @@ def test_a_token_goes_to_its_own_host_only(
     remote: str, more: dict[str, str], token: str | None
 ) -> None:
     assert address_of(remote, "auto", None).token({**SECRETS, **more}) == token
+
+
+@pytest.mark.parametrize(
+    ("remote", "more", "token"),
+    [
+        ("http://gitlab.com/acme/live.git", {}, None),
+        ("http://github.com/acme/live.git", {}, "of-github"),  # api.github.com is asked by TLS
+        (
+            "http://git.acme.example/acme/live.git",
+            {"GITLAB_HOST": "https://git.acme.example"},
+            None,
+        ),
+        ("http://git.acme.example/acme/live.git", {"GITLAB_HOST": "git.acme.example"}, None),
+        (
+            "http://git.acme.example/acme/live.git",
+            {"GITLAB_HOST": "http://git.acme.example"},
+            "of-gitlab",
+        ),
+        ("http://127.0.0.1:8080/acme/live.git", {"GITLAB_HOST": "127.0.0.1:8080"}, "of-gitlab"),
+    ],
+)
+def test_a_token_goes_without_tls_only_where_that_is_what_a_person_named(
+    remote: str, more: dict[str, str], token: str | None
+) -> None:
+    kind = "github" if "github" in remote else "gitlab"
+    secrets = {**SECRETS, **more, "GIT_PASSWORD": ""}
+    assert address_of(remote, kind, None).token(secrets) == token
+
+
+def test_a_token_that_is_not_sent_without_tls_says_what_to_do() -> None:
+    plain, by_tls = (
+        address_of(f"{scheme}://gitlab.com/acme/live.git", "auto", None)
+        for scheme in ("http", "https")
+    )
+    environment = {"GITLAB_TOKEN": "of-gitlab"}
+    with pytest.raises(ForgeError, match=r"no token to ask gitlab\.com") as caught:
+        BranchRules(plain, environment, Deadline(1))
+    assert "give the repository's https URL" in caught.value.hint
+    BranchRules(by_tls, environment, Deadline(1))
 
 
 def test_the_password_of_the_remote_does_not_go_to_another_host_that_is_named() -> None:
