@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import JenkinsError
 from gitops_rollback.ledger.records import RECORD_FOLDER
-from gitops_rollback.stores.jenkins_failures import refusal
+from gitops_rollback.stores.jenkins_failures import nonsense, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +50,10 @@ class Keeper:
         found = self._http.get_tree(
             self._address(build), "keepLog,artifacts[relativePath]", str(build), _LARGEST_ANSWER
         )
-        artifacts = found.get("artifacts")
-        listed = artifacts if isinstance(artifacts, list) else []
+        is_kept, listed = found.get("keepLog"), found.get("artifacts")
+        if not isinstance(is_kept, bool) or not isinstance(listed, list):
+            reason = "it does not say whether it keeps that build, and what the build archived"
+            raise nonsense(str(build), self._http.access, reason)
         paths = [a.get("relativePath") for a in listed if isinstance(a, dict)]
         names = [path.split("/") for path in paths if isinstance(path, str)]
         records = frozenset(
@@ -59,13 +61,13 @@ class Keeper:
             for parts in names
             if len(parts) == _PARTS and (parts[0], parts[3]) == (RECORD_FOLDER, "record.json")
         )
-        return KeptBuild(build, found.get("keepLog") is True, records)
+        return KeptBuild(build, is_kept, records)
 
     def _turned(self, kept: KeptBuild, what: str) -> Answer | None:
         """Ask to turn the mark over, again where Jenkins is busy; None: it was turned all the same.
 
         What answers 503 (a proxy, mostly) may have let the request through: it is looked at first,
-        for another one would turn the mark back.
+        for another one would turn the mark back. Raises `JenkinsError` where that cannot be seen.
         """
         address = f"{self._address(kept.build)}toggleLogKeep"
         answer = self._http.post(address, b"", what)
@@ -79,11 +81,8 @@ class Keeper:
         return None if answer.status in _BUSY and self._has_turned(kept) else answer
 
     def _has_turned(self, kept: KeptBuild) -> bool:
-        """Tell whether the mark is the other one by now; no where Jenkins does not tell."""
-        try:
-            return self.look(kept.build).is_kept != kept.is_kept
-        except JenkinsError:
-            return False
+        """Tell whether the mark is the other one by now; raise where Jenkins does not tell."""
+        return self.look(kept.build).is_kept != kept.is_kept
 
     def turn_over(self, kept: KeptBuild) -> None:
         """Keep a build that is not kept, or let go one that is; raise `JenkinsError` if refused."""

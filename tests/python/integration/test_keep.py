@@ -216,6 +216,33 @@ def test_a_jenkins_that_stays_busy_is_told_and_the_next_run_keeps_the_build(
     assert "shop/deploy#2" in pipeline.kept()
 
 
+def test_a_mark_that_cannot_be_looked_at_is_not_turned_a_second_time(
+    pipeline: Pipeline, jenkins: JenkinsServer
+) -> None:
+    pipeline.deploy(1, "1.5.0")
+    build = "/job/shop/job/deploy/2/"
+    not_kept = b'{"keepLog": false, "artifacts": []}'
+    jenkins.force(f"{build}api/json", Answer(200, not_kept), Answer(500, b"<html>oops</html>"))
+    jenkins.force(f"{build}toggleLogKeep", Answer(503, b"<html>busy</html>"))
+    run = pipeline.deploy(2, "1.6.0")
+    assert "shop/deploy #2 is not kept" in run.stderr
+    assert len([path for path in pipeline.toggles() if "/2/" in path]) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b'{"artifacts": []}', b'{"keepLog": null, "artifacts": []}', b'{"keepLog": false}'],
+)
+def test_a_build_of_which_jenkins_does_not_say_whether_it_is_kept_is_left_as_it_is(
+    pipeline: Pipeline, jenkins: JenkinsServer, answer: bytes
+) -> None:
+    jenkins.force("/job/shop/job/deploy/1/api/json", Answer(200, answer))
+    run = pipeline.deploy(1, "1.5.0")
+    assert "shop/deploy #1 is not kept" in run.stderr
+    assert "it does not say whether it keeps that build" in run.stderr
+    assert pipeline.toggles() == []
+
+
 def test_the_drill_keeps_what_a_run_could_not_keep(
     pipeline: Pipeline, jenkins: JenkinsServer
 ) -> None:
