@@ -55,7 +55,9 @@ def find_login(names: list[str], environment: Mapping[str, str], seconds: float)
         if found is not None and not found.problem:
             return found
         problem = found or problem
-    by_host = {host_key(key): entry for key, entry in _mapping(document.get("auths")).items()}
+    # Docker keeps other things of a host beside its login: `.../v1/refresh-token`. So roots win.
+    auths = sorted(_mapping(document.get("auths")).items(), key=lambda entry: _is_root(entry[0]))
+    by_host = {host_key(key): entry for key, entry in auths}
     for name in names:
         login = _decoded(by_host.get(name), str(path))
         if login is not None:
@@ -69,6 +71,12 @@ def host_key(key: str) -> str:
         return host_of(key if "://" in key else f"https://{key}")
     except ValueError:
         return ""
+
+
+def _is_root(key: str) -> bool:
+    """Tell whether a key of `auths` is of a host as a whole, and not of a path below."""
+    path = key.partition("://")[2] or key
+    return path.partition("/")[2].strip("/") in ("", "v1", "v2")
 
 
 def _path(environment: Mapping[str, str]) -> Path | None:

@@ -116,6 +116,21 @@ def test_docker_s_own_file_is_read_in_all_its_forms_of_keys(
     assert found(registry, url, environment) == who
 
 
+def test_what_docker_keeps_below_a_host_is_not_taken_for_its_login(tmp_path: Path) -> None:
+    """As `docker login` in a browser leaves it, where no helper keeps secrets."""
+    auths = {
+        "https://index.docker.io/v1/": packed("ann:access"),
+        "https://index.docker.io/v1/access-token": packed("jwt:access"),
+        "https://index.docker.io/v1/refresh-token": packed("refresh:refresh"),
+        "ghcr.io": packed("joe:whole"),
+        "ghcr.io/acme": packed("tim:part"),
+    }
+    for order in (list(auths), list(reversed(auths))):
+        environment = docker_config(tmp_path, {key: auths[key] for key in order})
+        assert found("docker.io", "https://registry-1.docker.io", environment) == "ann"
+        assert found("ghcr.io", "https://ghcr.io", environment) == "joe"
+
+
 def test_docker_s_file_is_found_at_home_and_stands_behind_the_variables(tmp_path: Path) -> None:
     (tmp_path / ".docker").mkdir()
     docker_config(tmp_path / ".docker", {"docker.io": {"username": "ann", "password": "x"}})
