@@ -82,7 +82,7 @@ def basic(username: str, password: str) -> str:
     return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
 
 
-def bound_to(url: str, authorization: str | None, **more: str) -> Bound:
+def bound_to(url: str, authorization: str | None, more: Mapping[str, str] | None = None) -> Bound:
     """Bind an Authorization header, and perhaps others, to the origin of an address."""
     headers = {"Authorization": authorization} if authorization else {}
-    return Bound(origin_of(url), {**headers, **more})
+    return Bound(origin_of(url), {**headers, **(more or {})})

@@ -469,6 +469,13 @@ def test_headers_from_the_environment_go_to_jenkins_only_and_are_not_logged(
     assert logging.getLogger().isEnabledFor(logging.WARNING)
 
 
+def test_a_header_from_the_environment_may_have_any_name(server: JenkinsServer) -> None:
+    server.force("/job", Answer(200, record(), "application/json"))
+    found(signed_in(server, JENKINS_API_EXTRA_HEADERS="authorization: Bearer gate\nurl: a"))
+    sent = server.requests[0].headers
+    assert (sent["Authorization"], sent["url"]) == ("Bearer gate", "a")
+
+
 def test_a_password_of_netrc_is_not_used(
     server: JenkinsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
