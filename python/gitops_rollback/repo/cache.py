@@ -84,7 +84,7 @@ class Cache:
             with (self._place.with_suffix(".lock")).open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._add(repository, tips)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the next run finds it as it is, and drops it
             _LOG.info("cache: nothing is added: %s", error)
 
     def drop(self) -> None:

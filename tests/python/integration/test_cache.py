@@ -12,6 +12,8 @@ from zlib import crc32
 
 import pytest
 
+from gitops_rollback.clock import Deadline
+from gitops_rollback.repo.repository import Repository
 from integration.shop import CART, CART_PATH, FILES, LEDGER, Shop, image
 from servers.git_http import GitHttpServer
 
@@ -271,6 +273,21 @@ def test_a_cache_that_came_to_harm_heals_itself(
     assert "built anew" not in said
     assert len(requests) <= 4, requests
     assert len(warm.shop.log()) == 5
+
+
+@pytest.mark.parametrize("name", ["contents", "packed-refs"])
+def test_one_that_comes_to_harm_while_a_run_works_does_not_spoil_its_end(
+    shop: Shop, name: str
+) -> None:
+    folder = shop.root / "cache"
+    for _ in range(2):
+        with Repository(str(shop.bare), dict(os.environ), Deadline(60), folder) as repository:
+            tip = repository.open("main")
+            for place in folder.glob("*.git"):
+                (place / name).write_bytes(b"\xff nonsense")
+        assert tip.commit == shop.tip()
+    with Repository(str(shop.bare), dict(os.environ), Deadline(60), folder) as repository:
+        assert repository.open("main").commit == shop.tip()
 
 
 def test_healing_is_said_only_with_v(warm: Cached) -> None:
