@@ -56,7 +56,8 @@ class Oci:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._contents: dict[str, Contents] = {}  # by image
+        self._manifests: dict[str, Mapping[str, object]] = {}  # by image, as it was first asked for
+        self._configs: dict[tuple[str, str], object] = {}  # by repository and digest
 
     def digest_of(self, image: ImageReference) -> str:
         """Return the digest of the manifest that the image's digest, else its tag, names.
@@ -75,9 +76,11 @@ class Oci:
 
     def contents(self, image: ImageReference) -> Contents:
         """Return what stands under a reference, and for which platforms: one or two GETs."""
-        if image.canonical not in self._contents:
-            self._contents[image.canonical] = self._read_contents(image)
-        return self._contents[image.canonical]
+        document = self._verified_manifest(image)
+        found = read_manifest(document)
+        if found.no_image or found.platforms or is_index(document):
+            return found
+        return Contents(platforms=config_platforms(self._config(image, document)))
 
     def created(self, image: ImageReference) -> str | None:
         """Return when an image was built, as its manifest's annotation or its config says.
@@ -141,13 +144,6 @@ class Oci:
         path = f"/v2/{image.repository}/tags/list{'?' if query else ''}{query}"
         return self._ask("GET", path, image, what, "application/json")
 
-    def _read_contents(self, image: ImageReference) -> Contents:
-        document = self._verified_manifest(image)
-        found = read_manifest(document)
-        if found.no_image or found.platforms or is_index(document):
-            return found
-        return Contents(platforms=config_platforms(self._config(image, document)))
-
     def _first_image(
         self, image: ImageReference, index: Mapping[str, object]
     ) -> Mapping[str, object]:
@@ -169,19 +165,27 @@ class Oci:
         return answer, document
 
     def _verified_manifest(self, image: ImageReference) -> Mapping[str, object]:
-        """Return a manifest; its bytes have the digest that was asked for, or is announced."""
-        what = f"the manifest of {image.canonical}"
-        answer, document = self._read_manifest(image, what)
-        wanted = image.digest or _header_digest(answer)
-        if wanted and _digest_of(answer, wanted) != wanted:
-            raise nonsense(answer, what, f"what it sent is not {wanted}")
-        return document
+        """Return a manifest, got once; its bytes have the digest that was asked for or told."""
+        if image.canonical not in self._manifests:
+            what = f"the manifest of {image.canonical}"
+            answer, document = self._read_manifest(image, what)
+            wanted = image.digest or _header_digest(answer)
+            if wanted and _digest_of(answer, wanted) != wanted:
+                raise nonsense(answer, what, f"what it sent is not {wanted}")
+            self._manifests[image.canonical] = document
+        return self._manifests[image.canonical]
 
     def _config(self, image: ImageReference, manifest: Mapping[str, object]) -> object:
-        """Return the configuration that a manifest names; {} if it names none."""
+        """Return the configuration that a manifest names, asked for once; {} if it names none."""
         digest = config_digest(manifest)
         if digest is None:
             return {}
+        key = (image.repository, digest)
+        if key not in self._configs:
+            self._configs[key] = self._verified_config(image, digest)
+        return self._configs[key]
+
+    def _verified_config(self, image: ImageReference, digest: str) -> object:
         what = f"the configuration of {image.canonical}"
         path = f"/v2/{image.repository}/blobs/{digest}"
         answer = self._ask("GET", path, image, what, "*/*")

@@ -274,6 +274,20 @@ def test_an_index_names_its_platforms_and_an_image_its_own(hub: RegistryStandIn)
     assert len(gets) == 3, "two manifests and a configuration, once each"
 
 
+@pytest.mark.parametrize(("platforms", "gets"), [((), 2), (BOTH, 3)])
+def test_what_was_read_of_an_image_is_not_read_again_for_its_label_and_time(
+    hub: RegistryStandIn, platforms: tuple[str, ...], gets: int
+) -> None:
+    told = "2026-01-31T02:03:04Z"
+    hub.push("acme/cart", "1.0", platforms=platforms, created=told, labels={"schema": "9"})
+    image, registries = parse_image("acme/cart:1.0"), client(hub)
+    for _ in range(2):
+        assert registries.contents(image).platforms[0] == "linux/amd64"
+        assert registries.label(image, "schema") == "9"
+        assert registries.created(image) == told
+    assert len(hub.requests) == gets, hub.requests
+
+
 @pytest.mark.parametrize("spoiled", ["manifest", "configuration"])
 def test_bodies_that_are_not_what_their_digest_says_are_refused(
     hub: RegistryStandIn, spoiled: str
