@@ -72,6 +72,14 @@ def too_many(answer: Answer, what: str, number: int) -> RegistryUnavailableError
     )
 
 
+def without_labels(image: str, url: str) -> RegistryUnavailableError:
+    """Explain what is there under a reference and has no configuration that could have labels."""
+    return RegistryUnavailableError(
+        f"asked {host_of(url)} for the labels of {image}: no image's configuration is named there",
+        "push the image again with a builder that writes an image's configuration",
+    )
+
+
 def second_factor(answer: Answer, what: str) -> RegistryUnavailableError:
     """Explain that Hub wants a second factor, which only a person can give."""
     return RegistryUnavailableError(

@@ -29,6 +29,7 @@ from gitops_rollback.registries.failures import (
     nonsense,
     too_many,
     unexpected,
+    without_labels,
 )
 from gitops_rollback.web.hosts import host_of
 
@@ -97,11 +98,13 @@ class Oci:
     def label(self, image: ImageReference, name: str) -> str | None:
         """Return a label of an image; of several platforms' images, the first counts.
 
-        Up to three GETs.
+        Up to three GETs. Raises `RegistryUnavailableError` where nothing there could have one.
         """
         document = self._verified_manifest(image)
         if is_index(document):
             document = self._first_image(image, document)
+        if config_digest(document) is None:
+            raise without_labels(image.canonical, self._door.url)
         return label(self._config(image, document), name)
 
     def tags(self, image: ImageReference) -> tuple[Tag, ...]:

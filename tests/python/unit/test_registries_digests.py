@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -286,6 +287,21 @@ def test_what_was_read_of_an_image_is_not_read_again_for_its_label_and_time(
         assert registries.label(image, "schema") == "9"
         assert registries.created(image) == told
     assert len(hub.requests) == gets, hub.requests
+
+
+@pytest.mark.parametrize("left", [[], [{"mediaType": "a/b", "digest": "sha256:" + "0" * 64}]])
+def test_of_an_index_that_names_no_platform_s_image_no_label_is_said_to_lack(
+    hub: RegistryStandIn, left: list[object]
+) -> None:
+    hub.push("acme/cart", "1.0", platforms=BOTH, labels={"schema": "9"})
+    stored = hub.service.repositories["acme/cart"]
+    index = json.loads(stored.manifests[stored.tags["1.0"]])
+    data = json.dumps({**index, "manifests": left}).encode()
+    stored.tags["1.0"] = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    stored.manifests[stored.tags["1.0"]] = data
+    with pytest.raises(RegistryUnavailableError, match=r"labels of docker\.io/acme/cart") as told:
+        client(hub).label(parse_image("acme/cart:1.0"), "schema")
+    assert "push the image again" in told.value.hint
 
 
 @pytest.mark.parametrize("spoiled", ["manifest", "configuration"])
