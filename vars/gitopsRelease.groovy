@@ -13,6 +13,6 @@ Map call(Map params = [:]) {
             return made
         }
         Map told = [question: outcome.told.question, change: outcome.told.title - 'dry run: ', about: outcome.told.about]
-        return made + [shown: told, nothing: outcome.told.title.startsWith('nothing to do')]
+        return made + [shown: told, hold: outcome.told.hold, nothing: outcome.told.title.startsWith('nothing to do')]
     }
 }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PREFIX = "GITOPS_"
 STRATEGIES = ("auto", "artifact", "git", "registry")
 SHELLS = ("bash", "zsh", "fish")
+NO_HOLD = "none"  # for --hold: nothing was held when one looked
 WAITING, PATIENCE = 120.0, 300.0  # seconds: a push; a rollout, which takes longer
 MOST_LINES = 10  # of a list in a text
 MOST_ENTRIES = 20  # of a history: as many as a state file keeps
@@ -375,11 +376,13 @@ TABLE: tuple[Row, ...] = (
             _of(_CHECK, _DEPLOY, _ROLLBACK), variants={_CHECK: ("GITOPS_KEEP, else false",
             _KEPT_NOW)})),
     Row("hold", Group.HOW, Kind.TEXT,
-        "the hold that is meant, by its id as plan shows it; exit 5 if another is in force",
+        "the hold that is meant, by its id as plan shows it (several: separated by commas; none: "
+        "nothing is held); exit 5 if another is in force",
         ("deploy", "release", "history"), "ID",
         variants={"history": Variant(help="with --repair: tie this hold, whose field is lost, to "
             "the service's field")},
-        step=Parameter("String", "The id of the hold that is meant; another: the step fails.",
+        step=Parameter("String", "The id of the hold that is meant, as this step told it with "
+            "dryRun or beforeBuild; another: the step fails.",
             steps=_of(_DEPLOY, _RELEASE))),
     Row("retire", Group.HOW, Kind.FLAG,
         "remove the state file and holds of a service that is gone: one commit", ("history",)),

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.decide import decide, record
+from gitops_rollback.decide import decide, holds, record
 from gitops_rollback.decide.change import Change, Refused, together
 from gitops_rollback.decide.facts import Facts, FirstTry, Need
 from gitops_rollback.errors import GitopsRollbackError, UsageError
@@ -165,5 +165,4 @@ def _seen(decided: Change | Refused) -> FirstTry:
     facts = Facts(decided.at, "")
     plan = decided.plan
     target = plan.chosen.image if plan is not None and plan.chosen is not None else None
-    hold = facts.state.hold if facts.state else None
-    return FirstTry(facts.running, target, hold.id if hold else None)
+    return FirstTry(facts.running, target, holds.to_end(facts))

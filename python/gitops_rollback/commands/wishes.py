@@ -10,7 +10,7 @@ from gitops_rollback.commands.given import read_plan, read_records, record_of
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import UsageError
 from gitops_rollback.model import Request, is_name, one_line
-from gitops_rollback.options import accepted, images_by_service, repeated
+from gitops_rollback.options import NO_HOLD, accepted, images_by_service, repeated, split
 
 if TYPE_CHECKING:
     import argparse
@@ -152,8 +152,16 @@ def _wish(session: Session, action: Action) -> Wish:
         reason=session.reason,
         build=session.build,
         accept=accepted(options) if hasattr(options, "accept") else frozenset(),
-        hold=getattr(options, "hold", None),
+        holds=_seen_holds(options),
     )
+
+
+def _seen_holds(options: argparse.Namespace) -> tuple[str, ...] | None:
+    """Return the ids that `--hold` names; empty where it says that nothing was held."""
+    text = getattr(options, "hold", None)
+    if text is None:
+        return None
+    return () if text.strip() == NO_HOLD else tuple(split(text))
 
 
 def _as_of(session: Session) -> str | None:

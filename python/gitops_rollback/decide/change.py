@@ -44,7 +44,8 @@ class Change:
     """What one commit does to one service; `state` is None where the state file stays.
 
     `plan` is the plan of a rollback, `record` what has to be archived before the commit, `deleted`
-    the files of the ledger that end with it.
+    the files of the ledger that end with it. `ends` are the ids of the holds that a release ends,
+    or that a deploy would end once its image is built; None where no release was asked for.
     """
 
     at: ServiceAtTip
@@ -56,6 +57,7 @@ class Change:
     plan: Plan | None = None
     record: MadeRecord | None = None
     deleted: tuple[str, ...] = ()
+    ends: tuple[str, ...] | None = None
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -78,6 +80,7 @@ class Change:
             "to": self.summary.to.canonical,
             "edits": edits_to_json(self.edits),
             "warnings": list(self.warnings),
+            **({"holds": list(self.ends)} if self.ends is not None else {}),
         }
 
 

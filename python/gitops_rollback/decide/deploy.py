@@ -92,6 +92,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
         state=replace(state, hold=None) if ends else state,
         warnings=warnings_of(at) + effect.warnings_of(findings) + told,
         record=made,
+        ends=holds.in_force(facts) if wish.releases else None,
     )
 
 
@@ -104,7 +105,8 @@ def _judged_before_build(wish: Wish, facts: Facts, image: ImageReference) -> Cha
     unbuilt = replace(image, digest=None)
     refuse(holds.deploy_blocks(wish, facts, unbuilt), wish)
     refuse(holds.retag_blocks(facts, unbuilt), wish)
-    return Change(facts.at, summary_of(wish, facts.at, facts.running, unbuilt))
+    ends = holds.in_force(facts) if wish.releases else None
+    return Change(facts.at, summary_of(wish, facts.at, facts.running, unbuilt), ends=ends)
 
 
 def refuse(blocks: Iterable[Refusal], wish: Wish) -> None:
@@ -173,8 +175,7 @@ def _redeployed(wish: Wish, facts: Facts) -> Change:
 
 
 def _ends_hold(wish: Wish, facts: Facts) -> bool:
-    is_held = facts.state is not None and facts.state.hold is not None
-    return is_held and (wish.releases or facts.settings.hold == "image")
+    return bool(holds.in_force(facts)) and (wish.releases or facts.settings.hold == "image")
 
 
 def _own_deed(state: State | None, stored: StoredRecord | None) -> Deed | None:

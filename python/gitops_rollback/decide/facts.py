@@ -339,11 +339,14 @@ class NeedAccount(Need[tuple[Event, ...]]):
 
 @dataclass(frozen=True)
 class FirstTry:
-    """What this run read and decided on the first tip it met: a later tip must not change it."""
+    """What this run read and decided on the first tip it met: a later tip must not change it.
+
+    `holds` are the ids of the holds that it would have ended, as `holds.to_end` tells them.
+    """
 
     running: ImageReference
     target: ImageReference | None
-    hold: str | None
+    holds: tuple[str, ...]
 
 
 @dataclass(frozen=True)

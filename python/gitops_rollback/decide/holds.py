@@ -90,23 +90,40 @@ def lost_holds(wish: Wish, facts: Facts) -> Iterator[Refusal]:
 
 
 def refuse_other_hold(wish: Wish, facts: Facts) -> None:
-    """Raise `MovedError` if another hold is in force than the one that the person saw.
-
-    That is the one that is named, else the one that this run read first.
-    """
+    """Raise `MovedError` if another hold is in force than the one that the person saw."""
     hold = facts.state.hold if facts.state else None
-    if wish.hold is None and facts.first is None:
-        return  # this run reads it now: that is the one that is meant
-    seen = wish.hold if wish.hold is not None else facts.first.hold if facts.first else None
-    if hold is None or hold.id == seen:
+    seen = meant(wish, facts)
+    if hold is None or hold.id in seen:
         return
-    told = f"the hold {seen} is not the one in force" if seen else "nothing was held before"
-    raise MovedError(
+    told = f"{', '.join(seen)} is not the hold in force" if seen else "nothing was held before"
+    error = MovedError(
         f"{facts.title}: {told}: {hold.id} is, for "
         f"{clock.age(hold.at, wish.present)}{_by(hold.by)}, {hold.from_image.label} → "
         f"{hold.to.label}{_why(hold.reason)}",
         f"look at it (gitops-rollback plan), then end this one if it is meant: --hold {hold.id}",
     )
+    error.jenkins_hint = (
+        "look at it (ACTION plan of the rollback job), then start this job again with the same "
+        "parameters: that ends the hold which is in force then"
+    )
+    raise error
+
+
+def meant(wish: Wish, facts: Facts) -> tuple[str, ...]:
+    """Return the ids of the holds that the person saw: those named, else what this run read."""
+    if wish.holds is not None:
+        return wish.holds
+    return facts.first.holds if facts.first is not None else to_end(facts)
+
+
+def to_end(facts: Facts) -> tuple[str, ...]:
+    """Return the ids of what a release ends that names none: the hold in force, else lost ones."""
+    return in_force(facts) or tuple(file.hold.id for file in facts.at.holds.lost)
+
+
+def in_force(facts: Facts) -> tuple[str, ...]:
+    """Return the id of the hold in force; empty where nothing is held."""
+    return (facts.state.hold.id,) if facts.state and facts.state.hold else ()
 
 
 def _badness(match: BadMatch, image: ImageReference) -> str:

@@ -47,7 +47,12 @@ def release(wish: Wish, facts: Facts) -> Change:
         change = released(wish, facts, facts.state)
         deleted = tuple(file.path for file in lost)
         return replace(
-            change, state=None, markers=(), warnings=warnings_of(facts.at), deleted=deleted
+            change,
+            state=None,
+            markers=(),
+            warnings=warnings_of(facts.at),
+            deleted=deleted,
+            ends=tuple(file.hold.id for file in lost),
         )
     holds.refuse_other_hold(wish, facts)
     state = facts.state
@@ -71,6 +76,7 @@ def released(wish: Wish, facts: Facts, state: State | None) -> Change:
         markers=restoring(at),
         state=replace(state, hold=None) if state else None,
         warnings=warnings_of(at) + holds.lost_markers(at) + told_lost(wish, facts),
+        ends=holds.in_force(facts),
     )
 
 
@@ -108,8 +114,8 @@ def retire(wish: Wish, facts: Facts) -> Change:
 
 def repair(wish: Wish, facts: Facts) -> Change:
     """Return the change that puts a rebuilt state file in the place of what stands there."""
-    if wish.hold is not None:
-        return _tied(wish, facts, wish.hold)
+    if wish.holds is not None:
+        return _tied(wish, facts, wish.holds)
     at, said = facts.at, []
     present = None
     versions = facts.ask(NeedStateVersions())
@@ -141,19 +147,22 @@ def repair(wish: Wish, facts: Facts) -> Change:
     return Change(at, summary, state=state, warnings=(*said, *warnings_of(at)))
 
 
-def _tied(wish: Wish, facts: Facts, identity: str) -> Change:
+def _tied(wish: Wish, facts: Facts, meant: tuple[str, ...]) -> Change:
     """Return the change that ties a hold, whose field is lost, to the fields of a service.
 
     Raises `MovedError` where another hold is in force there: it would end with that.
     """
     at = facts.at
-    file = next((file for file in at.holds.lost if file.hold.id == identity), None)
-    if file is None:
+    found = tuple(file for file in at.holds.lost if file.hold.id in meant)
+    if len(found) != 1:
         known = ", ".join(file.hold.id for file in at.holds.lost) or "none"
         raise UsageError(
-            f"no hold {identity} has lost its field and may be of {at.title} (there: {known})",
-            "look at gitops-rollback check, which names the holds whose field is lost",
+            f"{'more than one' if found else 'no'} hold of {', '.join(meant) or 'none'} has lost "
+            f"its field and may be of {at.title} (there: {known})",
+            "look at gitops-rollback check, which names the holds whose field is lost, and name "
+            "one of them",
         )
+    file = found[0]
     holds.refuse_other_hold(wish, facts)
     before = facts.state or State(at.service, at.environment)
     known_bad = {entry.image.canonical for entry in before.bad}
@@ -187,17 +196,18 @@ def mended(present: State | None, written: State | None) -> tuple[State | None, 
 
 
 def _lost_meant(wish: Wish, facts: Facts) -> tuple[HeldFile, ...]:
-    """Return the holds without a field that are meant: the named one, else the only one.
+    """Return the lost holds that are meant: those named or seen first, else the only one.
 
     None where the service is held otherwise and none is named. Raises `ConfigError` where there are
     several: nothing tells which of them is the service's.
     """
     lost = facts.at.holds.lost
-    if wish.hold is not None:
-        return tuple(file for file in lost if file.hold.id == wish.hold)
-    is_held = facts.state is not None and facts.state.hold is not None
-    if is_held or len(lost) < 2:  # noqa: PLR2004
-        return () if is_held else lost
+    is_said = wish.holds is not None or facts.first is not None
+    if is_said or holds.in_force(facts) or len(lost) == 1:
+        meant = holds.meant(wish, facts)
+        return tuple(file for file in lost if file.hold.id in meant)
+    if not lost:
+        return ()
     known = "; ".join(f"{file.hold.id} of {file.title}, since {file.hold.at}" for file in lost)
     error = ConfigError(
         f"{facts.title}: {len(lost)} holds have lost their field, and each may be of it: {known}",

@@ -19,10 +19,11 @@ class Wish:
     """What is to be done to a service, by whom, when and why, and which refusals are accepted.
 
     `present` is the time of the run. `expected` is what must run now (`--from`), `record` what was
-    archived before this run, `hold` the hold that the person saw. A deploy has an `image`; with
-    `releases` it ends the hold; with `before_build` it is still to be built: its digest is
-    not known, and nothing is changed. A rollback says how to choose: by `strategy` and `query`, as
-    `planned`, or by name: `to`, `as_of` (a time). `unattended`: nobody reads the plan's warnings.
+    archived before this run, `holds` the ids of the holds that the person saw (empty: saw that
+    nothing was held; None: nobody says). A deploy has an `image`; with `releases` it ends the hold;
+    with `before_build` it is still to be built: its digest is not known, and nothing is changed. A
+    rollback says how to choose: by `strategy` and `query`, as `planned`, or by name: `to`, `as_of`
+    (a time). `unattended`: nobody reads the plan's warnings.
     """
 
     action: Action
@@ -33,7 +34,7 @@ class Wish:
     accept: frozenset[str] = frozenset()
     expected: ImageReference | None = None
     record: StoredRecord | None = None
-    hold: str | None = None
+    holds: tuple[str, ...] | None = None
     image: ImageReference | None = None
     releases: bool = False
     before_build: bool = False

@@ -20,7 +20,7 @@ from gitops_rollback.errors import Exit
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.jobs import names_of_forms
 from gitops_rollback.model import one_line
-from gitops_rollback.options import TABLE, variable_name
+from gitops_rollback.options import NO_HOLD, TABLE, variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +54,9 @@ class Told:
     `title` is one line, empty where there is nothing to say; `about` the services it speaks of, as
     the title names them; `links` what the description links, by what it is; `error` the one line of
     a failure, with what to do in brackets; `refused` the code of a refusal, else empty; `to` what
-    services were brought to; `question` what a person is asked to approve, in sentences.
+    services were brought to; `question` what a person is asked to approve, in sentences; `hold`
+    which holds are meant by whoever approves it, as `--hold` takes them: empty where no release
+    was asked for.
     """
 
     title: str
@@ -64,6 +66,7 @@ class Told:
     refused: str = ""
     to: str = ""
     question: str = ""
+    hold: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the step reads it; every key is there."""
@@ -75,6 +78,7 @@ class Told:
             "refused": self.refused,
             "to": self.to,
             "question": self.question,
+            "hold": self.hold,
         }
 
 
@@ -119,7 +123,9 @@ def told(
     title = _TITLES.get(command, _nothing)(result)
     question = _questions(command, result, now)
     line = _line(code, error) if error else ""
-    return Told(_short(title), about, links, line, to=_to(services), question=question)
+    return Told(
+        _short(title), about, links, line, to=_to(services), question=question, hold=_hold(services)
+    )
 
 
 def in_words_of_jenkins(text: str) -> str:
@@ -284,6 +290,12 @@ def _questions(command: str, result: Mapping[str, Any], now: str) -> str:
     if command == "release":
         return " ".join(_release_question(one) for one in result["services"])
     return ""
+
+
+def _hold(services: Sequence[Mapping[str, Any]]) -> str:
+    """Return the holds that a release of these services ends, as `--hold` takes them."""
+    told = [one["holds"] for one in services if "holds" in one]
+    return (",".join(identity for ids in told for identity in ids) or NO_HOLD) if told else ""
 
 
 def _question(one: Mapping[str, Any], now: str) -> str:

@@ -262,6 +262,58 @@ scenario('a release of what is not held says so, and asks nobody to approve it')
     lacks(asked.message, 'dry run')
 }
 
+scenario('a release ends the hold that was approved, and no other that came while the question waited') { World world ->
+    deploy(world)
+    roll(world, rollback)
+    Map release = [params: [ACTION: 'release', REASON: 'fixed'], env: [GITOPS_APPROVERS: 'bob']]
+    String seen = world.state().hold.id
+    String tip = ''
+    def other = roll(world, rollback, release + [answer: {
+        world.command('rollback', '--service', 'cart', '--to', World.NEW, '--accept', 'bad', '--reason', 'the older one is worse')
+        tip = world.tip()
+        'bob'
+    }])
+    same([other.run.result, world.tip(), seen == world.state().hold.id], ['FAILURE', tip, false])
+    has(World.error(other), "${seen} is not the hold in force: ${world.state().hold.id} is")
+    has(World.error(other), 'start this job again with the same parameters')
+    def again = roll(world, rollback, release + [answer: { 'bob' }])
+    same([again.failure, world.state().hold], [null, null])
+}
+
+scenario('a release of several services ends each hold that was approved') { World world ->
+    deploy(world)
+    same(world.step("gitopsDeploy(service: 'payment', image: 'docker.io/acme/payment:2.1.0@sha256:${'5' * 64}')").failure, null)
+    roll(world, rollback, [params: [SERVICE: 'cart,payment']])
+    Map asked = null
+    def build = roll(world, rollback, [params: [ACTION: 'release', SERVICE: 'cart,payment'], env: [GITOPS_APPROVERS: 'bob'], answer: { asked = it; 'bob' }])
+    same([build.failure, world.state().hold, world.state('payment').hold], [null, null, null])
+    has(asked.message, 'End the hold of payment, which runs 2.0.0?')
+}
+
+scenario('RELEASE ends no hold of a rollback that came while the image was built') { World world ->
+    world.fakePodman(digest)
+    deploy(world)
+    Map job = [scm: [url: world.source().path], firstRun: false, params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart', VERSION: '1.6.0', RELEASE: 'true']]
+    def build = world.jenkinsfile(job + [beforeStep: meanwhile('gitops-rollback build') {
+        world.command('rollback', '--service', 'cart', '--reason', 'broken')
+    }], 'Jenkinsfile')
+    same(build.run.result, 'FAILURE')
+    has(World.error(build), 'nothing was held before')
+    has(world.image(), ':1.4.2@')
+    same(world.state().hold.reason, 'broken')
+    def again = world.jenkinsfile(job + [params: job.params + [VERSION: '1.6.1']], 'Jenkinsfile')
+    same([again.failure, world.state().hold], [null, null])
+}
+
+scenario('a deploy that releases is not tried again over a rollback that came meanwhile') { World world ->
+    deploy(world)
+    def build = world.step([beforeStep: meanwhile('gitops-rollback deploy') {
+        world.command('rollback', '--service', 'cart', '--reason', 'broken')
+    }], "gitopsDeploy(service: 'cart', image: '${World.NEXT}', release: true)")
+    same(build.run.result, 'FAILURE')
+    same(world.state().hold.reason, 'broken')
+}
+
 scenario('ACTION history tells what ran when, and changes nothing') { World world ->
     deploy(world)
     String tip = world.tip()

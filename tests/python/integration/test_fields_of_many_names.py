@@ -164,7 +164,12 @@ def test_a_release_that_names_another_hold_than_the_one_in_force_is_moved(held: 
     present = held.state()["hold"]["id"]
     assert present in run.error["message"]
     assert present in run.error["hint"]
-    held.ok("release", "--service", "cart", "--hold", present, *REASON)
+    run = held.refused(5, "moved", "release", "--service", "cart", "--hold", "none", *REASON)
+    assert run.error["message"].startswith("cart: nothing was held before: ")
+    dry = held.ok("release", "--service", "cart", "--dry-run", *REASON).result
+    assert dry["services"][0]["holds"] == [present]
+    held.ok("release", "--service", "cart", "--hold", f"{seen},{present}", *REASON)
+    assert "hold" not in held.state()
 
 
 def test_what_is_left_of_a_service_that_is_gone_stops_nobody_and_is_removed(

@@ -29,6 +29,7 @@ from gitops_rollback.decide.facts import (
     Records,
     ServiceAtTip,
 )
+from gitops_rollback.decide.holds import to_end
 from gitops_rollback.decide.standing import names_of, standing
 from gitops_rollback.image import ImageReference, parse_image
 from gitops_rollback.ledger.holds import FOLDER as HELD
@@ -236,7 +237,6 @@ class Branch:
 
 def seen(decided: Change | Refused) -> FirstTry:
     """What a run read on its first tip."""
-    plan, state = decided.plan, decided.at.state
+    plan = decided.plan
     target = plan.chosen.image if plan is not None and plan.chosen is not None else None
-    hold = state.hold.id if state is not None and state.hold is not None else None
-    return FirstTry(decided.at.read.image, target, hold)
+    return FirstTry(decided.at.read.image, target, to_end(Facts(decided.at, "")))

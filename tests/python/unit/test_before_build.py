@@ -74,6 +74,15 @@ def test_a_held_service_is_not_built_for_unless_the_hold_is_to_end() -> None:
     assert judge("1.6.0", held, accept=frozenset({"held"}), releases=True) == ""
 
 
+def test_the_hold_that_a_deploy_would_end_is_told_where_that_was_asked_for() -> None:
+    hold = hold_of("1.5.0", "1.4.2", "broken", at(3), "jane")
+    wish = replace(WISH, image=image("~1.6.0"), accept=frozenset({"held"}), releases=True)
+    for found, ends in ((replace(STATE, hold=hold), (hold.id,)), (STATE, ())):
+        assert changed(wish, service_at_tip(RUNS, found), asks_nobody).ends == ends
+    plain = replace(wish, releases=False, accept=frozenset())
+    assert changed(plain, service_at_tip(RUNS, STATE), asks_nobody).ends is None
+
+
 def test_a_bad_version_is_not_built_again() -> None:
     bad = replace(STATE, bad=(bad_entry("1.7.0", at(3), tag="1.7.0"),))
     assert judge("1.7.0", bad) == "bad"

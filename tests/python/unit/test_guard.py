@@ -344,6 +344,6 @@ def test_another_running_image_than_expected_is_moved() -> None:
 
 def test_what_changed_since_this_run_began_is_moved_and_names_the_newest_author() -> None:
     there = service_at_tip(str(image("1")))
-    first = FirstTry(image("0"), None, None)
+    first = FirstTry(image("0"), None, ())
     with pytest.raises(MovedError, match=r"not .*cart:0@.* as when this began .*by joe"):
         changed(wish(image=image("3")), there, first=first)

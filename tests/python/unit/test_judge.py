@@ -414,7 +414,7 @@ class Judge(RuleBasedStateMachine):
             image=image,
             releases=ends,
             again=again,
-            hold=hold,
+            holds=(hold,) if hold else None,
         )
 
     def _pushed(self, tag: str, *, anew: bool) -> ImageReference:

@@ -87,6 +87,22 @@ def test_a_release_of_what_is_not_held_says_so() -> None:
     assert shown("release", 0, result).title == "nothing to do: cart production not held"
 
 
+@pytest.mark.parametrize(
+    ("holds", "hold"),
+    [
+        ([["a1"]], "a1"),
+        ([["a1", "b2"], [], ["c3"]], "a1,b2,c3"),
+        ([[]], "none"),
+        ([[], []], "none"),
+        ([None], ""),
+    ],
+)
+def test_a_result_tells_which_holds_were_seen(holds: list[list[str] | None], hold: str) -> None:
+    one = {"service": "cart", "environment": "default", "from": OLD, "to": OLD, "edits": []}
+    services = [one if ids is None else {**one, "holds": ids} for ids in holds]
+    assert shown("release", 0, change(dryRun=True, services=services)).hold == hold
+
+
 def test_an_error_is_one_line_with_what_to_do_in_brackets() -> None:
     refused = shown("deploy", 6, error("refused", code="held", message="a\nb\x1b[31m"))
     assert (refused.error, refused.refused) == ("refused (held): a b [31m (do this)", "held")

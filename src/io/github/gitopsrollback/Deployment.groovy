@@ -20,12 +20,17 @@ class Deployment implements Serializable {
         this.run = run
     }
 
-    /** Deploys; returns `{commit, from, to, seconds}`. With `beforeBuild` it only asks whether it would be refused. */
+    /**
+     * Deploys; returns `{commit, from, to, seconds}`.
+     *
+     * With `beforeBuild` it only asks whether it would be refused, and returns as `hold` which holds `release` would end.
+     */
     Map deploy() {
         long started = System.currentTimeMillis()
         Outcome ended = new Outcome(run)
         if (run.values.beforeBuild) {
-            return ended.changed(ended.expect(run.run('deploy')), started)
+            Map asked = run.run('deploy')
+            return ended.changed(ended.expect(asked), started) + [hold: asked.told.hold]
         }
         Map outcome = [:]
         locked(locks()) {
@@ -46,12 +51,17 @@ class Deployment implements Serializable {
     private Map rounds() {
         int round = 1
         Map outcome = once()
-        while (outcome.code == moved && round < mostRounds && !run.values.from) {
+        while (outcome.code == moved && round < mostRounds && isRepeatable()) {
             round = round + 1
             run.script.echo("${run.step}: the manifests moved meanwhile; recording again (round ${round} of ${mostRounds})")
             outcome = once()
         }
         return outcome
+    }
+
+    /** Whether a new round can undo nothing that others did meanwhile: it must not end a hold that was not there when the step began. */
+    private boolean isRepeatable() {
+        return !run.values.from && (run.values.hold || !run.holds('release', 'GITOPS_RELEASE'))
     }
 
     private Map once() {
