@@ -205,6 +205,14 @@ scenario('a held service is refused before anything is built: unstable, in one l
     has(again.text, 'refused (retag): ')
 }
 
+scenario('a failure is none of the refusals that leave a build unstable, whatever its words quote') { World world ->
+    world.fakePodman(digest)
+    Map options = [scm: [url: world.source().path], firstRun: false, params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart', ENVIRONMENT: 'a: refused (b)']]
+    def build = world.jenkinsfile(options, 'Jenkinsfile')
+    same([build.run.result, build.shells.unique(false)], ['FAILURE', ['gitops-rollback deploy']])
+    has(World.error(build), 'cannot name a service or an environment')
+}
+
 scenario('the report is archived and linked: after a rollback, before an approval, and of what is refused') { World world ->
     world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')")
     Map job = [job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'broken'], env: [GITOPS_REPORT: '']]
