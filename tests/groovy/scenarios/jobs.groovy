@@ -198,6 +198,16 @@ scenario('who started a run may approve it, unless the folder says no: then some
     has(world.message(), 'Gitops-By: jane, approved by bob')
 }
 
+scenario('who started a run is the same person however the name is written: Jenkins tells no case of users apart') { World world ->
+    deploy(world)
+    List answers = ['JANE', 'bob']
+    List asked = []
+    Map job = [env: [GITOPS_APPROVAL: 'true', GITOPS_SELF_APPROVAL: 'no'], answer: { asked << it.message; answers.remove(0) }]
+    same([roll(world, rollback, job).failure, asked.size()], [null, 2])
+    has(asked[1], 'JANE started this build and may not approve it')
+    has(world.message(), 'Gitops-By: jane, approved by bob')
+}
+
 scenario('a run that is restarted from a stage is approved anew, and nothing of it can be restarted alone') { World world ->
     deploy(world)
     String tip = world.tip()

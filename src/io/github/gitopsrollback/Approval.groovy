@@ -53,7 +53,8 @@ class Approval implements Serializable {
             if (!found) {
                 run.script.error("${run.step}: it went on without anybody's approval, so nothing is written (start the job again)")
             }
-            if (!isSelfAllowed && found == starter) {
+            // as Jenkins does by default, users are not told apart by the case of their ids
+            if (!isSelfAllowed && found.toLowerCase() == starter.toLowerCase()) {
                 text = "${found} started this build and may not approve it: somebody else has to. ${message}"
                 found = ''
             }
