@@ -104,6 +104,23 @@ scenario('a failing deploy in the middle: what this build deployed goes back, th
     has(build.text, 'trying payment')
 }
 
+scenario('what others deployed meanwhile is not taken back by a build that fails') { World world ->
+    world.extraSecrets = credentials
+    world.fakePodman('sha256:' + 'a' * 64)
+    boolean done = false
+    def build = world.jenkinsfile('examples/pipelines/failing-deploy.Jenkinsfile', name: 'scripted', scm: [url: sources(world, 'exit 1').path],
+        beforeStep: { harness.Request step ->
+            if (!done && step.name == 'sh' && step.arguments[0].label == 'smoke test') {
+                done = true
+                world.command('deploy', '--service', 'cart', '--image', World.NEXT)
+            }
+        })
+    same(build.run.result, 'FAILURE')
+    has(world.image(), 'acme/cart:1.6.0@')
+    same(world.state().hold, null)
+    same(build.shells.takeRight(1), ['gitops-rollback plan'])  // nothing is archived for a rollback that will not be
+}
+
 scenario('a deploy that is refused in the middle takes back only what was deployed before it') { World world ->
     world.extraSecrets = credentials
     world.fakePodman('sha256:' + 'a' * 64)

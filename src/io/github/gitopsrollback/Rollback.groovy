@@ -16,7 +16,7 @@ class Rollback implements Serializable {
     private final StepRun run
     private final int moved = 5
     private final List<String> choosing = ['strategy', 'to', 'asOf', 'query']
-    private final List<String> notOfPlan = ['plan', 'reason', 'keep', 'dryRun', 'from']
+    private final List<String> notOfPlan = ['plan', 'reason', 'keep', 'dryRun']
     private boolean isArchived = false
 
     /** @param run the step's run */
@@ -53,7 +53,7 @@ class Rollback implements Serializable {
             return run.run('rollback', [GITOPS_PLAN: file], file ? choosing : [])
         }
         String folder = run.freshFolder()
-        Map recorded = run.run('record', [GITOPS_PLAN: file, GITOPS_RECORD_DIR: folder], notOfPlan + choosing)
+        Map recorded = run.run('record', [GITOPS_PLAN: file, GITOPS_RECORD_DIR: folder], notOfPlan + choosing + ['from'])
         if (recorded.code != 0) {
             return recorded
         }
