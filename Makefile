@@ -6,14 +6,15 @@ BIN := .venv/bin
 
 install: .venv/installed
 
-.venv/installed: pyproject.toml python/gitops_rollback/__init__.py
+.venv/installed: pyproject.toml constraints.txt python/gitops_rollback/__init__.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo 'missing: python3 3.11 or newer (Debian: apt-get install python3 python3-venv)' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  { echo 'missing: the venv module of python3 (Debian: apt-get install python3-venv)' >&2; exit 1; }
 	@command -v git >/dev/null || { echo 'missing: git 2.31 or newer (Debian: apt-get install git)' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 # Installs nothing. KEEP=1 leaves the repositories and prints what to type next.

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 import build_helper
 import helper_dependencies as dependencies
@@ -115,11 +116,27 @@ def test_a_source_archive_gives_its_module_without_its_setup(tmp_path: Path) -> 
     ]
 
 
-def test_every_dependency_of_the_package_is_pinned_to_the_same_version() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = dict(line.split("==") for line in project["dependencies"])
+def constraints() -> dict[str, str]:
+    text = (ROOT / "constraints.txt").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return {normal(name): version for name, version in (line.split("==") for line in lines)}
 
-    assert {normal(name): version for name, version in declared.items()}.items() <= pins().items()
+
+def test_what_the_tests_run_with_is_what_the_packed_helper_holds() -> None:
+    assert pins().items() <= constraints().items()
+
+
+def test_every_dependency_is_a_range_that_the_tested_version_is_in() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [
+        Requirement(line)
+        for line in (*project["dependencies"], *project["optional-dependencies"]["cluster"])
+    ]
+
+    assert {normal(one.name) for one in declared} <= constraints().keys()
+    for one in declared:
+        assert one.specifier.contains(constraints()[normal(one.name)])
+        assert not any(bound.operator == "==" for bound in one.specifier)
 
 
 def test_every_pin_has_a_hash() -> None:
