@@ -28,7 +28,7 @@ from gitops_rollback.refusals import Refusal, refusal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gitops_rollback.decide.facts import Facts
+    from gitops_rollback.decide.facts import Facts, Platforms
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import StoredRecord
@@ -64,7 +64,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     if wish.record is not None:
         _check_record(wish, facts, wish.record, image)
     refuse(holds.deploy_blocks(wish, facts, image), wish)
-    refuse(_unfit(wish, facts, image), wish)
+    fitness = _refuse_unfit(wish, facts, image)
     ends = _ends_hold(wish, facts)
     if ends:
         holds.refuse_other_hold(wish, facts)
@@ -90,7 +90,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
         edits=edits,
         markers=restoring(at) if ends else (),
         state=replace(state, hold=None) if ends else state,
-        warnings=warnings_of(at) + effect.warnings_of(findings) + told,
+        warnings=warnings_of(at) + fitness + effect.warnings_of(findings) + told,
         record=made,
         ends=holds.in_force(facts) if wish.releases else None,
     )
@@ -225,29 +225,52 @@ def _check_record(wish: Wish, facts: Facts, stored: StoredRecord, image: ImageRe
     raise moved
 
 
-def _unfit(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[Refusal]:
-    """Yield that the image is not there, is none, or is not for a platform of the running one.
+def _refuse_unfit(wish: Wish, facts: Facts, image: ImageReference) -> tuple[str, ...]:
+    """Refuse an image that is not there, is none, or is not for a platform that runs.
 
     A registry that does not answer proves none of it. A build that names the digest has pushed the
-    image itself: nobody is asked.
+    image itself: nobody is asked. Returns what is told of the platforms where that refuses nothing.
     """
     if wish.image is not None and wish.image.digest is not None:
         if wish.build is not None:
-            return
-        yield from _gone(wish, facts, image)
+            return ()
+        refuse(_gone(wish, facts, image), wish)
     if image.digest is None or _status(facts, wish) == "unknown":
-        return
+        return ()
     if {"not-an-image", "platform"} <= wish.accept:
-        return
+        return ()
     platforms = facts.ask(NeedPlatforms(image))
-    if platforms.no_image and "not-an-image" not in wish.accept:
-        yield refusal("not-an-image", f"{facts.title}: {image.canonical} is {platforms.no_image}")
-    if platforms.lacking and "platform" not in wish.accept:
-        yield refusal(
-            "platform",
-            f"{facts.title}: {image.canonical} is not there for {', '.join(platforms.lacking)}, as "
-            "the running image is",
-        )
+    if platforms.no_image:
+        what = f"{facts.title}: {image.canonical} is {platforms.no_image}"
+        refuse([refusal("not-an-image", what)], wish)
+    if not platforms.lacking or "platform" in wish.accept:
+        return ()
+    lacks = f"{image.canonical} is not there for {', '.join(platforms.lacking)}"
+    doubt = _doubt_of_platforms(facts, platforms)
+    if not doubt:
+        raise refusal("platform", f"{facts.title}: {lacks}, as the running image is").error()
+    return (f"{lacks}: {doubt}; where the cluster has only such nodes, its pods will not start",)
+
+
+def _doubt_of_platforms(facts: Facts, platforms: Platforms) -> str:
+    """Say why what the running image is there for does not tell on what it runs; "" if it does.
+
+    Of a tag alone the registry tells what it means now. And an image that a deploy put in place of
+    one for other platforms, and for no more of them, may be the very mistake that is to be mended.
+    """
+    running, state = facts.running, facts.state
+    if running.digest is None:
+        return f"{running.canonical} is, which is known by its tag only"
+    newest = state.newest if state else None
+    if newest is None or newest.action != "deploy" or not is_unchanged(newest.image, running):
+        return ""
+    before = newest.from_image
+    if before is None:
+        return ""
+    former = facts.ask(NeedPlatforms(before)).candidate
+    if not platforms.is_in_place_of(former):
+        return ""
+    return f"{running.label} is, but {before.label}, which ran before it, was not"
 
 
 def _gone(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[Refusal]:

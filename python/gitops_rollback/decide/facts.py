@@ -132,6 +132,15 @@ class Platforms:
             return ()
         return lacking(self.candidate, self.running)
 
+    def is_in_place_of(self, former: frozenset[str]) -> bool:
+        """Tell whether a candidate goes back to what the running image took the place of.
+
+        It is there for all platforms of a former image, and the running image for no more of them
+        than that one: so it did not add those that the candidate lacks, but came in their place.
+        """
+        is_more = len(self.running) > len(former)
+        return bool(self.candidate) and not is_more and not lacking(self.candidate, former)
+
 
 @dataclass(frozen=True)
 class History:

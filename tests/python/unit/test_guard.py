@@ -172,6 +172,65 @@ def test_what_the_registry_says_is_no_image_is_not_deployed(
     assert not isinstance(found, Refused) or "a Helm chart" in found.error.message
 
 
+V6, V7, WINDOWS = "linux/arm/v6", "linux/arm/v7", "windows/amd64@10.0.17763.1"
+OF_ALL = {
+    "amd": (AMD,), "arm": (ARM,), "both": (AMD, ARM), "v6": (AMD, V6), "v7": (AMD, V7),
+    "more": (AMD, V6, ARM), "windows": (WINDOWS,), "unknown": (),
+}  # fmt: skip
+
+
+def deployed_over(deeds: tuple[str, ...], to: str, present: str | None = None) -> Change | Refused:
+    """Deploy an image whose name tells what it is there for, as those of the deeds do."""
+
+    def answer(need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401 - of the need's own type
+        if isinstance(need, NeedCheck):
+            return Check("there")
+        if not isinstance(need, NeedPlatforms):
+            return plainly(need, facts)
+        of, runs = (OF_ALL[str(one.tag)] for one in (need.image, facts.running))
+        return Platforms(frozenset(of), frozenset(runs))
+
+    found = state(*deeds) if deeds else None
+    running = str(found.newest.image) if found and found.newest else present
+    assert running is not None
+    return decided(replace(wish(), image=image(to)), service_at_tip(running, found), answer)
+
+
+@pytest.mark.parametrize(
+    ("deeds", "to", "is_refused"),
+    [
+        pytest.param(("amd>arm",), "amd", False, id="back from what was built for another one"),
+        pytest.param(("v7>v6",), "v7", False, id="back from a lower variant"),
+        pytest.param(("amd>both",), "amd", True, id="one was added, and may be used by now"),
+        pytest.param(("v7>more",), "v7", True, id="one was added beside a change"),
+        pytest.param(("both>amd",), "windows", True, id="as neither of them"),
+        pytest.param(("both>both",), "amd", True, id="both have it"),
+        pytest.param(("arm>amd", "amd<arm"), "amd", True, id="what was rolled back from"),
+        pytest.param(("unknown>arm",), "amd", True, id="nobody tells of the one before"),
+    ],
+)
+def test_a_platform_that_came_with_the_running_image_alone_does_not_refuse_the_way_back(
+    deeds: tuple[str, ...],
+    to: str,
+    is_refused: bool,  # noqa: FBT001
+) -> None:
+    found = deployed_over(deeds, f"{to}@built again")
+    assert isinstance(found, Refused) == is_refused
+    assert not isinstance(found, Refused) or found.code == "platform"
+    if isinstance(found, Change):
+        assert any("which ran before it, was not" in text for text in found.warnings)
+
+
+def test_of_a_running_tag_without_digest_a_platform_is_told_and_not_refused() -> None:
+    found = deployed_over((), "amd", "docker.io/acme/cart:both")
+    assert isinstance(found, Change)
+    (told,) = [text for text in found.warnings if "not there for" in text]
+    assert "linux/arm64: docker.io/acme/cart:both is, which is known by its tag only" in told
+    by_digest = deployed_over((), "amd", str(image("both")))
+    assert isinstance(by_digest, Refused)
+    assert by_digest.code == "platform"
+
+
 def test_a_hold_of_the_image_alone_refuses_no_other() -> None:
     assert refusal_of(ROLLED_BACK, "3", wish(), hold="image") is None
     refused = refusal_of(ROLLED_BACK, "2", wish(), hold="image")
