@@ -78,6 +78,8 @@ _PARAMETERS = {
     RELEASE: "RELEASE (in a step release: true)",
     ALLOW_OLDER: "ALLOW_OLDER (in a step allowOlder: true)",
 }
+# What a template says where nothing is known of the service: the words of the help.
+_ANY = {"service": "SERVICE", "hold": "ID"}
 _ALL_THE_SAME = "name another image, or take it all the same: {accept}"
 
 TABLE = (
@@ -377,9 +379,10 @@ def _check_code(option: str, code: str) -> None:
         hint = f"{nearest_hint(code, CODES)} there is {', '.join(ACCEPTABLE)}".strip()
         raise UsageError(f"--{option} {code}: no refusal has this code", hint)
     own = row.accepting(Place.SHELL)
+    by_hand = _fill(row.shell, row, Place.SHELL, _ANY)
     raise UsageError(
         f"--{option} {code}: this refusal is not accepted so",
-        f"go on with {own}" if own else f"do this: {row.shell.format(service='SERVICE')}",
+        f"go on with {own}" if own else f"do this: {by_hand}",
     )
 
 

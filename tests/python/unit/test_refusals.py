@@ -127,6 +127,7 @@ def test_codes_are_accepted_for_all_or_for_the_services_they_stand_behind() -> N
         ("already", "not accepted so", "--again"),
         ("outdated", "not accepted so", "--allow-older"),
         ("passed-over", "not accepted so", "gitops-rollback plan SERVICE"),
+        ("lost-hold", "not accepted so", "history SERVICE --repair --hold ID --reason TEXT"),
         ("running", "no refusal has this code", ""),
         ("=bad", "no service is named", "SERVICE=CODE"),
     ],
@@ -136,6 +137,17 @@ def test_what_cannot_be_accepted_is_named_with_what_can(text: str, message: str,
         read_acceptance([text])
     assert message in failure.value.message
     assert hint in failure.value.hint
+
+
+@each_row
+def test_each_code_is_accepted_or_answered_with_what_to_do_instead(row: Row) -> None:
+    """Whatever further facts the row's own hint would name."""
+    if row.code in ACCEPTABLE:
+        assert read_acceptance([row.code]).codes == {row.code}
+        return
+    with pytest.raises(UsageError) as failure:
+        read_acceptance([row.code])
+    assert "{" not in failure.value.hint
 
 
 def test_a_code_that_the_job_does_not_allow_is_refused_with_who_may() -> None:
