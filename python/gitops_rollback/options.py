@@ -683,7 +683,23 @@ def repeated(options: argparse.Namespace, name: str) -> tuple[str, ...]:
     """Return the values of a repeatable option: those given, else those of its variable."""
     given = getattr(options, name)
     values = given if given is not None else getattr(options, f"{name}_variable")
-    return tuple(part for value in values for part in split(value))
+    return tuple(part for value in values or () for part in split(value))
+
+
+def limits(options: argparse.Namespace, name: str) -> tuple[str, ...]:
+    """Return what an option that sets limits lets through; empty where nothing set any.
+
+    Raises `UsageError` where it was given and names nothing: that would let everything through.
+    """
+    found = repeated(options, name)
+    is_given = getattr(options, name) is not None
+    if not found and (is_given or getattr(options, f"{name}_variable") is not None):
+        option = f"--{name.replace('_', '-')}"
+        raise UsageError(
+            f"{option if is_given else variable_name(option[2:])} is given and names nothing",
+            "name what is allowed, or leave it out where everything is",
+        )
+    return found
 
 
 def split(text: str) -> list[str]:
@@ -722,8 +738,8 @@ def acceptance(options: argparse.Namespace) -> Acceptance:
     """Return what a person accepts by `--accept`, as far as `--allowed-accept` lets it."""
     texts = options.accept
     if texts is None:
-        texts = [",".join(options.accept_variable)]
-    allowed = repeated(options, "allowed_accept")
+        texts = [",".join(options.accept_variable or ())]
+    allowed = limits(options, "allowed_accept")
     return read_acceptance(texts, allowed or None)
 
 

@@ -119,7 +119,8 @@ def _add_choice(parser: argparse.ArgumentParser, row: Row, text: str | None) -> 
 
 def _add_names(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
     parser.add_argument(*_names(row), action="append", default=None, metavar=row.metavar)
-    parser.set_defaults(**{f"{row.name.replace('-', '_')}_variable": split(text or "")})
+    names = None if text is None else split(text)
+    parser.set_defaults(**{f"{row.name.replace('-', '_')}_variable": names})
 
 
 def _add_files(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.commands.planning import plans_of, plans_to_json
 from gitops_rollback.commands.wishes import request_of, rollback_wishes
 from gitops_rollback.errors import Exit, UsageError
+from gitops_rollback.options import repeated
 from gitops_rollback.session import start
 from gitops_rollback.tell.output import write_result
 
@@ -35,7 +36,7 @@ def run(options: Namespace, environment: Mapping[str, str]) -> int:
     if "repository" in given["result"]:  # a rollback that was refused shows its plan
         given = {**given, "plan": given["result"], "result": {}}
     found = _services(given.values())
-    names = list(options.service or options.service_variable or found)
+    names = list(repeated(options, "service") or found)
     environments = set(found.values())
     chosen = options.environment or (environments.pop() if len(environments) == 1 else None)
     named = {"plan": None, "service": names, "environment": chosen}

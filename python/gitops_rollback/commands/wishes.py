@@ -10,7 +10,7 @@ from gitops_rollback.commands.given import read_plan, read_records, record_of
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import UsageError
 from gitops_rollback.model import Request, is_name, one_line
-from gitops_rollback.options import NO_HOLD, accepted, images_by_service, repeated, split
+from gitops_rollback.options import NO_HOLD, accepted, images_by_service, limits, repeated, split
 
 if TYPE_CHECKING:
     import argparse
@@ -45,7 +45,7 @@ def request_of(options: argparse.Namespace) -> Request:
                 f"'{one_line(name, 80)}' cannot name a service or an environment",
                 "names have small letters, digits, dots, dashes, underscores; at most 63",
             )
-    allowed = repeated(options, "allowed_services")
+    allowed = limits(options, "allowed_services")
     return Request(
         named,
         environment,

@@ -18,7 +18,9 @@ from gitops_rollback.options import (
     TABLE,
     Kind,
     Row,
+    acceptance,
     accepted,
+    limits,
     parameters_of,
     repeated,
     rows_of,
@@ -134,6 +136,32 @@ def test_services_by_argument_and_by_option_are_both_meant_and_win_over_the_vari
     options = parse("plan", ["cart,payment", "--service", "basket"], {"GITOPS_SERVICE": "other"})
     assert repeated(options, "service") == ("basket", "cart", "payment")
     assert repeated(parse("plan", [], {"GITOPS_SERVICE": "a, b"}), "service") == ("a", "b")
+
+
+def test_limits_that_nobody_set_let_everything_through() -> None:
+    assert limits(parse("plan", ["cart"], {}), "allowed_services") == ()
+    unset = {"GITOPS_ALLOWED_SERVICES": "", "GITOPS_ALLOWED_ACCEPT": ""}
+    assert limits(parse("plan", ["cart"], unset), "allowed_services") == ()
+    assert acceptance(parse("plan", ["cart", "--accept", "bad"], unset)).codes == {"bad"}
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "told"),
+    [
+        (["--allowed-services", ""], {}, "--allowed-services"),
+        (["--allowed-services", " ,"], {"GITOPS_ALLOWED_SERVICES": "cart"}, "--allowed-services"),
+        ([], {"GITOPS_ALLOWED_SERVICES": ","}, "GITOPS_ALLOWED_SERVICES"),
+    ],
+)
+def test_limits_that_name_nothing_do_not_mean_that_everything_is_allowed(
+    words: list[str], variables: dict[str, str], told: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{told} is given and names nothing"):
+        limits(parse("plan", ["cart", *words], variables), "allowed_services")
+    of_accept = [word.replace("services", "accept") for word in words]
+    environment = {name.replace("SERVICES", "ACCEPT"): "," for name in variables}
+    with pytest.raises(UsageError, match="names nothing"):
+        acceptance(parse("plan", ["cart", "--accept", "bad", *of_accept], environment))
 
 
 def test_what_check_is_given_is_a_path_only_where_storage_is_read() -> None:
