@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 DEPLOY = "deploy"
 ROLLBACK = "rollback"
+# A deploy or a rollback that wrote no manifest: the tag stood there already, of another digest.
+RECORDED = "recorded"
 EDIT = "edit"  # a change of the manifest by hand, which only Git's history tells of
 
 _ID_LENGTH = 12  # hexadecimal digits: enough among the deeds of one repository, and typed by hand

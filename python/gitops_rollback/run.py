@@ -121,7 +121,7 @@ def carry_out(
         commit = replace(commit, changes=changes)
         target = commit.changes[0].at.tip
         if not commit.files or committer.dry_run:
-            changed = bool(commit.files)
+            changed = bool(commit.files) and commit.changes_what_runs
             return Outcome(
                 target.branch, commit.changes, changed, None, commit.diff, blocked=commit.blocked
             )

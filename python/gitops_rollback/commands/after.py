@@ -90,7 +90,7 @@ def _undo(
     Nobody looks on: a changed storage stops it, and so does an image that is no longer the one that
     was deployed. A rollback whose own pods fail is not rolled back.
     """
-    changed = {one.at.service: one.summary.to for one in outcome.changes if one.changes_anything}
+    changed = {one.at.service: one.summary.to for one in outcome.changes if one.changes_what_runs}
     say(f"rolling back what was deployed: {', '.join(changed)}")
     session = _of(session, list(changed), outcome)
     session = replace(session, present=clock.now(), deadline=Deadline(session.options.timeout))

@@ -11,6 +11,7 @@ from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_unchanged
+from gitops_rollback.model import DEPLOY, RECORDED
 from gitops_rollback.query.choose import Selection, choose
 from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.query.tags import Ran
@@ -289,7 +290,7 @@ def _is_mutable(candidate: Candidate, timeline: Timeline) -> bool:
     events = list(timeline.events)
     first = events.index(candidate.placed) + 1 if candidate.placed in events else 0
     # Going back to an image, by a rollback or by hand, is no new use of its tag.
-    later = [event.image for event in events[first:] if event.action == "deploy"]
+    later = [event.image for event in events[first:] if event.action in (DEPLOY, RECORDED)]
     return any((image.tag or "latest") == tag for image in later)
 
 

@@ -15,7 +15,7 @@ from gitops_rollback.ledger.holds import HeldFile, render_held
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State, path_of, render_state
 from gitops_rollback.manifest.edit import rewritten
-from gitops_rollback.model import Deed, identified
+from gitops_rollback.model import RECORDED, Deed, identified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,6 +71,11 @@ class Change:
             return True
         return bool(self.edits or self.markers) or self.state not in (None, self.at.state)
 
+    @property
+    def changes_what_runs(self) -> bool:
+        """Whether it does more than to write down an image whose tag stood there already."""
+        return self.changes_anything and self.summary.action != RECORDED
+
     def to_json(self) -> dict[str, Any]:
         """Return the service's part of a result."""
         return {
@@ -81,6 +86,7 @@ class Change:
             "edits": edits_to_json(self.edits),
             "warnings": list(self.warnings),
             **({"holds": list(self.ends)} if self.ends is not None else {}),
+            **({"action": RECORDED} if self.summary.action == RECORDED else {}),
         }
 
 
@@ -128,6 +134,11 @@ class Commit:
     message: str
     diff: str
 
+    @property
+    def changes_what_runs(self) -> bool:
+        """Whether it does so for any service."""
+        return any(change.changes_what_runs for change in self.changes)
+
 
 SKIP = "--skip-blocked does the others"
 
@@ -169,11 +180,17 @@ def whole_error(
 
 
 def deed_of(
-    wish: Wish, at: ServiceAtTip, running: ImageReference, image: ImageReference, record: str
+    wish: Wish,
+    at: ServiceAtTip,
+    running: ImageReference,
+    image: ImageReference,
+    record: str,
+    *,
+    action: str = "",
 ) -> Deed:
     """Return a deploy or a rollback as the state file keeps it."""
     deed = Deed(
-        action=wish.action,
+        action=action or wish.action,
         image=image,
         at=wish.present,
         from_image=running,

@@ -23,6 +23,7 @@ from gitops_rollback.errors import ConfigError, MovedError, RegistryError
 from gitops_rollback.image import same
 from gitops_rollback.ledger.events import agree, is_unchanged
 from gitops_rollback.ledger.state import State
+from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK
 from gitops_rollback.refusals import Refusal, refusal
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.model import Deed
 
+_DONE = {DEPLOY: "deployed", ROLLBACK: "rolled back", RECORDED: "written down"}
+
 
 def deploy(wish: Wish, facts: Facts) -> Change:
     """Return the change that puts an image into the fields; raise what refuses it.
@@ -41,7 +44,8 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     In this order: another repository, what must run now, an image that is still to be built (then
     hold, bad list, fence, a tag that was deployed; nothing is changed), the digest, an own commit
     that is on the branch already, what runs already, the record, hold and bad list and fence,
-    whether the registry has it, as an image and for every platform, policies.
+    whether the registry has it, as an image and for every platform, policies, whether any field
+    gets another text.
     """
     at, running = facts.at, facts.running
     assert wish.image is not None  # noqa: S101 - a deploy's wish names one
@@ -70,6 +74,8 @@ def deploy(wish: Wish, facts: Facts) -> Change:
         holds.refuse_other_hold(wish, facts)
         refuse(holds.release_blocks(facts, facts.state, image), wish)
     edits = deploy_edits(at.found.fields, image, wish.accept, facts.settings.pin)
+    refuse(effect.unwritten(facts, edits, image), wish)
+    action = DEPLOY if edits else RECORDED
     findings = effect.findings_of(at, edits, image)
     refuse(effect.blocks_of(at, findings), wish)
     stored = wish.record or facts.filed
@@ -78,7 +84,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     assert record is not None  # noqa: S101 - one of the two is there
     # The record may know a digest that the field does not: resolved before it was replaced.
     replaced = record.record.image if running.digest is None else running
-    deed = deed_of(wish, at, replaced, image, record.sha256)
+    deed = deed_of(wish, at, replaced, image, record.sha256, action=action)
     state = facts.state or State(at.service, at.environment)
     if "bad" in wish.accept:
         state = state.without_bad(image)
@@ -86,7 +92,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     told = holds.lost_markers(at) if ends else holds.markers_without_hold(at)
     return Change(
         at=at,
-        summary=summary_of(wish, at, replaced, image, record=record.sha256),
+        summary=summary_of(wish, at, replaced, image, action=action, record=record.sha256),
         edits=edits,
         markers=restoring(at) if ends else (),
         state=replace(state, hold=None) if ends else state,
@@ -141,7 +147,7 @@ def _meanwhile(wish: Wish, facts: Facts) -> str:
     newest = facts.state.newest if facts.state else None
     if newest is None or newest.at is None or not is_unchanged(newest.image, facts.running):
         return ""
-    done = "rolled back" if newest.action == "rollback" else "deployed"
+    done = _DONE[newest.action]
     by = f" by {newest.by}" if newest.by else ""
     build = f", {newest.build}" if newest.build else ""
     return f": {done} {clock.age(newest.at, wish.present)} ago{by} ({newest.versions}{build})"

@@ -20,7 +20,7 @@ from gitops_rollback.manifest.edit import rewritten
 from gitops_rollback.refusals import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.decide.facts import Facts, ServiceAtTip
     from gitops_rollback.effective.effect import Finding
@@ -57,6 +57,25 @@ def edited(files: Mapping[str, ParsedFile], edits: Iterable[FieldEdit]) -> dict[
     for edit in edits:
         by_path.setdefault(edit.field.path, []).append(edit)
     return {path: rewritten(files[path], own) for path, own in by_path.items()}
+
+
+def unwritten(facts: Facts, edits: Sequence[FieldEdit], image: ImageReference) -> Iterator[Refusal]:
+    """Yield that an image is another than the one that runs, and yet no field gets another text.
+
+    Nothing but a tag is written, and it stands there already: no pod would be replaced.
+    """
+    if edits:
+        return
+    running = facts.running
+    yield refusal(
+        "same-tag",
+        f"{facts.title}: only the tag is written, and {running.label} stands there already, "
+        f"{_of_digest(running)}: {image.label} {_of_digest(image)} would not be rolled out",
+    )
+
+
+def _of_digest(image: ImageReference) -> str:
+    return f"of {image.short_digest}" if image.digest else "of a digest that is not known"
 
 
 def blocks_of(at: ServiceAtTip, findings: Sequence[Finding]) -> tuple[Refusal, ...]:

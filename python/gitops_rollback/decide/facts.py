@@ -16,7 +16,7 @@ from gitops_rollback.ledger.events import Event
 from gitops_rollback.ledger.holds import Holds
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Running, read_running
-from gitops_rollback.model import LogEntry, title
+from gitops_rollback.model import DEPLOY, RECORDED, LogEntry, title
 from gitops_rollback.policies.objects import Policies
 from gitops_rollback.services.ownership import disagreement
 
@@ -94,7 +94,8 @@ class ServiceAtTip:
     def deploy_job(self) -> str | None:
         """The job that holds the service's records: its last deploy's, else the configured."""
         entries = self.state.deployed if self.state else ()
-        jobs = (entry.build.job for entry in entries if entry.action == "deploy" and entry.build)
+        own = (entry for entry in entries if entry.action in (DEPLOY, RECORDED))
+        jobs = (entry.build.job for entry in own if entry.build)
         return next(jobs, self.found.settings.deploy_job)
 
 

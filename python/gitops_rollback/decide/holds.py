@@ -11,7 +11,7 @@ from gitops_rollback.errors import MovedError
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.ledger.holds import BadMatch, HeldMarker, bad_match
 from gitops_rollback.manifest.markers import find_markers
-from gitops_rollback.model import title
+from gitops_rollback.model import DEPLOY, RECORDED, title
 from gitops_rollback.policies.judge import automation_blocks
 from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.refusals import Refusal, refusal
@@ -192,13 +192,14 @@ def _held(state: State, hold: Hold, present: str, bad: ImageReference | None = N
 
 
 def _outdated(state: State, build: Build | None) -> Iterator[Refusal]:
-    newest = next((entry for entry in state.deployed if entry.action == "deploy"), None)
+    newest = next((entry for entry in state.deployed if entry.action in (DEPLOY, RECORDED)), None)
     theirs = newest.build if newest else None
     if build is None or theirs is None or theirs.job != build.job or theirs.number <= build.number:
         return
+    done = "deployed" if newest and newest.action == DEPLOY else "wrote down"
     yield refusal(
         "outdated",
-        f"{title(state.service, state.environment)}: {theirs} deployed "
+        f"{title(state.service, state.environment)}: {theirs} {done} "
         f"{newest.image.label if newest else ''} already, and this is {build}",
     )
 

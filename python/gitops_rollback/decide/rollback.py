@@ -36,6 +36,7 @@ from gitops_rollback.errors import (
 from gitops_rollback.ledger.holds import BAD, Bad, Hold, version_tag
 from gitops_rollback.ledger.records import repository_key
 from gitops_rollback.ledger.state import State
+from gitops_rollback.model import RECORDED, ROLLBACK
 from gitops_rollback.refusals import refusal
 
 if TYPE_CHECKING:
@@ -139,7 +140,10 @@ def _with_edits(wish: Wish, facts: Facts, plan: Plan) -> Plan:
     if plan.chosen is None:
         return plan
     fields, pin = facts.at.found.fields, facts.settings.pin
-    return replace(plan, edits=rollback_edits(fields, plan.chosen, wish.accept, pin))
+    edits = rollback_edits(fields, plan.chosen, wish.accept, pin)
+    blocks = () if plan.runs_already else effect.unwritten(facts, edits, plan.chosen.image)
+    refused = (block for block in blocks if block.code not in wish.accept)
+    return replace(plan, edits=edits, blocks=(*plan.blocks, *refused))
 
 
 def _with_effect(wish: Wish, facts: Facts, plan: Plan) -> Plan:
@@ -285,7 +289,8 @@ def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
     seen = (*before.images, *(candidate.image for candidate in plan.candidates))
     bad = Bad(marked, version_tag(running, seen))
     after = before.with_deed(deed, noted_fields(at, plan.edits, chosen.image)).with_bad(bad)
-    summary = summary_of(wish, at, running, chosen.image, record=record)
+    action = ROLLBACK if plan.edits else RECORDED
+    summary = summary_of(wish, at, running, chosen.image, action=action, record=record)
     return Change(
         at=at,
         summary=replace(summary, storage=plan.storage_changes, passed_over=plan.passed_over),

@@ -23,6 +23,7 @@ _DONE = {
     "rollback": "Rolled back",
     "release": "Released",
     "edit": "Changed",
+    "recorded": "Written down",
 }
 
 

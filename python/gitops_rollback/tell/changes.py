@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.model import title
+from gitops_rollback.model import RECORDED, title
 from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
 from gitops_rollback.tell.tools import rollouts
 from gitops_rollback.tell.view import View, label
@@ -57,8 +57,9 @@ def _service(document: Mapping[str, Any], one: Mapping[str, Any], view: View) ->
     name, to = title(one["service"], one["environment"]), label(one.get("to"))
     old = one.get("from")
     versions = f"{label(old)} → {to}" if old and old != one.get("to") else to
-    if one.get("action") == "recorded":
-        return wrapped(f"{name}: {versions} written down; what runs was not changed")
+    if one.get("action") == RECORDED:
+        would = "would be " if document.get("dryRun") else ""
+        return wrapped(f"{name}: {versions} {would}written down; what runs is not changed")
     if not _is_changed(document, one):
         return wrapped(f"{name}: {to} {idle}, nothing to do")
     is_open = "error" in document and ("commit" not in document or "pullRequest" in document)

@@ -19,7 +19,7 @@ from gitops_rollback import clock
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.jobs import names_of_forms
-from gitops_rollback.model import one_line
+from gitops_rollback.model import RECORDED, one_line
 from gitops_rollback.options import NO_HOLD, TABLE, variable_name
 
 if TYPE_CHECKING:
@@ -189,7 +189,8 @@ def _change(result: Mapping[str, Any], done: str) -> str:
     if result.get("dryRun"):
         return f"dry run: {versions}"
     if not result.get("changed"):
-        return f"nothing to do: {versions}"
+        is_told = any(one.get("action") == RECORDED for one in result["services"])
+        return f"{'written down only' if is_told else 'nothing to do'}: {versions}"
     left = _list(f"{_name(one)} left ({one['code']})" for one in result.get("blocked", []))
     return f"{versions}{done}; {left}" if left else f"{versions}{done}"
 

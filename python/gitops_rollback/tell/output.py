@@ -99,7 +99,7 @@ def write_result(document: Mapping[str, Any], output: Output, before: Sequence[s
         from gitops_rollback.tell.jenkins import hinted  # noqa: PLC0415 - read there alone
 
         whole = hinted(whole)
-    is_pushed = bool("commit" in whole and whole.get("changed"))
+    is_pushed = "commit" in whole and "changed" in whole
     if is_pushed:
         note_change()
     try:

@@ -53,7 +53,13 @@ class Work:
         """Return what became of it."""
         done = self.commit
         return Outcome(
-            self.tip.branch, done.changes, True, commit, done.diff, pull_request, done.blocked
+            self.tip.branch,
+            done.changes,
+            done.changes_what_runs,
+            commit,
+            done.diff,
+            pull_request,
+            done.blocked,
         )
 
 

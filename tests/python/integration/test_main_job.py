@@ -305,6 +305,33 @@ def test_pin_tag_writes_only_the_tag_and_keeps_the_digest_in_the_state(shop: Sho
     assert image("1.4.2") in shop.text()
 
 
+def test_another_digest_under_the_tag_that_stands_there_is_never_called_deployed(
+    shop: Shop,
+) -> None:
+    shop.commit({".gitops-rollback.toml": '[defaults]\npin = "tag"\n'})
+    shop.deploy("1.4.2")
+    before, log = shop.text(), shop.log()
+    again = ("--service", "cart", "--image", f"acme/cart:1.4.2@sha256:{'9' * 64}")
+    run = shop.refused(6, "refused", "deploy", *again)
+    assert run.error["code"] == "same-tag"
+    assert canonical("1.4.2")[-64:-52] in run.error["message"]
+    assert "--accept same-tag" in run.error["hint"]
+    assert shop.log() == log
+    tried = shop.ok("deploy", *again, "--accept", "same-tag", "--dry-run")
+    assert (tried.result["changed"], shop.log()) == (False, log)
+    done = shop.ok("deploy", *again, "--accept", "same-tag")
+    assert (done.result["changed"], done.service()["action"]) == (False, "recorded")
+    assert done.result["commit"]
+    assert "1.4.2 written down; what runs is not changed" in done.stdout
+    assert "deployed" not in done.stdout + done.stderr
+    assert shop.text() == before
+    newest, older = shop.state()["deployed"]
+    assert (newest["action"], newest["image"][-64:]) == ("recorded", "9" * 64)
+    assert (older["action"], older["image"]) == ("deploy", canonical("1.4.2"))
+    # From then on that image runs, as far as the state file tells: nothing is to do.
+    assert shop.ok("deploy", *again).result["changed"] is False
+
+
 def test_without_a_digest_and_without_a_registry_a_deploy_is_refused_or_the_tag_accepted(
     shop: Shop,
 ) -> None:

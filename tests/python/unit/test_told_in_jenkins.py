@@ -81,6 +81,12 @@ def test_a_build_is_named_after_what_became_of_it(
     assert shown(command, code, result).title == title
 
 
+def test_what_was_written_down_alone_is_called_neither_deployed_nor_nothing() -> None:
+    one = {"service": "cart", "environment": "default", "from": NEW, "to": OLD, "edits": []}
+    result = change(changed=False, services=[{**one, "action": "recorded"}])
+    assert shown("deploy", 0, result).title == "written down only: cart 1.5.0 → 1.4.2"
+
+
 def test_a_release_of_what_is_not_held_says_so() -> None:
     one = {"service": "cart", "environment": "production", "from": OLD, "to": OLD, "edits": []}
     result = change(changed=False, services=[one])

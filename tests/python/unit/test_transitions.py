@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gitops_rollback.decide.facts import Check, NeedCheck
 from gitops_rollback.decide.plan import edits_to_json
 from gitops_rollback.decide.wish import Wish
+from gitops_rollback.errors import RefusedError
+from gitops_rollback.image import same
 from gitops_rollback.ledger.holds import HeldMarker, Hold
 from gitops_rollback.ledger.message import Told, render
 from gitops_rollback.manifest.edit import rewrite
@@ -23,6 +26,7 @@ from unit.builders import (
     digest,
     hold_of,
     image,
+    plainly,
     service_at_tip,
     state,
     stored,
@@ -30,7 +34,7 @@ from unit.builders import (
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.change import Change
-    from gitops_rollback.decide.facts import ServiceAtTip
+    from gitops_rollback.decide.facts import Facts, Need, ServiceAtTip
     from gitops_rollback.ledger.state import State
 
 MARKER = '{"$imagepolicy": "flux-system:cart"}'
@@ -207,6 +211,59 @@ def test_a_release_of_what_is_not_held_changes_nothing(before: State | None) -> 
     found = service_at_tip("acme/cart:2", before, MARKED)
     change = released(found)
     assert not change.changes_anything
+
+
+BY_TAG = '[defaults]\npin = "tag"\n'
+
+
+@pytest.mark.parametrize("before", [None, state("0>1@A")], ids=["no digest known", "another"])
+def test_a_deploy_that_no_text_tells_is_refused_and_accepted_writes_the_ledger_alone(
+    before: State | None,
+) -> None:
+    found = service_at_tip("acme/cart:1", before, config=BY_TAG)
+    with pytest.raises(RefusedError) as refused:
+        deployed(found, "1@B")
+    assert refused.value.code == "same-tag"
+    change = deployed(found, "1@B", "same-tag")
+    newest = new_state(change).newest
+    assert newest is not None
+    assert (newest.action, newest.image) == ("recorded", image("1@B"))
+    assert (change.edits, change.summary.action) == ((), "recorded")
+    assert change.changes_anything
+    assert not change.changes_what_runs
+    assert change.to_json()["action"] == "recorded"
+    [noted] = new_state(change).fields
+    assert (noted.value, noted.image) == ("acme/cart:1", image("1@B").canonical)
+
+
+def test_a_later_build_that_was_written_down_alone_is_later_all_the_same() -> None:
+    found = service_at_tip("acme/cart:1", state("0>1@A"), config=BY_TAG)
+    later = deployed(found, "1@B", "same-tag", build=Build("shop/cart", 12))
+    found = replace(found, state=later.state)
+    with pytest.raises(RefusedError, match="shop/cart #12 wrote down 1 already"):
+        deployed(found, "3", build=Build("shop/cart", 11))
+    assert found.deploy_job == "shop/cart"
+
+
+def test_a_rollback_to_what_the_tag_means_by_now_is_refused_and_accepted_holds() -> None:
+    """The registry has the earlier image under the tag again: there is nothing to write."""
+    found = service_at_tip("acme/cart:1", state("0>1@A", "1@A>1@B"), config=BY_TAG)
+
+    def answer(need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401
+        there = Check("there", digest("A"), has_tag=True)
+        return there if isinstance(need, NeedCheck) else plainly(need, facts)
+
+    with pytest.raises(RefusedError) as refused:
+        changed(WISH, found, answer, filed=stored("1@B", "1@A"))
+    assert refused.value.code == "same-tag"
+    wish = replace(WISH, accept=frozenset({"same-tag"}))
+    change = changed(wish, found, answer, filed=stored("1@B", "1@A"))
+    assert (change.edits, change.changes_what_runs) == ((), False)
+    assert change.to_json()["action"] == "recorded"
+    after = new_state(change)
+    assert after.hold is not None
+    assert after.hold.to == image("1@A")
+    assert [same(entry.image, image("1@B")) for entry in after.bad] == [True]
 
 
 def test_deploying_what_runs_changes_nothing_unless_it_releases() -> None:
