@@ -10,7 +10,7 @@ import functools
 import re
 
 _LONGEST = 300  # characters of a pattern
-_MOST_REPEATS = 6  # a name has some hundred characters, and each repeat is tried at each of them
+_MOST_REPEATS = 6  # names and tags have some hundred characters: each repeat is tried at each
 # Of what begins with a backslash or `(?`, only what means the same to both.
 _ALIKE = re.compile(
     r"\\[dDwWsSbB]|\\[^A-Za-z0-9\s]|\(\?P<[A-Za-z_]\w*>|\(\?:|\((?!\?)|\[\^?\]?(?:\\.|[^\]\[\\])+\]"

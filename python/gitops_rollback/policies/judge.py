@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.manifest.patterns import UnreadablePatternError
 from gitops_rollback.model import one_line
 from gitops_rollback.policies.semver_range import (
     UnreadableRangeError,
     takes_version,
     version_of,
 )
-from gitops_rollback.policies.tag_filter import UnreadableFilterError, apply_filter
+from gitops_rollback.policies.tag_filter import apply_filter
 from gitops_rollback.refusals import Place, Refusal, accepted_by, refusal
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def takes_again(policy: ImagePolicy, bad: ImageReference, after: ImageReference)
         raise _UnjudgedError(f"which tags {bad.label} has is not known, and policies go by tags")
     try:
         key = _key(policy, bad.tag)
-    except (UnreadableFilterError, UnreadableRangeError) as error:
+    except (UnreadablePatternError, UnreadableRangeError) as error:
         raise _UnjudgedError(str(error)) from error
     if key is None:
         return False

@@ -28,12 +28,13 @@ from gitops_rollback.ledger.holds import parse_held
 from gitops_rollback.ledger.message import read_trailers
 from gitops_rollback.ledger.records import parse_record
 from gitops_rollback.ledger.state import parse_state
+from gitops_rollback.manifest.patterns import UnreadablePatternError
 from gitops_rollback.manifest.prove import prove
 from gitops_rollback.model import Build
 from gitops_rollback.outlet import escaped
 from gitops_rollback.policies.objects import find_policies
 from gitops_rollback.policies.semver_range import UnreadableRangeError, takes_version
-from gitops_rollback.policies.tag_filter import UnreadableFilterError, apply_filter
+from gitops_rollback.policies.tag_filter import apply_filter
 from gitops_rollback.query.search import search
 from gitops_rollback.registries import Registries, RegistryEndpoint
 from gitops_rollback.registries.docker_config import find_login
@@ -376,7 +377,7 @@ READERS = (
     Reader("query", _query, (b"tags[?older && starts_with(name, '1')].name | [0]",
                              b"reverse(sort_by(tags[?matches(name, '^1')], &name))")),
     Reader("tag filter", _patterns, (b"^v?(?P<v>[0-9.]+)-[a-f0-9]{7}$\nv1.4.2-abcdef0",),
-           (UnreadableFilterError,)),
+           (UnreadablePatternError,)),
     Reader("version range", lambda data: takes_version(text(data), "1.4.2"),
            (b">=1.4 <2 || ~1.2.3 || ^0.1 - 3 !=1.5.0",), (UnreadableRangeError,)),
     Reader("image reference", lambda data: parse_image(text(data)), (IMAGE.encode(),),

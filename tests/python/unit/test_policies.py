@@ -9,6 +9,7 @@ import pytest
 
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.patterns import UnreadablePatternError
 from gitops_rollback.policies.judge import automation_blocks
 from gitops_rollback.policies.objects import (
     ImagePolicy,
@@ -16,7 +17,7 @@ from gitops_rollback.policies.objects import (
     find_policies,
     may_hold_policy,
 )
-from gitops_rollback.policies.tag_filter import UnreadableFilterError, apply_filter
+from gitops_rollback.policies.tag_filter import apply_filter
 from unit.builders import digest, image
 
 if TYPE_CHECKING:
@@ -238,5 +239,5 @@ def test_tags_are_filtered_and_extracted_as_go_does(
     ],
 )  # fmt: skip
 def test_a_pattern_that_could_mean_something_else_is_not_judged(pattern: str) -> None:
-    with pytest.raises(UnreadableFilterError):
+    with pytest.raises(UnreadablePatternError):
         apply_filter(pattern, "", "a" * 128)
