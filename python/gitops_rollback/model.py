@@ -100,6 +100,42 @@ class Deed:
         return {**known, **self.more}
 
 
+class OfDeed:
+    """What tells of a deed, and of more than it: an event, a commit's message, a hold."""
+
+    deed: Deed
+
+    @property
+    def action(self) -> str:
+        """What was done."""
+        return self.deed.action
+
+    @property
+    def at(self) -> str | None:
+        """When."""
+        return self.deed.at
+
+    @property
+    def by(self) -> str | None:
+        """By whom."""
+        return self.deed.by
+
+    @property
+    def reason(self) -> str | None:
+        """Why."""
+        return self.deed.reason
+
+    @property
+    def build(self) -> Build | None:
+        """The build that did it, whose archive holds the record of what was replaced."""
+        return self.deed.build
+
+    @property
+    def record(self) -> str | None:
+        """The sha256 of the record of what was replaced."""
+        return self.deed.record
+
+
 _DEED_KEYS = ("id", "action", "image", "from", "at", "by", "reason", "build", "record")
 
 

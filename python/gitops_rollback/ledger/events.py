@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import contradicts, same, same_here, same_reference
-from gitops_rollback.model import EDIT, Deed
+from gitops_rollback.model import EDIT, Deed, OfDeed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.message import Told
     from gitops_rollback.ledger.records import Record, StoredRecord
     from gitops_rollback.ledger.state import State
-    from gitops_rollback.model import Build
 
 ARTIFACT = "artifact"
 GIT = "git"
 
 
 @dataclass(frozen=True)
-class Event:
+class Event(OfDeed):
     """One change of the running image: a deed, and what proves it.
 
     The deed's action is `edit` for a change that only Git's history tells of. `stored` is the
@@ -37,11 +36,6 @@ class Event:
     conflicts: tuple[str, ...] = ()
 
     @property
-    def action(self) -> str:
-        """What was done."""
-        return self.deed.action
-
-    @property
     def image(self) -> ImageReference:
         """The image that runs after it."""
         return self.deed.image
@@ -50,31 +44,6 @@ class Event:
     def from_image(self) -> ImageReference | None:
         """The image that ran before it."""
         return self.deed.from_image
-
-    @property
-    def at(self) -> str | None:
-        """When."""
-        return self.deed.at
-
-    @property
-    def by(self) -> str | None:
-        """By whom."""
-        return self.deed.by
-
-    @property
-    def reason(self) -> str | None:
-        """Why."""
-        return self.deed.reason
-
-    @property
-    def build(self) -> Build | None:
-        """The build that did it, and whose archive holds the record of what it replaced."""
-        return self.deed.build
-
-    @property
-    def record(self) -> str | None:
-        """The sha256 of the record of what it replaced."""
-        return self.deed.record
 
 
 @dataclass(frozen=True)

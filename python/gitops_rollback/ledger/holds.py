@@ -22,8 +22,8 @@ from gitops_rollback.ledger.fields import (
 )
 from gitops_rollback.model import (
     ROLLBACK,
-    Build,
     Deed,
+    OfDeed,
     build_from_json,
     title,
     unknown_keys,
@@ -100,7 +100,7 @@ class HeldMarker:
 
 
 @dataclass(frozen=True)
-class Hold:
+class Hold(OfDeed):
     """What keeps a rolled-back image from coming back: the rollback that began it, and markers."""
 
     deed: Deed
@@ -122,11 +122,6 @@ class Hold:
         return self.deed.image
 
     @property
-    def by(self) -> str | None:
-        """The person."""
-        return self.deed.by
-
-    @property
     def reason(self) -> str:
         """Why."""
         return self.deed.reason or ""
@@ -135,11 +130,6 @@ class Hold:
     def at(self) -> str:
         """When."""
         return self.deed.at or ""
-
-    @property
-    def build(self) -> Build | None:
-        """The build that rolled back."""
-        return self.deed.build
 
     def to_json(self) -> dict[str, Any]:
         """Return the hold as it stands in state files, held files and plans."""

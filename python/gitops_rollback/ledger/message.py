@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import InvalidImageError, parse_image
-from gitops_rollback.model import DEPLOY, Build, Deed, one_line
+from gitops_rollback.model import DEPLOY, Build, Deed, OfDeed, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -29,7 +29,7 @@ _BUILD = re.compile(r"(.+) #([1-9][0-9]{0,9})")
 
 
 @dataclass(frozen=True)
-class Told:
+class Told(OfDeed):
     """What a commit's message tells of one service.
 
     The deed, the storage that changed with it, and the images that a rollback passed over.
@@ -40,11 +40,6 @@ class Told:
     deed: Deed
     storage: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
-
-    @property
-    def action(self) -> str:
-        """What was done."""
-        return self.deed.action
 
     @property
     def from_image(self) -> ImageReference:
@@ -60,26 +55,6 @@ class Told:
     def versions(self) -> str:
         """From and to, as people name them."""
         return self.deed.versions
-
-    @property
-    def record(self) -> str | None:
-        """The sha256 of the record of what was replaced."""
-        return self.deed.record
-
-    @property
-    def build(self) -> Build | None:
-        """The build that did it."""
-        return self.deed.build
-
-    @property
-    def by(self) -> str | None:
-        """By whom."""
-        return self.deed.by
-
-    @property
-    def reason(self) -> str | None:
-        """Why."""
-        return self.deed.reason
 
 
 def render(told: Sequence[Told]) -> str:
