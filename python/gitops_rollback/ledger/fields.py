@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.image import find_image
 from gitops_rollback.model import unknown_keys
 
 if TYPE_CHECKING:
@@ -114,10 +114,7 @@ class NotedField:
     @property
     def reference(self) -> ImageReference | None:
         """The image that its text meant; None where it is no reference, as some records may say."""
-        try:
-            return parse_image(self.image)
-        except InvalidImageError:
-            return None
+        return find_image(self.image)
 
     @property
     def place(self) -> str:

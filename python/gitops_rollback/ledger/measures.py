@@ -13,6 +13,7 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.ledger.events import is_named
 from gitops_rollback.model import DEPLOY, ROLLBACK, without_none
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _failures(told: Sequence[Happening]) -> list[tuple[int, int]]:
         before = (
             index
             for index in range(place - 1, -1, -1)
-            if told[index].action == DEPLOY and _is_same(told[index].image, one.from_image)
+            if told[index].action == DEPLOY and is_named(told[index].image, one.from_image)
         )
         deploy = next(before, None)
         if deploy is not None:
@@ -137,10 +138,10 @@ def _is_newest_of_a_bad_image(
     told: Sequence[Happening], place: int, bad: Sequence[ImageReference]
 ) -> bool:
     image = told[place].image
-    if not any(_is_same(image, one) for one in bad):
+    if not any(is_named(image, one) for one in bad):
         return False
     later = told[place + 1 :]
-    return not any(one.action == DEPLOY and _is_same(one.image, image) for one in later)
+    return not any(one.action == DEPLOY and is_named(one.image, image) for one in later)
 
 
 def _holds(told: Sequence[Happening], since: str, present: str) -> tuple[list[float], int]:
@@ -154,13 +155,6 @@ def _holds(told: Sequence[Happening], since: str, present: str) -> tuple[list[fl
     if begun is None:
         return lasted, 0
     return ([*lasted, _seconds(begun, present)] if begun >= since else lasted), 1
-
-
-def _is_same(one: ImageReference, other: ImageReference) -> bool:
-    """Compare by digest; by the whole reference where one names none."""
-    if one.digest and other.digest:
-        return one.digest == other.digest
-    return one.canonical == other.canonical
 
 
 def _rate(part: int, whole: int) -> float | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import age
+from gitops_rollback.model import title
 from gitops_rollback.report.links import commit_url, safe_url
 from gitops_rollback.report.picture import Picture, draw, label
 
@@ -236,14 +237,14 @@ def _service(
     plan = _of(documents.plan, pair)
     result = _of(documents.result, pair)
     history = _of(documents.history, pair)
-    title = pair[0] if pair[1] == "default" else f"{pair[0]} {pair[1]}"
+    name = title(*pair)
     outcome, kind = _outcome(documents, plan, result)
     summary = _summary(documents, pair, plan, result, history)
     if summary.action and kind == "done":
         outcome = f"{summary.versions}, {_DONE.get(summary.action, 'Changed').lower()}"
     entries = _entries(history.get("entries", ()), repository, present)
     return Service(
-        title=title,
+        title=name,
         summary=summary,
         key=key,
         outcome=outcome,
@@ -257,7 +258,7 @@ def _service(
             *history.get("findings", ()),
         ),
         entries=entries,
-        picture=draw(title, entries) if entries else None,
+        picture=draw(name, entries) if entries else None,
     )
 
 

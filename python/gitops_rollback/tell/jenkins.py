@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from gitops_rollback import clock
 from gitops_rollback.errors import Exit
-from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.image import find_image
 from gitops_rollback.jobs import names_of_forms
-from gitops_rollback.model import RECORDED, one_line
+from gitops_rollback.model import RECORDED, one_line, title
 from gitops_rollback.options import NO_HOLD, TABLE, variable_name
 
 if TYPE_CHECKING:
@@ -361,18 +361,15 @@ def _to(services: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _name(one: Mapping[str, Any]) -> str:
-    environment = one.get("environment", "default")
-    return one["service"] if environment == "default" else f"{one['service']} {environment}"
+    return title(one["service"], one.get("environment"))
 
 
 def _label(image: str | None) -> str:
     """Return what people call an image: its tag, else the beginning of its digest."""
     if not image:
         return "an unknown image"
-    try:
-        return parse_image(image).label
-    except InvalidImageError:
-        return one_line(image, 80)
+    found = find_image(image)
+    return found.label if found else one_line(image, 80)
 
 
 def _list(texts: Iterable[str]) -> str:

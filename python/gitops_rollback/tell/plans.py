@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gitops_rollback.model import title
+from gitops_rollback.refusals import RUNNING
 from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
 from gitops_rollback.tell.terminal import width
 from gitops_rollback.tell.view import View, label, moment
@@ -18,7 +19,6 @@ _SOURCES = {
     "git": "deployed before, as Git tells",
     "registry": "the registry's answer to the query",
 }
-RUNS_ALREADY = "running"  # the code of what stands in the way of going to what runs
 
 
 def plans(document: Mapping[str, Any], view: View) -> list[str]:
@@ -92,11 +92,11 @@ def _headline(one: Plan) -> str:
 
 def runs_already(one: Plan) -> bool:
     """Tell whether the image that was named is the one that runs: nothing to do."""
-    return any(block["code"] == RUNS_ALREADY for block in one.get("blockedBy", ()))
+    return any(block["code"] == RUNNING for block in one.get("blockedBy", ()))
 
 
 def _blocks(one: Plan) -> list[Mapping[str, str]]:
-    return [block for block in one.get("blockedBy", ()) if block["code"] != RUNS_ALREADY]
+    return [block for block in one.get("blockedBy", ()) if block["code"] != RUNNING]
 
 
 def _obstacles(one: Plan) -> list[str]:

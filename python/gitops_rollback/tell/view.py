@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
-from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.image import find_image
 from gitops_rollback.options import MOST_LINES
 from gitops_rollback.tell.terminal import Ink, ink_of
 
@@ -47,10 +47,8 @@ def view_of(output: Output) -> View:
 
 def label(image: object) -> str:
     """Return what people call an image: its tag, else the beginning of its digest."""
-    try:
-        return parse_image(str(image)).label
-    except InvalidImageError:
-        return str(image)
+    found = find_image(str(image))
+    return found.label if found else str(image)
 
 
 def moment(at: object, present: str) -> str:
