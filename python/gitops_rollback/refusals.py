@@ -15,13 +15,11 @@ from enum import Enum
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.errors import Exit, RefusedError, UsageError, nearest_hint
+from gitops_rollback.errors import RefusedError, UsageError, nearest_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-CATEGORY = RefusedError.category
-EXIT = Exit.REFUSED
 RUNNING = "running"  # why a candidate is passed over that is none: not a refusal
 ACCEPT, AGAIN, RELEASE, ALLOW_OLDER = "accept", "again", "release", "allow-older"
 STEP_VARIABLE = "GITOPS_STEP"  # names the step of the library that runs the command, if one does
@@ -56,7 +54,6 @@ class Row:
     shell: str
     jenkins: str = ""
     option: str | None = ACCEPT
-    is_candidate: bool = False  # refuses a candidate, or the image to deploy, for what it is
     job_allows: bool = True  # the ready-made rollback job lets its users accept it
 
     def template(self, place: Place) -> str:
@@ -112,7 +109,6 @@ TABLE = (
         ("deploy", "rollback"),
         "the image was rolled back from before: by its digest, its version tag or its revision",
         "take a fixed image; if this one is good after all: {accept}",
-        is_candidate=True,
     ),
     Row(
         "retag",
@@ -164,21 +160,18 @@ TABLE = (
         ("deploy", "rollback"),
         "the registry no longer has the image",
         "push it, or name one that is there; if the cluster can pull it all the same: {accept}",
-        is_candidate=True,
     ),
     Row(
         "platform",
         ("deploy", "rollback"),
         "the image is not there for a platform of the one that runs",
         "take another image; if no node has that platform: {accept}",
-        is_candidate=True,
     ),
     Row(
         "not-an-image",
         ("deploy", "rollback"),
         "it is a signature, an attestation, a chart or a build cache",
         _ALL_THE_SAME,
-        is_candidate=True,
     ),
     Row(
         "mutable-tag",
@@ -186,21 +179,18 @@ TABLE = (
         "only the tag is known, and the tag has meant another image since",
         "name the image by its digest; to go by what the tag means now: {accept}",
         "name the image by its digest (TO); to go by what the tag means now: {accept}",
-        is_candidate=True,
     ),
     Row(
         "never-deployed",
         ("rollback",),
         "a build recorded it, but its deploy was never pushed",
         _ALL_THE_SAME,
-        is_candidate=True,
     ),
     Row(
         "never-ran",
         ("rollback",),
         "it never ran in this service's fields, as their history shows",
         "deploy it by its own build; to put it there by a rollback: {accept}",
-        is_candidate=True,
         job_allows=False,
     ),
     Row(
@@ -209,7 +199,6 @@ TABLE = (
         "nothing shows that it ran in this service's fields",
         "look at gitops-rollback history {service}; if you know that it ran: {accept}",
         "look at the history (ACTION history); if you know that it ran: {accept}",
-        is_candidate=True,
     ),
     Row(
         "tampered",
@@ -219,7 +208,6 @@ TABLE = (
         "trust the archive: {accept}",
         "find out who changed the archive; Git proves the image without it: STRATEGY git; to trust "
         "the archive: {accept}",
-        is_candidate=True,
         job_allows=False,
     ),
     Row(
@@ -244,7 +232,6 @@ TABLE = (
 )
 ROWS = {row.code: row for row in TABLE}
 CODES = tuple(ROWS)
-CANDIDATE_CODES = tuple(row.code for row in TABLE if row.is_candidate)
 ACCEPTABLE = tuple(row.code for row in TABLE if row.option == ACCEPT)
 JOB_ALLOWS = tuple(row.code for row in TABLE if row.option == ACCEPT and row.job_allows)
 

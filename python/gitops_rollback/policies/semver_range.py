@@ -22,7 +22,6 @@ _VERSION = (
     r"v?([0-9|xX*]+)(\.[0-9|xX*]+)?(\.[0-9|xX*]+)?"
     r"(-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
-_OPERATOR = r"=||!=|>|<|>=|=>|<=|=<|~|~>|\^"
 _FLAGS = re.ASCII
 _ONE = re.compile(rf"\s*(=>|=<|>=|<=|!=|~>|[=><~^]|)\s*{_VERSION}", _FLAGS)
 _BETWEEN = re.compile(r"\s+|,\s*", _FLAGS)

@@ -73,11 +73,6 @@ def say(*lines: str) -> None:
         _print(_painted(line, ink), sys.stderr, ink)
 
 
-def say_text(text: str) -> None:
-    """Print a text of several lines, as a difference is."""
-    say(*text.split("\n"))
-
-
 def show(lines: Iterable[str]) -> None:
     """Print a result, or a part of it."""
     _clear_progress()

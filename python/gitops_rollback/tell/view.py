@@ -24,7 +24,6 @@ class View:
     present: str = ""
     limit: int = MOST_LINES
     command: str = ""
-    is_rehearsal: bool = False
     explains: bool = False
     form: str = "text"
 
@@ -39,7 +38,6 @@ def view_of(output: Output) -> View:
         present=clock.now(),
         limit=MOST_LINES if limit is None else int(limit),
         command=output.command,
-        is_rehearsal=bool(options.get("dry_run")),
         explains=bool(options.get("explain")),
         form=str(options.get("format") or "text"),
     )
