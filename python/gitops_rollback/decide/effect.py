@@ -60,16 +60,20 @@ def edited(files: Mapping[str, ParsedFile], edits: Iterable[FieldEdit]) -> dict[
 
 
 def unwritten(facts: Facts, edits: Sequence[FieldEdit], image: ImageReference) -> Iterator[Refusal]:
-    """Yield that an image is another than the one that runs, and yet no field gets another text.
+    """Yield that an image is another than the one that runs, and yet a field keeps its text.
 
-    Nothing but a tag is written, and it stands there already: no pod would be replaced.
+    Nothing but a tag would be written there, and it stands there already: no pod would be replaced.
+    All fields run the same image before (`read_running`), so none that is kept is the new one.
     """
-    if edits:
+    written = {edit.field.key for edit in edits}
+    kept = next((one for one in facts.at.found.fields if one.key not in written), None)
+    if kept is None:
         return
     running = facts.running
+    where = f" in {kept.place}" if edits else ""
     yield refusal(
         "same-tag",
-        f"{facts.title}: only the tag is written, and {running.label} stands there already, "
+        f"{facts.title}: only the tag is written, and {running.label} stands there already{where}, "
         f"{_of_digest(running)}: {image.label} {_of_digest(image)} would not be rolled out",
     )
 

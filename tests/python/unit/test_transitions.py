@@ -12,6 +12,7 @@ from gitops_rollback.decide.plan import edits_to_json
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import RefusedError
 from gitops_rollback.image import same
+from gitops_rollback.ledger.fields import note_written
 from gitops_rollback.ledger.holds import HeldMarker, Hold
 from gitops_rollback.ledger.message import Told, render
 from gitops_rollback.manifest.edit import rewrite
@@ -234,6 +235,24 @@ def test_a_deploy_that_no_text_tells_is_refused_and_accepted_writes_the_ledger_a
     assert change.to_json()["action"] == "recorded"
     [noted] = new_state(change).fields
     assert (noted.value, noted.image) == ("acme/cart:1", image("1@B").canonical)
+
+
+def test_a_deploy_that_one_of_two_fields_does_not_tell_is_refused_with_that_field() -> None:
+    """The server's text loses its digest and its pods are replaced; the worker's pods are not."""
+    both = DEPLOYMENT + "        - name: worker\n          image: acme/cart:1\n"
+    found = service_at_tip(str(image("1@A")), None, both, BY_TAG)
+    noted = tuple(note_written(one, one.value, image("1@A")) for one in found.found.fields)
+    found = replace(found, state=replace(state("0>1@A"), fields=noted))
+    with pytest.raises(RefusedError, match=r"deployment.yaml:12, of sha256:4141") as refused:
+        deployed(found, "1@B")
+    assert refused.value.code == "same-tag"
+    change = deployed(found, "1@B", "same-tag")
+    assert [(edit.field.container, edit.value) for edit in change.edits] == [
+        ("server", "docker.io/acme/cart:1")
+    ]
+    assert (change.summary.action, change.changes_what_runs) == ("deploy", True)
+    meant = {one.container: one.image for one in new_state(change).fields}
+    assert meant == {"server": image("1@B").canonical, "worker": image("1@B").canonical}
 
 
 def test_a_later_build_that_was_written_down_alone_is_later_all_the_same() -> None:
