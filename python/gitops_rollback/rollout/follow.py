@@ -19,8 +19,8 @@ from gitops_rollback.rollout.lists import DeniedError
 from gitops_rollback.rollout.objects import Change, Objects, Query
 from gitops_rollback.rollout.raw import Name
 from gitops_rollback.rollout.standing import Standing, State
-from gitops_rollback.rollout.target import Relation, relation
-from gitops_rollback.rollout.track import Track
+from gitops_rollback.rollout.target import THERE, Relation, relation
+from gitops_rollback.rollout.track import Track, are_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _LONGEST_LOOK = 30.0  # seconds; what is judged changes only by what comes in, and by patience
 # Where Flux's objects usually are, for accounts that may not look everywhere.
 _USUAL = "flux-system"
-_THERE = (Relation.OURS, Relation.HOLDS)
 
 
 class NotHereError(ClusterError):
@@ -228,7 +227,7 @@ class Follower:
         if not self._hasten or not wanted:
             return []
         _tip, there = relations.at_tip(track.target)
-        if there not in _THERE:
+        if there not in THERE:
             return []
         said = []
         for one in wanted:
@@ -327,7 +326,7 @@ def follow(
             if not track.is_over:
                 for line in follower.look(track, relations, now):
                     tell(track, line)
-        if _is_over([track for _, track in tracks]):
+        if are_over([track for _, track in tracks]):
             return
         if now >= limit:
             _settle_all([track for _, track in tracks], relations, tell)
@@ -400,8 +399,3 @@ def _settle_all(
         line = "" if track.is_over else settle(track, relations)
         if line:
             tell(track, line)
-
-
-def _is_over(tracks: Sequence[Track]) -> bool:
-    states = [track.standing.state for track in tracks if track.standing]
-    return State.FAILED in states or all(track.is_over for track in tracks)

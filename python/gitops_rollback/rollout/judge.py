@@ -19,13 +19,12 @@ from gitops_rollback.rollout.apply_failures import (
 from gitops_rollback.rollout.releases import begin, finish
 from gitops_rollback.rollout.rolling import roll_out, unfinished_of
 from gitops_rollback.rollout.standing import SetImage, Standing, State, View, failed, suspect
-from gitops_rollback.rollout.target import Relation
+from gitops_rollback.rollout.target import THERE, Relation
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.appliers import Reconciler
     from gitops_rollback.rollout.target import Target
 
-_THERE = (Relation.OURS, Relation.HOLDS)
 _SHORT = 12
 _CHECKING = "Running health checks"
 _AGAIN = 30.0  # seconds for Flux to try once more what had failed
@@ -78,9 +77,9 @@ def _replaced(target: Target, view: View) -> Standing | None:
 
 def _fetch(target: Target, view: View) -> Standing | None:
     source = view.source
-    if view.relation(target, source.commit) in _THERE:
+    if view.relation(target, source.commit) in THERE:
         return None
-    if any(view.relation(target, one.applied) in _THERE for one in view.kustomizations):
+    if any(view.relation(target, one.applied) in THERE for one in view.kustomizations):
         return None
     if source.suspended:
         return failed(suspended(source))
@@ -101,9 +100,9 @@ def _apply(target: Target, view: View) -> Standing | None:
 
 def _apply_one(target: Target, view: View, by: Reconciler) -> Standing | None:
     """Judge one Kustomization; None where it has applied the change and the pods count."""
-    if view.relation(target, by.applied) in _THERE:
+    if view.relation(target, by.applied) in THERE:
         return None
-    tried = view.relation(target, by.attempted) in _THERE
+    tried = view.relation(target, by.attempted) in THERE
     if by.suspended and not (tried and _has_told(target, view)):
         return failed(suspended(by))
     if tried:
@@ -127,7 +126,7 @@ def _hastened(target: Target, view: View, by: Reconciler, waits: str) -> Standin
     second later, with nobody else's name left in the object (measured, kustomize-controller v1.9).
     """
     is_checking = by.reconciling.message.startswith(_CHECKING)
-    has_fetched = view.relation(target, view.source.commit) in _THERE
+    has_fetched = view.relation(target, view.source.commit) in THERE
     if not is_checking or not has_fetched:
         return Standing(State.APPLYING, waits)
     hastens = tuple(
@@ -162,7 +161,7 @@ def _checks_health_of(target: Target, view: View, by: Reconciler) -> bool:
     """Tell whether it checks the health of our change: then it has applied all of it."""
     said = by.reconciling.message
     commit = next((c for c in map(commit_of, said.split()) if c), "")
-    return said.startswith(_CHECKING) and view.relation(target, commit) in _THERE
+    return said.startswith(_CHECKING) and view.relation(target, commit) in THERE
 
 
 def _busy_with(by: Reconciler) -> str:

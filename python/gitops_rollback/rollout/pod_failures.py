@@ -46,7 +46,7 @@ def pod_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Fail
 
     Pods that are being deleted, or were evicted, tell it where no other new one is there.
     """
-    pods, names = tuple(pods), _names(workload, target)
+    pods, names = tuple(pods), workload.names_of(target)
     new = [pod for pod in pods if pod.is_new(target, names)]
     serving = serving_of(target, workload, pods)
     living = [pod for pod in new if not pod.ended]
@@ -57,7 +57,7 @@ def pod_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Fail
 
 def serving_of(target: Target, workload: Workload, pods: Iterable[Pod]) -> str:
     """Say what the old pods do; empty where there is nothing to say (none was there)."""
-    names = _names(workload, target)
+    names = workload.names_of(target)
     old = [
         pod
         for pod in pods
@@ -119,10 +119,6 @@ def _evicted(pod: Pod, serving: str) -> Failure:
     )
 
 
-def _names(workload: Workload, target: Target) -> frozenset[str]:
-    return frozenset(one.name for one in workload.of(target))
-
-
 def deadline_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure:
     """Name a progress deadline that was exceeded, where no pod says why."""
     said = workload.progressing.message or "its pods did not become ready in time"
@@ -140,7 +136,7 @@ def deadline_failure(target: Target, workload: Workload, pods: Iterable[Pod]) ->
 
 def unready_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
     """Name pods that run but are not ready: their probes fail, or they are only starting."""
-    pods, names = tuple(pods), _names(workload, target)
+    pods, names = tuple(pods), workload.names_of(target)
     for pod in pods:
         slow = [c for c in pod.containers if c.running and not c.ready]
         if not pod.is_new(target, names) or pod.ended or pod.ready or not slow:
@@ -177,7 +173,7 @@ def _container(
     target: Target, workload: Workload, pod: Pod, container: ContainerState
 ) -> Failure | None:
     waiting = container.waiting
-    own = container in pod.of(target, _names(workload, target))
+    own = container in pod.of(target, workload.names_of(target))
     where = f"{workload.name}: container {container.name}"
     said = f"{waiting}: {container.message}" if container.message else waiting
     if waiting in _PULL or waiting in _NO_IMAGE:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.rollout.apply_failures import PASSING, UNTOUCHED, suspended
 from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, short
 from gitops_rollback.rollout.standing import Standing, State, View, failed, suspect
-from gitops_rollback.rollout.target import Relation
+from gitops_rollback.rollout.target import THERE, Relation
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.appliers import Reconciler
@@ -39,7 +39,6 @@ _UNDONE = {
 _AGAIN = "Flux tries again by itself"
 _CHART_PATIENCE = 30.0  # seconds: while a new chart is made, the old one is not ready
 _UNDO_PATIENCE = 10.0  # seconds for Helm to go back by itself, which is worth being told
-_THERE = (Relation.OURS, Relation.HOLDS)
 
 
 def begin(target: Target, view: View) -> Standing | None:
@@ -76,7 +75,7 @@ def has_begun(target: Target, view: View, one: Reconciler) -> bool:
         return True
     commits = {target.commit: Relation.OURS, **view.relations}
     return any(
-        commit.startswith(one.chart_commit) and relation in _THERE
+        commit.startswith(one.chart_commit) and relation in THERE
         for commit, relation in commits.items()
     )
 

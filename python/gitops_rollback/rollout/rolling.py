@@ -20,7 +20,7 @@ from gitops_rollback.rollout.pod_failures import (
 )
 from gitops_rollback.rollout.releases import proves
 from gitops_rollback.rollout.standing import Standing, State, View, failed, suspect
-from gitops_rollback.rollout.target import Relation
+from gitops_rollback.rollout.target import THERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target
     from gitops_rollback.rollout.workloads import ContainerState, Pod, Workload
 
-_THERE = (Relation.OURS, Relation.HOLDS)
 _SETTLED = 10.0  # seconds after which what Flux has applied is what it will stay
 _MISSING = 15.0  # seconds for an object to appear that Flux says it has applied
 
@@ -237,7 +236,7 @@ def _lacks(workload: Workload, pods: list[Pod] | None, target: Target) -> str:
     lacks = _counted(workload, wanted)
     if lacks or pods is None:
         return lacks
-    names = _container_names(workload, target)
+    names = workload.names_of(target)
     living = [pod for pod in pods if not pod.ended]
     running = [pod for pod in living if pod.is_new(target, names) and pod.ready]
     old = len([pod for pod in living if not pod.is_new(target, names)])
@@ -266,7 +265,7 @@ def _look_at_pods(target: Target, view: View, workload: Workload) -> _Seen:
         if not workload.wanted:
             return _Seen()
         return _Seen((f"which digest the pods of {workload.name} run may not be read here",))
-    names = _container_names(workload, target)
+    names = workload.names_of(target)
     pods = [pod for pod in view.pods_of(workload) if not pod.ended]
     old = [str(pod.name.name) for pod in pods if not pod.is_new(target, names)]
     left = []
@@ -323,15 +322,11 @@ def _mirrors(target: Target, workload: Workload, own: list[ContainerState]) -> l
     ]
 
 
-def _container_names(workload: Workload, target: Target) -> frozenset[str]:
-    return frozenset(one.name for one in workload.of(target))
-
-
 def _running(target: Target, view: View) -> str:
     if view.pods is None:
         return f"{target.image.label} is rolled out (its pods may not be read here)"
     new = sum(
-        pod.is_new(target, _container_names(workload, target)) and pod.ready and not pod.ended
+        pod.is_new(target, workload.names_of(target)) and pod.ready and not pod.ended
         for workload in view.workloads or ()
         for pod in view.pods_of(workload)
     )
@@ -395,7 +390,7 @@ def _unsure(target: Target, view: View) -> str:
 
 
 def _has_failed_health(one: Reconciler, target: Target, view: View) -> bool:
-    attempted = view.relation(target, one.attempted) in _THERE
+    attempted = view.relation(target, one.attempted) in THERE
     return attempted and one.ready.status == "False" and one.ready.reason == HEALTH_REASON
 
 

@@ -31,6 +31,10 @@ class Relation(Enum):
     UNKNOWN = "unknown"  # nobody can tell: it cannot be read
 
 
+# In such a commit the change stands.
+THERE = (Relation.OURS, Relation.HOLDS)
+
+
 class Match(Enum):
     """How the text of a live image stands to the image that is waited for."""
 

@@ -12,6 +12,8 @@ from gitops_rollback.rollout.failure import FOREVER, Failure, Whose
 from gitops_rollback.rollout.standing import Standing, State, failed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gitops_rollback.rollout.target import Target
 
 _FETCHED = (State.APPLYING, State.ROLLING, State.READY, State.APPLIED)
@@ -111,6 +113,12 @@ class Track:
         if suspicion is not None and now - self._since >= suspicion.patience:
             return failed(suspicion)
         return standing
+
+
+def are_over(tracks: Sequence[Track]) -> bool:
+    """Tell whether nothing is left to wait for: all are done, or one has failed."""
+    states = [track.standing.state for track in tracks if track.standing]
+    return State.FAILED in states or all(track.is_over for track in tracks)
 
 
 def _way_out(standing: Standing | None) -> str:

@@ -24,7 +24,7 @@ from gitops_rollback.rollout.follow import (
 from gitops_rollback.rollout.standing import Standing, State
 from gitops_rollback.rollout.statuses import judge_statuses, names_of
 from gitops_rollback.rollout.target import Relation
-from gitops_rollback.rollout.track import Track
+from gitops_rollback.rollout.track import Track, are_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -242,7 +242,7 @@ class Rollout:
     ) -> list[Track] | None:
         """Follow until Flux has reported; None where it never has, here or before."""
         tracks = [Track(target, "") for target in targets]
-        while not _is_over(tracks) and self._clock() < limit:
+        while not are_over(tracks) and self._clock() < limit:
             now = self._clock()
             for track in tracks:
                 line = track.take(reader.judge(track.target, expected), now)
@@ -252,7 +252,7 @@ class Rollout:
                     self._say(track, line)
             if not expected and not reader.has_seen_any and now > _GRACE:
                 return None
-            if not _is_over(tracks):
+            if not are_over(tracks):
                 time.sleep(max(0.0, min(_PAUSE, limit - self._clock())))
         return tracks if expected or reader.has_seen_any else None
 
@@ -288,8 +288,3 @@ class _StatusReader:
                 found = self._statuses.of(tip)
         self.has_seen_any = self.has_seen_any or bool(names_of(found))
         return judge_statuses(target, found, expected)
-
-
-def _is_over(tracks: Sequence[Track]) -> bool:
-    states = [track.standing.state for track in tracks if track.standing]
-    return State.FAILED in states or all(track.is_over for track in tracks)

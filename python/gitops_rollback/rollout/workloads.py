@@ -126,6 +126,10 @@ class Workload:
             if target.is_of_repository(one.image) or target.match(one.image) is not Match.OTHER
         )
 
+    def names_of(self, target: Target) -> frozenset[str]:
+        """Return the names of the containers that are to run a target's image."""
+        return frozenset(one.name for one in self.of(target))
+
     def elsewhere(self, target: Target) -> tuple[Container, ...]:
         """Return the containers of the service that name another image."""
         return tuple(one for one in self.of(target) if target.match(one.image) is Match.OTHER)
