@@ -116,7 +116,7 @@ def _apply_one(target: Target, view: View, by: Reconciler) -> Standing | None:
 def _has_told(target: Target, view: View) -> bool:
     """Tell whether the service's workloads were all told the target's image."""
     found = view.workloads or ()
-    return bool(found) and not any(one.elsewhere(target) for one in found)
+    return bool(found) and all(one.is_told(target) for one in found)
 
 
 def _hastened(target: Target, view: View, by: Reconciler, waits: str) -> Standing:

@@ -50,7 +50,7 @@ def roll_out(target: Target, view: View) -> Standing:
 
 def _by_pods(target: Target, view: View, workloads: tuple[Workload, ...]) -> Standing:
     """Judge by what the pods run, once every workload is rolled out."""
-    seen = [_look_at_pods(target, view, workload) for workload in workloads]
+    seen = [_look_at(target, view, workload) for workload in workloads]
     wrong = next((one.failure for one in seen if one.failure), None)
     if wrong is not None:
         return suspect(State.ROLLING, "the pods", wrong)
@@ -98,9 +98,8 @@ def _missing(target: Target, view: View) -> Standing:
 def _workload(target: Target, view: View, workload: Workload) -> Standing | None:
     """Judge one workload; None where it is rolled out as far as its counts tell."""
     pods = view.pods_of(workload)
-    elsewhere = workload.elsewhere(target)
-    if elsewhere:
-        return _not_told(target, view, workload, elsewhere[0].image)
+    if not workload.is_told(target):
+        return _not_told(target, view, workload)
     if workload.wanted is None:
         return None  # a CronJob: its next run takes the image
     waits = _lacks(workload, None if view.pods is None else pods, target)
@@ -113,13 +112,16 @@ def _workload(target: Target, view: View, workload: Workload) -> Standing | None
     return suspect(State.ROLLING, waits, failure) if failure else Standing(State.ROLLING, waits)
 
 
-def _not_told(target: Target, view: View, workload: Workload, image: str) -> Standing:
+def _not_told(target: Target, view: View, workload: Workload) -> Standing:
     """Judge a workload that names another image, though what applies it has applied the change.
 
+    Or that has no such container at all.
     It is told in a moment, was edited by hand, or something keeps the change from it: that is named
     from the live objects.
     """
-    runs = f"{workload.name} runs {image}"
+    has = next((one.image for one in workload.elsewhere(target)), "")
+    has = has or f"no container {', '.join(workload.lacks(target))}"
+    runs = f"{workload.name} runs {has}"
     if workload.left_alone:
         return failed(_left_alone(workload, runs))
     settled = all(one.ready.status == "True" for one in view.kustomizations)
@@ -129,7 +131,7 @@ def _not_told(target: Target, view: View, workload: Workload, image: str) -> Sta
             when = "only with driftDetection, or when something else changes"
             return Standing(State.APPLYING, f"Helm to undo {edit} ({when})")
         return Standing(State.APPLYING, f"Flux to undo {edit}", nudge=True)
-    waits = f"{workload.name} to be told, it has {image}"
+    waits = f"{workload.name} to be told, it has {has}"
     if not settled:
         return Standing(State.APPLYING, waits)
     failure = _overridden(target, view, workload, runs)
@@ -226,24 +228,26 @@ def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) ->
 def _lacks(workload: Workload, pods: list[Pod] | None, target: Target) -> str:
     """Say what a rollout lacks; empty where it is done. `pods` is None if they may not be read.
 
-    Pods that somebody has to delete are not waited for.
+    Old pods that somebody has to delete are not waited for; those that came after them are.
     """
     wanted = workload.wanted or 0
     if not workload.observed:
         return "its controller to see the new image"
-    if workload.by_hand:
-        return ""
-    lacks = _counted(workload, wanted)
-    if lacks or pods is None:
-        return lacks
+    lacks = "" if workload.by_hand else _counted(workload, wanted)
     names = workload.names_of(target)
+    if lacks or pods is None or not names:
+        return lacks
     living = [pod for pod in pods if not pod.ended]
-    running = [pod for pod in living if pod.is_new(target, names) and pod.ready]
-    old = len([pod for pod in living if not pod.is_new(target, names)])
-    if old > workload.kept:
+    new = [pod for pod in living if pod.is_new(target, names)]
+    running = sum(pod.ready for pod in new)
+    old = len(living) - len(new)
+    if workload.by_hand and running < len(new):
+        return f"{running} of {len(new)} new pods are ready"
+    if old > workload.kept and not workload.by_hand:
         return f"{old - workload.kept} old pods are still there"
-    wanted_new = wanted - workload.kept
-    return "" if len(running) >= wanted_new else "the pods to report the image they run"
+    stay = old if workload.by_hand else workload.kept
+    is_full = len(living) >= wanted and running >= wanted - stay
+    return "" if is_full else "the pods to report the image they run"
 
 
 def _counted(workload: Workload, wanted: int) -> str:
@@ -259,11 +263,27 @@ def _counted(workload: Workload, wanted: int) -> str:
     return f"{workload.available} of {wanted} pods are ready"
 
 
+def _look_at(target: Target, view: View, workload: Workload) -> _Seen:
+    """Look at what a workload really runs, once its counts say that it is rolled out."""
+    unseen = (
+        f"{workload.name}: whether {name} has {target.image.label} is not looked at"
+        for name in workload.unseen(target)
+    )
+    if not workload.of(target):
+        return _Seen(tuple(unseen))
+    look = _look_at_pods if workload.wanted else _look_at_template
+    seen = look(target, view, workload)
+    return replace(seen, left=(*unseen, *seen.left))
+
+
+def _look_at_template(target: Target, _view: View, workload: Workload) -> _Seen:
+    """Look at what the next pods are told to run, where none is wanted now."""
+    texts = [one.image for one in workload.of(target) if not target.is_proven_by(one.image)]
+    return _Seen(tuple(_undigested(target, workload, one, "") for one in texts[:1]))
+
+
 def _look_at_pods(target: Target, view: View, workload: Workload) -> _Seen:
-    """Look at what a workload's pods really run, once its counts say that it is rolled out."""
     if view.pods is None:
-        if not workload.wanted:
-            return _Seen()
         return _Seen((f"which digest the pods of {workload.name} run may not be read here",))
     names = workload.names_of(target)
     pods = [pod for pod in view.pods_of(workload) if not pod.ended]
@@ -280,7 +300,8 @@ def _look_at_pods(target: Target, view: View, workload: Workload) -> _Seen:
     if other:
         return _Seen(failure=_other_digest(target, workload, other))
     if unproven:
-        left.append(_undigested(target, workload, unproven))
+        took = ", and the runtime reports none"
+        left.append(_undigested(target, workload, unproven[0].image, took))
     return _Seen(tuple(left), tuple(_mirrors(target, workload, own)))
 
 
@@ -300,16 +321,12 @@ def _other_digest(target: Target, workload: Workload, digests: list[str]) -> Fai
     )
 
 
-def _undigested(target: Target, workload: Workload, own: list[ContainerState]) -> str:
+def _undigested(target: Target, workload: Workload, image: str, took: str) -> str:
+    """Say why a tag proves nothing; `took` is what the runtime says of it, where it ran."""
+    why = f"{image} has no digest{took}"
     if target.image.digest is None:
-        return (
-            f"{workload.name}: which image its pods run is not proven: no digest is known of "
-            f"{target.image.label}"
-        )
-    return (
-        f"{workload.name}: which image its pods run is not proven: {own[0].image} has no digest, "
-        "and the runtime reports none"
-    )
+        why = f"no digest is known of {target.image.label}"
+    return f"{workload.name}: which image its pods run is not proven: {why}"
 
 
 def _mirrors(target: Target, workload: Workload, own: list[ContainerState]) -> list[str]:
@@ -325,15 +342,20 @@ def _mirrors(target: Target, workload: Workload, own: list[ContainerState]) -> l
 def _running(target: Target, view: View) -> str:
     if view.pods is None:
         return f"{target.image.label} is rolled out (its pods may not be read here)"
-    new = sum(
-        pod.is_new(target, workload.names_of(target)) and pod.ready and not pod.ended
+    new = [
+        pod.of(target, names)
         for workload in view.workloads or ()
+        if (names := workload.names_of(target))
         for pod in view.pods_of(workload)
-    )
+        if pod.is_new(target, names) and pod.ready and not pod.ended
+    ]
     if not new and not any(one.wanted for one in view.workloads or ()):
         return f"{target.image.label} is what the next pods run (none is wanted now)"
-    digest = f" ({target.image.short_digest})" if target.image.digest else ""
-    pods = "1 pod runs" if new == 1 else f"{new} pods run"
+    if not new:
+        return f"no pod was seen to run {target.image.label}"
+    is_proven = all(one.is_proven(target) for own in new for one in own)
+    digest = f" ({target.image.short_digest})" if target.image.digest and is_proven else ""
+    pods = "1 pod runs" if len(new) == 1 else f"{len(new)} pods run"
     return f"{pods} {target.image.label}{digest}"
 
 

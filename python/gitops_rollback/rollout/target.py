@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gitops_rollback.image import find_image
+from gitops_rollback.image import find_image, same
 from gitops_rollback.model import title
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Target:
     def containers(self, kind: str, name: str) -> frozenset[str]:
         """Return the containers of a workload that Git gives the image; none where not known."""
         return frozenset(
-            place.container
+            place.container.partition("#")[0]  # with the number that tells two of a name apart
             for place in self.places
             if (place.kind, place.name) == (kind, name) and place.container
         )
@@ -142,6 +142,14 @@ class Target:
             return Match.SAME if _may_be(image, self.image) else Match.OTHER
         is_mirror = image.digest is not None and image.digest == self.image.digest
         return Match.MIRROR if is_mirror else Match.OTHER
+
+    def is_proven_by(self, text: str) -> bool:
+        """Tell whether the text of an image names the target's digest: nothing else can run by it.
+
+        The text of one without a digest proves nothing, whatever its tag.
+        """
+        image = find_image(text)
+        return image is not None and same(image, self.image) is True
 
     def is_of_repository(self, text: str) -> bool:
         """Tell whether the text of an image is of the service's image repository."""

@@ -6,10 +6,10 @@ How far a rollout is, is judged as `kubectl rollout status` does
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_rollback.image import ImageReference, find_image
 from gitops_rollback.rollout.raw import (
     Condition,
     Json,
@@ -35,6 +35,8 @@ _LEFT_ALONE = {
     "kustomize.toolkit.fluxcd.io/reconcile": ("disabled",),
     "kustomize.toolkit.fluxcd.io/ssa": ("ignore", "ifnotpresent"),
 }
+# A container's name; what stands at other places goes by a name that is none (manifest/workloads).
+_CONTAINER = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _POD_SPEC = "/spec/template/spec"
 _POD_SPECS = dict.fromkeys(KINDS, _POD_SPEC) | {"CronJob": "/spec/jobTemplate/spec/template/spec"}
 
@@ -126,6 +128,15 @@ class Workload:
             if target.is_of_repository(one.image) or target.match(one.image) is not Match.OTHER
         )
 
+    def unseen(self, target: Target) -> tuple[str, ...]:
+        """Return the names of what Git gives the target's image and is no container here.
+
+        That is an image volume, or a place that only the configuration names; or a container that
+        something has taken out, which `lacks` tells.
+        """
+        names = target.containers(self.name.kind, self.name.name)
+        return tuple(sorted(names - {one.name for one in self.containers}))
+
     def names_of(self, target: Target) -> frozenset[str]:
         """Return the names of the containers that are to run a target's image."""
         return frozenset(one.name for one in self.of(target))
@@ -133,6 +144,19 @@ class Workload:
     def elsewhere(self, target: Target) -> tuple[Container, ...]:
         """Return the containers of the service that name another image."""
         return tuple(one for one in self.of(target) if target.match(one.image) is Match.OTHER)
+
+    def lacks(self, target: Target) -> tuple[str, ...]:
+        """Return the containers to which Git gives the image, and that are not there at all.
+
+        Where none is known by its name, and none has the repository, that is all that is said.
+        """
+        lacking = tuple(name for name in self.unseen(target) if _CONTAINER.fullmatch(name))
+        is_known = bool(self.of(target) or self.unseen(target))
+        return lacking if is_known else (f"of {target.image.full_repository}",)
+
+    def is_told(self, target: Target) -> bool:
+        """Tell whether all its containers that are to run the image name it."""
+        return not self.elsewhere(target) and not self.lacks(target)
 
     @property
     def is_healthy(self) -> bool:
@@ -161,11 +185,6 @@ class ContainerState:
     ended: str = ""
 
     @property
-    def reference(self) -> ImageReference | None:
-        """The image it was told to run; None where the text is no image reference."""
-        return find_image(self.image)
-
-    @property
     def digest(self) -> str:
         """The digest that the runtime reports, `sha256:…`; empty where it reports none."""
         _, at, digest = self.image_id.rpartition("@")
@@ -179,9 +198,9 @@ class ContainerState:
 
     def is_proven(self, target: Target) -> bool:
         """Tell whether it runs the target's digest: named by it, or by what the runtime took."""
-        reference = self.reference
-        digests = {self.digest, (reference.digest if reference else None) or ""}
-        return target.image.digest in digests
+        return target.is_proven_by(self.image) or (
+            bool(self.digest) and self.digest == target.image.digest
+        )
 
 
 @dataclass(frozen=True)

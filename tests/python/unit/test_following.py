@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 URL = "https://github.com/acme/fleet.git"
 COMMIT = "c" * 40
-IMAGE = "docker.io/acme/cart:1.5.0"
+DIGEST = "sha256:" + "2" * 64
+IMAGE = f"docker.io/acme/cart:1.5.0@{DIGEST}"
 
 
 def target(service: str = "cart", branch: str = "main", path: str = "apps/x.yaml") -> Target:
     place = Place(path, "Deployment", service)
-    image = parse_image(f"docker.io/acme/{service}:1.5.0")
+    image = parse_image(f"docker.io/acme/{service}:1.5.0@{DIGEST}")
     return Target(service, "default", image, COMMIT, branch, (place,))
 
 
@@ -62,7 +63,7 @@ def kustomization(commit: str = COMMIT, ready: str = "True") -> dict[str, Any]:
 
 
 def workload(name: str = "cart", tag: str = "1.5.0", manager: str = "") -> dict[str, Any]:
-    reference = f"docker.io/acme/{name}:{tag}"
+    reference = f"docker.io/acme/{name}:{tag}" + (f"@{DIGEST}" if tag == "1.5.0" else "")
     image: dict[str, Any] = {'k:{"name":"server"}': {"f:image": {}}}
     fields = {"f:spec": {"f:template": {"f:spec": {"f:containers": image}}}}
     return {

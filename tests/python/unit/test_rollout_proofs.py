@@ -261,6 +261,144 @@ def test_what_may_not_be_read_is_never_ready(kinds: tuple[str, ...]) -> None:
     assert "may not be read here" in standing.message
 
 
+def as_stateful_set(objects: Found, strategy: dict[str, Any]) -> None:
+    """Let a StatefulSet have the pods, as its controller reports it after an update."""
+    found = objects.pop("Deployment/cart")
+    found["kind"] = "StatefulSet"
+    found["spec"]["updateStrategy"] = strategy
+    found["status"].update(currentRevision="a", updateRevision="a")
+    objects["StatefulSet/cart"] = found
+    for entry in objects["Kustomization/apps"]["status"]["inventory"]["entries"]:
+        entry["id"] = entry["id"].replace("_Deployment", "_StatefulSet")
+    for one in pods(objects):
+        owner = {"controller": True, "kind": "StatefulSet", "name": "cart"}
+        one["metadata"]["ownerReferences"] = [owner]
+
+
+SET = (Place("apps/cart.yaml", "StatefulSet", "cart", container="server"),)
+ON_DELETE = {"type": "OnDelete"}
+
+
+def test_pods_that_somebody_has_deleted_and_that_crash_are_not_ready() -> None:
+    def edit(objects: Found) -> None:
+        as_stateful_set(objects, ON_DELETE)
+        crash = {"waiting": {"reason": "CrashLoopBackOff"}}
+        for one in pods(objects):
+            one["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+            said = one["status"]["containerStatuses"][0]
+            said.update(ready=False, restartCount=5, state=crash)
+
+    failure = stand(edit, places=SET).failure
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("crash", True)
+
+
+@pytest.mark.parametrize(
+    "strategy", [ON_DELETE, {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}]
+)
+def test_where_no_pod_is_there_none_is_ready(strategy: dict[str, Any]) -> None:
+    def edit(objects: Found) -> None:
+        as_stateful_set(objects, strategy)
+        for key in [key for key in objects if key.startswith("Pod/")]:
+            del objects[key]
+
+    standing = stand(edit, places=SET)
+    assert standing.state is State.ROLLING
+    assert standing.message.endswith("the pods to report the image they run")
+
+
+def test_a_stateful_set_whose_pods_were_all_deleted_by_hand_and_run_is_ready() -> None:
+    standing = stand(lambda objects: as_stateful_set(objects, ON_DELETE), places=SET)
+    assert standing.state is State.READY, standing.message
+
+
+def without_pods(objects: Found, kind: str, image: str, container: str = "server") -> None:
+    """Let a workload want no pods now: a CronJob, or 0 replicas."""
+    found = objects.pop("Deployment/cart")
+    found["kind"] = kind
+    pod = found["spec"]["template"]
+    pod["spec"]["containers"][0].update(image=image, name=container)
+    job = {"jobTemplate": {"spec": {"template": pod}}}
+    found["spec"] = job if kind == "CronJob" else {**found["spec"], "replicas": 0}
+    found["status"] = {"observedGeneration": found["metadata"]["generation"]}
+    objects[f"{kind}/cart"] = found
+    for entry in objects["Kustomization/apps"]["status"]["inventory"]["entries"]:
+        entry["id"] = entry["id"].replace("_Deployment", f"_{kind}")
+    for key in [key for key in objects if key.startswith("Pod/")]:
+        del objects[key]
+
+
+def image_of_recording() -> str:
+    image: str = template(ended()[1])["image"]
+    return image
+
+
+@pytest.mark.parametrize("kind", ["CronJob", "Deployment"])
+@pytest.mark.parametrize("has_digest", [True, False])
+def test_what_the_next_pods_run_is_proven_by_a_digest_alone(
+    kind: str,
+    has_digest: bool,  # noqa: FBT001 - of a table
+) -> None:
+    image = image_of_recording()
+    text = image if has_digest else image.partition("@")[0]
+    places = (Place("apps/cart.yaml", kind, "cart", container="server"),)
+    standing = stand(lambda objects: without_pods(objects, kind, text), places=places)
+    assert standing.state is (State.READY if has_digest else State.APPLIED)
+    assert "3.9 is what the next pods run (none is wanted now)" in standing.message
+    assert ("is not proven: registry.k8s.io/pause:3.9 has no digest" in standing.message) == (
+        not has_digest
+    )
+
+
+@pytest.mark.parametrize("kind", ["CronJob", "Deployment"])
+def test_a_workload_without_the_services_container_was_not_told(kind: str) -> None:
+    for container in ("server", ""):
+        places = (Place("apps/cart.yaml", kind, "cart", container=container),)
+        standing = stand(
+            lambda objects: without_pods(objects, kind, "acme/proxy:1", "proxy"), places=places
+        )
+        assert standing.state is State.APPLYING, standing.message
+        assert standing.suspicion is not None
+        assert standing.suspicion.code == "overridden"
+        what = container or "of registry.k8s.io/pause"
+        assert f"{kind}/shop/cart runs no container {what}" in standing.message
+
+
+def test_one_of_two_containers_that_is_not_there_was_not_told() -> None:
+    places = tuple(
+        Place("apps/cart.yaml", "Deployment", "cart", container=name)
+        for name in ("server", "worker")
+    )
+    standing = stand(nothing, places=places)
+    assert standing.state is State.APPLYING
+    assert "runs no container worker" in standing.message
+
+
+def test_a_place_that_is_no_container_is_not_looked_at_and_that_is_said() -> None:
+    """An image volume; and of two documents with one name, the second is told by a number."""
+    names = ("server", "server#2", "volume:data")
+    places = tuple(Place("apps/cart.yaml", "Deployment", "cart", container=n) for n in names)
+    assert stand(nothing, places=places[:2]).state is State.READY
+    standing = stand(nothing, places=places)
+    assert standing.state is State.APPLIED
+    assert "whether volume:data has 3.9 is not looked at" in standing.message
+    alone = stand(nothing, places=places[2:])
+    assert alone.state is State.APPLIED
+
+
+def test_no_digest_is_told_that_nobody_has_seen() -> None:
+    def edit(objects: Found) -> None:
+        name = template(objects)["image"].partition("@")[0]
+        template(objects)["image"] = name
+        for one in pods(objects):
+            one["spec"]["containers"][0]["image"] = name
+            one["status"]["containerStatuses"][0]["imageID"] = ""
+
+    standing = stand(edit)
+    assert "2 pods run 3.9; " in standing.message
+    assert "2 pods run 3.9 (sha256:" in stand(nothing).message
+
+
 # After a suspension
 
 
