@@ -7,7 +7,6 @@ helm-controller v1.6 (docs/spec of each). What was learned from real ones stands
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from gitops_rollback.rollout.raw import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.rollout.target import Target
 
@@ -77,10 +76,10 @@ class Reconciler:
     ready includes its workloads. `last` is how the newest attempt ended, which is there even while
     the next one runs; `last_commit` its commit.
 
-    A HelmRelease has instead: `spec` as JSON, and the first 12 digits of the commit of the chart
-    that was last tried, where its version tells; `value_files` are those of the repository that it
-    takes, `reads_values` says that it takes some from ConfigMaps or Secrets, `remediates` that Helm
-    is to undo what fails, `retries` that it is to try again,
+    A HelmRelease has instead: the scalars of its `spec` as texts, and the first 12 digits of the
+    commit of the chart that was last tried, where its version tells; `value_files` are those of the
+    repository that it takes, `reads_values` says that it takes some from ConfigMaps or Secrets,
+    `remediates` that Helm is to undo what fails, `retries` that it is to try again,
     `corrects_drift` that edits by hand are undone.
 
     Of a Kustomization, `inventory` is what it has applied, and `sets` what of its own spec can make
@@ -110,7 +109,7 @@ class Reconciler:
     takes: frozenset[tuple[str, str]] = frozenset()
     remote: bool = False
     is_told: bool = False
-    spec: str = ""
+    spec: tuple[str, ...] = ()
     chart_commit: str = ""
     value_files: tuple[str, ...] = ()
     reads_values: bool = False
@@ -252,7 +251,7 @@ def _of_release(spec: Json, status: Json, conditions: Mapping[str, Condition]) -
     retries = number(remediation, "retries") != 0
     again = retries or text(spec, "upgrade", "strategy", "name") == "RetryOnFailure"
     return {
-        "spec": json.dumps(spec),
+        "spec": tuple(_scalars(spec)),
         "chart_commit": chart.group(1) if chart else "",
         "value_files": tuple(_path(f"{one}") for one in files or ()),
         "reads_values": bool(items(spec, "valuesFrom")),
@@ -260,6 +259,15 @@ def _of_release(spec: Json, status: Json, conditions: Mapping[str, Condition]) -
         "corrects_drift": text(spec, "driftDetection", "mode") == "enabled",
         "retries": again and conditions.get("Stalled", Condition()).status != "True",
     }
+
+
+def _scalars(value: object) -> Iterator[str]:
+    """Yield the texts and numbers of a JSON value, as texts."""
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _scalars(one)
+    elif value is not None:
+        yield f"{value}"
 
 
 def _checks_health(spec: Json, *, helm: bool) -> bool:
@@ -334,12 +342,11 @@ def releases_of(
     Kustomizations apply, of the service's name if there are several.
     """
     names = {source.name for source in sources}
-    wanted = {place.name for place in target.places if place.kind == "HelmRelease"}
     found, others = [], []
     for one in releases:
         is_applied = any(one.name in by.inventory for by in appliers)
         from_chart = one.source in names and any(_is_made_of(one, path) for path in target.paths)
-        if (one.name.name in wanted and is_applied) or from_chart:
+        if (one.name.name in target.releases and is_applied) or from_chart:
             found.append(one)
         elif one.reads_values and is_applied:
             others.append(one)

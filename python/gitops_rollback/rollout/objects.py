@@ -47,8 +47,9 @@ class Query:
 class Change:
     """What a query brought: all of it (`whole`), or one object that is new, changed or gone.
 
-    `denied` says that the account may not read it; nothing more will come then. `silence` is no
-    change of an object: it says why the cluster does not answer, or, empty, that it does again.
+    `denied` says that the account may not read it; nothing more will come then. `left_out` are
+    namespaces that it may not read, where it may read others. `silence` is no change of an object:
+    it says why the cluster does not answer, or, empty, that it does again.
     """
 
     query: Query
@@ -56,6 +57,7 @@ class Change:
     whole: bool = False
     deleted: bool = False
     denied: bool = False
+    left_out: tuple[str, ...] = ()
     silence: str | None = None
 
 
@@ -66,6 +68,7 @@ class Objects:
         self._url = url
         self._found: dict[Name, tuple[Query, Json]] = {}
         self._denied: set[str] = set()  # kinds that may not be read
+        self._left_out: set[tuple[str, str]] = set()  # kind and namespace, where others may be
         self._answered: set[Query] = set()
 
     def take(self, change: Change) -> None:
@@ -73,6 +76,7 @@ class Objects:
         kind = change.query.kind
         if change.denied:
             self._denied.add(kind)
+        self._left_out.update((kind, namespace) for namespace in change.left_out)
         if change.whole:
             self._answered.add(change.query)
             gone = [name for name, (query, _) in self._found.items() if query == change.query]
@@ -114,9 +118,9 @@ class Objects:
         """Return a target's workloads, and those that Git holds and that are not here.
 
         They are in the inventory of what applies the target, or a HelmRelease of it has made them:
-        another object of the same name shows nothing. Those that Git names count; where it names
-        none (values, ConfigMaps, kinds of others) those that run the service's image repository.
-        None where they may not be read.
+        another object of the same name shows nothing. Those that Git names count; where the image
+        stands elsewhere too (values, ConfigMaps, kinds of others) those that run the service's
+        image repository. None where they may not be read.
         """
         wanted = target.workloads
         if self._denied.intersection(kind for kind, _name in wanted) or (
@@ -124,14 +128,42 @@ class Objects:
         ):
             return None
         applied = self._applied(target)
+        hidden = {(one.kind, one.name) for one in self._hidden(target)}
         found, missing = [], []
         for kind, name in wanted:
             own = _of_name(applied, kind, name, target)
             found += own
-            missing += [] if own else [f"{kind} {name}"]
-        if not wanted:
-            found = [one for one in applied if one.of(target)]
+            missing += [] if own or (kind, name) in hidden else [f"{kind} {name}"]
+        if not target.is_by_workloads:
+            found += [one for one in applied if one.of(target)]
+        if hidden and not found and not missing:
+            return None
         return list({one.name: one for one in found}.values()), tuple(missing)
+
+    def _unseen(self, target: Target) -> tuple[str, ...]:
+        """Say what may not be read here of the workloads that can run a target."""
+        releases = self.releases(target)
+        hidden = self._hidden(target)
+        if target.is_by_workloads:
+            hidden = [one for one in hidden if (one.kind, one.name) in target.workloads]
+        found = [f"{one} may not be read here" for one in hidden]
+        if any(not one.inventory for one in releases):  # so what they have made is not known
+            denied = sorted(self._denied.intersection(KINDS))
+            found += [f"what Helm made of kind {kind} may not be read here" for kind in denied]
+        return tuple(found)
+
+    def _hidden(self, target: Target) -> list[Name]:
+        """Return the workloads that were applied with a target and may not be read here."""
+        names = frozenset[Name]().union(
+            *(one.inventory for one in (*self.owners(target), *self.releases(target)))
+        )
+        return [
+            one
+            for one in sorted(names, key=str)
+            if one.kind in KINDS
+            and one not in self._found
+            and (one.kind in self._denied or (one.kind, one.namespace) in self._left_out)
+        ]
 
     def _applied(self, target: Target) -> list[Workload]:
         """Return the workloads that a target's Kustomizations and HelmReleases have applied."""
@@ -159,13 +191,15 @@ class Objects:
         own = [one for one in self.own_sources(target.branch) if one.name in wanted]
         if not own:
             return None
-        workloads = None if any(one.remote for one in appliers) else self.workloads(target)
+        is_remote = any(one.remote for one in (*appliers, *releases))
+        workloads = None if is_remote else self.workloads(target)
         return View(
             source=own[0],
             kustomizations=tuple(appliers),
             releases=tuple(releases),
             workloads=None if workloads is None else tuple(workloads[0]),
             missing=workloads[1] if workloads else (),
+            unseen=self._unseen(target),
             pods=self._pods(),
             listed=self._is_listed(target),
             relations=relations,

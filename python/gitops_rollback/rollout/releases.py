@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.image import find_image
 from gitops_rollback.rollout.apply_failures import PASSING, UNTOUCHED, suspended
 from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, short
 from gitops_rollback.rollout.standing import Standing, State, View, failed, suspect
@@ -17,7 +18,7 @@ from gitops_rollback.rollout.target import THERE, Relation
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.appliers import Reconciler
-    from gitops_rollback.rollout.target import Target
+    from gitops_rollback.rollout.target import Place, Target
 
 # Reasons of `Ready` while Flux only waits, or that the next attempt decides anew.
 _WAITING_REASONS = frozenset({"DependencyNotReady", "HealthCheckCanceled", "Progressing", ""})
@@ -69,8 +70,8 @@ def finish(target: Target, view: View, standing: Standing) -> Standing:
 def has_begun(target: Target, view: View, one: Reconciler) -> bool:
     """Tell whether a release is told of the change, as far as it shows: by spec or chart."""
     if _is_named(target, one):
-        names = [name for name in (target.image.digest, target.image.tag) if name]
-        return any(name in one.spec for name in names)
+        return all(_is_told(place, target, one) for place in target.places
+                   if (place.kind, place.name) == ("HelmRelease", one.name.name))  # fmt: skip
     if not one.chart_commit:
         return True
     commits = {target.commit: Relation.OURS, **view.relations}
@@ -124,8 +125,22 @@ def _failed(target: Target, view: View, one: Reconciler, standing: Standing) -> 
 
 
 def _is_named(target: Target, one: Reconciler) -> bool:
-    wanted = {place.name for place in target.places if place.kind == "HelmRelease"}
-    return one.name.name in wanted
+    return one.name.name in target.releases
+
+
+def _is_told(place: Place, target: Target, one: Reconciler) -> bool:
+    """Tell whether a release's spec has what Git holds there: the digest, else the tag.
+
+    As a whole: `1.5.0` is in `1.5.0-rc1`, too. Where it is not known what Git holds, by either.
+    """
+    image = find_image(place.value)
+    held = (image.digest or image.tag) if image is not None else None
+    names = [name for name in (target.image.digest, target.image.tag) if name]
+    whole = [
+        re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
+        for name in ([held] if held else names)
+    ]
+    return any(pattern.search(text) for pattern in whole for text in one.spec)
 
 
 def _has_failed(one: Reconciler) -> bool:

@@ -55,6 +55,7 @@ def _by_pods(target: Target, view: View, workloads: tuple[Workload, ...]) -> Sta
     if wrong is not None:
         return suspect(State.ROLLING, "the pods", wrong)
     left = [text for one in seen for text in one.left]
+    left += [*view.unseen, *_without_release(target, view)]
     notes = [text for one in seen for text in one.notes] + _others(view)
     names = ", ".join(str(workload.name) for workload in workloads)
     said = f"{names}: {_running(target, view)}"
@@ -386,7 +387,7 @@ def _by_flux(target: Target, view: View) -> Standing:
 
 
 def _why_unseen(target: Target, view: View) -> str:
-    if any(one.remote for one in view.kustomizations):
+    if any(one.remote for one in (*view.kustomizations, *view.releases)):
         return "it is applied to another cluster (spec.kubeConfig)"
     if view.workloads is None:
         return "its workloads may not be read here"
@@ -406,9 +407,16 @@ def _unsure(target: Target, view: View) -> str:
     unproven = [str(one.name) for one in view.releases if not proves(target, one)]
     if unproven:
         return f"{', '.join(unproven)} does not show which values it has"
+    return "; ".join(_without_release(target, view))
+
+
+def _without_release(target: Target, view: View) -> list[str]:
+    """Say which HelmReleases are not seen that Git gives the image to."""
+    lost = sorted(target.releases - {one.name.name for one in view.releases})
+    said = [f"HelmRelease {name} was not seen" for name in lost]
     if target.is_by_values and not view.releases:
-        return f"no HelmRelease is known to take {', '.join(target.paths)}"
-    return ""
+        said.append(f"no HelmRelease is known to take {', '.join(target.paths)}")
+    return said
 
 
 def _has_failed_health(one: Reconciler, target: Target, view: View) -> bool:

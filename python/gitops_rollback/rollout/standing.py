@@ -35,7 +35,8 @@ class View:
     """What one cluster shows of one target.
 
     `workloads` are those of the service that its appliers have in their inventories, and `missing`
-    those that Git holds and of which none was found; None where they may not be read. `pods` are
+    those that Git holds and of which none was found; None where they may not be read. `unseen` says
+    what of them may not be read where others may, one text each. `pods` are
     None where they may not be read. `relations` says how commits that were met stand to the change.
     `token` is the value our nudge has set on the source, empty if it could not; `nudged` says that
     it was set on the Kustomizations too. `listed` says that workloads and pods were listed: before
@@ -47,6 +48,7 @@ class View:
     releases: tuple[Reconciler, ...] = ()
     workloads: tuple[Workload, ...] | None = ()
     missing: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     pods: tuple[Pod, ...] | None = ()
     relations: Mapping[str, Relation] = field(default_factory=dict)
     token: str = ""

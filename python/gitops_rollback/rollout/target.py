@@ -104,6 +104,16 @@ class Target:
         return any(place.kind == "Values" for place in self.places)
 
     @property
+    def is_by_workloads(self) -> bool:
+        """Whether Git names the image in workloads alone, so that these are all that runs it."""
+        return all(place.is_workload for place in self.places)
+
+    @property
+    def releases(self) -> frozenset[str]:
+        """The names of the HelmReleases that name the image."""
+        return frozenset(place.name for place in self.places if place.kind == "HelmRelease")
+
+    @property
     def workloads(self) -> tuple[tuple[str, str], ...]:
         """Kind and name of the workloads that Git holds, as their files name them."""
         found = ((place.kind, place.name) for place in self.places if place.is_workload)

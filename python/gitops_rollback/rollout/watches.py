@@ -102,7 +102,9 @@ class Watches:
         if not parts:
             sink(Change(query, denied=True))
             return
-        sink(Change(query, tuple(one for found in parts.values() for one in found), whole=True))
+        found = tuple(one for listed in parts.values() for one in listed)
+        left_out = tuple(name for name in query.instead if name not in parts)
+        sink(Change(query, found, whole=True, left_out=left_out))
         for namespace in parts:
             self.begin(within(query, namespace), sink)
 

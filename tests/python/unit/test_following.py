@@ -418,6 +418,24 @@ def test_an_account_of_one_namespace_looks_in_its_own_too(start: Callable[..., F
         assert follower.expect([target()])
 
 
+def test_a_workload_in_a_namespace_that_may_not_be_read_is_not_called_missing(
+    start: Callable[..., Follower],
+) -> None:
+    everywhere = "GET /apis/apps/v1/[a-z]+"
+    closed = "GET /apis/apps/v1/namespaces/shop/.*"
+    with KubernetesApi([], everywhere, closed) as api:
+        api.take("GitRepository", source())
+        api.take("Kustomization", kustomization())
+        api.take("Deployment", workload())
+        follower = start(api)
+        follower.expect([target()])
+        told = followed(follower, limit=30)
+        standing = follower.tracks[0].standing
+        assert standing is not None
+        assert standing.state is State.APPLIED, told
+        assert "its workloads may not be read here" in standing.message
+
+
 def test_a_cluster_that_falls_silent_is_said_and_ends_the_wait_in_time(
     start: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:

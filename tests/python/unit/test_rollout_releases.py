@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -228,6 +229,121 @@ def test_values_that_no_release_is_known_to_take_claim_no_health() -> None:
     standing = stand(target("apps/cart-values.yaml", "Values"), objects([]))
     assert standing.state is State.APPLIED
     assert "no HelmRelease is known to take apps/cart-values.yaml" in standing.message
+
+
+OTHER_DIGEST = "sha256:" + "1" * 64
+
+
+@pytest.mark.parametrize(
+    ("image", "value", "has_begun"),
+    [
+        ({"tag": "1.5.0"}, "", True),
+        ({"tag": f"1.5.0@{DIGEST}"}, IMAGE, True),
+        ({"reference": IMAGE}, IMAGE, True),
+        ({"tag": "1.5.0"}, "docker.io/acme/cart:1.5.0", True),
+        ({"tag": "1.5.0-rc1"}, "", False),
+        ({"tag": "1.5.0", "digest": OTHER_DIGEST}, IMAGE, False),
+        ({"tag": "11.5.0"}, "docker.io/acme/cart:1.5.0", False),
+    ],
+)
+def test_a_release_is_told_of_the_image_as_git_holds_it_and_not_of_one_like_it(
+    image: dict[str, str],
+    value: str,
+    has_begun: bool,  # noqa: FBT001 - of a table
+) -> None:
+    of = replace(target(), places=(Place("apps/cart.yaml", "HelmRelease", "cart", value=value),))
+    status = {"conditions": conditions(Ready=SUCCEEDED)}
+    standing = stand(of, objects([helm_release({"values": {"image": image}}, status)]))
+    assert standing.state is (State.APPLIED if has_begun else State.APPLYING), standing.message
+
+
+def test_a_release_that_applies_to_another_cluster_is_not_seen_here() -> None:
+    spec = values(kubeConfig={"secretRef": {"name": "elsewhere"}})
+    release = helm_release(spec, {"conditions": conditions(Ready=SUCCEEDED)})
+    standing = stand(target(), objects([release], workload(), pods=[pod()]))
+    assert standing.state is State.APPLIED
+    assert "another cluster (spec.kubeConfig)" in standing.message
+
+
+def test_a_release_that_git_names_and_nobody_has_seen_reports_no_health() -> None:
+    standing = stand(target(), objects([]))
+    assert standing.state is State.APPLIED
+    assert standing.message.endswith("HelmRelease cart was not seen")
+
+
+# A service of several kinds
+
+TOOL = Place("apps/tool.yaml", "Deployment", "tool", container="server")
+
+
+def tool() -> dict[str, Any]:
+    """Return a Deployment of the service that a Kustomization applies, beside the release."""
+    found = workload()
+    found["metadata"]["name"] = "tool"
+    found["metadata"]["labels"] = {}
+    found["spec"]["selector"] = {"matchLabels": {"app": "tool"}}
+    return found
+
+
+def pod_of(app: str, reference: str = IMAGE) -> dict[str, Any]:
+    found = pod()
+    found["metadata"] |= {"name": f"{app}-1", "labels": {"app": app}}
+    found["spec"]["containers"][0]["image"] = reference
+    found["status"]["containerStatuses"][0]["imageID"] = reference
+    return found
+
+
+def beside(release: list[Any], *workloads: Any, pods: Any) -> Standing:  # noqa: ANN401 - JSON
+    """Judge a service that has a Deployment of its own and a HelmRelease."""
+    of = replace(target(), places=(*target().places, TOOL))
+    found = objects(release, *workloads, pods=pods)
+    applied = kustomization()
+    applied["status"]["inventory"]["entries"].append({"id": "shop_tool_apps_Deployment"})
+    found.take(Change(Query("Kustomization"), (applied,), whole=True))
+    return stand(of, found)
+
+
+OLD = f"docker.io/acme/cart:1.4.0@{OTHER_DIGEST}"
+
+
+@pytest.mark.parametrize(("reference", "state"), [(IMAGE, State.READY), (OLD, State.APPLYING)])
+def test_what_helm_runs_counts_beside_a_workload_that_git_names(
+    reference: str, state: State
+) -> None:
+    release = helm_release(values(), {"conditions": conditions(Ready=SUCCEEDED)})
+    pods = [pod_of("tool"), pod_of("cart", reference)]
+    assert beside([release], tool(), workload(reference), pods=pods).state is state
+
+
+def test_a_release_that_is_not_seen_is_no_part_of_what_is_proven() -> None:
+    standing = beside([], tool(), pods=[pod_of("tool")])
+    assert standing.state is State.APPLIED
+    assert standing.message.endswith("HelmRelease cart was not seen")
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_kind_that_may_not_be_read_may_be_what_helm_made(
+    is_told: bool,  # noqa: FBT001 - of a table
+) -> None:
+    """Only where the release tells all that it has made is it known that none of them is."""
+    entries = [{"id": "shop_cart-server_apps_Deployment"}] if is_told else []
+    status = {"conditions": conditions(Ready=SUCCEEDED), "inventory": {"entries": entries}}
+    found = objects([helm_release(values(), status)], workload(), pods=[pod()])
+    found.take(Change(Query("CronJob"), denied=True))
+    standing = stand(target(), found)
+    assert standing.state is (State.READY if is_told else State.APPLIED)
+    assert ("what Helm made of kind CronJob may not be read here" in standing.message) != is_told
+
+
+def test_what_stands_in_a_namespace_that_may_not_be_read_is_not_proven() -> None:
+    entries = [{"id": f"{space}_cart-server_apps_Deployment"} for space in ("shop", "closed")]
+    status = {"conditions": conditions(Ready=SUCCEEDED), "inventory": {"entries": entries}}
+    found = objects([helm_release(values(), status)], workload(), pods=[pod()])
+    assert stand(target(), found).state is State.READY
+    found.take(Change(Query("Deployment", labels="x"), left_out=("closed",)))
+    standing = stand(target(), found)
+    assert standing.state is State.APPLIED
+    assert standing.message.endswith("Deployment/closed/cart-server may not be read here")
 
 
 # How it goes on
