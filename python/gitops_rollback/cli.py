@@ -185,8 +185,7 @@ def _split(arguments: list[str]) -> tuple[bool, str | None, list[str]]:
 
 def _output_of(arguments: list[str], environment: Mapping[str, str]) -> Output:
     """Find `--output` before options are parsed, so that an error in them reaches it too."""
-    from dataclasses import replace  # noqa: PLC0415 - not for --version
-
+    from gitops_rollback.late import replace  # noqa: PLC0415 - not for --version
     from gitops_rollback.tell.output import read_output  # noqa: PLC0415 - the same
 
     given = []

@@ -7,12 +7,14 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import regex
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
 PHASES = ("fetch", "decide", "edit", "push")
-_AGE = re.compile(
+_AGE = regex(
     r"(?:(\d{1,6}) ?d)? ?(?:(\d{1,6}) ?h)? ?(?:(\d{1,6}) ?m(?:in)?)? ?(?:(\d{1,6}) ?s)?", re.ASCII
 )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import ImageReference, parse_image
+from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.redaction import hide
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ RECORDED = "recorded"
 EDIT = "edit"  # a change of the manifest by hand, which only Git's history tells of
 
 _ID_LENGTH = 12  # hexadecimal digits: enough among the deeds of one repository, and typed by hand
-_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+_NAME = regex(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
 
 def title(service: str, environment: str | None) -> str:

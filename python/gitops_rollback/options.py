@@ -8,13 +8,13 @@ holds them to this). To add an option: a row here, and the rule that reads it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import UsageError
 from gitops_rollback.forges.address import KINDS
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.refusals import Acceptance, acceptable_codes, read_acceptance
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Row:
 
     def for_command(self, command: str) -> Row:
         """Return the row as one command means it."""
-        from dataclasses import replace  # noqa: PLC0415 - where a command differs only
+        from gitops_rollback.late import replace  # noqa: PLC0415 - where a command differs only
 
         variant = self.variants.get(command)
         if variant is None:

@@ -14,15 +14,14 @@ from __future__ import annotations
 import io
 import logging
 import os
-import re
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from errno import EBADF, EPIPE
 from os import strerror
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.redaction import hide
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ LONGEST_LINE = 4000  # characters: longer ones are cut, for no line of this tool
 # Controls but tab and line end; formats that show nothing or turn the order of letters round; line
 # and paragraph separators; halves of surrogate pairs (also what stands for bytes that are no
 # UTF-8); private and unassigned invisible blocks (tags, variation selectors of the supplement).
-UNSAFE = re.compile(
+UNSAFE = regex(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
     "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff"
     "\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gitops_rollback.errors import UsageError, nearest
+from gitops_rollback.late import replace
 from gitops_rollback.options import Kind, Row, rows_of, split, variable_name
 from gitops_rollback.tell.output import read_output
 

@@ -16,6 +16,8 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
+from gitops_rollback.late import regex
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -35,17 +37,17 @@ VARIABLES = (
 _LEAST_TOKEN = 16  # characters: who stands alone before a host may be a token; a name is shorter
 _LEAST_TORN = 8  # characters: a shorter one is looked for only as it is, or broken at a line end
 # Who stands before the host in an address, whatever is wrong with the address.
-_USER_IN_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s'\"<>@]{1,2000}@")
+_USER_IN_URL = regex(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s'\"<>@]{1,2000}@")
 # `user:password@host:path`, as ssh's addresses are written; not `name:tag@sha256:…`.
-_SCP = re.compile(r"[^\s/@:]{1,200}:([^\s@]{1,2000})@(?!sha\d{3}:)[^\s@/:]+:")
-_URL_WITH_USER = re.compile(r"://([^\s]{1,2000})@")
+_SCP = regex(r"[^\s/@:]{1,200}:([^\s@]{1,2000})@(?!sha\d{3}:)[^\s@/:]+:")
+_URL_WITH_USER = regex(r"://([^\s]{1,2000})@")
 # What stands between the parts of a text that was broken into lines: by a server, by Git, which
 # begins each with `remote:`, or by what writes a line end as `\n`.
 _BREAK = r"\s|\\[nrt]|remote:"
-_BREAKS = re.compile(rf"(?:{_BREAK})+")
+_BREAKS = regex(rf"(?:{_BREAK})+")
 _MOST_BREAKS = 60
-_PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
-_PART = re.compile(rf"{_PERCENT.pattern}|.", re.DOTALL)
+_PERCENT = regex(r"%[0-9A-Fa-f]{2}")
+_PART = regex(rf"{_PERCENT.pattern}|.", re.DOTALL)
 
 _known: set[str] = set()
 _forms: dict[str, str] = {}  # what secrets look like: without blanks, and as they are

@@ -10,12 +10,12 @@ rule in `decide/`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import RefusedError, UsageError, nearest_hint
+from gitops_rollback.late import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide import decide, holds, record
 from gitops_rollback.decide.change import Change, Refused, together
 from gitops_rollback.decide.facts import Facts, FirstTry, Need
 from gitops_rollback.errors import GitopsRollbackError, UsageError
+from gitops_rollback.late import replace
 from gitops_rollback.model import ROLLBACK
 from gitops_rollback.repo.repository import PushLostError
 from gitops_rollback.write.commit import Outcome, Work

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback import clock
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import ConfigError, UsageError
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.model import Build, one_line
 from gitops_rollback.redaction import hide
 from gitops_rollback.repo.location import person, repository_url, without_user

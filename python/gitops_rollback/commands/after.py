@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
@@ -13,6 +12,7 @@ from gitops_rollback.commands.results import change_result
 from gitops_rollback.commands.waiting import watch
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import Exit, GitopsRollbackError, InterruptedRunError
+from gitops_rollback.late import replace
 from gitops_rollback.tell.output import write_result
 from gitops_rollback.tell.terminal import say
 

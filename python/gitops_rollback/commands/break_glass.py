@@ -6,7 +6,6 @@ Nothing is written, here or in the cluster: the commands are for a person to jud
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from gitops_rollback.decide.facts import (
     ServiceAtTip,
 )
 from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.records import mismatch
 from gitops_rollback.look.snapshot import Snapshot
 from gitops_rollback.manifest.document import lookup, parse, text_of

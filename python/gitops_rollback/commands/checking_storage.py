@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.local_files import walk
 from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import Exit, ManifestError, UsageError
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.model import Request
 from gitops_rollback.options import repeated
 from gitops_rollback.session import start

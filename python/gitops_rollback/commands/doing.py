@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.planning import plans_to_json
 from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import NotFoundError, RefusedError, UsageError
+from gitops_rollback.late import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

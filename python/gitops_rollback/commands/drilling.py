@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from gitops_rollback.decide.drill import (
 )
 from gitops_rollback.decide.standing import retired_holds
 from gitops_rollback.errors import ConfigError, Exit, GitopsRollbackError
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.look.everything import known_names
 from gitops_rollback.look.snapshot import read_config, read_environment, read_snapshot
 from gitops_rollback.model import Request, title

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.local_files import walk
 from gitops_rollback.errors import Exit
+from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.image_field import SUBSTITUTION
 from gitops_rollback.manifest.prove import Proof, prove
 from gitops_rollback.services import inventory

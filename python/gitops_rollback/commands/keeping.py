@@ -5,12 +5,12 @@ The change has been made whatever becomes of this: what fails is a warning.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.drill import OK, WARNING, Finding
 from gitops_rollback.decide.keeping import build_to_keep
 from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.late import replace
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.model import title
 from gitops_rollback.tell.terminal import say

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.alarm import bounded
@@ -11,6 +10,7 @@ from gitops_rollback.commands.keeping import keep_builds
 from gitops_rollback.commands.results import report_change, timed, waits_after
 from gitops_rollback.commands.wishes import rollback_wishes
 from gitops_rollback.errors import RepositoryError, UsageError
+from gitops_rollback.late import replace
 from gitops_rollback.session import start
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import shlex
 import shutil
 import sys
 import time
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from gitops_rollback.errors import (
 )
 from gitops_rollback.forges.address import address_of
 from gitops_rollback.forges.statuses import CommitStatuses
+from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.options import repeated

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.commands.given import read_plan, read_records, record_of
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import UsageError
+from gitops_rollback.late import replace
 from gitops_rollback.model import Request, is_name, one_line
 from gitops_rollback.options import NO_HOLD, accepted, images_by_service, limits, repeated, split
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import NeedHistory, NeedRecord, NeedTags, Platforms
 from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
+from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_unchanged
 from gitops_rollback.model import DEPLOY, RECORDED
 from gitops_rollback.query.choose import Selection, choose
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _REGISTRY = frozenset({"registry"})
-_SHORT_DIGEST = re.compile(r"sha256:[0-9a-f]{7,63}")
+_SHORT_DIGEST = regex(r"sha256:[0-9a-f]{7,63}")
 MOST_TAGS = 100  # of a registry, that are looked at
 MUTABLE = "only its tag is known, and the tag was used again since"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide.effect import blocks_of, findings_between
 from gitops_rollback.decide.plan import edits_to_json
 from gitops_rollback.errors import NotFoundError, RefusedError
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger import message
 from gitops_rollback.ledger.fields import note, note_written
 from gitops_rollback.ledger.holds import HeldFile, render_held

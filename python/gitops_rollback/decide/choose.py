@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from gitops_rollback.decide.facts import (
 from gitops_rollback.decide.plan import Candidate, Plan
 from gitops_rollback.decide.standing import names_of
 from gitops_rollback.errors import RegistryError, UsageError
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree
 from gitops_rollback.ledger.message import find_revert
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
@@ -21,6 +20,7 @@ from gitops_rollback.decide.recording import make_record, moved_since, refuse_ot
 from gitops_rollback.decide.release import released
 from gitops_rollback.errors import ConfigError, MovedError, RegistryError
 from gitops_rollback.image import same
+from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import agree, is_unchanged
 from gitops_rollback.ledger.state import State
 from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import age, days_between
 from gitops_rollback.decide.choose import LOST
+from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.events import ARTIFACT
 from gitops_rollback.model import one_line
 

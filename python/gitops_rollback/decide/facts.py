@@ -7,11 +7,11 @@ nobody is asked for what is not needed, and nothing here talks to anybody.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from gitops_rollback.decide.platforms import lacking
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.events import Event
 from gitops_rollback.ledger.holds import Holds
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.candidates import MUTABLE
 from gitops_rollback.image import same, same_reference
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_of_another_deed
 from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.records import MissingRecord

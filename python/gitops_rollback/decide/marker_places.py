@@ -6,11 +6,10 @@ image that was rolled back from comes back there.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.change import MarkerSplice
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.edit import Splice
 from gitops_rollback.manifest.markers import ACTIVE_KEY, HELD_KEY, markers_in, policy_of
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.markers import Marker
 
-_KEY = re.compile(r"^[\s-]*(?:['\"]?(?P<key>[^'\":#]{1,100}?)['\"]?\s*:)?")
+_KEY = regex(r"^[\s-]*(?:['\"]?(?P<key>[^'\":#]{1,100}?)['\"]?\s*:)?")
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.model import title, without_none
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from gitops_rollback import schema
 from gitops_rollback.errors import NotFoundError, UsageError
 from gitops_rollback.image import ImageReference, parse_image
+from gitops_rollback.late import dataclass
 
 LARGEST_PLAN = 10_000_000  # bytes
 HINT = "make it with gitops-rollback plan --output FILE"

@@ -7,16 +7,17 @@ compatibility": a container of process isolation needs the build of its host.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+from gitops_rollback.late import regex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_BUILD = re.compile(r"\d+\.\d+\.\d+")
+_BUILD = regex(r"\d+\.\d+\.\d+")
 # Without a variant these are what all builders mean by it.
 _DEFAULTS = {"arm": 7, "arm64": 8, "amd64": 1}
-_VARIANT = re.compile(r"v(\d+)(?:\.(\d+))?")
+_VARIANT = regex(r"v(\d+)(?:\.(\d+))?")
 
 
 def lacking(candidate: Iterable[str], running: Iterable[str]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide import holds
@@ -19,6 +18,7 @@ from gitops_rollback.image import (
     parse_image,
     same,
 )
+from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.events import agree
 from gitops_rollback.ledger.fields import note
 from gitops_rollback.ledger.holds import BAD, Bad, Hold
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.events import Event
     from gitops_rollback.ledger.holds import HeldFile
 
-_REVERTS = re.compile(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
+_REVERTS = regex(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
 
 
 def release(wish: Wish, facts: Facts) -> Change:

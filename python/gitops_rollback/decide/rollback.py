@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide import effect, holds
@@ -33,6 +31,7 @@ from gitops_rollback.errors import (
     MovedError,
     NotFoundError,
 )
+from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.holds import BAD, Bad, Hold, version_tag
 from gitops_rollback.ledger.records import repository_key
 from gitops_rollback.ledger.state import State
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.wish import Wish
 
 SCHEMA_LABEL = "org.gitops-rollback.schema"
-_PARTS = re.compile(r"\d+|[^\d.\-_+]+")
+_PARTS = regex(r"\d+|[^\d.\-_+]+")
 _MOST_REASONS = 3  # in a message; the findings have all
 _MOST_CHANGES = 8  # of one service, in a message
 _AGAIN = "make the record again with --plan, then roll back"

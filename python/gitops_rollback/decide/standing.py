@@ -6,9 +6,9 @@ a field has, and the files of holds in force, are one account. The own file is p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import find_fields, key_of
 from gitops_rollback.ledger.holds import HeldFile, Holds, find_holds
 from gitops_rollback.ledger.state import State, joined

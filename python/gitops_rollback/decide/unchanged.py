@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import regex
 from gitops_rollback.ledger.fields import noted_of
 from gitops_rollback.ledger.records import digest_of_bytes
 from gitops_rollback.manifest.edit import rewrite_to_compare
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
 
 # What a manifest has whose storage may be wrong, or may have changed.
-_STORAGE = re.compile(
+_STORAGE = regex(
     "persistent|claimtemplates|claimname|hostpath|storageclass|accessmodes", re.IGNORECASE
 )
 

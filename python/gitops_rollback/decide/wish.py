@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from gitops_rollback.late import dataclass
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.plan_file import PlanFile

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.helm import NO_NAME
 from gitops_rollback.manifest.image_field import VARIABLE_PROBLEM
 

@@ -9,7 +9,6 @@ objects it could change, and what would make the tool fail at all of them. Pure.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import yaml
@@ -49,6 +48,7 @@ from gitops_rollback.effective.tree import (
     without,
 )
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.document import items_of, lookup, parse, text_of
 from gitops_rollback.manifest.entries import EntryList, read_entry
 from gitops_rollback.manifest.kustomize import Patch, inside, read_patches

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import regex
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_KEY = re.compile(r"^(?P<indent>[ \t-]*)(?P<key>[\w./-]+):")
+_KEY = regex(r"^(?P<indent>[ \t-]*)(?P<key>[\w./-]+):")
 _LABELS = frozenset({"labels", "matchLabels", "selector", "commonLabels"})
 
 

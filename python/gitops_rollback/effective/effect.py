@@ -6,10 +6,10 @@ and nothing else; where something could have changed them that is not followed, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import find_image
+from gitops_rollback.late import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,7 +8,6 @@ null removes (helm, pkg/chart/common/util/coalesce.go).
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import yaml
@@ -22,6 +21,7 @@ from gitops_rollback.effective.grammar import (
 from gitops_rollback.effective.objects import Resource, Unknown
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, walk, with_path
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.document import items_of, lookup, parse, text_of
 from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
 from gitops_rollback.manifest.kustomize import read_patches

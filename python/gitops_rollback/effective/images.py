@@ -8,8 +8,6 @@ regular expressions with tag and digest behind them (api/internal/image/image.go
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
@@ -21,6 +19,7 @@ from gitops_rollback.effective.tree import (
     sequence,
     text_node,
 )
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.patterns import UnreadablePatternError, go_matches
 
@@ -35,8 +34,8 @@ _LISTS = ("containers", "initContainers")
 _PODS: tuple[Path, ...] = (("spec",), ("spec", "template", "spec"))
 _DEEPEST = 200  # levels of an object that are looked into
 # What may follow the name: kustomize up to 5.7 takes no digest but sha256, later ones do.
-_VERSION = re.compile(r"(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?")
-_LATER = re.compile(r"(:[a-zA-Z0-9_.{}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{}-]*)?")
+_VERSION = regex(r"(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?")
+_LATER = regex(r"(:[a-zA-Z0-9_.{}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{}-]*)?")
 
 
 class DoubtfulEntryError(ValueError):

@@ -6,7 +6,6 @@ A scalar keeps its identity through all overlays, so what decides an image is fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import yaml
@@ -16,6 +15,7 @@ from gitops_rollback.effective.helm import is_release, layers_of
 from gitops_rollback.effective.images import DoubtfulEntryError, is_for
 from gitops_rollback.effective.objects import Resource, Unknown
 from gitops_rollback.effective.tree import find, is_null, walk
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.document import STRING, items_of, lookup, pointer_to, text_of
 from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
 from gitops_rollback.manifest.fields import find_fields

@@ -8,8 +8,6 @@ uses. Both raise `TreeError` where the tools fail, and where they do what is not
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
@@ -24,6 +22,7 @@ from gitops_rollback.effective.tree import (
     with_entry,
     without,
 )
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ _PODS: dict[tuple[str, str], tuple[str, ...]] = {
     ("batch/v1", "CronJob"): ("spec", "jobTemplate", "spec", "template", "spec"),
     ("batch/v1beta1", "CronJob"): ("spec", "jobTemplate", "spec", "template", "spec"),
 }
-_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+_INDEX = regex(r"0|[1-9][0-9]{0,8}")
 
 
 def strategic_merge(dest: yaml.Node, patch: yaml.Node) -> yaml.Node | None:

@@ -7,10 +7,10 @@ identity it has had, and chosen by its first and its present one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.tree import TreeError, entries, find, text_node, with_path
+from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.document import lookup, text_of
 from gitops_rollback.manifest.patterns import UnreadablePatternError, go_matches
 
@@ -217,7 +217,7 @@ def _fits(pattern: str, text: str) -> bool:
     return not pattern or go_matches(pattern, text)
 
 
-_TERM = re.compile(
+_TERM = regex(
     r"\s*(?:(?P<absent>!)\s*(?P<gone>[\w./-]+)"
     r"|(?P<key>[\w./-]+)\s*(?:(?P<operator>==|=|!=)\s*(?P<value>[\w.-]*)"
     r"|(?P<within>in|notin)\s*\((?P<values>[^()]*)\))?)\s*(?:,|$)",

@@ -5,14 +5,13 @@ api/types/replacement.go and api/filters/replacement: what is plain is done, the
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
 from gitops_rollback.effective.images import Path, put
 from gitops_rollback.effective.tree import entries, text_node
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 
 if TYPE_CHECKING:
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
     from gitops_rollback.effective.objects import Identity, Resource
 
-_STEP = re.compile(r"(?:\[[^\]]*\]|[^.\[\]])+")
-_CHOICE = re.compile(r"\[(?P<key>[^=\]]+)=(?P<value>[^\]]*)\]")
+_STEP = regex(r"(?:\[[^\]]*\]|[^.\[\]])+")
+_CHOICE = regex(r"\[(?P<key>[^=\]]+)=(?P<value>[^\]]*)\]")
 # What an image can stand in, or below: a target elsewhere cannot touch one.
 _ABOVE_IMAGES = frozenset({"spec", "template", "jobTemplate", "containers", "initContainers"})
 _IMAGES = frozenset({"image", "reference", "tag", "digest", "repository", "registry", "version"})

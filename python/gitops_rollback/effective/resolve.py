@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.applied import Applied, begin
@@ -20,6 +19,7 @@ from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, od
 from gitops_rollback.effective.landing import Lander, Landing
 from gitops_rollback.effective.objects import Unknown
 from gitops_rollback.effective.variables import Variables, substitute, variable_names
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.document import lookup
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.flux import definitions, flux_kustomization

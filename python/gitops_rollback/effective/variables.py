@@ -7,10 +7,10 @@ is that of github.com/drone/envsubst, of which names and defaults are understood
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.image_field import (
     DIGEST,
     REFERENCE,
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from gitops_rollback.effective.applied import Applied
     from gitops_rollback.manifest.flux import Definition
 
-_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?[=-](?P<default>[^{}]*))?\}")
-_COMMENT = re.compile(rb"^[ \t]*#.*$", re.MULTILINE)
-_USE = re.compile(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)")
+_VARIABLE = regex(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?[=-](?P<default>[^{}]*))?\}")
+_COMMENT = regex(rb"^[ \t]*#.*$", re.MULTILINE)
+_USE = regex(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)")
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from gitops_rollback.errors import UsageError
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.web.hosts import is_base_address, is_loopback
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 GITHUB, GITLAB = "github", "gitlab"
 KINDS = ("auto", GITHUB, GITLAB)
-_SCP = re.compile(r"(?:[^@/\s]+@)?(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):(?P<path>[^/].*|/.*)")
+_SCP = regex(r"(?:[^@/\s]+@)?(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):(?P<path>[^/].*|/.*)")
 # Other names of the same host, for ssh through port 443.
 _ALIASES = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com"}
 _GITHUB_PARTS = 2  # owner and repository

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from time import time
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.late import dataclass
 from gitops_rollback.model import one_line
 from gitops_rollback.web.answers import retry_after
 from gitops_rollback.web.credentials import bound_to

@@ -7,12 +7,12 @@ given for what was not understood.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gitops_rollback.forges.address import GITLAB
 from gitops_rollback.forges.client import ForgeError, ForgeHttp, ForgeUnavailableError
+from gitops_rollback.late import dataclass
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:

@@ -6,12 +6,11 @@ newest status of each context.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.forges.address import GITLAB
 from gitops_rollback.forges.client import ForgeHttp
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ _EARLIER = 3  # commits before
 
 # notification-controller names a status by the object and the provider's uid
 # (fluxcd/notification-controller:internal/notifier/github.go, gitlab.go, util.go).
-_FLUX = re.compile(r"(?:.*/)?(?P<kind>kustomization|helmrelease)/(?P<name>[^/]+)/[0-9a-f]{8}$")
+_FLUX = regex(r"(?:.*/)?(?P<kind>kustomization|helmrelease)/(?P<name>[^/]+)/[0-9a-f]{8}$")
 
 
 @dataclass(frozen=True)

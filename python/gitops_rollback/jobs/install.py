@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gitops_rollback.errors import JenkinsError
 from gitops_rollback.jobs import config_xml
+from gitops_rollback.late import dataclass
 from gitops_rollback.model import one_line
 from gitops_rollback.stores.jenkins_failures import AbsentError, refusal
 

@@ -7,12 +7,12 @@ manager and of the Credentials plugin's stores.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gitops_rollback.errors import JenkinsError
 from gitops_rollback.jobs import config_xml
+from gitops_rollback.late import dataclass
 from gitops_rollback.stores.jenkins_failures import AbsentError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ test holds each Jenkinsfile to this table, word for word.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import dataclass
 from gitops_rollback.options import STRATEGIES
 from gitops_rollback.refusals import TABLE
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.jobs.parameters import Parameter, deploy_parameters, rollback_parameters
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import contradicts, same, same_here, same_reference
+from gitops_rollback.late import dataclass
 from gitops_rollback.model import EDIT, Deed, OfDeed
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ hold to a stranger, so nothing else is tried.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from gitops_rollback.image import find_image
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.model import unknown_keys
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ that were bad then, stands in `.gitops-rollback/.held/<id>.json` too, with the f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.image import InvalidImageError, parse_image, same, same_reference
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import (
     NotedField,
     field_from_json,

@@ -8,11 +8,11 @@ or the next deploy is counted, too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.model import DEPLOY, ROLLBACK, without_none
 

@@ -11,9 +11,9 @@ what replaced what: so going back often loses no image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import (
     ARTIFACT,
     Event,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import DEPLOY, Build, Deed, OfDeed, one_line
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ _LONGEST_SUBJECT = 72
 _LONGEST_TEXT = 500  # of what is for people: the state file has all of it
 _LONGEST_IMAGE = 520  # as in the schemas
 _LONGEST_JOB = 1100  # a name of 1,024 characters, and a number
-_TRAILER = re.compile(r"^Gitops-([A-Z][a-z]+): (.+?)\r?$", re.MULTILINE)
-_RECORD = re.compile(r"sha256:[0-9a-f]{64}")
-_REVERTS = re.compile(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
-_QUOTED = re.compile(r'Revert "(.+)"\r?\n')
-_BUILD = re.compile(r"(.+) #([1-9][0-9]{0,9})")
+_TRAILER = regex(r"^Gitops-([A-Z][a-z]+): (.+?)\r?$", re.MULTILINE)
+_RECORD = regex(r"sha256:[0-9a-f]{64}")
+_REVERTS = regex(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
+_QUOTED = regex(r'Revert "(.+)"\r?\n')
+_BUILD = regex(r"(.+) #([1-9][0-9]{0,9})")
 
 
 @dataclass(frozen=True)

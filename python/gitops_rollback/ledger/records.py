@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from gitops_rollback import schema
 from gitops_rollback.errors import ConfigError, UnwritableError
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.ledger.fields import NotedField, field_from_json
 from gitops_rollback.model import (
     Build,

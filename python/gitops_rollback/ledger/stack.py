@@ -11,10 +11,10 @@ own, that nobody knows: never taken for one that ran under that tag, nor for ano
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import same, same_reference
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import (
     GIT,
     Event,

@@ -7,12 +7,12 @@ it names, whatever service and environment are called today.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.image import InvalidImageError, same, same_reference
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import NotedField, field_from_json
 from gitops_rollback.ledger.holds import (
     Bad,

@@ -6,11 +6,11 @@ is an edit by its author: by a person, another tool, a merge or a revert.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import HistoryEntry, agree
 from gitops_rollback.ledger.message import read_trailers
 from gitops_rollback.manifest.document import parse

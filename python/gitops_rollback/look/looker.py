@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ from gitops_rollback.decide.facts import (
 )
 from gitops_rollback.decide.recording import not_of
 from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.ledger.merge import is_placed, reaches_below
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.state import LONGEST_HISTORY, path_of

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import Check, Digest, Platforms, SchemaLabels, Tags
 from gitops_rollback.decide.rollback import SCHEMA_LABEL
 from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.late import replace
 from gitops_rollback.model import one_line
 from gitops_rollback.query.tags import why_no_image
 from gitops_rollback.registries.endpoints import RegistryEndpoint

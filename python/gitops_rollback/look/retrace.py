@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide.recording import not_of
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
+from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.merge import Ledger, entry_to_json, merge, proves, with_commits
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.look import git_history

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.decide.standing import retired_holds
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import key_of
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.holds import Holds, find_holds, parse_held

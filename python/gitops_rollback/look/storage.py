@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide.facts import StorageFacts
 from gitops_rollback.errors import GitopsRollbackError, ManifestError
 from gitops_rollback.image import contradicts
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.look.environment_files import is_manifest, read_files
 from gitops_rollback.manifest.document import parse

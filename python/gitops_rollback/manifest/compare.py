@@ -7,11 +7,11 @@ not shown: they may be nobody's business, and a log is read by many.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, pointer_to, text_of
 
 if TYPE_CHECKING:

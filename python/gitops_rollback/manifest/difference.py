@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import STRING, children
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ import codecs
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import yaml
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass, field, regex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +25,12 @@ MAP = "tag:yaml.org,2002:map"
 SEQUENCE = "tag:yaml.org,2002:seq"
 _MERGE = "tag:yaml.org,2002:merge"
 # YAML 1.2 core schema (yaml.org/spec/1.2.2, 10.3.2), and what go-yaml adds: y, n, 0b, 1_000.
-_OTHER_IN_YAML_1_2 = re.compile(
+_OTHER_IN_YAML_1_2 = regex(
     r"[yYnN]|[-+]?0o?[0-7_]+|[-+]?0x[0-9a-fA-F_]+|[-+]?0b[01_]+|[-+]?[0-9][0-9_]*"
     r"|[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"
     r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
-_NUMBER = re.compile(
+_NUMBER = regex(
     r"[-+]?(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)"
 )
 _TRUTHS = {
@@ -49,15 +49,15 @@ LARGEST_MANIFEST = 10_000_000  # bytes
 # One of these is in every file with a field, or with what changes one.
 _SIGNS = (b"image", b"Image", b"repository", b"tag", b"postBuild", b".toolkit.fluxcd.io")
 # What begins in the first column, but for comments: the keys of an object, and what parts two.
-_FIRST_COLUMN = re.compile(rb"^[^\s#][^\n]*", re.MULTILINE)
-_DOCUMENT = re.compile(rb"^---[ \t\r]*(?:#[^\n]*)?$", re.MULTILINE)
-_CONTENT = re.compile(rb"^[ \t]*[^\s#][^\n]*", re.MULTILINE)  # a line that says something
-_DEFINITION = re.compile(rb"kind:[ \t]+(\"?)CustomResourceDefinition\1\s*(#.*)?")
-_OTHER_KEY = re.compile(
+_FIRST_COLUMN = regex(rb"^[^\s#][^\n]*", re.MULTILINE)
+_DOCUMENT = regex(rb"^---[ \t\r]*(?:#[^\n]*)?$", re.MULTILINE)
+_CONTENT = regex(rb"^[ \t]*[^\s#][^\n]*", re.MULTILINE)  # a line that says something
+_DEFINITION = regex(rb"kind:[ \t]+(\"?)CustomResourceDefinition\1\s*(#.*)?")
+_OTHER_KEY = regex(
     rb"(apiVersion:[ \t]+\"?apiextensions\.k8s\.io/\S+|(metadata|spec|status):)\s*(#.*)?"
 )
 # What YAML, or Python, takes for the end of a line beside `\n`.
-_OTHER_BREAKS = re.compile(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
+_OTHER_BREAKS = regex(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
 MOST_NODES = 300_000  # keys and values of one file
 _DEEPEST = 5_000  # levels; libyaml's composer crashes the process at some 30,000
 

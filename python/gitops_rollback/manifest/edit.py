@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.difference import Intended, first_difference
 from gitops_rollback.manifest.document import parse, reads_as_string
 from gitops_rollback.manifest.forms import FieldEdit

@@ -6,12 +6,12 @@ the image's own, `newName` only the name (kustomize, api/filters/imagetag/update
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import yaml
 
 from gitops_rollback.image import InvalidImageError, is_tag, parse_image
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.image_field import (
     DIGEST,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.late import replace
 from gitops_rollback.manifest.document import children, items_of, lookup, paths_to_nodes, text_of
 from gitops_rollback.manifest.entries import EntryList, read_entry
 from gitops_rollback.manifest.flux import kustomization_entries, release_entries, release_fields

@@ -7,11 +7,11 @@ fluxcd.io/flux/components/helm/helmreleases (values, postRenderers).
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.document import items_of, lookup, pointer_to, text_of
 from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
 from gitops_rollback.manifest.helm import ValuesPlace, values_fields

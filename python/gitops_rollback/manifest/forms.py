@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass, regex
+from gitops_rollback.late import field as attribute
 from gitops_rollback.manifest.document import reads_as_string
 from gitops_rollback.manifest.image_field import (
     DIGEST,
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # What a record may give back as the raw text of a scalar: a tag, a digest, quoted or not.
-_RAW = re.compile(r"""(?P<quote>['"]?)[A-Za-z0-9_.@:+-]*(?P=quote)""")
+_RAW = regex(r"""(?P<quote>['"]?)[A-Za-z0-9_.@:+-]*(?P=quote)""")
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class FieldEdit:
 
     field: ImageField
     value: str
-    raw: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    raw: Mapping[str, str] = attribute(default_factory=dict)
 
     @property
     def texts(self) -> dict[str, str]:

@@ -7,12 +7,12 @@ its tag beside it. A tag may bear the digest: `v1@sha256:…` (helm.sh/docs/char
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import yaml
 
 from gitops_rollback.image import InvalidImageError, find_image, parse_image
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.document import lookup, pointer_to, printed, text_of
 from gitops_rollback.manifest.entries import version_problem
 from gitops_rollback.manifest.image_field import (

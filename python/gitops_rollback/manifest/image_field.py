@@ -6,11 +6,10 @@ and `digest` of a kustomize entry; `registry`, `repository`, `tag` and `digest` 
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import ImageReference, find_image
+from gitops_rollback.late import dataclass, field, regex
 
 if TYPE_CHECKING:
     import yaml
@@ -24,7 +23,7 @@ TAG = "tag"
 DIGEST = "digest"
 _NULL = "tag:yaml.org,2002:null"
 FieldKey = tuple[str, int, str]
-_VARIABLE = re.compile(r"\$\{[^{}]*\}")
+_VARIABLE = regex(r"\$\{[^{}]*\}")
 
 # The forms of fields: how the scalars make the image.
 CONTAINER = "container"

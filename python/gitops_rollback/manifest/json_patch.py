@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import yaml
 
 from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.document import lookup, pointer_to, text_of
 from gitops_rollback.manifest.helm import NO_NAME, ValuesPlace, values_fields
 from gitops_rollback.manifest.image_field import (
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 
     from gitops_rollback.manifest.document import ParsedFile
 
-_IMAGE = re.compile(r"/(image|reference|[A-Za-z]*Image)$")
-_ITEM = re.compile(r"/(initC|c)ontainers/(-|[0-9]+)$")
-_VALUE = re.compile(r"^/spec/values/(?P<keys>.*)$")
+_IMAGE = regex(r"/(image|reference|[A-Za-z]*Image)$")
+_ITEM = regex(r"/(initC|c)ontainers/(-|[0-9]+)$")
+_VALUE = regex(r"^/spec/values/(?P<keys>.*)$")
 _KIND = "Patch"
 _NAME = "patch"
 

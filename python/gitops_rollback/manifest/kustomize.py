@@ -7,11 +7,11 @@ are old: `bases`, `imageTags`, `patchesStrategicMerge`, `patchesJson6902`.
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
 

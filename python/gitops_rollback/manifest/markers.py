@@ -9,27 +9,27 @@ another key the comment stays readable, and automation leaves the value alone.
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import children
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
     from gitops_rollback.manifest.document import ParsedFile
 
 ACTIVE_KEY = "$imagepolicy"
 HELD_KEY = "$imagepolicy-held"
-_COMMENT = re.compile(
+_COMMENT = regex(
     r"#[ \t]*(?P<text>\{[^\r\n\x85\u2028\u2029]*\})[ \t]*(?=[\r\n\x85\u2028\u2029]|\Z)"
 )
-_KEY = re.compile(r'"(?P<key>\$imagepolicy(?:-held)?)"[ \t]*:')
-_LINE_END = re.compile(r"[\r\n\x85\u2028\u2029]|\Z")
+_KEY = regex(r'"(?P<key>\$imagepolicy(?:-held)?)"[ \t]*:')
+_LINE_END = regex(r"[\r\n\x85\u2028\u2029]|\Z")
 _LINE_SIGNS = "\r\n\x85\u2028\u2029"
 _LARGEST_MARKER = 2_000  # characters
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 
 if TYPE_CHECKING:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import functools
 import re
 
+from gitops_rollback.late import regex
+
 _LONGEST = 300  # characters of a pattern
 _MOST_REPEATS = 6  # names and tags have some hundred characters: each repeat is tried at each
 # Of what begins with a backslash or `(?`, only what means the same to both.
-_ALIKE = re.compile(
+_ALIKE = regex(
     r"\\[dDwWsSbB]|\\[^A-Za-z0-9\s]|\(\?P<[A-Za-z_]\w*>|\(\?:|\((?!\?)|\[\^?\]?(?:\\.|[^\]\[\\])+\]"
     r"|\{\d+(?:,\d*)?\}|[^\\(\[{]",
     re.ASCII,
 )
-_REPEAT = re.compile(r"[*+]|\{\d+(?:,\d*)?\}")
-_REPEATED_GROUP = re.compile(r"\)(?:[*+]|\{)")
-_TWICE = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})[*+]")
+_REPEAT = regex(r"[*+]|\{\d+(?:,\d*)?\}")
+_REPEATED_GROUP = regex(r"\)(?:[*+]|\{)")
+_TWICE = regex(r"(?:[*+?]|\{\d+(?:,\d*)?\})[*+]")
 
 
 class UnreadablePatternError(ValueError):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.manifest.fields import find_fields

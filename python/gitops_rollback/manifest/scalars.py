@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import yaml
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import regex
 from gitops_rollback.manifest.document import HELM_HINT, duplicate_key
 from gitops_rollback.manifest.image_field import Scalar
 from gitops_rollback.manifest.markers import find_marker, find_marker_above
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from gitops_rollback.manifest.document import ParsedFile
 
-_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # as YAML 1.1 has them
-_NODE_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
+_LINE_BREAK = regex("\r\n|[\r\n\x85\u2028\u2029]")  # as YAML 1.1 has them
+_NODE_PROPERTIES = regex(r"(?:[&!]\S*\s+)*")
 
 
 def read_scalar(file: ParsedFile, node: yaml.ScalarNode) -> Scalar:

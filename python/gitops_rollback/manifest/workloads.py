@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
 
 from gitops_rollback.image import InvalidImageError, parse_image
+from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.image_field import (
     CONTAINER,

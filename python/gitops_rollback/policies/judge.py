@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import regex
 from gitops_rollback.manifest.patterns import UnreadablePatternError
 from gitops_rollback.model import one_line
 from gitops_rollback.policies.semver_range import (
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.policies.objects import ImagePolicy, Policies
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
-_OBJECT = re.compile(r"[a-z0-9.-]+:[a-z0-9.-]+")
+_NUMBER = regex(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_OBJECT = regex(r"[a-z0-9.-]+:[a-z0-9.-]+")
 _NO_VERSION = ":name"  # such a marker takes the image's name from its policy, never a version
 
 

@@ -8,9 +8,9 @@ or of what `extract` makes of them, the highest by `semver.range`, `alphabetical
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ github.com/fluxcd/pkg, `version/version.go`: a tag is a strict semantic version,
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from gitops_rollback.late import dataclass, regex
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +24,10 @@ _VERSION = (
     r"(-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
 _FLAGS = re.ASCII
-_ONE = re.compile(rf"\s*(=>|=<|>=|<=|!=|~>|[=><~^]|)\s*{_VERSION}", _FLAGS)
-_BETWEEN = re.compile(r"\s+|,\s*", _FLAGS)
-_HYPHEN = re.compile(rf"\s*({_VERSION})\s+-\s+({_VERSION})\s*", _FLAGS)
-_NUMBERS = re.compile(r"v?(\d+)\.(\d+)\.(\d+)", _FLAGS)
+_ONE = regex(rf"\s*(=>|=<|>=|<=|!=|~>|[=><~^]|)\s*{_VERSION}", _FLAGS)
+_BETWEEN = regex(r"\s+|,\s*", _FLAGS)
+_HYPHEN = regex(rf"\s*({_VERSION})\s+-\s+({_VERSION})\s*", _FLAGS)
+_NUMBERS = regex(r"v?(\d+)\.(\d+)\.(\d+)", _FLAGS)
 _LONGEST = 256  # characters of a version (Masterminds/semver, MaxVersionLen)
 _LARGEST = 1_000  # characters of a range
 

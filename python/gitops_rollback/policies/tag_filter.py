@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from gitops_rollback.late import regex
 from gitops_rollback.manifest.patterns import go_pattern
 
-_REFERENCE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))", re.ASCII)
+_REFERENCE = regex(r"\$(?:\$|\{(\w+)\}|(\w+))", re.ASCII)
 
 
 def apply_filter(pattern: str, extract: str, tag: str) -> str | None:

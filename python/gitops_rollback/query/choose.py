@@ -9,11 +9,11 @@ order: what ran is known, and clocks are not asked.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.query.shapes import NEWER, OLDER, OTHER, SAME, UNORDERED, Relation, Shapes
 from gitops_rollback.query.tags import Tag, Times, newest_first, query_document, why_no_image
 

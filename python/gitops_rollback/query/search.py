@@ -8,7 +8,6 @@ gives.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jmespath
@@ -16,6 +15,7 @@ from jmespath.exceptions import JMESPathTypeError, ParseError, UnknownFunctionEr
 from jmespath.visitor import TreeInterpreter
 
 from gitops_rollback.errors import UsageError
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.query.functions import QueryFunctions
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ MOST_STEPS = 5_000_000  # some 10 s; a sort of 10,000 tags takes 100,000
 LARGEST_VALUE = 20_000_000  # characters and entries, lists within lists counted in full
 LONGEST_QUERY = 4096
 _LONGEST_ECHO = 200
-_FUNCTION = re.compile(r"(\w+)\(\)")
+_FUNCTION = regex(r"(\w+)\(\)")
 # What jq writes and JMESPath does not; the words say what to write instead.
 _JQ = (
-    (re.compile(r"^\s*\."), "a query begins without a dot: results[].name"),
+    (regex(r"^\s*\."), "a query begins without a dot: results[].name"),
     (
-        re.compile(r"\bselect\s*\("),
+        regex(r"\bselect\s*\("),
         "for select(…) write a filter: results[?starts_with(name, 'v')]",
     ),
-    (re.compile(r"\|\s*\.|\[\]\s*\|"), "after | a query goes on without a dot"),
-    (re.compile(r"\btest\s*\("), "for test(…) write matches(name, '…')"),
-    (re.compile(r"sort_by\s*\(\s*\."), "for sort_by(.x) write sort_by(results, &x)"),
+    (regex(r"\|\s*\.|\[\]\s*\|"), "after | a query goes on without a dot"),
+    (regex(r"\btest\s*\("), "for test(…) write matches(name, '…')"),
+    (regex(r"sort_by\s*\(\s*\."), "for sort_by(.x) write sort_by(results, &x)"),
 )
 
 

@@ -11,9 +11,10 @@ version. `v` before a version is no variant. Where two tags have no order, the r
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.late import dataclass, regex, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -62,7 +63,7 @@ _PLAUSIBLE_DATE = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _CLOCK = r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?"
 _END = r"(?![A-Za-z0-9])"
 _COMMIT = r"g?(?=[0-9]*[a-f])[0-9a-f]{7,64}"
-_TOKEN = re.compile(
+_TOKEN = regex(
     rf"""
     (?P<dashed>(?:19|20)\d\d(?P<s>[-_])(?:0[1-9]|1[0-2])(?P=s)(?:0[1-9]|[12]\d|3[01])
         (?:[T_-](?:[01]\d|2[0-3])[-_.]?[0-5]\d(?:[-_.]?[0-5]\d)?Z?)?){_END}
@@ -78,8 +79,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
-_UNIX = re.compile(r"1\d{9}|1\d{12}", re.ASCII)  # seconds of 2001 to 2033, or milliseconds
-_ATTACHED = re.compile(r"([A-Za-z][A-Za-z._-]*?)(\d+(?:\.\d+)*)", re.ASCII)
+_UNIX = regex(r"1\d{9}|1\d{12}", re.ASCII)  # seconds of 2001 to 2033, or milliseconds
+_ATTACHED = regex(r"([A-Za-z][A-Za-z._-]*?)(\d+(?:\.\d+)*)", re.ASCII)
 _LEAST_COMMIT = 7  # digits of a short commit id
 
 Order = tuple[Any, ...]  # parts of one template are of the same kinds, and compare

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitops_rollback.image import is_tag
+from gitops_rollback.late import dataclass, regex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
 
 # Names under which signatures, attestations and lists of contents stand beside images: the
 # referrers fallback of the OCI specification, and cosign's.
-_NOT_AN_IMAGE = re.compile(r"sha256-[0-9a-f]{64}(?:\..*)?|.*\.(?:sig|att|sbom)")
-_NUMBERS = re.compile(r"([0-9]+)")
-_CREATED = re.compile(r"\bcreated\b")
+_NOT_AN_IMAGE = regex(r"sha256-[0-9a-f]{64}(?:\..*)?|.*\.(?:sig|att|sbom)")
+_NUMBERS = regex(r"([0-9]+)")
+_CREATED = regex(r"\bcreated\b")
 
 
 @dataclass(frozen=True)

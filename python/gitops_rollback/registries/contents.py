@@ -7,11 +7,11 @@ config.md, annotations.md) and github.com/distribution/distribution (manifest-v2
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import is_digest
+from gitops_rollback.late import dataclass
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ must not learn the password of the one who runs this.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gitops_rollback.image import DOCKER_HUB
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.registries.docker_config import find_login, host_key
 from gitops_rollback.web.credentials import basic
 from gitops_rollback.web.hosts import host_of, is_loopback

@@ -11,12 +11,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import DOCKER_HUB
+from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.web.hosts import host_of
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 # What Docker itself calls Docker Hub, in its configuration and to helpers.
 HUB_ADDRESS = "https://index.docker.io/v1/"
-_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HELPER = regex(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LONGEST_WAIT = 10.0  # seconds; a helper may ask a cloud for a token
 _LARGEST_ANSWER = 65_536
 _IDENTITY_TOKEN = "<token>"  # noqa: S105 - a user name that says what the secret is

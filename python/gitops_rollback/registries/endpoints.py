@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.image import DOCKER_HUB
+from gitops_rollback.late import dataclass
 from gitops_rollback.web.hosts import host_of, is_base_address, is_loopback
 
 _DOCKER_REGISTRY = "https://registry-1.docker.io"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from gitops_rollback.image import is_digest, is_tag
+from gitops_rollback.late import regex
 from gitops_rollback.query.tags import Tag, newest_first
 from gitops_rollback.registries.contents import (
     INDEXES,
@@ -47,8 +48,8 @@ _PAGE_SIZES = (1000, 100, 50)  # names; 1000 is the most that ECR takes
 _SMALLER = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
 _MOST_PAGES = 1000
 _LONGEST_LINK = 8192  # characters
-_LINK = re.compile(r"<([^<>]*)>((?:\s*;[^,<>]*)*)")
-_NEXT = re.compile(r'\brel\s*=\s*"?next\b', re.IGNORECASE)
+_LINK = regex(r"<([^<>]*)>((?:\s*;[^,<>]*)*)")
+_NEXT = regex(r'\brel\s*=\s*"?next\b', re.IGNORECASE)
 _GET_INSTEAD = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
+from gitops_rollback.late import regex
 from gitops_rollback.registries.failures import RegistryUnavailableError, nonsense, unexpected
 from gitops_rollback.web.credentials import NOBODY, Keyring, bound_to
 from gitops_rollback.web.hosts import is_web_address, origin_of
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from gitops_rollback.registries.http import RegistryHttp
     from gitops_rollback.web.answers import Answer
 
-_SCHEME = re.compile(r"(?:^|,)\s*(Bearer|Basic)\b", re.IGNORECASE)
-_PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.){0,4000})"|([^\s",]+))')
-_TOKEN = re.compile(r"[\x21-\x7e]+")  # what a header can carry
+_SCHEME = regex(r"(?:^|,)\s*(Bearer|Basic)\b", re.IGNORECASE)
+_PARAMETER = regex(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.){0,4000})"|([^\s",]+))')
+_TOKEN = regex(r"[\x21-\x7e]+")  # what a header can carry
 _LONGEST_CHALLENGE = 8192  # characters
 _MOST_HOSTS = 2  # that ask for a token on one way: the registry, and where it redirects to
 _CLIENT = "gitops-rollback"

@@ -18,13 +18,13 @@ import stat
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from errno import ENOSPC, EPERM
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from gitops_rollback.late import dataclass
 from gitops_rollback.repo.removal import remove
 from gitops_rollback.repo.skeleton import (
     CONFIG,

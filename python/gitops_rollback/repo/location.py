@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gitops_rollback.errors import RepositoryError, UsageError
+from gitops_rollback.late import regex
 from gitops_rollback.model import one_line
 from gitops_rollback.repo.process import without_foreign_variables
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("http", "https", "ssh", "git+ssh", "ssh+git", "file")
 _HINT = "give an https or ssh URL, or a path"
-_HELPER = re.compile(r"[A-Za-z0-9+.-]*::")  # `ext::COMMAND` and its like run a program
+_HELPER = regex(r"[A-Za-z0-9+.-]*::")  # `ext::COMMAND` and its like run a program
 
 
 def repository_url(text: str | None, environment: Mapping[str, str]) -> str:

@@ -9,7 +9,8 @@ Azure DevOps (TF402455, TF401027). Pure.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from gitops_rollback.late import dataclass, regex
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Rule:
 
 
 def _rule(name: str, words: str, hint: str, *, passes_as_proposal: bool = False) -> Rule:
-    return Rule(name, re.compile(words, re.IGNORECASE), hint, passes_as_proposal)
+    return Rule(name, regex(words, re.IGNORECASE), hint, passes_as_proposal)
 
 
 _SIGN = (

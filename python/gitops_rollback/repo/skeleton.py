@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import regex
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -27,7 +29,7 @@ _CONFIG = """\
 \turl = "{url}"
 """
 _PARTIAL = "\tpromisor = true\n\tpartialclonefilter = blob:none\n"
-_PARTIAL_LINE = re.compile(
+_PARTIAL_LINE = regex(
     r"^\s*(promisor|partialclonefilter|partialclone)\s*=.*\n", re.IGNORECASE | re.MULTILINE
 )
 

@@ -5,10 +5,11 @@ What names an address comes from records and repositories, so from anybody who m
 
 from __future__ import annotations
 
-import re
 from urllib.parse import quote, urlsplit
 
-_SCP = re.compile(r"(?:[\w.-]+@)?([\w.-]+\.[\w.-]+):(?!//)([\w./~-]+)")
+from gitops_rollback.late import regex
+
+_SCP = regex(r"(?:[\w.-]+@)?([\w.-]+\.[\w.-]+):(?!//)([\w./~-]+)")
 _COMMITS = {"github": "commit", "gitlab": "-/commit", "bitbucket": "commits"}
 
 

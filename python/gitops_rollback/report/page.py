@@ -6,10 +6,10 @@ checked against their schemas; everything in them may be written by strangers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import age
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.model import title
 from gitops_rollback.report.links import commit_url, safe_url
 from gitops_rollback.report.picture import Picture, draw, label

@@ -6,10 +6,10 @@ rollback back to an old one. Shapes tell the kinds apart, so that nothing depend
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import find_image
+from gitops_rollback.late import dataclass
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:

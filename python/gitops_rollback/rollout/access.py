@@ -11,7 +11,6 @@ import logging
 import re
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import ClusterError
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import one_line
 from gitops_rollback.rollout.target import KINDS
 
@@ -30,23 +30,23 @@ _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _RENEW = "renew it, or name another one with KUBECONFIG or --kube-context"
 _REASONS = (
     (
-        re.compile(r"certificate|x509|self.signed|hostname mismatch", re.IGNORECASE),
+        regex(r"certificate|x509|self.signed|hostname mismatch", re.IGNORECASE),
         "its certificate is not the one that the kubeconfig trusts",
         f"see certificate-authority in the kubeconfig: {_RENEW}",
     ),
     (
-        re.compile(r"Connection refused|Errno 111", re.IGNORECASE),
+        regex(r"Connection refused|Errno 111", re.IGNORECASE),
         "the connection was refused: nothing listens there",
         "see whether the API server runs, and its address in the kubeconfig",
     ),
     (
-        re.compile(r"Name or service not known|nodename nor servname|Temporary failure in name|"
+        regex(r"Name or service not known|nodename nor servname|Temporary failure in name|"
                    r"getaddrinfo|NameResolution", re.IGNORECASE),
         "its name is not known here",
         "see the address in the kubeconfig, and whether this machine is in the right network (VPN)",
     ),
     (
-        re.compile(r"timed? ?out", re.IGNORECASE),
+        regex(r"timed? ?out", re.IGNORECASE),
         "it did not answer in time",
         "see whether this machine reaches it: network, VPN, firewall, proxy (NO_PROXY)",
     ),

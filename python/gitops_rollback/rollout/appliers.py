@@ -8,9 +8,9 @@ helm-controller v1.6 (docs/spec of each). What was learned from real ones stands
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.ledger.records import repository_key
 from gitops_rollback.rollout.raw import (
     Condition,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target
 
 # What source-controller appends to a chart's version, where each revision makes a new chart.
-_CHART_COMMIT = re.compile(r"\+([0-9a-f]{12})(?:\.\d+)?$")
-_COMMIT = re.compile(r"(?:^|[:/])([0-9a-f]{40}(?:[0-9a-f]{24})?)$")
+_CHART_COMMIT = regex(r"\+([0-9a-f]{12})(?:\.\d+)?$")
+_COMMIT = regex(r"(?:^|[:/])([0-9a-f]{40}(?:[0-9a-f]{24})?)$")
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import regex
 from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, short
 from gitops_rollback.rollout.pod_failures import refuses_image
 
@@ -17,26 +18,26 @@ if TYPE_CHECKING:
 
 HEALTH_REASON = "HealthCheckFailed"
 _OBJECT = r"(?P<object>[A-Z][A-Za-z0-9]*(?:/[a-z0-9][a-z0-9.:-]*){1,2})"
-_DRY_RUN = re.compile(
+_DRY_RUN = regex(
     rf"^{_OBJECT} dry-run failed(?:, reason: \w+(?:, error)?| \(\w+\))?:? (?P<rest>.*)$"
 )
-_NO_NAMESPACE = re.compile(rf'^{_OBJECT} not found: namespaces "(?P<namespace>[^"]*)" not found')
-_INVALID = re.compile(r" is invalid: \[?(?P<field>[\w.\[\]/()-]+): (?P<why>.*)$")
-_TYPED = re.compile(
+_NO_NAMESPACE = regex(rf'^{_OBJECT} not found: namespaces "(?P<namespace>[^"]*)" not found')
+_INVALID = regex(r" is invalid: \[?(?P<field>[\w.\[\]/()-]+): (?P<why>.*)$")
+_TYPED = regex(
     r"typed patch object \([^)]*\):(?: errors:)? \.?(?P<field>[\w.\[\]=\"-]+): (?P<why>.*)$"
 )
-_CONVERT = re.compile(r"unable to convert unstructured object to [^:]*: (?P<why>.*)$")
-_NO_KIND = re.compile(r'no matches for kind "(?P<kind>[^"]*)" in version "(?P<version>[^"]*)"')
-_FILE = re.compile(r"from (?:/\S*?/kustomization-[0-9a-z]+/)?(?P<path>[^\s:]+): (?P<why>.*)$")
-_UNDER_TEMPORARY = re.compile(r"/\S*?/kustomization-[0-9a-z]+/")
-_UNHEALTHY = re.compile(rf"{_OBJECT} status: '(?P<status>\w+)'")
-PASSING = re.compile(
+_CONVERT = regex(r"unable to convert unstructured object to [^:]*: (?P<why>.*)$")
+_NO_KIND = regex(r'no matches for kind "(?P<kind>[^"]*)" in version "(?P<version>[^"]*)"')
+_FILE = regex(r"from (?:/\S*?/kustomization-[0-9a-z]+/)?(?P<path>[^\s:]+): (?P<why>.*)$")
+_UNDER_TEMPORARY = regex(r"/\S*?/kustomization-[0-9a-z]+/")
+_UNHEALTHY = regex(rf"{_OBJECT} status: '(?P<status>\w+)'")
+PASSING = regex(
     r"connection refused|connection reset|timed? ?out|deadline exceeded|no endpoints available|"
     r"\bEOF\b|TLS handshake|too many requests|object has been modified|etcdserver|unavailable|"
     r"artifact not found|retrying in",
     re.IGNORECASE,
 )
-_ACCESS = re.compile(
+_ACCESS = regex(
     r"authenticat|authoriz|permission denied|access denied|repository not found|"
     r"could not find|couldn't find|reference not found|\b40[134]\b",
     re.IGNORECASE,

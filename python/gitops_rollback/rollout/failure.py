@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import dataclass
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ What comes in is judged by `judge`; the clock and the waiting are given, so that
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Protocol
 
 from gitops_rollback.errors import ClusterError
+from gitops_rollback.late import replace
 from gitops_rollback.rollout.appliers import other_sources
 from gitops_rollback.rollout.cluster import Cluster
 from gitops_rollback.rollout.judge import judge

@@ -6,9 +6,9 @@ and a failed `Ready` may be another service's.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import replace
 from gitops_rollback.rollout.appliers import commit_of
 from gitops_rollback.rollout.apply_failures import (
     HEALTH_REASON,

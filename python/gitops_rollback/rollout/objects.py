@@ -5,9 +5,9 @@ A listing replaces all that its query has brought so far; a single change replac
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.rollout.appliers import (
     Reconciler,
     Source,

@@ -7,9 +7,9 @@ the scheduler.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import regex, replace
 from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, short
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"})
 _NO_IMAGE = frozenset({"InvalidImageName", "ErrInvalidImageName"})
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _CRASH = "CrashLoopBackOff"
-_SURE = re.compile(
+_SURE = regex(
     r"not found|manifest unknown|unauthori[sz]ed|denied|no match for platform|invalid reference",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"denied|forbidden|disallowed|not allowed|violat|blocked", re.IGNORECASE)
-_ABOUT_IMAGE = re.compile(
+_DENIED = regex(r"denied|forbidden|disallowed|not allowed|violat|blocked", re.IGNORECASE)
+_ABOUT_IMAGE = regex(
     r"\bimages?\b.*\b(signature|signed|verif\w*|attest\w*|registry|registries|trusted|digest|tag)|"
     r"\b(signature|unsigned|not signed|untrusted registry|registry)\b.*\bimages?\b|"
     r"no (matching )?signatures?|image\w*policy",

@@ -5,8 +5,9 @@ A key that is missing or of another type reads as empty: a controller fills a st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from gitops_rollback.late import dataclass
 
 Json = dict[str, Any]
 

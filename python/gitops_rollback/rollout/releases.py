@@ -7,10 +7,10 @@ the workloads meanwhile: these are looked at before it has come to an end.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import find_image
+from gitops_rollback.late import regex, replace
 from gitops_rollback.rollout.apply_failures import PASSING, UNTOUCHED, suspended
 from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, short
 from gitops_rollback.rollout.standing import Standing, State, View, failed, suspect
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 # Reasons of `Ready` while Flux only waits, or that the next attempt decides anew.
 _WAITING_REASONS = frozenset({"DependencyNotReady", "HealthCheckCanceled", "Progressing", ""})
 _CHART_REASONS = frozenset({"ArtifactFailed", "HelmChartFailed", "SourceNotReady"})
-_OF_ATTEMPTS = re.compile("^(Install|Upgrade|Test|Rollback|Uninstall)")
-_NOT_IN_TIME = re.compile(
+_OF_ATTEMPTS = regex("^(Install|Upgrade|Test|Rollback|Uninstall)")
+_NOT_IN_TIME = regex(
     r"timed out|timeout waiting|context deadline|not ready|InProgress", re.IGNORECASE
 )
-_NOT_RENDERED = re.compile(
+_NOT_RENDERED = regex(
     r"template:|execution error|parse error|render|meet the specifications of the schema",
     re.IGNORECASE,
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.rollout.apply_failures import (
     HEALTH_REASON,
     apply_failure,

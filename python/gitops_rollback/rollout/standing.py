@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.rollout.target import Relation
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import find_image, same
+from gitops_rollback.late import dataclass
 from gitops_rollback.model import title
 
 if TYPE_CHECKING:

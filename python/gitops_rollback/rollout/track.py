@@ -5,9 +5,9 @@ Time comes in as a number of seconds; nothing here looks at a clock.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import replace
 from gitops_rollback.rollout.failure import FOREVER, Failure, Whose
 from gitops_rollback.rollout.standing import Standing, State, failed
 

@@ -7,10 +7,10 @@ may a wait end without having seen anything.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
 from gitops_rollback.errors import ClusterError, GitopsRollbackError
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.rollout.access import Asked, asked
 from gitops_rollback.rollout.follow import (
     Inbox,

@@ -6,10 +6,9 @@ How far a rollout is, is judged as `kubectl rollout status` does
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.rollout.raw import (
     Condition,
     Json,
@@ -36,7 +35,7 @@ _LEFT_ALONE = {
     "kustomize.toolkit.fluxcd.io/ssa": ("ignore", "ifnotpresent"),
 }
 # A container's name; what stands at other places goes by a name that is none (manifest/workloads).
-_CONTAINER = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_CONTAINER = regex(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _POD_SPEC = "/spec/template/spec"
 _POD_SPECS = dict.fromkeys(KINDS, _POD_SPEC) | {"CronJob": "/spec/jobTemplate/spec/template/spec"}
 

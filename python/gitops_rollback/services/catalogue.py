@@ -6,11 +6,11 @@ and prints the lines to add to the configuration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import find_image
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.helm import NO_NAME, NO_VERSION, OTHER_REGISTRY
 from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.services import ownership

@@ -7,12 +7,12 @@ file it finds. None is needed for a small repository.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
 from gitops_rollback.errors import ConfigError, nearest_hint
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.model import is_name, is_safe_path, one_line
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import yaml
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import find_image
+from gitops_rollback.late import regex
 from gitops_rollback.manifest.document import items_of, pointer_to, text_of
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.manifest.objects import objects_of
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gitops_rollback.services.config import Environment, Settings
     from gitops_rollback.services.inventory import Manifests
 
-_CONTAINER = re.compile(r"(?P<pod>/.+)/(?:initC|c)ontainers/\d+/image")
+_CONTAINER = regex(r"(?P<pod>/.+)/(?:initC|c)ontainers/\d+/image")
 
 
 def find_elsewhere(

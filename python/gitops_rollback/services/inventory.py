@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
 from gitops_rollback.effective.variables import uses_in
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.document import ParsedFile, is_config_map, may_hold_image, parse
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.kustomize import is_kustomization, read_kustomization

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import dataclass
 from gitops_rollback.storage.quantity import parse_quantity
 from gitops_rollback.storage.suggest import written
 

@@ -8,9 +8,9 @@ controller. Nothing is known of the cluster but what the manifests say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.storage.model import NO_PROVISIONER
 from gitops_rollback.storage.selectors import selects
 

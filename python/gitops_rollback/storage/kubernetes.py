@@ -7,12 +7,12 @@ fastjsonschema stops at the first error: what it found is put right in a copy, a
 from __future__ import annotations
 
 import json
-import re
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from gitops_rollback.late import dataclass, regex
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FILE = Path(__file__).with_name("kubernetes.json")
 _MOST = 200  # violations of one object; who has more has another problem
-_INDEX = re.compile(r"\[(\d+)\]")
+_INDEX = regex(r"\[(\d+)\]")
 UNKNOWN, MISSING, TYPE = "unknown", "missing", "type"
 
 

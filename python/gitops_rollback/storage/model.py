@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.storage.quantity import parse_quantity
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.storage import values
 from gitops_rollback.storage.findings import Finding

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.workloads import POD_SPECS, REPORTED_POD_SPECS
 from gitops_rollback.storage.model import Claim, claim_from, name_or_none
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 
+from gitops_rollback.late import regex
+
 # k8s.io/apimachinery/pkg/api/resource/quantity.go: sign, digits, then a suffix or an exponent.
-_QUANTITY = re.compile(
+_QUANTITY = regex(
     r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE]\+?\d+)?"
 )
 _BINARY = "KMGTPE"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import regex
 from gitops_rollback.storage.findings import ERROR, WARNING
 from gitops_rollback.storage.kubernetes import definition, definition_of
 from gitops_rollback.storage.quantity import parse_quantity
@@ -41,7 +42,7 @@ _NO_CLAIM = (
     "made (FailedCreate)"
 )
 _NAMED = ("PersistentVolume", "PersistentVolumeClaim", "StorageClass", "Pod")
-_NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_NAME_PATTERN = regex(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _SMALLEST = 1_000_000  # bytes; on less no file system is made
 _LONGEST_NAME = 253  # IsDNS1123Subdomain in apimachinery
 _NO_SOURCE = frozenset(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.storage import text
 from gitops_rollback.storage.findings import Finding, in_order

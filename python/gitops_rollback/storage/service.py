@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import find_image
+from gitops_rollback.late import dataclass
 from gitops_rollback.storage.pods import POD_SPEC_PATHS, workload_of
 from gitops_rollback.storage.world import World, worlds
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.document import duplicate_key
 from gitops_rollback.storage import kubernetes
 from gitops_rollback.storage.findings import ERROR

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import regex
 from gitops_rollback.manifest.document import ParsedFile, parse
 from gitops_rollback.storage.findings import ERROR, Finding
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # What makes a file worth parsing; a misspelt kind has one of these words all the same.
-_WORTH = re.compile(rb"persist|storage|volume|container|hostpath", re.IGNORECASE)
-_TAB = re.compile(r"[ ]*\t\s*[^\s#]")
-_TEMPLATE = re.compile(r"\{\{|\{%")
+_WORTH = regex(rb"persist|storage|volume|container|hostpath", re.IGNORECASE)
+_TAB = regex(r"[ ]*\t\s*[^\s#]")
+_TEMPLATE = regex(r"\{\{|\{%")
 _BLOCK = ("|", ">")
 _STOPS = "the file is no YAML: Flux stops (BuildFailed), and applies nothing of this folder"
 _MOST_LINES = 8

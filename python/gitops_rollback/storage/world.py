@@ -6,10 +6,10 @@ both: these folders are then looked at one by one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.storage.binding import Binding, Storage, bind
 from gitops_rollback.storage.model import Claim, StorageClass, Volume, claim_of, class_of, volume_of
 from gitops_rollback.storage.pods import (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from contextlib import suppress
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
+from gitops_rollback.late import regex
 from gitops_rollback.ledger.records import (
     COPIES,
     LARGEST_RECORD,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MOST_NUMBERS = 1000  # newest first; as many as builds of a Jenkins job are looked at
 _INDEX = ".records"
 _LONGEST_NUMBER = 20
-_NUMBER = re.compile(rf"[0-9]{{1,{_LONGEST_NUMBER - 1}}}")
+_NUMBER = regex(rf"[0-9]{{1,{_LONGEST_NUMBER - 1}}}")
 
 
 class DirectoryStore:

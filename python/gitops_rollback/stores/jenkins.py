@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, JenkinsError
+from gitops_rollback.late import replace
 from gitops_rollback.ledger.records import (
     COPIES,
     LARGEST_RECORD,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gitops_rollback.errors import JenkinsError
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import one_line
 from gitops_rollback.web.answers import ASTRAY, NO_TIME, TOO_LARGE
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.web.answers import Answer, NoAnswer
 
-_MISSING_PERMISSION = re.compile(rb"is missing the ([\w/ -]{1,80}) permission")
+_MISSING_PERMISSION = regex(rb"is missing the ([\w/ -]{1,80}) permission")
 _TOKEN_HINT = "set JENKINS_USER and JENKINS_TOKEN (an API token, made in the user's settings)"  # noqa: S105 - names of variables
 
 

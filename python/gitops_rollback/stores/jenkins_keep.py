@@ -7,11 +7,11 @@ looked at before and after. Setting it needs Run/Update, lifting it Run/Delete.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import JenkinsError
+from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.records import RECORD_FOLDER
 from gitops_rollback.stores.jenkins_failures import nonsense, refusal
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.late import replace
 from gitops_rollback.model import RECORDED, title
 from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
 from gitops_rollback.tell.tools import rollouts

@@ -9,8 +9,6 @@ without Jenkins. The words are plain text: Jenkins shows titles and descriptions
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,6 +17,7 @@ from gitops_rollback import clock
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import find_image
 from gitops_rollback.jobs import names_of_forms
+from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.model import RECORDED, one_line, title
 from gitops_rollback.options import NO_HOLD, TABLE, variable_name
 
@@ -30,8 +29,8 @@ _MOST_NAMED = 5  # services
 _LONGEST_TITLE = 160  # characters: Jenkins shows some 100 beside a build's number
 _LONGEST_ERROR = 4000
 _LONGEST_REASON = 200
-_COMMAND = re.compile(r"gitops-rollback ([a-z]+)\b")
-_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
+_COMMAND = regex(r"gitops-rollback ([a-z]+)\b")
+_OPTION = regex(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
 _ACTIONS = {
     "plan": "ACTION plan of the rollback job",
     "history": "ACTION history of the rollback job",

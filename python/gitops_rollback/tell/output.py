@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import UsageError
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.outlet import ESCAPED_BYTES, UNSAFE, escaped, note_change, one_in, shortened
 from gitops_rollback.redaction import hide, hide_in
 from gitops_rollback.refusals import Place, place_of

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.outlet import Outlet, escaped, one, write_own
 from gitops_rollback.redaction import hide
 
@@ -27,7 +26,7 @@ _DOING = {
 }
 _LONG, _AGAIN = 10.0, 60.0  # seconds until what is waited for is told, and told again
 _STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
-_OWN = re.compile(r"(\x1b\[(?:[012]|3[123])m)")  # what `Ink` writes
+_OWN = regex(r"(\x1b\[(?:[012]|3[123])m)")  # what `Ink` writes
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.image import find_image
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.options import MOST_LINES
 from gitops_rollback.tell.terminal import Ink, ink_of
 

@@ -9,17 +9,16 @@ description (docs.docker.com/reference/api/hub/latest/). Limits: Hub's API sends
 from __future__ import annotations
 
 import json
-import re
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.client import HTTPException
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 LONGEST_QUOTE = 200
 _STATUSES = frozenset(int(status) for status in HTTPStatus)
-_NUMBER = re.compile(r"\s*(\d{1,9})\b")
+_NUMBER = regex(r"\s*(\d{1,9})\b")
 _LIMITS = (
     ("X-RateLimit-Limit", "X-RateLimit-Remaining"),
     ("ratelimit-limit", "ratelimit-remaining"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.web.hosts import belongs_to, origin_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
 
 from gitops_rollback import __version__
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.redaction import know
 from gitops_rollback.web.answers import (
     ASTRAY,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import Interrupted, InterruptedRunError, RepositoryError
+from gitops_rollback.late import dataclass
 from gitops_rollback.repo.process import TimeIsUpError
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import RepositoryError
@@ -21,6 +20,7 @@ from gitops_rollback.forges.client import (
     PullRequest,
     PullRequestExistsError,
 )
+from gitops_rollback.late import replace
 from gitops_rollback.ledger.holds import parse_held, path_of_hold, render_held
 from gitops_rollback.ledger.state import State, parse_state, path_of
 from gitops_rollback.repo.process import TimeIsUpError

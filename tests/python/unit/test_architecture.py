@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import gitops_rollback
+from gitops_rollback.cli import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,7 @@ MODULES = {
 }
 PURE = (
     "image",
+    "late",
     "model",
     "schema",
     "decide/",
@@ -191,3 +193,34 @@ def test_nothing_slow_is_imported_before_a_command_is_known() -> None:
     )
     slow = {"argparse", "fastjsonschema", "jmespath", "requests", "subprocess", "tomllib", "yaml"}
     assert slow & set(done.stdout.split()) == set()
+
+
+# For what only some runs do: a question over HTTP, a query, a page, a document from outside.
+FOR_SOME = {
+    "dataclasses",
+    "fastjsonschema",
+    "inspect",
+    "jenkins",
+    "jinja2",
+    "jmespath",
+    "kubernetes",
+    "requests",
+    "shtab",
+    "ssl",
+    "urllib3",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_imports_what_every_run_of_it_needs(command: str) -> None:
+    program = (
+        "import sys; before = len(sys.modules)\n"
+        f"import gitops_rollback.parsing, gitops_rollback.commands.{command}\n"
+        "print(len(sys.modules) - before, *sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, check=True, text=True
+    )
+    number, *names = done.stdout.split()
+    assert FOR_SOME & set(names) == set()
+    assert int(number) <= 260
