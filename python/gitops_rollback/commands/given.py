@@ -75,6 +75,11 @@ def read_change(path: str) -> dict[str, Any]:
         raise UsageError(f"the change {path} is not sound: {error}", hint) from error
     if "error" in change or not change.get("services"):
         raise UsageError(f"the change {path} did not succeed: there is nothing to wait for", hint)
+    if change.get("dryRun"):
+        raise UsageError(
+            f"the change {path} was a dry run: nothing was pushed, so there is nothing to wait for",
+            "run it without --dry-run, and give the file that it writes then",
+        )
     return change
 
 

@@ -26,9 +26,11 @@ from gitops_rollback.errors import (
     InterruptedRunError,
     MovedError,
     UsageError,
+    WaitingError,
 )
 from gitops_rollback.forges.address import address_of
 from gitops_rollback.forges.statuses import CommitStatuses
+from gitops_rollback.image import parse_image
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.look.snapshot import read_snapshot
@@ -48,7 +50,7 @@ from gitops_rollback.tell.output import write_result
 from gitops_rollback.tell.terminal import is_terminal, say, show_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.repo.objects import Tip
@@ -95,6 +97,8 @@ def watch(
             tip = session.open_tip(repository)
             commit = (change or {}).get("commit") or getattr(session.options, "commit", None)
             targets += _targets(session, repository, tip, commit)
+            if change is not None and commit is None:
+                _refuse_others(change, targets)
             git = _Git(session, repository, tip)
 
             def statuses() -> CommitStatuses:
@@ -148,22 +152,22 @@ class _Git:
     def stand(self, target: Target, commit: str) -> Stand | None:
         """Return what stands about a target at a commit; None where that cannot be read.
 
-        A commit in whose configuration the service is no longer found has taken it out.
+        A commit in whose configuration the service is no longer found has taken it out, and so has
+        one whose fields disagree. The digest is the state file's where the fields name none.
         """
         try:
             snapshot = read_snapshot(
                 self._repository, request_of(self._session.options), self._tip, commit
             )
+            at = next((one for one in snapshot.services if one.service == target.service), None)
+            image = at.read.image if at else None
         except ConfigError:
             return Stand(None)
         except GitopsRollbackError as error:
             say(f"{commit[:12]} cannot be read: {error.message}")
             return None
-        at = next((one for one in snapshot.services if one.service == target.service), None)
-        if at is None:
-            return Stand(None)
-        entries = tuple(entry.id for entry in at.state.deployed) if at.state else ()
-        return Stand(at.found.image, entries)
+        entries = tuple(entry.id for entry in at.state.deployed) if at and at.state else ()
+        return Stand(image, entries)
 
     def tip(self, branch: str) -> str:
         """Return the commit that a branch is at by now; empty where the server does not say."""
@@ -197,6 +201,32 @@ def _target(session: Session, at: ServiceAtTip) -> Target:
         belongings=_belongings(at),
         given=_given(session, at),
     )
+
+
+def _refuse_others(change: Mapping[str, Any], targets: Sequence[Target]) -> None:
+    """Refuse to wait for what a change without a commit is not: another image at the tip.
+
+    It found its image there, or proposed it. Raises `WaitingError`, `MovedError`.
+    """
+    meant = {one["service"]: parse_image(one["to"]) for one in change["services"]}
+    for target in targets:
+        image = meant[target.service]
+        if is_named(target.image, image):
+            continue
+        has = f"{target.branch}@{target.commit[:12]} has {target.image.label}"
+        proposed = change.get("pullRequest")
+        if proposed:
+            raise WaitingError(
+                f"{target.title}: {has}: pull request #{proposed['number']}, which proposes "
+                f"{image.label}, is not merged, or another change came after it",
+                f"see {proposed['url']}, and wait again once it is merged",
+            )
+        look = f"gitops-rollback wait --service {target.service} {target.given}".rstrip()
+        raise MovedError(
+            f"{target.title}: overtaken: {has}, and no longer {image.label}: a newer change of the "
+            "service was pushed",
+            f"look at what runs now: {look}",
+        )
 
 
 def _belongings(at: ServiceAtTip) -> frozenset[tuple[str, str]]:

@@ -265,3 +265,59 @@ def test_a_deploy_that_waits_is_told_by_commit_statuses(watched: Watched) -> Non
     assert "not done after 4 s: waiting for Flux to report apps" in run.error["message"]
     assert run.result["changed"]
     assert "rolledBack" not in run.result
+
+
+def test_a_tag_that_stands_there_as_it_was_deployed_was_not_replaced(watched: Watched) -> None:
+    """With `pin = "tag"` the file has no digest; the state file knows it, later too."""
+    shop = watched.shop
+    shop.commit({".gitops-rollback.toml": '[defaults]\npin = "tag"\n'})
+    shop.deploy("1.6.0")
+    assert "1.6.0@" not in shop.text()
+    commit = shop.tip() or ""
+    later = shop.commit({"README.md": "# Changed\n"})
+    watched.post(later, APPS, "reconciliation succeeded")
+    run = watched.wait("--commit", commit)
+    assert run.code == 0, run.stderr
+    assert (run.result["state"], run.result["commit"]) == ("applied", commit)
+
+
+# A change without a commit
+
+
+def written(shop: Shop, result: dict[str, Any]) -> str:
+    """Return the file with the result of a change that made no commit."""
+    assert "commit" not in result
+    path = shop.root / "change.json"
+    path.write_text(json.dumps(result), encoding="utf-8")
+    return str(path)
+
+
+def test_what_stands_there_already_is_waited_for_until_it_is_replaced(released: Shop) -> None:
+    done = released.ok("deploy", "--service", "cart", "--image", canonical("1.5.0"))
+    change = written(released, done.result)
+    assert released.ok("wait", "--change", change).result["commit"] == released.tip()
+    released.deploy("1.6.0")
+    run = released.run("wait", "--change", change)
+    assert (run.code, run.error["category"]) == (5, "moved"), run.stderr
+    assert "has 1.6.0, and no longer 1.5.0" in run.error["message"]
+
+
+def test_a_dry_run_is_nothing_to_wait_for(released: Shop) -> None:
+    image = canonical("1.6.0")
+    done = released.ok("deploy", "--service", "cart", "--image", image, "--dry-run")
+    run = released.run("wait", "--change", written(released, done.result))
+    assert (run.code, run.error["category"]) == (2, "usage")
+    assert "was a dry run: nothing was pushed" in run.error["message"]
+
+
+def test_a_pull_request_is_waited_for_once_it_is_merged(released: Shop) -> None:
+    done = released.ok("deploy", "--service", "cart", "--image", canonical("1.6.0"), "--dry-run")
+    url = "https://git.example/acme/manifests/pull/12"
+    proposed = {"url": url, "number": 12}
+    change = written(released, {**done.result, "dryRun": False, "pullRequest": proposed})
+    run = released.run("wait", "--change", change)
+    assert (run.code, run.error["category"]) == (7, "waiting"), run.stderr
+    assert "pull request #12, which proposes 1.6.0, is not merged" in run.error["message"]
+    assert url in run.error["hint"]
+    released.deploy("1.6.0")  # as merging it does
+    assert released.ok("wait", "--change", change).result["commit"] == released.tip()
