@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -97,17 +98,33 @@ class Served:
 
     def browse(self, name: str, profile: Path) -> str:
         """Open a page in a browser; return what its console says."""
+        logged = self.open(name, profile, "--enable-logging=stderr", "--window-size=375,800").stderr
+        return "\n".join(line for line in logged.splitlines() if "CONSOLE" in line)
+
+    def open(self, name: str, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
+        """Open a page in a browser, which prints what became of it."""
         chromium = program("chromium", "chromium")
         self.paths.clear()
-        done = subprocess.run(
+        return subprocess.run(
             [
                 *(chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-                *("--enable-logging=stderr", f"--user-data-dir={profile}", "--window-size=375,800"),
+                *(f"--user-data-dir={profile}", *options),
                 f"http://127.0.0.1:{self.server.server_port}/{name}",
             ],
             capture_output=True, text=True, check=True, timeout=90,
         )  # fmt: skip
-        return "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+
+
+# What axe finds wrong stands in the page then; what it could not decide is no finding.
+AXE_RUNS = """\
+<script src="axe.js"></script><script>
+axe.run(document, {resultTypes: ["violations"]}).then(function (found) {
+  const told = document.createElement("pre");
+  told.id = "axe";
+  told.textContent = JSON.stringify(found.violations.map(one => one.id));
+  document.body.appendChild(told);
+});
+</script></body>"""
 
 
 @pytest.fixture(params=POLICIES, ids=["plain", "same-origin"])
@@ -133,3 +150,35 @@ def test_a_browser_loads_style_and_picture_and_finds_nothing_to_block(
     complaints = served.browse("wrong.html", tmp_path)
     assert "inline style" in complaints
     assert "script" in complaints
+
+
+@pytest.fixture
+def axe() -> Path:
+    """Return axe-core's one file (https://github.com/dequelabs/axe-core), which AXE_CORE names."""
+    named = os.environ.get("AXE_CORE")
+    if not named:
+        pytest.skip("AXE_CORE does not name axe-core's axe.min.js: npm install axe-core")
+    return Path(named)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 380), ("dark", 1280)])
+def test_axe_finds_nothing_that_keeps_anybody_from_reading(
+    released: Shop, axe: Path, tmp_path: Path, scheme: str, width: int
+) -> None:
+    plan = released.ok("plan", "--service", "cart").result
+    (released.root / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    folder = report(released, "--plan", str(released.root / "plan.json"))
+    shutil.copy(axe, folder / "axe.js")
+    page = (folder / "report.html").read_text(encoding="utf-8").replace("</body>", AXE_RUNS)
+    (folder / "judged.html").write_text(page, encoding="utf-8")
+    unnamed = page.replace("</main>", '<img src="report.css"></main>')
+    (folder / "wrong.html").write_text(unnamed, encoding="utf-8")
+    served = Served(folder, "default-src 'self' 'unsafe-inline'")
+    dark = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
+    options = (dark, f"--window-size={width},800", "--virtual-time-budget=20000")
+    with served.server as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        for name, found in (("judged.html", "[]"), ("wrong.html", '["image-alt"]')):
+            printed = served.open(name, tmp_path, *options).stdout
+            assert f'<pre id="axe">{found}</pre>' in printed
+        server.shutdown()
