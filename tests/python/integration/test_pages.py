@@ -76,6 +76,10 @@ def commands(page: str) -> list[tuple[int, str]]:
     return found
 
 
+def test_every_page_with_commands_is_tried() -> None:
+    assert {page.stem for page in (ROOT / "docs").glob("*.md") if commands(page.stem)} == set(PAGES)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_work_in_their_order(
     page: str, told: Shop, jenkins: JenkinsServer
