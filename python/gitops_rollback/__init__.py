@@ -1,3 +1,3 @@
 """Put the previous image back: archive, deploy and roll back images in a GitOps repository."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
