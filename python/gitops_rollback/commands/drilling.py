@@ -15,6 +15,7 @@ from gitops_rollback.decide.drill import (
     WARNING,
     Finding,
     judge_service,
+    summary,
     verdict,
     worst_first,
 )
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gitops_rollback.decide.change import Change
+    from gitops_rollback.decide.plan import Plan
     from gitops_rollback.look.snapshot import EnvironmentFiles, Snapshot
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
@@ -50,7 +52,7 @@ class _Drill:
     repository: Repository
     tip: Tip
     findings: list[Finding] = field(default_factory=list)
-    plans: list[dict[str, Any]] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
     jobs: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     has_services: bool = False
@@ -119,7 +121,7 @@ class _Drill:
                 assert isinstance(one, Refused)  # noqa: S101 - a change of a rollback has its plan
                 self.findings.append(_failed("target", at.title, one.error))
                 continue
-            self.plans.append(one.plan.to_json())
+            self.plans.append(one.plan)
             self.paths += [field.path for field in at.found.fields]
             fields = at.found.fields
             self.findings += judge_service(one.plan, at.state, fields, session.present)
@@ -166,11 +168,12 @@ def _failed(check: str, subject: str, error: GitopsRollbackError) -> Finding:
 def _result(drilled: _Drill) -> dict[str, Any]:
     return {
         "verdict": verdict(drilled.findings),
+        "summary": summary(drilled.findings, drilled.plans),
         "repository": drilled.session.url,
         "branch": drilled.tip.branch,
         "commit": drilled.tip.commit,
         "findings": [finding.to_json() for finding in drilled.findings],
-        "plans": drilled.plans,
+        "plans": [plan.to_json() for plan in drilled.plans],
         "seconds": drilled.session.watch.seconds(),
     }
 
@@ -194,6 +197,6 @@ def _write_report(drilled: _Drill, result: Mapping[str, Any]) -> None:
     session = drilled.session
     build = session.build.to_json() if session.build else {}
     plan = {key: result[key] for key in ("repository", "branch", "commit")}
-    documents = Documents(plan={**plan, "services": drilled.plans}, check=result)
+    documents = Documents(plan={**plan, "services": result["plans"]}, check=result)
     page = make_page(documents, session.url, session.present, build)
     say(f"report: {write(page, Path(session.options.report_dir))}")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 _LONGEST_HOLD = 7.0  # days
+_OF_A_SERVICE = frozenset(("service", "target"))  # checks whose subject is a service by its title
+_NOTHING_BEFORE = "nothing ran before what runs now: there is nothing to go back to yet"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,47 @@ def verdict(findings: Iterable[Finding]) -> str:
     if FAILED in levels:
         return "failed"
     return "warnings" if WARNING in levels else "ok"
+
+
+def summary(findings: Sequence[Finding], plans: Sequence[Plan]) -> str:
+    """Say in one line how a rollback of each service would end; `plans` are those of its services.
+
+    A service that never ran anything else could not go back, though nothing is wrong with it: a
+    line that calls that a success would contradict what stands below it.
+    """
+    titles = {plan.title for plan in plans}
+    titles |= {one.subject for one in findings if one.check in _OF_A_SERVICE}
+    failed = [one for one in findings if one.level == FAILED]
+    if failed:
+        broken = {one.subject for one in failed} & titles
+        if len(broken) < len({one.subject for one in failed}):
+            first = next(one for one in failed if one.subject not in titles)
+            return f"a rollback would fail: {first.subject}: {first.message}"
+        return f"a rollback would fail: {len(broken)} of {_services(len(titles))} could not go back"
+    ways = [plan for plan in plans if plan.chosen is not None]
+    new = [plan for plan in plans if plan.chosen is None and plan.hold is None]
+    kept = len(plans) - len(ways) - len(new)
+    mind = any(one.level == WARNING and not _is_new(one) for one in findings)
+    parts = [f"{_services(len(ways))} could go back"] if ways else []
+    if kept:
+        parts.append(f"{_counted(kept, parts)} back as far as anybody knows, and held")
+    if new:
+        parts.append(f"{_counted(len(new), parts, 'has', 'have')} nothing to go back to yet")
+    answer = "a rollback would work" if ways or kept else "a rollback would not work yet"
+    return f"{answer}: {'; '.join(parts)}{', with warnings' if mind else ''}"
+
+
+def _services(number: int) -> str:
+    return f"{number} service{'' if number == 1 else 's'}"
+
+
+def _counted(number: int, before: Sequence[str], one: str = "is", more: str = "are") -> str:
+    """`2 services have`; behind another part `2 have`."""
+    return f"{number if before else _services(number)} {one if number == 1 else more}"
+
+
+def _is_new(finding: Finding) -> bool:
+    return finding.check == "target" and finding.message == _NOTHING_BEFORE
 
 
 def judge_flux(
@@ -132,7 +175,7 @@ def _target(plan: Plan) -> Iterator[Finding]:
     else:
         yield Finding(
             *("target", plan.title, WARNING),
-            "nothing ran before what runs now: there is nothing to go back to yet",
+            _NOTHING_BEFORE,
             "after the next deploy there is",
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import age
-from gitops_rollback.late import dataclass, field
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.model import title
 from gitops_rollback.report.links import commit_url, safe_url
 from gitops_rollback.report.picture import Picture, draw, label
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _VERDICTS = ("chosen", "acceptable", "refused")
+_BROKEN = ("failed", "warning")  # levels of what a drill found, the worst first
+# Kind and words of the worst a drill found of a service: judged anew here it could be otherwise.
+_DRILLED = {
+    "failed": ("refused", "would fail"),
+    "warning": ("warned", "with a warning"),
+    "": ("done", "in order"),
+}
 _MOST_NAMED = 3  # services in the title
 _DONE = {
     "deploy": "Deployed",
@@ -53,6 +60,7 @@ class Summary:
 
     action: str
     versions: str
+    stands: str
     held: str
     live: str
     next: str
@@ -156,16 +164,9 @@ def _title(documents: Documents, services: Sequence[Service], titles: str) -> st
 
 def _broken_first(documents: Documents, services: list[Service]) -> tuple[Service, ...]:
     """Return the services of a drill with what is broken first; those of others as they are."""
-    order = {"failed": 0, "warning": 1}
+    levels = (*_BROKEN, "")
     worst = {
-        service.title: min(
-            (
-                order.get(found["level"], 2)
-                for found in documents.check.get("findings", ())
-                if found["subject"] == service.title
-            ),
-            default=2,
-        )
+        service.title: levels.index(_worst(documents, service.title).get("level", ""))
         for service in services
     }
     return tuple(sorted(services, key=lambda service: worst[service.title]))
@@ -195,11 +196,9 @@ def _summary(
         next_ = str(blocked[0]["hint"])
     elif error:
         next_ = str(error["hint"])
-    elif documents.check:
-        next_ = ""
     else:
         next_ = "roll back" if plan.get("to") and not commit else ""
-    return Summary(action, versions, held, _live(documents, pair), next_)
+    return Summary(action, versions, "", held, _live(documents, pair), next_)
 
 
 def _held(hold: Mapping[str, Any] | None, rollback: Mapping[str, Any]) -> str:
@@ -242,6 +241,12 @@ def _service(
     summary = _summary(documents, pair, plan, result, history)
     if summary.action and kind == "done":
         outcome = f"{summary.versions}, {_DONE.get(summary.action, 'Changed').lower()}"
+    summary = replace(summary, stands=outcome.split(", ")[-1])
+    if documents.check:
+        found = _worst(documents, name)
+        kind, stands = _DRILLED[found.get("level", "")]
+        outcome = f"{summary.versions}, {found.get('message', stands)}"
+        summary = replace(summary, stands=stands, next=found.get("hint", ""))
     entries = _entries(history.get("entries", ()), repository, present)
     return Service(
         title=name,
@@ -281,6 +286,13 @@ def _outcome(
     if plan.get("blockedBy"):
         return f"{versions}, would be refused", "refused"
     return f"{versions}, planned", "plan"
+
+
+def _worst(documents: Documents, title: str) -> Mapping[str, Any]:
+    """Return the worst that a drill found about a service; empty if all is well with it."""
+    found = [one for one in documents.check.get("findings", ()) if one["subject"] == title]
+    broken = [one for one in found if one["level"] in _BROKEN]
+    return min(broken, key=lambda one: _BROKEN.index(one["level"]), default={})
 
 
 def _of(document: Mapping[str, Any], pair: tuple[str, str]) -> Mapping[str, Any]:

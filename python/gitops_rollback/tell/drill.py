@@ -13,15 +13,10 @@ if TYPE_CHECKING:
 
 _MARGIN = " " * 9  # as wide as the longest level, and a blank
 _STYLES = {"failed": "red", "warning": "yellow", "error": "red", "ok": "green"}
-_VERDICTS = {
-    "ok": "a rollback would work",
-    "warnings": "a rollback would work, with warnings",
-    "failed": "a rollback would fail",
-}
 
 
 def drill(document: Mapping[str, Any], view: View) -> list[str]:
-    """Return what a drill found, worst first, and the verdict; or what storage was found to be."""
+    """Return what a drill found, worst first, and its sum; or what storage was found to be."""
     if "verdict" not in document:
         return storage(document, view)
     lines = []
@@ -33,7 +28,7 @@ def drill(document: Mapping[str, Any], view: View) -> list[str]:
         lines += [f"{mark}{' ' * (len(_MARGIN) - len(level))}{first.lstrip()}", *more]
         if level != "ok" and found.get("hint"):
             lines += wrapped(f"hint: {found['hint']}", _MARGIN)
-    return [*lines, view.ink(_VERDICTS[document["verdict"]], "bold")]
+    return [*lines, view.ink(document["summary"], "bold")]
 
 
 def names(document: Mapping[str, Any]) -> list[str]:

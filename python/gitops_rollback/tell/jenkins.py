@@ -116,9 +116,8 @@ def told(
     links = _links(result, environment)
     if error and code != Exit.WAITING and command != "wait":
         refused = error.get("code", "") if code == Exit.REFUSED else ""
-        return Told(
-            _short(_failure(command, code, error)), about, links, _line(code, error), refused
-        )
+        failed = _check(result) if "summary" in result else _failure(code, error)
+        return Told(_short(failed), about, links, _line(code, error), refused)
     title = _TITLES.get(command, _nothing)(result)
     question = _questions(command, result, now)
     line = _line(code, error) if error else ""
@@ -160,7 +159,7 @@ def _field(name: str, otherwise: str) -> str:
     return variable_name(name) if any(row.name == name for row in TABLE) else otherwise
 
 
-def _failure(command: str, code: int, error: Mapping[str, Any]) -> str:
+def _failure(code: int, error: Mapping[str, Any]) -> str:
     """Say in a title that nothing was done, and why."""
     words = {
         Exit.REFUSED: "refused",
@@ -168,8 +167,6 @@ def _failure(command: str, code: int, error: Mapping[str, Any]) -> str:
         Exit.MOVED: "not done",
     }
     words[Exit.INTERRUPTED] = "interrupted"
-    if command == "check":
-        return str(error["message"])
     return f"{words.get(Exit(code), 'failed')}: {error['message']}"
 
 
@@ -229,21 +226,8 @@ def _plan(result: Mapping[str, Any]) -> str:
 
 
 def _check(result: Mapping[str, Any]) -> str:
-    """`drill: 2 of 14 services could not go back`; what is skipped counts as neither."""
-    subjects = {_name(one) for one in result.get("plans", [])}
-    failed, warned = (
-        {
-            one["subject"].removesuffix(" default")
-            for one in result["findings"]
-            if one["level"] == level
-        }
-        for level in ("failed", "warning")
-    )
-    count = len(subjects | failed)
-    if failed:
-        return f"drill: {len(failed)} of {count} could not go back"
-    services = f"drill: {len(subjects)} service{'s' if len(subjects) != 1 else ''} could go back"
-    return f"{services}, with warnings" if warned else services
+    """`drill: 2 of 14 services could not go back`: the drill's own line, without its verb."""
+    return f"drill: {result['summary'].partition(': ')[2]}"
 
 
 def _wait(result: Mapping[str, Any]) -> str:

@@ -255,7 +255,8 @@ scenario('the drill: unstable with a warning, red with one line where a rollback
     String tip = world.tip()
     def warned = world.jenkinsfile(job, 'Jenkinsfile.drill')
     same([warned.run.result, warned.failure], ['UNSTABLE', null])
-    has(warned.text, 'a rollback would work, with warnings: ')
+    has(warned.text, 'gitopsCheck: a rollback would work: 1 service could go back, with warnings: ')
+    same(World.title(warned), 'drill: 1 service could go back, with warnings')
     has(new File(warned.artifacts, 'gitops-rollback/report/report.html').getText('UTF-8'), 'Would a rollback work?')
     has(World.links(warned).report, 'artifact/gitops-rollback/report/report.html')
     same(world.tip(), tip)
@@ -263,5 +264,6 @@ scenario('the drill: unstable with a warning, red with one line where a rollback
     def failed = world.jenkinsfile(job, 'Jenkinsfile.drill')
     same(failed.run.result, 'FAILURE')
     has(World.error(failed), 'gitopsCheck: a rollback would fail: cart: ')
+    same(World.title(failed), 'drill: 1 of 1 service could not go back')
     has(failed.archived(), 'gitops-rollback/report/report.html')
 }

@@ -98,6 +98,7 @@ def test_all_is_well(drilled: Drilled, tmp_path: Path) -> None:
     run = drilled.check("--report-dir", str(tmp_path))
     assert run.code == 0, run.stderr
     assert run.result["verdict"] == "ok"
+    assert run.result["summary"] == "a rollback would work: 1 service could go back"
     assert drilled.found(run) == []
     checks = [found["check"] for found in run.result["findings"]]
     assert checks == ["push", "target", "record", "registry", "storage", "jenkins", "flux"]
@@ -155,6 +156,12 @@ def put_marker_back(drilled: Drilled) -> None:
     drilled.shop.edit("$imagepolicy-held", "$imagepolicy")
 
 
+SUMS: dict[Callable[[Drilled], None], str] = {
+    take_right: "a rollback would fail: branch main: ",
+    make_ambiguous: "a rollback would fail: 1 of 1 service could not go back",
+    move_tag: "a rollback would work: 1 service could go back, with warnings",
+    forget_hold: "a rollback would work: 1 service could go back, with warnings",
+}
 FAULTS: dict[Callable[[Drilled], None], tuple[int, tuple[str, str, str]]] = {
     expire_record: (8, ("record", "cart", "warning")),
     delete_image: (8, ("image", "cart", "warning")),
@@ -264,6 +271,7 @@ def test_a_planted_fault_is_found_and_no_other(
     assert run.code == code
     assert ("error" in run.result) == (code == 1)
     assert run.result["verdict"] == {1: "failed", 8: "warnings"}[code]
+    assert run.result["summary"].startswith(SUMS.get(plant, "a rollback would "))
     shown = next(f for f in run.result["findings"] if f["check"] == fault[0])
     assert shown["hint"] in run.said
 
@@ -312,6 +320,9 @@ def test_where_nothing_was_deployed_yet_what_is_found_is_checked(shop: Shop) -> 
     run = shop.run("check", "--service", "payment")
     assert (run.code, run.result["verdict"]) == (8, "warnings")
     assert "nothing ran before" in run.said
+    new = "a rollback would not work yet: 1 service has nothing to go back to yet"
+    assert run.result["summary"].startswith(new)
+    assert run.stdout.splitlines()[-1] == run.result["summary"]
 
 
 def test_a_service_that_is_not_there_fails_the_drill_and_the_others_are_looked_at(

@@ -305,7 +305,33 @@ def test_a_drill_shows_what_is_broken_first() -> None:
         {"check": "target", "subject": f"{name} production", "level": level, "message": "m"}
         for name, level in levels.items()
     ]
-    check = {"verdict": "failed", "findings": found}
+    summary = "a rollback would fail: 1 of 3 services could not go back"
+    check = {"verdict": "failed", "summary": summary, "findings": found}
     made = files(plan={**plan(), "services": three}, check=check)
     links = [link for link in checked(made).links if link.startswith("#")]
     assert links == ["#s-production-payment", "#s-production-cart", "#s-production-basket"]
+
+
+def drilled(level: str, message: str, **more: Any) -> dict[str, str]:  # noqa: ANN401 - any part of a plan
+    """Return the page of a drill that found one thing about a service that has no way back."""
+    [one] = plan(**more)["services"]
+    del one["to"]
+    found = {"check": "target", "subject": "cart production", "level": level, "message": message}
+    told = {"summary": "a rollback would not work yet", "findings": [{**found, "hint": "h"}]}
+    check = {"verdict": "warnings", **told}
+    return files(plan={**plan(), "services": [one]}, check=check)
+
+
+def test_the_page_of_a_drill_says_of_a_service_what_the_drill_says_of_it() -> None:
+    new = drilled("warning", "nothing ran before")
+    hold = {"at": "2026-01-01T00:00:00Z", "by": "joe", "reason": "x"}
+    block = {"code": "already", "message": "rolled back already", "hint": "look at it first"}
+    back = drilled("ok", "is rolled back as far as anybody knows", hold=hold, blockedBy=[block])
+    for made, words in ((new, "1.5.0, nothing ran before"), (back, "1.5.0, in order")):
+        text = said(made)
+        assert words in text
+        assert "a rollback would not work yet" in text
+        assert "no image to go back to" not in text
+        assert "would be refused" not in text
+    assert "Refused (already)" not in said(back)
+    assert "with a warning Held no" in said(new)

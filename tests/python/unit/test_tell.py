@@ -345,10 +345,10 @@ def test_a_history_has_time_age_person_and_proof_of_each_entry() -> None:
 def test_a_drill_ends_with_its_verdict_and_names_what_fails() -> None:
     found = [{"check": "target", "subject": "cart", "level": "failed", "message": "m", "hint": "h"},
              {"check": "push", "subject": "main", "level": "ok", "message": "m"}]  # fmt: skip
-    document = {"verdict": "failed", "findings": found}
+    document = {"verdict": "failed", "summary": "a rollback would fail: all", "findings": found}
     lines = text("check", document)
     assert lines[0] == "failed   target cart: m"
-    assert lines[-1] == "a rollback would fail"
+    assert lines[-1] == "a rollback would fail: all"
     assert lines_of(document, Output("name", command="check")) == ["cart"]
 
 

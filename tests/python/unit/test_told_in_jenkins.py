@@ -196,15 +196,14 @@ def test_what_is_approved_is_told_in_sentences() -> None:
     assert "dry run" not in released.question
 
 
-def test_the_drill_counts_the_services_that_could_not_go_back() -> None:
-    plans = [{"service": f"s{n}", "environment": "default"} for n in range(13)]
-    failed = {"check": "target", "subject": "s13 default", "level": "failed", "message": "none"}
-    warned = {"check": "record", "subject": "s1 default", "level": "warning", "message": "gone"}
-    result = {"plans": plans, "findings": [failed, failed, warned]}
-    assert shown("check", 1, result).title == "drill: 1 of 14 could not go back"
-    assert shown("check", 8, result | {"findings": [warned]}).title == (
-        "drill: 13 services could go back, with warnings"
+def test_the_drill_tells_how_many_services_could_go_back_also_where_it_fails() -> None:
+    failed = {"summary": "a rollback would fail: 2 of 14 services could not go back"}
+    assert shown("check", 1, failed | error("config")).title == (
+        "drill: 2 of 14 services could not go back"
     )
+    warned = {"summary": "a rollback would work: 13 services could go back, with warnings"}
+    assert shown("check", 8, warned).title == "drill: 13 services could go back, with warnings"
+    assert shown("check", 1, error("config", message="m")).title == "failed: m"
 
 
 def test_what_services_were_brought_to_is_told_apart() -> None:

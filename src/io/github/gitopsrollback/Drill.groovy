@@ -34,7 +34,7 @@ class Drill implements Serializable {
                 texts << "${found.check} ${found.subject}: ${found.message}".toString()
             }
         }
-        run.script.unstable("${run.step}: a rollback would work, with warnings: ${texts.join('; ')}")
+        run.script.unstable("${run.step}: ${outcome.result.summary}: ${texts.join('; ')}")
         return outcome.result.subMap(['verdict', 'findings'])
     }
 
