@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import find_image
-from gitops_rollback.late import dataclass
+from gitops_rollback.late import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,10 +63,23 @@ class Landed:
 
 
 @dataclass(frozen=True)
+class Idle:
+    """Why a field decides no image, what to do so that it does, and what files tell that."""
+
+    why: str
+    hint: str = (
+        "name the file that decides in `manifests` of the configuration, or, if you know that it "
+        "has effect, --accept effect"
+    )
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Effect:
-    """What takes effect: every image of every root."""
+    """What takes effect: every image of every root, and the fields that decide none."""
 
     landed: tuple[Landed, ...] = ()
+    idle: Mapping[FieldKey, Idle] = field(default_factory=dict)
 
     def decided_by(self, keys: Iterable[FieldKey]) -> tuple[Landed, ...]:
         """Return the images that some fields decide."""
@@ -78,11 +91,6 @@ class Effect:
         wanted = tuple(keys)
         found = (path for one in self.decided_by(wanted) for path in one.paths)
         return tuple(sorted({*found, *(key[0] for key in wanted)}))
-
-    def unknowns_of(self, keys: Iterable[FieldKey]) -> tuple[Unknown, ...]:
-        """Return why the images of some fields are not proven; empty where all are."""
-        found = (unknown for one in self.decided_by(keys) for unknown in one.unknowns)
-        return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,8 @@ def judge(
     found: list[Finding] = []
     for key, image in meant.items():
         if not any(one.decider == key for one in reached.values()):
-            found.append(_without_effect(key, image))
+            idle = before.idle.get(key, Idle("no image is decided there"))
+            found.append(_without_effect(key, image, idle))
     for place, one in reached.items():
         now = later.get(place)
         found += _of_reached(one, now, meant[one.decider], before.paths_of(meant))
@@ -125,14 +134,12 @@ def judge(
     return tuple(dict.fromkeys(found))
 
 
-def _without_effect(key: FieldKey, image: ImageReference) -> Finding:
+def _without_effect(key: FieldKey, image: ImageReference, idle: Idle) -> Finding:
     return Finding(
         UNKNOWN,
-        f"{key[0]}: {image.canonical} written at {key[2]} has no effect that is known: no image is "
-        "decided there",
-        "name the file that decides in `manifests` of the configuration, or, if you know that it "
-        "has effect, --accept effect",
-        (key[0],),
+        f"{key[0]}: {image.canonical} written at {key[2]} has no effect that is known: {idle.why}",
+        idle.hint,
+        (key[0], *idle.paths),
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.effective.applied import Applied, begin
 from gitops_rollback.effective.build import Addition, Builder, Work, is_local
 from gitops_rollback.effective.chart import label_with
-from gitops_rollback.effective.effect import Effect, Landed
+from gitops_rollback.effective.effect import Effect, Idle, Landed
 from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
 from gitops_rollback.effective.landing import Lander, Landing
 from gitops_rollback.effective.objects import Unknown
@@ -38,17 +38,19 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.manifest.objects import ManifestObject
 
+_ACCEPT = "or, if you know that it has effect, --accept effect"
+
 
 @dataclass(frozen=True)
 class EffectiveFields:
     """The fields that take effect, and those that probably do not.
 
-    `spare` are entries and patches that meet no image, and workloads beside a kustomization that
-    does not list them, each with why.
+    `spare` are entries and patches that meet no image, and workloads beside or below a
+    kustomization that does not list them, each with why.
     """
 
     live: tuple[ImageField, ...]
-    spare: tuple[tuple[ImageField, str], ...] = ()
+    spare: tuple[tuple[ImageField, Idle], ...] = ()
     effect: Effect = field(default_factory=Effect)
 
 
@@ -111,6 +113,7 @@ class _Resolver:
         self._builder = Builder(tree.files, tree.raw, by_folder, find_fields)
         self._lander = Lander(self._builder, tree.files, tree.fields, kinds, pointers)
         self._taken = {path for one in by_folder.values() for path in one.references}
+        self._unreadable = {posixpath.dirname(p) for p in tree.unreadable if is_kustomization(p)}
         self._flux: list[FluxKustomization] = []
         self._config_maps: list[tuple[ManifestObject, dict[str, Definition]]] = []
         for path, file in tree.files.items():
@@ -145,7 +148,8 @@ class _Resolver:
         for entry in self._unmet_flux_entries():
             images.append(begin(entry.field))
         live = _merged(image.field for image in images)
-        return EffectiveFields(live, tuple(self._spare(live)), Effect(tuple(landed)))
+        spare = tuple(self._spare(live))
+        return EffectiveFields(live, spare, Effect(tuple(landed), {f.key: why for f, why in spare}))
 
     def _roots(self) -> Iterator[_Root]:
         """Yield what is deployed on its own: by Flux, else kustomizations and plain files."""
@@ -160,18 +164,38 @@ class _Resolver:
             if not is_part and self._holds(one.path):
                 yield _Root(one.path, folder, self._builder.of_folder(folder), one.path)
         for path in self._tree.files:
-            folder = posixpath.dirname(path)
             if is_kustomization(path) or path in self._taken or path in covered:
                 continue
-            if folder not in self._by_folder and self._holds(path):
+            if self._holds(path) and self._ruling(path) is None:
+                folder = posixpath.dirname(path)
                 work = Work(resources=list(self._builder.of_file(path)), paths=[path])
                 work.doubt(*self._unreadable_above(folder))
                 yield _Root(path, folder, work)
 
+    def _ruling(self, path: str) -> Kustomization | None:
+        """Return the nearest kustomization of the environment at or above a file, if any.
+
+        It alone says what is applied of all below it: neither kustomize nor Flux looks into folders
+        below it that it does not list. A chart below it is Helm's, and one that cannot be read may
+        list anything.
+        """
+        folder = path
+        while folder:
+            folder = posixpath.dirname(folder)
+            ruling = self._by_folder.get(folder)
+            if ruling is not None:
+                return ruling if self._holds(ruling.path) else None
+            if self._is_chart(folder) or folder in self._unreadable:
+                return None
+        return None
+
+    def _is_chart(self, folder: str) -> bool:
+        return posixpath.join(folder, "Chart.yaml") in self._tree.raw
+
     def _unreadable_above(self, folder: str) -> list[Unknown]:
         """Return the kustomizations at or above a folder that cannot be read: they may take it."""
         return [
-            Unknown(path, 1, "kustomization", why, "mend it, then run this again")
+            Unknown(path, 1, "kustomization", why, f"mend it, {_ACCEPT}")
             for path, why in self._tree.unreadable.items()
             if is_kustomization(path)
             and f"{folder}/".startswith(f"{posixpath.dirname(path)}/".removeprefix("/"))
@@ -290,7 +314,7 @@ class _Resolver:
         return {
             folder
             for folder in (posixpath.dirname(path) for path in paths)
-            if posixpath.join(folder, "Chart.yaml") in self._tree.raw
+            if self._is_chart(folder)
         }
 
     def _values(self, charts: set[str]) -> Iterator[ImageField]:
@@ -310,7 +334,7 @@ class _Resolver:
             if entry.sets_version
         ]
 
-    def _spare(self, live: Iterable[ImageField]) -> Iterator[tuple[ImageField, str]]:
+    def _spare(self, live: Iterable[ImageField]) -> Iterator[tuple[ImageField, Idle]]:
         """Yield fields that decide nothing and were not overridden, with why."""
         fields = tuple(live)
         keys = {one.key for one in fields}
@@ -320,20 +344,37 @@ class _Resolver:
                 if one.key in keys or one.place in over:
                     continue
                 why = self._why_spare(one, path)
-                if why:
+                if why is not None:
                     yield one, why
 
-    def _why_spare(self, one: ImageField, path: str) -> str:
-        folder = posixpath.dirname(path)
+    def _why_spare(self, one: ImageField, path: str) -> Idle | None:
         if one.form == KUSTOMIZE:
-            return "no image of its kustomization bears that name"
+            return Idle("no image of its kustomization bears that name")
         if path in self._taken:
-            return "" if one.form == HELM else "nothing that it patches has such a container"
+            why = "nothing that it patches has such a container"
+            return None if one.form == HELM else Idle(why)
         if one.form == PATCH:
-            return "no kustomization takes the patch"
-        if folder in self._by_folder and one.kind != "Values" and self._holds(path):
-            return f"{folder}/ has a kustomization that does not list it"
-        return ""
+            return Idle("no kustomization takes the patch")
+        ruling = self._ruling(path)
+        if ruling is None or one.kind == "Values" or not self._holds(path):
+            return None
+        return self._unlisted(path, ruling)
+
+    def _unlisted(self, path: str, ruling: Kustomization) -> Idle:
+        """Say why a file has no effect, and how it has: what is listed there is applied."""
+        folder = posixpath.dirname(path)
+        here = folder == ruling.folder
+        return Idle(
+            f"{ruling.folder or '.'}/ has a kustomization that does not list it",
+            f"list it in {ruling.path}, "
+            + (
+                ""
+                if here
+                else f"or, where Flux applies {folder} by itself, in a kustomization.yaml there, "
+            )
+            + _ACCEPT,
+            (ruling.path,),
+        )
 
 
 def _landed(root: _Root, landing: Landing, image: Applied) -> Landed:

@@ -66,7 +66,7 @@ def resolve(
     if not owned:
         reasons = {field.place: why for field, why in effective.spare}
         owned = _owned(service, config, [field for field, _why in effective.spare])
-        notes = tuple(f"{f.place} may have no effect: {reasons[f.place]}" for f in owned)
+        notes = tuple(f"{f.place} may have no effect: {reasons[f.place].why}" for f in owned)
     if not owned:
         raise ownership.unknown(service, environment, settings, manifests, config)
     repositories = {f.image.full_repository: f.image for f in owned if f.image}

@@ -55,11 +55,33 @@ class Kustomize:
 
     def build(self, files: Mapping[str, str], root: str) -> str | None:
         """Return what the tool makes of a folder; None where it refuses."""
+        self._write(files)
+        return self._build(root)
+
+    def generate(self, files: Mapping[str, str], root: str) -> str | None:
+        """Return what Flux makes of a folder: it scans one without a kustomization, as this does.
+
+        `kustomize create --autodetect --recursive` is where Flux has it from
+        (fluxcd/pkg, kustomize/kustomize_generator.go, scanManifests).
+        """
+        self._write(files)
+        if f"{root}/kustomization.yaml" not in files:
+            subprocess.run(
+                [self.program, "create", "--autodetect", "--recursive"],
+                cwd=self.folder / root,
+                check=True,
+                timeout=60,
+            )
+        return self._build(root)
+
+    def _write(self, files: Mapping[str, str]) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         for path, text in files.items():
             file = self.folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
+
+    def _build(self, root: str) -> str | None:
         done = subprocess.run(
             [self.program, "build", "--load-restrictor", "LoadRestrictionsNone", root],
             cwd=self.folder,
@@ -248,3 +270,68 @@ def test_no_tree_is_called_deployed_that_the_build_says_is_not(kustomize: Kustom
     answered = total["deployed"] + total["refused"]
     assert needless <= MOST_NEEDLESS * answered, (total, kinds)
     assert total["deployed"] > answered / 2, (total, kinds)
+
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart}
+spec:
+  template:
+    spec:
+      containers: [{name: server, image: "acme/cart:1"}]
+"""
+NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+FLUX = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps, namespace: flux-system}
+spec: {path: ./%s}
+"""
+ANOTHER = {"apps/kustomization.yaml": "resources: [ns.yaml]\n", "apps/ns.yaml": NAMESPACE}
+
+
+PLACES = ["", "shop/", "shop/cart/"]
+
+
+@pytest.mark.parametrize(
+    ("place", "flux"),
+    [
+        *((place, None) for place in PLACES),
+        *((p, f"apps/{a}".rstrip("/")) for p in PLACES for a in PLACES if p.startswith(a)),
+    ],
+)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        ANOTHER,
+        {**ANOTHER, "apps/kustomization.yaml": "resources: [ns.yaml, {place}deployment.yaml]\n"},
+        {**ANOTHER, "apps/shop/kustomization.yaml": "resources: [../ns.yaml]\n"},
+        {"apps/shop/kustomization.yaml": "resources: [ns.yaml]\n", "apps/shop/ns.yaml": NAMESPACE},
+        {**ANOTHER, "apps/kustomization.yaml": "resources: [ns.yaml, shop]\n",
+         "apps/shop/kustomization.yaml": "resources: [cart/deployment.yaml]\n"},
+    ],
+    ids=["none", "another", "listed", "two", "below", "nested"],
+)  # fmt: skip
+def test_a_workload_is_deployed_where_what_applies_its_folder_takes_it(
+    kustomize: Kustomize, more: dict[str, str], place: str, flux: str | None
+) -> None:
+    """What Flux applies is what it points at; else every kustomization, or the whole plain tree."""
+    path = f"apps/{place}deployment.yaml"
+    files = {name: text.replace("{place}", place) for name, text in more.items()}
+    files[path] = DEPLOYMENT
+    folders = {name.rpartition("/")[0] for name in files if name.endswith("kustomization.yaml")}
+    tops = {flux} if flux else folders | ({"apps"} if "apps" not in folders else set())
+    built = [kustomize.generate(files, top) for top in sorted(tops)]
+    takes = any(text is not None and "acme/cart:1" in text for text in built)
+    if flux:
+        files["clusters/flux.yaml"] = FLUX % flux
+    found = service_of(files)
+    image = found.image.with_version("9.9.9", digest("new"))
+    edits = deploy_edits(found.fields, image, frozenset(), "digest")
+    at = ServiceAtTip(Tip("main", "0" * 40), found, None)
+    is_refused = bool(blocks_of(at, findings_of(at, edits, image)))
+    assert is_refused or takes
+    others = [folder for folder in folders if path.startswith(f"{folder}/")]
+    assert not is_refused or not takes or others

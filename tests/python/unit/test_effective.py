@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback.effective.effect import judge
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, ManifestError
+from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.forms import value_of
 from gitops_rollback.manifest.kustomize import read_kustomization
@@ -19,11 +21,12 @@ from unit.builders import DEPLOYMENT, digest, found_service
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gitops_rollback.effective.effect import Effect
+    from gitops_rollback.effective.effect import Effect, Finding
     from gitops_rollback.manifest.image_field import ImageField
 
 A = digest("a")
 CART = DEPLOYMENT.format(image="acme/cart:1")
+NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
 WHOLE = Environment("production")
 OVERLAY = Environment("production", "overlay")
 
@@ -46,6 +49,15 @@ def fields(
 def effect_of(files: Mapping[str, str], environment: Environment = WHOLE) -> Effect:
     data = {path: text.encode() for path, text in files.items()}
     return read_manifests(data).effective({}, environment).effect
+
+
+def findings(
+    files: Mapping[str, str], path: str, environment: Environment = WHOLE
+) -> tuple[Finding, ...]:
+    """What stands against version 2 in the Deployment of service cart in a file."""
+    after = {**files, path: files[path].replace("acme/cart:1", "acme/cart:2")}
+    meant = {(path, 0, "/spec/template/spec/containers/0/image"): parse_image("acme/cart:2")}
+    return judge(effect_of(files, environment), effect_of(after, environment), meant)
 
 
 def shown(field: ImageField) -> str:
@@ -240,6 +252,90 @@ def test_a_workload_that_its_kustomization_does_not_list_only_counts_if_nothing_
     found = found_service({path: text.encode() for path, text in files.items()})
     assert [field.path for field in found.fields] == ["a.yaml"]
     assert "has a kustomization that does not list it" in found.notes[0]
+
+
+LISTS_ANOTHER = {"apps/kustomization.yaml": "resources: [ns.yaml]\n", "apps/ns.yaml": NAMESPACE}
+
+
+@pytest.mark.parametrize(
+    ("path", "ruling", "remedies"),
+    [
+        ("apps/deployment.yaml", "apps", ["apps/kustomization.yaml"]),
+        (
+            "apps/cart/deployment.yaml",
+            "apps",
+            ["apps/kustomization.yaml", "apps/cart/kustomization.yaml"],
+        ),
+        (
+            "apps/shop/cart/deployment.yaml",
+            "apps",
+            ["apps/kustomization.yaml", "apps/shop/cart/kustomization.yaml"],
+        ),
+    ],
+)
+def test_a_workload_beside_or_below_a_kustomization_that_leaves_it_out_has_no_known_effect(
+    path: str, ruling: str, remedies: list[str]
+) -> None:
+    files = {**LISTS_ANOTHER, path: CART}
+    [finding] = findings(files, path)
+    assert finding.code == "unknown"
+    assert finding.message.endswith(f"{ruling}/ has a kustomization that does not list it")
+    assert finding.hint.endswith("or, if you know that it has effect, --accept effect")
+    assert finding.paths == (path, f"{ruling}/kustomization.yaml")
+    for remedy in remedies:
+        folder = remedy.removesuffix("/kustomization.yaml")
+        assert remedy in finding.hint or f"{folder} by itself" in finding.hint
+        listed = f"resources: [{path.removeprefix(f'{folder}/')}]\n"
+        assert findings({**files, remedy: listed}, path) == ()
+
+
+def test_a_kustomization_at_the_root_rules_all_folders_below_it() -> None:
+    files = {"kustomization.yaml": "resources: [ns.yaml]\n", "ns.yaml": NAMESPACE}
+    [finding] = findings({**files, "cart/deployment.yaml": CART}, "cart/deployment.yaml")
+    assert finding.message.endswith("./ has a kustomization that does not list it")
+    assert "list it in kustomization.yaml, or" in finding.hint
+
+
+FLUX_CART = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: cart}
+spec: {path: %s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "environment"),
+    [
+        ({}, WHOLE),
+        ({**LISTS_ANOTHER, "flux.yaml": FLUX_CART % "./apps/cart"}, WHOLE),
+        ({"apps/other/kustomization.yaml": "resources: [ns.yaml]\n"}, WHOLE),
+        ({**LISTS_ANOTHER, "apps/cart/Chart.yaml": "name: cart\n"}, WHOLE),
+        (LISTS_ANOTHER, Environment("production", "apps/cart")),
+        ({"apps/kustomization.yaml": 'images: [{name: acme/other, newTag: "2"}]\n'}, WHOLE),
+    ],
+    ids=[
+        "no kustomization above it",
+        "Flux applies its folder",
+        "a kustomization beside its folder",
+        "it is of a chart",
+        "its folder is an environment",
+        "the kustomization above it lists nothing",
+    ],
+)
+def test_a_workload_that_no_kustomization_rules_is_applied_by_itself(
+    more: dict[str, str], environment: Environment
+) -> None:
+    path = "apps/cart/deployment.yaml"
+    assert findings({**more, path: CART}, path, environment) == ()
+
+
+def test_a_workload_below_a_kustomization_that_cannot_be_read_is_doubted_with_its_reason() -> None:
+    files = {**LISTS_ANOTHER, "apps/cart/kustomization.yaml": "resources: ["}
+    path = "apps/cart/deployment.yaml"
+    [finding] = findings({**files, path: CART}, path)
+    assert "apps/cart/kustomization.yaml:1: kustomization: " in finding.message
+    assert finding.hint == "mend it, or, if you know that it has effect, --accept effect"
 
 
 def test_an_entry_counts_where_the_base_is_in_another_repository() -> None:
