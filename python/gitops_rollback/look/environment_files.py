@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from bisect import bisect_left
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -148,14 +149,11 @@ def wanted_paths(name: str, environment: Environment, config: Config, paths: Pat
     globs = config.settings(name).manifests
     if not globs:
         return [path for path in paths if is_manifest(path) and environment.holds(path)]
-    above = {
-        path
-        for glob in globs
-        for path in _kustomizations_above(
-            _join(environment.path, inventory.glob_root(glob)), environment
-        )
-    }
-    return [*(path for path in above if path in paths), *_meant(globs, environment, paths)]
+    meant = _meant(globs, environment, paths)
+    roots = {_join(environment.path, inventory.glob_root(glob)) for glob in globs}
+    roots |= {posixpath.dirname(path) for path in meant}
+    above = {path for root in roots for path in _kustomizations_above(root, environment)}
+    return [*(path for path in above if path in paths), *meant]
 
 
 def meant_paths(name: str, environment: Environment, config: Config, paths: Paths) -> list[str]:

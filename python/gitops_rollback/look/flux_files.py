@@ -1,4 +1,4 @@
-"""Flux's own objects for an environment that stand outside its path, where they point into it."""
+"""Flux's own objects for an environment that stand elsewhere, where they point into it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.ledger.records import RECORD_FILE, is_copy
 from gitops_rollback.look.environment_files import Paths, is_manifest, read_files
 from gitops_rollback.manifest.document import is_config_map, parse
 from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP, flux_kustomization
+from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES
 from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.services import inventory
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from gitops_rollback.manifest.flux import FluxKustomization
     from gitops_rollback.repo.objects import Entry, Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.services.config import Config, Environment
@@ -24,27 +29,51 @@ _MOST_ELSEWHERE = 200  # files that are looked into where nothing says that Flux
 
 
 def flux_manifests(
-    repository: Repository, tip: Tip, environment: Environment, config: Config
+    repository: Repository,
+    tip: Tip,
+    environment: Environment,
+    config: Config,
+    known: Collection[str] | None = None,
 ) -> tuple[Manifests, str]:
-    """Return the Flux Kustomizations from outside an environment that apply it, with their sources.
+    """Return the Flux Kustomizations that apply an environment, of files that were not read yet.
 
-    They are looked for where the environment's `flux` globs say; else in the folders of the root
-    that hold a `flux-system`; else, where these are few, in all files of no environment. Also says
-    in how far the effect is proven, where they could not be looked for.
+    `known` are the paths that were read; None where all of the environment was. They are looked for
+    where the environment's `flux` globs say; else in the folders of the root that hold a
+    `flux-system`; else, where these are few, in all files of no environment. With them come their
+    ConfigMaps, the kustomizations above the environment that they apply, and their components. Also
+    says in how far the effect is proven, where they could not be looked for.
     """
-    if not environment.path:
+    if known is None and not environment.path:
         return inventory.read_manifests({}), ""
+    listed = repository.list_files(tip.commit, [""])
+    records = {entry.path for entry in listed if entry.path.endswith(f"/{RECORD_FILE}")}
     entries = [
         entry
-        for entry in repository.list_files(tip.commit, [""])
-        if is_manifest(entry.path) and not environment.holds(entry.path)
+        for entry in listed
+        if is_manifest(entry.path)
+        and not is_copy(entry.path, records)
+        and (not environment.holds(entry.path) if known is None else entry.path not in known)
     ]
     chosen, said = _chosen(entries, environment, config)
     data = read_files(repository, chosen)
-    kept = {path: content for path, content in data.items() if _applies(path, content, environment)}
+    applying = {path: _applying(path, content, environment) for path, content in data.items()}
+    kept = {path: content for path, content in data.items() if applying[path]}
     if any(b"substituteFrom" in content for content in kept.values()):
         kept |= {path: content for path, content in data.items() if is_config_map(content)}
+    places = {
+        name for found in applying.values() for one in found for name in _taken(one, environment)
+    }
+    kept |= read_files(repository, [one for one in entries if one.path in places - kept.keys()])
     return inventory.read_manifests(kept), said
+
+
+def flux_paths(manifests: Manifests) -> set[str]:
+    """Return the files with Flux Kustomizations or ConfigMaps: they matter for every service."""
+    return {
+        path
+        for path, data in manifests.raw.items()
+        if KUSTOMIZE_GROUP.encode() in data or is_config_map(data)
+    }
 
 
 def _chosen(
@@ -68,21 +97,33 @@ def _chosen(
             f"{len(found)} files, too many to look into; name them: "
             f'[environments.{environment.name}] flux = ["…"]'
         )
-    others = config.environments.values()
+    others = (environment, *config.environments.values())
     found = [entry for entry in entries if not any(one.holds(entry.path) for one in others)]
     return (found, "") if len(found) <= _MOST_ELSEWHERE else ([], "")
 
 
-def _applies(path: str, content: bytes, environment: Environment) -> bool:
-    """Tell whether a file has a Flux Kustomization of the environment, of a part or of more."""
+def _applying(path: str, content: bytes, environment: Environment) -> list[FluxKustomization]:
+    """Return the Flux Kustomizations of a file that apply an environment, a part of it or more."""
     if KUSTOMIZE_GROUP.encode() not in content:
-        return False
+        return []
     try:
         items = list(objects_of(parse(path, content)))
     except ManifestError:
-        return False
+        return []
     found = (flux_kustomization(item) for item in items)
-    return any(flux is not None and _meets(flux.path, environment.path) for flux in found)
+    return [one for one in found if one is not None and _meets(one.path, environment.path)]
+
+
+def _taken(flux: FluxKustomization, environment: Environment) -> list[str]:
+    """Return where kustomizations can stand that a Flux Kustomization takes.
+
+    They are those of its components, and those from its folder down to an environment below it.
+    """
+    parents = [str(one) for one in PurePosixPath(environment.path).parents]
+    above = ["" if one == "." else one for one in parents]
+    within = [one for one in above if not flux.path or f"{one}/".startswith(f"{flux.path}/")]
+    folders = (*within, *flux.components)
+    return [posixpath.join(folder, name) for folder in folders for name in KUSTOMIZATION_NAMES]
 
 
 def _meets(path: str, other: str) -> bool:

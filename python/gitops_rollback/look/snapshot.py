@@ -26,7 +26,7 @@ from gitops_rollback.look.environment_files import (
     wanted_paths,
 )
 from gitops_rollback.look.everything import all_names
-from gitops_rollback.look.flux_files import flux_manifests
+from gitops_rollback.look.flux_files import flux_manifests, flux_paths
 from gitops_rollback.look.standings import fields_where_noted, read_standings
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services import catalogue, inventory
@@ -74,19 +74,22 @@ class EnvironmentFiles:
 
 @dataclass(frozen=True)
 class Overview:
-    """An environment at a tip, without a service in mind: every file, and the manifests read."""
+    """An environment at a tip, without a service in mind: every file, and the manifests read.
+
+    `shared` are the paths that matter for every service: Flux's, and those from elsewhere.
+    """
 
     tip: Tip
     config: Config
     environment: Environment
     paths: Paths
     manifests: Manifests
+    shared: frozenset[str]
 
     def of(self, service: str) -> Manifests:
         """Return the manifests in which a service's fields are looked for."""
-        outside = (path for path in self.manifests.files if not self.environment.holds(path))
         wanted = wanted_paths(service, self.environment, self.config, self.paths)
-        return self.manifests.only([*wanted, *outside])
+        return self.manifests.only([*wanted, *self.shared])
 
 
 def read_snapshot(
@@ -117,16 +120,17 @@ def read_snapshot(
     )
     paths = Paths(data)
     meant = {path for name in names for path in meant_paths(name, environment, config, paths)}
-    everything = follow_overlays(repository, tip, manifests, meant, data)
-    flux, said = flux_manifests(repository, tip, environment, config)
-    everything = inventory.joined(everything, flux)
+    in_part = all(config.settings(name).manifests for name in (*names, *trusted))
+    flux, said = flux_manifests(repository, tip, environment, config, data if in_part else None)
+    read = inventory.joined(manifests, flux)
+    everything = follow_overlays(repository, tip, read, meant, read.raw)
     for name in (*request.names, *trusted):
         if name in config.sets and catalogue.has_fields(name, environment, config, everything):
             raise two_meanings(name)
-    followed = set(everything.files) - set(manifests.files)
+    shared = _paths_of(everything) - _paths_of(manifests) | flux_paths(everything)
     found = _Found(notes=(said,) if said else ())
     for name in names:
-        wanted = {*wanted_paths(name, environment, config, paths), *followed}
+        wanted = {*wanted_paths(name, environment, config, paths), *shared}
         raw = data.get(path_of(environment.name, name))
         found.add(
             name,
@@ -191,6 +195,10 @@ class _Found:
         )
 
 
+def _paths_of(manifests: Manifests) -> set[str]:
+    return {*manifests.files, *(skip.path for skip in manifests.skipped)}
+
+
 def read_retired(repository: Repository, request: Request, tip: Tip) -> Snapshot:
     """Read what is left of services that have no image field any more.
 
@@ -249,10 +257,12 @@ def read_overview(repository: Repository, request: Request, tip: Tip) -> Overvie
     """Read all manifests of an environment."""
     read = read_environment(repository, request, tip)
     manifests = inventory.read_manifests(read.files)
-    everything = follow_overlays(repository, read.tip, manifests, set(read.files), read.files)
     flux, _said = flux_manifests(repository, read.tip, read.environment, read.config)
-    everything = inventory.joined(everything, flux)
-    return Overview(read.tip, read.config, read.environment, Paths(read.paths), everything)
+    both = inventory.joined(manifests, flux)
+    everything = follow_overlays(repository, read.tip, both, set(read.files), both.raw)
+    shared = _paths_of(everything) - _paths_of(manifests) | flux_paths(everything)
+    paths = Paths(read.paths)
+    return Overview(read.tip, read.config, read.environment, paths, everything, frozenset(shared))
 
 
 def read_environment(repository: Repository, request: Request, tip: Tip) -> EnvironmentFiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,15 @@ def refuse_outside(
     for field in fields:
         if environment.holds(field.path) or _is_own_flux(field, environment, manifests):
             continue
+        above = posixpath.dirname(field.path)
+        if f"{environment.path}/".startswith(f"{above}/".removeprefix("/")):
+            raise ConfigError(
+                f"{field.place} lies above the environment "
+                f"'{environment.name}' ({environment.path}): an edit would change whatever else "
+                "it is for",
+                f"let the environment hold it: [environments.{environment.name}] in {FILE} "
+                + (f'with path = "{above}"' if above else "without a path"),
+            )
         overlay = field.overlay or f"{environment.path}/kustomization.yaml"
         raise ConfigError(
             f"{field.place} lies outside the environment '{environment.name}' "

@@ -190,6 +190,96 @@ def test_a_field_outside_the_environment_is_refused_with_the_lines_to_add(shop: 
     ) in run.error["hint"]
 
 
+FLUX_OVER = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: cart, namespace: flux-system}
+spec:
+  path: ./apps/cart
+  images: [{name: acme/cart, newTag: 1.4.1}]
+"""
+SYSTEM = {"clusters/flux-system/kustomization.yaml": "resources: [sync.yaml]\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "path"),
+    [
+        (
+            {
+                ".gitops-rollback.toml": (
+                    '[services.cart]\nmanifests = ["*/cart/deployment.yaml"]\n'
+                ),
+                "apps/cart/kustomization.yaml": (
+                    "resources: [deployment.yaml]\nimages: [{name: acme/cart, newTag: 1.4.1}]\n"
+                ),
+            },
+            "apps/cart/kustomization.yaml",
+        ),
+        (
+            {
+                **SYSTEM,
+                ".gitops-rollback.toml": '[services.cart]\nmanifests = ["apps/cart/*.yaml"]\n',
+                "clusters/cart.yaml": FLUX_OVER,
+            },
+            "clusters/cart.yaml",
+        ),
+        (
+            {
+                ".gitops-rollback.toml": (
+                    '[defaults]\nmanifests = ["apps/{service}/*.yaml"]\n'
+                    '[environments.production]\nflux = ["clusters/*.yaml"]\n'
+                ),
+                "clusters/cart.yaml": FLUX_OVER,
+            },
+            "clusters/cart.yaml",
+        ),
+        (
+            {
+                **SYSTEM,
+                ".gitops-rollback.toml": '[services.cart]\nmanifests = ["apps/cart/*.yaml"]\n',
+                "clusters/cart.yaml": FLUX_OVER.replace(
+                    "images: [{name: acme/cart, newTag: 1.4.1}]", "components: [../../pin]"
+                ),
+                "pin/kustomization.yaml": (
+                    "kind: Component\nimages: [{name: acme/cart, newTag: 1.4.1}]\n"
+                ),
+            },
+            "pin/kustomization.yaml",
+        ),
+    ],
+    ids=["kustomization", "Flux beside flux-system", "Flux in its globs", "component of Flux"],
+)
+def test_what_overrides_a_manifest_counts_where_only_the_manifest_is_configured(
+    shop: Shop, files: dict[str, str], path: str
+) -> None:
+    shop.commit({"apps/kustomization.yaml": None, "apps/cart/deployment.yaml": WORKLOAD, **files})
+    before = shop.bytes_of("apps/cart/deployment.yaml")
+    shop.deploy("1.5.0")
+    assert f"1.5.0@{digest('cart:1.5.0')}" in shop.text(path)
+    assert shop.bytes_of("apps/cart/deployment.yaml") == before
+
+
+def test_a_kustomization_above_the_environment_that_flux_applies_is_refused_with_its_path(
+    shop: Shop,
+) -> None:
+    files = {
+        **SYSTEM,
+        "apps/cart/deployment.yaml": WORKLOAD,
+        "apps/kustomization.yaml": (
+            "resources: [cart/deployment.yaml]\nimages: [{name: acme/cart, newTag: 1.4.1}]\n"
+        ),
+        "clusters/cart.yaml": FLUX.replace("name: apps", "name: cart"),
+        ".gitops-rollback.toml": '[environments.production]\npath = "apps/cart"\n',
+    }
+    shop.commit(files)
+    run = shop.refused(1, "config", "deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert "apps/kustomization.yaml:2 lies above the environment" in run.error["message"]
+    assert 'with path = "apps"' in run.error["hint"]
+    shop.commit({".gitops-rollback.toml": '[environments.production]\npath = "apps"\n'})
+    shop.deploy("1.5.0")
+    assert f"1.5.0@{digest('cart:1.5.0')}" in shop.text("apps/kustomization.yaml")
+
+
 def test_the_plan_says_what_a_field_overrides(shop: Shop) -> None:
     files, _path = LAYOUTS["kustomize entry"]
     shop.commit({**files, "apps/cart/deployment.yaml": None})
