@@ -9,6 +9,7 @@ objects it could change, and what would make the tool fail at all of them. Pure.
 from __future__ import annotations
 
 import json
+import posixpath
 from typing import TYPE_CHECKING
 
 import yaml
@@ -51,7 +52,7 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.document import items_of, lookup, parse, text_of
 from gitops_rollback.manifest.entries import EntryList, read_entry
-from gitops_rollback.manifest.kustomize import Patch, inside, read_patches
+from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, Patch, inside, read_patches
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
@@ -215,6 +216,11 @@ class Builder:
         """Do all that a kustomization says, to its own objects or, as a component, to others'."""
         path = kustomization.path
         work.paths.append(path)
+        names = (posixpath.join(kustomization.folder, name) for name in KUSTOMIZATION_NAMES)
+        for other in (one for one in names if one in self._raw and one != path):
+            why = f"{other} stands beside it: the build fails"
+            hint = "take one of them away, or, if you know that it has effect, --accept effect"
+            work.failures.append(Unknown(path, 1, "kustomization", why, hint))
         for resource in kustomization.resources:
             self._take(resource, path, kustomization.line_of("resources"), work)
         for listed in kustomization.remote:

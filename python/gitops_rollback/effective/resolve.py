@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.applied import Applied, begin
@@ -233,9 +234,15 @@ class _Resolver:
         return _Root(name, folder, work, overlay, flux)
 
     def _scanned(self, folder: str) -> list[str]:
-        """Return what Flux takes of a folder without a kustomization: files, and folders with."""
+        """Return what Flux takes of a folder without a kustomization: files, and folders with.
+
+        A kustomization that cannot be read may take anything: its folder stays one that is unknown.
+        """
+        if folder in self._unreadable:
+            return [folder]
         prefix = f"{folder}/" if folder else ""
-        inner = sorted(one for one in self._by_folder if one.startswith(prefix) and one != folder)
+        known = {*self._by_folder, *self._unreadable}
+        inner = sorted(one for one in known if one.startswith(prefix) and one != folder)
         tops = [one for one in inner if not any(one.startswith(f"{o}/") for o in inner)]
         files = [
             path
@@ -364,6 +371,14 @@ class _Resolver:
         """Say why a file has no effect, and how it has: what is listed there is applied."""
         folder = posixpath.dirname(path)
         here = folder == ruling.folder
+        between = [str(one) for one in PurePosixPath(path).parents if _is_below(one, ruling.folder)]
+        bare = next((one for one in between if one in self._taken), "")
+        if bare:
+            return Idle(
+                f"{bare}/ is taken by a kustomization and has none: the build fails",
+                f"list it in {bare}/kustomization.yaml, {_ACCEPT}",
+                (ruling.path,),
+            )
         return Idle(
             f"{ruling.folder or '.'}/ has a kustomization that does not list it",
             f"list it in {ruling.path}, "
@@ -375,6 +390,11 @@ class _Resolver:
             + _ACCEPT,
             (ruling.path,),
         )
+
+
+def _is_below(folder: PurePosixPath, other: str) -> bool:
+    above = PurePosixPath(other)  # an empty one is the root, as `.` is
+    return folder != above and folder.is_relative_to(above)
 
 
 def _landed(root: _Root, landing: Landing, image: Applied) -> Landed:

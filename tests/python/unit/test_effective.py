@@ -338,6 +338,48 @@ def test_a_workload_below_a_kustomization_that_cannot_be_read_is_doubted_with_it
     assert finding.hint == "mend it, or, if you know that it has effect, --accept effect"
 
 
+@pytest.mark.parametrize("folder", ["apps", "apps/cart"])
+def test_what_flux_finds_below_a_kustomization_that_cannot_be_read_is_doubted(folder: str) -> None:
+    path = "apps/cart/deployment.yaml"
+    broken = {f"{folder}/kustomization.yaml": "resources: [", "flux.yaml": FLUX_CART % "./apps"}
+    [finding] = findings({**broken, path: CART}, path)
+    assert finding.code == "unknown"
+    assert f"{folder}/kustomization.yaml:1: kustomization: " in finding.message
+
+
+def test_a_folder_without_a_kustomization_that_one_takes_fails_its_build() -> None:
+    path = "apps/cart/deployment.yaml"
+    files = {"apps/kustomization.yaml": "resources: [cart]\n", path: CART}
+    [finding] = findings(files, path)
+    assert "apps/cart/ is taken by a kustomization and has none" in finding.message
+    assert finding.hint.startswith("list it in apps/cart/kustomization.yaml, or, if")
+    files["apps/cart/kustomization.yaml"] = "resources: [deployment.yaml]\n"
+    assert findings(files, path) == ()
+
+
+def test_a_folder_with_a_kustomization_that_leaves_a_file_out_is_not_called_one_without() -> None:
+    path = "apps/cart/web/deployment.yaml"
+    files = {
+        "apps/kustomization.yaml": "resources: [cart]\n",
+        "apps/cart/kustomization.yaml": "resources: [ns.yaml]\n",
+        "apps/cart/ns.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n",
+        path: CART,
+    }
+    [finding] = findings(files, path)
+    assert "apps/cart/ has a kustomization that does not list it" in finding.message
+
+
+def test_two_kustomizations_in_one_folder_fail_its_build() -> None:
+    path = "apps/cart/deployment.yaml"
+    names = ("kustomization.yml", "kustomization.yaml", "Kustomization")
+    files = {f"apps/cart/{name}": "resources: [deployment.yaml]\n" for name in names}
+    found = findings({**files, path: CART}, path)
+    assert len(found) == 2
+    assert all("stands beside it: the build fails" in one.message for one in found)
+    del files["apps/cart/Kustomization"], files["apps/cart/kustomization.yml"]
+    assert findings({**files, path: CART}, path) == ()
+
+
 def test_an_entry_counts_where_the_base_is_in_another_repository() -> None:
     files = {
         "kustomization.yaml": (
