@@ -77,6 +77,7 @@ class _Repository:
         places = [self._times.place(tag) for tag in self._running]
         self._place = max((place for place in places if place is not None), default=None)
         self._anchor = self._find_anchor()
+        self._doubt = self._doubt_of_digits()
 
     def by_query(self, query: str) -> Selection:
         """Return what a query gives, in its order, but what runs and what is no image."""
@@ -108,7 +109,7 @@ class _Repository:
                 found.append(tag)
         found.sort(key=self._rank, reverse=True)
         names = self._without_ties(found, reasons)
-        notes = _shortened(notes)
+        notes = [*_shortened(notes), *_open(names, reasons)]
         if self._digest is not None and self._is_dated and not self._running:
             notes.append(self._unlisted())
         return Selection(names, {**reasons, **self._no_image}, (*notes, *self._late(found)))
@@ -143,6 +144,21 @@ class _Repository:
             return "" < (self._times.since(tag) or "") < self._first
         return self._relation(tag).kind == OLDER
 
+    def _doubt_of_digits(self) -> str:
+        """Say why digits have no order: as numbers they would not be in the order of their pushes.
+
+        So they may be commit ids, which have a letter mostly, but not always.
+        """
+        if self._anchor is None or not self._shapes.may_be_commits(self._anchor):
+            return ""
+        form = self._shapes.of(self._anchor).template
+        shapes = ((tag, self._shapes.of(tag.name)) for tag in self._images)
+        dated = [(self._times.since(tag), one) for tag, one in shapes if one.template == form]
+        orders = [one.order for since, one in sorted(dated, key=lambda d: d[0] or "") if since]
+        if orders == sorted(orders):
+            return ""
+        return "its digits may be a number or a commit id: pushes and numbers contradict each other"
+
     def _relation(self, tag: Tag) -> Relation:
         if self._anchor is None:
             return Relation(UNORDERED, "the running tag names no version")
@@ -158,6 +174,8 @@ class _Repository:
         if self._anchor is None:
             return self._why_not_without_form(tag)
         relation = self._relation(tag)
+        if self._doubt and relation.kind != OTHER:
+            return self._doubt
         if relation.kind == NEWER and self._was_pushed_before(tag):
             notes.append(tag.name)
             return f"{relation.reason}, though it was pushed before"
@@ -255,6 +273,15 @@ def _shortened(names: list[str]) -> list[str]:
     more = len(names) - _MOST_NOTED
     shown = ", ".join(names[:_MOST_NOTED]) + (f" and {more} more" if more > 0 else "")
     return [f"{shown} was pushed before the running image, but is newer by its name: not taken"]
+
+
+def _open(names: Sequence[str], reasons: Mapping[str, str]) -> list[str]:
+    """Say which tags could come before the best one, where the registry tells no times."""
+    rivals = [name for name, why in reasons.items() if why.endswith(_NO_TIMES)]
+    if not names or not rivals:
+        return []
+    shown = ", ".join(rivals[:_MOST_NOTED]) + (" and more" if len(rivals) > _MOST_NOTED else "")
+    return [f"{shown} may have been the one before: {_NO_TIMES}"]
 
 
 def _names_in(answer: Answer, images: Sequence[Tag], others: Mapping[str, str]) -> list[str]:

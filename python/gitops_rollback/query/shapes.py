@@ -11,77 +11,50 @@ version. `v` before a version is no variant. Where two tags have no order, the r
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, regex, replace
+from gitops_rollback.query.pieces import (
+    BASES,
+    COMMIT,
+    DATE,
+    DAY,
+    NAMED,
+    NUMBER,
+    TIME,
+    VERSION,
+    Piece,
+    pieces_of,
+    settled,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 OLDER, NEWER, SAME, UNORDERED, OTHER = "older", "newer", "same", "unordered", "other"
 
-VERSION, DATE, TIME, NUMBER, COMMIT = "version", "date", "time", "number", "commit"
 _NAMES = {
     VERSION: "a version",
     DATE: "a date",
     TIME: "a time",
     NUMBER: "a number",
     COMMIT: "a commit id",
+    DAY: "a date",
+}
+_NO_ORDER = {
+    COMMIT: "commit ids have no order",
+    DAY: "which number of its date is the day, and which the month, nothing tells",
 }
 
-# Words of a pre-release, and their order; what is not here is a variant.
-_PRE_RANKS = {
-    **dict.fromkeys(("dev", "snapshot", "nightly", "canary", "unstable", "ea", "next"), 0),
-    **dict.fromkeys(("alpha", "a"), 1),
-    **dict.fromkeys(("beta", "b"), 2),
-    **dict.fromkeys(("pre", "preview", "milestone", "m"), 3),
-    **dict.fromkeys(("rc", "cr", "c"), 4),
-}
-_LETTERS = ("a", "b", "c", "m")  # too short to be read without a number
-# Words whose number counts builds or revisions, wherever they stand.
-_COUNTED = ("build", "r", "rev", "revision", "ci", "run", "job", "jenkins", "pipeline", "post", "p",
-            "patch", "hotfix", "sp", "update", "u", "bld")  # fmt: skip
-# Words whose number says whose the image is: another number is another thing, not another time.
-_NAMED = ("pr", "mr", "pull", "merge", "issue", "ticket", "branch", "feature", "bug", "fix")
-# Words of bases, platforms and languages: their number is a part of the variant.
-_BASES = (
-    "alpine", "debian", "ubuntu", "ubi", "centos", "rocky", "rockylinux", "alma", "almalinux",
-    "fedora", "el", "rhel", "photon", "amazonlinux", "al", "busybox", "wolfi", "distroless",
-    "bookworm", "bullseye", "buster", "jammy", "noble", "focal", "trixie", "slim", "ltsc",
-    "windows", "windowsservercore", "nanoserver", "servercore", "python", "py", "cpython", "pypy",
-    "node", "nodejs", "php", "ruby", "perl", "go", "golang", "rust", "jdk", "jre", "java",
-    "openjdk", "temurin", "corretto", "zulu", "graalvm", "dotnet", "net", "aspnet", "cuda", "rocm",
-    "cudnn", "tensorrt", "torch", "tf", "gcc", "clang", "llvm", "musl", "glibc", "pg", "postgres",
-    "postgresql", "mysql", "mariadb", "redis", "nginx", "apache", "tomcat", "jetty", "mssql",
-    "arm", "arm64v", "armv", "armhf", "amd", "x", "i", "aarch", "ppc", "s", "riscv", "mips", "win",
-    "linux", "darwin", "api", "scala", "spark", "hadoop", "erlang", "otp", "elixir", "qt", "maven",
-    "gradle", "k8s", "kubernetes", "helm", "openssl", "fips", "eclipse", "buildpack", "stack",
-)  # fmt: skip
-
-_PLAUSIBLE_DATE = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
-_CLOCK = r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?"
-_END = r"(?![A-Za-z0-9])"
-_COMMIT = r"g?(?=[0-9]*[a-f])[0-9a-f]{7,64}"
-_TOKEN = regex(
-    rf"""
-    (?P<dashed>(?:19|20)\d\d(?P<s>[-_])(?:0[1-9]|1[0-2])(?P=s)(?:0[1-9]|[12]\d|3[01])
-        (?:[T_-](?:[01]\d|2[0-3])[-_.]?[0-5]\d(?:[-_.]?[0-5]\d)?Z?)?){_END}
-  | (?P<date>{_PLAUSIBLE_DATE}(?:[T]?{_CLOCK}Z?|[-_](?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?){_END}
-  | (?P<version>[vV]?\d+(?:\.\d+)+|[vV]\d+)
-    (?P<pre>(?![-_.]{_COMMIT}{_END})(?:[-_.]?(?P<word>[A-Za-z]+)(?:[-_.]?(?P<count>\d+(?:\.\d+)*))?){_END})?
-    (?P<describe>-(?P<distance>\d+)-g(?P<tip>[0-9a-f]{{7,40}}){_END})?
-  | (?P<commit>{_COMMIT}){_END}
-  | (?P<digits>\d+){_END}
-  | (?P<counted>(?i:{"|".join(sorted(_COUNTED, key=len, reverse=True))}))(?=[.-]?\d+{_END})
-  | (?P<text>[A-Za-z]+(?:\d+(?:\.\d+)*)?[A-Za-z0-9]*|[A-Za-z0-9]+)
-  | (?P<separator>[^A-Za-z0-9]+)
-    """,
-    re.VERBOSE | re.ASCII,
-)
-_UNIX = regex(r"1\d{9}|1\d{12}", re.ASCII)  # seconds of 2001 to 2033, or milliseconds
-_ATTACHED = regex(r"([A-Za-z][A-Za-z._-]*?)(\d+(?:\.\d+)*)", re.ASCII)
 _LEAST_COMMIT = 7  # digits of a short commit id
+_LEAST_COUNTED = 3  # tags whose numbers go up with their versions, to be taken for a count
+_WORDED = regex(r"([A-Za-z](?:[A-Za-z0-9]*[A-Za-z])?)(\d{1,9})", re.ASCII)
+_DATE_DIGITS = 8
+_DAY_FORMATS = ("%d%m%Y", "%m%d%Y")
+_YEARS = range(1990, 2100)
 
 Order = tuple[Any, ...]  # parts of one template are of the same kinds, and compare
 
@@ -95,24 +68,11 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """A part of a tag: an ordered one, a commit id, or (kind "") text."""
-
-    kind: str
-    text: str
-    numbers: tuple[int, ...] = ()
-    pre: tuple[int, str, tuple[int, ...]] | None = None
-    distance: int = 0
-    commit: str = ""
-    is_counter: bool = False  # a word before says that it counts builds
-
-
-@dataclass(frozen=True)
 class Shape:
     """A tag taken apart. Tags whose `template` is the same are tags of one kind of image."""
 
     name: str
-    pieces: tuple[_Piece, ...]
+    pieces: tuple[Piece, ...]
 
     @cached_property
     def template(self) -> tuple[str, ...]:
@@ -129,24 +89,25 @@ class Shape:
 
     @cached_property
     def order(self) -> Order:
-        """What tags of one template are ordered by; empty where nothing orders them."""
-        key: list[Any] = []
-        for piece in self.pieces:
-            if piece.kind == VERSION:
-                release = (1,) if piece.pre is None else (0, *piece.pre)
-                key += [piece.numbers, release, piece.distance]
-            elif piece.kind in (DATE, TIME, NUMBER):
-                key.append(piece.numbers)
-        return tuple(key)
+        """What tags of one template are ordered by; empty where nothing orders them.
+
+        The version first, wherever it stands: a hotfix may be built after a newer version.
+        """
+        version = self.version
+        rest = [piece.numbers for piece in self.pieces if piece.kind in (DATE, TIME, NUMBER)]
+        if version is None:
+            return tuple(rest)
+        release = (1,) if version.pre is None else (0, *version.pre)
+        return (version.numbers, release, version.distance, *rest)
 
     @property
     def kind(self) -> str:
-        """What orders it: the first of version, date, time, number; else commit; else ""."""
+        """What orders it: the first of version, date, time, number; else day or commit; else ""."""
         kinds = [piece.kind for piece in self.pieces]
-        return next((k for k in (VERSION, DATE, TIME, NUMBER, COMMIT) if k in kinds), "")
+        return next((k for k in (VERSION, DATE, TIME, NUMBER, DAY, COMMIT) if k in kinds), "")
 
     @property
-    def version(self) -> _Piece | None:
+    def version(self) -> Piece | None:
         """The version in it, if there is one."""
         return next((piece for piece in self.pieces if piece.kind == VERSION), None)
 
@@ -168,22 +129,28 @@ class Shapes:
     """The shapes of all tags of a repository."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        raw = [Shape(name, tuple(_pieces(name))) for name in dict.fromkeys(names)]
-        self._commits = _commit_forms(raw)
-        settled = [self._settle(shape) for shape in raw]
-        self._named = _named_numbers(settled)
-        self._shapes = {shape.name: _with_named(shape, self._named) for shape in settled}
+        shapes = [Shape(name, tuple(pieces_of(name))) for name in dict.fromkeys(names)]
+        self._commits = _commit_forms(shapes)
+        shapes = [self._settle(shape) for shape in shapes]
+        self._days = _day_formats(shapes)
+        self._counters = _counters(shapes)
+        shapes = [self._in_company(shape) for shape in shapes]
+        self._named = _named_numbers(shapes)
+        self._shapes = {shape.name: _with_named(shape, self._named) for shape in shapes}
 
     def of(self, name: str) -> Shape:
         """Return the shape of a tag, among the others or not."""
         if name not in self._shapes:
-            settled = self._settle(Shape(name, tuple(_pieces(name))))
-            self._shapes[name] = _with_named(settled, self._named)
+            shape = self._in_company(self._settle(Shape(name, tuple(pieces_of(name)))))
+            self._shapes[name] = _with_named(shape, self._named)
         return self._shapes[name]
 
     def _settle(self, shape: Shape) -> Shape:
         told = _with_commits(shape, self._commits)
-        return Shape(shape.name, tuple(_settled(shape.name, told.pieces)))
+        return Shape(shape.name, tuple(settled(shape.name, told.pieces)))
+
+    def _in_company(self, shape: Shape) -> Shape:
+        return _with_counters(_with_days(shape, self._days), self._counters)
 
     def compare(self, name: str, running: str) -> Relation:
         """Tell whether a tag is of the running tag's kind, and before or after it."""
@@ -193,13 +160,22 @@ class Shapes:
         if one.is_pre_release and not other.is_pre_release:
             return Relation(OTHER, "it is a pre-release, and the running one is a release")
         if not other.order:
-            what = "commit ids have no order" if other.kind == COMMIT else "words have no order"
-            return Relation(UNORDERED, what)
+            return Relation(UNORDERED, _NO_ORDER.get(other.kind, "words have no order"))
         if one.order == other.order:
             return Relation(SAME, f"it is of the same {_plain(other.kind)} as the running one")
         if one.order < other.order:
             return Relation(OLDER)
         return Relation(NEWER, f"it is a newer {_plain(other.kind)} than the running one")
+
+    def may_be_commits(self, name: str) -> bool:
+        """Tell whether a tag's only number could as well be a commit id that has no letter."""
+        ordered = [piece for piece in self.of(name).pieces if piece.kind]
+        kinds = [piece.kind for piece in ordered]
+        return (
+            kinds == [NUMBER]
+            and not ordered[0].is_counter
+            and len(ordered[0].text) >= _LEAST_COMMIT
+        )
 
     def is_version_tag(self, name: str) -> bool:
         """Tell whether a tag names one build: a version, date, number or commit id.
@@ -261,98 +237,6 @@ def _count(number: int) -> str:
     return f"{number} number{'s' if number > 1 else ''}"
 
 
-def _pieces(text: str) -> Iterator[_Piece]:
-    tokens = list(_TOKEN.finditer(text))
-    for index, token in enumerate(tokens):
-        yield from _read(token, _at(tokens, index))
-
-
-def _at(tokens: Sequence[re.Match[str]], index: int) -> str:
-    """Return the word before a token, without its separator, in small letters."""
-    before = tokens[index - 1] if index else None
-    if before is not None and before["separator"] and index > 1:
-        before = tokens[index - 2]
-    return before[0].lower() if before is not None else ""
-
-
-def _read(token: re.Match[str], before: str) -> list[_Piece]:
-    text = token[0]
-    if token["version"]:
-        return _read_version(token, before)
-    if token["dashed"] or token["date"]:
-        return [_Piece(DATE, text, tuple(int(n) for n in re.findall(r"\d+", _whole(token))))]
-    if token["commit"]:
-        return [_Piece(COMMIT, text, commit=text.removeprefix("g"))]
-    if token["digits"]:
-        if before in _BASES or before in _NAMED:
-            return [_Piece("", text)]
-        kind = TIME if _UNIX.fullmatch(text) else NUMBER
-        return [_Piece(kind, text, (int(text),), is_counter=before in _COUNTED)]
-    return [_Piece("", text)]
-
-
-def _whole(token: re.Match[str]) -> str:
-    """Return a date as `YYYYMMDD HHMMSS`, however it was written."""
-    digits = "".join(re.findall(r"\d", token[0]))
-    return f"{digits[:8]} {digits[8:]:0<6}"
-
-
-def _read_version(token: re.Match[str], before: str) -> list[_Piece]:
-    text = token["version"]
-    numbers = tuple(int(number) for number in text.lstrip("vV").split("."))
-    if before in _BASES:
-        return [_Piece("", token[0])]
-    word, count = (token["word"] or "").lower(), token["count"]
-    pre = None
-    rest = token["pre"] or ""
-    if word in _PRE_RANKS and (count or word not in _LETTERS):
-        pre = (_PRE_RANKS[word], word, tuple(int(n) for n in count.split(".")) if count else ())
-        rest = ""
-    distance = int(token["distance"]) if token["describe"] else 0
-    version = _Piece(VERSION, text, numbers, pre, distance)
-    tail = list(_pieces(rest))
-    if not token["describe"]:
-        return [version, *tail]
-    if tail:  # what is described is a variant: 1.4.2-lts-5-gabc1234
-        return [version, *tail, _Piece("", token["describe"])]
-    return [version]
-
-
-def _attached(name: str, pieces: Sequence[_Piece]) -> Iterator[_Piece]:
-    """Read `build123` and `cart1.4.2`, where nothing else orders a tag and it is no base."""
-    found = _ATTACHED.fullmatch(name)
-    word = re.split(r"[._-]", found[1].lower())[-1] if found else ""
-    if found is None or word in _BASES or word in _NAMED or not word:
-        yield from pieces
-        return
-    numbers = tuple(int(number) for number in found[2].split("."))
-    yield _Piece("", found[1])
-    yield _Piece(VERSION if len(numbers) > 1 else NUMBER, found[2], numbers)
-
-
-def _settled(name: str, pieces: Sequence[_Piece]) -> Iterator[_Piece]:
-    """Let the first version be the version, and leave to the variant what only looks like one."""
-    kinds = [piece.kind for piece in pieces]
-    if not any(kinds):
-        yield from _attached(name, pieces)
-        return
-    version = kinds.index(VERSION) if VERSION in kinds else None
-    stamp = next((i for i, kind in enumerate(kinds) if kind in (DATE, TIME)), None)
-    for index, piece in enumerate(pieces):
-        is_late = piece.kind == VERSION and index != version
-        is_early = piece.kind in (NUMBER, DATE, TIME) and version is not None and index < version
-        is_branch = piece.kind == NUMBER and version is None and stamp is not None and index < stamp
-        is_far = (
-            piece.kind == NUMBER
-            and version is not None
-            and index > version
-            and not piece.is_counter
-            and any(not other.kind and other.text.isalnum() for other in pieces[version:index])
-        )
-        text_only = is_late or is_early or (is_branch and not piece.is_counter) or is_far
-        yield _Piece("", piece.text) if text_only else piece
-
-
 def _commit_forms(shapes: Iterable[Shape]) -> frozenset[tuple[tuple[str, ...], int, int]]:
     """Return where commit ids stand that have a letter: template, place, and length."""
     return frozenset(
@@ -366,18 +250,128 @@ def _commit_forms(shapes: Iterable[Shape]) -> frozenset[tuple[tuple[str, ...], i
 def _with_commits(shape: Shape, forms: frozenset[tuple[tuple[str, ...], int, int]]) -> Shape:
     """Read digits as a commit id where the others of its length there are commit ids."""
     for place, piece in enumerate(shape.pieces):
-        if piece.kind not in (NUMBER, TIME) or len(piece.text) < _LEAST_COMMIT:
+        parts = _ending_in_commit(piece)
+        if not parts:
             continue
-        as_commit = _Piece(COMMIT, piece.text, commit=piece.text)
-        other = replace(
-            shape, pieces=(*shape.pieces[:place], as_commit, *shape.pieces[place + 1 :])
-        )
-        if (other.template, place, len(piece.text)) in forms:
+        other = _replaced(shape, place, parts)
+        here = place + len(parts) - 1
+        if (other.template, here, len(parts[-1].commit)) in forms:
             return _with_commits(other, forms)
     return shape
 
 
-_Named = frozenset[tuple[tuple[str, ...], int]]
+def _ending_in_commit(piece: Piece) -> tuple[Piece, ...]:
+    """Return what a piece is if its last digits are a commit id; () if they are too few."""
+    before, dot, last = piece.text.rpartition(".")
+    is_whole = piece.pre is None and not piece.distance
+    if piece.kind not in (NUMBER, TIME, VERSION) or not is_whole or len(last) < _LEAST_COMMIT:
+        return ()
+    commit = Piece(COMMIT, last, commit=last)
+    return (*pieces_of(before), Piece("", dot), commit) if dot else (commit,)
+
+
+def _replaced(shape: Shape, place: int, parts: Iterable[Piece]) -> Shape:
+    return replace(shape, pieces=(*shape.pieces[:place], *parts, *shape.pieces[place + 1 :]))
+
+
+_Place = tuple[tuple[str, ...], int]  # the template of tags, and a place in it
+
+
+def _day_formats(shapes: Iterable[Shape]) -> dict[_Place, str]:
+    """Return how dates that end in their year are read, by their places: "" where that is open.
+
+    Eight digits are such dates only where all of them are that stand there.
+    """
+    found: dict[_Place, set[str]] = {}
+    for shape in shapes:
+        for place, piece in enumerate(shape.pieces):
+            if piece.kind == DAY or (piece.kind == NUMBER and len(piece.text) == _DATE_DIGITS):
+                found.setdefault((shape.template, place), set()).add(_digits(piece))
+            elif piece.kind == NUMBER:
+                found.setdefault((shape.template, place), set()).add("")
+    formats = {}
+    for key, texts in found.items():
+        fitting = [form for form in _DAY_FORMATS if all(_date(text, form) for text in texts)]
+        if fitting:
+            formats[key] = fitting[0] if len(fitting) == 1 else ""
+    return formats
+
+
+def _with_days(shape: Shape, formats: dict[_Place, str]) -> Shape:
+    read = shape
+    for place, piece in enumerate(shape.pieces):
+        form = formats.get((shape.template, place))
+        if form is None or piece.kind not in (DAY, NUMBER):
+            continue
+        numbers = _date(_digits(piece), form) if form else ()
+        if numbers or not form:
+            told = Piece(DATE if numbers else DAY, piece.text, numbers)
+            read = _replaced(read, place, [told])
+    return read
+
+
+def _digits(piece: Piece) -> str:
+    return re.sub(r"[^0-9]", "", piece.text)
+
+
+def _date(text: str, form: str) -> tuple[int, ...]:
+    """Return a date as `DATE` has it, (20260131, 0); () where the text is none of that form."""
+    try:
+        moment = datetime.strptime(text, form).replace(tzinfo=UTC)
+    except ValueError:
+        return ()
+    return (int(f"{moment:%Y%m%d}"), 0) if moment.year in _YEARS else ()
+
+
+def _counters(shapes: Iterable[Shape]) -> frozenset[_Place]:
+    """Return where a word's own number goes up with the versions before it: `4.0.1-ls31`.
+
+    So it counts builds. What names a base stands behind several versions with the same number, or
+    with another one behind the same version; a few tags prove nothing.
+    """
+    found: dict[_Place, list[tuple[Order, int]]] = {}
+    for shape in shapes:
+        for place, _word, number in _worded(shape):
+            found.setdefault((_open_template(shape, place), place), []).append(
+                (shape.order, number)
+            )
+    return frozenset(key for key, pairs in found.items() if _goes_up(pairs))
+
+
+def _goes_up(pairs: list[tuple[Order, int]]) -> bool:
+    numbers = [number for _order, number in sorted(pairs)]
+    versions = {order for order, _number in pairs}
+    is_many = len(numbers) >= _LEAST_COUNTED and len(versions) > 1
+    return is_many and all(one < other for one, other in pairwise(numbers))
+
+
+def _with_counters(shape: Shape, counters: frozenset[_Place]) -> Shape:
+    read = shape
+    for place, word, number in reversed(list(_worded(shape))):
+        if (_open_template(shape, place), place) in counters:
+            text = shape.pieces[place].text.removeprefix(word)
+            counter = Piece(NUMBER, text, (number,), is_counter=True)
+            read = _replaced(read, place, [Piece("", word), counter])
+    return read
+
+
+def _worded(shape: Shape) -> Iterator[tuple[int, str, int]]:
+    """Yield the words with a number behind a version, that are no bases: place, word, number."""
+    kinds = [piece.kind for piece in shape.pieces]
+    version = kinds.index(VERSION) if VERSION in kinds else len(kinds)
+    for place, piece in enumerate(shape.pieces):
+        found = _WORDED.fullmatch(piece.text) if not piece.kind and place > version else None
+        if found and found[1].lower() not in (*BASES, *NAMED):
+            yield place, found[1], int(found[2])
+
+
+def _open_template(shape: Shape, place: int) -> tuple[str, ...]:
+    """Return the template with a word's number left out."""
+    template = shape.template
+    return (*template[:place], template[place].rstrip("0123456789"), *template[place + 1 :])
+
+
+_Named = frozenset[_Place]
 
 
 def _named_numbers(shapes: Iterable[Shape]) -> _Named:
@@ -423,7 +417,7 @@ def _with_named(shape: Shape, named: _Named) -> Shape:
     if not places:
         return shape
     pieces = (
-        _Piece("", piece.text) if place in places else piece
+        Piece("", piece.text) if place in places else piece
         for place, piece in enumerate(shape.pieces)
     )
     return replace(shape, pieces=tuple(pieces))

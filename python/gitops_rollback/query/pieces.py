@@ -1,0 +1,193 @@
+"""The parts of one tag, read alone: a version, a date, a number, a commit id, text. Pure.
+
+What stands around the ordered parts is the variant, as in Renovate's docker versioning
+(renovatebot/renovate, lib/modules/versioning/docker): digits in it (`-alpine3.18`, `python3.12-`,
+`-cuda12.4`) are no version. What is ambiguous alone is settled in `shapes`, in company.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gitops_rollback.late import dataclass, regex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+VERSION, DATE, TIME, NUMBER, COMMIT = "version", "date", "time", "number", "commit"
+DAY = "day"  # a date that ends in its year: which number is the month tells the company
+# Words of a pre-release, and their order; what is not here is a variant.
+_PRE_RANKS = {
+    **dict.fromkeys(("dev", "snapshot", "nightly", "canary", "unstable", "ea", "next"), 0),
+    **dict.fromkeys(("alpha", "a"), 1),
+    **dict.fromkeys(("beta", "b"), 2),
+    **dict.fromkeys(("pre", "preview", "milestone", "m"), 3),
+    **dict.fromkeys(("rc", "cr", "c"), 4),
+}
+_LETTERS = ("a", "b", "c", "m")  # too short to be read without a number
+# Words whose number counts builds or revisions, wherever they stand.
+_COUNTED = ("build", "r", "rev", "revision", "ci", "run", "job", "jenkins", "pipeline", "post", "p",
+            "patch", "hotfix", "sp", "update", "u", "bld")  # fmt: skip
+# Words whose number says whose the image is: another number is another thing, not another time.
+NAMED = ("pr", "mr", "pull", "merge", "issue", "ticket", "branch", "feature", "bug", "fix")
+# Words of bases, platforms and languages: their number is a part of the variant.
+BASES = (
+    "alpine", "debian", "ubuntu", "ubi", "centos", "rocky", "rockylinux", "alma", "almalinux",
+    "fedora", "el", "rhel", "photon", "amazonlinux", "al", "busybox", "wolfi", "distroless",
+    "bookworm", "bullseye", "buster", "jammy", "noble", "focal", "trixie", "slim", "ltsc",
+    "windows", "windowsservercore", "nanoserver", "servercore", "python", "py", "cpython", "pypy",
+    "node", "nodejs", "php", "ruby", "perl", "go", "golang", "rust", "jdk", "jre", "java",
+    "openjdk", "temurin", "corretto", "zulu", "graalvm", "dotnet", "net", "aspnet", "cuda", "rocm",
+    "cudnn", "tensorrt", "torch", "tf", "gcc", "clang", "llvm", "musl", "glibc", "pg", "postgres",
+    "postgresql", "mysql", "mariadb", "redis", "nginx", "apache", "tomcat", "jetty", "mssql",
+    "arm", "arm64v", "armv", "armhf", "amd", "x", "i", "aarch", "ppc", "s", "riscv", "mips", "win",
+    "linux", "darwin", "api", "scala", "spark", "hadoop", "erlang", "otp", "elixir", "qt", "maven",
+    "gradle", "k8s", "kubernetes", "helm", "openssl", "fips", "eclipse", "buildpack", "stack",
+    "cu", "sm", "ol", "fc", "sles", "leap", "opensuse", "stretch", "bionic", "xenial", "sid",
+    "manylinux", "ros", "vs", "rails", "django", "sqlite", "psql", "lts", "abi",
+)  # fmt: skip
+
+_PLAUSIBLE_DATE = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+_CLOCK = r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?"
+_END = r"(?![A-Za-z0-9])"
+_COMMIT = r"g?(?=[0-9]*[a-f])[0-9a-f]{7,64}"
+_TOKEN = regex(
+    rf"""
+    (?P<dashed>(?:19|20)\d\d(?P<s>[-_])(?:0[1-9]|1[0-2])(?P=s)(?:0[1-9]|[12]\d|3[01])
+        (?:[T_-](?:[01]\d|2[0-3])[-_.]?[0-5]\d(?:[-_.]?[0-5]\d)?Z?)?){_END}
+  | (?P<date>{_PLAUSIBLE_DATE}(?:[T]?{_CLOCK}Z?|[-_](?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?){_END}
+  | (?P<week>(?:19|20)\d\d[-_.]?[WwQq]\d{{1,2}}){_END}
+  | (?P<day>\d\d(?P<t>[-_.])\d\d(?P=t)(?:19|20)\d\d){_END}
+  | (?P<java>\d+u\d+(?:-b\d+)?){_END}
+  | (?P<version>[vV]?\d+(?:\.(?!{_COMMIT}{_END})\d+)+|[vV]\d+)
+    (?P<pre>(?![-_.]{_COMMIT}{_END})(?:[-_.]?(?P<word>[A-Za-z]+)(?:[-_.]?(?P<count>\d+(?:\.\d+)*))?){_END})?
+    (?P<describe>-(?P<distance>\d+)-g(?P<tip>[0-9a-f]{{7,40}}){_END})?
+  | (?P<commit>{_COMMIT}){_END}
+  | (?P<digits>\d+){_END}
+  | (?P<counted>(?i:{"|".join(sorted(_COUNTED, key=len, reverse=True))}))(?=[.-]?\d+{_END})
+  | (?P<text>[A-Za-z]+(?:\d+(?:\.\d+)*)?[A-Za-z0-9]*|[A-Za-z0-9]+)
+  | (?P<separator>[^A-Za-z0-9]+)
+    """,
+    re.VERBOSE | re.ASCII,
+)
+_UNIX = regex(r"1\d{9}|1\d{12}", re.ASCII)  # seconds of 2001 to 2033, or milliseconds
+_ATTACHED = regex(r"([A-Za-z][A-Za-z._-]*?)(\d+(?:\.\d+)*)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a tag: an ordered one, a commit id, or (kind "") text."""
+
+    kind: str
+    text: str
+    numbers: tuple[int, ...] = ()
+    pre: tuple[int, str, tuple[int, ...]] | None = None
+    distance: int = 0
+    commit: str = ""
+    is_counter: bool = False  # a word before says that it counts builds
+
+
+def pieces_of(text: str) -> Iterator[Piece]:
+    """Yield the parts of a tag in order; together their texts are the tag."""
+    tokens = list(_TOKEN.finditer(text))
+    for index, token in enumerate(tokens):
+        yield from _read(token, _at(tokens, index))
+
+
+def _at(tokens: Sequence[re.Match[str]], index: int) -> str:
+    """Return the word before a token, without its separator, in small letters."""
+    before = tokens[index - 1] if index else None
+    if before is not None and before["separator"] and index > 1:
+        before = tokens[index - 2]
+    return before[0].lower() if before is not None else ""
+
+
+def _read(token: re.Match[str], before: str) -> list[Piece]:
+    if token["version"]:
+        return _read_version(token, before)
+    if token["digits"]:
+        return [_read_digits(token[0], before)]
+    return [_read_plain(token)]
+
+
+def _read_plain(token: re.Match[str]) -> Piece:
+    """Read what means the same whatever stands beside it."""
+    text = token[0]
+    if token["java"] or token["week"]:
+        kind = VERSION if token["java"] else DATE
+        return Piece(kind, text, tuple(int(number) for number in re.findall(r"\d+", text)))
+    if token["dashed"] or token["date"]:
+        return Piece(DATE, text, tuple(int(n) for n in re.findall(r"\d+", _whole(token))))
+    if token["commit"]:
+        return Piece(COMMIT, text, commit=text.removeprefix("g"))
+    return Piece(DAY if token["day"] else "", text)
+
+
+def _read_digits(text: str, before: str) -> Piece:
+    if before in BASES or before in NAMED:
+        return Piece("", text)
+    kind = TIME if _UNIX.fullmatch(text) else NUMBER
+    return Piece(kind, text, (int(text),), is_counter=before in _COUNTED)
+
+
+def _whole(token: re.Match[str]) -> str:
+    """Return a date as `YYYYMMDD HHMMSS`, however it was written."""
+    digits = "".join(re.findall(r"\d", token[0]))
+    return f"{digits[:8]} {digits[8:]:0<6}"
+
+
+def _read_version(token: re.Match[str], before: str) -> list[Piece]:
+    text = token["version"]
+    numbers = tuple(int(number) for number in text.lstrip("vV").split("."))
+    if before in BASES:
+        return [Piece("", token[0])]
+    word, count = (token["word"] or "").lower(), token["count"]
+    pre = None
+    rest = token["pre"] or ""
+    if word in _PRE_RANKS and (count or word not in _LETTERS):
+        pre = (_PRE_RANKS[word], word, tuple(int(n) for n in count.split(".")) if count else ())
+        rest = ""
+    distance = int(token["distance"]) if token["describe"] else 0
+    version = Piece(VERSION, text, numbers, pre, distance)
+    tail = list(pieces_of(rest))
+    if not token["describe"]:
+        return [version, *tail]
+    if tail:  # what is described is a variant: 1.4.2-lts-5-gabc1234
+        return [version, *tail, Piece("", token["describe"])]
+    return [version]
+
+
+def _attached(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
+    """Read `build123` and `cart1.4.2`, where nothing else orders a tag and it is no base."""
+    found = _ATTACHED.fullmatch(name)
+    word = re.split(r"[._-]", found[1].lower())[-1] if found else ""
+    if found is None or word in BASES or word in NAMED or not word:
+        yield from pieces
+        return
+    numbers = tuple(int(number) for number in found[2].split("."))
+    yield Piece("", found[1])
+    yield Piece(VERSION if len(numbers) > 1 else NUMBER, found[2], numbers)
+
+
+def settled(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
+    """Let the first version be the version, and leave to the variant what only looks like one."""
+    kinds = [piece.kind for piece in pieces]
+    if not any(kinds):
+        yield from _attached(name, pieces)
+        return
+    version = kinds.index(VERSION) if VERSION in kinds else None
+    stamp = next((i for i, kind in enumerate(kinds) if kind in (DATE, TIME)), None)
+    for index, piece in enumerate(pieces):
+        is_late = piece.kind == VERSION and index != version
+        is_early = piece.kind == NUMBER and version is not None and index < version
+        is_branch = piece.kind == NUMBER and version is None and stamp is not None and index < stamp
+        is_far = (
+            piece.kind == NUMBER
+            and version is not None
+            and index > version
+            and not piece.is_counter
+            and any(not other.kind and other.text.isalnum() for other in pieces[version:index])
+        )
+        text_only = is_late or is_early or (is_branch and not piece.is_counter) or is_far
+        yield Piece("", piece.text) if text_only else piece
