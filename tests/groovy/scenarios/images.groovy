@@ -83,6 +83,14 @@ scenario('a registry’s password goes to its own host, whatever the image is ca
     same(world.podmanCalls().findAll { it[0] == 'login' }, [['login', '--username', 'push', '--password-stdin', 'registry.example.org']])
 }
 
+scenario('a registry’s password that the agent has, and no host for it, is sent to nobody') { World world ->
+    world.fakePodman(digest)
+    def build = world.step([agent: [REGISTRY_USERNAME: 'push', REGISTRY_PASSWORD: 'hunter2']],
+        "gitopsBuildImage(service: 'cart', image: 'evil.example.com/cart:1')")
+    has(World.error(build), 'nothing says for which host (set REGISTRY_HOST')
+    same(new File(world.folder, 'podman-arguments').exists(), false)
+}
+
 scenario('an image that is only built is neither logged in for nor pushed') { World world ->
     world.fakePodman(digest)
     def build = world.step([env: [GITOPS_DOCKERHUB_CREDENTIALS_ID: 'hub', GITOPS_REGISTRY_CREDENTIALS_ID: 'registry']],

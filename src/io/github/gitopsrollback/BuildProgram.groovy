@@ -13,9 +13,9 @@ class BuildProgram implements Serializable {
 
     /** Returns the script; it has no value of a user in it. */
     String text() {
-        return '''{ set +x; } 2>/dev/null
+        return adopt + '''
 decode() { printf '%s' "$1" | base64 -d; }
-{ IFS= read -r image; IFS= read -r context; IFS= read -r tool; IFS= read -r folder; IFS= read -r pushes || :; } <<END
+{ IFS= read -r image; IFS= read -r context; IFS= read -r tool; IFS= read -r folder; IFS= read -r pushes || pushes=; } <<END
 $(decode "$GITOPS_BUILD")
 END
 mkdir -p "$folder"
@@ -31,12 +31,14 @@ else
 fi
 case $tool in docker | podman | buildah) ;; *) exit 96 ;; esac
 
-''' + adopt + '''log_in() {
+log_in() {
+  # To docker a host that is empty is Docker Hub.
+  [ -n "$1" ] || exit 91
   echo "logging in at $1" >&2
   printf '%s' "$3" | "$tool" login --username "$2" --password-stdin "$1" || exit 93
 }
 leave() { rm -rf "$folder/auth"; }
-if [ -n "$pushes" ] && [ -n "${REGISTRY_USERNAME:-}${DOCKERHUB_USERNAME:-}" ]; then
+if [ "$pushes" != no ] && [ -n "${REGISTRY_USERNAME:-}${DOCKERHUB_USERNAME:-}" ]; then
   mkdir -p "$folder/auth"
   chmod 700 "$folder/auth"
   trap leave EXIT
@@ -48,7 +50,7 @@ if [ -n "$pushes" ] && [ -n "${REGISTRY_USERNAME:-}${DOCKERHUB_USERNAME:-}" ]; t
   export BUILDX_CONFIG="${BUILDX_CONFIG:-$own/buildx}"
   export DOCKER_CONFIG="$folder/auth" REGISTRY_AUTH_FILE="$folder/auth/auth.json"
   # Each password goes to its own host, whatever the image names.
-  if [ -n "${REGISTRY_USERNAME:-}" ]; then log_in "$REGISTRY_HOST" "$REGISTRY_USERNAME" "$REGISTRY_PASSWORD"; fi
+  if [ -n "${REGISTRY_USERNAME:-}" ]; then log_in "${REGISTRY_HOST:-}" "$REGISTRY_USERNAME" "$REGISTRY_PASSWORD"; fi
   if [ -n "${DOCKERHUB_USERNAME:-}" ]; then log_in docker.io "$DOCKERHUB_USERNAME" "$DOCKERHUB_TOKEN"; fi
 fi
 unset REGISTRY_PASSWORD DOCKERHUB_TOKEN GIT_PASSWORD
@@ -99,7 +101,7 @@ push() {
 }
 
 build_once "$@" || exit 94
-if [ -z "$pushes" ]; then exit 0; fi
+if [ "$pushes" = no ]; then exit 0; fi
 attempt=1
 until push "$@"; do
   if [ "$attempt" -ge 3 ]; then exit 95; fi
@@ -110,7 +112,8 @@ done
 '''
     }
 
-    private final String adopt = '''# The agent's own configuration (proxies, helpers, other registries) is kept and added to, in a copy that is gone.
+    private final String adopt = '''{ set +x; } 2>/dev/null
+# The agent's own configuration (proxies, helpers, other registries) is kept and added to, in a copy that is gone.
 # What is added here stands in that copy, not in a helper's store: there it would outlive the build.
 adopt() {
   for kept in cli-plugins contexts; do
@@ -131,7 +134,7 @@ for host in sys.argv[3:]:
 for name, content in ("config.json", own), ("auth.json", {"auths": own.get("auths", {})}):
     with open(os.path.join(sys.argv[2], name), "w") as file:
         json.dump(content, file)
-' "$1" "$2" ${REGISTRY_USERNAME:+"$REGISTRY_HOST"} ${DOCKERHUB_USERNAME:+docker.io index.docker.io https://index.docker.io/v1/} || exit 92
+' "$1" "$2" ${REGISTRY_USERNAME:+"${REGISTRY_HOST:-}"} ${DOCKERHUB_USERNAME:+docker.io index.docker.io https://index.docker.io/v1/} || exit 92
 }
 '''
 

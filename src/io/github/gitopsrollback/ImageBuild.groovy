@@ -27,7 +27,7 @@ class ImageBuild implements Serializable {
         boolean isPushed = values.push == null || new Settings(run.script).truth('push', values.push, '', true)
         int code = 0
         List<String> variables = [
-            "GITOPS_BUILD=${lines([image, values.context ?: '.', values.tool ?: '', run.folder, isPushed ? 'yes' : ''])}",
+            "GITOPS_BUILD=${lines([image, values.context ?: '.', values.tool ?: '', run.folder, isPushed ? 'yes' : 'no'])}",
             "GITOPS_BUILD_ARGUMENTS=${lines(arguments(values))}", "GITOPS_BUILD_ONCE=${lines(once(values))}",
         ]
         run.script.withEnv(variables) {
@@ -55,6 +55,7 @@ class ImageBuild implements Serializable {
 
     private String problem(int code) {
         Map known = [
+            91: 'REGISTRY_USERNAME and REGISTRY_PASSWORD are set, and nothing says for which host (set REGISTRY_HOST, or give registryHost)',
             92: 'the docker configuration of this agent cannot be read (its words are above; DOCKER_CONFIG names the folder)',
             93: 'logging in at the registry failed (check the credentials that registryCredentialsId or dockerHubCredentialsId name)',
             94: 'building the image failed (its output is above)',
