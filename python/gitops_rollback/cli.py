@@ -77,7 +77,7 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
 
     redaction.forget()
     redaction.know_environment(environment)
-    redaction.know_addresses(arguments)
+    redaction.know_arguments(arguments)
     with outlet.opened() as streams:
         return streams.counted(_run(arguments, environment))
 
@@ -106,7 +106,7 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
             ),
             meant.output,
         )
-    except (OutOfTime, MemoryError) as error:
+    except (OutOfTime, MemoryError, OSError) as error:
         return _fail(_resource(error), meant.output)
     except Exception as error:  # noqa: BLE001 - the last resort, which names itself a bug
         return _fail_with_bug(error, meant.output)
@@ -236,6 +236,15 @@ def _fail_with_bug(error: Exception, output: Output) -> int:
 def _resource(error: BaseException) -> GitopsRollbackError:
     from gitops_rollback.errors import ResourceError  # noqa: PLC0415 - only for errors
 
+    if isinstance(error, OSError):
+        import logging  # noqa: PLC0415 - only for errors
+
+        logging.getLogger("gitops_rollback").debug("this machine refused", exc_info=error)
+        return ResourceError(
+            f"this machine refused what was asked of it: {error}; what was pushed before, if "
+            "anything, is told above",
+            "look at that file, at the disk, at the memory and at the rights of this account",
+        )
     if isinstance(error, MemoryError):
         return ResourceError(
             "there was not enough memory; what was pushed before, if anything, is told above",

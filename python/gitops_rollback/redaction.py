@@ -19,7 +19,7 @@ from urllib.parse import quote, quote_plus
 from gitops_rollback.late import regex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MASK = "***"
 SHORTEST = 4  # characters: a shorter one stands in any text by chance
@@ -34,12 +34,54 @@ VARIABLES = (
     "GH_TOKEN",
     "GITLAB_TOKEN",
 )
+# The options whose value is an address or begins with a host, whatever is wrong with it.
+ADDRESSES = (
+    *("repository", "hub-url", "registry-url", "forge-url", "jenkins", "library-url", "source"),
+    *("registry-host", "image", "from", "to", "store"),
+)
+# Variables of others that hold one.
+_ADDRESS_VARIABLES = (
+    *("JENKINS_URL", "BUILD_URL", "REGISTRY_HOST", "http_proxy", "https_proxy", "all_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
+)
 _LEAST_TOKEN = 16  # characters: who stands alone before a host may be a token; a name is shorter
 _LEAST_TORN = 8  # characters: a shorter one is looked for only as it is, or broken at a line end
 # Who stands before the host in an address, whatever is wrong with the address.
-_USER_IN_URL = regex(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s'\"<>@]{1,2000}@")
+_USER_IN_URL = regex(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20}:[/\\]{1,9})(?:[^\s'\"<>@]{1,2000}@)+")
+# A secret in an address's question, as in one that is signed.
+_QUESTION = regex(
+    r"([?&;][\w.-]{0,40}(?:token|secret|passw(?:or)?d|signature|sig|credential|api_?key)=)"
+    r"[^\s&;'\"<>]{1,4000}",
+    re.IGNORECASE,
+)
+# What people hand to one another as a token, by the forms that GitHub, GitLab and Docker gave them.
+_TOKENS = regex(
+    r"\b(?:gh[pousr]_\w{20,255}|github_pat_\w{20,255}|gl(?:pat|ptt|dt|rt|cbt)-[\w.-]{16,255}"
+    r"|dckr_[op]at_[\w-]{16,255})"
+)
+# Without one of these there is neither: most texts are looked through by this alone.
+_HEADS = (
+    *("uthorization", "UTHORIZATION", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    *("glpat-", "glptt-", "gldt-", "glrt-", "glcbt-", "dckr_"),
+)
+_HEADER = regex(
+    r"(\b(?:proxy-)?authorization['\"]?\s{0,9}[:=]\s{0,9}['\"]?(?:basic|bearer|token)?\s{1,9})"
+    r"[\w.~+/=-]{4,8000}",
+    re.IGNORECASE,
+)
 # `user:password@host:path`, as ssh's addresses are written; not `name:tag@sha256:…`.
 _SCP = regex(r"[^\s/@:]{1,200}:([^\s@]{1,2000})@(?!sha\d{3}:)[^\s@/:]+:")
+# In what has to be an address: what stands before who asks (`https://`, also where it is written
+# wrong, and the service of a list), what separates who asks from the host, and a digest at the end.
+_BEFORE = regex(
+    r"\s*(?:[a-z0-9._-]{0,63}=)?\s*"
+    r"(?:(?:[A-Za-z][A-Za-z0-9+.-]{0,20}\s{0,9})?(?::[/\\]|[/\\]{2})[/\\]*|https?:)?"
+)
+_AT = regex("@|%40|\uff20|\ufe6b", re.IGNORECASE)
+_DIGEST = regex(r"@[a-z0-9]+:[0-9a-fA-F]+\s*\Z")
+# Nobody is named in it: a host, a port where there is one, and no more of it before the path.
+_SOUND = regex(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[\w.-]+(?::\d{1,5})?(?:[/?#]|\Z)")
+_ENDS = regex(r"[/#?\\@'\"<>\s]")
 _URL_WITH_USER = regex(r"://([^\s]{1,2000})@")
 # What stands between the parts of a text that was broken into lines: by a server, by Git, which
 # begins each with `remote:`, or by what writes a line end as `\n`.
@@ -65,6 +107,28 @@ def know_environment(environment: Mapping[str, str]) -> None:
     """Remember the secrets that variables hold, those in addresses too."""
     know(*(environment.get(name) for name in VARIABLES))
     know_addresses(environment.values())
+    for name in (*_ADDRESS_VARIABLES, *map(variable_of, ADDRESSES)):
+        know_address(environment.get(name, ""))
+
+
+def know_arguments(arguments: Sequence[str]) -> None:
+    """Remember the passwords in a command line: in any address, and in what has to be one."""
+    know_addresses(arguments)
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, is_joined, value = argument.partition("=")
+        if name.removeprefix("--") in ADDRESSES and name.startswith("--"):
+            know_address(value if is_joined else following)
+
+
+def variable_of(option: str) -> str:
+    """Return the variable that gives an option, too; as `options` has it, which is slow to load."""
+    return f"GITOPS_{option.upper().replace('-', '_')}"
+
+
+def know_address(text: str) -> None:
+    """Remember what may be a password in a text that has to be an address, well-formed or not."""
+    if text:
+        know(*_passwords_of(text))
 
 
 def know_addresses(texts: Iterable[str]) -> None:
@@ -84,6 +148,10 @@ def hide(text: str) -> str:
     """Return a text without known secrets, and without users and passwords in addresses."""
     if "@" in text:
         text = _USER_IN_URL.sub(rf"\1{MASK}@", text)
+    if "=" in text and "?" in text:
+        text = _QUESTION.sub(rf"\1{MASK}", text)
+    if any(word in text for word in _HEADS):
+        text = _HEADER.sub(rf"\1{MASK}", _TOKENS.sub(MASK, text))
     if not _forms:
         return text
     squeezed = _squeezed(text)
@@ -147,13 +215,35 @@ def _pattern(form: str) -> str:
 
 
 def _passwords(text: str) -> Iterator[str]:
-    """Yield what may be a password in an address, well-formed or not."""
+    """Yield what may be a password in an address that stands in a text, well-formed or not."""
     for found in _SCP.finditer(text):
         yield found[1]
     for found in _URL_WITH_USER.finditer(text):
         user, colon, password = found[1].partition(":")
         if colon:
-            yield password
-            yield from (part for part in re.split(r"[/#?\\]", password) if len(part) > SHORTEST)
+            yield from _pieces(password)
         elif len(user) >= _LEAST_TOKEN:
             yield user
+
+
+def _passwords_of(address: str) -> Iterator[str]:
+    """Yield what may be a password in what has to be an address: all that stands at its place."""
+    if _SOUND.match(address):
+        return
+    before = _BEFORE.match(address)
+    start = before.end() if before else 0
+    is_url = any(mark in address[:start] for mark in ":/\\")
+    rest = _DIGEST.sub("", address[start:])
+    ends = [found.start() for found in _AT.finditer(rest)]
+    name, colon, password = (rest[: ends[-1]] if ends else rest).partition(":")
+    # Without anybody who asks, what follows the colon of a URL is no port: else it were sound.
+    if colon and (is_url or ends) and (("/" not in name) or (is_url and ends)):
+        yield from _pieces(password)
+    elif ends and is_url and len(name) >= _LEAST_TOKEN:
+        yield name
+
+
+def _pieces(password: str) -> Iterator[str]:
+    """Yield a password, and what is left of it where it is taken for the end of an address."""
+    yield password
+    yield from (part for part in _ENDS.split(password) if len(part) > SHORTEST)

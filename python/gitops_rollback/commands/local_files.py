@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,10 @@ def walk(paths: Iterable[str]) -> Iterator[Path]:
     """
     for text in paths:
         path = Path(text)
-        if path.is_file():
+        # These tell of a name that is too long, too, that nothing is there.
+        if os.path.isfile(text):  # noqa: PTH113
             yield path
-        elif path.is_dir():
+        elif os.path.isdir(text):  # noqa: PTH112
             found = (p for p in sorted(path.rglob("*")) if _is_manifest(p) and p.is_file())
             yield from (p for p in found if ".git" not in p.parts and not _is_copy(p))
         else:

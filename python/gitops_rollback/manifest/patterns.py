@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import warnings
 
 from gitops_rollback.late import regex
 
@@ -38,8 +39,10 @@ def go_pattern(pattern: str) -> re.Pattern[str]:
             f"the pattern '{pattern[:_LONGEST]}' is not read as Go reads it"
         )
     try:
-        return re.compile(pattern, re.ASCII)
-    except (re.error, OverflowError) as error:
+        with warnings.catch_warnings():  # of what a later Python may read differently, as `[0--9]`
+            warnings.simplefilter("error")
+            return re.compile(pattern, re.ASCII)
+    except (re.error, OverflowError, Warning) as error:
         raise UnreadablePatternError(f"the pattern '{pattern}' is none: {error}") from error
 
 

@@ -9,7 +9,6 @@ turn it is. `credHelpers` names one for a host, `credsStore` one for all others
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,7 +162,7 @@ def _decoded(entry: object, source: str) -> Login | None:
     if isinstance(entry.get("auth"), str) and entry["auth"]:
         try:
             pair = base64.b64decode(entry["auth"], validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, no ASCII, or no UTF-8 in it
             return None
         username, _, password = pair.partition(":")
     token = entry.get("identitytoken")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.model import one_line
 from gitops_rollback.repo.rejections import hint_for
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ _UNKNOWN_COMMIT = ("not our ref", "unadvertised object")
 _OF_OUR_COPY = ("could not set '", "could not write '", "could not create ", "unable to write ")
 _DISK_IS_FULL = ("no space left on device", "out of diskspace", "disk quota exceeded")
 
+
+_LONGEST_NAME, _LONGEST_REASON = 100, 300  # characters
 
 _NO_FILES = "let the server allow it: git config uploadpack.allowAnySHA1InWant true"
 
@@ -181,7 +184,7 @@ def rejection_reason(failure: GitFailedError) -> str:
     """Return the reason on the `!` line of `git push --porcelain`, or an empty text."""
     for line in failure.stdout.decode(errors="replace").splitlines():
         if line.startswith("!"):
-            return line.rpartition("\t")[2]
+            return one_line(line.rpartition("\t")[2], _LONGEST_REASON)
     return ""
 
 
@@ -204,6 +207,15 @@ def no_branch(url: str, branch: str) -> RepositoryError:
     return RepositoryError(
         f"the repository {url} has no branch '{branch}'",
         "check --branch, and `branch` in .gitops-rollback.toml",
+    )
+
+
+def no_branch_name(name: str) -> RepositoryError:
+    """Return the error for what cannot be the name of a branch."""
+    return RepositoryError(
+        f"'{one_line(name, _LONGEST_NAME)}' is no name of a branch, or is not written in UTF-8",
+        "check --branch, and `branch` in .gitops-rollback.toml; a branch of another name is made "
+        "with: git branch NAME",
     )
 
 

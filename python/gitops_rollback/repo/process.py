@@ -172,6 +172,11 @@ class Git:
             raise RepositoryError(
                 "git is not on this machine", "install git 2.31 or newer (apt-get install git)"
             ) from error
+        except OSError as error:
+            raise RepositoryError(
+                f"git {arguments[0]} could not be started: {error.strerror}",
+                "look at git, at the memory and at the number of processes on this machine",
+            ) from error
 
     def finish(
         self,

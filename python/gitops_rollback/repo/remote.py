@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.alarm import seen_through
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.late import regex
 from gitops_rollback.repo.copy import TELL_WHAT_IS_HERE, TRANSFER, Copy
 from gitops_rollback.repo.messages import (
     UnknownCommitError,
@@ -15,6 +16,7 @@ from gitops_rollback.repo.messages import (
     is_moved,
     is_there_already,
     no_branch,
+    no_branch_name,
     no_tip,
     rejection_reason,
 )
@@ -28,6 +30,20 @@ if TYPE_CHECKING:
 
 
 PROPOSALS = "gitops-rollback/"  # what the branches of pull requests begin with
+_LONGEST_BRANCH = 1000  # characters: as a file's path, the name has to fit on a disk
+# What no branch's name may have (git help check-ref-format), beside what is no character.
+_NO_BRANCH = regex(
+    r"[\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{|//|^[/-]|[/.]$|(?:^|/)\.|\.lock(?:/|$)|^@$"
+)
+
+
+def check_branch(name: str) -> None:
+    """Raise `RepositoryError` for what cannot name a branch, or is no UTF-8.
+
+    A name comes from outside: from the repository's file, from its HEAD, from a job's parameter.
+    """
+    if len(name) > _LONGEST_BRANCH or _NO_BRANCH.search(name):
+        raise no_branch_name(name)
 
 
 class PushLostError(Exception):
@@ -50,6 +66,8 @@ class Remote:
 
     def begin(self, branch: str | None) -> subprocess.Popen[bytes]:
         """Let git begin to ask for the tip of a branch, and do not wait for it."""
+        if branch is not None:
+            check_branch(branch)
         if self._copy.take():
             wanted = "HEAD" if branch is None else f"refs/heads/{branch}"
             # Outside the copy, which may be broken: what fails here is the server's answer.
@@ -88,6 +106,7 @@ class Remote:
 
     def fetch(self, branch: str) -> Tip:
         """Fetch the present tip of a branch."""
+        check_branch(branch)
         tip = self.tip(branch) if self._copy.is_fresh(branch) else None
         if tip is not None:
             return self._fetch_tip(branch, tip)
@@ -232,5 +251,7 @@ class Remote:
         if not output:
             listed = self._copy.run("ls-remote", "--heads", "origin").decode(errors="replace")
             raise no_tip(self.url, listed)
-        commit, _, name = output.decode().strip().partition(" ")
-        return Tip(name.removeprefix("refs/heads/"), commit)
+        commit, _, name = output.decode(errors="surrogateescape").strip().partition(" ")
+        branch = name.removeprefix("refs/heads/")
+        check_branch(branch)
+        return Tip(branch, commit)

@@ -82,8 +82,9 @@ def _check_file(file: str | None) -> None:
     if file is None:
         return
     path = Path(file)
-    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-        reason = "it is a folder" if path.is_dir() else f"{path.parent} is no folder to write to"
+    is_folder = os.path.isdir(file)  # noqa: PTH112 - `Path` fails for a name that is too long
+    if is_folder or not os.access(path.parent, os.W_OK | os.X_OK):
+        reason = "it is a folder" if is_folder else f"{path.parent} is no folder to write to"
         raise UsageError(f"the result cannot be written to {file}: {reason}", _TARGET_HINT)
 
 

@@ -186,14 +186,19 @@ def _why(cause: BaseException, seconds: float) -> tuple[str, str] | None:
             f"no complete answer within {max(seconds, 0.1):.1f} s",
             "check the network and the proxy; --timeout allows more time",
         )
-    if type(cause).__name__ == "IncompleteRead":
-        return "the answer broke off before its end", "try again"
+    if type(cause).__name__ in _WHY_BY_NAME:
+        return _WHY_BY_NAME[type(cause).__name__]
     for kind, words in _WHY.items():
         if isinstance(cause, kind):
             return words
     return None
 
 
+# Of libraries that are not imported for that.
+_WHY_BY_NAME = {
+    "IncompleteRead": ("the answer broke off before its end", "try again"),
+    "InvalidProxyURL": ("the environment's proxy is no address", "correct or unset https_proxy"),
+}
 _WHY = {
     socket.gaierror: ("no address is known for that name", "check the name, DNS and proxy"),
     ConnectionRefusedError: (

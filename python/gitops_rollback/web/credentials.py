@@ -79,7 +79,8 @@ class Keyring:
 
 def basic(username: str, password: str) -> str:
     """Return the value of an Authorization header for a user name and a password."""
-    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+    pair = f"{username}:{password}".encode(errors="surrogateescape")  # as the variables hold it
+    return f"Basic {base64.b64encode(pair).decode()}"
 
 
 def bound_to(url: str, authorization: str | None, more: Mapping[str, str] | None = None) -> Bound:

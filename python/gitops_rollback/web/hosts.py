@@ -52,6 +52,15 @@ def is_web_address(url: str) -> bool:
     return usable and "@" not in parts.netloc and url.isprintable() and " " not in url
 
 
+def is_proxy(text: str) -> bool:
+    """Tell whether a text names a host to go through: `host:port`, or an address with a user."""
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        return bool(parts.hostname) and parts.port != 0 and text.isprintable()
+    except ValueError:
+        return False
+
+
 def is_base_address(url: str) -> bool:
     """Tell whether a text is a web address to which a path can be added."""
     return is_web_address(url) and "?" not in url and "#" not in url

@@ -34,7 +34,14 @@ from gitops_rollback.web.answers import (
     why_no_answer,
 )
 from gitops_rollback.web.credentials import NOBODY
-from gitops_rollback.web.hosts import MOST_AT_ONCE, host_of, is_loopback, origin_of, target_of
+from gitops_rollback.web.hosts import (
+    MOST_AT_ONCE,
+    host_of,
+    is_loopback,
+    is_proxy,
+    origin_of,
+    target_of,
+)
 from gitops_rollback.web.patience import Helpers, Patience
 
 if TYPE_CHECKING:
@@ -282,6 +289,8 @@ class Http:
         proxy = self._variable(f"{scheme}_proxy") or self._variable("all_proxy")
         if not proxy or is_loopback(url) or should_bypass_proxies(url, no_proxy):
             return {}
+        if not is_proxy(proxy):
+            raise requests.exceptions.InvalidProxyURL
         return {scheme: proxy}
 
     def _variable(self, name: str) -> str | None:

@@ -112,6 +112,30 @@ def test_a_branch_that_is_no_name_is_one_clear_error(shop: Shop, branch: str) ->
     assert run.code in ((1, 2) if branch else (4,)), run.stderr
 
 
+NO_UTF8 = b"r\xe9sum\xe9".decode(errors="surrogateescape")
+
+
+@pytest.mark.parametrize("branch", ["a\x1b[31m", "a\nb", "x" * 200_000, NO_UTF8, "a.lock", "@"])
+def test_a_branch_that_cannot_be_one_is_not_asked_for(shop: Shop, branch: str) -> None:
+    for command in (("plan", *PLAN), ("deploy", *DEPLOY)):
+        run = shop.refused(1, "repository", *command, f"--branch={branch}")
+        assert "is no name of a branch" in run.error["message"]
+        assert len(run.stderr) < 1000
+    if branch.isascii():
+        config = f"[environments.live]\nbranch = {json.dumps(branch)}\n"
+        shop.commit({".gitops-rollback.toml": config})
+        run = shop.refused(1, "repository", "plan", *PLAN)
+        assert "is no name of a branch" in run.error["message"]
+
+
+def test_a_default_branch_that_is_not_utf_8_is_one_clear_error(shop: Shop) -> None:
+    shop.git("update-ref", f"refs/heads/{NO_UTF8}", "main")
+    shop.git("symbolic-ref", "HEAD", f"refs/heads/{NO_UTF8}")
+    run = shop.refused(1, "repository", "plan", *PLAN)
+    assert "is not written in UTF-8" in run.error["message"]
+    shop.ok("deploy", *DEPLOY, "--branch", "main")
+
+
 def test_an_empty_repository_says_so(workshop: Workshop) -> None:
     shop = workshop.shop("empty", lambda shop: shop.open({}))
     run = shop.refused(1, "repository", "deploy", *DEPLOY)

@@ -201,7 +201,12 @@ def test_what_is_wrong_is_named_with_the_nearest_right(text: str, message: str, 
 
 
 @pytest.mark.parametrize(
-    ("data", "message"), [(b"a = '\xff'", "is no TOML"), (b"#" * 1_000_001, "1000001 bytes")]
+    ("data", "message"),
+    [
+        (b"a = '\xff'", "is no TOML"),
+        (b"#" * 1_000_001, "1000001 bytes"),
+        (b"a = " + b"9" * 5000, "is no TOML"),
+    ],
 )
 def test_bytes_that_are_no_configuration_are_an_error(data: bytes, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

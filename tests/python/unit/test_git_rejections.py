@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gitops_rollback.repo.messages import explain_push
+from gitops_rollback.repo.process import GitFailedError
 from gitops_rollback.repo.rejections import hint_for
 
 GH006 = (
@@ -82,6 +84,14 @@ def test_of_several_rules_those_that_last_are_named_all() -> None:
     assert "to be signed" in hint
     assert "another commit message" in hint
     assert "--pull-request" not in hint
+
+
+def test_a_reason_of_a_megabyte_is_cut() -> None:
+    line = f"!\tHEAD:refs/heads/main\t[remote rejected] (no{' way' * 300_000})\n".encode()
+    failure = GitFailedError("push", 1, line, line)
+    error = explain_push(failure, "https://git.example/m.git", "main")
+    assert error.message.startswith("https://git.example/m.git rejected the push to main ([remote")
+    assert len(error.message) < 500
 
 
 def test_a_branch_that_may_not_be_made_is_named() -> None:

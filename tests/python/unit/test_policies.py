@@ -236,6 +236,7 @@ def test_tags_are_filtered_and_extracted_as_go_does(
     [
         "(?=a)", "(?!a)", "(?<=a)", "(?i)a", "(?<n>a)", "(a)\\1", "\\z", "\\pL", "[[:alpha:]]",
         "a++", "a**", "(a+)+$", "(a|aa)*$", "(", "[", "[z-a]", "a{1", "x" * 400, ".*" * 10, "\\",
+        "[0--9]", "[a||b]",
     ],
 )  # fmt: skip
 def test_a_pattern_that_could_mean_something_else_is_not_judged(pattern: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_rollback import redaction
+from gitops_rollback import options, redaction
 
 SECRET = "hunter2/Geheim+'\"Ü&?"
 SECRETS = st.text(
@@ -122,6 +122,72 @@ def test_a_password_in_an_address_is_known_and_hidden(address: str) -> None:
     assert "hunter2SECRET" not in redaction.hide(f"fatal: host {secret} is not there")
 
 
+SECRET_IN = {
+    "a slash": "https://user:a/{}@git.invalid/x.git",
+    "an at sign": "https://user:p@{}@git.invalid/x.git",
+    "an at sign behind it": "https://user:{}@p@git.invalid/x.git",
+    "a quote": "https://user:a'{}@git.invalid/x.git",
+    "a blank": "https://user:a {}@git.invalid/x.git",
+    "a line end": "https://user:a\n{}@git.invalid/x.git",
+    "one slash": "https:/user:{}@git.invalid/x.git",
+    "no slash": "https:user:{}@git.invalid/x.git",
+    "no scheme": "user:{}@git.invalid/x.git",
+    "slashes alone": "//user:{}@git.invalid/x.git",
+    "backslashes": "https:\\\\user:{}@git.invalid/x.git",
+    "no host": "https://user:{}",
+    "no host behind the at sign": "https://user:{}@",
+    "an at sign that is encoded": "https://user:{}%40git.invalid/x.git",
+    "an at sign of another width": "https://user:{}\uff20git.invalid/x.git",
+    "blanks before it": "  https://user:{}@git.invalid/x.git",
+    "a port that is none": "https://user:{}@git.invalid:abc/x.git",
+    "a bracket": "https://user:{}@[git.invalid/x.git",
+    "a list": "cart=https://user:{}@[git.invalid/x.git",
+    "an image": "user:{}@reg.invalid/acme/cart:1@sha256:" + "a" * 64,
+}
+
+
+@pytest.mark.parametrize("form", SECRET_IN.values(), ids=SECRET_IN)
+@pytest.mark.parametrize("option", redaction.ADDRESSES)
+def test_what_has_to_be_an_address_gives_no_password_away_however_malformed(
+    form: str, option: str
+) -> None:
+    address = form.format("hunter2SECRET")
+    for arguments, variables in (
+        (["plan", f"--{option}", address], {}),
+        (["plan", f"--{option}={address}"], {}),
+        ([], {redaction.variable_of(option): address}),
+    ):
+        redaction.forget()
+        redaction.know_arguments(arguments)
+        redaction.know_environment(variables)
+        for said in (address, repr(address), " ".join(address.split()), json.dumps(address)):
+            assert "hunter2SECRET" not in redaction.hide(f"error: {said} is no address")
+
+
+def test_every_option_that_is_an_address_is_looked_through() -> None:
+    rows = [row for row in options.TABLE if row.commands]
+    assert {row.name for row in rows if row.metavar == "URL"} <= set(redaction.ADDRESSES)
+    assert set(redaction.ADDRESSES) <= {row.name for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("said", "hidden"),
+    [
+        ("https://store/x?X-Amz-Signature=0a1b2c&n=1", "https://store/x?X-Amz-Signature=***&n=1"),
+        ("https://h/m.git?private_token=abcdef", "https://h/m.git?private_token=***"),
+        ("> Authorization: Basic dXNlcjpwYXNz", "> Authorization: Basic ***"),
+        ('{"authorization": "Bearer ab.cd-ef"}', '{"authorization": "Bearer ***"}'),
+        ("remote: use ghp_0123456789abcdefghij instead", "remote: use *** instead"),
+        ("glpat-0123456789abcdefghij, dckr_pat_0123456789abcdefg", "***, ***"),
+        ("https://a:b@c@d.example/x", "https://***@d.example/x"),
+    ],
+)
+def test_what_looks_like_a_secret_is_hidden_although_nobody_knows_of_it(
+    said: str, hidden: str
+) -> None:
+    assert redaction.hide(said) == hidden
+
+
 def test_a_user_in_an_address_is_hidden_although_nobody_knows_of_it() -> None:
     said = "fatal: https://ghp_abcdef:x@git.invalid/x.git is not there"
     assert redaction.hide(said) == "fatal: https://***@git.invalid/x.git is not there"
@@ -135,10 +201,14 @@ def test_a_user_in_an_address_is_hidden_although_nobody_knows_of_it() -> None:
         "git@github.com:acme/manifests.git",
         "ssh://git@github.com/acme/manifests.git",
         "https://host:8443/a/b",
+        "https://host:8443/job/feature%40x/7/",
+        "registry.example:8443/acme/cart",
+        "/srv/git:8443/host@a.git",
     ],
 )
 def test_what_is_no_password_is_not_taken_for_one(word: str) -> None:
     redaction.know_addresses([word])
+    redaction.know_address(word)
     for text in ("1.4.2", "acme/cart:1.4.2", "git", "github.com", "8443"):
         assert redaction.hide(text) == text
 

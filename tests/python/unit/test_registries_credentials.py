@@ -146,6 +146,7 @@ def test_docker_s_file_is_found_at_home_and_stands_behind_the_variables(tmp_path
         {"auth": ""},
         {"auth": "not base64!"},
         {"auth": "/////w=="},
+        {"auth": "ä\ud800"},
         packed("<token>:"),
         packed("nobody"),
         {"username": "ann"},

@@ -399,6 +399,16 @@ def test_a_proxy_that_fails_is_told_from_the_registry(monkeypatch: pytest.Monkey
     assert "proxy:" not in error.message
 
 
+@pytest.mark.parametrize(
+    "proxy", ["https://user:secret@", "http://", "http://[::1", "http://proxy:99999", "a b:c\x1b"]
+)
+def test_a_proxy_that_is_no_address_is_said_and_not_repeated(proxy: str) -> None:
+    error = refusal(lambda: Registries({}, {"https_proxy": proxy}, patience=3).tags(CART))
+    assert error.message.endswith("the environment's proxy is no address")
+    assert "https_proxy" in error.hint
+    assert "secret" not in error.message + error.hint
+
+
 def test_a_surrounding_netrc_and_proxy_are_not_read(
     hub: RegistryStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
