@@ -14,7 +14,7 @@ import pytest
 
 from gitops_rollback.clock import Deadline
 from gitops_rollback.repo.repository import Repository
-from integration.shop import CART, CART_PATH, FILES, LEDGER, Shop, image
+from integration.shop import CART, CART_PATH, FILES, LEDGER, Shop, image, wait_for
 from servers.git_http import GitHttpServer
 
 if TYPE_CHECKING:
@@ -440,13 +440,16 @@ def test_builds_at_once_that_find_it_broken_mend_it_together(workshop: Workshop)
 
 
 def test_one_that_is_busy_is_not_waited_for(warm: Cached) -> None:
-    with subprocess.Popen(["flock", str(warm.place.with_suffix(".lock")), "sleep", "20"]) as holder:
-        time.sleep(0.3)
-        start = time.monotonic()
-        warm.deploy("1.5.0")
-        warm.deploy("1.6.0")
-        assert time.monotonic() - start < 10
-        holder.terminate()
+    lock, here = str(warm.place.with_suffix(".lock")), warm.shop.root / "here"
+    hold = 'touch "$1"; exec sleep 600'
+    with subprocess.Popen(["flock", "--no-fork", lock, "sh", "-c", hold, "sh", here]) as holder:
+        try:
+            wait_for(here)
+            warm.deploy("1.5.0")
+            warm.deploy("1.6.0")
+            assert holder.poll() is None, "it is still busy"
+        finally:
+            holder.terminate()
 
 
 def test_one_repository_has_one_place_whoever_comes(cached: Cached) -> None:

@@ -223,12 +223,13 @@ def test_a_pre_receive_hook_that_rejects_is_quoted_and_nothing_is_changed(shop: 
 
 
 def test_an_update_hook_that_rejects_is_no_lost_race(shop: Shop) -> None:
-    shop.hook("update", "echo 'this branch is frozen' >&2; exit 1")
-    run = shop.run("deploy", *DEPLOY, "--timeout", "20")
+    asked = shop.root / "asked"
+    shop.hook("update", f"echo $1 >>{asked}; echo 'this branch is frozen' >&2; exit 1")
+    run = shop.run("deploy", *DEPLOY)
     assert (run.code, run.error["category"]) == (1, "repository")
     assert "hook declined" in run.error["message"]
     assert "this branch is frozen" in run.error["message"]
-    assert run.seconds < 10
+    assert asked.read_text() == "refs/heads/main\n", "it is not pushed again"
 
 
 def test_a_server_without_partial_clone_works(shop: Shop) -> None:
@@ -277,14 +278,14 @@ def test_a_server_that_refuses_objects_by_id_works(shop: Shop) -> None:
 
 
 def test_a_server_that_does_not_answer_costs_no_more_than_the_timeout(shop: Shop) -> None:
+    """It would never answer: that the run ends at all is the proof."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/shop.git"
         run = shop.refused(1, "repository", "plan", *PLAN, "--timeout", "1", repository=url)
     assert "--timeout 1 s" in run.error["message"]
-    assert run.seconds < 4
-    end = time.monotonic() + 3
+    end = time.monotonic() + 60
     while url.encode() in command_lines():
         assert time.monotonic() < end, "git's own children end, too"
         time.sleep(0.05)
@@ -293,9 +294,9 @@ def test_a_server_that_does_not_answer_costs_no_more_than_the_timeout(shop: Shop
 def test_a_push_that_takes_too_long_says_where_the_branch_stands(shop: Shop) -> None:
     shop.hook("pre-receive", f"while [ ! -e {shop.root}/go ]; do sleep 0.05; done")
     tip = shop.tip() or ""
-    run = shop.run("deploy", *DEPLOY, "--timeout", "1.5")
+    run = shop.run("deploy", *DEPLOY, "--timeout", "5")
     assert (run.code, run.error["category"]) == (1, "repository")
-    assert "--timeout 1.5 s" in run.error["message"]
+    assert "--timeout 5 s" in run.error["message"]
     assert f"main is as before, at {tip[:12]}" in run.error["message"]
     (shop.root / "go").touch()
 
@@ -396,17 +397,18 @@ def test_over_ssh_it_works_as_over_anything_else(shop: Shop) -> None:
 # Interruptions
 
 
-def test_a_signal_while_pushing_ends_within_a_second_and_says_where_it_stands(
+def test_a_signal_while_pushing_ends_before_the_push_and_says_where_it_stands(
     shop: Shop,
 ) -> None:
     """The hook goes on when the client is gone, and then the server takes the commit after all."""
-    shop.hook("pre-receive", f"touch {shop.root}/here; sleep 2")
+    shop.hook(
+        "pre-receive", f"touch {shop.root}/here; while [ ! -e {shop.root}/go ]; do sleep 0.05; done"
+    )
     tip = shop.tip() or ""
     process = shop.start("deploy", *DEPLOY)
     wait_for(shop.root / "here")
-    code, said, seconds = stop(process)
+    code, said = stop(process)
     assert code == 130
-    assert seconds < 1.5
     result = json.loads((shop.root / "result.json").read_bytes())
     assert result["error"]["category"] == "interrupted"
     assert "interrupted while pushing" in result["error"]["message"]
@@ -414,7 +416,8 @@ def test_a_signal_while_pushing_ends_within_a_second_and_says_where_it_stands(
     assert "may still take it" in result["error"]["message"]
     assert "Traceback" not in said
     assert not list(shop.scratch.iterdir())
-    end = time.monotonic() + 10
+    (shop.root / "go").touch()
+    end = time.monotonic() + 60
     while shop.tip() == tip:
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -426,7 +429,7 @@ def test_a_signal_after_the_commit_arrived_says_so(shop: Shop) -> None:
     shop.hook("post-receive", f"touch {shop.root}/here; sleep 2")
     process = shop.start("deploy", *DEPLOY)
     wait_for(shop.root / "here")
-    code, said, _seconds = stop(process)
+    code, said = stop(process)
     assert code == 130
     assert f"the push had arrived: main is at {(shop.tip() or '')[:12]}" in said
 
@@ -470,10 +473,9 @@ def test_a_signal_before_the_push_leaves_the_branch_as_it_was(shop: Shop) -> Non
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/shop.git"
         process = shop.start("deploy", *DEPLOY, repository=url)
         connection, _address = silent.accept()
-        code, said, seconds = stop(process, signal.SIGINT)
+        code, said = stop(process, signal.SIGINT)
         connection.close()
     assert code == 130
-    assert seconds < 1.5
     assert "before anything was pushed" in said
     assert not list(shop.scratch.iterdir())
 

@@ -176,7 +176,7 @@ class Attempt:
     def _wait_for_git(self) -> None:
         """Wait for a git that lives on when the command is gone, also one that just begins."""
         mark = f"KILL_FOLDER={self.shop.root}\0".encode()
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while any(mark in _environment_of(path) for path in Path("/proc").glob("[0-9]*")):
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -283,7 +283,7 @@ def test_killed_while_the_server_takes_the_push(
     (shop.root / "command").write_text(str(process.pid))
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while _at_work(shop) - others:
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -103,7 +103,6 @@ def test_a_clone_of_somebody_elses_repository_needs_no_configuration(shop: Shop)
     shop.edit(old, new, path)
     run = shop.ok("plan", "--service", "front-end", repository="", cwd=clone)
     assert run.service()["to"]["image"] == f"docker.io/{old}"
-    assert run.seconds < 60
 
 
 def test_it_installs_from_a_wheel_and_runs_outside_of_its_source(tmp_path: Path) -> None:

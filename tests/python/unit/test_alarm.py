@@ -20,10 +20,8 @@ def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_pattern_that_has_no_end_is_ended() -> None:
-    began = time.monotonic()
     with pytest.raises(OutOfTime), alarm.bounded(0.1):
         re.match("(a|aa)*" * 20 + "$", "a" * 60 + "b")
-    assert time.monotonic() - began < 5
 
 
 def test_a_loop_is_ended_once_and_what_cleans_up_is_not_disturbed() -> None:
@@ -45,9 +43,8 @@ def test_a_loop_is_ended_once_and_what_cleans_up_is_not_disturbed() -> None:
 
 def test_what_is_over_in_time_hears_nothing_afterwards() -> None:
     before = signal.getsignal(signal.SIGALRM)
-    with alarm.bounded(0.05):
-        pass
-    time.sleep(0.1)
+    with alarm.bounded(60):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
@@ -58,21 +55,26 @@ def test_a_push_is_seen_through_and_what_follows_is_bounded_again() -> None:
     def push_and_go_on() -> None:
         nonlocal is_through
         with alarm.seen_through():
-            time.sleep(0.2)
+            time.sleep(1.2)
             is_through = True
-        time.sleep(5)
+        time.sleep(60)
 
-    with pytest.raises(OutOfTime), alarm.bounded(0.05):
+    with pytest.raises(OutOfTime), alarm.bounded(1):
         push_and_go_on()
     assert is_through
 
 
 def test_what_has_seconds_of_its_own_takes_none_of_what_follows() -> None:
-    with alarm.bounded(0.3):
-        with alarm.lasting(5):
+    with alarm.bounded(1000):
+        began = time.monotonic()
+        before = signal.getitimer(signal.ITIMER_REAL)[0]
+        with alarm.lasting(5000):
+            inside = time.monotonic()
             time.sleep(0.8)
+            inside = time.monotonic() - inside
         remaining = signal.getitimer(signal.ITIMER_REAL)[0]
-        assert 0.1 < remaining < 0.5
+        total = time.monotonic() - began
+    assert before - (total - inside) - 0.01 <= remaining <= before
 
 
 def test_what_has_seconds_of_its_own_is_bounded_by_them() -> None:

@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 from threading import Thread
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -555,10 +554,9 @@ def test_a_server_that_is_down_is_asked_once() -> None:
     with JenkinsServer() as gone:
         store = signed_in(gone)
     assert "connection refused" in failure(store).message
-    start = monotonic()
-
+    asked = store.requests
     assert "connection refused" in failure(store).message
-    assert monotonic() - start < 0.1
+    assert store.requests == asked
 
 
 def test_an_unknown_name_is_told_from_a_refusal() -> None:
@@ -574,20 +572,16 @@ def test_a_server_that_hangs_up_is_named_so(server: JenkinsServer) -> None:
 
 
 def test_a_sender_of_single_bytes_costs_no_more_than_the_deadline(server: JenkinsServer) -> None:
-    server.force("/", Answer(200, b"x" * 50, "application/json", drip=0.05))
-    start = monotonic()
+    server.force("/", Answer(200, b"x" * 200, "application/json", drip=0.25))
 
-    assert "no complete answer" in failure(signed_in(server, seconds=0.3)).message
-    assert monotonic() - start < 1
+    assert "no complete answer within 0.3 s" in failure(signed_in(server, seconds=0.3)).message
 
 
 def test_a_slow_server_costs_no_more_than_the_deadline(server: JenkinsServer) -> None:
-    server.force("/", Answer(200, record(), "application/json", delay=3))
+    server.force("/", Answer(200, record(), "application/json", delay=60))
     store = signed_in(server, seconds=0.3)
-    start = monotonic()
 
     assert "no complete answer within 0.3 s" in failure(store).message
-    assert monotonic() - start < 1
     assert "no complete answer" in failure(store).message
 
 

@@ -90,13 +90,11 @@ def test_a_slow_name_look_up_costs_no_more_than_the_patience(
     release = threading.Event()
 
     def slow(*_: object, **__: object) -> None:
-        release.wait(5)
+        release.wait()
         raise socket.gaierror(socket.EAI_AGAIN, "late")
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    started = time.monotonic()
     error = refusal(lambda: Registries({}, {}, patience=0.2).tags(CART))
-    assert time.monotonic() - started < 1
     release.set()
     assert "no complete answer within 0.2 s" in error.message
     assert "--timeout" in error.hint
@@ -105,10 +103,8 @@ def test_a_slow_name_look_up_costs_no_more_than_the_patience(
 def test_a_server_that_accepts_and_says_nothing_times_out_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         registries = client(f"http://127.0.0.1:{listener.getsockname()[1]}", 0.2)
-        started = time.monotonic()
         first = refusal(lambda: registries.digest_of(CART))
         second = refusal(lambda: registries.tags(CART))
-        assert time.monotonic() - started < 2
     assert "no complete answer within 0.2 s" in first.message
     assert second.message == first.message
     assert second is not first
@@ -123,12 +119,9 @@ def test_a_server_that_accepts_and_says_nothing_times_out_once() -> None:
     ],
 )
 def test_a_server_that_drips_bytes_does_not_beat_the_bound(answer: bytes) -> None:
-    url, thread = serve_raw(answer, drip=0.0065)
-    started = time.monotonic()
+    url, _ = serve_raw(answer, drip=0.25)  # each byte in time, and 50 s for all of them
     error = refusal(lambda: client(url, 0.3).tags(CART))
-    assert time.monotonic() - started < 1.2
     assert "no complete answer within 0.3 s" in error.message
-    thread.join(5)
 
 
 @pytest.mark.parametrize(
@@ -220,12 +213,11 @@ def test_a_refusal_to_one_repository_is_none_to_another(hub: RegistryStandIn, st
 
 
 def test_a_check_does_not_wait_for_a_busy_host_but_says_when_it_is_free(
-    hub: RegistryStandIn,
+    hub: RegistryStandIn, pauses: list[float]
 ) -> None:
     hub.fail_with("/v2/", 429, headers={"Retry-After": "60"})
-    started = time.monotonic()
     error = refusal(lambda: client(hub.url).tags(CART))
-    assert time.monotonic() - started < 1
+    assert pauses == []
     assert "429 Too Many Requests; it may be asked again in 60 s, at " in error.message
     assert error.message.endswith(" UTC")
     assert "sign in for a higher limit" in error.hint

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,10 +62,8 @@ def test_a_process_that_hears_nothing_is_no_error() -> None:
 
 
 def test_a_process_that_says_nothing_in_time_is_given_up() -> None:
-    began = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
-        said("time.sleep(60)", seconds=0.3)
-    assert time.monotonic() - began < 20
+        said("time.sleep(600)", seconds=0.3)
 
 
 def test_a_process_that_closes_its_pipes_and_stays_is_given_up() -> None:
