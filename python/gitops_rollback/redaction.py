@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
@@ -114,7 +115,7 @@ def know_environment(environment: Mapping[str, str]) -> None:
 def know_arguments(arguments: Sequence[str]) -> None:
     """Remember the passwords in a command line: in any address, and in what has to be one."""
     know_addresses(arguments)
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise((*arguments, "")):
         name, is_joined, value = argument.partition("=")
         if name.removeprefix("--") in ADDRESSES and name.startswith("--"):
             know_address(value if is_joined else following)

@@ -164,6 +164,12 @@ def test_what_has_to_be_an_address_gives_no_password_away_however_malformed(
             assert "hunter2SECRET" not in redaction.hide(f"error: {said} is no address")
 
 
+@pytest.mark.parametrize("arguments", [[], ["plan", "--repository"], ["plan", "--to="]])
+def test_a_command_line_that_ends_early_tells_nothing(arguments: list[str]) -> None:
+    redaction.know_arguments(arguments)
+    assert redaction.hide("plan --repository --to=") == "plan --repository --to="
+
+
 def test_every_option_that_is_an_address_is_looked_through() -> None:
     rows = [row for row in options.TABLE if row.commands]
     assert {row.name for row in rows if row.metavar == "URL"} <= set(redaction.ADDRESSES)
