@@ -198,8 +198,34 @@ def _target(session: Session, at: ServiceAtTip) -> Target:
             for one in at.found.fields
         ),
         entry=newest.id if newest and is_named(newest.image, image) else "",
+        lands=_lands(at),
         belongings=_belongings(at),
         given=_given(session, at),
+    )
+
+
+def _lands(at: ServiceAtTip) -> tuple[Place, ...]:
+    """Return the objects to which the service's fields come, as each root is applied.
+
+    None where that is not known of all.
+    """
+    effect = at.found.effective_in(at.found.manifests).effect
+    landed = effect.decided_by(one.key for one in at.found.fields)
+    known = {one.decider for one in landed}
+    if any(one.key not in known for one in at.found.fields):
+        return ()
+    return tuple(
+        Place(
+            one.paths[0] if one.paths else one.applied,
+            one.kind,
+            one.workload,
+            one.applied,
+            one.container,
+            "" if one.unknowns or "${" in one.image else one.image,
+            "" if "${" in one.namespace else one.namespace,
+            is_sure=not one.unknowns,
+        )
+        for one in landed
     )
 
 

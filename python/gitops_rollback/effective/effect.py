@@ -30,7 +30,8 @@ class Landed:
     `root` is what is applied: a kustomization, a Flux Kustomization, a file. `name` and
     `version` make the image's text; the name is empty where only a chart knows it. `decider` is
     the field that decides it, `other_name` what its name may be too, as its chart has it.
-    `unknowns` say why the image is not proven, `paths` are the files it rests on.
+    `applied` is the file that is told to be applied: the outermost kustomization, else the
+    workload's own. `unknowns` say why the image is not proven, `paths` are the files it rests on.
     """
 
     root: str
@@ -45,6 +46,7 @@ class Landed:
     warnings: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     other_name: str = ""
+    applied: str = ""
 
     @property
     def image(self) -> str:

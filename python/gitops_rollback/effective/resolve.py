@@ -412,6 +412,7 @@ def _landed(root: _Root, landing: Landing, image: Applied) -> Landed:
         warnings=landing.warnings,
         paths=tuple(dict.fromkeys((*landing.paths, image.decider.path))),
         other_name=image.decider.other_name,
+        applied=root.overlay or use.path,
     )
 
 
@@ -430,6 +431,7 @@ def _landed_field(root: str, image: Applied, unknowns: tuple[object, ...]) -> La
         (),
         (one.path,),
         one.other_name,
+        image.overlay or one.path,
     )
 
 

@@ -25,11 +25,12 @@ from gitops_rollback.rollout.raw import (
     texts,
     truth,
 )
+from gitops_rollback.rollout.target import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from gitops_rollback.rollout.target import Target
+    from gitops_rollback.rollout.target import Place, Target
 
 # What source-controller appends to a chart's version, where each revision makes a new chart.
 _CHART_COMMIT = regex(r"\+([0-9a-f]{12})(?:\.\d+)?$")
@@ -84,8 +85,9 @@ class Reconciler:
 
     Of a Kustomization, `inventory` is what it has applied, and `sets` what of its own spec can make
     something else of a manifest than Git's files say: one text each. `takes` are kind and name of
-    the ConfigMaps and Secrets that it substitutes from. `remote` says that it applies to another
-    cluster than the one it is in.
+    the ConfigMaps and Secrets that it substitutes from. `space` is the namespace that it gives to
+    all of them, `prefix` and `suffix` what it puts to their names. `remote` says that it applies to
+    another cluster than the one it is in.
     """
 
     name: Name
@@ -107,6 +109,9 @@ class Reconciler:
     inventory: frozenset[Name] = frozenset()
     sets: tuple[Setting, ...] = ()
     takes: frozenset[tuple[str, str]] = frozenset()
+    space: str = ""
+    prefix: str = ""
+    suffix: str = ""
     remote: bool = False
     is_told: bool = False
     spec: tuple[str, ...] = ()
@@ -200,11 +205,14 @@ def _inventoried(entry: str) -> Name | None:
     """Return the object of an inventory's entry: `<namespace>_<name>_<group>_<kind>`.
 
     A colon in a name is written as two underscores (fluxcd/cli-utils:pkg/object/objmetadata.go).
+    What another operator calls as Kubernetes calls its workloads is of another kind.
     """
     namespace, _, rest = entry.partition("_")
     named, _, kind = rest.rpartition("_")
-    name = named.rpartition("_")[0].replace("__", ":")
-    return Name(kind, namespace, name) if kind and name else None
+    name, _, group = named.rpartition("_")
+    if kind in KINDS and group != KINDS[kind][0]:
+        kind = f"{kind}.{group}"
+    return Name(kind, namespace, name.replace("__", ":")) if kind and name else None
 
 
 def _of_kustomization(spec: Json) -> dict[str, Any]:
@@ -232,6 +240,9 @@ def _of_kustomization(spec: Json) -> dict[str, Any]:
         settings.append(Setting(f"spec.postBuild substitutes {', '.join(own)}"))
     return {
         "sets": tuple(settings),
+        "space": text(spec, "targetNamespace"),
+        "prefix": text(spec, "namePrefix"),
+        "suffix": text(spec, "nameSuffix"),
         "takes": frozenset((text(one, "kind"), text(one, "name")) for one in sources),
     }
 
@@ -312,21 +323,29 @@ def owners(
 ) -> list[Reconciler]:
     """Return the Kustomizations that apply the target's files, by the path that they apply.
 
-    For each file it is the one with the longest path above it, or above the overlay that takes it.
     An inventory that has an object of that name shows nothing: another environment's may. With them
     come those that substitute from the ConfigMaps and Secrets in which the image stands.
     """
     names = {source.name for source in sources}
     own = [one for one in kustomizations if one.source in names]
     found: dict[str, Reconciler] = {}
-    for place in target.places:
-        above = [one for one in own if is_above(one.path, place.applied)]
-        longest = max((len(one.path) for one in above), default=0)
-        chosen = [one for one in above if len(one.path) == longest]
+    for place in (*target.places, *target.lands):
+        chosen = appliers_of(place, own)
         found.update({str(one.name): one for one in chosen})
         takers = [one for one in own if chosen and (place.kind, place.name) in one.takes]
         found.update({str(one.name): one for one in takers})
     return list(found.values())
+
+
+def appliers_of(place: Place, own: Iterable[Reconciler]) -> list[Reconciler]:
+    """Return the Kustomizations of the repository that apply a place.
+
+    Those with the longest path above its file, or above the overlay that takes it; two may apply
+    the same path, to two namespaces.
+    """
+    above = [one for one in own if is_above(one.path, place.applied)]
+    longest = max((len(one.path) for one in above), default=0)
+    return [one for one in above if len(one.path) == longest]
 
 
 def releases_of(

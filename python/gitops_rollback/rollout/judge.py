@@ -79,7 +79,8 @@ def _fetch(target: Target, view: View) -> Standing | None:
     source = view.source
     if view.relation(target, source.commit) in THERE:
         return None
-    if any(view.relation(target, one.applied) in THERE for one in view.kustomizations):
+    taking = (one for one in view.kustomizations if one.source == source.name)
+    if any(view.relation(target, one.applied) in THERE for one in taking):
         return None
     if source.suspended:
         return failed(suspended(source))

@@ -11,6 +11,7 @@ from gitops_rollback.late import dataclass, field
 from gitops_rollback.rollout.appliers import (
     Reconciler,
     Source,
+    appliers_of,
     own_sources,
     owners,
     read_reconciler,
@@ -19,13 +20,13 @@ from gitops_rollback.rollout.appliers import (
 )
 from gitops_rollback.rollout.raw import Json, Name, mapping, name_of
 from gitops_rollback.rollout.standing import View
-from gitops_rollback.rollout.target import KINDS
+from gitops_rollback.rollout.target import KINDS, THERE
 from gitops_rollback.rollout.workloads import Pod, Workload, read_pod, read_workload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gitops_rollback.rollout.target import Relation, Target
+    from gitops_rollback.rollout.target import Place, Relation, Target
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,10 @@ class Objects:
     def workloads(self, target: Target) -> tuple[list[Workload], tuple[str, ...]] | None:
         """Return a target's workloads, and those that Git holds and that are not here.
 
-        They are in the inventory of what applies the target, or a HelmRelease of it has made them:
-        another object of the same name shows nothing. Those that Git names count; where the image
-        stands elsewhere too (values, ConfigMaps, kinds of others) those that run the service's
-        image repository. None where they may not be read.
+        They are in the inventory of each Kustomization that applies them, or a HelmRelease has made
+        them: another object of the same name shows nothing. Those that Git names count; where the
+        image stands elsewhere too (values, ConfigMaps, kinds of others) those that run the
+        service's image repository. None where they may not be read.
         """
         wanted = target.workloads
         if self._denied.intersection(kind for kind, _name in wanted) or (
@@ -129,18 +130,54 @@ class Objects:
             return None
         applied = self._applied(target)
         hidden = {(one.kind, one.name) for one in self._hidden(target)}
-        found, missing = [], []
-        for kind, name in wanted:
-            own = _of_name(applied, kind, name, target)
+        found: list[Workload] = []
+        missing: list[str] = []
+        for place, by in self._held(target):
+            own = _of_place(applied, place, by, target)
             found += own
-            missing += [] if own or (kind, name) in hidden else [f"{kind} {name}"]
+            if not own and (place.kind, place.name) not in hidden and not _is_foreign(place, by):
+                of_which = f" (of {by.name})" if by and len(self.owners(target)) > 1 else ""
+                missing.append(place.title + of_which)
         if not target.is_by_workloads:
             found += [one for one in applied if one.of(target)]
         if hidden and not found and not missing:
             return None
-        return list({one.name: one for one in found}.values()), tuple(missing)
+        return list({one.name: one for one in found}.values()), tuple(dict.fromkeys(missing))
+
+    def _held(self, target: Target) -> list[tuple[Place, Reconciler | None]]:
+        """Return each workload that Git holds with each Kustomization that applies it.
+
+        Of a file that several overlays take, those that nothing here applies are left out, as long
+        as one is: `_unseen` tells them.
+        """
+        by = [(place, self._appliers_of(place, target)) for place in target.held]
+        applied = {place.path for place, appliers in by if appliers}
+        found: list[tuple[Place, Reconciler | None]] = []
+        for place, appliers in by:
+            found += [(place, one) for one in appliers]
+            if not appliers and place.path not in applied:
+                found.append((place, None))
+        return found
+
+    def _appliers_of(self, place: Place, target: Target) -> list[Reconciler]:
+        names = {one.name for one in self.own_sources(target.branch)}
+        return appliers_of(place, [one for one in self.kustomizations() if one.source in names])
 
     def _unseen(self, target: Target) -> tuple[str, ...]:
+        """Say what is not seen here of the workloads that can run a target."""
+        held = self._held(target)
+        unseen = [place for place in target.held if all(place != one for one, _by in held)]
+        found = [
+            f"{one.title} is not looked at: nothing here applies {one.applied}" for one in unseen
+        ]
+        found += [
+            f"{place.title} is not looked at: it is of another API than Kubernetes' own"
+            for place, by in held
+            if _is_foreign(place, by)
+        ]
+        return (*found, *self._unreadable(target))
+
+    def _unreadable(self, target: Target) -> tuple[str, ...]:
         """Say what may not be read here of the workloads that can run a target."""
         releases = self.releases(target)
         hidden = self._hidden(target)
@@ -191,10 +228,11 @@ class Objects:
         own = [one for one in self.own_sources(target.branch) if one.name in wanted]
         if not own:
             return None
+        own.sort(key=lambda one: relations.get(one.commit) in THERE or one.commit == target.commit)
         is_remote = any(one.remote for one in (*appliers, *releases))
         workloads = None if is_remote else self.workloads(target)
         return View(
-            source=own[0],
+            source=own[0],  # one that has not fetched it, if there is one
             kustomizations=tuple(appliers),
             releases=tuple(releases),
             workloads=None if workloads is None else tuple(workloads[0]),
@@ -257,19 +295,36 @@ class Objects:
         return [one for name, (_, one) in self._found.items() if name.kind == kind]
 
 
-def _of_name(found: list[Workload], kind: str, name: str, target: Target) -> list[Workload]:
-    """Return the workloads of a name.
+def _of_place(
+    found: list[Workload], place: Place, by: Reconciler | None, target: Target
+) -> list[Workload]:
+    """Return the workloads that a place is, as a Kustomization applies it.
 
-    Where a kustomization has put something before or behind it, that is the one that has the name
-    within its own, and the service's image repository.
+    By its name, and by the namespace where that is known: the Kustomization's own counts before
+    Git's. Where it is not sure what becomes of the name, that is the one that has it within its
+    own, and the service's image repository.
     """
-    exact = [one for one in found if (one.name.kind, one.name.name) == (kind, name)]
-    if exact:
-        return exact
-    near = [
-        one for one in found if one.name.kind == kind and name in one.name.name and one.of(target)
+    if by is None:
+        return []
+    space = by.space or place.namespace
+    own = [
+        one
+        for one in found
+        if one.name.kind == place.kind
+        and one.name in by.inventory
+        and (not space or one.name.namespace == space)
     ]
+    exact = [one for one in own if place.is_named(one.name.name, by.prefix, by.suffix)]
+    if exact or place.is_sure:
+        return exact
+    near = [one for one in own if place.name in one.name.name and one.of(target)]
     return near if len(near) == 1 else []
+
+
+def _is_foreign(place: Place, by: Reconciler | None) -> bool:
+    """Tell whether a place is of a kind that another operator has under the same name."""
+    found = by.inventory if by else ()
+    return any(one.kind.startswith(f"{place.kind}.") and place.is_named(one.name) for one in found)
 
 
 def _labels(one: Reconciler) -> tuple[tuple[str, str], ...]:

@@ -391,6 +391,8 @@ def _why_unseen(target: Target, view: View) -> str:
         return "it is applied to another cluster (spec.kubeConfig)"
     if view.workloads is None:
         return "its workloads may not be read here"
+    if view.unseen:
+        return "; ".join(view.unseen)
     kinds = ", ".join(dict.fromkeys(place.kind for place in target.places))
     return (
         f"the image stands in a {kinds}, and no workload with the image repository "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import find_image, same
-from gitops_rollback.late import dataclass
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import title
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Relation(Enum):
     UNKNOWN = "unknown"  # nobody can tell: it cannot be read
 
 
+# What Flux substitutes in a name (kustomize-controller:docs/spec/v1/kustomizations.md).
+_VARIABLE = regex(r"\$\{[^}]*\}")
 # In such a commit the change stands.
 THERE = (Relation.OURS, Relation.HOLDS)
 
@@ -48,7 +51,9 @@ class Place:
     """Where a manifest names the image; `kind` and `name` are those of the object.
 
     `overlay` is the kustomization elsewhere that takes the file, if there is one: what is applied.
-    `container` and `value`, the text as it stands there, are empty where they are not known.
+    `container` and `value`, the text as it stands there, are empty where they are not known, and so
+    is `namespace`. `is_sure` says that kind, namespace and name are those that take effect: then
+    what only resembles it is another object.
     """
 
     path: str
@@ -57,6 +62,8 @@ class Place:
     overlay: str = ""
     container: str = ""
     value: str = ""
+    namespace: str = ""
+    is_sure: bool = False
 
     @property
     def applied(self) -> str:
@@ -68,11 +75,27 @@ class Place:
         """Whether the object runs pods, so that it has to be found in the cluster."""
         return self.kind in KINDS
 
+    @property
+    def title(self) -> str:
+        """The object as Flux writes it, with its namespace where that is known."""
+        return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
+
+    def is_named(self, name: str, prefix: str = "", suffix: str = "") -> bool:
+        """Tell whether an object of this name is meant; what Flux substitutes may be any text.
+
+        Flux may put a prefix and a suffix to it, where these stand in its live object alone.
+        """
+        own = ".*".join(re.escape(part) for part in _VARIABLE.split(self.name))
+        more = f"{re.escape(prefix)}{own}{re.escape(suffix)}"
+        return bool(re.fullmatch(own, name) or re.fullmatch(more, name))
+
 
 @dataclass(frozen=True)
 class Target:
     """One service of a change: `entry` is the id of its newest deployment in the state file.
 
+    `places` are where Git names the image, `lands` the objects to which that comes once overlays
+    had their say, in each root that is applied; none where that is not known.
     `belongings` are kind and name of what else is the service's own in Git: the claims, ConfigMaps
     and Secrets that its pods take, and what stands in its files. `given` are the options that a
     command about it has to repeat.
@@ -87,6 +110,7 @@ class Target:
     entry: str = ""
     belongings: frozenset[tuple[str, str]] = frozenset()
     given: str = ""
+    lands: tuple[Place, ...] = ()
 
     @property
     def title(self) -> str:
@@ -106,7 +130,7 @@ class Target:
     @property
     def is_by_workloads(self) -> bool:
         """Whether Git names the image in workloads alone, so that these are all that runs it."""
-        return all(place.is_workload for place in self.places)
+        return all(place.is_workload for place in self.lands or self.places)
 
     @property
     def releases(self) -> frozenset[str]:
@@ -115,29 +139,39 @@ class Target:
 
     @property
     def workloads(self) -> tuple[tuple[str, str], ...]:
-        """Kind and name of the workloads that Git holds, as their files name them."""
-        found = ((place.kind, place.name) for place in self.places if place.is_workload)
-        return tuple(dict.fromkeys(found))
+        """Kind and name of the workloads that Git holds."""
+        return tuple(dict.fromkeys((place.kind, place.name) for place in self.held))
+
+    @property
+    def held(self) -> tuple[Place, ...]:
+        """The workloads that Git holds: each once for each file that is told to be applied."""
+        found = {
+            (one.kind, one.namespace, one.name, one.applied): one
+            for one in self.lands or self.places
+            if one.is_workload
+        }
+        return tuple(found.values())
 
     def containers(self, kind: str, name: str) -> frozenset[str]:
         """Return the containers of a workload that Git gives the image; none where not known."""
         return frozenset(
             place.container.partition("#")[0]  # with the number that tells two of a name apart
-            for place in self.places
-            if (place.kind, place.name) == (kind, name) and place.container
+            for place in self.lands or self.places
+            if place.kind == kind and place.is_named(name) and place.container
         )
 
     def value_of(self, kind: str, name: str, container: str) -> str:
         """Return the text of a workload's image as it stands in Git; empty where not known."""
         key = (kind, name, container)
-        found = (p.value for p in self.places if (p.kind, p.name, p.container) == key)
-        return next(found, "")
+        all_of = (*self.lands, *self.places)
+        return next((p.value for p in all_of if (p.kind, p.name, p.container) == key), "")
 
     def owns(self, name: str) -> bool:
         """Tell whether an object is the service's own, by its name as Flux writes it."""
         kind, _, rest = name.partition("/")
         key = (kind, rest.rpartition("/")[2])
-        return key in self.belongings or any((p.kind, p.name) == key for p in self.places)
+        places = (*self.lands, *self.places)
+        return key in self.belongings or any((p.kind, p.name) == key for p in places)
 
     def match(self, text: str) -> Match:
         """Return how the text of an image stands to the target's.

@@ -323,7 +323,7 @@ def without_pods(objects: Found, kind: str, image: str, container: str = "server
     found["status"] = {"observedGeneration": found["metadata"]["generation"]}
     objects[f"{kind}/cart"] = found
     for entry in objects["Kustomization/apps"]["status"]["inventory"]["entries"]:
-        entry["id"] = entry["id"].replace("_Deployment", f"_{kind}")
+        entry["id"] = entry["id"].replace("_apps_Deployment", f"_{KINDS[kind][0]}_{kind}")
     for key in [key for key in objects if key.startswith("Pod/")]:
         del objects[key]
 

@@ -131,7 +131,7 @@ def test_a_workload_that_stands_in_git_and_is_not_there_is_never_ready() -> None
     assert standing.state is State.APPLYING
     assert standing.suspicion is not None
     assert standing.suspicion.code == "missing"
-    assert "Deployment cart, which Git holds in apps/cart.yaml" in standing.suspicion.message
+    assert "Deployment/cart, which Git holds in apps/cart.yaml" in standing.suspicion.message
 
 
 def test_pods_that_report_another_digest_under_the_tag_are_no_success() -> None:
