@@ -38,7 +38,9 @@ def request_of(options: argparse.Namespace) -> Request:
     if not named and not options.all and hasattr(options, "image"):
         named = tuple(service for service in images_by_service(options, "image") if service)
     if not named and not options.all:
-        raise UsageError("no service is named", "give one with --service NAME")
+        raise UsageError(
+            "no service is named", "give one with --service NAME; --all takes every one"
+        )
     for name in (*named, *((environment,) if environment else ())):
         if not is_name(name):
             raise UsageError(

@@ -179,7 +179,7 @@ def discoverable(entries: Iterable[Entry], environment: Environment) -> list[Ent
     ]
     if len(found) > inventory.MOST_DISCOVERED_FILES:
         raise ConfigError(
-            f"environment '{environment.name}' has {len(found)} YAML files, too many to look for "
+            f"{environment.told} has {len(found)} YAML files, too many to look for "
             f"a service in all of them (at most {inventory.MOST_DISCOVERED_FILES})",
             f'say where to look in {FILE}: [defaults] manifests = ["apps/{{service}}/*.yaml"]',
         )

@@ -58,7 +58,7 @@ def all_names(
     found = tuple(name for name in names if not allowed or name in allowed)
     if not found:
         raise ConfigError(
-            f"no service of environment '{environment.name}' is configured, deployed or found",
+            f"no service of {environment.told} is configured, deployed or found",
             f"name services with --service, or in {FILE}: [services.NAME]",
         )
     return found

@@ -189,7 +189,7 @@ class _Found:
         if self.services:
             return
         raise ConfigError(
-            f"none of the services of environment '{environment.name}' can be read: "
+            f"none of the services of {environment.told} can be read: "
             f"{'; '.join((*self.left_out, *self.retired))}",
             f"mend the first, or name services with --service, or in {FILE}: [services.NAME]",
         )
@@ -215,7 +215,7 @@ def read_retired(repository: Repository, request: Request, tip: Tip) -> Snapshot
             services.append(_left_of(repository, here, config, environment, name))
         else:
             raise ConfigError(
-                f"service '{name}' still has image fields in environment '{environment.name}'",
+                f"service '{name}' still has image fields in {environment.told}",
                 "only what is gone can be retired",
             )
     return Snapshot(here, config, environment, tuple(services))

@@ -37,6 +37,13 @@ class Environment:
     branch: str | None = None
     flux: tuple[str, ...] = ()
 
+    @property
+    def told(self) -> str:
+        """What people call it: the repository, where no environment is configured."""
+        return (
+            "this repository" if self.name == DEFAULT_ENVIRONMENT else f"environment '{self.name}'"
+        )
+
     def holds(self, path: str) -> bool:
         """Tell whether a file lies in the environment."""
         return not self.path or path == self.path or path.startswith(f"{self.path}/")

@@ -185,7 +185,7 @@ def unknown(
     config: Config,
 ) -> ConfigError | ManifestError:
     """Return the error for a service without any image field, with the likeliest reason."""
-    where = f"environment '{environment.name}'"
+    where = environment.told
     elsewhere = find_elsewhere(service, settings, manifests, environment)
     if elsewhere is not None:
         return elsewhere

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PLACE = ("repository", "branch", "environment", "store", "hub-url", "registry-url", "cache")
 _CHOICE = ("strategy", "query", "to")
+_FLAGS = ("release", "allow-older", "skip-blocked")  # of a deploy
 _DEFAULTS = {"strategy": STRATEGIES[0]}
 _ME = "gitops-rollback"
 
@@ -28,6 +29,8 @@ def next_commands(document: Mapping[str, Any], output: Output) -> list[tuple[str
         return []
     if output.command == "plan":
         return _after_plan(document, options, environment)
+    if output.command in ("deploy", "rollback") and document.get("dryRun"):
+        return _after_dry_run(output.command, options, environment)
     if output.command in ("deploy", "rollback") and document.get("changed"):
         return _after_change(document, output.command, options, environment)
     return []
@@ -42,6 +45,21 @@ def _after_plan(
         return []
     words = [*_services(options), *_place(options, environment), *_choice(options, environment)]
     return [("to do it", f"{_ME} rollback {' '.join(words)} --reason TEXT")]
+
+
+def _after_dry_run(
+    command: str, options: argparse.Namespace, environment: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Return the same command without `--dry-run`; none where files decide what it does."""
+    if options.plan if command == "rollback" else options.record:
+        return []
+    words = [*_services(options), *_place(options, environment)]
+    if command == "rollback":
+        words += [*_choice(options, environment), f"--reason {shlex.quote(options.reason)}"]
+    else:
+        words += [*_repeated(options, "image"), *_repeated(options, "from", "accept")]
+        words += [f"--{name}" for name in _FLAGS if getattr(options, name.replace("-", "_"))]
+    return [("to do it", f"{_ME} {command} {' '.join(words)}")]
 
 
 def _after_change(
@@ -77,11 +95,14 @@ def _choice(options: argparse.Namespace, environment: Mapping[str, str]) -> list
     words = _given(options, environment, _CHOICE)
     if options.as_of:
         words.append(f"--as-of {clock.instant(options.as_of, clock.now())}")
-    for name in ("from", "accept"):
-        values = repeated(options, name) if getattr(options, name) is not None else ()
-        words += [f"--{name} {shlex.quote(value)}" for value in values]
+    words += _repeated(options, "from", "accept")
     words += ["--again"] if options.again else []
     return words + (["--skip-blocked"] if options.skip_blocked else [])
+
+
+def _repeated(options: argparse.Namespace, *names: str) -> list[str]:
+    given = [name for name in names if getattr(options, name) is not None]
+    return [f"--{name} {shlex.quote(value)}" for name in given for value in repeated(options, name)]
 
 
 def _given(

@@ -316,6 +316,13 @@ def test_after_a_change_comes_its_way_back_and_after_what_was_not_done_nothing()
         "gitops-rollback deploy cart --environment production --image IMAGE --release",
         "gitops-rollback release cart --environment production --reason TEXT",
     ]
+    tried = a_change(changed=False, dryRun=True)
+    assert following("rollback", tried, "--reason", "it fails", "--to", "1.4.2", "--dry-run") == [
+        "gitops-rollback rollback cart --to 1.4.2 --reason 'it fails'"
+    ]
+    assert following("deploy", tried, "--image", "acme/cart:1.5.0", "--release", "--dry-run") == [
+        "gitops-rollback deploy cart --image acme/cart:1.5.0 --release"
+    ]
     blocked = a_plan(blockedBy=[{"code": "already", "message": "m", "hint": "h"}])
     assert following("plan", {"services": [blocked]}) == []
     assert following("deploy", a_change(changed=False)) == []
