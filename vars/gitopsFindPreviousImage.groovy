@@ -8,7 +8,7 @@ Map call(Map params = [:]) {
         Map outcome = run.run('plan')
         Outcome ended = new Outcome(run)
         Map plan = ended.expect(outcome)
-        run.archive(outcome.root, '**/*-result.json')
+        run.archive.show(outcome.root, '**/*-result.json')
         run.page.show(outcome.told)
         String change = outcome.told.title - 'plan: '
         if (run.values.failBlocked) {

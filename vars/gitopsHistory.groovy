@@ -8,7 +8,7 @@ Map call(Map params = [:]) {
         Map outcome = run.run('history')
         Map history = new Outcome(run).expect(outcome)
         run.page.show(outcome.told)
-        run.archive(outcome.root, '**/*-result.json')
+        run.archive.show(outcome.root, '**/*-result.json')
         return history
     }
 }

@@ -11,8 +11,11 @@ Map call(Map params = [:]) {
         for (one in result.records) {
             records << one.record
             if (!one.unchanged) {
-                run.archive(folder, "gitops-rollback/${one.record.environment}/${one.record.service}/**")
-                currentBuild.keepLog = true
+                String problem = run.archive.put(folder, "gitops-rollback/${one.record.environment}/${one.record.service}/**")
+                if (problem) {
+                    error("gitopsRecordImage: the record cannot be archived: ${problem} (look at the controller's disk)")
+                }
+                run.archive.keepBuild()
             }
         }
         return records.size() == 1 ? records[0] : [records: records]

@@ -16,6 +16,9 @@ class Build {
     String restartedFrom              // the stage that somebody restarted it from
     Set<String> plugins = [] as Set   // what the controller has beside what it needs
     String workspaceName = 'workspace'
+    boolean isDiskFull = false        // of the controller: it archives nothing and saves no build
+    List<String> shell = ['sh']       // what the agent calls sh
+    List<String> unknown = []         // declared parameters that the job does not know yet
     boolean firstRun = true           // of the job: parameters are not in the environment
     Map<String, String> assigned = [:]
     RunWrapper run = new RunWrapper(number: 1, displayName: '#1')
@@ -63,7 +66,7 @@ class Build {
             all.BUILD_URL = all.JOB_URL + "${run.number}/"
         }
         if (!firstRun) {
-            params.each { name, value -> if (!jobParameters.containsKey(name)) { all[name] = value.toString() } }
+            params.each { name, value -> if (!jobParameters.containsKey(name) && !(name in unknown)) { all[name] = value.toString() } }
         }
         all.putAll(assigned)
         frames.each { frame ->

@@ -10,6 +10,7 @@ class CurrentBuild implements Serializable {
         if (!(name in ['description', 'displayName', 'keepLog', 'result'])) {
             throw new HarnessError("currentBuild.${name} cannot be set")
         }
+        if (name != 'result' && Controller.current.build.isDiskFull) { throw new IOException('No space left on device') }
         Controller.current.build.run.setProperty(name, value instanceof GString ? value.toString() : value)
     }
 

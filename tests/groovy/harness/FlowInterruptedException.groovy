@@ -1,6 +1,8 @@
 package harness
 
-/** What an abort, a rejected input and a timeout throw. */
+/** What an abort, a rejected input and a timeout throw: without a message, and why only the log and trusted code are told. */
 class FlowInterruptedException extends Exception {
-    FlowInterruptedException(String message) { super(message) }
+    final List<Map> causes
+
+    FlowInterruptedException(String why) { causes = [[shortDescription: why]] }
 }

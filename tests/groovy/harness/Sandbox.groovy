@@ -13,7 +13,7 @@ class Sandbox extends GroovyInterceptor {
                          'getBytes', 'substring', 'length', 'toLowerCase', 'toInteger'],
         (List): ['contains', 'join', 'plus', 'leftShift', 'isEmpty', 'size', 'first', 'last', 'drop', 'toSorted', 'collect', 'addAll'],
         (Map): ['put', 'remove', 'subMap', 'findAll', 'plus', 'get', 'putAll'],
-        (Number): ['plus', 'minus', 'div'],
+        (Number): ['plus', 'minus', 'div', 'multiply'],
         (Base64.Encoder): ['encodeToString'],
         (Class): ['isInstance'],
         (RunWrapper): ['getBuildCauses'],
@@ -68,6 +68,8 @@ class Sandbox extends GroovyInterceptor {
     Object onGetProperty(GroovyInterceptor.Invoker invoker, Object receiver, String property) {
         boolean allowed = own(receiver) || receiver instanceof Map || receiver instanceof EnvVariables ||
             listed(PROPERTIES, receiver, property) || receiver == Base64 && property == 'encoder'
+        // a library may ask and has to live with the answer: why a build was interrupted is for trusted code
+        if (receiver instanceof FlowInterruptedException && property == 'causes') { throw new SecurityException('not permitted (sandbox)') }
         if (!allowed) { refuse("property ${name(receiver)}.${property}") }
         return super.onGetProperty(invoker, receiver, property)
     }

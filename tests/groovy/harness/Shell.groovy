@@ -19,7 +19,7 @@ class Shell {
         script.text = options.script
         File directory = build.directory()
         directory.mkdirs()
-        ProcessBuilder builder = new ProcessBuilder('sh', '-xe', script.path).directory(directory)
+        ProcessBuilder builder = new ProcessBuilder(build.shell + ['-xe', script.path]).directory(directory)
         builder.environment().clear()
         builder.environment().putAll(processEnvironment())
         File output = new File(scratch, 'output')

@@ -107,6 +107,7 @@ class Steps {
         if (!files && !options.allowEmptyArchive) {
             throw new AbortException("No artifacts found that match the file pattern \"${options.artifacts}\". Configuration error?")
         }
+        if (build.isDiskFull) { throw new IOException('No space left on device') }
         build.say('Archiving artifacts')
         files.each { file ->
             File target = new File(build.artifacts, root.toPath().relativize(file.toPath()).toString())

@@ -182,7 +182,7 @@ esac
     Build build(Map options = [:], String text) {
         Build build = new Build()
         build.job = options.job ?: 'shop/cart'
-        int number = builds.count { it.job == build.job } + 1
+        int number = options.number ?: builds.count { it.job == build.job } + 1
         build.folder = new File(folder, "builds/${builds.size() + 1}")
         build.folder.mkdirs()
         build.home = home
@@ -205,6 +205,9 @@ esac
         build.jobParameters = options.jobParameters ?: [:]
         build.restartedFrom = options.restartedFrom
         build.plugins = (options.plugins ?: []) as Set
+        build.unknown = options.unknown ?: []
+        build.isDiskFull = options.isDiskFull ?: false
+        build.shell = options.shell ?: ['sh']
         build.workspaceName = options.workspace ?: 'workspace'
         builds << build
         return controller.run(build, options.name ?: 'Script', text, options.containsKey('library') ? options.library : true)

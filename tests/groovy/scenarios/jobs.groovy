@@ -27,13 +27,9 @@ Closure meanwhile(String label, Closure what) {
     }
 }
 
-/** A controller whose disk is full when records are archived. */
-Closure fullDisk(World world) {
-    return { Request step ->
-        if (step.name == 'archiveArtifacts' && !step.arguments[0].artifacts.contains('result') && !step.arguments[0].artifacts.contains('report')) {
-            throw new IOException('No space left on device')
-        }
-    }
+/** The controller's disk is full from the first step of a name on. */
+Closure fullFrom(World world, String label) {
+    return { Request step -> if (step.name == 'sh' && step.arguments[0].label == label) { world.builds.last().isDiskFull = true } }
 }
 
 scenario('a deploy job that does not know its parameters yet builds nothing, whatever its folder says') { World world ->
@@ -46,6 +42,15 @@ scenario('a deploy job that does not know its parameters yet builds nothing, wha
     same(world.jenkinsfile(job, 'Jenkinsfile').run.result, 'SUCCESS')
     Map branch = job + [job: 'shop/cart/feature%2Fx', env: job.env + [BRANCH_NAME: 'feature/x']]
     same(world.jenkinsfile(branch, 'Jenkinsfile').run.result, 'SUCCESS')
+}
+
+scenario('a variable of the folder with a field’s name does not make a first run a real one, nor a new field a known job’s run none') { World world ->
+    deploy(world)
+    String tip = world.tip()
+    def first = world.jenkinsfile([job: 'ops/new', env: [ACTION: 'rollback', SERVICE: 'cart', REASON: 'x']], 'Jenkinsfile.rollback')
+    same([first.run.result, first.shells, world.tip()], ['NOT_BUILT', [], tip])
+    def newer = roll(world, rollback, [unknown: ['AS_OF', 'SKIP_BLOCKED']])
+    same([newer.failure, World.title(newer)], [null, 'cart 1.5.0 → 1.4.2, held'])
 }
 
 scenario('an empty choice of a list is red, a text beside it is taken, and both at once are a question') { World world ->
@@ -67,22 +72,40 @@ scenario('without lists SERVICE is a text, and the form tells the repository') {
     same(build.declared[1].choices, [world.remote.path])
 }
 
-scenario('a rollback whose record cannot be archived goes all the same, with a warning') { World world ->
+scenario('with a full disk of the controller a rollback goes all the same, with warnings, from its plan on') { World world ->
     deploy(world)
-    def build = roll(world, rollback, [beforeStep: fullDisk(world)])
-    same([build.failure, build.run.result], [null, 'UNSTABLE'])
+    def build = roll(world, rollback, [isDiskFull: true, env: [GITOPS_REPORT: '']])
+    same([build.failure, build.run.result, build.archived()], [null, 'UNSTABLE', []])
     same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
-    same(World.title(build), 'cart 1.5.0 → 1.4.2, held')
     has(build.text, 'the record of what is replaced could not be archived: No space left on device')
+    has(build.text, "the build could not be titled 'cart 1.5.0 → 1.4.2, held'")
+    def history = roll(world, rollback, [params: [ACTION: 'history'], isDiskFull: true])
+    same([history.failure, history.run.result], [null, 'SUCCESS'])
+    same(roll(world, rollback, [params: [ACTION: 'release'], isDiskFull: true]).failure, null)
+    same(world.state().hold, null)
+}
+
+scenario('a disk that fills before the record is archived: it is not linked, and the title says what was done') { World world ->
+    deploy(world)
+    def build = roll(world, rollback, [beforeStep: { Request step ->
+        if (step.name == 'archiveArtifacts' && step.arguments[0].artifacts == 'gitops-rollback/**') { throw new IOException('No space left on device') }
+    }])
+    same([build.failure, build.run.result, World.title(build)], [null, 'UNSTABLE', 'cart 1.5.0 → 1.4.2, held'])
     same(World.links(build).containsKey('record'), false)
 }
 
-scenario('a deploy whose record cannot be archived does not go') { World world ->
+scenario('with a full disk of the controller a deploy does not go, and no record is called archived') { World world ->
     String tip = world.tip()
-    def build = world.step([beforeStep: fullDisk(world)], "gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    def build = world.step([isDiskFull: true], "gitopsDeploy(service: 'cart', image: '${World.NEW}')")
     same([build.run.result, world.tip()], ['FAILURE', tip])
     has(World.error(build), 'gitopsDeploy: the record of what would be replaced cannot be archived, so nothing was deployed: No space left on device')
-    same(World.title(build), 'failed: the record cannot be archived')
+    has(World.error(world.step([isDiskFull: true], "gitopsRecordImage(service: 'cart')")), 'gitopsRecordImage: the record cannot be archived: No space left')
+}
+
+scenario('a disk that is full once the record is archived: the deploy is done, and the build says what it could not keep') { World world ->
+    def build = world.step([beforeStep: fullFrom(world, 'gitops-rollback deploy')], "gitopsDeploy(service: 'cart', image: '${World.NEW}')")
+    same([build.failure, build.run.result, world.image()], [null, 'UNSTABLE', World.NEW - 'docker.io/'])
+    has(build.text, 'this build holds a record, and could not be marked to be kept: No space left on device')
 }
 
 scenario('a record that was archived, and a push that failed: the build says that nobody goes back by it') { World world ->
@@ -120,12 +143,42 @@ scenario('a deploy of another image between Plan and Apply is not taken back una
 scenario('what was approved is what is done: another image in between is refused, never another target') { World world ->
     deploy(world)
     def build = roll(world, rollback, [env: [GITOPS_APPROVERS: 'bob'], answer: {
-        world.command('deploy', '--service', 'cart', '--image', World.NEXT)
+        world.command('deploy', '--service', 'cart', '--image', World.NEXT, '--by', 'mo')
         'bob'
     }])
     same(build.run.result, 'FAILURE')
+    has(World.error(build), 'ago by mo (1.5.0 → 1.6.0)')
     has(world.image(), 'acme/cart:1.6.0@')
     same(build.shells.count('gitops-rollback plan'), 1)
+}
+
+scenario('what was approved is done, whatever else the branch got while the question waited') { World world ->
+    deploy(world)
+    def build = roll(world, rollback, [env: [GITOPS_APPROVERS: 'bob'], answer: {
+        world.commit('Another service', ['apps/payment/deployment.yaml': World.manifest('payment', 'acme/payment:2.1.0@sha256:' + '5' * 64)])
+        'bob'
+    }])
+    same([build.failure, World.title(build), build.shells.count('gitops-rollback plan')], [null, 'cart 1.5.0 → 1.4.2, held', 1])
+    has(world.message(), 'Gitops-By: jane, approved by bob')
+}
+
+scenario('a rollback while a deploy is under way wins: during its build, and between its record and its push') { World world ->
+    world.fakePodman(digest)
+    deploy(world)
+    Closure back = { world.command('rollback', '--service', 'cart', '--reason', 'broken') }
+    Map job = [scm: [url: world.source().path], firstRun: false, params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart', VERSION: '1.6.0']]
+    def build = world.jenkinsfile(job + [beforeStep: meanwhile('gitops-rollback build', back)], 'Jenkinsfile')
+    same([build.failure, build.run.result], [null, 'UNSTABLE'])
+    has(build.text, 'refused (held)')
+    has(World.title(build), 'refused: cart')
+    has(world.image(), ':1.4.2@')
+    world.command('deploy', '--service', 'cart', '--image', World.NEXT, '--release')
+    String call = "gitopsDeploy(service: 'cart', image: 'docker.io/acme/cart:1.7.0@sha256:${'7' * 64}')"
+    def late = world.step([beforeStep: meanwhile('gitops-rollback deploy', back)], call)
+    same(late.run.result, 'FAILURE')
+    has(World.error(late), 'refused (held)')
+    has(late.text, 'the record that this build archived stands for a deploy that did not happen')
+    has(world.image(), ':1.4.2@')
 }
 
 scenario('no hint in a job names an option of the command line') { World world ->
@@ -180,9 +233,10 @@ scenario('an approval tells the plan in sentences, and the build says for whom i
 scenario('a declined approval is aborted and says by whom; so does one that nobody answered') { World world ->
     deploy(world)
     String tip = world.tip()
-    ['Rejected by bob', 'Timeout has been exceeded'].each { why ->
-        def build = roll(world, rollback, [env: [GITOPS_APPROVAL: 'yes'], answer: { throw new FlowInterruptedException(why) }])
-        same([build.run.result, world.tip(), World.title(build)], ['ABORTED', tip, "not approved: ${why}; nothing was written".toString()])
+    ['Rejected by bob', 'Timeout has been exceeded', 'Aborted by jane'].each { why ->
+        def build = roll(world, rollback, [env: [GITOPS_APPROVAL: 'yes', GITOPS_SELF_APPROVAL: 'no'], answer: { throw new FlowInterruptedException(why) }])
+        String told = world.controller.sandboxed ? 'declined, or the build was stopped (the end of the log says by whom)' : why
+        same([build.run.result, world.tip(), World.title(build)], ['ABORTED', tip, "not approved: ${told}; nothing was written".toString()])
     }
 }
 
@@ -223,6 +277,17 @@ scenario('a run that is restarted from a stage is approved anew, and nothing of 
     same([again.failure, world.podmanCalls().collect { it[0] }], [null, ['build', 'push']])
 }
 
+scenario('what earlier stages left is not made up: Apply without an approval and Deploy without a build refuse') { World world ->
+    deploy(world)
+    String tip = world.tip()
+    String text = new File(world.controller.root, 'Jenkinsfile.rollback').getText('UTF-8').replace("approver = gitopsApprove(plan: plan, reason: params.REASON).approver", "echo 'restarted behind this stage'")
+    def apply = world.build([name: 'Jenkinsfile.rollback', library: false, env: [GITOPS_APPROVAL: 'true']] + rollback, text)
+    same(World.error(apply), 'an approval is wanted, and nobody approved this run: nothing is written (start the job again)')
+    Map job = [name: 'Jenkinsfile', library: false, firstRun: false, scm: [url: world.source().path], params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart']]
+    def late = world.build(job, new File(world.controller.root, 'Jenkinsfile').getText('UTF-8').replace('script { buildImage() }', "echo 'restarted behind this stage'"))
+    same([World.error(late), world.tip()], ['nothing was built in this run, so nothing is deployed (start the job again)', tip])
+}
+
 scenario('an approval that nobody gave is none: Apply refuses') { World world ->
     deploy(world)
     String tip = world.tip()
@@ -254,6 +319,11 @@ scenario('a variable of the controller that contradicts a job’s parameter is r
     Map own = [GITOPS_APPROVERS: 'bob', GITOPS_REPOSITORY: world.remote.path]
     def build = roll(world, rollback, [jobParameters: own, env: [GITOPS_APPROVERS: 'jane']])
     same([build.run.result, build.shells], ['FAILURE', []])
+    ['GITOPS_REPOSITORY', 'GITOPS_ALLOWED_SERVICES', 'GITOPS_GIT_CREDENTIALS_ID', 'GITOPS_JENKINS_CREDENTIALS_ID', 'GITOPS_ALLOWED_ACCEPT'].each { name ->
+        def other = roll(world, rollback, [jobParameters: [(name): 'one'], env: [(name): 'another']])
+        same([other.run.result, other.shells], ['FAILURE', []])
+        has(World.error(other), "${name} is 'one' as a parameter of this job, and 'another' as a variable of ")
+    }
     has(World.error(build), "GITOPS_APPROVERS is 'bob' as a parameter of this job, and 'jane' as a variable of the agent, the folder or the controller")
     def agrees = roll(world, rollback, [jobParameters: own, answer: { 'bob' }])
     same(agrees.failure, null)

@@ -170,6 +170,8 @@ scenario('in a multibranch project only the primary branch is deployed') { World
     same(world.podmanCalls().collect { it[0] }, ['build'])
     def request = world.jenkinsfile(options + [job: 'shop/cart/PR-1', env: env + [BRANCH_NAME: 'PR-1', CHANGE_ID: '1']], 'Jenkinsfile')
     same([request.run.result, world.tip(), world.podmanCalls().collect { it[0] }], ['SUCCESS', tip, ['build', 'build']])
+    def named = world.jenkinsfile(options + [job: 'shop/cart/PR-2', env: env + [BRANCH_NAME: 'PR-2', CHANGE_ID: '2', GITOPS_DEPLOY_BRANCH: 'PR-2', GITOPS_RELEASE: 'true']], 'Jenkinsfile')
+    same([named.run.result, world.tip(), world.podmanCalls().collect { it[0] }], ['SUCCESS', tip, ['build'] * 3])
     def main = world.jenkinsfile(options + [job: 'shop/cart/main', firstRun: false, env: env + [BRANCH_NAME: 'main', BRANCH_IS_PRIMARY: 'true']], 'Jenkinsfile')
     same(main.failure, null)
     same(world.tip() == tip, false)
@@ -203,6 +205,20 @@ scenario('a held service is refused before anything is built: unstable, in one l
     def again = world.jenkinsfile(options + [params: options.params + [VERSION: '1.5.1']], 'Jenkinsfile')
     same(again.run.result, 'UNSTABLE')
     has(again.text, 'refused (retag): ')
+}
+
+scenario('an older build is refused before anything is built, and ALLOW_OLDER lets it') { World world ->
+    world.fakePodman(digest)
+    Map options = [scm: [url: world.source().path], firstRun: false, params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart', VERSION: '1.5.0']]
+    same(world.jenkinsfile(options + [number: 7], 'Jenkinsfile').failure, null)
+    world.fakePodman('sha256:' + 'b' * 64)
+    Map older = options + [number: 6, params: options.params + [VERSION: '1.4.9']]
+    int built = world.podmanCalls().size()
+    def refused = world.jenkinsfile(older, 'Jenkinsfile')
+    same([refused.run.result, world.podmanCalls().size()], ['UNSTABLE', built])
+    has(refused.text, 'refused (outdated)')
+    def allowed = world.jenkinsfile(older + [params: older.params + [ALLOW_OLDER: 'true']], 'Jenkinsfile')
+    same([allowed.failure, allowed.run.result], [null, 'SUCCESS'])
 }
 
 scenario('a failure is none of the refusals that leave a build unstable, whatever its words quote') { World world ->

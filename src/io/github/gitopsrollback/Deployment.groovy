@@ -87,7 +87,7 @@ class Deployment implements Serializable {
     }
 
     private void archive(String folder, String pattern) {
-        String problem = run.attempt { run.archive(folder, pattern) }
+        String problem = run.archive.put(folder, pattern)
         if (problem) {
             run.page.show([title: 'failed: the record cannot be archived', about: []])
             run.script.error("${run.step}: the record of what would be replaced cannot be archived, so nothing was deployed: ${problem}" +
@@ -104,7 +104,7 @@ class Deployment implements Serializable {
         boolean isUncertain = outcome.result == null || outcome.code == 130 || new Outcome(run).isWaiting(outcome)
         boolean isChanged = outcome.code == 0 && outcome.result.changed && !outcome.result.dryRun
         if (isUncertain || isChanged) {
-            run.script.currentBuild.keepLog = true
+            run.archive.keepBuild()
         }
     }
 

@@ -20,9 +20,9 @@ class Drill implements Serializable {
         if (outcome.told.title) {
             run.page.show(outcome.told)
         }
-        if (run.script.fileExists("${folder}/${run.page.place(run.values)}gitops-rollback/report/report.html")) {
-            run.archive(folder, '**/gitops-rollback/report/**')
-            run.page.link('report', "${run.page.place(run.values)}gitops-rollback/report/report.html")
+        String page = "${run.page.place(run.values)}gitops-rollback/report/report.html"
+        if (run.script.fileExists("${folder}/${page}") && run.archive.show(folder, '**/gitops-rollback/report/**')) {
+            run.page.link('report', page)
         }
         if (outcome.code != warnings) {
             new Outcome(run).expect(outcome)

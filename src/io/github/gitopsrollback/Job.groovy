@@ -47,15 +47,22 @@ class Job implements Serializable {
         }
     }
 
-    /** A run has a parameter in its environment only if the job knew it when the run was started. */
+    /**
+     * A run has a parameter in its environment only if the job knew it when the run was started.
+     *
+     * Most of them decide: a variable of controller or folder may have the name of one, and a newer Jenkinsfile one that is new.
+     */
     private boolean knowsParameters() {
+        int known = 0
+        int unknown = 0
         for (entry in run.script.params) {
             if (!"${entry.key}".startsWith('GITOPS_')) {
                 Object found = run.script.env."${entry.key}"
-                return found != null
+                known += found == null ? 0 : 1
+                unknown += found == null ? 1 : 0
             }
         }
-        return false
+        return known > unknown
     }
 
     /** What was chosen from a list, or typed in the field beside it; whichever, one of them. */

@@ -52,7 +52,7 @@ class Outcome implements Serializable {
             run.script.error("${run.step}: the command ended with exit code ${outcome.code} and left no result; what it said is above" +
                 ' (run the step again: what is done already is not done twice)')
         }
-        run.attempt { run.archive(outcome.root, '**/*-result.json') }
+        run.archive.show(outcome.root, '**/*-result.json')
         if (outcome.result.services) {
             run.report([GITOPS_RESULT: outcome.file])
         }
@@ -66,7 +66,7 @@ class Outcome implements Serializable {
         for (service in outcome.result.services) {
             for (block in service.blockedBy) {
                 run.page.show([title: "refused: ${block.message}".toString(), about: outcome.told.about])
-                run.attempt { run.archive(outcome.root, '**/*-result.json') }
+                run.archive.show(outcome.root, '**/*-result.json')
                 run.report([GITOPS_PLAN: outcome.file])
                 run.script.error("${run.step}: refused (${block.code}): ${block.message} (${block.hint})")
             }

@@ -138,8 +138,12 @@ class Page implements Serializable {
         }
         String all = titles.join('; ')
         String shown = all.length() > longest ? "${all.take(longest - 1)}…" : all
-        script.currentBuild.displayName = "#${script.currentBuild.number} ${shown}".toString().trim()
-        script.currentBuild.description = lines.join('\n')
+        try {
+            script.currentBuild.displayName = "#${script.currentBuild.number} ${shown}".toString().trim()
+            script.currentBuild.description = lines.join('\n')
+        } catch (IOException problem) {  // Jenkins saves the build at once: its disk may be full
+            script.echo("warning: the build could not be titled '${shown}': ${problem.message}")
+        }
     }
 
 }

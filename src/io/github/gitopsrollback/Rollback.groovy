@@ -66,7 +66,7 @@ class Rollback implements Serializable {
     }
 
     private void archived(String folder) {
-        String problem = run.attempt { run.archive(folder, 'gitops-rollback/**') }
+        String problem = run.archive.put(folder, 'gitops-rollback/**')
         isArchived = problem == ''
         if (problem) {
             run.script.unstable("${run.step}: the record of what is replaced could not be archived: ${problem} (look at the controller's disk;" +

@@ -16,6 +16,8 @@ class StepRun implements Serializable {
     final String step
     /** What the build shows of this run. */
     final Page page
+    /** What it leaves among the build's artifacts. */
+    final Archive archive
     /** What the step was given, checked. */
     Map values = [:]
     /** This run's folder on the agent; what is archived lies below it. */
@@ -34,6 +36,7 @@ class StepRun implements Serializable {
         this.script = script
         this.step = step
         this.page = new Page(script)
+        this.archive = new Archive(script, step)
         this.parameters = new Parameters(script, step)
     }
 
@@ -107,8 +110,7 @@ class StepRun implements Serializable {
         String problem = attempt {
             String pages = freshFolder()
             Map made = run('report', [GITOPS_REPORT_DIR: "${pages}/${page.place(values)}".toString()] + documents, ['plan'])
-            if (made.code == 0) {
-                archive(pages, '**/gitops-rollback/report/**')
+            if (made.code == 0 && archive.show(pages, '**/gitops-rollback/report/**')) {
                 page.link('report', "${page.place(values)}gitops-rollback/report/report.html")
             }
         }
@@ -118,20 +120,13 @@ class StepRun implements Serializable {
     }
 
     /** Runs what must not fail the build, whatever becomes of it; returns what was wrong, empty if nothing was. */
-    String attempt(Closure body) {
+    private String attempt(Closure body) {
         try {
             body()
         } catch (IOException problem) {  // an AbortException of a step is one too
             return problem.message ?: 'no reason was given'
         }
         return ''
-    }
-
-    /** Archives the files of a pattern under their paths below a folder; `mayLack`: there may be none. */
-    void archive(String root, String pattern, boolean mayLack = false) {
-        script.dir(root) {
-            script.archiveArtifacts(artifacts: pattern, allowEmptyArchive: mayLack)
-        }
     }
 
 }

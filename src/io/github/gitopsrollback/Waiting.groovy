@@ -102,7 +102,7 @@ class Waiting implements Serializable {
         List<String> others = ['service', 'all', 'image', 'release', 'allowOlder', 'accept', 'from', 'reason', 'skipBlocked']
         Map back = run.run('rollback', options, others)
         // Not where the record of the deploy lies: that is the one a later rollback asks for.
-        run.archive(run.folder, 'auto-rollback/**', true)
+        run.archive.show(run.folder, 'auto-rollback/**')
         return back
     }
 
