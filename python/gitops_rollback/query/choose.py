@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.late import dataclass, field
+from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.query.shapes import NEWER, OLDER, OTHER, SAME, UNORDERED, Relation, Shapes
 from gitops_rollback.query.tags import Tag, Times, newest_first, query_document, why_no_image
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 RUNNING = "it is the image that runs"
 _MOST_NOTED = 3  # tags that a note names
+_INDEXED = regex(r"\]\s*\[-?\d+\]")  # `tags[?older][0]`, which gives nothing
 _NO_TIMES = "the registry tells no times of push"
 
 
@@ -90,7 +91,7 @@ class _Repository:
         given = _names_in(search(query, document, sample), self._images, self._no_image)
         running = {tag.name for tag in self._running}
         names = tuple(name for name in given if name not in running and name not in self._no_image)
-        reasons = {**self._left_out(), **dict.fromkeys(running, RUNNING), **self._no_image}
+        reasons = {**self._left_out(query), **dict.fromkeys(running, RUNNING), **self._no_image}
         return Selection(
             names, {n: why for n, why in reasons.items() if n not in names}, (), sample
         )
@@ -263,8 +264,11 @@ class _Repository:
             f"{', '.join(later[:_MOST_NOTED])} was pushed after {found[0].name}: the name decides"
         ]
 
-    def _left_out(self) -> dict[str, str]:
-        return {tag.name: "the query does not give it" for tag in self._images}
+    def _left_out(self, query: str) -> dict[str, str]:
+        why = "the query does not give it"
+        if _INDEXED.search(query):
+            why = f"{why}: behind a filter or [] an index is asked of each tag, so write | [0]"
+        return {tag.name: why for tag in self._images}
 
 
 def _shortened(names: list[str]) -> list[str]:

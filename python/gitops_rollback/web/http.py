@@ -60,7 +60,9 @@ _HEADERS = {"User-Agent": f"gitops-rollback/{__version__}", "Accept-Encoding": "
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-_PASSING = frozenset({429, 502, 503, 504})
+_OUT_OF_ORDER = frozenset({502, 503, 504})
+_PASSING = _OUT_OF_ORDER | {429}
+_SAFE = ("GET", "HEAD")  # may be repeated
 _FIRST_PAUSE = 0.2  # seconds before a request is repeated; twice as long before the next
 
 
@@ -68,10 +70,10 @@ _FIRST_PAUSE = 0.2  # seconds before a request is repeated; twice as long before
 class Manners:
     """How one service is asked.
 
-    `explain` makes the error that is raised where no answer came. `retries` is how often a GET is
-    repeated, at once and shortly after, after a failure that passes (429, 502, 503, 504, a broken
-    connection); `waits` whether a busy host is waited for as long as it says. `longest` bounds one
-    request with its redirects, in seconds.
+    `explain` makes the error that is raised where no answer came. `retries` is how often a GET or
+    HEAD is repeated, shortly after a failure that passes (502, 503, 504, a broken connection, and
+    429 unless `waits`); `waits` whether a busy host is waited for as long as it says. `longest`
+    bounds one request with its redirects, in seconds.
     """
 
     explain: Callable[[NoAnswer], GitopsRollbackError]
@@ -169,7 +171,7 @@ class Http:
         request.end = monotonic() + self._manners.longest
         pause = _FIRST_PAUSE
         for tries_left in range(self._manners.retries, -1, -1):
-            answer = self._patiently(request, is_last=tries_left == 0 or method != "GET")
+            answer = self._patiently(request, is_last=tries_left == 0 or method not in _SAFE)
             if answer is not None:
                 return answer
             self._patience.spend(pause)
@@ -188,7 +190,8 @@ class Http:
             if pause is not None and self._may_wait(answer.status, pause):
                 self._wait(answer, request.what, pause)
                 continue
-            return None if answer.status in _PASSING and not is_last else answer
+            passing = _OUT_OF_ORDER if self._manners.waits else _PASSING
+            return None if answer.status in passing and not is_last else answer
 
     def _may_wait(self, status: int, pause: float) -> bool:
         patient = self._manners.waits and self._patience.seconds > CHECKING_PATIENCE

@@ -415,6 +415,17 @@ def test_only_a_query_that_names_the_time_of_build_asks_for_it(
     assert asks_for_created(query) is asks
 
 
+@pytest.mark.parametrize("query", ["tags[?older][0]", "results[] [1].name", "tags[*][-1]"])
+def test_an_index_behind_a_projection_is_told_to_be_asked_of_each_tag(query: str) -> None:
+    tags = pushed_in_turn("1.0.0", "1.1.0", "1.2.0")
+    answer = select(tags, "acme/cart:1.2.0", query)
+    assert not answer.names
+    assert any("so write | [0]" in reason for reason in answer.reasons.values())
+    right = select(tags, "acme/cart:1.2.0", f"{query.partition('[')[0]}[] | [1].name")
+    assert right.names
+    assert not any("write |" in reason for reason in right.reasons.values())
+
+
 def test_sorting_by_a_value_that_some_tags_lack_says_how_to_keep_the_others() -> None:
     tags = [Tag("0.9.0"), *pushed_in_turn("1.0.0", "1.1.0")]
     with pytest.raises(UsageError) as caught:

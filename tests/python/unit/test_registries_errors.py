@@ -292,6 +292,20 @@ def test_a_host_that_names_no_time_within_the_patience_is_not_waited_for(
     assert pauses == []
 
 
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_what_is_needed_is_asked_for_again_where_a_host_is_out_of_order_for_a_moment(
+    hub: RegistryStandIn, pauses: list[float], status: int
+) -> None:
+    digest = hub.push("acme/cart", "1.0")
+    hub.fail_with("/v2/", status)
+    assert client(hub.url, 10).digest_of(CART) == digest
+    assert pauses == [0.2, 0.4]
+    assert len(hub.requests) == 3
+    hub.fail_with("/v2/", status)
+    assert f"{status} " in refusal(lambda: client(hub.url, 3).digest_of(CART)).message
+    assert len(hub.requests) == 4, "what is only checked is asked once"
+
+
 def test_waiting_again_and_again_ends_with_the_patience(
     hub: RegistryStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
