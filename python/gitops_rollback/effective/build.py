@@ -50,7 +50,7 @@ from gitops_rollback.effective.tree import (
 )
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.manifest.document import items_of, lookup, parse, text_of
+from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of
 from gitops_rollback.manifest.entries import EntryList, read_entry
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, Patch, inside, read_patches
 from gitops_rollback.manifest.objects import objects_of
@@ -207,7 +207,7 @@ class Builder:
         """Return a file, parsed if it was not; None where it is not there or cannot be read."""
         if path not in self._files and path in self._raw:
             try:
-                self._files[path] = parse(path, self._raw[path])
+                self._files[path] = parse_once(path, self._raw[path])
             except ManifestError:
                 return None
         return self._files.get(path)

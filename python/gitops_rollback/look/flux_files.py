@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.ledger.records import RECORD_FILE, is_copy
 from gitops_rollback.look.environment_files import Paths, is_manifest, read_files
-from gitops_rollback.manifest.document import is_config_map, parse
+from gitops_rollback.manifest.document import is_config_map, parse_once
 from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP, flux_kustomization
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES
 from gitops_rollback.manifest.objects import objects_of
@@ -107,7 +107,7 @@ def _applying(path: str, content: bytes, environment: Environment) -> list[FluxK
     if KUSTOMIZE_GROUP.encode() not in content:
         return []
     try:
-        items = list(objects_of(parse(path, content)))
+        items = list(objects_of(parse_once(path, content)))
     except ManifestError:
         return []
     found = (flux_kustomization(item) for item in items)

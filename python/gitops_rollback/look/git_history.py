@@ -13,7 +13,7 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import HistoryEntry, agree
 from gitops_rollback.ledger.message import read_trailers
-from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
 from gitops_rollback.repo.objects import Tip
@@ -52,12 +52,12 @@ def walk_all(
     all of them: one commit changes them together.
     """
     found: dict[int, Entries] = {}
+    versions = _Versions({})
     waiting = list(enumerate(wanted))
     for depth in DEPTHS if waiting else ():
         paths = dict.fromkeys(_path(at) for _index, (at, _is_enough) in waiting)
         changes = repository.histories(wanted[0][0].tip, paths, depth)
-        blobs = repository.read(change.oid for path in paths for change in changes[path])
-        versions = _Versions(blobs)
+        versions.add(repository.read(c.oid for path in paths for c in changes[path]))
         for index, (at, _is_enough) in waiting:
             found[index] = _entries(changes[_path(at)], versions, at)
         waiting = [(index, one) for index, one in waiting if not one[1](found[index])]
@@ -129,14 +129,18 @@ class _Versions:
     """Earlier versions of files, each parsed once: several services may stand in one file."""
 
     def __init__(self, blobs: Mapping[str, bytes]) -> None:
-        self._blobs = blobs
+        self._blobs = dict(blobs)
         self._parsed: dict[tuple[str, str], ParsedFile | None] = {}
+
+    def add(self, blobs: Mapping[str, bytes]) -> None:
+        """Add further versions, by the ids of their objects."""
+        self._blobs.update(blobs)
 
     def parsed(self, path: str, oid: str) -> ParsedFile | None:
         """Return a version, None if it cannot be read: nobody could deploy it."""
         if (path, oid) not in self._parsed:
             try:
-                self._parsed[path, oid] = parse(path, self._blobs[oid])
+                self._parsed[path, oid] = parse_once(path, self._blobs[oid])
             except ManifestError:
                 self._parsed[path, oid] = None
         return self._parsed[path, oid]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.policies.objects import ImagePolicy, Policies, find_policies, may_hold_policy
 from gitops_rollback.services.inventory import MOST_DISCOVERED_FILES
 
@@ -37,7 +37,7 @@ def read_policies(
         if not may_hold_policy(blobs[entry.oid]):
             continue
         try:
-            found += find_policies(parse(entry.path, blobs[entry.oid]))
+            found += find_policies(parse_once(entry.path, blobs[entry.oid]))
         except ManifestError as error:
             unread.append(error.message)
     if len(chosen) < len(wanted):

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import yaml
 
@@ -86,6 +87,9 @@ class ParsedFile:
         return ((_BOM if self.bom else "") + text).encode()
 
 
+_PARSED: WeakValueDictionary[tuple[str, bytes], ParsedFile] = WeakValueDictionary()
+
+
 def may_hold_image(data: bytes) -> bool:
     """Tell cheaply whether a file is worth parsing: it names an image, or a Flux variable.
 
@@ -135,6 +139,17 @@ def parse(path: str, data: bytes) -> ParsedFile:
         reason = " ".join(str(error).split())[:200]
         raise ManifestError(f"{path} is not readable as YAML: {reason}", _YAML_HINT) from error
     return ParsedFile(path, text, bom, documents)
+
+
+def parse_once(path: str, data: bytes) -> ParsedFile:
+    """Return what `parse` does; of a file that somebody still holds parsed it is that very one.
+
+    For files of the repository, of which one path and text is one file. Nodes are never changed.
+    """
+    known = _PARSED.get((path, data))
+    if known is None:
+        known = _PARSED[path, data] = parse(path, data)
+    return known
 
 
 def lookup(node: yaml.Node | None, key: str) -> yaml.Node | None:

@@ -10,7 +10,7 @@ from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fie
 from gitops_rollback.effective.variables import uses_in
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.manifest.document import ParsedFile, is_config_map, may_hold_image, parse
+from gitops_rollback.manifest.document import ParsedFile, is_config_map, may_hold_image, parse_once
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.kustomize import is_kustomization, read_kustomization
 from gitops_rollback.model import is_name
@@ -117,7 +117,7 @@ def read_manifests(files: Mapping[str, bytes]) -> Manifests:
             fields[path] = ()
             continue
         try:
-            file = parse(path, data)
+            file = parse_once(path, data)
             fields[path] = find_fields(file)
         except ManifestError as error:
             skipped.append(Skipped(path, error.message))

@@ -9,7 +9,7 @@ import yaml
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import regex
-from gitops_rollback.manifest.document import ParsedFile, parse
+from gitops_rollback.manifest.document import ParsedFile, parse_once
 from gitops_rollback.storage.findings import ERROR, Finding
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def may_hold_storage(data: bytes) -> bool:
 def read(path: str, data: bytes) -> tuple[ParsedFile | None, tuple[Finding, ...]]:
     """Parse a file, or say what keeps it from being YAML; raises `TemplateError`."""
     try:
-        file = parse(path, data)
+        file = parse_once(path, data)
     except ManifestError as error:
         text = data.decode(errors="replace")
         if _TEMPLATE.search(text):
