@@ -136,16 +136,18 @@ def _dispatch(arguments: list[str], environment: Mapping[str, str], meant: Meant
     if name not in COMMANDS:
         raise _unknown_command(name)
     _log(everything=truth("verbose", environment) or verbose)
-    module = import_module(f"gitops_rollback.commands.{name}")
+    place = f"gitops_rollback.commands.{name}"
     if "-h" in rest or "--help" in rest:
         from gitops_rollback.tell.help import help_of  # noqa: PLC0415 - only where asked for
 
-        sys.stdout.write(help_of(name, module.__doc__, is_whole="--all" in rest))
+        sys.stdout.write(help_of(name, import_module(place).__doc__, is_whole="--all" in rest))
         return 0
     options = parse(name, rest, environment)
     meant.options = options
-    with bounded(_longest(options)):
-        return int(module.run(options, environment))
+    from gitops_rollback.session import ahead  # noqa: PLC0415 - not for --help
+
+    with bounded(_longest(options)), ahead(name, options, environment):
+        return int(import_module(place).run(options, environment))
 
 
 def _longest(options: Namespace) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from gitops_rollback.late import dataclass, field
 from gitops_rollback.model import Build, one_line
 from gitops_rollback.redaction import hide
 from gitops_rollback.repo.location import person, repository_url, without_user
-from gitops_rollback.repo.repository import Repository
+from gitops_rollback.repo.repository import FIRST_LOOK, Repository
 from gitops_rollback.tell.terminal import say, show_progress
 from gitops_rollback.web.hosts import is_web_address
 
@@ -34,6 +34,17 @@ if TYPE_CHECKING:
     from gitops_rollback.stores.jenkins import JenkinsStore
 
 _LONGEST_REASON = 500
+# What reads the manifests repository whatever it is given, and how many commits of it.
+_READS = {
+    "record": 1,
+    "deploy": 1,
+    "release": 1,
+    "services": 1,
+    "plan": FIRST_LOOK,
+    "rollback": FIRST_LOOK,
+    "history": FIRST_LOOK,
+}
+_JUDGES = ("deploy", "plan", "rollback")  # what asks a registry of an image, as good as always
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class Session:
     watch: Stopwatch
     present: str
     _registries: list[RegistryFacts] = field(default_factory=list)
+    _begun: list[Repository] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -104,17 +116,32 @@ class Session:
 
     @contextmanager
     def open_repository(self) -> Iterator[Repository]:
-        """Give the manifests repository, of which git begins to fetch the tip.
-
-        What is imported after this is loaded while git waits for the server; that is why the
-        modules of commands import so little at their top.
-        """
-        cache = Path(self.options.cache).absolute() if self.options.cache else None
-        with Repository(self.remote, self.environment, self.deadline, cache) as repository:
-            repository.begin(self.options.branch)
+        """Give the manifests repository, of which git begins to fetch the tip, or has begun."""
+        with self._begun.pop() if self._begun else self._begin(1) as repository:
             from gitops_rollback.look import snapshot  # noqa: F401, PLC0415 - loaded while git waits
 
             yield repository
+
+    @contextmanager
+    def ahead(self, commits: int) -> Iterator[None]:
+        """Let git begin to fetch the tip, or so many commits, for the next `open_repository`."""
+        self._begun.append(self._begin(commits))
+        try:
+            yield
+        finally:
+            for repository in self._begun:  # what failed before it opened the repository
+                with repository:
+                    pass
+
+    def _begin(self, commits: int) -> Repository:
+        cache = Path(self.options.cache).absolute() if self.options.cache else None
+        with ExitStack() as stack:
+            repository = stack.enter_context(
+                Repository(self.remote, self.environment, self.deadline, cache)
+            )
+            repository.begin(self.options.branch, commits)
+            stack.pop_all()
+        return repository
 
     def read(self, repository: Repository, request: Request, tip: Tip) -> Snapshot:
         """Read the services that are meant at a tip."""
@@ -233,7 +260,29 @@ class Session:
 
 
 def start(options: argparse.Namespace, environment: Mapping[str, str]) -> Session:
-    """Begin a run: find the repository's URL and start the clocks."""
+    """Begin a run: find the repository's URL and start the clocks, but where `ahead` has."""
+    begun: Session | None = vars(options).pop("begun", None)
+    if begun is not None:
+        return begun
     deadline = Deadline(options.timeout)
     remote = repository_url(options.repository, environment)
     return Session(options, environment, remote, deadline, Stopwatch(show_progress), clock.now())
+
+
+@contextmanager
+def ahead(
+    command: str, options: argparse.Namespace, environment: Mapping[str, str]
+) -> Iterator[None]:
+    """Let git begin to fetch what a command reads, while all that it is made of is loaded.
+
+    That takes as long as the server takes to answer.
+    """
+    if command not in _READS:
+        yield
+        return
+    session = start(options, environment)
+    with session.ahead(_READS[command]):
+        options.begun = session
+        if command in _JUDGES and not getattr(options, "before_build", False):
+            from gitops_rollback.registries import client  # noqa: F401, PLC0415 - while git waits
+        yield

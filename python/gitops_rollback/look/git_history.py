@@ -17,6 +17,7 @@ from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
 from gitops_rollback.repo.objects import Tip
+from gitops_rollback.repo.repository import FIRST_LOOK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     IsEnough = Callable[[Sequence[HistoryEntry]], bool]
 
 # How many commits are looked at: few first, for each of them costs the server.
-DEPTHS = (50, 1000)
+DEPTHS = (FIRST_LOOK, 1000)
 _MOST_MOVES = 5  # of a file, that are followed
 _MOST_REMOVED = 50  # files that a commit takes away, and that are looked at
 

@@ -64,6 +64,7 @@ class Cache:
         self._directory = directory
         self._place = directory / f"{name}.git"
         self.folder = Path(tempfile.mkdtemp(prefix=f"{name}{_RUN}", dir=directory))
+        self._cut_off: frozenset[bytes] = frozenset()  # the boundary that was taken
         self._descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -78,8 +79,13 @@ class Cache:
             self.drop()
             return {}
 
-    def add(self, repository: Path, tips: Mapping[str, str]) -> None:
-        """Add what a run has fetched and written; where another is adding, it is left out."""
+    def add(self, repository: Path, tips: Mapping[str, str], *, goes_on: bool) -> None:
+        """Add what a run has fetched and written; where another is adding, it is left out.
+
+        `goes_on` tells whether the repository still is what was taken, and what came to it.
+        """
+        if not goes_on:
+            self._cut_off = frozenset()
         try:
             with (self._place.with_suffix(".lock")).open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -113,6 +119,7 @@ class Cache:
         if not tips or len(contents) > MOST_FILES or _size(contents) > LARGEST:
             raise ValueError("it is empty, or has grown large")
         os.utime(self._place)
+        self._cut_off = frozenset(shallow.splitlines(keepends=True))
         make_skeleton(repository, self._url, next(iter(tips.values())), tips, shallow)
         for name, listed in contents.items():
             source = self._place / "objects" / name
@@ -143,8 +150,10 @@ class Cache:
             return
         lines = (f"{file.sum} {file.size} {name}\n" for name, file in sorted(contents.items()))
         self._replace(_CONTENTS, "".join(lines).encode())
-        # A commit that is a boundary for anyone is one for all: what is behind it may be missing.
-        boundary = {*_lines(self._place / SHALLOW), *_lines(repository / SHALLOW)}
+        # A commit that is a boundary for anyone is one for all, since what is behind it may be
+        # missing; unless it was one for this run, which has fetched what is behind it.
+        now = frozenset(_lines(repository / SHALLOW))
+        boundary = now | (frozenset(_lines(self._place / SHALLOW)) - (self._cut_off - now))
         self._replace(SHALLOW, b"".join(sorted(boundary)))
         self._replace(PACKED_REFS, render_tips(tips).encode())
 

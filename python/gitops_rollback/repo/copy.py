@@ -14,6 +14,7 @@ from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import explain_fetch, explain_local
 from gitops_rollback.repo.process import Git, GitFailedError, TimeIsUpError
 from gitops_rollback.repo.removal import remove
+from gitops_rollback.repo.skeleton import SHALLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -62,7 +63,7 @@ class Copy:
             remove(self.root)
             return
         if keep and self._tips:
-            self._cache.add(self.path, self._tips)
+            self._cache.add(self.path, self._tips, goes_on=bool(self.cached))
         self._cache.close()
 
     def take(self) -> bool:
@@ -129,10 +130,10 @@ class Copy:
         """Return the tip that was fetched last, as git left it in a file: a process less."""
         return (self.path / "FETCH_HEAD").read_text(encoding="utf-8").partition("\t")[0]
 
-    def fetch_commits(self, *commits: str) -> None:
-        """Fetch commits by their ids, with their trees."""
+    def fetch_commits(self, *commits: str, depth: int = 1) -> None:
+        """Fetch commits by their ids, with their trees, and so many of those before them."""
         told = self.git.with_settings(TELL_WHAT_IS_HERE) if self.cached else {}
-        only = ("--depth=1", "--no-write-fetch-head", "origin")
+        only = (f"--depth={depth}", "--no-write-fetch-head", "origin")
         self.fetch(*only, *commits, is_tip=True, environment=told)
 
     def fetch_whole(self) -> None:
@@ -157,6 +158,22 @@ class Copy:
             )
         for commit in tips.values():
             self.run("cat-file", "-e", f"{commit}^{{commit}}")
+
+    def reaches(self, branch: str, depth: int) -> bool:
+        """Tell whether a cache brought the last `depth` commits of a branch, along first parents.
+
+        With fewer it did if they lead back to the first of all, behind which nothing is.
+        """
+        tip = self._tips.get(branch)
+        if not self.cached or tip is None:
+            return False
+        listed = self.run("rev-list", "--first-parent", f"--max-count={depth}", tip).split()
+        boundary = self.path / SHALLOW
+        cut_off = boundary.read_bytes().split() if boundary.exists() else []
+        is_enough = len(listed) == depth or listed[-1] not in cut_off
+        if is_enough:
+            self.depths[branch] = depth
+        return is_enough
 
     def lacking(self, oids: Iterable[str]) -> list[str]:
         """Return those of some blobs that are not here; they count as here from then on."""

@@ -58,14 +58,19 @@ class Remote:
         self._copy = copy
         self._git = copy.git
         self._beginning: subprocess.Popen[bytes] | None = None
+        self._commits = 1  # that come with the tip
 
     def end(self) -> None:
         """End what was begun."""
         if self._beginning is not None:
             stop(self._beginning)
 
-    def begin(self, branch: str | None) -> subprocess.Popen[bytes]:
-        """Let git begin to ask for the tip of a branch, and do not wait for it."""
+    def begin(self, branch: str | None, commits: int = 1) -> subprocess.Popen[bytes]:
+        """Let git begin to ask for the tip of a branch, and do not wait for it.
+
+        With the tip come the last `commits`, but of a repository that is large.
+        """
+        self._commits = commits
         if branch is not None:
             check_branch(branch)
         if self._copy.take():
@@ -77,16 +82,19 @@ class Remote:
             )
             return self._beginning
         chosen = ("--branch", branch) if branch else ()
+        if not self._copy.first.is_small:
+            self._commits = 1
         self._beginning = self._git.start(
-            "clone", "--bare", "--depth=1", "--template=", "--no-local", "--single-branch",
-            *TRANSFER, self._copy.first.option, *chosen, "--", self.url, str(self._copy.path),
+            "clone", "--bare", "--template=", "--no-local", "--single-branch",
+            f"--depth={self._commits}", *TRANSFER, self._copy.first.option, *chosen, "--",
+            self.url, str(self._copy.path),
         )  # fmt: skip
         self._copy.first.watch(self._beginning, self._copy.path)
         return self._beginning
 
     def open(self, branch: str | None) -> Tip:
         """Fetch the tip of a branch (the remote's default where None) and return it."""
-        running = self._beginning or self.begin(branch)
+        running = self._beginning or self.begin(branch, self._commits)
         try:
             done = self._git.finish(running)
         except GitFailedError as failure:
@@ -102,7 +110,9 @@ class Remote:
         self._copy.all_here = b"filtering not recognized" in done.stderr
         make_whole(self._copy.path)
         self._copy.first.end(self._copy.path)
-        return self._copy.know(self._tip_of_clone(branch))
+        tip = self._copy.know(self._tip_of_clone(branch))
+        self._copy.depths[tip.branch] = self._commits
+        return tip
 
     def fetch(self, branch: str) -> Tip:
         """Fetch the present tip of a branch."""
@@ -141,7 +151,7 @@ class Remote:
 
     def deepen(self, branch: str, depth: int) -> None:
         """Fetch the last `depth` commits of a branch, but where as many are here."""
-        if self._copy.depths.get(branch, 0) < depth:
+        if self._copy.depths.get(branch, 0) < depth and not self._copy.reaches(branch, depth):
             self._copy.fetch(
                 f"--depth={depth}", "--no-write-fetch-head", "origin", f"refs/heads/{branch}"
             )
@@ -236,9 +246,13 @@ class Remote:
 
     def _fetch_tip(self, branch: str, tip: str) -> Tip:
         """Fetch a tip that the server has named, if it is not here."""
-        if self._copy.cached.get(branch) != tip:
-            self._copy.sound(lambda: self._copy.fetch_commits(tip))
-        return self._copy.know(Tip(branch, tip))
+        is_new = self._copy.cached.get(branch) != tip
+        if is_new:
+            self._copy.sound(lambda: self._copy.fetch_commits(tip, depth=self._commits))
+        known = self._copy.know(Tip(branch, tip))
+        if is_new:
+            self._copy.depths[branch] = self._commits
+        return known
 
     def _tip_of_clone(self, branch: str | None) -> Tip:
         """Return the one branch that the clone has; it has none of a tag, or if nothing is there.

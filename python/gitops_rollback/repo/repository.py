@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PushLostError", "Repository"]
 
+FIRST_LOOK = 50  # commits that whoever reads the history of a branch looks at first
 _TREE = "refs/gitops-rollback/tree"
 MOST_FILES = 500_000  # of one listing: a commit of 3 kB can name a billion
 
@@ -75,9 +76,13 @@ class Repository:
         # A signal ends the run at once; an error does not spoil what was fetched before it.
         self._copy.close(keep=kind is None or issubclass(kind, Exception))
 
-    def begin(self, branch: str | None) -> subprocess.Popen[bytes]:
-        """Let git begin to fetch the tip of a branch, and do not wait for it."""
-        return self._remote.begin(branch)
+    def begin(self, branch: str | None, commits: int = 1) -> subprocess.Popen[bytes]:
+        """Let git begin to fetch the tip of a branch, and do not wait for it.
+
+        Who will read the last `commits` of it says so: where the repository is not known to be
+        large, they come with the tip.
+        """
+        return self._remote.begin(branch, commits)
 
     def open(self, branch: str | None) -> Tip:
         """Fetch the tip of a branch (the remote's default where None) and return it."""

@@ -91,10 +91,52 @@ def test_a_deploy_takes_four_requests_when_nothing_else_moved(warm: Cached) -> N
     assert not list(warm.folder.glob("*.run-*"))
 
 
-def test_a_plan_takes_two_and_one_fetch_of_the_last_commits(warm: Cached) -> None:
-    warm.deploy("1.5.0")
+def test_a_plan_takes_two_requests_where_the_last_commits_are_cached(cached: Cached) -> None:
+    for number in range(60):
+        cached.shop.commit({"README.md": f"# {number}\n"})
+    cached.deploy("1.4.2")
+    cached.deploy("1.5.0")
     tip = ["GET /manifests.git/info/refs?service=git-upload-pack", UPLOAD]
-    assert warm.plan() == [*tip, *tip, UPLOAD], "is it cached, and was nothing reverted by hand"
+    assert cached.plan() == [*tip, *tip, UPLOAD], "a deploy fetched the tip alone"
+    for _ in range(2):
+        assert cached.plan() == tip, "the last fifty are here"
+    cached.deploy("1.6.0")
+    assert cached.plan() == tip, "and what the deploy has written"
+
+
+def test_a_plan_fetches_what_others_pushed_in_one(cached: Cached) -> None:
+    for number in range(60):
+        cached.shop.commit({"README.md": f"# {number}\n"})
+    cached.deploy("1.4.2")
+    cached.plan()
+    for number in range(3):
+        cached.shop.commit({"README.md": f"# again {number}\n"})
+    before = cached.server.traffic.sent
+    requests = cached.plan()
+    assert len(requests) <= 5, requests
+    assert cached.server.traffic.sent < max(before, 6000), "not the last fifty again"
+    tip = ["GET /manifests.git/info/refs?service=git-upload-pack", UPLOAD]
+    assert cached.plan() == tip
+
+
+def test_what_lies_behind_a_boundary_is_read_where_another_run_fetched_it(cached: Cached) -> None:
+    """A history that leads across what was a boundary is the same as without a cache."""
+    for number in range(60):
+        cached.shop.commit({"README.md": f"# {number}\n"})
+    for tag in ("1.4.2", "1.5.0"):
+        cached.deploy(tag)
+        cached.plan()
+    cached.shop.commit({".gitops-rollback/default/cart.json": None})
+    url = f"{cached.server.url}/manifests.git"
+    plain = cached.shop.ok("history", "--service", "cart", repository=url)
+    for _ in range(2):
+        with_cache = cached.shop.ok(
+            "history", "--service", "cart", repository=url, environment=cached.environment
+        )
+        assert with_cache.result["services"] == plain.result["services"]
+    for line in (cached.place / "shallow").read_text().splitlines():
+        parent = cached.shop.git("rev-parse", f"{line}~1")
+        assert cached.shop.git("log", "-1", "--format=%H", parent) == parent
 
 
 def test_what_others_changed_is_all_that_is_fetched(warm: Cached) -> None:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from random import randbytes
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
+import yaml
 
-from integration.shop import CART_PATH, CART_STATE, FILES, Shop
+from integration.shop import CART_PATH, CART_STATE, FILES, Shop, image
 from integration.test_keep import JOB, Pipeline, jenkins
 from servers.git_http import GitHttpServer
 from standin import RegistryStandIn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from integration.conftest import Workshop
     from servers.jenkins_server import JenkinsServer
 
@@ -74,15 +82,40 @@ def test_a_large_file_beside_small_ones_is_fetched_where_it_is_needed(shop: Shop
     assert "1.4.2" in shop.text()
 
 
-def test_a_plan_over_http_takes_six_requests_where_the_state_file_explains_all(
+def test_a_plan_over_http_takes_three_requests_where_the_state_file_explains_all(
     released: Shop,
 ) -> None:
+    for number in range(60):
+        released.commit({"README.md": f"# {number}\n"})
     released.commit({".gitops-rollback.toml": TOML})
     with GitHttpServer(released.root) as server:
         url = f"{server.url}/manifests.git"
         released.ok("plan", "--service", "cart", "--strategy", "git", repository=url)
         requests = list(server.traffic.requests)
-    assert len(requests) == 6, "the tip, and one fetch of the last commits"
+    assert len(requests) == 3, "the last commits come with the tip"
+
+
+def test_a_plan_of_a_large_repository_fetches_the_last_commits_apart(released: Shop) -> None:
+    released.commit({".gitops-rollback.toml": TOML})
+    with GitHttpServer(released.root) as server:
+        url = f"{server.url}/manifests.git"
+        name = sha256(url.encode()).hexdigest()[:32]
+        mark = released.home / ".cache" / "gitops-rollback" / "large" / name
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+        released.ok("plan", "--service", "cart", "--strategy", "git", repository=url)
+        requests = list(server.traffic.requests)
+    assert len(requests) <= 10, "the tip, one fetch of the last commits, two of files"
+
+
+def test_what_is_wrong_with_the_options_leaves_nothing_behind(shop: Shop, tmp_path: Path) -> None:
+    """git has begun to fetch by then, in a folder of its own."""
+    with GitHttpServer(shop.root) as server:
+        url = f"{server.url}/manifests.git"
+        environment = {"TMPDIR": str(tmp_path)}
+        run = shop.run("deploy", "--service", "cart", repository=url, environment=environment)
+    assert (run.code, run.error["category"]) == (2, "usage")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_deploy_starts_twelve_git_processes_at_most(released: Shop) -> None:
@@ -118,6 +151,46 @@ def test_services_without_a_state_file_share_one_walk_of_the_history(
     assert cost("s0") == cost(*(f"s{number}" for number in range(12)))
     found = shop.ok("plan", "--all").result["services"]
     assert [one["to"]["image"].rpartition(":")[2] for one in found] == ["1.4.1"] * 12
+
+
+@pytest.mark.parametrize("command", ["deploy", "plan", "rollback", "history", "check"])
+def test_a_file_is_parsed_once_in_a_run(released: Shop, command: str) -> None:
+    """But for the proof of an edit, which parses what is to be written whenever it is decided."""
+    parsed: Counter[str] = Counter()
+    compose = yaml.compose_all
+
+    def counted(text: str, **settings: Any) -> Any:  # noqa: ANN401 - of yaml
+        parsed[text] += 1
+        return compose(text, **settings)
+
+    before = {text for path, text in FILES.items() if path.endswith(".yaml")} | {released.text()}
+    arguments = {
+        "deploy": ("--image", image("1.6.0"), "--release"),
+        "rollback": ("--reason", "x", "--by", "jane"),
+    }.get(command, ())
+    with patch.object(yaml, "compose_all", counted):
+        released.run(command, "--service", "cart", *arguments)
+    again = {text: times for text, times in parsed.items() if times > 1}
+    assert parsed
+    assert set(again) & before == set()
+    assert max(again.values(), default=1) <= 2, "decided, and decided again with what was asked for"
+
+
+def test_the_definitions_of_kinds_are_never_parsed(shop: Shop) -> None:
+    definition = (
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"
+        "metadata:\n  name: carts.acme.example\nspec:\n  image: described\n"
+    )
+    shop.commit({"crds/carts.yaml": definition, "crds/all.yaml": f"{definition}---\n{definition}"})
+    compose = yaml.compose_all
+
+    def watched(text: str, **settings: Any) -> Any:  # noqa: ANN401 - of yaml
+        assert "CustomResourceDefinition" not in text
+        return compose(text, **settings)
+
+    with patch.object(yaml, "compose_all", watched):
+        shop.deploy("1.4.2")
+        shop.ok("plan", "--service", "cart")
 
 
 def _path(number: int) -> str:
@@ -164,3 +237,33 @@ def test_a_plan_among_1000_builds_and_4000_tags_asks_for_four_answers(
         shop.commit({CART_STATE: None})
         store = ("--strategy", "artifact", "--store", f"jenkins:{JOB}")
         assert asked(*store) == ("1.3997", 2, 5), "a list of 100 builds and a record"
+
+
+WATCHED = """
+import os, sys
+from gitops_rollback import cli
+from gitops_rollback.repo.repository import Repository
+begin = Repository.begin
+def watched(self, *arguments):
+    slow = {"yaml", "requests", "jmespath", "fastjsonschema", "gitops_rollback.decide"}
+    print("loaded before git began:", sorted(slow & set(sys.modules)), file=sys.stderr)
+    return begin(self, *arguments)
+Repository.begin = watched
+raise SystemExit(cli.run(sys.argv[1:], os.environ))
+"""
+
+
+@pytest.mark.parametrize("command", ["deploy", "plan", "history", "release", "services", "record"])
+def test_git_begins_to_fetch_before_all_else_is_loaded(released: Shop, command: str) -> None:
+    """So what Python takes to load is not added to what the server takes to answer."""
+    named = () if command == "services" else ("--service", "cart")
+    arguments = {
+        "deploy": ("--image", image("1.6.0")),
+        "release": ("--reason", "x", "--by", "jane"),
+        "record": ("--record-dir", str(released.root / "records")),
+    }.get(command, ())
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, command, *named, *arguments, "--repository", released.bare],
+        env=released.environment, cwd=released.root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "loaded before git began: []" in done.stderr, done.stderr
