@@ -158,6 +158,13 @@ def storage_risks(read: EnvironmentFiles) -> Iterator[Finding]:
     """Look for what would hinder pods or lose data in volumes and claims."""
     from gitops_rollback.storage import NOTE, review  # noqa: PLC0415 - many modules
 
+    if read.unread:
+        yield Finding(
+            "storage", f"environment {read.environment.name}", SKIPPED,
+            f"not looked at: {read.unread}",
+            "gitops-rollback check --storage FOLDER looks at the files of a clone",
+        )  # fmt: skip
+        return
     found = [one for one in review(read.files).findings if one.severity != NOTE]
     subject = f"environment {read.environment.name}"
     if not found:

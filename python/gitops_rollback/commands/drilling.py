@@ -64,7 +64,8 @@ class _Drill:
         self.findings += asking.ask_push(self.session, self.repository, self.tip)
         named = [options.environment] if options.environment else configured
         for name in named or [DEFAULT_ENVIRONMENT]:
-            read = read_environment(self.repository, Request((), name, None), self.tip)
+            request = Request((), name, None)
+            read = read_environment(self.repository, request, self.tip, or_none=True)
             if read.tip.branch != self.tip.branch:
                 self.findings += asking.ask_push(self.session, self.repository, read.tip)
             self._environment(read)

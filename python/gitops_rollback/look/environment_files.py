@@ -168,8 +168,13 @@ def _meant(globs: Iterable[str], environment: Environment, paths: Paths) -> list
     return [path for glob in globs for path in paths.matching(_join(environment.path, glob))]
 
 
-def discoverable(entries: Iterable[Entry], environment: Environment) -> list[Entry]:
-    """Return the manifests of an environment; raise `ConfigError` if they are too many."""
+def discoverable(
+    entries: Iterable[Entry], environment: Environment, *, by_globs: bool = False
+) -> list[Entry]:
+    """Return the manifests of an environment; raise `ConfigError` if they are too many.
+
+    `by_globs` tells that the configuration says already where to look for each service.
+    """
     entries = tuple(entries)
     records = {e.path for e in entries if e.path.endswith(f"/{RECORD_FILE}")}
     found = [
@@ -181,7 +186,10 @@ def discoverable(entries: Iterable[Entry], environment: Environment) -> list[Ent
         raise ConfigError(
             f"{environment.told} has {len(found)} YAML files, too many to look for "
             f"a service in all of them (at most {inventory.MOST_DISCOVERED_FILES})",
-            f'say where to look in {FILE}: [defaults] manifests = ["apps/{{service}}/*.yaml"]',
+            f"ask for one service (gitops-rollback plan SERVICE), or give a part of the repository "
+            f'a name in {FILE}: [environments.NAME] path = "FOLDER"'
+            if by_globs
+            else f'say where to look in {FILE}: [defaults] manifests = ["apps/{{service}}/*.yaml"]',
         )
     return found
 

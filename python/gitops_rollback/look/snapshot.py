@@ -63,13 +63,17 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class EnvironmentFiles:
-    """An environment at a tip: every path, and the bytes of each manifest."""
+    """An environment at a tip: every path, and the bytes of each manifest.
+
+    `unread` says why there are none where there are too many.
+    """
 
     tip: Tip
     config: Config
     environment: Environment
     paths: tuple[str, ...]
     files: Mapping[str, bytes]
+    unread: str = ""
 
 
 @dataclass(frozen=True)
@@ -265,14 +269,26 @@ def read_overview(repository: Repository, request: Request, tip: Tip) -> Overvie
     return Overview(read.tip, read.config, read.environment, paths, everything, frozenset(shared))
 
 
-def read_environment(repository: Repository, request: Request, tip: Tip) -> EnvironmentFiles:
-    """Read the bytes of every manifest of an environment."""
+def read_environment(
+    repository: Repository, request: Request, tip: Tip, *, or_none: bool = False
+) -> EnvironmentFiles:
+    """Read the bytes of every manifest of an environment; raise `ConfigError` of too many.
+
+    With `or_none` none is read then, and `unread` says so: for who looks at services besides.
+    """
     config = read_config(repository, tip)
     environment = config.choose_environment(request.environment)
     tip = _tip_of(repository, environment, tip)
     entries = repository.list_files(tip.commit, [environment.path])
-    files = read_files(repository, discoverable(entries, environment))
-    return EnvironmentFiles(tip, config, environment, tuple(e.path for e in entries), files)
+    by_globs = "manifests" in config.defaults
+    paths = tuple(entry.path for entry in entries)
+    try:
+        files = read_files(repository, discoverable(entries, environment, by_globs=by_globs))
+    except ConfigError as error:
+        if not or_none:
+            raise
+        return EnvironmentFiles(tip, config, environment, paths, {}, error.message)
+    return EnvironmentFiles(tip, config, environment, paths, files)
 
 
 def read_config(repository: Repository, tip: Tip) -> Config:

@@ -349,3 +349,29 @@ def test_services_are_found_by_globs_below_the_path_of_their_environment(shop: S
     run = shop.run("check")
     assert (run.code, run.result["verdict"]) == (8, "warnings"), run.stderr
     assert any(f["subject"] == "cart production" for f in run.result["findings"])
+
+
+def test_in_an_environment_of_many_files_the_services_are_drilled_and_the_rest_is_named(
+    two_thousand: Shop,
+) -> None:
+    for tag in ("1.4.2", "1.5.0"):
+        two_thousand.deploy(tag)
+    run = two_thousand.run("check", "--service", "cart")
+    assert run.code in (0, 8), run.stderr
+    assert run.result["plans"][0]["to"]["image"].startswith("docker.io/acme/cart:1.4.2")
+    (storage,) = (one for one in run.result["findings"] if one["check"] == "storage")
+    assert storage["level"] == "skipped"
+    assert "YAML files, too many" in storage["message"]
+
+
+def test_what_an_environment_of_many_files_is_told_to_do_can_be_done(two_thousand: Shop) -> None:
+    refused = two_thousand.run("services")
+    assert (refused.code, refused.error["category"]) == (1, "config")
+    assert "gitops-rollback plan SERVICE" in refused.error["hint"]
+    toml = two_thousand.text(".gitops-rollback.toml")
+    part = '[environments.some]\npath = "apps/s7"\n'
+    assert 'path = "FOLDER"' in refused.error["hint"]
+    two_thousand.commit(
+        {".gitops-rollback.toml": toml.replace("apps/{service}/*.yaml", "*.yaml") + part}
+    )
+    two_thousand.ok("services", "--environment", "some")
