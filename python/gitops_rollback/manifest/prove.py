@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass
-from gitops_rollback.manifest.document import parse
-from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.manifest.edit import rewrite, rewritten
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.forms import FieldEdit, part_texts, restoring_edit, value_of
 from gitops_rollback.manifest.image_field import split_version
@@ -45,8 +44,8 @@ def prove(
     try:
         other = value_of(field, _TAG, None if field.tag_only else _DIGEST)
         lines = {part.scalar.line for part in field.parts if part.key in part_texts(field, other)}
-        edited = rewrite(file, [FieldEdit(field, other)])
-        again = parse(file.path, edited)
+        again = rewritten(file, [FieldEdit(field, other)])
+        edited = again.encode(again.text)
         found = _same_field(find(again), field)
         if found is None or found.version != split_version(other)[1]:
             return Proof(field, 0, "the edited value is not found again")
