@@ -1,11 +1,13 @@
-"""What a deploy costs on a large manifests repository, beside the usual ways: `make bench`.
+"""What a deploy and a rollback cost, beside the usual ways: `make bench`.
 
 One generated repository of 100 services and one of 10,000, each served over smart HTTP from this
-machine. The ways take turns, so that a slow moment of the machine meets all of them.
+machine, then the same with servers that are 40 ms away (`far`). The ways take turns, so that a slow
+moment of the machine meets all of them. The registry is a stand-in, and as far away as Git.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import statistics
@@ -19,14 +21,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "python"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "demo"))
 
+from far import Far
 from machine import describe_machine, print_table
 from servers.git_http import GitHttpServer
+from standin import RegistryStandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIZES = (100, 10_000)
+ROUND_TRIPS = (0.0, 0.04)  # seconds
 ROUNDS = 7
 COMMAND = Path(sys.executable).with_name("gitops-rollback")
 
@@ -71,7 +77,11 @@ git push --quiet origin main
 """
 OURS = """\
 exec "$COMMAND" deploy --repository "$URL" --service "$NAME" --image "$IMAGE" \
-  --store directory:records
+  --release --store directory:../records $CACHE
+"""
+BACK = """\
+exec "$COMMAND" rollback --repository "$URL" --service "$NAME" --reason bench --again \
+  --accept bad,never-ran,unproven --store directory:../records $CACHE
 """
 
 
@@ -82,6 +92,7 @@ class Measured:
     seconds: list[float] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
     requests: int = 0
+    asked: int = 0  # requests to the registry
     memory: int = 0  # bytes at the peak, all processes together
 
 
@@ -89,24 +100,44 @@ WAYS = {
     "git clone, sed, push": (CLONE, {"DEPTH": ""}),
     "git clone --depth 1, sed, push": (CLONE, {"DEPTH": "--depth=1"}),
     "git plumbing by hand (the floor)": (FLOOR, {}),
-    "gitops-rollback deploy": (OURS, {}),
+    "gitops-rollback deploy": (OURS, {"CACHE": ""}),
+    "gitops-rollback deploy --cache": (OURS, {"CACHE": "--cache ../cache"}),
+    "gitops-rollback rollback": (BACK, {"CACHE": ""}),
+    "gitops-rollback rollback --cache": (BACK, {"CACHE": "--cache ../cache"}),
 }
 
 
 def main() -> None:
-    """Measure all ways on all sizes and print one table."""
-    with tempfile.TemporaryDirectory(prefix="gitops-bench-") as folder:
-        root = Path(folder)
-        results = {size: measure(root, size) for size in SIZES}
-    print(f"\n### A deploy over HTTP, {ROUNDS} rounds, median ({describe_machine()})\n")
-    rows = [("services", "way", "seconds", "x floor", "kB received", "requests", "peak MB")]
+    """Measure all ways on all sizes, near and far, and print a table for each."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    for seconds in ROUND_TRIPS:
+        with tempfile.TemporaryDirectory(prefix="gitops-bench-") as folder:
+            root = Path(folder)
+            results = {size: measure(root, size, seconds, options.rounds) for size in SIZES}
+        far = f", {seconds * 1000:.0f} ms away" if seconds else ""
+        print(
+            f"\n### A deploy over HTTP{far}, {options.rounds} rounds, median "
+            f"({describe_machine()})\n"
+        )
+        print_results(results)
+
+
+def print_results(results: dict[int, dict[str, Measured]]) -> None:
+    """Print one table, and how the sizes compare."""
+    rows = [
+        ("services", "way", "seconds", "x floor", "kB received", "requests", "to the registry",
+         "peak MB")
+    ]  # fmt: skip
     for size, ways in results.items():
         floor = statistics.median(ways["git plumbing by hand (the floor)"].seconds)
         for name, measured in ways.items():
             seconds = statistics.median(measured.seconds)
             received = f"{statistics.median(measured.received) / 1000:,.0f}"
             rows.append((f"{size:,}", name, f"{seconds:.2f}", f"{seconds / floor:.2f}", received,
-                         str(measured.requests), f"{measured.memory / 1e6:.0f}"))  # fmt: skip
+                         str(measured.requests), str(measured.asked),
+                         f"{measured.memory / 1e6:.0f}"))  # fmt: skip
     print_table(rows)
     ours = [statistics.median(results[size]["gitops-rollback deploy"].seconds) for size in SIZES]
     print(
@@ -114,18 +145,29 @@ def main() -> None:
     )
 
 
-def measure(root: Path, size: int) -> dict[str, Measured]:
-    """Run every way `ROUNDS` times on a repository of `size` services, in turns."""
+def measure(root: Path, size: int, round_trip: float, rounds: int) -> dict[str, Measured]:
+    """Run every way so many times on a repository of `size` services, in turns."""
     make_repository(root / f"{size}.git", size)
     ways = {name: Measured() for name in WAYS}
-    with GitHttpServer(root) as server:
-        url = f"{server.url}/{size}.git"
-        for number in range(ROUNDS + 1):
+    with (
+        GitHttpServer(root) as server,
+        RegistryStandIn() as hub,
+        Far(server.url, round_trip) as git,
+        Far(hub.url, round_trip) as registry,
+    ):
+        for number in range(rounds + 1):
             for place, (name, (script, extra)) in enumerate(WAYS.items()):
                 work = Path(tempfile.mkdtemp(dir=root))
-                version = f"1.{number}.{place}"
-                environment = {**_environment(work, url, size // 2, version), **extra}
+                service, version = f"svc-{size // 2:05}", f"1.{number}.{place}"
+                image = f"acme/{service}:{version}@{hub.push(f'acme/{service}', version)}"
+                environment = {
+                    **_environment(work, f"{git.url}/{size}.git", service, image),
+                    "GITOPS_REGISTRY_URL": registry.url,
+                    "GITOPS_HUB_URL": registry.url,
+                    **extra,
+                }
                 server.traffic.reset()
+                hub.requests.clear()
                 start = time.perf_counter()
                 peak = run(script, work, environment, watch=number == 0)
                 seconds = time.perf_counter() - start
@@ -136,6 +178,7 @@ def measure(root: Path, size: int) -> dict[str, Measured]:
                 ways[name].seconds.append(seconds)
                 ways[name].received.append(server.traffic.sent)
                 ways[name].requests = len(server.traffic.requests)
+                ways[name].asked = len(hub.requests)
     return ways
 
 
@@ -194,12 +237,10 @@ def _memory_of_group(group: int) -> int:
     return total
 
 
-def _environment(work: Path, url: str, number: int, version: str) -> dict[str, str]:
-    name = f"svc-{number:05}"
-    digest = version.replace(".", "").rjust(64, "0")
+def _environment(work: Path, url: str, name: str, image: str) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
-        "HOME": str(work),
+        "HOME": str(work.parent),
         "GIT_AUTHOR_NAME": "bench",
         "GIT_AUTHOR_EMAIL": "bench@localhost",
         "GIT_COMMITTER_NAME": "bench",
@@ -209,7 +250,8 @@ def _environment(work: Path, url: str, number: int, version: str) -> dict[str, s
         "URL": url,
         "NAME": name,
         "FILE": f"apps/{name}/deployment.yaml",
-        "IMAGE": f"acme/{name}:{version}@sha256:{digest}",
+        "IMAGE": image,
+        "CACHE": "",
     }
 
 
