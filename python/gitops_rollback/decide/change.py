@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide.effect import blocks_of, findings_between
 from gitops_rollback.decide.plan import edits_to_json
-from gitops_rollback.errors import NotFoundError, RefusedError
+from gitops_rollback.errors import NotFoundError, RefusedError, RegistryError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger import message
 from gitops_rollback.ledger.fields import note, note_written
@@ -16,6 +16,7 @@ from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State, path_of, render_state
 from gitops_rollback.manifest.edit import rewritten
 from gitops_rollback.model import RECORDED, Deed, identified
+from gitops_rollback.refusals import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -177,6 +178,17 @@ def whole_error(
     others = f"; {SKIP}" if len(errors) < number else ""
     message = f"{len(errors)} of {number} services cannot be {said}: {first.message}"
     return first.reworded(message, f"{first.hint}{others}")
+
+
+def nameless(image: ImageReference, reason: str) -> RegistryError:
+    """Return the error for an image whose digest nobody knows; `reason` says why it is not told.
+
+    What failed is the registry: to go by the tag alone is accepted all the same by `tag`.
+    """
+    told = refusal("tag", f"{image.canonical} names no digest, and it is not found out: {reason}")
+    error = RegistryError(told.message, told.hint)
+    error.jenkins_hint = told.jenkins
+    return error
 
 
 def deed_of(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.decide import candidates, judge
+from gitops_rollback.decide.change import nameless
 from gitops_rollback.decide.facts import (
     History,
     NeedCheck,
@@ -21,7 +22,7 @@ from gitops_rollback.decide.facts import (
 )
 from gitops_rollback.decide.plan import Candidate, Plan
 from gitops_rollback.decide.standing import names_of
-from gitops_rollback.errors import RegistryError, UsageError
+from gitops_rollback.errors import UsageError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree
 from gitops_rollback.ledger.message import find_revert
@@ -236,11 +237,7 @@ def _by_name(named: Candidate, wish: Wish, facts: Facts, account: _Account) -> P
     may_be_tag = "tag" in wish.accept or facts.settings.pin == "tag"
     is_open = only.verdict == "chosen" or only.reason in ("never-ran", "unproven")
     if is_open and unresolved and not may_be_tag:
-        raise RegistryError(
-            f"{only.image.canonical} names no digest, and the registry did not tell it: "
-            f"{only.check.message if only.check else ''}",
-            "give the digest with --to NAME:TAG@sha256:…, or --accept tag",
-        )
+        raise nameless(only.image, only.check.message if only.check else "nobody was asked")
     return _plan(wish, facts, account, judged)
 
 

@@ -9,6 +9,7 @@ from gitops_rollback.decide import effect, holds
 from gitops_rollback.decide.change import (
     Change,
     deed_of,
+    nameless,
     noted_fields,
     summary_of,
     warnings_of,
@@ -18,7 +19,7 @@ from gitops_rollback.decide.facts import NeedAuthor, NeedCheck, NeedDigest, Need
 from gitops_rollback.decide.marker_places import restoring
 from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
 from gitops_rollback.decide.release import released
-from gitops_rollback.errors import ConfigError, MovedError, RegistryError
+from gitops_rollback.errors import ConfigError, MovedError
 from gitops_rollback.image import same
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import agree, is_unchanged
@@ -304,7 +305,4 @@ def _resolved(wish: Wish, facts: Facts, image: ImageReference) -> ImageReference
     if facts.settings.pin == "tag" or "tag" in wish.accept:
         return image
     assert found.failure is not None  # noqa: S101 - what did not answer says why
-    raise RegistryError(
-        f"{image.canonical} names no digest, and it cannot be found out: {found.failure.message}",
-        "give NAME:TAG@sha256:…, or --accept tag to deploy what the tag means",
-    ) from found.failure
+    raise nameless(image, found.failure.message) from found.failure
