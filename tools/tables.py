@@ -1,8 +1,9 @@
 """Write what is made of the tables of options and refusals: run it after a change of a row.
 
 Written are the parameters that the Groovy steps let through (`resources/…/parameters.json`), the
-parameter lines of each step's help (`vars/*.txt`) and the tables in docs/options.md and
-docs/troubleshooting.md. `--check` writes nothing and exits 1 where a file is not what it should be.
+parameter lines of each step's help (`vars/*.txt`), the codes in the schemas of results, and the
+tables in docs/options.md and docs/troubleshooting.md. `--check` writes nothing and exits 1 where a
+file is not what it should be.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "python"))
 
 from gitops_rollback.options import STEPS, TABLE, Row, parameters_of  # noqa: E402
-from gitops_rollback.refusals import JOB_ALLOWS, accepted_by  # noqa: E402
+from gitops_rollback.refusals import JOB_ALLOWS, REASONS, accepted_by  # noqa: E402
 from gitops_rollback.refusals import TABLE as REFUSALS  # noqa: E402
 from gitops_rollback.refusals import Row as Refusal  # noqa: E402
 
 PARAMETERS = "resources/io/github/gitopsrollback/parameters.json"
+CODES = "python/gitops_rollback/schemas/codes.schema.json"
 _KEY_LINE = re.compile(r"^\w+ \*\*\w+\*\*: \(")
 
 
@@ -40,7 +42,7 @@ def main() -> int:
 
 def files(root: Path) -> dict[str, str]:
     """Return the text of every file that is made of the tables, by its path below `root`."""
-    found = {PARAMETERS: parameters()}
+    found = {PARAMETERS: parameters(), CODES: codes()}
     for step in STEPS:
         path = f"vars/{step}.txt"
         found[path] = _with_lines((root / path).read_text(encoding="utf-8"), help_lines(step))
@@ -68,6 +70,16 @@ def parameters() -> str:
         variables |= {row.key: row.variable for row, own in rows if own.is_handed_on}
     content = {"steps": steps, "variables": variables, "allowedAccept": JOB_ALLOWS}
     return json.dumps(content, indent=1) + "\n"
+
+
+def codes() -> str:
+    """Return the part of the schemas that lists why a candidate is passed over."""
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "The codes of refusals, as tools/tables.py writes them",
+        "definitions": {"reason": {"enum": REASONS}},
+    }
+    return json.dumps(schema, indent=1) + "\n"
 
 
 def help_lines(step: str) -> list[str]:

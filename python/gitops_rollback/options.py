@@ -15,7 +15,14 @@ from gitops_rollback.errors import UsageError
 from gitops_rollback.forges.address import KINDS
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
 from gitops_rollback.late import dataclass, field
-from gitops_rollback.refusals import Acceptance, acceptable_codes, read_acceptance
+from gitops_rollback.refusals import (
+    ALLOW_OLDER,
+    RELEASE,
+    Acceptance,
+    acceptable_codes,
+    codes_of,
+    read_acceptance,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -756,8 +763,7 @@ def accepted(options: argparse.Namespace, service: str | None = None) -> frozens
             "write --accept CODE, and name the services that are meant with --service",
         )
     codes = set(all_.of(service or ""))
-    if getattr(options, "release", False):
-        codes.add("held")
-    if getattr(options, "allow_older", False):
-        codes.add("outdated")
+    for option in (RELEASE, ALLOW_OLDER):
+        if getattr(options, option.replace("-", "_"), False):
+            codes |= codes_of(option)
     return frozenset(codes)

@@ -54,6 +54,7 @@ class Row:
     shell: str
     jenkins: str = ""
     option: str | None = ACCEPT
+    is_candidate: bool = False  # it is a reason why a candidate is passed over
     job_allows: bool = True  # the ready-made rollback job lets its users accept it
 
     def template(self, place: Place) -> str:
@@ -109,6 +110,7 @@ TABLE = (
         ("deploy", "rollback"),
         "the image was rolled back from before: by its digest, its version tag or its revision",
         "take a fixed image; if this one is good after all: {accept}",
+        is_candidate=True,
     ),
     Row(
         "retag",
@@ -160,18 +162,21 @@ TABLE = (
         ("deploy", "rollback"),
         "the registry no longer has the image",
         "push it, or name one that is there; if the cluster can pull it all the same: {accept}",
+        is_candidate=True,
     ),
     Row(
         "platform",
         ("deploy", "rollback"),
         "the image is not there for a platform of the one that runs",
         "take another image; if no node has that platform: {accept}",
+        is_candidate=True,
     ),
     Row(
         "not-an-image",
         ("deploy", "rollback"),
         "it is a signature, an attestation, a chart or a build cache",
         _ALL_THE_SAME,
+        is_candidate=True,
     ),
     Row(
         "mutable-tag",
@@ -179,18 +184,21 @@ TABLE = (
         "only the tag is known, and the tag has meant another image since",
         "name the image by its digest; to go by what the tag means now: {accept}",
         "name the image by its digest (TO); to go by what the tag means now: {accept}",
+        is_candidate=True,
     ),
     Row(
         "never-deployed",
         ("rollback",),
         "a build recorded it, but its deploy was never pushed",
         _ALL_THE_SAME,
+        is_candidate=True,
     ),
     Row(
         "never-ran",
         ("rollback",),
         "it never ran in this service's fields, as their history shows",
         "deploy it by its own build; to put it there by a rollback: {accept}",
+        is_candidate=True,
         job_allows=False,
     ),
     Row(
@@ -199,6 +207,7 @@ TABLE = (
         "nothing shows that it ran in this service's fields",
         "look at gitops-rollback history {service}; if you know that it ran: {accept}",
         "look at the history (ACTION history); if you know that it ran: {accept}",
+        is_candidate=True,
     ),
     Row(
         "tampered",
@@ -208,6 +217,7 @@ TABLE = (
         "trust the archive: {accept}",
         "find out who changed the archive; Git proves the image without it: STRATEGY git; to trust "
         "the archive: {accept}",
+        is_candidate=True,
         job_allows=False,
     ),
     Row(
@@ -233,6 +243,7 @@ TABLE = (
 ROWS = {row.code: row for row in TABLE}
 CODES = tuple(ROWS)
 ACCEPTABLE = tuple(row.code for row in TABLE if row.option == ACCEPT)
+REASONS = (RUNNING, *(row.code for row in TABLE if row.is_candidate))  # of candidates
 JOB_ALLOWS = tuple(row.code for row in TABLE if row.option == ACCEPT and row.job_allows)
 
 
@@ -295,6 +306,11 @@ def acceptable_codes(command: str) -> tuple[str, ...]:
     """Return what `--accept` of a command takes that matters to it, in the table's order."""
     met = "rollback" if command in ("plan", "check") else command
     return tuple(code for code in ACCEPTABLE if met in ROWS[code].commands)
+
+
+def codes_of(option: str) -> frozenset[str]:
+    """Return the codes that an option accepts: `release` accepts `held`."""
+    return frozenset(row.code for row in TABLE if row.option == option)
 
 
 def accepted_by(code: str, place: Place = Place.SHELL) -> str:

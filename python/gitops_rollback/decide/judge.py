@@ -158,9 +158,11 @@ def with_proof(
     """
     shown = f"they go back to {reach.since[:19]}" if reach.since else "they go back to nothing"
     message = f"no commit, record or state file shows that it ran here, and {shown}"
-    code = "never-ran" if reach.covers(pushed) else "unproven" if is_named else ""
-    if code and code not in accept:
-        return candidate.refused(code, message)
+    is_shown = reach.covers(pushed)
+    if is_shown and "never-ran" not in accept:
+        return candidate.refused("never-ran", message)
+    if is_named and not is_shown and "unproven" not in accept:
+        return candidate.refused("unproven", message)
     label = candidate.image.label
     return replace(candidate, notes=(*candidate.notes, f"{label}: nothing shows that it ran here"))
 

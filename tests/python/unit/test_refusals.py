@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from string import Formatter
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gitops_rollback.errors import Exit, RefusedError, UsageError
 from gitops_rollback.refusals import (
     ACCEPTABLE,
+    CODES,
     JOB_ALLOWS,
     ROWS,
     TABLE,
@@ -22,6 +25,9 @@ from gitops_rollback.refusals import (
     read_acceptance,
     refusal,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DOCS = Path(__file__).parents[3] / "docs"
 each_row = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.code)
@@ -173,3 +179,88 @@ def test_the_page_for_troubleshooting_has_the_table() -> None:
         how = f"`{accepted_by(row.code)}`" if row.option else "by hand"
         assert told.pop(row.code) == (row.meaning, how)
     assert told == {}
+
+
+# Where a code stands ------------------------------------------------------------------------------
+
+ROOT = DOCS.parent
+PACKAGE = ROOT / "python/gitops_rollback"
+RULES = ("decide/", "policies/judge.py")  # where rules are: what makes a refusal, or asks for one
+MADE = {  # of the table, by tools/tables.py; test_options proves that they are current
+    "python/gitops_rollback/schemas/codes.schema.json",
+    "resources/io/github/gitopsrollback/parameters.json",
+}
+# Codes that are no words of other trades too: they are looked for as mere texts.
+OWN_WORDS = [code for code in CODES if "-" in code]
+OWN_WORDS += ["already", "outdated", "retag", "unproven", "tampered"]
+
+
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield str(path.relative_to(PACKAGE)), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def named(node: ast.AST) -> str:
+    """What is called, asked or compared: the last name of `a.b.c`."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def texts(node: ast.AST) -> set[str]:
+    found = (one.value for one in ast.walk(node) if isinstance(one, ast.Constant))
+    return {text for text in found if isinstance(text, str)}
+
+
+def made_by(tree: ast.Module) -> set[str]:
+    """The codes that are refused: `refusal("held", …)`, `candidate.refused("gone", …)`."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
+    made = [call.args[0] for call in calls if named(call.func) in ("refusal", "refused")]
+    return {text for one in made for text in texts(one)}
+
+
+def used_by(tree: ast.Module) -> set[str]:
+    """The codes that are refused, asked for or compared, in whatever words of the language."""
+    found = made_by(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and named(node.func) == "accepted_by":
+            found |= texts(node)
+        if not isinstance(node, ast.Compare):
+            continue
+        sides = [node.left, *node.comparators]
+        if {named(side) for side in sides} & {"accept", "accepted", "code", "reason", "codes"}:
+            found |= {text for side in sides for text in texts(side)}
+    return found & set(CODES)
+
+
+@pytest.fixture(scope="module")
+def house() -> dict[str, ast.Module]:
+    return dict(trees())
+
+
+@each_row
+def test_each_row_has_a_rule_that_makes_it(row: Row, house: dict[str, ast.Module]) -> None:
+    makers = [path for path, tree in house.items() if row.code in made_by(tree)]
+    assert makers, "no rule refuses with it"
+    assert all(path.startswith(RULES) for path in makers), makers
+
+
+def test_a_code_is_used_by_nothing_but_its_row_and_rules(house: dict[str, ast.Module]) -> None:
+    users = {path: used_by(tree) for path, tree in house.items() if not path.startswith(RULES)}
+    assert {path: codes for path, codes in users.items() if codes} == {}
+
+
+@pytest.mark.parametrize("code", OWN_WORDS)
+def test_a_code_stands_in_one_source_file_but_for_its_rules(code: str) -> None:
+    """Groovy, schemas and jobs included; not where it is only told, as in a help or a comment."""
+    kinds = {".py", ".json", ".groovy", ".properties", ".xml", ""}
+    folders = (PACKAGE, ROOT / "vars", ROOT / "src", ROOT / "resources")
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in kinds]
+    files += ROOT.glob("Jenkinsfile*")
+    told = re.compile(rf"""(?<![\w-])["']{code}["']""")
+    found = {
+        str(path.relative_to(ROOT))
+        for path in files
+        if path.is_file() and told.search(path.read_text(encoding="utf-8"))
+    }
+    rules = tuple(f"python/gitops_rollback/{rule}" for rule in RULES)
+    places = {path for path in found - MADE if not path.startswith(rules)}
+    assert places == {"python/gitops_rollback/refusals.py"}
