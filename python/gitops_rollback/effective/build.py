@@ -50,6 +50,7 @@ from gitops_rollback.effective.tree import (
 )
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of
 from gitops_rollback.manifest.entries import EntryList, read_entry
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, Patch, inside, read_patches
@@ -113,6 +114,19 @@ class Renewed:
     problem: str = ""
 
 
+@dataclass(frozen=True)
+class Inline:
+    """A patch that is written into a file: its text, the file's path, its line less one there.
+
+    `scalar` is the text in the file; it is kept for as long as what it is known by.
+    """
+
+    file: ParsedFile
+    path: str
+    offset: int
+    scalar: yaml.ScalarNode
+
+
 @dataclass
 class Work:
     """A build under way.
@@ -159,7 +173,7 @@ class Builder:
         self._find = find_fields
         self.by_folder = by_folder
         self.renewed: dict[int, Renewed] = {}
-        self.inline: dict[int, tuple[ParsedFile, str, int]] = {}
+        self.inline: dict[int, Inline] = {}
         self._built: dict[str, Work] = {}
         self._running: list[str] = []
         self._objects: dict[str, tuple[Resource, ...]] = {}
@@ -493,22 +507,24 @@ class Builder:
         elif patch.inline is None:
             raise TreeError("the patch has neither path nor patch")
         else:
-            file = self._inline(patch, path)
+            file = self._inline(patch, path, patch.inline)
         return file, [root for root in file.trees if root is not None and not is_null(root)]
 
-    def _inline(self, patch: Patch, path: str) -> ParsedFile:
-        scalar = patch.inline
+    def _inline(self, patch: Patch, path: str, scalar: yaml.ScalarNode) -> ParsedFile:
         if id(scalar) not in self.inline:
             text = patch.text.strip()
+            if patch.text[:1] == " ":  # kustomize writes the text anew, and cannot read that
+                raise TreeError("kustomize fails where the first line of a patch is indented")
             if text.startswith("["):
                 try:
                     json.loads(text)
                 except ValueError as error:
                     raise TreeError("a patch that begins with [ has to be JSON") from error
-            offset = 1 if scalar is not None and scalar.style in ("|", ">") else 0
-            parsed = parse(path, patch.text.encode())
-            self.inline[id(scalar)] = (parsed, path, patch.line - 1 + offset)
-        return self.inline[id(scalar)][0]
+            offset = 1 if scalar.style in ("|", ">") else 0
+            file = self.parsed(path)
+            parsed = parse(path, patch.text.encode()) if file is None else block_of(file, scalar)
+            self.inline[id(scalar)] = Inline(parsed, path, patch.line - 1 + offset, scalar)
+        return self.inline[id(scalar)].file
 
     def _operate(
         self,

@@ -14,11 +14,11 @@ from gitops_rollback.effective.applied import Applied, begin
 from gitops_rollback.effective.helm import is_release, layers_of
 from gitops_rollback.effective.images import DoubtfulEntryError, is_for
 from gitops_rollback.effective.objects import Resource, Unknown
-from gitops_rollback.effective.tree import find, is_null, walk
+from gitops_rollback.effective.tree import find, is_null
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.document import STRING, items_of, lookup, pointer_to, text_of
 from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
-from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.fields import find_fields, in_host
 from gitops_rollback.manifest.helm import NO_NAME, ValuesPlace, values_fields
 from gitops_rollback.manifest.image_field import (
     DIGEST,
@@ -36,14 +36,15 @@ from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
 from gitops_rollback.manifest.workloads import image_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from gitops_rollback.effective.build import Builder
+    from gitops_rollback.effective.build import Builder, Inline
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.workloads import ImageNode
 
 INLINE_PROBLEM = (
-    "an inline patch sets it; move the patch to a file of its own, or write an `images:` entry"
+    "an inline patch sets it, in a text that is no literal block (`|`) of its own; write it as "
+    "one, or move the patch to a file"
 )
 _MADE = "its text is made of several, and stands nowhere by itself"
 
@@ -377,36 +378,29 @@ class Lander:
 
     def _know_inline(self) -> None:
         """Take in the fields of inline patches, with their lines in the file these stand in."""
-        for key, (file, path, offset) in self._builder.inline.items():
-            if key in self._known_inline:
-                continue
-            self._known_inline.add(key)
-            for field in find_fields(file):
-                parts = tuple(
-                    replace(part, scalar=replace(part.scalar, line=part.scalar.line + offset))
-                    for part in field.parts
-                )
-                self._know([replace(field, path=path, parts=parts, problem=INLINE_PROBLEM)])
-            self._walk_inline(file, path, offset)
+        for key, inline in self._builder.inline.items():
+            if key not in self._known_inline:
+                self._known_inline.add(key)
+                self._know(_inlined(field, inline) for field in find_fields(inline.file))
+                self._walk_inline(inline)
 
-    def _walk_inline(self, file: ParsedFile, path: str, offset: int) -> None:
-        """Let every other scalar of an inline patch be one that is not edited."""
-        for root in file.trees:
-            for node in _scalars(root):
+    def _walk_inline(self, inline: Inline) -> None:
+        """Let every other scalar of an inline patch be a field of no known form."""
+        for number, root in enumerate(inline.file.trees):
+            for pointer, node in _scalars(root):
                 if id(node) not in self._sources:
-                    scalar = replace(read_scalar(file, node))
-                    shown = replace(scalar, line=scalar.line + offset)
-                    self._sources[id(node)] = ImageField(
-                        path=path,
-                        document=0,
+                    field = ImageField(
+                        path=inline.path,
+                        document=number,
                         kind="Patch",
                         name="patch",
-                        container="",
-                        pointer=f"inline:{shown.line}:{shown.column}",
-                        parts=(Part(REFERENCE, "image", shown),),
+                        container=pointer.strip("/").replace("/", "."),
+                        pointer=pointer,
+                        parts=(Part(REFERENCE, "image", read_scalar(inline.file, node)),),
                         form=SUBSTITUTION,
-                        problem=INLINE_PROBLEM,
+                        problem=spelling_problem(read_scalar(inline.file, node)),
                     )
+                    self._sources[id(node)] = _inlined(field, inline)
 
 
 def _meets(entry: ImageEntry, image: Applied) -> bool:
@@ -416,8 +410,33 @@ def _meets(entry: ImageEntry, image: Applied) -> bool:
         return False
 
 
-def _scalars(root: yaml.Node | None) -> Iterable[yaml.ScalarNode]:
-    return [node for node in walk(root) if isinstance(node, yaml.ScalarNode) and node.tag == STRING]
+def _inlined(field: ImageField, inline: Inline) -> ImageField:
+    """Return a field of an inline patch as one of the file that this stands in."""
+    if inline.file.host is not None:
+        return replace(in_host(field, inline.file.host), path=inline.path)
+    parts = tuple(
+        replace(part, scalar=replace(part.scalar, line=part.scalar.line + inline.offset))
+        for part in field.parts
+    )
+    first = parts[0].scalar
+    pointer = f"inline:{first.line}:{first.column}"
+    return replace(field, path=inline.path, parts=parts, pointer=pointer, problem=INLINE_PROBLEM)
+
+
+def _scalars(root: yaml.Node | None) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    """Yield the texts of a tree with their pointers, what aliases repeat once."""
+    seen: set[int] = set()
+    waiting = [("", root)] if root is not None else []
+    while waiting:
+        pointer, node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode) and node.tag == STRING:
+            yield pointer, node
+        elif isinstance(node, yaml.MappingNode):
+            waiting += [(pointer_to(pointer, text_of(k) or ""), v) for k, v in node.value]
+        waiting += [(f"{pointer}/{n}", one) for n, one in enumerate(items_of(node))]
 
 
 def _tag_only(parts: Sequence[Part]) -> str:

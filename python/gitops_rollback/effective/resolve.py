@@ -355,6 +355,8 @@ class _Resolver:
                     yield one, why
 
     def _why_spare(self, one: ImageField, path: str) -> Idle | None:
+        if one.scalar.block is not None:
+            return Idle("nothing that the patch is for has such a container")
         if one.form == KUSTOMIZE:
             return Idle("no image of its kustomization bears that name")
         if path in self._taken:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass
-from gitops_rollback.manifest.document import items_of, lookup, pointer_to, text_of
+from gitops_rollback.manifest.document import items_of, lookup, parse, pointer_to, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -85,7 +86,16 @@ class _Comparison:
         elif isinstance(old, yaml.SequenceNode) and isinstance(new, yaml.SequenceNode):
             yield from self._lists(old, new, place)
         elif type(old) is not type(new) or text_of(old) != text_of(new):
-            yield Difference(_line(new), f"{_shown(place)} changed")
+            within = self._within(place)
+            if not within or _differ_elsewhere(text_of(old), text_of(new), within):
+                yield Difference(_line(new), f"{_shown(place)} changed")
+
+    def _within(self, place: _Place) -> tuple[tuple[int, str], ...]:
+        """Return what is ignored inside a text that is YAML itself, as (document, pointer)."""
+        prefix = f"{place.pointer}#"
+        inner = (one.removeprefix(prefix) for one in self._ignored if one.startswith(prefix))
+        found = (one.partition("/") for one in inner)
+        return tuple((int(number or 0), f"/{pointer}") for number, _slash, pointer in found)
 
     def _mappings(
         self, old: yaml.MappingNode, new: yaml.MappingNode, place: _Place
@@ -118,6 +128,19 @@ class _Comparison:
             place.pointer == outer or place.pointer.startswith(f"{outer}/")
             for outer in self._ignored
         )
+
+
+def _differ_elsewhere(
+    old: str | None, new: str | None, ignored: Collection[tuple[int, str]]
+) -> bool:
+    """Tell whether two texts that are YAML themselves differ but for what is ignored."""
+    if old is None or new is None:
+        return True
+    try:
+        before, after = parse("", old.encode()), parse("", new.encode())
+    except ManifestError:
+        return True
+    return bool(differences(before, after, ignored))
 
 
 def _keys(node: yaml.MappingNode) -> dict[str, tuple[int, yaml.Node]]:

@@ -18,6 +18,8 @@ from gitops_rollback.late import dataclass, field, regex
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gitops_rollback.manifest.blocks import Host
+
 _BOM = codecs.BOM_UTF8.decode()
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
@@ -67,13 +69,16 @@ _DEEPEST = 5_000  # levels; libyaml's composer crashes the process at some 30,00
 class ParsedFile:
     """One manifest file: its `text` without a byte order mark, and the root node of each document.
 
-    Offsets of nodes count characters of `text`; line ends are as in the file.
+    Offsets of nodes count characters of `text`; line ends are as in the file. `host` is absent but
+    for a text within another file, whose `blocks` keeps it (see `blocks.py`).
     """
 
     path: str
     text: str
     bom: bool
     documents: tuple[yaml.Node | None, ...] = field(repr=False)
+    host: Host | None = field(default=None, repr=False, compare=False)
+    blocks: dict[int, ParsedFile] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def trees(self) -> tuple[yaml.Node | None, ...]:

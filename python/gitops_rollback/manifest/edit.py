@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.late import dataclass
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.difference import Intended, first_difference
 from gitops_rollback.manifest.document import parse, reads_as_string
 from gitops_rollback.manifest.forms import FieldEdit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import Scalar
@@ -56,7 +56,7 @@ def rewritten(
     scalars = [scalar for edit in edits for scalar in _scalar_edits(file, edit)]
     data = _spliced(file, {*(scalar.splice for scalar in scalars), *marker_splices})
     after = parse(file.path, data)
-    _prove(file, after, {id(edit.scalar.node): edit.intended for edit in scalars})
+    _prove(file, after, _intended(scalars))
     return after
 
 
@@ -69,11 +69,40 @@ def rewrite_to_compare(file: ParsedFile, edits: Iterable[FieldEdit]) -> bytes:
     return _spliced(file, {scalar.splice for scalar in scalars})
 
 
+def _intended(edits: Sequence[_ScalarEdit]) -> dict[int, Intended]:
+    """Return what YAML has to read, by the `id` of a scalar of the file.
+
+    Where scalars stand in a text within the file it is the whole text that is another one; inside
+    it, nothing else may be.
+    """
+    wanted = {id(one.scalar.node): one.intended for one in edits if one.scalar.block is None}
+    blocks = {id(one.scalar.block): one.scalar.block for one in edits if one.scalar.block}
+    for block in blocks.values():
+        assert block.host is not None  # noqa: S101 - scalars have their block for its host
+        own = [one for one in edits if one.scalar.block is block]
+        inward = [
+            replace(
+                one.splice,
+                start=block.host.inner(one.splice.start),
+                end=block.host.inner(one.splice.end),
+            )
+            for one in own
+        ]
+        text = _with_splices(block.text, set(inward))
+        inner = {id(one.scalar.node): one.intended for one in own}
+        _prove(block, parse(block.path, text.encode()), inner)
+        wanted[id(block.host.node)] = Intended(text)
+    return wanted
+
+
 def _spliced(file: ParsedFile, splices: Iterable[Splice]) -> bytes:
-    text = file.text
+    return file.encode(_with_splices(file.text, splices))
+
+
+def _with_splices(text: str, splices: Iterable[Splice]) -> str:
     for splice in sorted(splices, key=lambda splice: splice.start, reverse=True):
         text = text[: splice.start] + splice.text + text[splice.end :]
-    return file.encode(text)
+    return text
 
 
 def _scalar_edits(file: ParsedFile, edit: FieldEdit) -> Iterator[_ScalarEdit]:

@@ -7,20 +7,28 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
+from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.document import children, items_of, lookup, paths_to_nodes, text_of
 from gitops_rollback.manifest.entries import EntryList, read_entry
-from gitops_rollback.manifest.flux import kustomization_entries, release_entries, release_fields
+from gitops_rollback.manifest.flux import (
+    inline_patches,
+    kustomization_entries,
+    release_entries,
+    release_fields,
+)
 from gitops_rollback.manifest.helm import ValuesPlace, is_values_file, values_fields
 from gitops_rollback.manifest.json_patch import PatchPlace, patch_fields
-from gitops_rollback.manifest.kustomize import entries_of, is_kustomization
+from gitops_rollback.manifest.kustomize import entries_of, is_kustomization, patch_texts
 from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.manifest.scalars import refuse_duplicate_keys, refuse_template_file
 from gitops_rollback.manifest.workloads import workload_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from gitops_rollback.manifest.blocks import Host
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
 
@@ -39,8 +47,9 @@ def find_fields(
     and for Helm templates.
     """
     refuse_template_file(file)
-    if is_kustomization(file.path):
+    if is_kustomization(file.path) and file.host is None:
         found = [entry.field for entry in entries_of(file)]
+        found += _of_blocks(file, patch_texts(file))
         refuse_duplicate_keys(file.path, _mappings(file) if found else ())
     else:
         found = [
@@ -81,10 +90,28 @@ def _of_objects(
         yield from workload_fields(item, further_kinds, pointers)
         yield from release_fields(item)
         yield from (e.field for e in (*kustomization_entries(item), *release_entries(item)))
+        yield from _of_blocks(file, inline_patches(item))
         if item.kind == "ImageTagTransformer":
             place = EntryList(file, item.document, item.kind, item.name, "/imageTag")
             entry = read_entry(place, item.find("imageTag"), "/imageTag")
             yield from [entry.field] if entry is not None else []
+
+
+def _of_blocks(file: ParsedFile, texts: Iterable[yaml.ScalarNode]) -> Iterator[ImageField]:
+    """Yield the fields of texts within a file that are YAML themselves, and can be edited there."""
+    for text in texts:
+        try:
+            block = block_of(file, text)
+        except ManifestError:  # whoever builds with the text says so, with its place
+            continue
+        if block.host is not None:
+            yield from (in_host(field, block.host) for field in find_fields(block))
+
+
+def in_host(field: ImageField, host: Host) -> ImageField:
+    """Return a field of a text within a file as one of the file."""
+    pointer = host.pointer_to(field.document, field.pointer)
+    return replace(field, document=host.document, pointer=pointer)
 
 
 def _of_values(file: ParsedFile) -> Iterator[ImageField]:

@@ -108,6 +108,14 @@ def flux_kustomization(item: ManifestObject) -> FluxKustomization | None:
     )
 
 
+def inline_patches(item: ManifestObject) -> Iterator[yaml.ScalarNode]:
+    """Yield the texts of the patches that are written into a Flux Kustomization."""
+    for key in ("patches", "patchesJson6902") if _is_flux_kustomization(item) else ():
+        for patch in read_patches("", item.find("spec", key)):
+            if patch.inline is not None:
+                yield patch.inline
+
+
 def read_sources(node: yaml.Node | None) -> list[Source]:
     """Return what `substituteFrom` or `valuesFrom` names, in its order."""
     return [

@@ -14,6 +14,7 @@ from gitops_rollback.late import dataclass, field, regex
 if TYPE_CHECKING:
     import yaml
 
+    from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.markers import Marker
 
 REFERENCE = "reference"
@@ -42,7 +43,8 @@ class Scalar:
     """One scalar of a file.
 
     `line` and `column` count from 1; `start` and `end` are offsets of the scalar (quotes included)
-    in the file's text, `raw` is the text between them; `marker` is the Flux marker behind it.
+    in the file's text, `raw` is the text between them; `marker` is the Flux marker behind it;
+    `block` is the text that it stands in, where that is written into the file as a string.
     """
 
     value: str
@@ -53,6 +55,7 @@ class Scalar:
     raw: str
     marker: Marker | None
     node: yaml.ScalarNode = field(repr=False, compare=False)
+    block: ParsedFile | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_null(self) -> bool:

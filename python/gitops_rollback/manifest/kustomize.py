@@ -199,6 +199,16 @@ def entries_of(file: ParsedFile) -> tuple[ImageEntry, ...]:
     )
 
 
+def patch_texts(file: ParsedFile) -> Iterator[yaml.ScalarNode]:
+    """Yield the texts of the patches that are written into a kustomization file."""
+    for tree in file.trees if "patch" in file.text else ():
+        root = spelled(tree, FIELDS)
+        for key in ("patchesStrategicMerge", "patches", "patchesJson6902"):
+            for patch in read_patches("", lookup(root, key)):
+                if patch.inline is not None:
+                    yield patch.inline
+
+
 def spelled(root: yaml.Node | None, names: Iterable[str]) -> yaml.Node | None:
     """Return a mapping whose keys are written as the fields are: kustomize takes any case.
 

@@ -15,6 +15,7 @@ from gitops_rollback.manifest.markers import find_marker, find_marker_above
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gitops_rollback.manifest.blocks import Host
     from gitops_rollback.manifest.document import ParsedFile
 
 _LINE_BREAK = regex("\r\n|[\r\n\x85\u2028\u2029]")  # as YAML 1.1 has them
@@ -27,6 +28,10 @@ def read_scalar(file: ParsedFile, node: yaml.ScalarNode) -> Scalar:
     properties = _NODE_PROPERTIES.match(file.text, start, end)
     skipped = properties[0] if properties else ""
     *above, last = _LINE_BREAK.split(skipped)
+    if file.host is not None:
+        line = node.start_mark.line + len(above)
+        column = len(last) + (0 if above else node.start_mark.column)
+        return _in_block(file, node, file.host, line, column)
     return Scalar(
         value=str(node.value),
         line=node.start_mark.line + 1 + len(above),
@@ -36,6 +41,28 @@ def read_scalar(file: ParsedFile, node: yaml.ScalarNode) -> Scalar:
         raw=file.text[start + len(skipped) : end],
         marker=find_marker(file.text, end) or find_marker_above(file.text, start),
         node=node,
+    )
+
+
+def _in_block(
+    file: ParsedFile, node: yaml.ScalarNode, host: Host, line: int, column: int
+) -> Scalar:
+    """Return a scalar of a text within a file: its place is that in the file.
+
+    A comment behind it is a part of the text, which is no marker to Flux.
+    """
+    start = host.outer(line, column)
+    raw = file.text[host.inner(start) : node.end_mark.index]
+    return Scalar(
+        value=str(node.value),
+        line=host.line + line + 1,
+        column=host.column + column + 1,
+        start=start,
+        end=start + len(raw),
+        raw=raw,
+        marker=None,
+        node=node,
+        block=file,
     )
 
 

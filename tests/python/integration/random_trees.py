@@ -18,6 +18,19 @@ _TAGS = ("1.4.2", "v2", "main-3f2a1", "1.10", "2026.01.15")
 _POD = "spec/template/spec"
 
 
+class _Blocks(yaml.SafeDumper):
+    """Writes texts of several lines as literal blocks (`|`), as people do."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Blocks.add_representer(str, _text)
+_QUOTED = 8  # one tree of so many has its texts in quotes, on several lines
+
+
 @dataclass
 class RandomTree:
     """Files by path; `roots` are the folders that are built, each by itself, `flux` by Flux."""
@@ -30,7 +43,9 @@ class RandomTree:
 
     def put(self, path: str, value: object) -> None:
         """Write a value as YAML, or a text as it is."""
-        text = value if isinstance(value, str) else yaml.safe_dump(value, sort_keys=False)
+        dumper = yaml.SafeDumper if self.seed % _QUOTED == 0 else _Blocks
+        is_text = isinstance(value, str)
+        text = str(value) if is_text else yaml.dump(value, Dumper=dumper, sort_keys=False)
         self.files[path] = text
 
 

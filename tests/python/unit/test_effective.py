@@ -11,7 +11,8 @@ from gitops_rollback.effective.effect import judge
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, ManifestError
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
-from gitops_rollback.manifest.forms import value_of
+from gitops_rollback.manifest.edit import rewrite
+from gitops_rollback.manifest.forms import FieldEdit, value_of
 from gitops_rollback.manifest.kustomize import read_kustomization
 from gitops_rollback.services.catalogue import resolve
 from gitops_rollback.services.config import Config, Environment, parse_config
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.effective.effect import Effect, Finding
+    from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
 
 A = digest("a")
@@ -182,20 +184,33 @@ patches:
 """
 
 
+FOLDED = """\
+resources: [../base]
+patches:
+- target: {kind: Deployment}
+  patch: >-
+    [{"op": "replace", "path": "/spec/template/spec/containers/0/image",
+    "value": "acme/cart:9"}]
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (
-            MERGE,
-            r"overlay/kustomization\.yaml:12:\d+: .* inline patch sets it; move the patch to",
+            FOLDED,
+            r"overlay/kustomization\.yaml:\d+:\d+: .* inline patch sets it, .* no literal block",
         ),
-        (OPERATIONS, r"overlay/kustomization\.yaml:7:\d+: .* inline patch sets it; move the patch"),
+        (
+            OPERATIONS.replace("|-", "&p |-") + "- {target: {kind: Job}, patch: *p}\n",
+            r"overlay/kustomization\.yaml:7:\d+: .* inline patch sets it, .* move the patch to",
+        ),
         (
             "resources: [../base]\nimages: [{name: acme/cart, tagSuffix: -x}]\n",
             r"the tagSuffix in overlay/kustomization\.yaml:2 changes its tag",
         ),
     ],
-    ids=["inline merge", "inline operations", "suffix"],
+    ids=["folded operations", "operations for two", "suffix"],
 )
 def test_what_sets_an_image_and_cannot_be_edited_is_refused_with_its_place(
     text: str, message: str
@@ -204,6 +219,45 @@ def test_what_sets_an_image_and_cannot_be_edited_is_refused_with_its_place(
     with pytest.raises(GitopsRollbackError) as caught:
         fields(files)
     assert re.search(message, caught.value.message), caught.value.message
+
+
+QUOTED = OPERATIONS.partition("|-")[0] + (
+    """'[{"op": "replace", "path": "/spec/template/spec/containers/0/image", """
+    """"value": "acme/cart:9"}]'\n"""
+)
+LISTED = re.sub("(?m)^    ", "  ", MERGE.replace("patches:", "patchesStrategicMerge:")).replace(
+    "patch: |-", "|-"
+)
+
+
+def in_overlay(files: Mapping[str, str]) -> tuple[ParsedFile, ImageField]:
+    """The overlay's file, and the one field in it that decides."""
+    manifests = read_manifests({path: text.encode() for path, text in files.items()})
+    [field] = resolve("cart", OVERLAY, Config(), manifests).fields
+    return manifests.files["overlay/kustomization.yaml"], field
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("text", [MERGE, OPERATIONS, QUOTED, LISTED, FOLDED.replace(">-", "|+")])
+def test_an_inline_patch_is_edited_where_its_text_stands_as_it_is(text: str, ends: str) -> None:
+    text = text.replace("\n", ends)
+    files = {**BASE, "overlay/kustomization.yaml": text}
+    file, field = in_overlay(files)
+    place = text[: text.index("acme/cart:9")]
+    assert field.scalar.line == place.count("\n") + 1
+    assert field.scalar.column == len(place.rpartition("\n")[2].rstrip("\"'")) + 1
+    edited = rewrite(file, [FieldEdit(field, "acme/cart:10")]).decode()
+    assert edited == text.replace("acme/cart:9", "acme/cart:10")
+    _file, again = in_overlay({**files, "overlay/kustomization.yaml": edited})
+    assert again.key == field.key
+    assert again.value == "acme/cart:10"
+
+
+def test_a_text_that_an_edit_would_break_is_not_edited() -> None:
+    file, field = in_overlay({**BASE, "overlay/kustomization.yaml": QUOTED})
+    for broken in ("acme/cart:1'", 'acme/cart:1", "x": "y', "acme/cart:\n1"):
+        with pytest.raises(ManifestError):
+            rewrite(file, [FieldEdit(field, broken)])
 
 
 @pytest.mark.parametrize("text", [MERGE, OPERATIONS])
