@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.commands.local_files import walk
 from gitops_rollback.errors import Exit
 from gitops_rollback.late import dataclass
-from gitops_rollback.manifest.image_field import SUBSTITUTION
 from gitops_rollback.manifest.prove import Proof, prove
 from gitops_rollback.services import inventory
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, Environment
@@ -68,7 +67,7 @@ def _list_fields(manifests: Manifests) -> list[_Listed]:
 
 def _prove(field: ImageField, manifests: Manifests) -> Proof:
     file = manifests.files[field.path]
-    if field.form != SUBSTITUTION:
+    if any(one.key == field.key for one in manifests.fields[field.path]):
         return prove(file, field)
     return prove(
         file, field, lambda new: manifests.with_files({new.path: new}).effective({}, _ALL).live

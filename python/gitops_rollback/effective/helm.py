@@ -22,6 +22,7 @@ from gitops_rollback.effective.objects import Resource, Unknown
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, walk, with_path
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field
+from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.document import items_of, lookup, parse, text_of
 from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
 from gitops_rollback.manifest.kustomize import read_patches
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
 
 _ACCEPT = "look at what it does to the image, then deploy with --accept effect"
 _IMAGE_KEYS = frozenset({"image", "reference", "containers", "initContainers", "volumes"})
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A text that holds values: what it is called, whose it is, and it as a file of its own."""
+
+    title: str
+    kind: str
+    name: str
+    block: ParsedFile
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Layers:
     unread: tuple[Unknown, ...] = ()
     unknowns: tuple[Unknown, ...] = ()
     paths: tuple[str, ...] = ()
-    embedded: dict[int, str] = field(default_factory=dict)
+    embedded: dict[int, Embedded] = field(default_factory=dict)
 
 
 def is_release(resource: Resource) -> bool:
@@ -77,10 +88,10 @@ def layers_of(
         if file is not None and file.trees and file.trees[0] is not None:
             values = merged(values, file.trees[0])
             paths.append(path)
-    embedded: dict[int, str] = {}
+    embedded: dict[int, Embedded] = {}
     unread = []
     for source in read_sources(find(spec, "valuesFrom")):
-        layer = _layer(source, resource, among, embedded)
+        layer = _layer(source, resource, among, parsed, embedded)
         if isinstance(layer, Unknown):
             unread.append(layer)
         elif layer is not None:
@@ -144,7 +155,11 @@ def _chart_files(
 
 
 def _layer(
-    source: Source, resource: Resource, among: Iterable[Resource], embedded: dict[int, str]
+    source: Source,
+    resource: Resource,
+    among: Iterable[Resource],
+    parsed: Callable[[str], ParsedFile | None],
+    embedded: dict[int, Embedded],
 ) -> yaml.Node | Unknown | None:
     """Return the values of one source; Unknown where they are not known."""
     name = f"valuesFrom {source.kind} {source.name}"
@@ -162,20 +177,34 @@ def _layer(
             steps = tuple(source.target.split("."))
             return with_path(None, steps, value)
         place = f"{one.path}:{value.start_mark.line + 1}"
-        return _embedded(value, f"a block string of ConfigMap {source.name} ({place})", embedded)
+        title = f"a text of ConfigMap {source.name} ({place})"
+        layer = embedded_in(one, value, title, parsed, embedded)
+        return layer if layer is not None or not str(value.value).strip() else doubt
     return None if source.optional and source.kind == "ConfigMap" else doubt
 
 
-def _embedded(value: yaml.ScalarNode, where: str, embedded: dict[int, str]) -> yaml.Node | None:
-    """Return the values that stand in a text, whose scalars cannot be edited one by one."""
+def embedded_in(
+    resource: Resource,
+    text: yaml.ScalarNode,
+    title: str,
+    parsed: Callable[[str], ParsedFile | None],
+    embedded: dict[int, Embedded],
+) -> yaml.Node | None:
+    """Return the values that stand in a text of an object, and note where each scalar stands.
+
+    The text stands in one of the files that made the object. None where it is no YAML.
+    """
+    files = (parsed(path) for path in dict.fromkeys((resource.path, *resource.by)))
     try:
-        file = parse(where, str(value.value).encode())
+        blocks = [block_of(file, text) for file in files if file is not None]
+        block = next((one for one in blocks if one.host is not None), None)
+        block = block or parse(title, str(text.value).encode())
     except ManifestError:
         return None
-    root = file.trees[0] if file.trees else None
-    for node in walk(root):
-        embedded[id(node)] = where
-    embedded[id(value)] = where  # keeps what is embedded for as long as this is
+    identity = resource.first
+    one = Embedded(title, identity.kind, identity.name, block)
+    root = block.trees[0] if block.trees else None
+    embedded.update({id(node): one for node in walk(root)})
     return root
 
 

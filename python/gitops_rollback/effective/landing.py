@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.effective.applied import Applied, begin
+from gitops_rollback.effective.argo import application_layers
+from gitops_rollback.effective.build import Inline
 from gitops_rollback.effective.helm import is_release, layers_of
 from gitops_rollback.effective.images import DoubtfulEntryError, is_for
 from gitops_rollback.effective.objects import Resource, Unknown
 from gitops_rollback.effective.tree import find, is_null
 from gitops_rollback.late import dataclass, replace
+from gitops_rollback.manifest.argo import is_application
+from gitops_rollback.manifest.blocks import in_host
 from gitops_rollback.manifest.document import STRING, items_of, lookup, pointer_to, text_of
 from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
-from gitops_rollback.manifest.fields import find_fields, in_host
+from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.helm import NO_NAME, ValuesPlace, values_fields
 from gitops_rollback.manifest.image_field import (
     DIGEST,
@@ -38,7 +42,8 @@ from gitops_rollback.manifest.workloads import image_nodes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from gitops_rollback.effective.build import Builder, Inline
+    from gitops_rollback.effective.build import Builder
+    from gitops_rollback.effective.helm import Embedded, Layers
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.workloads import ImageNode
 
@@ -99,7 +104,11 @@ class Lander:
         kind = resource.identity.kind
         item = ManifestObject(file, resource.document, "", resource.node, kind)
         if is_release(resource):
-            return self._of_release(resource, item, among)
+            layers = layers_of(resource, among, self._builder.parsed)
+            return self._of_values(resource, item, layers)
+        if is_application(item):
+            several = application_layers(resource, self._builder.parsed)
+            return [one for layers in several for one in self._of_values(resource, item, layers)]
         return [
             Landing(self._applied(resource, image, item), resource.unknowns, (), (resource.path,))
             for image in image_nodes(item, self._kinds, self._pointers)
@@ -193,10 +202,9 @@ class Lander:
     def _first_names(self, resource: Resource) -> frozenset[str]:
         return frozenset(one.name for one in (*resource.earlier, resource.identity) if one.name)
 
-    def _of_release(
-        self, resource: Resource, item: ManifestObject, among: Sequence[Resource]
-    ) -> list[Landing]:
-        layers = layers_of(resource, among, self._builder.parsed)
+    def _of_values(self, resource: Resource, item: ManifestObject, layers: Layers) -> list[Landing]:
+        """Return the images of the values that an object gives to a chart."""
+        self._know_embedded(layers.embedded)
         read: dict[int, Scalar] = {}
 
         def scalar(node: yaml.ScalarNode) -> Scalar:
@@ -236,7 +244,7 @@ class Lander:
         return found
 
     def _decider(
-        self, resource: Resource, field: ImageField, embedded: Mapping[int, str]
+        self, resource: Resource, field: ImageField, embedded: Mapping[int, Embedded]
     ) -> tuple[ImageField, tuple[str, ...]]:
         """Return the field whose version counts in values that come from several files."""
         node = field.scalar.node
@@ -247,8 +255,8 @@ class Lander:
         }:
             own = self._partly(resource, field, origin)
         where = embedded.get(id(node))
-        if where is not None:
-            own = replace(own, problem=f"it stands in {where}, which is not edited")
+        if where is not None and where.block.host is None:
+            own = replace(own, problem=f"it stands in {where.title}, which is not edited")
         return own, origin.over
 
     def _partly(self, resource: Resource, field: ImageField, origin: Origin) -> ImageField:
@@ -384,8 +392,20 @@ class Lander:
                 self._know(_inlined(field, inline) for field in find_fields(inline.file))
                 self._walk_inline(inline)
 
+    def _know_embedded(self, embedded: Mapping[int, Embedded]) -> None:
+        """Take in the fields of values that are written into a text."""
+        for one in {id(one.block): one for one in embedded.values()}.values():
+            if one.block.host is None or id(one.block) in self._known_inline:
+                continue
+            self._known_inline.add(id(one.block))
+            place = ValuesPlace(one.block, 0, one.kind, one.name, frozenset())
+            root = one.block.trees[0] if one.block.trees else None
+            fields = (in_host(f, one.block.host) for f in values_fields(place, root, ""))
+            self._know(fields)
+            self._walk_inline(Inline(one.block, one.block.path, 0, one.block.host.node))
+
     def _walk_inline(self, inline: Inline) -> None:
-        """Let every other scalar of an inline patch be a field of no known form."""
+        """Let every other scalar of an inline text be a field of no known form."""
         for number, root in enumerate(inline.file.trees):
             for pointer, node in _scalars(root):
                 if id(node) not in self._sources:

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.applied import Applied, begin
+from gitops_rollback.effective.argo import argo_additions, directories
 from gitops_rollback.effective.build import Addition, Builder, Work, is_local
 from gitops_rollback.effective.chart import label_with
 from gitops_rollback.effective.effect import Effect, Idle, Landed
@@ -21,6 +22,7 @@ from gitops_rollback.effective.landing import Lander, Landing
 from gitops_rollback.effective.objects import Unknown
 from gitops_rollback.effective.variables import Variables, substitute, variable_names
 from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.manifest.argo import is_application
 from gitops_rollback.manifest.document import lookup
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.flux import definitions, flux_kustomization
@@ -116,14 +118,22 @@ class _Resolver:
         self._taken = {path for one in by_folder.values() for path in one.references}
         self._unreadable = {posixpath.dirname(p) for p in tree.unreadable if is_kustomization(p)}
         self._flux: list[FluxKustomization] = []
+        self._applications: list[ManifestObject] = []
         self._config_maps: list[tuple[ManifestObject, dict[str, Definition]]] = []
         for path, file in tree.files.items():
             for item in [] if is_kustomization(path) else objects_of(file):
                 flux = flux_kustomization(item)
                 if flux is not None:
                     self._flux.append(flux)
+                if is_application(item):
+                    self._applications.append(item)
                 if item.kind == "ConfigMap":
                     self._config_maps.append((item, definitions(item, item.find("data"), "/data")))
+
+        self._argo: dict[str, bool] = {}  # what Argo CD takes, and whether all below it
+        for item in self._applications:
+            for folder, below in directories(item.node):
+                self._argo[folder] = self._argo.get(folder, False) or below
 
     def resolve(self) -> EffectiveFields:
         """Build every root, and say which fields decide."""
@@ -160,6 +170,10 @@ class _Resolver:
             if root is not None:
                 covered.update(root.work.paths)
                 yield root
+        for application in self._applications:
+            for root in self._argo_roots(application):
+                covered.update(root.work.paths)
+                yield root
         for folder, one in self._by_folder.items():
             is_part = folder in self._taken or one.is_component or one.path in covered
             if not is_part and self._holds(one.path):
@@ -178,7 +192,7 @@ class _Resolver:
 
         It alone says what is applied of all below it: neither kustomize nor Flux looks into folders
         below it that it does not list. A chart below it is Helm's, and one that cannot be read may
-        list anything.
+        list anything; what an Application of Argo CD takes is applied by that.
         """
         folder = path
         while folder:
@@ -187,6 +201,9 @@ class _Resolver:
             if ruling is not None:
                 return ruling if self._holds(ruling.path) else None
             if self._is_chart(folder) or folder in self._unreadable:
+                return None
+            below = self._argo.get(folder)
+            if below is not None and (below or posixpath.dirname(path) == folder):
                 return None
         return None
 
@@ -233,6 +250,15 @@ class _Resolver:
         name = f"{flux.file_path} {flux.name}"
         return _Root(name, folder, work, overlay, flux)
 
+    def _argo_roots(self, application: ManifestObject) -> Iterator[_Root]:
+        """Yield the folders whose kustomization an Application of Argo CD changes."""
+        for folder, addition, doubts in argo_additions(application):
+            if folder in self._by_folder and self._holds(self._by_folder[folder].path):
+                work = self._builder.of_folder(folder, addition)
+                work.doubt(*doubts)
+                name = f"{application.file.path} {application.name}"
+                yield _Root(name, folder, work, self._by_folder[folder].path)
+
     def _scanned(self, folder: str) -> list[str]:
         """Return what Flux takes of a folder without a kustomization: files, and folders with.
 
@@ -257,15 +283,24 @@ class _Resolver:
         """Return the images of a root's objects."""
         work = root.work
         resources = [one for one in work.resources if not is_local(one)]
+        among = [*resources, *self._beside(root)]
         found: list[Landing] = []
         for resource in resources:
             doubted = resource.doubted(*work.failures)
-            for landing in self._lander.land(doubted, resources):
+            for landing in self._lander.land(doubted, among):
                 paths = tuple(dict.fromkeys((*landing.paths, *work.paths)))
                 image = replace(landing.image, overlay=root.overlay)
                 found.append(replace(landing, image=image, paths=paths))
             found = self._post_rendered(resource, found)
         return found
+
+    def _beside(self, root: _Root) -> Iterator[Resource]:
+        """Yield what is applied beside a plain file: it may refer to an object of another one."""
+        if root.overlay or root.flux is not None:
+            return
+        for path in self._tree.files:
+            if path != root.name and posixpath.dirname(path) == root.folder:
+                yield from self._builder.of_file(path)
 
     def _post_rendered(self, resource: Resource, found: list[Landing]) -> list[Landing]:
         """Apply the `images` of a release's post-renderers to whatever its chart makes."""

@@ -25,6 +25,7 @@ from gitops_rollback.manifest.document import (
 
 if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.image_field import ImageField
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,12 @@ def block_of(file: ParsedFile, node: yaml.ScalarNode) -> ParsedFile:
         return inner
     file.blocks[id(node)] = replace(inner, host=host)
     return file.blocks[id(node)]
+
+
+def in_host(field: ImageField, host: Host) -> ImageField:
+    """Return an image field of a text within a file as one of the file."""
+    pointer = host.pointer_to(field.document, field.pointer)
+    return replace(field, document=host.document, pointer=pointer)
 
 
 def _host(file: ParsedFile, node: yaml.ScalarNode) -> Host | None:

@@ -50,7 +50,15 @@ HELM_HINT = "a Helm template is not a manifest: name the rendered or values file
 _YAML_HINT = "mend the file in the manifests repository"
 LARGEST_MANIFEST = 10_000_000  # bytes
 # One of these is in every file with a field, or with what changes one.
-_SIGNS = (b"image", b"Image", b"repository", b"tag", b"postBuild", b".toolkit.fluxcd.io")
+_SIGNS = (
+    b"image",
+    b"Image",
+    b"repository",
+    b"tag",
+    b"postBuild",
+    b".toolkit.fluxcd.io",
+    b"argoproj.io/",
+)
 # What begins in the first column, but for comments: the keys of an object, and what parts two.
 _FIRST_COLUMN = regex(rb"^[^\s#][^\n]*", re.MULTILINE)
 _DOCUMENT = regex(rb"^---[ \t\r]*(?:#[^\n]*)?$", re.MULTILINE)

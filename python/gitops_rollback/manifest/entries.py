@@ -39,22 +39,27 @@ NO_VERSION = "it sets no tag or digest: the image it renames keeps its own"
 class ImageEntry:
     """An `images:` entry: the image name it is for, and the field it is.
 
-    `new_name` is absent where the name stays; `suffix` is kustomize's `tagSuffix`.
+    `new_name` is absent where the name stays; `suffix` is kustomize's `tagSuffix`; `version` is
+    what one text says that is the whole entry (Argo CD's), tag and digest behind the name.
     """
 
     name: str
     new_name: str | None
     suffix: str
     field: ImageField
+    version: str = ""
 
     @property
     def sets_version(self) -> bool:
         """Whether the entry replaces tag and digest."""
-        return bool(self.field.version)
+        return bool(self.version or self.field.version)
 
     @property
     def tag_and_digest(self) -> tuple[str, str]:
         """The tag and the digest that it sets; empty where it sets none."""
+        if self.version:
+            written, _, of_content = self.version.partition("@")
+            return (written.removeprefix(":"), of_content)
         tag, digest = self.field.part(TAG), self.field.part(DIGEST)
         return (tag.text if tag else "", digest.text if digest else "")
 
@@ -64,7 +69,9 @@ class ImageEntry:
         Tag and digest are one thing there (fluxcd/pkg, kustomize/kustomize_generator.go).
         """
         field = other.field if other.sets_version else self.field
-        return replace(self, new_name=other.new_name or self.new_name, field=field)
+        version = other.version if other.sets_version else self.version
+        name = other.new_name or self.new_name
+        return replace(self, new_name=name, field=field, version=version)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import yaml
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
-from gitops_rollback.manifest.blocks import block_of
+from gitops_rollback.manifest.argo import application_fields
+from gitops_rollback.manifest.blocks import block_of, in_host
 from gitops_rollback.manifest.document import children, items_of, lookup, paths_to_nodes, text_of
 from gitops_rollback.manifest.entries import EntryList, read_entry
 from gitops_rollback.manifest.flux import (
@@ -28,7 +29,6 @@ from gitops_rollback.manifest.workloads import workload_fields
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from gitops_rollback.manifest.blocks import Host
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
 
@@ -90,6 +90,7 @@ def _of_objects(
         yield from workload_fields(item, further_kinds, pointers)
         yield from release_fields(item)
         yield from (e.field for e in (*kustomization_entries(item), *release_entries(item)))
+        yield from application_fields(item)
         yield from _of_blocks(file, inline_patches(item))
         if item.kind == "ImageTagTransformer":
             place = EntryList(file, item.document, item.kind, item.name, "/imageTag")
@@ -106,12 +107,6 @@ def _of_blocks(file: ParsedFile, texts: Iterable[yaml.ScalarNode]) -> Iterator[I
             continue
         if block.host is not None:
             yield from (in_host(field, block.host) for field in find_fields(block))
-
-
-def in_host(field: ImageField, host: Host) -> ImageField:
-    """Return a field of a text within a file as one of the file."""
-    pointer = host.pointer_to(field.document, field.pointer)
-    return replace(field, document=host.document, pointer=pointer)
 
 
 def _of_values(file: ParsedFile) -> Iterator[ImageField]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, ManifestError, nearest, nearest_hint
 from gitops_rollback.image import contradicts
+from gitops_rollback.manifest.edit import remedy_for
 from gitops_rollback.manifest.flux import flux_kustomization
 from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.manifest.kustomize import is_kustomization
@@ -40,7 +41,7 @@ def refuse_uneditable(service: str, fields: Iterable[ImageField]) -> None:
             raise ManifestError(
                 f"{field.position}: the image of '{service}' (container '{field.container}') "
                 f"cannot be edited safely: {field.problem}",
-                "write the image as a plain one-line value, then run this again",
+                remedy_for(field.problem),
             )
 
 

@@ -1,0 +1,110 @@
+"""Image fields of Argo CD's Applications: in the values that they give to charts. Pure.
+
+argo-cd.readthedocs.io, user guide, Helm: `valuesObject`, or else `values` (a text that is YAML),
+of `spec.source` or of each of `spec.sources`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import replace
+from gitops_rollback.manifest.blocks import block_of, in_host
+from gitops_rollback.manifest.document import items_of, lookup
+from gitops_rollback.manifest.entries import ImageEntry
+from gitops_rollback.manifest.helm import ValuesPlace, values_fields
+from gitops_rollback.manifest.image_field import (
+    KUSTOMIZE,
+    REFERENCE,
+    ImageField,
+    Part,
+    split_version,
+)
+from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gitops_rollback.manifest.objects import ManifestObject
+
+RENAMES = "its text renames the image: write an `images:` entry in the kustomization instead"
+ARGO_GROUP = "argoproj.io"
+
+
+def chart_sources(application: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
+    """Yield the sources of an Application with their pointers; `sources` count, else `source`."""
+    spec = lookup(application, "spec")
+    several = items_of(lookup(spec, "sources"))
+    for index, source in enumerate(several):
+        yield f"/spec/sources/{index}", source
+    one = lookup(spec, "source")
+    if one is not None and not several:
+        yield "/spec/source", one
+
+
+def is_application(item: ManifestObject) -> bool:
+    """Tell whether an object is an Application of Argo CD."""
+    return item.kind == "Application" and item.api_group == ARGO_GROUP
+
+
+def application_fields(item: ManifestObject) -> Iterator[ImageField]:
+    """Yield the image fields in the values of an Application, as far as they stand in it."""
+    if not is_application(item):
+        return
+    namespace = item.namespace or ""
+    place = ValuesPlace(item.file, item.document, item.kind, item.name, item.names, namespace)
+    for pointer, source in chart_sources(item.node):
+        yield from (entry.field for entry in kustomize_images(item, pointer, source))
+        helm = lookup(source, "helm")
+        written = lookup(helm, "valuesObject")
+        text = lookup(helm, "values")
+        if isinstance(written, yaml.MappingNode):
+            yield from values_fields(place, written, f"{item.pointer}{pointer}/helm/valuesObject")
+        elif isinstance(text, yaml.ScalarNode):
+            yield from text_fields(place, text)
+
+
+def kustomize_images(item: ManifestObject, pointer: str, source: yaml.Node) -> Iterator[ImageEntry]:
+    """Yield the `kustomize.images` of a source as `images:` entries: `name:tag`, `name=other:tag`.
+
+    They are texts as `kustomize edit set image` takes them.
+    """
+    for index, node in enumerate(items_of(lookup(lookup(source, "kustomize"), "images"))):
+        if not isinstance(node, yaml.ScalarNode):
+            continue
+        scalar = read_scalar(item.file, node)
+        name, other = "", scalar.value
+        if "=" in scalar.value:
+            name, _, other = scalar.value.partition("=")
+        own, version = split_version(other)
+        field = ImageField(
+            path=item.file.path,
+            document=item.document,
+            kind=item.kind,
+            name=item.name,
+            container=name or own,
+            pointer=f"{item.pointer}{pointer}/kustomize/images/{index}",
+            parts=(Part(REFERENCE, "image", scalar),),
+            namespace=item.namespace or "",
+            form=KUSTOMIZE,
+            labels=item.names,
+            containers=frozenset((name or own,)),
+            shown_name=own if name else None,
+            problem=RENAMES if name else spelling_problem(scalar),
+        )
+        yield ImageEntry(name or own, own if name else None, "", field, version)
+
+
+def text_fields(place: ValuesPlace, text: yaml.ScalarNode) -> Iterator[ImageField]:
+    """Yield the image fields of values in a text; none where it cannot be edited in its file."""
+    try:
+        block = block_of(place.file, text)
+    except ManifestError:  # what takes effect of it is said to be unknown
+        return
+    root = block.trees[0] if block.trees else None
+    if block.host is not None:
+        inner = replace(place, file=block, document=0)
+        yield from (in_host(field, block.host) for field in values_fields(inner, root, ""))
