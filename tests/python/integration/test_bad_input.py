@@ -214,9 +214,19 @@ def test_an_image_of_another_repository_is_refused(shop: Shop) -> None:
             "config",
             "there is no service",
         ),
-        ({"apps/cart/canary.yaml": CART.replace("1.4.1", "1.5.0")}, "config", "disagree"),
         (
-            {"apps/cart/other.yaml": CART.replace("acme/cart", "ghcr.io/acme/cart")},
+            {
+                "apps/cart/canary.yaml": CART.replace("1.4.1", "1.5.0"),
+                "apps/kustomization.yaml": None,
+            },
+            "config",
+            "disagree",
+        ),
+        (
+            {
+                "apps/cart/other.yaml": CART.replace("acme/cart", "ghcr.io/acme/cart"),
+                "apps/kustomization.yaml": None,
+            },
             "config",
             "2 image repositories",
         ),
