@@ -192,8 +192,7 @@ def _error(findings: Sequence[Finding]) -> GitopsRollbackError | None:
 
 
 def _write_report(drilled: _Drill, result: Mapping[str, Any]) -> None:
-    from gitops_rollback.report.page import Documents, make_page  # noqa: PLC0415 - only if wanted
-    from gitops_rollback.report.write import write  # noqa: PLC0415 - the same
+    from gitops_rollback.report import Documents, make_page, write  # noqa: PLC0415 - only if wanted
 
     session = drilled.session
     build = session.build.to_json() if session.build else {}

@@ -16,7 +16,7 @@ from gitops_rollback.tell.output import write_result
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from gitops_rollback.report.page import Documents
+    from gitops_rollback.report import Documents
     from gitops_rollback.session import Session
 
 _LARGEST = 10_000_000  # bytes
@@ -43,8 +43,7 @@ def run(options: Namespace, environment: Mapping[str, str]) -> int:
     options = Namespace(**{**vars(options), **named})
     session = start(options, environment)
     documents, repository = _gather(session, given)
-    from gitops_rollback.report.page import make_page  # noqa: PLC0415 - after git was started
-    from gitops_rollback.report.write import write  # noqa: PLC0415 - the same
+    from gitops_rollback.report import make_page, write  # noqa: PLC0415 - after git was started
 
     build = session.build.to_json() if session.build else {}
     page = make_page(documents, repository, session.present, build)
@@ -55,7 +54,7 @@ def run(options: Namespace, environment: Mapping[str, str]) -> int:
 
 
 def _gather(session: Session, given: Mapping[str, Mapping[str, Any]]) -> tuple[Documents, str]:
-    from gitops_rollback.report.page import Documents  # noqa: PLC0415 - see open_repository
+    from gitops_rollback.report import Documents  # noqa: PLC0415 - see open_repository
 
     named = any(given.values())
     if named and not session.options.service:

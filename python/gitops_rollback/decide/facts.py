@@ -17,7 +17,7 @@ from gitops_rollback.ledger.holds import Holds
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Running, read_running
 from gitops_rollback.model import DEPLOY, RECORDED, LogEntry, title
-from gitops_rollback.policies.objects import Policies
+from gitops_rollback.policies import Policies
 from gitops_rollback.services.ownership import disagreement
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from gitops_rollback.ledger.events import is_named
 from gitops_rollback.ledger.holds import BadMatch, HeldMarker, bad_match
 from gitops_rollback.manifest.markers import find_markers
 from gitops_rollback.model import DEPLOY, RECORDED, title
-from gitops_rollback.policies.judge import automation_blocks
+from gitops_rollback.policies import automation_blocks
 from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.refusals import Refusal, refusal
 

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from gitops_rollback.look.registry import RegistryFacts
     from gitops_rollback.look.snapshot import Snapshot
     from gitops_rollback.model import LogEntry
-    from gitops_rollback.policies.objects import Policies
+    from gitops_rollback.policies import Policies
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.stores.base import RecordStore
 

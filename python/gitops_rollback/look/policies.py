@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import parse_once
-from gitops_rollback.policies.objects import ImagePolicy, Policies, find_policies, may_hold_policy
+from gitops_rollback.policies import ImagePolicy, Policies, find_policies, may_hold_policy
 from gitops_rollback.services.inventory import MOST_DISCOVERED_FILES
 
 if TYPE_CHECKING:

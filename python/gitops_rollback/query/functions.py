@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jmespath.functions import Functions, signature
 
-from gitops_rollback.policies.semver_range import takes_version, version_of
-from gitops_rollback.policies.tag_filter import apply_filter
+from gitops_rollback.policies import apply_filter, takes_version, version_of
 
 if TYPE_CHECKING:
     from semver import Version

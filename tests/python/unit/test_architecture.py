@@ -123,7 +123,7 @@ def test_clusters_are_asked_by_one_client_alone() -> None:
 
 
 # Rooms that the rest of the house enters by one module, the package itself.
-BEHIND_DOORS = ("jobs", "rollout", "storage")
+BEHIND_DOORS = ("jobs", "policies", "report", "rollout", "storage")
 
 
 @pytest.mark.parametrize("room", BEHIND_DOORS)
