@@ -77,29 +77,6 @@ class ImageReference:
         """Return the same name with another tag and digest."""
         return ImageReference(self.name, self.registry, self.repository, tag, digest)
 
-    def is_same_image(self, other: ImageReference) -> bool:
-        """Tell whether both surely name the same image.
-
-        Same repository and same digest; where neither has a digest, the same tag (no tag means
-        `latest`). A reference with a digest and one without are never known to be the same.
-        """
-        if self.full_repository != other.full_repository:
-            return False
-        if self.digest is not None or other.digest is not None:
-            return self.digest == other.digest
-        return (self.tag or "latest") == (other.tag or "latest")
-
-    def may_be(self, other: ImageReference) -> bool:
-        """Tell whether both can name one image: the same one, or the same tag and one digest."""
-        if self.is_same_image(other):
-            return True
-        if (self.digest is None) == (other.digest is None):
-            return False
-        tag, other_tag = self.effective_tag, other.effective_tag
-        return (
-            tag is not None and tag == other_tag and self.full_repository == other.full_repository
-        )
-
 
 def same(one: ImageReference, other: ImageReference) -> bool | None:
     """Tell whether two references name the same image; None if that is not known.
@@ -124,6 +101,16 @@ def same_reference(one: ImageReference, other: ImageReference) -> bool:
     That says nothing of the images: without a digest, the same text can mean another image later.
     """
     return one.canonical == other.canonical
+
+
+def may_be(one: ImageReference, other: ImageReference) -> bool:
+    """Tell whether both can name one image of one repository: by digest, else by what is pulled."""
+    if one.full_repository != other.full_repository:
+        return False
+    known = same(one, other)
+    if known is not None:
+        return known
+    return one.effective_tag is not None and one.effective_tag == other.effective_tag
 
 
 def contradicts(one: ImageReference, other: ImageReference) -> bool:

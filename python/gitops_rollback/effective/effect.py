@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.image import find_image
+from gitops_rollback.image import find_image, may_be
 from gitops_rollback.late import dataclass, field
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _is(now: Landed, image: ImageReference) -> bool:
         (now.name or image.name, now.other_name) if now.other_name else (now.name or image.name,)
     )
     found = (find_image(name + now.version) for name in names)
-    return any(one is not None and one.may_be(image) for one in found)
+    return any(one is not None and may_be(one, image) for one in found)
 
 
 def _moved(one: Landed, now: Landed | None) -> bool:

@@ -9,6 +9,7 @@ from gitops_rollback.decide.facts import StorageFacts
 from gitops_rollback.errors import GitopsRollbackError, ManifestError
 from gitops_rollback.image import contradicts
 from gitops_rollback.late import dataclass, replace
+from gitops_rollback.ledger.events import is_unchanged
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.look.environment_files import is_manifest, read_files
 from gitops_rollback.manifest.document import parse
@@ -125,7 +126,7 @@ class StorageReader:
         blobs = self.repository.read(change.oid for change in changes)
         for change in changes:
             newest = parse_state(blobs[change.oid], at.environment, at.service).newest
-            if newest is not None and newest.image.is_same_image(image):
+            if newest is not None and is_unchanged(newest.image, image):
                 return change.commit
         return None
 

@@ -6,8 +6,9 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from gitops_rollback.image import find_image, same
+from gitops_rollback.image import find_image, may_be, same
 from gitops_rollback.late import dataclass, regex
+from gitops_rollback.ledger.events import is_unchanged
 from gitops_rollback.model import title
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class Target:
         if image is None:
             return Match.OTHER
         if image.full_repository == self.image.full_repository:
-            return Match.SAME if _may_be(image, self.image) else Match.OTHER
+            return Match.SAME if may_be(image, self.image) else Match.OTHER
         is_mirror = image.digest is not None and image.digest == self.image.digest
         return Match.MIRROR if is_mirror else Match.OTHER
 
@@ -217,16 +218,9 @@ def relation(target: Target, stand: Stand | None) -> Relation:
     """
     if stand is None:
         return Relation.UNKNOWN
-    same_image = stand.image is not None and stand.image.is_same_image(target.image)
+    same_image = stand.image is not None and is_unchanged(stand.image, target.image)
     if not target.entry:
         return Relation.HOLDS if same_image else Relation.BEFORE
     if stand.entries[:1] == (target.entry,):
         return Relation.HOLDS if same_image else Relation.REPLACED
     return Relation.REPLACED if target.entry in stand.entries else Relation.BEFORE
-
-
-def _may_be(image: ImageReference, wanted: ImageReference) -> bool:
-    """Tell whether both can be one image of a repository: by digest, else by the tag."""
-    if image.digest is not None and wanted.digest is not None:
-        return image.digest == wanted.digest
-    return image.effective_tag is not None and image.effective_tag == wanted.effective_tag
