@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,22 @@ class EffectiveFields:
     live: tuple[ImageField, ...]
     spare: tuple[tuple[ImageField, Idle], ...] = ()
     effect: Effect = field(default_factory=Effect)
+
+    def named(self, service: str) -> list[ImageField]:
+        """Return the fields of `live` that bear a name: their image's, their workload's, a label.
+
+        Without a look at all fields, since there may be as many services.
+        """
+        return self._by_name.get(service, [])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[ImageField]]:
+        found: dict[str, list[ImageField]] = {}
+        for one in self.live:
+            images = (one.image.repository.rpartition("/")[2],) if one.image else ()
+            for name in {one.name, *one.labels, *images}:
+                found.setdefault(name, []).append(one)
+        return found
 
 
 @dataclass(frozen=True)

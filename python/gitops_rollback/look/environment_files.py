@@ -33,12 +33,21 @@ class Paths:
     def __init__(self, paths: Iterable[str]) -> None:
         self._all = frozenset(paths)
         self._sorted = sorted(self._all)
+        self._manifests: dict[Environment, list[str]] = {}
 
     def __contains__(self, path: str) -> bool:
         return path in self._all
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sorted)
+
+    def manifests(self, environment: Environment) -> list[str]:
+        """Return those of an environment that can be manifests: the same for each service."""
+        if environment not in self._manifests:
+            self._manifests[environment] = [
+                path for path in self if is_manifest(path) and environment.holds(path)
+            ]
+        return self._manifests[environment]
 
     def matching(self, glob: str) -> list[str]:
         """Return the paths that a glob means."""
@@ -148,7 +157,7 @@ def wanted_paths(name: str, environment: Environment, config: Config, paths: Pat
     """Return the paths in which a service's fields are looked for."""
     globs = config.settings(name).manifests
     if not globs:
-        return [path for path in paths if is_manifest(path) and environment.holds(path)]
+        return paths.manifests(environment)
     meant = _meant(globs, environment, paths)
     roots = {_join(environment.path, inventory.glob_root(glob)) for glob in globs}
     roots |= {posixpath.dirname(path) for path in meant}

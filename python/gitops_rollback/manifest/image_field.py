@@ -6,6 +6,7 @@ and `digest` of a kustomize entry; `registry`, `repository`, `tag` and `digest` 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import ImageReference, find_image
@@ -181,7 +182,7 @@ class ImageField:
         }
         return tuple(found.values())
 
-    @property
+    @cached_property
     def image(self) -> ImageReference | None:
         """The image reference that takes effect; None where the text is none."""
         return find_image(self.effective)

@@ -60,7 +60,7 @@ def resolve(
     """Return the fields of a service; raise `ConfigError` or `ManifestError` if unsure."""
     settings = config.settings(service)
     effective = manifests.effective(settings.kinds, environment, settings.fields)
-    owned = _owned(service, config, effective.live)
+    owned = _owned(service, config, _near(service, config, effective))
     owned = [f for f in owned if f.problem != NO_VERSION] or owned  # where another one says it
     notes: tuple[str, ...] = ()
     if not owned:
@@ -109,6 +109,14 @@ def has_field(service: str, config: Config, environment: Environment, field: Ima
         glob_pattern(prefix + glob).fullmatch(field.path) for glob in globs
     )
     return is_in_reach and bool(_owned(service, config, [field]))
+
+
+def _near(service: str, config: Config, effective: EffectiveFields) -> Iterable[ImageField]:
+    """Return the fields that `_owned` may find: all where the configuration says which it means."""
+    own = config.services.get(service, {})
+    if config.settings(service).image is not None or "manifests" in own or "containers" in own:
+        return effective.live
+    return effective.named(service)
 
 
 def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[ImageField]:
