@@ -141,9 +141,11 @@ def put(node: yaml.Node, path: Path, value: yaml.Node) -> yaml.Node:
         items = list(node.value)
         items[step] = put(items[step], rest, value)
         return sequence(items, node)
-    return mapping(
-        ((k, put(v, rest, value) if text_of(k) == step else v) for k, v in node.value), node
-    )
+    # Of a key that stands there twice the first counts, as for `lookup`.
+    entries = list(node.value)
+    place = next(n for n, (key, _value) in enumerate(entries) if text_of(key) == step)
+    entries[place] = (entries[place][0], put(entries[place][1], rest, value))
+    return mapping(entries, node)
 
 
 def split_image(text: str) -> tuple[str, str, str]:

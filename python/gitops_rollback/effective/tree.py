@@ -51,10 +51,18 @@ def is_null(node: yaml.Node | None) -> bool:
 
 
 def entries(node: yaml.Node | None) -> dict[str, yaml.Node]:
-    """Return the values of a mapping by the texts of its keys; nothing for anything else."""
+    """Return the values of a mapping by the texts of its keys; nothing for anything else.
+
+    Of a key that stands there twice the first counts, as for `lookup`.
+    """
     if not isinstance(node, yaml.MappingNode):
         return {}
-    return {text: value for key, value in node.value if (text := text_of(key)) is not None}
+    found: dict[str, yaml.Node] = {}
+    for key, value in node.value:
+        text = text_of(key)
+        if text is not None:
+            found.setdefault(text, value)
+    return found
 
 
 def find(node: yaml.Node | None, *keys: str) -> yaml.Node | None:

@@ -94,6 +94,17 @@ def test_an_entry_that_sets_a_version_decides(entry: str, image: str) -> None:
     assert found.overrides == ("base/deployment.yaml:10",)
 
 
+def test_a_key_that_stands_twice_beside_an_entry_ends_no_run() -> None:
+    twice = CART.replace("spec:\n", "spec:\n  a b c\nspec:\n", 1)
+    assert twice != CART
+    for text in (twice, f"{CART}spec: text\n", f"{CART}spec: [1]\nspec: {{}}\n"):
+        files = {
+            "kustomization.yaml": "resources: [a.yaml]\nimages: [{name: acme/cart, newTag: '2'}]\n",
+            "a.yaml": text,
+        }
+        assert deciders(files) is not None
+
+
 def test_an_entry_that_only_renames_leaves_the_version_to_the_workload() -> None:
     files = {
         "kustomization.yaml": (
