@@ -229,6 +229,7 @@ def _passwords(text: str) -> Iterator[str]:
 
 def _passwords_of(address: str) -> Iterator[str]:
     """Yield what may be a password in what has to be an address: all that stands at its place."""
+    yield from (found[0].rpartition("=")[2] for found in _QUESTION.finditer(address))
     if _SOUND.match(address):
         return
     before = _BEFORE.match(address)

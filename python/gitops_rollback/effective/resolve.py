@@ -106,6 +106,15 @@ def resolve_fields(
     return _Resolver(tree, holds, kinds, pointers).resolve()
 
 
+def _folders_above(path: str) -> Iterator[str]:
+    """Yield the folders that a file is in, from its own up to the root: `/` of a whole path."""
+    folder = posixpath.dirname(path)
+    yield folder
+    while folder != posixpath.dirname(folder):
+        folder = posixpath.dirname(folder)
+        yield folder
+
+
 @dataclass(frozen=True)
 class _Root:
     """What is applied on its own, built: its objects, and what Flux does to them afterwards."""
@@ -211,9 +220,7 @@ class _Resolver:
         below it that it does not list. A chart below it is Helm's, and one that cannot be read may
         list anything; what an Application of Argo CD takes is applied by that.
         """
-        folder = path
-        while folder:
-            folder = posixpath.dirname(folder)
+        for folder in _folders_above(path):
             ruling = self._by_folder.get(folder)
             if ruling is not None:
                 return ruling if self._holds(ruling.path) else None

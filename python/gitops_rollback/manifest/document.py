@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import math
 import re
+import weakref
 from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from weakref import WeakValueDictionary
 
 import yaml
 
-from gitops_rollback.errors import ManifestError
+from gitops_rollback.errors import ManifestError, ResourceError
 from gitops_rollback.late import dataclass, field, regex
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ _OTHER_KEY = regex(
 # What YAML, or Python, takes for the end of a line beside `\n`.
 _OTHER_BREAKS = regex(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
 MOST_NODES = 300_000  # keys and values of one file
+MOST_AT_ONCE = 1_100_000  # of all files that are used at the same time: some 300 bytes each
+_LIKE_A_VALUE = 100  # characters of a text, which is there up to three times
 _DEEPEST = 5_000  # levels; libyaml's composer crashes the process at some 30,000
 
 
@@ -144,14 +147,76 @@ def parse(path: str, data: bytes) -> ParsedFile:
     bom = text.startswith(_BOM)
     text = text.removeprefix(_BOM)
     try:
-        _refuse_too_much(path, text)
+        most = _refuse_too_much(path, text)
         documents = tuple(yaml.compose_all(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         raise _located(path, text, error) from error
     except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ManifestError(f"{path} is not readable as YAML: {reason}", _YAML_HINT) from error
-    return ParsedFile(path, text, bom, documents)
+    file = ParsedFile(path, text, bom, documents)
+    _READ.add(file, most)
+    return file
+
+
+class _Read:
+    """How many keys and values the files have that were parsed and are still used.
+
+    Each file is bounded by itself; but thousands of them are read together, and who may push to
+    the repository chooses how many there are. It counts what is there: what is let go is free.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._files: dict[int, tuple[weakref.ref[ParsedFile], int, bool]] = {}
+
+    def add(self, file: ParsedFile, most: int) -> None:
+        """Count a file that has at most so many; raise `ResourceError` where they are too many."""
+        key = id(file)
+        most += _bulk(file)
+        self._files[key] = (weakref.ref(file, lambda _gone: self._forget(key)), most, False)
+        self.total += most
+        if self.total > MOST_AT_ONCE:
+            self._count()
+        if self.total > MOST_AT_ONCE:
+            raise ResourceError(
+                f"the manifests that are read together are larger than {MOST_AT_ONCE} keys and "
+                f"values: {file.path} and what follows is not read",
+                "give the environment a `path` or the service `manifests`, so that less is read",
+            )
+
+    def _forget(self, key: int) -> None:
+        self.total -= self._files.pop(key)[1]
+
+    def _count(self) -> None:
+        """Replace what files have at most by what they have: a long text is one value."""
+        for key, (reference, most, is_counted) in list(self._files.items()):
+            file = reference()
+            if file is None or is_counted:
+                continue
+            count = _nodes_of(file) + _bulk(file)
+            self._files[key] = (reference, count, True)
+            self.total += count - most
+
+
+_READ = _Read()
+
+
+def _bulk(file: ParsedFile) -> int:
+    """Return how many keys and values take as much memory as a file's text."""
+    return len(file.text) // _LIKE_A_VALUE
+
+
+def _nodes_of(file: ParsedFile) -> int:
+    """Return how many nodes a file has; those that aliases repeat are there once."""
+    seen: set[int] = set()
+    waiting = [root for root in file.documents if root is not None]
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            waiting.extend(children(node))
+    return len(seen)
 
 
 def parse_once(path: str, data: bytes) -> ParsedFile:
@@ -334,17 +399,21 @@ def _decode(path: str, data: bytes) -> str:
         ) from error
 
 
-def _refuse_too_much(path: str, text: str) -> None:
+def _refuse_too_much(path: str, text: str) -> int:
     """Refuse what would crash the composer, or take all memory and time; count it where it could.
+
+    Returns how many nodes the text has at most.
 
     Each node takes some hundred bytes and is looked at several times. A long text within a file,
     such as a dashboard in a ConfigMap, is one node.
     """
     longest_line = max(map(len, text.splitlines()), default=0)
     is_flat = text.count("[") + text.count("{") + longest_line <= _DEEPEST
-    if is_flat and text.count("\n") + text.count(",") + text.count(":") <= MOST_NODES:
-        return
-    depth = 0
+    # Each node needs one of these: `- - x` is two lists, `? ? x` two mappings.
+    most = sum(map(text.count, ("\n", ",", ":", "- ", "? ", "[", "{")))
+    if is_flat and most <= MOST_NODES:
+        return most
+    depth = number = 0
     for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
         if number > MOST_NODES:
             raise ManifestError(
@@ -357,6 +426,7 @@ def _refuse_too_much(path: str, text: str) -> None:
             depth -= 1
         if depth > _DEEPEST:
             raise ManifestError(f"{path} is nested more than {_DEEPEST} levels deep", _YAML_HINT)
+    return number
 
 
 def _located(path: str, text: str, error: yaml.MarkedYAMLError) -> ManifestError:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from integration.shop import CART
+
 COMMAND = Path(sys.executable).with_name("gitops-rollback")
 SHOP = Path(__file__).parents[3] / "examples" / "demo" / "shop"
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "manifests"
@@ -16,7 +18,12 @@ SHARED = Path(__file__).parents[4] / "shared" / "data" / "manifests"
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [COMMAND, "fields", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+        [COMMAND, "fields", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 
@@ -28,6 +35,15 @@ def test_every_field_of_a_folder_is_listed_with_its_place(tmp_path: Path) -> Non
     assert fields["apps/cart/deployment.yaml", 19, "server"] == "acme/cart:1.4.1"
     assert len(fields) == 5
     assert "proof" not in result
+
+
+def test_a_whole_path_is_as_good(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "a.yaml").write_text(CART, encoding="utf-8")
+    for path in (tmp_path, tmp_path / "deep" / "er" / "a.yaml"):
+        done = run("--prove", str(path), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "0 not exact" in done.stdout
 
 
 def test_a_proof_edits_every_field_and_leaves_the_files_alone(tmp_path: Path) -> None:
