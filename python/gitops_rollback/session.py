@@ -178,7 +178,9 @@ class Session:
 
     def store(self, snapshot: Snapshot) -> RecordStore:
         """Return the store of records: Jenkins where JENKINS_URL is set, else a directory."""
-        return self.store_of({at.service: at.deploy_job for at in snapshot.services})
+        services = snapshot.services
+        jobs = {state.service: at.deploy_job for at in services for state in at.aliases}
+        return self.store_of({**jobs, **{at.service: at.deploy_job for at in services}})
 
     def store_of(self, jobs: Mapping[str, str | None]) -> RecordStore:
         """Return the store of records of services, with the job of each as far as it is known."""

@@ -13,7 +13,7 @@ from gitops_rollback.ledger import message
 from gitops_rollback.ledger.fields import note, note_written
 from gitops_rollback.ledger.holds import HeldFile, render_held
 from gitops_rollback.ledger.message import Told
-from gitops_rollback.ledger.state import State, path_of, render_state
+from gitops_rollback.ledger.state import LONGEST_BAD_LIST, State, path_of, render_state
 from gitops_rollback.manifest.edit import rewritten
 from gitops_rollback.model import RECORDED, Deed, identified
 from gitops_rollback.refusals import refusal
@@ -70,7 +70,14 @@ class Change:
         """Whether a file gets other bytes by this."""
         if self.deleted:
             return True
-        return bool(self.edits or self.markers) or self.state not in (None, self.at.state)
+        return bool(self.edits or self.markers) or self.writes_state
+
+    @property
+    def writes_state(self) -> bool:
+        """Whether the state file gets other bytes by this, or comes back."""
+        if self.state is None:
+            return False
+        return self.at.is_restored or self.state != self.at.state
 
     @property
     def changes_what_runs(self) -> bool:
@@ -255,7 +262,14 @@ def warnings_of(at: ServiceAtTip) -> tuple[str, ...]:
         for field in at.found.reported
     )
     skipped = tuple(f"not looked into: {skip.reason}" for skip in at.found.manifests.skipped)
-    return at.found.notes + reported + (skipped if at.found.settings.manifests else ())
+    path = path_of(at.environment, at.service)
+    restored = (f"{path} was deleted, and counts as this tool wrote it last",)
+    return (
+        at.found.notes
+        + reported
+        + (skipped if at.found.settings.manifests else ())
+        + (restored if at.is_restored else ())
+    )
 
 
 def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:
@@ -276,7 +290,7 @@ def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:
     files: dict[str, bytes | None]
     files = {path: file.encode(file.text) for path, file in after.items()}
     for change in changes:
-        if change.state is not None and change.state != change.at.state:
+        if change.state is not None and change.writes_state:
             files |= _ledger_files(change.at, change.state)
         files |= dict.fromkeys(change.deleted)
     return files
@@ -285,25 +299,49 @@ def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:
 def _ledger_files(at: ServiceAtTip, state: State) -> dict[str, bytes | None]:
     """Return the state file, and what follows from it: a hold is in force for all names or none.
 
+    So is a bad mark: what is forgiven is so under every name.
     Each hold in force has a file of its own, which the next hold of the same fields replaces.
     """
-    files: dict[str, bytes | None] = {
-        path_of(state.environment, state.service): render_state(state)
-    }
+    files: dict[str, bytes | None] = {**_rendered(state)}
     in_force = state.hold.id if state.hold else None
     for file in at.holds.ours:
         if file.hold.id != in_force:
             files[file.path] = None
-    for other in at.aliases:
-        if other.hold is not None and other.hold.id != in_force:
-            files[path_of(other.environment, other.service)] = render_state(
-                replace(other, hold=None)
-            )
+    forgiven = _forgiven(at, state)
+    for alias in at.aliases:
+        ended = (
+            alias if alias.hold is None or alias.hold.id == in_force else replace(alias, hold=None)
+        )
+        files |= _where_changed(alias, _without(ended, forgiven))
+    for lost in at.lost:
+        files |= _where_changed(lost, _without(lost, forgiven))
+    if at.displaced is not None:
+        files |= _rendered(at.displaced)
     if state.hold is not None:
         fields = state.fields or tuple(note(field) for field in at.found.fields)
         held = HeldFile(state.service, state.environment, state.hold, fields, state.bad)
         files[held.path] = render_held(held)
     return files
+
+
+def _forgiven(at: ServiceAtTip, state: State) -> frozenset[str]:
+    """Return the images that a change takes off the bad list; a full list forgives nothing."""
+    if at.state is None or len(state.bad) >= LONGEST_BAD_LIST:
+        return frozenset()
+    kept = {entry.image.canonical for entry in state.bad}
+    return frozenset(e.image.canonical for e in at.state.bad) - kept
+
+
+def _without(state: State, images: frozenset[str]) -> State:
+    return replace(state, bad=tuple(e for e in state.bad if e.image.canonical not in images))
+
+
+def _where_changed(before: State, after: State) -> dict[str, bytes]:
+    return _rendered(after) if after != before else {}
+
+
+def _rendered(state: State) -> dict[str, bytes]:
+    return {path_of(state.environment, state.service): render_state(state)}
 
 
 def _refuse_other_effects(changes: Sequence[Change], after: Mapping[str, ParsedFile]) -> None:

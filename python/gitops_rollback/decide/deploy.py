@@ -48,6 +48,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     whether the registry has it, as an image and for every platform, policies, whether any field
     gets another text.
     """
+    facts = holds.restored(wish, facts)
     at, running = facts.at, facts.running
     assert wish.image is not None  # noqa: S101 - a deploy's wish names one
     refuse_other_repository(facts, wish.image)

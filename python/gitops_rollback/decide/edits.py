@@ -52,8 +52,9 @@ def rollback_edit(
 ) -> FieldEdit:
     """Return the edit of one field by a rollback to a candidate."""
     image = candidate.image
-    if field.image is not None and field.image.full_repository != image.full_repository:
-        return _renamed(field, image)
+    is_renamed = field.image is not None and field.image.full_repository != image.full_repository
+    if is_renamed:
+        _refuse_fixed_name(field, image)
     tag_is_proven = image.digest is None or (
         candidate.check is not None and candidate.check.has_tag
     )
@@ -63,16 +64,18 @@ def rollback_edit(
         names_digest = before.digest is not None and before.digest == image.digest
         if names_digest or (before.digest is None and tag_is_proven):
             return _recorded_edit(field, before, parts)
-    elif pin == "tag" and tag_is_proven and image.tag is not None:
+    if is_renamed:
+        return FieldEdit(field, str(image))
+    if recorded is None and pin == "tag" and tag_is_proven and image.tag is not None:
         return FieldEdit(field, value_of(field, image.tag, None))
     can_hold = can_hold_digest(field) or "tag" not in accept or image.tag is None
     return FieldEdit(field, value_of(field, image.tag, image.digest if can_hold else None))
 
 
-def _renamed(field: ImageField, image: ImageReference) -> FieldEdit:
-    """Return the edit that writes an image of another repository, which ran here, under its name.
+def _refuse_fixed_name(field: ImageField, image: ImageReference) -> None:
+    """Refuse an image of another repository, which ran here, where the field holds no name.
 
-    Raises `ManifestError` where the field does not hold the name itself.
+    Raises `ManifestError`.
     """
     if field.part(REFERENCE) is None or field.shown_name is not None:
         raise ManifestError(
@@ -80,7 +83,6 @@ def _renamed(field: ImageField, image: ImageReference) -> FieldEdit:
             "this field does not hold the name",
             f"write the repository {image.full_repository} by hand first, then run this again",
         )
-    return FieldEdit(field, str(image))
 
 
 def _digest(

@@ -58,7 +58,11 @@ class ServiceAtTip:
     """One service as it stands at a tip: its image fields, and what counts for them.
 
     `state` is the one account of its fields, if there is one; `aliases` are the state files that
-    these fields have under other names, `holds` the files of the holds that concern them.
+    these fields have under other names, `holds` the files of the holds that concern them, `lost`
+    the state files that may be of them. `displaced` is what stands under the service's name and is
+    of other fields, as it stands under theirs: it moves there with the next change. `elsewhere` are
+    the names of the other environments. `is_restored`: the state file was deleted, and `state` is
+    what it was.
     """
 
     tip: Tip
@@ -66,6 +70,10 @@ class ServiceAtTip:
     state: State | None
     aliases: tuple[State, ...] = ()
     holds: Holds = field(default_factory=Holds)
+    lost: tuple[State, ...] = ()
+    displaced: State | None = None
+    elsewhere: frozenset[str] = frozenset()
+    is_restored: bool = False
 
     @property
     def service(self) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
-from gitops_rollback.decide.facts import NeedPolicies
+from gitops_rollback.decide.facts import NeedLog, NeedPolicies, NeedStateVersions
 from gitops_rollback.decide.marker_places import MarkerPlace, places_of
-from gitops_rollback.errors import MovedError
+from gitops_rollback.decide.standing import names_of
+from gitops_rollback.errors import MovedError, RepositoryError
+from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.ledger.holds import BadMatch, HeldMarker, bad_match
+from gitops_rollback.ledger.message import action_of, find_rollback
+from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.manifest.markers import find_markers
 from gitops_rollback.model import DEPLOY, RECORDED, title
 from gitops_rollback.policies import automation_blocks
@@ -17,16 +22,17 @@ from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.refusals import Refusal, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from gitops_rollback.decide.facts import Facts, ServiceAtTip
+    from gitops_rollback.decide.facts import Facts, ServiceAtTip, StateVersions, Version
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.holds import Hold
     from gitops_rollback.ledger.state import State
-    from gitops_rollback.model import Build
+    from gitops_rollback.model import Build, LogEntry
 
 
+_REVERTS = regex(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
 _NEW_BUILD = "deploy a fixed image by a new build"
 
 
@@ -87,6 +93,52 @@ def lost_holds(wish: Wish, facts: Facts) -> Iterator[Refusal]:
             service=facts.at.service,
             hold=hold.id,
         )
+
+
+def restored(wish: Wish, facts: Facts) -> Facts:
+    """Return the facts with the state file that a rollback wrote where it was deleted since.
+
+    As this tool wrote it last: what was held and bad does not end with a file. One that a revert
+    took away is no such case. Raises `RepositoryError` where it stood under another name.
+    """
+    at = facts.at
+    if at.state is not None:
+        return facts
+    log: tuple[LogEntry, ...] = facts.ask(NeedLog())
+    found = find_rollback(log, {at.service, *names_of(at.found.fields)}, at.elsewhere)
+    if found is None:
+        return facts
+    told = found.told
+    path = path_of(told.environment, told.service)
+    versions: StateVersions = facts.ask(NeedStateVersions())
+    is_ours = (told.service, told.environment) == (at.service, at.environment)
+    state = newest_written(versions.versions, at.environment, at.service) if is_ours else None
+    if state is None:
+        raise RepositoryError(
+            f"{at.title} has no state file, though a rollback "
+            f"{clock.age(found.at, wish.present)} ago{_by(told.by)} wrote one ({told.versions}): "
+            f"{path} was deleted, and with it what is held and what is bad",
+            f"put it back: git checkout {found.commit[:12]} -- {path}, then commit and push it",
+        )
+    return replace(facts, at=replace(at, state=state, is_restored=True))
+
+
+def newest_written(versions: Sequence[Version], environment: str, service: str) -> State | None:
+    """Return the newest sound version that this tool committed and nobody reverted, if any.
+
+    `versions` are newest first. A revert of a revert brings its commit back.
+    """
+    reverted: set[str] = set()
+    for version in versions:
+        taken_back = set(_REVERTS.findall(version.message))
+        if version.commit not in reverted:
+            reverted |= taken_back
+            if action_of(version.message, service, environment) is not None:
+                try:
+                    return parse_state(version.data, environment, service)
+                except RepositoryError:
+                    continue  # an older version of the file may be sound
+    return None
 
 
 def refuse_other_hold(wish: Wish, facts: Facts) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from gitops_rollback.decide.facts import NeedDigest
 from gitops_rollback.errors import ConfigError, MovedError
 from gitops_rollback.ledger.events import agree, is_unchanged
-from gitops_rollback.ledger.fields import key_of, note
+from gitops_rollback.ledger.fields import find_fields, key_of, note
 from gitops_rollback.ledger.records import (
     MadeRecord,
     ManifestCopy,
     Record,
     StoredRecord,
     digest_of_bytes,
+    elsewhere_from,
     mismatch,
     render_record,
 )
@@ -63,9 +64,26 @@ def make_record(
 
 
 def not_of(at: ServiceAtTip, stored: StoredRecord, url: str) -> str | None:
-    """Return in what a record is not of a service in the repository of a URL; None if it is."""
+    """Return in what a record is not of a service in the repository of a URL; None if it is.
+
+    It is of the service if one of its fields is, or where nothing tells whose they are by now, if
+    it was made under one of the names that the service's fields have.
+    """
+    record = stored.record
+    elsewhere = elsewhere_from(record, url, at.tip.branch)
+    if elsewhere is not None:
+        return elsewhere
+    if any(match.field is not None for match in find_fields(record.fields, at.found.fields)):
+        return None
+    theirs = {noted.key for noted in at.displaced.fields} if at.displaced else set()
+    if theirs & {noted.key for noted in record.fields}:
+        return "its fields are those of another service by now"
+    names = [(at.service, at.environment)]
+    names += [(state.service, state.environment) for state in at.aliases]
+    if (record.service, record.environment) in names:
+        return None
     return mismatch(
-        stored.record,
+        record,
         service=at.service,
         environment=at.environment,
         repository=url,

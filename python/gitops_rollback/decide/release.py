@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide import holds
@@ -18,7 +17,7 @@ from gitops_rollback.image import (
     parse_image,
     same,
 )
-from gitops_rollback.late import regex, replace
+from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import agree
 from gitops_rollback.ledger.fields import note
 from gitops_rollback.ledger.holds import BAD, Bad, Hold
@@ -34,14 +33,13 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.events import Event
     from gitops_rollback.ledger.holds import HeldFile
 
-_REVERTS = regex(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
-
 
 def release(wish: Wish, facts: Facts) -> Change:
     """Return the change that ends a hold; raise `RefusedError` if automation could undo it.
 
     A hold whose field is lost ends if it is named, or if the service is not held otherwise.
     """
+    facts = holds.restored(wish, facts)
     lost = _lost_meant(wish, facts)
     if lost:
         change = released(wish, facts, facts.state)
@@ -124,7 +122,7 @@ def repair(wish: Wish, facts: Facts) -> Change:
             present = parse_state(versions.present, at.environment, at.service)
         except RepositoryError as error:
             said.append(f"{at.title}: {error.message}")
-    written = newest_written(versions.versions, at.environment, at.service)
+    written = holds.newest_written(versions.versions, at.environment, at.service)
     state, kept = mended(present, written)
     said += [f"{at.title}: {text}" for text in kept]
     if state is None:
@@ -240,24 +238,6 @@ def _forgiven(text: str, facts: Facts) -> ImageReference:
     raise UsageError(
         f"{facts.title}: {text} is not on the bad list (there: {known})", "name one of it"
     )
-
-
-def newest_written(versions: Sequence[Version], environment: str, service: str) -> State | None:
-    """Return the newest sound version that this tool committed and nobody reverted, if any.
-
-    `versions` are newest first. A revert of a revert brings its commit back.
-    """
-    reverted: set[str] = set()
-    for version in versions:
-        taken_back = set(_REVERTS.findall(version.message))
-        if version.commit not in reverted:
-            reverted |= taken_back
-            if action_of(version.message, service, environment) is not None:
-                try:
-                    return parse_state(version.data, environment, service)
-                except RepositoryError:
-                    continue  # an older version of the file may be sound
-    return None
 
 
 def from_events(

@@ -1,17 +1,23 @@
 """What counts for a service: state and holds of its fields, whatever they are called. Pure.
 
 State files bear the names that people gave. What they say is of fields: so those of all names that
-a field has, and the files of holds in force, are one account. The own file is part of it.
+a field has, and the files of holds in force, are one account. The own file is part of it, unless
+its fields are all there and called otherwise by now, as after two names were exchanged: then it is
+of those, and moves to their name when the service writes its own.
+
+A state file whose fields are found no more may be of a service that has its image repository, or
+its kind and names: nothing tells, so what is bad there is bad here too, until it is forgiven.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.errors import ConfigError
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.ledger.fields import find_fields, key_of
-from gitops_rollback.ledger.holds import HeldFile, Holds, find_holds
-from gitops_rollback.ledger.state import State, joined
+from gitops_rollback.ledger.fields import find_fields, key_of, meant_by
+from gitops_rollback.ledger.holds import HeldFile, Holds, find_holds, may_be_of
+from gitops_rollback.ledger.state import State, joined, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -23,11 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Standing:
-    """The one state of a service's fields, the state files of their other names, and the holds."""
+    """The one state of a service's fields, the state files of their other names, and the holds.
+
+    `lost` are the state files whose fields are found no more and may be the service's.
+    """
 
     state: State | None
     aliases: tuple[State, ...] = ()
     holds: Holds = field(default_factory=Holds)
+    lost: tuple[State, ...] = ()
 
 
 def standing(
@@ -37,27 +47,87 @@ def standing(
     held: Iterable[HeldFile],
     fields: Sequence[ImageField],
     branch: Iterable[ImageField],
+    elsewhere: Collection[str] = (),
 ) -> Standing:
     """Return what counts for the fields of a service.
 
     `name` is an empty state with the service's name, `own` its state file; `others` are state files
     of further names, `held` the files of all holds in force, `branch` all fields that are known.
+    `elsewhere` are the other environments that there are: what is lost there is lost to them.
     """
     everything = tuple({key_of(one): one for one in (*fields, *branch)}.values())
     mine = {key_of(one) for one in fields}
-    aliases = tuple(state for state in others if _is_of(state, mine, everything))
+    known = tuple(others)
+    aliases = tuple(state for state in known if _is_of(state, mine, everything))
+    lost = tuple(
+        state
+        for state in known
+        if state.environment not in elsewhere and _may_be_of(state, fields, everything)
+    )
     holds = _with_own(find_holds(held, fields, everything), own)
     states = [state for state in (own, *aliases) if state is not None]
-    if not states and not holds.ours:
-        return Standing(None, (), holds)
+    bad = [entry for file in holds.ours for entry in file.bad]
+    bad += [entry for state in lost for entry in state.bad]
+    if not states and not holds.ours and not bad:
+        return Standing(None, (), holds, lost)
     whole = joined([own or name, *aliases])
-    known = {entry.image.canonical for entry in whole.bad}
-    more = (entry for file in holds.ours for entry in file.bad)
-    bad = (*whole.bad, *(entry for entry in more if entry.image.canonical not in known))
+    there = {entry.image.canonical for entry in whole.bad}
+    more = {e.image.canonical: e for e in bad if e.image.canonical not in there}
     in_force = {file.hold.id: file.hold for file in holds.ours}
     in_force |= {state.hold.id: state.hold for state in states if state.hold is not None}
     newest = max(in_force.values(), key=lambda hold: hold.at, default=None)
-    return Standing(replace(whole, bad=bad, hold=newest), aliases, holds)
+    state = replace(whole, bad=(*whole.bad, *more.values()), hold=newest)
+    return Standing(state, aliases, holds, lost)
+
+
+def tells_what_stands(own: State | None, fields: Iterable[ImageField]) -> bool:
+    """Tell whether a state file wrote what its fields hold: else another name may have been used.
+
+    Then state files of names that are nobody's any more may be of these fields, too.
+    """
+    return own is not None and all(meant_by(own.fields, one) is not None for one in fields)
+
+
+def belongs_to(
+    own: State, fields: Iterable[ImageField], branch: Iterable[ImageField]
+) -> ImageField | None:
+    """Return whose field a state file is of, where that is none of its service's; else None.
+
+    All of its fields have to be there.
+    """
+    mine = {key_of(one) for one in fields}
+    everything = {key_of(one): one for one in branch}
+    found = [match.field for match in find_fields(own.fields, everything.values())]
+    there = [one for one in found if one is not None]
+    if not there or len(there) < len(found) or any(key_of(one) in mine for one in there):
+        return None
+    return there[0]
+
+
+def moved(
+    own: State, name: State, there: State | None, branch: Iterable[ImageField], *, counted: bool
+) -> State:
+    """Return the state file of other fields as it stands under the name that these have today.
+
+    `name` is an empty state with that name, `there` the state file which has it now. That is joined
+    if it is of these fields, and goes if it is `counted` for those of the service that is written.
+    Raises `ConfigError` if it is neither: then it would be lost.
+    """
+    everything = tuple({key_of(one): one for one in branch}.values())
+    found = (match.field for match in find_fields(own.fields, everything))
+    theirs = {key_of(one) for one in found if one is not None}
+    whole = replace(own, service=name.service, environment=name.environment)
+    if there is None or (counted and not _is_of(there, theirs, everything)):
+        return whole
+    if _is_of(there, theirs, everything):
+        return joined([whole, there])
+    old, new = (path_of(one.environment, one.service) for one in (own, name))
+    raise ConfigError(
+        f"the state file {old} is of {own.fields[0].place}, which is called {name.service} "
+        f"{name.environment} by now, and {new} is of other fields, too",
+        f"give each its fields' name by hand: first {new}, then {old} (with service and "
+        "environment in it as in its path); or take the names back",
+    )
 
 
 def _with_own(holds: Holds, own: State | None) -> Holds:
@@ -75,6 +145,15 @@ def _is_of(state: State, mine: Collection[FieldKey], everything: Sequence[ImageF
     """Tell whether a state file of another name is of one of the service's fields."""
     found = find_fields(state.fields, everything)
     return any(match.field is not None and key_of(match.field) in mine for match in found)
+
+
+def _may_be_of(
+    state: State, fields: Sequence[ImageField], everything: Sequence[ImageField]
+) -> bool:
+    """Tell whether a state file whose fields are all lost may be of some fields."""
+    found = find_fields(state.fields, everything)
+    is_lost = all(match.field is None for match in found)
+    return is_lost and any(may_be_of(noted, fields) for noted in state.fields)
 
 
 def retired_holds(services: Iterable[ServiceAtTip]) -> tuple[str, ...]:

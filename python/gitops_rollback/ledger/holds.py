@@ -270,14 +270,14 @@ def find_holds(
         missing = [match.noted for match in found if match.field is None]
         if there & keys:
             ours.append(file)
-        elif any(_may_be_of(noted, mine) for noted in missing):
+        elif any(may_be_of(noted, mine) for noted in missing):
             lost.append(file)
         elif not there:
             retired.append(file)
     return Holds(tuple(ours), tuple(lost), tuple(retired))
 
 
-def _may_be_of(noted: NotedField, fields: Iterable[FieldAtTip]) -> bool:
+def may_be_of(noted: NotedField, fields: Iterable[FieldAtTip]) -> bool:
     """Tell whether a lost field may be one of some: of its repository, or kind and names."""
     before = noted.reference
     like = noted.likeness

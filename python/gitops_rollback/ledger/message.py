@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.model import DEPLOY, Build, Deed, OfDeed, one_line
+from gitops_rollback.model import DEPLOY, ROLLBACK, Build, Deed, OfDeed, is_name, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -127,6 +127,41 @@ def find_revert(
     return None
 
 
+@dataclass(frozen=True)
+class Written:
+    """A rollback that a log tells of, and the newest commit that wrote the state file it is in."""
+
+    told: Told
+    at: str
+    commit: str
+
+
+def find_rollback(
+    log: Sequence[LogEntry], services: Collection[str], elsewhere: Collection[str]
+) -> Written | None:
+    """Return the newest rollback of a service that nobody took back, if the log tells of one.
+
+    `log` is newest first; the service may have several names, and be of any environment but those
+    `elsewhere`. What was retired since is over.
+    """
+    newest: dict[tuple[str, str], str] = {}
+    undone: set[str] = set()
+    for one in log:
+        if one.commit in undone:
+            continue
+        undone |= set(_REVERTS.findall(one.message))
+        for name, action in _actions(one.message).items():
+            if name[0] not in services or name[1] in elsewhere or not is_name(name[1]):
+                continue
+            if action == "retire":
+                return None
+            newest.setdefault(name, one.commit)
+            told = read_trailers(one.message, *name)
+            if told is not None and told.action == ROLLBACK:
+                return Written(told, one.at, newest[name])
+    return None
+
+
 def _told_of(text: str, services: Collection[str], environments: Collection[str]) -> Told | None:
     pairs = ((service, environment) for service in services for environment in environments)
     return next((told for pair in pairs if (told := read_trailers(text, *pair))), None)
@@ -134,15 +169,21 @@ def _told_of(text: str, services: Collection[str], environments: Collection[str]
 
 def action_of(text: str, service: str, environment: str) -> str | None:
     """Return what a commit message says that was done to a service, also a release or a repair."""
+    return _actions(text).get((service, environment)) or None
+
+
+def _actions(text: str) -> dict[tuple[str, str], str]:
+    """Return what a commit message says that was done, by service and environment."""
+    found: dict[tuple[str, str], str] = {}
     action = ""
     named: dict[str, str] = {}
     for name, value in _TRAILER.findall(text):
         if name == "Action":
             action, named = value, {}
         named.setdefault(name, value)
-        if (named.get("Service"), named.get("Environment")) == (service, environment):
-            return action or None
-    return None
+        if "Service" in named and "Environment" in named:
+            found.setdefault((named["Service"], named["Environment"]), action)
+    return found
 
 
 def _told(group: dict[str, str]) -> Told | None:

@@ -40,6 +40,7 @@ from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.state import LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
 from gitops_rollback.look.policies import read_policies
+from gitops_rollback.look.records import find_record, newest_records
 from gitops_rollback.look.retrace import retrace
 from gitops_rollback.look.since import changes_since
 from gitops_rollback.web.hosts import MOST_AT_ONCE
@@ -175,7 +176,7 @@ class Looker:
     def _record(self, need: NeedRecord, facts: Facts) -> StoredRecord | MissingRecord | Unanswered:
         at = facts.at
         try:
-            found = self.store.find(at.environment, at.service, need.build, need.sha256)
+            found = find_record(self.repository, self.store, at, need.build, need.sha256)
         except GitopsRollbackError as error:
             return Unanswered(error)
         if isinstance(found, MissingRecord):
@@ -188,7 +189,7 @@ class Looker:
         at = facts.at
         key = (at.environment, at.service)
         if key not in self._taken:
-            self._taken[key] = _Taken(self.store.newest(*key))
+            self._taken[key] = _Taken(newest_records(self.store, at))
         taken = self._taken[key]
         try:
             while len(taken.found) < count and not taken.is_over:

@@ -11,6 +11,7 @@ from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.merge import Ledger, entry_to_json, merge, proves, with_commits
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.look import git_history
+from gitops_rollback.look.records import find_record, newest_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,7 @@ class _Archive:
     def newest(self, limit: int) -> tuple[StoredRecord, ...]:
         """Return the newest records, newest first."""
         try:
-            found = self.store.newest(self.at.environment, self.at.service)
+            found = newest_records(self.store, self.at)
             return tuple(stored for stored in islice(found, limit) if self._fits(stored))
         except GitopsRollbackError as error:
             self.failure = error.message
@@ -73,7 +74,7 @@ class _Archive:
         if self.is_closed:
             return None
         try:
-            found = self.store.find(self.at.environment, self.at.service, event.build, event.record)
+            found = find_record(self.repository, self.store, self.at, event.build, event.record)
         except GitopsRollbackError as error:
             self.failure = error.message
             self.is_closed = True

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import ServiceAtTip
-from gitops_rollback.decide.standing import names_of, standing
+from gitops_rollback.decide.standing import (
+    belongs_to,
+    moved,
+    names_of,
+    standing,
+    tells_what_stands,
+)
 from gitops_rollback.ledger.state import FOLDER, State, parse_state, path_of
-from gitops_rollback.look.environment_files import is_state, read_files
+from gitops_rollback.look.environment_files import Paths, is_held, is_state, meant_paths, read_files
 from gitops_rollback.model import is_name
 from gitops_rollback.services import inventory
+from gitops_rollback.services.catalogue import has_field
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -24,6 +31,9 @@ if TYPE_CHECKING:
 
     Found = Sequence[tuple[ServiceFields, State | None]]
 
+_MOST_STRAYS = 100  # state files of names that are nobody's, read where an account is missing
+_NAMED = 3  # parts of a state file: its path, its environment, its service
+
 
 def read_standings(
     repository: Repository, tip: Tip, config: Config, found: Found, held: Sequence[HeldFile]
@@ -31,19 +41,58 @@ def read_standings(
     """Yield each service with what counts for its fields, whatever they are called.
 
     Nothing is fetched for it but state files of names that a service's fields have too, and files
-    in which a hold has its field, where they are not read already.
+    in which a hold or a state file has its field, where they are not read already. Where a
+    service's own state file does not tell what stands there, those of names that are nobody's any
+    more are read, too.
     """
     environments = [e for e in repository.list_folders(tip.commit, FOLDER) if is_name(e)]
-    names = {fields.service: _names(fields, config, environments) for fields, _own in found}
-    others = _states(repository, tip, {path for paths in names.values() for path in paths})
-    shared = {id(fields.manifests): fields.manifests for fields, _own in found}
+    shared = tuple({id(fields.manifests): fields.manifests for fields, _own in found}.values())
+    owns = [own for _fields, own in found if own is not None]
     branch = [field for fields, _own in found for field in fields.fields]
-    branch += fields_where_noted(repository, tip, tuple(shared.values()), [*held, *others.values()])
+    branch += fields_where_noted(repository, tip, shared, [*held, *owns])
+    today = {
+        fields.service: name
+        for fields, own in found
+        if own is not None and (name := _called_today(own, fields, branch, config, tip))
+    }
+    names = {fields.service: _names(fields, config, environments) for fields, _own in found}
+    unsure = [
+        fields
+        for fields, own in found
+        if fields.service in today or not tells_what_stands(own, fields.fields)
+    ]
+    stray = _strays(repository, tip, config, unsure, shared) if unsure else []
+    for fields in unsure:
+        names[fields.service] = [*dict.fromkeys((*names[fields.service], *stray))]
+    others = _states(repository, tip, {path for paths in names.values() for path in paths})
+    branch += fields_where_noted(repository, tip, shared, others.values())
     for fields, own in found:
         name = State(fields.service, fields.environment.name)
         theirs = [others[path] for path in names[fields.service] if path in others]
-        counts = standing(name, own, theirs, held, fields.fields, branch)
-        yield ServiceAtTip(tip, fields, counts.state, counts.aliases, counts.holds)
+        theirs = [state for state in theirs if _name(state) != _name(name)]
+        mine = None if fields.service in today else own
+        elsewhere = frozenset(config.environments) - {fields.environment.name}
+        counts = standing(name, mine, theirs, held, fields.fields, branch, elsewhere)
+        displaced = None
+        if own is not None and mine is None:
+            other = today[fields.service]
+            path = path_of(*_name(other))
+            there = _states(repository, tip, {path}).get(path)
+            displaced = moved(own, other, there, branch, counted=there in counts.aliases)
+        yield ServiceAtTip(
+            tip,
+            fields,
+            counts.state,
+            counts.aliases,
+            counts.holds,
+            counts.lost,
+            displaced,
+            elsewhere,
+        )
+
+
+def _name(state: State) -> tuple[str, str]:
+    return state.environment, state.service
 
 
 def _names(fields: ServiceFields, config: Config, environments: Sequence[str]) -> list[str]:
@@ -53,6 +102,70 @@ def _names(fields: ServiceFields, config: Config, environments: Sequence[str]) -
     own = path_of(fields.environment.name, fields.service)
     paths = (path_of(e, name) for e in environments for name in sorted(named) if is_name(name))
     return [path for path in paths if path != own]
+
+
+def _strays(
+    repository: Repository,
+    tip: Tip,
+    config: Config,
+    unsure: Sequence[ServiceFields],
+    read: Collection[Manifests],
+) -> list[str]:
+    """Return state files, of bounded number, whose names may have been those of other fields.
+
+    Those are names that no field has any more, and those that the configuration gives. Those of
+    other environments that there are, are left to them.
+    """
+    environment = unsure[0].environment
+    left = config.environments.keys() - {environment.name}
+    used = {name for one in read for fields in one.fields.values() for name in names_of(fields)}
+    used -= config.services.keys()
+    listed = repository.list_files(tip.commit, [FOLDER])
+    paths = [e.path for e in listed if is_state(e.path) and not is_held(e.path)]
+    parts = [(path, *path.removeprefix(f"{FOLDER}/").split("/")) for path in paths]
+    stray = [
+        (one[0], one[2].removesuffix(".json"))
+        for one in parts
+        if len(one) == _NAMED and one[1] not in left
+    ]
+    stray = [(path, name) for path, name in stray if is_name(name) and name not in used]
+    if not any(config.settings(name).manifests for _path, name in stray):
+        return [path for path, _name in stray][:_MOST_STRAYS]
+    there = Paths(e.path for e in repository.list_files(tip.commit, [environment.path]))
+    is_gone = (
+        path
+        for path, name in stray
+        if name in config.services
+        or not (config.settings(name).manifests and meant_paths(name, environment, config, there))
+    )
+    return list(is_gone)[:_MOST_STRAYS]
+
+
+def _called_today(
+    own: State, fields: ServiceFields, branch: Sequence[ImageField], config: Config, tip: Tip
+) -> State | None:
+    """Return the name that the fields of a service's state file have today, if they are not its.
+
+    None where they are, or where nobody can say a name for them: then the file's name counts.
+    """
+    field = belongs_to(own, fields.fields, branch)
+    if field is None:
+        return None
+    here = fields.environment
+    at = [
+        one
+        for one in config.environments.values() or (here,)
+        if one.branch in (None, tip.branch) and one.holds(field.path)
+    ]
+    if len(at) != 1:
+        return None
+    if at[0].name != here.name:
+        has = has_field(own.service, config, at[0], field)
+        return State(own.service, at[0].name) if has else None
+    named = [name for name in config.services if has_field(name, config, here, field)]
+    named += [name for name in sorted(names_of([field])) if has_field(name, config, here, field)]
+    other = next((name for name in named if is_name(name) and name != own.service), None)
+    return State(other, here.name) if other is not None else None
 
 
 def _may_be(name: str, fields: ServiceFields, config: Config) -> bool:

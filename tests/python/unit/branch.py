@@ -159,9 +159,10 @@ class Branch:
                   and (state.service, state.environment) != (service, environment)]  # fmt: skip
         branch = [one for fields in everything.fields.values() for one in fields]
         name = State(service, environment)
-        counts = standing(name, own, others, self.held(), found.fields, branch)
+        elsewhere = config.environments.keys() - {environment}
+        counts = standing(name, own, others, self.held(), found.fields, branch, elsewhere)
         tip = Tip("main", self.tip.id)
-        return ServiceAtTip(tip, found, counts.state, counts.aliases, counts.holds)
+        return ServiceAtTip(tip, found, counts.state, counts.aliases, counts.holds, counts.lost)
 
     def states(self) -> Iterator[State]:
         for path, data in self.tip.files.items():

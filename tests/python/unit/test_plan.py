@@ -631,7 +631,7 @@ def test_an_image_that_was_rolled_back_from_is_named_with_its_digest_and_record(
 
 def test_records_are_taken_one_by_one_until_one_can_be_chosen() -> None:
     wish = Wish("rollback", PRESENT)
-    facts = World("3").facts().knowing({NeedHistory(): History()})
+    facts = World("3").facts().knowing({NeedHistory(): History(), NeedLog(): ()})
     some = facts.knowing({NeedRecords(1): Records(records("2>3"), has_more=True)})
     assert decide(wish, facts) == NeedRecords(1)
     assert decide(replace(wish, to="1"), some) == NeedRecords(2), "a name may be in any of them"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gitops_rollback.decide.facts import Version
-from gitops_rollback.decide.release import from_events, mended, newest_written
+from gitops_rollback.decide.holds import newest_written
+from gitops_rollback.decide.release import from_events, mended
 from gitops_rollback.ledger.events import from_state
 from gitops_rollback.ledger.holds import Hold
 from gitops_rollback.ledger.message import Told, action_of, render

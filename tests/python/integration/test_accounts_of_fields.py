@@ -1,0 +1,274 @@
+"""What a state file says is of its fields: under other names, after exchanged names, deleted."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.shop import CART_STATE, Shop, digest, image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WEB = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  template:
+    spec:
+      containers:
+      - name: server
+        image: acme/cart:1.4.1
+"""
+PATH = "apps/x/web.yaml"
+ONE = '[services.{}]\nmanifests = ["apps/x/*.yaml"]\n'
+TWO = ONE + '[services.{}]\nmanifests = ["apps/y/*.yaml"]\n'
+CONFIG = ".gitops-rollback.toml"
+WHY = ("--reason", "why")
+
+
+def deploy(shop: Shop, service: str, tag: str, *more: str) -> None:
+    shop.ok("deploy", "--service", service, "--image", image(tag), *more)
+
+
+def roll_back(shop: Shop, service: str, *more: str) -> None:
+    shop.ok("rollback", "--service", service, *WHY, *more)
+
+
+def release(shop: Shop, service: str, *more: str) -> None:
+    shop.ok("release", "--service", service, *WHY, *more)
+
+
+def refused(shop: Shop, service: str, tag: str, *more: str) -> str:
+    """The code that refuses the deploy of an image."""
+    wanted = ("--service", service, "--image", image(tag), *more)
+    return shop.refused(6, "refused", "deploy", *wanted).error["code"]
+
+
+def runs(shop: Shop, path: str = PATH) -> str:
+    found = re.search(r"image: (\S+)", shop.text(path))
+    assert found
+    return found[1]
+
+
+def opened(root: Path, service: str = "shop", config: str | None = None) -> Shop:
+    """A service that was rolled back from 1.6.0 to 1.5.0 and released."""
+    files = {PATH: WEB, CONFIG: config or ONE.format(service)}
+    shop = Shop(root).open(files)
+    for tag in ("1.5.0", "1.6.0"):
+        deploy(shop, service, tag)
+    roll_back(shop, service)
+    release(shop, service)
+    return shop
+
+
+@pytest.mark.parametrize("accepts", [False, True], ids=["forgive", "accept"])
+def test_what_is_forgiven_under_one_name_is_forgiven_under_all(
+    tmp_path: Path, *, accepts: bool
+) -> None:
+    shop = opened(tmp_path, "web", '[services.web]\nmanifests = ["apps/x/*.yaml"]\n')
+    assert refused(shop, "cart", "1.6.0") == "bad"
+    if accepts:
+        deploy(shop, "cart", "1.6.0", "--accept", "bad")
+        deploy(shop, "cart", "1.7.0")
+    else:
+        release(shop, "cart", "--forgive", "1.6.0")
+    deploy(shop, "cart", "1.6.0")
+    deploy(shop, "web", "1.7.0")
+    deploy(shop, "web", "1.6.0")
+
+
+def test_a_service_that_got_another_name_in_the_configuration_takes_its_bad_list_along(
+    tmp_path: Path,
+) -> None:
+    shop = opened(tmp_path)
+    shop.commit({CONFIG: ONE.format("kiosk")})
+    assert refused(shop, "kiosk", "1.6.0") == "bad"
+    deploy(shop, "kiosk", "1.7.0")
+    roll_back(shop, "kiosk")
+    assert runs(shop) == image("1.5.0")
+    # Its records were archived under the old name, and are those of the field all the same.
+    run = shop.ok("plan", "--service", "kiosk", "--again", "--strategy", "artifact")
+    assert run.service()["to"]["source"] == "artifact"
+    roll_back(shop, "kiosk", "--again", "--strategy", "artifact")
+    assert runs(shop) == "acme/cart:1.4.1"
+
+
+def test_a_name_that_comes_back_knows_what_was_done_under_the_other(tmp_path: Path) -> None:
+    shop = Shop(tmp_path).open({PATH: WEB, CONFIG: ONE.format("shop")})
+    deploy(shop, "shop", "1.5.0")
+    shop.commit({CONFIG: ONE.format("kiosk")})
+    deploy(shop, "kiosk", "1.6.0")
+    roll_back(shop, "kiosk")
+    release(shop, "kiosk")
+    deploy(shop, "kiosk", "1.7.0")
+    shop.commit({CONFIG: ONE.format("shop")})
+    assert refused(shop, "shop", "1.6.0") == "bad"
+    roll_back(shop, "shop")
+    assert runs(shop) == image("1.5.0")
+
+
+def test_what_was_bad_for_a_workload_is_bad_for_the_one_that_may_be_it(tmp_path: Path) -> None:
+    cart = WEB.replace("name: web", "name: cart")
+    shop = Shop(tmp_path).open({"cart.yaml": cart})
+    for tag in ("1.5.0", "1.6.0"):
+        deploy(shop, "cart", tag)
+    roll_back(shop, "cart")
+    release(shop, "cart")
+    shop.edit("name: cart", "name: basket", "cart.yaml")
+    assert refused(shop, "basket", "1.6.0") == "bad"
+    release(shop, "basket", "--forgive", "1.6.0")
+    deploy(shop, "basket", "1.6.0")
+    assert shop.state("cart")["bad"] == []
+
+
+def test_exchanged_names_of_services_exchange_their_state_files(tmp_path: Path) -> None:
+    other = "apps/y/web.yaml"
+    files = {PATH: WEB, other: WEB.replace("name: web", "name: desk")}
+    shop = Shop(tmp_path).open({**files, CONFIG: TWO.format("one", "two")})
+    for tag in ("1.5.0", "1.6.0"):
+        deploy(shop, "one", tag)
+        deploy(shop, "two", tag.replace("1.", "2."))
+    roll_back(shop, "two")
+    shop.commit({CONFIG: TWO.format("two", "one")})
+    assert refused(shop, "one", "2.7.0") == "held", "the field in apps/y"
+    deploy(shop, "two", "1.7.0")
+    moved, kept = shop.state("one"), shop.state("two")
+    assert moved["hold"]["to"].endswith(image("2.5.0"))
+    assert [noted["path"] for noted in moved["fields"]] == [other]
+    shop.commit({CART_STATE.replace("cart", "two"): None})
+    plan = shop.ok("plan", "--service", "two").service()
+    known = [candidate["image"] for candidate in plan["candidates"]]
+    assert not any(":2." in name for name in known), "records of the other field are not its own"
+    shop.commit({CART_STATE.replace("cart", "two"): json.dumps(kept)})
+    roll_back(shop, "two")
+    assert runs(shop) == image("1.6.0")
+    roll_back(shop, "one", "--again")
+    assert runs(shop, other) == "acme/cart:1.4.1"
+    release(shop, "one")
+    assert "hold" in shop.state("two"), "the other's hold stands"
+
+
+def test_exchanged_names_of_environments_leave_each_field_its_hold(tmp_path: Path) -> None:
+    config = '[environments.{}]\npath = "a"\n[environments.{}]\npath = "b"\n'
+    files = {"a/cart.yaml": WEB, "b/cart.yaml": WEB, CONFIG: config.format("live", "test")}
+    shop = Shop(tmp_path).open(files)
+    for name in ("live", "test"):
+        for tag in ("1.5.0", "1.6.0"):
+            deploy(shop, "cart", tag, "--environment", name)
+    roll_back(shop, "cart", "--environment", "test")
+    shop.commit({CONFIG: config.format("test", "live")})
+    deploy(shop, "cart", "1.7.0", "--environment", "test")
+    assert refused(shop, "cart", "1.7.0", "--environment", "live") == "held"
+    release(shop, "cart", "--environment", "live")
+    deploy(shop, "cart", "1.7.0", "--environment", "live")
+    assert shop.holds() == []
+
+
+def test_three_names_that_went_round_are_an_error_that_says_whose_file_is_whose(
+    tmp_path: Path,
+) -> None:
+    three = '[services.{}]\nmanifests = ["{}.yaml"]\n'
+    files = {f"{name}.yaml": WEB.replace("name: web", f"name: w{name}") for name in "xyz"}
+    config = "".join(three.format(*pair) for pair in ("ax", "by", "cz"))
+    shop = Shop(tmp_path).open({**files, CONFIG: config})
+    for name in "abc":
+        deploy(shop, name, "1.5.0")
+    shop.commit({CONFIG: "".join(three.format(*pair) for pair in ("ay", "bz", "cx"))})
+    wanted = ("--service", "a", "--image", image("1.6.0"))
+    run = shop.refused(1, "config", "deploy", *wanted)
+    assert ".gitops-rollback/default/a.json is of Deployment wx" in run.error["message"]
+    assert "called c" in run.error["message"]
+    shop.commit({CONFIG: config})
+    shop.ok("deploy", *wanted)
+
+
+@pytest.mark.parametrize("repository", ["ghcr.io/acme/cart", "ghcr.io/acme/basket"])
+def test_what_ran_under_another_repository_comes_back_as_it_stood(
+    tmp_path: Path, repository: str
+) -> None:
+    shop = Shop(tmp_path).open({"cart.yaml": WEB.replace("name: web", "name: cart")})
+    deploy(shop, "cart", "1.5.0")
+    deploy(shop, "cart", "1.6.0")
+    shop.edit("acme/cart", repository, "cart.yaml")
+    roll_back(shop, "cart")
+    assert runs(shop, "cart.yaml") == image("1.5.0")
+    roll_back(shop, "cart", "--again")
+    assert runs(shop, "cart.yaml") == "acme/cart:1.4.1", "not docker.io/acme/cart"
+
+
+@pytest.fixture
+def cart(tmp_path: Path) -> Shop:
+    """A cart that was rolled back from 1.6.0, and is held."""
+    shop = Shop(tmp_path).open({"cart.yaml": WEB.replace("name: web", "name: cart")})
+    for tag in ("1.5.0", "1.6.0"):
+        deploy(shop, "cart", tag)
+    roll_back(shop, "cart")
+    return shop
+
+
+def test_a_state_file_that_was_deleted_after_a_release_counts_as_it_was(cart: Shop) -> None:
+    release(cart, "cart")
+    cart.commit({CART_STATE: None})
+    rebuilt = f"acme/cart:1.6.0@{digest('1.6.0 again')}"
+    for bad in (image("1.6.0"), rebuilt):
+        run = cart.refused(6, "refused", "deploy", "--service", "cart", "--image", bad)
+        assert run.error["code"] == "bad"
+    run = cart.ok("deploy", "--service", "cart", "--image", image("1.7.0"))
+    assert any("was deleted" in warning for warning in run.service()["warnings"])
+    assert [deed["action"] for deed in cart.state()["deployed"]] == [
+        *("deploy", "rollback", "deploy", "deploy"),
+    ]
+    roll_back(cart, "cart")
+    assert runs(cart, "cart.yaml") == image("1.5.0")
+
+
+def test_a_hold_of_which_all_files_were_deleted_stands(cart: Shop) -> None:
+    cart.commit({CART_STATE: None, cart.holds()[0]: None})
+    assert refused(cart, "cart", "1.6.1") == "held"
+    again = ("rollback", "--service", "cart", *WHY)
+    assert cart.refused(6, "refused", *again).error["code"] == "already"
+    release(cart, "cart")
+    assert refused(cart, "cart", "1.6.0") == "bad"
+    deploy(cart, "cart", "1.6.1")
+
+
+def test_what_was_retired_does_not_come_back(cart: Shop) -> None:
+    manifest = cart.text("cart.yaml")
+    cart.commit({"cart.yaml": None, "web.yaml": WEB.replace("acme/cart", "acme/web")})
+    cart.ok("history", "--service", "cart", "--retire", *WHY)
+    cart.commit({"cart.yaml": manifest})
+    deploy(cart, "cart", "1.6.0")
+
+
+def test_a_state_file_that_was_deleted_under_an_older_name_is_named(tmp_path: Path) -> None:
+    config = '[environments.{}]\npath = "apps"\n'
+    cart = WEB.replace("name: web", "name: cart")
+    shop = Shop(tmp_path).open({PATH: cart, CONFIG: config.format("old")})
+    for tag in ("1.5.0", "1.6.0"):
+        deploy(shop, "cart", tag)
+    roll_back(shop, "cart")
+    (held,) = shop.holds()
+    path = CART_STATE.replace("default", "old")
+    shop.commit({path: None, held: None, CONFIG: config.format("new")})
+    wanted = ("--service", "cart", "--image", image("1.6.0"))
+    run = shop.refused(1, "repository", "deploy", *wanted)
+    assert f"{path} was deleted" in run.error["message"]
+    commit = re.fullmatch(rf"put it back: git checkout (\w+) -- {path}, .*", run.error["hint"])
+    assert commit
+    shop.commit({path: shop.bytes_of(path, commit[1])})
+    assert refused(shop, "cart", "1.6.0") == "held"
+
+
+def test_a_rollback_elsewhere_is_not_taken_for_a_deleted_file(tmp_path: Path) -> None:
+    config = '[environments.live]\npath = "a"\n[environments.test]\npath = "b"\n'
+    shop = Shop(tmp_path).open({"a/cart.yaml": WEB, "b/cart.yaml": WEB, CONFIG: config})
+    for tag in ("1.5.0", "1.6.0"):
+        deploy(shop, "cart", tag, "--environment", "test")
+    roll_back(shop, "cart", "--environment", "test")
+    deploy(shop, "cart", "1.6.0", "--environment", "live")
