@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
-from gitops_rollback.decide import candidates, judge
+from gitops_rollback.decide import candidates, holds, judge
 from gitops_rollback.decide.change import nameless
 from gitops_rollback.decide.facts import (
     History,
@@ -290,6 +290,11 @@ def _looked_up(
     candidate = judge.with_check(candidate, check, facts, timeline, accept)
     if candidate.verdict == "refused":
         return candidate
+    if not candidate.sources & {ARTIFACT, GIT}:
+        revision = holds.revision_of(facts, timeline.bad, candidate.image, timeline.ran)
+        candidate = judge.with_revision(candidate, revision, timeline, accept)
+        if candidate.verdict == "refused":
+            return candidate
     candidate = _proven(candidate, wish, facts, timeline, accept)
     if candidate.verdict == "refused" or not candidate.verified:
         return candidate
@@ -452,6 +457,7 @@ def _findings(
     for candidate in judged:
         if candidate.verdict == "chosen":
             yield from candidate.notes
+            yield from holds.unread_revision(facts, candidate.image)
             yield from _unverified(facts, candidate, ARTIFACT in problems)
     if wish.as_of is not None and not judged:
         entries = account.history.entries

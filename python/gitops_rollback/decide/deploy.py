@@ -89,7 +89,8 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     deed = deed_of(wish, at, replaced, image, record.sha256, action=action)
     state = facts.state or State(at.service, at.environment)
     if "bad" in wish.accept:
-        state = state.without_bad(image)
+        revision = holds.revision_of(facts, state.bad, image, state.ran)
+        state = state.without_bad(image, revision)
     state = state.with_deed(deed, noted_fields(at, edits, image))
     told = holds.lost_markers(at) if ends else holds.markers_without_hold(at)
     return Change(
@@ -98,7 +99,11 @@ def deploy(wish: Wish, facts: Facts) -> Change:
         edits=edits,
         markers=restoring(at) if ends else (),
         state=replace(state, hold=None) if ends else state,
-        warnings=warnings_of(at) + fitness + effect.warnings_of(findings) + told,
+        warnings=warnings_of(at)
+        + fitness
+        + effect.warnings_of(findings)
+        + told
+        + holds.unread_revision(facts, image),
         record=made,
         ends=holds.in_force(facts) if wish.releases else None,
     )

@@ -194,6 +194,17 @@ class Digest:
 
 
 @dataclass(frozen=True)
+class Revision:
+    """The commit that an image's label says it was built from; None where it says none.
+
+    `problem` says why nobody told.
+    """
+
+    commit: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Unanswered:
     """A source that did not answer, and the error that says why."""
 
@@ -287,6 +298,13 @@ class NeedPlatforms(Need[Platforms]):
     """What an image is, and for which platforms it and the running one are there."""
 
     together: ClassVar[bool] = True
+    image: ImageReference
+
+
+@dataclass(frozen=True)
+class NeedRevision(Need[Revision]):
+    """The commit that an image was built from, as its label says."""
+
     image: ImageReference
 
 

@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
-from gitops_rollback.decide.facts import NeedLog, NeedPolicies, NeedStateVersions
+from gitops_rollback.decide.facts import NeedLog, NeedPolicies, NeedRevision, NeedStateVersions
 from gitops_rollback.decide.marker_places import MarkerPlace, places_of
 from gitops_rollback.decide.standing import names_of
 from gitops_rollback.errors import MovedError, RepositoryError
 from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.events import is_named
-from gitops_rollback.ledger.holds import BadMatch, HeldMarker, bad_match
+from gitops_rollback.ledger.holds import BadMatch, HeldMarker, bad_match, wants_revision
 from gitops_rollback.ledger.message import action_of, find_rollback
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.manifest.markers import find_markers
@@ -22,12 +22,12 @@ from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.refusals import Refusal, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from gitops_rollback.decide.facts import Facts, ServiceAtTip, StateVersions, Version
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.ledger.holds import Hold
+    from gitops_rollback.ledger.holds import Bad, Hold
     from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Build, LogEntry
 
@@ -46,7 +46,7 @@ def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[R
     state = facts.state
     if state is None:
         return
-    match = bad_match(state.bad, image, state.ran)
+    match = bad_match(state.bad, image, state.ran, revision_of(facts, state.bad, image, state.ran))
     bad = match.entry if match else None
     if state.hold is not None and facts.settings.hold == "service":
         yield _held(state, state.hold, wish.present, bad=image if bad is not None else None)
@@ -57,6 +57,24 @@ def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[R
             f"{_by(bad.deed.by)}{_why(bad.deed.reason)}",
         )
     yield from _outdated(state, wish.build)
+
+
+def revision_of(
+    facts: Facts, bad: Sequence[Bad], image: ImageReference, ran: Collection[str]
+) -> str | None:
+    """Return the commit that an image was built from, where it alone could make the image bad."""
+    if image.digest is None or not wants_revision(bad, image, ran):
+        return None
+    return facts.ask(NeedRevision(image)).commit
+
+
+def unread_revision(facts: Facts, image: ImageReference) -> tuple[str, ...]:
+    """Say that nobody told whether an image is what was rolled back from, built again."""
+    found = facts.has(NeedRevision(image))
+    if found is None or not found.problem:
+        return ()
+    told = "is built from a commit that was rolled back from is not known"
+    return (f"{facts.title}: whether {image.label} {told}: {found.problem}",)
 
 
 def retag_blocks(facts: Facts, image: ImageReference) -> Iterator[Refusal]:

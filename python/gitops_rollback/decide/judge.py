@@ -167,8 +167,19 @@ def with_proof(
     return replace(candidate, notes=(*candidate.notes, f"{label}: nothing shows that it ran here"))
 
 
-def _refused_if_bad(candidate: Candidate, image: ImageReference, timeline: Timeline) -> Candidate:
-    found = bad_match(timeline.bad, image, timeline.ran)
+def with_revision(
+    candidate: Candidate, revision: str | None, timeline: Timeline, accept: frozenset[str]
+) -> Candidate:
+    """Refuse an image that is built from a commit that was rolled back from."""
+    if "bad" in accept:
+        return candidate
+    return _refused_if_bad(candidate, candidate.image, timeline, revision)
+
+
+def _refused_if_bad(
+    candidate: Candidate, image: ImageReference, timeline: Timeline, revision: str | None = None
+) -> Candidate:
+    found = bad_match(timeline.bad, image, timeline.ran, revision)
     if found is None:
         return candidate
     deed = found.entry.deed

@@ -19,6 +19,8 @@ from gitops_rollback.decide.edits import rollback_edits
 from gitops_rollback.decide.facts import (
     NeedAuthor,
     NeedChanges,
+    NeedPlatforms,
+    NeedRevision,
     NeedSchemaLabels,
     NeedStorage,
 )
@@ -269,6 +271,18 @@ def _changed(wish: Wish, facts: Facts, plan: Plan) -> GitopsRollbackError | None
     )
 
 
+def _revision(facts: Facts, plan: Plan) -> str | None:
+    """Return the commit that the running image was built from, where it was looked at anyway.
+
+    A rollback asks no registry for more than it needs: what has no revision is known by its digest
+    and its version tag.
+    """
+    looked = facts.has(NeedPlatforms(plan.chosen.image)) if plan.chosen else None
+    if looked is None or looked.problem or facts.running.digest is None:
+        return None
+    return facts.ask(NeedRevision(facts.running)).commit
+
+
 def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
     """Return the change of a rollback: the image, the bad list, the hold and the markers."""
     at, running, chosen = facts.at, facts.running, plan.chosen
@@ -284,10 +298,11 @@ def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
     deed = deed_of(wish, at, running, chosen.image, record)
     before = facts.state or State(at.service, at.environment)
     if "bad" in wish.accept:
-        before = before.without_bad(chosen.image)
+        revision = holds.revision_of(facts, before.bad, chosen.image, before.ran)
+        before = before.without_bad(chosen.image, revision)
     marked = replace(deed, action=BAD, image=running, from_image=None, record=None)
     seen = (*before.images, *(candidate.image for candidate in plan.candidates))
-    bad = Bad(marked, version_tag(running, seen))
+    bad = Bad(marked, version_tag(running, seen), _revision(facts, plan))
     after = before.with_deed(deed, noted_fields(at, plan.edits, chosen.image)).with_bad(bad)
     action = ROLLBACK if plan.edits else RECORDED
     summary = summary_of(wish, at, running, chosen.image, action=action, record=record)

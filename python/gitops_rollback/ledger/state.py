@@ -87,9 +87,9 @@ class State:
         others = (old for old in self.bad if not same_reference(old.image, bad.image))
         return replace(self, bad=(bad, *others)[:LONGEST_BAD_LIST])
 
-    def without_bad(self, image: ImageReference) -> State:
-        """Return the state with an image forgiven."""
-        return replace(self, bad=without_bad(self.bad, image))
+    def without_bad(self, image: ImageReference, revision: str | None = None) -> State:
+        """Return the state with an image forgiven, and its revision where that is known."""
+        return replace(self, bad=without_bad(self.bad, image, revision))
 
 
 def joined(states: Sequence[State]) -> State:

@@ -23,6 +23,7 @@ from gitops_rollback.decide.facts import (
     NeedPolicies,
     NeedRecord,
     NeedRecords,
+    NeedRevision,
     NeedSchemaLabels,
     NeedStateVersions,
     NeedStorage,
@@ -101,6 +102,8 @@ class Looker:
                 return self.registry.check(image, facts.running)
             case NeedPlatforms(image=image):
                 return self.registry.platforms(image, facts.running)
+            case NeedRevision(image=image):
+                return self.registry.revision(image)
             case NeedDigest(image=image, patient=patient):
                 return self.registry.digest(image, patient=patient)
             case NeedTags(patient=patient, with_created=with_created):

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.facts import Check, Digest, Platforms, SchemaLabels, Tags
+from gitops_rollback.decide.facts import (
+    Check,
+    Digest,
+    Platforms,
+    Revision,
+    SchemaLabels,
+    Tags,
+)
 from gitops_rollback.decide.rollback import SCHEMA_LABEL
 from gitops_rollback.errors import GitopsRollbackError
-from gitops_rollback.late import replace
+from gitops_rollback.late import regex, replace
 from gitops_rollback.model import one_line
 from gitops_rollback.query.tags import why_no_image
 from gitops_rollback.registries.endpoints import RegistryEndpoint
@@ -23,6 +30,9 @@ if TYPE_CHECKING:
     from gitops_rollback.services.config import Config
     from gitops_rollback.web.answers import RateLimit
 
+# github.com/opencontainers/image-spec, annotations.md: "Source control revision identifier".
+REVISION_LABEL = "org.opencontainers.image.revision"
+_COMMIT = regex(r"[0-9a-fA-F]{7,64}")  # a word, or a tree with changes in it, tells nothing
 _LONGEST_SCHEMA = 100
 MOST_CREATED = 20
 CHECK_SECONDS = 3.0  # for all checks of a run together: an unreachable registry must not stop it
@@ -89,6 +99,16 @@ class RegistryFacts:
         except (ManifestMissingError, RegistryUnavailableError) as error:
             return SchemaLabels(None, None, error.message)
         return SchemaLabels(_schema(needed), _schema(offered))
+
+    def revision(self, image: ImageReference) -> Revision:
+        """Read which commit an image says it was built from; what is no commit says nothing."""
+        client = self._client(image.registry, patient=False)
+        try:
+            label = client.label(image, REVISION_LABEL)
+        except (ManifestMissingError, RegistryUnavailableError) as error:
+            return Revision(problem=error.message)
+        found = _COMMIT.fullmatch((label or "").strip())
+        return Revision(found[0].lower() if found else None)
 
     def digest(self, image: ImageReference, *, patient: bool) -> Digest:
         """Ask for the digest a reference has now; only what cannot do without it waits."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.shop import CART, CART_PATH, FILES, Shop, digest, names, program
+from integration.shop import CART, CART_PATH, FILES, Run, Shop, digest, names, program
 from servers.docker_registry import DockerRegistry
 from standin import RegistryStandIn
 
@@ -397,3 +397,37 @@ def test_a_build_that_deploys_the_digest_it_pushed_asks_nobody(
     assert "gitops_rollback.manifest.edit" in imported
     for module in ("requests", "urllib3", "http.client", "jmespath", "jenkins"):
         assert module not in imported
+
+
+def test_a_release_that_is_built_again_is_known_by_its_commit_and_tag(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    labels = {"org.opencontainers.image.revision": "4bb21fd09c1f4ad6a8b5c1b9f6c4c1a2d3e4f506"}
+
+    def push(tag: str, content: bytes, said: dict[str, str] | None = None) -> None:
+        hub.push("acme/cart", tag, content=content, labels=said or labels)
+
+    def deployed(tag: str) -> Run:
+        return connected.run("deploy", *PLAN, "--image", f"acme/cart:{tag}")
+
+    push("1.6.0", b"bad")
+    assert deployed("1.6.0").code == 0
+    connected.roll_back()
+    (bad,) = connected.state()["bad"]
+    assert bad["revision"] == labels["org.opencontainers.image.revision"]
+    connected.ok("release", *PLAN, "--reason", "on to the next", "--accept", "automation")
+    push("1.6.1", b"built again, with another version")
+    run = deployed("1.6.1")
+    assert run.error["code"] == "bad"
+    assert "has the revision of 1.6.0@" in run.error["message"]
+    # Nor does a query, or a name, go "back" to a build of that commit which never ran.
+    for choice in (("--query", "tags[?name == '1.6.1']"), ("--to", "1.6.1")):
+        found = connected.run("plan", *PLAN, *choice).service()["candidates"]
+        assert [candidate["reason"] for candidate in found] == ["bad"], choice
+    push("1.6.2", b"mended", {"org.opencontainers.image.revision": "unknown"})
+    assert deployed("1.6.2").code == 0
+    push("1.6.3", b"bad after all", labels)
+    assert deployed("1.6.3").error["code"] == "bad"
+    accepted = (*PLAN, "--image", "acme/cart:1.6.3", "--accept", "bad")
+    connected.ok("deploy", *accepted)
+    assert connected.state()["bad"] == []

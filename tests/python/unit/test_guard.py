@@ -18,7 +18,9 @@ from gitops_rollback.decide.facts import (
     NeedCheck,
     NeedDigest,
     NeedPlatforms,
+    NeedRevision,
     Platforms,
+    Revision,
 )
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import (
@@ -231,6 +233,54 @@ def test_of_a_running_tag_without_digest_a_platform_is_told_and_not_refused() ->
     assert by_digest.code == "platform"
 
 
+COMMIT = "4bb21fd"
+OF_COMMIT = replace(state("1>2", "2<1"), bad=(bad_entry(image("2"), at(2), revision=COMMIT),))
+
+
+@pytest.mark.parametrize(
+    ("to", "told", "accepted", "code"),
+    [
+        ("3", Revision(COMMIT), (), "bad"),
+        ("3", Revision(COMMIT), ("bad",), None),
+        ("3", Revision("7c0ffee"), (), None),
+        ("3", Revision(), (), None),
+        ("3", Revision(problem="nobody answers"), (), None),
+        ("2", AssertionError("its digest says it"), (), "bad"),
+    ],
+)
+def test_an_image_of_a_commit_that_was_rolled_back_from_is_bad(
+    to: str, told: object, accepted: tuple[str, ...], code: str | None
+) -> None:
+    def answer(need: Need[Any], facts: Facts) -> object:
+        if isinstance(need, NeedRevision):
+            assert isinstance(told, Revision), told
+            return told
+        return plainly(need, facts)
+
+    doing = replace(wish(*accepted), image=image(to))
+    found = decided(doing, service_at_tip(str(image("1")), OF_COMMIT), answer)
+    assert (found.error.code if isinstance(found, Refused) else None) == code
+    if isinstance(found, Refused) and to == "3":
+        assert "has the revision of 2@" in found.error.message
+    if isinstance(found, Change):
+        unread = [text for text in found.warnings if "is not known: nobody answers" in text]
+        assert bool(unread) == bool(isinstance(told, Revision) and told.problem)
+        assert found.state is not None
+        assert bool(found.state.bad) != bool(accepted), "forgiven with its commit"
+
+
+def test_what_ran_is_not_bad_by_a_commit_and_no_registry_is_asked() -> None:
+    def answer(need: Need[Any], facts: Facts) -> object:
+        assert not isinstance(need, NeedRevision)
+        return plainly(need, facts)
+
+    ran = replace(OF_COMMIT, deployed=state("0>1", "1>2", "2<1").deployed)
+    back = replace(wish(), image=image("0"))
+    assert isinstance(decided(back, service_at_tip(str(image("1")), ran), answer), Change)
+    new = replace(wish(), image=image("3"))
+    assert isinstance(decided(new, service_at_tip(str(image("1")), ROLLED_BACK), answer), Refused)
+
+
 def test_a_hold_of_the_image_alone_refuses_no_other() -> None:
     assert refusal_of(ROLLED_BACK, "3", wish(), hold="image") is None
     refused = refusal_of(ROLLED_BACK, "2", wish(), hold="image")
@@ -308,13 +358,19 @@ def test_a_record_of_what_stands_there_is_right() -> None:
     assert check(state("0>1")).edits
     assert check(None, deploys="~2").edits
     assert check(None, replaced_by=None).edits
+    assert check(None, service="shop", environment="old").edits, "the field is the same"
 
 
 @pytest.mark.parametrize(
     ("settings", "error", "code", "message"),
     [
-        pytest.param({"service": "shop"}, ConfigError, None, "for service 'shop'", id="service"),
-        pytest.param({"environment": "x"}, ConfigError, None, "environment 'x'", id="environment"),
+        pytest.param(
+            {"service": "shop", "fields": ()}, ConfigError, None, "for service 'shop'", id="service"
+        ),
+        pytest.param(
+            {"environment": "x", "fields": ()}, ConfigError, None, "environment 'x'",
+            id="environment",
+        ),
         pytest.param({"branch": "x"}, ConfigError, None, "for branch 'x'", id="branch"),
         pytest.param({"repository": "x"}, ConfigError, None, "repository x", id="repository"),
         pytest.param({"deploys": "3"}, MovedError, None, "was made for .*:2@", id="another image"),
