@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.late import replace
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import HistoryEntry, agree
 from gitops_rollback.ledger.message import read_trailers
 from gitops_rollback.manifest.document import parse_once
@@ -54,26 +54,28 @@ def walk_all(
     """
     found: dict[int, Entries] = {}
     versions = _Versions({})
+    trails: dict[int, _Trail] = {}
     waiting = list(enumerate(wanted))
     for depth in DEPTHS if waiting else ():
         paths = dict.fromkeys(_path(at) for _index, (at, _is_enough) in waiting)
         changes = repository.histories(wanted[0][0].tip, paths, depth)
         versions.add(repository.read(c.oid for path in paths for c in changes[path]))
         for index, (at, _is_enough) in waiting:
-            found[index] = _entries(changes[_path(at)], versions, at)
+            trails[index] = _entries(changes[_path(at)], versions, at, at.found.fields[0])
+            found[index] = trails[index].entries
         waiting = [(index, one) for index, one in waiting if not one[1](found[index])]
         if not waiting:
             break
     removed = cache(partial(repository.removed_in, endings=(".yaml", ".yml")))
     for index, (at, is_enough) in waiting:
-        found[index] = _before_moves(repository, at, found[index], is_enough, removed)
+        found[index] = _before_moves(repository, at, trails[index], is_enough, removed)
     return [found[index] for index in range(len(wanted))]
 
 
 def _before_moves(
     repository: Repository,
     at: ServiceAtTip,
-    entries: Entries,
+    trail: _Trail,
     is_enough: IsEnough,
     removed_in: Callable[[str], dict[str, str]],
 ) -> Entries:
@@ -81,49 +83,112 @@ def _before_moves(
 
     `removed_in` is asked once for each commit: one may have brought the files of many services.
     """
+    entries = trail.entries
     for _ in range(_MOST_MOVES):
         if not entries or entries[-1].is_oldest or is_enough(entries):
             break
         commit = entries[-1].commit
-        older = _before_move(repository, at, commit, removed_in(commit))
-        if not older:
+        trail = _before_move(repository, at, trail.field, commit, removed_in(commit))
+        if not trail.entries:
             break
-        entries += older
+        entries += trail.entries
     return entries
 
 
 def _before_move(
-    repository: Repository, at: ServiceAtTip, commit: str, removed: Mapping[str, str]
-) -> Entries:
+    repository: Repository,
+    at: ServiceAtTip,
+    wanted: ImageField,
+    commit: str,
+    removed: Mapping[str, str],
+) -> _Trail:
     """Return what ran before a commit in the one file that it took away and that was this one.
 
     It was this one if it has the field: the same kind, name and container, and image repository.
     """
+    nothing = _Trail((), wanted)
     if not 0 < len(removed) <= _MOST_REMOVED:
-        return ()
+        return nothing
     versions = _Versions(repository.read(removed.values()))
-    was = [path for path, oid in removed.items() if _holds(versions.parsed(_path(at), oid), at)]
+    was = [
+        path
+        for path, oid in removed.items()
+        if _field_in(versions.fields(_path(at), oid, at), wanted) is not None
+    ]
     if len(was) != 1:
-        return ()
+        return nothing
     before = Tip(at.tip.branch, f"{commit}^1")
     changes = repository.histories(before, was, DEPTHS[-1])[was[0]]
-    return _entries(changes, _Versions(repository.read(change.oid for change in changes)), at)
+    versions = _Versions(repository.read(change.oid for change in changes))
+    return _entries(changes, versions, at, wanted)
 
 
 def read_entries(
     changes: Iterable[PathChange], blobs: Mapping[str, bytes], at: ServiceAtTip
 ) -> Entries:
     """Return what the commits tell that changed a service's first file; both are newest first."""
-    return _entries(changes, _Versions(blobs), at)
+    return _entries(changes, _Versions(blobs), at, at.found.fields[0]).entries
 
 
-def _entries(changes: Iterable[PathChange], versions: _Versions, at: ServiceAtTip) -> Entries:
-    read = (_entry(change, versions, at) for change in changes)
-    return tuple(entry for entry in read if entry is not None)
+@dataclass(frozen=True)
+class _Trail:
+    """What commits tell of a field, newest first, and the field as the oldest of them had it."""
+
+    entries: Entries
+    field: ImageField
 
 
-def _holds(file: ParsedFile | None, at: ServiceAtTip) -> bool:
-    return file is not None and _image_in(file, at) is not None
+def _entries(
+    changes: Iterable[PathChange], versions: _Versions, at: ServiceAtTip, wanted: ImageField
+) -> _Trail:
+    """Follow a field back through the versions of its file, newest first, by the names it had."""
+    entries: list[HistoryEntry] = []
+    newer: Sequence[ImageField] = ()
+    for change in changes:
+        fields = versions.fields(_path(at), change.oid, at)
+        present = _field_in(fields, wanted)
+        if present is None and newer:
+            present = _renamed(newer, fields, wanted)
+        if present is None or present.image is None:
+            newer = ()
+            continue
+        entries.append(_entry(change, present.image, at))
+        newer, wanted = fields, present
+    return _Trail(tuple(entries), wanted)
+
+
+def _field_in(fields: Iterable[ImageField], wanted: ImageField) -> ImageField | None:
+    """Return the field among those of an earlier version, by its names and image repository."""
+    same = (one for one in fields if one.recorded_key == wanted.recorded_key)
+    return next((one for one in same if _is_of_repository(one, wanted)), None)
+
+
+def _is_of_repository(one: ImageField, wanted: ImageField) -> bool:
+    image, known = one.image, wanted.image
+    return (
+        image is not None and known is not None and image.full_repository == known.full_repository
+    )
+
+
+def _renamed(
+    newer: Sequence[ImageField], older: Sequence[ImageField], wanted: ImageField
+) -> ImageField | None:
+    """Return the field that a commit gave the names it has in the newer version, if that is sure.
+
+    One field went and one came with the same kind, place in the object, image repository, and name
+    or container: it is that one. Where others of that kind went or came with it, nothing tells.
+    """
+    before, after = ({one.recorded_key for one in fields} for fields in (older, newer))
+    gone = [one for one in older if one.recorded_key not in after and _may_be(one, wanted)]
+    came = [one for one in newer if one.recorded_key not in before and _may_be(one, wanted)]
+    is_sure = len(gone) == len(came) == 1 and came[0].recorded_key == wanted.recorded_key
+    return gone[0] if is_sure else None
+
+
+def _may_be(one: ImageField, wanted: ImageField) -> bool:
+    has_name = one.name == wanted.name or one.container == wanted.container
+    is_there = (one.kind, one.pointer) == (wanted.kind, wanted.pointer)
+    return has_name and is_there and _is_of_repository(one, wanted)
 
 
 class _Versions:
@@ -146,16 +211,20 @@ class _Versions:
                 self._parsed[path, oid] = None
         return self._parsed[path, oid]
 
+    def fields(self, path: str, oid: str, at: ServiceAtTip) -> Sequence[ImageField]:
+        """Return the fields of a version; a version that nobody could deploy has none."""
+        file = self.parsed(path, oid)
+        try:
+            return tuple(_fields_in(file, at)) if file is not None else ()
+        except ManifestError:
+            return ()
+
 
 def _path(at: ServiceAtTip) -> str:
     return at.found.fields[0].path
 
 
-def _entry(change: PathChange, versions: _Versions, at: ServiceAtTip) -> HistoryEntry | None:
-    file = versions.parsed(_path(at), change.oid)
-    image = _image_in(file, at) if file is not None else None
-    if image is None:
-        return None
+def _entry(change: PathChange, image: ImageReference, at: ServiceAtTip) -> HistoryEntry:
     told = read_trailers(change.message, at.service, at.environment)
     told = told if told is not None and _fits(told, image) else None
     return HistoryEntry(change.commit, change.at, change.by, image, told, change.is_oldest)
@@ -163,21 +232,6 @@ def _entry(change: PathChange, versions: _Versions, at: ServiceAtTip) -> History
 
 def _fits(told: Told, image: ImageReference) -> bool:
     return agree(told.to, image) and told.from_image.full_repository == image.full_repository
-
-
-def _image_in(file: ParsedFile, at: ServiceAtTip) -> ImageReference | None:
-    """Return the service's image in an earlier version of its first file, if it has one."""
-    wanted = at.found.fields[0]
-    try:
-        fields = _fields_in(file, at)
-    except ManifestError:
-        return None  # a version that nobody could deploy is no deployment
-    for candidate in fields:
-        image = candidate.image
-        same_place = candidate.recorded_key == wanted.recorded_key
-        if same_place and image and image.full_repository == at.found.image.full_repository:
-            return image
-    return None
 
 
 def _fields_in(file: ParsedFile, at: ServiceAtTip) -> Iterable[ImageField]:

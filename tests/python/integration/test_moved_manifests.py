@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from integration.shop import CART_PATH, digest
+import pytest
+
+from integration.shop import CART_PATH, Shop, digest
 
 if TYPE_CHECKING:
-    from integration.shop import Shop
+    from pathlib import Path
 
 MOVED = "services/cart/deployment.yaml"
 
@@ -27,6 +29,67 @@ def test_a_file_that_came_from_nowhere_has_no_history_before(shop: Shop) -> None
     shop.commit({CART_PATH: None})
     shop.commit({MOVED: text.replace("1.4.1", "1.5.0")})
     shop.refused(4, "not-found", "plan", "--service", "cart", "--strategy", "git")
+
+
+WORKLOAD = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+spec:
+  template:
+    spec:
+      containers:
+      - name: {container}
+        image: acme/cart:{tag}
+"""
+
+
+def written(tag: str, name: str = "cart", container: str = "server") -> str:
+    return WORKLOAD.format(tag=tag, name=name, container=container)
+
+
+@pytest.mark.parametrize(
+    ("renamed", "to"),
+    [
+        pytest.param(written("1.1", container="web"), "1.0", id="a container"),
+        pytest.param(written("1.1", name="cart-v2"), "1.0", id="a workload"),
+        pytest.param(written("1.2", container="web"), "1.1", id="with the next version"),
+        pytest.param(written("1.1", name="web", container="web"), None, id="both: who can tell"),
+        pytest.param(
+            f"{written('1.1', container='a')}---\n{written('1.1', container='b')}",
+            None,
+            id="two came for one",
+        ),
+        pytest.param(
+            written("1.1", container="web").replace("Deployment", "StatefulSet"),
+            None,
+            id="another kind",
+        ),
+    ],
+)
+def test_a_renamed_field_is_followed_at_first_use_where_one_went_and_one_came(
+    tmp_path: Path, renamed: str, to: str | None
+) -> None:
+    shop = Shop(tmp_path).open({"cart.yaml": written("1.0")})
+    shop.commit({"cart.yaml": written("1.1")})
+    shop.commit({"cart.yaml": renamed})
+    plan = ("plan", "--service", "cart")
+    if to is None:
+        shop.refused(4, "not-found", *plan)
+        return
+    assert shop.ok(*plan).service()["to"]["image"] == f"docker.io/acme/cart:{to}"
+
+
+def test_a_field_is_followed_through_one_renaming_after_the_other(tmp_path: Path) -> None:
+    shop = Shop(tmp_path).open({"old.yaml": written("1.0")})
+    shop.commit({"old.yaml": written("1.1")})
+    shop.commit({"old.yaml": written("1.1", container="web")})
+    shop.commit({"old.yaml": None, "cart.yaml": written("1.1", container="web")})
+    shop.commit({"cart.yaml": written("1.2", name="shop", container="web")})
+    for expected in ("1.1", "1.0"):
+        shop.ok("rollback", "--service", "cart", "--reason", "slow", "--again")
+        assert f"acme/cart:{expected}\n" in shop.text("cart.yaml")
 
 
 def test_an_image_of_the_repository_before_is_written_under_its_own_name(shop: Shop) -> None:
