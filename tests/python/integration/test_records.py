@@ -328,6 +328,17 @@ def _set(key: str, value: object) -> Callable[[bytes], bytes]:
     return _broken(lambda record: record.update({key: value}))
 
 
+def _of_another(key: str, value: str) -> Callable[[bytes], bytes]:
+    """A record of another service or environment, whose fields are others too."""
+
+    def change(document: dict[str, Any]) -> None:
+        document[key] = value
+        for noted in document["fields"]:
+            noted["name"] = value
+
+    return _broken(change)
+
+
 def _path(value: str) -> Callable[[bytes], bytes]:
     return _broken(lambda record: record["fields"][0].update(path=value))
 
@@ -341,8 +352,8 @@ def _path(value: str) -> Callable[[bytes], bytes]:
         (lambda _data: b"", 1, "config", "no complete JSON"),
         (lambda _data: b"[]", 1, "config", "not sound"),
         (lambda _data: b"[" * 100_000, 1, "config", "no complete JSON"),
-        (_set("service", "payment"), 1, "config", "service 'payment'"),
-        (_set("environment", "production"), 1, "config", "environment 'production'"),
+        (_of_another("service", "payment"), 1, "config", "service 'payment'"),
+        (_of_another("environment", "other"), 1, "config", "environment 'other'"),
         (_set("branch", "release"), 1, "config", "branch 'release'"),
         (_set("repository", "https://github.com/acme/other.git"), 1, "config", "acme/other"),
         (_set("image", "not an image"), 1, "config", "not sound"),
@@ -365,6 +376,12 @@ def test_a_record_that_is_not_sound_is_one_clear_error(
         code, category, "deploy", *deploy_recorded(shop, "1.4.2"), environment=JENKINS
     )
     assert words in run.error["message"]
+
+
+def test_a_record_is_of_its_fields_whatever_the_service_was_called(shop: Shop) -> None:
+    path = make_record(shop, "1.4.2")
+    path.write_bytes(_set("service", "basket")(path.read_bytes()))
+    shop.ok("deploy", *deploy_recorded(shop, "1.4.2"), environment=JENKINS)
 
 
 def test_a_record_that_is_not_there_is_a_usage_error(shop: Shop) -> None:
