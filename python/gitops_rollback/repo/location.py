@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("http", "https", "ssh", "git+ssh", "ssh+git", "file")
 _HINT = "give an https or ssh URL, or a path"
+_LONGEST_COMPLAINT = 400  # characters; git tells in three lines what to do
 _HELPER = regex(r"[A-Za-z0-9+.-]*::")  # `ext::COMMAND` and its like run a program
 
 
@@ -39,7 +40,7 @@ def repository_url(text: str | None, environment: Mapping[str, str]) -> str:
     origin = _git(directory, environment, "remote", "get-url", "origin")
     if not top or not origin:
         raise UsageError(
-            f"{directory} is no Git work tree with an `origin`",
+            f"{directory} is no Git work tree with an `origin`{_complaint(directory, environment)}",
             "name the manifests repository with --repository URL",
         )
     if "://" not in origin and os.path.exists(Path(top) / origin):  # noqa: PTH110 - as above
@@ -113,8 +114,27 @@ def _ask(directory: Path, environment: Mapping[str, str], question: str) -> str 
 
 
 def _git(directory: Path, environment: Mapping[str, str], *arguments: str) -> str | None:
+    done = _run(directory, environment, *arguments)
+    return done.stdout.strip() if done is not None and done.returncode == 0 else None
+
+
+def _complaint(directory: Path, environment: Mapping[str, str]) -> str:
+    """Return what git has against a directory, other than that it is none of its own.
+
+    In a container the work tree often belongs to another user, which git does not trust.
+    """
+    done = _run(directory, environment, "rev-parse", "--git-dir")
+    said = done.stderr.strip().removeprefix("fatal: ") if done is not None else ""
+    if not said or said.startswith("not a git repository"):
+        return ""
+    return f": {one_line(said, _LONGEST_COMPLAINT)}"
+
+
+def _run(
+    directory: Path, environment: Mapping[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str] | None:
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ["git", "-c", "safe.bareRepository=all", *arguments],
             cwd=directory,
             env=without_foreign_variables(environment),
@@ -128,4 +148,3 @@ def _git(directory: Path, environment: Mapping[str, str], *arguments: str) -> st
         ) from error
     except OSError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None

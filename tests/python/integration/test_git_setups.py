@@ -158,6 +158,19 @@ def test_a_backup_of_a_branch_below_other_references_is_not_taken_for_it(shop: S
         assert repository.fetch("staging").commit == tip
 
 
+def test_a_work_tree_of_another_user_is_told_with_what_git_says_of_it(shop: Shop) -> None:
+    work = shop.root / "work-of-another"
+    shop.git("clone", "-q", str(shop.bare), str(work))
+    run = shop.refused(
+        2, "usage", "plan", "--service", "cart", repository=str(work),
+        environment={"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"},
+    )  # fmt: skip
+    assert "detected dubious ownership" in run.error["message"]
+    assert "safe.directory" in run.error["message"]
+    nowhere = shop.refused(2, "usage", "plan", "--service", "cart", repository=str(shop.root))
+    assert nowhere.error["message"].endswith("is no Git work tree with an `origin`")
+
+
 def test_a_tag_is_no_branch(shop: Shop) -> None:
     shop.git("tag", "v1", "main")
     with (
