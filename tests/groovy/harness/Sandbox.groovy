@@ -11,7 +11,7 @@ class Sandbox extends GroovyInterceptor {
     private static final Map<Class, List<String>> METHODS = [
         (CharSequence): ['plus', 'contains', 'startsWith', 'replace', 'replaceAll', 'tokenize', 'trim', 'take', 'minus', 'toString',
                          'getBytes', 'substring', 'length', 'toLowerCase', 'toInteger'],
-        (List): ['contains', 'join', 'plus', 'leftShift', 'isEmpty', 'size', 'first', 'last', 'drop', 'toSorted', 'collect', 'addAll'],
+        (List): ['contains', 'join', 'plus', 'leftShift', 'isEmpty', 'size', 'first', 'last', 'drop', 'toSorted', 'collect', 'addAll', 'findAll'],
         (Map): ['put', 'remove', 'subMap', 'findAll', 'plus', 'get', 'putAll'],
         (Number): ['plus', 'minus', 'div', 'multiply'],
         (Base64.Encoder): ['encodeToString'],

@@ -76,7 +76,9 @@ void runGuarded(StageSection section, boolean agentLater = true) {
 void runSteps(StageSection section) {
     Throwable failure = null
     try {
-        if (section.stageList == null) {
+        if (section.parallelList != null) {
+            runTogether(section.parallelList)
+        } else if (section.stageList == null) {
             section.body()
         } else {
             runStages(section.stageList, false)
@@ -89,6 +91,15 @@ void runSteps(StageSection section) {
     if (failure != null) {
         throw failure
     }
+}
+
+void runTogether(List stages) {
+    Map branches = [:]
+    for (StageSection one in stages) {
+        StageSection each = one
+        branches[each.name] = { runStage(each) }
+    }
+    parallel(branches)
 }
 
 void runPost(PostSection section) {
@@ -248,8 +259,8 @@ class StagesSection extends Section {
     void stage(String name, Closure body) {
         StageSection section = new StageSection(name: name)
         section.read(body)
-        if ((section.body == null) == (section.stageList == null)) {
-            throw new HarnessError("stage '${name}' has neither steps nor stages, or both")
+        if ([section.body, section.stageList, section.parallelList].count { it != null } != 1) {
+            throw new HarnessError("stage '${name}' has not one of steps, stages and parallel")
         }
         if (found.any { it.name == name }) {
             throw new HarnessError("Duplicate stage name: ${name}")
@@ -263,8 +274,15 @@ class StageSection extends Agents {
     WhenSection condition
     Closure body
     List stageList
+    List parallelList
     Map limit
     PostSection postSection
+
+    void parallel(Closure given) {
+        StagesSection section = new StagesSection()
+        section.read(given)
+        parallelList = section.found
+    }
 
     void when(Closure given) {
         condition = new WhenSection()

@@ -433,14 +433,6 @@ pipeline { agent none
     has(World.error(build), 'this Jenkinsfile is of gitops-rollback 9.9.9, the library that Jenkins loaded of ')
 }
 
-scenario('an agent with a space and @2 in its workspace, no HOME and a read-only one') { World world ->
-    Map options = [workspace: 'my shop@2', agent: [HOME: null, GITOPS_HELPER_HOME: null]]
-    def build = world.step(options, "gitopsDeploy(service: 'cart', image: '${World.NEW}')")
-    same([build.failure, World.title(build)], [null, 'cart 1.4.2 → 1.5.0'])
-    def back = roll(world, rollback, options)
-    same([back.failure, World.title(back)], [null, 'cart 1.5.0 → 1.4.2, held'])
-}
-
 scenario('three rollbacks at once in one build: titles, links, reports and results do not mix') { World world ->
     world.commit('A third', ['apps/stock/deployment.yaml': World.manifest('stock', 'acme/stock:3.0.0@sha256:' + '8' * 64)])
     Map images = [cart: World.NEW, payment: 'docker.io/acme/payment:2.1.0@sha256:' + '5' * 64, stock: 'docker.io/acme/stock:3.1.0@sha256:' + '9' * 64]
