@@ -139,3 +139,59 @@ def test_every_code_that_a_form_accepts_is_on_the_card_and_in_the_form() -> None
     )
     for code in JOB_ALLOWS:
         assert re.search(rf"[ ,]{code}\b", forms), code
+
+
+def sources() -> str:
+    """What the jobs, the library and the command say, with texts over several lines made whole."""
+    paths = [*(ROOT / "python").rglob("*.py"), *(ROOT / "src").rglob("*.groovy")]
+    paths += [*(ROOT / "vars").glob("*.groovy"), *ROOT.glob("Jenkinsfile*")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+    return re.sub(r"\"\s*\n\s*f?\"|' \+\s*\n\s*'", "", text)
+
+
+def rows_below(page: str, heading: str) -> list[str]:
+    """The first cells of the table below a heading of a page for people."""
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8").partition(heading)[2]
+    table = re.search(r"\|---.*\n((?:\|.*\n)+)", text)
+    assert table is not None, heading
+    return [line.split("|")[1].strip() for line in table[1].splitlines()]
+
+
+EXAMPLE = re.compile(r"cart 1\.5\.0 → 1\.4\.2|12")
+
+
+def test_the_card_tells_titles_and_messages_that_a_build_really_has() -> None:
+    said = sources()
+    titles = rows_below("on-call", "**What a build's title says**")
+    messages = rows_below("on-call", "| it says ")
+    assert len(titles) > 10
+    assert len(messages) > 4
+    for cell in titles:
+        for title in re.findall(r"`([^`]+)`", cell):
+            for part in EXAMPLE.sub("…", title).split("…"):
+                assert part.strip(" ,:") in said, f"{title}: {part}"
+    for cell in messages:
+        for part in re.split(r" … |, at a release|, ", cell.replace("`", "")):
+            assert part in said, f"{cell}: {part}"
+
+
+def test_the_pages_choose_only_what_a_form_offers() -> None:
+    offers = {
+        p.name: {*p.choices, "auto"} for p in rollback_parameters((), (), "r") if p.kind == CHOICE
+    }
+    for page in ("on-call", "first-rollback", "install", "troubleshooting", "hold"):
+        text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+        for field, chosen in re.findall(r"`(ACTION|STRATEGY)` `?([a-z]+)", text):
+            assert chosen in offers[field], f"{page}: {field} {chosen}"
+
+
+def test_the_stages_of_the_page_for_the_first_rollback_are_those_of_the_job() -> None:
+    page = (ROOT / "docs/first-rollback.md").read_text(encoding="utf-8")
+    job = (ROOT / "Jenkinsfile.rollback").read_text(encoding="utf-8")
+    told = set(re.findall(r"\*(Plan|Apply|Approve|[A-Z][a-z]+)\*", page))
+    assert told >= {"Plan", "Apply", "Approve"}
+    assert told <= set(re.findall(r"stage\('([^']+)'\)", job))
+    said = sources()
+    for title in re.findall(r"(?:named|as) `([^`]+)`", page):
+        for part in EXAMPLE.sub("…", title).split("…"):
+            assert part in said, title
