@@ -23,23 +23,30 @@ What happens, in the order in which it is judged; the first that applies decides
 A deploy (`deploy.py`) of an image:
   1. of another repository than the service's: refused. What runs is not what `--from`, or this
      run's first try, says: moved.
-  2. its digest is not named and nobody tells it: an error, unless the tag is accepted.
-  3. a deploy with the same record is on the branch already: done, nothing to write.
-  4. it runs already: nothing to write; with `--release` the hold ends (as 7).
-  5. the record that was archived is not of what stands there: `held` or `outdated` where the deploy
+  2. that is still to be built (`--before-build`): as 7, and `retag` where its tag was deployed;
+     nothing is written.
+  3. its digest is not named and nobody tells it: an error, unless `tag` is accepted.
+  4. a deploy with the same record is on the branch already: done, nothing to write.
+  5. it runs already: nothing to write; with `--release` the hold ends (as 9).
+  6. the record that was archived is not of what stands there: `held` or `outdated` where the deploy
      would undo what was done since, else moved, and recording again is right.
-  6. `held`, `bad`, `outdated` (`holds.py`), unless accepted.
-  7. if it ends a hold: `automation` where a policy would take a bad image again.
-  8. the effect (`effect.py`): an edit after which something else would take effect is an error;
+  7. `lost-hold`, `held`, `bad`, `outdated` (`holds.py`), unless accepted.
+  8. the registry: `gone`, `not-an-image`, `platform` where one that runs now is lacking.
+  9. if it ends a hold: `automation` where a policy would take a bad image again.
+ 10. `same-tag` where a field keeps its text, so that no pod would learn of the image.
+ 11. the effect (`effect.py`): an edit after which something else would take effect is an error;
      `effect` where that is not proven.
-  9. else the edits, the record of what is replaced, the new state file.
+ 12. else the edits, the record of what is replaced, the new state file.
 
 A rollback (`rollback.py`):
   1. a plan that was made before must be for this place; what runs must be what it says.
   2. `choose.py`: the candidates come from the ledger (the stack of what ran here), from the
      registry by a query, or from a name or a time (`candidates.py`); each is judged in order
-     (`judge.py`), and the first that nothing refuses is chosen.
+     (`judge.py`), and the first that nothing refuses is chosen. It is refused for what it is: it
+     runs, `bad`, `gone`, `platform`, `not-an-image`, `mutable-tag`; for what is known of it:
+     `never-deployed`, `never-ran`, `unproven`, `tampered`; and without a digest by `tag`.
   3. `already` where somebody went back before; the refusal of an image that was named;
+     `passed-over` where nobody looks on and what ran just before is not the one; `same-tag`;
      `effect`, unless nothing but the edited values differs from when the image ran; `storage` and
      `schema` where data could be hurt.
   4. no image: not found. A refusal: refused. Both with the plan, which shows every candidate.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback import decide
 from gitops_rollback.errors import Exit, RefusedError, UsageError
 from gitops_rollback.refusals import (
     ACCEPTABLE,
@@ -264,3 +265,8 @@ def test_a_code_stands_in_one_source_file_but_for_its_rules(code: str) -> None:
     rules = tuple(f"python/gitops_rollback/{rule}" for rule in RULES)
     places = {path for path in found - MADE if not path.startswith(rules)}
     assert places == {"python/gitops_rollback/refusals.py"}
+
+
+@each_row
+def test_the_theory_of_operation_tells_where_each_refusal_is_judged(row: Row) -> None:
+    assert f"`{row.code}`" in (decide.__doc__ or "")
