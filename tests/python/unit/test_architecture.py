@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -224,3 +225,42 @@ def test_a_command_imports_what_every_run_of_it_needs(command: str) -> None:
     number, *names = done.stdout.split()
     assert FOR_SOME & set(names) == set()
     assert int(number) <= 260
+
+
+PAGE = PACKAGE.parents[1] / "docs" / "architecture.md"
+
+
+def test_the_picture_of_the_house_has_all_that_stands_in_it_and_nothing_else() -> None:
+    """What stands directly in the package is drawn; each folder and module that is drawn stands."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    drawn = "\n".join(line for line in lines if line.startswith("    ") and "──" not in line)
+    there = {name.partition("/")[0] for name in MODULES} - {"__init__", "__main__"}
+    assert {name for name in there if not re.search(rf"\b{name}\b", drawn)} == set()
+    folders = set(re.findall(r"(?<![\w/])([a-z]+)/(?![\w])", drawn))
+    assert folders - {name for name in there if (PACKAGE / name).is_dir()} == set()
+    leaves = {name.rpartition("/")[2] for name in MODULES}
+    assert {
+        name for name in re.findall(r"`([a-z]+)`", drawn) if name not in leaves | there
+    } == set()
+
+
+def test_every_path_that_the_page_on_architecture_names_is_there() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    root = PACKAGE.parents[1]
+    paths = {word for word in re.findall(r"`([\w./-]+)`", text) if "/" in word}
+    assert len(paths) > 10
+    bases = (root, PACKAGE, root / "resources/io/github/gitopsrollback")
+    missing = [
+        path
+        for path in sorted(paths)
+        if not any((base / path).exists() or (base / f"{path}.py").exists() for base in bases)
+    ]
+    assert missing == []
+
+
+def test_every_module_and_name_that_the_page_on_architecture_points_at_is_there() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for module, name in re.findall(r"`([a-z]+(?:\.[a-z]+)?)\.([A-Za-z_]+)`", text):
+        if (PACKAGE / module.partition(".")[0]).exists() or module in MODULES:
+            found = importlib.import_module(f"gitops_rollback.{module}")
+            assert hasattr(found, name) or f"{module}/{name}" in MODULES, f"{module}.{name}"
