@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback import schema
 from gitops_rollback.errors import ConfigError, nearest_hint
 from gitops_rollback.image import ImageReference, InvalidImageError, parse_image
-from gitops_rollback.late import dataclass, field
+from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.model import is_name, is_safe_path, one_line
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FILE = ".gitops-rollback.toml"
 DEFAULT_ENVIRONMENT = "default"
 _LARGEST = 1_000_000  # bytes
+# `a.b.c`: what reads TOML keeps every beginning of such a key, a gigabyte of one of 40 kB.
+_MOST_PARTS = 30
+_LONG_KEY = regex(r"(?<![\w-])(?:(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')[ \t]*+\.[ \t]*+){30}")
 _ARTICLES = {"environment": "an environment", "service": "a service", "set": "a set"}
 
 
@@ -157,7 +160,10 @@ def parse_config(data: bytes, branch: str | None = None) -> Config:
     if len(data) > _LARGEST:
         raise ConfigError(f"{FILE} has {len(data)} bytes", "it may have at most 1 MB")
     try:
-        document = tomllib.loads(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
+        if _LONG_KEY.search(text):
+            raise ConfigError(f"{FILE} has a key of more than {_MOST_PARTS} parts", "mend the file")
+        document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
         raise ConfigError(f"{FILE} is no TOML: {error}", "mend the file") from error
     _check_names(document)

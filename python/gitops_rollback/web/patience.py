@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from concurrent.futures import Future
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -56,11 +57,12 @@ class Helpers(Generic[T]):
     """Do work in another thread; one that has come to its end does the next piece too.
 
     They are daemons: one that still waits for a server does not keep the program from ending, as
-    those of a `ThreadPoolExecutor` would.
+    those of a `ThreadPoolExecutor` would. Those that have nothing to do end with what they help.
     """
 
     def __init__(self) -> None:
         self._idle: list[_Helper[T]] = []
+        weakref.finalize(self, _send_home, self._idle).atexit = False
 
     def run(self, work: Callable[[], T], seconds: float) -> T:
         """Return what the work returns; raise what it raises, or `TimeoutError`."""
@@ -73,15 +75,20 @@ class Helpers(Generic[T]):
         return future.result(timeout=seconds)
 
 
+def _send_home(idle: list[_Helper[T]]) -> None:
+    for helper in idle:
+        helper.inbox.put(None)
+
+
 class _Helper(Generic[T]):
     def __init__(self, idle: list[_Helper[T]]) -> None:
-        self.inbox: SimpleQueue[tuple[Callable[[], T], Future[T]]] = SimpleQueue()
+        self.inbox: SimpleQueue[tuple[Callable[[], T], Future[T]] | None] = SimpleQueue()
         self._idle = idle
         Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
-        while True:
-            work, future = self.inbox.get()
+        while (order := self.inbox.get()) is not None:
+            work, future = order
             try:
                 result = work()
             except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
@@ -90,4 +97,4 @@ class _Helper(Generic[T]):
             else:
                 self._idle.append(self)
                 future.set_result(result)
-            del work, future
+            del order, work, future

@@ -37,7 +37,7 @@ class Act:
     """A command, the shop it runs in, and whether what it is for is done."""
 
     name: str
-    held: bool
+    begins: str  # released, held, or without the state file
     arguments: tuple[str, ...]
     is_done: Callable[[Shop], bool] = lambda _shop: False
 
@@ -55,17 +55,18 @@ def _released(shop: Shop) -> bool:
 
 
 def _repaired(shop: Shop) -> bool:
-    return shop.bytes_of(CART_STATE).startswith(b"{\n")
+    return CART_STATE in shop.git("ls-tree", "-r", "--name-only", "main").splitlines()
 
 
 CHANGES = (
-    Act("deploy", False, ("deploy", *NAMED, "--image", image("1.6.0")), _deployed),
-    Act("rollback", False, ("rollback", *NAMED, "--reason", "slow"), _rolled_back),
-    Act("release", True, ("release", *NAMED, "--reason", "mended", "--accept", "automation"),
+    Act("deploy", "released", ("deploy", *NAMED, "--image", image("1.6.0")), _deployed),
+    Act("rollback", "released", ("rollback", *NAMED, "--reason", "slow"), _rolled_back),
+    Act("repair", "lost", ("history", *NAMED, "--repair"), _repaired),
+    Act("release", "held", ("release", *NAMED, "--reason", "mended", "--accept", "automation"),
         _released),
 )  # fmt: skip
 QUESTIONS = tuple(
-    Act(arguments[0], False, arguments)
+    Act(arguments[0], "released", arguments)
     for arguments in (
         ("plan", *NAMED),
         ("history", *NAMED),
@@ -73,8 +74,12 @@ QUESTIONS = tuple(
         ("check", *NAMED),
         ("record", *NAMED, "--image", image("1.6.0"), "--record-dir", "records"),
         ("report", *NAMED, "--report-dir", "page"),
+        ("stats",),
+        ("wait", *NAMED),
+        ("jobs", "install", "--library-url", "https://git.example/library.git",
+         "--jenkins", "http://127.0.0.1:9", "--dry-run"),
     )
-)
+)  # fmt: skip
 
 
 class Bed:
@@ -82,9 +87,7 @@ class Bed:
 
     def __init__(self, workshop: Workshop, act: Act) -> None:
         self.act = act
-        self.shop = workshop.shop(
-            *(("held, to fail", _held) if act.held else ("released, to fail", _open))
-        )
+        self.shop = workshop.shop(f"{act.begins}, to fail", BEGINNINGS[act.begins])
         self.result = self.shop.root / "result.json"
 
     def run(self, fault: str, when: str) -> tuple[int, str, bool]:
@@ -121,6 +124,14 @@ def _open(shop: Shop) -> Shop:
 def _held(shop: Shop) -> Shop:
     _open(shop).roll_back()
     return shop
+
+
+def _lost(shop: Shop) -> Shop:
+    _open(shop).commit({CART_STATE: None})
+    return shop
+
+
+BEGINNINGS = {"released": _open, "held": _held, "lost": _lost}
 
 
 def judge(bed: Bed, code: int, said: str, before: str) -> None:

@@ -206,3 +206,24 @@ def test_every_command_of_the_pages_is_understood(page: Path) -> None:
         if name == "COMMAND" or {"--help", "|", ">"} & set(arguments):
             continue
         assert parse(name, arguments, {}), line
+
+
+def test_each_row_of_the_model_of_threats_names_tests_that_are_there() -> None:
+    """And what tests hostile input, faults and secrets is named by a row."""
+    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    model = page.partition("## Who could do harm")[2].partition("\n## ")[0]
+    rows = [line.split(" | ") for line in model.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    modules = {
+        path.stem: path.read_text(encoding="utf-8")
+        for path in (ROOT / "tests/python").glob("*/test_*.py")
+    }
+    named = set()
+    for row in rows:
+        found = re.findall(r"`(test_\w+)`", row[-1])
+        assert found, f"no test holds: {row[0]}"
+        named.update(found)
+    for name in named:
+        assert "\ndef test_" in modules[name], name
+    words = re.compile("fuzz|fault|hostile|secrets|redaction|outlet|alarm|reading|killed|signals")
+    assert {name for name in modules if words.search(name)} - named == {"test_manifest_secrets"}

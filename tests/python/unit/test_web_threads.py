@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,16 @@ def test_one_thread_does_one_piece_of_work_after_the_other() -> None:
     threads = {helpers.run(threading.get_ident, 5) for _ in range(3)}
     assert len(threads) == 1
     assert threading.get_ident() not in threads
+
+
+def test_a_thread_that_has_nothing_to_do_ends_with_what_it_helps() -> None:
+    helpers = Helpers[threading.Thread]()
+    thread = helpers.run(threading.current_thread, 5)
+    assert thread.is_alive()
+    del helpers
+    gc.collect()
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_what_the_work_raises_is_raised_and_the_thread_goes_on() -> None:
