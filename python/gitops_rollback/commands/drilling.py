@@ -26,6 +26,7 @@ from gitops_rollback.look.everything import known_names
 from gitops_rollback.look.snapshot import read_config, read_environment, read_snapshot
 from gitops_rollback.model import Request, title
 from gitops_rollback.options import repeated
+from gitops_rollback.refusals import Place, place_of
 from gitops_rollback.run import look_only
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, FILE
 from gitops_rollback.session import start
@@ -199,4 +200,6 @@ def _write_report(drilled: _Drill, result: Mapping[str, Any]) -> None:
     plan = {key: result[key] for key in ("repository", "branch", "commit")}
     documents = Documents(plan={**plan, "services": result["plans"]}, check=result)
     page = make_page(documents, session.url, session.present, build)
-    say(f"report: {write(page, Path(session.options.report_dir))}")
+    path = write(page, Path(session.options.report_dir))
+    if place_of(session.environment) is not Place.JENKINS:  # there a step archives and links it
+        say(f"report: {path}")

@@ -20,13 +20,20 @@ _CHOICE = ("strategy", "query", "to")
 _FLAGS = ("release", "allow-older", "skip-blocked")  # of a deploy
 _DEFAULTS = {"strategy": STRATEGIES[0]}
 _ME = "gitops-rollback"
+_WITH_FORMS = (
+    "the deploy job with RELEASE deploys the fix and ends the hold; "
+    "ACTION release of the rollback job ends it alone"
+)
 
 
 def next_commands(document: Mapping[str, Any], output: Output) -> list[tuple[str, str]]:
-    """Return one or two commands to type next, each behind what it is for; none in Jenkins."""
+    """Return one or two commands to type next, each behind what it is for; in Jenkins words."""
     options, environment = output.options, output.environment
-    if options is None or place_of(environment) is Place.JENKINS or "error" in document:
+    if options is None or "error" in document:
         return []
+    if place_of(environment) is Place.JENKINS:
+        is_back = output.command == "rollback" and document.get("changed")
+        return [("next", _WITH_FORMS)] if is_back else []
     if output.command == "plan":
         return _after_plan(document, options, environment)
     if output.command in ("deploy", "rollback") and document.get("dryRun"):

@@ -9,6 +9,7 @@ from gitops_rollback import clock
 from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.options import MOST_LINES
+from gitops_rollback.refusals import Place, place_of
 from gitops_rollback.tell.terminal import Ink, ink_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class View:
     command: str = ""
     explains: bool = False
     form: str = "text"
+    is_in_jenkins: bool = False
 
 
 def view_of(output: Output) -> View:
@@ -40,6 +42,7 @@ def view_of(output: Output) -> View:
         command=output.command,
         explains=bool(options.get("explain")),
         form=str(options.get("format") or "text"),
+        is_in_jenkins=place_of(output.environment) is Place.JENKINS,
     )
 
 

@@ -199,9 +199,15 @@ scenario('no hint in a job names an option of the command line') { World world -
 
 scenario('the console of a rollback is short, and every line tells something') { World world ->
     deploy(world)
-    def build = roll(world, rollback)
+    def build = roll(world, rollback, [env: [GITOPS_REPORT: '']])
     same([build.failure, build.log.size() <= 40], [null, true])
     same(build.log.findAll { !it.trim() }, [])
+    int last = -1
+    ['cart: 1.5.0 → 1.4.2', 'because', '+          image: acme/cart:1.4.2', 'rolled back, held', ' on main in ', 'next: ', 'report: http'].each { part ->
+        int found = build.log.findIndexOf(last + 1) { it.contains(part) }
+        same([part, found > last], [part, true])
+        last = found
+    }
     lacks(build.text, 'set +x')
     same(build.log.findAll { it.contains('@tmp') && !it.startsWith('Running in ') }, [])
 }

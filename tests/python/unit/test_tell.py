@@ -329,6 +329,16 @@ def test_after_a_change_comes_its_way_back_and_after_what_was_not_done_nothing()
     assert following("deploy", a_change(), GITOPS_STEP="gitopsDeploy") == []
 
 
+def test_in_jenkins_a_rollback_is_followed_by_words_of_forms_and_no_page_by_its_path() -> None:
+    [line] = following("rollback", a_change(), GITOPS_STEP="gitopsRollback")
+    assert "RELEASE" in line
+    assert "--" not in line
+    assert following("plan", {"services": [a_plan()]}, GITOPS_STEP="gitopsRollback") == []
+    for environment, lines in (({}, ["report: /tmp/a.html"]), ({"GITOPS_STEP": "x"}, [])):
+        output = Output("text", command="report", environment=environment)
+        assert lines_of({"page": "/tmp/a.html"}, output) == lines
+
+
 # History, drills, tables
 
 
