@@ -138,6 +138,7 @@ scenario('a deploy of another image between Plan and Apply is not taken back una
     has(World.error(build), 'build again with the same parameters')
     lacks(World.error(build), '--')
     has(World.title(build), 'not done: ')
+    same(World.links(build).again, 'http://127.0.0.1:9/job/ops/job/rollback/build?delay=0sec')
 }
 
 scenario('what was approved is what is done: another image in between is refused, never another target') { World world ->

@@ -10,6 +10,9 @@ class Outcome implements Serializable {
     private static final long serialVersionUID = 1
 
     private final StepRun run
+    private final int noImage = 4
+    private final int moved = 5
+    private final int refused = 6
     private final int waiting = 7
 
     /** @param run the step's run */
@@ -45,7 +48,7 @@ class Outcome implements Serializable {
     /** Ends the build with one line, and titles it so; the result is archived in full. */
     void fail(Map outcome) {
         if (outcome.told.title) {
-            run.page.show(outcome.told)
+            run.page.show(outcome.told + [links: (outcome.told.links ?: [:]) + form(outcome.code)])
         }
         if (outcome.result == null) {
             run.page.show([title: 'failed: the command left no result', about: []])
@@ -65,12 +68,18 @@ class Outcome implements Serializable {
     void refuseBlocked(Map outcome) {
         for (service in outcome.result.services) {
             for (block in service.blockedBy) {
-                run.page.show([title: "refused: ${block.message}".toString(), about: outcome.told.about])
+                run.page.show([title: "refused: ${block.message}".toString(), about: outcome.told.about, links: form(refused)])
                 run.archive.show(outcome.root, '**/*-result.json')
                 run.report([GITOPS_PLAN: outcome.file])
                 run.script.error("${run.step}: refused (${block.code}): ${block.message} (${block.hint})")
             }
         }
+    }
+
+    /** The job's form, where it is to be started again with other parameters, or after a look with the same ones. */
+    private Map form(int code) {
+        boolean isAskedAgain = code in [noImage, moved, refused] && run.script.env.JOB_URL
+        return isAskedAgain ? [again: "${run.script.env.JOB_URL}build?delay=0sec".toString()] : [:]
     }
 
     /** `{commit, from, to, seconds}`, with `pullRequest` where one was opened; of several services also `services`, each with its own `from` and `to`. */
