@@ -66,6 +66,7 @@ class Fleet:
         self.url = url
         self.namespace = namespace
         self.kubeconfig = kubeconfig
+        self.beyond: list[str] = []  # what else a test has made, outside of the namespace
         self.place = Place(CART, "Deployment", "cart")  # where the cart's image is named
         self.environment = {
             "KUBECONFIG": kubeconfig,
@@ -85,6 +86,7 @@ class Fleet:
             capture_output=True,
             check=False,
             text=True,
+            timeout=180,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -132,12 +134,14 @@ class Fleet:
 
     def remove(self) -> None:
         """Take the namespace away, and before it what Flux would apply to it."""
+        for one in self.beyond:
+            self.kubectl("delete", one, "--ignore-not-found", "--wait=false")
         for kind in ("kustomizations.kustomize", "gitrepositories.source"):
             self.kubectl("delete", f"{kind}.toolkit.fluxcd.io", "--all", "--wait=false")
         spaces = (self.namespace, self.beside())
         self.kubectl("delete", "namespace", *spaces, "--ignore-not-found", "--wait=false")
 
-    def until(self, holds: Callable[[], bool], seconds: float = 40) -> None:
+    def until(self, holds: Callable[[], bool], seconds: float = 120) -> None:
         """Wait until something holds."""
         end = time.monotonic() + seconds
         while not holds():

@@ -10,23 +10,20 @@ kubelet, by a lock that all processes of the machine see, and it knows no pod bu
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import ssl
 import subprocess
-import tempfile
-from contextlib import ExitStack, contextmanager
-from hashlib import sha256
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from flux.alone import alone
 from servers.serving import Serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
     from types import TracebackType
 
     from flux.fleet import Fleet
@@ -54,7 +51,7 @@ class KubeletLogs(Serving):
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(alone(self._fleet.kubeconfig))
+            stack.enter_context(alone(self._fleet.kubeconfig, "kubelet"))
             for node in json.loads(self._fleet.kubectl("get", "nodes", "-o", "json"))["items"]:
                 name, ports = node["metadata"]["name"], node["status"].get("daemonEndpoints", {})
                 before = ports.get("kubeletEndpoint", {}).get("Port")
@@ -92,15 +89,6 @@ class KubeletLogs(Serving):
         status = json.dumps({"status": {"daemonEndpoints": endpoint}})
         patch = ("patch", "node", node, "--subresource", "status", "--type", "merge")
         self._fleet.kubectl(*patch, "-p", status)
-
-
-@contextmanager
-def alone(kubeconfig: str) -> Iterator[None]:
-    """Be the only process of this machine that stands in for the kubelets of a cluster."""
-    name = sha256(Path(kubeconfig).read_bytes()).hexdigest()[:16]
-    with (Path(tempfile.gettempdir()) / f"gitops-test-kubelet-{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _wrapped(server: ThreadingHTTPServer, folder: Path) -> ssl.SSLSocket:

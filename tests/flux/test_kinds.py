@@ -54,6 +54,11 @@ def opened(open_fleet: Open, text: str) -> Fleet:
     return fleet.follow(wait=False).ready()
 
 
+def ids(fleet: Fleet) -> set[str]:
+    """Return what tells the pods that are there from others of their names."""
+    return {one["metadata"]["uid"] for one in fleet.get("pods")["items"]}
+
+
 @pytest.mark.parametrize("case", WORKLOADS)
 def test_a_workload_is_followed_until_what_it_wants_runs_the_image(
     open_fleet: Open, case: str
@@ -74,8 +79,33 @@ def test_pods_that_somebody_has_to_delete_are_named_and_only_applied(open_fleet:
     run = fleet.wait("--change", str(fleet.deploy("3.9")))
     assert (run.code, run.result["state"]) == (0, "applied"), run.stderr
     assert "cart-0, cart-1 still run another image: somebody has to delete them" in run.stderr
-    fleet.kubectl("delete", "pod", "cart-0", "cart-1")
+    old = ids(fleet)
+    fleet.kubectl("delete", "pod", "cart-0", "cart-1", "--wait=false")
+    fleet.until(lambda: len(ids(fleet)) == len(old) and not ids(fleet) & old)
     again = fleet.wait()
+    assert (again.code, again.result["state"]) == (0, "ready"), again.stderr
+
+
+def test_a_pod_of_a_bad_image_that_stops_a_stateful_set_is_named_with_what_frees_it(
+    open_fleet: Open,
+) -> None:
+    fleet = opened(open_fleet, manifest("StatefulSet", serviceName="cart"))
+    if not fleet.has_fakelet():
+        pytest.skip("only a kubelet that pretends fails an image by its name")
+    bad = fleet.wait("--change", str(fleet.deploy("does-not-exist")))
+    assert bad.result["rollouts"][0]["failure"]["code"] == "pull"
+    change = fleet.roll_back("cannot be pulled")
+    run = fleet.wait("--change", str(change))
+    failure = run.result["rollouts"][0]["failure"]
+    assert (run.code, failure["code"], failure["byImage"]) == (1, "stuck", False), run.stderr
+    assert (
+        f"waits for Pod/{fleet.namespace}/cart-1, which has {image('does-not-exist')}"
+        in (failure["message"])
+    )
+    command = failure["hint"].partition("delete that pod: ")[2].partition(";")[0]
+    assert command == f"kubectl --namespace {fleet.namespace} delete pod cart-1"
+    fleet.kubectl(*command.split()[3:], "--wait=false")
+    again = fleet.wait("--change", str(change))
     assert (again.code, again.result["state"]) == (0, "ready"), again.stderr
 
 

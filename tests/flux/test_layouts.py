@@ -106,6 +106,66 @@ def moved(fleet: Fleet) -> None:
     patch("kustomization", "apps", {"targetNamespace": fleet.beside()})(fleet)
 
 
+def twin(**spec: Any) -> Step:  # noqa: ANN401 - fields of a spec
+    """Let a second Kustomization apply the same path, to the namespace beside."""
+
+    def step(fleet: Fleet) -> None:
+        fleet.kubectl("create", "namespace", fleet.beside())
+        one = fleet.get("kustomization/apps")
+        own = {"name": "twin", "namespace": fleet.namespace}
+        more = {"targetNamespace": fleet.beside()}
+        fleet.apply({**one, "metadata": own, "spec": {**one["spec"], **more}, "status": None})
+        name = "kustomization/twin"
+        fleet.until(lambda: "lastAppliedRevision" in fleet.get(name).get("status", {}))
+        patch("kustomization", "twin", spec)(fleet)
+
+    return step
+
+
+def by_hand(fleet: Fleet) -> None:
+    """Start a pod beside the workload's, with its labels."""
+    box = {"name": "server", "image": image("3.8")}
+    metadata = {"name": "by-hand", "labels": {"app": "cart"}}
+    fleet.apply({"kind": "Pod", "apiVersion": "v1", "metadata": metadata,
+                 "spec": {"containers": [box]}})  # fmt: skip
+
+
+def refused(fleet: Fleet) -> None:
+    """Let a policy of the cluster refuse one image in this fleet's namespace."""
+    group = "admissionregistration.k8s.io/v1"
+    metadata = {"name": fleet.namespace}
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"],
+            "operations": ["CREATE", "UPDATE"]}  # fmt: skip
+    here = {"matchLabels": {"kubernetes.io/metadata.name": fleet.namespace}}
+    test = "object.spec.template.spec.containers.all(c, !c.image.contains(':3.9'))"
+    fleet.apply(
+        {"apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": metadata,
+         "spec": {"matchConstraints": {"resourceRules": [rule]},
+                  "validations": [{"expression": test,
+                                   "message": "the image registry.k8s.io/pause is not signed"}]}},
+        {"apiVersion": group, "kind": "ValidatingAdmissionPolicyBinding", "metadata": metadata,
+         "spec": {"policyName": fleet.namespace, "validationActions": ["Deny"],
+                  "matchResources": {"namespaceSelector": here}}},
+    )  # fmt: skip
+    fleet.beyond += [
+        f"validatingadmissionpolicy{more}/{fleet.namespace}" for more in ("", "binding")
+    ]
+    time.sleep(3)  # the API server takes policies in a moment later
+
+
+def restricted(fleet: Fleet) -> None:
+    fleet.kubectl("label", "namespace", fleet.namespace,
+                  "pod-security.kubernetes.io/enforce=restricted")  # fmt: skip
+
+
+def follows(**ref: str | None) -> Step:
+    return patch("gitrepository", "shop", {"ref": {"branch": None, **ref}})
+
+
+def from_kind(kind: str) -> Step:
+    return patch("kustomization", "apps", {"sourceRef": {"kind": kind, "name": "shop"}})
+
+
 def commit(text: str) -> Step:
     return lambda fleet: fleet.shop.commit({OTHER: text}, "Break another")
 
@@ -178,6 +238,86 @@ LAYOUTS = {
     "bad image, health check of 10 min, --hasten": Layout(
         cart(), tag="does-not-exist", states=FAILED_THEN_READY, flux={"timeout": "10m"},
         arguments=("--hasten",),
+    ),
+    "StatefulSet, image cannot be pulled": Layout(
+        **of_kind("StatefulSet", serviceName="cart"), tag="does-not-exist",
+        states=NEITHER,  # Kubernetes waits for the bad pod, which somebody has to delete
+    ),
+    "StatefulSet, Parallel, image cannot be pulled": Layout(
+        **of_kind("StatefulSet", serviceName="cart", podManagementPolicy="Parallel"),
+        tag="does-not-exist", states=FAILED_THEN_READY,
+    ),
+    "DaemonSet, image cannot be pulled": Layout(
+        **of_kind("DaemonSet", replicas=None), tag="does-not-exist", states=FAILED_THEN_READY
+    ),
+    "Deployment, Recreate, image cannot be pulled": Layout(
+        cart(strategy={"type": "Recreate"}), tag="does-not-exist", states=FAILED_THEN_READY
+    ),
+    "CronJob, suspended": Layout(
+        {CART: manifest("CronJob").replace('"schedule"', '"suspend": true, "schedule"')},
+        place=Place(CART, "CronJob", "cart"),
+    ),
+    "a pod started by hand beside them": Layout(
+        cart(), before=by_hand, states=("applied", "ready")
+    ),
+    "a policy refuses the image": Layout(cart(), before=refused, states=("failed", "ready")),
+    "the namespace is restricted": Layout(
+        cart(), before=restricted, states=("failed", "ready"), seconds=30
+    ),
+    "two Kustomizations of one path": Layout(cart(), before=twin()),
+    "two Kustomizations of one path, one suspended": Layout(
+        cart(), before=twin(suspend=True), states=("failed", "failed")
+    ),
+    "two overlays of one base, one applied": Layout(
+        {
+            "base/cart.yaml": deployment("cart", image("3.8")),
+            "base/kustomization.yaml": kustomized()["apps/kustomization.yaml"],
+            "west/kustomization.yaml": kustomized(resources=["../base"])["apps/kustomization.yaml"],
+            **kustomized(resources=["../base"]),
+        },
+        place=Place("base/cart.yaml", "Deployment", "cart"), states=("applied", "applied"),
+    ),
+    "two workloads of one name in two namespaces": Layout(
+        {
+            **cart(),
+            ".gitops-rollback.toml": IN_VALUES % CART,
+            OTHER: deployment("cart", image("3.10")).replace(
+                '"name": "cart"\n', '"name": "cart", "namespace": "BESIDE"\n', 1),
+        },
+        flux={"targetNamespace": None},
+    ),
+    "source ignores the file": Layout(
+        cart(), before=patch("gitrepository", "shop", {"ignore": "/apps/cart.yaml"}), states=NEITHER
+    ),
+    "source follows a tag": Layout(
+        cart(), before=follows(tag="v1"), states=("unverified", "unverified")
+    ),
+    "source follows a semver": Layout(
+        cart(), before=follows(semver=">=1.0.0"), states=("unverified", "unverified")
+    ),
+    "source follows the branch by its ref": Layout(cart(), before=follows(name="refs/heads/main")),
+    "applied from an OCIRepository": Layout(
+        cart(), before=from_kind("OCIRepository"), states=("unverified", "unverified")
+    ),
+    "applied from a Bucket": Layout(
+        cart(), before=from_kind("Bucket"), states=("unverified", "unverified")
+    ),
+    "Kustomization applies another path": Layout(
+        cart(), before=patch("kustomization", "apps", {"path": "./other", "prune": False}),
+        states=("unverified", "unverified"),
+    ),
+    "live spec.patches that delete the workload": Layout(
+        cart(), before=patch("kustomization", "apps", {"patches": [{
+            "patch": "$patch: delete\napiVersion: apps/v1\nkind: Deployment\n"
+            "metadata: {name: cart}\n"}]}), states=NEITHER,
+    ),
+    "Kustomization's account has no rights": Layout(
+        cart(), before=patch("kustomization", "apps", {"serviceAccountName": "default"}),
+        states=NEITHER,
+    ),
+    "pin = tag, the runtime tells no digest": Layout(
+        {**cart(), ".gitops-rollback.toml": '[defaults]\npin = "tag"\n'},
+        states=("applied", "ready"),  # the text that is gone back to has its digest
     ),
     "kustomize namePrefix": Layout({**cart(), **kustomized(namePrefix="prod-")}),
     "kustomize images: entry": Layout(
@@ -267,6 +407,22 @@ LAYOUTS = {
         released(timeout="8s", upgrade={"remediation": {"remediateLastFailure": True}}),
         tag="does-not-exist", states=FAILED_THEN_READY, **HELM,
     ),
+    "HelmRelease, suspended": Layout(
+        released(), before=patch("helmrelease", "cart", {"suspend": True}), states=NEITHER, **HELM
+    ),
+    "HelmRelease, post-renderer with the image": Layout(
+        released(postRenderers=[{"kustomize": {"images": [
+            {"name": REPOSITORY, "newTag": "3.8", "digest": VERSIONS["3.8"]}]}}]),
+        place=Place(CART, "HelmRelease", "cart"), flux={"timeout": "30s"}, seconds=60,
+    ),
+    "HelmRelease, disableWait, image cannot be pulled": Layout(
+        released(upgrade={"disableWait": True}), tag="does-not-exist", states=FAILED_THEN_READY,
+        **HELM,
+    ),
+    "HelmRelease, retries": Layout(
+        released(timeout="8s", upgrade={"remediation": {"retries": 1}}),
+        tag="does-not-exist", states=FAILED_THEN_READY, **HELM,
+    ),
     "HelmRelease, values in its chart": Layout(
         {CART: release({}), ".gitops-rollback.toml": IN_VALUES % VALUES, **chart("3.8")},
         **{**HELM, "place": Place(VALUES, "Values", "values")},
@@ -286,9 +442,16 @@ LAYOUTS = {
 def truth(fleet: Fleet, tag: str) -> tuple[bool, str]:
     """Return whether each container of the cart runs a version, and what runs, for people."""
     digest = VERSIONS.get(tag, NONE)
-    space = fleet.get("kustomization/apps")["spec"]["targetNamespace"]
-    found = json.loads(fleet.kubectl("get", "pods", "-n", space, "-l", "app=cart", "-o", "json"))
-    living = [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
+    specs = [one["spec"] for one in fleet.get("kustomizations")["items"]]
+    spaces = {one.get("targetNamespace", fleet.namespace) for one in specs}
+    living = [
+        pod
+        for space in spaces
+        for pod in json.loads(
+            fleet.kubectl("get", "pods", "-n", space, "-l", "app=cart", "-o", "json")
+        )["items"]
+        if "deletionTimestamp" not in pod["metadata"]
+    ]
     images = sorted({c["image"] for pod in living for c in pod["spec"]["containers"]})
     ready = all(
         state["ready"] for pod in living for state in pod["status"].get("containerStatuses", [])
@@ -308,10 +471,20 @@ def _told(fleet: Fleet) -> str:
     return f"none (told pause:{tag})"
 
 
+def name_namespaces(fleet: Fleet) -> None:
+    """Write the fleet's namespaces into its files, where Flux is to give none."""
+    fleet.kubectl("create", "namespace", fleet.beside())
+    fleet.shop.edit("BESIDE", fleet.beside(), OTHER)
+    own = f'"name": "cart", "namespace": "{fleet.namespace}"\n'
+    fleet.shop.edit('"name": "cart"\n', own, CART)
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_what_is_said_is_what_runs(open_fleet: Open, name: str) -> None:
     layout = LAYOUTS[name]
     fleet = open_fleet(layout.files)
+    if "BESIDE" in json.dumps(layout.files):
+        name_namespaces(fleet)
     fleet.place = layout.place
     flux = json.loads(json.dumps(layout.flux).replace("NAMESPACE", fleet.namespace))
     if not fleet.has_fakelet() and layout.tag not in VERSIONS:

@@ -37,6 +37,7 @@ _PULL_PATIENCE = 15.0  # seconds: a registry may stumble; the kubelet asks again
 _CRASH_PATIENCE = 15.0
 _CONFIG_PATIENCE = 15.0
 _CREATE_PATIENCE = 15.0
+_STUCK_PATIENCE = 15.0  # seconds: a pod of before may still become ready
 _MANY_RESTARTS = 3
 _AGAIN = "Kubernetes tries again by itself"
 
@@ -155,6 +156,42 @@ def unready_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> 
             patience=FOREVER,
         )
     return None
+
+
+def stuck_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
+    """Name the pod of an earlier image for which a StatefulSet waits, and will for ever.
+
+    It replaces its pods one after another, each only once all run and are ready: one that never
+    will be stops it, whatever image it is told meanwhile. Somebody has to delete that pod
+    (kubernetes.io/docs/concepts/workloads/controllers/statefulset, "Forced rollback").
+    """
+    pods, names = tuple(pods), workload.names_of(target)
+    stuck = [
+        pod
+        for pod in pods
+        if not pod.is_new(target, names)
+        and not pod.ended
+        and not pod.ready
+        and pod.of(target, names)
+    ]
+    if workload.name.kind != "StatefulSet" or workload.by_hand or not stuck:
+        return None
+    pod = max(stuck, key=lambda one: one.name.name)
+    box = pod.of(target, names)[0]
+    why = f" ({box.waiting})" if box.waiting else ""
+    return Failure(
+        code="stuck",
+        message=short(
+            f"{workload.name} waits for {pod.name}, which has {box.image} and is not ready{why}: "
+            "it replaces no pod before all of them are"
+        ),
+        hint=f"delete that pod: kubectl --namespace {pod.name.namespace} delete pod "
+        f"{pod.name.name}; the next one has the image that Git says",
+        whose=Whose.OURS,
+        object=str(pod.name),
+        field=box.name,
+        patience=_STUCK_PATIENCE,
+    )
 
 
 def _failures(

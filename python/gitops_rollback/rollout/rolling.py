@@ -16,6 +16,7 @@ from gitops_rollback.rollout.pod_failures import (
     deadline_failure,
     pod_failure,
     serving_of,
+    stuck_failure,
     unready_failure,
 )
 from gitops_rollback.rollout.releases import proves
@@ -216,7 +217,11 @@ class _Seen:
 
 def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) -> Failure | None:
     """Name why a rollout is not done, if anything shows why; certain once Flux gave it up."""
-    cause = pod_failure(target, workload, pods) or unready_failure(target, workload, pods)
+    cause = (
+        pod_failure(target, workload, pods)
+        or unready_failure(target, workload, pods)
+        or stuck_failure(target, workload, pods)
+    )
     if workload.observed and workload.progressing.reason == "ProgressDeadlineExceeded":
         return replace(cause or deadline_failure(target, workload, pods), patience=0.0)
     for one in view.kustomizations:
@@ -295,6 +300,12 @@ def _look_at_pods(target: Target, view: View, workload: Workload) -> _Seen:
         if workload.by_hand:
             why = "somebody has to delete them (updateStrategy OnDelete)"
         left.append(f"{workload.name}: {', '.join(sorted(old))} still run another image: {why}")
+    left += [
+        f"{pod.name}, which nothing owns, has the labels that {workload.name} selects and runs "
+        f"{', '.join(one.image for one in pod.containers)}"
+        for pod in view.strangers_of(workload)
+        if not pod.is_new(target, names)
+    ]
     own = [one for pod in pods for one in pod.of(target, names) if one.is_new(target)]
     unproven = [one for one in own if not one.is_proven(target)]
     other = sorted({one.digest for one in unproven if one.digest and target.image.digest})

@@ -63,7 +63,16 @@ class View:
         return Relation.OURS if commit == target.commit else self.relations.get(commit)
 
     def pods_of(self, workload: Workload) -> list[Pod]:
-        """Return the pods that a workload selects."""
+        """Return the pods that a workload has made; where none says who did, those it selects."""
+        selected = self._selected(workload)
+        return [one for one in selected if one.is_owned] or selected
+
+    def strangers_of(self, workload: Workload) -> list[Pod]:
+        """Return the pods that a workload selects beside its own, and that nobody owns."""
+        own = self.pods_of(workload)
+        return [one for one in self._selected(workload) if one not in own and not one.ended]
+
+    def _selected(self, workload: Workload) -> list[Pod]:
         return [one for one in self.pods or () if one.is_of(workload.name, workload.selector)]
 
 

@@ -217,10 +217,16 @@ class Pod:
     message: str = ""
     owner: tuple[str, str] = ("", "")
 
+    @property
+    def is_owned(self) -> bool:
+        """Whether something has made it that keeps it."""
+        return self.owner != ("", "")
+
     def is_of(self, workload: Name, selector: Selector) -> bool:
         """Tell whether a workload has made it: by what owns it, and by the labels it selects.
 
-        Of a Deployment the owner is a ReplicaSet, whose name begins with the Deployment's.
+        Of a Deployment the owner is a ReplicaSet, whose name begins with the Deployment's. Of one
+        without an owner nobody knows.
         """
         if not selector or self.name.namespace != workload.namespace:
             return False

@@ -673,3 +673,58 @@ def test_an_empty_selector_selects_nothing_of_ours() -> None:
     pod = read_pod({"metadata": {"name": "x", "namespace": "shop"}})
     workload = read_workload({"metadata": {"name": "cart", "namespace": "shop"}}, "Deployment")
     assert not pod.is_of(workload.name, workload.selector)
+
+
+def as_bad_pod_of_before(objects: Found) -> None:
+    """Let one of a StatefulSet's pods have an image that never came, from before a rollback."""
+    as_stateful_set(objects, {"type": "RollingUpdate"})
+    objects["StatefulSet/cart"]["status"].update(currentRevision="a", updateRevision="b")
+    objects["StatefulSet/cart"]["status"].update(updatedReplicas=1, availableReplicas=1)
+    one = pods(objects)[0]
+    one["spec"]["containers"][0]["image"] = "registry.k8s.io/pause:bad"
+    one["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    waits = {"waiting": {"reason": "ImagePullBackOff"}}
+    one["status"]["containerStatuses"][0].update(ready=False, imageID="", state=waits)
+
+
+def test_a_pod_for_which_a_stateful_set_waits_for_ever_is_named_with_what_frees_it() -> None:
+    standing = stand(as_bad_pod_of_before, places=SET)
+    failure = standing.suspicion
+    assert failure is not None
+    assert (failure.code, failure.by_image, failure.patience) == ("stuck", False, 15.0)
+    assert "which has registry.k8s.io/pause:bad and is not ready (ImagePullBackOff)" in (
+        failure.message
+    )
+    assert f"--namespace shop delete pod {failure.object.rpartition('/')[2]};" in failure.hint
+
+
+def as_bad_pod_on_delete(objects: Found) -> None:
+    as_bad_pod_of_before(objects)
+    objects["StatefulSet/cart"]["spec"]["updateStrategy"] = ON_DELETE
+
+
+def test_pods_that_a_person_deletes_anyway_stop_no_stateful_set() -> None:
+    standing = stand(as_bad_pod_on_delete, places=SET)
+    assert standing.suspicion is None or standing.suspicion.code != "stuck"
+
+
+@pytest.mark.parametrize(("image", "state"), [("bad", State.APPLIED), ("same", State.READY)])
+def test_a_pod_that_nobody_owns_is_named_where_it_runs_another_image(
+    image: str, state: State
+) -> None:
+    def edit(objects: Found) -> None:
+        one = json.loads(json.dumps(pods(objects)[0]))
+        one["metadata"]["name"] = "by-hand"
+        owner = {"controller": True, "kind": "ReplicaSet", "name": "cart-7d9c8"}
+        for own in pods(objects):
+            own["metadata"]["ownerReferences"] = [owner]
+        if image == "bad":
+            one["spec"]["containers"][0]["image"] = "registry.k8s.io/pause:bad"
+            one["status"]["containerStatuses"][0]["imageID"] = ""
+        objects["Pod/by-hand"] = one
+
+    standing = stand(edit)
+    assert standing.state is state, standing.message
+    named = any("Pod/shop/by-hand, which nothing owns" in one for one in standing.warnings)
+    assert named == (state is State.APPLIED)
+    assert "2 pods run" in standing.message
