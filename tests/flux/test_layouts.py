@@ -67,7 +67,9 @@ def patch(kind: str, name: str, spec: dict[str, Any]) -> Step:
 
     def step(fleet: Fleet) -> None:
         body = json.dumps({"spec": spec})
-        fleet.kubectl("patch", f"{kind}/{name}", "--type", "merge", "-p", body)
+        # As `flux suspend` does: what a kubectl wrote, Flux takes back.
+        named = ("--field-manager", "flux")
+        fleet.kubectl("patch", f"{kind}/{name}", "--type", "merge", "-p", body, *named)
         time.sleep(2)
 
     return step
