@@ -185,7 +185,10 @@ def _configured(config: Any, client: Any, context: str, path: str | None) -> tup
         names = ", ".join(kubeconfig.contexts) or "none"
         raise ValueError(f"it has no context {context}: there is {names}")
     chosen = kubeconfig.contexts.get(name, {})
-    _check_plugin(kubeconfig.users.get(str(chosen.get("user")), {}), str(chosen.get("user")))
+    user = str(chosen.get("user") or "")
+    if user and user not in kubeconfig.users:
+        raise ValueError(f"its context {name} wants the user {user}, which it does not have")
+    _check_plugin(kubeconfig.users.get(user, {}), user)
     api = config.new_client_from_config(config_file=path, context=context or None)
     return api, str(chosen.get("namespace") or "")
 

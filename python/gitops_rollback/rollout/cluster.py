@@ -14,6 +14,7 @@ from gitops_rollback.rollout.access import RESOURCES, TIMES, open_access, reason
 from gitops_rollback.rollout.appliers import REQUESTED
 from gitops_rollback.rollout.lists import Lists
 from gitops_rollback.rollout.objects import Query
+from gitops_rollback.rollout.raw import items, text
 from gitops_rollback.rollout.watches import Watches
 
 if TYPE_CHECKING:
@@ -149,11 +150,11 @@ class Cluster:
                 _preload_content=False,
                 _request_timeout=TIMES,
             )
+            events = items(json.loads(answer.data), "items")
         except Exception as error:  # noqa: BLE001 - as above; an event is only an extra
             _LOG.info("the events of %s cannot be read: %s", pod, reason_of(error))
             return ()
-        events = json.loads(answer.data).get("items") or []
-        said = [f"{one.get('reason', '')}: {one.get('message', '')}" for one in events]
+        said = [f"{text(one, 'reason')}: {text(one, 'message')}" for one in events]
         return tuple(dict.fromkeys(one_line(text, 300) for text in said))
 
 

@@ -7,8 +7,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import ClusterError
+from gitops_rollback.model import one_line
 from gitops_rollback.rollout.access import RESOURCES, TIMES, reason_of, unreachable
 from gitops_rollback.rollout.objects import Query
+from gitops_rollback.rollout.raw import items, text
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.access import Access
@@ -69,6 +71,7 @@ class Lists:
                 call, arguments = self._call(query, version)
                 answer = call(*arguments, **_selectors(query), _preload_content=False,
                               _request_timeout=times)  # fmt: skip
+                data = bytes(answer.data)  # which is read only now
             except Exception as error:  # the client's errors have no common base
                 status = getattr(error, "status", None)
                 if status == HTTPStatus.NOT_FOUND and query.kind in RESOURCES:
@@ -79,10 +82,24 @@ class Lists:
                 what = f"its {query.kind} objects"
                 raise unreachable(self._access, self._context, what, error) from error
             self._versions[query.kind] = version
-            document = json.loads(answer.data)
-            metadata = document.get("metadata") or {}
-            return tuple(document.get("items") or ()), str(metadata.get("resourceVersion", ""))
+            return self._read(query, data)
         return (), ""
+
+    def _read(self, query: Query, data: bytes) -> tuple[tuple[Json, ...], str]:
+        """Return the objects of an answer, and its version; raise `ClusterError` if it is none."""
+        try:
+            document = json.loads(data)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict) or not isinstance(document.get("items") or [], list):
+            where = f"the cluster {self._context}" if self._context else "the cluster"
+            raise ClusterError(
+                f"{where} at {self._access.host} was asked for its {query.kind} objects and gave "
+                f"no list of Kubernetes: {one_line(data[:80].decode(errors='replace'), 80)}",
+                "what answers there is no API server: a login page, a proxy? See the address in "
+                "the kubeconfig",
+            )
+        return tuple(items(document, "items")), text(document, "metadata", "resourceVersion")
 
     def call(self, query: Query) -> tuple[Any, tuple[str, ...], dict[str, str]]:
         """Return the client's function that lists a query, and what to give it."""

@@ -48,6 +48,9 @@ class KubernetesApi(Serving):
         self.patches: list[list[dict[str, Any]]] = []
         self.is_silent = False
         self.unauthorized = False
+        self.says: str | None = None  # instead of every list
+        self.cut = 0  # bytes that are announced and never come
+        self.user = "waiter"  # whom the context of the kubeconfig names
         self._forbidden = [re.compile(pattern) for pattern in forbidden]
         self._objects: dict[tuple[str, str], dict[str, Any]] = {}
         self._events: list[tuple[str, str, dict[str, Any]]] = []
@@ -75,7 +78,7 @@ class KubernetesApi(Serving):
                 "clusters": [{"name": "played", "cluster": {"server": self.url}}],
                 "users": [{"name": "waiter", "user": {}}],
                 "contexts": [
-                    {"name": "played", "context": {"cluster": "played", "user": "waiter"}}
+                    {"name": "played", "context": {"cluster": "played", "user": self.user}}
                 ],
                 "current-context": "played",
             }
@@ -190,7 +193,10 @@ def _handler(  # noqa: C901 - a class made for one server
             api.fall_silent()
             if self._is_refused(parts.path):
                 return
-            if parts.path.endswith("/log"):
+            if api.says is not None:
+                self._answer(200, api.says)
+                self.close_connection = True
+            elif parts.path.endswith("/log"):
                 status, text = api.log(previous=query["previous"] == ["true"])
                 self._answer(status, text)
             elif parts.path.endswith("/events"):
@@ -228,7 +234,7 @@ def _handler(  # noqa: C901 - a class made for one server
             data = (document if is_text else json.dumps(document)).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Length", str(len(data) + api.cut))
             self.end_headers()
             self.wfile.write(data)
 

@@ -123,6 +123,37 @@ def brought(changes: Queue[Change]) -> Change:
     return changes.get(timeout=10)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("<html>Sign in</html>", "no list of Kubernetes: <html>Sign in</html>"),
+        ("[1]", r"no list of Kubernetes: \[1\]"),
+        ('{"items": 3}', "no list of Kubernetes"),
+        ("", "no list of Kubernetes"),
+    ],
+)
+def test_what_answers_and_is_no_api_server_is_said(connect: Open, said: str, told: str) -> None:
+    with KubernetesApi([]) as api:
+        api.says = said
+        with pytest.raises(ClusterError, match=told) as got:
+            connect(api).list(FLUX)
+    assert "a login page, a proxy?" in got.value.hint
+
+
+def test_an_answer_that_is_cut_off_is_a_cluster_that_did_not_answer(connect: Open) -> None:
+    with KubernetesApi([]) as api:
+        api.says, api.cut = '{"items": [', 100
+        with pytest.raises(ClusterError, match="did not answer: ProtocolError"):
+            connect(api).list(FLUX)
+
+
+def test_a_context_whose_user_is_not_there_is_no_access(connect: Open) -> None:
+    with KubernetesApi([]) as api:
+        api.user = "gone"
+        with pytest.raises(NoAccessError, match="wants the user gone, which it does not have"):
+            connect(api)
+
+
 def test_a_watch_brings_all_there_is_and_then_each_change(connect: Open) -> None:
     changes: Queue[Change] = Queue()
     with KubernetesApi([]) as api:
