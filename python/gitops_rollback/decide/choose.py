@@ -91,9 +91,15 @@ def choose(wish: Wish, facts: Facts) -> Plan:
 def _by_query(wish: Wish) -> Wish:
     """Return the wish with the strategy that a query means: what is asked for is never ignored.
 
-    Raises `UsageError` if another source than the registry was named, or one image is.
+    Raises `UsageError` if it cannot be read, if another source than the registry was named, or if
+    one image is.
     """
-    if wish.query is None or wish.strategy == REGISTRY:
+    if wish.query is None:
+        return wish
+    from gitops_rollback.query.search import read_query  # noqa: PLC0415 - slow, and few ask one
+
+    read_query(wish.query)  # what cannot be read is refused before a registry is asked
+    if wish.strategy == REGISTRY:
         return wish
     if wish.strategy != "auto" or wish.is_named:
         other = f"--strategy {wish.strategy}" if wish.strategy != "auto" else "a named image"

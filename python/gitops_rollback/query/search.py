@@ -67,12 +67,24 @@ class Answer:
         return known[name]
 
 
-def search(query: str, document: Mapping[str, Any], sample: Sequence[str] = ()) -> Answer:
-    """Return what a query answers; raise `UsageError` if it cannot be read or answered."""
+def read_query(query: str, sample: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a query as it is read, without an answer; raise `UsageError` if it cannot be."""
     if len(query) > LONGEST_QUERY:
         raise _refusal(query, f"is longer than {LONGEST_QUERY} characters", sample)
     try:
-        parsed = jmespath.compile(query).parsed
+        parsed: dict[str, Any] = jmespath.compile(query).parsed
+    except ParseError as error:
+        raise _unreadable(query, error, sample) from error
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        # jmespath lets Python's own errors out, as for a thousand brackets.
+        raise _refusal(query, f"cannot be answered: {_words(error)}", sample) from error
+    return parsed
+
+
+def search(query: str, document: Mapping[str, Any], sample: Sequence[str] = ()) -> Answer:
+    """Return what a query answers; raise `UsageError` if it cannot be read or answered."""
+    parsed = read_query(query, sample)
+    try:
         found = _Bounded(jmespath.Options(custom_functions=QueryFunctions())).visit(
             parsed, document
         )
@@ -80,18 +92,14 @@ def search(query: str, document: Mapping[str, Any], sample: Sequence[str] = ()) 
         words = _words(error)
         reason = f"cannot be answered{_function_at(query, words)}: {words}"
         raise _refusal(query, reason, sample) from error
-    except ParseError as error:
-        position = getattr(error, "lex_position", None)  # an ArityError has none
-        at = _function_at(query, _words(error))
-        if isinstance(position, int):
-            at = f" at character {position + 1}"
-        raise _refusal(query, f"cannot be read{at}: {_words(error)}", sample) from error
+    except ParseError as error:  # the number of a function's arguments shows only now
+        raise _unreadable(query, error, sample) from error
     except JMESPathTypeError as error:
         raise _type_refusal(query, error, sample) from error
     except _EndlessError as error:
         raise _refusal(query, f"is not answered: {error}", sample) from error
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        # jmespath lets Python's own errors out, as for `tags[::0]` or a thousand brackets.
+        # jmespath lets Python's own errors out, as for `tags[::0]`.
         raise _refusal(query, f"cannot be answered: {_words(error)}", sample) from error
     items = found if isinstance(found, list) else [found]
     return Answer(query, [item for item in items if item is not None], sample)
@@ -141,6 +149,14 @@ class _Bounded(TreeInterpreter):  # type: ignore[misc] # jmespath has no types
         size = 1 + sum(self._size(item) for item in inner)
         self._sizes[id(value)] = (size, value)
         return size
+
+
+def _unreadable(query: str, error: ParseError, sample: Sequence[str]) -> UsageError:
+    position = getattr(error, "lex_position", None)  # an ArityError has none
+    at = _function_at(query, _words(error))
+    if isinstance(position, int):
+        at = f" at character {position + 1}"
+    return _refusal(query, f"cannot be read{at}: {_words(error)}", sample)
 
 
 def _function_at(query: str, words: str) -> str:

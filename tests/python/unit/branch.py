@@ -26,8 +26,11 @@ from gitops_rollback.decide.facts import (
     NeedLog,
     NeedRecord,
     NeedRecords,
+    NeedStateVersions,
     Records,
     ServiceAtTip,
+    StateVersions,
+    Version,
 )
 from gitops_rollback.decide.holds import to_end
 from gitops_rollback.decide.standing import names_of, standing
@@ -182,6 +185,8 @@ class Branch:
             case NeedLog():
                 newest = reversed(self.commits[-50:])
                 return tuple(LogEntry(c.id, c.at, c.by, c.message) for c in newest)
+            case NeedStateVersions():
+                return self._versions(path_of(facts.at.environment, facts.at.service))
             case NeedRecords(count=count):
                 fitting = [s for s in reversed(self.records) if self._is_of(s, facts.at)]
                 return Records(tuple(fitting[:count]), len(fitting) > count)
@@ -194,6 +199,14 @@ class Branch:
             case NeedDigest(image=image):
                 return Digest(self.registry.tags.get(image.tag or "latest"))
         return plainly(need, facts)
+
+    def _versions(self, path: str) -> StateVersions:
+        versions = []
+        for before, after in zip([None, *self.commits], self.commits, strict=False):
+            data = after.files.get(path)
+            if data is not None and (before is None or before.files.get(path) != data):
+                versions.append(Version(after.id, after.message, data))
+        return StateVersions(self.tip.files.get(path), tuple(reversed(versions)))
 
     def _history(self, at: ServiceAtTip) -> tuple[Any, ...]:
         path = at.found.fields[0].path

@@ -68,6 +68,7 @@ class Field:
     doubt: bool = False
     floor: int | None = None  # so many of the stack ran before the tool's first deed
     is_moved: bool = False  # the manifest: Git's history of its path begins there
+    is_folded: bool = False  # an edit by hand is in no commit of its own any more
 
     @property
     def stack(self) -> list[Ran]:
@@ -145,7 +146,7 @@ class Field:
     @property
     def is_certain(self) -> bool:
         """Whether what is to be gone back to can be told: by digests, and within reach."""
-        if self.doubt or not all(one.digest for one in self.stack):
+        if self.doubt or self.is_folded or not all(one.digest for one in self.stack):
             return False
         wanted = self.expected()
         reach = self.floor or 0 if self.is_moved and self.floor is not None else 0
@@ -276,9 +277,15 @@ class Judge(RuleBasedStateMachine):
         """Put the last commits into one whose message says nothing, as a merge of a host may."""
         if len(self.branch.commits) <= count:
             return
-        self.branch.squash(count, who)
-        for model in self.fields:
+        folded = self.branch.commits[-count:]
+        for path, model in zip(self.paths, self.fields, strict=True):
+            before = self.branch.commits[-count - 1].files.get(path)
+            for commit in folded:
+                by_hand = "Gitops-Action" not in commit.message
+                model.is_folded |= by_hand and commit.files.get(path) != before
+                before = commit.files.get(path)
             model.doubt |= bool(model.edits)
+        self.branch.squash(count, who)
         COUNTS["squashes"] += 1
 
     @precondition(lambda self: self.before is not None and self.before[0] is self.branch.tip)

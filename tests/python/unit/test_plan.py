@@ -629,6 +629,14 @@ def test_an_image_that_was_rolled_back_from_is_named_with_its_digest_and_record(
     assert plan.chosen.stored is not None
 
 
+def test_a_query_that_cannot_be_read_is_refused_before_anybody_is_asked() -> None:
+    for strategy in ("auto", "registry"):
+        world = by_state(*AB, fails=("registry",))
+        with pytest.raises(UsageError, match="cannot be read"):
+            world.plan(query="tags[?", strategy=strategy)
+        assert world.asked == []
+
+
 def test_records_are_taken_one_by_one_until_one_can_be_chosen() -> None:
     wish = Wish("rollback", PRESENT)
     facts = World("3").facts().knowing({NeedHistory(): History(), NeedLog(): ()})
