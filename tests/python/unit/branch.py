@@ -162,10 +162,18 @@ class Branch:
                   and (state.service, state.environment) != (service, environment)]  # fmt: skip
         branch = [one for fields in everything.fields.values() for one in fields]
         name = State(service, environment)
-        elsewhere = config.environments.keys() - {environment}
+        elsewhere = frozenset(config.environments) - {environment}
         counts = standing(name, own, others, self.held(), found.fields, branch, elsewhere)
         tip = Tip("main", self.tip.id)
-        return ServiceAtTip(tip, found, counts.state, counts.aliases, counts.holds, counts.lost)
+        return ServiceAtTip(
+            tip,
+            found,
+            counts.state,
+            counts.aliases,
+            counts.holds,
+            counts.lost,
+            elsewhere=elsewhere,
+        )
 
     def states(self) -> Iterator[State]:
         for path, data in self.tip.files.items():
