@@ -61,8 +61,9 @@ class ServiceAtTip:
     these fields have under other names, `holds` the files of the holds that concern them, `lost`
     the state files that may be of them. `displaced` is what stands under the service's name and is
     of other fields, as it stands under theirs: it moves there with the next change. `elsewhere` are
-    the names of the other environments. `is_restored`: the state file was deleted, and `state` is
-    what it was.
+    the names of the other environments. `named` are the services and
+    environments of which a state file is there, of those that may be of these fields.
+    `is_restored`: the state file was deleted, and `state` is what it was.
     """
 
     tip: Tip
@@ -73,6 +74,7 @@ class ServiceAtTip:
     lost: tuple[State, ...] = ()
     displaced: State | None = None
     elsewhere: frozenset[str] = frozenset()
+    named: frozenset[tuple[str, str]] = frozenset()
     is_restored: bool = False
 
     @property

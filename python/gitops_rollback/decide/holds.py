@@ -123,7 +123,8 @@ def restored(wish: Wish, facts: Facts) -> Facts:
     if at.state is not None:
         return facts
     log: tuple[LogEntry, ...] = facts.ask(NeedLog())
-    found = find_rollback(log, {at.service, *names_of(at.found.fields)}, at.elsewhere)
+    services = {at.service, *names_of(at.found.fields)}
+    found = find_rollback(log, services, at.elsewhere, at.named)
     if found is None:
         return facts
     told = found.told

@@ -137,12 +137,16 @@ class Written:
 
 
 def find_rollback(
-    log: Sequence[LogEntry], services: Collection[str], elsewhere: Collection[str]
+    log: Sequence[LogEntry],
+    services: Collection[str],
+    elsewhere: Collection[str],
+    there: Collection[tuple[str, str]] = (),
 ) -> Written | None:
     """Return the newest rollback of a service that nobody took back, if the log tells of one.
 
     `log` is newest first; the service may have several names, and be of any environment but those
-    `elsewhere`. What was retired since is over.
+    `elsewhere`; of the services and environments `there` the state file stands. What was retired
+    since is over.
     """
     newest: dict[tuple[str, str], str] = {}
     undone: set[str] = set()
@@ -151,7 +155,8 @@ def find_rollback(
             continue
         undone |= set(_REVERTS.findall(one.message))
         for name, action in _actions(one.message).items():
-            if name[0] not in services or name[1] in elsewhere or not is_name(name[1]):
+            is_meant = name[0] in services and name[1] not in elsewhere and name not in there
+            if not is_meant or not is_name(name[1]):
                 continue
             if action == "retire":
                 return None

@@ -88,6 +88,7 @@ def read_standings(
             counts.lost,
             displaced,
             elsewhere,
+            frozenset((state.service, state.environment) for state in theirs),
         )
 
 

@@ -272,3 +272,15 @@ def test_a_rollback_elsewhere_is_not_taken_for_a_deleted_file(tmp_path: Path) ->
         deploy(shop, "cart", tag, "--environment", "test")
     roll_back(shop, "cart", "--environment", "test")
     deploy(shop, "cart", "1.6.0", "--environment", "live")
+
+
+def test_the_file_of_an_environment_that_was_renamed_is_no_deleted_one(tmp_path: Path) -> None:
+    config = '[environments.live]\npath = "a"\n[environments.{}]\npath = "b"\n'
+    files = {"a/cart.yaml": WEB, "b/cart.yaml": WEB, CONFIG: config.format("test")}
+    shop = Shop(tmp_path).open(files)
+    for tag in ("1.5.0", "1.6.0"):
+        deploy(shop, "cart", tag, "--environment", "test")
+    roll_back(shop, "cart", "--environment", "test")
+    shop.commit({CONFIG: config.format("trial")})
+    deploy(shop, "cart", "1.6.0", "--environment", "live")
+    assert refused(shop, "cart", "1.6.0", "--environment", "trial") == "held"

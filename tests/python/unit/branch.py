@@ -173,6 +173,7 @@ class Branch:
             counts.holds,
             counts.lost,
             elsewhere=elsewhere,
+            named=frozenset((state.service, state.environment) for state in others),
         )
 
     def states(self) -> Iterator[State]:
