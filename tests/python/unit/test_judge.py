@@ -52,6 +52,12 @@ class Ran:
             return self.digest is not None and self.digest == other.digest
         return self.tag == other.tag and self.tag not in NO_VERSION
 
+    def is_written_as(self, other: Ran) -> bool:
+        """Of one digest, or of one tag where neither has any."""
+        if self.digest or other.digest:
+            return self.digest == other.digest
+        return self.tag == other.tag
+
 
 @dataclass
 class Field:
@@ -111,7 +117,7 @@ class Field:
         self.bad = [
             (one, v)
             for one, v in self.bad
-            if one.digest != image.digest and not (forgives and v and one.tag == image.tag)
+            if not one.is_written_as(image) and not (forgives and v and one.tag == image.tag)
         ]
         self.went_back = False
 
@@ -122,7 +128,7 @@ class Field:
         is_version = left.tag not in NO_VERSION and len(digests) <= 1
         self.bad = [(one, v) for one, v in self.bad if one != left]
         self.bad.append((left, is_version))
-        self.bad = [(one, v) for one, v in self.bad if one.digest != image.digest]
+        self.bad = [(one, v) for one, v in self.bad if not one.is_written_as(image)]
         places = [i for i, one in enumerate(self.told) if one.is_surely(image)]
         places = places or [i for i, one in enumerate(self.told[:-1]) if one.tag == image.tag]
         self.told = [*self.told[: places[-1]], image] if places else [*self.told[:-1], image]
