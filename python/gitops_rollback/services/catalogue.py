@@ -62,11 +62,12 @@ def resolve(
     effective = manifests.effective(settings.kinds, environment, settings.fields)
     owned = _owned(service, config, _near(service, config, effective))
     owned = [f for f in owned if f.problem != NO_VERSION] or owned  # where another one says it
-    notes: tuple[str, ...] = ()
+    reasons = {field.place: idle.why for field, idle in effective.spare}
+    idle = _owned(service, config, [field for field, _why in effective.spare])
+    notes = tuple(f"{f.place} ({f.value}) is left as it is: {reasons[f.place]}" for f in idle)
     if not owned:
-        reasons = {field.place: why for field, why in effective.spare}
-        owned = _owned(service, config, [field for field, _why in effective.spare])
-        notes = tuple(f"{f.place} may have no effect: {reasons[f.place].why}" for f in owned)
+        owned = idle
+        notes = tuple(f"{f.place} may have no effect: {reasons[f.place]}" for f in owned)
     if not owned:
         raise ownership.unknown(service, environment, settings, manifests, config)
     repositories = {f.image.full_repository: f.image for f in owned if f.image}

@@ -171,7 +171,11 @@ def parse_config(data: bytes, branch: str | None = None) -> Config:
         schema.check(document, "config")
     except schema.InvalidDocumentError as error:
         hint = next((nearest_hint(key, error.known) for key in error.unknown), "")
-        known = f"known keys: {', '.join(error.known)}" if error.known else "see the README"
+        known = (
+            f"known keys: {', '.join(error.known)}"
+            if error.known
+            else "docs/configuration.md says what each key takes"
+        )
         raise ConfigError(f"{FILE}: {error}", hint or known) from error
     config = Config(
         environments={

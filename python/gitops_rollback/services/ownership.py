@@ -203,7 +203,21 @@ def unknown(
             f"{', '.join(settings.manifests)}",
             nearest_hint(service, config.services) or f"check `manifests` in {FILE}",
         )
-    known = {n for f in manifests.effective({}, environment).live for n in (f.name, *f.labels)}
+    if not manifests.files and not manifests.skipped:
+        return kind(
+            f"{where} has no manifest: no YAML file is in {environment.path or 'it'}",
+            f"check `path` in {FILE}: [environments.{environment.name}]"
+            if environment.path
+            else "check --repository and --branch",
+        )
+    live = manifests.effective({}, environment).live
+    if settings.image:
+        images = {field.image.name for field in live if field.image}
+        return kind(
+            f"no image of service '{service}' in {where} is of {settings.image.name}",
+            nearest_hint(settings.image.name, images) or f"check `image` in {FILE}",
+        )
+    known = {n for f in live for n in (f.name, *f.labels)}
     known |= set(service_names(manifests, config, environment, ())) | set(config.sets)
     near = nearest(service, known - {service})
     remote = [

@@ -28,7 +28,7 @@ def plans(document: Mapping[str, Any], view: View) -> list[str]:
         return []
     if len(services) == 1:
         return plan(services[0], view) + (explained(services[0], view) if view.explains else [])
-    lines = [f"{len(services)} services of {services[0]['environment']}:"]
+    lines = [f"{title(f'{len(services)} services', services[0]['environment'])}:"]
     rows = [("service", "runs", "back to", "because"), *map(_row, services)]
     lines += [f"  {line}" for line in (table(rows) if view.is_wide else narrow_table(rows, 2))]
     told = [text for one in services for text in _obstacles(one)]

@@ -343,3 +343,15 @@ def test_a_containers_setting_chooses_among_fields_that_disagree(shop: Shop) -> 
     run = shop.ok(*deploy)
     assert [edit["container"] for edit in run.service()["edits"]] == ["server", "report"]
     assert "acme/payment:1.9" in shop.text(PAYMENT_PATH)
+
+
+def test_a_manifest_that_no_kustomization_lists_is_named_and_left_as_it_is(shop: Shop) -> None:
+    canary = CART.replace("1.4.1", "1.4.0")
+    shop.commit({"apps/cart/canary.yaml": canary})
+    run = shop.ok("deploy", *DEPLOY)
+    [warning] = run.service()["warnings"]
+    assert warning == (
+        "apps/cart/canary.yaml:23 (acme/cart:1.4.0) is left as it is: apps/ has a kustomization "
+        "that does not list it"
+    )
+    assert shop.text("apps/cart/canary.yaml") == canary

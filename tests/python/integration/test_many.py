@@ -135,7 +135,7 @@ def test_where_every_member_is_refused_skipping_them_is_a_refusal_too(deployed: 
 def test_a_rollback_of_a_set_shows_one_table_of_80_columns(deployed: Shop) -> None:
     run = deployed.ok("plan", "--set", "checkout")
     table = run.stdout.splitlines()
-    assert table[0] == "2 services of default:"
+    assert table[0] == "2 services:"
     assert table[1].split() == ["service", "runs", "back", "to", "because"]
     assert [line.split()[:3] for line in table[2:4]] == [
         ["cart", "1.5.0", "1.4.1"],

@@ -169,6 +169,42 @@ def test_an_unknown_service_is_an_error_with_the_nearest_names(
 
 
 @pytest.mark.parametrize(
+    ("config", "message", "hint"),
+    [
+        (
+            '[services.cart]\nimage = "acme/crt"\n',
+            "no image of service 'cart' in this repository is of acme/crt",
+            "did you mean acme/cart?",
+        ),
+        (
+            '[services.cart]\nimage = "ghcr.io/shop/web"\n',
+            "no image of service 'cart' in this repository is of ghcr.io/shop/web",
+            "check `image` in .gitops-rollback.toml",
+        ),
+        (
+            '[environments.production]\npath = "clustres"\n',
+            "environment 'production' has no manifest: no YAML file is in clustres",
+            "check `path` in .gitops-rollback.toml: [environments.production]",
+        ),
+    ],
+    ids=["a misspelled image", "another image", "a misspelled path"],
+)
+def test_a_configuration_that_meets_nothing_is_named_and_not_the_service(
+    config: str, message: str, hint: str
+) -> None:
+    parsed = parse_config(config.encode(), "main")
+    from gitops_rollback.services.catalogue import resolve  # noqa: PLC0415 - as above
+
+    environment = parsed.choose_environment(None)
+    files = {"clusters/cart.yaml": manifest("acme/cart:1")}
+    files = {path: text for path, text in files.items() if environment.holds(path)}
+    with pytest.raises(ConfigError) as caught:
+        resolve("cart", environment, parsed, read_manifests(files))
+    assert caught.value.message == message
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
         (

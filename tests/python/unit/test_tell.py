@@ -202,7 +202,7 @@ def test_several_plans_are_one_table_with_what_has_to_be_known_beside_it() -> No
     lost = {key: value for key, value in a_plan(service="mail").items() if key != "to"}
     held = a_plan(service="shop", blockedBy=[{"code": "already", "message": "so", "hint": "do"}])
     lines = text("plan", {"services": [a_plan(), lost, held]})
-    assert lines[0] == "3 services of default:"
+    assert lines[0] == "3 services:"
     assert lines[1].split() == ["service", "runs", "back", "to", "because"]
     assert any("NO IMAGE to go back to" in line for line in lines)
     assert any("REFUSED: already" in line for line in lines)
