@@ -123,7 +123,9 @@ def test_a_marker_that_people_removed_while_held_is_told_of_when_the_hold_ends(h
 
 
 def test_a_file_that_was_moved_while_held_keeps_its_marker(held: Shop) -> None:
-    held.commit({CART_PATH: None, "apps/shop/cart.yaml": held.text()})
+    listed = held.text("apps/kustomization.yaml").replace("cart/deployment.yaml", "shop/cart.yaml")
+    files = {"apps/shop/cart.yaml": held.text(), "apps/kustomization.yaml": listed}
+    held.commit({CART_PATH: None, **files})
     held.commit({"apps/shop/p.yaml": POLICY.replace(">=1.0.0", "1.4.x")})
     run = held.ok("release", *RELEASE)
     assert run.service()["warnings"] == []
