@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gitops_rollback.errors import RepositoryError
-from gitops_rollback.repo.first_fetch import NONE, FirstFetch
+from gitops_rollback.repo.first_fetch import NONE, WHOLE, FirstFetch, is_filter_refused
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import explain_fetch, explain_local
-from gitops_rollback.repo.process import Git, GitFailedError, TimeIsUpError
+from gitops_rollback.repo.process import REMOTE, Git, GitFailedError, TimeIsUpError
 from gitops_rollback.repo.removal import remove
 from gitops_rollback.repo.skeleton import SHALLOW
 
@@ -113,6 +113,11 @@ class Copy:
         try:
             done = self.git.run("fetch", *told, *arguments, stdin=stdin, environment=environment)
         except GitFailedError as failure:
+            if is_filter_refused(failure.stderr) and not self.all_here:
+                self.all_here = True
+                if not self.cached:  # else what is cached may have gaps: it is built anew
+                    self.fetch(*arguments, is_tip=is_tip, stdin=stdin, environment=environment)
+                    return
             raise explain_fetch(failure, self._url) from failure
         self.all_here = self.all_here or b"filtering not recognized" in done.stderr
 
@@ -123,7 +128,7 @@ class Copy:
         that are needed are most often here.
         """
         if self.all_here:
-            return (*TRANSFER, "--no-filter")
+            return (*TRANSFER, WHOLE)
         return (*TRANSFER, self.first.option if is_tip and not self.cached else NONE)
 
     def fetched_tip(self) -> str:
@@ -133,7 +138,7 @@ class Copy:
     def fetch_commits(self, *commits: str, depth: int = 1) -> None:
         """Fetch commits by their ids, with their trees, and so many of those before them."""
         told = self.git.with_settings(TELL_WHAT_IS_HERE) if self.cached else {}
-        only = (f"--depth={depth}", "--no-write-fetch-head", "origin")
+        only = (f"--depth={depth}", "--no-write-fetch-head", REMOTE)
         self.fetch(*only, *commits, is_tip=True, environment=told)
 
     def fetch_whole(self) -> None:
@@ -153,9 +158,7 @@ class Copy:
         self.cached = {}
         for branch in tips:
             depth = self.depths.get(branch, 1)
-            self.fetch(
-                f"--depth={depth}", "--no-write-fetch-head", "origin", f"refs/heads/{branch}"
-            )
+            self.fetch(f"--depth={depth}", "--no-write-fetch-head", REMOTE, f"refs/heads/{branch}")
         for commit in tips.values():
             self.run("cat-file", "-e", f"{commit}^{{commit}}")
 

@@ -15,12 +15,16 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from gitops_rollback.late import regex
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Mapping
 
 SMALL = "--filter=blob:limit=64k"  # a manifest of that size holds several hundred objects
 NONE = "--filter=blob:none"
+WHOLE = "--no-filter"
+_REFUSED = regex(r"filter '[^'\n]*' not supported")  # a server may allow some kinds, or none
 LARGEST = 4_000_000  # bytes of a pack; compressed, of some thousand manifests
 _REMEMBERED = 30 * 86400  # seconds
 _PAUSE = 0.02  # seconds between two looks
@@ -29,17 +33,21 @@ _PAUSE = 0.02  # seconds between two looks
 class FirstFetch:
     """Chooses and watches the first fetch of a URL. A home that cannot be written costs time only.
 
-    `is_small` tells whether small files come with the tip.
+    `is_small` tells whether small files come with the tip, `is_whole` that all do, for the server
+    leaves nothing out.
     """
 
     def __init__(self, url: str, environment: Mapping[str, str]) -> None:
         self._mark = _folder(environment) / sha256(url.encode(errors="replace")).hexdigest()[:32]
         self.is_small = not self._is_remembered()
+        self.is_whole = False
         self._given_up = False
 
     @property
     def option(self) -> str:
         """What git is told to leave out."""
+        if self.is_whole:
+            return WHOLE
         return SMALL if self.is_small else NONE
 
     def watch(self, running: subprocess.Popen[bytes], repository: Path) -> None:
@@ -53,6 +61,14 @@ class FirstFetch:
             return False
         self._given_up = self.is_small = False
         self._remember()
+        return True
+
+    def is_refused(self, words: str) -> bool:
+        """Tell whether a server refused what it was to leave out; it is asked for more then."""
+        if self.is_whole or not is_filter_refused(words):
+            return False
+        self.is_whole = not self.is_small
+        self.is_small = False
         return True
 
     def end(self, repository: Path) -> None:
@@ -79,6 +95,11 @@ class FirstFetch:
             return time.time() - self._mark.stat().st_mtime < _REMEMBERED
         except OSError:
             return False
+
+
+def is_filter_refused(words: str) -> bool:
+    """Tell whether a server says that it leaves nothing, or not this, out."""
+    return _REFUSED.search(words) is not None
 
 
 def _folder(environment: Mapping[str, str]) -> Path:

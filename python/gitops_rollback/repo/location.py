@@ -115,6 +115,11 @@ def _ask(directory: Path, environment: Mapping[str, str], question: str) -> str 
 
 def _git(directory: Path, environment: Mapping[str, str], *arguments: str) -> str | None:
     done = _run(directory, environment, *arguments)
+    if done is not None and "bad config" in done.stderr:
+        raise RepositoryError(
+            f"git cannot read its own configuration: {one_line(done.stderr.strip(), 200)}",
+            "mend that line: no git command works before",
+        )
     return done.stdout.strip() if done is not None and done.returncode == 0 else None
 
 
@@ -137,7 +142,7 @@ def _run(
         return subprocess.run(
             ["git", "-c", "safe.bareRepository=all", *arguments],
             cwd=directory,
-            env=without_foreign_variables(environment),
+            env={**without_foreign_variables(environment), "LC_ALL": "C"},
             capture_output=True,
             check=False,
             text=True,

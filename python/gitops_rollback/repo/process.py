@@ -42,6 +42,9 @@ _FOREIGN = (
     "GIT_ICASE_PATHSPECS",
     "GIT_NO_LAZY_FETCH",
 )
+# What the server is called in our own copy: not `origin`, of which people's own configuration may
+# say where and how to push.
+REMOTE = "gitops-rollback"
 # One short run in a repository of its own: no hooks of the user, no housekeeping afterwards.
 _SETTINGS = {
     "core.hooksPath": os.devnull,
@@ -52,7 +55,7 @@ _SETTINGS = {
     "color.ui": "false",
     # How people set up git for their own work, where it would break or change ours.
     "advice.pushUpdateRejected": "false",
-    "clone.defaultRemoteName": "origin",
+    "clone.defaultRemoteName": REMOTE,
     "clone.filterSubmodules": "false",
     "clone.rejectShallow": "false",
     "core.fsmonitor": "false",
@@ -80,7 +83,10 @@ _SETTINGS = {
 }
 # Objects may be missing, and are fetched when they are needed: but not to push, for which all that
 # is needed is here (see `skeleton`).
-_PARTIAL = {"remote.origin.promisor": "true", "remote.origin.partialclonefilter": "blob:none"}
+_PARTIAL = {
+    f"remote.{REMOTE}.promisor": "true",
+    f"remote.{REMOTE}.partialclonefilter": "blob:none",
+}
 _PATIENCE = 0.5  # seconds for git to end by itself
 _AFTERMATH = "the remote end hung up"  # what git says last, whatever the matter was
 
@@ -245,7 +251,7 @@ def _environment(url: str, environment: Mapping[str, str]) -> dict[str, str]:
     clean.setdefault("GIT_TERMINAL_PROMPT", "0")
     clean.setdefault("GCM_INTERACTIVE", "never")
     clean.update(_settings(_SETTINGS, clean))
-    clean.update(_settings(_user_settings(url), clean))
+    clean.update(_settings({**_user_settings(url), **_transport(url)}, clean))
     _bind_credentials(url, clean)
     return clean
 
@@ -267,6 +273,15 @@ def _user_settings(url: str) -> dict[str, str]:
         return {}
     host = parts.netloc.rpartition("@")[2]
     return {f"credential.{parts.scheme}://{host}.username": unquote(parts.username)}
+
+
+def _transport(url: str) -> dict[str, str]:
+    """Allow the transport of the address that was named, whatever `protocol.allow` says."""
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        scheme = "ssh" if ":" in url.partition("/")[0] else "file"
+    plain = "ssh" if scheme in ("git+ssh", "ssh+git") else scheme
+    return {f"protocol.{plain}.allow": "always"}
 
 
 # Gives git what the variables hold, or what the program GIT_ASKPASS answers for this one host.

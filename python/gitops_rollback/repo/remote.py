@@ -8,6 +8,7 @@ from gitops_rollback.alarm import seen_through
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import regex
 from gitops_rollback.repo.copy import TELL_WHAT_IS_HERE, TRANSFER, Copy
+from gitops_rollback.repo.first_fetch import WHOLE
 from gitops_rollback.repo.messages import (
     UnknownCommitError,
     explain_fetch,
@@ -21,7 +22,7 @@ from gitops_rollback.repo.messages import (
     rejection_reason,
 )
 from gitops_rollback.repo.objects import Tip, read_heads
-from gitops_rollback.repo.process import GitFailedError, stop
+from gitops_rollback.repo.process import REMOTE, GitFailedError, stop
 from gitops_rollback.repo.skeleton import make_whole
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Remote:
         try:
             done = self._git.finish(running)
         except GitFailedError as failure:
-            if self._copy.first.gave_up():
+            if self._copy.first.gave_up() or self._copy.first.is_refused(failure.stderr):
                 self._beginning = None
                 return self.open(branch)
             if branch and f"Remote branch {branch} not found" in failure.stderr:
@@ -107,7 +108,8 @@ class Remote:
         self._git.directory = self._copy.path
         if self._copy.cached:
             return self._open_cached(branch, done.stdout.decode(errors="replace"))
-        self._copy.all_here = b"filtering not recognized" in done.stderr
+        is_whole = self._copy.first.option == WHOLE
+        self._copy.all_here = is_whole or b"filtering not recognized" in done.stderr
         make_whole(self._copy.path)
         self._copy.first.end(self._copy.path)
         tip = self._copy.know(self._tip_of_clone(branch))
@@ -122,7 +124,7 @@ class Remote:
             return self._fetch_tip(branch, tip)
         try:
             self._git.run(
-                "fetch", "--depth=1", *self._copy.transfer(is_tip=True), "origin",
+                "fetch", "--depth=1", *self._copy.transfer(is_tip=True), REMOTE,
                 f"+refs/heads/{branch}:refs/heads/{branch}",
                 environment=self._git.with_settings(TELL_WHAT_IS_HERE),
             )  # fmt: skip
@@ -139,7 +141,7 @@ class Remote:
             return
         feed = "".join(f"{oid}\n" for oid in missing).encode()
         try:
-            self._copy.fetch("--no-write-fetch-head", "--stdin", "origin", stdin=feed)
+            self._copy.fetch("--no-write-fetch-head", "--stdin", REMOTE, stdin=feed)
         except UnknownCommitError:
             # A server that filters, but gives out only what a branch or tag leads to, as by
             # protocol v0 without allowAnySHA1InWant: then all is fetched.
@@ -153,7 +155,7 @@ class Remote:
         """Fetch the last `depth` commits of a branch, but where as many are here."""
         if self._copy.depths.get(branch, 0) < depth and not self._copy.reaches(branch, depth):
             self._copy.fetch(
-                f"--depth={depth}", "--no-write-fetch-head", "origin", f"refs/heads/{branch}"
+                f"--depth={depth}", "--no-write-fetch-head", REMOTE, f"refs/heads/{branch}"
             )
             self._copy.depths[branch] = depth
 
@@ -203,7 +205,7 @@ class Remote:
         """Return the push that the server takes only while the branch is at the expected commit."""
         reference = f"refs/heads/{branch}"
         lease = f"--force-with-lease={reference}:{expected or ''}"
-        return ("push", "--porcelain", lease, "origin", f"{commit}:{reference}")
+        return ("push", "--porcelain", lease, REMOTE, f"{commit}:{reference}")
 
     def _check_room(self, failure: GitFailedError, branch: str) -> None:
         """Raise where another branch has a name that leaves no room for this one's."""
@@ -213,7 +215,7 @@ class Remote:
         above = ["/".join(parts[:end]) for end in range(1, len(parts))]
         wanted = [f"refs/heads/{name}" for name in (*above, f"{branch}/*")]
         try:
-            listed = self._git.run("ls-remote", "origin", *wanted).stdout
+            listed = self._git.run("ls-remote", REMOTE, *wanted).stdout
         except GitFailedError:
             return
         for other in read_heads(listed.decode(errors="replace"))[1]:
@@ -225,7 +227,7 @@ class Remote:
         `seconds` bounds the wait, where less than the run's deadline is wanted.
         """
         try:
-            done = self._git.run("ls-remote", "origin", f"refs/heads/{branch}", seconds=seconds)
+            done = self._git.run("ls-remote", REMOTE, f"refs/heads/{branch}", seconds=seconds)
         except (GitFailedError, RepositoryError):
             return None
         # git lists `refs/backup/refs/heads/main` for `refs/heads/main`, too.
@@ -263,7 +265,7 @@ class Remote:
         if not output and branch is not None:
             raise no_branch(self.url, branch)
         if not output:
-            listed = self._copy.run("ls-remote", "--heads", "origin").decode(errors="replace")
+            listed = self._copy.run("ls-remote", "--heads", REMOTE).decode(errors="replace")
             raise no_tip(self.url, listed)
         commit, _, name = output.decode(errors="surrogateescape").strip().partition(" ")
         branch = name.removeprefix("refs/heads/")

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import regex
+from gitops_rollback.repo.process import REMOTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,7 @@ _CONFIG = """\
 [core]
 \trepositoryformatversion = 1
 \tbare = true
-{extensions}[remote "origin"]
+{extensions}[remote "{remote}"]
 \turl = "{url}"
 """
 _PARTIAL = "\tpromisor = true\n\tpartialclonefilter = blob:none\n"
@@ -50,7 +51,7 @@ def make_skeleton(
     if shallow:
         (repository / SHALLOW).write_bytes(shallow)
     (repository / CONFIG).write_text(
-        _CONFIG.format(url=quoted, extensions=extensions), encoding="utf-8"
+        _CONFIG.format(url=quoted, extensions=extensions, remote=REMOTE), encoding="utf-8"
     )
 
 

@@ -104,6 +104,15 @@ SETTINGS = (
     "[remote]\n pushDefault = upstream\n[branch]\n autoSetupRebase = always",
     "[include]\n path = /nowhere/else",
     "[color]\n ui = always\n[core]\n pager = false",
+    "[protocol]\n allow = never",
+    '[protocol "file"]\n allow = never',
+    '[remote "origin"]\n pushurl = /nowhere\n mirror = true\n push = HEAD\n tagOpt = --tags',
+    '[remote "origin"]\n url = /nowhere\n receivepack = false\n uploadpack = false\n vcs = no',
+    '[remote "origin"]\n fetch = +refs/pull/*/head:refs/remotes/origin/pr/*\n prune = true',
+    '[filter "lfs"]\n smudge = false\n clean = false\n required = true\n[diff]\n external = false',
+    "[alias]\n fetch = !false\n push = !false\n[index]\n version = 4\n[feature]\n manyFiles = true",
+    "[gc]\n auto = 1\n autoPackLimit = 1\n[maintenance]\n auto = true\n[rerere]\n enabled = true",
+    "[mailmap]\n file = /nowhere\n[log]\n mailmap = true\n[format]\n pretty = oneline",
 )
 
 
@@ -120,6 +129,34 @@ def test_what_people_set_up_for_their_own_work_breaks_no_command(
     released.ok("plan", "--service", "cart")
     released.roll_back()
     released.ok("history", "--service", "cart")
+
+
+@pytest.mark.parametrize(
+    "allowed", [{}, {"blob:none": "true"}, {"blob:limit": "true"}], ids=["none", "all", "small"]
+)
+def test_a_server_that_leaves_out_but_certain_files_or_none_is_read_all_the_same(
+    released: Shop, allowed: dict[str, str]
+) -> None:
+    """As Gitaly is set up, which allows kinds of filters one by one."""
+    rules = {"allow": "false", **{f"{kind}.allow": value for kind, value in allowed.items()}}
+    for name, value in rules.items():
+        released.git("config", f"uploadpackfilter.{name}", value)
+    cache = ("--cache", str(released.root / "cache"))
+    with GitHttpServer(released.root) as server:
+        url = f"{server.url}/manifests.git"
+        for _ in range(2):
+            released.ok("plan", "--service", "cart", *cache, repository=url)
+        released.roll_back(*cache, repository=url)
+        released.ok("history", "--service", "cart", *cache, repository=url)
+        released.ok("history", "--service", "cart", repository=url)
+
+
+def test_a_configuration_of_git_s_that_is_broken_is_named_with_its_line(released: Shop) -> None:
+    (released.home / ".gitconfig").write_text("[user]\n name = jane\n[broken\n")
+    run = released.run("plan", "--service", "cart")
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "git cannot read its own configuration" in run.error["message"]
+    assert "line 3 in file" in run.error["message"]
 
 
 def test_a_server_that_gives_out_tips_only_by_version_0_is_read_whole(released: Shop) -> None:
