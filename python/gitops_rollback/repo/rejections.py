@@ -43,6 +43,14 @@ _WHO = (
     "the host wants another author or committer: set user.name and user.email (or GIT_AUTHOR_EMAIL"
     " and GIT_COMMITTER_EMAIL) to those of the account that pushes"
 )
+_RIGHT = (
+    "this account may not write to the repository: give it (or its key) the right to; a pull"
+    " request needs it, too"
+)
+_ELSEWHERE = (
+    "let this account push (an exception in the branch's rules): this tool opens pull requests on"
+    " GitHub and GitLab only"
+)
 _READ_ONLY = "the repository takes no pushes from anybody now: ask whoever runs it"
 _SIZE = (
     "the host's limit for size or quota is reached: ask whoever runs it; no other way is smaller"
@@ -75,25 +83,27 @@ RULES = (
     ),
     _rule(
         "secrets",
-        r"secrets? detected|contain secrets|secret.{0,20}push protection|GH009|PUSH BLOCKED",
+        r"secrets? detected|contain secrets|secret.{0,20}push protection|GH009|PUSH BLOCKED"
+        r"|contains an? (?:private key|secret|credential|token)",
         _LEAK,
     ),
     _rule(
         "size",
         r"exceeds .{0,60}(?:limit|size|quota)|exceeded .{0,60}(?:limit|size|quota)|larger than the"
         r"|large files detected|over (?:its )?(?:data )?quota|exceeding quota|too large|GH001"
-        r"|maximum allowed size|user limit|error: 413|HTTP 413",
+        r"|maximum allowed size|file size limit|quota exceeded|user limit|error: 413|HTTP 413",
         _SIZE,
     ),
     _rule(
         "read-only",
-        r"archived|read-only|read only|being migrated|is locked|repository.{0,30}disabled|frozen"
-        r"|suspended|maintenance mode|code freeze",
+        r"archived|read-only|read only|being migrated|is locked(?! by)"
+        r"|repository.{0,30}disabled|frozen|suspended|maintenance mode|code freeze",
         _READ_ONLY,
     ),
     _rule(
         "creation",
-        r"creations? being restricted|cannot create ref|branch name (?:does not|doesn't|must)"
+        r"creations? being restricted|cannot create ref"
+        r"|branch name.{0,100}(?:does not|doesn't|must)"
         r"|not allowed to create (?:this )?(?:new )?branch|cannot create branch",
         "",
     ),
@@ -104,8 +114,8 @@ RULES = (
     ),
     _rule(
         "path",
-        r"file (?:path|name).{0,60}(?:restricted|prohibited|not allowed)|path lock"
-        r"|locked by|LFS.{0,40}lock",
+        r"file (?:path|name|extension).{0,60}(?:restricted|prohibited|not allowed)|path lock"
+        r"|locked by|LFS.{0,40}lock|protected from changing|VS403654|file path length",
         "the host forbids changes of these files: let this account pass the rule, or unlock them",
     ),
     _rule(
@@ -114,16 +124,31 @@ RULES = (
         "the host limits requests from here: wait as long as it says, then run this again",
     ),
     _rule(
+        "right",
+        r"not have write access|permission denied to push|not allowed to push code to this project"
+        r"|(?:don't|do not) have permission to push|prohibited by Gerrit|TF401027",
+        _RIGHT,
+    ),
+    _rule(
+        "protected elsewhere",
+        r"(?:Gitea|Forgejo): .{0,200}protected|TF402455|only be modified through pull"
+        r"|permission denied to update branch",
+        _ELSEWHERE,
+        passes_as_proposal=True,
+    ),
+    _rule(
         "protected",
         r"GH006|GH013|protected branch|branch .{0,100}is protected|repository rule violations"
-        r"|not allowed to push code to|through (?:a )?pull request|only be modified through pull"
-        r"|permission denied to update branch|TF402455|TF401027|approving review|status check"
+        r"|not allowed to push code to|through (?:a )?pull request|approving review|status check"
         r"|merge request|not authorized to push|cannot update this protected ref",
         "run this again with --pull-request, or let this account push",
         passes_as_proposal=True,
     ),
 )
-_OTHERS = "if the branch is protected, run this again with --pull-request, or let this account push"
+_OTHERS = (
+    "if the branch is protected, run this again with --pull-request (GitHub, GitLab), or let this"
+    " account push"
+)
 _PROPOSAL = (
     "the host does not let this account make or change the branch {branch}: let it, or go without a"
     " pull request; by hand: push the change under a name that is allowed"

@@ -41,6 +41,19 @@ GH013 = "[remote rejected] (push declined due to repository rule violations) err
         (f"{GH013}- This branch must not contain merge commits.", "takes no merge commits"),
         ("The file path 'apps/x' is locked by bob", "forbids changes of these files"),
         ("The requested URL returned error: 429", "limits requests"),
+        (f"{GH013}- File extension is restricted: .json", "forbids changes of these files"),
+        (f"{GH013}- File size limit exceeded", "limit for size"),
+        ("Gitea: Quota exceeded", "limit for size or quota"),
+        ("Gitea: branch main is protected from changing file a.yaml", "forbids changes of these"),
+        ("VS403654: it contains one or more files with a reserved path", "forbids changes"),
+        ("GitLab: The path 'apps/cart.yaml' is locked by Ann", "forbids changes of these files"),
+        ("GitLab: This deploy key does not have write access to this project.", "may not write"),
+        ("GitLab: You are not allowed to push code to this project.", "may not write"),
+        ("Permission denied to push", "may not write"),
+        ("You don't have permission to push changes to this branch.", "may not write"),
+        ("TF401027: You need the Git 'GenericContribute' permission", "may not write"),
+        ("prohibited by Gerrit: not permitted: update", "may not write"),
+        ("The push was rejected because it contains a private key.", "looks like a secret"),
     ],
 )
 def test_a_rule_that_a_pull_request_meets_too_is_not_answered_with_one(
@@ -60,10 +73,9 @@ def test_a_rule_that_a_pull_request_meets_too_is_not_answered_with_one(
         f'{GH006} Required status check "ci" is expected.',
         f"{GH013}- Cannot update this protected ref.",
         "GitLab: You are not allowed to push code to protected branches on this project.",
-        "Gitea: Not allowed to push to protected branch main",
-        "Branch refs/heads/main can only be modified through pull requests.",
-        "Permission denied to update branch main.",
-        "TF402455: Pushes to this branch are not permitted; you must use a pull request",
+        f"{GH006} Changes must be made through the merge queue",
+        f"{GH013}- Required deployments: production must succeed",
+        "GitLab: Pushes to protected branches that contain changes to files that match CODEOWNERS",
         "pre-receive hook declined",
     ],
 )
@@ -72,6 +84,29 @@ def test_a_protected_branch_is_answered_with_a_pull_request_but_not_to_one(words
     hint = hint_for(words, "gitops-rollback/cart-1", is_proposal=True)
     assert "--pull-request" not in hint
     assert "gitops-rollback/cart-1" in hint
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Gitea: Not allowed to push to protected branch main",
+        "Forgejo: Not allowed to push to protected branch main",
+        "Branch refs/heads/main can only be modified through pull requests.",
+        "Permission denied to update branch main.",
+        "TF402455: Pushes to this branch are not permitted; you must use a pull request",
+    ],
+)
+def test_where_this_tool_opens_no_pull_request_none_is_advised(words: str) -> None:
+    hint = hint_for(words, "main", is_proposal=False)
+    assert "let this account push" in hint
+    assert "--pull-request" not in hint
+
+
+def test_a_name_of_a_branch_that_a_host_does_not_take_is_told() -> None:
+    words = "GitLab: Branch name 'gitops-rollback/cart-1' does not follow the pattern '^feature'"
+    hint = hint_for(words, "gitops-rollback/cart-1", is_proposal=True)
+    assert "gitops-rollback/cart-1" in hint
+    assert "--pull-request" not in hint
 
 
 def test_of_several_rules_those_that_last_are_named_all() -> None:
