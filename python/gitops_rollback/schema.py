@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -122,8 +123,18 @@ def _validator(name: str, *, explains: bool) -> Callable[[object], object]:
         use_default=False,
         detailed_exceptions=explains,
         handlers={"": _load},  # what schemas share stands in files beside them
+        formats={"date-time": _is_moment},
     )
     return validator
+
+
+def _is_moment(text: str) -> bool:
+    """Tell whether a text is a time that there is: no 30 February, no 25 o'clock."""
+    try:
+        time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+    except ValueError:
+        return False
+    return True
 
 
 def _load(file: str) -> Any:  # noqa: ANN401 - a schema is any JSON

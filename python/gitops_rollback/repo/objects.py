@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 # Hash, time, author, "grafted" where the fetch ends, the whole message; what --raw says follows.
+_NO_TIME = "1970-01-01T00:00:00Z"
 MESSAGE_FORMAT = "%H%x1f%cd%x1f%an%x1f%B"
 LOG_FORMAT = "%x00%H%x1f%cd%x1f%an%x1f%D%x1f%B%x1f"
 
@@ -84,8 +85,13 @@ def read_log(output: bytes) -> list[LogEntry]:
         at, _sep, rest = rest.partition("\x1f")
         by, _sep, message = rest.partition("\x1f")
         if commit:
-            entries.append(LogEntry(commit, at, by, message))
+            entries.append(LogEntry(commit, _moment(at), by, message))
     return entries
+
+
+def _moment(at: str) -> str:
+    """Return the time of a commit, which anybody can write: the beginning of time for no year."""
+    return at if len(at) == len(_NO_TIME) else _NO_TIME
 
 
 def read_logs(output: bytes, paths: Iterable[str]) -> dict[str, list[PathChange]]:
@@ -105,7 +111,7 @@ def read_logs(output: bytes, paths: Iterable[str]) -> dict[str, list[PathChange]
             path = next(parts).decode(errors="surrogateescape")
             if path in changes and status != "D":
                 is_oldest = "grafted" in decoration.split(", ")
-                changes[path].append(PathChange(commit, at, by, oid, message, is_oldest))
+                changes[path].append(PathChange(commit, _moment(at), by, oid, message, is_oldest))
     return changes
 
 

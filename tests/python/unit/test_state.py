@@ -124,6 +124,9 @@ def changed(**changes: Any) -> bytes:  # noqa: ANN401
         ),
         pytest.param(changed(bad=[{"image": "A", "at": at(1)}]), "lower case", id="bad image"),
         pytest.param(changed(bad=[{"image": "a", "at": "now"}]), "bad", id="bad time"),
+        pytest.param(
+            changed(bad=[{"image": "a", "at": "2026-02-30T25:61:61Z"}]), "bad", id="no such time"
+        ),
         pytest.param(changed(fields=[{"path": "a"}]), "fields", id="half a field"),
         pytest.param(changed(service="shop"), "it is of shop in production", id="another service"),
         pytest.param(changed(environment="x"), "it is of cart in x", id="another environment"),
