@@ -22,6 +22,9 @@ import yaml
 from flux.alone import alone
 from gitops_rollback.storage.kinds import is_checked
 from gitops_rollback.storage.review import read_objects, review, review_objects
+from unit.test_storage_volumes import REFUSED as REFUSED_VOLUMES
+from unit.test_storage_volumes import TAKEN as TAKEN_VOLUMES
+from unit.test_storage_volumes import volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -253,6 +256,22 @@ def test_a_claim_does_not_shrink_which_is_why_a_rollback_never_touches_it(
     )
     assert done.returncode != 0
     assert "spec.resources.requests.storage: Forbidden: field can not be less than" in done.stderr
+
+
+@pytest.mark.parametrize("case", [*REFUSED_VOLUMES, *TAKEN_VOLUMES])
+def test_the_api_server_takes_and_refuses_the_volumes_that_were_predicted(case: str) -> None:
+    fields = REFUSED_VOLUMES[case][0] if case in REFUSED_VOLUMES else TAKEN_VOLUMES[case]
+    one = volume(**fields)
+    one["metadata"]["name"] = f"gitops-{uuid4().hex[:8]}"
+    done = subprocess.run(
+        ["kubectl", "apply", "--dry-run=server", "--validate=strict", "-f", "-"],
+        input=json.dumps(one),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode != 0) == (case in REFUSED_VOLUMES), done.stderr
 
 
 def test_what_is_called_an_error_is_what_the_api_server_refuses(namespace: str) -> None:

@@ -16,6 +16,7 @@ from gitops_rollback.storage.kubernetes import definition, definition_of
 from gitops_rollback.storage.quantity import parse_quantity
 from gitops_rollback.storage.structure import REFUSED, missing
 from gitops_rollback.storage.suggest import misspelt, written
+from gitops_rollback.storage.volumes import check_volume_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +97,7 @@ def _check_volume(item: KubernetesObject, structure: Structure) -> Iterator[Find
     yield from _modes(item, _MODES)
     yield from _quantity(item, _CAPACITY)
     yield from _source(item, structure)
+    yield from check_volume_rules(item)
 
 
 def _check_claim(
