@@ -59,6 +59,7 @@ from gitops_rollback.manifest.objects import objects_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from gitops_rollback.effective.replace import Copied
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.image_field import ImageField
@@ -105,13 +106,14 @@ class Renewed:
     """A scalar that an entry or a replacement made: from which one, and what decides it now.
 
     `entry` is absent where only a name or a suffix was set; `problem` says why the text has no
-    place to edit, and is empty where it has.
+    place to edit, and is empty where it has; `copied` is absent but for a replacement's.
     """
 
     node: yaml.ScalarNode
     was: yaml.Node
     entry: ImageEntry | None
     problem: str = ""
+    copied: Copied | None = None
 
 
 @dataclass(frozen=True)
@@ -656,10 +658,13 @@ class Builder:
             among = (*work.resources, *hidden)
             for number, resource in enumerate(work.resources):
                 changed, made = replaced(resource, steps, among)
-                for new, was in made:
+                for one in made:
                     place = f"{doubt.path}:{doubt.line}"
-                    problem = f"the replacement in {place} sets it: change what it copies from"
-                    self.renewed[id(new)] = Renewed(new, was, None, problem)
+                    problem = (
+                        f"the replacement in {place} sets it; write an `images:` entry in the "
+                        "place of that replacement"
+                    )
+                    self.renewed[id(one.node)] = Renewed(one.node, one.was, None, problem, one)
                 work.resources[number] = changed
         except ReplacementError as error:
             doubt = replace(doubt, why=str(error))

@@ -25,11 +25,16 @@ from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.helm import NO_NAME, ValuesPlace, values_fields
 from gitops_rollback.manifest.image_field import (
+    CONTAINER,
     DIGEST,
     HELM,
+    KUSTOMIZE,
+    PATCH,
+    POINTED,
     REFERENCE,
     SUBSTITUTION,
     VARIABLE_PROBLEM,
+    VOLUME,
     ImageField,
     Part,
     Scalar,
@@ -51,6 +56,8 @@ INLINE_PROBLEM = (
     "an inline patch sets it, in a text that is no literal block (`|`) of its own; write it as "
     "one, or move the patch to a file"
 )
+# A field that is surely of an image: what is copied from it is decided there.
+_OF_IMAGES = frozenset({CONTAINER, VOLUME, POINTED, KUSTOMIZE, PATCH})
 _MADE = "its text is made of several, and stands nowhere by itself"
 
 
@@ -169,6 +176,11 @@ class Lander:
         was = self.origin(resource, made.was)
         if made.entry is not None:
             return Origin(made.entry.field, (*was.over, was.field.place))
+        copied = made.copied
+        if copied is not None and copied.origin is not None and copied.source is not None:
+            source = self.origin(copied.origin, copied.source)
+            if source.field.form in _OF_IMAGES:
+                return Origin(source.field, (*was.over, was.field.place))
         if made.problem:
             return Origin(replace(was.field, problem=made.problem), was.over)
         return was

@@ -79,14 +79,27 @@ def read_replacements(node: yaml.Node) -> Replacement:
     )
 
 
+@dataclass(frozen=True)
+class Copied:
+    """A scalar that a replacement made: of which one, and where its text comes from.
+
+    `source` and `origin`, its object, are absent where the text is not a whole one.
+    """
+
+    node: yaml.ScalarNode
+    was: yaml.ScalarNode
+    origin: Resource | None = None
+    source: yaml.ScalarNode | None = None
+
+
 def replaced(
     resource: Resource, replacement: Replacement, among: Sequence[Resource]
-) -> tuple[Resource, list[tuple[yaml.ScalarNode, yaml.Node]]]:
-    """Return an object with a replacement done, and each scalar it got with the one it had.
+) -> tuple[Resource, list[Copied]]:
+    """Return an object with a replacement done, and each scalar it got.
 
     Raises `ReplacementError` where that is not followed exactly.
     """
-    made: list[tuple[yaml.ScalarNode, yaml.Node]] = []
+    made: list[Copied] = []
     if not replacement.touches_images:
         return resource, made
     for target in replacement.targets:
@@ -94,28 +107,34 @@ def replaced(
             continue
         for path in target.paths:
             for place, node in _at(resource.node, path, ()):
-                text = _value(replacement, among)
+                origin, source, text = _value(replacement, among)
                 new = text_node(_within(str(node.value), text, target), node)
-                made.append((new, node))
+                is_whole = new.value == source.value and not target.delimiter
+                made.append(Copied(new, node, *((origin, source) if is_whole else ())))
                 resource = resource.with_node(put(resource.node, place, new))
     return resource, made
 
 
-def _value(replacement: Replacement, among: Sequence[Resource]) -> str:
+def _value(
+    replacement: Replacement, among: Sequence[Resource]
+) -> tuple[Resource, yaml.ScalarNode, str]:
+    """Return the text that is copied, with the scalar and the object that it comes from."""
     found = [
-        str(node.value)
+        (one, node)
         for one in among
         if _fits(one, replacement.source)
         for _place, node in _at(one.node, replacement.path, ())
     ]
     if len(found) != 1:
         raise ReplacementError("what it copies from was not read", touches_images=True)
+    [(origin, source)] = found
+    text = str(source.value)
     if not replacement.delimiter:
-        return found[0]
-    parts = found[0].split(replacement.delimiter)
+        return origin, source, text
+    parts = text.split(replacement.delimiter)
     if replacement.index >= len(parts):
         raise ReplacementError("it copies a part that is not there", touches_images=True)
-    return parts[replacement.index]
+    return origin, source, parts[replacement.index]
 
 
 def _within(old: str, new: str, target: Target) -> str:

@@ -271,6 +271,40 @@ def test_a_text_that_an_edit_would_break_is_not_edited() -> None:
             rewrite(file, [FieldEdit(field, broken)])
 
 
+COPY = """\
+resources: [cart.yaml, worker.yaml]
+replacements:
+- source: {kind: Deployment, name: cart, fieldPath: spec.template.spec.containers.0.image%s}
+  targets:
+  - select: {kind: Deployment, name: worker}
+    fieldPaths: [spec.template.spec.containers.0.image]
+"""
+WORKER = CART.replace("name: cart", "name: worker").replace("acme/cart:1", "acme/cart:0")
+
+
+def test_an_image_that_is_copied_from_another_one_is_decided_there() -> None:
+    files = {"kustomization.yaml": COPY % "", "cart.yaml": CART, "worker.yaml": WORKER}
+    assert deciders(files) == ["cart.yaml:10 server → docker.io/acme/cart:1"]
+    assert findings(files, "cart.yaml") == ()
+    entry = 'images: [{name: acme/cart, newTag: "5"}]\n'
+    assert deciders({**files, "kustomization.yaml": COPY % "" + entry}) == [
+        "kustomization.yaml:7 acme/cart → docker.io/acme/cart:5"
+    ]
+
+
+def test_an_image_of_which_a_part_is_copied_is_refused_and_its_hint_works() -> None:
+    part = COPY.rstrip().rstrip("]") % ", options: {delimiter: ':', index: 1}" + "]\n"
+    part += "    options: {delimiter: ':', index: 1}\n"
+    files = {"kustomization.yaml": part, "cart.yaml": CART, "worker.yaml": WORKER}
+    with pytest.raises(ManifestError, match=r"the replacement in kustomization\.yaml:3") as caught:
+        fields(files)
+    assert caught.value.hint.startswith("write an `images:` entry in the place of that replacement")
+    files["kustomization.yaml"] = (
+        'resources: [cart.yaml, worker.yaml]\nimages: [{name: acme/cart, newTag: "1"}]\n'
+    )
+    assert deciders(files) == ["kustomization.yaml:2 acme/cart → docker.io/acme/cart:1"]
+
+
 @pytest.mark.parametrize("text", [MERGE, OPERATIONS])
 def test_an_entry_above_an_inline_patch_decides_after_all(text: str) -> None:
     files = {

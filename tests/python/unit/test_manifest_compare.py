@@ -99,3 +99,22 @@ def test_aliases_upon_aliases_are_compared_once() -> None:
         parse("new", text.replace("value: 1", "value: 2").encode()),
     )
     assert [one.what for one in differences(old, new, ())] == ["A x: l0.value changed"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("a:1", "a:2", 0),
+        ("replicas: 1", "replicas: 2", 1),
+        ("kind: Pod", "kind: [", 1),
+        ("a:1", "a:2 # comment", 0),
+    ],
+)
+def test_an_image_in_a_text_that_is_yaml_itself_is_left_out_and_nothing_else_of_it(
+    before: str, after: str, told: int
+) -> None:
+    text = "patches:\n- patch: |\n    kind: Pod\n    spec:\n      image: a:1\n      replicas: 1\n"
+    old, new = (parse("k", one.encode()) for one in (text, text.replace(before, after)))
+    found = differences(old, new, {(0, "/patches/0/patch#/spec/image")})
+    assert [one.what for one in found] == ["document: patches[0].patch changed"] * told
+    assert len(differences(old, new, set())) == 1
