@@ -130,7 +130,7 @@ def take_right(drilled: Drilled) -> None:
 
 def make_ambiguous(drilled: Drilled) -> None:
     other = FILES[CART_PATH].replace("acme/cart:1.4.1", "other/cart:7")
-    drilled.shop.commit({"apps/other/deployment.yaml": other})
+    drilled.shop.commit({"apps/other/deployment.yaml": other, "apps/kustomization.yaml": None})
 
 
 def change_storage(drilled: Drilled) -> None:
