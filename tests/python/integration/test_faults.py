@@ -162,7 +162,8 @@ def judge(bed: Bed, code: int, said: str, before: str) -> None:
 def go_on(bed: Bed) -> None:
     """The next run does what the first was for."""
     run = bed.shop.run(*bed.act.arguments)
-    assert run.code in (0, 4, 6, 8), run.stderr
+    nobody_answers = bed.act.name == "jobs"  # it asks a Jenkins that is not there
+    assert run.code in ((1,) if nobody_answers else (0, 4, 6, 8)), run.stderr
     if bed.act in CHANGES:
         assert bed.act.is_done(bed.shop), run.stderr
 
