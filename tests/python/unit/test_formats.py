@@ -68,8 +68,11 @@ BUILDS = st.builds(
 )
 TIMES = st.integers(0, 59).map(at)
 HASHES = st.sampled_from(HEX).map(lambda digit: "sha256:" + digit * 64)
-PATHS = st.lists(legal(LOWER + "äß☃ .-", 40).filter(lambda p: p not in (".", "..")), min_size=1,
-                 max_size=5).map("/".join)  # fmt: skip
+PATHS = st.lists(
+    legal(LOWER + "äß☃ .-", 40).filter(lambda p: p not in (".", "..", ".git")),
+    min_size=1,
+    max_size=5,
+).map("/".join)
 FIELDS = st.builds(
     NotedField,
     path=PATHS,
