@@ -373,3 +373,33 @@ def test_any_generated_manifest_is_edited_as_the_parser_reads_it_and_undone(
     same = found[number % len(fields)]
     if len(after) - len(new.encode()) == outside:
         assert rewrite(again, [FieldEdit(same, field.value)]) == data
+
+
+# The proof of `fields --prove` --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_proof_edits_an_image_of_any_style_and_back_to_the_byte(style: str) -> None:
+    file, field = read(STYLES[style].replace("{}", "acme/cart:1.4.2"))
+    assert (prove(file, field).lines_changed, prove(file, field).problem) == (1, "")
+
+
+def test_a_proof_of_an_entry_counts_the_lines_of_all_its_scalars() -> None:
+    entry = f"images:\n- name: acme/cart\n  newTag: '1'  # a\n  digest: {digest('1')}\n"
+    file = parse("kustomization.yaml", entry.encode())
+    [field] = find_fields(file)
+    assert (prove(file, field).lines_changed, prove(file, field).problem) == (2, "")
+
+
+def test_a_proof_tells_where_the_edited_image_is_not_found_again() -> None:
+    file, field = read(STYLES["plain"].replace("{}", "acme/cart:1.4.2"))
+    assert prove(file, field, lambda _again: ()).problem == "the edited value is not found again"
+    stale = prove(file, field, lambda _again: (field,))
+    assert stale.problem == "the edited value is not found again"
+
+
+def test_a_proof_tells_why_a_field_must_not_be_edited() -> None:
+    file, field = read(STYLES["plain"].replace("{}", "acme/cart:1.4.2"))
+    found = prove(file, replace(field, problem="it is written twice"))
+    assert "it is written twice" in found.problem
+    assert found.lines_changed == 0

@@ -1,0 +1,252 @@
+"""Replacements, JSON patches and charts: where an image's text comes from, beside its own field.
+
+What kustomize 5.7.1 makes of a replacement is in api/filters/replacement (its `TestFilter`).
+"""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from gitops_rollback.effective.chart import label_with
+from gitops_rollback.effective.objects import Resource
+from gitops_rollback.effective.replace import ReplacementError, read_replacements, replaced
+from gitops_rollback.manifest.document import lookup, parse
+from gitops_rollback.manifest.json_patch import PatchPlace, patch_fields
+from unit.builders import digest
+
+CART = """\
+kind: Deployment
+metadata: {name: cart}
+spec:
+  template:
+    spec:
+      containers:
+      - {name: server, image: "acme/cart:1"}
+      - {name: worker, image: "acme/cart:1"}
+"""
+VERSIONS = "kind: ConfigMap\nmetadata: {name: versions}\ndata: {cart: '2', whole: 'acme/cart:3'}\n"
+IMAGE = "spec.template.spec.containers.[name=server].image"
+DEPLOYMENT = f"select: {{kind: Deployment}}, fieldPaths: ['{IMAGE}']"
+
+
+def resource(text: str, path: str = "a.yaml") -> Resource:
+    node = parse(path, text.encode()).trees[0]
+    assert node is not None
+    return Resource(node, path, 0)
+
+
+def images_after(replacement: str, *others: str) -> list[str]:
+    """The images of the Deployment, after a replacement among it and other objects."""
+    tree = parse("kustomization.yaml", replacement.encode()).trees[0]
+    assert tree is not None
+    cart = resource(CART)
+    among = (cart, *(resource(text, "b.yaml") for text in others))
+    after, _made = replaced(cart, read_replacements(tree), among)
+    whole = yaml.safe_load(yaml.serialize(after.node))
+    return [one["image"] for one in whole["spec"]["template"]["spec"]["containers"]]
+
+
+def from_versions(field: str, target: str) -> str:
+    return f"source: {{kind: ConfigMap, fieldPath: {field}}}\ntargets:\n- {target}\n"
+
+
+@pytest.mark.parametrize(
+    ("field", "target", "expected"),
+    [
+        (
+            "data.cart",
+            f"{{{DEPLOYMENT}, options: {{delimiter: ':', index: 1}}}}",
+            ["acme/cart:2", "acme/cart:1"],
+        ),
+        (
+            "data.whole",
+            "{select: {name: cart}, fieldPaths: [spec.template.spec.containers.*.image]}",
+            ["acme/cart:3", "acme/cart:3"],
+        ),
+        (
+            "data.whole",
+            "{select: {kind: Deployment}, fieldPaths: [spec.template.spec.containers.1.image]}",
+            ["acme/cart:1", "acme/cart:3"],
+        ),
+        (
+            "data.whole",
+            f"{{select: {{kind: Deployment}}, reject: [{{name: cart}}], fieldPaths: ['{IMAGE}']}}",
+            ["acme/cart:1", "acme/cart:1"],
+        ),
+        (
+            "data.whole",
+            f"{{select: {{kind: Deployment, name: shop}}, fieldPaths: ['{IMAGE}']}}",
+            ["acme/cart:1", "acme/cart:1"],
+        ),
+        (
+            "data.cart",
+            f"{{{DEPLOYMENT}, options: {{delimiter: ':', index: 9}}}}",
+            ["acme/cart:1:2", "acme/cart:1"],
+        ),
+        (
+            "data.cart",
+            f"{{{DEPLOYMENT}, options: {{delimiter: '/', index: -1}}}}",
+            ["2/acme/cart:1", "acme/cart:1"],
+        ),
+    ],
+    ids=[
+        *("the tag", "every container", "by number", "rejected", "of another name"),
+        *("behind the last part", "before the first"),
+    ],
+)
+def test_a_replacement_writes_what_kustomize_writes(
+    field: str, target: str, expected: list[str]
+) -> None:
+    assert images_after(from_versions(field, target), VERSIONS) == expected
+
+
+def test_a_part_of_the_source_is_copied() -> None:
+    source = (
+        "source: {kind: ConfigMap, fieldPath: data.whole, options: {delimiter: ':', index: 1}}\n"
+    )
+    target = f"targets:\n- {{select: {{kind: Deployment}}, fieldPaths: ['{IMAGE}']}}\n"
+    assert images_after(source + target, VERSIONS)[0] == "3"
+    with pytest.raises(ReplacementError, match="a part that is not there"):
+        images_after(source.replace("index: 1", "index: 4") + target, VERSIONS)
+
+
+@pytest.mark.parametrize(
+    ("replacement", "others", "message"),
+    [
+        (
+            from_versions(
+                "data.cart", f"{{select: {{kind: Deployment}}, fieldPaths: ['{IMAGE}']}}"
+            ),
+            (),
+            "what it copies from was not read",
+        ),
+        (
+            from_versions(
+                "data.cart", f"{{select: {{kind: Deployment}}, fieldPaths: ['{IMAGE}']}}"
+            ),
+            (VERSIONS, VERSIONS.replace("versions", "others")),
+            "what it copies from was not read",
+        ),
+        ("path: replacement.yaml\n", (), "no source that is followed"),
+        (
+            from_versions("data.cart", "{select: {labelSelector: a=b}, fieldPaths: [spec]}"),
+            (VERSIONS,),
+            "it chooses by labelSelector",
+        ),
+        (
+            from_versions(
+                "data.cart",
+                f"{{select: {{name: cart}}, fieldPaths: ['{IMAGE}'], options: {{encoding: hex}}}}",
+            ),
+            (VERSIONS,),
+            "its encoding is not followed",
+        ),
+    ],
+    ids=["not there", "two of them", "in a file", "by labels", "encoded"],
+)
+def test_a_replacement_that_is_not_followed_exactly_is_said_to_touch_images(
+    replacement: str, others: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ReplacementError, match=message) as failure:
+        images_after(replacement, *others)
+    assert failure.value.touches_images
+
+
+def test_a_replacement_far_from_images_asks_for_nothing() -> None:
+    target = "{select: {kind: Deployment}, fieldPaths: [metadata.annotations.version]}"
+    assert images_after(from_versions("data.nowhere", target)) == ["acme/cart:1", "acme/cart:1"]
+
+
+# The value of a JSON patch's operation ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "expected"),
+    [
+        ("/spec/template/spec/containers/0/image", "acme/cart:1", ["/0/value reference"]),
+        ("/spec/jobImage", "acme/cart:1", ["/0/value reference"]),
+        ("/spec/values/image/tag", "'1'", ["/0/value tag"]),
+        ("/spec/values/web/imageTag", "'1'", ["/0/value tag"]),
+        ("/spec/values/image/digest", digest("1"), ["/0/value digest"]),
+        (
+            "/spec/values/image",
+            "{repository: acme/cart, tag: '1'}",
+            ["/0/value name,tag"],
+        ),
+        (
+            "/spec/template/spec/containers/-",
+            "{name: side, image: acme/side:1}",
+            ["/0/value/image reference"],
+        ),
+        ("/spec/template/spec/initContainers/0", "{name: side}", []),
+        ("/spec/replicas", "3", []),
+        ("/spec/values/image", "true", []),
+        ("/spec/useImage", "yes", []),
+        ("/spec/tag", "'1'", []),
+    ],
+)
+def test_the_value_of_an_operation_is_a_field_where_it_writes_an_image(
+    target: str, value: str, expected: list[str]
+) -> None:
+    file = parse("patch.yaml", f"- {{op: replace, path: {target}, value: {value}}}\n".encode())
+    assert file.trees[0] is not None
+    found = patch_fields(
+        PatchPlace(file, 0, "/0/value", target), lookup(file.trees[0].value[0], "value")
+    )
+    shown = [f"{one.pointer} {','.join(part.role for part in one.parts)}" for one in found]
+    assert shown == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [("'${REGISTRY}/cart:1'", "a Flux variable"), ("'acme/cart:'", "malformed tag")],
+)
+def test_the_value_of_an_operation_that_is_no_plain_image_says_why_it_is_not_edited(
+    value: str, problem: str
+) -> None:
+    file = parse("patch.yaml", f"value: {value}\n".encode())
+    place = PatchPlace(file, 0, "/value", "/spec/template/spec/containers/0/image")
+    [field] = patch_fields(place, lookup(file.trees[0], "value"))
+    assert problem in field.problem
+
+
+# Charts in the repository -------------------------------------------------------------------------
+
+TEMPLATE = """\
+metadata:
+  annotations:
+    version: {{ .Values.image.tag }}
+  labels:
+    app: cart
+    version: {{ .Values.image.tag | quote }}
+spec:
+  template:
+    spec:
+      containers:
+        - image: {{ .Values.image.repository }}:{{ .Values.image.tag }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "container", "expected"),
+    [
+        (TEMPLATE, "image", "charts/cart/templates/a.yaml:6"),
+        (TEMPLATE.replace("labels:", "matchLabels:"), "image", "charts/cart/templates/a.yaml:6"),
+        (TEMPLATE.replace("labels:", "other:"), "image", ""),
+        (TEMPLATE, "web.image", ""),
+        (TEMPLATE.replace("image.tag", "web.image.imageTag"), "web.image",
+         "charts/cart/templates/a.yaml:6"),
+        (TEMPLATE.replace("image.tag", "image.tags"), "image", ""),
+    ],
+    ids=["a label", "a selector", "no label", "of another image", "nested", "another value"],
+)  # fmt: skip
+def test_a_chart_that_writes_the_tag_into_a_label_is_told_with_the_line(
+    text: str, container: str, expected: str
+) -> None:
+    raw = {
+        "charts/cart/values.yaml": b"image: {tag: 1}\n",
+        "charts/cart/templates/a.yaml": text.encode(),
+    }
+    assert label_with(raw, "charts/cart", container) == expected
+    assert label_with(raw, "charts/shop", container) == ""
