@@ -12,6 +12,7 @@ from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.model import Build, one_line
+from gitops_rollback.options import repeated
 from gitops_rollback.redaction import hide
 from gitops_rollback.repo.location import person, repository_url, without_user
 from gitops_rollback.repo.repository import FIRST_LOOK, Repository
@@ -44,7 +45,6 @@ _READS = {
     "rollback": FIRST_LOOK,
     "history": FIRST_LOOK,
 }
-_JUDGES = ("deploy", "plan", "rollback")  # what asks a registry of an image, as good as always
 
 
 @dataclass(frozen=True)
@@ -271,6 +271,21 @@ def start(options: argparse.Namespace, environment: Mapping[str, str]) -> Sessio
     return Session(options, environment, remote, deadline, Stopwatch(show_progress), clock.now())
 
 
+def _asks_a_registry(
+    command: str, options: argparse.Namespace, environment: Mapping[str, str]
+) -> bool:
+    """Tell whether a command asks a registry, as good as always.
+
+    A build that deploys the digest that it pushed does not (`decide/deploy.py`).
+    """
+    if command != "deploy":
+        return command in ("plan", "rollback")
+    if options.before_build:
+        return False
+    is_built = "JOB_NAME" in environment and all("@" in one for one in repeated(options, "image"))
+    return not is_built
+
+
 @contextmanager
 def ahead(
     command: str, options: argparse.Namespace, environment: Mapping[str, str]
@@ -285,6 +300,6 @@ def ahead(
     session = start(options, environment)
     with session.ahead(_READS[command]):
         options.begun = session
-        if command in _JUDGES and not getattr(options, "before_build", False):
+        if _asks_a_registry(command, options, environment):
             from gitops_rollback.registries import client  # noqa: F401, PLC0415 - while git waits
         yield
