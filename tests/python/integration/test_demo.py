@@ -1,4 +1,4 @@
-"""The demo and the single file: with nothing installed, in a bare environment, as README says."""
+"""README's commands, in a fresh clone, with nothing installed, in a bare environment."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
     folder = tmp_path_factory.mktemp("demo")
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "KEEP": "1"}
-    done = subprocess.run(
-        [sys.executable, "-I", ROOT / "tools" / "release.py"],
-        env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert re.fullmatch(r"[0-9a-f]{64}  .*gitops-rollback\.pyz\n", done.stdout)
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples/demo/demo.py", folder / "left"],
-        env=environment, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout, environment
+    subprocess.run(["git", "clone", "-q", ROOT, folder / "clone"], check=True)
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder)}
+
+    def make(target: str, **more: str) -> str:
+        done = subprocess.run(
+            ["make", "--silent", target, f"PYTHON={sys.executable}"],
+            cwd=folder / "clone", env={**environment, **more},
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert re.fullmatch(r"[0-9a-f]{64}  .*gitops-rollback\.pyz\n", make("release"))
+    assert not (folder / "clone/.venv").exists(), "nothing is installed"
+    return make("demo", KEEP="1"), environment
 
 
 def test_the_demo_tells_its_story_with_nothing_installed(
