@@ -118,13 +118,26 @@ def joined(states: Sequence[State]) -> State:
 
 
 def _interleaved(one: Sequence[Deed], other: Sequence[Deed]) -> tuple[Deed, ...]:
-    """Merge two lists of deeds, newest first; each keeps its own order, and none stands twice."""
+    """Merge two lists of deeds, newest first; each keeps its own order, and none stands twice.
+
+    What stands in both tells the order of the rest, and times only where that leaves it open: they
+    are whole seconds.
+    """
     merged: list[Deed] = []
-    left, right = list(one), [deed for deed in other if deed.id not in {o.id for o in one}]
+    left, right = list(one), list(other)
     while left and right:
-        later = left if (left[0].at or "") >= (right[0].at or "") else right
-        merged.append(later.pop(0))
+        left_waits = _stands_in(left[0], right[1:])
+        right_waits = _stands_in(right[0], left[1:])
+        by_time = (left[0].at or "") >= (right[0].at or "")
+        takes_left = by_time if left_waits == right_waits else right_waits
+        newest = (left if takes_left else right).pop(0)
+        merged.append(newest)
+        left, right = ([deed for deed in rest if deed.id != newest.id] for rest in (left, right))
     return (*merged, *left, *right)
+
+
+def _stands_in(deed: Deed, deeds: Iterable[Deed]) -> bool:
+    return any(deed.id == one.id for one in deeds)
 
 
 def path_of(environment: str, service: str) -> str:

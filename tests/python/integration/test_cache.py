@@ -97,9 +97,8 @@ def test_a_plan_takes_two_requests_where_the_last_commits_are_cached(cached: Cac
     cached.deploy("1.4.2")
     cached.deploy("1.5.0")
     tip = ["GET /manifests.git/info/refs?service=git-upload-pack", UPLOAD]
-    assert cached.plan() == [*tip, *tip, UPLOAD], "a deploy fetched the tip alone"
     for _ in range(2):
-        assert cached.plan() == tip, "the last fifty are here"
+        assert cached.plan() == tip, "the last fifty are here: the first deploy looked at them"
     cached.deploy("1.6.0")
     assert cached.plan() == tip, "and what the deploy has written"
 
@@ -229,9 +228,9 @@ def test_a_server_without_partial_clone_is_cached_too(cached: Cached) -> None:
 
 
 def _truncate(warm: Cached) -> None:
-    path = warm.packs[0]
-    path.chmod(0o644)
-    path.write_bytes(path.read_bytes()[:40])
+    for path in warm.packs:
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes()[:40])
 
 
 def _flip(warm: Cached) -> None:

@@ -70,7 +70,7 @@ def test_the_users_git_configuration_does_not_change_bytes(shop: Shop) -> None:
     ['apps/with space/cart\'s "own".yaml', "apps/ünïcødé/日本.yaml", "edge/%5C.yaml"],
 )
 def test_paths_with_blanks_quotes_and_unicode_work(shop: Shop, path: str) -> None:
-    shop.commit({CART_PATH: None, path: CART})
+    shop.commit({CART_PATH: None, "apps/kustomization.yaml": None, path: CART})
     shop.deploy("1.5.0")
     assert shop.text(path) == CART.replace("acme/cart:1.4.1", image("1.5.0"))
     run = shop.roll_back()

@@ -105,6 +105,7 @@ def test_the_commands_of_a_page_work_in_their_order(
 def test_the_pages_name_no_option_that_the_commands_lack() -> None:
     for page in PAGES:
         text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+        text = re.sub(r"`git .*?`", "", text)
         known = set()
         for name in ("rollback", "deploy", "plan", "check", "jobs", "release", "report", "history"):
             help_ = subprocess.run(
@@ -124,7 +125,7 @@ def test_each_message_of_the_troubleshooting_page_is_one_that_is_said() -> None:
     assert len(rows) > 20
     for row in rows:
         for message in re.findall(r"`([^`]+)`", row):
-            assert message in said, message
+            assert message.replace(r"\|", "|") in said, message
 
 
 def test_the_card_fits_on_one_sheet_with_all_that_one_does_on_its_front() -> None:

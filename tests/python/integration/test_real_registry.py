@@ -82,7 +82,7 @@ def test_an_index_is_read_to_see_that_the_previous_image_lacks_a_platform(
     digest = push_index(registry, "1.12.0", "1.11.0", "amd64", "arm64")
     older = push_index(registry, "1.10.1", "1.10.0", "amd64", "arm64", "s390x")
     for image in (f"{name}:1.10.1", f"{name}:1.11.0", f"{name}:1.12.0"):
-        shop.ok("deploy", *CART, "--image", image)
+        shop.ok("deploy", *CART, "--image", image, "--accept", "platform")
     plan = shop.ok("plan", *CART).service()
     assert plan["current"]["image"] == f"{name}:1.12.0@{digest}"
     refused = plan["candidates"][0]

@@ -216,6 +216,17 @@ def test_what_all_names_of_a_field_tell_is_one_account() -> None:
     assert joined([one]) == one
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_deeds_of_one_second_stand_as_the_account_that_has_both_tells(*, turned: bool) -> None:
+    deeds = [replace(deed, at=at(1)) for deed in named("shop", 1, 2, 3, 4).deployed]
+    shop, kiosk = (
+        State("shop", "production", (deeds[2],)),
+        State("kiosk", "production", tuple(deeds)),
+    )
+    both = joined([kiosk, shop] if turned else [shop, kiosk])
+    assert [deed.image.tag for deed in both.deployed] == ["4", "3", "2", "1"]
+
+
 def test_the_newest_hold_of_all_names_is_the_one_that_a_state_tells() -> None:
     older = replace(named("cart"), hold=hold_of("2", "1", "old", at(1)))
     newer = replace(named("shop"), hold=hold_of("3", "1", "new", at(9)))
