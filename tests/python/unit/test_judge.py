@@ -17,7 +17,9 @@ import os
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -30,6 +32,9 @@ from gitops_rollback.model import Build
 from gitops_rollback.refusals import AGAIN, ALLOW_OLDER, RELEASE, TABLE
 from gitops_rollback.services.config import FILE
 from unit.branch import MANIFEST, Branch, Commit, Registry, seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TAGS = st.sampled_from(["1.0", "1.1", "1.2", "main"])
 PEOPLE = st.sampled_from(["ann", "bob", "eve"])
@@ -464,8 +469,10 @@ TestJudge.settings = settings(
 )
 
 
-def test_the_table_of_what_was_judged() -> None:
-    """Comes last: says how often what was done and refused, for docs/choosing.md."""
+@pytest.fixture(scope="module", autouse=True)
+def _table_of_what_was_judged() -> Iterator[None]:
+    """Say at the end how often what was done and refused, for docs/choosing.md."""
+    yield
     for what, number in sorted(COUNTS.items()):
         print(f"{number:8} {what}")  # noqa: T201 - asked for by running with -s
     assert COUNTS["rollback"] > 0
