@@ -160,13 +160,13 @@ def storage_risks(read: EnvironmentFiles) -> Iterator[Finding]:
 
     if read.unread:
         yield Finding(
-            "storage", f"environment {read.environment.name}", SKIPPED,
+            "storage", read.environment.told, SKIPPED,
             f"not looked at: {read.unread}",
             "gitops-rollback check --storage FOLDER looks at the files of a clone",
         )  # fmt: skip
         return
     found = [one for one in review(read.files).findings if one.severity != NOTE]
-    subject = f"environment {read.environment.name}"
+    subject = read.environment.told
     if not found:
         yield Finding("storage", subject, OK, "nothing is at risk")
     for one in found:

@@ -114,7 +114,7 @@ def _read_repository(options: argparse.Namespace, environment: Mapping[str, str]
         found = review(read.files)
         names = [at.service for at in services]
         lost = lost_builds(session, repository, read, names)
-    where = f"{', '.join(names)} {name}" if services else f"environment {read.environment.name}"
+    where = f"{', '.join(names)} {name}" if services else read.environment.told
     findings = _of_services(found, services) if services else found.findings
     return _Checked(where, len(read.files), found, in_order((*findings, *lost)))
 

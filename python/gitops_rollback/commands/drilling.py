@@ -85,7 +85,7 @@ class _Drill:
             self._services(snapshot)
             hint = "gitops-rollback history SERVICE --retire --reason TEXT, if the service is gone"
             self.findings += (
-                Finding("hold", f"environment {read.environment.name}", WARNING, message, hint)
+                Finding("hold", read.environment.told, WARNING, message, hint)
                 for message in retired_holds(snapshot.services)
             )
         self.findings += asking.storage_risks(read)

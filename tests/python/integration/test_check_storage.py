@@ -64,7 +64,7 @@ def test_an_environment_of_the_repository_is_read_where_no_path_is_given(shop: S
     shop.commit({"apps/storage/all.yaml": BAD})
     run = shop.run("check", "--storage")
     assert run.code == 1
-    assert "environment default" in run.error["message"]
+    assert "the storage of this repository" in run.error["message"]
     assert {f["path"] for f in run.result["findings"] if f["severity"] == "error"} == {
         "apps/storage/all.yaml"
     }
