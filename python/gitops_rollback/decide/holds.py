@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
@@ -10,10 +9,10 @@ from gitops_rollback.decide.facts import NeedLog, NeedPolicies, NeedRevision, Ne
 from gitops_rollback.decide.marker_places import MarkerPlace, places_of
 from gitops_rollback.decide.standing import names_of
 from gitops_rollback.errors import MovedError, RepositoryError
-from gitops_rollback.late import regex, replace
+from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.ledger.holds import BadMatch, HeldMarker, bad_match, wants_revision
-from gitops_rollback.ledger.message import action_of, find_rollback
+from gitops_rollback.ledger.message import action_of, find_rollback, reverted_by
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.manifest.markers import find_markers
 from gitops_rollback.model import DEPLOY, RECORDED, title
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from gitops_rollback.model import Build, LogEntry
 
 
-_REVERTS = regex(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
 _NEW_BUILD = "deploy a fixed image by a new build"
 
 
@@ -149,9 +147,8 @@ def newest_written(versions: Sequence[Version], environment: str, service: str) 
     """
     reverted: set[str] = set()
     for version in versions:
-        taken_back = set(_REVERTS.findall(version.message))
         if version.commit not in reverted:
-            reverted |= taken_back
+            reverted |= set(reverted_by(version.message))
             if action_of(version.message, service, environment) is not None:
                 try:
                     return parse_state(version.data, environment, service)

@@ -112,7 +112,7 @@ def find_revert(
     for number, one in enumerate(log):
         if one.commit in undone:
             continue
-        taken = [by_commit[oid] for oid in _REVERTS.findall(one.message) if oid in by_commit]
+        taken = [by_commit[oid] for oid in reverted_by(one.message) if oid in by_commit]
         quoted = _QUOTED.match(one.message)
         if not taken and quoted:
             older = (o for o in log[number + 1 :] if o.message.startswith(f"{quoted[1]}\n"))
@@ -125,6 +125,12 @@ def find_revert(
         if _told_of(one.message, services, environments) is not None:
             return None
     return None
+
+
+def reverted_by(message: str) -> list[str]:
+    """Return the commits that a commit says it reverts, as `git revert` writes it."""
+    found: list[str] = _REVERTS.findall(message)
+    return found
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,7 @@ def find_rollback(
     for one in log:
         if one.commit in undone:
             continue
-        undone |= set(_REVERTS.findall(one.message))
+        undone |= set(reverted_by(one.message))
         for name, action in _actions(one.message).items():
             is_meant = name[0] in services and name[1] not in elsewhere and name not in there
             if not is_meant or not is_name(name[1]):
