@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback import schema
 from gitops_rollback.decide.plan_file import HINT, LARGEST_PLAN, parse_plan
 from gitops_rollback.errors import UsageError
+from gitops_rollback.image import find_image
 from gitops_rollback.ledger.records import LARGEST_RECORD, parse_record
+from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,6 +75,10 @@ def read_change(path: str) -> dict[str, Any]:
         raise UsageError(f"the change {path} cannot be read: {error.strerror}", hint) from error
     except schema.InvalidDocumentError as error:
         raise UsageError(f"the change {path} is not sound: {error}", hint) from error
+    strange = [one["to"] for one in change.get("services", ()) if find_image(one["to"]) is None]
+    if strange:
+        shown = one_line(strange[0], 80)
+        raise UsageError(f"the change {path} is not sound: '{shown}' is no image", hint)
     if "error" in change or not change.get("services"):
         raise UsageError(f"the change {path} did not succeed: there is nothing to wait for", hint)
     if change.get("dryRun"):

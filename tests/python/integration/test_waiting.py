@@ -321,3 +321,12 @@ def test_a_pull_request_is_waited_for_once_it_is_merged(released: Shop) -> None:
     assert url in run.error["hint"]
     released.deploy("1.6.0")  # as merging it does
     assert released.ok("wait", "--change", change).result["commit"] == released.tip()
+
+
+def test_a_change_whose_image_is_none_is_not_sound(released: Shop) -> None:
+    done = released.ok("deploy", "--service", "cart", "--image", canonical("1.5.0"))
+    done.result["services"][0]["to"] = "not an image !!"
+    change = released.root / "change.json"
+    change.write_text(json.dumps(done.result), encoding="utf-8")
+    run = released.refused(2, "usage", "wait", "--change", str(change))
+    assert "is not sound: 'not an image !!' is no image" in run.error["message"]
