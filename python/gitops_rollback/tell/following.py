@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
+from gitops_rollback.forges.address import KINDS
 from gitops_rollback.options import STRATEGIES, repeated, variable_name
 from gitops_rollback.refusals import Place, place_of
 
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
 
 _PLACE = ("repository", "branch", "environment", "store", "hub-url", "registry-url", "cache")
 _CHOICE = ("strategy", "query", "to")
-_FLAGS = ("release", "allow-older", "skip-blocked")  # of a deploy
-_DEFAULTS = {"strategy": STRATEGIES[0]}
+# What else decides what a change does, and how it comes to the branch.
+_FLAGS = (
+    *("release", "allow-older", "unattended", "pull-request", "wait-for-merge"),
+    *("wait", "hasten", "auto-rollback", "keep"),
+)
+_TEXTS = ("hold", "forge", "forge-url")
+_DEFAULTS = {"strategy": STRATEGIES[0], "forge": KINDS[0]}
 _ME = "gitops-rollback"
 _WITH_FORMS = (
     "the deploy job with RELEASE deploys the fix and ends the hold; "
@@ -64,8 +70,10 @@ def _after_dry_run(
     if command == "rollback":
         words += [*_choice(options, environment), f"--reason {shlex.quote(options.reason)}"]
     else:
-        words += [*_repeated(options, "image"), *_repeated(options, "from", "accept")]
-        words += [f"--{name}" for name in _FLAGS if getattr(options, name.replace("-", "_"))]
+        words += _repeated(options, "image", "from", "accept")
+        words += ["--skip-blocked"] if options.skip_blocked else []
+    words += _given(options, environment, _TEXTS)
+    words += [f"--{name}" for name in _FLAGS if getattr(options, name.replace("-", "_"), False)]
     return [("to do it", f"{_ME} {command} {' '.join(words)}")]
 
 

@@ -323,6 +323,10 @@ def test_after_a_change_comes_its_way_back_and_after_what_was_not_done_nothing()
     assert following("deploy", tried, "--image", "acme/cart:1.5.0", "--release", "--dry-run") == [
         "gitops-rollback deploy cart --image acme/cart:1.5.0 --release"
     ]
+    as_proposal = ("--reason", "x", "--pull-request", "--wait", "--dry-run")
+    assert following("rollback", tried, *as_proposal) == [
+        "gitops-rollback rollback cart --reason x --pull-request --wait"
+    ]
     blocked = a_plan(blockedBy=[{"code": "already", "message": "m", "hint": "h"}])
     assert following("plan", {"services": [blocked]}) == []
     assert following("deploy", a_change(changed=False)) == []
