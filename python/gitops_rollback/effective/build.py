@@ -44,14 +44,13 @@ from gitops_rollback.effective.tree import (
     entries,
     find,
     is_null,
-    walk,
     with_path,
     without,
 )
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.blocks import block_of
-from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of
+from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of, walk
 from gitops_rollback.manifest.entries import EntryList, read_entry
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, Patch, inside, read_patches
 from gitops_rollback.manifest.objects import objects_of

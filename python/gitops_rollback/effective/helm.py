@@ -19,11 +19,11 @@ from gitops_rollback.effective.grammar import (
     odd_fields,
 )
 from gitops_rollback.effective.objects import Resource, Unknown
-from gitops_rollback.effective.tree import entries, find, is_null, mapping, walk, with_path
+from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.blocks import block_of
-from gitops_rollback.manifest.document import items_of, lookup, parse, text_of
+from gitops_rollback.manifest.document import items_of, lookup, parse, text_of, walk
 from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
 from gitops_rollback.manifest.kustomize import read_patches
 

@@ -20,7 +20,14 @@ from gitops_rollback.effective.tree import find, is_null
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.argo import is_application
 from gitops_rollback.manifest.blocks import in_host
-from gitops_rollback.manifest.document import STRING, items_of, lookup, pointer_to, text_of
+from gitops_rollback.manifest.document import (
+    STRING,
+    items_of,
+    lookup,
+    scalars_of,
+    text_of,
+    values_of,
+)
 from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.helm import NO_NAME, ValuesPlace, values_fields
@@ -45,7 +52,7 @@ from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
 from gitops_rollback.manifest.workloads import image_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gitops_rollback.effective.build import Builder
     from gitops_rollback.effective.helm import Embedded, Layers
@@ -381,15 +388,8 @@ class Lander:
 
     def _walk(self, file: ParsedFile) -> None:
         for number, root in enumerate(file.trees):
-            waiting = [("", root)] if root is not None else []
-            while waiting:
-                pointer, node = waiting.pop()
-                if id(node) in self._places:
-                    continue
-                self._places[id(node)] = (file, number, pointer)
-                if isinstance(node, yaml.MappingNode):
-                    waiting += [(pointer_to(pointer, text_of(k) or ""), v) for k, v in node.value]
-                waiting += [(f"{pointer}/{n}", one) for n, one in enumerate(items_of(node))]
+            for pointer, node in values_of(root):
+                self._places.setdefault(id(node), (file, number, pointer))
 
     def _know(self, found: Iterable[ImageField]) -> None:
         for field in found:
@@ -419,8 +419,8 @@ class Lander:
     def _walk_inline(self, inline: Inline) -> None:
         """Let every other scalar of an inline text be a field of no known form."""
         for number, root in enumerate(inline.file.trees):
-            for pointer, node in _scalars(root):
-                if id(node) not in self._sources:
+            for pointer, node in scalars_of(root):
+                if node.tag == STRING and id(node) not in self._sources:
                     field = ImageField(
                         path=inline.path,
                         document=number,
@@ -453,22 +453,6 @@ def _inlined(field: ImageField, inline: Inline) -> ImageField:
     first = parts[0].scalar
     pointer = f"inline:{first.line}:{first.column}"
     return replace(field, path=inline.path, parts=parts, pointer=pointer, problem=INLINE_PROBLEM)
-
-
-def _scalars(root: yaml.Node | None) -> Iterator[tuple[str, yaml.ScalarNode]]:
-    """Yield the texts of a tree with their pointers, what aliases repeat once."""
-    seen: set[int] = set()
-    waiting = [("", root)] if root is not None else []
-    while waiting:
-        pointer, node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.ScalarNode) and node.tag == STRING:
-            yield pointer, node
-        elif isinstance(node, yaml.MappingNode):
-            waiting += [(pointer_to(pointer, text_of(k) or ""), v) for k, v in node.value]
-        waiting += [(f"{pointer}/{n}", one) for n, one in enumerate(items_of(node))]
 
 
 def _tag_only(parts: Sequence[Part]) -> str:

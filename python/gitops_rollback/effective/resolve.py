@@ -19,6 +19,7 @@ from gitops_rollback.effective.build import Addition, Builder, Work, is_local
 from gitops_rollback.effective.chart import label_with
 from gitops_rollback.effective.effect import Effect, Idle, Landed
 from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
+from gitops_rollback.effective.helm import is_release
 from gitops_rollback.effective.landing import Lander, Landing
 from gitops_rollback.effective.objects import Unknown
 from gitops_rollback.effective.variables import Variables, substitute, variable_names
@@ -62,16 +63,19 @@ class EffectiveFields:
 
         Without a look at all fields, since there may be as many services.
         """
-        return self._by_name.get(service, [])
+        return self._live_by_name.get(service, [])
+
+    def spare_named(self, service: str) -> list[ImageField]:
+        """Return those of `spare` in the same way."""
+        return self._spare_by_name.get(service, [])
 
     @cached_property
-    def _by_name(self) -> dict[str, list[ImageField]]:
-        found: dict[str, list[ImageField]] = {}
-        for one in self.live:
-            images = (one.image.repository.rpartition("/")[2],) if one.image else ()
-            for name in {one.name, *one.labels, *images}:
-                found.setdefault(name, []).append(one)
-        return found
+    def _live_by_name(self) -> dict[str, list[ImageField]]:
+        return _by_name(self.live)
+
+    @cached_property
+    def _spare_by_name(self) -> dict[str, list[ImageField]]:
+        return _by_name(one for one, _why in self.spare)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,15 @@ def resolve_fields(
     images stand.
     """
     return _Resolver(tree, holds, kinds, pointers).resolve()
+
+
+def _by_name(fields: Iterable[ImageField]) -> dict[str, list[ImageField]]:
+    found: dict[str, list[ImageField]] = {}
+    for one in fields:
+        images = (one.image.repository.rpartition("/")[2],) if one.image else ()
+        for name in {one.name, *one.labels, *images}:
+            found.setdefault(name, []).append(one)
+    return found
 
 
 def _folders_above(path: str) -> Iterator[str]:
@@ -307,7 +320,8 @@ class _Resolver:
         """Return the images of a root's objects."""
         work = root.work
         resources = [one for one in work.resources if not is_local(one)]
-        among = [*resources, *self._beside(root)]
+        refers = any(is_release(one) for one in resources)
+        among = [*resources, *self._beside(root)] if refers else resources
         found: list[Landing] = []
         for resource in resources:
             doubted = resource.doubted(*work.failures)
@@ -319,12 +333,19 @@ class _Resolver:
         return found
 
     def _beside(self, root: _Root) -> Iterator[Resource]:
-        """Yield what is applied beside a plain file: it may refer to an object of another one."""
+        """Yield what is applied beside a plain file: a release may refer to an object of it."""
         if root.overlay or root.flux is not None:
             return
-        for path in self._tree.files:
-            if path != root.name and posixpath.dirname(path) == root.folder:
+        for path in self._by_parent.get(root.folder, ()):
+            if path != root.name:
                 yield from self._builder.of_file(path)
+
+    @cached_property
+    def _by_parent(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for path in self._tree.files:
+            found.setdefault(posixpath.dirname(path), []).append(path)
+        return found
 
     def _post_rendered(self, resource: Resource, found: list[Landing]) -> list[Landing]:
         """Apply the `images` of a release's post-renderers to whatever its chart makes."""

@@ -14,14 +14,13 @@ from gitops_rollback.manifest.document import (
     MAP,
     SEQUENCE,
     STRING,
-    children,
     items_of,
     lookup,
     text_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 NULL = "tag:yaml.org,2002:null"
 
@@ -93,19 +92,6 @@ def with_path(node: yaml.Node | None, keys: tuple[str, ...], value: yaml.Node) -
         return value
     base = mapping((), value) if node is None or is_null(node) else node
     return with_entry(base, keys[0], with_path(lookup(base, keys[0]), keys[1:], value))
-
-
-def walk(node: yaml.Node | None) -> Iterator[yaml.Node]:
-    """Yield a node and all below it, what aliases repeat once."""
-    seen: set[int] = set()
-    waiting = [node] if node is not None else []
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        waiting.extend(children(one))
 
 
 def same(one: yaml.Node | None, other: yaml.Node | None) -> bool:

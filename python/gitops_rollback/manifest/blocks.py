@@ -12,18 +12,12 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-import yaml
-
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.manifest.document import (
-    items_of,
-    parse,
-    paths_to_nodes,
-    pointer_to,
-    text_of,
-)
+from gitops_rollback.manifest.document import parse, paths_to_nodes, scalars_of
 
 if TYPE_CHECKING:
+    import yaml
+
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
 
@@ -126,17 +120,8 @@ def _quoted(file: ParsedFile, node: yaml.ScalarNode) -> tuple[int, int, tuple[in
 def _place_of(file: ParsedFile, node: yaml.ScalarNode) -> tuple[int, str] | None:
     """Return document and pointer of a scalar that stands in one place and in no other."""
     for number, root in enumerate(file.documents):
-        waiting = [("", root)] if root is not None else []
-        seen: set[int] = set()
-        while waiting:
-            pointer, one = waiting.pop()
-            if one is node:
-                is_alone = "*" not in file.text or paths_to_nodes(root).get(id(node), 1) == 1
-                return (number, pointer) if is_alone else None
-            if id(one) in seen:
-                continue
-            seen.add(id(one))
-            if isinstance(one, yaml.MappingNode):
-                waiting += [(pointer_to(pointer, text_of(k) or ""), v) for k, v in one.value]
-            waiting += [(f"{pointer}/{n}", item) for n, item in enumerate(items_of(one))]
+        pointer = next((pointer for pointer, one in scalars_of(root) if one is node), None)
+        if pointer is not None:
+            is_alone = "*" not in file.text or paths_to_nodes(root).get(id(node), 1) == 1
+            return (number, pointer) if is_alone else None
     return None

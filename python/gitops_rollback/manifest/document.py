@@ -209,14 +209,7 @@ def _bulk(file: ParsedFile) -> int:
 
 def _nodes_of(file: ParsedFile) -> int:
     """Return how many nodes a file has; those that aliases repeat are there once."""
-    seen: set[int] = set()
-    waiting = [root for root in file.documents if root is not None]
-    while waiting:
-        node = waiting.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
-            waiting.extend(children(node))
-    return len(seen)
+    return sum(1 for root in file.documents for _node in walk(root))
 
 
 def parse_once(path: str, data: bytes) -> ParsedFile:
@@ -383,6 +376,41 @@ def children(node: yaml.Node) -> Iterator[yaml.Node]:
             yield value
     elif isinstance(node, yaml.SequenceNode):
         yield from node.value
+
+
+def walk(node: yaml.Node | None) -> Iterator[yaml.Node]:
+    """Yield a node and all below it, what aliases repeat once."""
+    seen: set[int] = set()
+    waiting = [node] if node is not None else []
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting.extend(children(one))
+
+
+def scalars_of(root: yaml.Node | None) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    """Yield every scalar value of a tree with its pointer, what aliases repeat once."""
+    for pointer, node in values_of(root):
+        if isinstance(node, yaml.ScalarNode):
+            yield pointer, node
+
+
+def values_of(root: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
+    """Yield a node and all values and items below it, each with its pointer, aliases once."""
+    seen: set[int] = set()
+    waiting = [("", root)] if root is not None else []
+    while waiting:
+        pointer, node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield pointer, node
+        if isinstance(node, yaml.MappingNode):
+            waiting += [(pointer_to(pointer, text_of(k) or ""), v) for k, v in node.value]
+        waiting += [(f"{pointer}/{n}", one) for n, one in enumerate(items_of(node))]
 
 
 def _decode(path: str, data: bytes) -> str:

@@ -11,7 +11,7 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.argo import application_fields
 from gitops_rollback.manifest.blocks import block_of, in_host
-from gitops_rollback.manifest.document import children, items_of, lookup, paths_to_nodes, text_of
+from gitops_rollback.manifest.document import items_of, lookup, paths_to_nodes, text_of, walk
 from gitops_rollback.manifest.entries import EntryList, read_entry
 from gitops_rollback.manifest.flux import (
     inline_patches,
@@ -137,14 +137,8 @@ def _of_json_patches(file: ParsedFile) -> Iterator[ImageField]:
 
 def _mappings(file: ParsedFile) -> Iterator[yaml.Node]:
     """Yield every mapping of a file: kustomize and Flux read none of it if a key stands twice."""
-    seen: set[int] = set()
-    waiting = [root for root in file.documents if root is not None]
-    while waiting:
-        node = waiting.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
-            yield node
-            waiting.extend(children(node))
+    for root in file.documents:
+        yield from walk(root)
 
 
 def _way(root: yaml.Node | None, pointer: str) -> Iterator[yaml.Node]:

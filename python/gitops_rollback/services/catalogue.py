@@ -60,14 +60,15 @@ def resolve(
     """Return the fields of a service; raise `ConfigError` or `ManifestError` if unsure."""
     settings = config.settings(service)
     effective = manifests.effective(settings.kinds, environment, settings.fields)
-    owned = _owned(service, config, _near(service, config, effective))
+    live, spare = _near(service, config, effective)
+    owned = _owned(service, config, live)
     owned = [f for f in owned if f.problem != NO_VERSION] or owned  # where another one says it
-    reasons = {field.place: idle.why for field, idle in effective.spare}
-    idle = _owned(service, config, [field for field, _why in effective.spare])
-    notes = tuple(f"{f.place} ({f.value}) is left as it is: {reasons[f.place]}" for f in idle)
+    idle = _owned(service, config, spare)
+    why = effective.effect.idle
+    notes = tuple(f"{f.place} ({f.value}) is left as it is: {why[f.key].why}" for f in idle)
     if not owned:
         owned = idle
-        notes = tuple(f"{f.place} may have no effect: {reasons[f.place]}" for f in owned)
+        notes = tuple(f"{f.place} may have no effect: {why[f.key].why}" for f in owned)
     if not owned:
         raise ownership.unknown(service, environment, settings, manifests, config)
     repositories = {f.image.full_repository: f.image for f in owned if f.image}
@@ -112,12 +113,17 @@ def has_field(service: str, config: Config, environment: Environment, field: Ima
     return is_in_reach and bool(_owned(service, config, [field]))
 
 
-def _near(service: str, config: Config, effective: EffectiveFields) -> Iterable[ImageField]:
-    """Return the fields that `_owned` may find: all where the configuration says which it means."""
+def _near(
+    service: str, config: Config, effective: EffectiveFields
+) -> tuple[Iterable[ImageField], Iterable[ImageField]]:
+    """Return the live and the spare fields that `_owned` may find.
+
+    They are all where the configuration says which it means.
+    """
     own = config.services.get(service, {})
     if config.settings(service).image is not None or "manifests" in own or "containers" in own:
-        return effective.live
-    return effective.named(service)
+        return effective.live, [field for field, _why in effective.spare]
+    return effective.named(service), effective.spare_named(service)
 
 
 def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[ImageField]:

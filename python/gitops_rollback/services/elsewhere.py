@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import yaml
-
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import find_image
 from gitops_rollback.late import regex
-from gitops_rollback.manifest.document import items_of, pointer_to, text_of
+from gitops_rollback.manifest.document import scalars_of
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import yaml
 
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.objects import ManifestObject
@@ -48,7 +48,7 @@ def find_elsewhere(
     named = _text_with(last)
     for file in files:
         for root in file.documents:
-            for _pointer, node in _below(root):
+            for _pointer, node in scalars_of(root):
                 if "\n" in str(node.value) and named.search(str(node.value)):
                     return _in_block(service, file, node)
     return _in_comment(service, named, files)
@@ -102,24 +102,7 @@ def _text_with(last: str) -> re.Pattern[str]:
 
 def _scalars(item: ManifestObject) -> Iterator[tuple[str, yaml.ScalarNode]]:
     """Yield the scalars of an object that are called image, or something of it."""
-    for pointer, node in _below(item.node):
+    for pointer, node in scalars_of(item.node):
         key = pointer.rpartition("/")[2]
         if key.lower().endswith("image"):
             yield pointer, node
-
-
-def _below(root: yaml.Node | None) -> Iterator[tuple[str, yaml.ScalarNode]]:
-    """Yield every scalar with its pointer, what aliases repeat once."""
-    seen: set[int] = set()
-    waiting = [("", root)] if root is not None else []
-    while waiting:
-        pointer, node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.ScalarNode):
-            yield pointer, node
-        elif isinstance(node, yaml.MappingNode):
-            waiting += [(pointer_to(pointer, text_of(k) or ""), v) for k, v in node.value]
-        else:
-            waiting += [(f"{pointer}/{n}", one) for n, one in enumerate(items_of(node))]
