@@ -29,7 +29,7 @@ from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.records import mismatch
 from gitops_rollback.look.snapshot import Snapshot
-from gitops_rollback.manifest.document import lookup, parse, text_of
+from gitops_rollback.manifest.document import lookup, parse_once, text_of
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import ServiceFields
 from gitops_rollback.services.config import Config, Environment, Settings
@@ -191,7 +191,7 @@ def _namespace(field: NotedField, stored: StoredRecord, store: RecordStore) -> s
         return field.namespace
     try:
         data = store.manifest(stored, field.path)
-        documents = parse(field.path, data).documents if data is not None else ()
+        documents = parse_once(field.path, data).documents if data is not None else ()
     except GitopsRollbackError:
         return None  # a namespace is a help only: the command then shows where it is to be put
     if field.document >= len(documents):

@@ -15,7 +15,7 @@ from gitops_rollback.decide.facts import NeedFilesAt
 from gitops_rollback.effective.effect import OTHER, UNKNOWN, WARNING, judge
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.compare import differences
-from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.edit import rewritten
 from gitops_rollback.refusals import refusal
 
@@ -141,7 +141,7 @@ def _is_as_then(
         return then == now
     ignored = [(e.field.document, e.field.pointer) for e in edits if e.field.path == path]
     try:
-        return not differences(parse(path, then), after, ignored)
+        return not differences(parse_once(path, then), after, ignored)
     except ManifestError:
         return False
 

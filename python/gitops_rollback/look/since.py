@@ -14,7 +14,7 @@ from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.message import read_trailers
 from gitops_rollback.ledger.records import digest_of_bytes
 from gitops_rollback.manifest.compare import Difference, differences
-from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.document import parse_once
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.facts import ServiceAtTip
@@ -55,7 +55,7 @@ def _changes(
         return [f"{copy.path} changed; it holds a Secret, so no copy tells in what"]
     try:
         data = store.manifest(stored, copy.path)
-        old = parse(copy.path, data) if data is not None else None
+        old = parse_once(copy.path, data) if data is not None else None
     except GitopsRollbackError as error:
         return [f"{copy.path} changed; its archived copy cannot be read: {error.message}"]
     if data is None or old is None:

@@ -12,7 +12,7 @@ from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import is_unchanged
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.look.environment_files import is_manifest, read_files
-from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.storage import (
     NOTE,
@@ -170,7 +170,7 @@ def _roots(at: ServiceAtTip) -> list[str]:
 def _names(field: ImageField, data: bytes, image: ImageReference) -> bool:
     """Tell whether a field named an image in an earlier text of its file."""
     try:
-        fields = find_fields(parse(field.path, data))
+        fields = find_fields(parse_once(field.path, data))
     except ManifestError:
         return False
     own = [

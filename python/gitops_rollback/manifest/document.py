@@ -6,7 +6,7 @@ import codecs
 import math
 import re
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -103,7 +103,38 @@ class ParsedFile:
         return ((_BOM if self.bom else "") + text).encode()
 
 
-_PARSED: WeakValueDictionary[tuple[str, bytes], ParsedFile] = WeakValueDictionary()
+class Parsed:
+    """The files that are parsed: each while somebody holds it, and the last ones in any case.
+
+    The last ones are kept, as one part of a run lets a file go that the next one asks for.
+    """
+
+    _MOST_KEPT = 3_000_000  # characters, whose nodes take some 60 MB
+
+    def __init__(self) -> None:
+        self._held: WeakValueDictionary[tuple[str, bytes], ParsedFile] = WeakValueDictionary()
+        self._last: deque[ParsedFile] = deque()
+        self._characters = 0
+
+    def get(self, path: str, data: bytes) -> ParsedFile | None:
+        """Return a file that is parsed already."""
+        return self._held.get((path, data))
+
+    def add(self, path: str, data: bytes, file: ParsedFile) -> None:
+        """Remember a file, and let go of the first ones where they are too many."""
+        self._held[path, data] = file
+        self._last.append(file)
+        self._characters += len(file.text)
+        while self._characters > self._MOST_KEPT:
+            self._characters -= len(self._last.popleft().text)
+
+    def let_go(self) -> None:
+        """Keep no file that nobody else holds."""
+        self._last.clear()
+        self._characters = 0
+
+
+_PARSED = Parsed()
 
 
 def may_hold_image(data: bytes) -> bool:
@@ -177,6 +208,7 @@ class _Read:
         self._files[key] = (weakref.ref(file, lambda _gone: self._forget(key)), most, False)
         self.total += most
         if self.total > MOST_AT_ONCE:
+            _PARSED.let_go()
             self._count()
         if self.total > MOST_AT_ONCE:
             raise ResourceError(
@@ -213,13 +245,14 @@ def _nodes_of(file: ParsedFile) -> int:
 
 
 def parse_once(path: str, data: bytes) -> ParsedFile:
-    """Return what `parse` does; of a file that somebody still holds parsed it is that very one.
+    """Return what `parse` does; of a file that is still held parsed it is that very one.
 
     For files of the repository, of which one path and text is one file. Nodes are never changed.
     """
-    known = _PARSED.get((path, data))
+    known = _PARSED.get(path, data)
     if known is None:
-        known = _PARSED[path, data] = parse(path, data)
+        known = parse(path, data)
+        _PARSED.add(path, data, known)
     return known
 
 

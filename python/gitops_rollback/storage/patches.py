@@ -6,7 +6,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.kustomize import Kustomization, read_kustomization
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def read_kustomizations(files: Mapping[str, bytes]) -> list[Kustomization]:
     found = []
     for path, data in files.items():
         try:
-            found.append(read_kustomization(parse(path, data)))
+            found.append(read_kustomization(parse_once(path, data)))
         except ManifestError:
             continue  # it names no patch and no namespace
     return found

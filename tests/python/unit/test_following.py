@@ -114,12 +114,24 @@ class Branch:
         return self.at
 
 
-def followed(follower: Follower, limit: float = 5, git: Branch | None = None) -> list[str]:
-    """Follow by a clock that goes on a second with every look; return what was told."""
+class Quiet(Inbox):
+    """Time goes on a second whenever the server has brought nothing more for half a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def get(self, _seconds: float) -> bool:
+        came = super().get(0.5)
+        self.now += not came
+        return came
+
+
+def followed(follower: Follower, limit: float = 3, git: Branch | None = None) -> list[str]:
+    """Follow until the server has long been quiet; return what was told."""
     lines: list[str] = []
-    seconds = count()
-    relations = Relations(git or Branch())
-    follow([follower], relations, Inbox(), lambda: float(next(seconds)), limit,
+    inbox = Quiet()
+    follow([follower], Relations(git or Branch()), inbox, lambda: inbox.now, limit,
            lambda track, line: lines.append(f"{track.target.service}: {line}"))  # fmt: skip
     return lines
 
