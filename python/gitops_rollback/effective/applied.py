@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.helm import NO_NAME
-from gitops_rollback.manifest.image_field import VARIABLE_PROBLEM
+from gitops_rollback.manifest.image_field import EDITABLE, VARIABLE_PROBLEM, Problem
 
 if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import ImageField
@@ -34,7 +34,7 @@ class Applied:
             self, decider=field, name=name, version=version, over=(*self.over, self.decider.place)
         )
 
-    def blocked(self, problem: str) -> Applied:
+    def blocked(self, problem: Problem) -> Applied:
         """Return the image after something took over that cannot be edited."""
         return replace(self, decider=replace(self.decider, problem=problem))
 
@@ -53,17 +53,16 @@ class Applied:
             overlay=self.overlay,
         )
 
-    def _problem(self) -> str:
+    def _problem(self) -> Problem:
         decider = self.decider
         if self.use.reported_only and decider.key != self.use.key:
-            return (
+            return Problem(
                 f"it decides the image of {self.use.kind} {self.use.name} ({self.use.place}) too, "
                 "whose template is immutable (see `kinds`)"
             )
         is_named = self.name and "${" not in self.name + self.version
-        return (
-            "" if is_named and decider.problem in (NO_NAME, VARIABLE_PROBLEM) else decider.problem
-        )
+        named = is_named and decider.problem in (NO_NAME, VARIABLE_PROBLEM)
+        return EDITABLE if named else decider.problem
 
 
 def begin(field: ImageField) -> Applied:

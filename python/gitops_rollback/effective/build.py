@@ -52,6 +52,7 @@ from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of, walk
 from gitops_rollback.manifest.entries import EntryList, read_entry
+from gitops_rollback.manifest.image_field import EDITABLE, Problem
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, Patch, inside, read_patches
 from gitops_rollback.manifest.objects import objects_of
 
@@ -111,7 +112,7 @@ class Renewed:
     node: yaml.ScalarNode
     was: yaml.Node
     entry: ImageEntry | None
-    problem: str = ""
+    problem: Problem = EDITABLE
     copied: Copied | None = None
 
 
@@ -440,9 +441,9 @@ class Builder:
                 doubt = Unknown(field_.path, line, f"images: {entry.name}", str(error), _ACCEPT)
                 return resource.doubted(doubt)
             new = renewed(place, changed_text(entry, text, place.times))
-            problem = ""
+            problem = EDITABLE
             if not entry.sets_version and entry.suffix:
-                problem = f"the tagSuffix in {entry.field.place} changes its tag"
+                problem = Problem(f"the tagSuffix in {entry.field.place} changes its tag")
             decides = entry if entry.sets_version else None
             self.renewed[id(new)] = Renewed(new, place.node, decides, problem)
             node = put(node, place.path, new)
@@ -659,9 +660,9 @@ class Builder:
                 changed, made = replaced(resource, steps, among)
                 for one in made:
                     place = f"{doubt.path}:{doubt.line}"
-                    problem = (
-                        f"the replacement in {place} sets it; write an `images:` entry in the "
-                        "place of that replacement"
+                    problem = Problem(
+                        f"the replacement in {place} sets it;",
+                        "write an `images:` entry in the place of that replacement",
                     )
                     self.renewed[id(one.node)] = Renewed(one.node, one.was, None, problem, one)
                 work.resources[number] = changed

@@ -34,6 +34,7 @@ from gitops_rollback.manifest.helm import NO_NAME, ValuesPlace, values_fields
 from gitops_rollback.manifest.image_field import (
     CONTAINER,
     DIGEST,
+    EDITABLE,
     HELM,
     KUSTOMIZE,
     PATCH,
@@ -44,6 +45,7 @@ from gitops_rollback.manifest.image_field import (
     VOLUME,
     ImageField,
     Part,
+    Problem,
     Scalar,
     split_version,
 )
@@ -59,13 +61,13 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.workloads import ImageNode
 
-INLINE_PROBLEM = (
-    "an inline patch sets it, in a text that is no literal block (`|`) of its own; write it as "
-    "one, or move the patch to a file"
+INLINE_PROBLEM = Problem(
+    "an inline patch sets it, in a text that is no literal block (`|`) of its own;",
+    "write it as one, or move the patch to a file",
 )
 # A field that is surely of an image: what is copied from it is decided there.
 _OF_IMAGES = frozenset({CONTAINER, VOLUME, POINTED, KUSTOMIZE, PATCH})
-_MADE = "its text is made of several, and stands nowhere by itself"
+_MADE = Problem("its text is made of several, and stands nowhere by itself")
 
 
 @dataclass(frozen=True)
@@ -275,7 +277,7 @@ class Lander:
             own = self._partly(resource, field, origin)
         where = embedded.get(id(node))
         if where is not None and where.block.host is None:
-            own = replace(own, problem=f"it stands in {where.title}, which is not edited")
+            own = replace(own, problem=Problem(f"it stands in {where.title}, which is not edited"))
         return own, origin.over
 
     def _partly(self, resource: Resource, field: ImageField, origin: Origin) -> ImageField:
@@ -289,15 +291,14 @@ class Lander:
             if self.origin(resource, part.scalar.node).field.path == home
         ]
         digest = field.part(DIGEST)
-        problem = "" if field.problem == NO_NAME else field.problem
+        problem = EDITABLE if field.problem == NO_NAME else field.problem
         if origin.field.problem not in (NO_NAME, VARIABLE_PROBLEM):
             problem = problem or origin.field.problem
         if digest is not None and digest.text and digest not in parts:
             place = self.origin(resource, digest.scalar.node).field.path
-            problem = f"the digest in {place}:{digest.scalar.line} counts"
+            problem = Problem(f"the digest in {place}:{digest.scalar.line} counts")
         base = origin.field
         name = "/".join(p.text.strip("/") for p in field.parts if p.role in ("registry", "name"))
-        tag_only = _tag_only(parts)
         same = base.form == HELM and set(parts) <= set(base.parts) | set(field.parts)
         pointer = base.pointer if base.form == HELM else _above(base.pointer)
         return replace(
@@ -310,8 +311,8 @@ class Lander:
             pointer=pointer,
             form=base.form if base.form == HELM else SUBSTITUTION,
             shown_name=name or None,
-            problem=problem or ("" if name else NO_NAME),
-            tag_only=tag_only,
+            problem=problem or (EDITABLE if name else NO_NAME),
+            tag_only="",
         )
 
     def _field_of(self, resource: Resource, node: yaml.Node) -> ImageField:
@@ -453,11 +454,6 @@ def _inlined(field: ImageField, inline: Inline) -> ImageField:
     first = parts[0].scalar
     pointer = f"inline:{first.line}:{first.column}"
     return replace(field, path=inline.path, parts=parts, pointer=pointer, problem=INLINE_PROBLEM)
-
-
-def _tag_only(parts: Sequence[Part]) -> str:
-    del parts
-    return ""
 
 
 def _above(pointer: str) -> str:

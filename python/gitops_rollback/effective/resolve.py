@@ -28,7 +28,7 @@ from gitops_rollback.manifest.argo import is_application
 from gitops_rollback.manifest.document import lookup
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.flux import definitions, flux_kustomization
-from gitops_rollback.manifest.image_field import HELM, KUSTOMIZE, PATCH
+from gitops_rollback.manifest.image_field import HELM, KUSTOMIZE, PATCH, Problem
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.manifest.objects import objects_of
 
@@ -545,7 +545,7 @@ def _merged(fields: Iterable[ImageField]) -> tuple[ImageField, ...]:
         problem = known.problem or one.problem
         if (known.shown_name or "") != (one.shown_name or ""):
             names = f"{known.shown_name or known.name_text}, {name}"
-            problem = f"it is the version of several images: {names}"
+            problem = Problem(f"it is the version of several images: {names}")
         merged[key] = replace(
             known,
             labels=known.labels | one.labels,

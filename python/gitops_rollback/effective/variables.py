@@ -13,11 +13,13 @@ from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.image_field import (
     DIGEST,
+    EDITABLE,
     REFERENCE,
     SUBSTITUTION,
     TAG,
     ImageField,
     Part,
+    Problem,
     split_version,
 )
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
@@ -70,32 +72,33 @@ def substitute(image: Applied, variables: Variables, used: Mapping[str, int]) ->
     try:
         parse_image(whole)
     except InvalidImageError as error:
-        return image.blocked(str(error))
+        return image.blocked(Problem(str(error)))
     name, version = split_version(whole)
     if "${" not in image.version and not _VARIABLE.fullmatch(text):
-        return replace(image, name=name, decider=replace(image.decider, problem=""))
+        return replace(image, name=name, decider=replace(image.decider, problem=EDITABLE))
     field = _definition_field(image, variables, used)
-    if isinstance(field, str):
+    if isinstance(field, Problem):
         return image.blocked(field)
     return image.decided_by(field, name, version)
 
 
-def _missing(text: str, variables: Variables) -> str:
+def _missing(text: str, variables: Variables) -> Problem:
     if "${" in _VARIABLE.sub("", text):
-        return f"'{text}' has a Flux variable in a form that is not understood"
+        return Problem(f"'{text}' has a Flux variable in a form that is not understood")
     for match in _VARIABLE.finditer(text):
         if match["name"] in variables.definitions or match["default"] is not None:
             continue
         if variables.secrets:
-            return (
+            return Problem(
                 f"the variable {match['name']} may stand in the Secret {variables.secrets[0]}, "
-                "which is not read; define it in postBuild.substitute"
+                "which is not read;",
+                "define it in postBuild.substitute",
             )
-        return (
+        return Problem(
             f"no postBuild.substitute and no ConfigMap in these files defines the variable "
             f"{match['name']}"
         )
-    return ""
+    return EDITABLE
 
 
 def _evaluate(text: str, variables: Variables) -> str:
@@ -110,7 +113,7 @@ def _evaluate(text: str, variables: Variables) -> str:
 
 def _definition_field(
     image: Applied, variables: Variables, used: Mapping[str, int]
-) -> ImageField | str:
+) -> ImageField | Problem:
     """Return the field that gives the image its version, or why there is none."""
     whole = _VARIABLE.fullmatch(image.name + image.version)
     if whole is not None:
@@ -118,10 +121,10 @@ def _definition_field(
     tag_text, _, digest_text = image.version.partition("@")
     tag, digest = (list(_VARIABLE.finditer(text)) for text in (tag_text, digest_text))
     if len(tag) > 1 or len(digest) > 1 or (digest and digest[0][0] != digest_text):
-        return f"'{image.version}' has more than one variable for one thing"
+        return Problem(f"'{image.version}' has more than one variable for one thing")
     literal_digest, literal_tag = digest_text and not digest, len(tag_text) > 1 and not tag
     if literal_digest or (digest and literal_tag):
-        return "tag and digest stand in different files"
+        return Problem("tag and digest stand in different files")
     roles = {TAG: tag[0]} if tag else {}
     return _field(image, variables, {**roles, **({DIGEST: digest[0]} if digest else {})}, used)
 
@@ -131,19 +134,21 @@ def _field(
     variables: Variables,
     roles: Mapping[str, re.Match[str]],
     used: Mapping[str, int],
-) -> ImageField | str:
+) -> ImageField | Problem:
     parts = []
     for role, match in roles.items():
         definition = variables.definitions.get(match["name"])
         if definition is None or (match["default"] and not definition.node.value):
-            return f"its version is the default of {match['name']}; define the variable instead"
+            return Problem(
+                f"its version is the default of {match['name']};", "define the variable instead"
+            )
         scalar = read_scalar(definition.file, definition.node)
         before = match.string[: match.start()].removeprefix(":") if role == TAG else ""
         after = match.string[match.end() :] if role == TAG else ""
         parts.append((definition, Part(role, match["name"], scalar, before, after)))
     first = parts[0][0]
     if any(definition.file.path != first.file.path for definition, _part in parts):
-        return "tag and digest are variables in different files"
+        return Problem("tag and digest are variables in different files")
     names = [match["name"] for match in roles.values()]
     return ImageField(
         path=first.file.path,
@@ -156,7 +161,7 @@ def _field(
         form=SUBSTITUTION,
         labels=image.use.labels,
         containers=frozenset(names),
-        problem=next((p for _d, part in parts if (p := spelling_problem(part.scalar))), ""),
+        problem=next((p for _d, part in parts if (p := spelling_problem(part.scalar))), EDITABLE),
         tag_only=_tag_only(parts[0][1], names[0], variables, used),
     )
 

@@ -21,6 +21,7 @@ from gitops_rollback.manifest.image_field import (
     REFERENCE,
     ImageField,
     Part,
+    Problem,
     split_version,
 )
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
     from gitops_rollback.manifest.objects import ManifestObject
 
-RENAMES = "its text renames the image: write an `images:` entry in the kustomization instead"
+RENAMES = Problem(
+    "its text renames the image:", "write an `images:` entry in the kustomization instead"
+)
 ARGO_GROUP = "argoproj.io"
 
 

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import Scalar
 
-__all__ = ["FieldEdit", "Splice", "remedy_for", "rewrite", "rewritten"]
-# What a problem's own remedy begins with, behind a semicolon or a colon.
-_REMEDIES = ("change ", "define ", "edit ", "move ", "say ", "set ", "write ")
+__all__ = ["FieldEdit", "Splice", "rewrite", "rewritten"]
 
 
 @dataclass(frozen=True)
@@ -110,11 +108,7 @@ def _with_splices(text: str, splices: Iterable[Splice]) -> str:
 def _scalar_edits(file: ParsedFile, edit: FieldEdit) -> Iterator[_ScalarEdit]:
     field = edit.field
     if field.problem:
-        raise ManifestError(
-            f"{field.position}: the image of container '{field.container}' cannot be edited "
-            f"safely: {field.problem}",
-            remedy_for(field.problem),
-        )
+        raise field.uneditable()
     parts = {part.key: part for part in field.parts}
     texts = edit.texts
     for key in dict.fromkeys((*texts, *edit.raw)):
@@ -124,15 +118,6 @@ def _scalar_edits(file: ParsedFile, edit: FieldEdit) -> Iterator[_ScalarEdit]:
         value = raw[1:-1] if raw[:1] in ("'", '"') else raw
         intended = Intended(value, as_recorded=recorded is not None)
         yield _ScalarEdit(scalar, Splice(scalar.start, scalar.end, raw), intended)
-
-
-def remedy_for(problem: str) -> str:
-    """Return what to do about a field that cannot be edited: what its problem says, if it does."""
-    for sign in ("; ", ": "):
-        _why, _sign, remedy = problem.rpartition(sign)
-        if remedy.startswith(_REMEDIES):
-            return f"{remedy}, then run this again"
-    return "write the image as a plain one-line value, then run this again"
 
 
 def _written(file: ParsedFile, scalar: Scalar, value: str) -> str:

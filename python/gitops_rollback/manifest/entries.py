@@ -15,12 +15,14 @@ from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.image_field import (
     DIGEST,
+    EDITABLE,
     KUSTOMIZE,
     NAME,
     TAG,
     VARIABLE_PROBLEM,
     ImageField,
     Part,
+    Problem,
     split_version,
 )
 from gitops_rollback.manifest.scalars import read_scalar, refuse_duplicate_keys, spelling_problem
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 _ROLES = {"newName": NAME, "newTag": TAG, "digest": DIGEST}
 _SIGNS = frozenset("*+?()[]{}|^$\\")  # of a name that is a regular expression, and none itself
-NO_VERSION = "it sets no tag or digest: the image it renames keeps its own"
+NO_VERSION = Problem("it sets no tag or digest: the image it renames keeps its own")
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _parts(file: ParsedFile, node: yaml.Node) -> Iterator[Part]:
     yield from (found[role] for role in _ROLES.values() if role in found)
 
 
-def _problem(parts: tuple[Part, ...], name: str) -> str:
+def _problem(parts: tuple[Part, ...], name: str) -> Problem:
     texts = {part.role: part.text for part in parts}
     if not texts.get(TAG) and not texts.get(DIGEST):
         return NO_VERSION
@@ -151,17 +153,17 @@ def _problem(parts: tuple[Part, ...], name: str) -> str:
     return version_problem(own, texts.get(TAG, ""), texts.get(DIGEST, ""))
 
 
-def version_problem(name: str, tag: str, digest: str) -> str:
+def version_problem(name: str, tag: str, digest: str) -> Problem:
     """Return why name, tag and digest make no image, or none that can be edited."""
     if "${" in name + tag + digest:
         return VARIABLE_PROBLEM
     if "@" in tag and digest:
-        return "it names two digests"
+        return Problem("it names two digests")
     if tag and not is_tag(tag.partition("@")[0]):
-        return f"'{tag}' is no tag"
+        return Problem(f"'{tag}' is no tag")
     text = name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
     try:
         parse_image(text)
     except InvalidImageError as error:
-        return str(error)
-    return ""
+        return Problem(str(error))
+    return EDITABLE

@@ -20,6 +20,7 @@ from gitops_rollback.manifest.flux import (
     release_fields,
 )
 from gitops_rollback.manifest.helm import ValuesPlace, is_values_file, values_fields
+from gitops_rollback.manifest.image_field import EDITABLE, Problem
 from gitops_rollback.manifest.json_patch import PatchPlace, patch_fields
 from gitops_rollback.manifest.kustomize import entries_of, is_kustomization, patch_texts
 from gitops_rollback.manifest.objects import objects_of
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
 
-SHARED_PROBLEM = "other parts of the file share this text through an alias"
+SHARED_PROBLEM = Problem("other parts of the file share this text through an alias")
 
 
 def find_fields(
@@ -67,19 +68,20 @@ def find_fields(
     return tuple(_told_apart(_with_users(file, found)))
 
 
-def sealed_by(root: yaml.Node | None) -> str:
+def sealed_by(root: yaml.Node | None) -> Problem:
     """Say what seals a document against any edit: a signature of SOPS; empty where nothing does.
 
     With `mac_only_encrypted` SOPS signs what is encrypted and nothing else.
     """
     sops = lookup(root, "sops")
     if text_of(lookup(sops, "mac")) is None:
-        return ""
+        return EDITABLE
     if text_of(lookup(sops, "mac_only_encrypted")) == "true":
-        return ""
-    return (
+        return EDITABLE
+    return Problem(
         "SOPS signs the whole file (its MAC covers every value): after an edit `sops --decrypt` "
-        "fails; edit it with sops, or move the image to a file that is not encrypted"
+        "fails;",
+        "edit it with sops, or move the image to a file that is not encrypted",
     )
 
 

@@ -17,6 +17,7 @@ from gitops_rollback.manifest.document import lookup, pointer_to, printed, text_
 from gitops_rollback.manifest.entries import version_problem
 from gitops_rollback.manifest.image_field import (
     DIGEST,
+    EDITABLE,
     HELM,
     NAME,
     REFERENCE,
@@ -25,6 +26,7 @@ from gitops_rollback.manifest.image_field import (
     VARIABLE_PROBLEM,
     ImageField,
     Part,
+    Problem,
     split_version,
 )
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
@@ -35,12 +37,14 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import Scalar
 
-NO_NAME = "the image's name is the chart's: say it as `image` of the service in the configuration"
-OTHER_REGISTRY = (
-    "global.imageRegistry may stand in the place of its registry, as the chart has it: say the "
-    "image that really runs as `image` of the service in the configuration"
+NO_NAME = Problem(
+    "the image's name is the chart's:", "say it as `image` of the service in the configuration"
 )
-NO_VERSION = "its tag is the chart's: write one beside it"
+OTHER_REGISTRY = Problem(
+    "global.imageRegistry may stand in the place of its registry, as the chart has it:",
+    "say the image that really runs as `image` of the service in the configuration",
+)
+NO_VERSION = Problem("its tag is the chart's:", "write one beside it")
 _NAMES_BY_THEMSELVES = (
     "repository",
     "repo",
@@ -223,7 +227,7 @@ def _scalar_field(
         except InvalidImageError as error:
             if ":" not in scalar.value and "/" not in scalar.value:
                 return  # a switch, a file: charts call many things image
-            problem = problem or str(error)
+            problem = problem or Problem(str(error))
     field = _field(place, (Part(REFERENCE, "image", scalar),), pointer, keys)
     yield replace(field, problem=problem)
 
@@ -247,23 +251,25 @@ def _field(
     )
 
 
-def _problem(parts: tuple[Part, ...]) -> str:
+def _problem(parts: tuple[Part, ...]) -> Problem:
     texts = {part.role: part.text for part in parts}
     for part in parts:
         problem = spelling_problem(part.scalar)
         if problem:
             return problem
     if any("{{" in text for text in texts.values()):
-        return "it is a template"
+        return Problem("it is a template")
     tag, digest = texts.get(TAG, ""), texts.get(DIGEST, "")
     if not tag and not digest and REFERENCE not in texts:
         return NO_VERSION
     if split_version(texts.get(NAME, ""))[1]:
-        return f"its name has a version in it ('{texts[NAME]}'): write that as tag or digest"
+        return Problem(
+            f"its name has a version in it ('{texts[NAME]}'):", "write that as tag or digest"
+        )
     names = [texts[role].strip("/") for role in (REGISTRY, NAME) if texts.get(role)]
     if not names and REFERENCE not in texts:
         return version_problem("chart", tag, digest) or NO_NAME
-    return "" if REFERENCE in texts else version_problem("/".join(names), tag, digest)
+    return EDITABLE if REFERENCE in texts else version_problem("/".join(names), tag, digest)
 
 
 def _scalar(node: yaml.Node, key: str) -> yaml.ScalarNode | None:

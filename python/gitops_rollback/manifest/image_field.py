@@ -9,10 +9,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import ImageReference, find_image
 from gitops_rollback.late import dataclass, field, regex
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import yaml
 
     from gitops_rollback.manifest.document import ParsedFile
@@ -36,7 +39,25 @@ SUBSTITUTION = "substitution"
 POINTED = "pointed"  # a scalar at a pointer that the configuration names
 PATCH = "patch"  # the value of a JSON patch
 
-VARIABLE_PROBLEM = "it has a Flux variable that nothing in these files defines"
+
+class Problem(str):
+    """Why a field must not be edited, empty where it may be; `remedy` is what to do about it.
+
+    A remedy of the problem's own is the end of its text, too.
+    """
+
+    __slots__ = ("remedy",)
+    remedy: str
+
+    def __new__(cls, why: str = "", remedy: str = "") -> Self:
+        """Make a problem of why it is one and, if it has its own, the remedy."""
+        made = super().__new__(cls, f"{why} {remedy}" if remedy else why)
+        made.remedy = remedy or "write the image as a plain one-line value"
+        return made
+
+
+EDITABLE = Problem()
+VARIABLE_PROBLEM = Problem("it has a Flux variable that nothing in these files defines")
 
 
 @dataclass(frozen=True)
@@ -120,7 +141,7 @@ class ImageField:
     containers: frozenset[str] = frozenset()
     shown_name: str | None = None
     users: int = 1
-    problem: str = ""
+    problem: Problem = EDITABLE
     reported_only: bool = False
     overrides: tuple[str, ...] = ()
     tag_only: str = ""
@@ -214,9 +235,18 @@ class ImageField:
             return {}
         return {part.key: part.scalar.raw for part in self.parts}
 
+    def uneditable(self, whose: str = "") -> ManifestError:
+        """Return the error of an edit that the field's problem forbids; `whose` image it is."""
+        container = f"container '{self.container}'"
+        what = f"'{whose}' ({container})" if whose else container
+        return ManifestError(
+            f"{self.position}: the image of {what} cannot be edited safely: {self.problem}",
+            f"{self.problem.remedy}, then run this again",
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the field as it stands in results."""
-        optional = {"problem": self.problem, "overrides": list(self.overrides)}
+        optional = {"problem": str(self.problem), "overrides": list(self.overrides)}
         return {
             "path": self.path,
             "line": self.scalar.line,

@@ -12,12 +12,14 @@ from gitops_rollback.manifest.document import lookup, pointer_to, text_of
 from gitops_rollback.manifest.helm import NO_NAME, ValuesPlace, values_fields
 from gitops_rollback.manifest.image_field import (
     DIGEST,
+    EDITABLE,
     PATCH,
     REFERENCE,
     TAG,
     VARIABLE_PROBLEM,
     ImageField,
     Part,
+    Problem,
 )
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
 
@@ -96,7 +98,7 @@ def _part(place: PatchPlace, node: yaml.ScalarNode, role: str) -> ImageField:
         try:
             parse_image(scalar.value)
         except InvalidImageError as error:
-            problem = str(error)
+            problem = Problem(str(error))
     return ImageField(
         path=place.file.path,
         document=place.document,
@@ -107,5 +109,5 @@ def _part(place: PatchPlace, node: yaml.ScalarNode, role: str) -> ImageField:
         parts=(Part(role, key, scalar),),
         form=PATCH,
         containers=frozenset((place.target,)),
-        problem=problem or (NO_NAME if role != REFERENCE else ""),
+        problem=problem or (NO_NAME if role != REFERENCE else EDITABLE),
     )

@@ -9,7 +9,7 @@ import yaml
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import regex
 from gitops_rollback.manifest.document import HELM_HINT, duplicate_key
-from gitops_rollback.manifest.image_field import Scalar
+from gitops_rollback.manifest.image_field import EDITABLE, Problem, Scalar
 from gitops_rollback.manifest.markers import find_marker, find_marker_above
 
 if TYPE_CHECKING:
@@ -66,16 +66,16 @@ def _in_block(
     )
 
 
-def spelling_problem(scalar: Scalar) -> str:
+def spelling_problem(scalar: Scalar) -> Problem:
     """Return why the characters of a scalar cannot be replaced one for one; empty if they can."""
     raw = scalar.raw
     style = scalar.node.style
     if style in ("|", ">") or "\n" in raw or "\r" in raw:
-        return "the value spans several lines"
+        return Problem("the value spans several lines")
     inside = raw[1:-1] if style else raw
     if inside != scalar.value:
-        return "the value is written with escapes"
-    return ""
+        return Problem("the value is written with escapes")
+    return EDITABLE
 
 
 def refuse_duplicate_keys(path: str, nodes: Iterable[yaml.Node]) -> None:

@@ -11,12 +11,14 @@ from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.image_field import (
     CONTAINER,
+    EDITABLE,
     POINTED,
     REFERENCE,
     VARIABLE_PROBLEM,
     VOLUME,
     ImageField,
     Part,
+    Problem,
 )
 from gitops_rollback.manifest.scalars import (
     read_scalar,
@@ -161,7 +163,7 @@ def _field(item: ManifestObject, image: ImageNode, node: yaml.ScalarNode) -> Ima
     scalar = read_scalar(item.file, node)
     problem = spelling_problem(scalar) or _reference_problem(scalar)
     if image.reported_only:
-        problem = f"the template of a {item.kind} is immutable (see `kinds`)"
+        problem = Problem(f"the template of a {item.kind} is immutable (see `kinds`)")
     return ImageField(
         path=item.file.path,
         document=item.document,
@@ -179,14 +181,14 @@ def _field(item: ManifestObject, image: ImageNode, node: yaml.ScalarNode) -> Ima
     )
 
 
-def _reference_problem(scalar: Scalar) -> str:
+def _reference_problem(scalar: Scalar) -> Problem:
     """Return why the text is no image reference, or none by itself."""
     if scalar.is_null:
-        return "the value is empty"
+        return Problem("the value is empty")
     if "${" in scalar.value:
         return VARIABLE_PROBLEM
     try:
         parse_image(scalar.value)
     except InvalidImageError as error:
-        return str(error)
-    return ""
+        return Problem(str(error))
+    return EDITABLE

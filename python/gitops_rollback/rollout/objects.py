@@ -111,10 +111,6 @@ class Objects:
         found = [read_reconciler(one, "HelmRelease") for one in self._of("HelmRelease")]
         return releases_of(target, self.own_sources(target.branch), self.owners(target), found)
 
-    def may_read(self, kind: str) -> bool:
-        """Tell whether the account may read a kind of object, as far as that was tried."""
-        return kind not in self._denied
-
     def workloads(self, target: Target) -> tuple[list[Workload], tuple[str, ...]] | None:
         """Return a target's workloads, and those that Git holds and that are not here.
 

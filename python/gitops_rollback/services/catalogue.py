@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.helm import NO_NAME, NO_VERSION, OTHER_REGISTRY
-from gitops_rollback.manifest.image_field import HELM
+from gitops_rollback.manifest.image_field import EDITABLE, HELM
 from gitops_rollback.services import ownership
 from gitops_rollback.services.inventory import glob_pattern
 
@@ -136,7 +136,7 @@ def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[Im
     by_configuration = fields if "manifests" in own or "containers" in own else []
     if settings.image is not None:
         named = [
-            replace(field, shown_name=settings.image.name, problem="")
+            replace(field, shown_name=settings.image.name, problem=EDITABLE)
             for field in by_workload or by_configuration
             if field.problem == NO_NAME
         ]
@@ -154,7 +154,7 @@ def _as_configured(field: ImageField, image: ImageReference) -> ImageField | Non
     for name in (field.name_text, field.other_name):
         found = find_image(name)
         if found is not None and found.full_repository == image.full_repository:
-            return replace(field, shown_name=name, problem="")
+            return replace(field, shown_name=name, problem=EDITABLE)
     return None
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, ManifestError, nearest, nearest_hint
 from gitops_rollback.image import contradicts
-from gitops_rollback.manifest.edit import remedy_for
 from gitops_rollback.manifest.flux import flux_kustomization
 from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.manifest.kustomize import is_kustomization
@@ -38,11 +37,7 @@ def refuse_uneditable(service: str, fields: Iterable[ImageField]) -> None:
     """Raise `ManifestError` if a field must not be edited."""
     for field in fields:
         if field.problem:
-            raise ManifestError(
-                f"{field.position}: the image of '{service}' (container '{field.container}') "
-                f"cannot be edited safely: {field.problem}",
-                remedy_for(field.problem),
-            )
+            raise field.uneditable(service)
 
 
 def refuse_disagreement(service: str, fields: tuple[ImageField, ...]) -> None:

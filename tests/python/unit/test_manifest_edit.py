@@ -21,6 +21,7 @@ from gitops_rollback.manifest.edit import (
 )
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.forms import value_of
+from gitops_rollback.manifest.image_field import Problem
 from gitops_rollback.manifest.markers import ACTIVE_KEY, HELD_KEY
 from gitops_rollback.manifest.prove import prove
 from unit.builders import digest
@@ -183,6 +184,16 @@ def test_what_cannot_be_edited_safely_is_refused_with_the_reason(image: str) -> 
         rewrite(file, [FieldEdit(field, NEW)])
     assert caught.value.message.startswith(f"{field.position}: the image of container 'server' can")
     assert field.problem in caught.value.message
+    assert caught.value.hint == "write the image as a plain one-line value, then run this again"
+
+
+def test_a_problem_with_a_remedy_of_its_own_is_refused_with_that() -> None:
+    file, field = read(POD_YAML + "    image: acme/cart:1\n")
+    signed = replace(field, problem=Problem("a tool signs the file;", "sign it anew"))
+    told = r"safely: a tool signs the file; sign it anew$"
+    with pytest.raises(ManifestError, match=told) as caught:
+        rewrite(file, [FieldEdit(signed, NEW)])
+    assert caught.value.hint == "sign it anew, then run this again"
 
 
 def _elsewhere(field: ImageField) -> ImageField:
@@ -400,6 +411,6 @@ def test_a_proof_tells_where_the_edited_image_is_not_found_again() -> None:
 
 def test_a_proof_tells_why_a_field_must_not_be_edited() -> None:
     file, field = read(STYLES["plain"].replace("{}", "acme/cart:1.4.2"))
-    found = prove(file, replace(field, problem="it is written twice"))
+    found = prove(file, replace(field, problem=Problem("it is written twice")))
     assert "it is written twice" in found.problem
     assert found.lines_changed == 0
