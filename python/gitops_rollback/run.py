@@ -65,7 +65,8 @@ def look_only(
     with session.watch.phase("decide"):
         looker = session.looker(repository, snapshot)
         facts = [Facts(at, session.url) for at in snapshot.services]
-        return settle(looker, list(zip(wishes, facts, strict=True)))
+        looking = [replace(wish, only_looks=True) for wish in wishes]
+        return settle(looker, list(zip(looking, facts, strict=True)))
 
 
 def record_all(

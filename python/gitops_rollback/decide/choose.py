@@ -54,6 +54,7 @@ LOST = ("gone", "platform", "tampered", "mutable-tag", "not-an-image")
 _EVER = "0001"  # a time before all commits: history is walked to its bound
 _MOST_SHOWN = 3  # tags that are named for each reason
 NO_TAG = "not taken: "  # begins the findings that say why tags are not
+ALL_THE_SAME = "to take one all the same: "  # begins the finding that says how
 UNKNOWN_TIME = "what ran at "  # begins the finding that nothing tells what ran at a time
 
 
@@ -228,6 +229,9 @@ def _told_of(
     for reason, names in by_reason.items():
         more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
         lines.append(f"{NO_TAG}{', '.join(names[:_MOST_SHOWN])}{more}: {reason}")
+    if selection.left is not None:
+        query = f"tags[?name=='{selection.left}']"
+        lines.append(f'{ALL_THE_SAME}--query "{query}", or --to {selection.left}')
     return tuple(lines)
 
 

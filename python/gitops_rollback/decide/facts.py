@@ -128,13 +128,14 @@ class Platforms:
     """What a candidate is, and its platforms and the running image's; empty where not known.
 
     `no_image` says what it is where that is no image ("a Helm chart"); `problem` why nobody told,
-    where it was asked for.
+    where it was asked for. `is_same`: the references of both have one digest at the registry.
     """
 
     candidate: frozenset[str] = frozenset()
     running: frozenset[str] = frozenset()
     problem: str = ""
     no_image: str = ""
+    is_same: bool = False
 
     @property
     def lacking(self) -> tuple[str, ...]:

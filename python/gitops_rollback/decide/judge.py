@@ -11,6 +11,7 @@ from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_of_
 from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.query.tags import named_no_image, normalised_time
+from gitops_rollback.refusals import RUNNING
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Check, Facts, History, Platforms
@@ -28,7 +29,7 @@ def judge_known(
         return candidate
     candidate = replace(candidate, verdict="acceptable", reason=None)
     if is_named(candidate.image, facts.running):
-        return candidate.refused("running", "it runs now")
+        return candidate.refused(RUNNING, "it runs now")
     what = named_no_image(candidate.image.tag or "")
     if what and "not-an-image" not in accept:
         return candidate.refused("not-an-image", f"its tag is that of {what}")
@@ -102,14 +103,24 @@ def with_check(
     if check.status == "gone" and "gone" not in accept:
         return candidate.refused("gone", check.message)
     if same(resolved, facts.running):
-        return candidate.refused("running", "it has the digest that runs now")
+        return candidate.refused(RUNNING, "it has the digest that runs now")
     return candidate if "bad" in accept else _refused_if_bad(candidate, resolved, timeline)
 
 
 def with_platforms(candidate: Candidate, platforms: Platforms, accept: frozenset[str]) -> Candidate:
-    """Refuse what is no image, or cannot run where the running image does."""
+    """Refuse what is no image, what runs already, and what cannot run where that does.
+
+    What a tag is now need not be what runs under it: where the ledger offers an image that has the
+    digest of the running tag, that is said and no more.
+    """
     if platforms.no_image and "not-an-image" not in accept:
         return candidate.refused("not-an-image", f"it is {platforms.no_image}")
+    if platforms.is_same:
+        told = "it has the digest that the running tag has now"
+        if not candidate.sources & {GIT, ARTIFACT}:
+            return candidate.refused(RUNNING, told)
+        note = f"{candidate.image.label}: {told}: if that is what runs, nothing changes"
+        candidate = replace(candidate, notes=(*candidate.notes, note))
     lacking = ", ".join(name.replace("@", " ") for name in platforms.lacking)
     if not lacking or "platform" in accept:
         return candidate

@@ -13,7 +13,7 @@ from gitops_rollback.decide.change import (
     summary_of,
     warnings_of,
 )
-from gitops_rollback.decide.choose import NO_TAG, REGISTRY, UNKNOWN_TIME, choose
+from gitops_rollback.decide.choose import ALL_THE_SAME, NO_TAG, REGISTRY, UNKNOWN_TIME, choose
 from gitops_rollback.decide.deploy import refuse_moved
 from gitops_rollback.decide.edits import rollback_edits
 from gitops_rollback.decide.facts import (
@@ -38,7 +38,7 @@ from gitops_rollback.ledger.holds import BAD, Bad, Hold, version_tag
 from gitops_rollback.ledger.records import repository_key
 from gitops_rollback.ledger.state import State
 from gitops_rollback.model import RECORDED, ROLLBACK
-from gitops_rollback.refusals import refusal
+from gitops_rollback.refusals import RUNNING, refusal
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Facts, SchemaLabels, StorageFacts
@@ -90,25 +90,25 @@ def obstacle(plan: Plan) -> GitopsRollbackError | None:
 def _none_to_go_back_to(plan: Plan) -> NotFoundError:
     """Return the error of a plan without an image, with the way to one."""
     refused = [c for c in plan.candidates if c.verdict == "refused"]
-    codes = [c.reason for c in refused if c.reason and c.reason != "running"]
+    by_code = [c for c in refused if c.reason not in (None, RUNNING)]
     why = "; ".join(f"{c.image.label}: {c.message}" for c in refused[:3])
     lost = any(c.reason is None for c in refused)
     shown = [c for c in plan.candidates if c.verdict == "acceptable"]
     unknown = next((f for f in plan.findings if f.startswith(UNKNOWN_TIME)), "")
     tags = [f.removeprefix(NO_TAG) for f in plan.findings if f.startswith(NO_TAG)]
+    taken = next((f for f in plan.findings if f.startswith(ALL_THE_SAME)), "")
     why = why or unknown or "; ".join(tags[:_MOST_REASONS])
     if unknown:
         hint = "give a later time with --as-of, or name an image with --to"
     elif lost:
         hint = "go by what Git tells with --strategy auto, or name an image with --to"
-    elif plan.strategy == "registry":
-        hint = "widen the query (--query), or name an image with --to TAG"
     elif shown:
         hint = f"the registry knows others: --strategy registry, or --to {shown[0].image.label}"
-    elif codes:
-        hint = f"name one with --to, and accept what refuses it: --accept {codes[0]}"
-    elif tags:
-        hint = 'a query takes a tag whatever its form, as does --to TAG: --query "tags[?older]"'
+    elif by_code:
+        first = by_code[0]
+        hint = f"{ALL_THE_SAME}--to {first.image.label} --accept {first.reason}"
+    elif taken:
+        hint = taken
     elif plan.strategy == REGISTRY:
         hint = "the registry has no other tag: push the image again, or name one with --to"
     else:
@@ -271,14 +271,14 @@ def _changed(wish: Wish, facts: Facts, plan: Plan) -> GitopsRollbackError | None
     )
 
 
-def _revision(facts: Facts, plan: Plan) -> str | None:
+def _revision(wish: Wish, facts: Facts, plan: Plan) -> str | None:
     """Return the commit that the running image was built from, where it was looked at anyway.
 
     A rollback asks no registry for more than it needs: what has no revision is known by its digest
     and its version tag.
     """
     looked = facts.has(NeedPlatforms(plan.chosen.image)) if plan.chosen else None
-    if looked is None or looked.problem or facts.running.digest is None:
+    if wish.only_looks or looked is None or looked.problem or facts.running.digest is None:
         return None
     return facts.ask(NeedRevision(facts.running)).commit
 
@@ -302,7 +302,7 @@ def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
         before = before.without_bad(chosen.image, revision)
     marked = replace(deed, action=BAD, image=running, from_image=None, record=None)
     seen = (*before.images, *(candidate.image for candidate in plan.candidates))
-    bad = Bad(marked, version_tag(running, seen), _revision(facts, plan))
+    bad = Bad(marked, version_tag(running, seen), _revision(wish, facts, plan))
     after = before.with_deed(deed, noted_fields(at, plan.edits, chosen.image)).with_bad(bad)
     action = ROLLBACK if plan.edits else RECORDED
     summary = summary_of(wish, at, running, chosen.image, action=action, record=record)

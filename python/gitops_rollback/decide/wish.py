@@ -24,7 +24,8 @@ class Wish:
     nothing was held; None: nobody says). A deploy has an `image`; with `releases` it ends the hold;
     with `before_build` it is still to be built: its digest is not known, and nothing is changed. A
     rollback says how to choose: by `strategy` and `query`, as `planned`, or by name: `to`, `as_of`
-    (a time). `unattended`: nobody reads the plan's warnings.
+    (a time). `unattended`: nobody reads the plan's warnings. `only_looks`: nothing will be written,
+    so nothing is looked up that is only written.
     """
 
     action: Action
@@ -47,6 +48,7 @@ class Wish:
     planned: PlanFile | None = None
     again: bool = False
     unattended: bool = False
+    only_looks: bool = False
 
     @property
     def is_named(self) -> bool:

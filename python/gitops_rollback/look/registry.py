@@ -85,10 +85,11 @@ class RegistryFacts:
             found = client.contents(image)
             if found.no_image:
                 return Platforms(no_image=found.no_image)
-            of_running = client.contents(running).platforms
+            other = client.contents(running)
         except (ManifestMissingError, RegistryUnavailableError) as error:
             return Platforms(problem=error.message)
-        return Platforms(frozenset(found.platforms), frozenset(of_running))
+        is_same = found.digest == other.digest
+        return Platforms(frozenset(found.platforms), frozenset(other.platforms), is_same=is_same)
 
     def schema_labels(self, running: ImageReference, target: ImageReference) -> SchemaLabels:
         """Read the schema that two images need; the target's only if the running one says one."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gitops_rollback.query.tags import Ran
 
 RUNNING = "it is the image that runs"
+_LONGEST_SAMPLE = 400  # characters: all of a tag but a long list of its platforms
 _MOST_NOTED = 3  # tags that a note names
 _INDEXED = regex(r"\]\s*\[-?\d+\]")  # `tags[?older][0]`, which gives nothing
 _NO_TIMES = "the registry tells no times of push"
@@ -34,13 +35,15 @@ _NO_TIMES = "the registry tells no times of push"
 class Selection:
     """The tags to go back to, best first; why each other one is not taken; what is to be known.
 
-    `sample` are two lines of what a query was asked of, for who wrote one that gives nothing.
+    `sample` are two lines of what a query was asked of, for who wrote one that gives nothing;
+    `left` is the newest image that is not taken: a query takes it all the same.
     """
 
     names: tuple[str, ...]
     reasons: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sample: tuple[str, ...] = ()
+    left: str | None = None
 
 
 @lru_cache(maxsize=8)
@@ -75,8 +78,7 @@ class _Repository:
         self._shapes = Shapes(tag.name for tag in self._images)
         self._is_dated = any(tag.time for tag in self._images)
         self._first = min((t for tag in self._running if (t := self._times.since(tag))), default="")
-        places = [self._times.place(tag) for tag in self._running]
-        self._place = max((place for place in places if place is not None), default=None)
+        self._place = self._times.place(self._digest)
         self._anchor = self._find_anchor()
         self._doubt = self._doubt_of_digits()
 
@@ -87,14 +89,13 @@ class _Repository:
         older = [tag.name for tag in self._images if self._is_older(tag)]
         current = {"name": self._name, "digest": self._digest}
         document = query_document(self._images, self._running, older, current)
-        sample = _sample(document)
+        sample = _sample(document, query)
         given = _names_in(search(query, document, sample), self._images, self._no_image)
         running = {tag.name for tag in self._running}
         names = tuple(name for name in given if name not in running and name not in self._no_image)
         reasons = {**self._left_out(query), **dict.fromkeys(running, RUNNING), **self._no_image}
-        return Selection(
-            names, {n: why for n, why in reasons.items() if n not in names}, (), sample
-        )
+        reasons = {name: why for name, why in reasons.items() if name not in names}
+        return Selection(names, reasons, (), sample, self._left(reasons))
 
     def by_default(self) -> Selection:
         """Return the older tags of the running tag's form, and why not the others."""
@@ -111,9 +112,16 @@ class _Repository:
         found.sort(key=self._rank, reverse=True)
         names = self._without_ties(found, reasons)
         notes = [*_shortened(notes), *_open(names, reasons)]
-        if self._digest is not None and self._is_dated and not self._running:
-            notes.append(self._unlisted())
-        return Selection(names, {**reasons, **self._no_image}, (*notes, *self._late(found)))
+        if names and not self._running:
+            decides = "what ran before" if self._is_dated else "the order of names"
+            notes.append(f"{self._unlisted()}: {decides} decides")
+        notes += self._late(found)
+        every = {**reasons, **self._no_image}
+        return Selection(names, every, tuple(notes), left=self._left(reasons))
+
+    def _left(self, reasons: Mapping[str, str]) -> str | None:
+        left = (n for n, why in reasons.items() if why != RUNNING and n != self._name)
+        return next((name for name in left if name not in self._no_image), None)
 
     def _is_running(self, tag: Tag) -> bool:
         # Where the registry lists names only, the name is all there is to go by.
@@ -124,10 +132,11 @@ class _Repository:
     def _find_anchor(self) -> str | None:
         """Return the tag whose form counts: the running one, else another of its digest.
 
-        A word (`latest`) tells nothing; `1.4.2` of the same digest does.
+        A word (`latest`) tells nothing; `1.4.2` of the same digest does. So it does where `1.4`
+        runs, which moves on from release to release.
         """
         if self._name is not None and self._shapes.of(self._name).kind:
-            return self._name
+            return self._shapes.exact(self._name, [tag.name for tag in self._running])
         shapes = [self._shapes.of(tag.name) for tag in self._running]
         telling = [shape for shape in shapes if shape.kind]
         best = max(telling, key=lambda s: (bool(s.order), len(s.order), s.name), default=None)
@@ -138,7 +147,7 @@ class _Repository:
 
     def _is_older(self, tag: Tag) -> bool:
         """Tell whether a tag was there before the running image, as far as that is known."""
-        place = self._times.place(tag)
+        place = self._times.place(tag.digest)
         if place is not None and self._place is not None:
             return place < self._place
         if self._is_dated:
@@ -167,11 +176,11 @@ class _Repository:
 
     def _why_not(self, tag: Tag, notes: list[str]) -> str:
         """Return why a tag is not taken; an empty text if it is. Contradictions are noted."""
-        place = self._times.place(tag)
+        place = self._times.place(tag.digest)
         if place is not None and self._place is not None:
             return "" if place < self._place else "it ran after the running image"
         if self._is_dated and not self._running:
-            return self._unlisted()
+            return f"{self._unlisted()}: nothing tells what is older"
         if self._anchor is None:
             return self._why_not_without_form(tag)
         relation = self._relation(tag)
@@ -221,12 +230,14 @@ class _Repository:
         return "" < (self._times.since(tag) or "") < self._first
 
     def _unlisted(self) -> str:
-        what = self._name or self._digest
-        return f"the running image, {what}, is not among the tags: nothing tells what is older"
+        """Say that what runs is not there: its tag was deleted, or is another image by now."""
+        if any(tag.name == self._name for tag in self._images):
+            return f"the tag {self._name} is another image by now than the one that runs"
+        return f"the running image, {self._name or self._digest}, is not among the tags"
 
     def _rank(self, tag: Tag) -> tuple[Any, ...]:
         """Order what is taken: what ran, the last first; then by name; then by time of push."""
-        place = self._times.place(tag) if self._place is not None else None
+        place = self._times.place(tag.digest) if self._place is not None else None
         if place is not None:
             return (1, place)
         order = self._shapes.of(tag.name).order if self._anchor is not None else ()
@@ -254,7 +265,7 @@ class _Repository:
 
     def _late(self, found: list[Tag]) -> list[str]:
         """Say where the best by name was pushed before another one that is taken."""
-        if not found or self._times.place(found[0]) is not None or self._anchor is None:
+        if not found or self._times.place(found[0].digest) is not None or self._anchor is None:
             return []
         best = self._times.since(found[0])
         later = [tag.name for tag in found[1:] if best and (self._times.since(tag) or "") > best]
@@ -295,8 +306,9 @@ def _names_in(answer: Answer, images: Sequence[Tag], others: Mapping[str, str]) 
     return list(dict.fromkeys(answer.name_of(item, known) for item in answer.items))
 
 
-def _sample(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what there is to ask, in two lines: how many, and the first tags."""
-    shown = [json.dumps(tag, ensure_ascii=True)[:200] for tag in document["tags"][:2]]
-    lines = [f"tags[{index}] is {text}" for index, text in enumerate(shown)]
+def _sample(document: Mapping[str, Any], query: str) -> tuple[str, ...]:
+    """Return what there is to ask, in two lines: the first tags, as the query calls them."""
+    key = "results" if "results" in query else "tags"
+    shown = [json.dumps(tag, ensure_ascii=True)[:_LONGEST_SAMPLE] for tag in document[key][:2]]
+    lines = [f"{key}[{index}] is {text}" for index, text in enumerate(shown)]
     return tuple(lines) or ("tags and results are empty: the repository has no other image",)

@@ -27,8 +27,11 @@ _PRE_RANKS = {
 }
 _LETTERS = ("a", "b", "c", "m")  # too short to be read without a number
 # Words whose number counts builds or revisions, wherever they stand.
+# `ls` is linuxserver.io's, `k3s` and `rke2r` are Rancher's, `gke` Google's, `ga` Liferay's.
 _COUNTED = ("build", "r", "rev", "revision", "ci", "run", "job", "jenkins", "pipeline", "post", "p",
-            "patch", "hotfix", "sp", "update", "u", "bld")  # fmt: skip
+            "patch", "hotfix", "sp", "update", "u", "bld", "ls", "k3s", "rke2r", "gke", "ga",
+            "alpha", "beta", "rc", "cr", "preview", "milestone", "snapshot")  # fmt: skip
+_CUMULATIVE = "CU"  # Microsoft SQL Server's updates; in small letters it is a version of CUDA
 # Words whose number says whose the image is: another number is another thing, not another time.
 NAMED = ("pr", "mr", "pull", "merge", "issue", "ticket", "branch", "feature", "bug", "fix")
 # Words of bases, platforms and languages: their number is a part of the variant.
@@ -42,8 +45,8 @@ BASES = (
     "cudnn", "tensorrt", "torch", "tf", "gcc", "clang", "llvm", "musl", "glibc", "pg", "postgres",
     "postgresql", "mysql", "mariadb", "redis", "nginx", "apache", "tomcat", "jetty", "mssql",
     "arm", "arm64v", "armv", "armhf", "amd", "x", "i", "aarch", "ppc", "s", "riscv", "mips", "win",
-    "linux", "darwin", "api", "scala", "spark", "hadoop", "erlang", "otp", "elixir", "qt", "maven",
-    "gradle", "k8s", "kubernetes", "helm", "openssl", "fips", "eclipse", "buildpack", "stack",
+    "linux", "darwin", "scala", "spark", "hadoop", "erlang", "otp", "elixir", "qt", "maven",
+    "gradle", "k8s", "kubernetes", "helm", "openssl", "fips", "eclipse", "buildpack",
     "cu", "sm", "ol", "fc", "sles", "leap", "opensuse", "stretch", "bionic", "xenial", "sid",
     "manylinux", "ros", "vs", "rails", "django", "sqlite", "psql", "lts", "abi",
 )  # fmt: skip
@@ -59,19 +62,23 @@ _TOKEN = regex(
   | (?P<date>{_PLAUSIBLE_DATE}(?:[T]?{_CLOCK}Z?|[-_](?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?){_END}
   | (?P<week>(?:19|20)\d\d[-_.]?[WwQq]\d{{1,2}}){_END}
   | (?P<day>\d\d(?P<t>[-_.])\d\d(?P=t)(?:19|20)\d\d){_END}
+  | (?P<line>[vV]?\d+(?:\.\d+)*\.[xX]){_END}
   | (?P<java>\d+u\d+(?:-b\d+)?){_END}
   | (?P<version>[vV]?\d+(?:\.(?!{_COMMIT}{_END})\d+)+|[vV]\d+)
     (?P<pre>(?![-_.]{_COMMIT}{_END})(?:[-_.]?(?P<word>[A-Za-z]+)(?:[-_.]?(?P<count>\d+(?:\.\d+)*))?){_END})?
     (?P<describe>-(?P<distance>\d+)-g(?P<tip>[0-9a-f]{{7,40}}){_END})?
   | (?P<commit>{_COMMIT}){_END}
   | (?P<digits>\d+){_END}
-  | (?P<counted>(?i:{"|".join(sorted(_COUNTED, key=len, reverse=True))}))(?=[.-]?\d+{_END})
+  | (?P<counted>(?i:{"|".join(sorted(_COUNTED, key=len, reverse=True))})|{_CUMULATIVE})
+        (?=[.-]?\d+{_END})
   | (?P<text>[A-Za-z]+(?:\d+(?:\.\d+)*)?[A-Za-z0-9]*|[A-Za-z0-9]+)
   | (?P<separator>[^A-Za-z0-9]+)
     """,
     re.VERBOSE | re.ASCII,
 )
 _UNIX = regex(r"1\d{9}|1\d{12}", re.ASCII)  # seconds of 2001 to 2033, or milliseconds
+_RELEASE = regex(r"\d+(?:\.\d+){2,}", re.ASCII)
+_BEHIND = 2  # the place behind a word and a separator
 _ATTACHED = regex(r"([A-Za-z][A-Za-z._-]*?)(\d+(?:\.\d+)*)", re.ASCII)
 
 
@@ -96,11 +103,11 @@ def pieces_of(text: str) -> Iterator[Piece]:
 
 
 def _at(tokens: Sequence[re.Match[str]], index: int) -> str:
-    """Return the word before a token, without its separator, in small letters."""
+    """Return the word before a token, without its separator."""
     before = tokens[index - 1] if index else None
     if before is not None and before["separator"] and index > 1:
         before = tokens[index - 2]
-    return before[0].lower() if before is not None else ""
+    return before[0] if before is not None else ""
 
 
 def _read(token: re.Match[str], before: str) -> list[Piece]:
@@ -125,10 +132,12 @@ def _read_plain(token: re.Match[str]) -> Piece:
 
 
 def _read_digits(text: str, before: str) -> Piece:
-    if before in BASES or before in NAMED:
+    word = before.lower()
+    is_counter = before == _CUMULATIVE or word in _COUNTED
+    if not is_counter and word in (*BASES, *NAMED):
         return Piece("", text)
     kind = TIME if _UNIX.fullmatch(text) else NUMBER
-    return Piece(kind, text, (int(text),), is_counter=before in _COUNTED)
+    return Piece(kind, text, (int(text),), is_counter=is_counter)
 
 
 def _whole(token: re.Match[str]) -> str:
@@ -140,8 +149,8 @@ def _whole(token: re.Match[str]) -> str:
 def _read_version(token: re.Match[str], before: str) -> list[Piece]:
     text = token["version"]
     numbers = tuple(int(number) for number in text.lstrip("vV").split("."))
-    if before in BASES:
-        return [Piece("", token[0])]
+    if before.lower() in BASES:
+        return [Piece("", text), *pieces_of(token[0].removeprefix(text))]
     word, count = (token["word"] or "").lower(), token["count"]
     pre = None
     rest = token["pre"] or ""
@@ -158,6 +167,15 @@ def _read_version(token: re.Match[str], before: str) -> list[Piece]:
     return [version]
 
 
+def _of_base(pieces: Sequence[Piece]) -> list[Piece]:
+    """Read `node-20.11.0-alpine`, which names nothing else: the version of its base is its own."""
+    if len(pieces) <= _BEHIND or not _RELEASE.fullmatch(pieces[_BEHIND].text):
+        return []
+    numbers = tuple(int(number) for number in pieces[_BEHIND].text.split("."))
+    version = Piece(VERSION, pieces[_BEHIND].text, numbers)
+    return [*pieces[:_BEHIND], version, *pieces[_BEHIND + 1 :]]
+
+
 def _attached(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
     """Read `build123` and `cart1.4.2`, where nothing else orders a tag and it is no base."""
     found = _ATTACHED.fullmatch(name)
@@ -172,13 +190,15 @@ def _attached(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
 
 def settled(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
     """Let the first version be the version, and leave to the variant what only looks like one."""
+    pieces = list(_with_generations(pieces))
     kinds = [piece.kind for piece in pieces]
     if not any(kinds):
-        yield from _attached(name, pieces)
+        yield from _of_base(pieces) or _attached(name, pieces)
         return
     version = kinds.index(VERSION) if VERSION in kinds else None
     stamp = next((i for i, kind in enumerate(kinds) if kind in (DATE, TIME)), None)
     for index, piece in enumerate(pieces):
+        is_dotted = index > 0 and pieces[index - 1].text == "."  # as semantic versions count
         is_late = piece.kind == VERSION and index != version
         is_early = piece.kind == NUMBER and version is not None and index < version
         is_branch = piece.kind == NUMBER and version is None and stamp is not None and index < stamp
@@ -186,8 +206,25 @@ def settled(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
             piece.kind == NUMBER
             and version is not None
             and index > version
-            and not piece.is_counter
+            and not (piece.is_counter or is_dotted)
             and any(not other.kind and other.text.isalnum() for other in pieces[version:index])
         )
         text_only = is_late or is_early or (is_branch and not piece.is_counter) or is_far
         yield Piece("", piece.text) if text_only else piece
+
+
+def _with_generations(pieces: Sequence[Piece]) -> Iterator[Piece]:
+    """Read a lone `v2` beside a version: before it a line of its own, directly behind it a count.
+
+    `v2-api-1.4.2` and `v1-api-1.4.2` are two things; `7.2.4-v9` is the ninth build of 7.2.4.
+    """
+    places = [i for i, piece in enumerate(pieces) if piece.kind == VERSION]
+    version = next((i for i in places if len(pieces[i].numbers) > 1), None)
+    for index, piece in enumerate(pieces):
+        if version is None or piece.kind != VERSION or len(piece.numbers) > 1 or piece.pre:
+            yield piece
+        elif index == version + 2 and not pieces[version + 1].text.isalnum():
+            yield Piece("", piece.text[0])
+            yield Piece(NUMBER, piece.text[1:], piece.numbers, is_counter=True)
+        else:
+            yield Piece("", piece.text)

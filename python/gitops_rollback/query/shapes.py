@@ -51,7 +51,7 @@ _NO_ORDER = {
 
 _LEAST_COMMIT = 7  # digits of a short commit id
 _LEAST_COUNTED = 3  # tags whose numbers go up with their versions, to be taken for a count
-_WORDED = regex(r"([A-Za-z](?:[A-Za-z0-9]*[A-Za-z])?)(\d{1,9})", re.ASCII)
+_WORDED = regex(r"((?:[A-Za-z](?:[A-Za-z0-9]*[A-Za-z])?)?)(\d{1,9})", re.ASCII)
 _DATE_DIGITS = 8
 _DAY_FORMATS = ("%d%m%Y", "%m%d%Y")
 _YEARS = range(1990, 2100)
@@ -116,6 +116,23 @@ class Shape:
         """Whether it is a pre-release, or a commit after a release."""
         version = self.version
         return version is not None and (version.pre is not None or version.distance > 0)
+
+    def is_release_of(self, floating: Shape) -> bool:
+        """Whether it is `1.4.2-alpine` where that is `1.4-alpine`."""
+        own, other = self.version_numbers, floating.version_numbers
+        texts = [
+            [piece.text for piece in shape.pieces if piece.numbers != shape.version_numbers]
+            for shape in (self, floating)
+        ]
+        is_longer = 0 < len(other) < len(own)
+        return is_longer and own[: len(other)] == other and texts[0] == texts[1]
+
+    @property
+    def version_numbers(self) -> tuple[int, ...]:
+        """The numbers of its version, or the one number it is; else none."""
+        if self.version is not None:
+            return self.version.numbers
+        return self.pieces[0].numbers if [p.kind for p in self.pieces] == [NUMBER] else ()
 
     @property
     def form(self) -> str:
@@ -187,17 +204,18 @@ class Shapes:
 
     def is_floating(self, name: str) -> bool:
         """Tell whether a tag is moved from release to release, as `1.4` is where 1.4.2 exists."""
-        version = self.of(name).version
-        if version is None:
-            piece = self.of(name).pieces
-            numbers = piece[0].numbers if len(piece) == 1 and piece[0].kind == NUMBER else ()
-        else:
-            numbers = version.numbers
-        if not numbers:
-            return False
-        if version is not None and len(numbers) == 1:
-            return True
-        return numbers in self._beginnings
+        shape = self.of(name)
+        is_lone = shape.version is not None and len(shape.version_numbers) == 1
+        return is_lone or shape.version_numbers in self._beginnings
+
+    def exact(self, name: str, aliases: Iterable[str]) -> str:
+        """Return which of some names for the same image is the release that `1.4` moved on to.
+
+        That is the name itself where it moves on to none.
+        """
+        floating = self.of(name)
+        exact = [shape for shape in map(self.of, aliases) if shape.is_release_of(floating)]
+        return max(exact, key=lambda shape: len(shape.version_numbers), default=floating).name
 
     @cached_property
     def _beginnings(self) -> frozenset[tuple[int, ...]]:
@@ -324,7 +342,7 @@ def _date(text: str, form: str) -> tuple[int, ...]:
 
 
 def _counters(shapes: Iterable[Shape]) -> frozenset[_Place]:
-    """Return where a word's own number goes up with the versions before it: `4.0.1-ls31`.
+    """Return where a word's number goes up with the versions before it: `4.0.1-qx31`, `-qx-31`.
 
     So it counts builds. What names a base stands behind several versions with the same number, or
     with another one behind the same version; a few tags prove nothing.
@@ -356,13 +374,19 @@ def _with_counters(shape: Shape, counters: frozenset[_Place]) -> Shape:
 
 
 def _worded(shape: Shape) -> Iterator[tuple[int, str, int]]:
-    """Yield the words with a number behind a version, that are no bases: place, word, number."""
+    """Yield the numbers behind a version and a word that is no base: place, their word, number.
+
+    The word is empty where something stands between it and the number.
+    """
     kinds = [piece.kind for piece in shape.pieces]
     version = kinds.index(VERSION) if VERSION in kinds else len(kinds)
-    for place, piece in enumerate(shape.pieces):
-        found = _WORDED.fullmatch(piece.text) if not piece.kind and place > version else None
-        if found and found[1].lower() not in (*BASES, *NAMED):
+    before = ""
+    for place, piece in enumerate(shape.pieces[version + 1 :], version + 1):
+        found = _WORDED.fullmatch(piece.text) if not piece.kind else None
+        if found and (found[1] or before).lower() not in (*BASES, *NAMED):
             yield place, found[1], int(found[2])
+        if piece.text[:1].isalpha():
+            before = piece.text.rstrip("0123456789.")
 
 
 def _open_template(shape: Shape, place: int) -> tuple[str, ...]:

@@ -114,9 +114,9 @@ class Times:
         times = (tag.time, self._at.get(tag.digest or ""))
         return min((time for time in times if time), default=None)
 
-    def place(self, tag: Tag) -> int | None:
+    def place(self, digest: str | None) -> int | None:
         """Return the place of an image in what ran; None where it is not known to have run."""
-        return self._places.get(tag.digest or "")
+        return self._places.get(digest or "")
 
 
 def query_document(

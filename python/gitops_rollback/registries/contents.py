@@ -66,10 +66,11 @@ _UNKNOWN = "unknown"  # what builders write as the platform of an attestation
 
 @dataclass(frozen=True)
 class Contents:
-    """What stands under a reference: "" for an image, else what it is; and its platforms."""
+    """What stands under a reference: "" for an image, else what it is; platforms and digest."""
 
     no_image: str = ""
     platforms: tuple[str, ...] = ()
+    digest: str = ""
 
 
 def is_index(document: Mapping[str, object]) -> bool:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from gitops_rollback.image import is_digest, is_tag
-from gitops_rollback.late import regex
+from gitops_rollback.late import regex, replace
 from gitops_rollback.query.tags import Tag, newest_first
 from gitops_rollback.registries.contents import (
     INDEXES,
     MANIFESTS,
-    Contents,
     annotated_time,
     config_digest,
     config_platforms,
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.registries.contents import Contents
     from gitops_rollback.registries.tokens import Door
     from gitops_rollback.web.answers import Answer
 
@@ -58,7 +58,8 @@ class Oci:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._manifests: dict[str, Mapping[str, object]] = {}  # by image, as it was first asked for
+        # By image, as it was first asked for: what was read, and its digest.
+        self._manifests: dict[str, tuple[Mapping[str, object], str]] = {}
         self._configs: dict[tuple[str, str], object] = {}  # by repository and digest
 
     def digest_of(self, image: ImageReference) -> str:
@@ -78,18 +79,18 @@ class Oci:
 
     def contents(self, image: ImageReference) -> Contents:
         """Return what stands under a reference, and for which platforms: one or two GETs."""
-        document = self._verified_manifest(image)
-        found = read_manifest(document)
+        document, digest = self._verified_manifest(image)
+        found = replace(read_manifest(document), digest=digest)
         if found.no_image or found.platforms or is_index(document):
             return found
-        return Contents(platforms=config_platforms(self._config(image, document)))
+        return replace(found, platforms=config_platforms(self._config(image, document)))
 
     def created(self, image: ImageReference) -> str | None:
         """Return when an image was built, as its manifest's annotation or its config says.
 
         Of several platforms' images, the first counts. Up to three GETs.
         """
-        document = self._verified_manifest(image)
+        document, _digest = self._verified_manifest(image)
         told = annotated_time(document)
         if told is None and is_index(document):
             document = self._first_image(image, document)
@@ -101,7 +102,7 @@ class Oci:
 
         Up to three GETs. Raises `RegistryUnavailableError` where nothing there could have one.
         """
-        document = self._verified_manifest(image)
+        document, _digest = self._verified_manifest(image)
         if is_index(document):
             document = self._first_image(image, document)
         if config_digest(document) is None:
@@ -153,7 +154,7 @@ class Oci:
     ) -> Mapping[str, object]:
         """Return the manifest of the first image of an index; {} of an empty one."""
         first = first_image(index)
-        return self._verified_manifest(image.with_version(None, first)) if first else {}
+        return self._verified_manifest(image.with_version(None, first))[0] if first else {}
 
     def _read_manifest(
         self, image: ImageReference, what: str
@@ -168,15 +169,16 @@ class Oci:
             raise nonsense(answer, what, "it answered something that is no manifest")
         return answer, document
 
-    def _verified_manifest(self, image: ImageReference) -> Mapping[str, object]:
-        """Return a manifest, got once; its bytes have the digest that was asked for or told."""
+    def _verified_manifest(self, image: ImageReference) -> tuple[Mapping[str, object], str]:
+        """Return a manifest, got once, and its digest, which was asked for or told."""
         if image.canonical not in self._manifests:
             what = f"the manifest of {image.canonical}"
             answer, document = self._read_manifest(image, what)
             wanted = image.digest or _header_digest(answer)
-            if wanted and _digest_of(answer, wanted) != wanted:
+            digest = _digest_of(answer, wanted)
+            if wanted not in ("", digest):
                 raise nonsense(answer, what, f"what it sent is not {wanted}")
-            self._manifests[image.canonical] = document
+            self._manifests[image.canonical] = (document, digest)
         return self._manifests[image.canonical]
 
     def _config(self, image: ImageReference, manifest: Mapping[str, object]) -> object:

@@ -153,6 +153,22 @@ def test_an_image_that_lacks_a_platform_of_the_running_one_is_refused(
     shop.ok("rollback", *PLAN, "--to", "2.1", "--reason", "x", "--accept", "platform")
 
 
+def test_only_a_rollback_asks_from_which_commit_the_running_image_was_built(
+    shop: Shop, hub: RegistryStandIn
+) -> None:
+    """It is written to the bad list. Of an image for several platforms that is two requests."""
+    shop.environment |= {"GITOPS_REGISTRY_URL": hub.url, "GITOPS_HUB_URL": hub.url}
+    for tag in ("2.0", "2.1"):
+        hub.push("acme/cart", tag, platforms=ARM)
+        shop.ok("deploy", *PLAN, "--image", f"acme/cart:{tag}")
+    costs = []
+    for command in ("plan", "rollback"):
+        hub.requests.clear()
+        shop.ok(command, *PLAN, *(("--reason", "x") if command == "rollback" else ()))
+        costs.append(len(asked(hub)))
+    assert costs == [3, 5], "a HEAD and two indexes; then a manifest and its configuration, too"
+
+
 def test_going_back_by_the_registry_writes_tag_and_digest_and_holds(
     connected: Shop, hub: RegistryStandIn
 ) -> None:

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 BAD = bad_entry(image("2"), at(5), "it crashed", "joe")
 UNKNOWN = Check("unknown", message="registry.example did not answer in 3 s")
 NO_ARM = Platforms(frozenset({"linux/amd64"}), frozenset({"linux/amd64", "linux/arm64"}))
+SAME = Platforms(is_same=True)
 GONE = Check("gone", message="the registry no longer has it")
 
 
@@ -397,6 +398,11 @@ LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str
     ("a chart by the registry", World("3", tags=("3", "2", "1"), history=history("3"),
      platforms={"2": Platforms(no_image="a Helm chart")}), {"strategy": "registry"}, "1", [],
      {"2": "not-an-image"}),
+    ("the running digest under another tag, by the registry", World("3", tags=("3", "2", "1"),
+     history=history("3"), platforms={"2": SAME}), {"strategy": "registry"}, "1", [],
+     {"2": "running"}),
+    ("what ran and has the digest of the running tag now", by_state("1>2", platforms={"1": SAME}),
+     {}, "1", [], {}),
     ("to a tag that is known, unreachable", by_state("~1>2", checks={"1": UNKNOWN}), {"to": "1"},
      "~1", [], {}),
     ("to what was rolled back from", by_state(*ABA, bad=(BAD,)), {"to": "2"}, None, ["bad"],

@@ -346,7 +346,10 @@ def test_a_query_that_is_wrong_is_a_usage_error_that_says_where(query: str, word
         choose(pushed_in_turn("1.0.0", "1.1.0"), "acme/cart:1.1.0", query)
     assert words in caught.value.message
     assert "tags[?older" in caught.value.hint
-    assert 'tags[0] is {"name": "1.0.0"' in caught.value.hint or "null" in words
+    first = (
+        'results[0] is {"name": "1.1.0"' if "results" in query else 'tags[0] is {"name": "1.0.0"'
+    )
+    assert first in caught.value.hint or "null" in words
     assert caught.value.exit_code == Exit.USAGE
 
 
@@ -463,3 +466,23 @@ def test_in_a_recorded_answer_of_2021_two_tags_of_one_digest_both_count_as_runni
     assert "1.2.1" not in choose(tags, "acme/x:latest", "tags")
     assert choose(tags, "acme/x:latest") == choose(tags, "acme/x:1.2.1")
     assert choose(tags, "acme/x:latest")[0] < "1.2.1"
+
+
+def test_a_tag_that_is_another_image_by_now_is_said_as_such() -> None:
+    tags = pushed_in_turn("1.0.0", "1.1.0", "1.2.0")
+    running = f"acme/cart:1.2.0@{digest('what it was')}"
+    found = select(tags, running)
+    assert not found.names
+    told = "the tag 1.2.0 is another image by now than the one that runs"
+    assert all(why.startswith(told) for why in found.reasons.values())
+    assert found.left == "1.1.0", "not what took the place of the one that runs"
+    assert select(tags, running, None, "1.0.0", "what it was").notes == (
+        f"{told}: what ran before decides",
+    )
+
+
+def test_a_running_tag_that_is_not_listed_is_said_where_names_decide() -> None:
+    found = select([Tag("1.0.0"), Tag("1.1.0")], "acme/cart:1.2.0")
+    assert found.names == ("1.1.0", "1.0.0")
+    (note,) = found.notes
+    assert note == ("the running image, 1.2.0, is not among the tags: the order of names decides")

@@ -269,8 +269,8 @@ def test_an_index_names_its_platforms_and_an_image_its_own(hub: RegistryStandIn)
     old, new = parse_image("acme/cart:1.0"), parse_image(f"acme/cart@{digest}")
     registries = client(hub)
     for _ in range(2):
-        assert registries.contents(old) == Contents("", ("linux/amd64",))
-        assert registries.contents(new) == Contents("", ("linux/amd64", "linux/arm64"))
+        assert registries.contents(old).platforms == ("linux/amd64",)
+        assert registries.contents(new) == Contents("", ("linux/amd64", "linux/arm64"), digest)
     gets = [line for line in hub.requests if line.startswith("GET")]
     assert len(gets) == 3, "two manifests and a configuration, once each"
 
