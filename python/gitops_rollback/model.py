@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from gitops_rollback.image import ImageReference, parse_image
 from gitops_rollback.late import dataclass, field, regex, replace
@@ -228,6 +229,21 @@ def is_safe_path(path: str) -> bool:
         and all(character.isprintable() for character in path)
         and all(part not in ("", ".", "..") and part.lower() != ".git" for part in parts)
     )
+
+
+def repository_key(url: str) -> str:
+    """Return host and path of a repository, without scheme, user, port and `.git`."""
+    if "://" in url:
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # a record may name anything: it is no other repository's key
+            return url
+        host, path = parts.hostname or "", parts.path
+    else:
+        head, colon, tail = url.partition(":")
+        is_scp = bool(colon) and "/" not in head
+        host, path = (head.rpartition("@")[2], tail) if is_scp else ("", url)
+    return f"{host.lower()}/{path.strip('/').removesuffix('.git').rstrip('/')}"
 
 
 def one_line(text: str, longest: int = 500) -> str:

@@ -11,7 +11,7 @@ from gitops_rollback import clock
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.late import dataclass, field
-from gitops_rollback.model import Build, one_line
+from gitops_rollback.model import Build, one_line, repository_key
 from gitops_rollback.options import repeated
 from gitops_rollback.redaction import hide
 from gitops_rollback.repo.location import person, repository_url, without_user
@@ -236,7 +236,6 @@ class Session:
         return f"{kind}:{rest}"
 
     def _directory_store(self, path: str) -> DirectoryStore:
-        from gitops_rollback.ledger.records import repository_key  # noqa: PLC0415 - see open_repository
         from gitops_rollback.stores.directory import DirectoryStore  # noqa: PLC0415 - one of two
 
         if path:

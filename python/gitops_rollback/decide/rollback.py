@@ -35,9 +35,8 @@ from gitops_rollback.errors import (
 )
 from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.holds import BAD, Bad, Hold, version_tag
-from gitops_rollback.ledger.records import repository_key
 from gitops_rollback.ledger.state import State
-from gitops_rollback.model import RECORDED, ROLLBACK
+from gitops_rollback.model import RECORDED, ROLLBACK, repository_key
 from gitops_rollback.refusals import RUNNING, refusal
 
 if TYPE_CHECKING:

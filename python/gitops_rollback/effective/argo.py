@@ -14,14 +14,18 @@ import yaml
 from gitops_rollback.effective.build import Addition
 from gitops_rollback.effective.helm import Embedded, Layers, embedded_in, merged
 from gitops_rollback.effective.objects import Unknown
-from gitops_rollback.effective.tree import entries, find, with_path
+from gitops_rollback.effective.sources import Pointing, Whose
+from gitops_rollback.effective.tree import entries, find, text_node, with_path
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.argo import chart_sources, kustomize_images
 from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.helm import is_of_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from gitops_rollback.effective.objects import Resource
+    from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.objects import ManifestObject
 
@@ -46,19 +50,23 @@ _ACCEPT = "look at what it does to the image, then deploy with --accept effect"
 
 
 def application_layers(
-    resource: Resource, parsed: Callable[[str], ParsedFile | None]
+    resource: Resource, parsed: Callable[[str], ParsedFile | None], sources: Sources
 ) -> list[Layers]:
     """Return the values that an Application gives to the chart of each of its sources.
 
-    `parsed` reads a file of the repository.
+    `parsed` reads a file of this repository.
     """
-    return [_layers(resource, source, parsed) for _pointer, source in chart_sources(resource.node)]
+    several = [source for _pointer, source in chart_sources(resource.node)]
+    named = {text_of(lookup(one, "ref")) or "": _pointing(one, sources) for one in several}
+    return [_Chart(resource, one, _pointing(one, sources), named, parsed).layers for one in several]
 
 
 def argo_additions(
-    application: ManifestObject,
-) -> Iterator[tuple[str, Addition, tuple[Unknown, ...]]]:
+    application: ManifestObject, sources: Sources
+) -> Iterator[tuple[str, Addition, tuple[Unknown, ...], Pointing]]:
     """Yield the folders whose kustomization an Application changes, how, and what is unknown of it.
+
+    Says of each too whose folder it is.
 
     Argo CD sets its images as `kustomize edit set image` does: an entry of that name is another one
     (argo-cd.readthedocs.io, user guide, Kustomize).
@@ -76,78 +84,155 @@ def argo_additions(
             for key, value in entries(options).items()
             if key not in _HARMLESS and key != "images"
         )
+        pointing = _pointing(source, sources)
+        if pointing.whose in (Whose.UNKNOWN, Whose.OTHER_REVISION):
+            why, hint = pointing.why, pointing.hint
+            doubts += (Unknown(path, line, f"Application {application.name}", why, hint),)
         where = posixpath.normpath(folder.strip("/") or ".")
-        yield "" if where == "." else where, addition, doubts
+        yield "" if where == "." else where, addition, doubts, pointing
 
 
-def directories(application: yaml.Node | None) -> Iterator[tuple[str, bool]]:
-    """Yield the folders that an Application takes, each with whether all below it is taken too."""
+def directories(application: yaml.Node | None, sources: Sources) -> Iterator[tuple[str, bool]]:
+    """Yield the folders of this repository that an Application surely takes.
+
+    Each with whether all below it is taken too.
+    """
     for _pointer, source in chart_sources(application):
         folder = text_of(lookup(source, "path"))
-        if folder is not None:
+        if folder is not None and _pointing(source, sources).whose is Whose.OURS:
             below = text_of(find(source, "directory", "recurse")) == "true"
             path = posixpath.normpath(folder.strip("/") or ".")
             yield "" if path == "." else path, below
 
 
-def _layers(
-    resource: Resource, source: yaml.Node, parsed: Callable[[str], ParsedFile | None]
-) -> Layers:
-    helm = lookup(source, "helm")
-    values: yaml.Node | None = None
-    unread: list[Unknown] = []
-    paths: list[str] = []
-    for path, listed in _files(source, helm):
-        file = parsed(path)
-        if file is not None and file.trees and file.trees[0] is not None:
-            values = merged(values, file.trees[0])
-            paths.append(path)
-        elif listed is not None and text_of(lookup(helm, "ignoreMissingValueFiles")) != "true":
-            unread.append(_unknown(resource, listed, "valueFiles", f"{path} is not read"))
-    embedded: dict[int, Embedded] = {}
-    own = lookup(helm, "valuesObject")
-    text = lookup(helm, "values")
-    if not isinstance(own, yaml.MappingNode) and isinstance(text, yaml.ScalarNode):
-        where = f"the text of helm.values ({resource.path}:{text.start_mark.line + 1})"
-        own = embedded_in(resource, text, where, parsed, embedded)
-        if own is None and text.value.strip():
-            unread.append(_unknown(resource, text, "helm.values", "it cannot be read"))
-    if isinstance(own, yaml.MappingNode):
-        values = merged(values, own)
-    for parameter in items_of(lookup(helm, "parameters")):
-        name, value = text_of(lookup(parameter, "name")) or "", lookup(parameter, "value")
-        if not name or set(name) & set("[]\\,") or not isinstance(value, yaml.ScalarNode):
-            unread.append(_unknown(resource, parameter, "parameters", f"{name} is not followed"))
-        else:
-            values = merged(values, with_path(None, tuple(name.split(".")), value))
-    files = items_of(lookup(helm, "fileParameters"))
-    unread += [_unknown(resource, one, "fileParameters", "the file is not read") for one in files]
-    return Layers(
-        values=values,
-        chart=tuple(paths),
-        unknowns=tuple(unread),
-        paths=tuple(paths),
-        embedded=embedded,
-    )
+def _pointing(source: yaml.Node, sources: Sources) -> Pointing:
+    """Return whose files a source means; a chart of a Helm repository is nobody's here."""
+    if lookup(source, "chart") is not None:
+        return Pointing(Whose.ANOTHERS, "its chart is of a Helm repository")
+    url, revision = text_of(lookup(source, "repoURL")), text_of(lookup(source, "targetRevision"))
+    return sources.of_url(url or "", revision or "")
 
 
-def _files(source: yaml.Node, helm: yaml.Node | None) -> list[tuple[str, yaml.Node | None]]:
-    """Return the files of values: of a chart in this repository, and those that are listed."""
-    folder = text_of(lookup(source, "path"))
-    found: list[tuple[str, yaml.Node | None]] = []
-    if folder is not None:
-        found.append((posixpath.normpath(f"{folder}/values.yaml"), None))
-    for listed in items_of(lookup(helm, "valueFiles")):
-        written = text_of(listed) or ""
-        if written.startswith("$"):  # another source's name, which is a repository
-            found.append((posixpath.normpath(written.partition("/")[2]), listed))
-        elif "://" not in written:
-            base = "" if written.startswith("/") else f"{folder or '?'}/"
-            found.append((posixpath.normpath(f"{base}{written.lstrip('/')}"), listed))
-        else:
-            found.append((written, listed))
-    return found
+def _is_plain(name: str) -> bool:
+    """Tell whether a parameter is named by keys alone: no item of a list, no escape, no list."""
+    return bool(name) and not set(name) & set("[]\\,")
 
 
-def _unknown(resource: Resource, node: yaml.Node, construct: str, why: str) -> Unknown:
-    return Unknown(resource.path, node.start_mark.line + 1, construct, why, _ACCEPT)
+@dataclass(frozen=True)
+class _Chart:
+    """What one source of an Application gives to its chart.
+
+    `pointing` says whose the source's files are, `named` the same of those that it can refer to.
+    """
+
+    resource: Resource
+    source: yaml.Node
+    pointing: Pointing
+    named: Mapping[str, Pointing]
+    parsed: Callable[[str], ParsedFile | None]
+
+    @property
+    def layers(self) -> Layers:
+        """The values from all layers."""
+        helm = lookup(self.source, "helm")
+        under = self._of_files(helm)
+        values, doubts, embedded = self._own(helm, under.values)
+        values, more = self._set(helm, values)
+        return replace(
+            under, values=values, unknowns=(*under.unknowns, *doubts, *more), embedded=embedded
+        )
+
+    def _of_files(self, helm: yaml.Node | None) -> Layers:
+        """Return the values that files give, and what is not known of them."""
+        values: yaml.Node | None = None
+        unread: list[Unknown] = []
+        missing: list[Unknown] = []
+        doubts: list[Unknown] = []
+        paths: list[str] = []
+        ignores = text_of(lookup(helm, "ignoreMissingValueFiles")) == "true"
+        for path, listed, pointing in self._files(helm):
+            is_ours = pointing.whose is not Whose.ANOTHERS
+            file = self.parsed(path) if is_ours else None
+            if file is not None and file.trees and file.trees[0] is not None:
+                values = merged(values, file.trees[0])
+                paths.append(path)
+                doubts += self._doubts(listed, pointing)
+            elif listed is not None and not is_ours:
+                why = f"{path} is not read: {pointing.why}"
+                unread.append(self._unknown(listed, "valueFiles", why))
+            elif listed is not None and not ignores:
+                missing.append(self._unknown(listed, "valueFiles", f"{path} is not read"))
+        return Layers(
+            values=values,
+            chart=tuple(paths),
+            of_chart=tuple(doubts),
+            unread=tuple(unread),
+            unknowns=tuple(missing),
+            paths=tuple(paths),
+        )
+
+    def _own(
+        self, helm: yaml.Node | None, values: yaml.Node | None
+    ) -> tuple[yaml.Node | None, list[Unknown], dict[int, Embedded]]:
+        """Put the values over others that the Application has itself: an object, or else a text."""
+        embedded: dict[int, Embedded] = {}
+        own, text = lookup(helm, "valuesObject"), lookup(helm, "values")
+        doubts: list[Unknown] = []
+        if not isinstance(own, yaml.MappingNode) and isinstance(text, yaml.ScalarNode):
+            place = f"{self.resource.path}:{text.start_mark.line + 1}"
+            where = f"the text of helm.values ({place})"
+            own = embedded_in(self.resource, text, where, self.parsed, embedded)
+            if own is None and text.value.strip():
+                doubts.append(self._unknown(text, "helm.values", "it cannot be read"))
+        if isinstance(own, yaml.MappingNode):
+            values = merged(values, own)
+        return values, doubts, embedded
+
+    def _set(
+        self, helm: yaml.Node | None, values: yaml.Node | None
+    ) -> tuple[yaml.Node | None, list[Unknown]]:
+        """Put single values over others; of those that a file has, the text is not read."""
+        doubts: list[Unknown] = []
+        for parameter in items_of(lookup(helm, "parameters")):
+            name, value = text_of(lookup(parameter, "name")) or "", lookup(parameter, "value")
+            if _is_plain(name) and isinstance(value, yaml.ScalarNode):
+                values = merged(values, with_path(None, tuple(name.split(".")), value))
+            else:
+                doubts.append(self._unknown(parameter, "parameters", f"{name} is not followed"))
+        for parameter in items_of(lookup(helm, "fileParameters")):
+            name = text_of(lookup(parameter, "name")) or ""
+            if _is_plain(name) and not is_of_image(name.split(".")[-1]):
+                values = merged(
+                    values, with_path(None, tuple(name.split(".")), text_node("", parameter))
+                )
+            else:
+                why = f"the file that {name} comes from is not read"
+                doubts.append(self._unknown(parameter, "fileParameters", why))
+        return values, doubts
+
+    def _files(self, helm: yaml.Node | None) -> Iterator[tuple[str, yaml.Node | None, Pointing]]:
+        """Yield the files of values: of a chart in a repository, and those that are listed."""
+        folder = text_of(lookup(self.source, "path"))
+        if folder is not None:
+            yield posixpath.normpath(f"{folder}/values.yaml"), None, self.pointing
+        for listed in items_of(lookup(helm, "valueFiles")):
+            written = text_of(listed) or ""
+            if written.startswith("$"):  # another source's name, which is a repository
+                name, _slash, path = written[1:].partition("/")
+                unnamed = Pointing(Whose.ANOTHERS, f"no source is called {name}")
+                yield posixpath.normpath(path), listed, self.named.get(name, unnamed)
+            elif "://" not in written:
+                base = "" if written.startswith("/") else f"{folder or '?'}/"
+                path = posixpath.normpath(f"{base}{written.lstrip('/')}")
+                yield path, listed, self.pointing
+            else:
+                yield written, listed, Pointing(Whose.ANOTHERS, "it is fetched from there")
+
+    def _doubts(self, listed: yaml.Node | None, pointing: Pointing) -> list[Unknown]:
+        if pointing.whose is Whose.OURS:
+            return []
+        doubt = self._unknown(listed or self.source, "Application's source", pointing.why)
+        return [replace(doubt, hint=pointing.hint)]
+
+    def _unknown(self, node: yaml.Node, construct: str, why: str) -> Unknown:
+        return Unknown(self.resource.path, node.start_mark.line + 1, construct, why, _ACCEPT)

@@ -19,6 +19,7 @@ from gitops_rollback.effective.grammar import (
     odd_fields,
 )
 from gitops_rollback.effective.objects import Resource, Unknown
+from gitops_rollback.effective.sources import Whose
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field
@@ -30,9 +31,11 @@ from gitops_rollback.manifest.kustomize import read_patches
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
 
 _ACCEPT = "look at what it does to the image, then deploy with --accept effect"
+_RESUMED = "or, if you know that it has effect, --accept effect"
 _IMAGE_KEYS = frozenset({"image", "reference", "containers", "initContainers", "volumes"})
 
 
@@ -50,13 +53,13 @@ class Embedded:
 class Layers:
     """The values of a release: `values` is what the chart gets, None where nothing is known.
 
-    `chart` are the files of the chart in this repository that gave values; `unread` is what may
-    set any value that the release itself does not set.
+    `chart` are the files of the chart in this repository that gave values, `of_chart` why what they
+    say may have no effect; `unread` is what may set any value that the release itself does not.
     """
 
     values: yaml.Node | None
     chart: tuple[str, ...] = ()
-    waits_for: Unknown | None = None
+    of_chart: tuple[Unknown, ...] = ()
     unread: tuple[Unknown, ...] = ()
     unknowns: tuple[Unknown, ...] = ()
     paths: tuple[str, ...] = ()
@@ -73,14 +76,20 @@ def layers_of(
     resource: Resource,
     among: Iterable[Resource],
     parsed: Callable[[str], ParsedFile | None],
+    sources: Sources,
 ) -> Layers:
     """Return the values that a release gives to its chart.
 
-    `among` are the objects that are applied with it, `parsed` reads a file of the repository.
+    `among` are the objects that are applied with it, `parsed` reads a file of this repository.
     """
     spec = lookup(resource.node, "spec")
     found: list[Unknown] = list(odd_fields(resource.path, spec, HELM_RELEASE, "a HelmRelease"))
-    files, waits_for = _chart_files(resource, spec, parsed)
+    suspend = lookup(spec, "suspend")
+    if suspend is not None and text_of(suspend) == "true":
+        why = "the release is suspended: nothing is applied until somebody resumes it"
+        line = suspend.start_mark.line + 1
+        found.append(Unknown(resource.path, line, "suspend", why, f"take it out, {_RESUMED}"))
+    files, of_chart = _chart_files(resource, spec, parsed, sources)
     values: yaml.Node | None = None
     paths = []
     for path in files:
@@ -102,7 +111,7 @@ def layers_of(
     return Layers(
         values=values,
         chart=tuple(paths),
-        waits_for=waits_for if paths else None,
+        of_chart=of_chart if paths else (),
         unread=tuple(unread),
         unknowns=(*found, *_post_rendered(resource, spec)),
         paths=tuple(paths),
@@ -127,29 +136,44 @@ def merged(under: yaml.Node | None, over: yaml.Node) -> yaml.Node:
 
 
 def _chart_files(
-    resource: Resource, spec: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
-) -> tuple[tuple[str, ...], Unknown | None]:
-    """Return the value files of a chart in this repository, and that Flux waits for its version."""
+    resource: Resource,
+    spec: yaml.Node | None,
+    parsed: Callable[[str], ParsedFile | None],
+    sources: Sources,
+) -> tuple[tuple[str, ...], tuple[Unknown, ...]]:
+    """Return the value files of a chart in this repository, and why they may have no effect."""
     chart = find(spec, "chart", "spec")
-    source = text_of(find(chart, "sourceRef", "kind"))
+    source = lookup(chart, "sourceRef")
     folder = posixpath.normpath((text_of(lookup(chart, "chart")) or "").strip("/") or "?")
-    if source not in ("GitRepository", None) or parsed(f"{folder}/Chart.yaml") is None:
-        return (), None
+    is_git = text_of(lookup(source, "kind")) in ("GitRepository", None)
+    if not is_git or parsed(f"{folder}/Chart.yaml") is None:
+        return (), ()
+    namespace = resource.identity.namespace
+    pointing = sources.of_flux(source, namespace, resource.path)
+    if pointing.whose is Whose.ANOTHERS:
+        return (), ()
     listed = [text_of(one) or "" for one in items_of(lookup(chart, "valuesFiles"))]
     old = text_of(lookup(chart, "valuesFile"))
     files = [posixpath.normpath(one) for one in (*listed, *([old] if old else ()))]
     if not files:
         files = [f"{folder}/values.yaml"]
-    strategy = find(chart, "reconcileStrategy")
-    if text_of(strategy) == "Revision":
-        return tuple(files), None
     line = (chart.start_mark.line if chart is not None else 0) + 1
-    return tuple(files), Unknown(
-        resource.path,
+    doubts = []
+    if pointing.whose is not Whose.OURS:
+        why, hint = pointing.why, pointing.hint
+        doubts.append(Unknown(resource.path, line, "the chart's sourceRef", why, hint))
+    if text_of(find(chart, "reconcileStrategy")) != "Revision":
+        doubts.append(_waits(resource.path, line, folder))
+    return tuple(files), tuple(doubts)
+
+
+def _waits(path: str, line: int, folder: str) -> Unknown:
+    return Unknown(
+        path,
         line,
         "reconcileStrategy: ChartVersion",
         f"Flux takes a changed file of the chart only with a new version in {folder}/Chart.yaml",
-        f"set reconcileStrategy: Revision in {resource.path}, set the tag in the release's values, "
+        f"set reconcileStrategy: Revision in {path}, set the tag in the release's values, "
         "or raise the chart's version in the same change (--accept effect)",
     )
 

@@ -16,6 +16,7 @@ from gitops_rollback.effective.build import Inline
 from gitops_rollback.effective.helm import is_release, layers_of
 from gitops_rollback.effective.images import DoubtfulEntryError, is_for
 from gitops_rollback.effective.objects import Resource, Unknown
+from gitops_rollback.effective.sources import Sources
 from gitops_rollback.effective.tree import find, is_null
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.argo import is_application
@@ -67,6 +68,7 @@ INLINE_PROBLEM = Problem(
 )
 # A field that is surely of an image: what is copied from it is decided there.
 _OF_IMAGES = frozenset({CONTAINER, VOLUME, POINTED, KUSTOMIZE, PATCH})
+NO_SOURCES = Sources()
 _MADE = Problem("its text is made of several, and stands nowhere by itself")
 
 
@@ -99,11 +101,13 @@ class Lander:
         fields: Mapping[str, tuple[ImageField, ...]],
         kinds: Mapping[str, str],
         pointers: tuple[str, ...] = (),
+        sources: Sources = NO_SOURCES,
     ) -> None:
         self._builder = builder
         self._files = files
         self._kinds = kinds
         self._pointers = pointers
+        self._git = sources
         self._sources: dict[int, ImageField] = {}
         self._places: dict[int, tuple[ParsedFile, int, str]] = {}
         self._walked: set[str] = set()
@@ -120,10 +124,10 @@ class Lander:
         kind = resource.identity.kind
         item = ManifestObject(file, resource.document, "", resource.node, kind)
         if is_release(resource):
-            layers = layers_of(resource, among, self._builder.parsed)
+            layers = layers_of(resource, among, self._builder.parsed, self._git)
             return self._of_values(resource, item, layers)
         if is_application(item):
-            several = application_layers(resource, self._builder.parsed)
+            several = application_layers(resource, self._builder.parsed, self._git)
             return [one for layers in several for one in self._of_values(resource, item, layers)]
         return [
             Landing(self._applied(resource, image, item), resource.unknowns, (), (resource.path,))
@@ -238,8 +242,8 @@ class Lander:
             decider, over = self._decider(resource, field, layers.embedded)
             paths = (resource.path, *resource.by, *layers.paths)
             unknowns = [*resource.unknowns, *layers.unknowns]
-            if decider.path in layers.chart and layers.waits_for is not None:
-                unknowns.append(layers.waits_for)
+            if decider.path in layers.chart:
+                unknowns += layers.of_chart
             version_is_own = decider.path in (resource.path, *resource.by)
             warnings = tuple(
                 f"{one.text}; a digest or registry in it counts" for one in layers.unread

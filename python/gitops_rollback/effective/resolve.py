@@ -22,6 +22,7 @@ from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, od
 from gitops_rollback.effective.helm import is_release
 from gitops_rollback.effective.landing import Lander, Landing
 from gitops_rollback.effective.objects import Unknown
+from gitops_rollback.effective.sources import Home, Pointing, Whose, applies, read_sources_of
 from gitops_rollback.effective.variables import Variables, substitute, variable_names
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.argo import is_application
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.objects import ManifestObject
 
 _ACCEPT = "or, if you know that it has effect, --accept effect"
+_MEND = f"mend it, {_ACCEPT}"
+_SUSPENDED = "it is suspended: nothing is applied until somebody resumes it"
+_RESUME = f"take `suspend: true` out of it, {_ACCEPT}"
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,9 @@ class Tree:
 
     `files` are those that were parsed, `raw` the bytes of all; `fields` are the image fields of
     each file, `kustomizations` those among them; `uses` says how often each Flux variable
-    stands in all of them, `unreadable` what is wrong with those that cannot be read. There may
-    be files from outside the environment, which its overlays take.
+    stands in all of them, `unreadable` what is wrong with those that cannot be read, `home` which
+    repository they are of. There may be files from outside the environment, which its overlays
+    take.
     """
 
     files: Mapping[str, ParsedFile]
@@ -94,6 +99,7 @@ class Tree:
     kustomizations: Mapping[str, Kustomization]
     uses: Mapping[str, int]
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    home: Home = field(default_factory=Home)
 
 
 def resolve_fields(
@@ -153,25 +159,26 @@ class _Resolver:
         _let_take_all_below(by_folder, tree.files)
         self._by_folder = by_folder
         self._builder = Builder(tree.files, tree.raw, by_folder, find_fields)
-        self._lander = Lander(self._builder, tree.files, tree.fields, kinds, pointers)
         self._taken = {path for one in by_folder.values() for path in one.references}
         self._unreadable = {posixpath.dirname(p) for p in tree.unreadable if is_kustomization(p)}
-        self._flux: list[FluxKustomization] = []
-        self._applications: list[ManifestObject] = []
-        self._config_maps: list[tuple[ManifestObject, dict[str, Definition]]] = []
-        for path, file in tree.files.items():
-            for item in [] if is_kustomization(path) else objects_of(file):
-                flux = flux_kustomization(item)
-                if flux is not None:
-                    self._flux.append(flux)
-                if is_application(item):
-                    self._applications.append(item)
-                if item.kind == "ConfigMap":
-                    self._config_maps.append((item, definitions(item, item.find("data"), "/data")))
-
+        files = (file for path, file in tree.files.items() if not is_kustomization(path))
+        objects = [item for file in files for item in objects_of(file)]
+        self._sources = read_sources_of(objects, tree.home)
+        self._lander = Lander(
+            self._builder, tree.files, tree.fields, kinds, pointers, self._sources
+        )
+        self._unread = self._unreadable_appliers()
+        self._flux = [one for item in objects if (one := flux_kustomization(item)) is not None]
+        self._applications = [item for item in objects if is_application(item)]
+        self._config_maps = [
+            (item, definitions(item, item.find("data"), "/data"))
+            for item in objects
+            if item.kind == "ConfigMap"
+        ]
+        self._elsewhere: dict[FieldKey, Idle] = {}  # entries for what another repository has
         self._argo: dict[str, bool] = {}  # what Argo CD takes, and whether all below it
         for item in self._applications:
-            for folder, below in directories(item.node):
+            for folder, below in directories(item.node, self._sources):
                 self._argo[folder] = self._argo.get(folder, False) or below
 
     def resolve(self) -> EffectiveFields:
@@ -204,11 +211,9 @@ class _Resolver:
     def _roots(self) -> Iterator[_Root]:
         """Yield what is deployed on its own: by Flux, else kustomizations and plain files."""
         covered: set[str] = set()
-        for flux in self._flux:
-            root = self._flux_root(flux)
-            if root is not None:
-                covered.update(root.work.paths)
-                yield root
+        for root in self._flux_roots():
+            covered.update(root.work.paths)
+            yield root
         for application in self._applications:
             for root in self._argo_roots(application):
                 covered.update(root.work.paths)
@@ -244,6 +249,19 @@ class _Resolver:
                 return None
         return None
 
+    def _unreadable_appliers(self) -> list[Unknown]:
+        """Return the files of Flux and Argo CD that cannot be read: they may change any image.
+
+        A template of a chart is none: it is what Helm makes of it that is applied.
+        """
+        return [
+            Unknown(path, 1, "an object that applies manifests", why, _MEND)
+            for path, why in self._tree.unreadable.items()
+            if not is_kustomization(path)
+            and applies(self._tree.raw.get(path, b""))
+            and not any(self._is_chart(folder) for folder in _folders_above(path))
+        ]
+
     def _is_chart(self, folder: str) -> bool:
         return posixpath.join(folder, "Chart.yaml") in self._tree.raw
 
@@ -256,9 +274,44 @@ class _Resolver:
             and f"{folder}/".startswith(f"{posixpath.dirname(path)}/".removeprefix("/"))
         ]
 
-    def _flux_root(self, flux: FluxKustomization) -> _Root | None:
+    def _flux_roots(self) -> Iterator[_Root]:
+        """Yield what the Flux Kustomizations of this repository apply, as far as it was read.
+
+        One that applies another branch only matters where none applies this one; one of which
+        nobody knows whose files it applies, where it would change them.
+        """
+        pointed = [(one, self._pointing(one)) for one in self._flux]
+        ours = [one.path for one, to in pointed if to.whose is Whose.OURS]
+        for flux, to in pointed:
+            is_covered = any(_is_at_or_below(flux.path, path) for path in ours)
+            if to.whose is Whose.ANOTHERS or (to.whose is Whose.OTHER_REVISION and is_covered):
+                self._set_apart(flux.entries, to)
+                continue
+            if to.whose is Whose.UNKNOWN and not flux.changes_images:
+                continue
+            root = self._flux_root(flux, to)
+            if root is not None:
+                yield root
+
+    def _pointing(self, flux: FluxKustomization) -> Pointing:
+        reference = lookup(flux.spec, "sourceRef")
+        return self._sources.of_flux(reference, flux.namespace, flux.file_path)
+
+    def _set_apart(self, entries: Iterable[ImageEntry], to: Pointing) -> None:
+        """Note entries that are for what does not stand on this branch."""
+        for entry in entries:
+            why = f"it is for files that are not on this branch: {to.why}"
+            self._elsewhere[entry.field.key] = Idle(why)
+
+    def _flux_root(self, flux: FluxKustomization, to: Pointing) -> _Root | None:
         """Return what a Flux Kustomization applies; None where nothing of it was read."""
-        odd = [
+        title = f"Flux Kustomization {flux.name}"
+        odd = []
+        if to.whose is not Whose.OURS:
+            odd.append(Unknown(flux.file_path, flux.line, title, to.why, to.hint))
+        if flux.is_suspended:
+            odd.append(Unknown(flux.file_path, flux.line, title, _SUSPENDED, _RESUME))
+        odd += [
             *odd_fields(flux.file_path, flux.spec, FLUX_KUSTOMIZATION, "a Flux Kustomization"),
             *odd_fields(flux.file_path, lookup(flux.spec, "postBuild"), POST_BUILD, "postBuild"),
         ]
@@ -289,8 +342,10 @@ class _Resolver:
 
     def _argo_roots(self, application: ManifestObject) -> Iterator[_Root]:
         """Yield the folders whose kustomization an Application of Argo CD changes."""
-        for folder, addition, doubts in argo_additions(application):
-            if folder in self._by_folder and self._holds(self._by_folder[folder].path):
+        for folder, addition, doubts, to in argo_additions(application, self._sources):
+            if to.whose is Whose.ANOTHERS:
+                self._set_apart(addition.entries, to)
+            elif folder in self._by_folder and self._holds(self._by_folder[folder].path):
                 work = self._builder.of_folder(folder, addition)
                 work.doubt(*doubts)
                 name = f"{application.file.path} {application.name}"
@@ -319,14 +374,15 @@ class _Resolver:
     def _landings(self, root: _Root) -> list[Landing]:
         """Return the images of a root's objects."""
         work = root.work
+        by = (root.flux.file_path,) if root.flux is not None else ()
         resources = [one for one in work.resources if not is_local(one)]
         refers = any(is_release(one) for one in resources)
         among = [*resources, *self._beside(root)] if refers else resources
         found: list[Landing] = []
         for resource in resources:
-            doubted = resource.doubted(*work.failures)
+            doubted = resource.doubted(*work.failures, *self._unread)
             for landing in self._lander.land(doubted, among):
-                paths = tuple(dict.fromkeys((*landing.paths, *work.paths)))
+                paths = tuple(dict.fromkeys((*landing.paths, *work.paths, *by)))
                 image = replace(landing.image, overlay=root.overlay)
                 found.append(replace(landing, image=image, paths=paths))
             found = self._post_rendered(resource, found)
@@ -418,7 +474,7 @@ class _Resolver:
             for flux in self._flux
             if flux.path not in self._by_folder and not self._scanned(flux.path)
             for entry in flux.entries
-            if entry.sets_version
+            if entry.sets_version and entry.field.key not in self._elsewhere
         ]
 
     def _spare(self, live: Iterable[ImageField]) -> Iterator[tuple[ImageField, Idle]]:
@@ -430,7 +486,7 @@ class _Resolver:
             for one in found:
                 if one.key in keys or one.place in over:
                     continue
-                why = self._why_spare(one, path)
+                why = self._elsewhere.get(one.key) or self._why_spare(one, path)
                 if why is not None:
                     yield one, why
 
@@ -472,6 +528,10 @@ class _Resolver:
             + _ACCEPT,
             (ruling.path,),
         )
+
+
+def _is_at_or_below(folder: str, other: str) -> bool:
+    return PurePosixPath(folder).is_relative_to(PurePosixPath(other))
 
 
 def _is_below(folder: PurePosixPath, other: str) -> bool:

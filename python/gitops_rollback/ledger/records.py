@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from gitops_rollback import schema
 from gitops_rollback.errors import ConfigError, UnwritableError
@@ -16,6 +15,7 @@ from gitops_rollback.model import (
     build_from_json,
     image_from_json,
     is_safe_path,
+    repository_key,
     unknown_keys,
     without_none,
 )
@@ -179,21 +179,6 @@ def elsewhere_from(record: Record, repository: str, branch: str) -> str | None:
     if repository_key(record.repository) != repository_key(repository):
         return f"it is for the repository {record.repository}, not {repository}"
     return None
-
-
-def repository_key(url: str) -> str:
-    """Return host and path of a repository, without scheme, user, port and `.git`."""
-    if "://" in url:
-        try:
-            parts = urlsplit(url)
-        except ValueError:  # a record may name anything: it is no other repository's key
-            return url
-        host, path = parts.hostname or "", parts.path
-    else:
-        head, colon, tail = url.partition(":")
-        is_scp = bool(colon) and "/" not in head
-        host, path = (head.rpartition("@")[2], tail) if is_scp else ("", url)
-    return f"{host.lower()}/{path.strip('/').removesuffix('.git').rstrip('/')}"
 
 
 def _unsound(location: str, reason: str) -> ConfigError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.effective.sources import Home
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.state import FOLDER
 from gitops_rollback.look.environment_files import discoverable, read_files
@@ -44,7 +45,7 @@ def _found_names(
 ) -> tuple[str, ...]:
     entries = repository.list_files(tip.commit, [environment.path])
     files = read_files(repository, discoverable(entries, environment))
-    manifests = inventory.read_manifests(files)
+    manifests = inventory.read_manifests(files, Home(repository.url, tip.branch))
     found = inventory.service_names(manifests, config, environment, files)
     return tuple(sorted(name for name in found if is_name(name)))
 

@@ -1,4 +1,4 @@
-"""Flux's own objects for an environment that stand elsewhere, where they point into it."""
+"""Objects of Flux and Argo CD that stand outside of an environment and point into it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import posixpath
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from gitops_rollback.effective.sources import applies, names_repositories
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.records import RECORD_FILE, is_copy
 from gitops_rollback.look.environment_files import Paths, is_manifest, read_files
+from gitops_rollback.manifest.argo import folders_of, is_application
 from gitops_rollback.manifest.document import is_config_map, parse_once
-from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP, flux_kustomization
+from gitops_rollback.manifest.flux import flux_kustomization
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES
 from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.services import inventory
@@ -35,7 +38,7 @@ def flux_manifests(
     config: Config,
     known: Collection[str] | None = None,
 ) -> tuple[Manifests, str]:
-    """Return the Flux Kustomizations that apply an environment, of files that were not read yet.
+    """Return what applies an environment, of files that were not read yet: of Flux, of Argo CD.
 
     `known` are the paths that were read; None where all of the environment was. They are looked for
     where the environment's `flux` globs say; else in the folders of the root that hold a
@@ -56,23 +59,33 @@ def flux_manifests(
     ]
     chosen, said = _chosen(entries, environment, config)
     data = read_files(repository, chosen)
+    charts = {posixpath.dirname(one.path) for one in listed if one.path.endswith("/Chart.yaml")}
     applying = {path: _applying(path, content, environment) for path, content in data.items()}
-    kept = {path: content for path, content in data.items() if applying[path]}
+    kept = {
+        path: content
+        for path, content in data.items()
+        if applying[path].is_one
+        and not (applying[path].is_unreadable and _folders_of(path) & charts)
+    }
+    kept |= {path: content for path, content in data.items() if names_repositories(content)}
     if any(b"substituteFrom" in content for content in kept.values()):
         kept |= {path: content for path, content in data.items() if is_config_map(content)}
     places = {
-        name for found in applying.values() for one in found for name in _taken(one, environment)
+        name
+        for found in applying.values()
+        for one in found.kustomizations
+        for name in _taken(one, environment)
     }
     kept |= read_files(repository, [one for one in entries if one.path in places - kept.keys()])
     return inventory.read_manifests(kept), said
 
 
 def flux_paths(manifests: Manifests) -> set[str]:
-    """Return the files with Flux Kustomizations or ConfigMaps: they matter for every service."""
+    """Return the files that matter for every service: of what applies manifests, and ConfigMaps."""
     return {
         path
         for path, data in manifests.raw.items()
-        if KUSTOMIZE_GROUP.encode() in data or is_config_map(data)
+        if applies(data) or names_repositories(data) or is_config_map(data)
     }
 
 
@@ -102,16 +115,38 @@ def _chosen(
     return (found, "") if len(found) <= _MOST_ELSEWHERE else ([], "")
 
 
-def _applying(path: str, content: bytes, environment: Environment) -> list[FluxKustomization]:
-    """Return the Flux Kustomizations of a file that apply an environment, a part of it or more."""
-    if KUSTOMIZE_GROUP.encode() not in content:
-        return []
+@dataclass(frozen=True)
+class _Applying:
+    """What a file has that applies an environment, a part of it or more."""
+
+    kustomizations: tuple[FluxKustomization, ...] = ()
+    applications: int = 0
+    is_unreadable: bool = False
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it has, or may have, any."""
+        return bool(self.kustomizations or self.applications) or self.is_unreadable
+
+
+def _applying(path: str, content: bytes, environment: Environment) -> _Applying:
+    """Return what of a file applies an environment; what cannot be read may be anything."""
+    if not applies(content):
+        return _Applying()
     try:
         items = list(objects_of(parse_once(path, content)))
     except ManifestError:
-        return []
+        return _Applying(is_unreadable=True)
     found = (flux_kustomization(item) for item in items)
-    return [one for one in found if one is not None and _meets(one.path, environment.path)]
+    folders = [name for item in items if is_application(item) for name in folders_of(item)]
+    return _Applying(
+        tuple(one for one in found if one is not None and _meets(one.path, environment.path)),
+        sum(_meets(folder, environment.path) for folder in folders),
+    )
+
+
+def _folders_of(path: str) -> set[str]:
+    return {str(one) for one in PurePosixPath(path).parents}
 
 
 def _taken(flux: FluxKustomization, environment: Environment) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.decide.standing import retired_holds
+from gitops_rollback.effective.sources import Home
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import key_of
@@ -120,7 +121,8 @@ def read_snapshot(
     entries = list_entries(repository, tip, environment, config, (*names, *trusted))
     data = read_files(repository, entries.values())
     manifests = inventory.read_manifests(
-        {path: content for path, content in data.items() if not is_state(path)}
+        {path: content for path, content in data.items() if not is_state(path)},
+        Home(repository.url, tip.branch),
     )
     paths = Paths(data)
     meant = {path for name in names for path in meant_paths(name, environment, config, paths)}
@@ -244,7 +246,8 @@ def _left_of(
     held = [parse_held(data, place) for place, data in files.items() if is_held(place)]
     theirs = [h for h in held if (h.service, h.environment) == (name, environment.name)]
     manifests = inventory.read_manifests(
-        {place: data for place, data in files.items() if not is_state(place)}
+        {place: data for place, data in files.items() if not is_state(place)},
+        Home(repository.url, tip.branch),
     )
     settings = [config.settings(one) for one in (name, *config.services)]
     effective = (manifests.effective(one.kinds, environment, one.fields) for one in settings)
@@ -260,7 +263,7 @@ def _left_of(
 def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:
     """Read all manifests of an environment."""
     read = read_environment(repository, request, tip)
-    manifests = inventory.read_manifests(read.files)
+    manifests = inventory.read_manifests(read.files, Home(repository.url, read.tip.branch))
     flux, _said = flux_manifests(repository, read.tip, read.environment, read.config)
     both = inventory.joined(manifests, flux)
     everything = follow_overlays(repository, read.tip, both, set(read.files), both.raw)

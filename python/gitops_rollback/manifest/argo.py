@@ -6,6 +6,7 @@ of `spec.source` or of each of `spec.sources`.
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 import yaml
@@ -13,7 +14,7 @@ import yaml
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.blocks import block_of, in_host
-from gitops_rollback.manifest.document import items_of, lookup
+from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.entries import ImageEntry
 from gitops_rollback.manifest.helm import ValuesPlace, values_fields
 from gitops_rollback.manifest.image_field import (
@@ -51,6 +52,18 @@ def chart_sources(application: yaml.Node | None) -> Iterator[tuple[str, yaml.Nod
 def is_application(item: ManifestObject) -> bool:
     """Tell whether an object is an Application of Argo CD."""
     return item.kind == "Application" and item.api_group == ARGO_GROUP
+
+
+def folders_of(item: ManifestObject) -> Iterator[str]:
+    """Yield the folders of a repository that an Application names, of charts and of values."""
+    for _pointer, source in chart_sources(item.node):
+        folder = text_of(lookup(source, "path"))
+        if folder is not None:
+            yield posixpath.normpath(folder.strip("/") or ".").removeprefix("./").strip(".")
+        for listed in items_of(lookup(lookup(source, "helm"), "valueFiles")):
+            name, slash, path = (text_of(listed) or "").partition("/")
+            if name.startswith("$") and slash:
+                yield posixpath.dirname(posixpath.normpath(path))
 
 
 def application_fields(item: ManifestObject) -> Iterator[ImageField]:

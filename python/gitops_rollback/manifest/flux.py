@@ -77,6 +77,12 @@ class FluxKustomization:
     sources: tuple[Source, ...]
     spec: yaml.Node | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def changes_images(self) -> bool:
+        """Whether it could make other images of the files that it applies."""
+        patches = self.patches or self.json_patches
+        return bool(patches or self.entries or self.components or self.definitions or self.sources)
+
 
 def flux_kustomization(item: ManifestObject) -> FluxKustomization | None:
     """Return an object as the Flux Kustomization it is, or None if it is another."""

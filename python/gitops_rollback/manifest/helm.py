@@ -90,6 +90,11 @@ def is_values_file(path: str) -> bool:
     )
 
 
+def is_of_image(key: str) -> bool:
+    """Tell whether a value of such a key may be an image, or a part of one."""
+    return _is_image_key(key) or key in (*_NAME_KEYS, *_TAG_KEYS, "registry", "digest")
+
+
 def values_fields(place: ValuesPlace, values: yaml.Node | None, pointer: str) -> list[ImageField]:
     """Return the image fields of some values; `pointer` is where these stand.
 

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.ledger.records import repository_key
+from gitops_rollback.model import repository_key
 from gitops_rollback.rollout.raw import (
     Condition,
     Json,

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
+from gitops_rollback.effective.sources import NOWHERE, Home
 from gitops_rollback.effective.variables import uses_in
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
@@ -40,7 +41,7 @@ class Manifests:
     `fields` are the image fields of each file, of the kinds that are known without configuration,
     and none for a file that was not worth parsing; `kustomizations` are those among the files;
     `variables` counts how often each Flux variable stands in all files, parsed or not; `raw` are
-    the bytes of all.
+    the bytes of all, `home` is the repository that they are of.
     """
 
     files: Mapping[str, ParsedFile]
@@ -49,6 +50,7 @@ class Manifests:
     kustomizations: Mapping[str, Kustomization] = field(default_factory=dict, repr=False)
     variables: Mapping[str, int] = field(default_factory=dict)
     raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    home: Home = field(default_factory=Home)
     _found: dict[tuple[object, ...], EffectiveFields] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -65,6 +67,7 @@ class Manifests:
             {path: one for path, one in self.kustomizations.items() if path in chosen},
             self.variables,
             self.raw,
+            self.home,
         )
 
     def with_files(self, files: Mapping[str, ParsedFile]) -> Manifests:
@@ -98,14 +101,23 @@ class Manifests:
                     fields[path] = find_fields(file, kinds, pointers)
             unreadable = {skip.path: skip.reason for skip in self.skipped}
             tree = Tree(
-                self.files, self.raw, fields, self.kustomizations, self.variables, unreadable
+                self.files,
+                self.raw,
+                fields,
+                self.kustomizations,
+                self.variables,
+                unreadable,
+                self.home,
             )
             self._found[key] = resolve_fields(tree, environment.holds, kinds, pointers)
         return self._found[key]
 
 
-def read_manifests(files: Mapping[str, bytes]) -> Manifests:
-    """Parse files; those that cannot hold an image are left out, the unreadable are reported."""
+def read_manifests(files: Mapping[str, bytes], home: Home = NOWHERE) -> Manifests:
+    """Parse the files of a repository.
+
+    Those that cannot hold an image are left out, the unreadable are reported.
+    """
     parsed: dict[str, ParsedFile] = {}
     fields: dict[str, tuple[ImageField, ...]] = {}
     kustomizations = {}
@@ -126,11 +138,11 @@ def read_manifests(files: Mapping[str, bytes]) -> Manifests:
         if is_kustomization(path):
             kustomizations[path] = read_kustomization(file)
     variables = Counter(n for data in files.values() if b"${" in data for n in uses_in(data))
-    return Manifests(parsed, tuple(skipped), fields, kustomizations, variables, dict(files))
+    return Manifests(parsed, tuple(skipped), fields, kustomizations, variables, dict(files), home)
 
 
 def joined(one: Manifests, other: Manifests) -> Manifests:
-    """Return the manifests of two readings."""
+    """Return the manifests of two readings; the repository is that of the first."""
     return Manifests(
         {**one.files, **other.files},
         (*one.skipped, *other.skipped),
@@ -138,6 +150,7 @@ def joined(one: Manifests, other: Manifests) -> Manifests:
         {**one.kustomizations, **other.kustomizations},
         Counter(one.variables) + Counter(other.variables),
         {**one.raw, **other.raw},
+        one.home,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, ManifestError, nearest, nearest_hint
 from gitops_rollback.image import contradicts
+from gitops_rollback.manifest.argo import folders_of, is_application
 from gitops_rollback.manifest.flux import flux_kustomization
 from gitops_rollback.manifest.image_field import HELM
 from gitops_rollback.manifest.kustomize import is_kustomization
@@ -97,10 +98,11 @@ def refuse_outside(
 ) -> None:
     """Raise `ConfigError` if a field stands outside the environment, which only takes it.
 
-    A Flux Kustomization that applies nothing but the environment is its own, wherever it stands.
+    A Flux Kustomization, or an Application of Argo CD, that applies nothing but the environment is
+    its own, wherever it stands.
     """
     for field in fields:
-        if environment.holds(field.path) or _is_own_flux(field, environment, manifests):
+        if environment.holds(field.path) or _is_own_applier(field, environment, manifests):
             continue
         above = posixpath.dirname(field.path)
         if f"{environment.path}/".startswith(f"{above}/".removeprefix("/")):
@@ -120,14 +122,17 @@ def refuse_outside(
         )
 
 
-def _is_own_flux(field: ImageField, environment: Environment, manifests: Manifests) -> bool:
-    """Tell whether a field is of a Flux Kustomization whose folder is in the environment."""
+def _is_own_applier(field: ImageField, environment: Environment, manifests: Manifests) -> bool:
+    """Tell whether a field is of an object that only applies folders of the environment."""
     file = manifests.files.get(field.path)
     for item in objects_of(file) if file is not None else ():
         flux = flux_kustomization(item)
         is_it = item.document == field.document and field.pointer.startswith(f"{item.pointer}/")
         if flux is not None and is_it:
             return environment.holds(flux.path)
+        if is_application(item) and is_it:
+            folders = list(folders_of(item))
+            return bool(folders) and all(map(environment.holds, folders))
     return False
 
 

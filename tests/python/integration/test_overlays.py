@@ -280,6 +280,68 @@ def test_a_kustomization_above_the_environment_that_flux_applies_is_refused_with
     assert f"1.5.0@{digest('cart:1.5.0')}" in shop.text("apps/kustomization.yaml")
 
 
+GIT = """\
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {name: source, namespace: flux-system}
+spec: {url: "https://github.com/acme/%s", ref: {branch: main}}
+"""
+OF_SOURCE = FLUX_OVER.replace(
+    "  images", "  sourceRef: {kind: GitRepository, name: source}\n  images"
+)
+APPLICATION = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: shop, namespace: argocd}
+spec:
+  source:
+    repoURL: https://github.com/acme/fleet
+    path: apps/cart
+    kustomize: {images: ["acme/cart:1.4.1"]}
+"""
+ELSEWHERE = {
+    "a source that is this repository": (
+        {"clusters/cart.yaml": OF_SOURCE, "clusters/source.yaml": GIT % "fleet"},
+        "",
+    ),
+    "a source that may be this repository": (
+        {
+            "clusters/cart.yaml": OF_SOURCE,
+            "clusters/sources.yaml": GIT % "one"
+            + "---\n"
+            + (GIT % "two").replace("source,", "two,"),
+        },
+        "whether https://github.com/acme/one is this repository",
+    ),
+    "an object that cannot be read": (
+        {"clusters/cart.yaml": FLUX_OVER + "  images: []\n  a: [\n"},
+        "clusters/cart.yaml:1: an object that applies manifests",
+    ),
+    "an Application": ({"clusters/cart.yaml": APPLICATION}, ""),
+}
+
+
+@pytest.mark.parametrize(("files", "why"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_what_stands_outside_of_the_environment_and_applies_it_is_looked_at(
+    shop: Shop, files: dict[str, str], why: str
+) -> None:
+    shop.commit(
+        {
+            "apps/kustomization.yaml": None,
+            "apps/cart/kustomization.yaml": "resources: [deployment.yaml]\n",
+            "apps/cart/deployment.yaml": WORKLOAD,
+            ".gitops-rollback.toml": '[environments.production]\npath = "apps"\n',
+            **files,
+        }
+    )
+    run = shop.run("deploy", "--service", "cart", "--image", image("1.5.0"))
+    if why:
+        assert run.code != 0
+        assert why in run.error["message"]
+    else:
+        assert digest("cart:1.5.0") in shop.text("clusters/cart.yaml")
+
+
 def test_the_plan_says_what_a_field_overrides(shop: Shop) -> None:
     files, _path = LAYOUTS["kustomize entry"]
     shop.commit({**files, "apps/cart/deployment.yaml": None})

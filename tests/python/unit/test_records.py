@@ -16,8 +16,8 @@ from gitops_rollback.ledger.records import (
     mismatch,
     parse_record,
     render_record,
-    repository_key,
 )
+from gitops_rollback.model import repository_key
 from unit.builders import record
 from unit.test_config import RECORD
 

@@ -1,0 +1,304 @@
+"""Whose files Flux and Argo CD apply: this repository's branch, another's, or not known. Pure.
+
+An object names a repository by its URL (Argo CD), or a GitRepository that has one (Flux). What
+points to another repository says nothing about the files of this one, whatever its path. URLs are
+compared as hosts spell them: by https or ssh, with or without user, port and `.git`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from gitops_rollback.late import dataclass, field
+from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources, is_application
+from gitops_rollback.manifest.document import lookup, text_of
+from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP
+from gitops_rollback.model import repository_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import yaml
+
+    from gitops_rollback.manifest.objects import ManifestObject
+
+SOURCE_GROUP = "source.toolkit.fluxcd.io"
+_SYSTEM = (
+    "flux-system"  # what `flux bootstrap` calls the source of the repository that it writes to
+)
+_KINDS = ("GitRepository",)
+# What hosts are called for ssh besides (docs.github.com, docs.gitlab.com, learn.microsoft.com).
+_HOSTS = {
+    "ssh.github.com": "github.com",
+    "altssh.gitlab.com": "gitlab.com",
+    "altssh.bitbucket.org": "bitbucket.org",
+    "ssh.dev.azure.com": "dev.azure.com",
+}
+_ACCEPT = "or, if you know that it has effect, --accept effect"
+
+
+class Whose(Enum):
+    """Whose files an object means."""
+
+    OURS = "this repository's"
+    OTHER_REVISION = "this repository's, of another branch or a tag"
+    ANOTHERS = "another repository's"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The repository and the branch that a run is about; both are empty where that is not known."""
+
+    url: str = ""
+    branch: str = ""
+
+
+NOWHERE = Home()
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """Whose files an object means; `why` says it for people, `paths` are the files that tell it."""
+
+    whose: Whose
+    why: str = ""
+    hint: str = ""
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GitSource:
+    """A GitRepository of Flux: its URL, and what it follows there.
+
+    `revision` is how it says that, for people; `branch` is empty where it follows no branch, or
+    does not say which.
+    """
+
+    name: str
+    namespace: str
+    path: str
+    url: str
+    branch: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the files say of repositories, and where the run itself is at home.
+
+    `named` are the sources that Flux's objects refer to, by kind and name; `urls` the repositories
+    of Git that
+    any object names, by what tells them apart.
+    """
+
+    home: Home = field(default_factory=Home)
+    git: tuple[GitSource, ...] = ()
+    named: frozenset[tuple[str, str]] = frozenset()
+    urls: frozenset[str] = frozenset()
+
+    def of_flux(self, reference: yaml.Node | None, namespace: str, path: str) -> Pointing:
+        """Return whose files a `sourceRef` means, in an object of a namespace in a file."""
+        kind = text_of(lookup(reference, "kind")) or ""
+        name = text_of(lookup(reference, "name")) or ""
+        if not self.home.url or not name:
+            return Pointing(Whose.OURS)
+        if kind not in _KINDS:
+            return Pointing(
+                Whose.UNKNOWN,
+                f"whether the {kind} {name} was made of these files is not known",
+                f"apply them from a GitRepository, {_ACCEPT}",
+            )
+        wanted = text_of(lookup(reference, "namespace")) or namespace
+        found = self._nearest(name, wanted, path)
+        if not found:
+            return self._absent(kind, name)
+        told = [self._of_source(one) for one in found]
+        paths = tuple(one.path for one in found)
+        if len({one.whose for one in told}) > 1:
+            why = f"there are several {kind}s {name}, of different repositories or branches"
+            return Pointing(Whose.UNKNOWN, why, f"name one of them, {_ACCEPT}", paths)
+        return Pointing(told[0].whose, told[0].why, told[0].hint, paths)
+
+    def of_url(self, url: str, revision: str) -> Pointing:
+        """Return whose files a URL means with what Argo CD follows there."""
+        if not self.home.url or not url:
+            return Pointing(Whose.OURS)
+        told = self._of_url(url)
+        if told.whose is Whose.OURS and revision.removeprefix("refs/heads/") not in (
+            "",
+            "HEAD",
+            self.home.branch,
+        ):
+            return self._other_revision(f"targetRevision {revision}")
+        return told
+
+    def _of_source(self, source: GitSource) -> Pointing:
+        told = Pointing(Whose.OURS) if _is_system(source) else self._of_url(source.url)
+        if told.whose is Whose.OURS and source.revision and source.branch != self.home.branch:
+            return self._other_revision(f"the {source.revision}")
+        return told
+
+    def _other_revision(self, what: str) -> Pointing:
+        return Pointing(
+            Whose.OTHER_REVISION,
+            f"{what} of this repository is applied, not the branch {self.home.branch}",
+            "deploy to the branch that is applied (`branch` of an environment in "
+            f".gitops-rollback.toml), {_ACCEPT}",
+        )
+
+    def _of_url(self, url: str) -> Pointing:
+        if "$" in url or "{{" in url:
+            why = f"the repository {url} is not known: its URL has a variable"
+            return Pointing(Whose.UNKNOWN, why, f"write it out, {_ACCEPT}")
+        other = _key(url)
+        if other in self._own:
+            return Pointing(Whose.OURS)
+        host, path = _parts(other)
+        mine = [_parts(one) for one in self._own if not one.startswith("/")]
+        is_neighbour = any(its_host == host for its_host, _path in mine)
+        if mine and (is_neighbour or all(_last(one) != _last(path) for _host, one in mine)):
+            return Pointing(Whose.ANOTHERS, f"its repository is {url}")
+        return Pointing(
+            Whose.UNKNOWN,
+            f"whether {url} is this repository ({self.home.url}) is not known",
+            f"give it by that URL (--repository {url}), {_ACCEPT}",
+        )
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        """What this repository is called: by the run, and by the source of `flux bootstrap` in it.
+
+        Where a run is given a path, as of a mirror, the only repository that the files name is it.
+        """
+        mine = _key(self.home.url)
+        found = {mine, *(_key(one.url) for one in self.git if _is_system(one))}
+        if mine.startswith("/") and len(found) == 1 and len(self.urls) == 1:
+            found |= self.urls
+        return frozenset(found)
+
+    def _nearest(self, name: str, namespace: str, path: str) -> list[GitSource]:
+        """Return the sources of a name: where several clusters have one, that beside the object."""
+        found = [
+            one
+            for one in self.git
+            if one.name == name
+            and (not one.namespace or not namespace or one.namespace == namespace)
+        ]
+        shared = [
+            len(posixpath.commonprefix([_folders(one.path), _folders(path)])) for one in found
+        ]
+        return [one for one, count in zip(found, shared, strict=True) if count == max(shared)]
+
+    def _absent(self, kind: str, name: str) -> Pointing:
+        """Return whose files a source means that stands in no file.
+
+        The one source that all objects name applies this repository, or none of them would.
+        """
+        if name == _SYSTEM or self.named == {(kind, name)}:
+            return Pointing(Whose.OURS)
+        return Pointing(
+            Whose.UNKNOWN,
+            f"its source is the {kind} {name}, which stands in no file: whose files it means is "
+            "not known",
+            f"put the {kind} into this repository, {_ACCEPT}",
+        )
+
+
+def _is_system(source: GitSource) -> bool:
+    """Tell whether a source is what `flux bootstrap` wrote into this repository about this itself.
+
+    It is believed whatever its URL: repositories are renamed, and have mirrors.
+    """
+    folder = posixpath.basename(posixpath.dirname(source.path))
+    return source.name == _SYSTEM and folder == _SYSTEM
+
+
+def git_source(item: ManifestObject) -> GitSource | None:
+    """Return an object as the GitRepository it is, or None if it is another."""
+    if item.kind != "GitRepository" or item.api_group != SOURCE_GROUP:
+        return None
+    reference = item.find("spec", "ref")
+    branch, revision = _followed(reference)
+    return GitSource(
+        name=item.name,
+        namespace=item.namespace or "",
+        path=item.file.path,
+        url=text_of(item.find("spec", "url")) or "",
+        branch=branch,
+        revision=revision,
+    )
+
+
+def read_sources_of(items: Iterable[ManifestObject], home: Home) -> Sources:
+    """Return what objects say of repositories, for a run that is at home in one of them."""
+    git: list[GitSource] = []
+    named: set[tuple[str, str]] = set()
+    urls: set[str] = set()
+    for item in items:
+        source = git_source(item)
+        if source is not None:
+            git.append(source)
+            urls.add(source.url)
+        elif item.kind == "Kustomization" and item.api_group == KUSTOMIZE_GROUP:
+            reference = item.find("spec", "sourceRef")
+            kind, name = lookup(reference, "kind"), lookup(reference, "name")
+            named.add((text_of(kind) or "", text_of(name) or ""))
+        elif is_application(item):
+            urls.update(
+                text_of(lookup(source, "repoURL")) or ""
+                for _pointer, source in chart_sources(item.node)
+                if lookup(source, "chart") is None
+            )
+    keys = frozenset(_key(url) for url in urls if url)
+    return Sources(home, tuple(git), frozenset(named), keys)
+
+
+def applies(data: bytes) -> bool:
+    """Tell cheaply whether a file may have an object of Flux or Argo CD that applies manifests."""
+    is_flux = KUSTOMIZE_GROUP.encode() in data and b"Kustomization" in data
+    return is_flux or (ARGO_GROUP.encode() in data and b"Application" in data)
+
+
+def names_repositories(data: bytes) -> bool:
+    """Tell cheaply whether a file may have a GitRepository of Flux."""
+    return SOURCE_GROUP.encode() in data and b"GitRepository" in data
+
+
+def _followed(reference: yaml.Node | None) -> tuple[str, str]:
+    """Return the branch that a `ref` names, and all that it says; the first of these counts.
+
+    fluxcd.io/flux/components/source/gitrepositories/#reference
+    """
+    for key in ("commit", "name", "semver", "tag", "branch"):
+        text = text_of(lookup(reference, key))
+        if text:
+            is_branch = key == "branch" or text.startswith("refs/heads/")
+            branch = text.removeprefix("refs/heads/") if is_branch and key != "commit" else ""
+            return branch, f"{'branch' if branch else key} {branch or text}"
+    return "", ""
+
+
+def _key(url: str) -> str:
+    """Return host and path of a repository, as one service's spellings have it alike."""
+    host, _, path = repository_key(url).lower().partition("/")
+    host = _HOSTS.get(host, host)
+    if host == "dev.azure.com":
+        path = path.removeprefix("v3/").replace("/_git/", "/")
+    return f"{host}/{path.removeprefix('scm/')}"  # Bitbucket's, by https alone
+
+
+def _parts(key: str) -> tuple[str, str]:
+    host, _, path = key.partition("/")
+    return host, path
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _folders(path: str) -> list[str]:
+    return posixpath.dirname(path).split("/")

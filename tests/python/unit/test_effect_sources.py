@@ -1,0 +1,310 @@
+"""Objects of Flux and Argo CD that point to other repositories say nothing of this one's files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gitops_rollback.decide.edits import deploy_edits
+from gitops_rollback.decide.effect import blocks_of, edited, findings_of
+from gitops_rollback.decide.facts import ServiceAtTip
+from gitops_rollback.effective.sources import NOWHERE, Home, Sources, Whose
+from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.repo.objects import Tip
+from gitops_rollback.services.catalogue import resolve
+from gitops_rollback.services.config import Config, Environment
+from gitops_rollback.services.inventory import read_manifests
+from unit.builders import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OURS = "https://github.com/acme/fleet.git"
+HOME = Home(OURS, "main")
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart}
+spec: {template: {spec: {containers: [{name: server, image: "acme/cart:1"}]}}}
+"""
+IMAGES = "images: [{name: acme/cart, newTag: '2'}]"
+
+
+def git(name: str, url: str, ref: str = "branch: main") -> str:
+    return (
+        "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\n"
+        f"metadata: {{name: {name}, namespace: flux-system}}\n"
+        f"spec: {{url: {url}, ref: {{{ref}}}}}\n"
+    )
+
+
+def flux(source: str, more: str = "", *, name: str = "apps", path: str = "./apps/cart") -> str:
+    lines = "".join(f"  {line}\n" for line in more.splitlines())
+    return (
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n"
+        f"metadata: {{name: {name}, namespace: flux-system}}\n"
+        f"spec:\n  path: {path}\n  sourceRef: {{kind: GitRepository, name: {source}}}\n{lines}"
+    )
+
+
+def application(*sources: str) -> str:
+    indented = ("\n".join(f"    {line}" for line in one.splitlines()) for one in sources)
+    items = "\n".join(f"  -{text[3:]}" for text in indented)
+    return (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\n"
+        f"metadata: {{name: cart, namespace: argocd}}\nspec:\n  sources:\n{items}\n"
+    )
+
+
+def release(source: str, values: str = "") -> str:
+    return (
+        "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\n"
+        "metadata: {name: cart, namespace: flux-system}\nspec:\n"
+        "  chart: {spec: {chart: ./charts/cart, reconcileStrategy: Revision, sourceRef: "
+        f"{{kind: GitRepository, name: {source}}}}}}}\n{values}"
+    )
+
+
+def deployed(files: Mapping[str, str], home: Home = HOME) -> dict[str, str] | str:
+    """The files that a deploy of cart changes; why it is refused."""
+    manifests = read_manifests({path: text.encode() for path, text in files.items()}, home)
+    try:
+        found = resolve("cart", Environment("production"), Config(), manifests)
+        image = found.image.with_version("9", digest("9"))
+        edits = deploy_edits(found.fields, image, frozenset(), "digest")
+        at = ServiceAtTip(Tip("main", "0" * 40), found, None)
+        for block in blocks_of(at, findings_of(at, edits, image)):
+            return block.message
+    except GitopsRollbackError as error:
+        return error.message
+    after = edited(manifests.files, edits)
+    return {path: file.encode(file.text).decode() for path, file in after.items()}
+
+
+@pytest.mark.parametrize(
+    ("home", "url"),
+    [
+        (OURS, "https://github.com/acme/fleet"),
+        (OURS, "ssh://git@github.com/Acme/Fleet"),
+        (OURS, "git@github.com:acme/fleet.git"),
+        (OURS, "ssh://git@ssh.github.com:443/acme/fleet.git"),
+        ("ssh://git@host:7999/proj/fleet.git", "https://host/scm/proj/fleet.git"),
+        ("https://me@dev.azure.com/o/p/_git/fleet", "git@ssh.dev.azure.com:v3/o/p/fleet"),
+        ("/srv/git/fleet.git", "file:///srv/git/fleet.git"),
+    ],
+)
+def test_spellings_of_one_repository_are_one(home: str, url: str) -> None:
+    assert Sources(Home(home, "main")).of_url(url, "HEAD").whose is Whose.OURS
+
+
+@pytest.mark.parametrize(
+    ("home", "url", "whose"),
+    [
+        (OURS, "https://github.com/acme/other", Whose.ANOTHERS),
+        (OURS, "https://github.com/fork/fleet", Whose.ANOTHERS),
+        (OURS, "https://gitlab.com/acme/apps", Whose.ANOTHERS),
+        (OURS, "http://gitea.git.svc/acme/fleet", Whose.UNKNOWN),  # it may be a mirror
+        (OURS, "https://github.com/${owner}/fleet", Whose.UNKNOWN),
+        ("/srv/git/fleet.git", "https://github.com/acme/fleet", Whose.UNKNOWN),
+    ],
+)
+def test_what_is_no_spelling_of_it_is_anothers_or_not_known(
+    home: str, url: str, whose: Whose
+) -> None:
+    assert Sources(Home(home, "main")).of_url(url, "").whose is whose
+
+
+APPS = {"apps/cart/deployment.yaml": DEPLOYMENT}
+BESIDE = {"clusters/apps.yaml": git("ours", OURS) + "---\n" + git("other", OURS + "x")}
+CHART = {"charts/cart/Chart.yaml": "name: cart\n"}
+CHART_VALUES = {**CHART, "charts/cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\n"}
+EDITED = "apps/cart/deployment.yaml"
+FOLLOWED = {
+    "an object of this repository": (APPS | BESIDE | {"k.yaml": flux("ours", IMAGES)}, "k.yaml"),
+    "images of another repository": (APPS | BESIDE | {"k.yaml": flux("other", IMAGES)}, EDITED),
+    "what nobody names but all do": (APPS | {"k.yaml": flux("gone", IMAGES)}, "k.yaml"),
+    "nothing changed by an unknown one": (
+        APPS | {"k.yaml": flux("gone"), "l.yaml": flux("flux-system", name="l", path="./x")},
+        EDITED,
+    ),
+    "another branch beside this one": (
+        APPS
+        | {"s.yaml": git("ours", OURS) + "---\n" + git("next", OURS, "branch: next")}
+        | {"k.yaml": flux("ours", name="a") + "---\n" + flux("next", IMAGES, name="b")},
+        EDITED,
+    ),
+    "the source of its own cluster": (
+        APPS
+        | {"clusters/a/s.yaml": git("apps", OURS + "x") + "---\n" + flux("apps", IMAGES)}
+        | {"clusters/b/s.yaml": git("apps", OURS) + "---\n" + flux("apps")},
+        EDITED,
+    ),
+    "a mirror of what bootstrap wrote": (
+        APPS
+        | {"c/flux-system/gotk-sync.yaml": git("flux-system", "ssh://git@gitlab.com/old/name")}
+        | {"k.yaml": flux("flux-system", IMAGES)},
+        "k.yaml",
+    ),
+    "Argo CD's images of another repository": (
+        APPS
+        | {"apps/cart/kustomization.yaml": "resources: [deployment.yaml]\n"}
+        | {
+            "a.yaml": application(
+                f"repoURL: {OURS}x\npath: apps/cart\nkustomize: {{images: ['acme/cart:2']}}"
+            )
+        },
+        EDITED,
+    ),
+    "files of another repository under own values": (
+        {
+            "a.yaml": application(
+                "chart: cart\nrepoURL: https://charts.acme.com\nhelm: {valueFiles: "
+                "[$x/v.yaml], valuesObject: {image: {repository: acme/cart, tag: '1'}}}",
+                f"repoURL: {OURS}x\nref: x",
+            ),
+            "v.yaml": "image: {tag: '2'}\n",
+        },
+        "a.yaml",
+    ),
+    "a file that only sets what is no image": (
+        {
+            "a.yaml": application(
+                f"repoURL: {OURS}\npath: charts/cart\nhelm: {{fileParameters: "
+                "[{name: config.text, path: c.json}], "
+                "valuesObject: {image: {repository: acme/cart, tag: '1'}}}"
+            )
+        },
+        "a.yaml",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "path"), FOLLOWED.values(), ids=FOLLOWED)
+def test_only_what_means_this_repository_is_followed(files: dict[str, str], path: str) -> None:
+    after = deployed(files)
+    assert isinstance(after, dict), after
+    assert {name for name, text in after.items() if digest("9") in text} == {path}
+
+
+REFUSED = {
+    "a source that stands nowhere": (
+        APPS
+        | BESIDE
+        | {"k.yaml": flux("ours", name="a", path="./x") + "---\n" + flux("gone", IMAGES)},
+        "which stands in no file",
+    ),
+    "a repository that may be this one": (
+        APPS
+        | {"s.yaml": git("apps", "http://gitea.git.svc/acme/fleet") + "---\n" + git("o", OURS)}
+        | {"k.yaml": flux("apps", IMAGES)},
+        "is not known",
+    ),
+    "another branch alone": (
+        APPS | {"k.yaml": git("next", OURS, "branch: next") + "---\n" + flux("next")},
+        "the branch next of this repository is applied, not the branch main",
+    ),
+    "a tag alone": (
+        APPS | {"k.yaml": git("prod", OURS, "semver: '>=1'") + "---\n" + flux("prod")},
+        "the semver >=1 of this repository is applied",
+    ),
+    "what is suspended": (
+        APPS | BESIDE | {"k.yaml": flux("ours", "suspend: true")},
+        "it is suspended",
+    ),
+    "a release that is suspended": (
+        {
+            "r.yaml": release(
+                "ours", "  suspend: true\n  values: {image: {repository: acme/cart, tag: '1'}}\n"
+            )
+        },
+        "is suspended",
+    ),
+    "entries for another repository alone": (
+        BESIDE | {"k.yaml": flux("other", IMAGES)},
+        "not on this branch",
+    ),
+    "an object that cannot be read": (
+        APPS | {"k.yaml": flux("ours", IMAGES) + "\tx: [\n"},
+        "an object that applies manifests",
+    ),
+    "Argo CD's images of another branch": (
+        APPS
+        | {"apps/cart/kustomization.yaml": "resources: [deployment.yaml]\n"}
+        | {
+            "a.yaml": application(
+                f"repoURL: {OURS}\ntargetRevision: v1\npath: apps/cart\n"
+                "kustomize: {images: ['acme/cart:2']}"
+            )
+        },
+        "targetRevision v1 of this repository is applied",
+    ),
+    "values of another branch": (
+        CHART_VALUES
+        | {"a.yaml": application(f"repoURL: {OURS}\ntargetRevision: v1\npath: charts/cart")},
+        "targetRevision v1 of this repository is applied",
+    ),
+    "a folder that only another repository's Application takes": (
+        {
+            "kustomization.yaml": "resources: [other.yaml]\n",
+            "other.yaml": DEPLOYMENT.replace("cart", "other"),
+            **APPS,
+            "a.yaml": application(f"repoURL: {OURS}x\npath: apps/cart"),
+        },
+        "does not list it",
+    ),
+    "a tag in this repository's chart under a release of another's": (
+        CHART
+        | {"charts/cart/values.yaml": "image: {tag: '1'}\n"}
+        | BESIDE
+        | {"r.yaml": release("other", "  values: {image: {repository: acme/cart}}\n")},
+        "write one beside it",
+    ),
+    "a chart whose source stands nowhere": (
+        CHART_VALUES | BESIDE | {"r.yaml": release("gone"), "k.yaml": flux("ours", path="./x")},
+        "which stands in no file",
+    ),
+    "a parameter that a file gives": (
+        {
+            "a.yaml": application(
+                f"repoURL: {OURS}\npath: charts/cart\nhelm: {{fileParameters: "
+                "[{name: image.tag, path: tag.txt}], "
+                "valuesObject: {image: {repository: acme/cart, tag: '1'}}}"
+            )
+        },
+        "is not read",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "why"), REFUSED.values(), ids=REFUSED)
+def test_what_may_mean_this_repository_makes_the_effect_unknown(
+    files: dict[str, str], why: str
+) -> None:
+    said = deployed(files)
+    assert isinstance(said, str), said
+    assert why in said
+
+
+def test_a_template_of_a_chart_applies_nothing_and_stops_nothing() -> None:
+    template = flux("ours", IMAGES) + "{{- if .Values.on }}\n"
+    after = deployed(APPS | {"chart/Chart.yaml": "name: x\n", "chart/templates/k.yaml": template})
+    assert isinstance(after, dict), after
+
+
+def test_where_the_repository_is_not_known_all_objects_mean_it() -> None:
+    files = APPS | BESIDE | {"k.yaml": flux("other", IMAGES)}
+    after = deployed(files, NOWHERE)
+    assert isinstance(after, dict), after
+    assert set(after) == {"k.yaml"}
+
+
+def test_the_only_repository_that_files_name_is_that_of_a_run_by_path() -> None:
+    home = Home("/srv/mirror.git", "main")
+    alone = APPS | {"k.yaml": git("apps", OURS) + "---\n" + flux("apps", IMAGES)}
+    after = deployed(alone, home)
+    assert isinstance(after, dict), after
+    assert set(after) == {"k.yaml"}
+    said = deployed(alone | {"s.yaml": git("more", OURS + "x")}, home)
+    assert isinstance(said, str)
+    assert "is this repository (/srv/mirror.git) is not known" in said
