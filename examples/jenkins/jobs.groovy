@@ -11,7 +11,7 @@ Closure pipelineOf = { job, String script ->
             scm {
                 git {
                     remote { url(library) }
-                    branch("*/${version}")
+                    branch(version.startsWith('refs/') ? version : "*/${version}")  // a tag is refs/tags/NAME
                 }
             }
             scriptPath(script)

@@ -555,7 +555,7 @@ TABLE: tuple[Row, ...] = (
         metavar="URL", is_basic=True),
     Row("library-url", Group.WHERE, help="Git repository of this library, with its pipelines",
         commands=("jobs",), metavar="URL", is_basic=True),
-    Row("library-branch", Group.WHERE, help="its branch", commands=("jobs",), metavar="NAME",
+    Row("library-branch", Group.WHERE, help="its branch, or a tag as refs/tags/NAME", commands=("jobs",), metavar="NAME",
         default="main"),
     Row("library-credentials-id", Group.WHERE, help="credentials to read it with",
         commands=("jobs",), metavar="ID"),

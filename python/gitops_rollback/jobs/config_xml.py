@@ -34,6 +34,9 @@ _DEFINITION = "org.jenkinsci.plugins.workflow.cps.CpsScmFlowDefinition"
 _REMOTE = "scm/userRemoteConfigs/hudson.plugins.git.UserRemoteConfig"
 _BRANCH = "scm/branches/hudson.plugins.git.BranchSpec"
 _PARAMETERS = "properties/hudson.model.ParametersDefinitionProperty/parameterDefinitions"
+_TRIGGERS = (
+    "properties/org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty/triggers"
+)
 _TAGS = {
     TEXT: "hudson.model.StringParameterDefinition",
     FLAG: "hudson.model.BooleanParameterDefinition",
@@ -64,9 +67,11 @@ def is_folder(root: ET.Element) -> bool:
 
 
 def new(job: Job) -> ET.Element:
-    """Return the document of a job that is not there yet."""
+    """Return the document of a job that is not there yet: also when it is to start by itself."""
     root = ET.Element(PIPELINE)
     ET.SubElement(root, "description").text = job.description
+    if job.cron:
+        _set(root, f"{_TRIGGERS}/hudson.triggers.TimerTrigger/spec", job.cron)
     put(root, job)
     return root
 
@@ -86,7 +91,7 @@ def put(root: ET.Element, job: Job) -> None:
     scm.set("class", "hudson.plugins.git.GitSCM")
     _set(definition, f"{_REMOTE}/url", job.scm.url)
     _set(definition, f"{_REMOTE}/credentialsId", job.scm.credentials_id)
-    _set(definition, f"{_BRANCH}/name", f"*/{job.scm.branch}")
+    _set(definition, f"{_BRANCH}/name", job.scm.specifier)
     _set(definition, "scriptPath", job.script)
     _set(definition, "lightweight", "true")
     wanted = {parameter.name for parameter in job.form}

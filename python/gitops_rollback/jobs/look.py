@@ -112,25 +112,44 @@ class Checker:
     def _credential(self, identity: str, folder: str) -> Seen:
         """Look in the folder of the jobs and in those above it, then in Jenkins' own store."""
         name = f"{identity} (of {folder})" if folder else identity
-        seen = True
+        is_sure = True
         for place in [*_upwards(folder), ""]:
-            base = self._http.address(place) if place else self._url
-            store = f"{base}credentials/store/{'folder' if place else 'system'}/domain/_/"
-            try:
-                self._http.get_tree(
-                    f"{store}credential/{quote(identity, safe='')}/", "id", "a credential", _LARGEST
-                )
-            except AbsentError as error:
-                seen = seen and error.is_from_jenkins
-            except JenkinsError:
-                seen = False
-            else:
+            found = self._holds(self._store(place), identity)
+            if found:
                 return Seen("credentials", name, FOUND)
-        base = self._http.address(folder) if folder else self._url
-        page = f"{base}credentials/store/{'folder' if folder else 'system'}/domain/_/"
-        if not seen:
+            is_sure = is_sure and found is False
+        page = f"{self._store(folder)}domain/_/"
+        if not is_sure:
             return Seen("credentials", name, UNKNOWN, f"see them yourself: {page}")
         return Seen("credentials", name, MISSING, f"add them: {page}newCredentials")
+
+    def _store(self, folder: str) -> str:
+        """Return the address of a folder's own credentials; without a folder of Jenkins' own."""
+        base = self._http.address(folder) if folder else self._url
+        return f"{base}credentials/store/{'folder' if folder else 'system'}/"
+
+    def _holds(self, store: str, identity: str) -> bool | None:
+        """Tell whether a store has credentials, in whichever domain; None: one may not see."""
+        path = f"credential/{quote(identity, safe='')}/"
+        found = self._is_there(f"{store}domain/_/{path}")
+        if found is not False:
+            return found
+        domains = (self._ask(store, "domains", "domains of credentials") or {}).get("domains")
+        others = [name for name in domains if name != "_"] if isinstance(domains, dict) else []
+        seen = [self._is_there(f"{store}domain/{quote(name, safe='')}/{path}") for name in others]
+        if True in seen:
+            return True
+        return None if None in seen else False
+
+    def _is_there(self, address: str) -> bool | None:
+        """Tell whether Jenkins has something at an address; None: it does not say."""
+        try:
+            self._http.get_tree(address, "id", "a credential", _LARGEST)
+        except AbsentError as error:
+            return False if error.is_from_jenkins else None
+        except JenkinsError:
+            return None
+        return True
 
     def _libraries(self, jobs: Sequence[Job]) -> Iterator[Seen]:
         """Look at folders; what is configured for all of Jenkins, no interface tells."""

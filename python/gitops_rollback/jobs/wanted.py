@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gitops_rollback.services.config import Config
 
 DEPLOY, ROLLBACK, DRILL = "deploy", "rollback", "drill"
+NIGHTLY = "H 3 * * *"  # as Jenkinsfile.drill says, which Jenkins reads with the first run only
 _DESCRIPTIONS = {
     DEPLOY: "Builds {service}, archives what runs, deploys the new image. Made by gitops-rollback.",
     ROLLBACK: "Puts a service's previous image back and holds it there. Made by gitops-rollback.",
@@ -30,10 +31,21 @@ class Scm:
     branch: str
     credentials_id: str | None = None
 
+    @property
+    def specifier(self) -> str:
+        """The branch specifier: a tag is found by its whole name only, `refs/tags/v1.0.0`.
+
+        `*/NAME` is a branch of that name (git-plugin, GitSCMFileSystem).
+        """
+        return self.branch if self.branch.startswith("refs/") else f"*/{self.branch}"
+
 
 @dataclass(frozen=True)
 class Job:
-    """One pipeline job: `fixed` are variables with their only value, `form` is for people."""
+    """One pipeline job: `fixed` are variables with their only value, `form` is for people.
+
+    `cron` says when it starts by itself, from its creation on; empty: it does not.
+    """
 
     name: str
     kind: str
@@ -42,6 +54,7 @@ class Job:
     script: str
     fixed: Mapping[str, str] = field(default_factory=dict)
     form: tuple[Parameter, ...] = ()
+    cron: str = ""
 
     @property
     def folder(self) -> str:
@@ -77,7 +90,8 @@ def wanted_jobs(wishes: Wishes, config: Config) -> tuple[Job, ...]:
     """Return the jobs, deploy jobs first; raise `ConfigError` if two would have one name."""
     jobs = [*_deploy_jobs(wishes, config), _rollback_job(wishes, config)]
     if wishes.drill_job:
-        jobs.append(_job(DRILL, _in_folder(wishes, wishes.drill_job), wishes, "Jenkinsfile.drill"))
+        drill = _job(DRILL, _in_folder(wishes, wishes.drill_job), wishes, "Jenkinsfile.drill")
+        jobs.append(replace(drill, cron=NIGHTLY))
     names: set[str] = set()
     for job in jobs:
         if job.name in names:

@@ -153,7 +153,7 @@ class JenkinsStore:
         if not job:
             raise ConfigError(
                 f"nothing says which Jenkins job holds the records of {service}",
-                'name it with --store jenkins:JOB, or write deploy-job = "RECORD_FOLDER/JOB" '
+                'name it with --store jenkins:JOB, or write deploy-job = "FOLDER/JOB" '
                 "into .gitops-rollback.toml",
             )
         return _checked(job)
@@ -217,6 +217,6 @@ def _checked(job: str) -> str:
     if not job.isprintable() or any(name in ("", ".", "..") for name in names):
         raise ConfigError(
             f"'{one_line(job, 100)}' cannot be a Jenkins job",
-            "write its full name, RECORD_FOLDER/JOB, with --store jenkins:JOB or as deploy-job",
+            "write its full name, FOLDER/JOB, with --store jenkins:JOB or as deploy-job",
         )
     return job

@@ -53,6 +53,11 @@ def is_from_jenkins(answer: Answer) -> bool:
     return "X-Jenkins" in answer.headers
 
 
+def wants_crumb(answer: Answer) -> bool:
+    """Tell whether it was refused for want of a crumb: of passwords Jenkins asks one."""
+    return answer.status == HTTPStatus.FORBIDDEN and b"No valid crumb" in answer.body
+
+
 def refusal(answer: Answer, what: str, access: Access) -> JenkinsError:
     """Explain a status that is no success."""
     message = f"asked Jenkins at {access.host} for {what}: it answered {answer.phrase}"
@@ -148,7 +153,7 @@ def _forbidden(answer: Answer, message: str, access: Access) -> JenkinsError:
         )
     if access.user is None:
         return JenkinsError(f"{message}: nobody may read it without a login", _TOKEN_HINT)
-    if b"No valid crumb" in answer.body:
+    if wants_crumb(answer):
         return JenkinsError(
             f"{message}: it wants a crumb, because JENKINS_TOKEN is a password",
             f"make an API token for the user '{one_line(access.user, 80)}': it needs no crumb",

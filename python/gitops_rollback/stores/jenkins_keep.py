@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.errors import JenkinsError
 from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.records import RECORD_FOLDER
-from gitops_rollback.stores.jenkins_failures import nonsense, refusal
+from gitops_rollback.stores.jenkins_failures import nonsense, refusal, wants_crumb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ class Keeper:
         answer = self._turned(kept, what)
         if answer is None:
             return
-        if answer.status == HTTPStatus.FORBIDDEN:
+        if answer.status == HTTPStatus.FORBIDDEN and not wants_crumb(answer):
             error = refusal(answer, what, self._http.access)
             right = "Run/Update" if wanted else "Run/Delete"
             raise JenkinsError(error.message, f"give {self._http.access.person} {right} in Jenkins")

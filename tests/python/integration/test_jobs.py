@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from integration.shop import Run, Shop
 
+ROOT = Path(__file__).resolve().parents[3]
 USER = ("jane", "11c0ffee")
 LIBRARY = "https://git.example.com/gitops-rollback.git"
 SOURCE = "https://git.example.com/shop/{service}.git"
@@ -117,6 +119,28 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(
         "-<name>*/main</name>",
         "+<name>*/v2</name>",
     ]
+
+
+def test_a_tag_of_the_library_is_named_in_full_and_a_branch_by_its_name(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    """Jenkins looks for `*/NAME` among branches only: a job of such a tag never starts."""
+    for given, specifier in (("refs/tags/v1.0.0", "refs/tags/v1.0.0"), ("v1", "*/v1")):
+        install(shop, server, "--library-branch", given)
+        root = config_of(server, "rollback")
+        assert root.findtext("definition/scm/branches/*/name") == specifier
+
+
+def test_the_drill_starts_every_night_from_its_creation_on(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    install(shop, server, "--drill-job", "drill")
+    trigger = config_of(server, "drill").findtext("properties/*/triggers/*/spec")
+    text = (ROOT / "Jenkinsfile.drill").read_text(encoding="utf-8")
+    assert f"cron('{trigger}')" in text
+    assert "triggers" not in server.configs["rollback"].decode()
+    server.configs["drill"] = server.configs["drill"].replace(b"H 3 * * *", b"H 5 * * *")
+    assert actions(install(shop, server, "--drill-job", "drill"))["drill"] == "unchanged"
 
 
 def form_of(root: ET.Element) -> set[str]:
@@ -307,6 +331,21 @@ def test_check_says_what_is_missing_and_where_it_is_mended(
     page = "/job/shop/credentials/store/folder/domain/_/newCredentials"
     assert hints["git-bot (of shop)"].endswith(page)
     assert states(run)["library gitops-rollback"] == "unknown"
+
+
+def test_credentials_are_found_in_whatever_domain_they_are(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    knows(server, "/api/json", {"mode": "NORMAL"})
+    store = "/job/shop/credentials/store/folder"
+    knows(server, f"{store}/api/json", {"domains": {"_": {}, "git hub": {}}})
+    knows(server, f"{store}/domain/git%20hub/credential/git-bot/api/json", {"id": "git-bot"})
+    assert states(look(shop, server))["credentials git-bot (of shop)"] == "found"
+    server.unforce()
+    knows(server, "/api/json", {"mode": "NORMAL"})
+    knows(server, f"{store}/api/json", {"domains": {"_": {}, "git hub": {}}})
+    server.force(f"{store}/domain/git%20hub/", Answer(403, b"<html>no</html>"))
+    assert states(look(shop, server))["credentials git-bot (of shop)"] == "unknown"
 
 
 def test_what_the_token_may_not_see_is_unknown_and_no_failure(

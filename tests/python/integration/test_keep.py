@@ -127,6 +127,17 @@ def test_without_the_right_to_keep_it_says_so_and_the_deploy_stands(pipeline: Pi
     assert pipeline.kept() == [f"{JOB}#41"], "nothing is let go for a build that is not kept"
 
 
+def test_a_password_in_place_of_a_token_is_named_and_no_right_is_asked_for(
+    pipeline: Pipeline,
+) -> None:
+    crumb = Answer(403, b"<html>No valid crumb was included in the request</html>")
+    pipeline.jenkins.force("/job/shop/job/deploy/41/toggleLogKeep", crumb)
+    (warning,) = pipeline.deploy(41, "1.4.2").service()["warnings"]
+    assert "JENKINS_TOKEN is a password" in warning
+    assert "for the user 'jane': it needs no crumb" in warning
+    assert "Run/Update" not in warning
+
+
 def test_without_the_right_to_let_go_it_says_so(pipeline: Pipeline) -> None:
     pipeline.deploy(41, "1.4.2")
     pipeline.jenkins.forbidden = frozenset({"let go"})
