@@ -212,6 +212,7 @@ def _fail(error: GitopsRollbackError, output: Output) -> int:
         from gitops_rollback.tell.jenkins import in_words_of_jenkins  # noqa: PLC0415 - there alone
 
         error.hint = error.jenkins_hint or in_words_of_jenkins(error.hint)
+        error.message = in_words_of_jenkins(error.message)
     say(f"error: {error.message}", f"hint: {error.hint}")
     try:
         write_result(error_to_json(error), output)

@@ -223,7 +223,7 @@ TABLE = (
     Row(
         "passed-over",
         ("rollback",),
-        "nobody looks on (--unattended), and the image that ran just before would be passed over",
+        "nobody looks on, and the image that ran just before would be passed over",
         "look at gitops-rollback plan {service}, then roll back by hand, without --unattended",
         "look at the plan (ACTION plan), then roll back by hand with the rollback job",
         option=None,

@@ -212,8 +212,8 @@ def _lost_meant(wish: Wish, facts: Facts) -> tuple[HeldFile, ...]:
         f"name the one that is meant: --hold {lost[0].hold.id}",
     )
     error.jenkins_hint = (
-        "let a person with a shell end the one that is meant: gitops-rollback release "
-        f"{facts.at.service} --hold {lost[0].hold.id} --reason TEXT"
+        "let a person with a shell end the one that is meant (docs/hold.md), such as "
+        f"{lost[0].hold.id}"
     )
     raise error
 

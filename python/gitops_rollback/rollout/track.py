@@ -126,7 +126,9 @@ def _way_out(standing: Standing | None) -> str:
     if standing is not None and standing.hastens:
         commands = "; ".join(one.command for one in standing.hastens)
         return f"set the live image to what Git holds: {commands}; or gitops-rollback wait --hasten"
-    return "wait on with gitops-rollback wait, or give a longer --timeout"
+    return (
+        "wait on: gitops-rollback wait --timeout SECONDS; the next time --wait-timeout allows more"
+    )
 
 
 _VERBS = {

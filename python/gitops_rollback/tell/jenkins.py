@@ -19,7 +19,7 @@ from gitops_rollback.image import find_image
 from gitops_rollback.jobs import names_of_forms
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.model import RECORDED, one_line, title
-from gitops_rollback.options import NO_HOLD, TABLE, variable_name
+from gitops_rollback.options import NO_HOLD, TABLE, Kind, variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,14 +29,23 @@ _MOST_NAMED = 5  # services
 _LONGEST_TITLE = 160  # characters: Jenkins shows some 100 beside a build's number
 _LONGEST_ERROR = 4000
 _LONGEST_REASON = 200
-_COMMAND = regex(r"gitops-rollback ([a-z]+)\b")
-_OPTION = regex(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
-_ACTIONS = {
-    "plan": "ACTION plan of the rollback job",
-    "history": "ACTION history of the rollback job",
-    "release": "ACTION release of the rollback job",
-    "rollback": "the rollback job",
-    "deploy": "the deploy job",
+_OWN = regex(r"gitops-rollback ([a-z]+)\b")
+_OPTION = regex(r"(?<![\w-])--([a-z][a-z-]*[a-z])(?![\w-])")
+_VALUE = regex(r" (\"[^\"]*\"|'[^']*'|(?!--)[^\s;,()]*[^\s;,().])")
+_PLACEHOLDER = regex(r" (SERVICE|NAME|FOLDER)(?![\w-])")
+# Commands of other programs are typed as they are, by whoever has a shell.
+_FOREIGN = regex(
+    r"`[^`]*`|\b(?:kubectl|flux|helm|sops) [^;,()`]*"
+    r"|\bgit (?:config|log|branch|fetch|push|clone|--version)\b[^;,()`]*"
+)
+_SAID = frozenset(("hint", "message", "warnings", "findings"))  # keys of texts for people
+_ROLLBACK, _DEPLOY = "the rollback job", "the deploy job"
+_JOBS = {
+    "rollback": _ROLLBACK,
+    "plan": f"ACTION plan of {_ROLLBACK}",
+    "history": f"ACTION history of {_ROLLBACK}",
+    "release": f"ACTION release of {_ROLLBACK}",
+    "deploy": _DEPLOY,
 }
 _STATES = {
     "ready": "running",
@@ -127,23 +136,81 @@ def told(
 
 
 def in_words_of_jenkins(text: str) -> str:
-    """Return a hint as one reads it in Jenkins, where nobody can type an option.
+    """Return a text as one reads it in Jenkins, where nobody can type an option.
 
-    `--to TAG` is the field TO of the job's form, an option without a field is the variable that
-    sets it for job or folder, and a command is what the rollback job does.
+    `--to TAG` is the field TO of the job's form, and an option without a field is the variable that
+    sets it for job or folder. A command is what one of the jobs does, with the fields to fill in;
+    what no job does is for whoever has a shell. Commands of other programs stay as they are.
     """
-    found = _COMMAND.sub(lambda match: _ACTIONS.get(match[1], match[0]), text)
-    return _OPTION.sub(lambda match: _field(match[1], match[0]), found)
+    done: list[str] = []
+    place = 0
+    for foreign in _FOREIGN.finditer(text):
+        done += [_own_words(text[place : foreign.start()]), foreign[0]]
+        place = foreign.end()
+    return "".join([*done, _own_words(text[place:])])
+
+
+def _own_words(text: str) -> str:
+    done: list[str] = []
+    place = 0
+    while (command := _OWN.search(text, place)) is not None:
+        options, end = _options_behind(text, command.end())
+        done += [_with_fields(text[place : command.start()]), _as_job(command[1], options)]
+        place = end
+    return "".join([*done, _with_fields(text[place:])])
+
+
+def _with_fields(text: str) -> str:
+    return _OPTION.sub(lambda match: _field(match[1], match[0]), text)
+
+
+def _options_behind(text: str, place: int) -> tuple[list[tuple[str, str]], int]:
+    """Read the options that stand behind a command, and where the prose goes on."""
+    found: list[tuple[str, str]] = []
+    while True:
+        option = _OPTION.match(text, place + 1) if text[place : place + 1] == " " else None
+        named = _PLACEHOLDER.match(text, place)
+        if option is None and named is None:
+            return found, place
+        if option is None:
+            assert named is not None  # noqa: S101 - one of both is there
+            place = named.end()
+            continue
+        value = _VALUE.match(text, option.end()) if _takes_value(option[1]) else None
+        found.append((option[1], value[1] if value else ""))
+        place = value.end() if value else option.end()
+
+
+def _as_job(command: str, options: Sequence[tuple[str, str]]) -> str:
+    """Say which job does it, `… the rollback job (SERVICE cart)`, or that one needs a shell."""
+    forms = names_of_forms()
+    job = _JOBS.get(command)
+    if job is None or any(_form_name(name) not in forms for name, _value in options):
+        said = ", ".join(f"{name.replace('-', ' ')} {value}".strip() for name, value in options)
+        return f"gitops-rollback {command} in a shell{f' ({said})' if said else ''}"
+    fields = ", ".join(f"{_form_name(name)} {value}".strip() for name, value in options)
+    return f"{job} ({fields})" if fields else job
+
+
+def _takes_value(option: str) -> bool:
+    return all(row.kind is not Kind.FLAG for row in TABLE if row.name == option)
+
+
+def _form_name(option: str) -> str:
+    return option.upper().replace("-", "_")
 
 
 def hinted(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a result whose hints, wherever they stand, are in the words of Jenkins."""
+    """Return a result whose messages, warnings and hints are in the words of Jenkins."""
     return {
-        key: in_words_of_jenkins(value)
-        if key == "hint" and isinstance(value, str)
-        else _within(value)
-        for key, value in document.items()
+        key: _said(value) if key in _SAID else _within(value) for key, value in document.items()
     }
+
+
+def _said(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, str):
+        return in_words_of_jenkins(value)
+    return [_said(one) for one in value] if isinstance(value, list) else _within(value)
 
 
 def _within(value: Any) -> Any:  # noqa: ANN401 - JSON
@@ -153,9 +220,8 @@ def _within(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def _field(name: str, otherwise: str) -> str:
-    field_name = name.upper().replace("-", "_")
-    if field_name in names_of_forms():
-        return field_name
+    if _form_name(name) in names_of_forms():
+        return _form_name(name)
     return variable_name(name) if any(row.name == name for row in TABLE) else otherwise
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.outlet import Outlet, escaped, one, write_own
 from gitops_rollback.redaction import hide
+from gitops_rollback.refusals import Place, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,6 +67,10 @@ def say(*lines: str) -> None:
     _clear_progress()
     if not lines:
         return
+    if place_of(os.environ) is Place.JENKINS:
+        from gitops_rollback.tell.jenkins import in_words_of_jenkins  # noqa: PLC0415 - there alone
+
+        lines = tuple(map(in_words_of_jenkins, lines))
     ink = ink_of(sys.stderr)
     # All at once: a secret may go over several lines.
     for line in hide("\n".join(map(one, lines))).split("\n"):

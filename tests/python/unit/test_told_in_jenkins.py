@@ -126,8 +126,33 @@ def test_an_error_is_one_line_with_what_to_do_in_brackets() -> None:
         ("accept it: --accept bad; give --as-of", "accept it: ACCEPT bad; give AS_OF"),
         ("look at it (gitops-rollback plan)", "look at it (ACTION plan of the rollback job)"),
         ("give more time with --timeout 300", "give more time with GITOPS_TIMEOUT 300"),
-        ("gitops-rollback services lists what is", "gitops-rollback services lists what is"),
+        (
+            "to go back: gitops-rollback rollback --service cart --environment live --reason …",
+            "to go back: the rollback job (SERVICE cart, ENVIRONMENT live, REASON …)",
+        ),
+        (
+            "run gitops-rollback release SERVICE --reason 'it is mended', then look",
+            "run ACTION release of the rollback job (REASON 'it is mended'), then look",
+        ),
+        (
+            "the deploy job or gitops-rollback deploy --image x --pull-request; --again",
+            "the deploy job or gitops-rollback deploy in a shell (image x, pull request); AGAIN",
+        ),
+        (
+            "gitops-rollback services lists what is",
+            "gitops-rollback services in a shell lists what is",
+        ),
+        (
+            "gitops-rollback history --repair --service a rebuilds it; or git log",
+            "gitops-rollback history in a shell (repair, service a) rebuilds it; or git log",
+        ),
         ("git push --force-with-lease", "git push --force-with-lease"),
+        ("`git --version` tells; --timeout 3", "`git --version` tells; GITOPS_TIMEOUT 3"),
+        (
+            "kubectl --context a -n b set image c=d; or gitops-rollback wait --hasten",
+            "kubectl --context a -n b set image c=d; or gitops-rollback wait in a shell (hasten)",
+        ),
+        ("go back with --strategy git or --to", "go back with STRATEGY git or TO"),
         ("nothing to translate: a--b", "nothing to translate: a--b"),
     ],
 )
@@ -135,11 +160,14 @@ def test_a_hint_names_the_fields_of_the_form_and_no_options(shell: str, jenkins:
     assert in_words_of_jenkins(shell) == jenkins
 
 
-def test_every_hint_of_a_result_is_in_the_words_of_jenkins_and_nothing_else_changes() -> None:
-    result = {"hint": "--to X", "services": [{"blockedBy": [{"hint": "--again"}], "to": "--to"}]}
-    assert hinted(result) == {
+def test_all_that_people_read_of_a_result_is_in_the_words_of_jenkins_and_nothing_else() -> None:
+    one = {"blockedBy": [{"hint": "--again"}], "to": "--to", "warnings": ["see --to", {"x": 1}]}
+    assert hinted({"hint": "--to X", "message": "--as-of is a time", "services": [one]}) == {
         "hint": "TO X",
-        "services": [{"blockedBy": [{"hint": "AGAIN"}], "to": "--to"}],
+        "message": "AS_OF is a time",
+        "services": [
+            {"blockedBy": [{"hint": "AGAIN"}], "to": "--to", "warnings": ["see TO", {"x": 1}]}
+        ],
     }
 
 
