@@ -47,11 +47,13 @@ _ADDRESS_VARIABLES = (
 )
 _LEAST_TOKEN = 16  # characters: who stands alone before a host may be a token; a name is shorter
 _LEAST_TORN = 8  # characters: a shorter one is looked for only as it is, or broken at a line end
-# Who stands before the host in an address, whatever is wrong with the address.
-_USER_IN_URL = regex(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20}:[/\\]{1,9})(?:[^\s'\"<>@]{1,2000}@)+")
-# A secret in an address's question, as in one that is signed.
+# Who stands before the host in an address, whatever is wrong with the address; not a folder's name.
+_USER_IN_URL = regex(
+    r"\b(?!directory:[/.~]|file:///)([A-Za-z][A-Za-z0-9+.-]{0,20}:[/\\]{1,9})(?:[^\s'\"<>@]{1,2000}@)+"
+)
+# A secret in an address's question, as in one that is signed, or in its fragment.
 _QUESTION = regex(
-    r"([?&;][\w.-]{0,40}(?:token|secret|passw(?:or)?d|signature|sig|credential|api_?key)=)"
+    r"([?&;#][\w.-]{0,40}(?:token|secret|passw(?:or)?d|signature|sig|credential|api_?key)=)"
     r"[^\s&;'\"<>]{1,4000}",
     re.IGNORECASE,
 )
@@ -70,8 +72,16 @@ _HEADER = regex(
     r"[\w.~+/=-]{4,8000}",
     re.IGNORECASE,
 )
-# `user:password@host:path`, as ssh's addresses are written; not `name:tag@sha256:…`.
-_SCP = regex(r"[^\s/@:]{1,200}:([^\s@]{1,2000})@(?!sha\d{3}:)[^\s@/:]+:")
+# `user:password@host:path`, as ssh's addresses are written; not `name:tag@sha256:…`, nor a list of
+# folders of which one has a `@` in its name, as Jenkins' second workspace of a job has.
+_SCP = regex(r"[^\s/@:]{1,200}:([^\s@/.~][^\s@]{0,1999})@(?!sha\d{3}:)[^\s@/:]+:")
+# What is written like an address, whatever is wrong with it: where none has to stand.
+_LIKE_AN_ADDRESS = regex(
+    r"\W*(?:(?:https?|ssh|git)\W*[:/\\]|[A-Za-z][A-Za-z0-9+.-]{0,20}:[/\\]"
+    r"|[^\s/@:]{1,200}:[^\s@/.~][^\s@]{0,1999}(?:@|%40)[\w.-]+[:/])"
+)
+_FILE = regex(r"\s*file:///")
+_STORE = regex(r"\s*(?:directory|jenkins):")
 # In what has to be an address: what stands before who asks (`https://`, also where it is written
 # wrong, and the service of a list), what separates who asks from the host, and a digest at the end.
 _BEFORE = regex(
@@ -83,7 +93,7 @@ _DIGEST = regex(r"@[a-z0-9]+:[0-9a-fA-F]+\s*\Z")
 # Nobody is named in it: a host, a port where there is one, and no more of it before the path.
 _SOUND = regex(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[\w.-]+(?::\d{1,5})?(?:[/?#]|\Z)")
 _ENDS = regex(r"[/#?\\@'\"<>\s]")
-_URL_WITH_USER = regex(r"://([^\s]{1,2000})@")
+_URL_WITH_USER = regex(r"://([^\s/][^\s]{0,1999})@")
 # What stands between the parts of a text that was broken into lines: by a server, by Git, which
 # begins each with `remote:`, or by what writes a line end as `\n`.
 _BREAK = r"\s|\\[nrt]|remote:"
@@ -110,15 +120,28 @@ def know_environment(environment: Mapping[str, str]) -> None:
     know_addresses(environment.values())
     for name in (*_ADDRESS_VARIABLES, *map(variable_of, ADDRESSES)):
         know_address(environment.get(name, ""))
+    for name, text in environment.items():
+        if name.startswith(variable_of("")):
+            _know_like_an_address(text)
 
 
 def know_arguments(arguments: Sequence[str]) -> None:
-    """Remember the passwords in a command line: in any address, and in what has to be one."""
+    """Remember the passwords in a command line: in any address, and in what has to be one.
+
+    An address may also stand where none belongs: as a service, or behind an option written wrong.
+    """
     know_addresses(arguments)
     for argument, following in pairwise((*arguments, "")):
         name, is_joined, value = argument.partition("=")
+        is_option = name.startswith("-")
         if name.removeprefix("--") in ADDRESSES and name.startswith("--"):
             know_address(value if is_joined else following)
+        _know_like_an_address(value if is_option else argument)
+
+
+def _know_like_an_address(text: str) -> None:
+    if _LIKE_AN_ADDRESS.match(text):
+        know_address(text)
 
 
 def variable_of(option: str) -> str:
@@ -129,7 +152,7 @@ def variable_of(option: str) -> str:
 def know_address(text: str) -> None:
     """Remember what may be a password in a text that has to be an address, well-formed or not."""
     if text:
-        know(*_passwords_of(text))
+        know(*_passwords_of(_STORE.sub("", text, count=1)))
 
 
 def know_addresses(texts: Iterable[str]) -> None:
@@ -149,7 +172,7 @@ def hide(text: str) -> str:
     """Return a text without known secrets, and without users and passwords in addresses."""
     if "@" in text:
         text = _USER_IN_URL.sub(rf"\1{MASK}@", text)
-    if "=" in text and "?" in text:
+    if "=" in text and ("?" in text or "#" in text):
         text = _QUESTION.sub(rf"\1{MASK}", text)
     if any(word in text for word in _HEADS):
         text = _HEADER.sub(rf"\1{MASK}", _TOKENS.sub(MASK, text))
@@ -241,7 +264,7 @@ def _passwords_of(address: str) -> Iterator[str]:
     # Without anybody who asks, what follows the colon of a URL is no port: else it were sound.
     if colon and (is_url or ends) and (("/" not in name) or (is_url and ends)):
         yield from _pieces(password)
-    elif ends and is_url and len(name) >= _LEAST_TOKEN:
+    elif ends and is_url and len(name) >= _LEAST_TOKEN and not _FILE.match(address):
         yield name
 
 

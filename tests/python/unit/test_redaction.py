@@ -164,6 +164,42 @@ def test_what_has_to_be_an_address_gives_no_password_away_however_malformed(
             assert "hunter2SECRET" not in redaction.hide(f"error: {said} is no address")
 
 
+@pytest.mark.parametrize("form", SECRET_IN.values(), ids=SECRET_IN)
+@pytest.mark.parametrize("written", ["{}", "--repositry {}", "--repositry={}", "GITOPS_SERVICE={}"])
+def test_an_address_gives_no_password_away_where_none_belongs(form: str, written: str) -> None:
+    address = form.format("hunter2SECRET")
+    name, equals, _ = written.partition("=")
+    if name.isupper():
+        redaction.know_environment({name: address})
+    else:
+        words = [f"{name}={address}"] if equals else [*written.split()[:-1], address]
+        redaction.know_arguments(["plan", *words, "--dry-run"])
+    assert "hunter2SECRET" not in redaction.hide(f"error: '{address}' is no service")
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("store", "directory:/var/jenkins/workspace/shop@2/store"),
+        ("store", "directory:../shop@2/store"),
+        ("repository", "file:///var/jenkins/workspace/shop@2/manifests.git"),
+        ("repository", "/var/jenkins/workspace/shop@2/manifests.git"),
+        ("cache", "/var/jenkins/workspace/shop@2/cache"),
+        ("path", "/opt/x.y:/var/jenkins/workspace/shop@2:/usr/bin"),
+        ("reason", "mailto:jane@acme.example"),
+        ("reason", "jane@acme.example: see https://host/x#L10"),
+    ],
+)
+def test_a_folder_with_an_at_sign_in_it_is_no_address_with_a_password(
+    option: str, text: str
+) -> None:
+    redaction.know_environment({"PATH": text, redaction.variable_of(option): text})
+    redaction.know_arguments(["plan", f"--{option}", text, f"--{option}={text}"])
+    written = () if option == "path" else (text, f"written to {text}/1")
+    for said in (*written, "/var/jenkins/workspace/shop", "jane"):
+        assert redaction.hide(said) == said
+
+
 @pytest.mark.parametrize("arguments", [[], ["plan", "--repository"], ["plan", "--to="]])
 def test_a_command_line_that_ends_early_tells_nothing(arguments: list[str]) -> None:
     redaction.know_arguments(arguments)
@@ -181,6 +217,7 @@ def test_every_option_that_is_an_address_is_looked_through() -> None:
     [
         ("https://store/x?X-Amz-Signature=0a1b2c&n=1", "https://store/x?X-Amz-Signature=***&n=1"),
         ("https://h/m.git?private_token=abcdef", "https://h/m.git?private_token=***"),
+        ("https://h/m.git#access_token=abcdef", "https://h/m.git#access_token=***"),
         ("> Authorization: Basic dXNlcjpwYXNz", "> Authorization: Basic ***"),
         ('{"authorization": "Bearer ab.cd-ef"}', '{"authorization": "Bearer ***"}'),
         ("remote: use ghp_0123456789abcdefghij instead", "remote: use *** instead"),
