@@ -87,6 +87,7 @@ _PARTIAL = {
     f"remote.{REMOTE}.promisor": "true",
     f"remote.{REMOTE}.partialclonefilter": "blob:none",
 }
+_LONGEST_COUNT = 9  # digits
 _PATIENCE = 0.5  # seconds for git to end by itself
 _AFTERMATH = "the remote end hung up"  # what git says last, whatever the matter was
 
@@ -250,20 +251,26 @@ def _environment(url: str, environment: Mapping[str, str]) -> dict[str, str]:
     clean["LC_ALL"] = "C"  # messages are read below
     clean.setdefault("GIT_TERMINAL_PROMPT", "0")
     clean.setdefault("GCM_INTERACTIVE", "never")
+    count = str(_count_of_settings(clean))
     clean.update(_settings(_SETTINGS, clean))
     clean.update(_settings({**_user_settings(url), **_transport(url)}, clean))
-    _bind_credentials(url, clean)
+    _bind_credentials(url, clean, count)
     return clean
 
 
 def _settings(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that give git settings beside those an environment gives it."""
-    count = int(text) if (text := environment.get("GIT_CONFIG_COUNT", "")).isdigit() else 0
+    count = _count_of_settings(environment)
     variables = {"GIT_CONFIG_COUNT": str(count + len(settings))}
     for offset, (key, value) in enumerate(settings.items(), start=count):
         variables[f"GIT_CONFIG_KEY_{offset}"] = key
         variables[f"GIT_CONFIG_VALUE_{offset}"] = value
     return variables
+
+
+def _count_of_settings(environment: Mapping[str, str]) -> int:
+    text = environment.get("GIT_CONFIG_COUNT", "")
+    return int(text) if text.isdecimal() and len(text) <= _LONGEST_COUNT else 0
 
 
 def _user_settings(url: str) -> dict[str, str]:
@@ -284,31 +291,34 @@ def _transport(url: str) -> dict[str, str]:
     return {f"protocol.{plain}.allow": "always"}
 
 
-# Gives git what the variables hold, or what the program GIT_ASKPASS answers for this one host.
+# Gives git what the variables hold; else what git itself, as it is set up, finds or is answered.
 _HELPER = (
-    '!f() { test "$1" = get || exit 0; '
-    'if test -n "$GIT_PASSWORD"; then u=$GIT_USERNAME p=$GIT_PASSWORD; '
-    'else u=$("$GITOPS_ASKPASS" "Username for \'$GITOPS_REMOTE\': ") || exit 0; '
-    'p=$("$GITOPS_ASKPASS" "Password for \'$GITOPS_REMOTE\': ") || exit 0; fi; '
-    'printf "username=%s\\npassword=%s\\n" "$u" "$p"; }; f'
+    '!f() { if test -n "$GIT_PASSWORD"; then test "$1" = get || exit 0; '
+    'printf "username=%s\\npassword=%s\\n" "$GIT_USERNAME" "$GIT_PASSWORD"; exit; fi; '
+    "case $1 in get) a=fill;; store) a=approve;; erase) a=reject;; *) exit 0;; esac; "
+    'export GIT_CONFIG_COUNT="$GITOPS_CONFIG_COUNT" GIT_ASKPASS="$GITOPS_ASKPASS"; '
+    'test -n "$GIT_ASKPASS" || unset GIT_ASKPASS; git credential "$a"; }; f'
 )
 _NO_ANSWER = "false"  # the program that answers every question by failing
 
 
-def _bind_credentials(url: str, environment: dict[str, str]) -> None:
-    """Hand GIT_USERNAME and GIT_PASSWORD, or GIT_ASKPASS, to git for the remote's own host alone.
+def _bind_credentials(url: str, environment: dict[str, str], count: str) -> None:
+    """Hand out what is known of credentials for the remote's own host alone, or by TLS there.
 
-    GIT_ASKPASS (Jenkins' `gitUsernamePassword` sets it) answers whoever asks: also the host that a
-    redirect leads to. So git asks it no more; a helper that is bound to scheme, host and port does.
+    Programs that are asked (GIT_ASKPASS, which Jenkins' `gitUsernamePassword` sets, `core.askPass`,
+    SSH_ASKPASS) and helpers that people write into their configuration answer whoever asks: also
+    the host that a redirect leads to. So git asks nobody but a helper that is bound to scheme, host
+    and port, and that one asks git as it is set up: with the caller's `count` of settings.
     """
     parts = urlsplit(url)
-    askpass = environment.get("GIT_ASKPASS")
-    if parts.scheme not in ("http", "https") or not (environment.get("GIT_PASSWORD") or askpass):
+    if parts.scheme not in ("http", "https"):
         return
-    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    environment["GITOPS_REMOTE"] = host
-    environment["GITOPS_ASKPASS"] = askpass or _NO_ANSWER
+    host = parts.netloc.rpartition("@")[2]
+    environment["GITOPS_CONFIG_COUNT"] = count
+    environment["GITOPS_ASKPASS"] = environment.get("GIT_ASKPASS", "")
     environment["GIT_ASKPASS"] = _NO_ANSWER
-    scope = f"credential.{host}.helper"
-    for setting in ({scope: ""}, {scope: _HELPER}):  # what other helpers know is not asked for
-        environment.update(_settings(setting, environment))
+    origins = [f"{parts.scheme}://{host}"]
+    if parts.scheme == "http" and ":" not in host:
+        origins.append(f"https://{host}")
+    helpers = {f"credential.{origin}.helper": _HELPER for origin in origins}
+    environment.update(_settings({"credential.helper": "", **helpers}, environment))

@@ -218,20 +218,39 @@ def test_a_tag_is_no_branch(shop: Shop) -> None:
     assert "check --branch" in caught.value.hint
 
 
-@pytest.mark.parametrize("has_variables", [False, True])
-def test_a_program_that_answers_whoever_asks_is_asked_for_the_own_host_alone(
-    shop: Shop,
-    has_variables: bool,  # noqa: FBT001 - a row of a table
-) -> None:
+PASSWORD = "s3cret-pw"
+INLINE = "!f() { echo username=jane; echo password=s3cret-pw; }; f"
+# How git is told who asks: variables, and lines of the person's own configuration.
+SETUPS = {
+    "variables": ({"GIT_USERNAME": "jane", "GIT_PASSWORD": PASSWORD}, ""),
+    "GIT_ASKPASS": ({"GIT_ASKPASS": "askpass"}, ""),
+    "both": ({"GIT_USERNAME": "jane", "GIT_PASSWORD": PASSWORD, "GIT_ASKPASS": "askpass"}, ""),
+    "SSH_ASKPASS": ({"SSH_ASKPASS": "askpass"}, ""),
+    "core.askPass": ({}, "[core]\n\taskPass = {}\n"),
+    "a setting": (
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "credential.helper",
+         "GIT_CONFIG_VALUE_0": INLINE},
+        "",
+    ),
+    "a helper": ({}, f'[credential]\n\thelper = "{INLINE}"\n'),
+    "a helper and a user": ({}, f'[credential]\n\tusername = jane\n\thelper = "{INLINE}"\n'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_what_answers_whoever_asks_is_asked_for_the_own_host_alone(shop: Shop, setup: str) -> None:
     program = shop.home / "askpass"
-    program.write_text('#!/bin/sh\ncase "$1" in Username*) echo jane;; *) echo s3cret-pw;; esac\n')
+    program.write_text(
+        f'#!/bin/sh\ncase "$1" in Username*) echo jane;; *) echo {PASSWORD};; esac\n'
+    )
     program.chmod(0o755)
-    variables = {"GIT_USERNAME": "jane", "GIT_PASSWORD": "s3cret-pw"} if has_variables else {}
-    environment = {"GIT_ASKPASS": str(program), **variables}
-    with GitHttpServer(shop.root, credentials=("jane", "s3cret-pw")) as own:
+    variables, lines = SETUPS[setup]
+    (shop.home / ".gitconfig").write_text(lines.replace("{}", str(program)))
+    environment = {name: v.replace("askpass", str(program)) for name, v in variables.items()}
+    with GitHttpServer(shop.root, credentials=("jane", PASSWORD)) as own:
         url = f"{own.url}/manifests.git"
         shop.ok("deploy", *DEPLOY, repository=url, environment=environment)
-    foreign = GitHttpServer(shop.root, credentials=("jane", "s3cret-pw"))
+    foreign = GitHttpServer(shop.root, credentials=("jane", PASSWORD))
     with foreign, Redirecting(shop.root, foreign) as front:
         run = shop.run(
             "plan",
@@ -243,6 +262,17 @@ def test_a_program_that_answers_whoever_asks_is_asked_for_the_own_host_alone(
     assert run.code == 1
     assert foreign.traffic.requests, "git did follow the redirect"
     assert not any(foreign.authorizations)
+
+
+def test_a_helper_that_knows_a_host_is_told_what_was_right_and_what_was_wrong(shop: Shop) -> None:
+    said = shop.home / "said"
+    helper = f"!f() {{ echo $1 >>{said}; cat >/dev/null; echo username=jane; echo password=x; }}; f"
+    (shop.home / ".gitconfig").write_text(f'[credential]\n\thelper = "{helper}"\n')
+    for password, last in (("x", "store"), ("y", "erase")):
+        with GitHttpServer(shop.root, credentials=("jane", password)) as own:
+            shop.run("plan", "--service", "cart", repository=f"{own.url}/manifests.git")
+        assert said.read_text().split()[0] == "get"
+        assert said.read_text().split()[-1] == last
 
 
 class Redirecting(GitHttpServer):
