@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import DOCKER_HUB
 from gitops_rollback.late import dataclass, field, regex
+from gitops_rollback.reading import read_file
 from gitops_rollback.web.hosts import host_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 HUB_ADDRESS = "https://index.docker.io/v1/"
 _HELPER = regex(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LONGEST_WAIT = 10.0  # seconds; a helper may ask a cloud for a token
-_LARGEST_ANSWER = 65_536
+_LARGEST_ANSWER = 65_536  # bytes
+_LARGEST_FILE = 10_000_000  # bytes
 _IDENTITY_TOKEN = "<token>"  # noqa: S105 - a user name that says what the secret is
 _NOT_FOUND = b"credentials not found"
 
@@ -87,7 +89,7 @@ def _path(environment: Mapping[str, str]) -> Path | None:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        return _mapping(json.loads(path.read_bytes()))
+        return _mapping(json.loads(read_file(path, _LARGEST_FILE)))
     except (OSError, ValueError, RecursionError):
         return {}  # Docker's file is not ours to judge; a login that is missed will be said
 
@@ -116,32 +118,40 @@ def _ask(
 ) -> Login | None:
     import subprocess  # noqa: PLC0415 - only who uses a helper needs it
 
+    from gitops_rollback.repo.process import stop  # noqa: PLC0415 - the same
+    from gitops_rollback.repo.talk import TooMuchError, talk  # noqa: PLC0415 - the same
+
     if not isinstance(helper, str) or not _HELPER.fullmatch(helper):
         return None
     program = f"docker-credential-{helper}"
     try:
-        done = subprocess.run(
+        running = subprocess.Popen(
             [program, "get"],
-            input=address.encode(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=dict(environment),
-            capture_output=True,
-            check=False,
-            timeout=max(0.1, seconds),
         )
-    except subprocess.TimeoutExpired:
-        return Login(problem=f"{program} did not answer within {seconds:.0f} s")
     except OSError as error:
         return Login(problem=f"{program} cannot be run: {error.strerror}")
-    if done.returncode != 0:
+    try:
+        said = talk(running, address.encode(), max(0.1, seconds), _LARGEST_ANSWER)
+    except subprocess.TimeoutExpired:
+        return Login(problem=f"{program} did not answer within {seconds:.0f} s")
+    except (TooMuchError, OSError):
+        return Login(problem=f"{program} answered no user name and secret")
+    finally:
+        stop(running)
+    if running.returncode != 0:
         # Its words are not repeated: they could hold a secret.
-        is_known = _NOT_FOUND in done.stdout
-        return None if is_known else Login(problem=f"{program} failed ({done.returncode})")
-    return _answered(done.stdout, program)
+        is_known = _NOT_FOUND in said.stdout
+        return None if is_known else Login(problem=f"{program} failed ({running.returncode})")
+    return _answered(said.stdout, program)
 
 
 def _answered(output: bytes, program: str) -> Login:
     try:
-        answer = _mapping(json.loads(output[:_LARGEST_ANSWER]))
+        answer = _mapping(json.loads(output))
     except (ValueError, RecursionError):
         answer = {}
     username, secret = answer.get("Username"), answer.get("Secret")

@@ -28,15 +28,17 @@ class Said(NamedTuple):
     stderr: bytes
 
 
-def talk(running: subprocess.Popen[bytes], stdin: bytes, seconds: float) -> Said:
-    """Feed a process and read what it says until it ends.
+def talk(
+    running: subprocess.Popen[bytes], stdin: bytes, seconds: float, largest: int = LARGEST_ANSWER
+) -> Said:
+    """Feed a process and read what it says, at most `largest` bytes, until it ends.
 
     Raises `subprocess.TimeoutExpired` after `seconds`, and `TooMuchError`; the process then still
     runs, and its pipes are open.
     """
     end = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
-        stdout = _Ear(selector, _opened(running.stdout), LARGEST_ANSWER)
+        stdout = _Ear(selector, _opened(running.stdout), largest)
         stderr = _Ear(selector, _opened(running.stderr), LONGEST_WORDS)
         _Mouth(selector, _opened(running.stdin), stdin)
         while selector.get_map():

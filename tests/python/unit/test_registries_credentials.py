@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -364,6 +365,8 @@ def test_a_login_of_the_environment_needs_no_helper(tmp_path: Path) -> None:
     [
         ("#!/bin/sh\necho top-secret; exit 3\n", "failed (3)"),
         ("#!/bin/sh\necho top-secret\n", "answered no user name and secret"),
+        ("#!/bin/sh\nexec yes top-secret\n", "answered no user name and secret"),
+        ("#!/bin/sh\nyes top-secret >&2 &\nexec sleep 20\n", "did not answer within 1 s"),
         ("#!/bin/sh\nexec sleep 20\n", "did not answer within 1 s"),
         ("#!/nowhere/sh\n", "cannot be run: No such file or directory"),
     ],
@@ -378,6 +381,14 @@ def test_a_helper_that_fails_is_named_and_not_quoted(
     assert access.credential is None
     assert f"docker-credential-pass {words}" in access.hint
     assert "top-secret" not in access.hint
+
+
+def test_what_is_no_file_of_docker_s_is_as_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.json")
+    (tmp_path / "endless").mkdir()
+    (tmp_path / "endless" / "config.json").symlink_to("/dev/zero")
+    for folder in (tmp_path, tmp_path / "endless", tmp_path / "nowhere"):
+        assert found("ghcr.io", "https://ghcr.io", {"DOCKER_CONFIG": str(folder)}) is None
 
 
 def test_a_helper_s_login_opens_a_private_repository_and_its_time_counts(tmp_path: Path) -> None:
