@@ -20,6 +20,7 @@ RECORDED = "recorded"
 EDIT = "edit"  # a change of the manifest by hand, which only Git's history tells of
 
 _ID_LENGTH = 12  # hexadecimal digits: enough among the deeds of one repository, and typed by hand
+_LONGEST_NUMBER = 18  # digits
 _NAME = regex(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
 
@@ -244,6 +245,15 @@ def repository_key(url: str) -> str:
         is_scp = bool(colon) and "/" not in head
         host, path = (head.rpartition("@")[2], tail) if is_scp else ("", url)
     return f"{host.lower()}/{path.strip('/').removesuffix('.git').rstrip('/')}"
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number that a text from outside writes in ASCII digits; None where it is none.
+
+    Nothing here counts beyond 18 digits, and Python reads no number of more than 4,300.
+    """
+    is_one = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
+    return int(text) if is_one else None
 
 
 def one_line(text: str, longest: int = 500) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gitops_rollback.errors import UsageError, nearest
 from gitops_rollback.late import replace
+from gitops_rollback.model import whole_number
 from gitops_rollback.options import Kind, Row, rows_of, split, variable_name
 from gitops_rollback.tell.output import read_output
 
@@ -191,12 +192,14 @@ def _number(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    number = whole_number(text)
+    if not number:
         raise UsageError(f"'{text}' is no number of at least 1", "write for example 20")
-    return int(text)
+    return number
 
 
 def _limit(text: str) -> int:
-    if not text.isdecimal():
+    number = whole_number(text)
+    if number is None:
         raise UsageError(f"'{text}' is no number of lines", "write for example 20; 0 is all")
-    return int(text)
+    return number

@@ -11,7 +11,7 @@ from gitops_rollback import clock
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.late import dataclass, field
-from gitops_rollback.model import Build, one_line, repository_key
+from gitops_rollback.model import Build, one_line, repository_key, whole_number
 from gitops_rollback.options import repeated
 from gitops_rollback.redaction import hide
 from gitops_rollback.repo.location import person, repository_url, without_user
@@ -68,12 +68,13 @@ class Session:
     @property
     def build(self) -> Build | None:
         """The Jenkins build this runs in, if it does."""
-        job, number = self.environment.get("JOB_NAME"), self.environment.get("BUILD_NUMBER", "")
-        if not job or not number.isdecimal() or int(number) < 1:
+        job = self.environment.get("JOB_NAME")
+        number = whole_number(self.environment.get("BUILD_NUMBER", ""))
+        if not job or not number:
             return None
         # An address is written down, and linked to: without who may stand in it.
         url = without_user(self.environment.get("BUILD_URL", ""))
-        return Build(hide(job), int(number), url if is_web_address(url) else None)
+        return Build(hide(job), number, url if is_web_address(url) else None)
 
     @cached_property
     def by(self) -> str | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _BUILD = regex(r"\d+\.\d+\.\d+")
 # Without a variant these are what all builders mean by it.
 _DEFAULTS = {"arm": 7, "arm64": 8, "amd64": 1}
-_VARIANT = regex(r"v(\d+)(?:\.(\d+))?")
+_VARIANT = regex(r"v(\d{1,9})(?:\.(\d{1,9}))?")
 
 
 def lacking(candidate: Iterable[str], running: Iterable[str]) -> tuple[str, ...]:

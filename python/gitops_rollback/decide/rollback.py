@@ -36,7 +36,7 @@ from gitops_rollback.errors import (
 from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.holds import BAD, Bad, Hold, version_tag
 from gitops_rollback.ledger.state import State
-from gitops_rollback.model import RECORDED, ROLLBACK, repository_key
+from gitops_rollback.model import RECORDED, ROLLBACK, repository_key, whole_number
 from gitops_rollback.refusals import RUNNING, refusal
 
 if TYPE_CHECKING:
@@ -248,9 +248,8 @@ def _schema_compared(wish: Wish, plan: Plan, chosen: Candidate, labels: SchemaLa
 
 def _order(schema: str) -> tuple[tuple[int, int, str], ...]:
     """Order schemas as people number them: 9 before 10, 1.9 before 1.10, 2026-01-31."""
-    return tuple(
-        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in _PARTS.findall(schema)
-    )
+    parts = ((whole_number(part), part) for part in _PARTS.findall(schema))
+    return tuple((1, 0, part) if number is None else (0, number, "") for number, part in parts)
 
 
 def _changed(wish: Wish, facts: Facts, plan: Plan) -> GitopsRollbackError | None:

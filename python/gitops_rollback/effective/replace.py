@@ -13,6 +13,7 @@ from gitops_rollback.effective.images import Path, put
 from gitops_rollback.effective.tree import entries, text_node
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.model import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -238,6 +239,7 @@ def _steps(text: str) -> tuple[str, ...]:
 
 def _number(node: yaml.Node | None) -> int:
     text = text_of(node) or "0"
-    if not text.lstrip("-").isdecimal():
+    number = whole_number(text.removeprefix("-"))
+    if number is None:
         raise ReplacementError(f"its index '{text}' is no number", touches_images=True)
-    return int(text)
+    return -number if text.startswith("-") else number

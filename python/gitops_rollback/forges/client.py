@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import dataclass
-from gitops_rollback.model import one_line
+from gitops_rollback.model import one_line, whole_number
 from gitops_rollback.web.answers import retry_after
 from gitops_rollback.web.credentials import bound_to
 from gitops_rollback.web.hosts import host_of, is_web_address
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OPEN, MERGED, CLOSED = "open", "merged", "closed"
 _LONGEST_QUOTE = 300
 _FAILING = 500
+_USUAL_PAUSE = 60  # seconds
 
 
 @dataclass(frozen=True)
@@ -217,9 +218,10 @@ def _limited_until(answer: Answer, words: str) -> str | None:
     spent = answer.headers.get("X-RateLimit-Remaining") == "0"
     if answer.status != HTTPStatus.FORBIDDEN or not (spent or "rate limit" in words.lower()):
         return None
-    text = answer.headers.get("Retry-After", "")
-    seconds = int(text) if text.isdecimal() else 60
-    reset = answer.headers.get("X-RateLimit-Reset", "")
-    if spent and reset.isdecimal():
-        seconds = max(1, int(reset) - int(time()))
+    seconds = whole_number(answer.headers.get("Retry-After", ""))
+    reset = whole_number(answer.headers.get("X-RateLimit-Reset", ""))
+    if spent and reset is not None:
+        seconds = max(1, reset - int(time()))
+    elif seconds is None:
+        seconds = _USUAL_PAUSE
     return f"in {seconds} s"

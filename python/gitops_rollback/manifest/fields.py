@@ -26,6 +26,7 @@ from gitops_rollback.manifest.kustomize import entries_of, is_kustomization, pat
 from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.manifest.scalars import refuse_duplicate_keys, refuse_template_file
 from gitops_rollback.manifest.workloads import workload_fields
+from gitops_rollback.model import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -152,7 +153,9 @@ def _way(root: yaml.Node | None, pointer: str) -> Iterator[yaml.Node]:
         yield node
         key = step.replace("~1", "/").replace("~0", "~")
         items = items_of(node)
-        node = items[int(key)] if key.isdecimal() and int(key) < len(items) else lookup(node, key)
+        index = whole_number(key)
+        is_item = index is not None and index < len(items)
+        node = items[index or 0] if is_item else lookup(node, key)
     if node is not None:
         yield node
 

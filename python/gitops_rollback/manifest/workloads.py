@@ -26,6 +26,7 @@ from gitops_rollback.manifest.scalars import (
     refuse_template,
     spelling_problem,
 )
+from gitops_rollback.model import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -153,9 +154,9 @@ def _pod_spec(item: ManifestObject) -> str | None:
 
 def _step(node: yaml.Node, key: str) -> yaml.Node | None:
     """Go one step of a JSON pointer (RFC 6901), into a mapping or a sequence."""
-    items = items_of(node)
-    if items and key.isdecimal() and int(key) < len(items):
-        return items[int(key)]
+    items, index = items_of(node), whole_number(key)
+    if index is not None and index < len(items):
+        return items[index]
     return lookup(node, key)
 
 

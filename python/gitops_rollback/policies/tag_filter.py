@@ -6,6 +6,7 @@ import re
 
 from gitops_rollback.late import regex
 from gitops_rollback.manifest.patterns import go_pattern
+from gitops_rollback.model import whole_number
 
 _REFERENCE = regex(r"\$(?:\$|\{(\w+)\}|(\w+))", re.ASCII)
 
@@ -30,7 +31,8 @@ def _expanded(reference: re.Match[str], match: re.Match[str]) -> str:
     name = reference[1] or reference[2]
     if name is None:
         return "$"
-    key = int(name) if name.isdecimal() else name
+    number = whole_number(name)
+    key = name if number is None else number
     try:
         return match[key] or ""
     except IndexError:

@@ -145,7 +145,8 @@ def _run(
             env={**without_foreign_variables(environment), "LC_ALL": "C"},
             capture_output=True,
             check=False,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # paths and names need not be UTF-8
         )
     except FileNotFoundError as error:
         raise RepositoryError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,41 @@ def test_a_malformed_variable_is_a_usage_error(
     service = () if "GITOPS_SERVICE" in variables else PLAN
     run = shop.refused(2, "usage", "deploy", *line, *service, environment=variables)
     assert words in run.error["message"]
+
+
+ODD = (b"r\xe9s\x1b[31m\nFORGED", b"9" * 5000, b"x" * 100_000)
+TOLD = (
+    "BUILD_NUMBER",
+    "JOB_NAME",
+    "BUILD_URL",
+    "GIT_AUTHOR_NAME",
+    "GIT_CONFIG_COUNT",
+    "GITOPS_LIMIT",
+)
+
+
+@pytest.mark.parametrize("text", ODD, ids=["bytes", "digits", "long"])
+@pytest.mark.parametrize("variable", TOLD)
+def test_whatever_stands_in_a_variable_it_is_no_bug_and_no_line(
+    shop: Shop, variable: str, text: bytes
+) -> None:
+    variables = {"JOB_NAME": "shop/cart", "BUILD_NUMBER": "7", variable: os.fsdecode(text)}
+    run = shop.run("deploy", *PLAN, "--image", image("1.5.0"), environment=variables)
+    assert run.code in (0, 1, 2), run.stderr
+    assert "\nFORGED" not in run.stdout + run.stderr
+    assert "\x1b" not in run.stdout + run.stderr
+
+
+def test_a_name_and_an_origin_that_are_no_utf_8_are_no_bug(shop: Shop) -> None:
+    (shop.home / ".gitconfig").write_bytes(b"[user]\n\tname = R\xe9my\n\temail = x@x.example\n")
+    shop.ok("deploy", *PLAN, "--image", image("1.5.0"))
+    assert shop.state()["deployed"][0]["by"] == "R my"
+    work = shop.root / "work"
+    shop.git("clone", "-q", str(shop.bare), str(work))
+    origin = os.fsdecode(b"/nowhere/r\xe9sum\xe9.git")
+    shop.git("-C", str(work), "remote", "set-url", "origin", origin)
+    run = shop.refused(2, "usage", "plan", *PLAN, repository=str(work))
+    assert "is no repository" in run.error["message"]
 
 
 def test_empty_variables_are_unset_and_options_win_over_variables(shop: Shop) -> None:

@@ -12,7 +12,7 @@ from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.records import parse_record
 from gitops_rollback.ledger.state import parse_state, render_state
 from gitops_rollback.look.environment_files import Paths
-from gitops_rollback.model import is_name, is_safe_path, one_line
+from gitops_rollback.model import is_name, is_safe_path, one_line, whole_number
 from gitops_rollback.services.config import Config, Environment, parse_config
 from gitops_rollback.services.inventory import glob_pattern, glob_root
 
@@ -374,3 +374,12 @@ def test_a_set_that_is_none_is_named_with_the_nearest() -> None:
         config.expand(["chekout"], ["chekout"])
     assert "there is no set 'chekout'" in caught.value.message
     assert caught.value.hint == "did you mean checkout?"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("41", 41), ("007", 7), ("9" * 18, 10**18 - 1), ("9" * 19, None), ("9" * 5000, None),
+     ("", None), ("-1", None), ("1.0", None), ("\u0663", None), ("\u00b2", None), (" 1", None)],
+)  # fmt: skip
+def test_a_number_from_outside_is_a_few_ascii_digits(text: str, number: int | None) -> None:
+    assert whole_number(text) == number

@@ -128,6 +128,18 @@ def test_a_part_of_the_source_is_copied() -> None:
             (VERSIONS, VERSIONS.replace("versions", "others")),
             "what it copies from was not read",
         ),
+        *(
+            (
+                from_versions(
+                    "data.cart",
+                    f"{{select: {{kind: Deployment}}, fieldPaths: ['{IMAGE}'],"
+                    f" options: {{delimiter: ':', index: {index}}}}}",
+                ),
+                (VERSIONS,),
+                "is no number",
+            )
+            for index in ("--5", "9" * 5000, "\u0663", "x")
+        ),
         ("path: replacement.yaml\n", (), "no source that is followed"),
         (
             from_versions("data.cart", "{select: {labelSelector: a=b}, fieldPaths: [spec]}"),
@@ -143,7 +155,17 @@ def test_a_part_of_the_source_is_copied() -> None:
             "its encoding is not followed",
         ),
     ],
-    ids=["not there", "two of them", "in a file", "by labels", "encoded"],
+    ids=[
+        "not there",
+        "two of them",
+        "signs",
+        "many digits",
+        "other digits",
+        "x",
+        "in a file",
+        "by labels",
+        "encoded",
+    ],
 )
 def test_a_replacement_that_is_not_followed_exactly_is_said_to_touch_images(
     replacement: str, others: tuple[str, ...], message: str
