@@ -20,8 +20,8 @@ import pytest
 import yaml
 
 from flux.alone import alone
-from gitops_rollback.storage.kinds import is_checked
 from gitops_rollback.storage.review import read_objects, review, review_objects
+from gitops_rollback.storage.structure import is_checked
 from unit.test_storage_volumes import REFUSED as REFUSED_VOLUMES
 from unit.test_storage_volumes import TAKEN as TAKEN_VOLUMES
 from unit.test_storage_volumes import volume

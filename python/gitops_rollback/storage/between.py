@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass
-from gitops_rollback.storage.quantity import parse_quantity
 from gitops_rollback.storage.suggest import written
+from gitops_rollback.storage.values import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

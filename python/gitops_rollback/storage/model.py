@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.storage.quantity import parse_quantity
+from gitops_rollback.storage.values import parse_quantity
 
 if TYPE_CHECKING:
     from fractions import Fraction

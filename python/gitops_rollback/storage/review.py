@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.manifest.kustomize import is_kustomization
+from gitops_rollback.manifest.document import parse_once
+from gitops_rollback.manifest.kustomize import Kustomization, is_kustomization, read_kustomization
 from gitops_rollback.storage import text
 from gitops_rollback.storage.findings import Finding, in_order
-from gitops_rollback.storage.kinds import check_kind, is_checked
 from gitops_rollback.storage.mounts import check_mounts
 from gitops_rollback.storage.objects import KubernetesObject, find_objects
-from gitops_rollback.storage.patches import (
-    namespace_of,
-    namespaces,
-    patch_paths,
-    read_kustomizations,
-)
 from gitops_rollback.storage.pending import check_bindings
 from gitops_rollback.storage.pods import POD_SPEC_PATHS
 from gitops_rollback.storage.required import check_required
 from gitops_rollback.storage.risks import check_risks
-from gitops_rollback.storage.structure import check_structure
+from gitops_rollback.storage.structure import check_kind, check_structure, is_checked
 from gitops_rollback.storage.world import World, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from gitops_rollback.storage.binding import Binding
+
 
 _OF_NO_NAMESPACE = ("PersistentVolume", "StorageClass")
 
@@ -142,3 +138,36 @@ def _claim_to_json(binding: Binding) -> dict[str, Any]:
         **volume,
         "reason": binding.reason,
     }
+
+
+def read_kustomizations(files: Mapping[str, bytes]) -> list[Kustomization]:
+    """Read kustomizations; of one that cannot be read, what is wrong is not said here."""
+    found = []
+    for path, data in files.items():
+        try:
+            found.append(read_kustomization(parse_once(path, data)))
+        except ManifestError:
+            continue  # it names no patch and no namespace
+    return found
+
+
+def patch_paths(kustomizations: Iterable[Kustomization]) -> frozenset[str]:
+    """Return the paths of the files that kustomizations use as patches."""
+    return frozenset(
+        patch.path for one in kustomizations for patch in one.patches if patch.path is not None
+    )
+
+
+def namespaces(kustomizations: Iterable[Kustomization]) -> dict[str, str]:
+    """Return the namespaces that kustomizations give to what is in and below their folders."""
+    return {one.folder: one.namespace for one in kustomizations if one.namespace}
+
+
+def namespace_of(path: str, known: Mapping[str, str]) -> str | None:
+    """Return the namespace that the nearest kustomization gives to a file; None if none does."""
+    folder = path
+    while folder not in ("", "/"):
+        folder = posixpath.dirname(folder)
+        if folder in known:
+            return known[folder]
+    return None

@@ -1,12 +1,14 @@
-"""The nodes of a manifest as the plain values that Kubernetes reads from it."""
+"""The nodes of a manifest as the plain values that Kubernetes reads from it, and quantities."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import yaml
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import regex
 from gitops_rollback.manifest.document import lookup, text_of
 
 Steps = tuple[str | int, ...]
@@ -123,3 +125,29 @@ def _key(node: yaml.Node | None, name: str) -> yaml.Node | None:
     if not isinstance(node, yaml.MappingNode):
         return None
     return next((key for key, _value in reversed(node.value) if text_of(key) == name), None)
+
+
+# k8s.io/apimachinery/pkg/api/resource/quantity.go: sign, digits, then a suffix or an exponent.
+_QUANTITY = regex(
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE]\+?\d+)?"
+)
+_BINARY = "KMGTPE"
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_LONGEST = 64
+
+
+def parse_quantity(value: object) -> Fraction | None:
+    """Return a quantity in its base unit (bytes, for storage); None if it is malformed."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    text = str(value)
+    match = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None:
+        return None
+    number, suffix = Fraction(match[1]), match[2] or ""
+    if suffix.endswith("i"):
+        return number * Fraction(1024 ** (_BINARY.index(suffix[0]) + 1))
+    power = _DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:] or 0)
+    if power > _LONGEST:
+        return None
+    return number * Fraction(10**power) if power >= 0 else number / Fraction(10**-power)
