@@ -23,11 +23,13 @@ from gitops_rollback.decide.facts import (
     NeedRecord,
     NeedRecords,
     NeedRevision,
+    NeedSchemaLabels,
     NeedStorage,
     NeedTags,
     Platforms,
     Records,
     Revision,
+    SchemaLabels,
     ServiceAtTip,
     StorageFacts,
     Tags,
@@ -240,6 +242,7 @@ _PLAIN: dict[type[Need[Any]], Any] = {
     NeedRecord: MissingRecord("it was deleted"),
     NeedRecords: Records(),
     NeedRevision: Revision(),
+    NeedSchemaLabels: SchemaLabels(),
     NeedStorage: StorageFacts(),
     NeedTags: Tags(),
 }
@@ -250,6 +253,11 @@ def plainly(need: Need[Any], _facts: Facts) -> Any:  # noqa: ANN401 - of the nee
     if isinstance(need, NeedCheck):
         return Check("there", need.image.digest)
     return _PLAIN[type(need)]
+
+
+def telling(**told: Any) -> Callable[[Need[Any], Facts], Any]:  # noqa: ANN401
+    """Answer by the name of a need, and plainly what is not told: `telling(NeedCheck=GONE)`."""
+    return lambda need, facts: told.get(type(need).__name__) or plainly(need, facts)
 
 
 def decided(
