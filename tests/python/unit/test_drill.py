@@ -7,12 +7,31 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops_rollback.decide.drill import FAILED, OK, WARNING, Finding, judge_service, summary
-from unit.test_plan_files import BLOCK, GOOD, plan
-from unit.test_transitions import HOLD
+from gitops_rollback.decide.drill import (
+    FAILED,
+    OK,
+    SKIPPED,
+    WARNING,
+    Finding,
+    judge_flux,
+    judge_service,
+    summary,
+    verdict,
+    worst_first,
+)
+from gitops_rollback.decide.facts import Check
+from gitops_rollback.ledger.events import Event
+from gitops_rollback.model import Build, Deed
+from gitops_rollback.refusals import Refusal
+from unit.builders import image, service_at_tip, state, stored
+from unit.test_plan_files import BAD, BLOCK, GOOD, LOST, SHOWN, plan
+from unit.test_transitions import HELD, HOLD, MARKED, MARKED_HELD
 
 if TYPE_CHECKING:
-    from gitops_rollback.decide.plan import Plan
+    from typing import Any
+
+    from gitops_rollback.decide.plan import Candidate, Plan
+    from gitops_rollback.ledger.holds import Hold
 
 WAY, NEW = replace(plan(GOOD), strategy="git"), plan(service="new")
 BACK = replace(plan(service="back", blocks=(BLOCK,)), hold=HOLD)
@@ -48,3 +67,185 @@ def test_the_sum_of_a_drill_promises_no_more_than_its_findings(
     found = [one for each in plans for one in judge_service(each, None, (), "2026-01-01T00:00:00Z")]
     wanted = f"a rollback would {said}"
     assert summary([*found, *more, answers], plans) == wanted
+
+
+NOW = "2026-02-10T12:00:00Z"
+THERE = Check("there", image("1").digest, has_tag=True)
+KEPT = replace(GOOD, check=THERE, stored=stored("1", "2"))
+GONE_IMAGE = SHOWN.refused("gone", "the registry no longer has it")
+RUNS = SHOWN.refused("running", "it runs now")
+ARCHIVED = Event(Deed("deploy", image("2"), from_image=image("1"), build=Build("shop/cart", 7)))
+
+
+def found_of(whole: Plan, check: str) -> list[tuple[str, str]]:
+    """The level and the message of what one check found."""
+    found = judge_service(whole, None, (), NOW)
+    return [(one.level, one.message) for one in found if one.check == check]
+
+
+@pytest.mark.parametrize(
+    ("whole", "level", "said"),
+    [
+        pytest.param(plan(KEPT), OK, "2 → 1", id="the one before"),
+        pytest.param(plan(GOOD), OK, "2 → 1, not verified at the registry", id="nobody answers"),
+        pytest.param(plan(), WARNING, "nothing ran before what runs now: there is nothing to go "
+                     "back to yet", id="a new service"),
+        pytest.param(plan(RUNS), WARNING, "nothing ran before what runs now: there is nothing to "
+                     "go back to yet", id="nothing but what runs"),
+        pytest.param(plan(RUNS, BAD), FAILED, "there is no image to go back to: 0: it crashed",
+                     id="a refused one"),
+        pytest.param(plan(SHOWN), FAILED, "there is no image to go back to: 0: it is shown only",
+                     id="one that is shown"),
+        pytest.param(replace(plan(BAD), hold=HOLD), OK, "is rolled back as far as anybody knows",
+                     id="held"),
+    ],
+)  # fmt: skip
+def test_a_drill_tells_where_a_rollback_would_go(whole: Plan, level: str, said: str) -> None:
+    assert found_of(whole, "target") == [(level, said)]
+
+
+@pytest.mark.parametrize(
+    ("candidates", "level", "meaning"),
+    [
+        ((GONE_IMAGE, KEPT), WARNING, "a rollback would go on to 2 → 1"),
+        ((GONE_IMAGE,), FAILED, "there is no other image to go back to"),
+    ],
+)
+def test_a_drill_says_what_a_rollback_would_pass_over(
+    candidates: tuple[Candidate, ...], level: str, meaning: str
+) -> None:
+    whole = plan(*candidates)
+    said = f"0 cannot be gone back to (gone): the registry no longer has it; {meaning}"
+    assert found_of(whole, "image") == [(level, said)]
+    assert found_of(whole, "target") == []
+
+
+@pytest.mark.parametrize(
+    ("whole", "found"),
+    [
+        pytest.param(plan(KEPT), [(OK, "is kept and readable")], id="kept"),
+        pytest.param(plan(GOOD), [(WARNING, "the record of 1 is not to be had")], id="none"),
+        pytest.param(
+            replace(plan(replace(GOOD, replaced=ARCHIVED)), findings=("a", "artifact: no answer")),
+            [(WARNING, "the record of 1 is not to be had in shop/cart #7: artifact: no answer")],
+            id="an archive that does not answer",
+        ),
+        pytest.param(replace(plan(GOOD), strategy="git"), [], id="by Git alone"),
+        pytest.param(plan(LOST), [], id="no image, either"),
+    ],
+)
+def test_a_drill_tells_whether_the_record_is_kept(
+    whole: Plan, found: list[tuple[str, str]]
+) -> None:
+    assert found_of(whole, "record") == found
+
+
+@pytest.mark.parametrize(
+    ("target", "check", "is_told"),
+    [
+        ("1", THERE, False),
+        ("1", replace(THERE, has_tag=False), True),
+        ("1", Check("unknown"), False),
+        ("1", None, False),
+        ("~1", replace(THERE, has_tag=False), False),
+    ],
+)
+def test_a_drill_tells_of_a_tag_that_means_another_image_by_now(
+    target: str,
+    check: Check | None,
+    is_told: bool,  # noqa: FBT001
+) -> None:
+    whole = plan(replace(GOOD, image=image(target), check=check))
+    assert bool(found_of(whole, "tag")) == is_told
+
+
+def test_a_drill_tells_what_would_be_refused_but_not_that_it_is_done_already() -> None:
+    held = Refusal("storage", "the claim shrank", "accept it")
+    assert found_of(plan(GOOD, blocks=(BLOCK, held)), "refused") == [(FAILED, "the claim shrank")]
+
+
+def test_storage_that_changed_is_one_warning_where_it_does_not_refuse() -> None:
+    whole = replace(plan(GOOD), storage_changes=("the claim shrank", "the class changed"))
+    assert found_of(whole, "storage") == [(WARNING, "the claim shrank")]
+    refused = replace(whole, blocks=(Refusal("storage", "the claim shrank", "accept it"),))
+    assert found_of(refused, "storage") == []
+
+
+@pytest.mark.parametrize(
+    ("since", "by", "reason", "said"),
+    [
+        ("2026-02-04T12:00:00Z", "joe", "it crashed", None),
+        ("2026-02-03T11:59:00Z", "joe", "it crashed", "held for 7 d by joe: it crashed"),
+        ("2026-02-01T12:00:00Z", None, "", "held for 9 d: no reason was given"),
+    ],
+)
+def test_a_hold_of_more_than_a_week_is_a_warning(
+    since: str, by: str | None, reason: str, said: str | None
+) -> None:
+    hold = replace(HOLD, deed=replace(HOLD.deed, at=since, by=by, reason=reason))
+    found = judge_service(plan(GOOD), state("1>2", hold=hold), (), NOW)
+    assert [one.message for one in found if one.check == "hold"] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("template", "hold", "is_told"),
+    [(MARKED, HOLD, True), (MARKED_HELD, HOLD, False), (MARKED, None, False)],
+)
+def test_a_marker_in_action_under_a_hold_fails_a_drill(
+    template: str,
+    hold: Hold | None,
+    is_told: bool,  # noqa: FBT001
+) -> None:
+    held = state("1>2", "2<1", hold=hold)
+    fields = service_at_tip("acme/cart:1", held, template).found.fields
+    found = [f for f in judge_service(plan(GOOD), held, fields, NOW) if f.check == "marker"]
+    assert [one.level for one in found] == ([FAILED] if is_told else [])
+    assert all("is in action although the service is held" in one.message for one in found)
+    assert HELD not in "".join(one.message for one in found)
+
+
+def kustomization(path: str, *ready: str, suspend: bool = False) -> dict[str, Any]:
+    """A Kustomization as the cluster tells it, with the status of its condition Ready."""
+    conditions = [{"type": "Healthy", "status": "False"}]
+    conditions += [{"type": "Ready", "status": one, "message": "no\nsource"} for one in ready]
+    return {
+        "metadata": {"namespace": "flux-system", "name": "apps"},
+        "spec": {"path": path, "suspend": suspend},
+        "status": {"conditions": conditions},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kustomizations", "level", "said"),
+    [
+        ([kustomization("./apps")], OK, "answers; 1 Kustomizations apply these files"),
+        ([kustomization("./", "True")], OK, "answers; 1 Kustomizations apply these files"),
+        ([kustomization("./app", "False")], OK, "answers; 0 Kustomizations apply these files"),
+        ([{"metadata": {}}], OK, "answers; 1 Kustomizations apply these files"),
+        ([kustomization("apps/", "False")], WARNING, "is not ready: no source"),
+        (
+            [kustomization("apps", "False", suspend=True)],
+            WARNING,
+            "is suspended: Flux would not apply a rollback",
+        ),
+    ],
+)
+def test_a_drill_tells_whether_flux_would_apply_a_commit(
+    kustomizations: list[dict[str, Any]], level: str, said: str
+) -> None:
+    [found] = judge_flux(kustomizations, ["apps/cart/deployment.yaml"])
+    assert (found.level, found.message) == (level, said)
+    assert found.subject == ("cluster" if level == OK else "flux-system/apps")
+
+
+def test_the_worst_stands_first_and_each_once() -> None:
+    levels = (SKIPPED, OK, FAILED, WARNING, OK)
+    found = [Finding("c", level, level, "m") for level in levels]
+    assert [one.level for one in worst_first(found)] == [FAILED, WARNING, OK, SKIPPED]
+    assert [verdict(found), verdict(found[3:]), verdict(found[:2])] == ["failed", "warnings", "ok"]
+
+
+def test_a_finding_has_a_hint_where_there_is_one() -> None:
+    plain = {"check": "c", "subject": "s", "level": "ok", "message": "m"}
+    assert Finding("c", "s", OK, "m").to_json() == plain
+    assert Finding("c", "s", OK, "m", "do it").to_json() == {**plain, "hint": "do it"}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.decide.keeping import advice, builds_lost
+from gitops_rollback.decide.keeping import advice, build_to_keep, builds_lost
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.state import State
 from gitops_rollback.model import Build, Deed
+from unit.builders import at, bad_entry, state
 
 
 def deployed(*numbers: int | None) -> State:
@@ -50,3 +51,23 @@ def test_the_advice_goes_by_how_many_builds_deploy() -> None:
     assert "at least 30 builds" in advice({41: True, 40: True})
     assert "at least 100 builds" in advice(dict.fromkeys(range(9), False) | {9: True})
     assert "at least 30 builds" in advice({})
+
+
+@pytest.mark.parametrize(
+    ("found", "number"),
+    [
+        pytest.param(None, None, id="no state file"),
+        pytest.param(State("cart", "default"), None, id="one that tells of no deployment"),
+        pytest.param(state(">1"), None, id="nothing ran before"),
+        pytest.param(state("1>2"), 1, id="what the last deploy replaced"),
+        pytest.param(state("1>2", "2>3"), 2, id="and not what was before that"),
+        pytest.param(
+            state("1>2", "2>3", bad=(bad_entry("2", at(1)),)), 1, id="but what is not bad"
+        ),
+    ],
+)
+def test_the_build_to_keep_has_the_record_of_what_a_rollback_would_go_to(
+    found: State | None, number: int | None
+) -> None:
+    build = build_to_keep(found)
+    assert (build.number if build else None) == number

@@ -1,0 +1,346 @@
+"""What was held and bad does not end with a field, a name or a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from gitops_rollback.decide.change import Change, Refused, together
+from gitops_rollback.decide.facts import FirstTry, ServiceAtTip, StateVersions
+from gitops_rollback.decide.standing import belongs_to, moved, retired_holds, standing
+from gitops_rollback.decide.wish import Wish
+from gitops_rollback.errors import (
+    ConfigError,
+    MovedError,
+    NotFoundError,
+    RepositoryError,
+    UsageError,
+)
+from gitops_rollback.ledger.fields import note
+from gitops_rollback.ledger.holds import HeldFile, Holds
+from gitops_rollback.ledger.state import State
+from gitops_rollback.model import LogEntry
+from unit.builders import (
+    PRESENT,
+    at,
+    bad_entry,
+    changed,
+    decided,
+    hold_of,
+    image,
+    service_at_tip,
+    state,
+    telling,
+)
+from unit.test_noted_fields import HERE, NOTED
+from unit.test_repair import revert_of, told, version
+
+if TYPE_CHECKING:
+    from gitops_rollback.manifest.image_field import ImageField
+
+HOLD = hold_of("2", "1", "it crashed", at(2), "jane")
+BAD = bad_entry("2", at(2))
+OURS = HeldFile("cart", "production", HOLD, (NOTED,), (BAD,))
+LATER = replace(OURS, hold=replace(HOLD, deed=replace(HOLD.deed, id="held2", at=at(5))))
+
+
+def place(number: int = 1, found: State | None = None, **more: Any) -> ServiceAtTip:  # noqa: ANN401
+    return replace(service_at_tip(f"acme/cart:{number}", found), **more)
+
+
+def wish(action: Any, **more: Any) -> Wish:  # noqa: ANN401
+    return Wish(action, PRESENT, reason="it is over", **more)
+
+
+def lost(*files: HeldFile, found: State | None = None) -> ServiceAtTip:
+    """The service, of which some holds may be that have lost their field."""
+    return place(1, found, holds=Holds(lost=files))
+
+
+def test_the_one_hold_that_lost_its_field_is_ended_with_its_file_and_nothing_else() -> None:
+    change = changed(wish("release"), lost(OURS, found=state("0>1")))
+    assert (change.deleted, change.ends) == ((OURS.path,), ("held1",))
+    assert (change.state, change.markers, change.edits) == (None, (), ())
+    assert together([change], skip=False).files == {OURS.path: None}
+
+
+@pytest.mark.parametrize(
+    ("found", "named", "ends"),
+    [
+        pytest.param(None, ("held2",), ("held2",), id="named"),
+        pytest.param(state("0>1", hold=HOLD), None, ("held1",), id="the service's own instead"),
+        pytest.param(state("0>1", hold=HOLD), ("held2",), ("held2",), id="named beside its own"),
+    ],
+)
+def test_of_several_holds_the_one_that_is_meant_is_ended(
+    found: State | None, named: tuple[str, ...] | None, ends: tuple[str, ...]
+) -> None:
+    other = replace(LATER, hold=replace(LATER.hold, deed=replace(LATER.hold.deed, id="held3")))
+    assert changed(wish("release", holds=named), lost(LATER, other, found=found)).ends == ends
+
+
+def test_of_several_lost_holds_none_is_guessed() -> None:
+    message = r"2 holds have lost their field.*held1 of.*held2"
+    with pytest.raises(ConfigError, match=message) as caught:
+        changed(wish("release"), lost(OURS, LATER))
+    assert caught.value.hint.endswith("--hold held1")
+    assert "gitops-rollback release cart --hold held1" in (caught.value.jenkins_hint or "")
+
+
+def test_a_retry_ends_the_holds_that_the_first_try_saw_and_no_other() -> None:
+    first = FirstTry(image("~1"), None, ("held1",))
+    assert changed(wish("release"), lost(OURS, LATER), first=first).ends == ("held1",)
+    with pytest.raises(MovedError, match="held1 is not the hold in force: held2 is"):
+        changed(wish("release"), place(1, state("0>1", hold=LATER.hold)), first=first)
+    seen_none = replace(first, holds=())
+    with pytest.raises(MovedError, match="nothing was held before: held1 is"):
+        changed(wish("release"), place(1, state("0>1", hold=HOLD)), first=seen_none)
+
+
+def test_a_release_says_which_lost_holds_may_be_of_the_service_too() -> None:
+    held = lost(LATER, found=state("0>1", hold=HOLD))
+    [warning] = changed(wish("release"), held).warnings
+    assert f"its field is found no more: {NOTED.place}" in warning
+    assert "--hold held2" in warning
+
+
+def test_a_repair_ties_a_hold_to_the_fields_that_a_person_names() -> None:
+    before = state("0>1", bad=(bad_entry("9", at(1)), BAD))
+    change = changed(wish("repair", holds=("held1",)), lost(OURS, found=before))
+    assert change.state == replace(
+        before, hold=HOLD, fields=tuple(note(one) for one in change.at.found.fields)
+    )
+    alone = changed(wish("repair", holds=("held1",)), lost(OURS, LATER)).state
+    assert alone is not None
+    assert (alone.hold, alone.bad, alone.service) == (HOLD, (BAD,), "cart")
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "message"),
+    [
+        ((), ("held1",), r"no hold of held1 has lost its field.*\(there: none\)"),
+        ((OURS,), ("other",), r"no hold of other has lost its field.*\(there: held1\)"),
+        ((OURS,), (), r"no hold of none"),
+        ((OURS, LATER), ("held1", "held2"), r"more than one hold of held1, held2"),
+    ],
+)
+def test_a_repair_ties_one_hold_or_none(
+    files: tuple[HeldFile, ...], named: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        changed(wish("repair", holds=named), lost(*files))
+
+
+def test_a_hold_is_not_tied_over_another_one_in_force() -> None:
+    held = lost(OURS, found=state("0>1", hold=LATER.hold))
+    with pytest.raises(MovedError, match="held1 is not the hold in force: held2"):
+        changed(wish("repair", holds=("held1",)), held)
+
+
+@pytest.mark.parametrize(
+    ("found", "retired", "deleted"),
+    [
+        (state("1>2"), (), (".gitops-rollback/production/cart.json",)),
+        (None, (OURS,), (OURS.path,)),
+        (state("1>2"), (OURS,), (".gitops-rollback/production/cart.json", OURS.path)),
+    ],
+)
+def test_what_is_left_of_a_service_without_fields_is_retired(
+    found: State | None, retired: tuple[HeldFile, ...], deleted: tuple[str, ...]
+) -> None:
+    change = changed(wish("retire"), place(1, found, holds=Holds(retired=retired)))
+    assert change.deleted == deleted
+    assert change.changes_anything
+
+
+def test_what_is_not_there_cannot_be_retired() -> None:
+    with pytest.raises(NotFoundError, match="neither a state file nor a hold"):
+        changed(wish("retire"), place())
+
+
+def test_a_hold_whose_field_is_only_called_otherwise_is_not_retired() -> None:
+    with pytest.raises(ConfigError, match=r"the field that is held is still there .*a\.yaml"):
+        changed(wish("retire"), place(1, state("1>2"), holds=Holds(ours=(OURS,))))
+
+
+def forgiven(text: str, *bad: str) -> tuple[str, ...]:
+    """What is bad still, by tag, after a release that forgives an image."""
+    entries = tuple(bad_entry(one, at(2)) for one in bad)
+    change = changed(wish("release", forgive=(text,)), place(1, state("0>1", bad=entries)))
+    assert change.state is not None
+    return tuple(entry.image.tag or "" for entry in change.state.bad)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2", image("2").digest, "acme/cart:2", image("2").canonical, f"x/y@{image('2').digest}"],
+)
+def test_an_image_is_forgiven_by_tag_by_digest_and_in_full(text: str) -> None:
+    assert forgiven(text, "2", "3") == ("3",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("4", r"4 is not on the bad list \(there: 2, 3\)"),
+        ("acme/shop:2", r"acme/shop:2 is not on the bad list"),
+        ("x:y:z", r"--forgive: 'x:y:z'"),
+    ],
+)
+def test_what_is_not_bad_is_not_forgiven(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        forgiven(text, "2", "3")
+
+
+def test_where_nothing_is_bad_nothing_is_forgiven() -> None:
+    with pytest.raises(UsageError, match=r"\(there: none\)"):
+        changed(wish("release", forgive=("2",)), place())
+
+
+def log(*messages: str) -> tuple[LogEntry, ...]:
+    """Commits, newest first, as the branch has them."""
+    numbers = range(len(messages), 0, -1)
+    return tuple(
+        LogEntry(f"{number:040x}", at(number), "joe", text)
+        for number, text in zip(numbers, messages, strict=True)
+    )
+
+
+HELD = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
+
+
+def test_a_state_file_that_was_deleted_counts_as_it_was_written_last() -> None:
+    versions = StateVersions(None, (version(2, "By hand", b""), version(1, told("rollback"), HELD)))
+    answer = telling(NeedLog=log("By hand", told("rollback")), NeedStateVersions=versions)
+    found = decided(wish("deploy", image=image("3")), place(), answer)
+    assert isinstance(found, Refused)
+    assert found.code == "held"
+    released = changed(wish("release"), place(), answer)
+    assert released.at.is_restored
+    assert "cart.json was deleted, and counts as this tool wrote it last" in released.warnings[-1]
+    assert released.state == replace(HELD, hold=None)
+    assert together([released], skip=False).files != {}
+
+
+@pytest.mark.parametrize(
+    ("messages", "versions", "message"),
+    [
+        pytest.param((told("deploy"),), (), None, id="no rollback wrote one"),
+        pytest.param((revert_of(1), told("rollback")), (), None, id="one that was reverted"),
+        pytest.param((told("rollback"),), (), "was deleted, and with it what is held", id="none"),
+        pytest.param((told("rollback"),), (b"{",), "was deleted, and with it", id="none sound"),
+        pytest.param(
+            (told("rollback", environment="staging"),), (HELD,), "staging/cart.json was deleted",
+            id="under another name",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_rollback_wrote_is_not_forgotten_with_its_file(
+    messages: tuple[str, ...], versions: tuple[State | bytes, ...], message: str | None
+) -> None:
+    kept = tuple(version(1, told("rollback"), one) for one in versions)
+    answer = telling(NeedLog=log(*messages), NeedStateVersions=StateVersions(None, kept))
+    doing = wish("release")
+    if message is None:
+        assert not changed(doing, place(), answer).changes_anything
+        return
+    with pytest.raises(RepositoryError, match=message) as caught:
+        changed(doing, place(), answer)
+    assert "git checkout" in caught.value.hint
+
+
+NAME = State("cart", "production")
+ALIAS = replace(state("1>2"), service="shop", fields=(NOTED,))
+MOVED_AWAY = replace(ALIAS, fields=(replace(NOTED, name="basket", path="b.yaml"),))
+FIELD = cast("ImageField", HERE)
+BASKET = cast("ImageField", replace(HERE, path="b.yaml", name="basket"))
+
+
+def test_one_account_is_made_of_the_state_files_of_all_names_and_of_the_holds() -> None:
+    found = standing(NAME, None, [ALIAS], [OURS], [FIELD], [])
+    assert found.state is not None
+    assert found.aliases == (ALIAS,)
+    assert (found.state.deployed, found.state.hold, found.state.bad) == (
+        ALIAS.deployed,
+        HOLD,
+        (BAD,),
+    )
+    newest = standing(NAME, replace(NAME, hold=LATER.hold), [], [OURS], [FIELD], [])
+    assert newest.state is not None
+    assert newest.state.hold == LATER.hold
+
+
+def test_where_nothing_is_known_of_the_fields_there_is_no_state() -> None:
+    found = standing(NAME, None, [MOVED_AWAY], [], [FIELD], [BASKET])
+    assert (found.state, found.aliases, found.lost) == (None, (), ())
+
+
+@pytest.mark.parametrize(("elsewhere", "is_bad"), [((), True), (("production",), False)])
+def test_what_is_bad_in_a_lost_state_file_that_may_be_ours_is_bad_here(
+    elsewhere: tuple[str, ...],
+    is_bad: bool,  # noqa: FBT001
+) -> None:
+    gone = replace(ALIAS, fields=(replace(NOTED, container="old"),), bad=(BAD,))
+    found = standing(NAME, None, [gone], [], [FIELD], [], elsewhere)
+    assert found.lost == ((gone,) if is_bad else ())
+    assert (found.state.bad if found.state else ()) == ((BAD,) if is_bad else ())
+
+
+def test_the_hold_that_the_own_state_file_names_counts_though_its_field_was_renamed() -> None:
+    renamed = replace(OURS, fields=(replace(NOTED, container="old"),))
+    own = replace(NAME, hold=HOLD)
+    found = standing(NAME, own, [], [renamed], [FIELD], [])
+    assert (found.holds.ours, found.holds.lost) == ((renamed,), ())
+
+
+def test_a_state_file_belongs_to_the_fields_that_it_is_of_if_all_are_there() -> None:
+    assert belongs_to(MOVED_AWAY, [FIELD], [BASKET]) == BASKET
+    assert belongs_to(ALIAS, [FIELD], [FIELD]) is None
+    assert belongs_to(MOVED_AWAY, [FIELD], []) is None
+    half = replace(MOVED_AWAY, fields=(*MOVED_AWAY.fields, replace(NOTED, container="old")))
+    assert belongs_to(half, [FIELD], [BASKET]) is None
+
+
+def test_a_state_file_moves_to_the_name_that_its_fields_have_or_nothing_is_written() -> None:
+    basket = State("basket", "production")
+    own = replace(MOVED_AWAY, service="cart")
+    theirs = replace(state("3>4").deployed[0], id="theirs")
+    there = replace(basket, deployed=(theirs,), fields=own.fields)
+    strange = replace(there, fields=(NOTED,))
+    branch = [FIELD, BASKET]
+    whole = replace(own, service="basket")
+    assert moved(own, basket, None, branch, counted=False) == whole
+    assert moved(own, basket, strange, branch, counted=True) == whole
+    both = moved(own, basket, there, branch, counted=True)
+    assert {one.id for one in both.deployed} == {own.deployed[0].id, "theirs"}
+    with pytest.raises(ConfigError, match=r"basket\.json is of other fields, too"):
+        moved(own, basket, strange, branch, counted=False)
+
+
+def test_a_hold_is_retired_where_it_is_nobody_s() -> None:
+    gone = place(1, holds=Holds(retired=(OURS, replace(LATER, fields=()))))
+    [one, two] = retired_holds([gone, gone])
+    assert one.startswith("the hold held1 of cart production (since ")
+    assert one.endswith(f"its field is found no more, {NOTED.place}")
+    assert two.endswith("its field is found no more, and none was written down")
+    assert retired_holds([gone, place()]) == ()
+    assert retired_holds([]) == ()
+
+
+def test_a_service_whose_fields_have_a_second_name_writes_what_is_bad_and_held_for_both() -> None:
+    alias = replace(state("0>1", bad=(BAD,), hold=HOLD), service="shop", fields=(NOTED,))
+    gone = replace(alias, service="old", hold=None)
+    own = state("0>1", bad=(BAD,), hold=HOLD)
+    at_tip = place(1, own, aliases=(alias,), lost=(gone,), holds=Holds(ours=(OURS,)))
+    change = changed(wish("release", forgive=("2",)), at_tip)
+    assert isinstance(change, Change)
+    files = together([change], skip=False).files
+    names = [f".gitops-rollback/production/{name}.json" for name in ("cart", "shop", "old")]
+    assert {*files} == {OURS.path, *names}
+    assert files[OURS.path] is None
+    for name in names:
+        written = json.loads(files[name] or b"")
+        assert (written["bad"], written.get("hold")) == ([], None)
