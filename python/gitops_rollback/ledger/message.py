@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.model import DEPLOY, ROLLBACK, Build, Deed, OfDeed, is_name, one_line
+from gitops_rollback.model import DEPLOY, ROLLBACK, Build, Deed, OfDeed, is_name, one_line, title
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -219,12 +219,12 @@ def subject(told: Sequence[Told]) -> str:
     """Return the first line of a commit's message."""
     first = told[0]
     if len(told) == 1:
-        return f"{first.service} {first.environment}: {first.versions} ({first.action})"
+        return f"{title(first.service, first.environment)}: {first.versions} ({first.action})"
     names = ", ".join(one.service for one in told)
-    subject = f"{names} {first.environment}: {first.action}"
+    subject = f"{title(names, first.environment)}: {first.action}"
     if len(subject) <= _LONGEST_SUBJECT:
         return subject
-    return f"{len(told)} services {first.environment}: {first.action}"
+    return f"{title(f'{len(told)} services', first.environment)}: {first.action}"
 
 
 def _trailers(told: Told) -> list[str]:

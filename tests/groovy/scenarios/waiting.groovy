@@ -31,7 +31,7 @@ exec python3 -m gitops_rollback "\$@"
 
 Map failed(boolean byImage) {
     Map failure = [code: 'pull', message: 'Deployment/shop/cart cannot pull it', hint: 'look', whose: 'ours', byImage: byImage]
-    Map error = [category: 'cluster', message: 'cart default: Deployment/shop/cart cannot pull it; 2 old pods still serve', hint: 'look']
+    Map error = [category: 'cluster', message: 'cart: Deployment/shop/cart cannot pull it; 2 old pods still serve', hint: 'look']
     Map rollout = [service: 'cart', environment: 'default', image: World.NEW, state: 'failed', failure: failure]
     return [code: 1, result: [state: 'failed', rollouts: [rollout], seconds: [total: 3.5], error: error]]
 }
@@ -69,9 +69,9 @@ scenario('a deploy that runs shows when it was decided, committed, fetched, appl
 scenario('a deploy that does not come through fails, and nothing is rolled back unasked') { World world ->
     def build = world.step(told(world, [failed(true)]), deploy(', wait: true'))
     same(build.run.result, 'FAILURE')
-    has(World.error(build), 'gitopsDeploy: cart default: Deployment/shop/cart cannot pull it; 2 old pods still serve (look)')
+    has(World.error(build), 'gitopsDeploy: cart: Deployment/shop/cart cannot pull it; 2 old pods still serve (look)')
     same(world.state().hold, null)
-    same(World.title(build), 'cart 1.4.2 → 1.5.0, not applied: cart default: Deployment/shop/cart cannot pull it; 2 old pods still serve')
+    same(World.title(build), 'cart 1.4.2 → 1.5.0, not applied: cart: Deployment/shop/cart cannot pull it; 2 old pods still serve')
 }
 
 scenario('with autoRollback a bad image is undone once, held for its failure, and the build fails') { World world ->
@@ -79,7 +79,7 @@ scenario('with autoRollback a bad image is undone once, held for its failure, an
     same(build.run.result, 'FAILURE')
     has(World.error(build), 'cannot pull it; 2 old pods still serve (rolled back to 1.4.2, and held)')
     same(world.image(), 'acme/cart:1.4.2@sha256:' + '1' * 64)
-    same(world.state().hold.reason, 'cart default: Deployment/shop/cart cannot pull it; 2 old pods still serve')
+    same(world.state().hold.reason, 'cart: Deployment/shop/cart cannot pull it; 2 old pods still serve')
     has(World.title(build), 'cart 1.5.0 → 1.4.2, held, running after 7.4 s')
     same(World.archived(build, 'gitops-rollback/default/cart/record.json').action, 'deploy')
     same(World.archived(build, 'auto-rollback/gitops-rollback/default/cart/record.json').action, 'rollback')
@@ -127,7 +127,7 @@ scenario('an image that was deployed already is waited for all the same, and not
     world.step(options, deploy(', wait: true'))
     def again = world.step(options, deploy(', autoRollback: true'))
     same(again.run.result, 'FAILURE')
-    has(World.error(again), 'gitopsDeploy: cart default: Deployment/shop/cart cannot pull it; 2 old pods still serve (look)')
+    has(World.error(again), 'gitopsDeploy: cart: Deployment/shop/cart cannot pull it; 2 old pods still serve (look)')
     has(World.title(again), 'cart 1.5.0, not applied: ')
     same(again.shells, ['gitops-rollback record', 'gitops-rollback deploy', 'gitops-rollback wait'])
     same(world.state().hold, null)
@@ -140,7 +140,7 @@ scenario('a dry run waits for nothing') { World world ->
 }
 
 scenario('a deploy that was overtaken leaves the build unstable, not failed') { World world ->
-    Map error = [category: 'moved', message: 'cart default: overtaken: a newer change', hint: 'look']
+    Map error = [category: 'moved', message: 'cart: overtaken: a newer change', hint: 'look']
     def build = world.step(told(world, [[code: 5, result: [state: 'replaced', rollouts: [], seconds: [total: 1.0], error: error]]]), deploy(', autoRollback: true'))
     same(build.run.result, 'UNSTABLE')
     same(World.title(build), 'cart 1.4.2 → 1.5.0, overtaken')

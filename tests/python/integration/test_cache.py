@@ -523,7 +523,7 @@ def test_it_is_a_bare_partial_repository_that_git_can_read(warm: Cached) -> None
     warm.deploy("1.5.0")
     git = ["git", "-c", "safe.bareRepository=all", "-C", str(warm.place)]
     said = subprocess.run([*git, "log", "--format=%s", "main"], capture_output=True, check=True)
-    assert said.stdout.decode().splitlines()[0] == "cart default: 1.4.2 → 1.5.0 (deploy)"
+    assert said.stdout.decode().splitlines()[0] == "cart: 1.4.2 → 1.5.0 (deploy)"
     settings = subprocess.run([*git, "config", "-l"], capture_output=True, check=True).stdout
     assert b"remote.gitops-rollback.partialclonefilter=blob:none" in settings
     assert b"core.bare=true" in settings

@@ -68,7 +68,7 @@ def test_another_file_that_moved_is_kept_and_the_edit_redone(released: Shop) -> 
     run = released.ok("deploy", *DEPLOY, environment=race)
     assert released.text("apps/ledger/statefulset.yaml") == LEDGER.replace("3.1", "3.2")
     assert image("1.6.0") in released.text()
-    assert released.log()[:2] == ["cart default: 1.5.0 → 1.6.0 (deploy)", "edit"]
+    assert released.log()[:2] == ["cart: 1.5.0 → 1.6.0 (deploy)", "edit"]
     assert len(released.log("%P")[0].split()) == 1, "no merge"
     assert run.result["commit"] == released.tip()
     assert released.records.numbers() == [1, 2, 3], "one record, whatever the attempts"

@@ -221,7 +221,7 @@ def test_a_broken_state_file_is_rebuilt_as_it_was_with_hold_and_bad_list(held: S
     held.ok(*REPAIR)
     assert held.bytes_of(CART_STATE) == before
     assert held.changed() == [CART_STATE]
-    assert held.log()[0] == "cart default: 1.4.2 (repair)"
+    assert held.log()[0] == "cart: 1.4.2 (repair)"
     assert held.ok(*REPAIR).result["changed"] is False
 
 
@@ -235,7 +235,7 @@ def test_a_state_file_that_was_edited_by_hand_is_put_right(held: Shop) -> None:
 
 def test_a_git_revert_is_no_edit_that_a_repair_takes_back(held: Shop) -> None:
     rollback = held.tip() or ""
-    message = f'Revert "cart default: 1.5.0"\n\nThis reverts commit {rollback}.\n'
+    message = f'Revert "cart: 1.5.0"\n\nThis reverts commit {rollback}.\n'
     paths = (CART_PATH, CART_STATE)
     held.commit({path: held.bytes_of(path, "main~1") for path in paths}, message)
     assert held.ok(*REPAIR).result["changed"] is False

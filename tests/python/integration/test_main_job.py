@@ -61,7 +61,7 @@ def test_the_commit_message_has_a_subject_for_people_and_a_trailer_for_each_fact
     message = shop.git("log", "-1", "--format=%B", "main")
     record = shop.state()["deployed"][0]["record"]
     assert message.splitlines() == [
-        "cart default: 1.4.1 → 1.4.2 (deploy)",
+        "cart: 1.4.1 → 1.4.2 (deploy)",
         "",
         "Gitops-Action: deploy",
         "Gitops-Service: cart",
@@ -123,7 +123,7 @@ def test_two_deploys_are_rolled_back_from_the_archived_record(released: Shop) ->
             "marker": '{"$imagepolicy": "flux-system:cart"}',
         }
     ]
-    assert released.log()[0] == "cart default: 1.5.0 → 1.4.2 (rollback)"
+    assert released.log()[0] == "cart: 1.5.0 → 1.4.2 (rollback)"
 
 
 def test_the_rollback_restores_the_recorded_text_even_without_a_digest(shop: Shop) -> None:
@@ -218,7 +218,7 @@ def test_release_ends_the_hold_alone_restores_markers_and_keeps_the_bad_list(hel
     assert held.text() == CART.replace("acme/cart:1.4.1", image("1.4.2"))
     assert "hold" not in held.state()
     assert names(held.state()["bad"], "image") == [canonical("1.5.0")]
-    assert held.log()[0] == "cart default: 1.4.2 (release)"
+    assert held.log()[0] == "cart: 1.4.2 (release)"
     assert held.holds() == []
     assert held.changed() == [hold, CART_STATE, CART_PATH]
 

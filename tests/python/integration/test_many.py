@@ -52,7 +52,7 @@ def test_a_map_of_images_is_deployed_in_one_commit(checkout: Shop) -> None:
         canonical("2.1.0", "payment"),
     ]
     assert len(checkout.log()) == before + 1
-    assert checkout.log()[0] == "cart, payment default: deploy"
+    assert checkout.log()[0] == "cart, payment: deploy"
     assert checkout.records.read(1)["replacedBy"] == canonical("1.5.0")
     assert checkout.records.read(2, "payment")["replacedBy"] == canonical("2.1.0", "payment")
     assert set(run.result["seconds"]) == {"total", "fetch", "decide", "edit", "push"}
@@ -122,7 +122,7 @@ def test_one_refused_member_refuses_the_deploy_of_all_and_files_no_record(deploy
     assert (left["service"], left["code"]) == ("cart", "held")
     assert "left as they are: 1 of 2 services" in run.stdout
     assert image("2.2.0", "payment") in deployed.text(PAYMENT_PATH)
-    assert deployed.log()[0] == "payment default: 2.1.0 → 2.2.0 (deploy)"
+    assert deployed.log()[0] == "payment: 2.1.0 → 2.2.0 (deploy)"
 
 
 def test_where_every_member_is_refused_skipping_them_is_a_refusal_too(deployed: Shop) -> None:
@@ -200,7 +200,7 @@ def test_all_means_what_is_configured_or_was_deployed(deployed: Shop) -> None:
     deployed.ok("rollback", "--all", *REASON)
     run = deployed.ok("release", "--all", "--reason", "calm", "--accept", "automation")
     assert names(run.result["services"], "service") == ["cart", "payment"]
-    assert deployed.log()[0] == "cart, payment default: release"
+    assert deployed.log()[0] == "cart, payment: release"
 
 
 def test_all_of_a_repository_that_nobody_configured_is_what_was_deployed(shop: Shop) -> None:

@@ -109,7 +109,7 @@ def test_a_rollback_becomes_a_pull_request_and_exit_7(guarded: Guarded) -> None:
     assert (proposal.head, proposal.base) == (BRANCH, "main")
     assert run.result["pullRequest"]["number"] == 1
     assert run.result["pullRequest"]["url"].endswith("/1")
-    assert proposal.title == "cart default: 1.5.0 → 1.4.2 (rollback)"
+    assert proposal.title == "cart: 1.5.0 → 1.4.2 (rollback)"
     assert guarded.shop.log("%P", BRANCH)[0] == tip
     assert image("1.4.2") in guarded.shop.text(branch=BRANCH)
     hold = path_of_hold(json.loads(guarded.shop.text(CART_STATE, branch=BRANCH))["hold"]["id"])
@@ -309,7 +309,7 @@ def test_deploy_and_release_can_be_proposed_too(guarded: Guarded) -> None:
     run = guarded.run("release", *release)
     assert run.code == 7, run.stderr
     assert guarded.shop.state()["hold"]
-    assert guarded.forge.proposals[2].title == "cart default: 1.5.0 (release)"
+    assert guarded.forge.proposals[2].title == "cart: 1.5.0 (release)"
     guarded.forge.merge(3, "rebase")
     assert "hold" not in guarded.shop.state()
     assert '"$imagepolicy"' in guarded.shop.text()
@@ -460,7 +460,7 @@ def test_several_services_are_one_pull_request(guarded: Guarded) -> None:
     assert run.code == 7, run.stderr
     (proposal,) = guarded.forge.proposals
     assert proposal.head.startswith("gitops-rollback/cart-and-1-more-")
-    assert proposal.title == "cart, payment default: deploy"
+    assert proposal.title == "cart, payment: deploy"
     assert "| `payment` | `2.0.0` | `3.0.0` |" in proposal.body
     assert guarded.run("deploy", *both, "--pull-request").result["pullRequest"]["number"] == 1
     commit = guarded.forge.merge(1, "rebase")

@@ -53,7 +53,7 @@ def test_a_set_is_rolled_back_in_one_commit(checkout: Shop) -> None:
     assert names(run.result["services"], "service") == ["cart", "payment"]
     assert len(checkout.log()) == before + 1
     assert checkout.text(PAYMENT_PATH) == PAYMENT
-    assert checkout.log()[0] == "cart, payment default: rollback"
+    assert checkout.log()[0] == "cart, payment: rollback"
     body = checkout.git("log", "-1", "--format=%B", "main")
     assert body.count("Gitops-Service: ") == 2
     assert checkout.state()["hold"]
