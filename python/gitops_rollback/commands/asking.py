@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.drill import FAILED, OK, SKIPPED, WARNING, Finding, judge_flux
+from gitops_rollback.decide.facts import NeedTags
 from gitops_rollback.errors import GitopsRollbackError, RepositoryError, UsageError
 from gitops_rollback.forges.client import ForgeError
 from gitops_rollback.forges.rules import Commit
@@ -98,7 +99,7 @@ def _hub_problem(facts: RegistryFacts, snapshot: Snapshot) -> str:
     image = next(
         at.found.image for at in snapshot.services if at.found.image.registry == _DOCKER_HUB
     )
-    failure = facts.tags(image, patient=False).failure
+    failure = facts.tags(image, NeedTags(patient=False)).failure
     return failure.message if failure is not None else ""
 
 

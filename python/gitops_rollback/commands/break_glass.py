@@ -153,8 +153,8 @@ def _plan(wish: Wish, facts: Facts, records: tuple[StoredRecord, ...], session: 
                 answer = Platforms()
             case NeedRecords():
                 answer = Records(records)
-            case NeedTags(patient=patient, with_created=created):
-                answer = registry.tags(facts.running, patient=patient, with_created=created)
+            case NeedTags():
+                answer = registry.tags(facts.running, need)
             case NeedHistory():
                 answer = History()
             case NeedLog():

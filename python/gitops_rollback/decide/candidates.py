@@ -54,7 +54,7 @@ def from_timeline(timeline: Timeline, strategy: str) -> tuple[Candidate, ...]:
 
 def select(tags: tuple[Tag, ...], facts: Facts, wish: Wish, timeline: Timeline) -> Selection:
     """Return the tags that come into question, and why each other one does not."""
-    return choose(tags, facts.running, wish.query or facts.settings.query, _ran(timeline))
+    return choose(tags, facts.running, wish.query or facts.settings.query, ran(timeline))
 
 
 def from_registry(names: Sequence[str], facts: Facts, timeline: Timeline) -> tuple[Candidate, ...]:
@@ -96,7 +96,7 @@ def _is_one(image: ImageReference, known: ImageReference) -> bool:
     return image.tag is not None and image.tag == known.tag and is_version_tag(image.tag)
 
 
-def _ran(timeline: Timeline) -> tuple[Ran, ...]:
+def ran(timeline: Timeline) -> tuple[Ran, ...]:
     """Return the stack, the oldest first: what ran before what runs, in the branch's order."""
     return tuple(
         Ran(level.image.digest, level.placed.at if level.placed else None)

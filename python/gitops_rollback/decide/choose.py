@@ -30,7 +30,6 @@ from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Timeline, build_timeline, state_explains
 from gitops_rollback.model import one_line
 from gitops_rollback.query.choose import RUNNING as RUNS
-from gitops_rollback.query.tags import asks_for_created
 from gitops_rollback.refusals import RUNNING, Refusal, refusal
 
 if TYPE_CHECKING:
@@ -181,7 +180,7 @@ def _by_ledger(wish: Wish, facts: Facts, account: _Account) -> Plan:
 
 
 def _by_registry(wish: Wish, facts: Facts, account: _Account) -> Plan:
-    tags = facts.ask(_tags(wish, facts, patient=True))
+    tags = facts.ask(_tags(wish, facts, account, patient=True))
     if tags.failure is not None:
         raise tags.failure
     selection = candidates.select(tags.found, facts, wish, account.timeline)
@@ -194,7 +193,7 @@ def _registry_help(
     wish: Wish, facts: Facts, account: _Account, judged: Sequence[Candidate]
 ) -> tuple[tuple[Candidate, ...], Selection]:
     """Show the registry's candidates where the ledger has none; take one only by a query."""
-    tags: Tags = facts.ask(_tags(wish, facts, patient=False))
+    tags: Tags = facts.ask(_tags(wish, facts, account, patient=False))
     selection = candidates.select(tags.found, facts, wish, account.timeline)
     found = candidates.from_registry(selection.names, facts, account.timeline)
     known = {candidate.image.canonical for candidate in judged}
@@ -235,8 +234,9 @@ def _told_of(
     return tuple(lines)
 
 
-def _tags(wish: Wish, facts: Facts, *, patient: bool) -> NeedTags:
-    return NeedTags(patient, asks_for_created(wish.query or facts.settings.query))
+def _tags(wish: Wish, facts: Facts, account: _Account, *, patient: bool) -> NeedTags:
+    query = wish.query or facts.settings.query
+    return NeedTags(patient, query, candidates.ran(account.timeline) if patient else ())
 
 
 def _by_name(named: Candidate, wish: Wish, facts: Facts, account: _Account) -> Plan:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Build
-    from gitops_rollback.query.tags import Tag
+    from gitops_rollback.query.tags import Ran, Tag
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.services.catalogue import ServiceFields
     from gitops_rollback.services.config import Settings
@@ -282,10 +282,14 @@ class NeedRecord(Need[StoredRecord | MissingRecord | Unanswered]):
 
 @dataclass(frozen=True)
 class NeedTags(Need[Tags]):
-    """The registry's tags, with times of build if a query asks; `patient` if all waits for them."""
+    """The registry's tags, as many as a choice among them needs; `patient` if all waits for them.
+
+    `query` and `ran` are what is chosen by: see `query.choose`.
+    """
 
     patient: bool
-    with_created: bool = False
+    query: str | None = None
+    ran: tuple[Ran, ...] = ()
 
 
 @dataclass(frozen=True)

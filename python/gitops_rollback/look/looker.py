@@ -106,9 +106,8 @@ class Looker:
                 return self.registry.revision(image)
             case NeedDigest(image=image, patient=patient):
                 return self.registry.digest(image, patient=patient)
-            case NeedTags(patient=patient, with_created=with_created):
-                running = facts.running
-                return self.registry.tags(running, patient=patient, with_created=with_created)
+            case NeedTags():
+                return self.registry.tags(facts.running, need)
             case NeedSchemaLabels(image=image):
                 return self.registry.schema_labels(facts.running, image)
             case NeedRecord():

@@ -16,14 +16,16 @@ from gitops_rollback.decide.rollback import SCHEMA_LABEL
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.late import regex, replace
 from gitops_rollback.model import one_line
-from gitops_rollback.query.tags import why_no_image
+from gitops_rollback.query.choose import is_open
+from gitops_rollback.query.tags import asks_for_created, why_no_image
 from gitops_rollback.registries.endpoints import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gitops_rollback.clock import Deadline
+    from gitops_rollback.decide.facts import NeedTags
     from gitops_rollback.image import ImageReference
     from gitops_rollback.query.tags import Tag
     from gitops_rollback.registries.client import Registries
@@ -118,12 +120,17 @@ class RegistryFacts:
         except GitopsRollbackError as error:
             return Digest(None, error)
 
-    def tags(self, image: ImageReference, *, patient: bool, with_created: bool = False) -> Tags:
+    def tags(self, image: ImageReference, need: NeedTags) -> Tags:
         """Ask for the tags of an image's repository; only a strategy that needs them waits."""
+
+        def wants_more(tags: Sequence[Tag], pages: int) -> bool:
+            return is_open(tuple(tags), image, need.query, need.ran, pages)
+
         try:
-            tags = self._client(image.registry, patient=patient).tags(image)
-            if with_created:
-                tags = self.with_created(tags, image, required=patient)
+            client = self._client(image.registry, patient=need.patient)
+            tags = client.tags(image, wants_more if need.patient else None)
+            if asks_for_created(need.query):
+                tags = self.with_created(tags, image, required=need.patient)
         except GitopsRollbackError as error:
             return Tags(failure=error)
         return Tags(tags)

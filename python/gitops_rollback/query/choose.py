@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 RUNNING = "it is the image that runs"
 _LONGEST_SAMPLE = 400  # characters: all of a tag but a long list of its platforms
+_FEW_PAGES = 5  # of tags, where there is one to go back to, and a better one may come
+_MANY_PAGES = 30  # where there is none yet
 _MOST_NOTED = 3  # tags that a note names
 _INDEXED = regex(r"\]\s*\[-?\d+\]")  # `tags[?older][0]`, which gives nothing
 _NO_TIMES = "the registry tells no times of push"
@@ -62,6 +64,27 @@ def choose(
     """
     repository = _Repository(tags, running, ran)
     return repository.by_default() if query is None else repository.by_query(query)
+
+
+def is_open(
+    tags: tuple[Tag, ...],
+    running: ImageReference,
+    query: str | None,
+    ran: tuple[Ran, ...],
+    pages: int,
+) -> bool:
+    """Tell whether tags that were pushed before these could be a better choice.
+
+    They could where there is none yet (many `pages` are read then), where another image is known
+    to have run before, and where the best is of another minor version than the running one, which
+    may have had a successor (a few are read).
+    """
+    selection = choose(tags, running, query, ran)
+    if not selection.names:
+        return pages < _MANY_PAGES
+    if query is not None or pages >= _FEW_PAGES:
+        return False
+    return not _Repository(tags, running, ran).is_next(selection.names[0])
 
 
 class _Repository:
@@ -122,6 +145,16 @@ class _Repository:
     def _left(self, reasons: Mapping[str, str]) -> str | None:
         left = (n for n, why in reasons.items() if why != RUNNING and n != self._name)
         return next((name for name in left if name not in self._no_image), None)
+
+    def is_next(self, name: str) -> bool:
+        """Tell whether nothing can come between a tag and the running one, as far as is known."""
+        place = next(self._times.place(tag.digest) for tag in self._images if tag.name == name)
+        if self._place:
+            return place == self._place - 1
+        if self._anchor is None:
+            return True
+        one, other = self._shapes.of(name).version, self._shapes.of(self._anchor).version
+        return one is None or other is None or one.numbers[:-1] == other.numbers[:-1]
 
     def _is_running(self, tag: Tag) -> bool:
         # Where the registry lists names only, the name is all there is to go by.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gitops_rollback.query.tags import Tag
     from gitops_rollback.registries.contents import Contents
     from gitops_rollback.registries.credentials import Access
+    from gitops_rollback.registries.hub import WantsMore
     from gitops_rollback.web.answers import RateLimit
 
 _LOG = logging.getLogger("gitops_rollback")
@@ -80,13 +81,17 @@ class Registries:
         """Return a label of an image, if it has it; raise as `digest_of` does."""
         return self._interface(image.registry).label(image, name)
 
-    def tags(self, image: ImageReference) -> tuple[Tag, ...]:
-        """Return the tags of the image's repository, newest first, as far as they are needed."""
+    def tags(self, image: ImageReference, wants_more: WantsMore | None = None) -> tuple[Tag, ...]:
+        """Return the tags of the image's repository, newest first, as far as they are needed.
+
+        Docker Hub tells them by the page: until nothing more is wanted of so many pages, else
+        until there is one that is older than the image.
+        """
         hub = self._hub(image.registry)
         if hub is None:
             return self._interface(image.registry).tags(image)
         try:
-            return hub.tags(image)
+            return hub.tags(image, wants_more)
         except NoHubError as no_hub:
             _LOG.info("no Hub API there: the registry is asked for the names of tags")
             try:

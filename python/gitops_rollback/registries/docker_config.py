@@ -116,37 +116,30 @@ def _helpers(names: list[str], document: Mapping[str, Any]) -> Iterator[tuple[st
 def _ask(
     helper: object, address: str, environment: Mapping[str, str], seconds: float
 ) -> Login | None:
-    import subprocess  # noqa: PLC0415 - only who uses a helper needs it
-
-    from gitops_rollback.repo.process import stop  # noqa: PLC0415 - the same
-    from gitops_rollback.repo.talk import TooMuchError, talk  # noqa: PLC0415 - the same
+    from gitops_rollback.repo.talk import TooMuchError, ask  # noqa: PLC0415 - few have a helper
 
     if not isinstance(helper, str) or not _HELPER.fullmatch(helper):
         return None
     program = f"docker-credential-{helper}"
     try:
-        running = subprocess.Popen(
+        code, answer = ask(
             [program, "get"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(environment),
+            address.encode(),
+            environment,
+            seconds=max(0.1, seconds),
+            most=_LARGEST_ANSWER,
         )
+    except TimeoutError:
+        return Login(problem=f"{program} did not answer within {seconds:.0f} s")
+    except TooMuchError:
+        return Login(problem=f"{program} answered more than {_LARGEST_ANSWER // 1024} kB")
     except OSError as error:
         return Login(problem=f"{program} cannot be run: {error.strerror}")
-    try:
-        said = talk(running, address.encode(), max(0.1, seconds), _LARGEST_ANSWER)
-    except subprocess.TimeoutExpired:
-        return Login(problem=f"{program} did not answer within {seconds:.0f} s")
-    except (TooMuchError, OSError):
-        return Login(problem=f"{program} answered no user name and secret")
-    finally:
-        stop(running)
-    if running.returncode != 0:
+    if code != 0:
         # Its words are not repeated: they could hold a secret.
-        is_known = _NOT_FOUND in said.stdout
-        return None if is_known else Login(problem=f"{program} failed ({running.returncode})")
-    return _answered(said.stdout, program)
+        is_known = _NOT_FOUND in answer
+        return None if is_known else Login(problem=f"{program} failed ({code})")
+    return _answered(answer, program)
 
 
 def _answered(output: bytes, program: str) -> Login:

@@ -49,7 +49,7 @@ def nonsense(answer: Answer, what: str, reason: str) -> RegistryUnavailableError
 def unexpected(answer: Answer, what: str, access: Access) -> RegistryUnavailableError:
     """Explain a status that is no success: no access, or one that does not belong here."""
     message = f"asked {host_of(answer.url)} for {what}: it answered {answer}"
-    if _OFFSET_CAP in str(answer):
+    if is_offset_cap(answer):
         return RegistryUnavailableError(
             f"{message}: without a login it shows only the newest tags",
             f"{access.how_to_sign_in}, or name the image to go back to with --to",
@@ -61,6 +61,11 @@ def unexpected(answer: Answer, what: str, access: Access) -> RegistryUnavailable
     if answer.status == HTTPStatus.OK:
         return nonsense(answer, what, "it answered 200, but not as a registry does")
     return nonsense(answer, what, f"it answered {answer}, as no registry should")
+
+
+def is_offset_cap(answer: Answer) -> bool:
+    """Tell whether Docker Hub shows so old tags only to who is signed in."""
+    return answer.status == HTTPStatus.FORBIDDEN and _OFFSET_CAP in str(answer)
 
 
 def too_many(answer: Answer, what: str, number: int) -> RegistryUnavailableError:

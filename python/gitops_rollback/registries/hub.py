@@ -12,8 +12,10 @@ from gitops_rollback.query.tags import Tag, newest_first
 from gitops_rollback.registries.failures import (
     NoHubError,
     RepositoryMissingError,
+    is_offset_cap,
     nonsense,
     second_factor,
+    too_many,
     unexpected,
 )
 from gitops_rollback.web.credentials import NOBODY, Bound, bound_to
@@ -21,12 +23,14 @@ from gitops_rollback.web.hosts import host_of
 from gitops_rollback.web.http import as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.registries.credentials import Access
     from gitops_rollback.registries.http import RegistryHttp
     from gitops_rollback.web.answers import Answer
+
+    WantsMore = Callable[[Sequence[Tag], int], bool]  # of the tags of so many pages
 
 _PAGE_SIZE = 100  # the most that Hub gives
 _MOST_PAGES = 100
@@ -54,28 +58,37 @@ class Hub:
         if access.credential is not None:
             http.hide(*access.credential.secrets)
 
-    def tags(self, image: ImageReference) -> tuple[Tag, ...]:
-        """Return tags, newest first: one page, and more until the given image has an older one.
+    def tags(self, image: ImageReference, wants_more: WantsMore | None = None) -> tuple[Tag, ...]:
+        """Return tags, newest first: one page, and more as long as they are wanted.
 
-        A tag that is on no page read so far is older than all that are.
+        A tag that is on no page read so far is older than all that are. Where nobody says what is
+        wanted, one that is older than the given image suffices.
         """
         what = f"the tags of {image.full_repository}"
         self._sign_in()
         tags: list[Tag] = []
         for number in range(1, _MOST_PAGES + 1):
-            document = self._page(image, number, what)
+            answer = self._page(image, number, what)
+            if number > 1 and is_offset_cap(answer) and _holds_older(tags, image):
+                return tuple(tags)  # without a login no more are shown: these tell what is older
+            document = self._results(answer, image, what)
             tags = newest_first([*tags, *parse_tags(document["results"])])
-            if not document.get("next") or not document["results"] or _holds_older(tags, image):
-                break
-        return tuple(tags)
+            if not document.get("next") or not document["results"]:
+                return tuple(tags)
+            if not (wants_more(tags, number) if wants_more else not _holds_older(tags, image)):
+                return tuple(tags)
+        raise too_many(answer, what, len(tags))
 
-    def _page(self, image: ImageReference, number: int, what: str) -> dict[str, list[object]]:
+    def _page(self, image: ImageReference, number: int, what: str) -> Answer:
         namespace, _, name = image.repository.rpartition("/")
         path = f"{quote(namespace or 'library')}/repositories/{quote(name, safe='')}"
         # Not the `next` of the answer: it has named other hosts and other paths before.
         query = f"page_size={_PAGE_SIZE}&page={number}&ordering=last_updated"
         url = f"{self._url}/v2/namespaces/{path}/tags?{query}"
-        answer = self._http.send("GET", url, what=what, who=self._who)
+        return self._http.send("GET", url, what=what, who=self._who)
+
+    def _results(self, answer: Answer, image: ImageReference, what: str) -> dict[str, list[object]]:
+        """Return a page as it was read; raise what its answer says in the place of one."""
         if answer.status in _NOT_HUB and not _speaks_as_hub(answer):
             raise NoHubError(
                 f"asked {host_of(answer.url)} for {what}: it answered {answer}, not as Hub does",

@@ -1,5 +1,7 @@
 """Talk with a process: feed it, read what it says, within limits of time and size.
 
+Git, and the helpers that know a registry's login: no other program is run.
+
 `subprocess.communicate` keeps all that a process says. What git says is of the size of what
 somebody else pushed: a commit of 3 kB can name a billion files, and a server may talk without end.
 """
@@ -8,9 +10,14 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import subprocess
 import time
-from typing import IO, NamedTuple
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LARGEST_ANSWER = 100_000_000  # bytes of stdout
 LONGEST_WORDS = 1_000_000  # bytes of stderr, which is for people: what comes after is let go
@@ -28,17 +35,44 @@ class Said(NamedTuple):
     stderr: bytes
 
 
+def ask(
+    command: list[str],
+    stdin: bytes,
+    environment: Mapping[str, str],
+    *,
+    seconds: float,
+    most: int,
+) -> tuple[int, bytes]:
+    """Run a program that answers shortly; return its exit code and at most `most` bytes of it.
+
+    Raises `OSError` where it cannot be started, `TimeoutError` and `TooMuchError`: it is ended
+    then, with all that it has started.
+    """
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
+    ) as running:
+        try:
+            said = talk(running, stdin, seconds, most)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError from error
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+        return running.returncode, said.stdout
+
+
 def talk(
-    running: subprocess.Popen[bytes], stdin: bytes, seconds: float, largest: int = LARGEST_ANSWER
+    running: subprocess.Popen[bytes], stdin: bytes, seconds: float, most: int = LARGEST_ANSWER
 ) -> Said:
-    """Feed a process and read what it says, at most `largest` bytes, until it ends.
+    """Feed a process and read what it says until it ends: at most `most` bytes.
 
     Raises `subprocess.TimeoutExpired` after `seconds`, and `TooMuchError`; the process then still
     runs, and its pipes are open.
     """
     end = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
-        stdout = _Ear(selector, _opened(running.stdout), largest)
+        stdout = _Ear(selector, _opened(running.stdout), most)
         stderr = _Ear(selector, _opened(running.stderr), LONGEST_WORDS)
         _Mouth(selector, _opened(running.stdin), stdin)
         while selector.get_map():

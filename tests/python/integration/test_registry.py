@@ -366,6 +366,35 @@ def test_a_registry_url_that_cannot_be_asked_is_one_clear_error(released: Shop, 
         assert "u:p" not in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("tags", "running", "right", "pages"),
+    [
+        # each release for 80 bases: the one before stands behind all of this one's
+        (
+            [f"1.{release}.0-base{base}x" for release in range(4) for base in range(80)],
+            "1.3.0-base7x",
+            "1.2.0-base7x",
+            4,  # 1.2.1 could be older than what is on the second
+        ),
+        # a hotfix of an older version on the first page, the version before on the second
+        (["1.1.0", *(f"pr-{n}" for n in range(120)), "1.0.9", "1.2.0"], "1.2.0", "1.1.0", 2),
+        ([f"1.2.{n}" for n in range(300)], "1.2.299", "1.2.298", 1),
+    ],
+)
+def test_as_many_pages_of_tags_are_read_as_the_choice_needs(
+    shop: Shop, hub: RegistryStandIn, tags: list[str], running: str, right: str, pages: int
+) -> None:
+    shop.environment |= {"GITOPS_REGISTRY_URL": hub.url, "GITOPS_HUB_URL": hub.url}
+    start = datetime.now(UTC) - timedelta(days=9)
+    for number, tag in enumerate(tags):
+        hub.push("acme/cart", tag, pushed=start + timedelta(minutes=number))
+    shop.edit("acme/cart:1.4.1", f"acme/cart:{running}", by="Ada")
+    hub.requests.clear()
+    plan = shop.ok("plan", *REGISTRY).service()
+    assert plan["to"]["image"].partition("@")[0] == f"docker.io/acme/cart:{right}"
+    assert len([line for line in asked(hub) if "/tags?" in line]) == pages
+
+
 def test_platforms_and_signatures_are_no_candidates(connected: Shop, hub: RegistryStandIn) -> None:
     hub.push("acme/cart", f"sha256-{'0' * 64}.sig", pushed=datetime.now(UTC) - timedelta(hours=30))
     plan = connected.ok("plan", *REGISTRY).service()

@@ -365,9 +365,10 @@ def test_a_login_of_the_environment_needs_no_helper(tmp_path: Path) -> None:
     [
         ("#!/bin/sh\necho top-secret; exit 3\n", "failed (3)"),
         ("#!/bin/sh\necho top-secret\n", "answered no user name and secret"),
-        ("#!/bin/sh\nexec yes top-secret\n", "answered no user name and secret"),
+        ("#!/bin/sh\nexec yes top-secret\n", "answered more than 64 kB"),
         ("#!/bin/sh\nyes top-secret >&2 &\nexec sleep 20\n", "did not answer within 1 s"),
         ("#!/bin/sh\nexec sleep 20\n", "did not answer within 1 s"),
+        ("#!/bin/sh\nsleep 20 & sleep 20\n", "did not answer within 1 s"),
         ("#!/nowhere/sh\n", "cannot be run: No such file or directory"),
     ],
 )
