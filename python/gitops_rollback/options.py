@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PREFIX = "GITOPS_"
 STRATEGIES = ("auto", "artifact", "git", "registry")
 SHELLS = ("bash", "zsh", "fish")
+EFFECT_PROOFS = ("off", "auto", "build")
 NO_HOLD = "none"  # for --hold: nothing was held when one looked
 WAITING, PATIENCE = 120.0, 300.0  # seconds: a push; a rollout, which takes longer
 MOST_LINES = 10  # of a list in a text
@@ -107,7 +108,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Row:
-    """An option (of `commands`), a parameter of steps, or both; `is_basic`: in the short help."""
+    """An option (of `commands`), a parameter of steps, or both; `is_basic`: in the short help.
+
+    Of choices the first is the default, unless `default` is empty: then nothing is said.
+    """
 
     name: str
     group: Group
@@ -355,6 +359,14 @@ TABLE: tuple[Row, ...] = (
             kind=Kind.TEXT, metavar="VALUE")},
         step=Parameter("List", "The only codes of refusals that may be accepted.",
             "GITOPS_ALLOWED_ACCEPT, else all", _of(_CHECK, _DEPLOY, _PLAN, _RELEASE, _ROLLBACK))),
+    Row("effect-proof", Group.HOW, Kind.CHOICE,
+        "whether the machine's kustomize builds to prove an effect: never, where it is not known "
+        "otherwise, always (default: as configured, else auto)", (*_CHOOSING, "deploy", "check"),
+        choices=EFFECT_PROOFS, default="",
+        step=Parameter("String", 'Whether the agent\'s kustomize (or kubectl) builds to prove an '
+            'effect: "off", "auto" (where it is not known otherwise) or "build" (always).',
+            "GITOPS_EFFECT_PROOF, else as configured",
+            _of(_CHECK, _DEPLOY, _PLAN, _ROLLBACK))),
     Row("before-build", Group.HOW, Kind.FLAG,
         "judge by name and tag before the image is built; write nothing", ("deploy",),
         step=Parameter("Boolean",

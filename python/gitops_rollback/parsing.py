@@ -109,8 +109,8 @@ def _add_flag(parser: argparse.ArgumentParser, row: Row, text: str | None) -> No
 
 
 def _add_choice(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
-    value = text or row.choices[0]
-    if value not in row.choices:
+    value = text or (row.choices[0] if row.default is None else row.default)
+    if value and value not in row.choices:
         raise UsageError(
             f"{row.variable} is '{value}', which is none of {', '.join(row.choices)}",
             "set it to one of them, or unset it",

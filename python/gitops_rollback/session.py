@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gitops_rollback.look.registry import RegistryFacts
     from gitops_rollback.look.snapshot import Snapshot
     from gitops_rollback.model import Request
+    from gitops_rollback.repo.builder import KustomizeBuilder
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.services.config import Config
     from gitops_rollback.stores.base import RecordStore
@@ -113,7 +114,13 @@ class Session:
             snapshot,
             lambda: self.store(snapshot),
             lambda: self.registry(snapshot.config),
+            self._builder,
         )
+
+    def _builder(self) -> KustomizeBuilder:
+        from gitops_rollback.repo.builder import KustomizeBuilder  # noqa: PLC0415 - most need none
+
+        return KustomizeBuilder(self.environment, self.deadline)
 
     @contextmanager
     def open_repository(self) -> Iterator[Repository]:

@@ -155,6 +155,7 @@ def _wish(session: Session, action: Action) -> Wish:
         build=session.build,
         accept=accepted(options) if hasattr(options, "accept") else frozenset(),
         holds=_seen_holds(options),
+        effect_proof=getattr(options, "effect_proof", "") or None,
     )
 
 

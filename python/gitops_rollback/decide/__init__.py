@@ -35,7 +35,7 @@ A deploy (`deploy.py`) of an image:
   9. if it ends a hold: `automation` where a policy would take a bad image again.
  10. `same-tag` where a field keeps its text, so that no pod would learn of the image.
  11. the effect (`effect.py`): an edit after which something else would take effect is an error;
-     `effect` where that is not proven.
+     `effect` where that is proven neither by the model nor by a build of the machine's kustomize.
  12. else the edits, the record of what is replaced, the new state file.
 
 A rollback (`rollback.py`):

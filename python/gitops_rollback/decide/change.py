@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.decide.plan import Candidate, Plan
     from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.effective.proof import Proof
     from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.fields import NotedField
@@ -46,7 +47,8 @@ class Change:
 
     `plan` is the plan of a rollback, `record` what has to be archived before the commit, `deleted`
     the files of the ledger that end with it. `ends` are the ids of the holds that a release ends,
-    or that a deploy would end once its image is built; None where no release was asked for.
+    or that a deploy would end once its image is built; None where no release was asked for. `proof`
+    is what proves that the edits take effect.
     """
 
     at: ServiceAtTip
@@ -59,6 +61,7 @@ class Change:
     record: MadeRecord | None = None
     deleted: tuple[str, ...] = ()
     ends: tuple[str, ...] | None = None
+    proof: Proof | None = None
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -94,6 +97,7 @@ class Change:
             "edits": edits_to_json(self.edits),
             "warnings": list(self.warnings),
             **({"holds": list(self.ends)} if self.ends is not None else {}),
+            **({"effectProof": self.proof.to_json()} if self.proof else {}),
             **({"action": RECORDED} if self.summary.action == RECORDED else {}),
         }
 
@@ -357,7 +361,8 @@ def _refuse_other_effects(changes: Sequence[Change], after: Mapping[str, ParsedF
         before = at.found.manifests
         own = {path: file for path, file in after.items() if path in before.files}
         meant = {e.field.key: one.summary.to for one in together_ for e in one.edits}
-        blocks_of(at, findings_between(at, before.with_files(own), meant))
+        found = findings_between(at, before.with_files(own), meant)
+        blocks_of(at, [one for one in found if one.recipe is None])  # builds have judged the rest
 
 
 def _diff(changes: Iterable[Change], files: Mapping[str, bytes | None]) -> str:

@@ -78,8 +78,8 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     edits = deploy_edits(at.found.fields, image, wish.accept, facts.settings.pin)
     refuse(effect.unwritten(facts, edits, image), wish)
     action = DEPLOY if edits else RECORDED
-    findings = effect.findings_of(at, edits, image)
-    refuse(effect.blocks_of(at, findings), wish)
+    judged = effect.judged(wish, facts, edits, image)
+    refuse(effect.blocks_of(at, judged.findings), wish)
     stored = wish.record or facts.filed
     made = None if stored else make_record(wish, facts, "deploy", image)
     record = stored or (made.stored if made else None)
@@ -101,11 +101,12 @@ def deploy(wish: Wish, facts: Facts) -> Change:
         state=replace(state, hold=None) if ends else state,
         warnings=warnings_of(at)
         + fitness
-        + effect.warnings_of(findings)
+        + effect.warnings_of(judged.findings)
         + told
         + holds.unread_revision(facts, image),
         record=made,
         ends=holds.in_force(facts) if wish.releases else None,
+        proof=judged.proof,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import age, days_between
 from gitops_rollback.decide.choose import LOST
+from gitops_rollback.effective.proof import BUILD, RESTORED
 from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.events import ARTIFACT
 from gitops_rollback.model import one_line
@@ -21,6 +22,12 @@ OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 _LONGEST_HOLD = 7.0  # days
 _OF_A_SERVICE = frozenset(("service", "target"))  # checks whose subject is a service by its title
 _NOTHING_BEFORE = "nothing ran before what runs now: there is nothing to go back to yet"
+
+
+_PROVED = {
+    BUILD: "a rollback takes effect: {0.tool} {0.version} built it",
+    RESTORED: "a rollback restores what was in effect: nothing of it changed since the image ran",
+}
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,7 @@ def judge_service(
         *_record(plan),
         *_tag(plan),
         *_blocks(plan),
+        *_effect(plan),
         *_storage(plan),
         *_hold(plan.title, state, present),
         *_markers(plan.title, state, fields),
@@ -231,6 +239,13 @@ def _blocks(plan: Plan) -> Iterator[Finding]:
     for block in plan.blocks:
         if block.code != "already":
             yield Finding("refused", plan.title, FAILED, block.message, block.hint, "refused")
+
+
+def _effect(plan: Plan) -> Iterator[Finding]:
+    """Tell what proves that the rollback takes effect, where that is more than the files."""
+    if plan.proof is None or plan.proof.by not in _PROVED:
+        return
+    yield Finding("effect", plan.title, OK, _PROVED[plan.proof.by].format(plan.proof))
 
 
 def _storage(plan: Plan) -> Iterator[Finding]:

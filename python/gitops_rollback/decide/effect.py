@@ -2,18 +2,31 @@
 
 What takes effect is computed before the edit and after it (`effective/`). An image that an edited
 field decides has to become the one that is meant, and every other has to stay: what is known to
-come out otherwise is never done. What is not proven is refused unless `effect` is accepted; a
-rollback is not stopped by it where no file of the effect but the edited values differs from when
-the image ran, for then it restores that effect.
+come out otherwise is never done. Where the model does not know what kustomize itself could tell,
+and `effect-proof` lets it, the agent's own kustomize builds both (`effective/proof`); a plan that
+was proven so is proven for whoever follows it, while the blobs are the same. What is not proven is
+refused unless `effect` is accepted; a rollback is not stopped by it where no file of the effect but
+the edited values differs from when the image ran, for then it restores that effect.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.facts import NeedFilesAt
-from gitops_rollback.effective.effect import OTHER, UNKNOWN, WARNING, judge
+from gitops_rollback.decide.facts import NeedBlobs, NeedFilesAt, NeedRendered
+from gitops_rollback.effective.effect import OTHER, UNKNOWN, WARNING, Finding, judge
+from gitops_rollback.effective.proof import (
+    ACCEPTED,
+    BUILD,
+    MODEL,
+    Built,
+    Proof,
+    Reached,
+    blob_id,
+    judge_build,
+)
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.edit import rewritten
@@ -22,8 +35,9 @@ from gitops_rollback.refusals import refusal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from gitops_rollback.decide.facts import Facts, ServiceAtTip
-    from gitops_rollback.effective.effect import Finding
+    from gitops_rollback.decide.facts import Facts, Rendered, ServiceAtTip
+    from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.effective.recipe import Recipe
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.edit import FieldEdit
@@ -32,12 +46,132 @@ if TYPE_CHECKING:
     from gitops_rollback.services.inventory import Manifests
 
 
+_OFF, _ALWAYS = "off", "build"  # values of effect-proof; else a build is made where it helps
+_A_TOOL = "put kustomize (v5) or kubectl on PATH, which proves it; or "
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What stands against the edits of a service, or is to be said of them, and what proves them.
+
+    `proof` is absent where nothing is edited, and where nothing proves it.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    proof: Proof | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether nothing stands against the edits."""
+        return not any(one.code in (UNKNOWN, OTHER) for one in self.findings)
+
+
+def judged(wish: Wish, facts: Facts, edits: Sequence[FieldEdit], image: ImageReference) -> Judged:
+    """Judge the edits of a service by the model, and by a build where that is wanted and helps."""
+    if not edits:
+        return Judged()
+    at, settings = facts.at, facts.settings
+    before = at.found.manifests
+    findings = findings_of(at, edits, image)
+    meant = {edit.field.key: image for edit in edits}
+    was = at.found.effective_in(before).effect
+    reached = Reached(was, meant, settings.kinds, settings.fields)
+    by_model = Judged(findings, Proof(MODEL))
+    mode = wish.effect_proof or settings.effect_proof
+    recipes = _to_build(mode, facts, findings, reached)
+    if not recipes:
+        return _told(wish, by_model)
+    after = edited(before.files, edits)
+    data = {path: file.encode(file.text) for path, file in after.items()}
+    planned = _planned(wish, facts)
+    if planned is not None and planned.covers(recipes, *_blobs(facts, recipes, data)):
+        return _told(wish, Judged(_without(findings, recipes), planned))
+    builds = {one: facts.ask(NeedRendered(one, tuple(sorted(data.items())))) for one in recipes}
+    failed = next((one for one in builds.values() if one.problem), None)
+    if failed is not None:
+        return _told(wish, replace(by_model, findings=_unbuilt(findings, failed, mode)))
+    found = [f for one in builds for f in judge_build(_built(one, builds[one]), reached)]
+    tool = next(iter(builds.values()))
+    tree, edits_of = _blobs(facts, recipes, data)
+    proof = Proof(BUILD, tool.tool, tool.version, tuple(recipes), tree, edits_of)
+    return _told(wish, Judged((*_without(findings, recipes), *found), proof))
+
+
+def _told(wish: Wish, found: Judged) -> Judged:
+    """Return what was judged, with what proves it if anything does, or was accepted."""
+    if found.is_proven:
+        return found
+    return replace(found, proof=Proof(ACCEPTED) if "effect" in wish.accept else None)
+
+
+def _to_build(
+    mode: str, facts: Facts, findings: Iterable[Finding], reached: Reached
+) -> tuple[Recipe, ...]:
+    """Return what is to be built: what the model does not know and kustomize can tell.
+
+    Nothing where that would change nothing: what is surely another effect, or is not known of
+    Flux or Helm. With `build` all that the edit reaches.
+    """
+    against = [one for one in findings if one.code in (UNKNOWN, OTHER)]
+    if mode == _OFF or any(one.recipe is None and one.idle is None for one in against):
+        return ()
+    wanted = [one.recipe for one in against]
+    if mode == _ALWAYS:
+        wanted += [one.recipe for one in reached.was.decided_by(reached.meant)]
+    idle = {one.idle[0] for one in against if one.idle is not None}
+    for recipe in reached.was.doubtful if idle else ():
+        if idle & facts.ask(NeedBlobs(recipe)).tree.keys():
+            wanted.append(recipe)
+    return tuple(dict.fromkeys(one for one in wanted if one is not None))
+
+
+def _without(findings: Iterable[Finding], recipes: Iterable[Recipe]) -> tuple[Finding, ...]:
+    """Return the findings that builds do not take the place of."""
+    built = set(recipes)
+    return tuple(one for one in findings if one.recipe not in built and one.idle is None)
+
+
+def _unbuilt(findings: Sequence[Finding], failed: Rendered, mode: str) -> tuple[Finding, ...]:
+    """Return findings with why no build took their place."""
+    if mode == _ALWAYS and not any(one.code == UNKNOWN for one in findings):
+        why = f"nothing was built that would prove it, as effect-proof asks: {failed.problem}"
+        return (*findings, Finding(UNKNOWN, why, f"{_A_TOOL}--accept effect"))
+    help_ = _A_TOOL if failed.is_missing else ""
+    is_told = mode == _ALWAYS or not failed.is_missing
+    told = f"; and no build proves it: {failed.problem}" if is_told else ""
+    return tuple(
+        replace(one, message=one.message + told, hint=help_ + one.hint)
+        if one.code == UNKNOWN
+        else one
+        for one in findings
+    )
+
+
+def _built(recipe: Recipe, build: Rendered) -> Built:
+    return Built(recipe, build.before, build.after)
+
+
+def _blobs(
+    facts: Facts, recipes: Iterable[Recipe], data: Mapping[str, bytes]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the blobs that builds read, by path, and those that the edits make of them."""
+    trees = [facts.ask(NeedBlobs(recipe)) for recipe in recipes]
+    tree = {path: blob for one in trees for path, blob in one.tree.items()}
+    commit = facts.at.tip.commit
+    return tree, {path: blob_id(text, commit) for path, text in data.items() if path in tree}
+
+
+def _planned(wish: Wish, facts: Facts) -> Proof | None:
+    """Return the proof of the plan that is followed, if it has one."""
+    if wish.planned is None:
+        return None
+    return wish.planned.planned(facts.at.service, facts.at.environment).proof
+
+
 def findings_of(
     at: ServiceAtTip, edits: Sequence[FieldEdit], image: ImageReference
 ) -> tuple[Finding, ...]:
-    """Return what stands against the edits of a service, and what is to be said of them."""
-    if not edits:
-        return ()
+    """Return what stands against the edits of a service by the model, and what is to be said."""
     before = at.found.manifests
     after = before.with_files(edited(before.files, edits))
     return findings_between(at, after, {edit.field.key: image for edit in edits})

@@ -23,6 +23,7 @@ from gitops_rollback.services.ownership import disagreement
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gitops_rollback.effective.recipe import Recipe
     from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import HistoryEntry
@@ -254,6 +255,29 @@ class StateVersions:
 
 
 @dataclass(frozen=True)
+class Blobs:
+    """The blobs that a build of kustomize reads, by path; or why nothing is built (`problem`)."""
+
+    tree: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a tool made of a folder before some edits and after them; or why not (`problem`).
+
+    `is_missing`: there is no tool on this machine that could.
+    """
+
+    tool: str = ""
+    version: str = ""
+    before: bytes = b""
+    after: bytes = b""
+    problem: str = ""
+    is_missing: bool = False
+
+
+@dataclass(frozen=True)
 class NeedHistory(Need[History]):
     """The bounded history of the service's fields; if possible, back to a time.
 
@@ -358,6 +382,21 @@ class NeedFilesAt(Need["Mapping[str, bytes | None]"]):
 
     commit: str
     paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NeedBlobs(Need[Blobs]):
+    """Which blobs a build of kustomize would read."""
+
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class NeedRendered(Need[Rendered]):
+    """What kustomize itself builds, as it stands and with some files as they would be."""
+
+    recipe: Recipe
+    edited: tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True)

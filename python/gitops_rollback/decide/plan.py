@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gitops_rollback.decide.facts import Check
+    from gitops_rollback.effective.proof import Proof
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import Event
     from gitops_rollback.ledger.holds import Hold
@@ -83,7 +84,7 @@ class Plan:
 
     `findings` are for who reads the plan; `warnings` go into a rollback's result too, and
     `storage_changes` and `passed_over`, which are among them, into its commit. `is_named`: a person
-    named the image, so that going back is no accident.
+    named the image, so that going back is no accident. `proof` is what proves that it takes effect.
     """
 
     service: str
@@ -102,6 +103,7 @@ class Plan:
     passed_over: tuple[str, ...] = ()
     is_named: bool = False
     edits: tuple[FieldEdit, ...] = ()
+    proof: Proof | None = None
 
     @property
     def title(self) -> str:
@@ -138,6 +140,7 @@ class Plan:
                 "to": to,
                 "named": self.is_named or None,
                 "edits": edits_to_json(self.edits),
+                "effectProof": self.proof.to_json() if self.proof else None,
                 "candidates": [candidate.to_json() for candidate in self.candidates],
                 "hold": self.hold.to_json() if self.hold else None,
                 "findings": [*self.findings, *self.warnings],

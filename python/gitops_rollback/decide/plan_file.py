@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitops_rollback import schema
+from gitops_rollback.effective.proof import Proof, read_proof
 from gitops_rollback.errors import NotFoundError, UsageError
 from gitops_rollback.image import ImageReference, parse_image
 from gitops_rollback.late import dataclass
@@ -17,7 +18,8 @@ HINT = "make it with gitops-rollback plan --output FILE"
 class PlannedService:
     """From and to of one service, as a plan file fixes them; `to` is None where it found none.
 
-    `is_named`: a person named the image, by `--to` or `--as-of`.
+    `is_named`: a person named the image, by `--to` or `--as-of`. `proof` is what proved there that
+    it takes effect.
     """
 
     service: str
@@ -26,6 +28,7 @@ class PlannedService:
     running: ImageReference
     to: ImageReference | None
     is_named: bool = False
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True)
@@ -78,4 +81,5 @@ def _planned(entry: dict[str, Any]) -> PlannedService:
         running=parse_image(entry["current"]["image"]),
         to=parse_image(entry["to"]["image"]) if "to" in entry else None,
         is_named=entry.get("named", False),
+        proof=read_proof(entry["effectProof"]) if "effectProof" in entry else None,
     )

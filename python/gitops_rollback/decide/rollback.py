@@ -27,6 +27,7 @@ from gitops_rollback.decide.facts import (
 from gitops_rollback.decide.marker_places import elsewhere_warnings, holding
 from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
 from gitops_rollback.decide.unchanged import has_storage, is_as_recorded
+from gitops_rollback.effective.proof import RESTORED, Proof
 from gitops_rollback.errors import (
     ConfigError,
     GitopsRollbackError,
@@ -152,14 +153,15 @@ def _with_effect(wish: Wish, facts: Facts, plan: Plan) -> Plan:
     chosen = plan.chosen
     if chosen is None:
         return plan
-    findings = effect.findings_of(facts.at, plan.edits, chosen.image)
-    plan = replace(plan, warnings=plan.warnings + effect.warnings_of(findings))
+    judged = effect.judged(wish, facts, plan.edits, chosen.image)
+    findings = judged.findings
+    plan = replace(plan, warnings=plan.warnings + effect.warnings_of(findings), proof=judged.proof)
     blocks = effect.blocks_of(facts.at, findings)
     if not blocks or "effect" in wish.accept:
         return plan
     if effect.restores_effect(facts, findings, plan.edits, _last_run(chosen)):
         told = f"{blocks[0].message}; but nothing of it changed since the image ran"
-        return replace(plan, findings=(*plan.findings, told))
+        return replace(plan, findings=(*plan.findings, told), proof=Proof(RESTORED))
     return replace(plan, blocks=plan.blocks + blocks)
 
 
@@ -313,4 +315,5 @@ def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
         warnings=warnings_of(at) + plan.warnings + elsewhere_warnings(at),
         plan=plan,
         record=made,
+        proof=plan.proof,
     )

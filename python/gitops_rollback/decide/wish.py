@@ -25,7 +25,8 @@ class Wish:
     with `before_build` it is still to be built: its digest is not known, and nothing is changed. A
     rollback says how to choose: by `strategy` and `query`, as `planned`, or by name: `to`, `as_of`
     (a time). `unattended`: nobody reads the plan's warnings. `only_looks`: nothing will be written,
-    so nothing is looked up that is only written.
+    so nothing is looked up that is only written. `effect_proof` is what the command line says of
+    builds that prove an effect; None: as it is configured.
     """
 
     action: Action
@@ -49,6 +50,7 @@ class Wish:
     again: bool = False
     unattended: bool = False
     only_looks: bool = False
+    effect_proof: str | None = None
 
     @property
     def is_named(self) -> bool:

@@ -92,6 +92,11 @@ class Addition:
     suffix: str = ""
     unknowns: tuple[Unknown, ...] = ()
 
+    @property
+    def changes_images(self) -> bool:
+        """Whether it has more than names and a namespace, which touch no image."""
+        return bool(self.patches or self.json_patches or self.entries or self.components)
+
 
 @dataclass(frozen=True)
 class Loose:
@@ -154,6 +159,15 @@ class Work:
         self.loose += other.loose
         self.specs += other.specs
         self.paths += other.paths
+
+    @property
+    def doubts(self) -> Iterator[Unknown]:
+        """All that is not known of it."""
+        yield from (*self.unread, *self.failures)
+        for unknowns in (one.unknowns for one in self.resources):
+            yield from unknowns
+        for unknowns in (one.unknowns for one in self.loose):
+            yield from unknowns
 
     def doubt(self, *unknowns: Unknown) -> None:
         """Note of every object what could have changed it."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gitops_rollback.effective.objects import Unknown
+    from gitops_rollback.effective.recipe import Recipe
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.image_field import FieldKey
 
@@ -32,6 +33,8 @@ class Landed:
     the field that decides it, `other_name` what its name may be too, as its chart has it.
     `applied` is the file that is told to be applied: the outermost kustomization, else the
     workload's own. `unknowns` say why the image is not proven, `paths` are the files it rests on.
+    `recipe` is what kustomize itself builds of it; absent where that would not tell: of what Flux,
+    Argo CD or Helm do to it, and of plain files.
     """
 
     root: str
@@ -47,6 +50,7 @@ class Landed:
     paths: tuple[str, ...] = ()
     other_name: str = ""
     applied: str = ""
+    recipe: Recipe | None = None
 
     @property
     def image(self) -> str:
@@ -78,10 +82,14 @@ class Idle:
 
 @dataclass(frozen=True)
 class Effect:
-    """What takes effect: every image of every root, and the fields that decide none."""
+    """What takes effect: every image of every root, and the fields that decide none.
+
+    `doubtful` are the roots of which something is not known that kustomize itself can tell.
+    """
 
     landed: tuple[Landed, ...] = ()
     idle: Mapping[FieldKey, Idle] = field(default_factory=dict)
+    doubtful: tuple[Recipe, ...] = ()
 
     def decided_by(self, keys: Iterable[FieldKey]) -> tuple[Landed, ...]:
         """Return the images that some fields decide."""
@@ -101,13 +109,16 @@ class Finding:
 
     `code` is `unknown` where an image is not proven (refused, and may be accepted), `other` where
     something else than was meant takes effect (refused), `warning` what is only said. `paths` are
-    the files that the effect rests on.
+    the files that the effect rests on. `recipe` is what a build of would tell, where the model does
+    not know; `idle` the field that decides no image as far as that is known.
     """
 
     code: str
     message: str
     hint: str = ""
     paths: tuple[str, ...] = ()
+    recipe: Recipe | None = None
+    idle: FieldKey | None = None
 
 
 def judge(
@@ -142,6 +153,7 @@ def _without_effect(key: FieldKey, image: ImageReference, idle: Idle) -> Finding
         f"{key[0]}: {image.canonical} written at {key[2]} has no effect that is known: {idle.why}",
         idle.hint,
         (key[0], *idle.paths),
+        idle=key,
     )
 
 
@@ -149,12 +161,14 @@ def _of_reached(
     one: Landed, now: Landed | None, image: ImageReference, paths: tuple[str, ...]
 ) -> list[Finding]:
     unknowns = dict.fromkeys((*one.unknowns, *(now.unknowns if now else ())))
+    recipe = one.recipe if unknowns and (now is None or now.recipe) else None
     found = [
         Finding(
             UNKNOWN,
             f"the image of {one.title} is not proven: {unknown.text}",
             unknown.hint,
             paths,
+            recipe,
         )
         for unknown in unknowns
     ]
@@ -167,6 +181,7 @@ def _of_reached(
                 f"after the edit {one.title} would be gone",
                 "look at what the overlays make of it",
                 paths,
+                recipe,
             )
         )
     elif not _is(now, image):
@@ -177,6 +192,7 @@ def _of_reached(
                 f"{image.canonical}: {now.decider[0]} decides it",
                 f"set the image in {now.decider[0]} instead, or take it out there",
                 paths,
+                recipe,
             )
         )
     return found
@@ -201,4 +217,5 @@ def _moved_finding(one: Landed, now: Landed | None) -> Finding:
         OTHER,
         f"the edit changes more than was meant: {one.title} {what}",
         "separate what both use: write the image out in each place",
+        recipe=one.recipe if one.unknowns else None,
     )

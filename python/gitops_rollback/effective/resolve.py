@@ -22,6 +22,7 @@ from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, od
 from gitops_rollback.effective.helm import is_release
 from gitops_rollback.effective.landing import Lander, Landing
 from gitops_rollback.effective.objects import Unknown
+from gitops_rollback.effective.recipe import Recipe
 from gitops_rollback.effective.sources import Home, Pointing, Whose, applies, read_sources_of
 from gitops_rollback.effective.variables import Variables, substitute, variable_names
 from gitops_rollback.late import dataclass, field, replace
@@ -136,13 +137,18 @@ def _folders_above(path: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Root:
-    """What is applied on its own, built: its objects, and what Flux does to them afterwards."""
+    """What is applied on its own, built: its objects, and what Flux does to them afterwards.
+
+    `recipe` is what kustomize itself builds of it, and `doubts` what is not known that this tells.
+    """
 
     name: str
     folder: str
     work: Work
     overlay: str = ""
     flux: FluxKustomization | None = None
+    recipe: Recipe | None = None
+    doubts: frozenset[Unknown] = frozenset()
 
 
 class _Resolver:
@@ -186,7 +192,10 @@ class _Resolver:
         images: list[Applied] = []
         landed: list[Landed] = []
         charts: set[str] = set()
+        doubtful: list[Recipe] = []
         for root in self._roots():
+            if root.recipe is not None and root.doubts:
+                doubtful.append(root.recipe)
             found = self._landings(root)
             for landing in found:
                 charts.update(landing.charts)
@@ -197,16 +206,17 @@ class _Resolver:
             for loose in root.work.loose:
                 image = replace(begin(loose.field), overlay=root.overlay)
                 images.append(image)
-                landed.append(_landed_field(root.name, image, loose.unknowns))
+                landed.append(_landed_field(root, image, loose.unknowns))
         for values in self._values(charts):
             image = self._with_labels(begin(values))
             images.append(image)
-            landed.append(_landed_field(values.path, image, ()))
+            landed.append(_landed_field(_Root(values.path, "", Work()), image, ()))
         for entry in self._unmet_flux_entries():
             images.append(begin(entry.field))
         live = _merged(image.field for image in images)
         spare = tuple(self._spare(live))
-        return EffectiveFields(live, spare, Effect(tuple(landed), {f.key: why for f, why in spare}))
+        idle = {one.key: why for one, why in spare}
+        return EffectiveFields(live, spare, Effect(tuple(landed), idle, tuple(doubtful)))
 
     def _roots(self) -> Iterator[_Root]:
         """Yield what is deployed on its own: by Flux, else kustomizations and plain files."""
@@ -221,7 +231,9 @@ class _Resolver:
         for folder, one in self._by_folder.items():
             is_part = folder in self._taken or one.is_component or one.path in covered
             if not is_part and self._holds(one.path):
-                yield _Root(one.path, folder, self._builder.of_folder(folder), one.path)
+                work = self._builder.of_folder(folder)
+                doubts = frozenset(work.doubts)
+                yield _Root(one.path, folder, work, one.path, None, Recipe(folder), doubts)
         for path in self._tree.files:
             if is_kustomization(path) or path in self._taken or path in covered:
                 continue
@@ -330,15 +342,19 @@ class _Resolver:
         if folder in self._by_folder:
             work = self._builder.of_folder(folder, addition)
             overlay = self._by_folder[folder].path
+            paths: list[str] = []
         else:
             paths = self._scanned(folder)
             if not paths:
                 return None
             work = self._builder.of_paths(paths, addition)
             overlay = ""
+        recipe = Recipe(folder, tuple(paths), addition.namespace, addition.prefix, addition.suffix)
+        doubts = frozenset(work.doubts)
         work.doubt(*odd)
         name = f"{flux.file_path} {flux.name}"
-        return _Root(name, folder, work, overlay, flux)
+        is_told = not addition.changes_images
+        return _Root(name, folder, work, overlay, flux, recipe if is_told else None, doubts)
 
     def _argo_roots(self, application: ManifestObject) -> Iterator[_Root]:
         """Yield the folders whose kustomization an Application of Argo CD changes."""
@@ -541,6 +557,8 @@ def _is_below(folder: PurePosixPath, other: str) -> bool:
 
 def _landed(root: _Root, landing: Landing, image: Applied) -> Landed:
     use = landing.image.use
+    before = landing.image.name + landing.image.version
+    is_kustomize_alone = "${" not in before and root.doubts.issuperset(landing.unknowns)
     return Landed(
         root=root.name,
         kind=use.kind,
@@ -555,25 +573,26 @@ def _landed(root: _Root, landing: Landing, image: Applied) -> Landed:
         paths=tuple(dict.fromkeys((*landing.paths, image.decider.path))),
         other_name=image.decider.other_name,
         applied=root.overlay or use.path,
+        recipe=root.recipe if is_kustomize_alone else None,
     )
 
 
-def _landed_field(root: str, image: Applied, unknowns: tuple[object, ...]) -> Landed:
+def _landed_field(root: _Root, image: Applied, unknowns: tuple[Unknown, ...]) -> Landed:
     one = image.decider
     return Landed(
-        root,
-        one.kind,
-        one.namespace,
-        one.name,
-        one.container,
-        image.name,
-        image.version,
-        one.key,
-        unknowns,  # type: ignore[arg-type]
-        (),
-        (one.path,),
-        one.other_name,
-        image.overlay or one.path,
+        root=root.name,
+        kind=one.kind,
+        namespace=one.namespace,
+        workload=one.name,
+        container=one.container,
+        name=image.name,
+        version=image.version,
+        decider=one.key,
+        unknowns=unknowns,
+        paths=(one.path,),
+        other_name=one.other_name,
+        applied=image.overlay or one.path,
+        recipe=root.recipe if root.doubts.issuperset(unknowns) else None,
     )
 
 

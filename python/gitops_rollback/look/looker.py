@@ -13,6 +13,7 @@ from gitops_rollback.decide.facts import (
     Need,
     NeedAccount,
     NeedAuthor,
+    NeedBlobs,
     NeedChanges,
     NeedCheck,
     NeedDigest,
@@ -23,6 +24,7 @@ from gitops_rollback.decide.facts import (
     NeedPolicies,
     NeedRecord,
     NeedRecords,
+    NeedRendered,
     NeedRevision,
     NeedSchemaLabels,
     NeedStateVersions,
@@ -50,10 +52,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gitops_rollback.ledger.events import HistoryEntry
+    from gitops_rollback.look.builds import BuildReader
     from gitops_rollback.look.registry import RegistryFacts
     from gitops_rollback.look.snapshot import Snapshot
     from gitops_rollback.model import LogEntry
     from gitops_rollback.policies import Policies
+    from gitops_rollback.repo.builder import KustomizeBuilder
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.stores.base import RecordStore
 
@@ -75,13 +79,15 @@ class _Taken:
 class Looker:
     """Answers needs from the repository, the store and the registry, at one tip.
 
-    `make_store` and `make_registry` are called when first asked: most deploys need neither.
+    `make_store`, `make_registry` and `make_builder` are called when first asked: most deploys need
+    none of them.
     """
 
     repository: Repository
     snapshot: Snapshot
     make_store: Callable[[], RecordStore]
     make_registry: Callable[[], RegistryFacts]
+    make_builder: Callable[[], KustomizeBuilder]
     _taken: dict[tuple[str, str], _Taken] = field(default_factory=dict)
 
     @cached_property
@@ -133,6 +139,10 @@ class Looker:
                 return self._policies
             case NeedFilesAt(commit=commit, paths=paths):
                 return self._files_at(commit, paths)
+            case NeedBlobs(recipe=recipe):
+                return self._builds.blobs(recipe)
+            case NeedRendered():
+                return self._builds.build(need)
             case NeedAuthor():
                 return self.repository.author(at.tip.commit)
         raise AssertionError(need)
@@ -160,6 +170,14 @@ class Looker:
         with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
             answers += pool.map(lambda question: self.answer(*question), asked[1:])
         return dict(enumerate(answers))
+
+    @cached_property
+    def _builds(self) -> BuildReader:
+        from gitops_rollback.look.builds import BuildReader  # noqa: PLC0415 - most need none
+
+        services, tip = self.snapshot.services, self.snapshot.tip
+        at_tip = services[0].tip if services else tip
+        return BuildReader(self.repository, at_tip.commit, self.make_builder)
 
     @cached_property
     def _log(self) -> tuple[LogEntry, ...]:

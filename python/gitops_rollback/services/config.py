@@ -72,6 +72,7 @@ class Settings:
     pin: str = "digest"
     hold: str = "service"
     storage_guard: str = "warn"
+    effect_proof: str = "auto"
     schema_label: str | None = None
     query: str | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +102,7 @@ class Config:
             pin=texts.get("pin", "digest"),
             hold=texts.get("hold", "service"),
             storage_guard=texts.get("storage-guard", "warn"),
+            effect_proof=texts.get("effect-proof", "auto"),
             schema_label=texts.get("schema-label"),
             query=merged.get("query"),
             kinds=texts.get("kinds", {}),

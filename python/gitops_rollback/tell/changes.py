@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import replace
 from gitops_rollback.model import RECORDED, title
+from gitops_rollback.tell.plans import proved
 from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
 from gitops_rollback.tell.tools import rollouts
 from gitops_rollback.tell.view import View, label
@@ -65,8 +66,16 @@ def _service(document: Mapping[str, Any], one: Mapping[str, Any], view: View) ->
     is_open = "error" in document and ("commit" not in document or "pullRequest" in document)
     if document.get("dryRun") or is_open:
         when = "dry run" if document.get("dryRun") else "when it is merged"
-        return wrapped(f"{name}: {versions} would be {done} ({when})")
-    return [view.ink(line, "bold") for line in wrapped(f"{name}: {versions} {done}")]
+        return [*wrapped(f"{name}: {versions} would be {done} ({when})"), *_effect(one)]
+    return [
+        *(view.ink(line, "bold") for line in wrapped(f"{name}: {versions} {done}")),
+        *_effect(one),
+    ]
+
+
+def _effect(one: Mapping[str, Any]) -> list[str]:
+    """Return what proves that it takes effect, where that is more than the files themselves."""
+    return wrapped(f"effect   {proved(one)}", "  ") if proved(one) else []
 
 
 def _is_changed(document: Mapping[str, Any], one: Mapping[str, Any]) -> bool:

@@ -64,6 +64,7 @@ def plan(one: Plan, view: View) -> list[str]:
         lines += wrapped(f"edit     {place}: {edit['new']}", "  ")
         if edit.get("overrides"):
             lines += wrapped(f"         which overrides {', '.join(edit['overrides'])}", "  ")
+    lines += wrapped(f"effect   {proved(one)}", "  ") if proved(one) else []
     lines += candidates(one, view)
     hold = one.get("hold")
     if hold:
@@ -75,6 +76,21 @@ def plan(one: Plan, view: View) -> list[str]:
         word = "warning" if finding.startswith("storage ") else "note   "
         lines += wrapped(f"{word}  {finding}", "  ")
     return lines
+
+
+_PROVED = {
+    "restored": "as it was when the image ran: nothing of it changed since",
+    "accepted": "not proven, and accepted",
+}
+
+
+def proved(one: Mapping[str, Any]) -> str:
+    """Return what proves that a service's edits take effect; empty where files were followed."""
+    proof = one.get("effectProof", {})
+    if proof.get("by") != "build":
+        return _PROVED.get(proof.get("by", ""), "")
+    folders = ", ".join(build["folder"] for build in proof["builds"])
+    return f"proven by {proof['tool']} {proof['version']}, which built {folders} before and after"
 
 
 def _headline(one: Plan) -> str:

@@ -23,13 +23,14 @@ class AnyAnswer:
     """Answers with a body; a context manager that returns the server's address.
 
     The status is chosen by the body, so that the same bytes give the same answers. A body that
-    begins as a head does (`HTTP/`) is sent as it is.
+    begins as a head does (`HTTP/`) is sent as it is. `connections` counts who came.
     """
 
     def __init__(self, body: bytes) -> None:
         status = _STATUSES[sum(body) % len(_STATUSES)]
         is_whole = body.startswith(b"HTTP/")
         self._said = body if is_whole else _HEAD % (status, len(body)) + body
+        self.connections = 0
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -53,6 +54,7 @@ class AnyAnswer:
                 client, _address = self._socket.accept()
             except OSError:  # it was closed
                 return
+            self.connections += 1
             with client:
                 try:
                     client.settimeout(5)
