@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 RUNNING = "running"  # why a candidate is passed over that is none: not a refusal
+ALREADY = "already"  # it went back: what is told of it differs from what is told of other refusals
 ACCEPT, AGAIN, RELEASE, ALLOW_OLDER = "accept", "again", "release", "allow-older"
 STEP_VARIABLE = "GITOPS_STEP"  # names the step of the library that runs the command, if one does
 
@@ -91,7 +92,7 @@ TABLE = (
         option=RELEASE,
     ),
     Row(
-        "already",
+        ALREADY,
         ("rollback",),
         "the service was rolled back already, or what was deployed was reverted by hand",
         "look whether the service is well; to go one further: {accept}",

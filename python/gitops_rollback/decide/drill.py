@@ -10,6 +10,7 @@ from gitops_rollback.effective.proof import BUILD, RESTORED
 from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.events import ARTIFACT
 from gitops_rollback.model import one_line
+from gitops_rollback.refusals import ALREADY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -237,7 +238,7 @@ def _tag(plan: Plan) -> Iterator[Finding]:
 def _blocks(plan: Plan) -> Iterator[Finding]:
     """Tell what would be refused; that it was rolled back already is no fault."""
     for block in plan.blocks:
-        if block.code != "already":
+        if block.code != ALREADY:
             yield Finding("refused", plan.title, FAILED, block.message, block.hint, "refused")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.clock import age
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.model import title
+from gitops_rollback.refusals import ALREADY
 from gitops_rollback.report.links import commit_url, safe_url
 from gitops_rollback.report.picture import Picture, draw, label
 
@@ -280,10 +281,13 @@ def _outcome(
     if not plan:
         return "", "plan"
     current = label(plan["current"]["image"])
+    blocks = plan.get("blockedBy", ())
     if "to" not in plan:
-        return f"{current}: no image to go back to", "refused"
+        is_back = any(block["code"] == ALREADY for block in blocks)
+        said = f"back at {current} already" if is_back else f"{current}: no image to go back to"
+        return said, "refused"
     versions = f"{current} → {label(plan['to']['image'])}"
-    if plan.get("blockedBy"):
+    if blocks:
         return f"{versions}, would be refused", "refused"
     return f"{versions}, planned", "plan"
 

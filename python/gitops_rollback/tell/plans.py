@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gitops_rollback.model import title
-from gitops_rollback.refusals import RUNNING
+from gitops_rollback.refusals import ALREADY, RUNNING
 from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
 from gitops_rollback.tell.terminal import width
 from gitops_rollback.tell.view import View, label, moment
@@ -98,11 +98,12 @@ def _headline(one: Plan) -> str:
     name, runs = title(one["service"], one["environment"]), label(one["current"]["image"])
     if runs_already(one):
         return f"{name}: {runs} runs already, nothing to do"
-    blocks = _blocks(one)
+    code = blocks[0]["code"] if (blocks := _blocks(one)) else ""
+    refused = f" (refused: {code})" if code else ""
+    if "to" not in one and code == ALREADY:
+        return f"{name}: back at {runs} already{refused}"
     if "to" not in one:
-        why = f" (refused: {blocks[0]['code']})" if blocks else ""
-        return f"{name}: no image to go back to from {runs}{why}"
-    refused = f" (refused: {blocks[0]['code']})" if blocks else ""
+        return f"{name}: no image to go back to from {runs}{refused}"
     return f"{name}: {runs} → {label(one['to']['image'])}{refused}"
 
 

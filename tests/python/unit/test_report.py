@@ -285,6 +285,15 @@ def test_a_rollback_that_was_refused_says_so_and_what_to_do() -> None:
     assert "look at it first" in short
 
 
+def test_of_a_service_that_is_back_already_the_page_does_not_say_that_there_is_no_image() -> None:
+    block = {"code": "already", "message": "rolled back already", "hint": "look at it first"}
+    back = plan(blockedBy=[block])
+    del back["services"][0]["to"]
+    text = said(files(plan=back))
+    assert "back at 1.5.0 already" in text
+    assert "no image to go back to" not in text
+
+
 def test_thirty_services_are_a_table_to_scan_with_the_details_folded() -> None:
     [one] = plan()["services"]
     many = [{**one, "service": f"s{number:02}"} for number in range(30)]

@@ -163,6 +163,10 @@ def test_a_plan_says_where_it_goes_first_and_who_deployed_what_when() -> None:
             "cart: 1.5.0 → 1.4.2 (refused: already)",
         ),
         (
+            {"blockedBy": [{"code": "already", "message": "m", "hint": "h"}], "to": None},
+            "cart: back at 1.5.0 already (refused: already)",
+        ),
+        (
             {"blockedBy": [{"code": "running", "message": "m", "hint": "h"}], "to": None},
             "cart: 1.5.0 runs already, nothing to do",
         ),
