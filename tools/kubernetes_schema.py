@@ -30,6 +30,18 @@ _UNWRITTEN = ("status", "managedFields")
 _PREFIXES = ("io.k8s.api.", "io.k8s.apimachinery.pkg.apis.", "io.k8s.apimachinery.pkg.")
 
 
+# Fields that are published as required, and that the API server takes as 0, "" or [] where they are
+# not written: each was asked of one.
+_MAY_BE_LEFT_OUT = {
+    "batch.v1.PodFailurePolicy": "rules",
+    "core.v1.HTTPHeader": "value",
+    "core.v1.ISCSIPersistentVolumeSource": "lun",
+    "core.v1.ISCSIVolumeSource": "lun",
+    "core.v1.SleepAction": "seconds",
+    "core.v1.Sysctl": "value",
+}
+
+
 def main() -> int:
     """Write the schema; return 0."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -77,6 +89,8 @@ def reachable(published: dict[str, Any], names: list[str]) -> dict[str, Any]:
         name = waiting.pop()
         if name not in found:
             found[name] = trim(published[name])
+            if name in _MAY_BE_LEFT_OUT:
+                found[name]["required"].remove(_MAY_BE_LEFT_OUT[name])
             waiting += references(found[name])
     return found
 

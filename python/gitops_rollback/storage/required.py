@@ -3,21 +3,28 @@
 The published schema has no value lists and few required fields; the rules are those of
 `ValidatePersistentVolume`, `ValidatePersistentVolumeClaim` and `ValidateStorageClass` in
 kubernetes/kubernetes, pkg/apis/core/validation and pkg/apis/storage/validation, release 1.36:
-what breaks one is refused. Those of a volume's source, nodes and labels were each asked of a real
-API server (tests/flux/test_storage.py).
+what breaks one is refused. Those of values stand in `volumes`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gitops_rollback.late import regex
 from gitops_rollback.storage.findings import ERROR, WARNING
-from gitops_rollback.storage.kubernetes import definition, definition_of
+from gitops_rollback.storage.pods import POD_SPEC_PATHS
 from gitops_rollback.storage.structure import REFUSED, missing
 from gitops_rollback.storage.suggest import misspelt, written
 from gitops_rollback.storage.values import parse_quantity
+from gitops_rollback.storage.volumes import (
+    check_claim_rules,
+    check_class_rules,
+    check_names,
+    check_pod_volumes,
+    check_volume_rules,
+    sources_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +38,16 @@ if TYPE_CHECKING:
 ACCESS_MODES = ("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")
 _POLICIES = ("Retain", "Delete", "Recycle")
 _VOLUME_MODES = ("Filesystem", "Block")
+_RETENTION = ("spec", "persistentVolumeClaimRetentionPolicy")
 _VALUES: dict[tuple[str, Steps], tuple[str, ...]] = {
     ("PersistentVolume", ("spec", "persistentVolumeReclaimPolicy")): _POLICIES,
     ("PersistentVolume", ("spec", "volumeMode")): _VOLUME_MODES,
+    ("Deployment", ("spec", "strategy", "type")): ("Recreate", "RollingUpdate"),
+    ("DaemonSet", ("spec", "updateStrategy", "type")): ("RollingUpdate", "OnDelete"),
+    ("StatefulSet", ("spec", "updateStrategy", "type")): ("RollingUpdate", "OnDelete"),
+    ("StatefulSet", ("spec", "podManagementPolicy")): ("OrderedReady", "Parallel"),
+    ("StatefulSet", (*_RETENTION, "whenDeleted")): _POLICIES[:2],
+    ("StatefulSet", (*_RETENTION, "whenScaled")): _POLICIES[:2],
     ("StorageClass", ("reclaimPolicy",)): _POLICIES[:2],
     ("StorageClass", ("volumeBindingMode",)): ("Immediate", "WaitForFirstConsumer"),
 }
@@ -48,11 +62,6 @@ _NAMED = ("PersistentVolume", "PersistentVolumeClaim", "StorageClass", "Pod")
 _NAME_PATTERN = regex(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _SMALLEST = 1_000_000  # bytes; on less no file system is made
 _LONGEST_NAME = 253  # IsDNS1123Subdomain in apimachinery
-_NO_SOURCE = frozenset(
-    {"accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity"}
-    | {"persistentVolumeReclaimPolicy", "storageClassName", "volumeAttributesClassName"}
-    | {"volumeMode"}
-)
 
 
 def check_required(item: KubernetesObject, structure: Structure) -> Iterator[Finding]:
@@ -67,6 +76,18 @@ def check_required(item: KubernetesObject, structure: Structure) -> Iterator[Fin
         value = item.get(*steps)
         if kind == item.kind and value is not None:
             yield from _of_values(item, steps, value, allowed)
+    yield from check_names(item)
+    yield from _strategy(item)
+    yield from _of_kind(item, structure)
+
+
+def _of_kind(item: KubernetesObject, structure: Structure) -> Iterator[Finding]:
+    if item.kind == "StorageClass":
+        yield from check_class_rules(item)
+    if item.kind in POD_SPEC_PATHS:
+        yield from check_pod_volumes(item, POD_SPEC_PATHS[item.kind])
+        for base in _ephemeral(item, POD_SPEC_PATHS[item.kind]):
+            yield from _check_claim(item, base, structure, REFUSED)
     if item.kind == "PersistentVolume":
         yield from _check_volume(item, structure)
     if item.kind == "PersistentVolumeClaim":
@@ -115,6 +136,34 @@ def _check_claim(
         yield from _of_values(item, (*base, "volumeMode"), mode, _VOLUME_MODES)
     yield from _modes(item, (*base, "accessModes"))
     yield from _quantity(item, size)
+    yield from check_claim_rules(item, base)
+
+
+def _strategy(item: KubernetesObject) -> Iterator[Finding]:
+    """Yield what an update of a Deployment cannot be."""
+    strategy = item.mapping("spec", "strategy") if item.kind == "Deployment" else {}
+    rolling = strategy.get("rollingUpdate")
+    steps = ("spec", "strategy", "rollingUpdate")
+    if strategy.get("type") == "Recreate" and rolling is not None:
+        yield item.finding(
+            ERROR,
+            "bad-value",
+            steps,
+            "`spec.strategy` is Recreate, and has rollingUpdate",
+            effect=REFUSED,
+            mend="take rollingUpdate out (in a live object, too: kubectl apply leaves it there)",
+        )
+    none = (0, "0", "0%")
+    sizes = rolling if isinstance(rolling, dict) else {}
+    if sizes.get("maxSurge") in none and sizes.get("maxUnavailable") in none:
+        yield item.finding(
+            ERROR,
+            "bad-value",
+            steps,
+            "`spec.strategy.rollingUpdate` lets no pod come and none go: both are 0",
+            effect=REFUSED,
+            mend="write maxUnavailable: 1",
+        )
 
 
 def _templates(item: KubernetesObject) -> Iterator[Steps]:
@@ -125,10 +174,13 @@ def _templates(item: KubernetesObject) -> Iterator[Steps]:
             yield ("spec", "volumeClaimTemplates", index, "spec")
 
 
-def sources_of(spec: dict[str, Any]) -> tuple[str, ...]:
-    """Return the names of the sources of a PersistentVolume's specification."""
-    known = definition(definition_of("PersistentVolume")["properties"]["spec"])["properties"]
-    return tuple(key for key in spec if key in known and key not in _NO_SOURCE)
+def _ephemeral(item: KubernetesObject, pod: Steps) -> Iterator[Steps]:
+    """Yield where the specifications of claims are that live as long as a pod."""
+    volumes = item.get(*pod, "volumes")
+    for index in range(len(volumes) if isinstance(volumes, list) else 0):
+        steps = (*pod, "volumes", index, "ephemeral", "volumeClaimTemplate", "spec")
+        if isinstance(item.get(*steps), dict):
+            yield steps
 
 
 def _of_values(
@@ -237,107 +289,3 @@ def _lost_source(structure: Structure) -> bool:
         for place in structure.displaced
         if len(place) > 1
     )
-
-
-_HOST_PATH_TYPES = (
-    *("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate"),
-    "Socket",
-)
-_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
-_CLASS = regex(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_INITIATOR = regex(
-    r"iqn\.\d{4}-\d{2}\.[A-Za-z0-9.-]+(:[^,;*&$|\s]+)?|eui\.[A-Za-z0-9]{16}|naa\.[A-Za-z0-9]{32}"
-)
-_NAME = regex(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")  # of a label, after its prefix
-_TERMS: Steps = ("spec", "nodeAffinity", "required", "nodeSelectorTerms")
-
-
-def check_volume_rules(item: KubernetesObject) -> Iterator[Finding]:
-    """Yield what the API server refuses in a volume though its fields are all there."""
-    for steps, why, mend in (*_paths(item), *_nodes(item), *_sources(item), *_names(item)):
-        yield item.finding(ERROR, "bad-value", steps, why, effect=REFUSED, mend=mend)
-
-
-_Wrong = tuple["Steps", str, str]
-
-
-def _paths(item: KubernetesObject) -> Iterator[_Wrong]:
-    kind = _text(item, "spec", "hostPath", "type")
-    if kind not in (None, *_HOST_PATH_TYPES):
-        allowed = ", ".join(one for one in _HOST_PATH_TYPES if one)
-        yield ("spec", "hostPath", "type"), f"`spec.hostPath.type` is {kind}", f"write {allowed}"
-    for source in ("hostPath", "local"):
-        path = _text(item, "spec", source, "path") or ""
-        if ".." in path.split("/"):
-            steps = ("spec", source, "path")
-            yield steps, f"`{written(steps)}` is {path}, which has `..` in it", "write it out"
-    recycles = _text(item, "spec", "persistentVolumeReclaimPolicy") == "Recycle"
-    if recycles and _text(item, "spec", "hostPath", "path") == "/":
-        yield (
-            ("spec", "persistentVolumeReclaimPolicy"),
-            "a volume that is all of its node, `/`, may not be recycled: that would empty it",
-            "write Retain, and a folder as spec.hostPath.path",
-        )
-    export = _text(item, "spec", "nfs", "path")
-    if export and not export.startswith("/"):
-        yield ("spec", "nfs", "path"), f"`spec.nfs.path` is {export}", "write it from the root: /…"
-
-
-def _nodes(item: KubernetesObject) -> Iterator[_Wrong]:
-    terms = item.get(*_TERMS)
-    if item.get(*_TERMS[:-1]) is not None and terms in (None, []):
-        yield _TERMS, f"`{written(_TERMS)}` names no node", "write a term with matchExpressions"
-    for number, term in enumerate(terms if isinstance(terms, list) else ()):
-        for key in ("matchExpressions", "matchFields"):
-            found = term.get(key) if isinstance(term, dict) else None
-            for index, one in enumerate(found if isinstance(found, list) else ()):
-                said = one.get("operator") if isinstance(one, dict) else None
-                if said is not None and "${" not in str(said) and said not in _OPERATORS:
-                    steps = (*_TERMS, number, key, index, "operator")
-                    yield steps, f"`{written(steps)}` is {said}", f"write {', '.join(_OPERATORS)}"
-
-
-def _sources(item: KubernetesObject) -> Iterator[_Wrong]:
-    name = _text(item, "spec", "iscsi", "iqn")
-    if name and not _INITIATOR.fullmatch(name):
-        yield ("spec", "iscsi", "iqn"), f"`spec.iscsi.iqn` is {name}", "write iqn.YYYY-MM.domain:id"
-    channel = item.get("spec", "fc")
-    if isinstance(channel, dict) and bool(channel.get("targetWWNs")) == bool(channel.get("wwids")):
-        why = "`spec.fc` needs targetWWNs or wwids, and not both"
-        yield ("spec", "fc"), why, "write one of them"
-
-
-def _names(item: KubernetesObject) -> Iterator[_Wrong]:
-    of_class = _text(item, "spec", "storageClassName")
-    if of_class and not _CLASS.fullmatch(of_class):
-        steps: Steps = ("spec", "storageClassName")
-        yield (
-            steps,
-            f"`spec.storageClassName` is {of_class}, which cannot be a name",
-            ("write small letters, digits, dashes and dots"),
-        )
-    if _text(item, "spec", "volumeAttributesClassName") == "":
-        steps = ("spec", "volumeAttributesClassName")
-        yield steps, f"`{written(steps)}` is empty", "take the line out"
-    labels = item.get("metadata", "labels")
-    for key, value in (labels if isinstance(labels, dict) else {}).items():
-        if not _is_label(str(key), value):
-            yield (
-                ("metadata", "labels", key),
-                f"the label `{key}: {value}` cannot be one",
-                ("write letters, digits, dashes, underscores and dots, at most 63"),
-            )
-
-
-def _is_label(key: str, value: object) -> bool:
-    prefix, slash, name = key.rpartition("/")
-    if "${" in f"{key}{value}" or not isinstance(value, str):
-        return True  # filled in later, or said as a wrong type
-    is_prefix = not slash or bool(_CLASS.fullmatch(prefix))
-    return is_prefix and bool(_NAME.fullmatch(name)) and bool(not value or _NAME.fullmatch(value))
-
-
-def _text(item: KubernetesObject, *steps: str) -> str | None:
-    """Return a text of the object; None where there is none, or Flux fills it in."""
-    found: Any = item.get(*steps)
-    return found if isinstance(found, str) and "${" not in found else None
