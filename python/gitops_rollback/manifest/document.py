@@ -55,6 +55,8 @@ LARGEST_MANIFEST = 10_000_000  # bytes
 _SIGNS = (
     b"image",
     b"Image",
+    b"IMAGE",
+    b"@sha256:",
     b"repository",
     b"tag",
     b"postBuild",

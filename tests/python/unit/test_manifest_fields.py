@@ -317,6 +317,8 @@ def test_an_alias_that_contains_itself_does_not_hang() -> None:
 def test_files_without_the_word_image_are_not_worth_parsing() -> None:
     assert not may_hold_image(b"kind: Service\n")
     assert may_hold_image(b"x: {image: y}")
+    assert may_hold_image(b"data: {CART_IMAGE: acme/cart:1}")
+    assert may_hold_image(b"data: {CART: acme/cart@sha256:12}")
 
 
 DEFINITION = """\
