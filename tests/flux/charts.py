@@ -45,10 +45,13 @@ def chart(tag: str = "") -> dict[str, str]:
 
 
 def release(values: dict[str, Any], **spec: Any) -> str:  # noqa: ANN401 - fields of a spec
-    """Return the manifest of a HelmRelease of the chart; `spec` goes into its spec."""
+    """Return the manifest of a HelmRelease of the chart; `spec` goes into its spec.
+
+    None takes a field away.
+    """
     source = {"kind": "GitRepository", "name": "shop"}
     template = {"chart": f"./{CHART}", "sourceRef": source, "reconcileStrategy": "Revision"}
-    document = {
+    document: dict[str, Any] = {
         "apiVersion": "helm.toolkit.fluxcd.io/v2",
         "kind": "HelmRelease",
         "metadata": {"name": "cart"},
@@ -60,7 +63,8 @@ def release(values: dict[str, Any], **spec: Any) -> str:  # noqa: ANN401 - field
             **spec,
         },
     }
-    return json.dumps(document, indent=1) + "\n"
+    wanted = {key: value for key, value in document["spec"].items() if value is not None}
+    return json.dumps(document | {"spec": wanted}, indent=1) + "\n"
 
 
 def released(tag: str = "3.8", **spec: Any) -> dict[str, str]:  # noqa: ANN401 - the same

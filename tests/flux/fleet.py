@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.rollout.target import Place
@@ -66,6 +67,7 @@ class Fleet:
         self.url = url
         self.namespace = namespace
         self.kubeconfig = kubeconfig
+        self.closing = ExitStack()  # what a test has opened for it
         self.beyond: list[str] = []  # what else a test has made, outside of the namespace
         self.place = Place(CART, "Deployment", "cart")  # where the cart's image is named
         self.environment = {
@@ -79,7 +81,13 @@ class Fleet:
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl and return what it prints."""
-        done = subprocess.run(
+        done = self.ask(*arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def ask(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run kubectl and return how it ended."""
+        return subprocess.run(
             ["kubectl", "--namespace", self.namespace, *arguments],
             input=stdin,
             env={**os.environ, "KUBECONFIG": self.kubeconfig},
@@ -88,8 +96,6 @@ class Fleet:
             text=True,
             timeout=180,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
         """Create objects."""
@@ -103,30 +109,37 @@ class Fleet:
 
     def follow(self, **spec: Any) -> Fleet:  # noqa: ANN401 - fields of a spec
         """Let Flux apply the repository; `spec` goes into the Kustomization's."""
-        source = {
-            "apiVersion": "source.toolkit.fluxcd.io/v1",
-            "kind": "GitRepository",
-            "metadata": {"name": "shop", "namespace": self.namespace},
-            "spec": {"interval": "10m", "url": self.url, "ref": {"branch": "main"}},
-        }
-        applied = {
-            "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
-            "kind": "Kustomization",
-            "metadata": {"name": "apps", "namespace": self.namespace},
-            "spec": {
-                "interval": "10m",
-                "retryInterval": "5s",
-                "timeout": "30s",  # less than that counts as 30 s
-                "path": "./apps",
-                "prune": True,
-                "wait": True,
-                "targetNamespace": self.namespace,
-                "sourceRef": {"kind": "GitRepository", "name": "shop"},
-                **spec,
-            },
-        }
-        self.apply(source, applied)
+        self.source("GitRepository", "shop", url=self.url, ref={"branch": "main"})
+        self.kustomization("apps", **spec)
         return self
+
+    def source(self, kind: str, name: str, **spec: Any) -> None:  # noqa: ANN401 - fields of a spec
+        """Make a source of Flux; `spec` goes into its spec."""
+        self._make("source", kind, name, {"interval": "10m", **spec})
+
+    def kustomization(self, name: str, **spec: Any) -> None:  # noqa: ANN401 - the same
+        """Let Flux apply `./apps`; `spec` goes into the Kustomization's."""
+        common = {
+            "interval": "10m",
+            "retryInterval": "5s",
+            "timeout": "30s",  # less than that counts as 30 s
+            "path": "./apps",
+            "prune": True,
+            "wait": True,
+            "targetNamespace": self.namespace,
+            "sourceRef": {"kind": "GitRepository", "name": "shop"},
+        }
+        self._make("kustomize", "Kustomization", name, common | spec)
+
+    def _make(self, group: str, kind: str, name: str, spec: dict[str, Any]) -> None:
+        self.apply(
+            {
+                "apiVersion": f"{group}.toolkit.fluxcd.io/v1",
+                "kind": kind,
+                "metadata": {"name": name, "namespace": self.namespace},
+                "spec": spec,
+            }
+        )
 
     def beside(self) -> str:
         """Return the name of a second namespace that is this fleet's, if a test creates it."""
@@ -134,6 +147,7 @@ class Fleet:
 
     def remove(self) -> None:
         """Take the namespace away, and before it what Flux would apply to it."""
+        self.closing.close()
         for one in self.beyond:
             self.kubectl("delete", one, "--ignore-not-found", "--wait=false")
         for kind in ("kustomizations.kustomize", "gitrepositories.source"):

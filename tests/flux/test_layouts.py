@@ -1,4 +1,4 @@
-"""Forty layouts: what `wait` says after a deploy and after a rollback, beside what really runs.
+"""Layouts: what `wait` says after a deploy and after a rollback, beside what really runs.
 
 A state is judged by the pods: `ready` has to be what runs, and a change that runs has to be told as
 `ready`, or as `applied` where it cannot be proven. With GITOPS_LAYOUTS=FILE each row of the table
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,31 +17,63 @@ import pytest
 
 from flux.charts import CHART, VALUES, chart, release, released
 from flux.fleet import CART, REPOSITORY, VERSIONS, Fleet, deployment, image
+from flux.steps import (
+    OTHER,
+    annotate,
+    autoscaled,
+    by_hand,
+    chart_host,
+    chart_registry,
+    commit,
+    follows,
+    from_kind,
+    included,
+    moved,
+    mutated,
+    name_namespaces,
+    of_repository,
+    overlaid,
+    patch,
+    quota,
+    refused,
+    restricted,
+    set_by_hand,
+    twin,
+    versions,
+)
 from flux.test_kinds import manifest
 from gitops_rollback.rollout.target import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flux.steps import Step
+
     Open = Callable[[dict[str, str]], Fleet]
-    Step = Callable[[Fleet], object]
 
 NONE = "sha256:" + "0" * 64
-OTHER = "apps/other.yaml"
+VERSIONED = """\
+[services.cart]
+image = "registry.k8s.io/pause"
+manifests = ["versions/versions.yaml"]
+fields = ["/data/CART_IMAGE"]
+"""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Files of the repository, what Flux is told, what happens before the deploy, and what is due.
+    """Files of the repository, what Flux is told, and what is due.
 
-    `states` are those of deploy and rollback; `seconds` bound each wait.
+    `first` happens before Flux is told, `before` before the deploy. `states` are those of deploy
+    and rollback; `seconds` bound each wait. Health is checked only where that matters: Flux ends a
+    check only every five seconds, and begins nothing else before.
     """
 
     files: dict[str, str]
     states: tuple[str, str] = ("ready", "ready")
     flux: dict[str, Any] = field(default_factory=dict)
+    first: Step = lambda _fleet: None
     before: Step = lambda _fleet: None
-    between: Step = lambda _fleet: None
     tag: str = "3.9"
     seconds: int = 40
     arguments: tuple[str, ...] = ()
@@ -62,141 +93,24 @@ def kustomized(**more: Any) -> dict[str, str]:  # noqa: ANN401 - fields of a kus
     return {"apps/kustomization.yaml": json.dumps(document) + "\n"}
 
 
-def patch(kind: str, name: str, spec: dict[str, Any]) -> Step:
-    """Return a step that changes the spec of a live object, and lets Flux take it in."""
-
-    def step(fleet: Fleet) -> None:
-        body = json.dumps({"spec": spec})
-        # As `flux suspend` does: what a kubectl wrote, Flux takes back.
-        named = ("--field-manager", "flux")
-        fleet.kubectl("patch", f"{kind}/{name}", "--type", "merge", "-p", body, *named)
-        time.sleep(2)
-
-    return step
-
-
-def annotate(value: str) -> Step:
-    def step(fleet: Fleet) -> None:
-        fleet.kubectl("annotate", "--overwrite", "deployment/cart",
-                      f"kustomize.toolkit.fluxcd.io/reconcile={value}")  # fmt: skip
-
-    return step
-
-
-def quota(fleet: Fleet) -> None:
-    few = {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": "few"}}
-    fleet.apply({**few, "spec": {"hard": {"pods": "2"}}})
-    fleet.until(lambda: "used" in fleet.get("resourcequota/few").get("status", {}))
-
-
-def autoscaled(fleet: Fleet) -> None:
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "cart"}
-    fleet.apply(
-        {
-            "apiVersion": "autoscaling/v2",
-            "kind": "HorizontalPodAutoscaler",
-            "metadata": {"name": "cart"},
-            "spec": {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 4},
-        }
-    )
-    fleet.until(lambda: fleet.get("deployment/cart")["spec"]["replicas"] == 3)
-
-
-def moved(fleet: Fleet) -> None:
-    """Let Flux apply the cart to another namespace, which is this fleet's too."""
-    fleet.kubectl("create", "namespace", fleet.beside())
-    patch("kustomization", "apps", {"targetNamespace": fleet.beside()})(fleet)
-
-
-def twin(**spec: Any) -> Step:  # noqa: ANN401 - fields of a spec
-    """Let a second Kustomization apply the same path, to the namespace beside."""
-
-    def step(fleet: Fleet) -> None:
-        fleet.kubectl("create", "namespace", fleet.beside())
-        one = fleet.get("kustomization/apps")
-        own = {"name": "twin", "namespace": fleet.namespace}
-        more = {"targetNamespace": fleet.beside()}
-        fleet.apply({**one, "metadata": own, "spec": {**one["spec"], **more}, "status": None})
-        name = "kustomization/twin"
-        fleet.until(lambda: "lastAppliedRevision" in fleet.get(name).get("status", {}))
-        patch("kustomization", "twin", spec)(fleet)
-
-    return step
-
-
-def by_hand(fleet: Fleet) -> None:
-    """Start a pod beside the workload's, with its labels."""
-    box = {"name": "server", "image": image("3.8")}
-    metadata = {"name": "by-hand", "labels": {"app": "cart"}}
-    fleet.apply({"kind": "Pod", "apiVersion": "v1", "metadata": metadata,
-                 "spec": {"containers": [box]}})  # fmt: skip
-
-
-def refused(fleet: Fleet) -> None:
-    """Let a policy of the cluster refuse one image in this fleet's namespace."""
-    group = "admissionregistration.k8s.io/v1"
-    metadata = {"name": fleet.namespace}
-    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"],
-            "operations": ["CREATE", "UPDATE"]}  # fmt: skip
-    here = {"matchLabels": {"kubernetes.io/metadata.name": fleet.namespace}}
-    test = "object.spec.template.spec.containers.all(c, !c.image.contains(':3.9'))"
-    fleet.apply(
-        {"apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": metadata,
-         "spec": {"matchConstraints": {"resourceRules": [rule]},
-                  "validations": [{"expression": test,
-                                   "message": "the image registry.k8s.io/pause is not signed"}]}},
-        {"apiVersion": group, "kind": "ValidatingAdmissionPolicyBinding", "metadata": metadata,
-         "spec": {"policyName": fleet.namespace, "validationActions": ["Deny"],
-                  "matchResources": {"namespaceSelector": here}}},
-    )  # fmt: skip
-    fleet.beyond += [
-        f"validatingadmissionpolicy{more}/{fleet.namespace}" for more in ("", "binding")
-    ]
-    time.sleep(3)  # the API server takes policies in a moment later
-
-
-def restricted(fleet: Fleet) -> None:
-    fleet.kubectl("label", "namespace", fleet.namespace,
-                  "pod-security.kubernetes.io/enforce=restricted")  # fmt: skip
-
-
-def follows(**ref: str | None) -> Step:
-    return patch("gitrepository", "shop", {"ref": {"branch": None, **ref}})
-
-
-def from_kind(kind: str) -> Step:
-    return patch("kustomization", "apps", {"sourceRef": {"kind": kind, "name": "shop"}})
-
-
-def commit(text: str) -> Step:
-    return lambda fleet: fleet.shop.commit({OTHER: text}, "Break another")
-
-
-def set_by_hand(fleet: Fleet) -> None:
-    fleet.kubectl("set", "image", "deployment/cart", f"server={image('3.10')}")
-
-
-def of_repository(**override: str) -> dict[str, Any]:
-    return {"images": [{"name": REPOSITORY, **override}]}
-
-
+CHECKED = {"wait": True}
 OF_TWO = {"containers": [{"name": name, "image": image("3.8")} for name in ("server", "side")]}
 RWM = {"matchExpressions": [{"key": "app", "operator": "In", "values": ["cart"]}]}
 HELM: dict[str, Any] = {
     "place": Place(CART, "HelmRelease", "cart"),
-    "flux": {"timeout": "30s"},
     "seconds": 60,
 }
 IN_VALUES = '[services.cart]\nimage = "registry.k8s.io/pause"\nmanifests = ["%s"]\n'
 FAILED_THEN_READY = ("failed", "ready")
 NEITHER = ("failed", "failed")
+STEPS = {"deploy": (), "rollback": ("--reason", "checkout fails")}
 
 LAYOUTS = {
-    "Deployment, wait: true": Layout(cart()),
-    "Deployment, wait: false": Layout(cart(), flux={"wait": False}),
+    "Deployment, wait: true": Layout(cart(), flux=CHECKED),
+    "Deployment, wait: false": Layout(cart()),
     "Deployment, healthChecks": Layout(
         cart(),
-        flux={"wait": False, "healthChecks": [{"kind": "Deployment", "name": "cart",
+        flux={"healthChecks": [{"kind": "Deployment", "name": "cart",
               "apiVersion": "apps/v1", "namespace": "NAMESPACE"}]},
     ),
     "Deployment, 0 replicas": Layout(cart(replicas=0)),
@@ -234,11 +148,15 @@ LAYOUTS = {
         states=("applied", "ready"),
     ),
     "CronJob": Layout(**of_kind("CronJob")),
-    "image cannot be pulled": Layout(cart(), tag="does-not-exist", states=FAILED_THEN_READY),
-    "image crashes": Layout(cart(), tag="crash", states=FAILED_THEN_READY,
-                            flux={"wait": False}),
+    "image cannot be pulled, wait: true": Layout(
+        cart(), tag="does-not-exist", states=FAILED_THEN_READY, flux=CHECKED
+    ),
+    "image cannot be pulled, wait: false": Layout(
+        cart(), tag="does-not-exist", states=FAILED_THEN_READY
+    ),
+    "image crashes": Layout(cart(), tag="crash", states=FAILED_THEN_READY),
     "bad image, health check of 10 min, --hasten": Layout(
-        cart(), tag="does-not-exist", states=FAILED_THEN_READY, flux={"timeout": "10m"},
+        cart(), tag="does-not-exist", states=FAILED_THEN_READY, flux={**CHECKED, "timeout": "10m"},
         arguments=("--hasten",),
     ),
     "StatefulSet, image cannot be pulled": Layout(
@@ -286,7 +204,7 @@ LAYOUTS = {
             OTHER: deployment("cart", image("3.10")).replace(
                 '"name": "cart"\n', '"name": "cart", "namespace": "BESIDE"\n', 1),
         },
-        flux={"targetNamespace": None},
+        first=name_namespaces, flux={"targetNamespace": None},
     ),
     "source ignores the file": Layout(
         cart(), before=patch("gitrepository", "shop", {"ignore": "/apps/cart.yaml"}), states=NEITHER
@@ -303,6 +221,36 @@ LAYOUTS = {
     ),
     "applied from a Bucket": Layout(
         cart(), before=from_kind("Bucket"), states=("unverified", "unverified")
+    ),
+    "applied from a repository that includes this one": Layout(
+        cart(), before=included, states=("unverified", "unverified")
+    ),
+    "source includes another repository with the file": Layout(
+        cart(), before=overlaid, states=NEITHER
+    ),
+    "image in a ConfigMap of another Kustomization": Layout(
+        {
+            CART: deployment("cart", "${CART_IMAGE}"),
+            "versions/versions.yaml": json.dumps({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "versions"},
+                "data": {"CART_IMAGE": image("3.8")}}, indent=1) + "\n",
+            ".gitops-rollback.toml": VERSIONED,
+        },
+        first=versions,
+        flux={"postBuild": {"substituteFrom": [{"kind": "ConfigMap", "name": "versions"}]}},
+        place=Place("versions/versions.yaml", "ConfigMap", "versions"),
+    ),
+    "admission writes a mirror into the Deployment": Layout(
+        cart(), before=mutated("deployments", "was.replace('registry.k8s.io', 'mirror.example')")
+    ),
+    "admission writes a mirror into the pods": Layout(
+        cart(), before=mutated("pods", "was.replace('registry.k8s.io', 'mirror.example')")
+    ),
+    "admission writes another image into the Deployment": Layout(
+        cart(), before=mutated("deployments", f"'{image('3.10')}'"), states=NEITHER
+    ),
+    "admission writes another image into the pods": Layout(
+        cart(), before=mutated("pods", f"'{image('3.10')}'"), states=NEITHER
     ),
     "Kustomization applies another path": Layout(
         cart(), before=patch("kustomization", "apps", {"path": "./other", "prune": False}),
@@ -387,16 +335,16 @@ LAYOUTS = {
     ),
     "another service is not healthy": Layout(
         {**cart(), OTHER: deployment("other", image("3.8"))},
-        before=commit(deployment("other", image("broken"))),
+        before=commit(deployment("other", image("broken"))), flux=CHECKED,
     ),
     "another service cannot be applied": Layout(
-        {**cart(), OTHER: deployment("other", image("3.8"))}, flux={"wait": False},
+        {**cart(), OTHER: deployment("other", image("3.8"))},
         before=commit(deployment("other", image("3.8"), replicas="two")), states=NEITHER,
     ),
     "quota used up": Layout(
         cart(), before=quota, states=("failed", "ready"), seconds=30
     ),
-    "edited by kubectl before": Layout(cart(), flux={"wait": False}, before=set_by_hand),
+    "edited by kubectl before": Layout(cart(), before=set_by_hand),
     "dependency not ready": Layout(
         cart(), before=patch("kustomization", "apps", {"dependsOn": [{"name": "infra"}]}),
         states=("applying", "applying"), seconds=8,
@@ -428,6 +376,17 @@ LAYOUTS = {
     "HelmRelease, values in its chart": Layout(
         {CART: release({}), ".gitops-rollback.toml": IN_VALUES % VALUES, **chart("3.8")},
         **{**HELM, "place": Place(VALUES, "Values", "values")},
+    ),
+    "HelmRelease, chart of a HelmRepository": Layout(
+        {CART: release({"mode": "fine", "image": image("3.8")}, chart={"spec": {
+            "chart": "cart", "version": "0.1.0",
+            "sourceRef": {"kind": "HelmRepository", "name": "charts"}}})},
+        first=chart_host, **HELM,
+    ),
+    "HelmRelease, chart of an OCIRepository": Layout(
+        {CART: release({"mode": "fine", "image": image("3.8")}, chart=None,
+                       chartRef={"kind": "OCIRepository", "name": "charts"})},
+        first=chart_registry, **HELM,
     ),
     "HelmRelease, chart with another repository": Layout(
         {
@@ -473,40 +432,31 @@ def _told(fleet: Fleet) -> str:
     return f"none (told pause:{tag})"
 
 
-def name_namespaces(fleet: Fleet) -> None:
-    """Write the fleet's namespaces into its files, where Flux is to give none."""
-    fleet.kubectl("create", "namespace", fleet.beside())
-    fleet.shop.edit("BESIDE", fleet.beside(), OTHER)
-    own = f'"name": "cart", "namespace": "{fleet.namespace}"\n'
-    fleet.shop.edit('"name": "cart"\n', own, CART)
-
-
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_what_is_said_is_what_runs(open_fleet: Open, name: str) -> None:
     layout = LAYOUTS[name]
     fleet = open_fleet(layout.files)
-    if "BESIDE" in json.dumps(layout.files):
-        name_namespaces(fleet)
+    layout.first(fleet)
     fleet.place = layout.place
     flux = json.loads(json.dumps(layout.flux).replace("NAMESPACE", fleet.namespace))
     if not fleet.has_fakelet() and layout.tag not in VERSIONS:
         pytest.skip("only a kubelet that pretends fails an image by its name")
-    fleet.follow(**flux)
+    fleet.follow(**{"wait": False} | flux)
     first = fleet.wait("--timeout", "60")
     assert first.code == 0, first.stderr
     layout.before(fleet)
     row = [name]
-    for step, tag, due in zip(("deploy", "back"), (layout.tag, "3.8"), layout.states, strict=True):
-        change = fleet.deploy(tag) if step == "deploy" else fleet.roll_back("checkout fails")
-        limit = ("--timeout", str(layout.seconds))
-        run = fleet.wait("--change", str(change), *limit, *layout.arguments)
+    for step, tag, due in zip(STEPS, (layout.tag, "3.8"), layout.states, strict=True):
+        more = STEPS[step] or ("--image", image(tag))
+        limit = ("--wait", "--wait-timeout", str(layout.seconds))
+        run = fleet.run(step, "--service", "cart", *more, *limit, *layout.arguments)
         runs, shown = truth(fleet, tag)
-        row += [run.result["state"], shown]
-        state = run.result["state"]
+        state = run.result["rollout"]["state"]
+        row += [state, shown]
         assert state == due, (step, shown, run.stderr)
         assert (run.code == 0) == (state in ("ready", "applied")), run.stderr
         assert runs or state != "ready", (step, shown, run.stderr)
-        assert state in ("ready", "applied") or not runs or step == "back", (step, run.stderr)
+        assert state in ("ready", "applied") or not runs or step == "rollback", (step, run.stderr)
     _keep(row)
 
 

@@ -42,7 +42,8 @@ REQUESTED = "reconcile.fluxcd.io/requestedAt"
 class Source:
     """A GitRepository: what it follows, and the commit it has fetched (empty if none).
 
-    `branch` is empty where it follows none; `follows` says in words what it does.
+    `branch` is empty where it follows none; `follows` says in words what it does. `includes` are
+    the names of other GitRepositories of its namespace whose files it has beside its own.
     """
 
     name: Name
@@ -53,6 +54,7 @@ class Source:
     commit: str
     ready: Condition
     handled: str
+    includes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def read_source(found: Json) -> Source:
         commit=commit_of(text(found, "status", "artifact", "revision")),
         ready=conditions_of(found).get("Ready", Condition()),
         handled=text(found, "status", "lastHandledReconcileAt"),
+        includes=tuple(text(one, "repository", "name") for one in items(found, "spec", "include")),
     )
 
 

@@ -94,7 +94,7 @@ class Follower:
         self._nudged_sources: set[Name] = set()
         self._nudged = False
         self._watched: set[Query] = set()
-        self._objects = Objects(url)
+        self.objects = Objects(url)
         self._silence = ""
 
     def discover(self) -> None:
@@ -135,6 +135,11 @@ class Follower:
             self._nudge_again_if_failed(target)
         return applied_by
 
+    def share(self, targets: Sequence[Target], others: Sequence[Follower]) -> None:
+        """Leave to others what only they apply of the targets: all have to be done."""
+        theirs = (one.objects.applied(target) for one in others for target in targets)
+        self.objects.elsewhere = frozenset[str]().union(*theirs)
+
     def may_come(self, targets: Sequence[Target]) -> bool:
         """Tell whether what applies the targets may still be made, by a commit on its way.
 
@@ -145,7 +150,7 @@ class Follower:
         sources = {
             one.name: one
             for target in targets
-            for one in self._objects.own_sources(target.branch)
+            for one in self.objects.own_sources(target.branch)
             if not one.suspended
         }
         if any(one.commit not in commits for one in sources.values()):
@@ -154,20 +159,20 @@ class Follower:
             one.source in sources
             and not one.suspended
             and one.applied != sources[one.source].commit
-            for one in self._objects.kustomizations()
+            for one in self.objects.kustomizations()
         )
 
     def watch(self, sink: Callable[[Follower, Change], None]) -> None:
         """Begin the watches that are needed and do not run yet."""
         for track in self.tracks:
-            for query in self._objects.queries(track.target):
+            for query in self.objects.queries(track.target):
                 if query not in self._watched:
                     self._watched.add(query)
                     self.cluster.watch(query, lambda change: sink(self, change))
 
     def listen(self, sink: Callable[[Follower, Change], None]) -> None:
         """Begin to ask whether the cluster still answers."""
-        source = next(iter(self._objects.sources()), None)
+        source = next(iter(self.objects.sources()), None)
         if source is not None:
             query = Query("GitRepository", source.name.namespace, name=source.name.name)
             self.cluster.listen(query, lambda why: sink(self, Change(query, silence=why)))
@@ -177,14 +182,14 @@ class Follower:
         if change.silence is not None:
             self._silence = change.silence
         else:
-            self._objects.take(change)
+            self.objects.take(change)
 
     def look(self, track: Track, relations: Relations, now: float) -> list[str]:
         """Judge a target by what is known now; return progress lines if something is new."""
         if self._silence:
             line = track.fall_silent(self._silence, now)
             return [line] if line else []
-        view = self._objects.view(
+        view = self.objects.view(
             track.target, relations.of(track.target), self._token, nudged=self._nudged
         )
         if view is None:
@@ -242,34 +247,38 @@ class Follower:
         return said
 
     def _appliers(self, target: Target) -> list[Reconciler]:
-        return [*self._objects.owners(target), *self._objects.releases(target)]
+        return [*self.objects.owners(target), *self.objects.releases(target)]
 
     def _why_not(self, target: Target) -> tuple[str, str]:
         """Say why nothing here applies a target, and what to do."""
         here = f" in {self.cluster.context}" if self.cluster.context else " in this cluster"
-        sources = other_sources(self._objects.sources(), self._url)
+        sources = other_sources(self.objects.sources(), self._url)
         another = "look into the cluster that runs it: KUBECONFIG, --kube-context"
         if not sources:
             return f"no GitRepository{here} has the URL {self._url}", another
-        if not self._objects.own_sources(target.branch):
-            names = ", ".join(f"{one.name} follows {one.follows}" for one in sources)
-            reason = f"no GitRepository{here} follows the branch {target.branch}: {names}"
+        own = self.objects.own_sources(target.branch)
+        names = ", ".join(str(one.name) for one in own)
+        if not own:
+            follow = ", ".join(f"{one.name} follows {one.follows}" for one in sources)
+            reason = f"no GitRepository{here} follows the branch {target.branch}: {follow}"
             hint = (
                 f"let it follow the branch (spec.ref.branch: {target.branch}), or move what it "
                 f"follows to {target.commit[:12]}: as it is, it will not apply the change"
             )
             return reason, hint
         files = ", ".join(dict.fromkeys(place.applied for place in target.places))
-        return f"no Kustomization{here} applies {files}", another
+        others = self.objects.other_ways(target)
+        ways = f"; {'; '.join(others)}: which commit that has is not to be seen" if others else ""
+        return f"no Kustomization{here} applies {files} from {names}{ways}", another
 
     def _nudge_sources(self) -> None:
-        for source in other_sources(self._objects.sources(), self._url):
+        for source in other_sources(self.objects.sources(), self._url):
             if not source.suspended and self.cluster.nudge(source.name, self._token):
                 self._nudged_sources.add(source.name)
 
     def _nudge_again_if_failed(self, target: Target) -> None:
         """Let Flux try again what failed before this wait began: else an old failure is told."""
-        for one in self._objects.owners(target):
+        for one in self.objects.owners(target):
             if one.attempted == target.commit and one.ready.status == "False":
                 self._nudge_appliers(target)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.late import dataclass, field
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.rollout.appliers import (
     Reconciler,
     Source,
@@ -63,9 +63,14 @@ class Change:
 
 
 class Objects:
-    """What is known of one cluster; `url` is the manifests repository's."""
+    """What is known of one cluster; `url` is the manifests repository's.
+
+    `elsewhere` are the files that are followed in other clusters: what is made of them is not
+    looked for here, unless it is applied here too.
+    """
 
     def __init__(self, url: str) -> None:
+        self.elsewhere: frozenset[str] = frozenset()
         self._url = url
         self._found: dict[Name, tuple[Query, Json]] = {}
         self._denied: set[str] = set()  # kinds that may not be read
@@ -102,6 +107,25 @@ class Objects:
         """Return the Kustomizations."""
         return [read_reconciler(one, "Kustomization") for one in self._of("Kustomization")]
 
+    def other_ways(self, target: Target) -> list[str]:
+        """Say of sources by which a target's files may be applied, and that cannot be followed.
+
+        Repositories that include this one, and Kustomizations that apply from no GitRepository.
+        """
+        own = {one.name for one in self.own_sources(target.branch)}
+        spaces = {one.namespace for one in own}
+        found = [
+            f"{source.name} includes {name}"
+            for source in self.sources()
+            for name in source.includes
+            if replace(source.name, name=name) in own
+        ]
+        return found + [
+            f"{one.name} applies from {one.source}"
+            for one in self.kustomizations()
+            if one.source.kind != "GitRepository" and one.source.namespace in spaces
+        ]
+
     def owners(self, target: Target) -> list[Reconciler]:
         """Return the Kustomizations that apply a target's files."""
         return owners(target, self.own_sources(target.branch), self.kustomizations())
@@ -110,6 +134,11 @@ class Objects:
         """Return the HelmReleases that run a target."""
         found = [read_reconciler(one, "HelmRelease") for one in self._of("HelmRelease")]
         return releases_of(target, self.own_sources(target.branch), self.owners(target), found)
+
+    def applied(self, target: Target) -> frozenset[str]:
+        """Return the files of a target that something here applies."""
+        found = (*target.places, *target.lands)
+        return frozenset(one.applied for one in found if self._appliers_of(one, target))
 
     def workloads(self, target: Target) -> tuple[list[Workload], tuple[str, ...]] | None:
         """Return a target's workloads, and those that Git holds and that are not here.
@@ -144,9 +173,13 @@ class Objects:
         """Return each workload that Git holds with each Kustomization that applies it.
 
         Of a file that several overlays take, those that nothing here applies are left out, as long
-        as one is: `_unseen` tells them.
+        as one is: `_unseen` tells them. So are those that are followed in another cluster.
         """
-        by = [(place, self._appliers_of(place, target)) for place in target.held]
+        by = [
+            (place, appliers)
+            for place in target.held
+            if (appliers := self._appliers_of(place, target)) or not self._is_elsewhere(place)
+        ]
         applied = {place.path for place, appliers in by if appliers}
         found: list[tuple[Place, Reconciler | None]] = []
         for place, appliers in by:
@@ -155,6 +188,9 @@ class Objects:
                 found.append((place, None))
         return found
 
+    def _is_elsewhere(self, place: Place) -> bool:
+        return place.applied in self.elsewhere
+
     def _appliers_of(self, place: Place, target: Target) -> list[Reconciler]:
         names = {one.name for one in self.own_sources(target.branch)}
         return appliers_of(place, [one for one in self.kustomizations() if one.source in names])
@@ -162,9 +198,12 @@ class Objects:
     def _unseen(self, target: Target) -> tuple[str, ...]:
         """Say what is not seen here of the workloads that can run a target."""
         held = self._held(target)
-        unseen = [place for place in target.held if all(place != one for one, _by in held)]
+        looked_at = [place for place, _by in held]
         found = [
-            f"{one.title} is not looked at: nothing here applies {one.applied}" for one in unseen
+            f"{one.title} is not looked at: nothing here applies {one.applied}; where it is of "
+            "another cluster, name that one too (--kube-context)"
+            for one in target.held
+            if one not in looked_at and not self._is_elsewhere(one)
         ]
         found += [
             f"{place.title} is not looked at: it is of another API than Kubernetes' own"

@@ -26,7 +26,8 @@ from gitops_rollback.rollout.target import THERE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gitops_rollback.rollout.appliers import Reconciler, Setting
+    from gitops_rollback.rollout.appliers import Reconciler
+    from gitops_rollback.rollout.raw import Name
     from gitops_rollback.rollout.target import Target
     from gitops_rollback.rollout.workloads import ContainerState, Pod, Workload
 
@@ -155,17 +156,18 @@ def _left_alone(workload: Workload, runs: str) -> Failure:
 
 
 def _overridden(target: Target, view: View, workload: Workload, runs: str) -> Failure:
-    """Name what keeps the change from a workload: a part of a live Kustomization's spec."""
+    """Name what keeps the change from a workload: a part of a live object's spec."""
     settings = _settings(target, view, workload)
-    by = settings[0][0] if settings else next(iter((*view.kustomizations, *view.releases)))
-    kind = by.name.kind.lower()
+    deciding = (*view.kustomizations, *view.releases)
+    applier = next((one for one in deciding if workload.name in one.inventory), deciding[0]).name
+    by = settings[0][0] if settings else applier
     return Failure(
         code="overridden",
         message=short(
-            f"{runs}, though {by.name} has applied {target.commit[:12]}{_sentence(settings)}"
+            f"{runs}, though {applier} has applied {target.commit[:12]}{_sentence(settings)}"
         ),
         hint=f"look at the live object, which decides what becomes of the manifest: kubectl "
-        f"--namespace {by.name.namespace} get {kind} {by.name.name} -o yaml; change it where it "
+        f"--namespace {by.namespace} get {by.kind.lower()} {by.name} -o yaml; change it where it "
         "is written, or change the image there",
         whose=Whose.CLUSTER,
         object=str(workload.name),
@@ -176,15 +178,17 @@ def _overridden(target: Target, view: View, workload: Workload, runs: str) -> Fa
 
 def _settings(
     target: Target, view: View, workload: Workload | None = None
-) -> list[tuple[Reconciler, Setting]]:
-    """Return the parts of live Kustomizations that can be why a workload has another image."""
-    return [
-        (by, one)
+) -> list[tuple[Name, str]]:
+    """Return the parts of live objects that can be why a workload has another image."""
+    found = [
+        (by.name, one.text)
         for by in view.kustomizations
         for one in by.sets
         if (not one.image or target.is_of_repository(one.image) or _names(workload, one.image))
         and (not one.kind or workload is None or one.kind == workload.name.kind)
     ]
+    puts = f"spec.include puts in what {', '.join(view.source.includes)} has"
+    return [*found, (view.source.name, puts)] if view.source.includes else found
 
 
 def _names(workload: Workload | None, image: str) -> bool:
@@ -193,8 +197,8 @@ def _names(workload: Workload | None, image: str) -> bool:
     return any(one.image.partition("@")[0].rpartition(":")[0] == image for one in found)
 
 
-def _sentence(settings: list[tuple[Reconciler, Setting]]) -> str:
-    said = [f"{by.name}: {one.text}" for by, one in settings]
+def _sentence(settings: list[tuple[Name, str]]) -> str:
+    said = [f"{name}: {text}" for name, text in settings]
     return f": {'; '.join(said)}" if said else ""
 
 
@@ -221,6 +225,7 @@ def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) ->
         pod_failure(target, workload, pods)
         or unready_failure(target, workload, pods)
         or stuck_failure(target, workload, pods)
+        or _altered(target, workload, pods)
     )
     if workload.observed and workload.progressing.reason == "ProgressDeadlineExceeded":
         return replace(cause or deadline_failure(target, workload, pods), patience=0.0)
@@ -229,6 +234,28 @@ def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) ->
         if _has_failed_health(one, target, view) and str(workload.name) in objects:
             return replace(cause or _unhealthy(target, one, workload, pods), patience=0.0)
     return cause
+
+
+def _altered(target: Target, workload: Workload, pods: list[Pod]) -> Failure | None:
+    """Name pods that were made with another image than their workload says, once all are new."""
+    names = workload.names_of(target)
+    others = [pod for pod in pods if not pod.ended and not pod.is_new(target, names)]
+    is_done = workload.observed and not _counted(workload, workload.wanted or 0)
+    if workload.by_hand or not is_done or len(others) <= workload.kept:
+        return None
+    pod = others[0]
+    runs = ", ".join(one.image for one in pod.of(target, names))
+    return Failure(
+        code="overridden",
+        message=f"{workload.name} says {target.image.label}, and its newest pods have {runs} "
+        f"({pod.name}): something changes pods as they are made",
+        hint="look at what the cluster does with new pods, and what it says of this image: kubectl "
+        "get mutatingwebhookconfigurations,mutatingadmissionpolicies",
+        whose=Whose.CLUSTER,
+        object=str(pod.name),
+        field="image",
+        patience=_SETTLED,
+    )
 
 
 def _lacks(workload: Workload, pods: list[Pod] | None, target: Target) -> str:

@@ -186,6 +186,8 @@ class Rollout:
                 lost.append(Lost(context, error))
             else:
                 found.append(follower)
+        for follower in found:
+            follower.share(targets, [one for one in found if one is not follower])
         for one in lost:
             self._tell(f"{one.error.message} ({one.error.hint})")
         return found, lost

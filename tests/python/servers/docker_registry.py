@@ -84,9 +84,9 @@ class DockerRegistry:
         self._buildah("push", "--quiet", "--tls-verify=false", name, f"docker://{name}")
         return self.digest(repository, tag)
 
-    def push_chart(self, repository: str, tag: str) -> str:
+    def push_chart(self, repository: str, tag: str, layer: bytes = b"a chart") -> str:
         """Push what `helm push` makes of a chart that is named as an image; return its digest."""
-        config, layer = f'{{"name": "cart", "version": "{tag}"}}'.encode(), b"a chart"
+        config = f'{{"name": "cart", "version": "{tag}"}}'.encode()
         document = {
             "schemaVersion": 2,
             "mediaType": _ACCEPT,

@@ -177,6 +177,23 @@ def test_what_does_not_apply_the_change_is_told_with_why(
         assert said in str(error.value)
 
 
+def test_ways_by_which_it_may_be_applied_that_cannot_be_followed_are_named(
+    start: Callable[..., Follower],
+) -> None:
+    with KubernetesApi([]) as api:
+        include = [{"repository": {"name": "fleet"}}]
+        platform = source("platform", url="https://github.com/acme/platform.git", include=include)
+        packed = kustomization()
+        packed["spec"]["sourceRef"]["kind"] = "OCIRepository"
+        api.take("GitRepository", source(), platform)
+        api.take("Kustomization", packed)
+        with pytest.raises(NotHereError) as error:
+            start(api).expect([target()])
+        said = str(error.value)
+        assert "GitRepository/flux-system/platform includes fleet" in said
+        assert "Kustomization/flux-system/apps applies from OCIRepository/flux-system/fleet" in said
+
+
 def test_what_failed_before_the_wait_began_is_told_to_try_again(
     start: Callable[..., Follower],
 ) -> None:

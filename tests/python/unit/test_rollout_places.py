@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.standing import State
 from gitops_rollback.rollout.target import Place
-from unit.test_rollout_proofs import spec, stand, template
+from unit.test_rollout_proofs import seen, spec, stand, template
+from unit.test_rollout_standing import ended
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.standing import Standing
@@ -137,10 +140,26 @@ def test_an_overlay_that_nothing_here_applies_is_named_and_what_it_holds_is_not_
     )
     standing = stand(lambda _objects: None, lands=(CART, elsewhere))
     assert standing.state is State.APPLIED, standing.message
-    assert (
+    [warning] = standing.warnings
+    assert warning.startswith(
         "Deployment/west/cart is not looked at: nothing here applies west/kustomization.yaml"
-        in standing.warnings
     )
+    assert "--kube-context" in warning
+
+
+@pytest.mark.parametrize("path", ["apps/cart.yaml", "west/cart.yaml"])
+def test_what_another_cluster_applies_is_left_to_who_follows_it_there(path: str) -> None:
+    """By an overlay of the same base, or by a file of its own."""
+    overlay = "west/kustomization.yaml" if path == "apps/cart.yaml" else ""
+    theirs = Place(path, "Deployment", "cart", overlay, "server", namespace="west", is_sure=True)
+    target, objects = ended()
+    target = replace(target, places=(CART, theirs), lands=(CART, theirs))
+    view = seen(target, objects, elsewhere=theirs.applied)
+    assert view is not None
+    assert judge(target, view).state is State.READY
+    alone = seen(target, objects)
+    assert alone is not None
+    assert judge(target, alone).state is not State.READY
 
 
 def test_a_kind_of_another_operator_is_not_taken_for_one_of_kubernetes() -> None:

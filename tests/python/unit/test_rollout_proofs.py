@@ -31,9 +31,13 @@ MIRROR = "mirror.example/acme/pause"
 EARLIER = "e" * 40
 
 
-def seen(target: Target, objects: Found, *denied: str) -> View | None:
-    """Return what objects show of a target, all that has to be listed listed."""
+def seen(target: Target, objects: Found, *denied: str, elsewhere: str = "") -> View | None:
+    """Return what objects show of a target, all that has to be listed listed.
+
+    `elsewhere` is a file that is followed in another cluster.
+    """
     cluster = Objects(load("ready")["url"])
+    cluster.elsewhere = frozenset({elsewhere})
     for one in objects.values():
         cluster.take(Change(Query(one["kind"]), (one,)))
     for kind in denied:
@@ -195,7 +199,34 @@ def test_what_a_live_object_makes_of_the_manifest_is_named_from_it(
     assert "get kustomization apps -o yaml" in failure.hint
 
 
+def test_what_a_source_puts_in_from_another_repository_is_named_from_it() -> None:
+    def edit(objects: Found) -> None:
+        objects["GitRepository/shop"]["spec"]["include"] = [{"repository": {"name": "pins"}}]
+        template(objects)["image"] = "elsewhere/pause:3.8"
+
+    standing = stand(edit)
+    assert standing.suspicion is not None
+    assert (
+        "GitRepository/shop/shop: spec.include puts in what pins has" in standing.suspicion.message
+    )
+
+
 # What the pods run
+
+
+def test_pods_that_were_made_with_another_image_than_their_workload_says_are_named() -> None:
+    def edit(objects: Found) -> None:
+        for one in pods(objects):
+            one["spec"]["containers"][0]["image"] = "elsewhere/pause:3.8"
+            one["status"]["containerStatuses"][0]["imageID"] = ""
+
+    standing = stand(edit)
+    assert standing.state is State.ROLLING
+    failure = standing.suspicion
+    assert failure is not None
+    assert (failure.code, failure.whose, failure.by_image) == ("overridden", Whose.CLUSTER, False)
+    assert "its newest pods have elsewhere/pause:3.8" in failure.message
+    assert "mutatingadmissionpolicies" in failure.hint
 
 
 def test_a_mirror_is_the_same_image_by_its_digest_and_is_said() -> None:

@@ -1,0 +1,256 @@
+"""What happens to a fleet around a deploy: steps, of which layouts are made."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+from flux.charts import CHART, chart
+from flux.fleet import CART, REPOSITORY, Fleet, deployment, image
+from integration.shop import Shop, program
+from servers.docker_registry import DockerRegistry
+from servers.files import FileServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Step = Callable[[Fleet], object]
+
+OTHER = "apps/other.yaml"
+SOURCES = "source.toolkit.fluxcd.io"
+ADMISSION = "admissionregistration.k8s.io/v1"
+
+
+def patch(kind: str, name: str, spec: dict[str, Any]) -> Step:
+    """Return a step that changes the spec of a live object, and lets Flux take it in."""
+
+    def step(fleet: Fleet) -> None:
+        body = json.dumps({"spec": spec})
+        # As `flux suspend` does: what a kubectl wrote, Flux takes back.
+        named = ("--field-manager", "flux")
+        fleet.kubectl("patch", f"{kind}/{name}", "--type", "merge", "-p", body, *named)
+        if "suspend" not in spec:
+            fleet.until(lambda: _is_taken_in(fleet.get(f"{kind}/{name}")))
+
+    return step
+
+
+def _is_taken_in(found: dict[str, Any]) -> bool:
+    """Whether Flux has said something of the present generation, good or bad."""
+    said = (found["status"], *found["status"].get("conditions", ()))
+    return found["metadata"]["generation"] in [one.get("observedGeneration") for one in said]
+
+
+def annotate(value: str) -> Step:
+    def step(fleet: Fleet) -> None:
+        fleet.kubectl("annotate", "--overwrite", "deployment/cart",
+                      f"kustomize.toolkit.fluxcd.io/reconcile={value}")  # fmt: skip
+
+    return step
+
+
+def quota(fleet: Fleet) -> None:
+    few = {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": "few"}}
+    fleet.apply({**few, "spec": {"hard": {"pods": "2"}}})
+    fleet.until(lambda: "used" in fleet.get("resourcequota/few").get("status", {}))
+
+
+def autoscaled(fleet: Fleet) -> None:
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "cart"}
+    fleet.apply(
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "cart"},
+            "spec": {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 4},
+        }
+    )
+    fleet.until(lambda: fleet.get("deployment/cart")["spec"]["replicas"] == 3)
+
+
+def moved(fleet: Fleet) -> None:
+    """Let Flux apply the cart to another namespace, which is this fleet's too."""
+    fleet.kubectl("create", "namespace", fleet.beside())
+    patch("kustomization", "apps", {"targetNamespace": fleet.beside()})(fleet)
+
+
+def twin(**spec: Any) -> Step:  # noqa: ANN401 - fields of a spec
+    """Let a second Kustomization apply the same path, to the namespace beside."""
+
+    def step(fleet: Fleet) -> None:
+        fleet.kubectl("create", "namespace", fleet.beside())
+        one = fleet.get("kustomization/apps")
+        own = {"name": "twin", "namespace": fleet.namespace}
+        more = {"targetNamespace": fleet.beside()}
+        fleet.apply({**one, "metadata": own, "spec": {**one["spec"], **more}, "status": None})
+        name = "kustomization/twin"
+        fleet.until(lambda: "lastAppliedRevision" in fleet.get(name).get("status", {}))
+        patch("kustomization", "twin", spec)(fleet)
+
+    return step
+
+
+def by_hand(fleet: Fleet) -> None:
+    """Start a pod beside the workload's, with its labels."""
+    box = {"name": "server", "image": image("3.8")}
+    metadata = {"name": "by-hand", "labels": {"app": "cart"}}
+    fleet.apply({"kind": "Pod", "apiVersion": "v1", "metadata": metadata,
+                 "spec": {"containers": [box]}})  # fmt: skip
+
+
+def refused(fleet: Fleet) -> None:
+    """Let a policy of the cluster refuse one image in this fleet's namespace."""
+    test = "object.spec.template.spec.containers.all(c, !c.image.contains(':3.9'))"
+    said = {"expression": test, "message": "the image registry.k8s.io/pause is not signed"}
+    admission(fleet, "Validating", "deployments", {"validations": [said]},
+              validationActions=["Deny"])  # fmt: skip
+
+
+def restricted(fleet: Fleet) -> None:
+    fleet.kubectl("label", "namespace", fleet.namespace,
+                  "pod-security.kubernetes.io/enforce=restricted")  # fmt: skip
+
+
+def follows(**ref: str | None) -> Step:
+    return patch("gitrepository", "shop", {"ref": {"branch": None, **ref}})
+
+
+def from_kind(kind: str) -> Step:
+    return patch("kustomization", "apps", {"sourceRef": {"kind": kind, "name": "shop"}})
+
+
+def commit(text: str) -> Step:
+    return lambda fleet: fleet.shop.commit({OTHER: text}, "Break another")
+
+
+def set_by_hand(fleet: Fleet) -> None:
+    fleet.kubectl("set", "image", "deployment/cart", f"server={image('3.10')}")
+
+
+def of_repository(**override: str) -> dict[str, Any]:
+    return {"images": [{"name": REPOSITORY, **override}]}
+
+
+def name_namespaces(fleet: Fleet) -> None:
+    """Write the fleet's namespaces into its files, where Flux is to give none."""
+    fleet.kubectl("create", "namespace", fleet.beside())
+    fleet.shop.edit("BESIDE", fleet.beside(), OTHER)
+    own = f'"name": "cart", "namespace": "{fleet.namespace}"\n'
+    fleet.shop.edit('"name": "cart"\n', own, CART)
+
+
+# Other repositories
+
+
+def beside(fleet: Fleet, name: str, files: dict[str, str], **spec: Any) -> None:  # noqa: ANN401
+    """Make a GitRepository of another repository; `spec` goes into its spec."""
+    Shop(fleet.shop.root / name).open(files)
+    url = fleet.url.replace("manifests.git", f"{name}/manifests.git")
+    fleet.source("GitRepository", name, url=url, ref={"branch": "main"}, **spec)
+
+
+def included(fleet: Fleet) -> None:
+    """Let another repository include this one, and the Kustomization apply that."""
+    beside(fleet, "platform", {"README.md": "# Platform\n"},
+           include=[{"repository": {"name": "shop"}}])  # fmt: skip
+    taken = {"sourceRef": {"kind": "GitRepository", "name": "platform"}, "path": "./shop/apps"}
+    patch("kustomization", "apps", taken)(fleet)
+
+
+def overlaid(fleet: Fleet) -> None:
+    """Let this repository include another one, that has the cart's manifest too."""
+    beside(fleet, "pins", {CART: deployment("cart", image("3.10"))})
+    include = [{"repository": {"name": "pins"}, "fromPath": "apps", "toPath": "apps"}]
+    patch("gitrepository", "shop", {"include": include})(fleet)
+
+
+def versions(fleet: Fleet) -> None:
+    """Let a Kustomization of its own apply the ConfigMap that the cart's substitutes from."""
+    fleet.source("GitRepository", "shop", url=fleet.url, ref={"branch": "main"})
+    fleet.kustomization("versions", path="./versions", wait=False)
+    fleet.until(lambda: "versions" in fleet.kubectl("get", "configmaps", "--output", "name"))
+
+
+# Admission
+
+
+def mutated(resource: str, expression: str) -> Step:
+    """Let the cluster write another image into what is made here: `was` is the one it had."""
+    spec = "object.spec" if resource == "pods" else "object.spec.template.spec"
+    at = f"{spec.removeprefix('object').replace('.', '/')}/containers/0/image"
+    value = expression.replace("was", f"{spec}.containers[0].image")
+    change = f'[JSONPatch{{op: "replace", path: "{at}", value: {value}}}]'
+    mutation = {"patchType": "JSONPatch", "jsonPatch": {"expression": change}}
+    more = {"failurePolicy": "Fail", "reinvocationPolicy": "Never", "mutations": [mutation]}
+    return lambda fleet: admission(fleet, "Mutating", resource, more)
+
+
+def admission(
+    fleet: Fleet,
+    how: str,
+    resource: str,
+    spec: dict[str, Any],
+    **binding: Any,  # noqa: ANN401 - fields of the binding
+) -> None:
+    """Let a policy of the cluster look at what is made in this fleet's namespace."""
+    metadata = {"name": fleet.namespace}
+    rule = {"apiGroups": ["" if resource == "pods" else "apps"], "apiVersions": ["v1"],
+            "resources": [resource], "operations": ["CREATE", "UPDATE"]}  # fmt: skip
+    here = {"matchLabels": {"kubernetes.io/metadata.name": fleet.namespace}}
+    kind = f"{how}AdmissionPolicy"
+    fleet.apply(
+        {"apiVersion": ADMISSION, "kind": kind, "metadata": metadata,
+         "spec": {"matchConstraints": {"resourceRules": [rule]}, **spec}},
+        {"apiVersion": ADMISSION, "kind": f"{kind}Binding", "metadata": metadata,
+         "spec": {"policyName": fleet.namespace, **binding,
+                  "matchResources": {"namespaceSelector": here}}},
+    )  # fmt: skip
+    fleet.beyond += [f"{kind.lower()}{more}/{fleet.namespace}" for more in ("", "binding")]
+    fleet.until(lambda: _is_looked_at(fleet, resource))
+
+
+def _is_looked_at(fleet: Fleet, resource: str) -> bool:
+    """Whether the API server has taken the policy in: it does so a moment later."""
+    probe = json.loads(deployment("probe", image("3.9")))
+    if resource == "pods":
+        pod = probe["spec"]["template"] | {"metadata": {"name": "probe"}}
+        probe = {"apiVersion": "v1", "kind": "Pod", **pod}
+    said = fleet.ask("create", "--dry-run=server", "--output=json", "--filename=-",
+                     stdin=json.dumps(probe))  # fmt: skip
+    return said.returncode != 0 or image("3.9") not in said.stdout
+
+
+# Charts
+
+
+def packed() -> bytes:
+    """Return the chart as `helm package` makes it."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for path, text in chart().items():
+            entry = tarfile.TarInfo(f"cart/{path.removeprefix(f'{CHART}/')}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return stream.getvalue()
+
+
+def chart_host(fleet: Fleet) -> None:
+    """Serve the chart as a repository of charts does, over HTTP."""
+    entry = {"name": "cart", "version": "0.1.0", "apiVersion": "v2", "urls": ["cart-0.1.0.tgz"]}
+    index = {"apiVersion": "v1", "entries": {"cart": [entry]}}
+    files = {"/index.yaml": json.dumps(index).encode(), "/cart-0.1.0.tgz": packed()}
+    server = fleet.closing.enter_context(FileServer(files))
+    fleet.source("HelmRepository", "charts", url=server.url)
+
+
+def chart_registry(fleet: Fleet) -> None:
+    """Serve the chart from a registry."""
+    program("docker-registry", "docker-registry")
+    folder = fleet.shop.root / "registry"
+    folder.mkdir()
+    registry = fleet.closing.enter_context(DockerRegistry(folder))
+    registry.push_chart("charts/cart", "0.1.0", packed())
+    url = f"oci://{registry.host}/charts/cart"
+    fleet.source("OCIRepository", "charts", url=url, ref={"tag": "0.1.0"}, insecure=True)
