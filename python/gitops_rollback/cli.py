@@ -106,9 +106,11 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
             ),
             meant.output,
         )
-    except (OutOfTime, MemoryError, OSError) as error:
+    except (OutOfTime, MemoryError) as error:
         return _fail(_resource(error), meant.output)
     except Exception as error:  # noqa: BLE001 - the last resort, which names itself a bug
+        if isinstance(error, OSError) and _is_of_machine(error):
+            return _fail(_resource(error), meant.output)
         return _fail_with_bug(error, meant.output)
 
 
@@ -234,6 +236,21 @@ def _fail_with_bug(error: Exception, output: Output) -> int:
         ),
         output,
     )
+
+
+def _is_of_machine(error: OSError) -> bool:
+    """Tell whether a machine or a network refuses so, and not a program that asks for nonsense.
+
+    What is wrong with a file that was named has been said where it is read.
+    """
+    import errno  # noqa: PLC0415 - only for errors
+
+    names = (
+        "ENOSPC EDQUOT EFBIG EROFS EIO ESTALE EACCES EPERM EBUSY EMFILE ENFILE ENOMEM EAGAIN "
+        "ENOBUFS ELOOP EPIPE ENETDOWN ENETUNREACH EHOSTUNREACH EHOSTDOWN"
+    )
+    known = {getattr(errno, name) for name in names.split()}
+    return isinstance(error, ConnectionError | TimeoutError) or error.errno in known
 
 
 def _resource(error: BaseException) -> GitopsRollbackError:

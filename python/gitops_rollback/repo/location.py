@@ -33,7 +33,7 @@ def repository_url(text: str | None, environment: Mapping[str, str]) -> str:
     # `Path` fails for a name that is too long; this one says that nothing is there.
     if text is not None and ("://" in text or not os.path.exists(text)):  # noqa: PTH110
         return _checked_url(text)
-    directory = Path(text or ".").absolute()
+    directory = _absolute(text or ".")
     if text is not None and _ask(directory, environment, "--is-bare-repository") == "true":
         return str(directory.resolve())
     top = _ask(directory, environment, "--show-toplevel")
@@ -46,6 +46,16 @@ def repository_url(text: str | None, environment: Mapping[str, str]) -> str:
     if "://" not in origin and os.path.exists(Path(top) / origin):  # noqa: PTH110 - as above
         return str((Path(top) / origin).resolve())
     return _checked_url(origin)
+
+
+def _absolute(text: str) -> Path:
+    try:
+        return Path(text).absolute()
+    except FileNotFoundError as error:
+        raise UsageError(
+            "the folder that this runs in is not there any more",
+            "change to one that is, or name the manifests repository with --repository URL",
+        ) from error
 
 
 def person(environment: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.shop import CART, CART_PATH, PAYMENT, PAYMENT_PATH, Shop, image
+from inprocess import run_command
+from integration.shop import CART, CART_PATH, COMMAND, PAYMENT, PAYMENT_PATH, Shop, image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 PLAN = ("--service", "cart")
 DEPLOY = ("--service", "cart", "--image", image("1.5.0"))
@@ -391,3 +394,39 @@ def test_a_manifest_that_no_kustomization_lists_is_named_and_left_as_it_is(shop:
         "that does not list it"
     )
     assert shop.text("apps/cart/canary.yaml") == canary
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1),
+        (PermissionError(errno.EACCES, "Permission denied"), 1),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), 1),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), 3),
+        (OSError(errno.EBADF, "Bad file descriptor"), 3),
+        (OSError("of no kind"), 3),
+    ],
+    ids=str,
+)
+def test_what_a_machine_refuses_is_no_bug_and_a_file_that_nobody_named_is(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, error: OSError, code: int
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("gitops_rollback.commands.services.run", fail)
+    done = run_command(shop.line("services")[1:], shop.environment, shop.root)
+    assert done.code == code
+    assert (b"Traceback" in done.stderr) is (code == 3)
+    assert str(error) in done.stderr.decode()
+
+
+def test_a_folder_that_was_removed_is_said_as_such(shop: Shop, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"cd {gone} && rmdir {gone} && exec {COMMAND} plan cart"
+    done = subprocess.run(
+        ["sh", "-c", script], env=shop.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "not there any more" in done.stderr
