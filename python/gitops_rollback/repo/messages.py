@@ -39,6 +39,22 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "give the deploy key write access, or use another key",
     ),
     (
+        ("ip allow list", "your ip ", "not permitted to access this repository"),
+        "does not let the address of this machine in",
+        "let it in (the host's list of allowed addresses), or run this where that is done",
+    ),
+    (
+        ("write access to repository not granted", "denied to ", "not allowed to push code",
+         "permission denied for writing", "not have write access", "required privilege scopes"),
+        "lets this account read, and not write",
+        "give the account, its token or its key the right to; a pull request needs it, too",
+    ),
+    (
+        ("HTTP 413", "error: 413", "HTTP 507", "error: 507"),
+        "takes nothing so large, or has no room",
+        "some kB were sent: ask whoever runs the server, or a proxy before it, for its limits",
+    ),
+    (
         ("was archived", "is archived", "account is suspended", "repository is disabled",
          "repository is locked"),
         "takes no requests of this kind",
@@ -117,8 +133,9 @@ def explain_fetch(failure: GitFailedError, url: str) -> RepositoryError:
             words_of_host = f" ({also})" if also and not said.startswith("remote:") else ""
             return RepositoryError(f"the repository {url} {meaning}: {said}{words_of_host}", hint)
     also = f" ({failure.remote_words})" if failure.remote_words else ""
+    way = "to" if failure.command == "push" else "from"
     return RepositoryError(
-        f"git {failure.command} from {url} failed: {failure.reason}{also}",
+        f"git {failure.command} {way} {url} failed: {failure.reason}{also}",
         "run with -v to see each git call; `git ls-remote` with the same URL shows what git meets",
     )
 

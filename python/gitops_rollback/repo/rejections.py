@@ -51,7 +51,7 @@ _ELSEWHERE = (
     "let this account push (an exception in the branch's rules): this tool opens pull requests on"
     " GitHub and GitLab only"
 )
-_READ_ONLY = "the repository takes no pushes from anybody now: ask whoever runs it"
+_READ_ONLY = "the repository or branch takes no pushes from anybody now: ask whoever runs it"
 _SIZE = (
     "the host's limit for size or quota is reached: ask whoever runs it; no other way is smaller"
 )
@@ -64,7 +64,7 @@ RULES = (
     _rule(
         "signatures",
         r"verified signatures|must be signed|signed with a|unsigned commit|unverified commit"
-        r"|not signed|signature (?:is )?required|no valid signature|reject unsigned",
+        r"|not signed|signature (?:is )?required|valid signatures?\b|reject unsigned",
         _SIGN,
     ),
     _rule(
@@ -78,26 +78,26 @@ RULES = (
         r"email privacy|private email|committer'?s? email|author'?s? email|author_email"
         r"|committer_email|not a member of team|cannot push commits for|invalid committer"
         r"|expected (?:committer|author)|email .{0,80}(?:does not|doesn't) (?:follow|match)"
-        r"|committer (?:is )?not",
+        r"|committer (?:is )?not|username is inconsistent",
         _WHO,
     ),
     _rule(
         "secrets",
         r"secrets? detected|contain secrets|secret.{0,20}push protection|GH009|PUSH BLOCKED"
-        r"|contains an? (?:private key|secret|credential|token)",
+        r"|contains (?:an? )?(?:private keys?|secrets?|credentials?|tokens?)\b",
         _LEAK,
     ),
     _rule(
         "size",
-        r"exceeds .{0,60}(?:limit|size|quota)|exceeded .{0,60}(?:limit|size|quota)|larger than the"
-        r"|large files detected|over (?:its )?(?:data )?quota|exceeding quota|too large|GH001"
+        r"exceed(?:s|ed)? .{0,60}(?:limit|size|quota)|larger than the|large files detected"
+        r"|over its .{0,30}limit|over (?:its )?(?:data )?quota|exceeding quota|too large|GH001"
         r"|maximum allowed size|file size limit|quota exceeded|user limit|error: 413|HTTP 413",
         _SIZE,
     ),
     _rule(
         "read-only",
         r"archived|read-only|read only|being migrated|is locked(?! by)"
-        r"|repository.{0,30}disabled|frozen|suspended|maintenance mode|code freeze",
+        r"|repository.{0,30}disabled|frozen|suspended|maintenance mode|\bfreeze\b",
         _READ_ONLY,
     ),
     _rule(
@@ -125,7 +125,9 @@ RULES = (
     ),
     _rule(
         "right",
-        r"not have write access|permission denied to push|not allowed to push code to this project"
+        r"not have write access|write access to repository not granted|permission denied to push"
+        r"|permission denied for writing|permission to .{1,200} denied to|lack .{0,40}scopes?\b"
+        r"|not allowed to push code to this project"
         r"|(?:don't|do not) have permission to push|prohibited by Gerrit|TF401027",
         _RIGHT,
     ),

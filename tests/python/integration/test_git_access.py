@@ -10,6 +10,7 @@ import subprocess
 import time
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -535,3 +536,58 @@ def test_commits_are_signed_when_git_is_set_to(shop: Shop) -> None:
     assert (run.code, run.error["category"]) == (1, "repository")
     assert "sign" in run.error["message"] + run.error["hint"]
     assert CART.count("acme/cart") == 1
+
+
+class Answering(GitHttpServer):
+    """Answers who would push with a status and words of its own."""
+
+    def __init__(self, root: Path, method: str, status: int, words: str) -> None:
+        self._answer = (method, HTTPStatus(status), words.encode())
+        super().__init__(root)
+
+    def extend(self, handler: type) -> type:
+        """Answer at the first question (GET), or where the commit is sent (POST)."""
+        method, status, words = self._answer
+
+        class Handler(handler):  # type: ignore[misc]
+            def _serve(self) -> None:
+                if "git-receive-pack" not in self.path or self.command != method:
+                    super()._serve()
+                    return
+                self._body()
+                self._answer(status, [("Content-Type", "text/plain")], words)
+
+        return Handler
+
+
+@pytest.mark.parametrize(
+    ("answer", "message", "hint"),
+    [
+        (("GET", 403, "Write access to repository not granted."), "and not write", "the right to"),
+        (("GET", 403, "Permission to acme/m.git denied to jane."), "and not write", "the right to"),
+        (("GET", 403, "You are not allowed to push code to this project."), "not write", "right"),
+        (
+            ("GET", 403, "The 'acme' organization has an IP allow list enabled"),
+            "does not let the address of this machine in",
+            "allowed addresses",
+        ),
+        (("GET", 403, "This repository was archived so it is read-only."), "takes no requests", ""),
+        (("GET", 429, "Too many requests"), "limits requests", "wait"),
+        (("GET", 503, "maintenance"), "out of order", "status page"),
+        (("POST", 413, ""), "takes nothing so large", "limits"),
+        (("POST", 507, ""), "has no room", "limits"),
+        (("POST", 500, ""), "out of order", "status page"),
+        (("POST", 409, "what nobody knows"), "git push to http", "ls-remote"),
+    ],
+)  # fmt: skip
+def test_what_a_host_answers_to_a_push_in_the_place_of_git_is_said(
+    shop: Shop, answer: tuple[str, int, str], message: str, hint: str
+) -> None:
+    before = shop.tip()
+    with Answering(shop.root, *answer) as server:
+        run = shop.run("deploy", *DEPLOY, repository=f"{server.url}/manifests.git")
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert message in run.error["message"]
+    assert hint in run.error["hint"]
+    assert "--pull-request" not in run.error["hint"]
+    assert shop.tip() == before

@@ -54,6 +54,28 @@ GH013 = "[remote rejected] (push declined due to repository rule violations) err
         ("TF401027: You need the Git 'GenericContribute' permission", "may not write"),
         ("prohibited by Gerrit: not permitted: update", "may not write"),
         ("The push was rejected because it contains a private key.", "looks like a secret"),
+        (f"{GH013}- Commits must have valid signatures.", "commits have to be signed"),
+        (
+            "GitLab: You check in one or more blobs which exceed the 100.0MiB limit",
+            "limit for size",
+        ),
+        (
+            "GitLab: Your push has been rejected because it would exceed storage limits.",
+            "limit for size",
+        ),
+        ("This repository is over its 4.0 GB size limit", "limit for size"),
+        ("GitLab: Your git username is inconsistent with GitLab account name", "user.email"),
+        ("VS403702: The push was rejected because it contains secrets.", "looks like a secret"),
+        ("VS403684: commit author email 'a@b' didn't match the pattern", "user.email"),
+        ("Gitea: User permission denied for writing.", "may not write"),
+        ("Write access to repository not granted.", "may not write"),
+        ("Permission to acme/manifests.git denied to jane.", "may not write"),
+        ("Your credentials lack one or more required privilege scopes.", "may not write"),
+        ("deployment freeze in effect until Monday", "no pushes from anybody"),
+        ("GitLab: You can't push code to a read-only GitLab instance.", "no pushes from anybody"),
+        (f"{GH006} - This branch is locked", "no pushes from anybody"),
+        ("GitLab: File name id_rsa was prohibited by the pattern 'id_rsa'", "forbids changes"),
+        ("Commit 1a2b3c4 does not have a Jira issue key in its message", "another commit message"),
     ],
 )
 def test_a_rule_that_a_pull_request_meets_too_is_not_answered_with_one(
