@@ -165,16 +165,13 @@ def _of_changed(
     old: ImageField, new_: ImageField, recipe: Recipe, reached: Reached
 ) -> Iterator[Finding]:
     """Yield that an image became another than was meant, or that it was not to change."""
+    one = reached.landed(recipe).get(_place(new_))
     if not reached.is_meant(new_):
-        yield _other(
-            f"after the edit {new_.effective} would take effect in {_title(new_, recipe)}, as it "
-            "is built",
-            new_,
-        )
+        what = f"{new_.effective} would take effect in {_title(new_, recipe)}"
+        yield _other(f"after the edit {what}, as it is built{_because(one)}", new_)
         return
     if new_.reported_only:
         yield _other(f"{_title(new_, recipe)} would change, whose template is immutable", new_)
-    one = reached.landed(recipe).get(_place(new_))
     decided_elsewhere = one is not None and one.decider not in reached.meant and not one.unknowns
     if decided_elsewhere or not (reached.is_ours(old) or one is not None):
         yield _other(
@@ -190,9 +187,8 @@ def _of_kept(one: ImageField, recipe: Recipe, reached: Reached) -> Iterator[Find
         return
     known = reached.landed(recipe).get(_place(one))
     if known is not None and known.decider in reached.meant:
-        yield _other(
-            f"after the edit {_title(one, recipe)} stays {one.effective}, as it is built", one
-        )
+        what = f"{_title(one, recipe)} stays {one.effective}"
+        yield _other(f"after the edit {what}, as it is built{_because(known)}", one)
     elif known is None and reached.is_ours(one):
         yield _unknown(f"{_title(one, recipe)} stays {one.effective}, as it is built")
 
@@ -222,6 +218,11 @@ def _rest(
 def _is(one: ImageField, image: ImageReference) -> bool:
     found = find_image((one.name_text or image.name) + one.version)
     return found is not None and may_be(found, image)
+
+
+def _because(one: Landed | None) -> str:
+    """Name what the model does not follow of an image: that is what made it another."""
+    return f" ({one.unknowns[0].text})" if one is not None and one.unknowns else ""
 
 
 def _place(one: ImageField) -> tuple[str, ...]:

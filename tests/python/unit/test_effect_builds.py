@@ -192,6 +192,8 @@ def test_another_effect_than_was_meant_is_an_error_whatever_is_accepted(
     )
     assert code == "manifest"
     assert why in message
+    cause = "apps/add.yaml:1: ValueAddTransformer: what it does is not followed"
+    assert (cause in message) == (name in ("stays", "another version"))
 
 
 def test_an_image_that_another_field_decides_may_stay() -> None:
