@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.model import title
-from gitops_rollback.tell.tables import table
+from gitops_rollback.tell.tables import table, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,15 +50,15 @@ def stats(document: Mapping[str, Any], view: View) -> list[str]:
         f"{document['since'][:10]} to {document['until'][:10]}, as DORA defines it",
         *table(rows),
     ]
-    late = [
-        f"{name}: complete since {one['completeSince']} only"
-        for name, one in _named(document)
-        if one["completeSince"] > document["since"] and name != "all"
-    ]
+    late: dict[str, list[str]] = {}
+    for name, one in _named(document):
+        if one["completeSince"] > document["since"] and name != "all":
+            late.setdefault(one["completeSince"], []).append(name)
     drills = document.get("drills")
     if drills:
         lines.append(f"drills: {drills['count']}, success rate {drills['successRate']:.0%}")
-    return [*lines, *late]
+    since = (f"complete since {at} only: {', '.join(late[at])}" for at in sorted(late))
+    return [*lines, *(line for text in since for line in wrapped(text))]
 
 
 def names(document: Mapping[str, Any]) -> list[str]:

@@ -138,7 +138,9 @@ def test_people_read_a_table_with_all_services_together_below() -> None:
 
 def test_what_is_not_complete_says_since_when_it_is() -> None:
     late = measure([], [], since=SINCE, present=PRESENT, complete_since=day(9))
-    assert "cart production: complete since 2026-01-09T00:00:00Z only" in shown(document(late))
+    assert shown(document(late, late))[-1] == (
+        "complete since 2026-01-09T00:00:00Z only: cart production, payment production"
+    )
 
 
 def test_a_spreadsheet_reads_the_csv() -> None:
