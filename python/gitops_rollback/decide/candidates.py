@@ -9,7 +9,7 @@ from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
 from gitops_rollback.late import regex, replace
-from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_unchanged
+from gitops_rollback.ledger.events import ARTIFACT, GIT, Event, agree, is_named, is_unchanged
 from gitops_rollback.model import DEPLOY, RECORDED
 from gitops_rollback.query.choose import Selection, choose
 from gitops_rollback.query.shapes import is_version_tag
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.facts import Facts, History
     from gitops_rollback.decide.wish import Wish
-    from gitops_rollback.ledger.events import Event, HistoryEntry
+    from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.ledger.stack import Timeline
+    from gitops_rollback.model import OfDeed
     from gitops_rollback.query.tags import Tag
 
 
 _REGISTRY = frozenset({"registry"})
+_GIT = frozenset({GIT})
 _SHORT_DIGEST = regex(r"sha256:[0-9a-f]{7,63}")
+EVER = "0001"  # a time before all commits: history is walked to its bound
 MOST_TAGS = 100  # of a registry, that are looked at
 MUTABLE = "only its tag is known, and the tag was used again since"
 
@@ -72,9 +75,12 @@ def from_history(to: str, facts: Facts, timeline: Timeline, history: History) ->
     """Return what `--to` names as the commits tell of it: the digest that ran, the last time."""
     wanted = _wanted(to, facts, timeline)
     entry = next((e for e in history.entries if _is_meant(wanted, e.image)), None)
-    if entry is None or "#" in to:
-        return None
-    return Candidate(entry.image, frozenset({GIT}), deployed_at=entry.at)
+    return _of_entry(entry) if entry is not None else None
+
+
+def _of_entry(entry: HistoryEntry) -> Candidate:
+    placed = Event(entry.told.deed, entry.commit, proofs=_GIT) if entry.told else None
+    return Candidate(entry.image, _GIT, deployed_at=entry.at, placed=placed)
 
 
 def has_run(image: ImageReference, timeline: Timeline, history: History) -> bool:
@@ -158,6 +164,11 @@ def _of_short_digest(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     meant = dict.fromkeys(i.digest for i in images if i.digest and i.digest.startswith(to))
     if len(meant) == 1:
         return named(next(iter(meant)), facts, timeline)
+    history = facts.ask(NeedHistory(EVER)).entries if not meant else ()
+    older = {d: e for e in reversed(history) if (d := e.image.digest or "").startswith(to)}
+    if len(older) == 1:
+        return _of_entry(next(iter(older.values())))
+    meant |= dict.fromkeys(older)
     if meant:
         raise ConfigError(
             f"--to {to} can be any of {', '.join(meant)}", "give more of the digest that is meant"
@@ -227,13 +238,18 @@ def _of_event(wanted: ImageReference, timeline: Timeline) -> Candidate | None:
 def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     job, _, number = to.rpartition("#")
     meant = [event for event in reversed(timeline.events) if _is_build(event, job, number)]
-    builds = dict.fromkeys(str(event.build) for event in meant)
+    older: list[HistoryEntry] = []
+    if not meant:
+        history = facts.ask(NeedHistory(EVER)).entries
+        older = [e for e in history if e.told and _is_build(e.told, job, number)]
+    builds = dict.fromkeys(str(one.build) for one in (*meant, *(e.told for e in older)) if one)
     if len(builds) > 1:
         raise ConfigError(
             f"build {to} of {facts.title} can be any of {', '.join(builds)}",
             "name the job too: --to JOB#41",
         )
     images = dict.fromkeys(event.image.canonical for event in meant)
+    images |= dict.fromkeys(entry.image.canonical for entry in older)
     if len(images) > 1:
         raise ConfigError(
             f"build {to} of {facts.title} put more than one image there: {', '.join(images)}",
@@ -243,6 +259,8 @@ def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
         level = next((level for level in timeline.levels if level.placed is event), None)
         replaced = level.replaced if level else None
         return _of_level(event.image, event, replaced, timeline)
+    if older:
+        return _of_entry(older[0])
     known = [str(event.build) for event in reversed(timeline.events) if event.build]
     raise ConfigError(
         f"no deployment of {facts.title} is known from build {to}",
@@ -250,7 +268,7 @@ def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     )
 
 
-def _is_build(event: Event, job: str, number: str) -> bool:
+def _is_build(event: OfDeed, job: str, number: str) -> bool:
     build = event.build
     return build is not None and str(build.number) == number and job in ("", build.job)
 

@@ -50,7 +50,6 @@ _MEANING = {
 _MOST_RECORDS = 40  # of one service, each a download, to find an image that may be chosen
 # What makes a rollback go further back than to the image that ran before.
 LOST = ("gone", "platform", "tampered", "mutable-tag", "not-an-image")
-_EVER = "0001"  # a time before all commits: history is walked to its bound
 _MOST_SHOWN = 3  # tags that are named for each reason
 NO_TAG = "not taken: "  # begins the findings that say why tags are not
 ALL_THE_SAME = "to take one all the same: "  # begins the finding that says how
@@ -117,7 +116,9 @@ def _named(wish: Wish, facts: Facts, account: _Account) -> Candidate:
     if found.sources & {ARTIFACT, GIT} or found.verdict == "refused":
         return found
     return (
-        candidates.from_history(name, facts, account.timeline, facts.ask(NeedHistory(_EVER)))
+        candidates.from_history(
+            name, facts, account.timeline, facts.ask(NeedHistory(candidates.EVER))
+        )
         or found
     )
 
@@ -328,7 +329,7 @@ def _proven(
         return candidate
     if "never-deployed" in accept and candidates.is_never_deployed(image, timeline):
         return candidate  # that says it, and was accepted
-    history = facts.ask(NeedHistory(_EVER))
+    history = facts.ask(NeedHistory(candidates.EVER))
     if candidates.has_run(image, timeline, history):
         return candidate
     pushed = candidates.pushed_at(image, facts)

@@ -29,8 +29,9 @@ from gitops_rollback.decide.plan_file import PlanFile, PlannedService
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import ConfigError, JenkinsError, MovedError, RegistryError, UsageError
 from gitops_rollback.image import parse_image
+from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.records import MissingRecord
-from gitops_rollback.model import Build
+from gitops_rollback.model import DEPLOY, Build, Deed
 from gitops_rollback.query.tags import Tag
 from gitops_rollback.services.config import Settings
 from unit.builders import (
@@ -737,6 +738,28 @@ def test_a_digest_may_be_given_as_short_as_it_is_printed() -> None:
     twins = by_state(f"main@{'A' * 9}1>main@{'A' * 9}2", f"main@{'A' * 9}2>main@B")
     with pytest.raises(ConfigError, match="can be any of sha256:"):
         twins.plan(to=digest("A" * 9)[:14])
+
+
+def test_a_build_or_a_short_digest_is_found_beyond_what_the_state_file_keeps() -> None:
+    told = Told("cart", "production", Deed(DEPLOY, image("1"), image("0"), build=Build("shop", 7)))
+    again = Told("cart", "production", Deed(DEPLOY, image("0"), image("1"), build=Build("shop", 7)))
+    newest, first, oldest = history("0", "1", "2")
+    world = by_state("2>3", history=(newest, replace(first, told=told), oldest))
+    for name in ("#7", "shop#7", digest("1")[:19]):
+        plan = world.plan(to=name)
+        assert plan.chosen is not None, name
+        assert plan.chosen.image == image("1")
+        assert plan.source == "git"
+        assert plan.blocks == ()
+    assert world.plan(to="#7").chosen.placed.build.number == 7  # type: ignore[union-attr]
+    for name in ("#8", "other#7"):
+        with pytest.raises(ConfigError, match="no deployment of cart production is known"):
+            world.plan(to=name)
+    twice = by_state(
+        "2>3", history=(newest, replace(first, told=told), replace(oldest, told=again))
+    )
+    with pytest.raises(ConfigError, match="put more than one image there"):
+        twice.plan(to="#7")
 
 
 def test_a_plan_of_a_named_image_is_followed_although_it_was_rolled_back() -> None:
