@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.keeping import WANTED, advice, builds_lost
+from gitops_rollback.decide.keeping import WANTED, advice, build_to_keep, builds_lost
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.state import FOLDER, parse_state
 from gitops_rollback.look.snapshot import EnvironmentFiles, Snapshot
@@ -26,7 +26,7 @@ _MOST_SERVICES = 50  # whose builds are asked for, each by one request
 def lost_builds(
     session: Session, repository: Repository, read: EnvironmentFiles, services: Sequence[str]
 ) -> tuple[Finding, ...]:
-    """Return a warning for each service whose deploy job keeps too few builds.
+    """Return warnings of services whose deploy job has lost records, or may lose the one needed.
 
     `services` are those meant, all where it is empty. Nothing is asked where no Jenkins holds the
     records; one that does not answer is said and left.
@@ -36,12 +36,11 @@ def lost_builds(
     store = session.store(Snapshot(read.tip, read.config, read.environment, ()))
     if not isinstance(store, JenkinsStore):
         return ()
-    found = []
+    found: list[Finding] = []
     try:
         for path, state in _states(repository, read, services):
-            finding = _lost(store, path, state)
-            if finding is not None:
-                found.append(finding)
+            found += _lost(store, path, state)
+            found += _at_risk(store, path, state)
     except GitopsRollbackError as error:
         say(f"the builds of the deploy jobs were not looked at: {error.message}")
     return tuple(found)
@@ -62,24 +61,44 @@ def _states(
         )
 
 
-def _lost(store: JenkinsStore, path: str, state: State) -> Finding | None:
+def _lost(store: JenkinsStore, path: str, state: State) -> Iterator[Finding]:
     job = next((entry.build.job for entry in state.deployed if entry.build), None)
     if job is None:
-        return None
+        return
     listed = store.archived(job, state.environment, state.service)
     lost = builds_lost(state, job, listed)
     if not lost:
-        return None
+        return
     numbers = ", ".join(f"#{build.number}" for build in lost)
-    return Finding(
-        WARNING,
+    yield _finding(
         "builds-lost",
         path,
-        1,
-        1,
+        state,
         f"the deploy job {job} keeps too few builds: of the last {WANTED} deployments of "
         f"{title(state.service, state.environment)}, the records of {numbers} are gone",
-        effect="a rollback to what ran before them has no record to go by, only what Git tells",
-        mend=advice(listed),
-        subject=f"service {state.service}",
+        "a rollback to what ran before them has no record to go by, only what Git tells",
+        advice(listed),
     )
+
+
+def _at_risk(store: JenkinsStore, path: str, state: State) -> Iterator[Finding]:
+    """Tell of the record that a rollback would go by, where a discarder may take its build."""
+    build = build_to_keep(state)
+    if build is None or build.number not in store.passing(build.job):
+        return
+    if not store.archived(build.job, state.environment, state.service).get(build.number):
+        return
+    yield _finding(
+        "build-not-kept",
+        path,
+        state,
+        f"{build} has the record by which {title(state.service, state.environment)} would go back, "
+        f"is not kept, and {build.job} discards old builds",
+        "a rollback would have no record to go by then, only what Git tells",
+        'press "Keep this build forever" on its page, and deploy with keep: true',
+    )
+
+
+def _finding(code: str, path: str, state: State, message: str, effect: str, mend: str) -> Finding:
+    subject = f"service {state.service}"
+    return Finding(WARNING, code, path, 1, 1, message, effect=effect, mend=mend, subject=subject)

@@ -117,6 +117,10 @@ class JenkinsStore:
         """Return the newest builds of a job, and which archived a record of a service: one GET."""
         return self._builds.archived(_checked(self._job or job), _path(environment, service))
 
+    def passing(self, job: str) -> frozenset[int]:
+        """Return the newest builds of a job that its discarder may take; from the same GET."""
+        return self._builds.passing(_checked(self._job or job))
+
     def keeper(self) -> Keeper:
         """Return what marks builds of this Jenkins."""
         from gitops_rollback.stores.jenkins_keep import Keeper  # noqa: PLC0415 - few runs keep

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _WINDOW = 100  # builds that one query lists
 _MOST_WINDOWS = 10
 _LARGEST_LIST = 16_000_000
-_BUILDS = "allBuilds[number,artifacts[relativePath]]"
+_BUILDS = "allBuilds[number,keepLog,artifacts[relativePath]]"
+_DISCARDER = "jenkins.model.BuildDiscarderProperty"
 
 
 class Builds:
@@ -23,12 +24,21 @@ class Builds:
     def __init__(self, http: JenkinsHttp) -> None:
         self._http = http
         self._listed: dict[tuple[str, int], dict[int, frozenset[str]]] = {}
+        self._passing: dict[str, frozenset[int]] = {}
 
     def archived(self, job: str, path: str, start: int = 0) -> dict[int, bool]:
         """Return the numbers of the builds from the `start`th on, and which archived a path."""
         if (job, start) not in self._listed:
             self._listed[job, start] = self._list(job, start)
         return {number: path in paths for number, paths in self._listed[job, start].items()}
+
+    def passing(self, job: str) -> frozenset[int]:
+        """Return those of the newest builds that the job's discarder may take: they are not kept.
+
+        Empty where the job has no discarder of its own.
+        """
+        self.archived(job, "")
+        return self._passing[job]
 
     def windows(self, job: str, path: str) -> Iterator[list[int]]:
         """Yield the builds that archived a path, newest first, window by window."""
@@ -42,7 +52,7 @@ class Builds:
             seen |= new
 
     def _list(self, job: str, start: int) -> dict[int, frozenset[str]]:
-        tree = f"{_BUILDS}{{{start},{start + _WINDOW}}}"
+        tree = f"property[_class],{_BUILDS}{{{start},{start + _WINDOW}}}"
         try:
             answer = self._http.get_tree(
                 self._http.address(job), tree, f"the builds of {job}", _LARGEST_LIST
@@ -52,11 +62,17 @@ class Builds:
         builds = answer.get("allBuilds")
         if not isinstance(builds, list):
             raise no_builds(job)
-        return {
-            build["number"]: frozenset(_paths(build))
-            for build in builds
-            if isinstance(build, dict) and _is_number(build.get("number"))
-        }
+        known = [b for b in builds if isinstance(b, dict) and _is_number(b.get("number"))]
+        if start == 0:
+            loose = frozenset(b["number"] for b in known if b.get("keepLog") is False)
+            self._passing[job] = loose if _has_discarder(answer) else frozenset()
+        return {build["number"]: frozenset(_paths(build)) for build in known}
+
+
+def _has_discarder(job: dict[str, object]) -> bool:
+    properties = job.get("property")
+    listed = properties if isinstance(properties, list) else ()
+    return any(isinstance(one, dict) and one.get("_class") == _DISCARDER for one in listed)
 
 
 def _is_number(value: object) -> bool:

@@ -254,6 +254,26 @@ def test_a_build_of_which_jenkins_does_not_say_whether_it_is_kept_is_left_as_it_
     assert pipeline.toggles() == []
 
 
+def test_the_drill_lists_the_record_that_a_discarder_would_take(
+    pipeline: Pipeline, jenkins: JenkinsServer
+) -> None:
+    for number, tag in ((41, "1.4.2"), (42, "1.5.0")):
+        pipeline.deploy(number, tag)
+
+    def told() -> list[str]:
+        run = pipeline.shop.run("check", "--service", "cart")
+        return [f["message"] for f in run.result["findings"] if "not kept" in f["message"]]
+
+    assert told() == [], "42 is kept, and 41 is not needed"
+    jenkins.jobs[JOB][42].is_kept = False
+    assert told() == [], "nothing discards builds of the job"
+    jenkins.discards.add(JOB)
+    (message,) = told()
+    assert message.startswith(f"{JOB} #42 has the record by which cart would go back, is not kept")
+    del jenkins.jobs[JOB][42].artifacts["gitops-rollback/default/cart/record.json"]
+    assert told() == [], "what is lost already is told otherwise"
+
+
 def test_the_drill_keeps_what_a_run_could_not_keep(
     pipeline: Pipeline, jenkins: JenkinsServer
 ) -> None:

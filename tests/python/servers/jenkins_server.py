@@ -22,6 +22,7 @@ from servers.jenkins_answer import PAGE, Answer, Request, missing
 from servers.jenkins_configs import JobConfigs
 from servers.serving import Serving
 
+_PROPERTIES = "property[_class],"
 _RANGE = re.compile(r"\{(\d+),(\d+)\}$")
 LOGIN_PAGE = PAGE % b'<form action="login"><input type="password"></form>'
 
@@ -48,6 +49,7 @@ class JenkinsServer(Serving):
     ) -> None:
         self.jobs: dict[str, dict[int, JenkinsBuild]] = {}
         self.folders: set[str] = set()
+        self.discards: set[str] = set()  # jobs with a discarder of old builds
         self.configs = JobConfigs()
         self.credentials = credentials
         self.anonymous = anonymous
@@ -122,7 +124,7 @@ class JenkinsServer(Serving):
         if builds is None:
             return missing()
         if names == ["api", "json"]:
-            return _listed(builds, tree)
+            return _listed(builds, tree, discards=job in self.discards)
         build = builds.get(int(names[0])) if names[0].isdecimal() else None
         if build and names[1:] == ["toggleLogKeep"]:
             return self._toggle(build)
@@ -153,12 +155,19 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def _listed(builds: dict[int, JenkinsBuild], tree: str) -> Answer:
+def _listed(builds: dict[int, JenkinsBuild], tree: str, *, discards: bool) -> Answer:
+    wants_properties = tree.startswith(_PROPERTIES)
+    tree = tree.removeprefix(_PROPERTIES)
     window = _RANGE.search(tree)
     if not tree.startswith("allBuilds[") or window is None or tree.count("[") != tree.count("]"):
         return Answer(500, PAGE % b"Oops! A problem occurred while processing the request.")
     numbers = sorted(builds, reverse=True)[int(window[1]) : int(window[2])]
-    return _json({"allBuilds": [_summary(number, builds[number], tree) for number in numbers]})
+    properties = [{"_class": "hudson.model.ParametersDefinitionProperty"}]
+    if discards:
+        properties.append({"_class": "jenkins.model.BuildDiscarderProperty"})
+    listed = [_summary(number, builds[number], tree) for number in numbers]
+    shown = {"property": properties} if wants_properties else {}
+    return _json({"allBuilds": listed, **shown})
 
 
 def _summary(number: int, build: JenkinsBuild, tree: str) -> dict[str, Any]:
@@ -167,6 +176,7 @@ def _summary(number: int, build: JenkinsBuild, tree: str) -> dict[str, Any]:
         "number": number,
         "result": build.result,
         "building": build.building,
+        "keepLog": build.is_kept,
         "timestamp": 1_700_000_000_000 + number,
         "artifacts": [{"relativePath": path} for path in shown],
     }
