@@ -58,3 +58,70 @@ scenario('the command interrupted by others says where it stood') { World world 
     has(World.error(build), 'gitopsDeploy: interrupted: ')
     same(build.run.keepLog, true)
 }
+
+/** Stops a build at the first `git` word of a command, as a person does; each stage of both jobs ends so. */
+void stopped(World world, String file, Map job, String label, String word, String image) {
+    String tip = world.tip()
+    new File(world.home, 'paused').delete()
+    def build = world.jenkinsfile(job + [agent: [PAUSE_GIT_AT: word], abortOn: label], file)
+    same([label, build.run.result, world.tip(), world.image()], [label, 'ABORTED', tip, image])
+    has(World.title(build), 'interrupted: ')
+    lacks(World.title(build), 'plan: ')
+    same(build.frames, [])
+}
+
+scenario('a rollback job that is stopped in any of its stages says that it was, and the branch is as before') { World world ->
+    same(world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')").failure, null)
+    Map job = [job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'broken']]
+    [['gitops-rollback plan', 'clone'], ['gitops-rollback record', 'clone'], ['gitops-rollback rollback', 'push']].each { label, word ->
+        stopped(world, 'Jenkinsfile.rollback', job, label, word, World.NEW - 'docker.io/')
+    }
+    new File(world.home, 'paused').delete()
+    def next = world.jenkinsfile(job, 'Jenkinsfile.rollback')
+    same([next.failure, World.title(next)], [null, 'cart 1.5.0 → 1.4.2, held'])
+}
+
+scenario('a deploy job that is stopped in any of its stages deploys nothing, and the next run does') { World world ->
+    world.fakePodman('sha256:' + 'a' * 64)
+    Map job = [scm: [url: world.source().path], firstRun: false, params: [SERVICE: 'cart', IMAGE: 'docker.io/acme/cart', VERSION: '1.5.0']]
+    // the first command of a job asks before the build: the second of that name deploys
+    [['gitops-rollback deploy', 'fetch'], ['gitops-rollback record', 'fetch']].each { label, word ->
+        stopped(world, 'Jenkinsfile', job, label, word, World.OLD - 'docker.io/')
+    }
+    new File(world.home, 'paused').delete()
+    def next = world.jenkinsfile(job, 'Jenkinsfile')
+    same([next.failure, World.title(next)], [null, 'cart 1.4.2 → 1.5.0'])
+}
+
+scenario('an agent that is lost while a command runs: the build ends with that, says so, and the next one goes on') { World world ->
+    same(world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')").failure, null)
+    Map job = [job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'broken']]
+    Set onAgent = ['sh', 'pwd', 'fileExists', 'readJSON', 'readFile', 'writeFile', 'deleteDir', 'archiveArtifacts'] as Set
+    ['gitops-rollback plan', 'gitops-rollback record', 'gitops-rollback rollback'].each { label ->
+        String tip = world.tip()
+        boolean isLost = false
+        def build = world.jenkinsfile(job + [beforeStep: { step ->
+            if (step.name == 'sh' && step.arguments[0].label == label) {
+                isLost = true
+                throw new harness.FlowInterruptedException('Agent was removed')
+            }
+            if (isLost && step.name in onAgent) { throw new IOException('Unable to create live FilePath for agent-1') }
+        }], 'Jenkinsfile.rollback')
+        same([label, build.run.result, world.tip()], [label, 'ABORTED', tip])
+        same(World.title(build), "interrupted: what ${label - 'gitops-rollback '} did is not known".toString())
+        // what the dead agent has left is no fault of the build
+        new File(build.workspace.path + '@tmp').listFiles().findAll { it.name.startsWith('gitops-rollback-') && it.name != 'gitops-rollback-helper' }*.deleteDir()
+    }
+    def next = world.jenkinsfile(job, 'Jenkinsfile.rollback')
+    same([next.failure, World.title(next)], [null, 'cart 1.5.0 → 1.4.2, held'])
+}
+
+scenario('credentials that are not there: the build is titled with the reason, and nothing ran') { World world ->
+    same(world.step("gitopsDeploy(service: 'cart', image: '${World.NEW}')").failure, null)
+    String tip = world.tip()
+    def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'broken'],
+        env: [GITOPS_GIT_CREDENTIALS_ID: 'no-such'])
+    same([build.run.result, build.shells, world.tip()], ['FAILURE', [], tip])
+    has(World.title(build), 'failed: ')
+    has(World.title(build), 'no-such')
+}

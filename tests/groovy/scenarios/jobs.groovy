@@ -231,7 +231,7 @@ scenario('an approval tells the plan in sentences, and the build says for whom i
     }])
     same(build.failure, null)
     has(asked.message, 'Roll back cart 1.5.0 → 1.4.2? 1.4.2 is not verified in the registry')
-    has(asked.message, 'Started by jane: broken. Who may approve: bob,ops. Nothing has been written yet; the question ends after 8 h.')
+    has(asked.message, 'Started by jane: broken. Who may approve: bob,ops. Nothing has been written yet; to stop the build withdraws it, and the question ends after 8 h.')
     same(title, 'waits for bob,ops: cart 1.5.0 → 1.4.2')
     same(World.title(build), 'cart 1.5.0 → 1.4.2, held')
     has(world.message(), 'Gitops-By: jane, approved by bob')

@@ -195,3 +195,24 @@ def test_the_stages_of_the_page_for_the_first_rollback_are_those_of_the_job() ->
     for title in re.findall(r"(?:named|as) `([^`]+)`", page):
         for part in EXAMPLE.sub("…", title).split("…"):
             assert part in said, title
+
+
+def stages(text: str) -> list[tuple[str, str, str]]:
+    """Each stage that has steps: its name, what it says of itself, and what is around it."""
+    found = []
+    for match in re.finditer(r"^( *)stage\('([^']+)'\) \{.*\n", text, re.MULTILINE):
+        body = text[match.end() :].partition(f"\n{match[1]}}}\n")[0]
+        if "stage('" not in body:
+            around = text[: match.start()].rpartition(f"\n{match[1][8:]}stage('")[2]
+            found.append((match[2], body, around.partition("stages {")[0]))
+    return found
+
+
+@pytest.mark.parametrize("name", ["Jenkinsfile", "Jenkinsfile.rollback", "Jenkinsfile.drill"])
+def test_every_stage_ends_by_itself_one_day(name: str) -> None:
+    """A stage that hangs would hold an agent until somebody looks; one that asks is limited too."""
+    leaves = stages((ROOT / name).read_text(encoding="utf-8"))
+    assert leaves
+    for stage, own, around in leaves:
+        asks = "gitopsApprove(" in own  # it waits GITOPS_APPROVAL_HOURS, without an agent
+        assert "timeout(time:" in own + around or asks, stage

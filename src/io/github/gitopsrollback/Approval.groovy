@@ -29,7 +29,8 @@ class Approval implements Serializable {
         String starter = new Who(run.script).name(run.values)
         String limit = isSelfAllowed ? '' : " It may not be ${starter}, who started this build."
         String message = "${shown.question ?: 'Go on?'} Started by ${starter}: ${run.values.reason}. " +
-            "Who may approve: ${approvers ?: 'whoever may build this job'}.${limit} Nothing has been written yet; the question ends after ${hours} h."
+            "Who may approve: ${approvers ?: 'whoever may build this job'}.${limit} Nothing has been written yet;" +
+            " to stop the build withdraws it, and the question ends after ${hours} h."
         Map waiting = [title: "waits for ${approvers ?: 'an approval'}: ${shown.change ?: ''}".toString(), about: shown.about, links: [:]]
         run.page.show(waiting)
         String approver = ''

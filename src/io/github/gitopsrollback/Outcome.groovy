@@ -64,6 +64,27 @@ class Outcome implements Serializable {
         run.script.error("${run.step}: ${line}".replaceAll('\\s*[\\r\\n]+\\s*', ' '))
     }
 
+    /**
+     * Titles the build of a command that did not come to its end: it was stopped, the agent is lost, or credentials are not there.
+     *
+     * A command that was stopped in time tells how far it came; what was done before keeps its title.
+     */
+    @SuppressWarnings('CatchException')
+    void unfinished(String command, Exception ended, String told) {
+        if (command == 'wait') {
+            run.page.add('and the wait for it was interrupted')
+        } else if (command != 'report') {
+            String title = ended instanceof IOException ? "failed: ${ended.message}" : "interrupted: what ${command} did is not known"
+            Map shown = [title: title.tokenize('\n').first(), about: []]
+            try {
+                shown = run.script.fileExists(told) ? run.script.readJSON(file: told, returnPojo: true) : shown
+            } catch (Exception unreachable) {
+                run.script.echo("warning: what it told last cannot be read: ${unreachable.message}")
+            }
+            run.page.show(shown)
+        }
+    }
+
     /** Ends the build where something stands in the way of a plan: before it is asked for, or half done. */
     void refuseBlocked(Map outcome) {
         for (service in outcome.result.services) {

@@ -54,12 +54,13 @@ class StepRun implements Serializable {
     /** Runs the body with a folder of its own, which is gone afterwards. */
     Map inFolder(Closure body) {
         folder = "${script.pwd(tmp: true)}/gitops-rollback-${UUID.randomUUID()}".toString()
+        boolean isDone = false
         try {
-            return body()
+            Map result = body()
+            isDone = true
+            return result
         } finally {
-            script.dir(folder) {
-                script.deleteDir()
-            }
+            cleanUp(isDone)
         }
     }
 
@@ -77,18 +78,23 @@ class StepRun implements Serializable {
      * @param without names of the step's own options that are not this command's
      * @return `[code: …]`, with `result` and what the build shows of it (`told`) if the command left one
      */
+    @SuppressWarnings('CatchException')
     Map run(String command, Map<String, String> more = [:], List<String> without = []) {
         Map<String, String> options = parameters.options(values.findAll { !without.contains(it.key) }) + more
         String own = "${freshFolder()}/${page.place(values)}gitops-rollback".toString()
         String file = "${own}/${step}-result.json".toString()
         options.putAll(GITOPS_BY: new Who(script).name(values), GITOPS_STEP: step, GITOPS_TOLD: "${own}/${step}-told.json".toString())
         options.putAll(GITOPS_WAIT: '', GITOPS_AUTO_ROLLBACK: '')  // the step waits and undoes itself
-        int code = 0
+        Map outcome = [code: 0, file: file, root: "${folder}/${rounds}".toString(), told: [:]]
         List<String> kinds = command == 'wait' ? ['git', 'kubeconfig'] : ['git', 'jenkins', 'dockerHub', 'registry']
-        new Secrets(script).bind(values, kinds) {
-            code = new Helper(script).run(command, options, folder, file, holds('useInstalled', 'GITOPS_USE_INSTALLED'))
+        try {
+            new Secrets(script).bind(values, kinds) {
+                outcome.code = new Helper(script).run(command, options, folder, file, holds('useInstalled', 'GITOPS_USE_INSTALLED'))
+            }
+        } catch (Exception ended) {  // stopped, or Jenkins itself failed: the agent is lost, credentials are not there
+            new Outcome(this).unfinished(command, ended, options.GITOPS_TOLD)
+            throw ended
         }
-        Map outcome = [code: code, file: file, root: "${folder}/${rounds}".toString(), told: [:]]
         if (script.fileExists(file)) {
             outcome.result = script.readJSON(file: file, returnPojo: true)
         }
@@ -96,6 +102,21 @@ class StepRun implements Serializable {
             outcome.told = script.readJSON(file: options.GITOPS_TOLD, returnPojo: true)
         }
         return outcome
+    }
+
+    /** Removes this run's folder; where the agent is lost with it, the build ends with what was wrong first. */
+    @SuppressWarnings('CatchException')
+    private void cleanUp(boolean isDone) {
+        try {
+            script.dir(folder) {
+                script.deleteDir()
+            }
+        } catch (Exception unreachable) {
+            if (isDone) {
+                throw unreachable
+            }
+            script.echo("warning: ${folder} could not be removed: ${unreachable.message}")
+        }
     }
 
     /**
@@ -107,26 +128,15 @@ class StepRun implements Serializable {
         if (!holds('report', 'GITOPS_REPORT', makesReport)) {
             return
         }
-        String problem = attempt {
+        try {
             String pages = freshFolder()
             Map made = run('report', [GITOPS_REPORT_DIR: "${pages}/${page.place(values)}".toString()] + documents, ['plan'])
             if (made.code == 0 && archive.show(pages, '**/gitops-rollback/report/**')) {
                 page.link('report', "${page.place(values)}gitops-rollback/report/report.html")
             }
-        }
-        if (problem) {
-            script.echo("warning: there is no report: ${problem}")
-        }
-    }
-
-    /** Runs what must not fail the build, whatever becomes of it; returns what was wrong, empty if nothing was. */
-    private String attempt(Closure body) {
-        try {
-            body()
         } catch (IOException problem) {  // an AbortException of a step is one too
-            return problem.message ?: 'no reason was given'
+            script.echo("warning: there is no report: ${problem.message}")
         }
-        return ''
     }
 
 }
