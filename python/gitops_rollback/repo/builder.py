@@ -3,14 +3,16 @@
 What is run is `kustomize build` or `kubectl kustomize` as they are by default: they run no plugin,
 no function and no Helm, and load no file from outside of a kustomization's folder. Beside that they
 get nothing of the machine: an environment of their own in which they find no other program and no
-proxy that answers, a home that is empty, the files that are to be built and no other, a time limit
-and a limit of what they say. Who asks for a build has seen to it that nothing remote is named.
+proxy that answers, a home that is empty, the files that are to be built and no other, a time limit,
+and limits of their memory and of what they say. Who asks for a build has seen to it that nothing
+remote is named.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -39,6 +41,7 @@ _VERSION = regex(rb'(?:"kustomizeVersion"\s*:\s*"|kustomize/|\A\s*)(v(\d+)\.(\d+
 _OLDEST = 5  # what is known of the grammar is that of version 5
 _LONGEST = 20.0  # seconds of one run: a build takes some hundredths
 _LARGEST = 20_000_000  # bytes that a build may say
+_MOST_MEMORY = 1_000_000_000  # bytes: overlays that take each other double their objects
 _NOWHERE = "http://127.0.0.1:0"  # a proxy that cannot be
 _NONE = "neither kustomize nor kubectl is on this machine"
 
@@ -137,6 +140,7 @@ class KustomizeBuilder:
         except OSError as error:
             raise BuildError(f"{name} could not be started: {error.strerror}") from error
         try:
+            _bound_memory(running)
             said = talk(running, b"", seconds, _LARGEST)
         except subprocess.TimeoutExpired as error:
             raise BuildError(f"{name} did not end within {seconds:g} s") from error
@@ -197,6 +201,14 @@ def _write(tree: Path, path: str, data: bytes) -> None:
     target = tree / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
+
+
+def _bound_memory(running: subprocess.Popen[bytes]) -> None:
+    """Let a tool have so much memory; where the system has no such call, its time bounds it."""
+    if not hasattr(resource, "prlimit"):
+        return
+    with suppress(ProcessLookupError):
+        resource.prlimit(running.pid, resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
 
 
 def _end(running: subprocess.Popen[bytes]) -> None:

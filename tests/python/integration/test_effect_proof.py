@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.shop import Shop, image, program
+from integration.shop import Shop, image, program, stop, wait_for
 from servers.any_answer import AnyAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 DEPLOYMENT = """\
 apiVersion: apps/v1
@@ -232,11 +234,11 @@ def test_build_proves_also_what_the_model_understands(tmp_path: Path) -> None:
     shop.deploy("1.6.0", environment={**missing, "GITOPS_EFFECT_PROOF": "auto"})
 
 
-HANGS = "case $1 in version) echo v5.7.1;; *) sleep 600 & wait;; esac"
+HANGS = "case $1 in version) echo v5.7.1;; *) /bin/sleep 6173 & wait;; esac"
 STAND_INS = {
     "hangs": (HANGS, "did not end within"),
     "talks without end": (
-        "case $1 in version) echo v5.7.1;; *) while :; do echo 01234567890123456789; done;; esac",
+        "case $1 in version) echo v5.7.1;; *) exec /bin/cat /dev/zero;; esac",
         "says more than",
     ),
     "fails": (
@@ -248,20 +250,62 @@ STAND_INS = {
 }
 
 
+def is_running(argument: str) -> bool:
+    """Whether some process was started with an argument."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if argument.encode() in file.read_bytes().split(b"\0"):
+                return True
+    return False
+
+
 @pytest.mark.parametrize("name", STAND_INS)
 def test_a_tool_that_does_not_serve_proves_nothing_and_leaves_nothing(
     name: str, tmp_path: Path
 ) -> None:
     script, why = STAND_INS[name]
-    path = stand_in(tmp_path, script.replace("sleep", "/bin/sleep"))
+    path = stand_in(tmp_path, script)
     shop = opened(BY_FILE, tmp_path)
-    run = shop.refused(6, "refused", "deploy", *NEW, "--timeout", "6", environment=path)
+    run = shop.refused(6, "refused", "deploy", *NEW, "--timeout", "15", environment=path)
     assert run.error["code"] == "effect"
     assert why in run.error["message"]
     assert not list(shop.scratch.iterdir())
+    assert not is_running("6173")
 
 
 @pytest.mark.usefixtures("kustomize")
+def test_a_run_that_is_ended_while_a_tool_builds_leaves_nothing(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    build = f": > {begun}; /bin/sleep 6174 & wait"
+    path = stand_in(tmp_path, f"case $1 in version) echo v5.7.1;; *) {build};; esac")
+    shop = opened(BY_FILE, tmp_path)
+    running = shop.start("deploy", *NEW, environment=path)
+    wait_for(begun)
+    code, said = stop(running)
+    assert code == 130, said
+    assert not list(shop.scratch.iterdir())
+    assert not is_running("6174")
+
+
+def test_a_tool_gets_no_more_than_some_memory(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    build = f'while [ "$(ulimit -d)" = unlimited ]; do :; done; ulimit -d > {seen}; exit 1'
+    path = stand_in(tmp_path, f"case $1 in version) echo v5.7.1;; *) {build};; esac")
+    opened(BY_FILE, tmp_path).run("deploy", *NEW, environment=path)
+    assert int(seen.read_text(encoding="utf-8")) <= 1_000_000, "kilobytes"
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH")
+def test_the_real_kubectl_proves_it_too(tmp_path: Path) -> None:
+    path = without_tools(tmp_path)["PATH"]
+    (tmp_path / "kubectl-bin").mkdir()
+    (tmp_path / "kubectl-bin" / "kubectl").symlink_to(program("kubectl", "kubectl"))
+    shop = opened(BY_FILE, tmp_path)
+    environment = {"PATH": f"{tmp_path / 'kubectl-bin'}:{path}"}
+    run = shop.deploy("1.5.0", environment=environment)
+    assert run.service()["effectProof"]["tool"] == "kubectl"
+
+
 def test_without_a_tool_the_hint_says_what_proves_it_and_that_does(tmp_path: Path) -> None:
     shop = opened(BY_FILE, tmp_path)
     run = shop.refused(6, "refused", "deploy", *NEW, environment=without_tools(tmp_path))
