@@ -22,6 +22,8 @@ from gitops_rollback.manifest.fields import find_fields
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    import yaml
+
     from gitops_rollback.effective.effect import Effect, Landed
     from gitops_rollback.effective.recipe import Recipe
     from gitops_rollback.image import ImageReference
@@ -122,6 +124,11 @@ class Reached:
         """Tell whether an image is one that is meant; of one without a name, by its version."""
         return any(_is(image, one) for one in self.meant.values())
 
+    def names(self, node: yaml.ScalarNode) -> bool:
+        """Tell whether a text is an image that is meant, with its name."""
+        found = find_image(str(node.value)) if "/" in node.value or ":" in node.value else None
+        return found is not None and any(found == one for one in self.meant.values())
+
     def is_ours(self, image: ImageField) -> bool:
         """Tell whether an image is of a repository that is edited."""
         found = find_image(image.effective)
@@ -146,7 +153,7 @@ def judge_build(built: Built, reached: Reached) -> tuple[Finding, ...]:
     kept = (pair[1] for pair in both if not _moved(*pair))
     found = [finding for pair in changed for finding in _of_changed(*pair, built.recipe, reached)]
     found += [finding for one in kept for finding in _of_kept(one, built.recipe, reached)]
-    found += _rest(before, after, [new for _old, new in changed], where)
+    found += _rest(before, after, [new for _old, new in changed], built.recipe, reached)
     if not changed:
         found.append(_unknown(f"what is built of {where} stays as it is: the edit has no effect"))
     return tuple(dict.fromkeys(found))
@@ -194,25 +201,31 @@ def _of_kept(one: ImageField, recipe: Recipe, reached: Reached) -> Iterator[Find
 
 
 def _rest(
-    before: ParsedFile, after: ParsedFile, changed: Iterable[ImageField], where: str
+    before: ParsedFile,
+    after: ParsedFile,
+    changed: Iterable[ImageField],
+    recipe: Recipe,
+    reached: Reached,
 ) -> Iterator[Finding]:
-    """Yield what differs beside the images."""
-    parts = {id(part.scalar.node): one.document for one in changed for part in one.parts}
-    ignored = [
-        (number, pointer)
+    """Yield what differs beside the images; what may be one is named as the configuration would."""
+    parts = {id(part.scalar.node) for one in changed for part in one.parts}
+    scalars = [
+        (number, pointer, node)
         for number, root in enumerate(after.documents)
         for pointer, node in scalars_of(root)
-        if id(node) in parts
     ]
+    ignored = [(number, pointer) for number, pointer, node in scalars if id(node) in parts]
     found = differences(before, after, ignored)
     if not found:
         return
     shown = "; ".join(one.what for one in found[:_MOST_SHOWN])
     more = len(found) - _MOST_SHOWN
-    yield _unknown(
-        f"what is built of {where} differs in more than the image: {shown}"
-        + (f"; and {more} more" if more > 0 else "")
-    )
+    message = f"what is built of {recipe.title} differs in more than the image: {shown}"
+    images = (p for _number, p, node in scalars if id(node) not in parts and reached.names(node))
+    image = next(images, "")
+    hint = f'if it is an image too, configure its place: fields = ["{image}"]; or {_HINT}'
+    more_told = f"; and {more} more" if more > 0 else ""
+    yield Finding(UNKNOWN, message + more_told, hint if image else _HINT)
 
 
 def _is(one: ImageField, image: ImageReference) -> bool:

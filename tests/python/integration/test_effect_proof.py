@@ -186,6 +186,32 @@ def test_a_build_that_differs_in_more_than_the_image_proves_nothing(tmp_path: Pa
     assert taken.service()["effectProof"] == {"by": "accepted"}
 
 
+RUNNER = """\
+apiVersion: acme.example/v1
+kind: Runner
+metadata: {name: cart-jobs}
+spec: {runner: {image: "acme/cart:1.4.1"}}
+"""
+COPIED = """\
+replacements:
+- source: {kind: Deployment, name: cart, fieldPath: spec.template.spec.containers.0.image}
+  targets: [{select: {kind: Runner}, fieldPaths: [spec.runner.image]}]
+"""
+
+
+@pytest.mark.usefixtures("kustomize")
+def test_an_image_at_a_place_of_its_own_is_proven_once_it_is_configured(tmp_path: Path) -> None:
+    """The hint is followed to the letter."""
+    listed = BY_FILE["apps/kustomization.yaml"].replace("[dep", "[runner.yaml, dep")
+    files = {**BY_FILE, "apps/kustomization.yaml": listed + COPIED, "apps/runner.yaml": RUNNER}
+    shop = opened(files, tmp_path)
+    run = shop.refused(6, "refused", "deploy", *NEW)
+    fields = 'fields = ["/spec/runner/image"]'
+    assert run.error["hint"].startswith(f"if it is an image too, configure its place: {fields};")
+    shop.commit({".gitops-rollback.toml": f"[services.cart]\n{fields}\n"})
+    assert shop.deploy("1.5.0").service()["effectProof"]["by"] == "build"
+
+
 @pytest.mark.usefixtures("kustomize")
 def test_an_image_that_a_transformer_holds_fast_is_another_effect(tmp_path: Path) -> None:
     """Whoever accepts an unknown effect does not accept one that is known to be another."""
