@@ -52,15 +52,14 @@ from gitops_rollback.manifest.image_field import (
 )
 from gitops_rollback.manifest.objects import ManifestObject
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
-from gitops_rollback.manifest.workloads import image_nodes
+from gitops_rollback.manifest.workloads import ImageNode, image_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.effective.build import Builder
     from gitops_rollback.effective.helm import Embedded, Layers
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.workloads import ImageNode
 
 INLINE_PROBLEM = Problem(
     "an inline patch sets it, in a text that is no literal block (`|`) of its own;",
@@ -129,11 +128,29 @@ class Lander:
         if is_application(item):
             several = application_layers(resource, self._builder.parsed, self._git)
             return [one for layers in several for one in self._of_values(resource, item, layers)]
-        return [
-            Landing(self._applied(resource, image, item), resource.unknowns, (), (resource.path,))
+        images = [
+            image
             for image in image_nodes(item, self._kinds, self._pointers)
             if isinstance(image.node, yaml.ScalarNode)
         ]
+        return [
+            Landing(self._applied(resource, image, item), resource.unknowns, (), (resource.path,))
+            for image in (*images, *self._entered(resource, images))
+        ]
+
+    def _entered(self, resource: Resource, known: Iterable[ImageNode]) -> Iterator[ImageNode]:
+        """Yield the images of an object at other places that an `images:` entry reached.
+
+        kustomize finds containers in any kind, and where `configurations` say.
+        """
+        if not any(path != resource.path for path in resource.by):
+            return
+        there = {id(image.node) for image in known}
+        for pointer, node in scalars_of(resource.node):
+            made = self._builder.renewed.get(id(node))
+            if made is not None and made.entry is not None and id(node) not in there:
+                container = pointer.strip("/").replace("/", ".")
+                yield ImageNode(container, node, pointer, POINTED, (resource.node,))
 
     def post_rendered(self, resource: Resource, found: list[Landing]) -> list[Landing]:
         """Apply the `images` of a release's post-renderers to whatever its chart makes.

@@ -308,3 +308,31 @@ def test_the_only_repository_that_files_name_is_that_of_a_run_by_path() -> None:
     said = deployed(alone | {"s.yaml": git("more", OURS + "x")}, home)
     assert isinstance(said, str)
     assert "is this repository (/srv/mirror.git) is not known" in said
+
+
+RUNNER = """\
+kind: Runner
+metadata: {name: cart}
+spec: {pool: {containers: [{name: server, image: 'acme/cart:1'}]}, image: 'acme/cart:1'}
+"""
+
+
+def test_an_entry_decides_the_containers_of_any_kind_and_what_configurations_name() -> None:
+    """Values from kustomize 5.7.1: it sets containers anywhere, and `spec/image` of a Runner."""
+    files = {
+        "kustomization.yaml": (
+            "resources: [r.yaml]\nconfigurations: [c.yaml]\n"
+            "images: [{name: acme/cart, newTag: '2'}]\n"
+        ),
+        "r.yaml": RUNNER,
+        "c.yaml": "images: [{kind: Runner, path: spec/image}]\n",
+    }
+    manifests = read_manifests({path: text.encode() for path, text in files.items()})
+    landed = manifests.effective({}, Environment("production")).effect.landed
+    assert {(one.container, one.image) for one in landed} == {
+        ("spec.pool.containers.0.image", "acme/cart:2"),
+        ("spec.image", "acme/cart:2"),
+    }
+    after = deployed(files)
+    assert isinstance(after, dict), after
+    assert set(after) == {"kustomization.yaml"}
