@@ -15,19 +15,26 @@ from gitops_rollback.effective.build import Addition
 from gitops_rollback.effective.helm import Embedded, Layers, embedded_in, merged
 from gitops_rollback.effective.objects import Unknown
 from gitops_rollback.effective.sources import Pointing, Whose
-from gitops_rollback.effective.tree import entries, find, text_node, with_path
+from gitops_rollback.effective.tree import entries, find, mapping, text_node, with_path
 from gitops_rollback.late import dataclass, replace
-from gitops_rollback.manifest.argo import chart_sources, kustomize_images
+from gitops_rollback.manifest.argo import (
+    ARGO_GROUP,
+    chart_sources,
+    kustomize_images,
+    override_names,
+    override_of,
+)
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.helm import is_of_image
+from gitops_rollback.manifest.objects import ManifestObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gitops_rollback.effective.objects import Resource
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.objects import ManifestObject
+    from gitops_rollback.manifest.entries import ImageEntry
 
 # What an Application says of kustomize that cannot touch an image.
 _HARMLESS = frozenset(
@@ -56,13 +63,60 @@ def application_layers(
 
     `parsed` reads a file of this repository.
     """
-    several = [source for _pointer, source in chart_sources(resource.node)]
+    name = resource.first.name
+    found = [_overridden(one, name, parsed) for _pointer, one in chart_sources(resource.node)]
+    several = [source for source, _files in found]
     named = {text_of(lookup(one, "ref")) or "": _pointing(one, sources) for one in several}
-    return [_Chart(resource, one, _pointing(one, sources), named, parsed).layers for one in several]
+    return [
+        _Chart(resource, one, _pointing(one, sources), named, parsed, paths).layers
+        for one, paths in found
+    ]
+
+
+def overriding(path: str, file: ParsedFile) -> ManifestObject | None:
+    """Return the Application that a file of overrides is for, as far as the file tells of it.
+
+    Its source is the file's folder, of the repository that the file is of. None for another file.
+    """
+    name = override_of(path)
+    root = file.trees[0] if file.trees else None
+    if name is None or not isinstance(root, yaml.MappingNode):
+        return None
+    source = with_path(root, ("path",), text_node(posixpath.dirname(path) or ".", root))
+    texts = {
+        ("apiVersion",): f"{ARGO_GROUP}/v1alpha1",
+        ("kind",): "Application",
+        ("metadata", "name"): name or posixpath.basename(posixpath.dirname(path)),
+    }
+    node: yaml.Node = mapping((), root)
+    for keys, text in texts.items():
+        node = with_path(node, keys, text_node(text, root))
+    return ManifestObject(file, 0, "", with_path(node, ("spec", "source"), source), "Application")
+
+
+def _overridden(
+    source: yaml.Node, name: str, parsed: Callable[[str], ParsedFile | None]
+) -> tuple[yaml.Node, tuple[str, ...]]:
+    """Return a source of an Application with what files in its folder override, and these files.
+
+    Argo CD merges them as JSON merge patches (reposerver/repository, mergeSourceParameters).
+    """
+    folder = text_of(lookup(source, "path"))
+    paths = []
+    for own in override_names(name) if folder is not None else ():
+        path = posixpath.normpath(f"{(folder or '').strip('/') or '.'}/{own}")
+        file = parsed(path)
+        root = file.trees[0] if file is not None and file.trees else None
+        if isinstance(root, yaml.MappingNode):
+            source = merged(source, root)
+            paths.append(path)
+    return source, tuple(paths)
 
 
 def argo_additions(
-    application: ManifestObject, sources: Sources
+    application: ManifestObject,
+    sources: Sources,
+    parsed: Callable[[str], ParsedFile | None],
 ) -> Iterator[tuple[str, Addition, tuple[Unknown, ...], Pointing]]:
     """Yield the folders whose kustomization an Application changes, how, and what is unknown of it.
 
@@ -71,13 +125,14 @@ def argo_additions(
     Argo CD sets its images as `kustomize edit set image` does: an entry of that name is another one
     (argo-cd.readthedocs.io, user guide, Kustomize).
     """
-    for pointer, source in chart_sources(application.node):
+    for pointer, written in chart_sources(application.node):
+        source, overrides = _overridden(written, application.name, parsed)
         options = lookup(source, "kustomize")
         folder = text_of(lookup(source, "path"))
         if folder is None or not entries(options).keys() - _HARMLESS:
             continue
         path, line = application.file.path, source.start_mark.line + 1
-        images = kustomize_images(application, pointer, source)
+        images = _images(application, pointer, written, overrides, parsed)
         addition = Addition(path, line, entries=tuple(images))
         doubts = tuple(
             Unknown(path, value.start_mark.line + 1, f"kustomize.{key}", "not followed", _ACCEPT)
@@ -92,6 +147,33 @@ def argo_additions(
         yield "" if where == "." else where, addition, doubts, pointing
 
 
+def _images(
+    application: ManifestObject,
+    pointer: str,
+    source: yaml.Node,
+    overrides: Iterable[str],
+    parsed: Callable[[str], ParsedFile | None],
+) -> list[ImageEntry]:
+    """Return the images that a source sets: those of the last file that overrides them, if any."""
+    found = list(kustomize_images(application, pointer, source))
+    for path in overrides:
+        file = parsed(path)
+        root = file.trees[0] if file is not None and file.trees else None
+        if file is not None and root is not None and find(root, "kustomize", "images") is not None:
+            item = ManifestObject(file, 0, "", root, "Application")
+            found = list(kustomize_images(item, "", root))
+    return found
+
+
+def changes_of(source: yaml.Node) -> set[str]:
+    """Return what a source says that may change an image: of kustomize, of a chart."""
+    options, helm = entries(lookup(source, "kustomize")), entries(lookup(source, "helm"))
+    of_charts = {"values", "valuesObject", "parameters", "fileParameters", "valueFiles"}
+    return {f"kustomize.{key}" for key in options.keys() - _HARMLESS} | {
+        f"helm.{key}" for key in helm.keys() & of_charts
+    }
+
+
 def directories(application: yaml.Node | None, sources: Sources) -> Iterator[tuple[str, bool]]:
     """Yield the folders of this repository that an Application surely takes.
 
@@ -100,7 +182,10 @@ def directories(application: yaml.Node | None, sources: Sources) -> Iterator[tup
     for _pointer, source in chart_sources(application):
         folder = text_of(lookup(source, "path"))
         if folder is not None and _pointing(source, sources).whose is Whose.OURS:
-            below = text_of(find(source, "directory", "recurse")) == "true"
+            directory = lookup(source, "directory")
+            if entries(directory).keys() & {"include", "exclude"}:
+                continue  # which files these mean is not followed
+            below = text_of(find(directory, "recurse")) == "true"
             path = posixpath.normpath(folder.strip("/") or ".")
             yield "" if path == "." else path, below
 
@@ -130,6 +215,7 @@ class _Chart:
     pointing: Pointing
     named: Mapping[str, Pointing]
     parsed: Callable[[str], ParsedFile | None]
+    overrides: tuple[str, ...] = ()
 
     @property
     def layers(self) -> Layers:
@@ -139,7 +225,11 @@ class _Chart:
         values, doubts, embedded = self._own(helm, under.values)
         values, more = self._set(helm, values)
         return replace(
-            under, values=values, unknowns=(*under.unknowns, *doubts, *more), embedded=embedded
+            under,
+            values=values,
+            unknowns=(*under.unknowns, *doubts, *more),
+            paths=(*under.paths, *self.overrides),
+            embedded=embedded,
         )
 
     def _of_files(self, helm: yaml.Node | None) -> Layers:

@@ -89,7 +89,8 @@ def layers_of(
         why = "the release is suspended: nothing is applied until somebody resumes it"
         line = suspend.start_mark.line + 1
         found.append(Unknown(resource.path, line, "suspend", why, f"take it out, {_RESUMED}"))
-    files, of_chart = _chart_files(resource, spec, parsed, sources)
+    chart = find(spec, "chart", "spec") or _chart_named(spec, resource, among)
+    files, of_chart = _chart_files(resource, chart, parsed, sources)
     values: yaml.Node | None = None
     paths = []
     for path in files:
@@ -137,12 +138,11 @@ def merged(under: yaml.Node | None, over: yaml.Node) -> yaml.Node:
 
 def _chart_files(
     resource: Resource,
-    spec: yaml.Node | None,
+    chart: yaml.Node | None,
     parsed: Callable[[str], ParsedFile | None],
     sources: Sources,
 ) -> tuple[tuple[str, ...], tuple[Unknown, ...]]:
     """Return the value files of a chart in this repository, and why they may have no effect."""
-    chart = find(spec, "chart", "spec")
     source = lookup(chart, "sourceRef")
     folder = posixpath.normpath((text_of(lookup(chart, "chart")) or "").strip("/") or "?")
     is_git = text_of(lookup(source, "kind")) in ("GitRepository", None)
@@ -165,6 +165,26 @@ def _chart_files(
     if text_of(find(chart, "reconcileStrategy")) != "Revision":
         doubts.append(_waits(resource.path, line, folder))
     return tuple(files), tuple(doubts)
+
+
+def _chart_named(
+    spec: yaml.Node | None, resource: Resource, among: Iterable[Resource]
+) -> yaml.Node | None:
+    """Return what a HelmChart says that `chartRef` names: it has the same fields as a chart."""
+    name = text_of(find(spec, "chartRef", "name"))
+    wanted = text_of(find(spec, "chartRef", "namespace")) or resource.identity.namespace
+    if text_of(find(spec, "chartRef", "kind")) != "HelmChart":
+        return None
+    return next(
+        (
+            lookup(one.node, "spec")
+            for one in among
+            if one.identity.kind == "HelmChart"
+            and one.identity.name == name
+            and one.identity.namespace in (wanted, "")
+        ),
+        None,
+    )
 
 
 def _waits(path: str, line: int, folder: str) -> Unknown:

@@ -14,19 +14,31 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.applied import Applied, begin
-from gitops_rollback.effective.argo import argo_additions, directories
+from gitops_rollback.effective.appliers import (
+    Applier,
+    as_built,
+    changed_applications,
+    has_variable,
+    left_alone,
+    not_filled,
+    reach_of_path,
+    reaches_of_set,
+)
+from gitops_rollback.effective.argo import argo_additions, directories, overriding
 from gitops_rollback.effective.build import Addition, Builder, Work, is_local
 from gitops_rollback.effective.chart import label_with
 from gitops_rollback.effective.effect import Effect, Idle, Landed
 from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
 from gitops_rollback.effective.helm import is_release
 from gitops_rollback.effective.landing import Lander, Landing
-from gitops_rollback.effective.objects import Unknown
+from gitops_rollback.effective.objects import Resource, Unknown
 from gitops_rollback.effective.recipe import Recipe
 from gitops_rollback.effective.sources import Home, Pointing, Whose, applies, read_sources_of
+from gitops_rollback.effective.stacks import Layer, overridden, stacks_of
+from gitops_rollback.effective.tree import same
 from gitops_rollback.effective.variables import Variables, substitute, variable_names
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.manifest.argo import is_application
+from gitops_rollback.manifest.argo import folders_of, is_application, override_of
 from gitops_rollback.manifest.document import lookup
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.flux import definitions, flux_kustomization
@@ -37,7 +49,6 @@ from gitops_rollback.manifest.objects import objects_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from gitops_rollback.effective.objects import Resource
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.flux import Definition, FluxKustomization
@@ -46,6 +57,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.objects import ManifestObject
 
 _ACCEPT = "or, if you know that it has effect, --accept effect"
+_MOST_LEVELS = 3  # of Flux Kustomizations that change others
 _MEND = f"mend it, {_ACCEPT}"
 _SUSPENDED = "it is suspended: nothing is applied until somebody resumes it"
 _RESUME = f"take `suspend: true` out of it, {_ACCEPT}"
@@ -149,6 +161,7 @@ class _Root:
     flux: FluxKustomization | None = None
     recipe: Recipe | None = None
     doubts: frozenset[Unknown] = frozenset()
+    of_variables: tuple[Unknown, ...] = ()
 
 
 class _Resolver:
@@ -174,8 +187,17 @@ class _Resolver:
             self._builder, tree.files, tree.fields, kinds, pointers, self._sources
         )
         self._unread = self._unreadable_appliers()
-        self._flux = [one for item in objects if (one := flux_kustomization(item)) is not None]
+        raw = [one for item in objects if (one := flux_kustomization(item)) is not None]
+        self._raw_flux = raw
+        self._flux = [Applier(one) for one in raw]
+        self._reaches = [reach for item in objects for reach in reaches_of_set(item)]
+        self._reaches += [reach for one in raw if (reach := reach_of_path(one)) is not None]
         self._applications = [item for item in objects if is_application(item)]
+        self._overriding = [
+            item
+            for path, file in tree.files.items()
+            if (item := overriding(path, file)) is not None and self._is_alone(item)
+        ]
         self._config_maps = [
             (item, definitions(item, item.find("data"), "/data"))
             for item in objects
@@ -193,7 +215,7 @@ class _Resolver:
         landed: list[Landed] = []
         charts: set[str] = set()
         doubtful: list[Recipe] = []
-        for root in self._roots():
+        for root in self._settled_roots():
             if root.recipe is not None and root.doubts:
                 doubtful.append(root.recipe)
             found = self._landings(root)
@@ -210,7 +232,11 @@ class _Resolver:
         for values in self._values(charts):
             image = self._with_labels(begin(values))
             images.append(image)
-            landed.append(_landed_field(_Root(values.path, "", Work()), image, ()))
+            unknowns = (
+                *self._reached(posixpath.dirname(values.path)),
+                *overridden(values, self._stacks),
+            )
+            landed.append(_landed_field(_Root(values.path, "", Work()), image, unknowns))
         for entry in self._unmet_flux_entries():
             images.append(begin(entry.field))
         live = _merged(image.field for image in images)
@@ -218,13 +244,33 @@ class _Resolver:
         idle = {one.key: why for one, why in spare}
         return EffectiveFields(live, spare, Effect(tuple(landed), idle, tuple(doubtful)))
 
+    def _settled_roots(self) -> list[_Root]:
+        """Return the roots once the objects that apply manifests are what others make of them."""
+        roots = list(self._roots())
+        for _level in range(_MOST_LEVELS):
+            built = [one for root in roots for one in root.work.resources]
+            found = as_built(self._raw_flux, built, self._tree.files)
+            if found == self._flux and _have_same_sources(found, self._flux):
+                break
+            self._flux = found
+            roots = list(self._roots())
+        built = [one for root in roots for one in root.work.resources]
+        self._reaches += changed_applications(self._applications, built)
+        return roots
+
     def _roots(self) -> Iterator[_Root]:
         """Yield what is deployed on its own: by Flux, else kustomizations and plain files."""
         covered: set[str] = set()
+        self._elsewhere.clear()
         for root in self._flux_roots():
             covered.update(root.work.paths)
             yield root
-        for application in self._applications:
+        for item in self._overriding:
+            resource = Resource(item.node, item.file.path, 0, by=(item.file.path,))
+            work = Work(resources=[resource], paths=[item.file.path])
+            covered.add(item.file.path)
+            yield _Root(item.file.path, posixpath.dirname(item.file.path), work)
+        for application in (*self._applications, *self._overriding):
             for root in self._argo_roots(application):
                 covered.update(root.work.paths)
                 yield root
@@ -292,16 +338,20 @@ class _Resolver:
         One that applies another branch only matters where none applies this one; one of which
         nobody knows whose files it applies, where it would change them.
         """
-        pointed = [(one, self._pointing(one)) for one in self._flux]
-        ours = [one.path for one, to in pointed if to.whose is Whose.OURS]
-        for flux, to in pointed:
+        pointed = [(one, self._pointing(one.flux)) for one in self._flux]
+        ours = [one.flux.path for one, to in pointed if to.whose is Whose.OURS]
+        for applier, to in pointed:
+            flux = applier.flux
+            if has_variable(flux.path):
+                self._set_apart(flux.entries, Pointing(to.whose, f"its path is {flux.path}"))
+                continue
             is_covered = any(_is_at_or_below(flux.path, path) for path in ours)
             if to.whose is Whose.ANOTHERS or (to.whose is Whose.OTHER_REVISION and is_covered):
                 self._set_apart(flux.entries, to)
                 continue
             if to.whose is Whose.UNKNOWN and not flux.changes_images:
                 continue
-            root = self._flux_root(flux, to)
+            root = self._flux_root(applier, to)
             if root is not None:
                 yield root
 
@@ -315,10 +365,11 @@ class _Resolver:
             why = f"it is for files that are not on this branch: {to.why}"
             self._elsewhere[entry.field.key] = Idle(why)
 
-    def _flux_root(self, flux: FluxKustomization, to: Pointing) -> _Root | None:
+    def _flux_root(self, applier: Applier, to: Pointing) -> _Root | None:
         """Return what a Flux Kustomization applies; None where nothing of it was read."""
+        flux = applier.flux
         title = f"Flux Kustomization {flux.name}"
-        odd = []
+        odd = [*applier.unknowns]
         if to.whose is not Whose.OURS:
             odd.append(Unknown(flux.file_path, flux.line, title, to.why, to.hint))
         if flux.is_suspended:
@@ -354,11 +405,30 @@ class _Resolver:
         work.doubt(*odd)
         name = f"{flux.file_path} {flux.name}"
         is_told = not addition.changes_images
-        return _Root(name, folder, work, overlay, flux, recipe if is_told else None, doubts)
+        return _Root(
+            name,
+            folder,
+            work,
+            overlay,
+            flux,
+            recipe if is_told else None,
+            doubts,
+            applier.of_variables,
+        )
+
+    def _is_alone(self, overrides: ManifestObject) -> bool:
+        """Tell whether a file of overrides is for an Application that is none of these files."""
+        folder = posixpath.dirname(overrides.file.path)
+        own = override_of(overrides.file.path)
+        return not any(
+            folder in folders_of(item) and own in ("", item.name) for item in self._applications
+        )
 
     def _argo_roots(self, application: ManifestObject) -> Iterator[_Root]:
         """Yield the folders whose kustomization an Application of Argo CD changes."""
-        for folder, addition, doubts, to in argo_additions(application, self._sources):
+        for folder, addition, doubts, to in argo_additions(
+            application, self._sources, self._builder.parsed
+        ):
             if to.whose is Whose.ANOTHERS:
                 self._set_apart(addition.entries, to)
             elif folder in self._by_folder and self._holds(self._by_folder[folder].path):
@@ -391,18 +461,28 @@ class _Resolver:
         """Return the images of a root's objects."""
         work = root.work
         by = (root.flux.file_path,) if root.flux is not None else ()
+        reached = (*self._unread, *self._reached(root.folder))
         resources = [one for one in work.resources if not is_local(one)]
         refers = any(is_release(one) for one in resources)
         among = [*resources, *self._beside(root)] if refers else resources
         found: list[Landing] = []
         for resource in resources:
-            doubted = resource.doubted(*work.failures, *self._unread)
+            alone = left_alone(resource)
+            doubted = resource.doubted(*work.failures, *reached, *_if_any(alone))
+            of_variables = (*root.of_variables, *_if_any(not_filled(resource)))
             for landing in self._lander.land(doubted, among):
+                if of_variables and "${" in landing.image.name + landing.image.version:
+                    unknowns = (*landing.unknowns, *of_variables)
+                    landing = replace(landing, unknowns=unknowns)  # noqa: PLW2901 - it is that one
                 paths = tuple(dict.fromkeys((*landing.paths, *work.paths, *by)))
                 image = replace(landing.image, overlay=root.overlay)
                 found.append(replace(landing, image=image, paths=paths))
             found = self._post_rendered(resource, found)
         return found
+
+    def _reached(self, folder: str) -> tuple[Unknown, ...]:
+        """Return what may reach a folder that is not followed."""
+        return tuple(one.unknown for one in self._reaches if one.has(folder))
 
     def _beside(self, root: _Root) -> Iterator[Resource]:
         """Yield what is applied beside a plain file: a release may refer to an object of it."""
@@ -476,6 +556,13 @@ class _Resolver:
             if self._is_chart(folder)
         }
 
+    @cached_property
+    def _stacks(self) -> list[tuple[Layer, ...]]:
+        """The layers of values by what is not followed: of kustomize, helmfile and Fleet."""
+        tree = self._tree
+        files = (file for path, file in tree.files.items() if not is_kustomization(path))
+        return stacks_of(tree.kustomizations.values(), files, self._builder.parsed)
+
     def _values(self, charts: set[str]) -> Iterator[ImageField]:
         """Yield the fields of files of Helm values that no release in these files takes."""
         for path, fields in self._tree.fields.items():
@@ -487,7 +574,7 @@ class _Resolver:
         """Return the `spec.images` of Flux Kustomizations whose folder is not among the files."""
         return [
             entry
-            for flux in self._flux
+            for flux in (one.flux for one in self._flux)
             if flux.path not in self._by_folder and not self._scanned(flux.path)
             for entry in flux.entries
             if entry.sets_version and entry.field.key not in self._elsewhere
@@ -544,6 +631,19 @@ class _Resolver:
             + _ACCEPT,
             (ruling.path,),
         )
+
+
+def _have_same_sources(some: Iterable[Applier], others: Iterable[Applier]) -> bool:
+    """Tell whether Flux Kustomizations take their files from the same sources, one by one."""
+    pairs = zip(some, others, strict=True)
+    return all(
+        same(lookup(one.flux.spec, "sourceRef"), lookup(other.flux.spec, "sourceRef"))
+        for one, other in pairs
+    )
+
+
+def _if_any(unknown: Unknown | None) -> tuple[Unknown, ...]:
+    return (unknown,) if unknown is not None else ()
 
 
 def _is_at_or_below(folder: str, other: str) -> bool:

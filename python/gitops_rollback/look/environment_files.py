@@ -12,6 +12,7 @@ from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.records import RECORD_FILE, is_copy
 from gitops_rollback.ledger.state import FOLDER, path_of
+from gitops_rollback.manifest.argo import override_names
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
 from gitops_rollback.services import inventory
 from gitops_rollback.services.config import FILE
@@ -140,7 +141,7 @@ def list_entries(
     for name in names:
         for glob in settings[name].manifests:
             root = _join(environment.path, inventory.glob_root(glob))
-            roots += [root, *_kustomizations_above(root, environment)]
+            roots += [root, *_deciding_above(name, root, environment)]
     if discovers:
         roots.append(environment.path)
     entries = {e.path: e for e in repository.list_files(tip.commit, dict.fromkeys(roots))}
@@ -161,7 +162,7 @@ def wanted_paths(name: str, environment: Environment, config: Config, paths: Pat
     meant = _meant(globs, environment, paths)
     roots = {_join(environment.path, inventory.glob_root(glob)) for glob in globs}
     roots |= {posixpath.dirname(path) for path in meant}
-    above = {path for root in roots for path in _kustomizations_above(root, environment)}
+    above = {path for root in roots for path in _deciding_above(name, root, environment)}
     return [*(path for path in above if path in paths), *meant]
 
 
@@ -203,14 +204,17 @@ def discoverable(
     return found
 
 
-def _kustomizations_above(root: str, environment: Environment) -> list[str]:
-    """Return where kustomizations can stand that override the images below a folder."""
+def _deciding_above(name: str, root: str, environment: Environment) -> list[str]:
+    """Return where files can stand that override the images of a service below a folder.
+
+    They are kustomizations, and what overrides an Application of Argo CD that bears its name.
+    """
     folders = [root, *(str(parent) for parent in PurePosixPath(root).parents)] if root else [""]
     return [
-        _join("" if folder == "." else folder, name)
+        _join("" if folder == "." else folder, file)
         for folder in folders
         if environment.holds("" if folder == "." else folder) or not environment.path
-        for name in KUSTOMIZATION_NAMES
+        for file in (*KUSTOMIZATION_NAMES, *override_names(name))
     ]
 
 

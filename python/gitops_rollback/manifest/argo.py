@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.late import replace
+from gitops_rollback.late import regex, replace
 from gitops_rollback.manifest.blocks import block_of, in_host
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.entries import ImageEntry
@@ -25,17 +25,19 @@ from gitops_rollback.manifest.image_field import (
     Problem,
     split_version,
 )
+from gitops_rollback.manifest.objects import ManifestObject
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gitops_rollback.manifest.objects import ManifestObject
+    from gitops_rollback.manifest.document import ParsedFile
 
 RENAMES = Problem(
     "its text renames the image:", "write an `images:` entry in the kustomization instead"
 )
 ARGO_GROUP = "argoproj.io"
+_OVERRIDE = regex(r"\.argocd-source(?:-(?P<name>.+))?\.yaml")
 
 
 def chart_sources(application: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
@@ -52,6 +54,31 @@ def chart_sources(application: yaml.Node | None) -> Iterator[tuple[str, yaml.Nod
 def is_application(item: ManifestObject) -> bool:
     """Tell whether an object is an Application of Argo CD."""
     return item.kind == "Application" and item.api_group == ARGO_GROUP
+
+
+def override_of(path: str) -> str | None:
+    """Return of which Application a file holds overrides: empty for any; None for another file.
+
+    `.argocd-source.yaml` and `.argocd-source-NAME.yaml` in the folder of an Application's source,
+    as Argo CD's Image Updater writes them (argo-cd.readthedocs.io, Parameter Overrides).
+    """
+    match = _OVERRIDE.fullmatch(posixpath.basename(path))
+    return (match["name"] or "") if match is not None else None
+
+
+def override_names(application: str) -> tuple[str, str]:
+    """Return what files are called that override the sources of an Application."""
+    return ".argocd-source.yaml", f".argocd-source-{application}.yaml"
+
+
+def override_fields(file: ParsedFile) -> Iterator[ImageField]:
+    """Yield the image fields of a file of overrides."""
+    name = override_of(file.path)
+    root = file.trees[0] if file.trees else None
+    if name is None or root is None:
+        return
+    item = ManifestObject(file, 0, "", root, "Application")
+    yield from (entry.field for entry in kustomize_images(item, "", root))
 
 
 def folders_of(item: ManifestObject) -> Iterator[str]:

@@ -9,7 +9,7 @@ import yaml
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
-from gitops_rollback.manifest.argo import application_fields
+from gitops_rollback.manifest.argo import application_fields, override_fields
 from gitops_rollback.manifest.blocks import block_of, in_host
 from gitops_rollback.manifest.document import items_of, lookup, paths_to_nodes, text_of, walk
 from gitops_rollback.manifest.entries import EntryList, read_entry
@@ -57,6 +57,7 @@ def find_fields(
         found = [
             *_of_objects(file, further_kinds or {}, pointers),
             *_of_values(file),
+            *override_fields(file),
             *_of_json_patches(file),
         ]
         for field in found:

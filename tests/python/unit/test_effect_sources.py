@@ -1,4 +1,4 @@
-"""Objects of Flux and Argo CD that point to other repositories say nothing of this one's files."""
+"""Objects that apply manifests: whose files they mean, and what others make of them."""
 
 from __future__ import annotations
 
@@ -46,6 +46,10 @@ def flux(source: str, more: str = "", *, name: str = "apps", path: str = "./apps
         f"metadata: {{name: {name}, namespace: flux-system}}\n"
         f"spec:\n  path: {path}\n  sourceRef: {{kind: GitRepository, name: {source}}}\n{lines}"
     )
+
+
+def noted(annotation: str) -> str:
+    return DEPLOYMENT.replace("{name: cart}", f"{{name: cart, annotations: {{{annotation}}}}}", 1)
 
 
 def application(*sources: str) -> str:
@@ -120,7 +124,70 @@ BESIDE = {"clusters/apps.yaml": git("ours", OURS) + "---\n" + git("other", OURS 
 CHART = {"charts/cart/Chart.yaml": "name: cart\n"}
 CHART_VALUES = {**CHART, "charts/cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\n"}
 EDITED = "apps/cart/deployment.yaml"
+PARENT = """\
+patches:
+- target: {kind: Kustomization}
+  patch: |
+    - {op: add, path: /spec/%s, value: %s}
+"""
+LISTED = APPS | {"apps/cart/kustomization.yaml": "resources: [deployment.yaml]\n"}
+OVERLAY = {
+    "prod/kustomization.yaml": "resources: [../clusters]\n" + PARENT % ("path", "./apps/cart"),
+    "clusters/kustomization.yaml": "resources: [k.yaml]\n",
+    "clusters/k.yaml": flux("flux-system", IMAGES, path="./apps/base"),
+}
+VALUES = {"v.yaml": "image: {repository: acme/cart, tag: '1'}\n"}
+OF_CHART = "helmCharts:\n- {name: cart, repo: 'https://charts.acme.com', valuesFile: v.yaml%s}\n"
+HELMFILE = "releases:\n- name: cart\n  values:\n  - image: {repository: acme/cart, tag: '1'}\n"
+FLEET = "helm:\n  values: {image: {repository: acme/cart, tag: '1'}}\ntargetCustomizations:\n"
+GENERATED = {
+    "apps/kustomization.yaml": (
+        "resources: [r.yaml]\nconfigMapGenerator: [{name: v, files: [values.yaml=../v.yaml]}]\n"
+    )
+}
+TAKES = "  valuesFrom: [{kind: ConfigMap, name: v}]\n"
 FOLLOWED = {
+    "a path that an overlay sets": (APPS | OVERLAY, "clusters/k.yaml"),
+    "an object that Flux merges": (
+        {"a.yaml": noted("kustomize.toolkit.fluxcd.io/ssa: Merge")},
+        "a.yaml",
+    ),
+    "images that override an Application's": (
+        LISTED | {"apps/cart/.argocd-source-cart.yaml": "kustomize: {images: ['acme/cart:2']}\n"},
+        "apps/cart/.argocd-source-cart.yaml",
+    ),
+    "images that override those of an Application that is there": (
+        LISTED
+        | {
+            "a.yaml": application(
+                f"repoURL: {OURS}\npath: apps/cart\nkustomize: {{images: ['acme/cart:3']}}"
+            ),
+            "apps/cart/.argocd-source.yaml": "kustomize: {images: ['acme/cart:2']}\n",
+        },
+        "apps/cart/.argocd-source.yaml",
+    ),
+    "parameters that override an Application's": (
+        {
+            "charts/cart/Chart.yaml": "name: cart\n",
+            "charts/cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\n",
+            "charts/cart/.argocd-source-cart.yaml": (
+                "helm: {parameters: [{name: image.tag, value: '2'}]}\n"
+            ),
+        },
+        "charts/cart/.argocd-source-cart.yaml",
+    ),
+    "values of a chart that kustomize inflates": (
+        VALUES | {"kustomization.yaml": OF_CHART % ", valuesInline: {replicas: 2}"},
+        "v.yaml",
+    ),
+    "values that a ConfigMap is generated from": (
+        VALUES | GENERATED | {"apps/r.yaml": release("other", TAKES)},
+        "v.yaml",
+    ),
+    "values of a helmfile": (
+        {"helmfile.yaml": HELMFILE + "  set: [{name: image.pullPolicy, value: Always}]\n"},
+        "helmfile.yaml",
+    ),
     "an object of this repository": (APPS | BESIDE | {"k.yaml": flux("ours", IMAGES)}, "k.yaml"),
     "images of another repository": (APPS | BESIDE | {"k.yaml": flux("other", IMAGES)}, EDITED),
     "what nobody names but all do": (APPS | {"k.yaml": flux("gone", IMAGES)}, "k.yaml"),
@@ -188,6 +255,124 @@ def test_only_what_means_this_repository_is_followed(files: dict[str, str], path
 
 
 REFUSED = {
+    "images that a Kustomization adds to another": (
+        APPS
+        | {
+            "c/k.yaml": flux(
+                "flux-system",
+                PARENT % ("images", "[{name: acme/cart, newTag: '2'}]"),
+                name="flux-system",
+                path="./c",
+            ),
+            "c/apps.yaml": flux("flux-system"),
+        },
+        "images of Flux Kustomization apps",
+    ),
+    "variables that a Kustomization adds to another": (
+        {
+            "a/d.yaml": DEPLOYMENT.replace("cart:1", "cart:${TAG:=1}"),
+            "c/k.yaml": flux(
+                "flux-system",
+                PARENT % ("postBuild", "{substitute: {TAG: '2'}}"),
+                name="flux-system",
+                path="./c",
+            ),
+            "c/a.yaml": flux("flux-system", "postBuild: {substitute: {TAG: '1'}}", path="./a"),
+        },
+        "postBuild of Flux Kustomization apps",
+    ),
+    "a path with a variable": (
+        APPS | {"k.yaml": flux("flux-system", IMAGES, path="./apps/${app}")},
+        "which folder its variable makes of it is not known",
+    ),
+    "an object that Flux leaves alone": (
+        {"a.yaml": noted("kustomize.toolkit.fluxcd.io/reconcile: disabled")},
+        "Flux leaves the object alone",
+    ),
+    "an object that Flux makes once": (
+        {"a.yaml": noted("kustomize.toolkit.fluxcd.io/ssa: IfNotPresent")},
+        "Flux leaves the object alone",
+    ),
+    "a variable that is not filled": (
+        {
+            "k.yaml": flux("flux-system", "postBuild: {substitute: {TAG: '1'}}"),
+            "apps/cart/a.yaml": noted("kustomize.toolkit.fluxcd.io/substitute: disabled").replace(
+                "cart:1", "cart:${TAG}"
+            ),
+        },
+        "its variables stay as they are written",
+    ),
+    "images of an ApplicationSet": (
+        LISTED
+        | {
+            "a.yaml": (
+                "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\n"
+                "metadata: {name: apps}\nspec:\n  template:\n    spec:\n      source:\n"
+                f"        repoURL: {OURS}\n        path: 'apps/{{{{app}}}}'\n"
+                "        kustomize: {images: ['acme/cart:2']}\n"
+            )
+        },
+        "it sets kustomize.images by a template",
+    ),
+    "an Application that an overlay changes": (
+        LISTED
+        | {
+            "argo/kustomization.yaml": (
+                "resources: [a.yaml]\npatches:\n- target: {kind: Application}\n  patch: |\n"
+                "    - op: add\n      path: /spec/sources/0/kustomize\n"
+                "      value: {images: ['acme/cart:2']}\n"
+            ),
+            "argo/a.yaml": application(f"repoURL: {OURS}\npath: apps/cart"),
+        },
+        "an overlay changes it",
+    ),
+    "a file that an Application leaves out": (
+        APPS
+        | {
+            "kustomization.yaml": "resources: []\n",
+            "a.yaml": application(
+                f"repoURL: {OURS}\npath: apps/cart\ndirectory: {{exclude: deployment.yaml}}"
+            ),
+        },
+        "does not list it",
+    ),
+    "values over those of a chart that kustomize inflates": (
+        VALUES | {"kustomization.yaml": OF_CHART % ", valuesInline: {image: {tag: '2'}}"},
+        "valuesInline: it comes later and sets the same value",
+    ),
+    "values over those of a generated ConfigMap": (
+        VALUES
+        | GENERATED
+        | {"apps/r.yaml": release("other", TAKES + "  values: {image: 'x:1'}\n")},
+        "spec.values of HelmRelease cart: it comes later",
+    ),
+    "a single value of a helmfile": (
+        {"helmfile.yaml": HELMFILE + "  set: [{name: image.tag, value: '2'}]\n"},
+        "set: it comes later",
+    ),
+    "a file of a helmfile that is not read": (
+        {"helmfile.yaml": HELMFILE + "  - '{{ .Environment.Name }}.yaml'\n"},
+        "may set the same value",
+    ),
+    "what a cluster of a fleet has otherwise": (
+        {"fleet.yaml": FLEET + "- {name: a, helm: {values: {image: {tag: '2'}}}}\n"},
+        "values at /targetCustomizations/0/helm: it comes later",
+    ),
+    "a HelmChart that waits for a version": (
+        CHART_VALUES
+        | {
+            "r.yaml": (
+                "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\n"
+                "metadata: {name: cart}\nspec: {chartRef: {kind: HelmChart, name: cart}}\n"
+            ),
+            "c.yaml": (
+                "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmChart\n"
+                "metadata: {name: cart}\nspec:\n  chart: ./charts/cart\n"
+                "  sourceRef: {kind: GitRepository, name: flux-system}\n"
+            ),
+        },
+        "only with a new version in charts/cart/Chart.yaml",
+    ),
     "a source that stands nowhere": (
         APPS
         | BESIDE

@@ -1,0 +1,215 @@
+"""Objects that apply manifests, as they are once overlays, templates and variables made them. Pure.
+
+A Flux Kustomization is an object like others: overlays and other Kustomizations patch it before it
+applies anything. Where it is changed in what is not followed, and where one is only made from a
+template (Argo CD's ApplicationSet, a path with a Flux variable), the images of the folders that it
+may reach are not proven. So are those of objects that are told to be left alone.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from gitops_rollback.effective.argo import changes_of
+from gitops_rollback.effective.objects import Unknown
+from gitops_rollback.effective.tree import entries, find, same, without
+from gitops_rollback.late import dataclass, regex, replace
+from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources
+from gitops_rollback.manifest.document import lookup, text_of
+from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP, flux_kustomization
+from gitops_rollback.manifest.objects import ManifestObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import yaml
+
+    from gitops_rollback.effective.objects import Resource
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.flux import FluxKustomization
+
+_ACCEPT = "or, if you know that it has effect, --accept effect"
+_VARIABLE = regex(r"\{\{.*?\}\}|\$\{.*?\}")
+# Notes by which Flux leaves an object alone (fluxcd.io, kustomizations, "Controlling the apply").
+_LEFT_ALONE = {
+    f"{KUSTOMIZE_GROUP}/reconcile": ("disabled",),
+    f"{KUSTOMIZE_GROUP}/ssa": ("IfNotPresent", "Ignore"),
+}
+_NOT_FILLED = f"{KUSTOMIZE_GROUP}/substitute"
+
+
+@dataclass(frozen=True)
+class Applier:
+    """A Flux Kustomization as it is applied; what of it is not followed, and what of variables."""
+
+    flux: FluxKustomization
+    unknowns: tuple[Unknown, ...] = ()
+    of_variables: tuple[Unknown, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The folders that something may reach, and what is not known of it."""
+
+    folders: re.Pattern[str]
+    unknown: Unknown
+
+    def has(self, folder: str) -> bool:
+        """Tell whether a folder, or one above it, is reached."""
+        while not self.folders.fullmatch(folder):
+            if not folder:
+                return False
+            folder = posixpath.dirname(folder)
+        return True
+
+
+def as_built(
+    raw: Iterable[FluxKustomization], built: Iterable[Resource], files: Mapping[str, ParsedFile]
+) -> list[Applier]:
+    """Return Flux Kustomizations as overlays and other Kustomizations made them.
+
+    One that several overlays take is there several times; one that nothing built is as written.
+    """
+    made: dict[tuple[str, str], list[yaml.Node]] = {}
+    for resource in built:
+        identity = resource.identity
+        if identity.kind == "Kustomization" and identity.group == KUSTOMIZE_GROUP:
+            known = made.setdefault((resource.path, resource.first.name), [])
+            if not any(same(lookup(one, "spec"), lookup(resource.node, "spec")) for one in known):
+                known.append(resource.node)
+    return [
+        _applier(one, node, files[one.file_path])
+        for one in raw
+        for node in made.get((one.file_path, one.name), [None])
+    ]
+
+
+def _applier(raw: FluxKustomization, node: yaml.Node | None, file: ParsedFile) -> Applier:
+    spec = lookup(node, "spec")
+    if node is None or spec is None or same(spec, raw.spec):
+        return Applier(raw)
+    # What stands in another file is read as a text alone: images and variables are not.
+    bare = node
+    for key in ("images", "postBuild"):
+        bare = _with_spec(bare, without(lookup(bare, "spec") or spec, key))
+    flux = flux_kustomization(ManifestObject(file, 0, "", bare, "Kustomization"))
+    if flux is None:
+        return Applier(raw)
+    flux = replace(flux, definitions=raw.definitions, sources=raw.sources, entries=raw.entries)
+    changed = [
+        Unknown(
+            raw.file_path,
+            raw.line,
+            f"{key} of Flux Kustomization {raw.name}",
+            "an overlay or another Kustomization changes them, which is not followed",
+            f"write them in {raw.file_path}, {_ACCEPT}",
+        )
+        for key in ("images", "postBuild")
+        if not same(lookup(spec, key), lookup(raw.spec, key))
+    ]
+    of_images = tuple(one for one in changed if one.construct.startswith("images"))
+    rest = tuple(one for one in changed if one not in of_images)
+    return Applier(replace(flux, line=raw.line), of_images, rest)
+
+
+def _with_spec(node: yaml.Node, spec: yaml.Node) -> yaml.Node:
+    pairs = [(k, spec if text_of(k) == "spec" else v) for k, v in node.value]
+    return type(node)(node.tag, pairs, node.start_mark, node.end_mark)
+
+
+def reach_of_path(flux: FluxKustomization) -> Reach | None:
+    """Return what a Flux Kustomization may reach whose path has a variable; None for another."""
+    if not _VARIABLE.search(flux.path) or not flux.changes_images:
+        return None
+    unknown = Unknown(
+        flux.file_path,
+        flux.line,
+        f"path {flux.path} of Flux Kustomization {flux.name}",
+        "which folder its variable makes of it is not known",
+        f"write the path out, {_ACCEPT}",
+    )
+    return Reach(_pattern(flux.path), unknown)
+
+
+def has_variable(path: str) -> bool:
+    """Tell whether a path is made by a variable or a template."""
+    return _VARIABLE.search(path) is not None
+
+
+def reaches_of_set(item: ManifestObject) -> Iterator[Reach]:
+    """Yield what the Applications that an ApplicationSet makes may change, folder by folder."""
+    if item.kind != "ApplicationSet" or item.api_group != ARGO_GROUP:
+        return
+    template = item.find("spec", "template")
+    patched = item.find("spec", "templatePatch")
+    for _pointer, source in chart_sources(template):
+        path = text_of(lookup(source, "path"))
+        said = sorted(changes_of(source)) + (["templatePatch"] if patched is not None else [])
+        if path is None or not said:
+            continue
+        unknown = Unknown(
+            item.file.path,
+            source.start_mark.line + 1,
+            f"ApplicationSet {item.name}",
+            f"it sets {', '.join(said)} by a template, which is not followed",
+            f"set the image in the folder that it applies alone, {_ACCEPT}",
+        )
+        yield Reach(_pattern(path.strip("/")), unknown)
+
+
+def changed_applications(
+    raw: Iterable[ManifestObject], built: Iterable[Resource]
+) -> Iterator[Reach]:
+    """Yield what Applications may change that an overlay made others of."""
+    written = {(one.file.path, one.name): one for one in raw}
+    for resource in built:
+        one = written.get((resource.path, resource.first.name))
+        if one is None or same(one.find("spec"), lookup(resource.node, "spec")):
+            continue
+        for _pointer, source in chart_sources(resource.node):
+            path = text_of(lookup(source, "path"))
+            if path is None or not changes_of(source):
+                continue
+            unknown = Unknown(
+                resource.path,
+                one.line,
+                f"Application {one.name}",
+                "an overlay changes it, which is not followed",
+                f"write it as it is applied, {_ACCEPT}",
+            )
+            yield Reach(_pattern(path.strip("/")), unknown)
+
+
+def left_alone(resource: Resource) -> Unknown | None:
+    """Return that Flux leaves an object alone, once it is there; None where it applies it."""
+    for key, values in _LEFT_ALONE.items():
+        node = _note(resource, key)
+        if node is not None and text_of(node) in values:
+            why = f"Flux leaves the object alone ({text_of(node)})"
+            line = node.start_mark.line + 1
+            return Unknown(resource.path, line, key, why, f"take it out, {_ACCEPT}")
+    return None
+
+
+def not_filled(resource: Resource) -> Unknown | None:
+    """Return that Flux fills no variable of an object; None where it does."""
+    node = _note(resource, _NOT_FILLED)
+    if node is None or text_of(node) != "disabled":
+        return None
+    line = node.start_mark.line + 1
+    why = "its variables stay as they are written"
+    return Unknown(resource.path, line, _NOT_FILLED, why, f"take it out, {_ACCEPT}")
+
+
+def _note(resource: Resource, key: str) -> yaml.Node | None:
+    metadata = lookup(resource.node, "metadata")
+    found = (entries(find(metadata, where)).get(key) for where in ("annotations", "labels"))
+    return next((node for node in found if node is not None), None)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    text = posixpath.normpath(path).removeprefix("./")
+    parts = _VARIABLE.split("" if text == "." else text)
+    return re.compile(".*".join(map(re.escape, parts)))

@@ -1,0 +1,202 @@
+"""Files of Helm values that no release of these files takes: what else sets the same. Pure.
+
+kustomize (`helmCharts`), helmfile and Rancher's Fleet give a chart several layers of values, of
+which later ones win; so does a release whose ConfigMap is generated from a file. Their charts are
+not rendered: a value that a later layer sets as well is not known to have effect.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.effective.objects import Unknown
+from gitops_rollback.effective.tree import find, with_path
+from gitops_rollback.late import dataclass
+from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.flux import HELM_GROUP, read_sources
+from gitops_rollback.manifest.objects import objects_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.kustomize import Kustomization
+
+_ACCEPT = "or, if you know that it has effect, --accept effect"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a chart's values: what stands at a pointer of a file; None if it is not read."""
+
+    path: str
+    pointer: str
+    node: yaml.Node | None
+    title: str
+    line: int = 1
+
+    def says(self, keys: Iterable[str], parts: Iterable[str]) -> bool:
+        """Tell whether it sets, or may set, what stands below some keys: one of the parts there."""
+        node = self.node
+        if node is None:
+            return True
+        for key in keys:
+            if not isinstance(node, yaml.MappingNode):
+                return True
+            node = lookup(node, key)
+            if node is None:
+                return False
+        return not isinstance(node, yaml.MappingNode) or any(
+            lookup(node, part) is not None for part in parts
+        )
+
+
+def stacks_of(
+    kustomizations: Iterable[Kustomization],
+    files: Iterable[ParsedFile],
+    parsed: Callable[[str], ParsedFile | None],
+) -> list[tuple[Layer, ...]]:
+    """Return the layers that charts get from these files, the winning one last."""
+    found: list[tuple[Layer, ...]] = []
+    generated: dict[tuple[str, str], str] = {}
+    for one in kustomizations:
+        found += _of_kustomize(one, parsed)
+        generated.update(_generated(one))
+    for file in files:
+        for root in file.trees:
+            found += _of_helmfile(file, root, parsed)
+            found += _of_fleet(file, root, parsed)
+        found += _of_releases(file, generated, parsed)
+    return found
+
+
+def overridden(field: ImageField, stacks: Iterable[tuple[Layer, ...]]) -> Iterator[Unknown]:
+    """Yield the later layers that set what a field of values sets, or may do so."""
+    parts = tuple(part.key for part in field.parts)
+    for stack in stacks:
+        index = next((n for n, layer in enumerate(stack) if _holds(layer, field)), None)
+        if index is None:
+            continue
+        below = field.pointer.removeprefix(stack[index].pointer)
+        keys = [key for key in below.split("/") if key]
+        for later in stack[index + 1 :]:
+            if later.says(keys, parts):
+                is_read = later.node is not None
+                why = f"it comes later and {'sets' if is_read else 'may set'} the same value"
+                hint = f"set the image there alone, {_ACCEPT}"
+                yield Unknown(later.path, later.line, later.title, why, hint)
+
+
+def _holds(layer: Layer, field: ImageField) -> bool:
+    is_there = layer.path == field.path and layer.node is not None
+    return is_there and f"{field.pointer}/".startswith(f"{layer.pointer}/")
+
+
+def _file(path: str, title: str, parsed: Callable[[str], ParsedFile | None]) -> Layer:
+    file = parsed(path)
+    root = file.trees[0] if file is not None and file.trees else None
+    return Layer(path, "", root, f"{title} {path}")
+
+
+def _of_kustomize(
+    one: Kustomization, parsed: Callable[[str], ParsedFile | None]
+) -> Iterator[tuple[Layer, ...]]:
+    """Yield the layers of `helmCharts` (kubectl.docs.kubernetes.io, builtins, Helm charts)."""
+    for index, chart in enumerate(items_of(lookup(one.root, "helmCharts"))):
+        names = [text_of(lookup(chart, "valuesFile"))]
+        names += [text_of(item) for item in items_of(lookup(chart, "additionalValuesFiles"))]
+        paths = [posixpath.normpath(posixpath.join(one.folder, name)) for name in names if name]
+        layers = [_file(path, "the values file", parsed) for path in paths]
+        inline = lookup(chart, "valuesInline")
+        if inline is not None:
+            pointer, line = f"/helmCharts/{index}/valuesInline", inline.start_mark.line + 1
+            layers.append(Layer(one.path, pointer, inline, "valuesInline", line))
+        yield tuple(layers)
+
+
+def _generated(one: Kustomization) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield the files that ConfigMaps are generated from, by name and key."""
+    for generator in items_of(lookup(one.root, "configMapGenerator")):
+        name = text_of(lookup(generator, "name")) or ""
+        for item in items_of(lookup(generator, "files")):
+            key, equals, path = (text_of(item) or "").partition("=")
+            path = path if equals else key
+            key = key if equals else posixpath.basename(path)
+            yield (name, key), posixpath.normpath(posixpath.join(one.folder, path))
+
+
+def _of_releases(
+    file: ParsedFile,
+    generated: dict[tuple[str, str], str],
+    parsed: Callable[[str], ParsedFile | None],
+) -> Iterator[tuple[Layer, ...]]:
+    """Yield the layers of HelmReleases that take ConfigMaps which are generated from files."""
+    for item in objects_of(file) if generated else ():
+        if item.kind != "HelmRelease" or item.api_group != HELM_GROUP:
+            continue
+        names = [(one.name, one.key) for one in read_sources(item.find("spec", "valuesFrom"))]
+        paths = [generated[name] for name in names if name in generated]
+        layers = [_file(path, "the values file", parsed) for path in paths]
+        values = item.find("spec", "values")
+        if layers and values is not None:
+            pointer, line = f"{item.pointer}/spec/values", values.start_mark.line + 1
+            title = f"spec.values of HelmRelease {item.name}"
+            layers.append(Layer(file.path, pointer, values, title, line))
+        yield tuple(layers)
+
+
+def _of_helmfile(
+    file: ParsedFile, root: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
+) -> Iterator[tuple[Layer, ...]]:
+    """Yield the layers of a helmfile's releases (helmfile.readthedocs.io, Configuration)."""
+    if lookup(root, "kind") is not None:
+        return
+    for index, release in enumerate(items_of(lookup(root, "releases"))):
+        layers = []
+        for number, item in enumerate(items_of(lookup(release, "values"))):
+            written = text_of(item)
+            if written is not None:
+                path = posixpath.normpath(posixpath.join(posixpath.dirname(file.path), written))
+                layers.append(_file(path, "the values file", parsed))
+            else:
+                pointer, line = f"/releases/{index}/values/{number}", item.start_mark.line + 1
+                layers.append(Layer(file.path, pointer, item, "values", line))
+        for key in ("set", "setString", "setTemplate"):
+            for item in items_of(lookup(release, key)):
+                name, value = text_of(lookup(item, "name")) or "", lookup(item, "value")
+                node = with_path(None, tuple(name.split(".")), value) if value is not None else None
+                layers.append(Layer(file.path, "-", node, key, item.start_mark.line + 1))
+        yield tuple(layers)
+
+
+def _of_fleet(
+    file: ParsedFile, root: yaml.Node | None, parsed: Callable[[str], ParsedFile | None]
+) -> Iterator[tuple[Layer, ...]]:
+    """Yield the layers of a `fleet.yaml` (fleet.rancher.io, ref-fleet-yaml)."""
+    if posixpath.basename(file.path) != "fleet.yaml":
+        return
+    for index, custom in enumerate(items_of(lookup(root, "targetCustomizations"))):
+        layers = list(_of_fleet_helm(file, lookup(root, "helm"), "/helm", parsed))
+        pointer = f"/targetCustomizations/{index}/helm"
+        layers += _of_fleet_helm(file, lookup(custom, "helm"), pointer, parsed)
+        yield tuple(layers)
+
+
+def _of_fleet_helm(
+    file: ParsedFile,
+    helm: yaml.Node | None,
+    pointer: str,
+    parsed: Callable[[str], ParsedFile | None],
+) -> Iterator[Layer]:
+    values = find(helm, "values")
+    folder = posixpath.dirname(file.path)
+    for item in items_of(lookup(helm, "valuesFiles")):
+        path = posixpath.normpath(posixpath.join(folder, text_of(item) or ""))
+        yield _file(path, "the values file", parsed)
+    if values is not None:
+        line = values.start_mark.line + 1
+        yield Layer(file.path, f"{pointer}/values", values, f"values at {pointer}", line)
