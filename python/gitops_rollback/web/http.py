@@ -272,6 +272,9 @@ class Http:
             verify=bundle or True,
             proxies=self._proxies(url),
         ) as response:
+            if "," in response.headers.get("Content-Encoding", ""):
+                # Packed twice, 2 kB are a gigabyte, which older versions of urllib3 unpack at once.
+                raise requests.exceptions.ContentDecodingError
             is_data = response.status_code < HTTPStatus.MULTIPLE_CHOICES
             most = request.largest if is_data else min(_LARGEST_COMPLAINT, request.largest)
             body = bytearray()

@@ -330,6 +330,13 @@ def test_an_answer_of_more_than_ten_megabytes_is_not_read(
     assert "the answer is larger than 10 MB" in error.message
 
 
+def test_an_answer_that_is_packed_twice_is_not_unpacked(hub: RegistryStandIn) -> None:
+    body = gzip.compress(gzip.compress(b'{"tags": ["1.0"]}'))
+    hub.fail_with("/v2/", 200, body=body, headers={"Content-Encoding": "gzip, gzip"})
+    error = refusal(lambda: client(hub.url).tags(CART))
+    assert "failed (ContentDecodingError)" in error.message
+
+
 def test_a_redirect_is_followed_and_counted(hub: RegistryStandIn) -> None:
     digest = hub.push("acme/shop", "1.0")
     hub.fail_with(MANIFEST, 307, headers={"Location": "/v2/acme/shop/manifests/1.0"})
