@@ -11,10 +11,12 @@ A stream that is closed, or a full disk behind it, never ends a run: what is los
 
 from __future__ import annotations
 
+import atexit
 import io
 import logging
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import contextmanager
 from errno import EBADF, EPIPE
@@ -221,12 +223,18 @@ def write_own(text: str) -> None:
 def leave(code: int) -> NoReturn:
     """End the process with a code, whatever has become of its streams.
 
-    Python flushes them once more when it ends, and makes 120 of every code where that fails.
+    Python flushes them once more when it ends, and makes 120 of every code where that fails. Where
+    a thread still waits for a server, the interpreter is not taken down around it: one that wakes
+    meanwhile aborts the process.
     """
+    if threading.active_count() > 1:
+        atexit._run_exitfuncs()  # noqa: SLF001 - what else ends a process does that, too
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
         except (OSError, ValueError):
             os._exit(code)
+    if threading.active_count() > 1:
+        os._exit(code)
     raise SystemExit(code)

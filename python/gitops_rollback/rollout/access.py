@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 TIMES = (3.05, 10.0)  # seconds to connect, and for one answer
+LARGEST_ANSWER = 40_000_000  # bytes: of a list, whose objects take six times as much here
+_PIECE = 4096  # bytes
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _RENEW = "renew it, or name another one with KUBECONFIG or --kube-context"
 _REASONS = (
@@ -125,7 +127,9 @@ def open_access(context: str, environment: Mapping[str, str]) -> Access:
         ) as error:  # fmt: skip
             raise _no_config(path, context, error) from error
     # A server that cannot be reached is said so at once; what is watched is begun anew anyway.
-    api.rest_client.pool_manager.connection_pool_kw["retries"] = 0
+    pool: Any = api.rest_client.pool_manager
+    pool.connection_pool_kw["retries"] = 0
+    pool.request = bounded(pool.request)
     make: Any = Watch
     return Access(
         custom=client.CustomObjectsApi(api),
@@ -135,6 +139,58 @@ def open_access(context: str, environment: Mapping[str, str]) -> Access:
         namespace=namespace,
         said=tuple(said),
     )
+
+
+class TooLargeError(Exception):
+    """Raised when an API server says more than is ever read."""
+
+    def __init__(self) -> None:
+        super().__init__(f"its answer is larger than {LARGEST_ANSWER // 1_000_000} MB")
+
+
+class _Answer:
+    """An answer of urllib3's, of which no more than `LARGEST_ANSWER` bytes are ever held at once.
+
+    The client reads whole bodies, and of watches whole lines, however long those are.
+    """
+
+    def __init__(self, answer: Any) -> None:  # noqa: ANN401 - the client has no types
+        self._answer = answer
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as above
+        return getattr(self._answer, name)
+
+    @cached_property
+    def data(self) -> bytes:
+        """The whole body."""
+        body = bytearray()
+        if "," in self._answer.headers.get("Content-Encoding", ""):
+            raise TooLargeError  # packed twice, 2 kB are a gigabyte
+        for part in self._answer.stream(_PIECE, decode_content=True):
+            body += part
+            if len(body) > LARGEST_ANSWER:
+                self._answer.close()
+                raise TooLargeError
+        return bytes(body)
+
+    def stream(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001 - urllib3's
+        """Yield the body piece by piece."""
+        line = 0
+        for part in self._answer.stream(amt or _PIECE, decode_content=decode_content):
+            end = part.rfind(b"\n")
+            line = len(part) - end - 1 if end >= 0 else line + len(part)
+            if line > LARGEST_ANSWER:
+                raise TooLargeError
+            yield part
+
+
+def bounded(request: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that sends requests, with answers that are read within a limit."""
+
+    def send(*arguments: Any, **settings: Any) -> _Answer:  # noqa: ANN401 - urllib3's
+        return _Answer(request(*arguments, **{**settings, "preload_content": False}))
+
+    return send
 
 
 def reason_of(error: Exception) -> str:

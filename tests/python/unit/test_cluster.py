@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import sys
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import urllib3
 
 from gitops_rollback.errors import ClusterError
+from gitops_rollback.rollout import access
 from gitops_rollback.rollout.access import Asked, NoAccessError, asked
 from gitops_rollback.rollout.cluster import Cluster
 from gitops_rollback.rollout.objects import Change, Query
 from gitops_rollback.rollout.raw import Name
+from servers.any_answer import AnyAnswer
 from servers.kubernetes_api import KubernetesApi
 
 if TYPE_CHECKING:
@@ -80,6 +85,62 @@ def test_a_kubeconfig_that_is_no_good_is_no_access(tmp_path: Path, text: str) ->
 def test_without_a_kubeconfig_and_outside_of_a_pod_there_is_no_access(tmp_path: Path) -> None:
     with pytest.raises(NoAccessError):
         Cluster("", {"HOME": str(tmp_path)})
+
+
+# Answers without end
+
+LONG = b"x" * 50_000
+
+
+@pytest.fixture
+def _little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "LARGEST_ANSWER", 20_000)
+
+
+def config_of(url: str, path: Path) -> str:
+    """Write a kubeconfig for an API server, and return its path."""
+    named = {
+        "clusters": [{"name": "k", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+    }
+    path.write_text(json.dumps({**named, "current-context": "c"}), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.usefixtures("_little")
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"200 OK\r\n", LONG),
+        (b"404 Not Found\r\n", LONG),
+        (b"200 OK\r\nContent-Encoding: gzip\r\n", gzip.compress(LONG)),
+        (b"200 OK\r\nContent-Encoding: gzip, gzip\r\n", gzip.compress(gzip.compress(b"{}"))),
+        (b"500 Error\r\nTransfer-Encoding: chunked\r\n", b"%x\r\n%s\r\n0\r\n\r\n" % (50_000, LONG)),
+    ],
+    ids=["list", "error", "packed", "packed twice", "chunks"],
+)
+def test_an_api_server_that_says_too_much_gave_no_answer(
+    tmp_path: Path, head: bytes, body: bytes
+) -> None:
+    with AnyAnswer(b"HTTP/1.1 " + head + b"Connection: close\r\n\r\n" + body) as url:
+        cluster = Cluster("", {"KUBECONFIG": config_of(url, tmp_path / "kubeconfig")})
+        with pytest.raises(ClusterError, match="its answer is larger than"):
+            cluster.list(FLUX)
+
+
+@pytest.mark.usefixtures("_little")
+def test_a_watch_may_say_much_but_no_endless_line() -> None:
+    pool = urllib3.PoolManager(retries=0)
+    for line_end, is_good in ((b"\n", True), (b"", False)):
+        body = (b"x" * 10_000 + line_end) * 8
+        with AnyAnswer(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body) as url:
+            answer = access.bounded(pool.request)("GET", url)
+            if is_good:
+                assert b"".join(answer.stream(amt=None, decode_content=False)) == body
+                continue
+            with pytest.raises(access.TooLargeError):
+                list(answer.stream(amt=None, decode_content=False))
 
 
 # Lists

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 import unicodedata
 from errno import ENOSPC, EPIPE
@@ -213,3 +214,23 @@ def test_every_text_of_a_result_is_one_line_where_it_is_printed() -> None:
     redaction.know("hunter2-SECRET")
     document = {"a": ["x\nFORGED", {"b": "hunter2-\nSECRET"}], "n": 1, "t": True}
     assert outlet.one_in(document) == {"a": ["x\\nFORGED", {"b": "***"}], "n": 1, "t": True}
+
+
+def test_a_thread_that_waits_for_a_server_does_not_abort_the_end_of_a_run() -> None:
+    """It is left where it waits, and what is registered for the end of the process is done."""
+    program = """
+import atexit, os, sys, threading
+from gitops_rollback.outlet import leave
+
+class Left:
+    def __del__(self):
+        print("the interpreter was taken down", flush=True)
+
+left = Left()
+read, write = os.pipe()
+atexit.register(print, "removed")
+threading.Thread(target=os.read, args=(read, 1), daemon=True).start()
+leave(6)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (6, b"removed\n", b"")
