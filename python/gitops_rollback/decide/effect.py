@@ -90,9 +90,14 @@ def judged(wish: Wish, facts: Facts, edits: Sequence[FieldEdit], image: ImageRef
     failed = next((one for one in builds.values() if one.problem), None)
     if failed is not None:
         return _told(wish, replace(by_model, findings=_unbuilt(findings, failed, mode)))
-    found = [f for one in builds for f in judge_build(_built(one, builds[one]), reached)]
     tool = next(iter(builds.values()))
     tree, edits_of = _blobs(facts, recipes, data)
+    paths = tuple(sorted(tree.keys() | data.keys()))
+    found = [
+        replace(finding, recipe=recipe, paths=paths)
+        for recipe, build in builds.items()
+        for finding in judge_build(Built(recipe, build.before, build.after), reached)
+    ]
     proof = Proof(BUILD, tool.tool, tool.version, tuple(recipes), tree, edits_of)
     return _told(wish, Judged((*_without(findings, recipes), *found), proof))
 
@@ -145,10 +150,6 @@ def _unbuilt(findings: Sequence[Finding], failed: Rendered, mode: str) -> tuple[
         else one
         for one in findings
     )
-
-
-def _built(recipe: Recipe, build: Rendered) -> Built:
-    return Built(recipe, build.before, build.after)
 
 
 def _blobs(
@@ -245,23 +246,29 @@ def warnings_of(findings: Iterable[Finding]) -> tuple[str, ...]:
     return tuple(one.message for one in findings if one.code == WARNING)
 
 
-def restores_effect(
+def restored(
     facts: Facts, findings: Iterable[Finding], edits: Sequence[FieldEdit], commit: str | None
-) -> bool:
-    """Tell whether a rollback restores what an image had as effect when it ran, at a commit.
+) -> str:
+    """Say that a rollback restores what an image had as effect when it ran, at a commit.
 
-    That is where the files that the effect rests on are those of then, but for the edited values.
+    That is where the files that the effect rests on are those of then, but for the edited values:
+    whatever the model does not follow in them did then what it does. Empty where it is not so.
     """
-    paths = {path for one in findings if one.code == UNKNOWN for path in one.paths}
-    if commit is None or not paths:
-        return False
-    then = facts.ask(NeedFilesAt(commit, tuple(sorted(paths))))
+    against = [one for one in findings if one.code in (UNKNOWN, OTHER)]
+    paths = tuple(sorted({path for one in against for path in one.paths}))
+    is_sure = any(one.code == OTHER and one.recipe is None for one in against)
+    if commit is None or not paths or is_sure:
+        return ""
+    then = facts.ask(NeedFilesAt(commit, paths))
     manifests = facts.at.found.manifests
+    unread = tuple(path for path in paths if path not in manifests.raw)
+    more = facts.ask(NeedFilesAt(facts.at.tip.commit, unread)) if unread else {}
+    now = {**manifests.raw, **more}
     after = edited(manifests.files, edits)
-    return all(
-        _is_as_then(path, then.get(path), after.get(path), manifests.raw.get(path), edits)
-        for path in paths
-    )
+    if not all(_is_as_then(p, then.get(p), after.get(p), now.get(p), edits) for p in paths):
+        return ""
+    told = f"{facts.title}: {_with_number(against)}"
+    return f"{told}; but nothing of it changed since the image ran"
 
 
 def _is_as_then(

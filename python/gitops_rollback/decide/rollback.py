@@ -156,13 +156,13 @@ def _with_effect(wish: Wish, facts: Facts, plan: Plan) -> Plan:
     judged = effect.judged(wish, facts, plan.edits, chosen.image)
     findings = judged.findings
     plan = replace(plan, warnings=plan.warnings + effect.warnings_of(findings), proof=judged.proof)
-    blocks = effect.blocks_of(facts.at, findings)
-    if not blocks or "effect" in wish.accept:
+    if judged.is_proven:
         return plan
-    if effect.restores_effect(facts, findings, plan.edits, _last_run(chosen)):
-        told = f"{blocks[0].message}; but nothing of it changed since the image ran"
+    told = effect.restored(facts, findings, plan.edits, _last_run(chosen))
+    if told:
         return replace(plan, findings=(*plan.findings, told), proof=Proof(RESTORED))
-    return replace(plan, blocks=plan.blocks + blocks)
+    blocks = effect.blocks_of(facts.at, findings)
+    return plan if "effect" in wish.accept else replace(plan, blocks=plan.blocks + blocks)
 
 
 def _with_changes(facts: Facts, plan: Plan) -> Plan:

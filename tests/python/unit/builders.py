@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.decide import decide
 from gitops_rollback.decide.change import Change, Refused
 from gitops_rollback.decide.facts import (
+    Blobs,
     Check,
     Digest,
     Facts,
     History,
     Need,
     NeedAuthor,
+    NeedBlobs,
     NeedChanges,
     NeedCheck,
     NeedDigest,
@@ -22,12 +24,14 @@ from gitops_rollback.decide.facts import (
     NeedPolicies,
     NeedRecord,
     NeedRecords,
+    NeedRendered,
     NeedRevision,
     NeedSchemaLabels,
     NeedStorage,
     NeedTags,
     Platforms,
     Records,
+    Rendered,
     Revision,
     SchemaLabels,
     ServiceAtTip,
@@ -233,6 +237,7 @@ def service_at_tip(
 
 _PLAIN: dict[type[Need[Any]], Any] = {
     NeedAuthor: "joe",
+    NeedBlobs: Blobs(),
     NeedChanges: (),
     NeedDigest: Digest(None),
     NeedHistory: History(),
@@ -241,6 +246,7 @@ _PLAIN: dict[type[Need[Any]], Any] = {
     NeedPolicies: Policies(),
     NeedRecord: MissingRecord("it was deleted"),
     NeedRecords: Records(),
+    NeedRendered: Rendered(problem="there is no tool", is_missing=True),
     NeedRevision: Revision(),
     NeedSchemaLabels: SchemaLabels(),
     NeedStorage: StorageFacts(),
