@@ -5,8 +5,7 @@
 
 from gitops_rollback.rollout.access import Asked, NoAccessError, asked
 from gitops_rollback.rollout.cluster import kustomizations
-from gitops_rollback.rollout.failure import Failure, told_first
-from gitops_rollback.rollout.standing import State
+from gitops_rollback.rollout.standing import Failure, State, told_first
 from gitops_rollback.rollout.target import Place, Stand, Target
 from gitops_rollback.rollout.track import Track
 from gitops_rollback.rollout.waiting import Lost, Rollout, Seen, Wish

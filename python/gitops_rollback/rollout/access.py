@@ -29,12 +29,12 @@ TIMES = (3.05, 10.0)  # seconds to connect, and for one answer
 LARGEST_ANSWER = 40_000_000  # bytes: of a list, whose objects take six times as much here
 _PIECE = 4096  # bytes
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_RENEW = "renew it, or name another one with KUBECONFIG or --kube-context"
+RENEW = "renew it, or name another one with KUBECONFIG or --kube-context"
 _REASONS = (
     (
         regex(r"certificate|x509|self.signed|hostname mismatch", re.IGNORECASE),
         "its certificate is not the one that the kubeconfig trusts",
-        f"see certificate-authority in the kubeconfig: {_RENEW}",
+        f"see certificate-authority in the kubeconfig: {RENEW}",
     ),
     (
         regex(r"Connection refused|Errno 111", re.IGNORECASE),
@@ -212,7 +212,7 @@ def unreachable(access: Access, context: str, what: str, error: Exception) -> Cl
         said = f" ({access.said[0]})" if access.said else ""
         return ClusterError(
             f"{where} at {access.host} does not know who asks: {reason_of(error)}{said}",
-            f"the kubeconfig's token, certificate or plugin is no longer good: {_RENEW}",
+            f"the kubeconfig's token, certificate or plugin is no longer good: {RENEW}",
         )
     told = reason_of(error)
     for pattern, reason, hint in _REASONS:
@@ -224,7 +224,7 @@ def unreachable(access: Access, context: str, what: str, error: Exception) -> Cl
             )
     return ClusterError(
         f"{where} at {access.host} was asked for {what} and did not answer: {told}",
-        f"see whether it is reachable from here, and whether the kubeconfig is of today: {_RENEW}",
+        f"see whether it is reachable from here, and whether the kubeconfig is of today: {RENEW}",
     )
 
 

@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import regex
-from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, short
 from gitops_rollback.rollout.pod_failures import refuses_image
+from gitops_rollback.rollout.standing import FOREVER, Failure, Whose, go_back, short
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.appliers import Reconciler, Source

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.model import one_line
 from gitops_rollback.rollout.access import RESOURCES, TIMES, open_access, reason_of
 from gitops_rollback.rollout.appliers import REQUESTED
-from gitops_rollback.rollout.lists import Lists
+from gitops_rollback.rollout.lists import Lists, Watches
 from gitops_rollback.rollout.objects import Query
 from gitops_rollback.rollout.raw import items, text
-from gitops_rollback.rollout.watches import Watches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gitops_rollback.rollout.lists import Sink
     from gitops_rollback.rollout.raw import Json, Name
     from gitops_rollback.rollout.standing import SetImage
-    from gitops_rollback.rollout.watches import Sink
 
 _LOG = logging.getLogger("gitops_rollback")
 _MOST_LOG_LINES = 8

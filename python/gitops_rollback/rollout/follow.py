@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gitops_rollback.rollout.appliers import Reconciler
-    from gitops_rollback.rollout.failure import Failure
+    from gitops_rollback.rollout.standing import Failure
     from gitops_rollback.rollout.target import Stand, Target
 
 _LONGEST_LOOK = 30.0  # seconds; what is judged changes only by what comes in, and by patience

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import regex, replace
-from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, short
+from gitops_rollback.rollout.standing import FOREVER, Failure, Whose, go_back, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,6 +33,7 @@ _ABOUT_IMAGE = regex(
     r"no (matching )?signatures?|image\w*policy",
     re.IGNORECASE,
 )
+SETTLED = 10.0  # seconds after which what Flux has applied is what it will stay
 _PULL_PATIENCE = 15.0  # seconds: a registry may stumble; the kubelet asks again after ten
 _CRASH_PATIENCE = 15.0
 _CONFIG_PATIENCE = 15.0
@@ -156,6 +157,56 @@ def unready_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> 
             patience=FOREVER,
         )
     return None
+
+
+def altered_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
+    """Name pods that were made with another image than their workload says, where all are new."""
+    names = workload.names_of(target)
+    others = [pod for pod in pods if not pod.ended and not pod.is_new(target, names)]
+    if workload.by_hand or len(others) <= workload.kept:
+        return None
+    pod = others[0]
+    runs = ", ".join(one.image for one in pod.of(target, names))
+    return Failure(
+        code="overridden",
+        message=f"{workload.name} says {target.image.label}, and its newest pods have {runs} "
+        f"({pod.name}): something changes pods as they are made",
+        hint="look at what the cluster does with new pods, and what it says of this image: kubectl "
+        "get mutatingwebhookconfigurations,mutatingadmissionpolicies",
+        whose=Whose.CLUSTER,
+        object=str(pod.name),
+        field="image",
+        patience=SETTLED,
+    )
+
+
+def digest_failure(target: Target, workload: Workload, digests: Iterable[str]) -> Failure:
+    """Name pods that run, under the tag that was deployed, another digest than it had then."""
+    wanted = target.image.digest or ""
+    return Failure(
+        code="digest",
+        message=f"{workload.name}: pods report {', '.join(one[:19] for one in digests)} for "
+        f"{target.image.label}, which was {wanted[:19]} when it was deployed: the tag was moved, "
+        "or the runtime names the digest of its platform",
+        hint='deploy the image with its digest (pin = "digest"): then no pod can run another one',
+        whose=Whose.CLUSTER,
+        object=str(workload.name),
+        field="image",
+        patience=SETTLED,
+    )
+
+
+def paused_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure:
+    """Name a workload that somebody has paused."""
+    name = workload.name
+    return Failure(
+        code="paused",
+        message=f"{name} is paused: its pods stay as they are",
+        hint=f"kubectl -n {name.namespace} rollout resume {name.kind.lower()} {name.name}",
+        whose=Whose.CLUSTER,
+        object=str(name),
+        serving=serving_of(target, workload, pods),
+    )
 
 
 def stuck_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:

@@ -12,8 +12,18 @@ from typing import TYPE_CHECKING
 from gitops_rollback.image import find_image
 from gitops_rollback.late import regex, replace
 from gitops_rollback.rollout.apply_failures import PASSING, UNTOUCHED, suspended
-from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, go_back, short
-from gitops_rollback.rollout.standing import Standing, State, View, failed, suspect
+from gitops_rollback.rollout.standing import (
+    FOREVER,
+    Failure,
+    Standing,
+    State,
+    View,
+    Whose,
+    failed,
+    go_back,
+    short,
+    suspect,
+)
 from gitops_rollback.rollout.target import THERE, Relation
 
 if TYPE_CHECKING:

@@ -11,16 +11,29 @@ from gitops_rollback.rollout.apply_failures import (
     health_failure,
     unhealthy_objects,
 )
-from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, short
 from gitops_rollback.rollout.pod_failures import (
+    SETTLED,
+    altered_failure,
     deadline_failure,
+    digest_failure,
+    paused_failure,
     pod_failure,
     serving_of,
     stuck_failure,
     unready_failure,
 )
 from gitops_rollback.rollout.releases import proves
-from gitops_rollback.rollout.standing import Standing, State, View, failed, suspect
+from gitops_rollback.rollout.standing import (
+    FOREVER,
+    Failure,
+    Standing,
+    State,
+    View,
+    Whose,
+    failed,
+    short,
+    suspect,
+)
 from gitops_rollback.rollout.target import THERE
 
 if TYPE_CHECKING:
@@ -31,7 +44,6 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target
     from gitops_rollback.rollout.workloads import ContainerState, Pod, Workload
 
-_SETTLED = 10.0  # seconds after which what Flux has applied is what it will stay
 _MISSING = 15.0  # seconds for an object to appear that Flux says it has applied
 
 
@@ -109,7 +121,7 @@ def _workload(target: Target, view: View, workload: Workload) -> Standing | None
     if not waits:
         return None
     if workload.paused:
-        return failed(_paused(target, workload, pods))
+        return failed(paused_failure(target, workload, pods))
     waits = f"{workload.name}: {waits}"
     failure = _failure(target, view, workload, pods)
     return suspect(State.ROLLING, waits, failure) if failure else Standing(State.ROLLING, waits)
@@ -172,7 +184,7 @@ def _overridden(target: Target, view: View, workload: Workload, runs: str) -> Fa
         whose=Whose.CLUSTER,
         object=str(workload.name),
         field="image",
-        patience=FOREVER if view.releases or _takes(view) else _SETTLED,
+        patience=FOREVER if view.releases or _takes(view) else SETTLED,
     )
 
 
@@ -225,8 +237,9 @@ def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) ->
         pod_failure(target, workload, pods)
         or unready_failure(target, workload, pods)
         or stuck_failure(target, workload, pods)
-        or _altered(target, workload, pods)
     )
+    if cause is None and workload.observed and not _counted(workload, workload.wanted or 0):
+        cause = altered_failure(target, workload, pods)
     if workload.observed and workload.progressing.reason == "ProgressDeadlineExceeded":
         return replace(cause or deadline_failure(target, workload, pods), patience=0.0)
     for one in view.kustomizations:
@@ -234,28 +247,6 @@ def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) ->
         if _has_failed_health(one, target, view) and str(workload.name) in objects:
             return replace(cause or _unhealthy(target, one, workload, pods), patience=0.0)
     return cause
-
-
-def _altered(target: Target, workload: Workload, pods: list[Pod]) -> Failure | None:
-    """Name pods that were made with another image than their workload says, once all are new."""
-    names = workload.names_of(target)
-    others = [pod for pod in pods if not pod.ended and not pod.is_new(target, names)]
-    is_done = workload.observed and not _counted(workload, workload.wanted or 0)
-    if workload.by_hand or not is_done or len(others) <= workload.kept:
-        return None
-    pod = others[0]
-    runs = ", ".join(one.image for one in pod.of(target, names))
-    return Failure(
-        code="overridden",
-        message=f"{workload.name} says {target.image.label}, and its newest pods have {runs} "
-        f"({pod.name}): something changes pods as they are made",
-        hint="look at what the cluster does with new pods, and what it says of this image: kubectl "
-        "get mutatingwebhookconfigurations,mutatingadmissionpolicies",
-        whose=Whose.CLUSTER,
-        object=str(pod.name),
-        field="image",
-        patience=_SETTLED,
-    )
 
 
 def _lacks(workload: Workload, pods: list[Pod] | None, target: Target) -> str:
@@ -337,27 +328,11 @@ def _look_at_pods(target: Target, view: View, workload: Workload) -> _Seen:
     unproven = [one for one in own if not one.is_proven(target)]
     other = sorted({one.digest for one in unproven if one.digest and target.image.digest})
     if other:
-        return _Seen(failure=_other_digest(target, workload, other))
+        return _Seen(failure=digest_failure(target, workload, other))
     if unproven:
         took = ", and the runtime reports none"
         left.append(_undigested(target, workload, unproven[0].image, took))
     return _Seen(tuple(left), tuple(_mirrors(target, workload, own)))
-
-
-def _other_digest(target: Target, workload: Workload, digests: list[str]) -> Failure:
-    """Name pods that run, under the tag that was deployed, another digest than it had then."""
-    wanted = target.image.digest or ""
-    return Failure(
-        code="digest",
-        message=f"{workload.name}: pods report {', '.join(one[:19] for one in digests)} for "
-        f"{target.image.label}, which was {wanted[:19]} when it was deployed: the tag was moved, "
-        "or the runtime names the digest of its platform",
-        hint='deploy the image with its digest (pin = "digest"): then no pod can run another one',
-        whose=Whose.CLUSTER,
-        object=str(workload.name),
-        field="image",
-        patience=_SETTLED,
-    )
 
 
 def _undigested(target: Target, workload: Workload, image: str, took: str) -> str:
@@ -467,18 +442,6 @@ def _has_failed_health(one: Reconciler, target: Target, view: View) -> bool:
 def _unhealthy(target: Target, by: Reconciler, workload: Workload, pods: Iterable[Pod]) -> Failure:
     failure = health_failure(by, (str(workload.name),), ours=True)
     return replace(failure, serving=serving_of(target, workload, pods))
-
-
-def _paused(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure:
-    name = workload.name
-    return Failure(
-        code="paused",
-        message=f"{name} is paused: its pods stay as they are",
-        hint=f"kubectl -n {name.namespace} rollout resume {name.kind.lower()} {name.name}",
-        whose=Whose.CLUSTER,
-        object=str(name),
-        serving=serving_of(target, workload, pods),
-    )
 
 
 def _others(view: View) -> list[str]:

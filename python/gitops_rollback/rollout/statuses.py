@@ -7,15 +7,16 @@ describes them by the event's reason in words ("health check failed"), and posts
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, short
-from gitops_rollback.rollout.standing import Standing, State
+from gitops_rollback.rollout.standing import FOREVER, Failure, Standing, State, Whose, short
+from gitops_rollback.rollout.target import Relation
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from gitops_rollback.forges.statuses import CommitStatus
+    from gitops_rollback.rollout.follow import Relations
     from gitops_rollback.rollout.target import Target
 
 _SUCCESS = frozenset({"success"})
@@ -69,3 +70,42 @@ def _failure(status: CommitStatus, number: int) -> Failure:
         retries="Flux tries again by itself",
         patience=FOREVER if "dependency" in status.description else _AGAIN,
     )
+
+
+class Statuses(Protocol):
+    """The commit statuses of the repository at its host; raises `GitopsRollbackError`."""
+
+    def of(self, commit: str) -> Sequence[CommitStatus]:
+        """Return the statuses of a commit."""
+
+    def before(self, commit: str) -> Sequence[str]:
+        """Return a few commits before one, newest first."""
+
+
+class StatusReader:
+    """Reads the statuses of a change's commit, or of a later one that still holds it."""
+
+    def __init__(self, statuses: Statuses, relations: Relations) -> None:
+        self.relations = relations
+        self.has_seen_any = False
+        self._statuses = statuses
+
+    def seen_before(self, target: Target) -> set[str]:
+        """Return the names that Flux has posted for the commits before."""
+        names: set[str] = set()
+        for commit in self._statuses.before(target.commit):
+            names |= names_of(self._statuses.of(commit))
+        return names
+
+    def judge(self, target: Target, expected: Collection[str]) -> Standing:
+        """Judge by the commit's statuses; where it has none, by those of the branch's tip."""
+        found = self._statuses.of(target.commit)
+        if not names_of(found):
+            tip, relation = self.relations.at_tip(target)
+            if relation is Relation.REPLACED:
+                text = f"{target.branch}@{tip[:12]} has replaced {target.image.label}"
+                return Standing(State.REPLACED, text)
+            if relation is Relation.HOLDS:
+                found = self._statuses.of(tip)
+        self.has_seen_any = self.has_seen_any or bool(names_of(found))
+        return judge_statuses(target, found, expected)

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import replace
-from gitops_rollback.rollout.failure import FOREVER, Failure, Whose
-from gitops_rollback.rollout.standing import Standing, State, failed
+from gitops_rollback.rollout.standing import FOREVER, Failure, Standing, State, Whose, failed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ may a wait end without having seen anything.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from gitops_rollback.errors import ClusterError, GitopsRollbackError
 from gitops_rollback.late import dataclass, field
@@ -21,9 +21,8 @@ from gitops_rollback.rollout.follow import (
     follow,
     settle,
 )
-from gitops_rollback.rollout.standing import Standing, State
-from gitops_rollback.rollout.statuses import judge_statuses, names_of
-from gitops_rollback.rollout.target import Relation
+from gitops_rollback.rollout.standing import State
+from gitops_rollback.rollout.statuses import StatusReader
 from gitops_rollback.rollout.track import Track, are_over
 
 if TYPE_CHECKING:
@@ -31,25 +30,15 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from types import TracebackType
 
-    from gitops_rollback.forges.statuses import CommitStatus
-    from gitops_rollback.rollout.failure import Failure
     from gitops_rollback.rollout.follow import Follower, Git
+    from gitops_rollback.rollout.standing import Failure
+    from gitops_rollback.rollout.statuses import Statuses
     from gitops_rollback.rollout.target import Target
 
 _COMING = 20.0  # seconds for what applies a change to be made by that change or one before
 _LOOK_AGAIN = 1.0  # seconds between two looks for it
 _PAUSE = 3.0  # seconds between two looks at commit statuses
 _GRACE = 30.0  # seconds for a first status, where none was ever seen here
-
-
-class Statuses(Protocol):
-    """The commit statuses of the repository at its host; raises `GitopsRollbackError`."""
-
-    def of(self, commit: str) -> Sequence[CommitStatus]:
-        """Return the statuses of a commit."""
-
-    def before(self, commit: str) -> Sequence[str]:
-        """Return a few commits before one, newest first."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +209,7 @@ class Rollout:
         may_be_unseen = self._asked is not Asked.AT_HAND
         hint = lost[0].error.hint if lost else ""
         try:
-            reader = _StatusReader(make(), relations)
+            reader = StatusReader(make(), relations)
             expected = set(self._wish.kustomizations) or reader.seen_before(targets[0])
             tracks = self._follow_statuses(targets, reader, expected, limit)
         except GitopsRollbackError as error:
@@ -238,7 +227,7 @@ class Rollout:
     def _follow_statuses(
         self,
         targets: Sequence[Target],
-        reader: _StatusReader,
+        reader: StatusReader,
         expected: Collection[str],
         limit: float,
     ) -> list[Track] | None:
@@ -261,32 +250,3 @@ class Rollout:
     def _say(self, track: Track, line: str) -> None:
         where = f"[{track.cluster}] " if track.cluster else ""
         self._tell(f"{self._clock():6.1f} s  {where}{track.target.title}: {line}")
-
-
-class _StatusReader:
-    """Reads the statuses of a change's commit, or of a later one that still holds it."""
-
-    def __init__(self, statuses: Statuses, relations: Relations) -> None:
-        self.relations = relations
-        self.has_seen_any = False
-        self._statuses = statuses
-
-    def seen_before(self, target: Target) -> set[str]:
-        """Return the names that Flux has posted for the commits before."""
-        names: set[str] = set()
-        for commit in self._statuses.before(target.commit):
-            names |= names_of(self._statuses.of(commit))
-        return names
-
-    def judge(self, target: Target, expected: Collection[str]) -> Standing:
-        """Judge by the commit's statuses; where it has none, by those of the branch's tip."""
-        found = self._statuses.of(target.commit)
-        if not names_of(found):
-            tip, relation = self.relations.at_tip(target)
-            if relation is Relation.REPLACED:
-                text = f"{target.branch}@{tip[:12]} has replaced {target.image.label}"
-                return Standing(State.REPLACED, text)
-            if relation is Relation.HOLDS:
-                found = self._statuses.of(tip)
-        self.has_seen_any = self.has_seen_any or bool(names_of(found))
-        return judge_statuses(target, found, expected)

@@ -9,9 +9,9 @@ from typing import Any
 
 from gitops_rollback.image import parse_image
 from gitops_rollback.rollout.appliers import REQUESTED
-from gitops_rollback.rollout.failure import FOREVER
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
+from gitops_rollback.rollout.standing import FOREVER
 from gitops_rollback.rollout.target import KINDS, Place, Stand, Target, relation
 from gitops_rollback.rollout.track import Track
 

@@ -67,6 +67,24 @@ def test_a_cluster_is_asked_for_by_name_and_only_at_hand_by_the_usual_file(tmp_p
     assert asked((), {"KUBECONFIG": "", "HOME": str(tmp_path)}) is Asked.AT_HAND
 
 
+def test_a_plugin_that_gives_no_credentials_is_why_nothing_may_be_read(tmp_path: Path) -> None:
+    plugin = tmp_path / "sign-in"
+    plugin.write_text("#!/bin/sh\necho 'session expired' >&2\nexit 1\n", encoding="utf-8")
+    plugin.chmod(0o755)
+    version = "client.authentication.k8s.io/v1"
+    command = {"apiVersion": version, "command": str(plugin), "interactiveMode": "Never"}
+    with KubernetesApi([], "GET .*") as api:
+        document = json.loads(api.kubeconfig)
+        document["users"][0]["user"] = {"exec": command}
+        config = tmp_path / "kubeconfig"
+        config.write_text(json.dumps(document), encoding="utf-8")
+        cluster = Cluster("", {"KUBECONFIG": str(config)})
+        with pytest.raises(ClusterError, match="session expired") as got:
+            cluster.list(Query("Kustomization"))
+        cluster.close()
+    assert "plugin gave no credentials: renew it" in got.value.hint
+
+
 def test_a_machine_without_the_client_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kubernetes", None)
     with pytest.raises(NoAccessError, match="lacks the Kubernetes client") as got:

@@ -14,8 +14,8 @@ from gitops_rollback.rollout.apply_failures import (
     suspended,
     unhealthy_objects,
 )
-from gitops_rollback.rollout.failure import FOREVER, Failure, Whose, told_first
 from gitops_rollback.rollout.pod_failures import pod_failure, unready_failure
+from gitops_rollback.rollout.standing import FOREVER, Failure, Whose, told_first
 from gitops_rollback.rollout.target import Place, Target
 from gitops_rollback.rollout.workloads import read_pod, read_workload
 

@@ -10,10 +10,9 @@ import pytest
 
 from gitops_rollback.image import parse_image
 from gitops_rollback.rollout.appliers import read_source
-from gitops_rollback.rollout.failure import Whose
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
-from gitops_rollback.rollout.standing import State, View
+from gitops_rollback.rollout.standing import State, View, Whose
 from gitops_rollback.rollout.target import KINDS, Match, Place, Relation, Target
 from gitops_rollback.rollout.workloads import Selector, belongings_of, read_pod, read_workload
 from unit.recordings import load

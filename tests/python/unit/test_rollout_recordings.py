@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.rollout.failure import Whose
-from gitops_rollback.rollout.standing import State
+from gitops_rollback.rollout.standing import State, Whose
 from gitops_rollback.rollout.target import KINDS
 from unit.recordings import FOLDER, load, replay, target_of
 

@@ -9,11 +9,10 @@ import pytest
 
 from gitops_rollback.image import parse_image
 from gitops_rollback.rollout.appliers import Reconciler, read_reconciler
-from gitops_rollback.rollout.failure import FOREVER, Whose
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
 from gitops_rollback.rollout.releases import helm_failure
-from gitops_rollback.rollout.standing import Standing, State
+from gitops_rollback.rollout.standing import FOREVER, Standing, State, Whose
 from gitops_rollback.rollout.target import KINDS, Place, Relation, Target
 
 URL = "https://github.com/acme/fleet"

@@ -6,8 +6,7 @@ import pytest
 
 from gitops_rollback.forges.statuses import CommitStatus
 from gitops_rollback.image import parse_image
-from gitops_rollback.rollout.failure import FOREVER
-from gitops_rollback.rollout.standing import State
+from gitops_rollback.rollout.standing import FOREVER, State
 from gitops_rollback.rollout.statuses import judge_statuses, names_of
 from gitops_rollback.rollout.target import Target
 
