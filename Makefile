@@ -42,7 +42,7 @@ test-long: install
 
 # On a real Flux: KUBECONFIG names a cluster that has it; without one every test is skipped.
 test-flux: install
-	$(BIN)/python -m pytest -n 4 --dist worksteal tests/flux
+	$(BIN)/python -m pytest -n 6 --dist worksteal tests/flux
 
 lint: install
 	$(BIN)/ruff check

@@ -58,13 +58,11 @@ def open_fleet(
 
 @pytest.fixture
 def fleet(open_fleet: Callable[[dict[str, str]], Fleet]) -> Fleet:
-    """A cart that runs 3.8, applied by Flux with health checks."""
-    return open_fleet({CART: deployment("cart", image("3.8"))}).follow().ready()
+    """A cart that runs 3.8, applied by Flux without health checks, so that it begins at once.
 
-
-@pytest.fixture
-def quick_fleet(open_fleet: Callable[[dict[str, str]], Fleet]) -> Fleet:
-    """The same without health checks, which Flux ends only every five seconds."""
+    Flux ends a health check only every five seconds, a failed one after half a minute: tests that
+    want them say `check_health`.
+    """
     return open_fleet({CART: deployment("cart", image("3.8"))}).follow(wait=False).ready()
 
 

@@ -141,6 +141,22 @@ class Fleet:
             }
         )
 
+    def check_health(self, timeout: str = "30s") -> None:
+        """Let Flux check from now on that what it applies becomes ready."""
+        self.change("kustomization/apps", wait=True, timeout=timeout)
+
+    def fetch(self) -> None:
+        """Let Flux fetch what was pushed."""
+        token = f"reconcile.fluxcd.io/requestedAt={time.time()}"
+        self.kubectl("annotate", "--overwrite", "gitrepository/shop", token)
+
+    def change(self, what: str, **spec: Any) -> None:  # noqa: ANN401 - fields of a spec
+        """Change the spec of a live object."""
+        # As `flux suspend` does: what a kubectl wrote, Flux takes back.
+        named = ("--field-manager", "flux")
+        body = json.dumps({"spec": spec})
+        self.kubectl("patch", what, "--type", "merge", "-p", body, *named)
+
     def beside(self) -> str:
         """Return the name of a second namespace that is this fleet's, if a test creates it."""
         return f"{self.namespace}-beside"

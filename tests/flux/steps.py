@@ -8,7 +8,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 from flux.charts import CHART, chart
-from flux.fleet import CART, REPOSITORY, Fleet, deployment, image
+from flux.fleet import CART, REPOSITORY, VERSIONS, Fleet, deployment, image
 from integration.shop import Shop, program
 from servers.docker_registry import DockerRegistry
 from servers.files import FileServer
@@ -27,10 +27,7 @@ def patch(kind: str, name: str, spec: dict[str, Any]) -> Step:
     """Return a step that changes the spec of a live object, and lets Flux take it in."""
 
     def step(fleet: Fleet) -> None:
-        body = json.dumps({"spec": spec})
-        # As `flux suspend` does: what a kubectl wrote, Flux takes back.
-        named = ("--field-manager", "flux")
-        fleet.kubectl("patch", f"{kind}/{name}", "--type", "merge", "-p", body, *named)
+        fleet.change(f"{kind}/{name}", **spec)
         if "suspend" not in spec:
             fleet.until(lambda: _is_taken_in(fleet.get(f"{kind}/{name}")))
 
@@ -160,10 +157,13 @@ def included(fleet: Fleet) -> None:
 
 
 def overlaid(fleet: Fleet) -> None:
-    """Let this repository include another one, that has the cart's manifest too."""
-    beside(fleet, "pins", {CART: deployment("cart", image("3.10"))})
-    include = [{"repository": {"name": "pins"}, "fromPath": "apps", "toPath": "apps"}]
-    patch("gitrepository", "shop", {"include": include})(fleet)
+    """Let this repository include another one, with a component that pins another image."""
+    pins = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component",
+            "images": [{"name": REPOSITORY, "digest": VERSIONS["3.10"]}]}  # fmt: skip
+    beside(fleet, "pins", {"kustomization.yaml": json.dumps(pins) + "\n"})
+    fleet.until(lambda: "artifact" in fleet.get("gitrepository/pins").get("status", {}))
+    patch("gitrepository", "shop", {"include": [{"repository": {"name": "pins"}}]})(fleet)
+    patch("kustomization", "apps", {"components": ["../pins"]})(fleet)
 
 
 def versions(fleet: Fleet) -> None:

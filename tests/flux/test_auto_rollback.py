@@ -90,7 +90,7 @@ def test_a_release_after_a_rollback_is_undone_to_the_image_of_that_rollback(flee
 def test_a_rollback_that_fails_too_is_not_rolled_back(
     open_fleet: Callable[[dict[str, str]], Fleet],
 ) -> None:
-    fleet = open_fleet({CART: deployment("cart", image("3.8"))}).follow()
+    fleet = open_fleet({CART: deployment("cart", image("3.8"))}).follow(wait=False)
     ours = f"{REPOSITORY}:broken@sha256:{'1' * 64}"
     fleet.shop.commit({CART: deployment("cart", ours)}, "Break it")
     [build] = play(fleet, deploy("does-not-exist", "autoRollback: true"))
@@ -115,7 +115,7 @@ def test_what_another_service_broke_is_left_as_it_is(
 ) -> None:
     other = deployment("other", image("3.8"))
     fleet = open_fleet({CART: deployment("cart", image("3.8")), "apps/other.yaml": other})
-    fleet.follow().ready()
+    fleet.follow(wait=False).ready()
     fleet.shop.commit({"apps/other.yaml": deployment("other", image("3.8"), replicas="two")}, "Two")
     [build] = play(fleet, deploy("3.9", "autoRollback: true"))
     is_left(fleet, build, "3.9")
@@ -130,7 +130,7 @@ def test_where_the_storage_changed_between_the_releases_nothing_is_undone(
         mounts = [{"name": "data", "mountPath": "/data"}]
         return deployment("cart", reference, pod=pod, container={"volumeMounts": mounts})
 
-    fleet = open_fleet({CART: stateful(image("3.8"), "/tmp/one")}).follow().ready()
+    fleet = open_fleet({CART: stateful(image("3.8"), "/tmp/one")}).follow(wait=False).ready()
     fleet.deploy("3.9")
     fleet.shop.commit({CART: stateful(image("3.9"), "/tmp/two")}, "Store elsewhere")
     [build] = play(fleet, deploy("does-not-exist", "autoRollback: true"))
@@ -167,13 +167,9 @@ def test_a_rollback_that_waits_is_seen_to_its_pods_by_the_command(fleet: Fleet) 
 
 
 def test_a_rollback_of_a_bad_image_that_flux_still_checks_is_hastened(fleet: Fleet) -> None:
-    fleet.kubectl(
-        *("patch", "kustomization/apps", "--type", "merge", "-p", '{"spec":{"timeout":"10m"}}')
-    )
+    fleet.check_health("10m")
     fleet.deploy("does-not-exist")
-    fleet.kubectl(
-        "annotate", "--overwrite", "gitrepository/shop", "reconcile.fluxcd.io/requestedAt=now"
-    )
+    fleet.fetch()
     fleet.until(lambda: image("does-not-exist") in json.dumps(fleet.get("deployment/cart")))
     fleet.says("Running health checks")
     arguments = ("--service", "cart", "--reason", "cannot be pulled", "--wait", "--hasten")

@@ -120,16 +120,17 @@ def test_a_claim_that_shrinks_stops_the_services_beside_it(
 
 
 def test_a_field_of_ours_that_is_not_the_image_is_ours_and_not_the_images_fault(
-    quick_fleet: Fleet,
+    fleet: Fleet,
 ) -> None:
-    quick_fleet.shop.edit('"replicas": 2', '"replicas": "two"', CART)
-    run = quick_fleet.wait("--change", str(quick_fleet.deploy("3.9")))
+    fleet.shop.edit('"replicas": 2', '"replicas": "two"', CART)
+    run = fleet.wait("--change", str(fleet.deploy("3.9")))
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["whose"], failure["byImage"]) == ("ours", False)
     assert failure["field"] == "spec.replicas"
 
 
 def test_an_image_that_cannot_be_pulled(fleet: Fleet) -> None:
+    fleet.check_health()
     run = fleet.wait("--change", str(fleet.deploy("does-not-exist")))
     failure = run.result["rollouts"][0]["failure"]
     assert (run.code, failure["code"], failure["byImage"]) == (1, "pull", True)
@@ -138,12 +139,12 @@ def test_an_image_that_cannot_be_pulled(fleet: Fleet) -> None:
     assert "gitops-rollback rollback --service cart" in run.error["hint"]
 
 
-def test_a_container_that_crashes_is_named_with_its_last_words(quick_fleet: Fleet) -> None:
-    if not quick_fleet.has_fakelet():
+def test_a_container_that_crashes_is_named_with_its_last_words(fleet: Fleet) -> None:
+    if not fleet.has_fakelet():
         pytest.skip("only a kubelet that pretends crashes an image by its name")
     words = [f"line {number}" for number in range(20)] + ["fatal: no database at db:5432"]
-    with KubeletLogs(quick_fleet, previous=words) as logs:
-        run = quick_fleet.wait("--change", str(quick_fleet.deploy("crash")))
+    with KubeletLogs(fleet, previous=words) as logs:
+        run = fleet.wait("--change", str(fleet.deploy("crash")))
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("crash", True)
     assert "crashes: 3 restarts, exit code 1" in failure["message"]
@@ -154,20 +155,20 @@ def test_a_container_that_crashes_is_named_with_its_last_words(quick_fleet: Flee
 
 
 def test_the_log_of_the_container_that_runs_again_is_taken_where_no_other_is_left(
-    quick_fleet: Fleet,
+    fleet: Fleet,
 ) -> None:
-    if not quick_fleet.has_fakelet():
+    if not fleet.has_fakelet():
         pytest.skip("only a kubelet that pretends crashes an image by its name")
-    with KubeletLogs(quick_fleet, current=["starting"]) as logs:
-        run = quick_fleet.wait("--change", str(quick_fleet.deploy("crash")))
+    with KubeletLogs(fleet, current=["starting"]) as logs:
+        run = fleet.wait("--change", str(fleet.deploy("crash")))
     assert "its last words: starting" in run.error["message"]
     assert ["previous=true" in one for one in logs.asked] == [True, False]
 
 
-def test_a_crash_is_named_where_no_log_can_be_had(quick_fleet: Fleet) -> None:
-    if not quick_fleet.has_fakelet():
+def test_a_crash_is_named_where_no_log_can_be_had(fleet: Fleet) -> None:
+    if not fleet.has_fakelet():
         pytest.skip("only a kubelet that pretends crashes an image by its name")
-    run = quick_fleet.wait("--change", str(quick_fleet.deploy("crash")))
+    run = fleet.wait("--change", str(fleet.deploy("crash")))
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("crash", True)
     assert "last words" not in run.error["message"]
@@ -177,31 +178,22 @@ def test_a_readiness_probe_that_fails(fleet: Fleet) -> None:
     if not fleet.has_fakelet():
         pytest.skip("only a kubelet that pretends lets a test say what a probe found")
     change = fleet.deploy("3.9")
-    fleet.kubectl(
-        "annotate", "--overwrite", "gitrepository/shop", "reconcile.fluxcd.io/requestedAt=now"
-    )
+    fleet.fetch()
     fleet.until(lambda: _unready(fleet, image("3.9")))
-    run = fleet.wait("--change", str(change), "--timeout", "10")
+    run = fleet.wait("--change", str(change), "--timeout", "8")
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("probe", True)
     assert "container server runs but is not ready" in failure["message"]
     assert "Readiness probe failed: HTTP probe failed with statuscode: 503" in run.error["message"]
 
 
-def test_a_quota_that_is_used_up(fleet: Fleet) -> None:
-    quota = {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": "few"}}
-    fleet.apply({**quota, "spec": {"hard": {"pods": "2"}}})
-    fleet.until(lambda: "used" in fleet.get("resourcequota/few").get("status", {}))
-    run = fleet.wait("--change", str(fleet.deploy("3.9")))
-    failure = run.result["rollouts"][0]["failure"]
-    assert (failure["code"], failure["whose"], failure["byImage"]) == ("quota", "cluster", False)
-    assert "exceeded quota: few" in failure["message"]
-
-
 def test_a_pod_that_finds_no_node(fleet: Fleet) -> None:
     text = deployment("cart", image("3.8"), container={"resources": {"requests": {"cpu": "9000"}}})
     fleet.shop.commit({CART: text}, "Want much")
-    run = fleet.wait("--change", str(fleet.deploy("3.9")), "--timeout", "10")
+    change = fleet.deploy("3.9")
+    fleet.fetch()
+    fleet.until(lambda: "Insufficient cpu" in fleet.kubectl("get", "pods", "-o", "json"))
+    run = fleet.wait("--change", str(change), "--timeout", "8")
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("unschedulable", False)
     assert "Insufficient cpu" in failure["message"]
@@ -212,7 +204,10 @@ def test_a_claim_that_stays_pending(fleet: Fleet) -> None:
     volumes = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}
     text = deployment("cart", image("3.8"), pod=volumes)
     fleet.shop.commit({CART: text, "apps/claim.yaml": claim}, "Want a claim")
-    run = fleet.wait("--change", str(fleet.deploy("3.9")), "--timeout", "10")
+    change = fleet.deploy("3.9")
+    fleet.fetch()
+    fleet.until(lambda: "Unschedulable" in fleet.kubectl("get", "pods", "-o", "json"))
+    run = fleet.wait("--change", str(change), "--timeout", "8")
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("claim", False)
     assert "PersistentVolumeClaim" in failure["message"]
@@ -240,14 +235,14 @@ def test_another_service_that_is_not_healthy_does_not_fail_ours(
     assert run.code == 0, run.stderr
 
 
-def test_a_bad_image_is_undone_by_a_rollback_that_is_seen_through(quick_fleet: Fleet) -> None:
-    failed = quick_fleet.wait("--change", str(quick_fleet.deploy("does-not-exist")))
+def test_a_bad_image_is_undone_by_a_rollback_that_is_seen_through(fleet: Fleet) -> None:
+    failed = fleet.wait("--change", str(fleet.deploy("does-not-exist")))
     assert failed.result["rollouts"][0]["failure"]["byImage"]
-    change = quick_fleet.roll_back(failed.error["message"])
-    run = quick_fleet.wait("--change", str(change))
+    change = fleet.roll_back(failed.error["message"])
+    run = fleet.wait("--change", str(change))
     assert run.code == 0, run.stderr
     assert "2 pods run 3.8" in run.stderr
-    assert quick_fleet.shop.state()["hold"]["reason"].startswith("cart: Deployment/")
+    assert fleet.shop.state()["hold"]["reason"].startswith("cart: Deployment/")
 
 
 def _volume(name: str) -> dict[str, Any]:

@@ -65,7 +65,8 @@ class Layout:
     """Files of the repository, what Flux is told, and what is due.
 
     `first` happens before Flux is told, `before` before the deploy. `states` are those of deploy
-    and rollback; `seconds` bound each wait. Health is checked only where that matters: Flux ends a
+    and rollback; `seconds` bound each wait. What is told of the deploy has the words `says`, and a
+    failure this code. Health is checked only where that matters: Flux ends a
     check only every five seconds, and begins nothing else before.
     """
 
@@ -77,6 +78,8 @@ class Layout:
     tag: str = "3.9"
     seconds: int = 40
     arguments: tuple[str, ...] = ()
+    says: str = ""
+    code: str = ""
     place: Place = field(default_factory=lambda: Place(CART, "Deployment", "cart"))
 
 
@@ -107,13 +110,17 @@ STEPS = {"deploy": (), "rollback": ("--reason", "checkout fails")}
 
 LAYOUTS = {
     "Deployment, wait: true": Layout(cart(), flux=CHECKED),
-    "Deployment, wait: false": Layout(cart()),
+    "Deployment, wait: false": Layout(cart(),
+        says="health checks are off: pods are looked at",
+    ),
     "Deployment, healthChecks": Layout(
         cart(),
         flux={"healthChecks": [{"kind": "Deployment", "name": "cart",
               "apiVersion": "apps/v1", "namespace": "NAMESPACE"}]},
     ),
-    "Deployment, 0 replicas": Layout(cart(replicas=0)),
+    "Deployment, 0 replicas": Layout(cart(replicas=0),
+        says="3.9 is what the next pods run (none is wanted now)",
+    ),
     "Deployment, Recreate": Layout(cart(strategy={"type": "Recreate"})),
     "Deployment, minReadySeconds: 3": Layout(cart(minReadySeconds=3)),
     "Deployment, selector of matchExpressions": Layout(cart(selector=RWM)),
@@ -125,15 +132,19 @@ LAYOUTS = {
         cart(),
         before=lambda f: f.shop.edit('"replicas": 2', '"replicas": 2, "paused": true', CART),
         states=("failed", "ready"),  # back to what its pods run
+        says="rollout resume deployment cart", code="paused",
     ),
     "Deployment, scaled by an HPA": Layout(
         {CART: deployment("cart", image("3.8")).replace('"replicas": 2,', "")}, before=autoscaled
     ),
-    "StatefulSet": Layout(**of_kind("StatefulSet", serviceName="cart")),
+    "StatefulSet": Layout(**of_kind("StatefulSet", serviceName="cart"),
+        says="2 pods run 3.9",
+    ),
     "StatefulSet, partition: 1": Layout(
         **of_kind("StatefulSet", serviceName="cart", updateStrategy={
             "type": "RollingUpdate", "rollingUpdate": {"partition": 1}}),
         states=("applied", "ready"),  # the pod that was kept runs what is gone back to
+        says="cart-0 still run another image: its partition keeps 1",
     ),
     "StatefulSet, OnDelete": Layout(
         **of_kind("StatefulSet", serviceName="cart", updateStrategy={"type": "OnDelete"}),
@@ -142,17 +153,22 @@ LAYOUTS = {
     "StatefulSet, Parallel": Layout(
         **of_kind("StatefulSet", serviceName="cart", podManagementPolicy="Parallel")
     ),
-    "DaemonSet": Layout(**of_kind("DaemonSet", replicas=None)),
+    "DaemonSet": Layout(**of_kind("DaemonSet", replicas=None),
+        says="pod runs 3.9",
+    ),
     "DaemonSet, OnDelete": Layout(
         **of_kind("DaemonSet", replicas=None, updateStrategy={"type": "OnDelete"}),
         states=("applied", "ready"),
     ),
-    "CronJob": Layout(**of_kind("CronJob")),
+    "CronJob": Layout(**of_kind("CronJob"),
+        says="3.9 is what the next pods run (none is wanted now)",
+    ),
     "image cannot be pulled, wait: true": Layout(
         cart(), tag="does-not-exist", states=FAILED_THEN_READY, flux=CHECKED
     ),
     "image cannot be pulled, wait: false": Layout(
-        cart(), tag="does-not-exist", states=FAILED_THEN_READY
+        cart(), tag="does-not-exist", states=FAILED_THEN_READY,
+        says="2 old pods still serve", code="pull",
     ),
     "image crashes": Layout(cart(), tag="crash", states=FAILED_THEN_READY),
     "bad image, health check of 10 min, --hasten": Layout(
@@ -223,10 +239,12 @@ LAYOUTS = {
         cart(), before=from_kind("Bucket"), states=("unverified", "unverified")
     ),
     "applied from a repository that includes this one": Layout(
-        cart(), before=included, states=("unverified", "unverified")
+        cart(), before=included, states=("unverified", "unverified"),
+        says="platform includes shop",
     ),
-    "source includes another repository with the file": Layout(
-        cart(), before=overlaid, states=NEITHER
+    "source includes another repository, with a component": Layout(
+        cart(), before=overlaid, states=NEITHER,
+        says="spec.include puts in what pins has", code="overridden",
     ),
     "image in a ConfigMap of another Kustomization": Layout(
         {
@@ -239,18 +257,21 @@ LAYOUTS = {
         first=versions,
         flux={"postBuild": {"substituteFrom": [{"kind": "ConfigMap", "name": "versions"}]}},
         place=Place("versions/versions.yaml", "ConfigMap", "versions"),
+        says="cart is applied by Kustomization/",
     ),
     "admission writes a mirror into the Deployment": Layout(
         cart(), before=mutated("deployments", "was.replace('registry.k8s.io', 'mirror.example')")
     ),
     "admission writes a mirror into the pods": Layout(
-        cart(), before=mutated("pods", "was.replace('registry.k8s.io', 'mirror.example')")
+        cart(), before=mutated("pods", "was.replace('registry.k8s.io', 'mirror.example')"),
+        says="another repository, and the same image by its digest",
     ),
     "admission writes another image into the Deployment": Layout(
         cart(), before=mutated("deployments", f"'{image('3.10')}'"), states=NEITHER
     ),
     "admission writes another image into the pods": Layout(
-        cart(), before=mutated("pods", f"'{image('3.10')}'"), states=NEITHER
+        cart(), before=mutated("pods", f"'{image('3.10')}'"), states=NEITHER,
+        says="something changes pods as they are made", code="overridden",
     ),
     "Kustomization applies another path": Layout(
         cart(), before=patch("kustomization", "apps", {"path": "./other", "prune": False}),
@@ -324,10 +345,12 @@ LAYOUTS = {
         cart(), before=annotate("disabled"), states=("failed", "ready")
     ),
     "Kustomization suspended": Layout(
-        cart(), before=patch("kustomization", "apps", {"suspend": True}), states=NEITHER
+        cart(), before=patch("kustomization", "apps", {"suspend": True}), states=NEITHER,
+        says="flux resume kustomization apps", code="suspended",
     ),
     "source suspended": Layout(
-        cart(), before=patch("gitrepository", "shop", {"suspend": True}), states=NEITHER
+        cart(), before=patch("gitrepository", "shop", {"suspend": True}), states=NEITHER,
+        says="flux resume source git shop", code="suspended",
     ),
     "source follows another branch": Layout(
         cart(), before=patch("gitrepository", "shop", {"ref": {"branch": "next"}}),
@@ -342,12 +365,14 @@ LAYOUTS = {
         before=commit(deployment("other", image("3.8"), replicas="two")), states=NEITHER,
     ),
     "quota used up": Layout(
-        cart(), before=quota, states=("failed", "ready"), seconds=30
+        cart(), before=quota, states=("failed", "ready"), seconds=30,
+        says="exceeded quota: few", code="quota",
     ),
     "edited by kubectl before": Layout(cart(), before=set_by_hand),
     "dependency not ready": Layout(
         cart(), before=patch("kustomization", "apps", {"dependsOn": [{"name": "infra"}]}),
         states=("applying", "applying"), seconds=8,
+        says="not done after 8 s: waiting for Kustomization/", code="dependency",
     ),
     "HelmRelease, values in it": Layout(released(), **HELM),
     "HelmRelease, image cannot be pulled": Layout(
@@ -358,7 +383,8 @@ LAYOUTS = {
         tag="does-not-exist", states=FAILED_THEN_READY, **HELM,
     ),
     "HelmRelease, suspended": Layout(
-        released(), before=patch("helmrelease", "cart", {"suspend": True}), states=NEITHER, **HELM
+        released(), before=patch("helmrelease", "cart", {"suspend": True}), states=NEITHER, **HELM,
+        says="flux resume helmrelease cart", code="suspended",
     ),
     "HelmRelease, post-renderer with the image": Layout(
         released(postRenderers=[{"kustomize": {"images": [
@@ -376,6 +402,7 @@ LAYOUTS = {
     "HelmRelease, values in its chart": Layout(
         {CART: release({}), ".gitops-rollback.toml": IN_VALUES % VALUES, **chart("3.8")},
         **{**HELM, "place": Place(VALUES, "Values", "values")},
+        says="cart is applied by HelmRelease/",
     ),
     "HelmRelease, chart of a HelmRepository": Layout(
         {CART: release({"mode": "fine", "image": image("3.8")}, chart={"spec": {
@@ -453,6 +480,10 @@ def test_what_is_said_is_what_runs(open_fleet: Open, name: str) -> None:
         runs, shown = truth(fleet, tag)
         state = run.result["rollout"]["state"]
         row += [state, shown]
+        if step == "deploy":
+            failure = run.result["rollout"]["rollouts"][0].get("failure", {})
+            assert layout.says in run.stderr
+            assert layout.code in ("", failure.get("code")), run.stderr
         assert state == due, (step, shown, run.stderr)
         assert (run.code == 0) == (state in ("ready", "applied")), run.stderr
         assert runs or state != "ready", (step, shown, run.stderr)

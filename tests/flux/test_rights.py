@@ -25,6 +25,7 @@ def test_the_documented_rights_are_enough(fleet: Fleet, account: Account) -> Non
 def test_without_rights_on_workloads_flux_alone_is_heard_and_no_pod_is_proven(
     fleet: Fleet, account: Account
 ) -> None:
+    fleet.check_health()
     rules = [rule for rule in documented()["rules"] if "toolkit" in rule["apiGroups"][0]]
     path = account.may(rules)
     run = fleet.wait("--change", str(fleet.deploy("3.9")), KUBECONFIG=path)
@@ -35,6 +36,7 @@ def test_without_rights_on_workloads_flux_alone_is_heard_and_no_pod_is_proven(
 def test_without_rights_on_workloads_a_failed_health_check_is_ours_by_its_object(
     fleet: Fleet, account: Account
 ) -> None:
+    fleet.check_health()
     rules = [rule for rule in documented()["rules"] if "toolkit" in rule["apiGroups"][0]]
     path = account.may(rules)
     run = fleet.wait("--change", str(fleet.deploy("does-not-exist")), KUBECONFIG=path)

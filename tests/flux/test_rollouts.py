@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
-
-import pytest
 
 from flux.fleet import CART, Fleet, deployment, image
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 def test_a_deploy_is_seen_until_its_pods_run_the_image(fleet: Fleet) -> None:
+    fleet.check_health()
     change = fleet.deploy("3.9")
     run = fleet.wait("--change", str(change))
     assert run.code == 0, run.stderr
@@ -41,59 +36,49 @@ def test_what_runs_already_is_ready_at_once(still_fleet: Fleet) -> None:
     assert run.result["state"] == "ready"
 
 
-def test_a_later_commit_that_still_holds_the_change_counts(quick_fleet: Fleet) -> None:
-    change = quick_fleet.deploy("3.9")
-    quick_fleet.shop.commit({"apps/other.yaml": deployment("other", image("3.8"))}, "Add another")
-    run = quick_fleet.wait("--change", str(change))
+def test_a_later_commit_that_still_holds_the_change_counts(fleet: Fleet) -> None:
+    change = fleet.deploy("3.9")
+    fleet.shop.commit({"apps/other.yaml": deployment("other", image("3.8"))}, "Add another")
+    run = fleet.wait("--change", str(change))
     assert run.code == 0, run.stderr
     assert "2 pods run 3.9" in run.stderr
 
 
-def test_a_newer_deploy_overtakes(quick_fleet: Fleet) -> None:
-    change = quick_fleet.deploy("3.9")
-    quick_fleet.deploy("3.10")
-    run = quick_fleet.wait("--change", str(change))
+def test_a_newer_deploy_overtakes(fleet: Fleet) -> None:
+    change = fleet.deploy("3.9")
+    fleet.deploy("3.10")
+    run = fleet.wait("--change", str(change))
     assert (run.code, run.error["category"]) == (5, "moved")
     assert "overtaken" in run.error["message"]
     assert run.result["state"] == "replaced"
 
 
-def test_a_reverted_commit_is_no_longer_waited_for(quick_fleet: Fleet) -> None:
-    before = quick_fleet.shop.text(CART)
-    change = quick_fleet.deploy("3.9")
-    quick_fleet.shop.commit({CART: before, ".gitops-rollback/default/cart.json": None}, "Revert")
-    run = quick_fleet.wait("--change", str(change))
+def test_a_reverted_commit_is_no_longer_waited_for(fleet: Fleet) -> None:
+    before = fleet.shop.text(CART)
+    change = fleet.deploy("3.9")
+    fleet.shop.commit({CART: before, ".gitops-rollback/default/cart.json": None}, "Revert")
+    run = fleet.wait("--change", str(change))
     assert run.code == 5, run.stderr
     assert "was reverted" in run.error["message"]
 
 
-def test_health_checks_that_are_off_do_not_matter(
-    open_fleet: Callable[[dict[str, str]], Fleet],
-) -> None:
-    fleet = open_fleet({CART: deployment("cart", image("3.8"))}).follow(wait=False).ready()
-    run = fleet.wait("--change", str(fleet.deploy("3.9")))
-    assert run.code == 0, run.stderr
-    assert "health checks are off: pods are looked at" in run.stderr
-    assert "2 pods run 3.9" in run.stderr
-
-
-def test_an_edit_by_kubectl_is_undone_first(quick_fleet: Fleet) -> None:
-    quick_fleet.kubectl("set", "image", "deployment/cart", f"server={image('3.10')}")
-    run = quick_fleet.wait()
+def test_an_edit_by_kubectl_is_undone_first(fleet: Fleet) -> None:
+    fleet.kubectl("set", "image", "deployment/cart", f"server={image('3.10')}")
+    run = fleet.wait()
     assert run.code == 0, run.stderr
     assert "Flux to undo an edit by hand: Deployment/" in run.stderr
     assert "2 pods run 3.8" in run.stderr
 
 
-def test_several_clusters_have_to_be_done_all(quick_fleet: Fleet) -> None:
-    config = json.loads(quick_fleet.kubectl("config", "view", "--raw", "--output", "json"))
+def test_several_clusters_have_to_be_done_all(fleet: Fleet) -> None:
+    config = json.loads(fleet.kubectl("config", "view", "--raw", "--output", "json"))
     context = config["contexts"][0]["context"]
     config["contexts"] = [{"name": name, "context": context} for name in ("east", "west")]
-    path = quick_fleet.shop.root / "kubeconfig"
+    path = fleet.shop.root / "kubeconfig"
     path.write_text(json.dumps(config), encoding="utf-8")
-    run = quick_fleet.wait(
+    run = fleet.wait(
         "--kube-context", "east", "--kube-context", "west",
-        "--change", str(quick_fleet.deploy("3.9")), KUBECONFIG=str(path),
+        "--change", str(fleet.deploy("3.9")), KUBECONFIG=str(path),
     )  # fmt: skip
     assert run.code == 0, run.stderr
     assert [one["cluster"] for one in run.result["rollouts"]] == ["east", "west"]
@@ -112,17 +97,3 @@ def test_a_branch_that_flux_does_not_follow_is_said(still_fleet: Fleet) -> None:
     assert (run.code, run.error["category"]) == (1, "cluster")
     assert "no GitRepository in this cluster follows the branch next" in run.error["message"]
     assert "shop follows branch main" in run.error["message"]
-
-
-@pytest.mark.parametrize("kind", ["kustomization", "gitrepository"])
-def test_what_is_suspended_is_named_with_how_to_resume_it(quick_fleet: Fleet, kind: str) -> None:
-    name = {"kustomization": "apps", "gitrepository": "shop"}[kind]
-    quick_fleet.kubectl(
-        "patch", f"{kind}/{name}", "--type", "merge", "-p", '{"spec":{"suspend":true}}'
-    )
-    run = quick_fleet.wait("--change", str(quick_fleet.deploy("3.9")))
-    assert run.code == 1, run.stderr
-    failure = run.result["rollouts"][0]["failure"]
-    assert (failure["code"], failure["byImage"]) == ("suspended", False)
-    assert "flux resume" in run.error["hint"]
-    assert "goes on running" in run.error["message"]

@@ -38,7 +38,7 @@ REFUSED = (
     *("bad-quantity", "no-source", "two-sources", "mount-without-volume", "mounted-twice"),
 )
 PATIENCE = 60.0  # seconds
-SETTLED = 4.0  # seconds in which nothing changes
+SETTLED = 2.0  # seconds in which nothing changes
 
 # Volumes of no class, and the default class, are every claim's: those cases run one after another.
 CLASSLESS = ("default-class", "empty-class", "empty-class-no-volume", "no-class")
