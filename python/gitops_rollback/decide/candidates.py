@@ -39,13 +39,11 @@ def record_of(event: Event) -> NeedRecord:
     return NeedRecord(event.build, event.record)
 
 
-def from_timeline(timeline: Timeline, strategy: str) -> tuple[Candidate, ...]:
+def from_timeline(timeline: Timeline) -> tuple[Candidate, ...]:
     """Return the images below the top of the stack, newest first, each once."""
     found: list[Candidate] = []
     for level in reversed(timeline.levels[:-1]):
         if any(is_named(candidate.image, level.image) for candidate in found):
-            continue
-        if strategy == GIT and level.replaced and GIT not in level.replaced.proofs:
             continue
         found.append(_of_level(level.image, level.placed, level.replaced, timeline))
     found += [

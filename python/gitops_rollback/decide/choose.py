@@ -157,7 +157,7 @@ def _by_ledger(wish: Wish, facts: Facts, account: _Account) -> Plan:
     """Go by what ran: what the state file tells, then history and records on below it."""
     below = False
     while True:
-        found = candidates.from_timeline(account.timeline, wish.strategy)
+        found = candidates.from_timeline(account.timeline)
         judged = _judged(found, wish.strategy, wish, facts, account.timeline)
         if any(candidate.verdict == "chosen" for candidate in judged):
             return _plan(wish, facts, account, judged)
@@ -167,10 +167,9 @@ def _by_ledger(wish: Wish, facts: Facts, account: _Account) -> Plan:
         elif account.records.has_more or (below and not account.records.found):
             if len(account.records.found) >= _MOST_RECORDS:
                 break
-            more = _account(wish, facts, len(account.records.found) + 1, below=below)
-            if not more.records.found:
+            account = _account(wish, facts, len(account.records.found) + 1, below=below)
+            if not account.records.found:
                 break
-            account = more
         else:
             break
     if wish.strategy != "auto":

@@ -42,8 +42,8 @@ def rollback_edits(
 ) -> tuple[FieldEdit, ...]:
     """Return the edits of a rollback to a candidate."""
     edits = tuple(rollback_edit(field, candidate, accept, pin) for field in fields)
-    for edit in edits:
-        _prove(edit, candidate.image)
+    # A mistake of this tool's own, which nothing may be written with.
+    assert all(_becomes(edit, candidate.image) for edit in edits)  # noqa: S101
     return _changed(edits)
 
 
@@ -120,18 +120,13 @@ def _recorded_edit(
     return FieldEdit(field, str(before))
 
 
-def _prove(edit: FieldEdit, target: ImageReference) -> None:
-    """Refuse an edit whose effective reference is not the target."""
+def _becomes(edit: FieldEdit, target: ImageReference) -> bool:
+    """Tell whether the effective reference of an edit is the target."""
     name, version = split_version(edit.value)
     image = parse_image((edit.field.shown_name or name) + version)
     same_digest = image.digest == target.digest or image.digest is None
     same_tag = image.tag == target.tag or (image.tag is None and image.digest is not None)
-    if image.full_repository == target.full_repository and same_tag and same_digest:
-        return
-    raise ManifestError(
-        f"{edit.field.place}: '{edit.value}' would not be {target.canonical}",
-        "nothing was written; please report this",
-    )
+    return image.full_repository == target.full_repository and same_tag and same_digest
 
 
 def _changed(edits: Iterable[FieldEdit]) -> tuple[FieldEdit, ...]:

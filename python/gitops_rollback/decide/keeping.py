@@ -24,11 +24,7 @@ def build_to_keep(state: State | None) -> Build | None:
     if state is None or newest is None:
         return None
     timeline = build_timeline(newest.image, state, None, None)
-    good = (
-        c
-        for c in from_timeline(timeline, "auto")
-        if bad_match(state.bad, c.image, state.ran) is None
-    )
+    good = (c for c in from_timeline(timeline) if bad_match(state.bad, c.image, state.ran) is None)
     return next((candidate.archived_by for candidate in good), None)
 
 

@@ -63,8 +63,8 @@ def rollback(wish: Wish, facts: Facts) -> Change | Refused:
     source = "as --from says" if named is not None or wish.planned is None else "as the plan says"
     refuse_moved(wish, facts, wish.expected, source)
     plan = choose(wish, facts)
-    plan = _with_effect(wish, facts, _with_edits(wish, facts, plan))
-    plan = _with_schema(wish, facts, _with_storage(wish, facts, _with_changes(facts, plan)))
+    if plan.chosen is not None:
+        plan = _looked_into(wish, facts, plan, plan.chosen)
     if plan.runs_already:
         at, running = facts.at, facts.running
         summary = summary_of(wish, at, running, running, action="deploy")
@@ -138,21 +138,22 @@ def _refuse_other_place(plan: PlanFile, facts: Facts) -> None:
     )
 
 
-def _with_edits(wish: Wish, facts: Facts, plan: Plan) -> Plan:
-    if plan.chosen is None:
-        return plan
-    fields, pin = facts.at.found.fields, facts.settings.pin
-    edits = rollback_edits(fields, plan.chosen, wish.accept, pin)
-    blocks = () if plan.runs_already else effect.unwritten(facts, edits, plan.chosen.image)
+def _looked_into(wish: Wish, facts: Facts, plan: Plan, chosen: Candidate) -> Plan:
+    """Return the plan with its edits, and with what is said of them and of what is chosen."""
+    plan = _with_effect(wish, facts, _with_edits(wish, facts, plan, chosen), chosen)
+    plan = _with_storage(wish, facts, _with_changes(facts, plan, chosen), chosen)
+    return _with_schema(wish, facts, plan, chosen)
+
+
+def _with_edits(wish: Wish, facts: Facts, plan: Plan, chosen: Candidate) -> Plan:
+    edits = rollback_edits(facts.at.found.fields, chosen, wish.accept, facts.settings.pin)
+    blocks = effect.unwritten(facts, edits, chosen.image)
     refused = (block for block in blocks if block.code not in wish.accept)
     return replace(plan, edits=edits, blocks=(*plan.blocks, *refused))
 
 
-def _with_effect(wish: Wish, facts: Facts, plan: Plan) -> Plan:
+def _with_effect(wish: Wish, facts: Facts, plan: Plan, chosen: Candidate) -> Plan:
     """Add what stands against the edits, but where they restore what had this effect before."""
-    chosen = plan.chosen
-    if chosen is None:
-        return plan
     judged = effect.judged(wish, facts, plan.edits, chosen.image)
     findings = judged.findings
     plan = replace(plan, warnings=plan.warnings + effect.warnings_of(findings), proof=judged.proof)
@@ -165,23 +166,21 @@ def _with_effect(wish: Wish, facts: Facts, plan: Plan) -> Plan:
     return plan if "effect" in wish.accept else replace(plan, blocks=plan.blocks + blocks)
 
 
-def _with_changes(facts: Facts, plan: Plan) -> Plan:
+def _with_changes(facts: Facts, plan: Plan, chosen: Candidate) -> Plan:
     """Add what else changed since the chosen image ran, as far as its record tells."""
-    stored = plan.chosen.stored if plan.chosen else None
-    if stored is None:
+    if chosen.stored is None:
         return plan
-    changed = facts.ask(NeedChanges(stored.sha256))
+    changed = facts.ask(NeedChanges(chosen.stored.sha256))
     told = tuple(f"changed since it ran, and not undone by a rollback: {c}" for c in changed)
     return replace(plan, warnings=(*plan.warnings, *told))
 
 
-def _with_storage(wish: Wish, facts: Facts, plan: Plan) -> Plan:
+def _with_storage(wish: Wish, facts: Facts, plan: Plan, chosen: Candidate) -> Plan:
     """Add what storage means for going back: told, and refused where it changed and is guarded.
 
     A service without any, whose manifests changed in their images only, is not looked into.
     """
-    chosen = plan.chosen
-    if chosen is None or not (wish.unattended or _is_in_question(facts, chosen)):
+    if not (wish.unattended or _is_in_question(facts, chosen)):
         return plan
     # Nobody looks on: what was changed for the bad release counts, also before its image.
     need = NeedStorage(chosen.image.label, _last_run(chosen), chosen.image, wish.unattended)
@@ -216,10 +215,9 @@ def _last_run(chosen: Candidate) -> str | None:
     return chosen.placed.commit if chosen.placed is not None else None
 
 
-def _with_schema(wish: Wish, facts: Facts, plan: Plan) -> Plan:
+def _with_schema(wish: Wish, facts: Facts, plan: Plan, chosen: Candidate) -> Plan:
     """Return a plan that is refused where the running image needs a later schema."""
-    chosen = plan.chosen
-    if chosen is None or not chosen.verified:
+    if not chosen.verified:
         return plan
     compares = facts.settings.schema_label or ("refuse" if has_storage(facts.at) else "ignore")
     if compares == "ignore":

@@ -13,6 +13,7 @@ from gitops_rollback.decide.facts import (
     Facts,
     History,
     Need,
+    NeedAccount,
     NeedAuthor,
     NeedBlobs,
     NeedChanges,
@@ -236,6 +237,7 @@ def service_at_tip(
 
 
 _PLAIN: dict[type[Need[Any]], Any] = {
+    NeedAccount: (),
     NeedAuthor: "joe",
     NeedBlobs: Blobs(),
     NeedChanges: (),
@@ -276,6 +278,8 @@ def decided(
     facts = Facts(at, URL, **more)
     found = decide(wish, facts)
     while isinstance(found, Need):
+        assert found not in facts.known, "what is known is asked for again"
+        assert len(facts.known) < 100, "there is no end to what is asked"
         facts = facts.knowing({found: answer(found, facts)})
         found = decide(wish, facts)
     return found

@@ -139,6 +139,12 @@ def test_a_plan_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         pytest.param(plan(BAD), "(0: it crashed)", "--accept bad", id="refused"),
         pytest.param(plan(LOST), "(0: its record is not in", "--strategy auto", id="no record"),
         pytest.param(plan(SHOWN), "go back to", "--strategy registry, or --to 0", id="shown"),
+        pytest.param(
+            replace(plan(), strategy="registry"),
+            "go back to",
+            "the registry has no other tag",
+            id="no tag",
+        ),
     ],
 )
 def test_no_image_to_go_back_to_is_4_with_the_reasons(whole: Plan, message: str, hint: str) -> None:
@@ -151,6 +157,7 @@ def test_no_image_to_go_back_to_is_4_with_the_reasons(whole: Plan, message: str,
 
 def test_what_is_refused_for_a_reason_of_its_own_is_6_with_its_code() -> None:
     assert obstacle(plan(GOOD)) is None
+    assert obstacle(by_state(*AB).plan(to="2")) is None, "it runs already"
     for whole in (plan(blocks=(BLOCK,)), plan(GOOD, blocks=(BLOCK,))):
         error = obstacle(whole)
         assert error is not None

@@ -38,3 +38,12 @@ def test_another_image_is_no_other_change_in_any_form_of_field(
     after = text.replace("VERSION", f"1.37@{digest('new')}")
     assert is_as_recorded(at_tip({path: after, **others}), stored)
     assert not is_as_recorded(at_tip({path: f"{after}# more\n", **others}), stored)
+
+
+def test_a_recorded_text_for_which_the_field_has_no_place_any_more_is_another_change() -> None:
+    only = f"images:\n- name: acme/cart\n  digest: {digest('1')}\n"
+    before = at_tip({"kustomization.yaml": f"resources: [base.yaml]\n{only}", "base.yaml": BASE})
+    stored = make_record(Wish("deploy", PRESENT), Facts(before, URL), "deploy", None).stored
+    assert is_as_recorded(before, stored)
+    after = {"kustomization.yaml": ENTRY.replace("VERSION", "'2'"), "base.yaml": BASE}
+    assert not is_as_recorded(at_tip(after), stored)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gitops_rollback.decide.edits import deploy_edits, rollback_edits
@@ -9,6 +11,7 @@ from gitops_rollback.decide.facts import Check
 from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import parse_image
+from gitops_rollback.ledger.fields import NotedField
 from unit.builders import digest, found_service, image, service_at_tip, stored
 
 NOTHING: frozenset[str] = frozenset()  # accepted
@@ -95,6 +98,28 @@ def test_an_image_of_another_repository_is_written_under_its_own_name_or_not_at_
     fields = found_service({"kustomization.yaml": entry.encode()}).fields
     with pytest.raises(ManifestError, match="under the name of another repository"):
         rollback_edits(fields, other, NOTHING, "digest")
+
+
+@pytest.mark.parametrize("recorded", ['"1"', "1"])
+def test_a_split_field_gets_its_recorded_texts_back_quotes_included(recorded: str) -> None:
+    entry = f"resources: []\nimages:\n- name: acme/cart\n  newTag: '2'\n  digest: {TWO}\n"
+    fields = found_service({"kustomization.yaml": entry.encode()}).fields
+    noted = NotedField(
+        *("kustomization.yaml", 0, fields[0].kind, fields[0].name, "acme/cart", fields[0].pointer),
+        image=image("1").canonical, value=f"acme/cart:1@{ONE}",
+        parts={"newTag": recorded, "digest": ONE},
+    )  # fmt: skip
+    found = replace(candidate("1"), stored=stored("1", "2", fields=(noted,)))
+    [edit] = rollback_edits(fields, found, NOTHING, "digest")
+    assert (edit.value, edit.raw["newTag"]) == (f"acme/cart:1@{ONE}", recorded)
+
+
+def test_where_an_overlay_says_the_name_the_text_s_own_name_stays() -> None:
+    [field] = service_at_tip("acme/cart:2").found.fields
+    shown = replace(field, shown_name="docker.io/acme/cart")
+    recorded = candidate("1", f"index.docker.io/acme/cart:1@{ONE}")
+    [edit] = rollback_edits((shown,), recorded, NOTHING, "digest")
+    assert edit.value == f"acme/cart:1@{ONE}"
 
 
 @pytest.mark.parametrize(

@@ -373,6 +373,7 @@ def test_a_change_is_a_result_with_canonical_images_and_each_edit() -> None:
         "from": image("~2").canonical,
         "to": image("1").canonical,
         "edits": edits_to_json(change.edits),
+        "effectProof": {"by": "model"},
         "warnings": [],
     }
     assert edits_to_json(change.edits) == [

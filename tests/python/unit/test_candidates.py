@@ -1,0 +1,314 @@
+"""What each source tells of an image to go back to, and what is said where it tells nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gitops_rollback.decide.change import Change, Refused
+from gitops_rollback.decide.facts import (
+    Check,
+    History,
+    NeedPlatforms,
+    NeedRecords,
+    Records,
+    Revision,
+    Tags,
+    Unanswered,
+)
+from gitops_rollback.decide.plan_file import PlanFile, PlannedService
+from gitops_rollback.decide.wish import Wish
+from gitops_rollback.errors import JenkinsError, NotFoundError, RegistryError
+from gitops_rollback.model import LogEntry
+from gitops_rollback.query.tags import Tag
+from gitops_rollback.services.config import Settings
+from unit.builders import (
+    NAME,
+    PRESENT,
+    URL,
+    at,
+    bad_entry,
+    changed,
+    decided,
+    digest,
+    history,
+    image,
+    plainly,
+    records,
+    service_at_tip,
+    state,
+    stored,
+    telling,
+)
+from unit.test_plan import AB, GONE, World
+from unit.test_repair import revert_of, told
+
+if TYPE_CHECKING:
+    from gitops_rollback.decide.plan import Plan
+
+AMD, ARM = "linux/amd64", "linux/arm64"
+NO_ANSWER = JenkinsError("Jenkins did not answer", "look at it")
+
+
+def planned(answer: Any = plainly, *steps: str, **choice: Any) -> Plan:  # noqa: ANN401
+    """The plan of a rollback where the newest image of a state file runs."""
+    found = state(*(steps or AB))
+    newest = found.newest
+    assert newest is not None
+    doing = Wish("rollback", PRESENT, **choice)
+    plan = decided(doing, service_at_tip(str(newest.image), found), answer).plan
+    assert plan is not None
+    return plan
+
+
+def test_what_runs_already_is_nothing_to_do_and_no_error() -> None:
+    there = service_at_tip(str(image("2")), state(*AB))
+    change = changed(Wish("rollback", PRESENT, to="2"), there)
+    assert (change.changes_anything, change.summary.action) == (False, "deploy")
+    assert (change.summary.to, change.summary.from_image) == (image("2"), image("2"))
+
+
+def test_without_any_image_a_rollback_is_not_found_with_its_plan() -> None:
+    found = decided(Wish("rollback", PRESENT), service_at_tip(str(image("2"))))
+    assert isinstance(found, Refused)
+    assert isinstance(found.error, NotFoundError)
+    assert found.plan is not None
+
+
+def test_an_image_that_nobody_verified_is_not_compared_by_schema() -> None:
+    plan = planned(telling(NeedCheck=Check("unknown", message="no answer")))
+    assert plan.chosen is not None
+    assert not plan.chosen.verified
+    assert plan.findings[-1].startswith("1: not verified: no answer; were it deleted")
+
+
+def of_registry(*tags: Tag) -> Any:  # noqa: ANN401 - an answer
+    return telling(NeedTags=Tags(tags))
+
+
+def tag(name: str, minute: int, **more: Any) -> Tag:  # noqa: ANN401
+    moment = at(minute)
+    return Tag(**{"name": name, "digest": digest(name), "pushed": moment, **more})
+
+
+BOTH = ((AMD, digest("x")), (ARM, digest("y")))
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [
+        pytest.param(tag("7", 1, images=BOTH), None, id="for all platforms"),
+        pytest.param(tag("7", 1, images=BOTH[:1]), "platform", id="for one alone"),
+        pytest.param(tag("7", 1, no_image="a Helm chart"), "not-an-image", id="no image"),
+        pytest.param(tag("7", 1, digest=None, images=BOTH[:1]), "platform", id="by its name"),
+    ],
+)
+def test_platforms_that_the_registry_s_list_tells_are_not_asked_for_again(
+    named: Tag, code: str | None
+) -> None:
+    asked = []
+
+    def answer(need: Any, facts: Any) -> Any:  # noqa: ANN401
+        asked.append(type(need))
+        return of_registry(tag("2", 2, images=BOTH), named)(need, facts)
+
+    plan = planned(answer, to=image("7").canonical, accept=frozenset({"unproven", "never-ran"}))
+    assert [block.code for block in plan.blocks] == ([code] if code else [])
+    assert NeedPlatforms not in asked
+
+
+def test_a_registry_that_does_not_answer_ends_a_rollback_that_goes_by_it() -> None:
+    failed = Tags(failure=RegistryError("the registry did not answer", "later"))
+    found = decided(
+        Wish("rollback", PRESENT, strategy="registry"),
+        service_at_tip(str(image("2")), state(*AB)),
+        telling(NeedTags=failed),
+    )
+    assert isinstance(found, Refused)
+    assert found.error is failed.failure
+
+
+@pytest.mark.parametrize(
+    ("needs", "strategy", "is_over"),
+    [
+        ({"NeedRecord": Unanswered(NO_ANSWER)}, "artifact", True),
+        ({"NeedRecord": Unanswered(NO_ANSWER)}, "auto", False),
+        ({"NeedRecords": Records(failure=NO_ANSWER)}, "artifact", True),
+    ],
+)
+def test_an_archive_that_does_not_answer_is_an_error_where_it_was_named(
+    needs: dict[str, Any],
+    strategy: str,
+    is_over: bool,  # noqa: FBT001
+) -> None:
+    running = "9" if "NeedRecords" in needs else "2"  # the state file explains it, or does not
+    there = service_at_tip(str(image(running)), state(*AB))
+    found = decided(Wish("rollback", PRESENT, strategy=strategy), there, telling(**needs))
+    if is_over:
+        assert isinstance(found, Refused)
+        assert found.error is NO_ANSWER
+        return
+    assert isinstance(found, Change)
+    assert found.plan is not None
+    assert "artifact: Jenkins did not answer" in found.plan.findings[0]
+
+
+def test_records_that_could_not_be_read_are_named() -> None:
+    there = service_at_tip(str(image("9")), state(*AB))
+    answer = telling(NeedRecords=Records(unread="2 records were passed over"))
+    plan = decided(Wish("rollback", PRESENT), there, answer).plan
+    assert plan is not None
+    assert any(one.startswith("records: 2 records were passed over; ") for one in plan.findings)
+
+
+def test_records_are_asked_for_one_by_one_and_no_more_than_forty() -> None:
+    every = records(*(f"{number}>{number + 1}" for number in range(60)))
+    asked: list[int] = []
+
+    def answer(need: Any, facts: Any) -> Any:  # noqa: ANN401
+        if isinstance(need, NeedRecords):
+            asked.append(need.count)
+            return Records(every[: need.count], has_more=need.count < len(every))
+        return telling(NeedCheck=GONE)(need, facts)
+
+    found = decided(Wish("rollback", PRESENT), service_at_tip(str(image("60"))), answer)
+    assert isinstance(found, Refused)
+    assert asked == [*range(1, 41)]
+
+
+def test_where_records_end_the_search_ends() -> None:
+    asked: list[int] = []
+
+    def answer(need: Any, facts: Any) -> Any:  # noqa: ANN401
+        if isinstance(need, NeedRecords):
+            asked.append(need.count)
+            found = records(*AB)[: need.count]
+            return Records(found, has_more=len(found) == need.count)
+        return telling(NeedCheck=GONE)(need, facts)
+
+    assert isinstance(
+        decided(Wish("rollback", PRESENT), service_at_tip(str(image("2"))), answer), Refused
+    )
+    assert asked == [1, 2]
+
+
+def test_a_query_that_gives_nothing_is_told_with_what_it_was_asked_of() -> None:
+    answer = of_registry(tag("2", 2), tag("1", 1))
+    plan = planned(answer, query="tags[?name=='9']")
+    assert plan.chosen is None
+    told_of = [one for one in plan.findings if "the query 'tags[?name=='9']' gives none" in one]
+    assert len(told_of) == 1
+    assert any('"running"' in one for one in plan.findings), "a line of what it is asked of"
+
+
+def test_tags_that_are_not_taken_are_told_by_their_reason_three_of_each() -> None:
+    others = [tag(f"feature-{name}", 1) for name in "abcde"]
+    plan = planned(of_registry(tag("2", 2), *others), strategy="registry")
+    assert plan.chosen is None
+    [reason] = [one for one in plan.findings if "feature-" in one and " and 2 more: " in one]
+    assert reason.count("feature-") == 3
+    assert plan.findings[-1].startswith("to take one all the same: --query ")
+
+
+def test_the_registry_s_own_query_of_the_configuration_takes_a_tag_without_being_asked() -> None:
+    settings = Settings(configured=True, query="tags[?name=='1']")
+    plan = World("2", tags=("2", "1"), settings=settings).plan(accept=frozenset({"unproven"}))
+    assert plan.chosen is not None
+    assert plan.chosen.sources == {"registry"}
+
+
+def test_an_image_built_from_a_bad_commit_is_bad_under_whatever_tag() -> None:
+    bad = bad_entry("2", at(3), tag="2", revision="c0ffee")
+    there = service_at_tip(str(image("1")), state("1>2", "2<1", bad=(bad,)))
+    answer = telling(NeedRevision=Revision("c0ffee"))
+    plan = decided(Wish("rollback", PRESENT, to=image("7").canonical), there, answer).plan
+    assert plan is not None
+    assert [block.code for block in plan.blocks] == ["bad"]
+    assert "has its revision" in plan.blocks[0].message
+
+
+def test_an_image_that_only_commits_tell_of_has_run_all_the_same() -> None:
+    there = service_at_tip(str(image("2")), state(*AB))
+    whole = History(history("7", "1", "2"), is_whole=True)
+    answer = telling(NeedHistory=whole)
+    named = f"{NAME}:other@{digest('7')}"
+    plan = decided(Wish("rollback", PRESENT, to=named), there, answer).plan
+    assert plan is not None
+    assert plan.blocks == ()
+
+
+def test_a_tag_of_another_repository_that_ran_here_proves_nothing() -> None:
+    moved = image("2", "ghcr.io/acme/cart")
+    whole = state("1>2", "2>3")
+    newest = replace(whole.deployed[0], image=image("3", "ghcr.io/acme/cart"), from_image=moved)
+    there = service_at_tip(str(newest.image), replace(whole, deployed=(newest, whole.deployed[1])))
+    plan = decided(Wish("rollback", PRESENT, to="ghcr.io/acme/cart:1"), there).plan
+    assert plan is not None
+    assert [block.code for block in plan.blocks] == ["unproven"]
+
+
+def test_an_image_that_was_rewritten_by_hand_is_found_by_the_digest_that_was_deployed() -> None:
+    world = World("1", state("1>2", "~2<1"))
+    plan = world.plan(to=digest("2"), accept=frozenset({"unproven", "mutable-tag"}))
+    assert plan.chosen is not None
+    assert plan.chosen.image == image("2")
+    assert plan.chosen.placed is not None
+
+
+def test_a_commit_that_was_reverted_by_hand_is_gone_back_already() -> None:
+    def log(*messages: str) -> tuple[LogEntry, ...]:
+        numbers = range(len(messages), 0, -1)
+        entries = zip(numbers, messages, strict=True)
+        return tuple(LogEntry(f"{n:040x}", at(n), "joe", text) for n, text in entries)
+
+    there = service_at_tip(str(image("1")), state("0>1"))
+    answer = telling(NeedLog=log(revert_of(1), told("deploy")))
+    found = decided(Wish("rollback", PRESENT), there, answer)
+    assert isinstance(found, Refused)
+    assert found.code == "already"
+    assert "2 was reverted by hand" in found.error.message
+    assert "by joe, 2 → 1" in found.error.message
+    assert isinstance(decided(Wish("rollback", PRESENT, again=True), there, answer), Change)
+
+
+def test_what_only_the_oldest_commits_tell_of_a_time_is_gone_back_to() -> None:
+    def world(*images: str) -> World:
+        later = replace(state(*AB).deployed[0], at=at(30))
+        *entries, oldest = history(*images)
+        known = (*entries, replace(oldest, is_oldest=True))
+        return World("2", replace(state(*AB), deployed=(later,)), known)
+
+    accept = frozenset({"unproven", "never-ran"})
+    for images in (("1", "2"), ("7", "8")):  # on the stack, and of no event at all
+        plan = world(*images).plan(as_of=at(1), accept=accept)
+        assert plan.chosen is not None
+        assert plan.chosen.image == image(images[0])
+        assert plan.chosen.sources >= {"git"}
+
+
+def test_a_tag_with_the_digest_of_an_old_commit_has_run() -> None:
+    whole = History(history("7", "1", "2"), is_whole=True)
+    tags = Tags((tag("2", 2), tag("other", 1, digest=digest("7"))))
+    answer = telling(NeedHistory=whole, NeedTags=tags)
+    plan = planned(answer, query="tags[?name=='other']")
+    assert plan.chosen is not None
+    assert plan.chosen.image.tag == "other"
+    assert not any("nothing shows that it ran" in one for one in plan.findings)
+
+
+def test_a_plan_without_an_image_for_a_service_is_not_followed_for_it() -> None:
+    entry = PlannedService("cart", "production", "auto", image("2"), None)
+    nothing = PlanFile("plan.json", URL, "main", (entry,))
+    with pytest.raises(NotFoundError, match="the plan found no image to go back to for cart"):
+        changed(
+            Wish("rollback", PRESENT, planned=nothing),
+            service_at_tip(str(image("2")), state(*AB)),
+        )
+
+
+def test_the_record_that_is_taken_is_told_by_its_hash() -> None:
+    own = stored("1", "2", sha256=digest("record 1"))
+    plan = planned(telling(NeedRecord=own, NeedChanges=()))
+    assert plan.to_json()["to"]["record"] == own.sha256

@@ -1,0 +1,331 @@
+"""Several changes are one commit, all or nothing, and each has the effect it was judged by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gitops_rollback.decide import record as recorded
+from gitops_rollback.decide.change import Change, Refused, nameless, together
+from gitops_rollback.decide.facts import (
+    Digest,
+    Facts,
+    NeedDigest,
+    Platforms,
+    ServiceAtTip,
+    StateVersions,
+)
+from gitops_rollback.decide.standing import tells_what_stands
+from gitops_rollback.decide.wish import Wish
+from gitops_rollback.errors import (
+    ConfigError,
+    GitopsRollbackError,
+    ManifestError,
+    MovedError,
+    NotFoundError,
+    RefusedError,
+)
+from gitops_rollback.ledger.events import from_state
+from gitops_rollback.ledger.fields import note_written
+from gitops_rollback.ledger.holds import HeldFile, Holds
+from gitops_rollback.ledger.records import MadeRecord
+from gitops_rollback.ledger.state import LONGEST_BAD_LIST, State, parse_state, render_state
+from gitops_rollback.repo.objects import Tip
+from gitops_rollback.services.catalogue import resolve
+from gitops_rollback.services.config import Config, Environment
+from gitops_rollback.services.inventory import read_manifests
+from unit.builders import (
+    PATH,
+    PRESENT,
+    URL,
+    at,
+    bad_entry,
+    changed,
+    decided,
+    digest,
+    hold_of,
+    image,
+    manifest,
+    plainly,
+    record,
+    service_at_tip,
+    state,
+    stored,
+    telling,
+)
+from unit.test_noted_fields import NOTED
+from unit.test_repair import told, version
+from unit.test_transitions import HELD, MARKED, MARKER
+
+STATE = ".gitops-rollback/production/cart.json"
+HOLD = hold_of("2", "1", "it crashed", at(2), "jane")
+SHOP = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec: {template: {spec: {containers: [{name: web, image: 'acme/shop:1'}]}}}
+"""
+
+
+def deploy(to: str, name: str = "docker.io/acme/cart", *accept: str) -> Wish:
+    return Wish("deploy", PRESENT, image=image(to, name), accept=frozenset(accept))
+
+
+def two_services(**files: bytes) -> tuple[ServiceAtTip, ServiceAtTip]:
+    """Cart and shop of one branch, which share its files."""
+    found = {PATH: manifest("acme/cart:1"), "apps/shop.yaml": SHOP.encode(), **files}
+    manifests = read_manifests(found)
+    tip, production = Tip("main", "1" * 40), Environment("production")
+    cart, shop = (resolve(name, production, Config(), manifests) for name in ("cart", "shop"))
+    return ServiceAtTip(tip, cart, None), ServiceAtTip(tip, shop, None)
+
+
+def test_a_commit_writes_each_file_once_with_all_that_changes_in_it() -> None:
+    change = changed(
+        Wish("rollback", PRESENT), service_at_tip(str(image("2")), state("1>2"), MARKED)
+    )
+    commit = together([change], skip=False)
+    text = (commit.files[PATH] or b"").decode()
+    assert f"image: {image('1')} # {HELD}\n" in text
+    assert {*commit.files} == {PATH, STATE, f".gitops-rollback/.held/{change.state.hold.id}.json"}  # type: ignore[union-attr]
+    assert change.state is not None
+    assert commit.files[STATE] == render_state(change.state)
+    assert commit.changes_what_runs
+    assert commit.diff.splitlines()[:2] == [f"--- a/{PATH}", f"+++ b/{PATH}"]
+    assert [line for line in commit.diff.splitlines() if line[0] == "+"][1:] == [
+        f"+          image: {image('1')} # {HELD}"
+    ]
+    assert MARKER not in text
+
+
+def test_a_file_that_is_deleted_stands_in_no_diff() -> None:
+    at_tip = service_at_tip("acme/cart:1", state("0>1"))
+    commit = together([changed(Wish("retire", PRESENT), at_tip)], skip=False)
+    assert (commit.files, commit.diff) == ({STATE: None}, "")
+
+
+def test_two_services_are_deployed_by_one_commit_with_their_joint_effect() -> None:
+    cart, shop = two_services()
+    changes = [changed(deploy("2"), cart), changed(deploy("2", "docker.io/acme/shop"), shop)]
+    files = together(changes, skip=False).files
+    assert f"acme/cart:2@{digest('2')}" in (files[PATH] or b"").decode()
+    assert f"acme/shop:2@{digest('2')}" in (files["apps/shop.yaml"] or b"").decode()
+
+
+REFUSED = RefusedError("held", "it is held", "release it")
+NO_IMAGE = NotFoundError("there is no image", "name one")
+
+
+def refused(error: GitopsRollbackError) -> Refused:
+    return Refused(service_at_tip("acme/cart:1"), error)
+
+
+@pytest.mark.parametrize(
+    ("errors", "is_one_more", "skip", "message", "hint"),
+    [
+        ([REFUSED], False, False, "it is held", "release it"),
+        ([REFUSED], False, True, "it is held", "release it"),
+        (
+            [REFUSED], True, False, "1 of 2 services cannot be done, so none was: it is held",
+            "release it; --skip-blocked does the others",
+        ),
+        (
+            [REFUSED, NO_IMAGE], False, True,
+            "2 of 2 services cannot be done, so none was: there is no image", "name one",
+        ),
+        ([REFUSED], True, True, None, None),
+    ],
+)  # fmt: skip
+def test_all_is_done_or_nothing_but_what_is_skipped(
+    errors: list[GitopsRollbackError],
+    is_one_more: bool,  # noqa: FBT001
+    skip: bool,  # noqa: FBT001
+    message: str | None,
+    hint: str | None,
+) -> None:
+    done = changed(deploy("2"), service_at_tip("acme/cart:1"))
+    decisions: list[Change | Refused] = [*map(refused, errors)]
+    decisions += [done] if is_one_more else []
+    if message is None:
+        commit = together(decisions, skip=skip)
+        assert (commit.changes, [one.error for one in commit.blocked]) == ((done,), errors)
+        return
+    with pytest.raises(GitopsRollbackError) as caught:
+        together(decisions, skip=skip)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert len(caught.value.found["blocked"]) == len(errors)
+
+
+def test_what_does_not_concern_one_service_alone_is_never_skipped() -> None:
+    done = changed(deploy("2"), service_at_tip("acme/cart:1"))
+    moved = MovedError("the branch moved", "again")
+    with pytest.raises(MovedError) as caught:
+        together([done, refused(REFUSED), refused(moved)], skip=True)
+    assert caught.value is moved
+
+
+def ledger_of(at_tip: ServiceAtTip, after: State) -> dict[str, bytes | None]:
+    """The files that a change of the state alone writes."""
+    change = changed(Wish("release", PRESENT), replace(at_tip, state=None))
+    return dict(together([replace(change, at=at_tip, state=after)], skip=False).files)
+
+
+def test_a_state_that_moved_is_written_under_the_name_of_its_fields_too() -> None:
+    displaced = replace(state("3>4"), service="shop")
+    at_tip = replace(service_at_tip("acme/cart:1", state("0>1")), displaced=displaced)
+    files = ledger_of(at_tip, state("0>1", hold=HOLD))
+    path = ".gitops-rollback/production/shop.json"
+    assert parse_state(files[path] or b"", "production", "shop") == displaced
+
+
+def test_a_new_hold_takes_the_place_of_the_file_of_the_one_before() -> None:
+    before = HeldFile("cart", "production", HOLD, (NOTED,))
+    next_ = replace(HOLD, deed=replace(HOLD.deed, id="held2"))
+    at_tip = replace(service_at_tip("acme/cart:1", state("0>1")), holds=Holds(ours=(before,)))
+    files = ledger_of(at_tip, state("0>1", hold=next_))
+    assert files[before.path] is None
+    held = json.loads(files[".gitops-rollback/.held/held2.json"] or b"")
+    assert [one["container"] for one in held["fields"]] == ["server"]
+    same = ledger_of(at_tip, state("0>1", hold=HOLD))
+    assert same[before.path] is not None
+
+
+def test_a_full_bad_list_forgives_nothing_under_other_names() -> None:
+    bad = tuple(bad_entry(f"9.{number}", at(1)) for number in range(LONGEST_BAD_LIST))
+    other = replace(state("0>1", bad=bad[:1]), service="shop")
+    at_tip = replace(service_at_tip("acme/cart:1", state("0>1", bad=bad)), aliases=(other,))
+    new = bad_entry("10", at(2))
+    assert {*ledger_of(at_tip, state("0>1", bad=(new, *bad[1:])))} == {STATE}
+    files = ledger_of(at_tip, state("0>1", bad=bad[1:]))
+    assert {*files} == {STATE, ".gitops-rollback/production/shop.json"}
+
+
+def test_an_edit_after_which_something_else_would_take_effect_is_an_error() -> None:
+    kustomization = b"""\
+resources: [cart/deployment.yaml, shop.yaml]
+replacements:
+  - source:
+      kind: Deployment
+      name: cart
+      fieldPath: spec.template.spec.containers.0.image
+      options: {delimiter: ':', index: 1}
+    targets:
+      - select: {kind: Deployment, name: shop}
+        fieldPaths: [spec.template.spec.containers.0.image]
+        options: {delimiter: ':', index: 1}
+"""
+    files = {
+        PATH: manifest("acme/cart:1"),
+        "apps/shop.yaml": SHOP.encode(),
+        "apps/kustomization.yaml": kustomization,
+    }
+    found = resolve("cart", Environment("production"), Config(), read_manifests(files))
+    answer = decided(deploy("2"), ServiceAtTip(Tip("main", "1" * 40), found, None))
+    assert isinstance(answer, Refused)
+    assert isinstance(answer.error, ManifestError)
+    assert "shop" in answer.error.message
+
+
+TWO = """\
+kind: Pod
+metadata: {name: cart}
+spec:
+  containers:
+    - {name: server, image: '{image}'}
+    - {name: worker, image: 'acme/cart:2@DIGEST'}
+""".replace("DIGEST", digest("2"))
+
+
+def test_fields_that_were_written_for_two_images_disagree() -> None:
+    at_tip = service_at_tip("acme/cart:2", template=TWO)
+    noted = note_written(at_tip.found.fields[0], "acme/cart:2", image("2@B"))
+    with pytest.raises(ConfigError, match="cart"):
+        changed(deploy("3"), replace(at_tip, state=replace(state("1>2"), fields=(noted,))))
+    assert tells_what_stands(replace(state("1>2"), fields=(noted,)), at_tip.found.fields[:1])
+    assert not tells_what_stands(replace(state("1>2"), fields=(noted,)), at_tip.found.fields)
+    assert not tells_what_stands(None, at_tip.found.fields)
+
+
+def test_a_tag_that_the_registry_knows_is_deployed_with_its_digest() -> None:
+    answer = telling(NeedDigest=Digest(digest("3")))
+    for text in ("acme/cart:3", "acme/cart"):
+        doing = Wish("deploy", PRESENT, image=image("~3", text.partition(":")[0]))
+        doing = replace(doing, image=replace(doing.image, tag="3" if ":" in text else None))  # type: ignore[type-var]
+        to = changed(doing, service_at_tip("acme/cart:1"), answer).summary.to
+        assert (to.tag, to.digest) == ("3" if ":" in text else "latest", digest("3"))
+
+
+def test_what_ran_before_the_first_deploy_of_all_does_not_soften_a_missing_platform() -> None:
+    lacks = Platforms(frozenset({"linux/amd64"}), frozenset({"linux/arm64"}))
+    at_tip = service_at_tip(str(image("1")), state(">1"))
+    found = decided(deploy("2"), at_tip, telling(NeedPlatforms=lacks))
+    assert isinstance(found, Refused)
+    assert found.code == "platform"
+
+
+def test_a_record_of_fields_that_are_another_service_s_by_now_does_not_fit() -> None:
+    noted = replace(record("1", "2").fields[0], path="apps/other.yaml", name="other")
+    own = stored("1", "2", sha256=digest("x"), fields=(noted,))
+    displaced = replace(state("0>1"), service="shop", fields=(noted,))
+    at_tip = replace(service_at_tip(str(image("1")), state("0>1")), displaced=displaced)
+    with pytest.raises(ConfigError, match="its fields are those of another service by now"):
+        changed(replace(deploy("2"), record=own), at_tip)
+
+
+def test_a_record_is_made_by_itself_or_asks_for_what_is_missing() -> None:
+    facts = Facts(service_at_tip("acme/cart:1"), URL)
+    doing = Wish("record", PRESENT)
+    made = recorded(doing, facts, "deploy", None)
+    assert isinstance(made, MadeRecord)
+    assert made.stored.record.digest_from is None
+    need = recorded(doing, facts, "deploy", image("2"))
+    assert isinstance(need, NeedDigest)
+    answered = facts.knowing({need: plainly(need, facts)})
+    assert isinstance(recorded(doing, answered, "deploy", image("2")), MadeRecord)
+    with pytest.raises(ConfigError, match="of another repository"):
+        recorded(doing, facts, "deploy", image("2", "docker.io/acme/shop"))
+
+
+def test_a_nameless_image_is_the_registry_s_failure_that_a_tag_accepts() -> None:
+    error = nameless(image("~1"), "nobody answers")
+    assert (error.category, error.message.endswith("not found out: nobody answers")) == (
+        "registry", True,
+    )  # fmt: skip
+    assert "tag" in error.hint
+    assert error.jenkins_hint
+
+
+RIGHT = version(1, told("deploy"), state("1>2"))
+
+
+def repaired(versions: StateVersions, *events: Any) -> Change:  # noqa: ANN401
+    answer = telling(NeedStateVersions=versions, NeedAccount=events)
+    at_tip = service_at_tip(str(image("2")))
+    return changed(Wish("repair", PRESENT), at_tip, answer)
+
+
+def test_a_broken_state_file_is_mended_from_its_last_sound_version() -> None:
+    change = repaired(StateVersions(b"{", (version(2, "By hand", b"{"), RIGHT)))
+    assert change.state == state("1>2")
+    assert "is no complete JSON" in change.warnings[0]
+    assert change.at.state is None
+
+
+def test_a_sound_state_file_stays_as_it_is() -> None:
+    change = repaired(StateVersions(RIGHT.data, (RIGHT,)))
+    assert not change.changes_anything
+
+
+def test_without_a_sound_version_commits_and_records_tell() -> None:
+    change = repaired(StateVersions(None), *reversed(from_state(state("1>2"))))
+    assert change.state is not None
+    assert change.state.deployed[0].image == image("2")
+    assert "no sound version of .gitops-rollback/production/cart.json" in change.warnings[0]
+
+
+def test_where_nothing_tells_there_is_nothing_to_rebuild() -> None:
+    with pytest.raises(NotFoundError, match="neither commits nor records tell of a deployment"):
+        repaired(StateVersions(None))
