@@ -16,7 +16,7 @@ import yaml
 
 from gitops_rollback.effective.grammar import GENERATORS, TRANSFORMERS
 from gitops_rollback.effective.objects import identity_of
-from gitops_rollback.effective.tree import entries, find
+from gitops_rollback.effective.tree import entries, find, is_null
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of
@@ -123,12 +123,11 @@ class _Sources:
         if depth > _DEEPEST:
             raise NotBuiltError(f"{by}: more than {_DEEPEST} folders take each other")
         file = self._read(found[0])
-        roots = file.trees if file is not None else ()
+        roots = _roots(file)
         if len(roots) > 1:
             raise NotBuiltError(f"{found[0]} has several documents")
         for root in roots:
-            if root is not None:
-                self._kustomization(root, found[0], folder, depth, plugins_of)
+            self._kustomization(root, found[0], folder, depth, plugins_of)
 
     def _kustomization(
         self, root: yaml.Node, path: str, folder: str, depth: int, plugins_of: str | None
@@ -180,9 +179,7 @@ class _Sources:
 
     def _check_plugins(self, file: ParsedFile, folder: str, by: str) -> None:
         """Refuse what is not built in, and take the files that the rest names."""
-        for root in file.trees:
-            if root is None:
-                continue
+        for root in _roots(file):
             identity = identity_of(root)
             annotations = entries(find(root, "metadata", "annotations"))
             is_known = identity.kind in TRANSFORMERS or identity.kind in GENERATORS
@@ -288,8 +285,13 @@ def _object_in(item: yaml.Node) -> ParsedFile | None:
         file = parse("", (text_of(item) or "").encode())
     except ManifestError:
         return None
-    roots = [root for root in file.trees if root is not None]
+    roots = _roots(file)
     return file if roots and all(_says_what_it_is(root) for root in roots) else None
+
+
+def _roots(file: ParsedFile | None) -> list[yaml.Node]:
+    """Return the documents of a file that say anything."""
+    return [root for root in file.trees if root and not is_null(root)] if file is not None else []
 
 
 def _says_what_it_is(root: yaml.Node) -> bool:

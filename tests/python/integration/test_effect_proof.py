@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -276,6 +277,14 @@ STAND_INS = {
 }
 
 
+def ends(argument: str) -> bool:
+    """Whether what was started with an argument is gone, now or soon: it was killed."""
+    end = time.monotonic() + 60
+    while is_running(argument) and time.monotonic() < end:
+        time.sleep(0.01)
+    return not is_running(argument)
+
+
 def is_running(argument: str) -> bool:
     """Whether some process was started with an argument."""
     for file in Path("/proc").glob("[0-9]*/cmdline"):
@@ -296,7 +305,7 @@ def test_a_tool_that_does_not_serve_proves_nothing_and_leaves_nothing(
     assert run.error["code"] == "effect"
     assert why in run.error["message"]
     assert not list(shop.scratch.iterdir())
-    assert not is_running("6173")
+    assert ends("6173")
 
 
 @pytest.mark.usefixtures("kustomize")
@@ -310,7 +319,7 @@ def test_a_run_that_is_ended_while_a_tool_builds_leaves_nothing(tmp_path: Path) 
     code, said = stop(running)
     assert code == 130, said
     assert not list(shop.scratch.iterdir())
-    assert not is_running("6174")
+    assert ends("6174")
 
 
 def test_a_tool_gets_no_more_than_some_memory(tmp_path: Path) -> None:

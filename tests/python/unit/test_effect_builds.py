@@ -13,6 +13,7 @@ from gitops_rollback.decide.facts import (
     Need,
     NeedBlobs,
     NeedFilesAt,
+    NeedRecord,
     NeedRendered,
     Rendered,
     ServiceAtTip,
@@ -37,10 +38,13 @@ from unit.builders import (
     image,
     plainly,
     state,
+    stored,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from gitops_rollback.ledger.records import StoredRecord
 
 COMMIT = "1" * 40
 HEAD = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
@@ -95,7 +99,8 @@ class Agent:
         if more:
             self.rendered = Rendered(**more)
         self.blobs = Blobs({"apps/deployment.yaml": "a" * 40, "apps/add.yaml": "b" * 40})
-        self.then: dict[str, bytes | None] = {}
+        self.commits: dict[str, dict[str, bytes]] = {}
+        self.stored: StoredRecord | None = None
 
     def __call__(self, need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401
         if isinstance(need, NeedRendered):
@@ -104,7 +109,9 @@ class Agent:
         if isinstance(need, NeedBlobs):
             return self.blobs
         if isinstance(need, NeedFilesAt):
-            return {path: self.then.get(path) for path in need.paths}
+            return {path: self.commits[need.commit].get(path) for path in need.paths}
+        if isinstance(need, NeedRecord) and self.stored is not None:
+            return self.stored
         return plainly(need, facts)
 
 
@@ -206,6 +213,12 @@ def test_an_image_that_another_field_decides_may_stay() -> None:
     proof = changed(wish(), at_tip(files, config), agent).proof
     assert proof is not None
     assert proof.by == BUILD
+
+
+def test_what_has_the_image_already_may_stay() -> None:
+    canary = f"---\n{workload(NEW, 'canary')}"
+    agent = Agent(workload(OLD) + canary, workload(NEW) + canary)
+    assert isinstance(decided(wish(), at_tip(tree()), agent), Change)
 
 
 # When anything is built
@@ -348,6 +361,37 @@ def test_a_proof_of_other_blobs_or_of_another_edit_or_folder_is_none() -> None:
     assert refused(decided(rollback(own, effect_proof="off"), at, agent))[0] == "effect"
 
 
+LABEL_FOLLOWS = (LABELLED, LABELLED.replace("'1'", "'2'").replace(OLD, NEW))
+HELD_FAST = (workload("acme/cart:0.9"), workload("acme/cart:0.9"))
+
+
+@pytest.mark.parametrize(
+    ("rendered", "refusal"), [(LABEL_FOLLOWS, "effect"), (HELD_FAST, "manifest")]
+)
+def test_what_a_build_says_does_not_stop_a_rollback_to_an_effect_of_which_nothing_changed(
+    rendered: tuple[str, str], refusal: str
+) -> None:
+    """Files that no manifest was read of count too: what they are now is looked up."""
+    after, before = rendered
+    files = tree(NEW)
+    at = at_tip(files, state=state(">1.0", "1.0>2.0"))
+    agent = Agent(before, after)
+    agent.blobs = Blobs(dict.fromkeys((*files, "apps/schema.json"), "a" * 40))
+    agent.commits = {
+        COMMIT: {path: text.encode() for path, text in files.items()} | {"apps/schema.json": b"{}"}
+    }
+    agent.commits["0" * 40] = {**agent.commits[COMMIT], "apps/deployment.yaml": b""}
+    agent.commits["0" * 40]["apps/deployment.yaml"] = workload(OLD).encode()
+    agent.stored = stored("1.0", "2.0", 2)
+    plain = Wish("rollback", PRESENT, reason="bad")
+    found = changed(plain, at, agent)
+    assert found.proof == Proof("restored")
+    assert found.plan is not None
+    assert found.plan.findings[-1].endswith("but nothing of it changed since the image ran")
+    agent.commits["0" * 40]["apps/schema.json"] = b"[]"
+    assert refused(decided(plain, at, agent))[0] == refusal
+
+
 def test_a_proof_is_read_as_it_was_written() -> None:
     agent = Agent()
     recipes = (APPS, Recipe(""), Recipe("b", ("b/c",), "ns", "p-", "-s"))
@@ -433,6 +477,10 @@ NOT_BUILT: dict[str, tuple[dict[str, str | None], str]] = {
     "nothing there": ({"apps/kustomization.yaml": None}, "no kustomization"),
     "two of them": ({"apps/kustomization.yml": HEAD}, "two kustomizations"),
     "two documents": ({"apps/kustomization.yaml": f"{HEAD}---\n{HEAD}"}, "several documents"),
+    "no YAML in place": (
+        {"apps/kustomization.yaml": f"{HEAD}patchesStrategicMerge: ['a: [']\n"},
+        "is no file",
+    ),
     "no YAML": ({"apps/kustomization.yaml": "a: ["}, "apps/kustomization.yaml"),
     "a key twice in other letters": (
         {"apps/kustomization.yaml": f"{HEAD}resources: []\nRe\u017fources: ['https://x']\n"},
@@ -482,6 +530,35 @@ def test_what_a_tool_is_not_started_for(name: str) -> None:
         paths_of(files)
 
 
+def test_what_flux_scans_is_read_with_all_that_it_names() -> None:
+    scanned = Recipe("", ("apps", "plain.yaml"))
+    plain = {"plain.yaml": workload("acme/x:1", "x")}
+    assert paths_of({**tree(), **plain}, scanned) == {*tree(), "plain.yaml"}
+
+
+def test_what_is_written_in_place_is_read_as_what_stands_in_a_file() -> None:
+    def placed(text: str) -> str:
+        return "".join(f"  {line}\n" for line in text.splitlines())
+
+    merges = "kind: PatchStrategicMergeTransformer\npaths: [merge.yaml, '{inline}']\n"
+    inline = "apiVersion: v1, kind: Pod, metadata: {name: a}"
+    copies = "kind: ReplacementTransformer\nreplacements: [{path: copy.yaml}]\n"
+    head = "apiVersion: builtin\nmetadata: {name: t}\n"
+    texts = [head + merges.replace("inline", inline), f"---\n{head}{copies}---\n"]
+    listed = "".join(f"- |\n{placed(text)}" for text in texts)
+    files = {
+        "apps/kustomization.yaml": f"{HEAD}transformers:\n{listed}",
+        "apps/merge.yaml": "{}",
+        "apps/copy.yaml": "{}",
+    }
+    assert paths_of(files) == set(files)
+
+
+def test_an_empty_kustomization_takes_nothing() -> None:
+    assert paths_of({"apps/kustomization.yaml": "# nothing\n"}) == {"apps/kustomization.yaml"}
+    assert paths_of({"apps/kustomization.yaml": "---\n"}) == {"apps/kustomization.yaml"}
+
+
 def test_folders_that_take_each_other_without_end_are_not_built() -> None:
     chain = {f"{n}/kustomization.yaml": f"{HEAD}resources: [../{n + 1}]\n" for n in range(60)}
     with pytest.raises(NotBuiltError, match="take each other"):
@@ -520,7 +597,14 @@ def test_a_kustomization_is_as_flux_makes_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{resources: [x]}\n", "namespace: {a: b}\n", "resources: [x]\n...\n", "- x\n"]
+    "text",
+    [
+        "{resources: [x]}\n",
+        "namespace: {a: b}\n",
+        "resources: [x]\n...\n",
+        "- x\n",
+        "a: b\n---\nc: d\n",
+    ],
 )
 def test_one_in_which_nothing_can_be_set_is_not_built(text: str) -> None:
     with pytest.raises(NotBuiltError, match="cannot be set there"):
