@@ -17,6 +17,7 @@ from gitops_rollback.ledger.holds import (
     parse_held,
     path_of_hold,
     render_held,
+    version_tag,
     wants_revision,
     without_bad,
 )
@@ -63,6 +64,26 @@ def test_a_tag_that_is_no_version_makes_no_image_bad() -> None:
         assert (
             bad_match([bad_entry("main@B", at(1)), bad_entry("~main", at(1))], image(label)) is None
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "seen", "is_one"),
+    [
+        ("1.2", (), True),
+        ("1.2", ("1.2", "1.3"), True),
+        ("1.2", ("1.2@another",), False),
+        ("main", (), False),
+        ("~1.2", ("1.2",), True),
+    ],
+)
+def test_a_version_tag_has_the_shape_of_one_and_was_deployed_with_one_digest(
+    text: str,
+    seen: tuple[str, ...],
+    is_one: bool,  # noqa: FBT001
+) -> None:
+    known = map(image, seen)
+    assert version_tag(image(text), known) == (image(text).tag if is_one else None)
+    assert version_tag(replace(image(text), tag=None), ()) is None
 
 
 def test_the_revision_is_asked_for_only_where_it_could_tell() -> None:

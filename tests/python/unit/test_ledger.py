@@ -8,8 +8,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gitops_rollback.ledger.events import HistoryEntry
-from gitops_rollback.ledger.merge import REVERTED, Ledger, merge
-from gitops_rollback.ledger.message import Told, find_revert, read_trailers, render, subject
+from gitops_rollback.ledger.merge import (
+    REVERTED,
+    Ledger,
+    entry_to_json,
+    merge,
+    proves,
+    reaches_below,
+)
+from gitops_rollback.ledger.message import (
+    Told,
+    find_revert,
+    find_rollback,
+    read_trailers,
+    render,
+    subject,
+)
+from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.model import Build, Deed, LogEntry
 from unit.builders import at, digest, history, image, records, state, stored
 
@@ -276,3 +291,72 @@ def test_a_deploy_that_was_reverted_by_hand_is_found(
     assert (found is not None) == is_found
     assert found is None or (found.told.to, found.by) == (image("2"), "joe")
     assert find_revert(log, {"shop"}, {"production"}) is None
+
+
+def test_a_merge_that_carried_several_deeds_is_what_made_the_newest() -> None:
+    told = state("1>2", "2>3")
+    # one commit without trailers, from what ran before the first deed to what the last one left
+    commits = (commit(2, "3"), commit(1, "1", is_oldest=True))
+    assert lines(account("3", told, commits))[0] == "deploy 2>3 git"
+    assert reaches_below(told, commits) == 0
+    assert reaches_below(told, (commit(2, "3"), commit(1, "1"), commit(0, "0"))) > 0
+
+
+def test_a_record_that_was_looked_up_and_is_none_is_a_conflict() -> None:
+    told = state("1>2")
+    named = {str(told.deployed[0].record): MissingRecord("it was cut off", is_tampered=True)}
+    found = merge(image("2"), told, (), (), named)
+    assert conflicts(found) == ["tampered: it was cut off"]
+
+
+def test_a_record_of_another_deed_of_the_same_build_is_not_taken_for_it() -> None:
+    told = state("1>2")
+    later = stored("5", "6", 1, sha256=digest("later"), recorded_at=at(9))
+    assert conflicts(account("2", told, (), (later,))) == []
+    assert lines(account("2", told, (), (later,)))[0] == "deploy 1>2 git"
+
+
+def test_an_account_proves_what_runs_if_it_ends_there() -> None:
+    events = account("2", state("1>2")).events
+    assert proves(events, image("2"))
+    assert not proves(events, image("3"))
+    assert not proves((), image("2"))
+
+
+def test_an_event_is_told_with_all_that_is_known_of_it() -> None:
+    own = stored("1", "2", 1)
+    [event] = account("2", state("1>2"), (), (own,)).events
+    told = entry_to_json(event)
+    assert (told["at"], told["proofs"]) == (at(1), ["artifact", "git"])
+    assert None not in told.values()
+
+
+def rolled(action: str, service: str = "cart", environment: str = "production") -> str:
+    deed = Deed(action, image("1"), image("2"), by="jane")
+    return render([Told(service, environment, deed)])
+
+
+@pytest.mark.parametrize(
+    ("messages", "elsewhere", "there", "found"),
+    [
+        ((rolled("rollback"),), (), (), "production"),
+        ((rolled("deploy"),), (), (), None),
+        ((rolled("deploy"), rolled("rollback")), (), (), "production"),
+        ((rolled("rollback", "shop"),), (), (), None),
+        ((rolled("rollback", environment="staging"),), (), (), "staging"),
+        ((rolled("rollback", environment="staging"),), ("staging",), (), None),
+        ((rolled("rollback"),), (), (("cart", "production"),), None),
+        ((rolled("retire"), rolled("rollback")), (), (), None),
+    ],
+)
+def test_the_rollback_of_a_state_file_that_is_gone_is_found_by_its_commit(
+    messages: tuple[str, ...],
+    elsewhere: tuple[str, ...],
+    there: tuple[tuple[str, str], ...],
+    found: str | None,
+) -> None:
+    numbers = range(len(messages), 0, -1)
+    log = [LogEntry(f"{n:040x}", at(n), "joe", t) for n, t in zip(numbers, messages, strict=True)]
+    written = find_rollback(log, ("cart",), elsewhere, there)
+    assert (written.told.environment if written else None) == found
+    assert written is None or written.commit == f"{len(messages):040x}", "the newest of its deeds"

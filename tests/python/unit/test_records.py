@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gitops_rollback.errors import ConfigError
+from gitops_rollback.errors import ConfigError, UnwritableError
 from gitops_rollback.ledger.records import (
     LARGEST_RECORD,
+    ManifestCopy,
     Record,
     digest_of_bytes,
+    is_copy,
     mismatch,
     parse_record,
     render_record,
 )
 from gitops_rollback.model import repository_key
-from unit.builders import record
+from unit.builders import digest, record
 from unit.test_config import RECORD
 
 
@@ -174,3 +177,30 @@ def test_other_repositories_have_keys_of_their_own(url: str, key: str) -> None:
 def test_a_record_of_a_repository_that_is_no_url_is_for_something_else() -> None:
     odd = record("1", "2", repository="https://[oops/manifests")
     assert "it is for the repository https://[oops" in str(mismatch(odd, **THIS))
+
+
+@pytest.mark.parametrize(
+    ("path", "is_it"),
+    [
+        ("gitops-rollback/production/cart/manifests/apps/a.yaml", True),
+        ("below/gitops-rollback/production/cart/manifests/a.yaml", True),
+        ("gitops-rollback/production/cart/manifests/x/manifests/a.yaml", True),
+        ("gitops-rollback/production/shop/manifests/a.yaml", False),
+        ("gitops-rollback/production/cart/a.yaml", False),
+        ("apps/manifests/a.yaml", False),
+        ("other/production/cart/manifests/a.yaml", False),
+    ],
+)
+def test_a_copy_beside_a_record_is_no_manifest(path: str, is_it: bool) -> None:  # noqa: FBT001
+    records = {
+        "gitops-rollback/production/cart/record.json",
+        "below/gitops-rollback/production/cart/record.json",
+    }
+    assert is_copy(path, records) == is_it
+
+
+def test_a_record_whose_paths_could_not_be_read_again_is_not_written() -> None:
+    made = record("1", "2")
+    odd = replace(made, manifests=(ManifestCopy("a\\b.yaml", digest("x"), copied=True),))
+    with pytest.raises(UnwritableError, match="is no plain path"):
+        render_record(odd)

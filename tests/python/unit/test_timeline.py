@@ -10,7 +10,7 @@ import pytest
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.fields import note_written
 from gitops_rollback.ledger.stack import build_timeline, read_running, running_image
-from unit.builders import digest, history, image, records, service_at_tip, state
+from unit.builders import at, digest, history, image, records, service_at_tip, state
 
 if TYPE_CHECKING:
     from gitops_rollback.ledger.stack import Timeline
@@ -276,3 +276,27 @@ def test_without_a_state_file_only_a_digest_tells_what_runs() -> None:
         assert read is not None
         assert (read.digest_from, read.is_explained) == (source, False)
     assert read_running([], None) is None
+
+
+def test_records_go_on_below_what_the_state_file_tells() -> None:
+    timeline = build_timeline(image("3"), state("2>3"), records("0>1", "1>2", "2>3"), ())
+    # the record of the state file's own deed is not made again
+    assert [level.image for level in timeline.levels] == [image("2"), image("3")]
+    late = replace(state("2>3").deployed[0], at=at(30), record=None)
+    whole = replace(state("2>3"), deployed=(late,))
+    timeline = build_timeline(image("3"), whole, records("0>1", "1>2"), ())
+    assert [level.image for level in timeline.levels] == [image(one) for one in "0123"]
+
+
+def test_each_record_is_proven_by_the_commit_of_its_own_image() -> None:
+    timeline = build_timeline(image("3"), None, records("1>2", "2>3"), history("1", "2", "3"))
+    placed = [level.placed.commit if level.placed else None for level in timeline.levels]
+    assert placed == [f"{number:040x}" for number in (1, 2, 3)]
+    alone = build_timeline(image("3"), None, records("1>2", "2>3"), history("9", "3"))
+    assert [level.image for level in alone.levels] == [image(one) for one in "123"]
+
+
+def test_a_ledger_may_begin_with_a_rollback() -> None:
+    timeline = build_timeline(image("1"), state("<1"), None, ())
+    assert [level.image for level in timeline.levels] == [image("1")]
+    assert timeline.rolled_back is not None
