@@ -218,7 +218,7 @@ class Session:
 
         With a Jenkins store, the step archives what is written. A dry run writes nothing.
         """
-        from gitops_rollback.stores.layout import write_record  # noqa: PLC0415 - see open_repository
+        from gitops_rollback.stores.base import write_record  # noqa: PLC0415 - see open_repository
 
         if self.options.dry_run:
             return

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.forges.address import GITLAB, address_of
 from gitops_rollback.late import dataclass
 from gitops_rollback.model import one_line, whole_number
 from gitops_rollback.web.answers import retry_after
@@ -225,3 +226,40 @@ def _limited_until(answer: Answer, words: str) -> str | None:
     elif seconds is None:
         seconds = _USUAL_PAUSE
     return f"in {seconds} s"
+
+
+class Forge(Protocol):
+    """What every Git host offers; each method raises `ForgeError` where it is refused."""
+
+    address: Address
+
+    def find(self, head: str, base: str) -> PullRequest | None:
+        """Return the open pull request of a branch, if there is one."""
+        ...
+
+    def create(self, head: str, base: str, title: str, body: str) -> PullRequest:
+        """Open a pull request; raises `PullRequestExistsError` if one is open already."""
+        ...
+
+    def read(self, number: int) -> PullRequest:
+        """Return a pull request as it is now."""
+        ...
+
+
+def connect(
+    remote: str,
+    environment: Mapping[str, str],
+    deadline: Deadline,
+    *,
+    kind: str = "auto",
+    api: str | None = None,
+) -> Forge:
+    """Return the client for a remote's host; raises `UsageError` or `ForgeError`."""
+    address = address_of(remote, kind, api)
+    if address.kind == GITLAB:
+        from gitops_rollback.forges.gitlab import GitLab  # noqa: PLC0415 - one of two
+
+        return GitLab(address, environment, deadline)
+    from gitops_rollback.forges.github import GitHub  # noqa: PLC0415 - one of two
+
+    return GitHub(address, environment, deadline)

@@ -42,7 +42,7 @@ from gitops_rollback.ledger.merge import is_placed, reaches_below
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.state import LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
-from gitops_rollback.look.policies import read_policies
+from gitops_rollback.look.flux_files import read_policies
 from gitops_rollback.look.records import find_record, newest_records
 from gitops_rollback.look.retrace import retrace
 from gitops_rollback.look.since import changes_since

@@ -3,6 +3,9 @@
 Queries come from job parameters and from files of the repository: one of some hundred characters
 can ask for a value that doubles at each step. So each step is counted, with the size of what it
 gives.
+
+Beside JMESPath's own functions there are patterns, ranges and the order of versions, read as Flux's
+image policies read them, so that a query can say the same.
 """
 
 from __future__ import annotations
@@ -12,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import jmespath
 from jmespath.exceptions import JMESPathTypeError, ParseError, UnknownFunctionError
+from jmespath.functions import Functions, signature
 from jmespath.visitor import TreeInterpreter
 
 from gitops_rollback.errors import UsageError
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.query.functions import QueryFunctions
+from gitops_rollback.policies import apply_filter, takes_version, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from semver import Version
 
 EXAMPLE = "tags[?older && starts_with(name, 'v')]"
 SORTED_EXAMPLE = "reverse(sort_by(tags[?older && pushed], &pushed))"
@@ -103,6 +109,32 @@ def search(query: str, document: Mapping[str, Any], sample: Sequence[str] = ()) 
         raise _refusal(query, f"cannot be answered: {_words(error)}", sample) from error
     items = found if isinstance(found, list) else [found]
     return Answer(query, [item for item in items if item is not None], sample)
+
+
+class QueryFunctions(Functions):  # type: ignore[misc]
+    """`matches(name, pattern)`, `in_range(name, range)` and `by_version(tags)`."""
+
+    @signature({"types": ["string"]}, {"types": ["string"]})  # type: ignore[untyped-decorator]
+    def _func_matches(self, name: str, pattern: str) -> bool:
+        """Tell whether a regular expression is found in a name."""
+        return apply_filter(pattern, "", name) is not None
+
+    @signature({"types": ["string"]}, {"types": ["string"]})  # type: ignore[untyped-decorator]
+    def _func_in_range(self, name: str, range_: str) -> bool:
+        """Tell whether a name is a semantic version in a range such as `>=1.4 <2` or `~1.4`."""
+        return takes_version(range_, name) is True
+
+    @signature({"types": ["array"]})  # type: ignore[untyped-decorator]
+    def _func_by_version(self, items: list[Any]) -> list[Any]:
+        """Return the tags or names that are semantic versions, the highest first."""
+        versions = [(_version(item), item) for item in items]
+        known = [(version, item) for version, item in versions if version is not None]
+        return [item for _, item in sorted(known, key=lambda pair: pair[0], reverse=True)]
+
+
+def _version(item: object) -> Version | None:
+    name = item.get("name") if isinstance(item, dict) else item
+    return version_of(name) if isinstance(name, str) else None
 
 
 class _Bounded(TreeInterpreter):  # type: ignore[misc] # jmespath has no types

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.registries.credentials import find_access
 from gitops_rollback.registries.endpoints import RegistryEndpoint
@@ -11,11 +12,14 @@ from gitops_rollback.registries.failures import (
     ManifestMissingError,
     NoHubError,
     RegistryUnavailableError,
+    explain,
+    try_later,
 )
-from gitops_rollback.registries.http import RegistryHttp
 from gitops_rollback.registries.hub import Hub
 from gitops_rollback.registries.oci import Oci
 from gitops_rollback.registries.tokens import Door
+from gitops_rollback.web.answers import retry_after
+from gitops_rollback.web.http import CHECKING_PATIENCE, Http, Manners
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +29,9 @@ if TYPE_CHECKING:
     from gitops_rollback.registries.contents import Contents
     from gitops_rollback.registries.credentials import Access
     from gitops_rollback.registries.hub import WantsMore
-    from gitops_rollback.web.answers import RateLimit
+    from gitops_rollback.web.answers import Answer, RateLimit
 
+_RETRIES = 2  # of what is needed; what is only checked is asked once
 _LOG = logging.getLogger("gitops_rollback")
 
 
@@ -122,3 +127,22 @@ class Registries:
             access = self._access(endpoint, url)
             self._hubs[registry] = Hub(self._http, url, access)
         return self._hubs.get(registry)
+
+
+class RegistryHttp(Http):
+    """Sends requests within `patience` seconds in all; a host that failed is not asked again."""
+
+    def __init__(self, environment: Mapping[str, str], patience: float) -> None:
+        retries = _RETRIES if patience > CHECKING_PATIENCE else 0
+        super().__init__(environment, patience, Manners(explain, retries=retries))
+
+    def send(self, method: str, url: str, *, what: str, **more: Any) -> Answer:  # noqa: ANN401 - as `Http.send`
+        """Return the answer to one request, redirects followed.
+
+        Raises `RegistryUnavailableError` where no answer came, or only 429 or 5xx.
+        """
+        answer = super().send(method, url, what=what, **more)
+        busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+        if not busy and answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return answer
+        raise self.give_up(answer.url, try_later(answer, what, retry_after(answer.headers)))

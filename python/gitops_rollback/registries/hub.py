@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.registries.client import RegistryHttp
     from gitops_rollback.registries.credentials import Access
-    from gitops_rollback.registries.http import RegistryHttp
     from gitops_rollback.web.answers import Answer
 
     WantsMore = Callable[[Sequence[Tag], int], bool]  # of the tags of so many pages

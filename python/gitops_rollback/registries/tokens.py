@@ -21,8 +21,8 @@ from gitops_rollback.web.http import as_form
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gitops_rollback.registries.client import RegistryHttp
     from gitops_rollback.registries.credentials import Access
-    from gitops_rollback.registries.http import RegistryHttp
     from gitops_rollback.web.answers import Answer
 
 _SCHEME = regex(r"(?:^|,)\s*(Bearer|Basic)\b", re.IGNORECASE)

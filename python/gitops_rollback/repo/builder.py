@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import is_safe_path, one_line
-from gitops_rollback.repo.removal import remove
+from gitops_rollback.repo.process import remove
 from gitops_rollback.repo.talk import TooMuchError, talk
 
 if TYPE_CHECKING:

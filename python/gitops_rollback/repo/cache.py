@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from gitops_rollback.late import dataclass
-from gitops_rollback.repo.removal import remove
+from gitops_rollback.repo.process import remove
 from gitops_rollback.repo.skeleton import (
     CONFIG,
     PACKED_REFS,

@@ -12,8 +12,7 @@ from gitops_rollback.errors import RepositoryError
 from gitops_rollback.repo.first_fetch import NONE, WHOLE, FirstFetch, is_filter_refused
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import explain_fetch, explain_local
-from gitops_rollback.repo.process import REMOTE, Git, GitFailedError, TimeIsUpError
-from gitops_rollback.repo.removal import remove
+from gitops_rollback.repo.process import REMOTE, Git, GitFailedError, TimeIsUpError, remove
 from gitops_rollback.repo.skeleton import SHALLOW
 
 if TYPE_CHECKING:

@@ -1,11 +1,16 @@
-"""What every store of records offers."""
+"""What every store of records offers, and how a record and its copies are written."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import TYPE_CHECKING, Protocol
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.records import (
+    COPIES,
+    RECORD_FILE,
+    RECORD_FOLDER,
     MissingRecord,
     StoredRecord,
     digest_of_bytes,
@@ -14,7 +19,9 @@ from gitops_rollback.ledger.records import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from gitops_rollback.ledger.records import MadeRecord
     from gitops_rollback.model import Build
 
 NEWEST_RECORDS = 50  # how many records of a service are looked at where no state file names one
@@ -63,3 +70,29 @@ def read_named(data: bytes, location: str, sha256: str | None) -> StoredRecord |
     except ConfigError as error:
         is_other = sha256 is not None and digest_of_bytes(data) != sha256
         return MissingRecord(error.message, is_tampered=is_other)
+
+
+def write_record(made: MadeRecord, directory: Path) -> Path:
+    """Write a record and its copies below a directory; return the path of `record.json`.
+
+    They are written to a fresh folder: what an earlier run left there is removed first.
+    """
+    record = made.stored.record
+    folder = directory / RECORD_FOLDER / record.environment / record.service
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        # From the top down: pathlib tries the deepest first, which is a failure at each level.
+        os.makedirs(folder)  # noqa: PTH103 - see above
+        for path, content in made.manifests.items():
+            target = folder / COPIES / path
+            os.makedirs(target.parent, exist_ok=True)  # noqa: PTH103 - the same
+            target.write_bytes(content)
+        file = folder / RECORD_FILE
+        file.write_bytes(made.data)
+    except OSError as error:
+        raise ConfigError(
+            f"the record cannot be written to {folder}: {error.strerror or error}",
+            "give a directory one can write to with --record-dir",
+        ) from error
+    return file

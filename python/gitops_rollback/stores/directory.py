@@ -23,8 +23,7 @@ from gitops_rollback.ledger.records import (
 )
 from gitops_rollback.manifest.document import LARGEST_MANIFEST
 from gitops_rollback.reading import read_file
-from gitops_rollback.stores.base import NEWEST_RECORDS, fitting_copy, read_named
-from gitops_rollback.stores.layout import write_record
+from gitops_rollback.stores.base import NEWEST_RECORDS, fitting_copy, read_named, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

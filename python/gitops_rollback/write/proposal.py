@@ -30,7 +30,7 @@ from gitops_rollback.write.proposal_text import body_of, branch_of, title_of
 if TYPE_CHECKING:
     from gitops_rollback.clock import Deadline, Stopwatch
     from gitops_rollback.decide.facts import ServiceAtTip
-    from gitops_rollback.forges.connect import Forge
+    from gitops_rollback.forges.client import Forge
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.write.commit import Outcome, Work

@@ -13,7 +13,7 @@ from gitops_rollback.clock import Deadline, instant
 from gitops_rollback.decide.plan_file import parse_plan
 from gitops_rollback.effective.chart import label_with
 from gitops_rollback.errors import BugError, GitopsRollbackError
-from gitops_rollback.forges.connect import connect
+from gitops_rollback.forges.client import connect
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.jobs import config_xml
 from gitops_rollback.jobs.parameters import deploy_parameters

@@ -9,8 +9,8 @@ import pytest
 
 from gitops_rollback.image import parse_image
 from gitops_rollback.registries import Registries, RegistryEndpoint, RegistryUnavailableError
+from gitops_rollback.registries.client import RegistryHttp
 from gitops_rollback.registries.credentials import Access, Credential, find_access
-from gitops_rollback.registries.http import RegistryHttp
 from gitops_rollback.registries.tokens import Door
 from gitops_rollback.web.answers import Answer
 from standin import RegistryStandIn

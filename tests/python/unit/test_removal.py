@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from gitops_rollback.repo.removal import remove
+from gitops_rollback.repo.process import remove
 
 if TYPE_CHECKING:
     from pathlib import Path
