@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flux.account import PAGE
 from flux.charts import CHART, VALUES, chart, release, released
 from flux.fleet import CART, REPOSITORY, VERSIONS, Fleet, deployment, image
 from flux.steps import (
@@ -457,6 +458,16 @@ def _template(fleet: Fleet) -> str:
 def _told(fleet: Fleet) -> str:
     tag = next((tag for tag, digest in VERSIONS.items() if digest in _template(fleet)), "none")
     return f"none (told pause:{tag})"
+
+
+def test_the_docs_tell_every_layout_and_what_is_said_of_it() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    heading = f"## {len(LAYOUTS)} layouts, and what is said of each"
+    assert heading in text
+    table = text.partition(heading)[2].partition("|---|")[2]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[1:]]
+    told = {row[0]: (row[1].strip("`"), row[3].strip("`")) for row in rows}
+    assert told == {name: layout.states for name, layout in LAYOUTS.items()}
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
