@@ -157,19 +157,10 @@ def rows_below(page: str, heading: str) -> list[str]:
     return [line.split("|")[1].strip() for line in table[1].splitlines()]
 
 
-EXAMPLE = re.compile(r"cart 1\.5\.0 → 1\.4\.2|12")
-
-
-def test_the_card_tells_titles_and_messages_that_a_build_really_has() -> None:
+def test_the_card_tells_messages_that_a_build_really_has() -> None:
     said = sources()
-    titles = rows_below("on-call", "**What a build's title says**")
     messages = rows_below("on-call", "| it says ")
-    assert len(titles) > 10
     assert len(messages) > 4
-    for cell in titles:
-        for title in re.findall(r"`([^`]+)`", cell):
-            for part in EXAMPLE.sub("…", title).split("…"):
-                assert part.strip(" ,:") in said, f"{title}: {part}"
     for cell in messages:
         for part in re.split(r" … |, at a release|, ", cell.replace("`", "")):
             assert part in said, f"{cell}: {part}"
@@ -191,10 +182,6 @@ def test_the_stages_of_the_page_for_the_first_rollback_are_those_of_the_job() ->
     told = set(re.findall(r"\*(Plan|Apply|Approve|[A-Z][a-z]+)\*", page))
     assert told >= {"Plan", "Apply", "Approve"}
     assert told <= set(re.findall(r"stage\('([^']+)'\)", job))
-    said = sources()
-    for title in re.findall(r"(?:named|as) `([^`]+)`", page):
-        for part in EXAMPLE.sub("…", title).split("…"):
-            assert part in said, title
 
 
 def stages(text: str) -> list[tuple[str, str, str]]:

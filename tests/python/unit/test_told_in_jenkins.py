@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gitops_rollback.errors import Exit
 from gitops_rollback.tell.jenkins import Told, hinted, in_words_of_jenkins, told, write_told
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).resolve().parents[3]
 NOW = "2026-01-31T12:00:00Z"
 OLD, NEW = (
     f"docker.io/acme/cart:{tag}@sha256:{digit * 64}"
     for tag, digit in (("1.4.2", "1"), ("1.5.0", "2"))
 )
 COMMIT = "c" * 40
+PLANNED = {
+    "service": "cart",
+    "environment": "default",
+    "current": {"image": NEW},
+    "to": {"image": OLD},
+}
 
 
 def change(**more: object) -> dict[str, Any]:
@@ -35,46 +41,47 @@ def shown(command: str, code: int, result: dict[str, Any], **environment: str) -
     return told(command, code, result, environment, NOW)
 
 
-@pytest.mark.parametrize(
-    ("command", "code", "result", "title"),
-    [
-        ("rollback", 0, change(), "cart 1.5.0 → 1.4.2, held"),
-        ("deploy", 0, change(), "cart 1.5.0 → 1.4.2"),
-        ("rollback", 0, change(dryRun=True), "dry run: cart 1.5.0 → 1.4.2"),
-        ("deploy", 0, change(changed=False), "nothing to do: cart 1.5.0 → 1.4.2"),
-        (
-            "rollback",
-            7,
-            change(pullRequest={"url": "u", "number": 12}) | error("waiting"),
-            "cart 1.5.0 → 1.4.2, waiting for pull request #12",
-        ),
-        (
-            "rollback",
-            0,
-            change(blocked=[{"service": "payment", "environment": "default", "code": "held"}]),
-            "cart 1.5.0 → 1.4.2, held; payment left (held)",
-        ),
-        ("release", 0, change(), "released cart 1.5.0"),
-        ("release", 0, change(dryRun=True), "dry run: release cart 1.5.0"),
-        ("deploy", 6, error("refused", code="held"), "refused: no"),
-        ("rollback", 4, error("not-found"), "no image to go back to: no"),
-        ("rollback", 5, error("moved"), "not done: no"),
-        ("plan", 1, error("registry"), "failed: no"),
-        ("deploy", 130, error("interrupted"), "interrupted: no"),
-        ("record", 0, {"records": []}, ""),
-        ("wait", 0, {"state": "unverified", "seconds": {}}, "not verified"),
-        (
-            "wait",
-            0,
-            {"state": "ready", "seconds": {"commit": 0.61, "applied": 1.92, "ready": 7.412}},
-            "running after 7.4 s (commit 0.6, applied 1.9)",
-        ),
-        ("wait", 1, {"state": "failed"} | error("cluster"), "not applied: no"),
-        ("wait", 1, {"state": "unverified"} | error("cluster"), "not verified: no"),
-        ("wait", 5, {"state": "replaced"} | error("moved"), "overtaken"),
-        ("wait", 1, error("cluster"), "not applied: no"),
-    ],
-)
+TITLES: list[tuple[str, int, dict[str, Any], str]] = [
+    ("plan", 0, {"services": [PLANNED]}, "plan: cart 1.5.0 → 1.4.2"),
+    ("rollback", 0, change(), "cart 1.5.0 → 1.4.2, held"),
+    ("deploy", 0, change(), "cart 1.5.0 → 1.4.2"),
+    ("rollback", 0, change(dryRun=True), "dry run: cart 1.5.0 → 1.4.2"),
+    ("deploy", 0, change(changed=False), "nothing to do: cart 1.5.0 → 1.4.2"),
+    (
+        "rollback",
+        7,
+        change(pullRequest={"url": "u", "number": 12}) | error("waiting"),
+        "cart 1.5.0 → 1.4.2, waiting for pull request #12",
+    ),
+    (
+        "rollback",
+        0,
+        change(blocked=[{"service": "payment", "environment": "default", "code": "held"}]),
+        "cart 1.5.0 → 1.4.2, held; payment left (held)",
+    ),
+    ("release", 0, change(), "released cart 1.5.0"),
+    ("release", 0, change(dryRun=True), "dry run: release cart 1.5.0"),
+    ("deploy", 6, error("refused", code="held"), "refused: no"),
+    ("rollback", 4, error("not-found"), "no image to go back to: no"),
+    ("rollback", 5, error("moved"), "not done: no"),
+    ("plan", 1, error("registry"), "failed: no"),
+    ("deploy", 130, error("interrupted"), "interrupted: no"),
+    ("record", 0, {"records": []}, ""),
+    ("wait", 0, {"state": "unverified", "seconds": {}}, "not verified"),
+    (
+        "wait",
+        0,
+        {"state": "ready", "seconds": {"commit": 0.61, "applied": 1.92, "ready": 7.412}},
+        "running after 7.4 s (commit 0.6, applied 1.9)",
+    ),
+    ("wait", 1, {"state": "failed"} | error("cluster"), "not applied: no"),
+    ("wait", 1, {"state": "unverified"} | error("cluster"), "not verified: no"),
+    ("wait", 5, {"state": "replaced"} | error("moved"), "overtaken"),
+    ("wait", 1, error("cluster"), "not applied: no"),
+]
+
+
+@pytest.mark.parametrize(("command", "code", "result", "title"), TITLES)
 def test_a_build_is_named_after_what_became_of_it(
     command: str, code: int, result: dict[str, Any], title: str
 ) -> None:
@@ -251,3 +258,37 @@ def test_the_file_is_written_only_where_a_step_asks_and_a_result_is_there(tmp_pa
     write_told("deploy", Exit.DONE, environment)
     assert json.loads(target.read_text(encoding="utf-8"))["title"] == "cart 1.5.0 → 1.4.2"
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".new")] == []
+
+
+_TEXT = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^'\\]|\\.)*)'")
+
+
+def titles() -> set[str]:
+    """Every title that a build can have, of a few images: the command's own, and the library's."""
+    found = {shown(command, code, result).title for command, code, result, _title in TITLES}
+    waits = {shown(command, code, result).title for command, code, result, _ in TITLES[-6:]}
+    done = shown("rollback", 0, change()).title
+    found |= {f"{done}, {wait}" for wait in waits}  # as Page.add does
+    for path in (ROOT / "src").rglob("*.groovy"):
+        for match in _TEXT.finditer(path.read_text(encoding="utf-8")):
+            found.add(re.sub(r"\$\{[^}]*\}", "it", match[1] or match[2] or ""))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("page", "place"),
+    [
+        ("on-call", r"(?:(?<=^\| )|(?<=; ))`([^`]+)`"),
+        ("first-rollback", r"(?:(?<=named )|(?<=as )|(?<=^   ))`([^`]+)`"),
+    ],
+)
+def test_the_pages_for_people_tell_titles_that_a_build_really_has(page: str, place: str) -> None:
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    if page == "on-call":
+        text = text.partition("**What a build's title says**")[2].partition("\n\n**")[0]
+    found = re.findall(place, text, re.MULTILINE)
+    assert len(found) > 2
+    for title in found:
+        words = re.split(r"cart 1\.5\.0 → 1\.4\.2|12|…", title)
+        pattern = ".+".join(map(re.escape, words))
+        assert any(re.fullmatch(pattern, one) for one in titles()), title
