@@ -9,6 +9,7 @@ class JenkinsServer {
     final World world
     final HttpServer server
     final List<String> requests = Collections.synchronizedList([])
+    String mayNot                     // a right that the user of the token lacks
 
     JenkinsServer(World world) {
         this.world = world
@@ -45,6 +46,8 @@ class JenkinsServer {
         if (found.group(4)) {
             File file = build == null ? null : new File(build.artifacts, URLDecoder.decode(found.group(4), 'UTF-8'))
             file?.isFile() ? send(exchange, 200, 'application/json', file.text) : send(exchange, 404, 'text/html', '<html>Not Found</html>')
+        } else if (build != null && found.group(3) == 'toggleLogKeep' && mayNot) {
+            send(exchange, 403, 'text/html', "<html>jenkins-bot is missing the ${mayNot} permission</html>")
         } else if (build != null && found.group(3) == 'toggleLogKeep') {
             build.run.keepLog = !build.run.keepLog
             send(exchange, 200, 'text/html', '<html></html>')

@@ -27,7 +27,7 @@ scenario('the rollback job: plan, apply, and everybody knows who and why') { Wor
     same(build.run.displayName, '#2 cart 1.5.0 → 1.4.2, held')
     has(world.message(), 'Gitops-By: jane')
     has(world.message(), 'Gitops-Reason: checkout fails')
-    same(build.shells, ['gitops-rollback plan', 'gitops-rollback record', 'gitops-rollback rollback'])
+    same([build.shells, build.nodes], [['gitops-rollback plan', 'gitops-rollback record', 'gitops-rollback rollback'], 1])
     has(build.archived(), 'gitops-rollback/default/cart/record.json')
 }
 
@@ -47,7 +47,7 @@ scenario('an approval is asked for without an agent, and its giver is written do
     def build = world.jenkinsfile('Jenkinsfile.rollback', job: 'ops/rollback', firstRun: false, params: [SERVICE: 'cart', REASON: 'checkout fails'],
         env: [GITOPS_APPROVERS: 'bob,ops'], answer: { asked = it; 'bob' })
     same(build.failure, null)
-    same(asked.submitter, 'bob,ops')
+    same([asked.submitter, build.nodes], ['bob,ops', 2])
     has(asked.message, 'cart 1.5.0 → 1.4.2')
     has(asked.message, 'checkout fails')
     has(world.message(), 'Gitops-By: jane, approved by bob')

@@ -58,6 +58,22 @@ scenario('with keep, Jenkins keeps the build whose record a rollback needs, and 
     same(world.builds*.run*.keepLog, [true, false, false])
 }
 
+scenario('without the right to let builds go, the deploy is done, and the log says once which build stays') { World world ->
+    def jenkins = new JenkinsServer(world)
+    jenkins.mayNot = 'Run/Delete'
+    Map env = [JENKINS_URL: jenkins.url, GITOPS_JENKINS_CREDENTIALS_ID: 'jenkins-api']
+    same(world.step([env: env], "gitopsDeploy(service: 'cart', image: '${World.NEW}', keep: true)").failure, null)
+    def build = world.step([env: env], "gitopsDeploy(service: 'cart', image: '${World.NEXT}', keep: true)")
+    same([build.failure, World.title(build)], [null, 'cart 1.5.0 → 1.6.0'])
+    same(build.log.count { it.contains('stays kept') }, 1)
+    has(build.text, 'Run/Delete')
+    jenkins.mayNot = 'Run/Update'
+    world.builds.each { it.run.keepLog = false }
+    def back = world.step([env: env, job: 'ops/rollback'], "gitopsRollback(service: 'cart', reason: 'broken', keep: true)")
+    same([back.failure, back.log.count { it.contains('is not kept') }], [null, 1])
+    has(back.text, 'Run/Update')
+}
+
 scenario('without keep, every build with a record that a rollback may need is kept, and none is let go') { World world ->
     for (image in [World.NEW, World.NEXT]) {
         same(world.step("gitopsDeploy(service: 'cart', image: '${image}')").failure, null)

@@ -53,4 +53,13 @@ class Archive implements Serializable {
         }
     }
 
+    /** Takes that mark away again, where the record turned out to stand for nothing. */
+    void letGo() {
+        try {
+            script.currentBuild.keepLog = false
+        } catch (IOException problem) {
+            script.echo("warning: this build stays marked to be kept: ${problem.message}")
+        }
+    }
+
 }

@@ -41,7 +41,9 @@ class Deployment implements Serializable {
         }
         Map result = ended.expect(outcome)
         run.page.show(outcome.told)
-        link(result)
+        if (isArchived) {
+            ended.linkRecords(result)
+        }
         Map changed = ended.changed(result, started)
         Map waited = new Waiting(run).after(outcome)
         run.report([GITOPS_RESULT: outcome.file] + (waited ? [GITOPS_ROLLOUT: waited.file] : [:]))
@@ -77,13 +79,11 @@ class Deployment implements Serializable {
                 archive(folder, "gitops-rollback/${one.record.environment}/${one.record.service}/**")
             }
         }
-        Map outcome = [:]
-        try {
-            outcome = run.run('deploy', [GITOPS_RECORD: files.join('\n')])
-        } finally {
-            keep(outcome)
-        }
-        return outcome
+        return isArchived ? kept(files) : deployed(files)
+    }
+
+    private Map deployed(List<String> files) {
+        return run.run('deploy', [GITOPS_RECORD: files.join('\n')])
     }
 
     private void archive(String folder, String pattern) {
@@ -98,23 +98,18 @@ class Deployment implements Serializable {
 
     /**
      * The build that holds the record of what a rollback goes back to outlives the others; so does one that may hold it.
-     * What lets it go again is the command's `keep`.
+     *
+     * It is marked before the deploy, which then needs no right to do so. What lets it go later is the command's `keep`.
      */
-    private void keep(Map outcome) {
+    private Map kept(List<String> files) {
+        run.archive.keepBuild()
+        Map outcome = deployed(files)
         boolean isUncertain = outcome.result == null || outcome.code == 130 || new Outcome(run).isWaiting(outcome)
         boolean isChanged = outcome.code == 0 && outcome.result.changed && !outcome.result.dryRun
-        if (isUncertain || isChanged) {
-            run.archive.keepBuild()
+        if (!isUncertain && !isChanged) {
+            run.archive.letGo()
         }
-    }
-
-    private void link(Map result) {
-        if (!isArchived || !result.changed) {
-            return
-        }
-        for (one in result.services) {
-            run.page.link('record', "gitops-rollback/${one.environment}/${one.service}/record.json")
-        }
+        return outcome
     }
 
     private List<String> locks() {

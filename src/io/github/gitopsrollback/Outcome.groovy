@@ -103,6 +103,14 @@ class Outcome implements Serializable {
         return isAskedAgain ? [again: "${run.script.env.JOB_URL}build?delay=0sec".toString()] : [:]
     }
 
+    /** Links the records that were archived of what a change replaced. */
+    void linkRecords(Map result) {
+        List<Map> changed = result.changed ? result.services : []
+        for (one in changed) {
+            run.page.link('record', "gitops-rollback/${one.environment}/${one.service}/record.json")
+        }
+    }
+
     /** `{commit, from, to, seconds}`, with `pullRequest` where one was opened; of several services also `services`, each with its own `from` and `to`. */
     Map changed(Map result, long started) {
         Map found = [seconds: (System.currentTimeMillis() - started) / 1000]

@@ -40,7 +40,9 @@ class Rollback implements Serializable {
         Outcome ended = new Outcome(run)
         Map result = ended.expect(outcome)
         run.page.show(outcome.told)
-        link(result)
+        if (isArchived) {
+            ended.linkRecords(result)
+        }
         Map changed = ended.changed(result, started)
         Map waited = new Waiting(run).after(outcome)
         run.report([GITOPS_RESULT: outcome.file, GITOPS_PLAN: file] + (waited ? [GITOPS_ROLLOUT: waited.file] : [:]))
@@ -103,15 +105,6 @@ class Rollback implements Serializable {
         String file = "${run.freshFolder()}/plan.json".toString()
         run.script.writeFile(file: file, text: JsonOutput.toJson(plan.findAll { it.key != 'shown' }))
         return file
-    }
-
-    private void link(Map result) {
-        if (!isArchived || !result.changed) {
-            return
-        }
-        for (one in result.services) {
-            run.page.link('record', "gitops-rollback/${one.environment}/${one.service}/record.json")
-        }
     }
 
     /** What a plan decides: from which image to which, for each service. */
