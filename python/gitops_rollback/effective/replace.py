@@ -107,7 +107,10 @@ def replaced(
         if not _is_chosen(resource, target):
             continue
         for path in target.paths:
-            for place, node in _at(resource.node, path, ()):
+            found = tuple(_at(resource.node, path, ()))
+            if target.creates and not found and _is_near_images(path):
+                raise ReplacementError("it creates a field", touches_images=True)
+            for place, node in found:
                 origin, source, text = _value(replacement, among)
                 new = text_node(_within(str(node.value), text, target), node)
                 is_whole = new.value == source.value and not target.delimiter

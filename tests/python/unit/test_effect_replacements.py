@@ -175,6 +175,30 @@ def test_a_replacement_that_is_not_followed_exactly_is_said_to_touch_images(
     assert failure.value.touches_images
 
 
+@pytest.mark.parametrize(
+    ("container", "options", "is_followed"),
+    [
+        ("server", "{create: true}", True),
+        ("sidecar", "{}", True),
+        ("sidecar", "{create: true}", False),
+    ],
+)
+def test_an_image_that_a_replacement_creates_is_not_followed(
+    container: str,
+    options: str,
+    is_followed: bool,  # noqa: FBT001
+) -> None:
+    path = IMAGE.replace("server", container)
+    target = f"{{select: {{kind: Deployment}}, fieldPaths: ['{path}'], options: {options}}}"
+    replacement = from_versions("data.whole", target)
+    if is_followed:
+        assert images_after(replacement, VERSIONS)[1] == "acme/cart:1"
+        return
+    with pytest.raises(ReplacementError, match="it creates a field") as failure:
+        images_after(replacement, VERSIONS)
+    assert failure.value.touches_images
+
+
 def test_a_replacement_far_from_images_asks_for_nothing() -> None:
     target = "{select: {kind: Deployment}, fieldPaths: [metadata.annotations.version]}"
     assert images_after(from_versions("data.nowhere", target)) == ["acme/cart:1", "acme/cart:1"]
