@@ -20,6 +20,7 @@ from gitops_rollback.decide.drill import (
     worst_first,
 )
 from gitops_rollback.decide.facts import Check
+from gitops_rollback.effective.proof import Proof
 from gitops_rollback.ledger.events import Event
 from gitops_rollback.model import Build, Deed
 from gitops_rollback.refusals import Refusal
@@ -249,3 +250,27 @@ def test_a_finding_has_a_hint_where_there_is_one() -> None:
     plain = {"check": "c", "subject": "s", "level": "ok", "message": "m"}
     assert Finding("c", "s", OK, "m").to_json() == plain
     assert Finding("c", "s", OK, "m", "do it").to_json() == {**plain, "hint": "do it"}
+
+
+RESTORES = "a rollback restores what was in effect: nothing of it changed since the image ran"
+
+
+@pytest.mark.parametrize(
+    ("proof", "said"),
+    [
+        (None, []),
+        (Proof("model"), []),
+        (
+            Proof("build", "kustomize", "v5.7.1"),
+            [(OK, "a rollback takes effect: kustomize v5.7.1 built it")],
+        ),
+        (
+            Proof("restored"),
+            [(OK, RESTORES)],
+        ),
+    ],
+)  # fmt: skip
+def test_a_drill_names_what_proves_the_effect_where_that_is_not_the_files(
+    proof: Proof | None, said: list[tuple[str, str]]
+) -> None:
+    assert found_of(replace(plan(GOOD), proof=proof), "effect") == said
