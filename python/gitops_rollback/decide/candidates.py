@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.facts import NeedHistory, NeedRecord, NeedTags, Platforms
+from gitops_rollback.decide.facts import BEGINNING, NeedHistory, NeedRecord, NeedTags, Platforms
 from gitops_rollback.decide.plan import Candidate
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _REGISTRY = frozenset({"registry"})
 _GIT = frozenset({GIT})
 _SHORT_DIGEST = regex(r"sha256:[0-9a-f]{7,63}")
-EVER = "0001"  # a time before all commits: history is walked to its bound
 MOST_TAGS = 100  # of a registry, that are looked at
 MUTABLE = "only its tag is known, and the tag was used again since"
 
@@ -162,7 +161,7 @@ def _of_short_digest(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     meant = dict.fromkeys(i.digest for i in images if i.digest and i.digest.startswith(to))
     if len(meant) == 1:
         return named(next(iter(meant)), facts, timeline)
-    history = facts.ask(NeedHistory(EVER)).entries if not meant else ()
+    history = facts.ask(NeedHistory(BEGINNING)).entries if not meant else ()
     older = {d: e for e in reversed(history) if (d := e.image.digest or "").startswith(to)}
     if len(older) == 1:
         return _of_entry(next(iter(older.values())))
@@ -238,7 +237,7 @@ def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     meant = [event for event in reversed(timeline.events) if _is_build(event, job, number)]
     older: list[HistoryEntry] = []
     if not meant:
-        history = facts.ask(NeedHistory(EVER)).entries
+        history = facts.ask(NeedHistory(BEGINNING)).entries
         older = [e for e in history if e.told and _is_build(e.told, job, number)]
     builds = dict.fromkeys(str(one.build) for one in (*meant, *(e.told for e in older)) if one)
     if len(builds) > 1:

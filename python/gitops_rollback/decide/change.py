@@ -48,7 +48,8 @@ class Change:
     `plan` is the plan of a rollback, `record` what has to be archived before the commit, `deleted`
     the files of the ledger that end with it. `ends` are the ids of the holds that a release ends,
     or that a deploy would end once its image is built; None where no release was asked for. `proof`
-    is what proves that the edits take effect.
+    is what proves that the edits take effect; `before` is the image that the record deployed
+    already, where another one runs since.
     """
 
     at: ServiceAtTip
@@ -62,6 +63,7 @@ class Change:
     deleted: tuple[str, ...] = ()
     ends: tuple[str, ...] | None = None
     proof: Proof | None = None
+    before: ImageReference | None = None
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -80,7 +82,7 @@ class Change:
         """Whether the state file gets other bytes by this, or comes back."""
         if self.state is None:
             return False
-        return self.at.is_restored or self.state != self.at.state
+        return bool(self.at.restored) or self.state != self.at.state
 
     @property
     def changes_what_runs(self) -> bool:
@@ -99,6 +101,7 @@ class Change:
             **({"holds": list(self.ends)} if self.ends is not None else {}),
             **({"effectProof": self.proof.to_json()} if self.proof else {}),
             **({"action": RECORDED} if self.summary.action == RECORDED else {}),
+            **({"deployedBefore": self.before.canonical} if self.before else {}),
         }
 
 
@@ -267,12 +270,12 @@ def warnings_of(at: ServiceAtTip) -> tuple[str, ...]:
     )
     skipped = tuple(f"not looked into: {skip.reason}" for skip in at.found.manifests.skipped)
     path = path_of(at.environment, at.service)
-    restored = (f"{path} was deleted, and counts as this tool wrote it last",)
+    restored = (f"{path} was deleted, and counts as it stood before",)
     return (
         at.found.notes
         + reported
         + (skipped if at.found.settings.manifests else ())
-        + (restored if at.is_restored else ())
+        + (restored if at.restored else ())
     )
 
 

@@ -9,6 +9,7 @@ from gitops_rollback import clock
 from gitops_rollback.decide import candidates, holds, judge
 from gitops_rollback.decide.change import nameless
 from gitops_rollback.decide.facts import (
+    BEGINNING,
     History,
     NeedCheck,
     NeedHistory,
@@ -116,9 +117,7 @@ def _named(wish: Wish, facts: Facts, account: _Account) -> Candidate:
     if found.sources & {ARTIFACT, GIT} or found.verdict == "refused":
         return found
     return (
-        candidates.from_history(
-            name, facts, account.timeline, facts.ask(NeedHistory(candidates.EVER))
-        )
+        candidates.from_history(name, facts, account.timeline, facts.ask(NeedHistory(BEGINNING)))
         or found
     )
 
@@ -302,7 +301,7 @@ def _looked_up(
         return candidate
     if not candidate.sources & {ARTIFACT, GIT}:
         revision = holds.revision_of(facts, timeline.bad, candidate.image, timeline.ran)
-        candidate = judge.with_revision(candidate, revision, timeline, accept)
+        candidate = judge.with_revision(candidate, revision, facts, timeline, accept)
         if candidate.verdict == "refused":
             return candidate
     candidate = _proven(candidate, wish, facts, timeline, accept)
@@ -328,7 +327,7 @@ def _proven(
         return candidate
     if "never-deployed" in accept and candidates.is_never_deployed(image, timeline):
         return candidate  # that says it, and was accepted
-    history = facts.ask(NeedHistory(candidates.EVER))
+    history = facts.ask(NeedHistory(BEGINNING))
     if candidates.has_run(image, timeline, history):
         return candidate
     pushed = candidates.pushed_at(image, facts)
@@ -432,7 +431,7 @@ def _reverted(wish: Wish, facts: Facts) -> list[Refusal]:
     at = facts.at
     services = {at.service, *(alias.service for alias in at.aliases)}
     services |= names_of(at.found.fields)
-    environments = {at.environment, *(alias.environment for alias in at.aliases)}
+    environments = {at.environment, *at.restored, *(alias.environment for alias in at.aliases)}
     log: tuple[LogEntry, ...] = facts.ask(NeedLog())
     found = find_revert(log, services, environments)
     if found is None or not agree(found.told.from_image, facts.running):

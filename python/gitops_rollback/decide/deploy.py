@@ -48,7 +48,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     whether the registry has it, as an image and for every platform, policies, whether any field
     gets another text.
     """
-    facts = holds.restored(wish, facts)
+    facts = holds.restored(facts)
     at, running = facts.at, facts.running
     assert wish.image is not None  # noqa: S101 - a deploy's wish names one
     refuse_other_repository(facts, wish.image)
@@ -213,15 +213,15 @@ def _refuse_other_deed(facts: Facts, own: Deed, image: ImageReference) -> None:
 def _done_before(wish: Wish, facts: Facts, own: Deed) -> Change:
     """Return the change of a deploy that was done before: nothing, and what runs since is said."""
     at, running = facts.at, facts.running
-    told = warnings_of(at)
-    if same(running, own.image) is not True:
-        when = f" at {own.at}" if own.at else ""
-        since = (
-            f"{own.image.label} was deployed with this record{when}; {running.label} runs now: "
-            f"nothing is done. To deploy {own.image.label} again, make a record anew"
-        )
-        told = (*told, since)
-    return Change(at, summary_of(wish, at, running, running), warnings=told)
+    summary, told = summary_of(wish, at, running, running), warnings_of(at)
+    if same(running, own.image) is True:
+        return Change(at, summary, warnings=told)
+    when = f" at {own.at}" if own.at else ""
+    since = (
+        f"{own.image.label} was deployed with this record{when}; {running.label} runs now: "
+        f"nothing is done. To deploy {own.image.label} again, make a record anew"
+    )
+    return Change(at, summary, warnings=(*told, since), before=own.image)
 
 
 def _check_record(wish: Wish, facts: Facts, stored: StoredRecord, image: ImageReference) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gitops_rollback.services.config import Settings
 
 T = TypeVar("T")
+BEGINNING = "0001"  # a time before all commits: history is walked to its bound
 
 
 class Need(Generic[T]):
@@ -64,7 +65,7 @@ class ServiceAtTip:
     of other fields, as it stands under theirs: it moves there with the next change. `elsewhere` are
     the names of the other environments. `named` are the services and
     environments of which a state file is there, of those that may be of these fields.
-    `is_restored`: the state file was deleted, and `state` is what it was.
+    `restored`: the environments of the state files that were deleted, and of which `state` is.
     """
 
     tip: Tip
@@ -76,7 +77,7 @@ class ServiceAtTip:
     displaced: State | None = None
     elsewhere: frozenset[str] = frozenset()
     named: frozenset[tuple[str, str]] = frozenset()
-    is_restored: bool = False
+    restored: frozenset[str] = frozenset()
 
     @property
     def service(self) -> str:
@@ -278,6 +279,17 @@ class Rendered:
 
 
 @dataclass(frozen=True)
+class Removed:
+    """A state file that a commit took away: the commit, its message, and what the file held."""
+
+    commit: str
+    message: str
+    service: str
+    environment: str
+    data: bytes
+
+
+@dataclass(frozen=True)
 class NeedHistory(Need[History]):
     """The bounded history of the service's fields; if possible, back to a time.
 
@@ -412,6 +424,16 @@ class NeedLog(Need[tuple[LogEntry, ...]]):
 @dataclass(frozen=True)
 class NeedStateVersions(Need[StateVersions]):
     """The state file as it stands and as it stood."""
+
+
+@dataclass(frozen=True)
+class NeedRemoved(Need[tuple[Removed, ...]]):
+    """The state files of some services, under every environment, that are not there any more.
+
+    One bounded walk over the branch's commits: each that took such a file away, newest first.
+    """
+
+    services: frozenset[str]
 
 
 @dataclass(frozen=True)

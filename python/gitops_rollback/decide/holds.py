@@ -5,17 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
-from gitops_rollback.decide.facts import NeedLog, NeedPolicies, NeedRevision, NeedStateVersions
+from gitops_rollback.decide.facts import (
+    BEGINNING,
+    NeedHistory,
+    NeedPolicies,
+    NeedRemoved,
+    NeedRevision,
+    NeedStateVersions,
+)
 from gitops_rollback.decide.marker_places import MarkerPlace, places_of
 from gitops_rollback.decide.standing import names_of
 from gitops_rollback.errors import MovedError, RepositoryError
+from gitops_rollback.image import same
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import is_named
-from gitops_rollback.ledger.holds import BadMatch, HeldMarker, bad_match, wants_revision
-from gitops_rollback.ledger.message import action_of, find_rollback, reverted_by
-from gitops_rollback.ledger.state import parse_state, path_of
+from gitops_rollback.ledger.fields import find_fields
+from gitops_rollback.ledger.holds import (
+    BadMatch,
+    HeldMarker,
+    bad_match,
+    version_tag,
+    wants_revision,
+)
+from gitops_rollback.ledger.message import action_of, is_own, is_revert, reverted_by
+from gitops_rollback.ledger.state import State, joined, parse_state, path_of
 from gitops_rollback.manifest.markers import find_markers
-from gitops_rollback.model import DEPLOY, RECORDED, title
+from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, title
 from gitops_rollback.policies import automation_blocks
 from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.refusals import Refusal, refusal
@@ -23,12 +38,11 @@ from gitops_rollback.refusals import Refusal, refusal
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from gitops_rollback.decide.facts import Facts, ServiceAtTip, StateVersions, Version
+    from gitops_rollback.decide.facts import Facts, Removed, ServiceAtTip, Version
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.holds import Bad, Hold
-    from gitops_rollback.ledger.state import State
-    from gitops_rollback.model import Build, LogEntry
+    from gitops_rollback.model import Build
 
 
 _NEW_BUILD = "deploy a fixed image by a new build"
@@ -44,7 +58,8 @@ def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[R
     state = facts.state
     if state is None:
         return
-    match = bad_match(state.bad, image, state.ran, revision_of(facts, state.bad, image, state.ran))
+    revision = revision_of(facts, state.bad, image, state.ran)
+    match = why_bad(facts, state.bad, image, state.ran, revision)
     bad = match.entry if match else None
     if state.hold is not None and facts.settings.hold == "service":
         yield _held(state, state.hold, wish.present, bad=image if bad is not None else None)
@@ -55,6 +70,36 @@ def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[R
             f"{_by(bad.deed.by)}{_why(bad.deed.reason)}",
         )
     yield from _outdated(state, wish.build)
+
+
+def why_bad(
+    facts: Facts,
+    bad: Sequence[Bad],
+    image: ImageReference,
+    ran: Collection[str],
+    revision: str | None = None,
+) -> BadMatch | None:
+    """Return why an image is bad, or None; see `ledger.holds.bad_match`.
+
+    The state file tells of the newest deeds only. So before an image is bad by tag or revision,
+    history is asked: none is that ran here and was good, nor by a tag that had several digests.
+    """
+    match = bad_match(bad, image, ran, revision)
+    if match is None or match.by == "digest":
+        return match
+    entries = facts.ask(NeedHistory(BEGINNING)).entries
+    told = [entry.told for entry in entries if entry.told is not None]
+    left = [one.from_image for one in told if one.action == ROLLBACK]
+    if any(same(image, entry.image) for entry in entries) and not any(
+        same(image, one) for one in left
+    ):
+        return None
+    tag = match.entry.tag
+    seen = (*(facts.state.images if facts.state else ()), *(entry.image for entry in entries))
+    if match.by == "tag" and version_tag(match.entry.image, seen) is None:
+        others = [replace(one, tag=None) if one.tag == tag else one for one in bad]
+        return bad_match(others, image, ran, revision or revision_of(facts, others, image, ran))
+    return match
 
 
 def revision_of(
@@ -111,33 +156,73 @@ def lost_holds(wish: Wish, facts: Facts) -> Iterator[Refusal]:
         )
 
 
-def restored(wish: Wish, facts: Facts) -> Facts:
-    """Return the facts with the state file that a rollback wrote where it was deleted since.
+def restored(facts: Facts) -> Facts:
+    """Return the facts with the state files of the service's fields that somebody deleted.
 
-    As this tool wrote it last: what was held and bad does not end with a file. One that a revert
-    took away is no such case. Raises `RepositoryError` where it stood under another name.
+    As they stood before: what was held and bad does not end with a file, and neither does what ran.
+    What this tool took away itself (moved, or retired), or a revert of its commit, is over. Raises
+    `RepositoryError` where one of another name cannot be read.
     """
     at = facts.at
-    if at.state is not None:
+    if at.state is not None and at.state.deployed:
         return facts
-    log: tuple[LogEntry, ...] = facts.ask(NeedLog())
-    services = {at.service, *names_of(at.found.fields)}
-    found = find_rollback(log, services, at.elsewhere, at.named)
-    if found is None:
+    removed = facts.ask(NeedRemoved(frozenset({at.service, *names_of(at.found.fields)})))
+    states: list[State] = []
+    for one in _by_hand(removed):
+        state = _deleted(one, facts)
+        if state is not None and not any(_has_all_of(later, state) for later in states):
+            states.append(state)
+    if not states:
         return facts
-    told = found.told
-    path = path_of(told.environment, told.service)
-    versions: StateVersions = facts.ask(NeedStateVersions())
-    is_ours = (told.service, told.environment) == (at.service, at.environment)
-    state = newest_written(versions.versions, at.environment, at.service) if is_ours else None
-    if state is None:
-        raise RepositoryError(
-            f"{at.title} has no state file, though a rollback "
-            f"{clock.age(found.at, wish.present)} ago{_by(told.by)} wrote one ({told.versions}): "
-            f"{path} was deleted, and with it what is held and what is bad",
-            f"put it back: git checkout {found.commit[:12]} -- {path}, then commit and push it",
-        )
-    return replace(facts, at=replace(at, state=state, is_restored=True))
+    whole = joined([at.state or State(at.service, at.environment), *states])
+    environments = frozenset(state.environment for state in states)
+    return replace(facts, at=replace(at, state=whole, restored=environments))
+
+
+def _by_hand(removed: Sequence[Removed]) -> Iterator[Removed]:
+    """Yield of each file the removal that counts: by hand, and not before this tool's own.
+
+    A revert takes back what wrote the file: then counts what was removed before that.
+    """
+    over: set[tuple[str, str]] = set()
+    for one in removed:
+        name = (one.environment, one.service)
+        if name in over or is_revert(one.message):
+            continue
+        over.add(name)
+        if not is_own(one.message):
+            yield one
+
+
+def _deleted(one: Removed, facts: Facts) -> State | None:
+    """Return a state file that was deleted by hand, if it is of the service's fields.
+
+    One that was broken counts as this tool wrote it last.
+    """
+    at = facts.at
+    if one.environment in at.elsewhere or (one.service, one.environment) in at.named:
+        return None
+    is_own_name = (one.service, one.environment) == (at.service, at.environment)
+    path = path_of(one.environment, one.service)
+    commit = one.commit[:12]
+    back = f"put it back: git checkout {commit}~1 -- {path}, then commit and push it"
+    try:
+        state = parse_state(one.data, one.environment, one.service)
+    except RepositoryError as error:
+        if is_own_name:
+            versions = facts.ask(NeedStateVersions()).versions
+            return newest_written(versions, at.environment, at.service)
+        raise RepositoryError(f"{error.message}; commit {commit} deleted it", back) from error
+    found = find_fields(state.fields, at.found.fields)
+    if is_own_name or any(match.field is not None for match in found):
+        return state
+    return None
+
+
+def _has_all_of(later: State, earlier: State) -> bool:
+    """Tell whether a state file was written when an earlier one of other names was known."""
+    newest = earlier.newest
+    return newest is None or any(deed.id == newest.id for deed in later.deployed)
 
 
 def newest_written(versions: Sequence[Version], environment: str, service: str) -> State | None:
@@ -158,17 +243,20 @@ def newest_written(versions: Sequence[Version], environment: str, service: str) 
 
 
 def refuse_other_hold(wish: Wish, facts: Facts) -> None:
-    """Raise `MovedError` if another hold is in force than the one that the person saw."""
-    hold = facts.state.hold if facts.state else None
+    """Raise `MovedError` if a hold is in force that the person did not see."""
     seen = meant(wish, facts)
-    if hold is None or hold.id in seen:
+    hold = next((hold for hold in _every_hold(facts) if hold.id not in seen), None)
+    if hold is None:
         return
     told = f"{', '.join(seen)} is not the hold in force" if seen else "nothing was held before"
+    if any(one in seen for one in in_force(facts)):
+        told = f"{', '.join(seen)} is not the only hold in force"
     error = MovedError(
         f"{facts.title}: {told}: {hold.id} is, for "
         f"{clock.age(hold.at, wish.present)}{_by(hold.by)}, {hold.from_image.label} → "
         f"{hold.to.label}{_why(hold.reason)}",
-        f"look at it (gitops-rollback plan), then end this one if it is meant: --hold {hold.id}",
+        "look at it (gitops-rollback plan), then end what is in force if that is meant: "
+        f"--hold {','.join(in_force(facts))}",
     )
     error.jenkins_hint = (
         "look at it (ACTION plan of the rollback job), then start this job again with the same "
@@ -185,13 +273,24 @@ def meant(wish: Wish, facts: Facts) -> tuple[str, ...]:
 
 
 def to_end(facts: Facts) -> tuple[str, ...]:
-    """Return the ids of what a release ends that names none: the hold in force, else lost ones."""
+    """Return the ids of what a release ends that names none: all holds in force, else lost ones."""
     return in_force(facts) or tuple(file.hold.id for file in facts.at.holds.lost)
 
 
 def in_force(facts: Facts) -> tuple[str, ...]:
-    """Return the id of the hold in force; empty where nothing is held."""
-    return (facts.state.hold.id,) if facts.state and facts.state.hold else ()
+    """Return the ids of the holds in force, the one that counts first; empty if nothing is held."""
+    return tuple(hold.id for hold in _every_hold(facts))
+
+
+def _every_hold(facts: Facts) -> tuple[Hold, ...]:
+    """Return the holds in force of the service's fields, the newest first.
+
+    A rollback takes the place of the hold before it. Where two were merged, both are in force.
+    """
+    newest = facts.state.hold if facts.state else None
+    files = sorted((f.hold for f in facts.at.holds.ours), key=lambda hold: hold.at, reverse=True)
+    every = {hold.id: hold for hold in (newest, *files) if hold is not None}
+    return tuple(every.values())
 
 
 def _badness(match: BadMatch, image: ImageReference) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.candidates import MUTABLE
+from gitops_rollback.decide.holds import why_bad
 from gitops_rollback.image import same, same_reference
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree, is_named, is_of_another_deed
-from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.query.tags import named_no_image, normalised_time
 from gitops_rollback.refusals import RUNNING
@@ -35,7 +35,7 @@ def judge_known(
         return candidate.refused("not-an-image", f"its tag is that of {what}")
     if "bad" in accept:
         return candidate
-    return _refused_if_bad(candidate, candidate.image, timeline)
+    return _refused_if_bad(candidate, candidate.image, facts, timeline)
 
 
 def with_record(
@@ -104,7 +104,7 @@ def with_check(
         return candidate.refused("gone", check.message)
     if same(resolved, facts.running):
         return candidate.refused(RUNNING, "it has the digest that runs now")
-    return candidate if "bad" in accept else _refused_if_bad(candidate, resolved, timeline)
+    return candidate if "bad" in accept else _refused_if_bad(candidate, resolved, facts, timeline)
 
 
 def with_platforms(candidate: Candidate, platforms: Platforms, accept: frozenset[str]) -> Candidate:
@@ -179,18 +179,26 @@ def with_proof(
 
 
 def with_revision(
-    candidate: Candidate, revision: str | None, timeline: Timeline, accept: frozenset[str]
+    candidate: Candidate,
+    revision: str | None,
+    facts: Facts,
+    timeline: Timeline,
+    accept: frozenset[str],
 ) -> Candidate:
     """Refuse an image that is built from a commit that was rolled back from."""
     if "bad" in accept:
         return candidate
-    return _refused_if_bad(candidate, candidate.image, timeline, revision)
+    return _refused_if_bad(candidate, candidate.image, facts, timeline, revision)
 
 
 def _refused_if_bad(
-    candidate: Candidate, image: ImageReference, timeline: Timeline, revision: str | None = None
+    candidate: Candidate,
+    image: ImageReference,
+    facts: Facts,
+    timeline: Timeline,
+    revision: str | None = None,
 ) -> Candidate:
-    found = bad_match(timeline.bad, image, timeline.ran, revision)
+    found = why_bad(facts, timeline.bad, image, timeline.ran, revision)
     if found is None:
         return candidate
     deed = found.entry.deed

@@ -39,7 +39,7 @@ def release(wish: Wish, facts: Facts) -> Change:
 
     A hold whose field is lost ends if it is named, or if the service is not held otherwise.
     """
-    facts = holds.restored(wish, facts)
+    facts = holds.restored(facts)
     lost = _lost_meant(wish, facts)
     if lost:
         change = released(wish, facts, facts.state)

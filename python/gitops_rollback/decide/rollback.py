@@ -58,7 +58,7 @@ def rollback(wish: Wish, facts: Facts) -> Change | Refused:
 
     A plan that was made before fixes from, to and strategy; every refusal is judged again.
     """
-    facts = holds.restored(wish, facts)
+    facts = holds.restored(facts)
     named, wish = wish.expected, _as_planned(wish, facts)
     source = "as --from says" if named is not None or wish.planned is None else "as the plan says"
     refuse_moved(wish, facts, wish.expected, source)

@@ -91,11 +91,14 @@ def entry_to_json(event: Event) -> dict[str, Any]:
     )
 
 
-def with_commits(state: State | None, history: Sequence[HistoryEntry]) -> list[Event]:
+def with_commits(
+    state: State | None, history: Sequence[HistoryEntry], *, is_spine: bool = False
+) -> list[Event]:
     """Give the state file's entries their commits; other commits are changes of their own.
 
     Both are newest first. A commit without trailers that carried several deeds (a squash) is that
-    of the newest of them.
+    of the newest of them. `is_spine`: between its entries the state file counts alone, as it does
+    where no history was read.
     """
     entries = list(reversed(from_state(state))) if state else []
     rest = _commits(history)
@@ -108,7 +111,8 @@ def with_commits(state: State | None, history: Sequence[HistoryEntry]) -> list[E
         if place is None:
             merged.append(entry)
             continue
-        merged += [_unless_told(commit) for commit in rest[:place]]
+        if not (is_spine and last_found >= 0):
+            merged += [_unless_told(commit) for commit in rest[:place]]
         merged.append(_joined(entry, rest[place]))
         rest = rest[place + 1 :]
         last_found = number

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.model import DEPLOY, ROLLBACK, Build, Deed, OfDeed, is_name, one_line, title
+from gitops_rollback.model import DEPLOY, Build, Deed, OfDeed, one_line, title
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -133,44 +133,14 @@ def reverted_by(message: str) -> list[str]:
     return found
 
 
-@dataclass(frozen=True)
-class Written:
-    """A rollback that a log tells of, and the newest commit that wrote the state file it is in."""
-
-    told: Told
-    at: str
-    commit: str
+def is_own(message: str) -> bool:
+    """Tell whether a commit's message is this tool's: its trailers say what was done."""
+    return bool(_actions(message))
 
 
-def find_rollback(
-    log: Sequence[LogEntry],
-    services: Collection[str],
-    elsewhere: Collection[str],
-    there: Collection[tuple[str, str]] = (),
-) -> Written | None:
-    """Return the newest rollback of a service that nobody took back, if the log tells of one.
-
-    `log` is newest first; the service may have several names, and be of any environment but those
-    `elsewhere`; of the services and environments `there` the state file stands. What was retired
-    since is over.
-    """
-    newest: dict[tuple[str, str], str] = {}
-    undone: set[str] = set()
-    for one in log:
-        if one.commit in undone:
-            continue
-        undone |= set(reverted_by(one.message))
-        for name, action in _actions(one.message).items():
-            is_meant = name[0] in services and name[1] not in elsewhere and name not in there
-            if not is_meant or not is_name(name[1]):
-                continue
-            if action == "retire":
-                return None
-            newest.setdefault(name, one.commit)
-            told = read_trailers(one.message, *name)
-            if told is not None and told.action == ROLLBACK:
-                return Written(told, one.at, newest[name])
-    return None
+def is_revert(message: str) -> bool:
+    """Tell whether a commit took others back, as `git revert` or a host writes it."""
+    return bool(reverted_by(message)) or _QUOTED.match(message) is not None
 
 
 def _told_of(text: str, services: Collection[str], environments: Collection[str]) -> Told | None:

@@ -184,7 +184,7 @@ def build_timeline(
     """
     commits = history or ()
     counts = _counts(running, state, commits, is_explained=is_explained)
-    events = with_commits(state if counts else None, commits)
+    events = with_commits(state if counts else None, commits, is_spine=True)
     known = tuple(reversed(events))
     never: tuple[ImageReference, ...] = ()
     if not counts and records:

@@ -24,6 +24,7 @@ from gitops_rollback.decide.facts import (
     NeedPolicies,
     NeedRecord,
     NeedRecords,
+    NeedRemoved,
     NeedRendered,
     NeedRevision,
     NeedSchemaLabels,
@@ -31,6 +32,7 @@ from gitops_rollback.decide.facts import (
     NeedStorage,
     NeedTags,
     Records,
+    Removed,
     StateVersions,
     Unanswered,
     Version,
@@ -40,12 +42,13 @@ from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.ledger.merge import is_placed, reaches_below
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
-from gitops_rollback.ledger.state import LONGEST_HISTORY, path_of
+from gitops_rollback.ledger.state import FOLDER, LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
 from gitops_rollback.look.flux_files import read_policies
 from gitops_rollback.look.records import find_record, newest_records
 from gitops_rollback.look.retrace import retrace
 from gitops_rollback.look.since import changes_since
+from gitops_rollback.model import is_name
 from gitops_rollback.web.hosts import MOST_AT_ONCE
 
 if TYPE_CHECKING:
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from gitops_rollback.model import LogEntry
     from gitops_rollback.policies import Policies
     from gitops_rollback.repo.builder import KustomizeBuilder
+    from gitops_rollback.repo.objects import PathChange, Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.stores.base import RecordStore
 
@@ -129,6 +133,8 @@ class Looker:
                 return self._log
             case NeedStateVersions():
                 return self._versions(facts)
+            case NeedRemoved(services=services):
+                return self._removed(services)
             case NeedChanges(sha256=sha256):
                 return self._changes(sha256, facts)
             case NeedStorage():
@@ -171,27 +177,50 @@ class Looker:
             answers += pool.map(lambda question: self.answer(*question), asked[1:])
         return dict(enumerate(answers))
 
+    @property
+    def _tip(self) -> Tip:
+        """The tip that all services of the run stand at."""
+        services = self.snapshot.services
+        return services[0].tip if services else self.snapshot.tip
+
     @cached_property
     def _builds(self) -> BuildReader:
         from gitops_rollback.look.builds import BuildReader  # noqa: PLC0415 - most need none
 
-        services, tip = self.snapshot.services, self.snapshot.tip
-        at_tip = services[0].tip if services else tip
-        return BuildReader(self.repository, at_tip.commit, self.make_builder)
+        return BuildReader(self.repository, self._tip.commit, self.make_builder)
 
     @cached_property
     def _log(self) -> tuple[LogEntry, ...]:
-        services, tip = self.snapshot.services, self.snapshot.tip
-        at_tip = services[0].tip if services else tip
-        return tuple(self.repository.log(at_tip, git_history.DEPTHS[0]))
+        return tuple(self.repository.log(self._tip, git_history.DEPTHS[0]))
+
+    @cached_property
+    def _removals(self) -> list[tuple[str, PathChange]]:
+        """What was deleted of the state folder: one walk, for whatever service asks first."""
+        return self.repository.removals(self._tip, FOLDER, git_history.DEPTHS[-1])
+
+    def _removed(self, services: frozenset[str]) -> tuple[Removed, ...]:
+        """Return the state files of services that were deleted and are not there any more."""
+        wanted = []
+        for path, change in self._removals:
+            folder, _slash, name = path.removeprefix(f"{FOLDER}/").rpartition("/")
+            service = name.removesuffix(".json")
+            if path == path_of(folder, service) and service in services and is_name(folder):
+                wanted.append((path, change, service, folder))
+        if not wanted:
+            return ()
+        paths = {path for path, *_rest in wanted}
+        there = {entry.path for entry in self.repository.list_files(self._tip.commit, paths)}
+        gone = [one for one in wanted if one[0] not in there]
+        blobs = self.repository.read(change.oid for _path, change, *_rest in gone)
+        return tuple(
+            Removed(change.commit, change.message, service, folder, blobs[change.oid])
+            for _path, change, service, folder in gone
+        )
 
     @cached_property
     def _policies(self) -> Policies:
-        tip, services = self.snapshot.tip, self.snapshot.services
-        at_tip = services[0].tip if services else tip
-        return read_policies(
-            self.repository, at_tip, self.snapshot.environment, self.snapshot.config
-        )
+        snapshot = self.snapshot
+        return read_policies(self.repository, self._tip, snapshot.environment, snapshot.config)
 
     def _record(self, need: NeedRecord, facts: Facts) -> StoredRecord | MissingRecord | Unanswered:
         at = facts.at

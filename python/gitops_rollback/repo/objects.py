@@ -100,6 +100,23 @@ def read_logs(output: bytes, paths: Iterable[str]) -> dict[str, list[PathChange]
     Commits that deleted the file are left out.
     """
     changes: dict[str, list[PathChange]] = {path: [] for path in paths}
+    for path, is_there, change in _raw_changes(output):
+        if path in changes and is_there:
+            changes[path].append(change)
+    return changes
+
+
+def read_removals(output: bytes) -> list[tuple[str, PathChange]]:
+    """Read `git log --raw -z` with `LOG_FORMAT`: what took files away, by path, newest first.
+
+    The object is the one with what the file held before it.
+    """
+    changes = _raw_changes(output)
+    return [(path, change) for path, is_there, change in changes if not is_there]
+
+
+def _raw_changes(output: bytes) -> Iterator[tuple[str, bool, PathChange]]:
+    """Yield each change of a file, and whether the file was there after it, newest first."""
     commit = at = by = decoration = message = ""
     parts = iter(output.split(b"\0"))
     for part in parts:
@@ -107,12 +124,12 @@ def read_logs(output: bytes, paths: Iterable[str]) -> dict[str, list[PathChange]
             head = part.decode(errors="replace").rpartition("\x1f")[0]
             commit, at, by, decoration, message = head.split("\x1f", 4)
         elif part.lstrip().startswith(b":"):
-            _mode, _old_mode, _old, oid, status = part.decode().split(" ")
+            _mode, _old_mode, old, new, status = part.decode().split(" ")
             path = next(parts).decode(errors="surrogateescape")
-            if path in changes and status != "D":
-                is_oldest = "grafted" in decoration.split(", ")
-                changes[path].append(PathChange(commit, _moment(at), by, oid, message, is_oldest))
-    return changes
+            is_there = status != "D"
+            is_oldest = "grafted" in decoration.split(", ")
+            oid = new if is_there else old
+            yield path, is_there, PathChange(commit, _moment(at), by, oid, message, is_oldest)
 
 
 def read_batch(output: bytes) -> Iterator[tuple[str, bytes]]:

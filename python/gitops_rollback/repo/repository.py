@@ -18,6 +18,7 @@ from gitops_rollback.repo.objects import (
     read_batch,
     read_log,
     read_logs,
+    read_removals,
     read_tree,
 )
 from gitops_rollback.repo.remote import PushLostError, Remote
@@ -197,14 +198,23 @@ class Repository:
         reach counts as a change, since what was before it is not known.
         """
         wanted = list(paths)
+        # git holds each path of a commit against all that it is given: one folder is less work
+        return read_logs(self._raw_log(tip, depth, commonpath(wanted)), wanted)
+
+    def removals(self, tip: Tip, folder: str, depth: int) -> list[tuple[str, PathChange]]:
+        """List the files that the last `depth` commits took away below a folder, newest first.
+
+        Each with the commit that did, and the object with what the file held.
+        """
+        return read_removals(self._raw_log(tip, depth, folder, "--diff-filter=D"))
+
+    def _raw_log(self, tip: Tip, depth: int, folder: str, *options: str) -> bytes:
         self._copy.sound(lambda: self._remote.deepen(tip.branch, depth))
-        folder = commonpath(wanted)  # git holds each path of a commit against all that it is given
-        output = self._copy.run(
+        return self._copy.run(
             "--literal-pathspecs", "log", "--first-parent", "-m", "--raw", "-z", "--no-abbrev",
             "--no-renames", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", f"--format={LOG_FORMAT}",
-            tip.commit, "--", *([folder] if folder else []), environment={"TZ": "UTC"},
+            *options, tip.commit, "--", *([folder] if folder else []), environment={"TZ": "UTC"},
         )  # fmt: skip
-        return read_logs(output, wanted)
 
     def log(self, tip: Tip, depth: int) -> list[LogEntry]:
         """List the newest `depth` commits of a branch with their messages, along first parents."""

@@ -61,6 +61,9 @@ def _service(document: Mapping[str, Any], one: Mapping[str, Any], view: View) ->
     if one.get("action") == RECORDED:
         would = "would be " if document.get("dryRun") else ""
         return wrapped(f"{name}: {versions} {would}written down; what runs is not changed")
+    if "deployedBefore" in one:
+        before = label(one["deployedBefore"])
+        return wrapped(f"{name}: nothing to do: this record deployed {before}, and {to} runs since")
     if not _is_changed(document, one):
         return wrapped(f"{name}: {to} {idle}, nothing to do")
     is_open = "error" in document and ("commit" not in document or "pullRequest" in document)

@@ -278,6 +278,10 @@ class Shop:
         self.git("fast-import", "--quiet", stdin=b"".join(lines))
         return self.tip(branch) or ""
 
+    def take_back(self, path: str) -> None:
+        """Delete a file as a revert of what wrote it would: as if it had never been."""
+        self.commit({path: None}, f'Revert "it"\n\nThis reverts commit {self.tip()}.\n')
+
     def moment(self) -> int:
         """Return when a person commits, in seconds since 1970."""
         return int(time.time())

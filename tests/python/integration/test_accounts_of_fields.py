@@ -246,7 +246,7 @@ def test_what_was_retired_does_not_come_back(cart: Shop) -> None:
     deploy(cart, "cart", "1.6.0")
 
 
-def test_a_state_file_that_was_deleted_under_an_older_name_is_named(tmp_path: Path) -> None:
+def test_a_state_file_that_was_deleted_under_an_older_name_counts(tmp_path: Path) -> None:
     config = '[environments.{}]\npath = "apps"\n'
     cart = WEB.replace("name: web", "name: cart")
     shop = Shop(tmp_path).open({PATH: cart, CONFIG: config.format("old")})
@@ -256,12 +256,30 @@ def test_a_state_file_that_was_deleted_under_an_older_name_is_named(tmp_path: Pa
     (held,) = shop.holds()
     path = CART_STATE.replace("default", "old")
     shop.commit({path: None, held: None, CONFIG: config.format("new")})
+    assert refused(shop, "cart", "1.6.0") == "held"
+    release(shop, "cart")
+    assert refused(shop, "cart", "1.6.0") == "bad"
+
+
+def test_a_state_file_that_was_broken_and_deleted_under_an_older_name_is_named(
+    tmp_path: Path,
+) -> None:
+    config = '[environments.{}]\npath = "apps"\n'
+    cart = WEB.replace("name: web", "name: cart")
+    shop = Shop(tmp_path).open({PATH: cart, CONFIG: config.format("old")})
+    for tag in ("1.5.0", "1.6.0"):
+        deploy(shop, "cart", tag)
+    roll_back(shop, "cart")
+    (held,) = shop.holds()
+    path = CART_STATE.replace("default", "old")
+    sound = shop.bytes_of(path)
+    shop.commit({path: "{"})
+    shop.commit({path: None, held: None, CONFIG: config.format("new")})
     wanted = ("--service", "cart", "--image", image("1.6.0"))
     run = shop.refused(1, "repository", "deploy", *wanted)
-    assert f"{path} was deleted" in run.error["message"]
-    commit = re.fullmatch(rf"put it back: git checkout (\w+) -- {path}, .*", run.error["hint"])
-    assert commit
-    shop.commit({path: shop.bytes_of(path, commit[1])})
+    assert f"{path} is broken" in run.error["message"]
+    assert f"git checkout {(shop.tip() or '')[:12]}~1 -- {path}" in run.error["hint"]
+    shop.commit({path: sound})
     assert refused(shop, "cart", "1.6.0") == "held"
 
 

@@ -238,7 +238,7 @@ def test_a_plan_among_1000_builds_and_4000_tags_asks_for_four_answers(
 
         assert asked() == ("1.3997", 1, 5), "a record; a HEAD, and a look at what both images are"
         assert asked("--strategy", "registry") == ("1.3997", 0, 2), "a page of tags and a HEAD"
-        shop.commit({CART_STATE: None})
+        shop.take_back(CART_STATE)
         store = ("--strategy", "artifact", "--store", f"jenkins:{JOB}")
         assert asked(*store) == ("1.3997", 2, 5), "a list of 100 builds and a record"
 

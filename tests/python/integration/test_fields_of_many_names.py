@@ -94,6 +94,68 @@ def test_a_hold_stays_where_the_state_file_is_deleted_by_hand(held: Shop) -> Non
     assert held_files(held) == []
 
 
+@pytest.mark.parametrize("after", [PRODUCTION, None], ids=["environment renamed", "as it was"])
+def test_a_hold_stays_where_all_that_tells_of_it_was_deleted_long_ago(
+    tmp_path: Path, after: str | None
+) -> None:
+    config = ".gitops-rollback.toml"
+    shop = Shop(tmp_path).open({CART_PATH: CART})
+    for tag in ("1.4.2", "1.5.0"):
+        shop.deploy(tag)
+    shop.ok("rollback", "--service", "cart", "--reason", "carts are empty")
+    everything = dict.fromkeys([CART_STATE, *held_files(shop)])
+    shop.commit({**everything, **({config: after} if after else {})}, "Tidy up")
+    for number in range(60):
+        shop.commit({"README.md": f"{number}\n"})
+    again = ("deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert shop.refused(6, "refused", *again).error["code"] == "held"
+    run = shop.ok("release", "--service", "cart", *REASON)
+    assert "was deleted, and counts as it stood before" in run.stderr
+    assert shop.refused(6, "refused", *again).error["code"] == "bad"
+    # What this tool takes away itself, or a revert of what it wrote, does not come back.
+    name = shop.git("ls-tree", "-r", "--name-only", "main", ".gitops-rollback/").split()[0]
+    shop.commit({name: None}, f'Revert "cart"\n\nThis reverts commit {shop.tip()}.\n')
+    assert shop.refused(6, "refused", *again).error["code"] in {"held", "bad"}
+    shop.ok("history", "--service", "cart", "--repair")
+
+
+def test_a_state_file_that_a_revert_took_away_does_not_come_back(tmp_path: Path) -> None:
+    shop = Shop(tmp_path).open({CART_PATH: CART})
+    before = shop.text()
+    shop.deploy("1.5.0")
+    shop.commit(
+        {CART_STATE: None, CART_PATH: before},
+        f'Revert "cart"\n\nThis reverts commit {shop.tip()}.\n',
+    )
+    run = shop.deploy("1.5.1")
+    assert "was deleted" not in run.stderr
+    assert len(shop.state()["deployed"]) == 1
+
+
+def test_a_broken_state_file_that_was_deleted_counts_as_this_tool_wrote_it_last(
+    held: Shop,
+) -> None:
+    held.commit({CART_STATE: "{"})
+    held.commit(dict.fromkeys([CART_STATE, *held_files(held)]))
+    run = held.refused(6, "refused", "deploy", "--service", "cart", "--image", image("1.5.1"))
+    assert run.error["code"] == "held"
+
+
+def test_a_good_image_of_long_ago_is_not_bad_by_the_tag_of_a_bad_one(tmp_path: Path) -> None:
+    """More deploys than a state file keeps; a tag that had several digests is none of a release."""
+    shop = Shop(tmp_path).open({CART_PATH: CART})
+    long_ago = image("1.5.0").replace("sha256:", "sha256:0000")[: len(image("1.5.0"))]
+    shop.ok("deploy", "--service", "cart", "--image", long_ago)
+    for number in range(25):
+        shop.deploy(f"1.6.{number}")
+    shop.deploy("1.5.0")
+    shop.ok("rollback", "--service", "cart", "--reason", "carts are empty")
+    shop.ok("release", "--service", "cart", *REASON)
+    (bad,) = shop.state()["bad"]
+    assert bad["tag"] == "1.5.0"
+    shop.ok("deploy", "--service", "cart", "--image", long_ago)
+
+
 def test_a_hold_follows_its_manifest_to_another_path(held: Shop) -> None:
     held.commit({CART_PATH: None, "shop/cart.yaml": held.text()})
     run = held.refused(6, "refused", "deploy", "--service", "cart", "--image", image("1.5.0"))

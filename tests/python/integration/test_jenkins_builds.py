@@ -29,7 +29,7 @@ def pipeline(shop: Shop, jenkins: JenkinsServer) -> Pipeline:
 
 
 def lose_state(pipeline: Pipeline) -> None:
-    pipeline.shop.commit({CART_STATE: None}, "Lose the state")
+    pipeline.shop.take_back(CART_STATE)
     pipeline.jenkins.requests.clear()
 
 

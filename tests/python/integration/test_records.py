@@ -117,6 +117,9 @@ def test_deploying_with_the_same_record_again_finds_its_own_commit(shop: Shop) -
     after = shop.tip()
     run = shop.ok("deploy", *deploy_recorded(shop, "1.4.2"), environment=JENKINS)
     assert run.result["changed"] is False
+    assert run.result["services"][0]["deployedBefore"] == canonical("1.4.2")
+    assert "nothing to do: this record deployed 1.4.2, and 1.5.0 runs since" in run.stdout
+    assert "runs already" not in run.stdout
     assert shop.tip() == after != tip
 
 
@@ -254,7 +257,7 @@ def test_a_store_that_is_none_stops_a_rollback_too(released: Shop) -> None:
 
 
 def test_records_alone_explain_what_ran_where_no_state_file_does(released: Shop) -> None:
-    released.commit({".gitops-rollback/default/cart.json": None})
+    released.take_back(".gitops-rollback/default/cart.json")
     plan = released.ok("plan", "--service", "cart", "--strategy", "artifact").service()
     assert plan["to"]["image"] == canonical("1.4.2")
     assert plan["candidates"][0]["sources"] == ["artifact"]

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha1
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide import decide
 from gitops_rollback.decide.change import Change, Refused, together
+from gitops_rollback.decide.change import Commit as Made
 from gitops_rollback.decide.facts import (
     Check,
     Digest,
@@ -26,8 +28,10 @@ from gitops_rollback.decide.facts import (
     NeedLog,
     NeedRecord,
     NeedRecords,
+    NeedRemoved,
     NeedStateVersions,
     Records,
+    Removed,
     ServiceAtTip,
     StateVersions,
     Version,
@@ -51,6 +55,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.services.catalogue import ServiceFields
 
 URL = "https://github.com/acme/manifests.git"
 MANIFEST = """\
@@ -110,6 +116,23 @@ def _config(data: bytes) -> Config:
     return parse_config(data)
 
 
+@lru_cache(maxsize=512)
+def _found(
+    service: str, environment: str, config: bytes, files: tuple[tuple[str, bytes], ...]
+) -> tuple[ServiceFields, tuple[ImageField, ...]]:
+    """Return the fields of a service, and all that the manifests have."""
+    chosen = _config(config).environments[environment]
+    everything = _manifests(files)
+    own = [path for path, _data in files if chosen.holds(path)]
+    found = resolve(service, chosen, _config(config), everything.only(own))
+    return found, tuple(one for fields in everything.fields.values() for one in fields)
+
+
+# One file is read again and again: what it says does not change.
+_parsed_state = lru_cache(maxsize=2048)(parse_state)
+_parsed_held = lru_cache(maxsize=2048)(parse_held)
+
+
 @dataclass
 class Branch:
     """The branch `main`, what is archived, and what registries have."""
@@ -150,17 +173,13 @@ class Branch:
     def look(self, service: str, environment: str) -> ServiceAtTip:
         """Read a service at the tip, as `look.snapshot` does."""
         config, files = self.config(), self.tip.files
-        chosen = config.environments[environment]
         yaml = tuple(sorted((p, d) for p, d in files.items() if p.endswith(".yaml")))
-        everything = _manifests(yaml)
-        own_paths = [path for path, _data in yaml if chosen.holds(path)]
-        found = resolve(service, chosen, config, everything.only(own_paths))
+        found, branch = _found(service, environment, files[FILE], yaml)
         own_path = path_of(environment, service)
-        own = parse_state(files[own_path], environment, service) if own_path in files else None
+        own = _parsed_state(files[own_path], environment, service) if own_path in files else None
         names = {*names_of(found.fields), service}
         others = [state for state in self.states() if state.service in names
                   and (state.service, state.environment) != (service, environment)]  # fmt: skip
-        branch = [one for fields in everything.fields.values() for one in fields]
         name = State(service, environment)
         elsewhere = frozenset(config.environments) - {environment}
         counts = standing(name, own, others, self.held(), found.fields, branch, elsewhere)
@@ -180,11 +199,11 @@ class Branch:
         for path, data in self.tip.files.items():
             parts = path.split("/")
             if parts[0] == FOLDER and len(parts) == 3 and not path.startswith(HELD):
-                yield parse_state(data, parts[1], parts[2].removesuffix(".json"))
+                yield _parsed_state(data, parts[1], parts[2].removesuffix(".json"))
 
     def held(self) -> list[HeldFile]:
         paths = (path for path in self.tip.files if path.startswith(f"{HELD}/"))
-        return [parse_held(self.tip.files[path], path) for path in paths]
+        return [_parsed_held(self.tip.files[path], path) for path in paths]
 
     def answer(self, need: Need[Any], facts: Facts) -> Any:  # noqa: ANN401, PLR0911
         """Answer a need, as `look.looker` does."""
@@ -194,6 +213,8 @@ class Branch:
             case NeedLog():
                 newest = reversed(self.commits[-50:])
                 return tuple(LogEntry(c.id, c.at, c.by, c.message) for c in newest)
+            case NeedRemoved(services=services):
+                return tuple(self._removed(services))
             case NeedStateVersions():
                 return self._versions(path_of(facts.at.environment, facts.at.service))
             case NeedRecords(count=count):
@@ -216,6 +237,16 @@ class Branch:
             if data is not None and (before is None or before.files.get(path) != data):
                 versions.append(Version(after.id, after.message, data))
         return StateVersions(self.tip.files.get(path), tuple(reversed(versions)))
+
+    def _removed(self, services: frozenset[str]) -> Iterator[Removed]:
+        """Yield the state files that are there no more, as `look.looker` finds them."""
+        for before, after in reversed(list(pairwise(self.commits))):
+            for path in before.files.keys() - after.files.keys() - self.tip.files.keys():
+                folder, _slash, name = path.removeprefix(f"{FOLDER}/").rpartition("/")
+                service = name.removesuffix(".json")
+                if service in services and path == path_of(folder, service):
+                    data = before.files[path]
+                    yield Removed(after.id, after.message, service, folder, data)
 
     def _history(self, at: ServiceAtTip) -> tuple[Any, ...]:
         path = at.found.fields[0].path
@@ -247,11 +278,15 @@ class Branch:
             answer = decide(wish, facts)
         return answer
 
-    def write(self, change: Change, by: str, message: str | None = None) -> bool:
-        """Commit a change; return whether it changed anything."""
-        commit = together([change], skip=False)
+    def propose(self, change: Change) -> Made:
+        """Archive the record of a change, and return the commit that would make it."""
         if change.record is not None:
             self.records.append(replace(change.record.stored, location="the archive"))
+        return together([change], skip=False)
+
+    def write(self, change: Change, by: str, message: str | None = None) -> bool:
+        """Commit a change; return whether it changed anything."""
+        commit = self.propose(change)
         if not commit.files:
             return False
         self.commit(commit.files, by, message or commit.message)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gitops_rollback.decide.facts import NeedLog
+from gitops_rollback.decide.facts import History, NeedHistory, NeedRemoved
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import ConfigError, MovedError, RefusedError
 from gitops_rollback.model import Build
@@ -32,7 +32,9 @@ STATE = state("1.3.0>1.4.2", "1.4.2>1.5.0")
 
 
 def asks_nobody(need: Need[Any], _facts: Facts) -> object:
-    if isinstance(need, NeedLog):  # the branch, which was fetched: no registry and no archive
+    if isinstance(need, NeedHistory):
+        return History()
+    if isinstance(need, NeedRemoved):  # the branch, which was fetched: no registry and no archive
         return ()
     raise AssertionError(f"{need} was asked for")
 

@@ -431,10 +431,14 @@ def test_a_deploy_finds_its_own_commit_by_the_hash_of_its_record() -> None:
 def test_a_record_that_was_used_before_says_what_runs_since() -> None:
     whole = state("1>2", "2>3")
     own = str(whole.deployed[1].record)
-    (told,) = check(whole, present=str(image("3")), sha256=own).warnings
+    done = check(whole, present=str(image("3")), sha256=own)
+    (told,) = done.warnings
     assert "2 was deployed with this record" in told
     assert "3 runs now: nothing is done" in told
-    assert check(whole, present=str(image("2")), sha256=own).warnings == ()
+    assert done.to_json()["deployedBefore"] == image("2").canonical
+    as_it_was = check(whole, present=str(image("2")), sha256=own)
+    assert as_it_was.warnings == ()
+    assert "deployedBefore" not in as_it_was.to_json()
 
 
 def test_a_record_that_was_used_for_another_image_is_moved() -> None:

@@ -19,7 +19,6 @@ from gitops_rollback.ledger.merge import (
 from gitops_rollback.ledger.message import (
     Told,
     find_revert,
-    find_rollback,
     read_trailers,
     render,
     subject,
@@ -329,34 +328,3 @@ def test_an_event_is_told_with_all_that_is_known_of_it() -> None:
     told = entry_to_json(event)
     assert (told["at"], told["proofs"]) == (at(1), ["artifact", "git"])
     assert None not in told.values()
-
-
-def rolled(action: str, service: str = "cart", environment: str = "production") -> str:
-    deed = Deed(action, image("1"), image("2"), by="jane")
-    return render([Told(service, environment, deed)])
-
-
-@pytest.mark.parametrize(
-    ("messages", "elsewhere", "there", "found"),
-    [
-        ((rolled("rollback"),), (), (), "production"),
-        ((rolled("deploy"),), (), (), None),
-        ((rolled("deploy"), rolled("rollback")), (), (), "production"),
-        ((rolled("rollback", "shop"),), (), (), None),
-        ((rolled("rollback", environment="staging"),), (), (), "staging"),
-        ((rolled("rollback", environment="staging"),), ("staging",), (), None),
-        ((rolled("rollback"),), (), (("cart", "production"),), None),
-        ((rolled("retire"), rolled("rollback")), (), (), None),
-    ],
-)
-def test_the_rollback_of_a_state_file_that_is_gone_is_found_by_its_commit(
-    messages: tuple[str, ...],
-    elsewhere: tuple[str, ...],
-    there: tuple[tuple[str, str], ...],
-    found: str | None,
-) -> None:
-    numbers = range(len(messages), 0, -1)
-    log = [LogEntry(f"{n:040x}", at(n), "joe", t) for n, t in zip(numbers, messages, strict=True)]
-    written = find_rollback(log, ("cart",), elsewhere, there)
-    assert (written.told.environment if written else None) == found
-    assert written is None or written.commit == f"{len(messages):040x}", "the newest of its deeds"

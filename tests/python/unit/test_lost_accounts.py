@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from gitops_rollback.decide.change import Change, Refused, together
-from gitops_rollback.decide.facts import FirstTry, ServiceAtTip, StateVersions
+from gitops_rollback.decide.facts import FirstTry, Removed, ServiceAtTip, StateVersions
 from gitops_rollback.decide.standing import (
     belongs_to,
     moved,
@@ -27,8 +27,7 @@ from gitops_rollback.errors import (
 )
 from gitops_rollback.ledger.fields import note
 from gitops_rollback.ledger.holds import HeldFile, Holds
-from gitops_rollback.ledger.state import State
-from gitops_rollback.model import LogEntry
+from gitops_rollback.ledger.state import State, render_state
 from unit.builders import (
     PRESENT,
     at,
@@ -42,7 +41,7 @@ from unit.builders import (
     telling,
 )
 from unit.test_noted_fields import HERE, NOTED
-from unit.test_repair import revert_of, told, version
+from unit.test_repair import told, version
 
 if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import ImageField
@@ -206,56 +205,85 @@ def test_where_nothing_is_bad_nothing_is_forgiven() -> None:
         changed(wish("release", forgive=("2",)), place())
 
 
-def log(*messages: str) -> tuple[LogEntry, ...]:
-    """Commits, newest first, as the branch has them."""
-    numbers = range(len(messages), 0, -1)
-    return tuple(
-        LogEntry(f"{number:040x}", at(number), "joe", text)
-        for number, text in zip(numbers, messages, strict=True)
-    )
-
-
 HELD = state("1>2", "2<1", bad=(BAD,), hold=HOLD)
+SAME = tuple(note(field) for field in place().found.fields)
+ELSEWHERE = replace(HELD, environment="old", fields=SAME)
 
 
-def test_a_state_file_that_was_deleted_counts_as_it_was_written_last() -> None:
-    versions = StateVersions(None, (version(2, "By hand", b""), version(1, told("rollback"), HELD)))
-    answer = telling(NeedLog=log("By hand", told("rollback")), NeedStateVersions=versions)
+def removed(
+    found: State | bytes = HELD, message: str = "Tidy up", environment: str = "production"
+) -> Removed:
+    """A state file that a commit took away."""
+    data = render_state(found) if isinstance(found, State) else found
+    return Removed("a" * 40, message, "cart", environment, data)
+
+
+def test_a_state_file_that_was_deleted_counts_as_it_stood() -> None:
+    answer = telling(NeedRemoved=(removed(),))
     found = decided(wish("deploy", image=image("3")), place(), answer)
     assert isinstance(found, Refused)
     assert found.code == "held"
     released = changed(wish("release"), place(), answer)
-    assert released.at.is_restored
-    assert "cart.json was deleted, and counts as this tool wrote it last" in released.warnings[-1]
+    assert released.at.restored == {"production"}
+    assert "cart.json was deleted, and counts as it stood before" in released.warnings[-1]
     assert released.state == replace(HELD, hold=None)
     assert together([released], skip=False).files != {}
 
 
+def revert_of_it() -> str:
+    return f'Revert "cart"\n\nThis reverts commit {1:040x}.\n'
+
+
 @pytest.mark.parametrize(
-    ("messages", "versions", "message"),
+    ("gone", "is_held"),
     [
-        pytest.param((told("deploy"),), (), None, id="no rollback wrote one"),
-        pytest.param((revert_of(1), told("rollback")), (), None, id="one that was reverted"),
-        pytest.param((told("rollback"),), (), "was deleted, and with it what is held", id="none"),
-        pytest.param((told("rollback"),), (b"{",), "was deleted, and with it", id="none sound"),
-        pytest.param(
-            (told("rollback", environment="staging"),), (HELD,), "staging/cart.json was deleted",
-            id="under another name",
-        ),
+        pytest.param((removed(message=revert_of_it()),), False, id="a revert of what wrote it"),
+        pytest.param((removed(message=revert_of_it()), removed()), True,
+                     id="by hand, and then a revert of what wrote it anew"),
+        pytest.param((removed(message=told("retire")), removed()), False, id="this tool's own"),
+        pytest.param((removed(state("1>2")), removed()), False, id="deleted twice: the last"),
+        pytest.param((removed(ELSEWHERE, environment="old"),), True, id="under a name of before"),
+        pytest.param((removed(replace(ELSEWHERE, fields=()), environment="old"),), False,
+                     id="under a name of before, of which fields is not known"),
+        pytest.param((removed(ELSEWHERE, environment="staging"),), False, id="of another one"),
+        pytest.param((), False, id="none"),
     ],
 )  # fmt: skip
-def test_what_a_rollback_wrote_is_not_forgotten_with_its_file(
-    messages: tuple[str, ...], versions: tuple[State | bytes, ...], message: str | None
+def test_what_was_deleted_by_hand_holds_and_what_was_taken_back_does_not(
+    gone: tuple[Removed, ...], *, is_held: bool
 ) -> None:
-    kept = tuple(version(1, told("rollback"), one) for one in versions)
-    answer = telling(NeedLog=log(*messages), NeedStateVersions=StateVersions(None, kept))
-    doing = wish("release")
-    if message is None:
-        assert not changed(doing, place(), answer).changes_anything
-        return
-    with pytest.raises(RepositoryError, match=message) as caught:
-        changed(doing, place(), answer)
-    assert "git checkout" in caught.value.hint
+    at_tip = place(elsewhere=frozenset({"staging"}))
+    found = changed(wish("release"), at_tip, telling(NeedRemoved=gone))
+    assert found.ends == ((HOLD.id,) if is_held else ())
+
+
+def test_of_two_files_that_were_deleted_the_one_that_knew_the_other_counts() -> None:
+    """A release as `shop` wrote all that `cart` had, and ended its hold."""
+    released = replace(ELSEWHERE, hold=None, environment="older")
+    gone = (removed(released, environment="older"), removed())
+    assert changed(wish("release"), place(), telling(NeedRemoved=gone)).ends == ()
+
+
+def test_a_broken_file_that_was_deleted_counts_as_this_tool_wrote_it_last() -> None:
+    written = (version(2, "By hand", b"{"), version(1, told("rollback"), HELD))
+    gone = (removed(b"{"),)
+    answer = telling(NeedRemoved=gone, NeedStateVersions=StateVersions(None, written))
+    assert changed(wish("release"), place(), answer).ends == (HOLD.id,)
+    nothing = telling(NeedRemoved=gone, NeedStateVersions=StateVersions(None, ()))
+    assert changed(wish("release"), place(), nothing).ends == ()
+    other = telling(NeedRemoved=(removed(b"{", environment="old"),))
+    with pytest.raises(RepositoryError, match=r"old/cart\.json is broken") as caught:
+        changed(wish("release"), place(), other)
+    assert f"git checkout {'a' * 12}~1 -- .gitops-rollback/old/cart.json" in caught.value.hint
+
+
+def test_two_holds_on_one_field_end_together_where_both_were_seen() -> None:
+    both = place(1, state("0>1", hold=LATER.hold), holds=Holds(ours=(OURS, LATER)))
+    assert changed(wish("release"), both).ends == ("held2", "held1")
+    with pytest.raises(MovedError, match="held2 is not the only hold in force: held1") as caught:
+        changed(wish("release", holds=("held2",)), both)
+    assert "--hold held2,held1" in caught.value.hint
+    assert changed(wish("release", holds=("held1", "held2")), both).changes_anything
 
 
 NAME = State("cart", "production")

@@ -20,6 +20,7 @@ from gitops_rollback.decide.facts import (
     NeedPlatforms,
     NeedRecord,
     NeedRecords,
+    NeedRemoved,
     NeedTags,
     Platforms,
     Records,
@@ -646,7 +647,11 @@ def test_a_query_that_cannot_be_read_is_refused_before_anybody_is_asked() -> Non
 
 def test_records_are_taken_one_by_one_until_one_can_be_chosen() -> None:
     wish = Wish("rollback", PRESENT)
-    facts = World("3").facts().knowing({NeedHistory(): History(), NeedLog(): ()})
+    facts = (
+        World("3")
+        .facts()
+        .knowing({NeedHistory(): History(), NeedLog(): (), NeedRemoved(frozenset({"cart"})): ()})
+    )
     some = facts.knowing({NeedRecords(1): Records(records("2>3"), has_more=True)})
     assert decide(wish, facts) == NeedRecords(1)
     assert decide(replace(wish, to="1"), some) == NeedRecords(2), "a name may be in any of them"
