@@ -10,11 +10,10 @@ Map call(Map params = [:]) {
         Map plan = ended.expect(outcome)
         run.archive.show(outcome.root, '**/*-result.json')
         run.page.show(outcome.told)
-        String change = outcome.told.title - 'plan: '
         if (run.values.failBlocked) {
             ended.refuseBlocked(outcome)
         }
         run.report([GITOPS_PLAN: outcome.file])
-        return plan + [shown: [question: outcome.told.question, change: change, about: outcome.told.about, place: run.page.place(run.values)]]
+        return plan + [shown: outcome.told.subMap(['question', 'change', 'about']) + [place: run.page.place(run.values)]]
     }
 }

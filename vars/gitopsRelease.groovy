@@ -12,7 +12,6 @@ Map call(Map params = [:]) {
         if (!run.values.dryRun) {
             return made
         }
-        Map told = [question: outcome.told.question, change: outcome.told.title - 'dry run: ', about: outcome.told.about]
-        return made + [shown: told, hold: outcome.told.hold, nothing: outcome.told.title.startsWith('nothing to do')]
+        return made + [shown: outcome.told.subMap(['question', 'change', 'about']), hold: outcome.told.hold, nothing: outcome.told.nothing]
     }
 }

@@ -62,7 +62,8 @@ class Told:
     `title` is one line, empty where there is nothing to say; `about` the services it speaks of, as
     the title names them; `links` what the description links, by what it is; `error` the one line of
     a failure, with what to do in brackets; `refused` the code of a refusal, else empty; `to` what
-    services were brought to; `question` what a person is asked to approve, in sentences; `hold`
+    services were brought to; `question` what a person is asked to approve, in sentences, and
+    `change` the same as a title has it; `is_nothing` whether nothing would change by it; `hold`
     which holds are meant by whoever approves it, as `--hold` takes them: empty where no release
     was asked for.
     """
@@ -74,6 +75,8 @@ class Told:
     refused: str = ""
     to: str = ""
     question: str = ""
+    change: str = ""
+    is_nothing: bool = False
     hold: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -86,6 +89,8 @@ class Told:
             "refused": self.refused,
             "to": self.to,
             "question": self.question,
+            "change": self.change,
+            "nothing": self.is_nothing,
             "hold": self.hold,
         }
 
@@ -131,7 +136,15 @@ def told(
     question = _questions(command, result, now)
     line = _line(code, error) if error else ""
     return Told(
-        _short(title), about, links, line, to=_to(services), question=question, hold=_hold(services)
+        _short(title),
+        about,
+        links,
+        line,
+        to=_to(services),
+        question=question,
+        change=_short(title.removeprefix("plan: ").removeprefix("dry run: ")),
+        is_nothing=command == "release" and _releases_nothing(result),
+        hold=_hold(services),
     )
 
 
@@ -276,11 +289,15 @@ def _release(result: Mapping[str, Any]) -> str:
     )
     if _is_waiting(result):
         return f"release {images}, waiting for pull request #{result['pullRequest']['number']}"
-    if not any(one.get("edits") for one in result["services"]) and not result.get("changed"):
+    if _releases_nothing(result):
         return f"nothing to do: {_list(map(_name, result['services']))} not held"
     if result.get("dryRun"):
         return f"dry run: release {images}"
     return f"released {images}"
+
+
+def _releases_nothing(result: Mapping[str, Any]) -> bool:
+    return not result.get("changed") and not any(one.get("edits") for one in result["services"])
 
 
 def _plan(result: Mapping[str, Any]) -> str:

@@ -94,7 +94,7 @@ def test_the_person_on_call_has_no_more_than_the_page_on_security_says() -> None
     entries = load("jenkins.yaml")["jenkins"]["authorizationStrategy"]["projectMatrix"]["entries"]
     rights = {entry["user"]["name"]: entry["user"]["permissions"] for entry in entries}
     assert rights["oncall"] == ["Overall/Read"]
-    assert rights["records"] == ["Overall/Read", "Job/Read"]
+    assert rights["records"] == ["Overall/Read", "Job/Read", "Run/Update", "Run/Delete"]
 
 
 class _Controller(http.server.BaseHTTPRequestHandler):
