@@ -713,23 +713,25 @@ def _merged(fields: Iterable[ImageField]) -> tuple[ImageField, ...]:
 
     An entry may decide images of several names; a field with a name of its own may not.
     """
-    merged: dict[tuple[FieldKey, str], ImageField] = {}
+    merged: dict[FieldKey, dict[str, ImageField]] = {}
     for one in fields:
+        by_name = merged.setdefault(one.key, {})
         name = one.shown_name or one.name_text
-        key = (one.key, name if one.form == KUSTOMIZE else "")
-        known = merged.get(key)
-        if known is None:
-            merged[key] = one
-            continue
-        problem = known.problem or one.problem
-        if (known.shown_name or "") != (one.shown_name or ""):
-            names = f"{known.shown_name or known.name_text}, {name}"
-            problem = Problem(f"it is the version of several images: {names}")
-        merged[key] = replace(
+        known = by_name.get(name, one)
+        by_name[name] = replace(
             known,
             labels=known.labels | one.labels,
             containers=known.containers | one.containers,
             overrides=tuple(dict.fromkeys((*known.overrides, *one.overrides))),
-            problem=problem,
+            problem=known.problem or one.problem,
         )
-    return tuple(merged.values())
+    return tuple(one for by_name in merged.values() for one in _of_names(by_name))
+
+
+def _of_names(by_name: Mapping[str, ImageField]) -> Iterator[ImageField]:
+    for one in by_name.values():
+        if len(by_name) == 1 or one.form == KUSTOMIZE:
+            yield one
+        else:
+            names = ", ".join(by_name)
+            yield replace(one, problem=Problem(f"it is the version of several images: {names}"))
