@@ -49,7 +49,7 @@ from gitops_rollback.effective.tree import (
 )
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.manifest.blocks import block_of
+from gitops_rollback.manifest.blocks import block_of, in_host
 from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of, walk
 from gitops_rollback.manifest.entries import EntryList, read_entry
 from gitops_rollback.manifest.image_field import EDITABLE, Problem
@@ -192,6 +192,7 @@ class Builder:
         self.inline: dict[int, Inline] = {}
         self._built: dict[str, Work] = {}
         self._running: list[str] = []
+        self._in_place: dict[int, ParsedFile] = {}  # what is written into kustomizations
         self._objects: dict[str, tuple[Resource, ...]] = {}
 
     def of_folder(self, folder: str, addition: Addition | None = None) -> Work:
@@ -335,10 +336,10 @@ class Builder:
         name = "a configuration in place" if listed.is_inline else listed.text
         doubt = Unknown(path, line, name, "what it does is not followed", _ACCEPT)
         if listed.is_inline:
-            found = self._inline_objects(listed.text, path, line)
+            found = self._inline_objects(listed, path)
         elif listed.path in self.by_folder:
             built = self.of_folder(listed.path or "")
-            found = (*built.resources, *self._hidden_objects(built.hidden))
+            found = (*built.resources, *self.hidden_objects(built.hidden))
             work.paths += [*built.paths, *built.hidden]
         elif listed.path and (file := self.parsed(listed.path)) is not None:
             found = tuple(Resource(o.node, o.file.path, o.document) for o in objects_of(file))
@@ -352,18 +353,24 @@ class Builder:
             place = Unknown(item.path, item.node.start_mark.line + 1, kind, doubt.why, _ACCEPT)
             yield item, doubt if listed.is_inline else place
 
-    def _hidden_objects(self, paths: Iterable[str]) -> tuple[Resource, ...]:
+    def hidden_objects(self, paths: Iterable[str]) -> tuple[Resource, ...]:
         """Return the objects of files that name no image, where they matter all the same."""
         files = [file for path in paths if (file := self.parsed(path)) is not None]
         return tuple(Resource(o.node, f.path, o.document) for f in files for o in objects_of(f))
 
-    def _inline_objects(self, text: str, path: str, line: int) -> tuple[Resource, ...]:
-        del line
+    def _inline_objects(self, listed: Listed, path: str) -> tuple[Resource, ...]:
+        """Return the objects that are written in place of a path."""
+        host, node = self.parsed(path), listed.node
         try:
-            file = parse(path, text.encode())
+            if host is None or not isinstance(node, yaml.ScalarNode):
+                file = parse(path, listed.text.encode())
+            else:
+                file = block_of(host, node)
         except ManifestError:
             return ()
-        return tuple(Resource(o.node, "", o.document) for o in objects_of(file))
+        found = tuple(Resource(o.node, "", o.document) for o in objects_of(file))
+        self._in_place.update({id(one.node): file for one in found})
+        return found
 
     def _transform(
         self, kustomization: Kustomization | None, work: Work, addition: Addition | None
@@ -668,7 +675,7 @@ class Builder:
             return
         try:
             steps = read_replacements(node)
-            hidden = self._hidden_objects(work.hidden) if steps.touches_images else ()
+            hidden = self.hidden_objects(work.hidden) if steps.touches_images else ()
             among = (*work.resources, *hidden)
             for number, resource in enumerate(work.resources):
                 changed, made = replaced(resource, steps, among)
@@ -722,11 +729,11 @@ class Builder:
         work.resources = [one.renamed(prefix=prefix, suffix=suffix) for one in work.resources]
 
     def _image_transformer(self, item: Resource, doubt: Unknown, work: Work) -> None:
-        file = self._files.get(item.path)
+        file = self._in_place.get(id(item.node)) or self._files.get(item.path)
         tag = lookup(item.node, "imageTag")
         roots = file.trees if file is not None else ()
         is_own = any(one is item.node for one in roots)  # no overlay changed it
-        if file is None or not is_own:
+        if file is None or not is_own or (not item.path and file.host is None):
             work.doubt(doubt)
             return
         place = EntryList(file, item.document, item.identity.kind, item.identity.name, "/imageTag")
@@ -734,6 +741,8 @@ class Builder:
         if entry is None:
             work.doubt(doubt)
             return
+        if file.host is not None:
+            entry = replace(entry, field=in_host(entry.field, file.host))
         specs = [_spec(spec) for spec in items_of(lookup(item.node, "fieldSpecs"))]
         self._set_image(entry, work, [spec for spec in specs if spec is not None])
 

@@ -39,7 +39,7 @@ from gitops_rollback.effective.tree import same
 from gitops_rollback.effective.variables import Variables, substitute, variable_names
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.argo import folders_of, is_application, override_of
-from gitops_rollback.manifest.document import lookup
+from gitops_rollback.manifest.document import is_config_map, lookup
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.flux import definitions, flux_kustomization
 from gitops_rollback.manifest.image_field import HELM, KUSTOMIZE, PATCH, Problem
@@ -491,6 +491,10 @@ class _Resolver:
         for path in self._by_parent.get(root.folder, ()):
             if path != root.name:
                 yield from self._builder.of_file(path)
+        raw = self._tree.raw
+        beside = (path for path in raw if posixpath.dirname(path) == root.folder)
+        unparsed = (path for path in beside if path not in self._tree.files)
+        yield from self._builder.hidden_objects(p for p in unparsed if is_config_map(raw[p]))
 
     @cached_property
     def _by_parent(self) -> dict[str, list[str]]:

@@ -89,6 +89,7 @@ class Listed:
     text: str
     line: int
     path: str | None
+    node: yaml.Node | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_inline(self) -> bool:
@@ -200,9 +201,12 @@ def entries_of(file: ParsedFile) -> tuple[ImageEntry, ...]:
 
 
 def patch_texts(file: ParsedFile) -> Iterator[yaml.ScalarNode]:
-    """Yield the texts of the patches that are written into a kustomization file."""
-    for tree in file.trees if "patch" in file.text else ():
+    """Yield the texts of the patches and transformers that are written into a kustomization."""
+    for tree in file.trees if "patch" in file.text or "transformer" in file.text else ():
         root = spelled(tree, FIELDS)
+        for listed in _listed("", lookup(root, "transformers")):
+            if listed.is_inline and isinstance(listed.node, yaml.ScalarNode):
+                yield listed.node
         for key in ("patchesStrategicMerge", "patches", "patchesJson6902"):
             for patch in read_patches("", lookup(root, key)):
                 if patch.inline is not None:
@@ -275,7 +279,7 @@ def _listed(folder: str, texts: yaml.Node | None) -> list[Listed]:
         if text:
             one = Listed(text, item.start_mark.line + 1, None)
             path = None if one.is_inline else inside(folder, text)
-            found.append(Listed(text, one.line, path))
+            found.append(Listed(text, one.line, path, item))
     return found
 
 

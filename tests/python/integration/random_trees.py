@@ -43,10 +43,13 @@ class RandomTree:
 
     def put(self, path: str, value: object) -> None:
         """Write a value as YAML, or a text as it is."""
-        dumper = yaml.SafeDumper if self.seed % _QUOTED == 0 else _Blocks
-        is_text = isinstance(value, str)
-        text = str(value) if is_text else yaml.dump(value, Dumper=dumper, sort_keys=False)
-        self.files[path] = text
+        self.files[path] = value if isinstance(value, str) else as_yaml(value, self.seed)
+
+
+def as_yaml(value: object, seed: int) -> str:
+    """Write a value as YAML, in a tree of some seed: most have their texts in literal blocks."""
+    dumper = yaml.SafeDumper if seed % _QUOTED == 0 else _Blocks
+    return str(yaml.dump(value, Dumper=dumper, sort_keys=False))
 
 
 def random_tree(seed: int) -> RandomTree:

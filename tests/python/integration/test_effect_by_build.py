@@ -32,7 +32,7 @@ from integration.random_trees import RandomTree, random_tree
 from unit.builders import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from gitops_rollback.image import ImageReference
@@ -115,8 +115,17 @@ def judged(kustomize: Kustomize, tree: RandomTree) -> Outcome:
     before = kustomize.build(applied(tree, tree.files), tree.root)
     if before is None or not any(is_cart(image) for image in images_of(before).values()):
         return Outcome("no build")
+    return outcome_of(
+        tree.files, before, lambda files: kustomize.build(applied(tree, files), tree.root)
+    )
+
+
+def outcome_of(
+    files: Mapping[str, str], before: str, build: Callable[[Mapping[str, str]], str | None]
+) -> Outcome:
+    """Deploy cart in some files, roll back, and hold both against builds: `before` is the first."""
     try:
-        found = service_of(tree.files)
+        found = service_of(files)
         image = found.image.with_version("9.9.9", digest("new"))
         edits = deploy_edits(found.fields, image, frozenset(), "digest")
         at = ServiceAtTip(Tip("main", "0" * 40), found, None)
@@ -125,16 +134,15 @@ def judged(kustomize: Kustomize, tree: RandomTree) -> Outcome:
         return Outcome("refused", error.message)
     if blocks:
         return Outcome("refused", blocks[0].message)
-    after_files = with_edits(tree.files, found, edits)
-    after = kustomize.build(applied(tree, after_files), tree.root)
+    after_files = with_edits(files, found, edits)
+    after = build(after_files)
     problem = difference(before, after, image) if after else "the build fails after the deploy"
     if problem:
         return Outcome("wrong", problem)
     again = service_of(after_files)
     pairs = zip(again.fields, found.fields, strict=True)
     back = [restoring_edit(new, old.value, old.recorded_parts) for new, old in pairs]
-    restored = kustomize.build(applied(tree, with_edits(after_files, again, back)), tree.root)
-    is_back = restored == before
+    is_back = build(with_edits(after_files, again, back)) == before
     why = "the build after the rollback is not that of before"
     return Outcome("deployed") if is_back else Outcome("wrong", why)
 
