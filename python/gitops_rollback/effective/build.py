@@ -38,7 +38,12 @@ from gitops_rollback.effective.objects import (
     identity_of,
     read_selector,
 )
-from gitops_rollback.effective.replace import ReplacementError, read_replacements, replaced
+from gitops_rollback.effective.replace import (
+    ReplacementError,
+    also_copied,
+    read_replacements,
+    replaced,
+)
 from gitops_rollback.effective.tree import (
     TreeError,
     entries,
@@ -192,6 +197,7 @@ class Builder:
         self.inline: dict[int, Inline] = {}
         self._built: dict[str, Work] = {}
         self._running: list[str] = []
+        self.shared: dict[int, str] = {}  # what replacements copy to places of no image
         self._in_place: dict[int, ParsedFile] = {}  # what is written into kustomizations
         self._objects: dict[str, tuple[Resource, ...]] = {}
 
@@ -677,6 +683,9 @@ class Builder:
             steps = read_replacements(node)
             hidden = self.hidden_objects(work.hidden) if steps.touches_images else ()
             among = (*work.resources, *hidden)
+            shared = also_copied(steps, among)
+            if shared is not None:
+                self.shared[id(shared)] = f"{doubt.path}:{doubt.line}"
             for number, resource in enumerate(work.resources):
                 changed, made = replaced(resource, steps, among)
                 for one in made:

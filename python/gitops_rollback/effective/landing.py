@@ -12,7 +12,7 @@ import yaml
 
 from gitops_rollback.effective.applied import Applied, begin
 from gitops_rollback.effective.argo import application_layers
-from gitops_rollback.effective.build import Inline
+from gitops_rollback.effective.build import Inline, is_local
 from gitops_rollback.effective.helm import is_release, layers_of
 from gitops_rollback.effective.images import DoubtfulEntryError, is_for
 from gitops_rollback.effective.objects import Resource, Unknown
@@ -42,6 +42,7 @@ from gitops_rollback.manifest.image_field import (
     POINTED,
     REFERENCE,
     SUBSTITUTION,
+    TAG,
     VARIABLE_PROBLEM,
     VOLUME,
     ImageField,
@@ -209,8 +210,12 @@ class Lander:
         copied = made.copied
         if copied is not None and copied.origin is not None and copied.source is not None:
             source = self.origin(copied.origin, copied.source)
-            if source.field.form in _OF_IMAGES:
-                return Origin(source.field, (*was.over, was.field.place))
+            over = (*was.over, was.field.place)
+            if source.field.form in _OF_IMAGES and not copied.is_tag:
+                return Origin(source.field, over)
+            if is_local(copied.origin):  # it is built from, and nothing else has it
+                place = self._builder.shared.get(id(copied.source), "")
+                return Origin(_as_copied(source.field, place, is_tag=copied.is_tag), over)
         if made.problem:
             return Origin(replace(was.field, problem=made.problem), was.over)
         return was
@@ -455,6 +460,16 @@ class Lander:
                         problem=spelling_problem(read_scalar(inline.file, node)),
                     )
                     self._sources[id(node)] = _inlined(field, inline)
+
+
+def _as_copied(field: ImageField, place: str, *, is_tag: bool) -> ImageField:
+    """Return the field of a text that is copied into an image, as a whole or as its tag.
+
+    `place` is that of a replacement which copies it to what is no image, too.
+    """
+    parts = tuple(replace(part, role=TAG, key="tag") for part in field.parts)
+    why = f"the replacement in {place} writes it to other places too" if place else ""
+    return replace(field, parts=parts if is_tag else field.parts, tag_only=why)
 
 
 def _meets(entry: ImageEntry, image: Applied) -> bool:

@@ -24,6 +24,7 @@ _STEP = regex(r"(?:\[[^\]]*\]|[^.\[\]])+")
 _CHOICE = regex(r"\[(?P<key>[^=\]]+)=(?P<value>[^\]]*)\]")
 # What an image can stand in, or below: a target elsewhere cannot touch one.
 _ABOVE_IMAGES = frozenset({"spec", "template", "jobTemplate", "containers", "initContainers"})
+_PLACES = frozenset({"image", "reference", "tag"})  # where an image, or its tag, surely is
 _IMAGES = frozenset({"image", "reference", "tag", "digest", "repository", "registry", "version"})
 
 
@@ -63,6 +64,17 @@ class Replacement:
         return any(_is_near_images(path) for target in self.targets for path in target.paths)
 
 
+def also_copied(replacement: Replacement, among: Sequence[Resource]) -> yaml.ScalarNode | None:
+    """Return the text that a replacement copies to places of no image too; None if it does not."""
+    paths = (path for target in replacement.targets for path in target.paths)
+    if all(path and path[-1] in _PLACES for path in paths):
+        return None
+    try:
+        return _value(replacement, among)[1]
+    except ReplacementError:
+        return None
+
+
 def read_replacements(node: yaml.Node) -> Replacement:
     """Read a replacement; raise `ReplacementError` for what it says beyond what is followed."""
     source = lookup(node, "source")
@@ -84,13 +96,15 @@ def read_replacements(node: yaml.Node) -> Replacement:
 class Copied:
     """A scalar that a replacement made: of which one, and where its text comes from.
 
-    `source` and `origin`, its object, are absent where the text is not a whole one.
+    `source` and `origin`, its object, are absent where its text is not copied as it is; `is_tag`
+    tells that it became the tag of an image, behind the first colon, and nothing else of it.
     """
 
     node: yaml.ScalarNode
     was: yaml.ScalarNode
     origin: Resource | None = None
     source: yaml.ScalarNode | None = None
+    is_tag: bool = False
 
 
 def replaced(
@@ -114,9 +128,19 @@ def replaced(
                 origin, source, text = _value(replacement, among)
                 new = text_node(_within(str(node.value), text, target), node)
                 is_whole = new.value == source.value and not target.delimiter
-                made.append(Copied(new, node, *((origin, source) if is_whole else ())))
+                is_tag = _is_tag(str(node.value), str(new.value), str(source.value), target)
+                if is_whole or is_tag:
+                    made.append(Copied(new, node, origin, source, is_tag))
+                else:
+                    made.append(Copied(new, node))
                 resource = resource.with_node(put(resource.node, place, new))
     return resource, made
+
+
+def _is_tag(old: str, new: str, source: str, target: Target) -> bool:
+    """Tell whether a text became the whole tag of an image, whose name has no colon."""
+    name = old.partition(":")[0]
+    return (target.delimiter, target.index) == (":", 1) and new == f"{name}:{source}"
 
 
 def _value(

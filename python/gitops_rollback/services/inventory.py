@@ -122,7 +122,9 @@ def read_manifests(files: Mapping[str, bytes], home: Home = NOWHERE) -> Manifest
     fields: dict[str, tuple[ImageField, ...]] = {}
     kustomizations = {}
     skipped = []
-    takes_config_maps = any(b"substituteFrom" in data for data in files.values())
+    takes_config_maps = any(
+        b"substituteFrom" in data or b"eplacement" in data for data in files.values()
+    )
     for path, data in files.items():
         wanted = may_hold_image(data) or (takes_config_maps and is_config_map(data))
         if not wanted and not is_kustomization(path):

@@ -354,7 +354,7 @@ class _Maker:
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "metadata": {"name": "versions"},
+                "metadata": {"name": "versions", **self._local()},
                 "data": {"TAG": self.tag, "REPLICAS": "2"},
             },
         )
@@ -375,6 +375,11 @@ class _Maker:
         else:
             self.tree.put(f"{self.folder}/replacement.yaml", replacement)
             layer["replacements"] = [{"path": "replacement.yaml"}]
+
+    def _local(self) -> dict[str, object]:
+        """Half of what is copied from is built from alone, and is not applied."""
+        is_local = self.draw.random() < 0.5
+        return {"annotations": {"config.kubernetes.io/local-config": "true"}} if is_local else {}
 
     def _transformer(self, layer: dict[str, object]) -> None:
         draw = self.draw

@@ -146,7 +146,61 @@ GENERATED = {
     )
 }
 TAKES = "  valuesFrom: [{kind: ConfigMap, name: v}]\n"
+LOCAL = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: versions
+  annotations: {config.kubernetes.io/local-config: "true"}
+data: {TAG: "1", IMAGE: "acme/cart:1"}
+"""
+COPIES = """\
+resources: [d.yaml, v.yaml]
+replacements:
+- source: {kind: ConfigMap, name: versions, fieldPath: data.%s}
+  targets:
+  - select: {kind: Deployment}
+    fieldPaths: ["spec.template.spec.containers.[name=server].image"]
+"""
+INTO_TAG = '    options: {delimiter: ":", index: 1}\n'
+INTO_LABEL = "  - {select: {kind: Deployment}, fieldPaths: [metadata.labels.version]}\n"
+IN_PLACE = """\
+resources: [d.yaml]
+transformers:
+- |
+  apiVersion: builtin
+  kind: ImageTagTransformer
+  metadata: {name: tags}
+  imageTag: {name: acme/cart, newTag: "1"}
+"""
 FOLLOWED = {
+    "a tag that is copied from a local object": (
+        {
+            "kustomization.yaml": COPIES % "TAG" + INTO_TAG,
+            "d.yaml": DEPLOYMENT,
+            "v.yaml": LOCAL,
+        },
+        "v.yaml",
+    ),
+    "an image that is copied from a local object": (
+        {"kustomization.yaml": COPIES % "IMAGE", "d.yaml": DEPLOYMENT, "v.yaml": LOCAL},
+        "v.yaml",
+    ),
+    "a transformer in place": (
+        {"kustomization.yaml": IN_PLACE, "d.yaml": DEPLOYMENT},
+        "kustomization.yaml",
+    ),
+    "a release beside a ConfigMap without an image": (
+        {
+            "r.yaml": release(
+                "flux-system",
+                "  valuesFrom: [{kind: ConfigMap, name: v}]\n"
+                "  values: {image: {repository: acme/cart, tag: '1'}}\n",
+            ),
+            "c.yaml": "kind: ConfigMap\nmetadata: {name: v}\ndata: {values.yaml: 'replicas: 2'}\n",
+        },
+        "r.yaml",
+    ),
     "a path that an overlay sets": (APPS | OVERLAY, "clusters/k.yaml"),
     "an object that Flux merges": (
         {"a.yaml": noted("kustomize.toolkit.fluxcd.io/ssa: Merge")},
@@ -255,6 +309,29 @@ def test_only_what_means_this_repository_is_followed(files: dict[str, str], path
 
 
 REFUSED = {
+    "a tag that is copied into a label too": (
+        {
+            "kustomization.yaml": COPIES % "TAG" + INTO_TAG + INTO_LABEL,
+            "d.yaml": DEPLOYMENT,
+            "v.yaml": LOCAL,
+        },
+        "writes it to other places too",
+    ),
+    "a tag that is copied from what is applied": (
+        {
+            "kustomization.yaml": COPIES % "TAG" + INTO_TAG,
+            "d.yaml": DEPLOYMENT,
+            "v.yaml": LOCAL.replace("local-config", "other"),
+        },
+        "the replacement in kustomization.yaml:3 sets it",
+    ),
+    "a transformer in place that is no literal block": (
+        {
+            "kustomization.yaml": IN_PLACE.replace("- |", "- >"),
+            "d.yaml": DEPLOYMENT,
+        },
+        "not",
+    ),
     "images that a Kustomization adds to another": (
         APPS
         | {
