@@ -29,7 +29,7 @@ from gitops_rollback.repo.process import remove
 from gitops_rollback.repo.talk import TooMuchError, talk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gitops_rollback.clock import Deadline
 
@@ -42,6 +42,7 @@ _OLDEST = 5  # what is known of the grammar is that of version 5
 _LONGEST = 20.0  # seconds of one run: a build takes some hundredths
 _LARGEST = 20_000_000  # bytes that a build may say
 _MOST_MEMORY = 1_000_000_000  # bytes: overlays that take each other double their objects
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 _NOWHERE = "http://127.0.0.1:0"  # a proxy that cannot be
 _NONE = "neither kustomize nor kubectl is on this machine"
 
@@ -127,33 +128,57 @@ class KustomizeBuilder:
         """Run a command in the tree of a private folder; raise `BuildError` if it fails."""
         seconds = min(_LONGEST, self._deadline.remaining)
         start = time.monotonic()
-        try:
-            running = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=place / "tree",
-                env=_environment(place),
-                start_new_session=True,  # so that what it starts ends with it
-            )
-        except OSError as error:
-            raise BuildError(f"{name} could not be started: {error.strerror}") from error
-        try:
-            _bound_memory(running)
-            said = talk(running, b"", seconds, _LARGEST)
-        except subprocess.TimeoutExpired as error:
-            raise BuildError(f"{name} did not end within {seconds:g} s") from error
-        except TooMuchError as error:
-            raise BuildError(f"{name} says more than {_LARGEST // 1_000_000} MB") from error
-        except OSError as error:
-            raise BuildError(f"{name} could not be talked with: {error.strerror}") from error
-        finally:
-            _end(running)
+        with _undisturbed() as go_on:
+            running = _started(name, command, place)
+            try:
+                go_on()
+                _bound_memory(running)
+                said = talk(running, b"", seconds, _LARGEST)
+            except subprocess.TimeoutExpired as error:
+                raise BuildError(f"{name} did not end within {seconds:g} s") from error
+            except TooMuchError as error:
+                raise BuildError(f"{name} says more than {_LARGEST // 1_000_000} MB") from error
+            except OSError as error:
+                raise BuildError(f"{name} could not be talked with: {error.strerror}") from error
+            finally:
+                _end(running)
         _LOG.debug("%s: %.3f s", name, time.monotonic() - start)
         if running.returncode != 0:
             raise BuildError(f"{name} fails: {_reason(said.stderr, place)}")
         return said.stdout
+
+
+def _started(name: str, command: list[str], place: Path) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=place / "tree",
+            env=_environment(place),
+            start_new_session=True,  # so that what it starts ends with it
+        )
+    except OSError as error:
+        raise BuildError(f"{name} could not be started: {error.strerror}") from error
+
+
+@contextmanager
+def _undisturbed() -> Iterator[Callable[[], None]]:
+    """Let signals that end a run wait, until the block ends or calls what it is given.
+
+    Between the start of a process, or the making of a folder, and what sees to its end there is a
+    moment in which a signal would leave it behind.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+    def go_on() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    try:
+        yield go_on
+    finally:
+        go_on()
 
 
 def _on_path(name: str, path: str) -> str | None:
@@ -180,18 +205,21 @@ def _environment(place: Path) -> dict[str, str]:
 @contextmanager
 def _private_folder() -> Iterator[Path]:
     """Give a folder that nobody else may enter, and remove it with all that is in it."""
-    try:
-        place = Path(tempfile.mkdtemp(prefix="gitops-rollback-build-"))  # for its owner alone
-    except OSError as error:
-        raise BuildError(f"there is no room for a build: {error.strerror}") from error
-    try:
-        for name in ("home", "bin", "tmp"):
-            (place / name).mkdir()
-        yield place
-    except OSError as error:
-        raise BuildError(f"what is to be built cannot be written: {error.strerror}") from error
-    finally:
-        remove(place)
+    with _undisturbed() as go_on:
+        try:
+            place = Path(tempfile.mkdtemp(prefix="gitops-rollback-build-"))  # for its owner alone
+        except OSError as error:
+            raise BuildError(f"there is no room for a build: {error.strerror}") from error
+        try:
+            go_on()
+            for name in ("home", "bin", "tmp"):
+                (place / name).mkdir()
+            yield place
+        except OSError as error:
+            raise BuildError(f"what is built cannot be written: {error.strerror}") from error
+        finally:
+            with _undisturbed():
+                remove(place)
 
 
 def _write(tree: Path, path: str, data: bytes) -> None:

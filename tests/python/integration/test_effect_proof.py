@@ -261,7 +261,9 @@ def test_build_proves_also_what_the_model_understands(tmp_path: Path) -> None:
     shop.deploy("1.6.0", environment={**missing, "GITOPS_EFFECT_PROOF": "auto"})
 
 
-HANGS = "case $1 in version) echo v5.7.1;; *) /bin/sleep 6173 & wait;; esac"
+# How long what hangs would last: a number that no other process is started with.
+SECONDS = f"6000.{os.getpid()}"
+HANGS = f"case $1 in version) echo v5.7.1;; *) /bin/sleep {SECONDS} & wait;; esac"
 STAND_INS = {
     "hangs": (HANGS, "did not end within"),
     "talks without end": (
@@ -305,13 +307,12 @@ def test_a_tool_that_does_not_serve_proves_nothing_and_leaves_nothing(
     assert run.error["code"] == "effect"
     assert why in run.error["message"]
     assert not list(shop.scratch.iterdir())
-    assert ends("6173")
+    assert ends(SECONDS)
 
 
-@pytest.mark.usefixtures("kustomize")
 def test_a_run_that_is_ended_while_a_tool_builds_leaves_nothing(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
-    build = f": > {begun}; /bin/sleep 6174 & wait"
+    build = f": > {begun}; /bin/sleep {SECONDS} & wait"
     path = stand_in(tmp_path, f"case $1 in version) echo v5.7.1;; *) {build};; esac")
     shop = opened(BY_FILE, tmp_path)
     running = shop.start("deploy", *NEW, environment=path)
@@ -319,7 +320,7 @@ def test_a_run_that_is_ended_while_a_tool_builds_leaves_nothing(tmp_path: Path) 
     code, said = stop(running)
     assert code == 130, said
     assert not list(shop.scratch.iterdir())
-    assert ends("6174")
+    assert ends(SECONDS)
 
 
 def test_a_tool_gets_no_more_than_some_memory(tmp_path: Path) -> None:
@@ -341,6 +342,7 @@ def test_the_real_kubectl_proves_it_too(tmp_path: Path) -> None:
     assert run.service()["effectProof"]["tool"] == "kubectl"
 
 
+@pytest.mark.usefixtures("kustomize")
 def test_without_a_tool_the_hint_says_what_proves_it_and_that_does(tmp_path: Path) -> None:
     shop = opened(BY_FILE, tmp_path)
     run = shop.refused(6, "refused", "deploy", *NEW, environment=without_tools(tmp_path))
