@@ -23,7 +23,7 @@ from gitops_rollback.policies import ImagePolicy, Policies, find_policies, may_h
 from gitops_rollback.services import inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from gitops_rollback.manifest.flux import FluxKustomization
     from gitops_rollback.repo.objects import Entry, Tip
@@ -54,27 +54,12 @@ def flux_manifests(
     if known is None and not environment.path:
         return inventory.read_manifests({}), ""
     listed = repository.list_files(tip.commit, [""])
-    records = {entry.path for entry in listed if entry.path.endswith(f"/{RECORD_FILE}")}
-    entries = [
-        entry
-        for entry in listed
-        if is_manifest(entry.path)
-        and not is_copy(entry.path, records)
-        and (not environment.holds(entry.path) if known is None else entry.path not in known)
-    ]
+    entries = _unread(listed, environment, known)
     chosen, said = _chosen(entries, environment, config)
     data = read_files(repository, chosen)
     charts = {posixpath.dirname(one.path) for one in listed if one.path.endswith("/Chart.yaml")}
     applying = {path: _applying(path, content, environment) for path, content in data.items()}
-    kept = {
-        path: content
-        for path, content in data.items()
-        if applying[path].is_one
-        and not (applying[path].is_unreadable and _folders_of(path) & charts)
-    }
-    kept |= {path: content for path, content in data.items() if names_repositories(content)}
-    if any(b"substituteFrom" in content for content in kept.values()):
-        kept |= {path: content for path, content in data.items() if is_config_map(content)}
+    kept = _kept(data, applying, charts)
     places = {
         name
         for found in applying.values()
@@ -83,6 +68,39 @@ def flux_manifests(
     }
     kept |= read_files(repository, [one for one in entries if one.path in places - kept.keys()])
     return inventory.read_manifests(kept), said
+
+
+def _unread(
+    listed: Collection[Entry], environment: Environment, known: Collection[str] | None
+) -> list[Entry]:
+    """Return the manifests that were not read, but for the copies that lie beside records."""
+    records = {entry.path for entry in listed if entry.path.endswith(f"/{RECORD_FILE}")}
+    return [
+        entry
+        for entry in listed
+        if is_manifest(entry.path)
+        and not is_copy(entry.path, records)
+        and (not environment.holds(entry.path) if known is None else entry.path not in known)
+    ]
+
+
+def _kept(
+    data: Mapping[str, bytes], applying: Mapping[str, _Applying], charts: Collection[str]
+) -> dict[str, bytes]:
+    """Return the files that apply something, with the repositories and values these take.
+
+    A file of a chart that cannot be read is a template, and applies nothing.
+    """
+    kept = {
+        path: content
+        for path, content in data.items()
+        if applying[path].is_one
+        and not (applying[path].is_unreadable and not _folders_of(path).isdisjoint(charts))
+    }
+    kept |= {path: content for path, content in data.items() if names_repositories(content)}
+    if any(b"substituteFrom" in content for content in kept.values()):
+        kept |= {path: content for path, content in data.items() if is_config_map(content)}
+    return kept
 
 
 def flux_paths(manifests: Manifests) -> set[str]:

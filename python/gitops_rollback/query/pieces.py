@@ -209,8 +209,21 @@ def settled(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
             and not (piece.is_counter or is_dotted)
             and any(not other.kind and other.text.isalnum() for other in pieces[version:index])
         )
+        stamped = _stamped(piece) if is_late and index == (version or 0) + 2 else ()
+        if stamped:
+            yield from stamped
+            continue
         text_only = is_late or is_early or (is_branch and not piece.is_counter) or is_far
         yield Piece("", piece.text) if text_only else piece
+
+
+def _stamped(piece: Piece) -> tuple[Piece, ...]:
+    """Return what `1123.1719560047` behind a version is: a build's number and its time."""
+    number, dot, time = piece.text.partition(".")
+    if not number.isdecimal() or not _UNIX.fullmatch(time):
+        return ()
+    build = Piece(NUMBER, number, (int(number),), is_counter=True)
+    return build, Piece("", dot), Piece(TIME, time, (int(time),))
 
 
 def _with_generations(pieces: Sequence[Piece]) -> Iterator[Piece]:
