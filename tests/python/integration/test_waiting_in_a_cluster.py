@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,6 +82,52 @@ def wait(
                 environment=environment,
             )
             return run, server
+
+
+def test_two_clusters_with_an_overlay_each_of_one_base_are_proven_by_both(tmp_path: Path) -> None:
+    recording = load("ready")
+    first, last = recording["commits"][0], recording["commits"][-1]
+    text = json.dumps(MANIFEST, indent=1).replace('"image": ""', f'"image": "{first["image"]}"')
+    files = {
+        "base/cart.yaml": text + "\n",
+        "base/kustomization.yaml": "resources: [cart.yaml]\n",
+        **{f"{one}/kustomization.yaml": "resources: [../base]\n" for one in ("east", "west")},
+    }
+    shop = Shop(tmp_path / "shop").open(files)
+    with GitHttpServer(shop.root) as git, ExitStack() as stack:
+        url = f"{git.url}/manifests.git"
+        before = shop.tip() or ""
+        deployed = ("--service", "cart", "--image", last["image"])
+        change = shop.ok("deploy", *deployed, repository=url).result
+        result = shop.root / "change.json"
+        result.write_text(json.dumps(change), encoding="utf-8")
+        told = json.dumps(recording["steps"]).replace(last["commit"], change["commit"])
+        told = told.replace(first["commit"], before).replace(recording["url"], url)
+        config: dict[str, Any] = {}
+        for one in ("east", "west"):
+            steps = json.loads(told.replace('"./apps"', f'"./{one}"'))
+            server = stack.enter_context(KubernetesApi(steps))
+            document = json.loads(server.kubeconfig.replace('"played"', f'"{one}"'))
+            for key, value in document.items():
+                both = isinstance(value, list) and key != "users"
+                config[key] = [*config.get(key, []), *value] if both else value
+        path = shop.root / "kubeconfig"
+        path.write_text(json.dumps(config), encoding="utf-8")
+
+        def wait_for(*contexts: str) -> Run:
+            named = [part for one in contexts for part in ("--kube-context", one)]
+            return shop.run(
+                *("wait", "--timeout", "60", "--change", str(result), *named),
+                repository=url,
+                environment={"KUBECONFIG": str(path), "NO_PROXY": "127.0.0.1"},
+            )
+
+        run = wait_for("east", "west")
+        assert (run.code, run.result["state"]) == (0, "ready"), run.stderr
+        assert [one["state"] for one in run.result["rollouts"]] == ["ready", "ready"]
+        alone = wait_for("east")
+        assert (alone.code, alone.result["state"]) == (0, "applied"), alone.stderr
+        assert "nothing here applies west/kustomization.yaml" in alone.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("--kube-context", "played")])
