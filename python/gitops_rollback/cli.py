@@ -99,11 +99,11 @@ def _run(arguments: list[str], environment: Mapping[str, str]) -> int:
     except GitopsRollbackError as error:
         return _fail(error, meant.output)
     except (Interrupted, KeyboardInterrupt):
+        what = "before anything was pushed: the branch is as it was"
+        if _split(arguments)[1] == "wait":  # which pushes nothing: a change was pushed before it
+            what = "while waiting: what was pushed stays pushed, whether anybody looks or not"
         return _fail(
-            InterruptedRunError(
-                "interrupted before anything was pushed: the branch is as it was",
-                "run the same command again: it is safe",
-            ),
+            InterruptedRunError(f"interrupted {what}", "run the same command again: it is safe"),
             meant.output,
         )
     except (OutOfTime, MemoryError) as error:

@@ -69,7 +69,7 @@ class Pod:
             env=environment,
             capture_output=True,
             check=False,
-            timeout=60,
+            timeout=180,
             text=True,
         )
         result = checked_result(fleet.shop.root / "result.json", "wait")

@@ -22,6 +22,15 @@ def test_the_documented_rights_are_enough(fleet: Fleet, account: Account) -> Non
     assert "2 pods run 3.9 (sha256:" in run.stderr
 
 
+def test_an_account_of_one_namespace_is_enough_where_flux_is_in_it(
+    fleet: Fleet, account: Account
+) -> None:
+    path = account.may(documented()["rules"], everywhere=False)
+    run = fleet.wait("--change", str(fleet.deploy("3.9")), KUBECONFIG=path)
+    assert (run.code, run.result["state"]) == (0, "ready"), run.stderr
+    assert "2 pods run 3.9 (sha256:" in run.stderr
+
+
 def test_without_rights_on_workloads_flux_alone_is_heard_and_no_pod_is_proven(
     fleet: Fleet, account: Account
 ) -> None:

@@ -126,10 +126,14 @@ def helm_failure(target: Target, one: Reconciler) -> Failure:
 
 
 def _failed(target: Target, view: View, one: Reconciler, standing: Standing) -> Standing:
-    """Name why Helm failed; where it only ran out of time, by what keeps the pods from running."""
+    """Name why Helm failed; where it only ran out of time, by what keeps the pods from running.
+
+    Where Helm has gone back, the workloads are no longer told the image, and show nothing of it.
+    """
     failure = helm_failure(target, one)
     cause = standing.failure or standing.suspicion
-    if failure.by_image and view.workloads and cause is not None:
+    told = view.workloads and all(workload.is_told(target) for workload in view.workloads)
+    if failure.by_image and told and cause is not None:
         return failed(replace(cause, patience=0.0))
     return suspect(State.APPLYING, f"{one.name} to upgrade", failure)
 

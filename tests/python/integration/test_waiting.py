@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from integration.shop import CART_PATH, Shop, canonical
+from gitops_rollback.errors import Exit
+from integration.shop import CART_PATH, Shop, canonical, stop
 from servers.commit_statuses import reporting
 from servers.forge import GitHubServer, GitLabServer
 
@@ -321,6 +323,19 @@ def test_a_pull_request_is_waited_for_once_it_is_merged(released: Shop) -> None:
     assert url in run.error["hint"]
     released.deploy("1.6.0")  # as merging it does
     assert released.ok("wait", "--change", change).result["commit"] == released.tip()
+
+
+def test_a_wait_that_is_interrupted_before_it_has_read_its_change_denies_no_push(
+    released: Shop,
+) -> None:
+    change = released.root / "change.json"
+    os.mkfifo(change)
+    process = released.start("wait", "--change", str(change))
+    with change.open("wb"):  # once the command has opened it, which waits for what is written
+        code, said = stop(process)
+    assert code == Exit.INTERRUPTED
+    assert "interrupted while waiting: what was pushed stays pushed" in said
+    assert "before anything was pushed" not in said
 
 
 def test_a_change_whose_image_is_none_is_not_sound(released: Shop) -> None:

@@ -474,6 +474,20 @@ def test_a_helm_upgrade_that_was_undone_names_the_upgrade_and_what_runs() -> Non
     assert failure.patience == 0
 
 
+def test_where_helm_has_gone_back_the_upgrade_is_named_and_not_the_image_that_runs_again() -> None:
+    told = conditions(
+        Ready=("False", "RollbackSucceeded", "Helm rollback to previous release succeeded"),
+        Released=("False", "UpgradeFailed", "context deadline exceeded"),
+        Remediated=("True", "RollbackSucceeded", "Helm rollback to previous release"),
+    )
+    release = helm_release(values(), {"conditions": told})
+    before = workload(IMAGE.partition(":")[0] + ":1.4.2")
+    failure = stand(target(), objects([release], before, pods=[])).failure
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("helm", True)
+    assert "Helm went back to the release before" in failure.sentence
+
+
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
