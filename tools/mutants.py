@@ -19,7 +19,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -266,14 +266,11 @@ def main() -> int:
 def draw(count: int, seed: int, folders: tuple[str, ...]) -> list[Mutant]:
     """Return mutants drawn at random, the same for the same seed and source."""
     paths = sorted(p for name in folders for p in (ROOT / PACKAGE / name).rglob("*.py"))
-    every = [
-        mutant
-        for path in paths
-        for source in (Source(path.relative_to(ROOT)),)
-        for mutant in source.mutants()
-        if _compiles(mutant.apply(source.text))
-    ]
-    return random.Random(seed).sample(every, min(count, len(every)))
+    sources = [Source(path.relative_to(ROOT)) for path in paths]
+    every = [(mutant, source) for source in sources for mutant in source.mutants()]
+    random.Random(seed).shuffle(every)
+    sound = (mutant for mutant, source in every if _compiles(mutant.apply(source.text)))
+    return list(islice(sound, count))
 
 
 def _compiles(text: str) -> bool:

@@ -1,0 +1,178 @@
+"""The values that a HelmRelease gives to its chart, and what makes them unknown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from gitops_rollback.effective.helm import Layers, layers_of
+from gitops_rollback.effective.objects import Resource
+from gitops_rollback.effective.sources import Sources
+from gitops_rollback.manifest.document import ParsedFile, parse
+
+CHART = "chart: {spec: {chart: ./charts/cart, sourceRef: {kind: GitRepository, name: flux}%s}}"
+REVISION = CHART % ", reconcileStrategy: Revision"
+FILES = {
+    "charts/cart/Chart.yaml": "name: cart\nversion: 1.0.0\n",
+    "charts/cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\nport: 1\n",
+    "charts/cart/other.yaml": "image: {tag: '2'}\n",
+}
+
+
+def resource(text: str, path: str = "b.yaml") -> Resource:
+    root = parse(path, text.encode()).trees[0]
+    assert root is not None
+    return Resource(root, path, 0)
+
+
+def layers(spec: str, *others: str, files: dict[str, str] | None = None) -> Layers:
+    """The layers of a release with a specification, among other objects."""
+    known = FILES if files is None else files
+    head = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\n"
+    release = resource(
+        f"{head}metadata: {{name: cart, namespace: shop}}\nspec:\n  {spec}\n", "r.yaml"
+    )
+
+    def parsed(path: str) -> ParsedFile | None:
+        return parse(path, known[path].encode()) if path in known else None
+
+    return layers_of(release, [resource(text) for text in others], parsed, Sources())
+
+
+def plain(found: yaml.Node | None) -> Any:  # noqa: ANN401 - whatever the YAML has
+    return None if found is None else yaml.safe_load(yaml.serialize(found))
+
+
+def config(data: str, name: str = "values", namespace: str = "shop") -> str:
+    head = f"kind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}}}\n"
+    return f"{head}data: {data}\n" if data else head
+
+
+SOURCE = "valuesFrom: [{kind: ConfigMap, name: values%s}]"
+
+
+@pytest.mark.parametrize(
+    ("spec", "others", "expected"),
+    [
+        ("values: {a: 1}", (), {"a": 1}),
+        ("values: ~", (), None),
+        (REVISION, (), {"image": {"repository": "acme/cart", "tag": "1"}, "port": 1}),
+        (
+            f"{REVISION}\n  values: {{image: {{tag: '3'}}}}", (),
+            {"image": {"repository": "acme/cart", "tag": "3"}, "port": 1},
+        ),
+        (
+            REVISION.replace("Revision", "Revision, valuesFiles: [charts/cart/values.yaml, "
+                             "charts/cart/other.yaml]"), (),
+            {"image": {"repository": "acme/cart", "tag": "2"}, "port": 1},
+        ),
+        (
+            REVISION.replace("Revision", "Revision, valuesFile: charts/cart/other.yaml"), (),
+            {"image": {"tag": "2"}},
+        ),
+        (REVISION.replace("GitRepository", "HelmRepository"), (), None),
+        (REVISION.replace("./charts/cart", "./charts/none"), (), None),
+        (SOURCE % "", (config("{values.yaml: 'a: 1'}"),), {"a": 1}),
+        (SOURCE % ", valuesKey: x", (config("{x: 'a: 2'}"),), {"a": 2}),
+        (
+            SOURCE % ", targetPath: image.tag, valuesKey: x", (config("{x: '7'}"),),
+            {"image": {"tag": "7"}},
+        ),
+        (SOURCE % "", (config("{values.yaml: ''}"),), None),
+        (SOURCE % "", (config("{values.yaml: 'a: 1'}", namespace="''"),), {"a": 1}),
+        (SOURCE % ", optional: true", (), None),
+        (f"{SOURCE % ''}\n  values: {{a: 2}}", (config("{values.yaml: 'a: 1'}"),), {"a": 2}),
+    ],
+)  # fmt: skip
+def test_a_release_s_values_are_merged_layer_by_layer(
+    spec: str,
+    others: tuple[str, ...],
+    expected: Any,  # noqa: ANN401
+) -> None:
+    found = layers(spec, *others)
+    assert plain(found.values) == expected
+    assert found.unread == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "others"),
+    [
+        (SOURCE % "", ()),
+        (SOURCE % "", (config("{values.yaml: 'a: 1'}", name="other"),)),
+        (SOURCE % "", (config("{values.yaml: 'a: 1'}", namespace="other"),)),
+        (SOURCE % "", (config("{values.yaml: 'a: ['}"),)),
+        (SOURCE % "", (config(""),)),
+        (SOURCE.replace("ConfigMap", "Secret") % "", (config("{values.yaml: 'a: 1'}"),)),
+        (SOURCE.replace("ConfigMap", "Secret") % ", optional: true", ()),
+    ],
+)
+def test_a_layer_that_nobody_reads_is_said(spec: str, others: tuple[str, ...]) -> None:
+    [unread] = layers(spec, *others).unread
+    assert unread.why == "it is not read"
+    assert unread.path == "r.yaml"
+
+
+def test_a_chart_s_own_file_counts_only_with_a_new_version_unless_flux_goes_by_revision() -> None:
+    [doubt] = layers(CHART % "").of_chart
+    assert "only with a new version in charts/cart/Chart.yaml" in doubt.why
+    assert layers(REVISION).of_chart == ()
+    assert layers(REVISION).paths == ("charts/cart/values.yaml",)
+    assert layers(CHART % ", valuesFiles: [none.yaml]").of_chart == ()
+
+
+def test_a_chart_may_be_named_as_an_object_of_its_own() -> None:
+    def chart(name: str, namespace: str, kind: str = "HelmChart") -> str:
+        spec = REVISION.removeprefix("chart: {spec: ").removesuffix("}")
+        return f"kind: {kind}\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n"
+
+    named = "chartRef: {kind: HelmChart, name: cart}"
+    assert layers(named, chart("cart", "shop")).chart == ("charts/cart/values.yaml",)
+    assert layers(named, chart("cart", "''")).chart == ("charts/cart/values.yaml",)
+    elsewhere = "chartRef: {kind: HelmChart, name: cart, namespace: charts}"
+    assert layers(elsewhere, chart("cart", "charts")).chart == ("charts/cart/values.yaml",)
+    for other in (chart("cart", "charts"), chart("shop", "shop"), chart("cart", "shop", "X")):
+        assert layers(named, other).chart == ()
+    assert layers(named.replace("HelmChart", "OCIRepository"), chart("cart", "shop")).chart == ()
+
+
+def test_a_release_that_is_suspended_applies_nothing() -> None:
+    [suspended] = layers("suspend: true\n  values: {a: 1}").unknowns
+    assert "suspended" in suspended.why
+    assert layers("suspend: false\n  values: {a: 1}").unknowns == ()
+
+
+RENDERED = "postRenderers: [{kustomize: {patches: [{patch: '%s'}]}}]"
+
+
+@pytest.mark.parametrize(
+    ("patch", "is_told"),
+    [
+        ("{spec: {replicas: 2}}", False),
+        ("{spec: {image: acme/cart}}", True),
+        ("{spec: {template: {spec: {containers: [{name: a, image: b}]}}}}", True),
+        ("[{op: replace, path: /spec/replicas, value: 2}]", False),
+        ("[{op: replace, path: /spec/template/spec/containers/0/image, value: a}]", True),
+        ("[{op: add, path: /spec/template/spec/containers/-, value: {image: a}}]", True),
+        ("[{op: test, path: /spec/template/spec/containers/0/image, value: a}]", False),
+        ("[{op: remove, path: /spec/template}]", True),
+        ("[{op: remove, path: /metadata/labels/a}]", False),
+        ("[", True),
+        ("text", True),
+        ("~", False),
+    ],
+)
+def test_a_patch_of_a_post_renderer_that_may_set_an_image_makes_it_unknown(
+    patch: str,
+    is_told: bool,  # noqa: FBT001
+) -> None:
+    found = layers(RENDERED % patch).unknowns
+    assert bool(found) == is_told
+    assert all("may set an image of what the chart makes" in one.why for one in found)
+
+
+def test_the_scalars_of_a_text_are_known_by_where_they_stand() -> None:
+    found = layers(SOURCE % "", config("{values.yaml: 'a: {b: 1}'}"))
+    assert {one.name for one in found.embedded.values()} == {"values"}
+    assert len(found.embedded) == 5
