@@ -16,20 +16,19 @@ import resource
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import is_safe_path, one_line
-from gitops_rollback.repo.process import remove
 from gitops_rollback.repo.talk import TooMuchError, talk
+from gitops_rollback.scratch import RUN, own_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from gitops_rollback.clock import Deadline
 
@@ -207,9 +206,10 @@ def _private_folder() -> Iterator[Path]:
     """Give a folder that nobody else may enter, and remove it with all that is in it."""
     with _undisturbed() as go_on:
         try:
-            place = Path(tempfile.mkdtemp(prefix="gitops-rollback-build-"))  # for its owner alone
+            own = own_folder(None, RUN)
         except OSError as error:
             raise BuildError(f"there is no room for a build: {error.strerror}") from error
+        place = own.path
         try:
             go_on()
             for name in ("home", "bin", "tmp"):
@@ -219,7 +219,7 @@ def _private_folder() -> Iterator[Path]:
             raise BuildError(f"what is built cannot be written: {error.strerror}") from error
         finally:
             with _undisturbed():
-                remove(place)
+                own.end()
 
 
 def _write(tree: Path, path: str, data: bytes) -> None:

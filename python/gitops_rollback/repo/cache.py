@@ -15,17 +15,14 @@ import logging
 import os
 import shutil
 import stat
-import tempfile
 import time
 from contextlib import suppress
 from errno import ENOSPC, EPERM
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from gitops_rollback.late import dataclass
-from gitops_rollback.repo.process import remove
 from gitops_rollback.repo.skeleton import (
     CONFIG,
     PACKED_REFS,
@@ -35,9 +32,11 @@ from gitops_rollback.repo.skeleton import (
     read_tips,
     render_tips,
 )
+from gitops_rollback.scratch import own_folder, sweep_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 _LOG = logging.getLogger("gitops_rollback")
 
@@ -48,7 +47,6 @@ LEAST_SPACE = 64_000_000  # bytes that are free on its disk: a run works there, 
 _CONTENTS = "contents"  # the list of files below `objects`, each with its checksum and size
 _CHUNK = 1 << 20
 _RUN = ".run-"
-_GRACE = 60  # seconds in which a run's new folder may be without its lock
 
 
 class Cache:
@@ -63,10 +61,9 @@ class Cache:
         self._url = url
         self._directory = directory
         self._place = directory / f"{name}.git"
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{name}{_RUN}", dir=directory))
+        self._own = own_folder(directory, f"{name}{_RUN}")
+        self.folder = self._own.path
         self._cut_off: frozenset[bytes] = frozenset()  # the boundary that was taken
-        self._descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def take(self, repository: Path) -> dict[str, str]:
         """Make a bare repository of what is cached; return its tips by branch, or nothing."""
@@ -100,12 +97,11 @@ class Cache:
 
     def close(self) -> None:
         """Remove this run's folder, what killed runs left, and what was not used for long."""
-        remove(self.folder)
-        os.close(self._descriptor)
+        self._own.end()
         with suppress(OSError):
             for path in self._directory.iterdir():
                 if _RUN in path.name:
-                    _sweep_run(path)
+                    sweep_one(path)
                 elif path.suffix == ".git" and _age(path) > LONGEST_UNUSED:
                     shutil.rmtree(path, ignore_errors=True)
 
@@ -255,17 +251,3 @@ def _lines(path: Path) -> list[bytes]:
 
 def _age(path: Path) -> float:
     return time.time() - path.stat().st_mtime
-
-
-def _sweep_run(path: Path) -> None:
-    """Remove the folder of a run that was killed: nobody holds its lock."""
-    if _age(path) < _GRACE:
-        return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(path, ignore_errors=True)
-    except BlockingIOError:
-        pass  # it is at work
-    finally:
-        os.close(descriptor)

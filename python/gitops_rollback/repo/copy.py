@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gitops_rollback.errors import RepositoryError
+from gitops_rollback.errors import RepositoryError, ResourceError
 from gitops_rollback.repo.first_fetch import NONE, WHOLE, FirstFetch, is_filter_refused
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import explain_fetch, explain_local
-from gitops_rollback.repo.process import REMOTE, Git, GitFailedError, TimeIsUpError, remove
+from gitops_rollback.repo.process import REMOTE, Git, GitFailedError, TimeIsUpError
 from gitops_rollback.repo.skeleton import SHALLOW
+from gitops_rollback.scratch import RUN, own_folder, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from gitops_rollback.clock import Deadline
     from gitops_rollback.repo.cache import Cache
     from gitops_rollback.repo.objects import Tip
+    from gitops_rollback.scratch import Own
 
 _LOG = logging.getLogger("gitops_rollback")
 _DIRECTORY = "repository.git"
@@ -44,7 +45,12 @@ class Copy:
     ) -> None:
         self._url = without_user(url)
         self._cache = _open_cache(cache, self._url) if cache else None
-        self.root = self._cache.folder if self._cache else Path(_temporary_folder())
+        self._own: Own | None = None
+        if self._cache is not None:
+            self.root = self._cache.folder
+        else:
+            self._own = _own_folder()
+            self.root = self._own.path
         self.path = self.root / _DIRECTORY
         self.git = Git(self.root, url, environment, deadline)
         self.first = FirstFetch(self._url, environment)
@@ -58,8 +64,10 @@ class Copy:
 
     def close(self, *, keep: bool) -> None:
         """Remove the copy; `keep` adds what it has to the cache first."""
+        if self._own is not None:
+            self._own.end()
+            sweep(self.root.parent, RUN)
         if self._cache is None:
-            remove(self.root)
             return
         if keep and self._tips:
             self._cache.add(self.path, self._tips, goes_on=bool(self.cached))
@@ -217,8 +225,14 @@ class Copy:
             self.fetch_commits(*self._given)
 
 
-def _temporary_folder() -> str:
-    return tempfile.mkdtemp(prefix="gitops-rollback-")
+def _own_folder() -> Own:
+    try:
+        return own_folder(None, RUN)
+    except OSError as error:
+        raise ResourceError(
+            f"there is no folder for what a run fetches: {error.strerror or error}",
+            "set TMPDIR to a folder that this account may write to",
+        ) from error
 
 
 def _open_cache(directory: Path, url: str) -> Cache | None:

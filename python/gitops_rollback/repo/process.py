@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import subprocess
 import time
 from contextlib import suppress
@@ -89,8 +88,6 @@ _PARTIAL = {
     f"remote.{REMOTE}.partialclonefilter": "blob:none",
 }
 _LONGEST_COUNT = 9  # digits
-_ATTEMPTS = 10  # to remove a folder
-_PAUSE = 0.05  # seconds between them
 _PATIENCE = 0.5  # seconds for git to end by itself
 _AFTERMATH = "the remote end hung up"  # what git says last, whatever the matter was
 
@@ -325,16 +322,3 @@ def _bind_credentials(url: str, environment: dict[str, str], count: str) -> None
         origins.append(f"https://{host}")
     helpers = {f"credential.{origin}.helper": _HELPER for origin in origins}
     environment.update(_settings({"credential.helper": "", **helpers}, environment))
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder with all that is in it.
-
-    A git that was ended leaves processes of its own behind for a moment: what they write while
-    the folder is emptied keeps it from being removed, so it is emptied again.
-    """
-    for _attempt in range(_ATTEMPTS):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(_PAUSE)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops_rollback import __version__
+from gitops_rollback import __version__, scratch
 from gitops_rollback.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,14 +53,15 @@ def write(page: Page, directory: Path) -> Path:
     target = directory / FOLDER
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=target.parent) as made:
-            fresh = Path(made) / "report"
+        with scratch.folder(target.parent, scratch.RESULT) as made:
+            fresh = made / "report"
             fresh.mkdir()
             for name, text in files.items():
                 (fresh / name).write_text(text, encoding="utf-8")
             if target.is_dir():
                 shutil.rmtree(target)
             fresh.rename(target)
+        scratch.sweep(target.parent, scratch.RESULT)
     except OSError as error:
         raise UsageError(
             f"the report cannot be written to {target}: {error.strerror or error}",

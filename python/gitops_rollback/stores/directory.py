@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitops_rollback import scratch
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.late import regex
 from gitops_rollback.ledger.records import (
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST_NUMBERS = 1000  # newest first; as many as builds of a Jenkins job are looked at
 _INDEX = ".records"
+_NEW = ".new-"  # what a folder begins with until it has its number
 _LONGEST_NUMBER = 20
 _NUMBER = regex(rf"[0-9]{{1,{_LONGEST_NUMBER - 1}}}")
 
@@ -58,18 +58,13 @@ class DirectoryStore:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=".new-", dir=self.path))
+            with scratch.folder(self.path, _NEW) as folder:
+                folder.chmod(0o755)
+                inside = write_record(made, folder).relative_to(folder)
+                filed = self._rename(folder)
+            scratch.sweep(self.path, _NEW)
         except OSError as error:
             raise self._unusable(error) from error
-        try:
-            folder.chmod(0o755)
-            inside = write_record(made, folder).relative_to(folder)
-            filed = self._rename(folder)
-        except BaseException as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, OSError):
-                raise self._unusable(error) from error
-            raise
         self._remember(made.stored.sha256, filed.name)
         return filed / inside
 
@@ -150,16 +145,7 @@ class DirectoryStore:
         folder = self.path / _INDEX
         with suppress(OSError):
             folder.mkdir(exist_ok=True)
-            # A name that nobody can have laid a link under.
-            descriptor, note = tempfile.mkstemp(prefix=f".{number}-", dir=folder)
-            try:
-                with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-                    stream.write(number)
-                Path(note).chmod(0o644)
-                Path(note).replace(folder / sha256.removeprefix("sha256:"))
-            except BaseException:
-                Path(note).unlink(missing_ok=True)
-                raise
+            scratch.write_whole(folder / sha256.removeprefix("sha256:"), number)
 
     def _remembered(self, sha256: str | None) -> int | None:
         try:

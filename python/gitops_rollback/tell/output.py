@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from gitops_rollback.late import dataclass, field
 from gitops_rollback.outlet import ESCAPED_BYTES, UNSAFE, escaped, note_change, one_in, shortened
 from gitops_rollback.redaction import hide, hide_in
 from gitops_rollback.refusals import Place, place_of
+from gitops_rollback.scratch import write_whole
 from gitops_rollback.tell.terminal import say, show
 
 if TYPE_CHECKING:
@@ -135,17 +135,8 @@ def _write_file(document: Mapping[str, Any], file: str | None) -> None:
     """Write a file whole or not at all, and leave nothing else behind."""
     if file is None:
         return
-    path = Path(file)
     try:
-        descriptor, name = tempfile.mkstemp(prefix=".gitops-", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(json_text(document) + "\n")
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(Path(file), json_text(document) + "\n")
     except OSError as error:
         raise UsageError(
             f"the result cannot be written to {file}: {error.strerror or error}", _TARGET_HINT

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback.options import rows_of
+from gitops_rollback.scratch import RESULT, RUN
 from integration.shop import CART_STATE, COMMAND, FILES, Shop, image, program
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ FAULTS = [("ENOSPC", True), ("EPIPE", False), ("EIO", False)]
 SAMPLE = {"ENOSPC": (1, 3, 6, 10), "EPIPE": (2, 5), "EIO": (4, 8)}
 MOST = 60  # processes of one run write less often
 NAMED = ("--service", "cart")
+LEFT = (RUN, RESULT, ".new-")  # what is only there while a run is
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ QUESTIONS = tuple(
         ("report", *NAMED, "--report-dir", "page"),
         ("stats",),
         ("wait", *NAMED),
+        ("completion", "bash", "--install"),
+        ("fields", "--prove", "."),
         ("jobs", "install", "--library-url", "https://git.example/library.git",
          "--jenkins", "http://127.0.0.1:9", "--dry-run"),
     )
@@ -90,6 +95,13 @@ class Bed:
         self.shop = workshop.shop(f"{act.begins}, to fail", BEGINNINGS[act.begins])
         self.result = self.shop.root / "result.json"
 
+    def line(self) -> list[str]:
+        """Return the act's command line, with what the command takes of what all else are given."""
+        given = {"repository": self.shop.bare, "output": self.result, "timeout": 20}
+        taken = {row.name for row in rows_of(self.act.arguments[0])}
+        more = [f"--{name}={value}" for name, value in given.items() if name in taken]
+        return [str(COMMAND), *self.act.arguments, *more]
+
     def run(self, fault: str, when: str) -> tuple[int, str, bool]:
         """Run the act; return exit code, what was said, and whether a write failed."""
         log = self.shop.root / "strace.log"
@@ -97,8 +109,7 @@ class Bed:
         line = [
             *("strace", "-f", "-qqq", "--seccomp-bpf", "-e", f"trace={CALLS}", "-o", str(log)),
             *("-e", f"inject={CALLS}:error={fault}:when={when}"),
-            *(str(COMMAND), *self.act.arguments, "--repository", str(self.shop.bare)),
-            *("--output", str(self.result), "--timeout", "20"),
+            *self.line(),
         ]
         with said.open("wb") as words:
             done = subprocess.run(
@@ -151,21 +162,25 @@ def judge(bed: Bed, code: int, said: str, before: str) -> None:
     if bed.result.exists():
         json.loads(bed.result.read_bytes())  # whole, or not at all
         bed.result.unlink()
-    left = [path.name for path in shop.root.iterdir() if path.name.startswith(".gitops-")]
+    left = [path.name for path in shop.root.rglob("*") if path.name.startswith(LEFT)]
     left += [path.name for path in shop.scratch.iterdir()]
-    if shop.store.exists():
-        left += [path.name for path in shop.store.iterdir() if path.name.startswith(".new-")]
     assert left == [], f"left behind: {left}; {words}"
     assert shop.git("fsck", "--connectivity-only", "--no-dangling") is not None
 
 
 def go_on(bed: Bed) -> None:
     """The next run does what the first was for."""
-    run = bed.shop.run(*bed.act.arguments)
+    shop = bed.shop
+    done = subprocess.run(
+        bed.line(), env=shop.environment, cwd=shop.root, capture_output=True, check=False
+    )
+    said = done.stderr.decode()
     nobody_answers = bed.act.name == "jobs"  # it asks a Jenkins that is not there
-    assert run.code in ((1,) if nobody_answers else (0, 4, 6, 8)), run.stderr
+    assert done.returncode in ((1,) if nobody_answers else (0, 4, 6, 8)), said
     if bed.act in CHANGES:
-        assert bed.act.is_done(bed.shop), run.stderr
+        assert bed.act.is_done(shop), said
+    left = [path for path in shop.root.rglob("*") if path.name.startswith(LEFT)]
+    assert left == [], f"the next run leaves {left}"
 
 
 ACTS = (*CHANGES, *QUESTIONS) if LONG else (*CHANGES[:2], QUESTIONS[4])

@@ -163,10 +163,12 @@ class Attempt:
             assert shop.log("%P")[0] == self._tip, point
             assert self._act.is_done(shop), f"{point}: half of it arrived"
         assert set(shop.changed()) <= self._act.paths | (_holds(shop) if arrived else set()), point
-        shutil.rmtree(shop.scratch)  # what a killed process leaves there is the system's to remove
-        shop.scratch.mkdir()
         command, *arguments = self._act.arguments
         run = shop.run(command, *arguments, environment=self.environment)
+        places = (shop.scratch, shop.store, shop.root / "cache")
+        left = [path.name for place in places if place.exists() for path in place.iterdir()]
+        left = [name for name in left if "run-" in name or name.startswith(".new-")]
+        assert left == [], f"{point}: the next run leaves what the killed one left"
         assert run.code in (self._act.again if arrived else (0,)), f"{point}: {run.stderr}"
         assert self._act.is_done(shop), point
         assert len(shop.log()) == self._number + 1, f"{point}: done twice"
@@ -249,8 +251,6 @@ def test_killed_while_a_pull_request_is_made(workshop: Workshop) -> None:
                 points = [
                     f"{n}.{way}" for n in calls for way in (WAYS if LONG else WAYS[n % 2 * 3 :: 4])
                 ]
-            shutil.rmtree(shop.scratch)
-            shop.scratch.mkdir()
             heads = []
             for _ in range(2):
                 run = shop.run(*again, repository=forge.remote, environment=attempt.environment)
