@@ -113,9 +113,12 @@ def _none_to_go_back_to(plan: Plan) -> NotFoundError:
         hint = "the registry has no other tag: push the image again, or name one with --to"
     else:
         hint = "name one with --to TAG, or ask the registry with --strategy registry"
-    return NotFoundError(
+    error = NotFoundError(
         f"there is no image to go back to for {plan.title}" + (f" ({why})" if why else ""), hint
     )
+    if hint == taken:  # in the field of a form a query stands without a shell's quotes
+        error.jenkins_hint = taken.replace('--query "', "QUERY ").replace('", or --to', ", or TO")
+    return error
 
 
 def _as_planned(wish: Wish, facts: Facts) -> Wish:

@@ -27,8 +27,16 @@ from gitops_rollback.decide.facts import (
     Tags,
 )
 from gitops_rollback.decide.plan_file import PlanFile, PlannedService
+from gitops_rollback.decide.rollback import obstacle
 from gitops_rollback.decide.wish import Wish
-from gitops_rollback.errors import ConfigError, JenkinsError, MovedError, RegistryError, UsageError
+from gitops_rollback.errors import (
+    ConfigError,
+    Exit,
+    JenkinsError,
+    MovedError,
+    RegistryError,
+    UsageError,
+)
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.records import MissingRecord
@@ -788,3 +796,12 @@ def test_an_image_of_the_repository_before_a_move_is_written_under_its_own_name(
     assert [edit.value for edit in two.edits] == [str(image("1"))]
     with pytest.raises(ConfigError, match="is of another repository"):
         changed(Wish("rollback", PRESENT, to="quay.io/acme/cart:1"), there)
+
+
+def test_how_to_take_a_tag_all_the_same_is_said_in_the_words_of_where_it_is_read() -> None:
+    plan = World("1", tags=("2", "1")).plan(strategy="registry")
+    error = obstacle(plan)
+    assert error is not None
+    assert error.exit_code == Exit.NOT_FOUND
+    assert error.hint == "to take one all the same: --query \"tags[?name=='2']\", or --to 2"
+    assert error.jenkins_hint == "to take one all the same: QUERY tags[?name=='2'], or TO 2"
