@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from unit.test_effective import BASE, CART, OVERLAY, effect_of
+from gitops_rollback.effective.effect import OTHER, judge
+from gitops_rollback.effective.following import files_to_follow, folders_to_follow
+from gitops_rollback.image import parse_image
+from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.kustomize import read_kustomization
+from unit.test_effective import BASE, CART, OVERLAY, WHOLE, effect_of
 
 BUILTIN = "apiVersion: builtin\nkind: {kind}\nmetadata: {{name: t}}\n"
 TAGS = BUILTIN.format(kind="ImageTagTransformer")
@@ -82,8 +87,7 @@ def test_a_transformer_may_be_written_in_place_or_be_missing() -> None:
         f"{BUILTIN.format(kind='ImageTagTransformer')}imageTag: {{name: acme/cart, newTag: '7'}}\n"
     )
     inline = "transformers:\n- |\n" + "".join(f"  {line}\n" for line in text.splitlines())
-    images, why = overlaid(inline)
-    assert (images, len(why)) == (["acme/cart:1"], 1)
+    assert overlaid(inline) == (["acme/cart:7"], [])
     assert len(overlaid("transformers: [none.yaml]")[1]) == 1
 
 
@@ -209,3 +213,118 @@ def test_a_patch_may_give_an_object_another_name_where_it_is_allowed(
     [landed] = effect_of(whole, OVERLAY).landed
     kind = "StatefulSet" if "Kind" in options else "Deployment"
     assert f"{kind} {name}," in landed.title
+
+
+ENCODED = """{source: {kind: X, fieldPath: a}, targets: [{select: {}, options: {encoding: hex},
+  fieldPaths: [spec.template.spec.containers.0.image]}]}"""
+
+
+@pytest.mark.parametrize(
+    ("top", "why"),
+    [
+        ("components: [../none]", "it is not there"),
+        ("patches: [{path: none.yaml}]", "overlay/none.yaml is not there, or cannot be read"),
+        ("patches: [{target: {kind: Deployment}}]", "the patch has neither path nor patch"),
+        ("patches: [{patch: ' a: b'}]", "kustomize fails where the first line of a patch is ind"),
+        ("patches: [{target: {kind: Deployment}, patch: '[a: b'}]", "a patch that begins with ["),
+        (f"patches: [{{patch: '{JSON}'}}]", "a JSON patch needs a target"),
+        (f"replacements: [{ENCODED}]", "its encoding is not followed"),
+    ],
+)
+def test_what_the_build_fails_with_or_is_not_followed_is_said(top: str, why: str) -> None:
+    images, said = overlaid(top)
+    assert images == ["acme/cart:1"]
+    assert [text[: len(why)] for text in said] == [why]
+
+
+@pytest.mark.parametrize("listed", ["g.yaml", "'{kind: X, metadata: {name: x}}'", "'['"])
+@pytest.mark.parametrize("api", ["builtin", "acme/v1"])
+def test_what_a_generator_adds_is_none_of_the_images_that_are_known(listed: str, api: str) -> None:
+    text = f"apiVersion: {api}\nkind: ConfigMapGenerator\nmetadata: {{name: g}}\n"
+    assert overlaid(f"generators: [{listed}]", g=text) == (["acme/cart:1"], [])
+
+
+def test_transformers_may_be_made_by_a_folder() -> None:
+    made = {
+        "tags/kustomization.yaml": "resources: [t.yaml]\n",
+        "tags/t.yaml": f"{TAGS}imageTag: {{name: acme/cart, newTag: '7'}}\n",
+        "overlay/kustomization.yaml": "resources: [../base]\ntransformers: [../tags]\n",
+    }
+    [landed] = effect_of({**BASE, **made}, OVERLAY).landed
+    assert landed.image in ("acme/cart:7", "acme/cart:1")
+    assert (landed.image == "acme/cart:7") == (landed.unknowns == ())
+
+
+def test_a_patch_of_which_there_are_several_objects_fails_the_build() -> None:
+    twice = {
+        "base/kustomization.yaml": "resources: [deployment.yaml, again.yaml]\n",
+        "base/again.yaml": CART,
+    }
+    files = {**BASE, **twice, "overlay/p.yaml": MERGE}
+    files["overlay/kustomization.yaml"] = "resources: [../base]\npatches: [{path: p.yaml}]\n"
+    landed = effect_of(files, OVERLAY).landed
+    assert any(one.why.endswith("of which there are several: the build fails")
+               for image in landed for one in image.unknowns)  # fmt: skip
+
+
+def test_a_patch_for_an_object_that_nobody_read_is_a_field_by_itself() -> None:
+    files = {
+        "overlay/kustomization.yaml": "resources: [https://x.org/b]\npatches: [{path: p.yaml}]\n",
+        "overlay/p.yaml": MERGE,
+    }
+    effect = effect_of(files, OVERLAY)
+    assert [one.image for one in effect.landed] == ["acme/cart:9"]
+
+
+def test_a_transformer_of_replacements_copies_as_replacements_do() -> None:
+    text = f"""\
+{BUILTIN.format(kind="ReplacementTransformer")}replacements:
+- source: {{kind: Deployment, name: cart, fieldPath: metadata.name}}
+  targets:
+  - select: {{kind: Deployment}}
+    fieldPaths: [spec.template.spec.containers.0.image]
+    options: {{delimiter: ':', index: 1}}
+"""
+    assert overlaid("transformers: [t.yaml]", t=text)[0] == ["acme/cart:cart"]
+
+
+def test_an_image_that_an_edit_takes_away_or_makes_another_is_another_effect() -> None:
+    now = effect_of(BASE, WHOLE)
+    key = ("base/deployment.yaml", 0, "/spec/template/spec/containers/0/image")
+    meant = {key: parse_image("acme/cart:2")}
+    gone = {**BASE, "base/deployment.yaml": CART.replace("server", "other")}
+    other = {**BASE, "base/deployment.yaml": CART.replace("acme/cart:1", "acme/cart:3")}
+    right = {**BASE, "base/deployment.yaml": CART.replace("acme/cart:1", "acme/cart:2")}
+    for to, codes in ((gone, {OTHER}), (other, {OTHER}), (right, set())):
+        assert {one.code for one in judge(now, effect_of(to, WHOLE), meant)} == codes
+
+
+def followed(meant: tuple[str, ...], **texts: str) -> list[str]:
+    """What is to be read for the kustomizations of some folders, of which some are meant."""
+    known = {
+        f"{folder}/kustomization.yaml": read_kustomization(
+            parse(f"{folder}/kustomization.yaml", text.encode())
+        )
+        for folder, text in texts.items()
+    }
+    return files_to_follow(known, known, [f"{one}/kustomization.yaml" for one in meant])
+
+
+def test_of_what_stands_above_only_patches_and_components_are_read() -> None:
+    text = "resources: [../base, a.yaml]\ncomponents: [../part]\npatches: [{path: p.yaml}]\n"
+    folder = ["{0}", "{0}/kustomization.yaml", "{0}/kustomization.yml", "{0}/Kustomization"]
+    part = [one.format("part") for one in folder]
+    base = [one.format("base") for one in folder]
+    assert {*followed(("top",), top=text)} == {*base, "top/a.yaml", *part, "top/p.yaml"}
+    assert {*followed((), top=text)} == {*part, "top/p.yaml"}
+    assert "base/kustomization.yaml" not in followed(("top",), top=text, base="resources: []\n")
+
+
+def test_the_folder_that_flux_applies_is_read_if_nothing_of_it_was() -> None:
+    flux = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a}\n"
+    file = parse("flux.yaml", f"{flux}spec: {{path: ./apps}}\n".encode())
+    whole = parse("whole.yaml", f"{flux}spec: {{path: ./}}\n".encode())
+    files = {"flux.yaml": file, "whole.yaml": whole}
+    assert folders_to_follow(files, files) == ["apps"]
+    assert folders_to_follow(files, ()) == []
+    assert folders_to_follow({**files, "apps/a.yaml": whole}, files) == []
