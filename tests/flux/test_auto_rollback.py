@@ -7,16 +7,14 @@ import re
 from typing import TYPE_CHECKING
 
 from flux.fleet import CART, REPOSITORY, Fleet, deployment, image
-from flux.jenkins import Build, play
+from flux.jenkins import play
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from integration.shop import Run
+
 JOB = "shop/cart"
-ROLL_BACK = (
-    "ops/rollback",
-    "gitopsRollback(service: 'cart', reason: 'checkout fails', wait: true)",
-)
 REPORT = "gitops-rollback/report/report.html"
 PULL = "container server cannot pull"
 ORDER = ("decide", "commit", "fetched", "applied", "ready")
@@ -36,9 +34,16 @@ def runs(fleet: Fleet, tag: str) -> bool:
     )
 
 
-def is_left(fleet: Fleet, build: Build, tag: str) -> None:
-    """The build failed, nothing was rolled back, and what was deployed stands."""
-    assert build.result == "FAILURE"
+def deployed(fleet: Fleet, tag: str, *arguments: str) -> Run:
+    """Deploy a version by the command, which is to roll it back where it is to blame."""
+    named = ("--service", "cart", "--image", image(tag))
+    return fleet.run("deploy", *named, "--auto-rollback", *arguments)
+
+
+def is_left(fleet: Fleet, run: Run, tag: str) -> None:
+    """The deploy failed, nothing was rolled back, and what was deployed stands."""
+    assert (run.code, run.error["category"]) == (1, "cluster"), run.stderr
+    assert "rolledBack" not in run.result
     assert f'"image": "{image(tag)}"' in fleet.shop.text(CART)
     assert fleet.shop.state()["deployed"][0]["action"] == "deploy"
     assert "hold" not in fleet.shop.state()
@@ -72,16 +77,15 @@ def test_a_bad_image_is_undone_and_held_for_its_failure_and_the_old_one_runs_aga
     assert runs(fleet, "3.9")
 
 
+# The command itself, without Jenkins: the steps run it, and their own part is in tests/groovy.
+
+
 def test_a_release_after_a_rollback_is_undone_to_the_image_of_that_rollback(fleet: Fleet) -> None:
-    _good, back, bad = play(
-        fleet,
-        deploy("3.9", "wait: true"),
-        ROLL_BACK,
-        deploy("does-not-exist", "release: true, autoRollback: true"),
-    )
-    assert (back.result, back.returned and back.returned["state"]) == ("SUCCESS", "ready"), back.log
-    assert back.description.startswith("cart 3.9 → 3.8, held, running after ")
-    assert "(rolled back to 3.8, and held)" in bad.error
+    fleet.wait("--change", str(fleet.deploy("3.9")))
+    back = fleet.run("rollback", "--service", "cart", "--reason", "checkout fails", "--wait")
+    assert (back.code, back.result["rollout"]["state"]) == (0, "ready"), back.stderr
+    bad = deployed(fleet, "does-not-exist", "--release")
+    assert "(rolled back to 3.8, and held)" in bad.error["message"]
     actions = [entry["action"] for entry in fleet.shop.state()["deployed"]]
     assert actions[:3] == ["rollback", "deploy", "rollback"]
     assert runs(fleet, "3.8")
@@ -93,10 +97,9 @@ def test_a_rollback_that_fails_too_is_not_rolled_back(
     fleet = open_fleet({CART: deployment("cart", image("3.8"))}).follow(wait=False)
     ours = f"{REPOSITORY}:broken@sha256:{'1' * 64}"
     fleet.shop.commit({CART: deployment("cart", ours)}, "Break it")
-    [build] = play(fleet, deploy("does-not-exist", "autoRollback: true"))
-    assert "(rolled back to broken, and held; but cart: Deployment/" in build.error
-    assert build.error.count(PULL) == 2
-    assert build.shells.count("gitops-rollback rollback") == 1
+    run = deployed(fleet, "does-not-exist")
+    assert "(rolled back to broken, and held; but cart: Deployment/" in run.error["message"]
+    assert run.error["message"].count(PULL) == 2
     assert fleet.shop.state()["deployed"][0]["action"] == "rollback"
     assert f'"image": "{ours}"' in fleet.shop.text(CART)
 
@@ -105,9 +108,9 @@ def test_a_failure_that_no_image_caused_is_left_as_it_is(fleet: Fleet) -> None:
     quota = {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": "few"}}
     fleet.apply({**quota, "spec": {"hard": {"pods": "2"}}})
     fleet.until(lambda: "used" in fleet.get("resourcequota/few").get("status", {}))
-    [build] = play(fleet, deploy("3.9", "autoRollback: true"))
-    is_left(fleet, build, "3.9")
-    assert "exceeded quota: few" in build.error
+    run = deployed(fleet, "3.9")
+    is_left(fleet, run, "3.9")
+    assert "exceeded quota: few" in run.error["message"]
 
 
 def test_what_another_service_broke_is_left_as_it_is(
@@ -117,9 +120,9 @@ def test_what_another_service_broke_is_left_as_it_is(
     fleet = open_fleet({CART: deployment("cart", image("3.8")), "apps/other.yaml": other})
     fleet.follow(wait=False).ready()
     fleet.shop.commit({"apps/other.yaml": deployment("other", image("3.8"), replicas="two")}, "Two")
-    [build] = play(fleet, deploy("3.9", "autoRollback: true"))
-    is_left(fleet, build, "3.9")
-    assert "not ours but another service's" in build.error
+    run = deployed(fleet, "3.9")
+    is_left(fleet, run, "3.9")
+    assert "not ours but another service's" in run.error["message"]
 
 
 def test_where_the_storage_changed_between_the_releases_nothing_is_undone(
@@ -133,21 +136,16 @@ def test_where_the_storage_changed_between_the_releases_nothing_is_undone(
     fleet = open_fleet({CART: stateful(image("3.8"), "/tmp/one")}).follow(wait=False).ready()
     fleet.deploy("3.9")
     fleet.shop.commit({CART: stateful(image("3.9"), "/tmp/two")}, "Store elsewhere")
-    [build] = play(fleet, deploy("does-not-exist", "autoRollback: true"))
-    is_left(fleet, build, "does-not-exist")
-    assert "it could not be rolled back: " in build.error
-
-
-# The command itself, without Jenkins
+    run = deployed(fleet, "does-not-exist")
+    is_left(fleet, run, "does-not-exist")
+    assert "it could not be rolled back: " in run.error["message"]
 
 
 def test_the_command_undoes_a_bad_image_once_holds_it_and_fails_all_the_same(fleet: Fleet) -> None:
     good = fleet.run("deploy", "--service", "cart", "--image", image("3.9"), "--wait")
     assert good.code == 0, good.stderr
     assert good.result["rollout"]["state"] == "ready"
-    bad = fleet.run(
-        *("deploy", "--service", "cart", "--image", image("does-not-exist"), "--auto-rollback")
-    )
+    bad = deployed(fleet, "does-not-exist")
     assert (bad.code, bad.error["category"]) == (1, "cluster"), bad.stderr
     assert PULL in bad.error["message"]
     assert "(rolled back to 3.9, and held)" in bad.error["message"]
