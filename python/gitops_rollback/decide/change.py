@@ -269,14 +269,19 @@ def warnings_of(at: ServiceAtTip) -> tuple[str, ...]:
         for field in at.found.reported
     )
     skipped = tuple(f"not looked into: {skip.reason}" for skip in at.found.manifests.skipped)
-    path = path_of(at.environment, at.service)
-    restored = (f"{path} was deleted, and counts as it stood before",)
     return (
         at.found.notes
         + reported
         + (skipped if at.found.settings.manifests else ())
-        + (restored if at.restored else ())
+        + told_restored(at)
     )
+
+
+def told_restored(at: ServiceAtTip) -> tuple[str, ...]:
+    """Say that the state file is gone from the tip, and counts all the same."""
+    if not at.restored:
+        return ()
+    return (f"{path_of(at.environment, at.service)} was deleted, and counts as it stood before",)
 
 
 def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:

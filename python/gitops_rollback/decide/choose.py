@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.decide import candidates, holds, judge
-from gitops_rollback.decide.change import nameless
+from gitops_rollback.decide.change import nameless, told_restored
 from gitops_rollback.decide.facts import (
     BEGINNING,
     History,
@@ -459,6 +459,7 @@ def _findings(
     wish: Wish, facts: Facts, account: _Account, judged: Sequence[Candidate]
 ) -> Iterator[str]:
     problems = _problems(facts, account)
+    yield from told_restored(facts.at)
     for source, problem in problems.items():
         yield f"{source}: {problem}; {_MEANING[source]}"
     if not account.timeline.explains:

@@ -19,7 +19,7 @@ from gitops_rollback.errors import MovedError, RepositoryError
 from gitops_rollback.image import same
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import is_named
-from gitops_rollback.ledger.fields import find_fields
+from gitops_rollback.ledger.fields import THERE, find_fields
 from gitops_rollback.ledger.holds import (
     BadMatch,
     HeldMarker,
@@ -213,10 +213,18 @@ def _deleted(one: Removed, facts: Facts) -> State | None:
             versions = facts.ask(NeedStateVersions()).versions
             return newest_written(versions, at.environment, at.service)
         raise RepositoryError(f"{error.message}; commit {commit} deleted it", back) from error
+    return state if is_own_name or _is_of(state, at) else None
+
+
+def _is_of(state: State, at: ServiceAtTip) -> bool:
+    """Tell whether a state file of another name is of one of a service's fields.
+
+    One of another environment has to be of the very place: a field that is only like it may be that
+    of an environment which is gone.
+    """
     found = find_fields(state.fields, at.found.fields)
-    if is_own_name or any(match.field is not None for match in found):
-        return state
-    return None
+    is_here = state.environment == at.environment
+    return any(one.field is not None and (is_here or one.how == THERE) for one in found)
 
 
 def _has_all_of(later: State, earlier: State) -> bool:

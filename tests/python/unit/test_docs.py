@@ -69,7 +69,7 @@ def test_the_commands_of_the_page_on_many_services_are_understood() -> None:
 
 
 def test_every_line_of_jq_that_the_docs_translate_is_a_query_that_gives_tags() -> None:
-    page = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "queries.md").read_text(encoding="utf-8")
     table = page.partition("| jq | query |")[2].partition("\n\n")[0]
     queries = [
         query.replace("\\|", "|")
@@ -89,7 +89,7 @@ def test_every_line_of_jq_that_the_docs_translate_is_a_query_that_gives_tags() -
 
 
 def test_the_queries_of_the_docs_find_the_previous_image() -> None:
-    page = (ROOT / "docs/choosing.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/queries.md").read_text(encoding="utf-8")
     days = {"v1.3.0": 1, "v1.4.0": 2, "v1.5.0": 3}
     tags = [
         Tag(

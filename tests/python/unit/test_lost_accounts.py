@@ -210,6 +210,9 @@ SAME = tuple(note(field) for field in place().found.fields)
 ELSEWHERE = replace(HELD, environment="old", fields=SAME)
 
 
+MOVED = replace(ELSEWHERE, fields=tuple(replace(one, path="old/a.yaml") for one in SAME))
+
+
 def removed(
     found: State | bytes = HELD, message: str = "Tidy up", environment: str = "production"
 ) -> Removed:
@@ -228,6 +231,9 @@ def test_a_state_file_that_was_deleted_counts_as_it_stood() -> None:
     assert "cart.json was deleted, and counts as it stood before" in released.warnings[-1]
     assert released.state == replace(HELD, hold=None)
     assert together([released], skip=False).files != {}
+    plan = decided(wish("rollback"), place(), answer).plan
+    assert plan is not None
+    assert "cart.json was deleted, and counts as it stood before" in plan.findings[0]
 
 
 def revert_of_it() -> str:
@@ -245,6 +251,8 @@ def revert_of_it() -> str:
         pytest.param((removed(ELSEWHERE, environment="old"),), True, id="under a name of before"),
         pytest.param((removed(replace(ELSEWHERE, fields=()), environment="old"),), False,
                      id="under a name of before, of which fields is not known"),
+        pytest.param((removed(MOVED, environment="old"),), False,
+                     id="of another place, in an environment that is gone"),
         pytest.param((removed(ELSEWHERE, environment="staging"),), False, id="of another one"),
         pytest.param((), False, id="none"),
     ],

@@ -3,7 +3,7 @@
 Each list is made release by release, so that it is known what was released before what. How tags
 are named (versions, dates, numbers, commit ids, with variants and branches), what stands beside
 them (floating tags, pre-releases, signatures, caches, builds of pull requests, nightlies) and
-whether the registry tells times is drawn at random, from a seed. docs/choosing.md has the count.
+whether the registry tells times is drawn at random, from a seed. docs/queries.md has the count.
 """
 
 from __future__ import annotations
