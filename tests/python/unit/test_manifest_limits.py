@@ -1,0 +1,195 @@
+"""What the readers and editors of manifests leave alone, pass over or refuse at the edges."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from gitops_rollback.effective.images import changed_text
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.manifest import document
+from gitops_rollback.manifest.argo import folders_of
+from gitops_rollback.manifest.compare import differences
+from gitops_rollback.manifest.document import (
+    duplicate_key,
+    is_config_map,
+    parse,
+    values_of,
+    walk,
+)
+from gitops_rollback.manifest.edit import FieldEdit, rewrite
+from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.flux import flux_kustomization
+from gitops_rollback.manifest.forms import value_of
+from gitops_rollback.manifest.kustomize import entries_of, read_kustomization
+from gitops_rollback.manifest.markers import find_marker
+from gitops_rollback.manifest.objects import objects_of
+from gitops_rollback.manifest.prove import prove
+from unit.builders import DEPLOYMENT, digest
+
+if TYPE_CHECKING:
+    from gitops_rollback.manifest.entries import ImageEntry
+
+CART = DEPLOYMENT.format(image="acme/cart:1")
+
+
+def test_a_digest_does_not_stand_where_a_field_may_hold_a_tag_alone() -> None:
+    [field] = find_fields(parse("a.yaml", CART.encode()))
+    only = replace(field, tag_only="a label has it too")
+    with pytest.raises(ManifestError, match="no digest can stand there: a label has it too"):
+        value_of(only, "2", digest("2"))
+    assert value_of(only, "2", None) == "acme/cart:2"
+
+
+def test_what_aliases_repeat_is_walked_once() -> None:
+    root = parse("a.yaml", b"a: &x [1, 2]\nb: *x\nc: {d: *x}\n").trees[0]
+    assert sum(node.value == "1" for node in walk(root)) == 1
+    assert [pointer for pointer, _node in values_of(root)].count("/a/0") <= 1
+    assert len([pointer for pointer, _node in values_of(root) if pointer.endswith("/0")]) == 1
+    assert [*values_of(None)] == []
+
+
+def test_only_a_key_that_is_a_text_can_stand_twice() -> None:
+    root = parse("a.yaml", b"? [a]\n: 1\n? [a]\n: 2\nb: 1\n").documents[0]
+    assert duplicate_key(root) is None
+    assert duplicate_key(parse("a.yaml", b"[a, a]\n").documents[0]) is None
+
+
+def test_a_file_with_more_keys_and_values_than_anybody_writes_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(document, "MOST_NODES", 50)
+    with pytest.raises(ManifestError, match=r"a\.yaml has more than 50 keys and values"):
+        parse("a.yaml", ("[" + "a, " * 60 + "&x b, *x]\n").encode())
+
+
+def test_a_config_map_is_known_by_its_word() -> None:
+    assert is_config_map(b"kind: ConfigMap\n")
+    assert not is_config_map(b"kind: Secret\n")
+
+
+def entry(text: str) -> ImageEntry:
+    [found] = entries_of(parse("kustomization.yaml", f"images:\n- {text}\n".encode()))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("own", "over", "made"),
+    [
+        ("newTag: '1'", "newTag: '2'", "acme/cart:2"),
+        ("newTag: '1'", "newName: acme/shop", "acme/shop:1"),
+        ("newName: acme/shop", "newTag: '2'", "acme/shop:2"),
+        ("newName: acme/shop", "newName: acme/other", "acme/other:0"),
+    ],
+)
+def test_an_entry_of_flux_is_merged_into_the_one_of_that_name(
+    own: str, over: str, made: str
+) -> None:
+    merged = entry(f"{{name: acme/cart, {own}}}").under(entry(f"{{name: acme/cart, {over}}}"))
+    assert changed_text(merged, "acme/cart:0") == made
+
+
+def flux(spec: str) -> bool:
+    head = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a}\n"
+    [item] = objects_of(parse("a.yaml", f"{head}spec: {{path: ./apps, {spec}}}\n".encode()))
+    found = flux_kustomization(item)
+    assert found is not None
+    return found.changes_images
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_so"),
+    [
+        ("prune: true", False),
+        ("images: [{name: acme/cart, newTag: '1'}]", True),
+        ("patches: [{patch: 'a: b'}]", True),
+        ("patchesStrategicMerge: [{kind: Deployment}]", True),
+        ("patchesJson6902: [{patch: '[]'}]", True),
+        ("components: [../c]", True),
+        ("postBuild: {substitute: {A: b}}", True),
+        ("postBuild: {substituteFrom: [{kind: ConfigMap, name: a}]}", True),
+        ("targetNamespace: shop", False),
+    ],
+)
+def test_whether_flux_makes_other_images_of_the_files_it_applies(spec: str, is_so: bool) -> None:  # noqa: FBT001
+    assert flux(spec) == is_so
+
+
+def test_an_application_names_the_folders_of_its_charts_and_values() -> None:
+    text = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: cart}
+spec:
+  sources:
+  - {path: ./charts/cart/, helm: {valueFiles: [values.yaml, $values/envs/prod/a.yaml, $none]}}
+  - {chart: cart}
+"""
+    [item] = objects_of(parse("a.yaml", text.encode()))
+    assert [*folders_of(item)] == ["charts/cart", "envs/prod"]
+
+
+def test_the_images_of_an_application_s_kustomize_are_texts() -> None:
+    text = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: cart}
+spec: {source: {path: a, kustomize: {images: [acme/cart:1, {a: b}, acme/shop=acme/other:2]}}}
+"""
+    fields = find_fields(parse("a.yaml", text.encode()))
+    assert [(one.container, one.value, bool(one.problem)) for one in fields] == [
+        ("acme/cart", "acme/cart:1", False),
+        ("acme/shop", "acme/shop=acme/other:2", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "number"),
+    [
+        ("a: |\n  b: 1\n", "a: |\n  b: 2\n", 1),
+        ("a: |\n  b: 1\n", "a: [1]\n", 1),
+        ("a: ~\n", "a: text\n", 1),
+        ("a: 1\n---\n", "a: 1\n", 1),
+        ("a: 1\nb: 2\n", "a: 1\n", 1),
+        ("a: [1, 2]\n", "a: [1]\n", 1),
+    ],
+)
+def test_each_difference_of_two_files_is_told(old: str, new: str, number: int) -> None:
+    one, two = (parse("a.yaml", text.encode()) for text in (old, new))
+    assert len(differences(one, two, ())) == number
+
+
+def test_a_marker_that_names_no_policy_is_none() -> None:
+    for said in ('["a"]', "1", '{"a": "b"}'):
+        assert find_marker(f'a: b # {{"$imagepolicy": {said}}}\n', 4) is None
+    assert find_marker('a: b # {"$imagepolicy": "a:b"}\n', 4) is not None
+
+
+def test_an_empty_path_of_a_kustomization_names_nothing() -> None:
+    text = "resources: ['', a.yaml, [b]]\npatches: [{target: {kind: X}, patch: [a]}]\n"
+    found = read_kustomization(parse("kustomization.yaml", text.encode()))
+    assert found.resources == ("a.yaml",)
+    assert [one.text for one in found.patches] == [""]
+
+
+def test_an_empty_document_beside_others_stays() -> None:
+    text = f"---\n---\n{CART}---\n# nothing\n"
+    file = parse("a.yaml", text.encode())
+    [field] = find_fields(file)
+    after = rewrite(file, [FieldEdit(field, "acme/cart:2")])
+    assert after.decode() == text.replace("acme/cart:1", "acme/cart:2")
+    assert prove(file, field).problem == ""
+
+
+def test_a_field_is_told_with_its_problem_and_what_it_overrides() -> None:
+    [field] = find_fields(parse("a.yaml", CART.replace("acme/cart:1", "${IMAGE}").encode()))
+    told = replace(field, overrides=("b.yaml:3",)).to_json()
+    assert told["problem"].startswith("it has a Flux variable")
+    assert type(told["problem"]) is str, "a class of its own is nothing that YAML writes"
+    assert told["overrides"] == ["b.yaml:3"]
+    assert yaml.safe_dump(told)
+    assert json.dumps(told)
