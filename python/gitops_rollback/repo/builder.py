@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import is_safe_path, one_line
-from gitops_rollback.repo.talk import TooMuchError, talk
+from gitops_rollback.repo.talk import TooMuchError, talk, undisturbed
 from gitops_rollback.scratch import RUN, own_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gitops_rollback.clock import Deadline
@@ -41,7 +41,6 @@ _OLDEST = 5  # what is known of the grammar is that of version 5
 _LONGEST = 20.0  # seconds of one run: a build takes some hundredths
 _LARGEST = 20_000_000  # bytes that a build may say
 _MOST_MEMORY = 1_000_000_000  # bytes: overlays that take each other double their objects
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 _NOWHERE = "http://127.0.0.1:0"  # a proxy that cannot be
 _NONE = "neither kustomize nor kubectl is on this machine"
 
@@ -127,7 +126,7 @@ class KustomizeBuilder:
         """Run a command in the tree of a private folder; raise `BuildError` if it fails."""
         seconds = min(_LONGEST, self._deadline.remaining)
         start = time.monotonic()
-        with _undisturbed() as go_on:
+        with undisturbed() as go_on:
             running = _started(name, command, place)
             try:
                 go_on()
@@ -162,24 +161,6 @@ def _started(name: str, command: list[str], place: Path) -> subprocess.Popen[byt
         raise BuildError(f"{name} could not be started: {error.strerror}") from error
 
 
-@contextmanager
-def _undisturbed() -> Iterator[Callable[[], None]]:
-    """Let signals that end a run wait, until the block ends or calls what it is given.
-
-    Between the start of a process, or the making of a folder, and what sees to its end there is a
-    moment in which a signal would leave it behind.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-
-    def go_on() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    try:
-        yield go_on
-    finally:
-        go_on()
-
-
 def _on_path(name: str, path: str) -> str | None:
     """Return where a program is; a folder that PATH names without a root may be anybody's."""
     folders = [folder for folder in path.split(os.pathsep) if folder.startswith("/")]
@@ -204,7 +185,7 @@ def _environment(place: Path) -> dict[str, str]:
 @contextmanager
 def _private_folder() -> Iterator[Path]:
     """Give a folder that nobody else may enter, and remove it with all that is in it."""
-    with _undisturbed() as go_on:
+    with undisturbed() as go_on:
         try:
             own = own_folder(None, RUN)
         except OSError as error:
@@ -218,7 +199,7 @@ def _private_folder() -> Iterator[Path]:
         except OSError as error:
             raise BuildError(f"what is built cannot be written: {error.strerror}") from error
         finally:
-            with _undisturbed():
+            with undisturbed():
                 own.end()
 
 

@@ -1,6 +1,7 @@
 """Talk with a process: feed it, read what it says, within limits of time and size.
 
-Git, and the helpers that know a registry's login: no other program is run.
+Git, the helpers that know a registry's login, and where asked what builds manifests (`builder`): no
+other program is run.
 
 `subprocess.communicate` keeps all that a process says. What git says is of the size of what
 somebody else pushed: a commit of 3 kB can name a billion files, and a server may talk without end.
@@ -12,16 +13,18 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 LARGEST_ANSWER = 100_000_000  # bytes of stdout
 LONGEST_WORDS = 1_000_000  # bytes of stderr, which is for people: what comes after is let go
 _CHUNK = 1 << 16
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 class TooMuchError(Exception):
@@ -49,10 +52,14 @@ def ask(
     then, with all that it has started.
     """
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
-    ) as running:
+    with (
+        undisturbed() as go_on,
+        subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
+        ) as running,
+    ):
         try:
+            go_on()
             said = talk(running, stdin, seconds, most)
         except subprocess.TimeoutExpired as error:
             raise TimeoutError from error
@@ -60,6 +67,35 @@ def ask(
             with suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
         return running.returncode, said.stdout
+
+
+@contextmanager
+def undisturbed() -> Iterator[Callable[[], None]]:
+    """Let signals that end a run wait, until the block ends or calls what it is given.
+
+    Between the start of a process, or the making of a folder, and what sees to its end there is a
+    moment in which a signal would leave it behind. It is Python that has to wait, not the system:
+    another thread may be given the signal, and the handler runs in the main thread all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None  # no handler runs in it
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _frame: came.append(number))
+        for number in _ENDING
+    }
+
+    def go_on() -> None:
+        for number in tuple(before):
+            signal.signal(number, before.pop(number) or signal.SIG_DFL)
+        while came:
+            signal.raise_signal(came.pop())
+
+    try:
+        yield go_on
+    finally:
+        go_on()
 
 
 def talk(
