@@ -9,7 +9,7 @@ import org.kohsuke.groovy.sandbox.GroovyInterceptor
  */
 class Sandbox extends GroovyInterceptor {
     private static final Map<Class, List<String>> METHODS = [
-        (CharSequence): ['plus', 'contains', 'startsWith', 'replace', 'replaceAll', 'tokenize', 'trim', 'take', 'minus', 'toString',
+        (CharSequence): ['plus', 'contains', 'startsWith', 'replace', 'replaceAll', 'tokenize', 'trim', 'take', 'toString',
                          'getBytes', 'substring', 'length', 'toLowerCase', 'toInteger'],
         (List): ['contains', 'join', 'plus', 'leftShift', 'isEmpty', 'size', 'first', 'last', 'drop', 'toSorted', 'collect', 'addAll', 'findAll'],
         (Map): ['put', 'remove', 'subMap', 'findAll', 'plus', 'get', 'putAll'],
