@@ -16,8 +16,25 @@ if TYPE_CHECKING:
 
 _MOST_FIELDS = 4  # of one part, in a message
 _SIZES = ("storage", "sizeLimit")
-# What the API server fills in (kubernetes/kubernetes:pkg/apis/core/v1/defaults.go).
-_DEFAULTS = {"volumeMode": "Filesystem", "readOnly": False, "subPath": ""}
+# What the API server fills in (kubernetes/kubernetes:pkg/apis/core/v1/defaults.go, storage/v1), or
+# takes for what is not written.
+_DEFAULTS = {
+    "allowVolumeExpansion": False,
+    "cachingMode": "ReadWrite",
+    "iscsiInterface": "default",
+    "kind": "Shared",  # of azureDisk
+    "lun": 0,
+    "mountPropagation": "None",
+    "partition": 0,
+    "persistentVolumeReclaimPolicy": "Retain",
+    "readOnly": False,
+    "reclaimPolicy": "Delete",
+    "recursiveReadOnly": "Disabled",
+    "subPath": "",
+    "type": "",  # of hostPath
+    "volumeBindingMode": "Immediate",
+    "volumeMode": "Filesystem",
+}
 _SIZE = ("resources", "requests", "storage")
 
 

@@ -92,6 +92,19 @@ def test_the_same_storage_in_other_words_is_no_change(then: str, now: str) -> No
     assert changes((workload(), now), (workload(), then)) == ()
 
 
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        (volume(), volume(more="  persistentVolumeReclaimPolicy: Retain\n")),
+        (CLASS, CLASS.replace("reclaimPolicy: Delete\n", "")),
+        (CLASS, CLASS + "allowVolumeExpansion: false\nvolumeBindingMode: Immediate\n"),
+    ],
+)
+def test_what_the_api_server_fills_in_is_no_change_where_it_is_written(then: str, now: str) -> None:
+    assert changes((workload(), claim(), then), (workload(), claim(), now)) == ()
+    assert changes((workload(), claim(), now), (workload(), claim(), then)) == ()
+
+
 def test_a_claim_that_is_only_no_longer_mounted_has_not_lost_its_data() -> None:
     then = (workload(), claim())
     now = (workload(source="persistentVolumeClaim: {claimName: new}"), claim("new"), claim())
