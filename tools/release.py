@@ -2,7 +2,8 @@
 
 It holds the same two archives as the Jenkins library brings to an agent. The first run unpacks
 them, whole or not at all, below `~/.cache/gitops-rollback` (XDG_CACHE_HOME), in a folder named
-after their content; later runs find them there. The same archives give the same file.
+after their content; later runs find them there, if nobody else could have changed them. The same
+archives give the same file; its sha256 is written beside it.
 """
 
 from __future__ import annotations
@@ -18,19 +19,34 @@ RESOURCES = ROOT / "resources" / "io" / "github" / "gitopsrollback"
 ARCHIVES = ("gitops-rollback.tar", "dependencies.tar.gz")
 _TIME = (1980, 1, 1, 0, 0, 0)
 _MAIN = """\
-import io, os, shutil, sys, tarfile, tempfile, zipfile
+import io, os, shutil, stat, sys, tarfile, tempfile, zipfile
 
 NAME = "pyz-{digest}"
 ARCHIVES = {archives!r}
+
+
+def ours(path):
+    about = os.lstat(path)
+    own = about.st_uid in (0, os.getuid())
+    return stat.S_ISDIR(about.st_mode) and own and not about.st_mode & 0o022
 
 
 def unpacked():
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     home = os.path.join(base, "gitops-rollback")
     target = os.path.join(home, NAME)
-    if os.path.isdir(target):
-        return target
     os.makedirs(home, mode=0o700, exist_ok=True)
+    if os.stat(home).st_uid == os.getuid():
+        os.chmod(home, stat.S_IMODE(os.stat(home).st_mode) & ~0o022)
+    if not ours(os.path.realpath(home)):
+        sys.exit(home + " is another user's, or others may write to it: set XDG_CACHE_HOME to a "
+                 "folder of your own")
+    if os.path.lexists(target):
+        if ours(target):
+            return target
+        aside = os.path.join(home, ".not-ours-" + os.urandom(8).hex())
+        os.rename(target, aside)
+        shutil.rmtree(aside, ignore_errors=True)
     fresh = tempfile.mkdtemp(prefix=".unpacking-", dir=home)
     try:
         with zipfile.ZipFile(sys.argv[0]) as whole:
@@ -61,7 +77,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "gitops-rollback.pyz")
     output: Path = parser.parse_args().output
     build(output)
-    print(f"{hashlib.sha256(output.read_bytes()).hexdigest()}  {output}")
+    line = f"{hashlib.sha256(output.read_bytes()).hexdigest()}  "
+    output.with_name(f"{output.name}.sha256").write_text(f"{line}{output.name}\n")
+    print(f"{line}{output}")
     return 0
 
 

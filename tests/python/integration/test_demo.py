@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -60,3 +62,41 @@ def test_the_single_file_is_the_same_whenever_it_is_built(tmp_path: Path) -> Non
         line = [sys.executable, str(ROOT / "tools" / "release.py"), "--output", str(file)]
         subprocess.run(line, check=True, capture_output=True)
     assert files[0].read_bytes() == files[1].read_bytes()
+    for file in files:
+        told = (tmp_path / f"{file.name}.sha256").read_text()
+        assert told == f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+
+
+def test_the_single_file_runs_nothing_that_others_may_have_laid_down(tmp_path: Path) -> None:
+    file = tmp_path / "a.pyz"
+    line = [sys.executable, str(ROOT / "tools" / "release.py"), "--output", str(file)]
+    subprocess.run(line, check=True, capture_output=True)
+    home = tmp_path / "cache" / "gitops-rollback"
+
+    def version() -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-I", str(file), "--version"],
+            env={"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(home.parent)},
+            capture_output=True,
+            check=False,
+        )
+        return done.returncode, (done.stdout + done.stderr).decode()
+
+    first = version()
+    assert first[0] == 0
+    (unpacked,) = home.iterdir()
+    for mode in (0o777, 0o775):
+        (unpacked / "gitops_rollback" / "cli.py").write_text("def main(): print('STOLEN')\n")
+        unpacked.chmod(mode)
+        home.chmod(mode)
+        assert version() == first
+        assert home.stat().st_mode & 0o022 == 0
+    assert list(home.iterdir()) == [unpacked]
+    if os.getuid() == 0:
+        (unpacked / "gitops_rollback" / "cli.py").write_text("def main(): print('STOLEN')\n")
+        os.chown(unpacked, 20001, 20001)
+        assert version() == first
+        os.chown(home, 20001, 20001)
+        code, said = version()
+        assert code == 1
+        assert "set XDG_CACHE_HOME to a folder of your own" in said
