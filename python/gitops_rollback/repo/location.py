@@ -149,7 +149,7 @@ def _run(
     directory: Path, environment: Mapping[str, str], *arguments: str
 ) -> subprocess.CompletedProcess[str] | None:
     try:
-        return subprocess.run(
+        done = subprocess.run(
             ["git", "-c", "safe.bareRepository=all", *arguments],
             cwd=directory,
             env={**without_foreign_variables(environment), "LC_ALL": "C"},
@@ -164,3 +164,9 @@ def _run(
         ) from error
     except OSError:
         return None
+    if done.returncode < 0:
+        raise RepositoryError(
+            f"git {arguments[0]} was ended by signal {-done.returncode}",
+            "nothing was pushed: look at the memory of this machine, then run this again",
+        )
+    return done

@@ -96,7 +96,8 @@ class GitFailedError(Exception):
     """Raised when a git process fails; `stderr` and `stdout` are its words, without secrets."""
 
     def __init__(self, command: str, status: int, stdout: bytes, stderr: bytes) -> None:
-        super().__init__(f"git {command} ended with {status}")
+        how = f"ended with {status}" if status >= 0 else f"was ended by signal {-status}"
+        super().__init__(f"git {command} {how}")
         self.command = command
         self.stdout = stdout
         self.stderr = hide(stderr.decode(errors="replace"))
@@ -194,7 +195,7 @@ class Git:
     ) -> subprocess.CompletedProcess[bytes]:
         """Wait for a git that was started; raises as `run` does."""
         arguments = [str(argument) for argument in running.args[1:]]  # type: ignore[index]
-        command = arguments[0]
+        command = next(word for word in arguments if not word.startswith("-"))
         start = time.monotonic()
         timeout = self._deadline.remaining if seconds is None else seconds
         try:

@@ -38,6 +38,7 @@ number=$(($(cat "$KILL_FOLDER/calls") + 1))
 echo $number >"$KILL_FOLDER/calls"
 case $number.$KILL_AT in
   $number.$number.before) kill -$KILL_SIGNAL $PPID; exit 1 ;;
+  $number.$number.itself) kill -9 $$ ;;
   $number.$number.during) (sleep 0.004; kill -$KILL_SIGNAL $PPID) & ;;
 esac
 {git} "$@"
@@ -307,6 +308,23 @@ def test_ended_at_every_call_of_git(workshop: Workshop, act: Act) -> None:
             assert "before anything was pushed" not in json.dumps(result)
         else:
             assert code == 130
+
+
+@pytest.mark.parametrize("act", [*ACTS, *(FURTHER_ACTS if LONG else ())], ids=lambda act: act.name)
+def test_where_git_itself_dies_the_words_are_true(workshop: Workshop, act: Act) -> None:
+    """As where the machine has no memory left, and ends what it likes."""
+    attempt = Attempt(workshop, act)
+    attempt.run("none")
+    failed = 0
+    for number in range(1, attempt.calls + 1, 1 if LONG else 3):
+        attempt = Attempt(workshop, act)
+        code = attempt.run(f"{number}.itself")
+        result = json.loads((attempt.shop.root / "result.json").read_bytes())
+        arrived = attempt.check(f"{number}, git died")
+        assert code == (0 if "error" not in result else 1), result
+        assert arrived or code == 1, "it says that it is done"
+        failed += code == 1
+    assert failed, "git died in vain"
 
 
 def _at_work(shop: Shop) -> set[str]:
