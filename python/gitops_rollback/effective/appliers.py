@@ -193,6 +193,29 @@ def left_alone(resource: Resource) -> Unknown | None:
     return None
 
 
+def paused(resource: Resource) -> Unknown | None:
+    """Return that a workload is paused: Kubernetes, or Argo Rollouts, replaces no pod of it."""
+    node = find(resource.node, "spec", "paused")
+    if resource.identity.kind not in ("Deployment", "Rollout") or text_of(node) != "true":
+        return None
+    line = node.start_mark.line + 1 if node is not None else 1
+    why = "no pod is replaced until somebody resumes it"
+    return Unknown(resource.path, line, "paused: true", why, f"take it out, {_ACCEPT}")
+
+
+def rolled_out_by_hand(resource: Resource) -> tuple[str, ...]:
+    """Return what keeps pods of a workload as they are after a change, for people."""
+    strategy = find(resource.node, "spec", "updateStrategy")
+    if resource.identity.kind not in ("StatefulSet", "DaemonSet"):
+        return ()
+    if text_of(lookup(strategy, "type")) == "OnDelete":
+        return ("its updateStrategy is OnDelete: a pod gets the image when somebody deletes it",)
+    partition = text_of(find(strategy, "rollingUpdate", "partition")) or "0"
+    if partition != "0":
+        return (f"its pods below number {partition} keep their image (rollingUpdate.partition)",)
+    return ()
+
+
 def not_filled(resource: Resource) -> Unknown | None:
     """Return that Flux fills no variable of an object; None where it does."""
     node = _note(resource, _NOT_FILLED)

@@ -21,8 +21,10 @@ from gitops_rollback.effective.appliers import (
     has_variable,
     left_alone,
     not_filled,
+    paused,
     reach_of_path,
     reaches_of_set,
+    rolled_out_by_hand,
 )
 from gitops_rollback.effective.argo import argo_additions, directories, overriding
 from gitops_rollback.effective.build import Addition, Builder, Work, is_local
@@ -39,7 +41,7 @@ from gitops_rollback.effective.tree import same
 from gitops_rollback.effective.variables import Variables, substitute, variable_names
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.argo import folders_of, is_application, override_of
-from gitops_rollback.manifest.document import is_config_map, lookup
+from gitops_rollback.manifest.document import is_config_map, lookup, text_of
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.flux import definitions, flux_kustomization
 from gitops_rollback.manifest.image_field import HELM, KUSTOMIZE, PATCH, Problem
@@ -384,7 +386,7 @@ class _Resolver:
             patches=flux.patches,
             json_patches=flux.json_patches,
             entries=flux.entries,
-            components=flux.components,
+            components=self._components(flux),
             namespace=flux.target_namespace,
             prefix=flux.prefix,
             suffix=flux.suffix,
@@ -415,6 +417,12 @@ class _Resolver:
             doubts,
             applier.of_variables,
         )
+
+    def _components(self, flux: FluxKustomization) -> tuple[str, ...]:
+        """Return the components of a Flux Kustomization, which may do without some."""
+        if text_of(lookup(flux.spec, "ignoreMissingComponents")) != "true":
+            return flux.components
+        return tuple(one for one in flux.components if one in self._by_folder)
 
     def _is_alone(self, overrides: ManifestObject) -> bool:
         """Tell whether a file of overrides is for an Application that is none of these files."""
@@ -467,13 +475,15 @@ class _Resolver:
         among = [*resources, *self._beside(root)] if refers else resources
         found: list[Landing] = []
         for resource in resources:
-            alone = left_alone(resource)
+            alone = left_alone(resource) or paused(resource)
+            slow = rolled_out_by_hand(resource)
             doubted = resource.doubted(*work.failures, *reached, *_if_any(alone))
             of_variables = (*root.of_variables, *_if_any(not_filled(resource)))
             for landing in self._lander.land(doubted, among):
                 if of_variables and "${" in landing.image.name + landing.image.version:
                     unknowns = (*landing.unknowns, *of_variables)
                     landing = replace(landing, unknowns=unknowns)  # noqa: PLW2901 - it is that one
+                landing = replace(landing, warnings=(*landing.warnings, *slow))  # noqa: PLW2901
                 paths = tuple(dict.fromkeys((*landing.paths, *work.paths, *by)))
                 image = replace(landing.image, overlay=root.overlay)
                 found.append(replace(landing, image=image, paths=paths))
@@ -564,7 +574,10 @@ class _Resolver:
     def _stacks(self) -> list[tuple[Layer, ...]]:
         """The layers of values by what is not followed: of kustomize, helmfile and Fleet."""
         tree = self._tree
-        files = (file for path, file in tree.files.items() if not is_kustomization(path))
+        files = [file for path, file in tree.files.items() if not is_kustomization(path)]
+        charts = (path for path in tree.raw if posixpath.basename(path) == "Chart.yaml")
+        unparsed = (self._builder.parsed(path) for path in charts if path not in tree.files)
+        files += [file for file in unparsed if file is not None]
         return stacks_of(tree.kustomizations.values(), files, self._builder.parsed)
 
     def _values(self, charts: set[str]) -> Iterator[ImageField]:

@@ -1,7 +1,8 @@
 """Files of Helm values that no release of these files takes: what else sets the same. Pure.
 
 kustomize (`helmCharts`), helmfile and Rancher's Fleet give a chart several layers of values, of
-which later ones win; so does a release whose ConfigMap is generated from a file. Their charts are
+which later ones win; so does a release whose ConfigMap is generated from a file, and a chart whose
+dependency another one is. Their charts are
 not rendered: a value that a later layer sets as well is not known to have effect.
 """
 
@@ -13,14 +14,15 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.effective.objects import Unknown
-from gitops_rollback.effective.tree import find, with_path
+from gitops_rollback.effective.tree import entries, find, mapping, with_path
 from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.flux import HELM_GROUP, read_sources
+from gitops_rollback.manifest.helm import NAME_KEYS, is_values_file
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
@@ -57,7 +59,7 @@ class Layer:
 
 def stacks_of(
     kustomizations: Iterable[Kustomization],
-    files: Iterable[ParsedFile],
+    files: Sequence[ParsedFile],
     parsed: Callable[[str], ParsedFile | None],
 ) -> list[tuple[Layer, ...]]:
     """Return the layers that charts get from these files, the winning one last."""
@@ -66,12 +68,104 @@ def stacks_of(
     for one in kustomizations:
         found += _of_kustomize(one, parsed)
         generated.update(_generated(one))
+    charts: dict[str, str] = {}
+    for file in files:
+        if posixpath.basename(file.path) == "Chart.yaml":
+            charts[posixpath.dirname(file.path)] = file.path
+    for folder in charts:
+        found += _of_parents(folder, charts, files, parsed)
+        found += _of_stages(folder, files)
     for file in files:
         for root in file.trees:
             found += _of_helmfile(file, root, parsed)
             found += _of_fleet(file, root, parsed)
         found += _of_releases(file, generated, parsed)
     return found
+
+
+def _of_parents(
+    folder: str,
+    charts: Iterable[str],
+    files: Iterable[ParsedFile],
+    parsed: Callable[[str], ParsedFile | None],
+) -> Iterator[tuple[Layer, ...]]:
+    """Yield the layers of a chart that others take: theirs come after its own (helm.sh, Subcharts).
+
+    It stands in the `charts` folder of one, or one names it by its path as a dependency.
+    """
+    own = _file(f"{folder}/values.yaml", "the values file", parsed)
+    for parent in charts:
+        chart = parsed(f"{parent}/Chart.yaml")
+        root = chart.trees[0] if chart is not None and chart.trees else None
+        keys = (
+            {posixpath.basename(folder)} if folder == f"{parent}/charts/{_last(folder)}" else set()
+        )
+        for one in items_of(lookup(root, "dependencies")):
+            written = text_of(lookup(one, "repository")) or ""
+            path = posixpath.normpath(posixpath.join(parent, written.removeprefix("file://")))
+            if written.startswith("file://") and path == folder:
+                keys.add(text_of(lookup(one, "alias")) or text_of(lookup(one, "name")) or "")
+        for key in keys:
+            layers = [own]
+            values = parsed(f"{parent}/values.yaml")
+            node = lookup(values.trees[0], key) if values is not None and values.trees else None
+            if node is not None:
+                title, line = f"{key} in {parent}/values.yaml", node.start_mark.line + 1
+                layers.append(Layer(f"{parent}/values.yaml", f"/{key}", node, title, line))
+            layers += _of_takers(parent, key, files)
+            yield tuple(layers)
+
+
+def _of_takers(parent: str, key: str, files: Iterable[ParsedFile]) -> Iterator[Layer]:
+    """Yield what releases of a chart give to a chart below it."""
+    for file in files:
+        for item in objects_of(file):
+            chart = text_of(item.find("spec", "chart", "spec", "chart")) or "?"
+            if item.kind != "HelmRelease" or posixpath.normpath(chart.strip("/")) != parent:
+                continue
+            node = lookup(item.find("spec", "values"), key)
+            if node is not None:
+                title, line = f"{key} in HelmRelease {item.name}", node.start_mark.line + 1
+                yield Layer(file.path, f"{item.pointer}/spec/values/{key}", node, title, line)
+
+
+def _of_stages(folder: str, files: Iterable[ParsedFile]) -> Iterator[tuple[Layer, ...]]:
+    """Yield a chart's values with those that stand beside them: `values-prod.yaml` of a stage.
+
+    Who installs the chart may give them after its own.
+    """
+    beside = {
+        file.path: file.trees[0]
+        for file in files
+        if posixpath.dirname(file.path) == folder and is_values_file(file.path) and file.trees
+    }
+    own = beside.pop(f"{folder}/values.yaml", None)
+    if own is None:
+        return
+    for path, root in beside.items():
+        first = Layer(f"{folder}/values.yaml", "", own, "values.yaml")
+        yield first, Layer(path, "", _nameless(root), f"the values file {path}")
+
+
+def _nameless(root: yaml.Node | None) -> yaml.Node | None:
+    """Return values without the images that bear a name: these are fields of their own."""
+    if not isinstance(root, yaml.MappingNode):
+        return root
+    found = entries(root)
+    if any(isinstance(found.get(key), yaml.ScalarNode) for key in NAME_KEYS):
+        return mapping((), root)
+    pairs = [(key, _nameless(value)) for key, value in root.value if key is not None]
+    return mapping(((k, v) for k, v in pairs if v is not None and not _is_image(v)), root)
+
+
+def _is_image(node: yaml.Node) -> bool:
+    """Tell whether a text is a whole image: a name with a version."""
+    text = text_of(node)
+    return text is not None and "/" in text and ":" in text
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def overridden(field: ImageField, stacks: Iterable[tuple[Layer, ...]]) -> Iterator[Unknown]:

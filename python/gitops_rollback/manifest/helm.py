@@ -53,7 +53,7 @@ _NAMES_BY_THEMSELVES = (
     "imageName",
     "image_name",
 )
-_NAME_KEYS = (*_NAMES_BY_THEMSELVES, "name", "image")
+NAME_KEYS = (*_NAMES_BY_THEMSELVES, "name", "image")
 _IMAGE_TAGS = ("imageTag", "image_tag")
 _TAG_KEYS = ("tag", *_IMAGE_TAGS, "version")
 _DEEPEST = 100  # levels of values that are looked into
@@ -92,7 +92,7 @@ def is_values_file(path: str) -> bool:
 
 def is_of_image(key: str) -> bool:
     """Tell whether a value of such a key may be an image, or a part of one."""
-    return _is_image_key(key) or key in (*_NAME_KEYS, *_TAG_KEYS, "registry", "digest")
+    return _is_image_key(key) or key in (*NAME_KEYS, *_TAG_KEYS, "registry", "digest")
 
 
 def values_fields(place: ValuesPlace, values: yaml.Node | None, pointer: str) -> list[ImageField]:
@@ -199,7 +199,7 @@ def _tag_keys(*, is_image: bool) -> tuple[str, ...]:
 
 
 def _name_key(node: yaml.MappingNode, *, is_image: bool, has_version: bool) -> str | None:
-    for key in _NAME_KEYS:
+    for key in NAME_KEYS:
         value = _scalar(node, key)
         if value is None or not value.value:
             continue

@@ -173,7 +173,28 @@ transformers:
   metadata: {name: tags}
   imageTag: {name: acme/cart, newTag: "1"}
 """
+STAGES = CHART_VALUES | {"charts/cart/values-prod.yaml": "image: {tag: '2'}\n"}
+ABOVE = {"charts/shop/values.yaml": "cart: {image: {tag: '2'}}\n"}
 FOLLOWED = {
+    "values beside which nothing sets the same": (
+        CHART_VALUES | {"charts/cart/values-prod.yaml": "replicas: 2\n"},
+        "charts/cart/values.yaml",
+    ),
+    "components that may be missing": (
+        APPS
+        | {
+            "k.yaml": flux("flux-system", "components: [../../gone]\nignoreMissingComponents: true")
+        },
+        EDITED,
+    ),
+    "a StatefulSet whose pods somebody deletes": (
+        {
+            "s.yaml": DEPLOYMENT.replace("Deployment", "StatefulSet").replace(
+                "spec: {template", "spec: {updateStrategy: {type: OnDelete}, template"
+            )
+        },
+        "s.yaml",
+    ),
     "a tag that is copied from a local object": (
         {
             "kustomization.yaml": COPIES % "TAG" + INTO_TAG,
@@ -309,6 +330,46 @@ def test_only_what_means_this_repository_is_followed(files: dict[str, str], path
 
 
 REFUSED = {
+    "a stage of a chart that sets the same": (
+        STAGES,
+        "the values file charts/cart/values-prod.yaml: it comes later",
+    ),
+    "a chart in the folder of another": (
+        {
+            "charts/shop/Chart.yaml": "name: shop\n",
+            "charts/shop/charts/cart/Chart.yaml": "name: cart\n",
+            "charts/shop/charts/cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\n",
+        }
+        | ABOVE,
+        "cart in charts/shop/values.yaml: it comes later",
+    ),
+    "a chart that another names": (
+        CHART_VALUES
+        | ABOVE
+        | {
+            "charts/shop/Chart.yaml": (
+                "name: shop\ndependencies: [{name: cart, repository: 'file://../cart'}]\n"
+            )
+        },
+        "cart in charts/shop/values.yaml: it comes later",
+    ),
+    "a chart below one that a release gives values": (
+        CHART_VALUES
+        | {
+            "charts/shop/Chart.yaml": (
+                "name: shop\ndependencies:\n"
+                "- {name: cart, alias: main, repository: 'file://../cart'}\n"
+            ),
+            "r.yaml": release("flux-system", "  values: {main: {image: {tag: '2'}}}\n").replace(
+                "./charts/cart", "./charts/shop"
+            ),
+        },
+        "main in HelmRelease cart: it comes later",
+    ),
+    "a Deployment that is paused": (
+        {"d.yaml": DEPLOYMENT.replace("spec: {template", "spec: {paused: true, template")},
+        "no pod is replaced until somebody resumes it",
+    ),
     "a tag that is copied into a label too": (
         {
             "kustomization.yaml": COPIES % "TAG" + INTO_TAG + INTO_LABEL,
@@ -598,3 +659,19 @@ def test_an_entry_decides_the_containers_of_any_kind_and_what_configurations_nam
     after = deployed(files)
     assert isinstance(after, dict), after
     assert set(after) == {"kustomization.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ("{type: OnDelete}", "a pod gets the image when somebody deletes it"),
+        ("{rollingUpdate: {partition: 2}}", "pods below number 2 keep their image"),
+    ],
+)
+def test_pods_that_are_not_replaced_by_themselves_are_told(strategy: str, said: str) -> None:
+    text = DEPLOYMENT.replace("Deployment", "StatefulSet").replace(
+        "spec: {template", f"spec: {{updateStrategy: {strategy}, template"
+    )
+    manifests = read_manifests({"s.yaml": text.encode()})
+    landed = manifests.effective({}, Environment("production")).effect.landed
+    assert [said in warning for one in landed for warning in one.warnings] == [True]
