@@ -268,3 +268,33 @@ def test_a_target_that_is_not_understood_is_said_so(
 )
 def test_a_selector_of_labels(selector: str, chosen: bool) -> None:  # noqa: FBT001
     assert selects(selector, node("{app: cart, team: shop}")) == chosen
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "keys"),
+    [
+        ("v1", "Pod", ("spec",)),
+        ("v1", "PodTemplate", ("template", "spec")),
+        ("v1", "ReplicationController", ("spec", "template", "spec")),
+        *(
+            ("apps/v1", kind, ("spec", "template", "spec"))
+            for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
+        ),
+        ("batch/v1", "Job", ("spec", "template", "spec")),
+        ("batch/v1", "CronJob", ("spec", "jobTemplate", "spec", "template", "spec")),
+        ("batch/v1beta1", "CronJob", ("spec", "jobTemplate", "spec", "template", "spec")),
+    ],
+)
+def test_the_containers_of_each_kind_with_a_schema_are_merged_by_name(
+    version: str, kind: str, keys: tuple[str, ...]
+) -> None:
+    def of(*names: str) -> str:
+        pod: Any = {"containers": [{"name": name, "image": f"{name}:1"} for name in names]}
+        for key in reversed(keys):
+            pod = {key: pod}
+        return json.dumps({"apiVersion": version, "kind": kind, **pod})
+
+    found = plain(merged(of("b", "c"), of("a", "b")))
+    for key in keys:
+        found = found[key]
+    assert sorted(one["name"] for one in found["containers"]) == ["a", "b", "c"]

@@ -39,6 +39,8 @@ def workload(kind: str, spec: object, name: str = "cart") -> dict[str, object]:
         ("StatefulSet", TEMPLATE, "/spec/template/spec"),
         ("DaemonSet", TEMPLATE, "/spec/template/spec"),
         ("ReplicaSet", TEMPLATE, "/spec/template/spec"),
+        ("ReplicationController", TEMPLATE, "/spec/template/spec"),
+        ("Rollout", TEMPLATE, "/spec/template/spec"),
         ("CronJob", {"jobTemplate": {"spec": TEMPLATE}}, "/spec/jobTemplate/spec/template/spec"),
         ("Job", TEMPLATE, "/spec/template/spec"),
     ],

@@ -193,3 +193,30 @@ def test_a_field_is_told_with_its_problem_and_what_it_overrides() -> None:
     assert told["overrides"] == ["b.yaml:3"]
     assert yaml.safe_dump(told)
     assert json.dumps(told)
+
+
+def test_a_template_of_pods_has_its_pod_beside_its_metadata() -> None:
+    pod = "template: {spec: {containers: [{image: a:1}]}}"
+    text = f"kind: PodTemplate\nmetadata: {{name: a}}\n{pod}\n"
+    [field] = find_fields(parse("a.yaml", text.encode()))
+    assert field.pointer == "/template/spec/containers/0/image"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: {b: {image: {repository: a, tag: '1'}, image: {repository: b, tag: '1'}}}",
+        "a: {b: {image: {repository: a, tag: '1', tag: '2'}}}",
+        "a: {b: {image: {repository: a, tag: '1'}}, b: {}}",
+        "a: {b: {image: {repository: a, tag: '1'}}}\na: {}",
+    ],
+)
+def test_a_key_that_stands_twice_anywhere_above_a_value_is_refused(text: str) -> None:
+    with pytest.raises(ManifestError, match="stands twice"):
+        find_fields(parse("values.yaml", f"{text}\n".encode()))
+
+
+def test_replacements_are_known_by_their_lines() -> None:
+    text = "resources: []\nreplacements:\n- source: {}\n- {path: r.yaml}\n"
+    found = read_kustomization(parse("a/kustomization.yaml", text.encode())).replacements
+    assert [(one.line, one.path) for one in found] == [(3, None), (4, "a/r.yaml")]
