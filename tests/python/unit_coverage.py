@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 # percent of lines and branches together; they are all to be 100
-LEAST = {"decide": 98.0, "ledger": 100.0, "manifest": 92.0, "effective": 88.0}
+LEAST = {"decide": 99.0, "ledger": 99.5, "manifest": 97.0, "effective": 96.5}
 ROOT = Path(__file__).parents[2]
 _DATA = ROOT / "build" / "unit-coverage"
 _PACKAGE = ROOT / "python" / "gitops_rollback"

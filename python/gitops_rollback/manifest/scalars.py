@@ -92,10 +92,8 @@ def refuse_duplicate_keys(path: str, nodes: Iterable[yaml.Node]) -> None:
             )
 
 
-def refuse_template(file: ParsedFile, image: yaml.Node | None) -> None:
+def refuse_template(file: ParsedFile, image: yaml.Node) -> None:
     """Refuse a file whose image is `{{ … }}`: to YAML a mapping, to Helm a value."""
-    if image is None:
-        return
     mark = image.start_mark
     is_text = isinstance(image, yaml.ScalarNode)
     has_braces = "{{" in image.value if is_text else file.text.startswith("{{", mark.index)

@@ -14,6 +14,7 @@ from gitops_rollback.decide.facts import (
     Digest,
     Facts,
     FirstTry,
+    History,
     Need,
     NeedCheck,
     NeedDigest,
@@ -39,12 +40,14 @@ from unit.builders import (
     bad_entry,
     changed,
     decided,
+    history,
     hold_of,
     image,
     plainly,
     service_at_tip,
     state,
     stored,
+    telling,
 )
 
 if TYPE_CHECKING:
@@ -466,3 +469,27 @@ def test_what_changed_since_this_run_began_is_moved_and_names_the_newest_author(
     first = FirstTry(image("0"), None, ())
     with pytest.raises(MovedError, match=r"not .*cart:0@.* as when this began .*by joe"):
         changed(wish(image=image("3")), there, first=first)
+
+
+@pytest.mark.parametrize(
+    ("commits", "revision", "is_bad"),
+    [
+        pytest.param((), "", True, id="its version was rolled back from"),
+        pytest.param(("2@again",), "", False, id="it ran here, and was not rolled back from"),
+        pytest.param(("2@other",), "", False, id="a tag with several digests is no version"),
+        pytest.param(("2@other",), "c0ffee", True, id="but it is built from the bad commit"),
+        pytest.param(("3",), "", True, id="what else ran does not matter"),
+    ],
+)
+def test_an_image_is_bad_by_its_version_only_where_no_commit_tells_otherwise(
+    commits: tuple[str, ...],
+    revision: str,
+    is_bad: bool,  # noqa: FBT001
+) -> None:
+    bad = bad_entry(image("2"), at(2), "it crashed", "jane", tag="2", revision="c0ffee")
+    there = service_at_tip(str(image("1")), state("1>2", "2<1", bad=(bad,)))
+    answer = telling(
+        NeedHistory=History(history(*commits)), NeedRevision=Revision(revision or None)
+    )
+    found = decided(wish(image=image("2@again")), there, answer)
+    assert (isinstance(found, Refused) and found.code == "bad") == is_bad
