@@ -53,6 +53,7 @@ _MOST_RECORDS = 40  # of one service, each a download, to find an image that may
 LOST = ("gone", "platform", "tampered", "mutable-tag", "not-an-image")
 _MOST_SHOWN = 3  # tags that are named for each reason
 NO_TAG = "not taken: "  # begins the findings that say why tags are not
+BY_LEDGER = "what ran before is known: "  # begins the finding that says which source knows it
 ALL_THE_SAME = "to take one all the same: "  # begins the finding that says how
 UNKNOWN_TIME = "what ran at "  # begins the finding that nothing tells what ran at a time
 
@@ -185,7 +186,11 @@ def _by_registry(wish: Wish, facts: Facts, account: _Account) -> Plan:
     selection = candidates.select(tags.found, facts, wish, account.timeline)
     found = candidates.from_registry(selection.names, facts, account.timeline)
     judged = _judged(found, REGISTRY, wish, facts, account.timeline)
-    return _plan(wish, facts, account, judged, _told_of(selection, judged, wish, facts))
+    told = _told_of(selection, judged, wish, facts)
+    before = candidates.from_timeline(account.timeline)
+    if before and not any(candidate.verdict == "chosen" for candidate in judged):
+        told += (f"{BY_LEDGER}{before[0].image.label}; --strategy auto goes by it",)
+    return _plan(wish, facts, account, judged, told)
 
 
 def _registry_help(

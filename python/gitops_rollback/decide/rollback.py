@@ -13,7 +13,14 @@ from gitops_rollback.decide.change import (
     summary_of,
     warnings_of,
 )
-from gitops_rollback.decide.choose import ALL_THE_SAME, NO_TAG, REGISTRY, UNKNOWN_TIME, choose
+from gitops_rollback.decide.choose import (
+    ALL_THE_SAME,
+    BY_LEDGER,
+    NO_TAG,
+    REGISTRY,
+    UNKNOWN_TIME,
+    choose,
+)
 from gitops_rollback.decide.deploy import refuse_moved
 from gitops_rollback.decide.edits import rollback_edits
 from gitops_rollback.decide.facts import (
@@ -96,12 +103,15 @@ def _none_to_go_back_to(plan: Plan) -> NotFoundError:
     shown = [c for c in plan.candidates if c.verdict == "acceptable"]
     unknown = next((f for f in plan.findings if f.startswith(UNKNOWN_TIME)), "")
     tags = [f.removeprefix(NO_TAG) for f in plan.findings if f.startswith(NO_TAG)]
+    known = next((f for f in plan.findings if f.startswith(BY_LEDGER)), "")
     taken = next((f for f in plan.findings if f.startswith(ALL_THE_SAME)), "")
     why = why or unknown or "; ".join(tags[:_MOST_REASONS])
     if unknown:
         hint = "give a later time with --as-of, or name an image with --to"
     elif lost:
         hint = "go by what Git tells with --strategy auto, or name an image with --to"
+    elif known:
+        hint = known
     elif shown:
         hint = f"the registry knows others: --strategy registry, or --to {shown[0].image.label}"
     elif by_code:

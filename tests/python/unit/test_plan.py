@@ -805,3 +805,10 @@ def test_how_to_take_a_tag_all_the_same_is_said_in_the_words_of_where_it_is_read
     assert error.exit_code == Exit.NOT_FOUND
     assert error.hint == "to take one all the same: --query \"tags[?name=='2']\", or --to 2"
     assert error.jenkins_hint == "to take one all the same: QUERY tags[?name=='2'], or TO 2"
+
+
+def test_where_the_registry_has_none_it_is_said_that_the_ledger_knows_one() -> None:
+    plan = by_state("1>2", tags=("2",)).plan(strategy="registry")
+    error = obstacle(plan)
+    assert error is not None
+    assert error.hint == "what ran before is known: 1; --strategy auto goes by it"
