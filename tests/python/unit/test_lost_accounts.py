@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from gitops_rollback.decide.change import Change, Refused, together
-from gitops_rollback.decide.facts import FirstTry, Removed, ServiceAtTip, StateVersions
+from gitops_rollback.decide.facts import (
+    FirstTry,
+    History,
+    Removed,
+    Revision,
+    ServiceAtTip,
+    StateVersions,
+)
 from gitops_rollback.decide.standing import (
     belongs_to,
     moved,
@@ -25,19 +32,24 @@ from gitops_rollback.errors import (
     RepositoryError,
     UsageError,
 )
+from gitops_rollback.ledger.events import HistoryEntry
 from gitops_rollback.ledger.fields import note
 from gitops_rollback.ledger.holds import HeldFile, Holds
+from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State, render_state
+from gitops_rollback.model import Deed
 from unit.builders import (
     PRESENT,
     at,
     bad_entry,
     changed,
     decided,
+    history,
     hold_of,
     image,
     service_at_tip,
     state,
+    stored,
     telling,
 )
 from unit.test_noted_fields import HERE, NOTED
@@ -398,3 +410,40 @@ def test_a_service_may_be_called_by_its_workload_its_labels_and_its_image() -> N
         parts=(replace(nameless.parts[0], scalar=replace(nameless.scalar, value="{{ x }}")),),
     )
     assert names_of([unread]) == {"cart"}
+
+
+def told_in_history(number: int, text: str, left: str) -> HistoryEntry:
+    """A commit of this tool that rolled back from an image."""
+    deed = Deed("rollback", image(text), image(left))
+    told = Told("cart", "production", deed)
+    return HistoryEntry(f"{number:040x}", at(number), "joe", image(text), told)
+
+
+@pytest.mark.parametrize(
+    ("entries", "revision", "code"),
+    [
+        pytest.param(history("1"), None, "bad", id="its version, and it never ran here"),
+        pytest.param(history("1", "2@again", "1"), "c0ffee", "", id="it ran, and was good"),
+        pytest.param(
+            (told_in_history(3, "1", "2@again"), *history("2@again")),
+            "c0ffee",
+            "bad",
+            id="of a bad commit: it ran long ago, and was rolled back from",
+        ),
+        pytest.param(history("2@other", "1"), None, "", id="a tag that had several digests"),
+        pytest.param(
+            history("2@other", "1"), "c0ffee", "bad",
+            id="a tag that had several digests, but the commit it is built from",
+        ),
+    ],
+)  # fmt: skip
+def test_history_is_asked_before_an_image_is_bad_by_the_tag_of_another(
+    entries: tuple[HistoryEntry, ...], revision: str | None, code: str
+) -> None:
+    bad = (bad_entry("2", at(2), tag="2", revision="c0ffee"),)
+    answer = telling(NeedHistory=History(entries), NeedRevision=Revision(revision))
+    found = decided(
+        wish("deploy", image=image("2@again")), place(1, state("0>1", bad=bad)), answer,
+        filed=stored("1", "2@again"),
+    )  # fmt: skip
+    assert (found.code if isinstance(found, Refused) else "") == code
