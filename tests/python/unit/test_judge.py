@@ -91,6 +91,7 @@ class Field:
     went_back: bool = False
     deed_went_back: bool = False  # the tool's last one
     holds: tuple[str, ...] = ()  # more than one where rollbacks were merged
+    text: str = ""  # that the last deed left
     doubt: bool = False
     is_moved: bool = False  # the manifest: Git's history of its path begins there
     is_folded: bool = False  # an edit by hand is in no commit of its own any more
@@ -163,10 +164,11 @@ class Field:
         self.ever.add(image)
         self.holds, self.went_back, self.deed_went_back = holds, True, True
 
-    def edited(self, image: Ran) -> None:
+    def edited(self, image: Ran, text: str) -> None:
         if self.top == image or (image.digest and self.top.digest == image.digest):
             return
-        if self.deeds and self.deeds[-1].is_surely(image) and image.digest:
+        is_again = bool(self.deeds and image.digest) and self.deeds[-1].is_surely(image)
+        if is_again or text == self.text:
             self.edits, self.went_back = [], self.deed_went_back  # it stands as the tool left it
             return
         self.went_back = replayed_edit(self._edited(self.whole), image)[1]
@@ -185,6 +187,8 @@ class Field:
         stacks = self.accounts()
         if self.doubt or self.is_folded or self.count > MOST_DEEDS:
             return False
+        if self.is_moved and self.edits:
+            return False  # what ran before the move is not in the history of the path
         if not all(one.digest for stack in stacks for one in stack):
             return False
         wanted = self.expected()
@@ -317,10 +321,10 @@ class Judge(RuleBasedStateMachine):
         if one.action == "rollback":
             left = [hold for hold in model.holds if hold not in one.ends]
             model.rolled_back(one.image, *one.begins, *left)
-            return
-        if one.ends:
-            model.holds = ()
-        model.deployed(one.image, forgives=False)
+        else:
+            model.holds = () if one.ends else model.holds
+            model.deployed(one.image, forgives=False)
+        model.text = str(self._running(one.place))
 
     @rule(place=PLACES)
     def remember(self, place: int) -> None:
@@ -362,7 +366,7 @@ class Judge(RuleBasedStateMachine):
         if self.branch.tip.files[path] == data:
             return
         self.branch.commit({path: data}, who, f"Set {tag}")
-        self.fields[place].edited(Ran(image.digest if pinned else None, tag))
+        self.fields[place].edited(Ran(image.digest if pinned else None, tag), text)
         COUNTS["edits by hand"] += 1
 
     @rule(who=PEOPLE, place=PLACES)
@@ -491,6 +495,7 @@ class Judge(RuleBasedStateMachine):
             model.holds = ()
         if not is_running:
             model.deployed(wanted, forgives="bad" in wish.accept)
+            model.text = str(self._running(place))
 
     def _judge_rollback(self, wish: Wish, service: str, place: int) -> None:
         model = self.fields[place]
@@ -518,6 +523,7 @@ class Judge(RuleBasedStateMachine):
         hold = answer.state.hold if answer.state else None
         assert hold is not None
         model.rolled_back(Ran(to.digest, to.tag or ""), hold.id)
+        model.text = str(self._running(place))
 
     def _follow(self, wish: Wish, service: str, place: int, answer: Change | Refused) -> None:
         """Do what the refusals say until it is done, or no refusal is left that can be accepted."""
