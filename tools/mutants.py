@@ -24,6 +24,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -324,6 +326,8 @@ def _end_of(tests: list[str], tree: Path) -> str:
             return "killed: no end"
     if done.returncode == 0:
         return f"lived: {len(tests)} tests passed"
+    if done.returncode in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR):
+        return "killed: its tests cannot be collected"  # a table in a test calls what was changed
     if done.returncode != 1:
         return f"unknown: pytest ended with {done.returncode}"
     failed = re.search(r"^(?:FAILED|ERROR) \S+?::(\S+)", done.stdout, re.MULTILINE)

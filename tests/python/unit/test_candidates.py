@@ -77,8 +77,15 @@ def test_without_any_image_a_rollback_is_not_found_with_its_plan() -> None:
     assert found.plan is not None
 
 
-def test_an_image_that_nobody_verified_is_not_compared_by_schema() -> None:
-    plan = planned(telling(NeedCheck=Check("unknown", message="no answer")))
+def test_of_an_image_that_nobody_verified_no_more_is_asked() -> None:
+    asked = []
+
+    def answer(need: Any, facts: Any) -> Any:  # noqa: ANN401
+        asked.append(type(need))
+        return telling(NeedCheck=Check("unknown", message="no answer"))(need, facts)
+
+    plan = planned(answer)
+    assert NeedPlatforms not in asked
     assert plan.chosen is not None
     assert not plan.chosen.verified
     assert plan.findings[-1].startswith("1: not verified: no answer; were it deleted")
