@@ -146,7 +146,7 @@ def test_an_edit_by_kubectl_is_undone_where_helm_looks_for_drift(
     fleet = open_fleet(released(driftDetection={"mode": mode}))
     fleet.place = NAMED
     fleet.follow(wait=False).ready()
-    fleet.says("Applied revision")
+    fleet.until(lambda: fleet.ask("get", "deployment/cart").returncode == 0)  # by Helm, later
     fleet.kubectl("set", "image", "deployment/cart", f"server={image('3.10')}")
     run = fleet.wait("--timeout", "30" if mode == "enabled" else "6")
     if mode == "enabled":

@@ -107,6 +107,7 @@ HELM: dict[str, Any] = {
 IN_VALUES = '[services.cart]\nimage = "registry.k8s.io/pause"\nmanifests = ["%s"]\n'
 FAILED_THEN_READY = ("failed", "ready")
 NEITHER = ("failed", "failed")
+UNPROVEN = ("--accept", "effect")  # what Git says keeps it from taking effect
 STEPS = {"deploy": (), "rollback": ("--reason", "checkout fails")}
 
 LAYOUTS = {
@@ -133,7 +134,7 @@ LAYOUTS = {
         cart(),
         before=lambda f: f.shop.edit('"replicas": 2', '"replicas": 2, "paused": true', CART),
         states=("failed", "ready"),  # back to what its pods run
-        says="rollout resume deployment cart", code="paused",
+        says="rollout resume deployment cart", code="paused", arguments=UNPROVEN,
     ),
     "Deployment, scaled by an HPA": Layout(
         {CART: deployment("cart", image("3.8")).replace('"replicas": 2,', "")}, before=autoscaled
@@ -340,7 +341,7 @@ LAYOUTS = {
         {CART: deployment("cart", image("3.8"))},
         before=lambda f: f.shop.edit('"name": "cart"\n', '"name": "cart", "annotations": '
             '{"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}\n', CART),
-        states=("failed", "ready"),
+        states=("failed", "ready"), arguments=UNPROVEN,
     ),
     "reconcile: disabled on the live object": Layout(
         cart(), before=annotate("disabled"), states=("failed", "ready")

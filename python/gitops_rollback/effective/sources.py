@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.objects import ManifestObject
 
 SOURCE_GROUP = "source.toolkit.fluxcd.io"
-_SYSTEM = (
-    "flux-system"  # what `flux bootstrap` calls the source of the repository that it writes to
-)
+# What `flux bootstrap` calls the source of the repository that it writes to.
+_SYSTEM = "flux-system"
 _KINDS = ("GitRepository",)
 # What hosts are called for ssh besides (docs.github.com, docs.gitlab.com, learn.microsoft.com).
 _HOSTS = {
@@ -91,8 +90,7 @@ class Sources:
     """What the files say of repositories, and where the run itself is at home.
 
     `named` are the sources that Flux's objects refer to, by kind and name; `urls` the repositories
-    of Git that
-    any object names, by what tells them apart.
+    of Git that any object names, by what tells them apart.
     """
 
     home: Home = field(default_factory=Home)
