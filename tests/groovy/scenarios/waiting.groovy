@@ -117,7 +117,7 @@ scenario('with autoRollback a failure that no image caused is not undone') { Wor
 scenario('a rollback that fails too is not rolled back') { World world ->
     def build = world.step(told(world, [failed(true), failed(true)]), deploy(', autoRollback: true'))
     same(build.run.result, 'FAILURE')
-    has(World.error(build), 'rolled back to 1.4.2, and held; but cart default')
+    has(World.error(build), 'rolled back to 1.4.2, and held; but cart: Deployment')
     same(build.shells.count('gitops-rollback rollback'), 1)
     same(world.state().deployed*.action, ['rollback', 'deploy'])
 }
