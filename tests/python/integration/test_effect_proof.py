@@ -223,10 +223,10 @@ metadata: {name: pin}
 imageTag: {name: acme/cart, newTag: "1.3"}
 fieldSpecs: [{path: "spec/template/spec/containers[]/image", kind: Deployment}]
 """
-    in_place = "".join(f"  {line}\n" for line in pinned.splitlines())
+    escaped = json.dumps(pinned)  # a text that is not edited within
     files = {
         PATH: DEPLOYMENT,
-        "apps/kustomization.yaml": f"{LISTED}transformers:\n- |-\n{in_place}",
+        "apps/kustomization.yaml": f"{LISTED}transformers:\n- {escaped}\n",
     }
     shop = opened(files, tmp_path)
     for accept in ((), ("--accept", "effect")):

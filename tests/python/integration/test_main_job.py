@@ -46,6 +46,7 @@ def test_a_deploy_changes_the_image_text_and_the_state_file_and_nothing_else(sho
             }
         ],
         "warnings": [],
+        "effectProof": {"by": "model"},
     }
     assert {"total", "fetch", "decide", "edit", "push"} == set(run.result["seconds"])
     entry = shop.state()["deployed"][0]

@@ -67,4 +67,6 @@ def test_it_is_in_the_result_of_a_refusal(held: Shop) -> None:
     for line in (DEPLOY, ("rollback", "--service", "cart", *WHY)):
         run = held.run(*line)
         assert run.code == 6
-        assert run.result["seconds"]["decide"] > 0
+        seconds = run.result["seconds"]
+        assert set(seconds) == PHASES
+        assert seconds["total"] > 0
