@@ -84,7 +84,7 @@ def judged(wish: Wish, facts: Facts, edits: Sequence[FieldEdit], image: ImageRef
     after = edited(before.files, edits)
     data = {path: file.encode(file.text) for path, file in after.items()}
     planned = _planned(wish, facts)
-    if planned is not None and planned.covers(recipes, *_blobs(facts, recipes, data)):
+    if planned is not None and _is_proven_by(planned, facts, recipes, data):
         return _told(wish, Judged(_without(findings, recipes), planned))
     builds = {one: facts.ask(NeedRendered(one, tuple(sorted(data.items())))) for one in recipes}
     failed = next((one for one in builds.values() if one.problem), None)
@@ -150,6 +150,15 @@ def _unbuilt(findings: Sequence[Finding], failed: Rendered, mode: str) -> tuple[
         else one
         for one in findings
     )
+
+
+def _is_proven_by(
+    planned: Proof, facts: Facts, recipes: Sequence[Recipe], data: Mapping[str, bytes]
+) -> bool:
+    """Tell whether a plan's proof is of these builds still; of what is not built nothing is."""
+    if any(facts.ask(NeedBlobs(recipe)).problem for recipe in recipes):
+        return False
+    return planned.covers(recipes, *_blobs(facts, recipes, data))
 
 
 def _blobs(

@@ -361,6 +361,13 @@ def test_a_proof_of_other_blobs_or_of_another_edit_or_folder_is_none() -> None:
     assert refused(decided(rollback(own, effect_proof="off"), at, agent))[0] == "effect"
 
 
+def test_a_proof_of_no_blobs_does_not_prove_what_is_not_built() -> None:
+    at, agent, _back = of_rollback()
+    agent.blobs = Blobs(problem="apps/kustomization.yaml: what it takes is remote")
+    nothing = Proof(BUILD, "kustomize", "v5.7.1", (APPS,))
+    assert refused(decided(rollback(nothing), at, agent))[0] == "effect"
+
+
 LABEL_FOLLOWS = (LABELLED, LABELLED.replace("'1'", "'2'").replace(OLD, NEW))
 HELD_FAST = (workload("acme/cart:0.9"), workload("acme/cart:0.9"))
 
