@@ -122,7 +122,7 @@ def _ask(
         return None
     program = f"docker-credential-{helper}"
     try:
-        code, answer = ask(
+        code, said = ask(
             [program, "get"],
             address.encode(),
             environment,
@@ -137,9 +137,9 @@ def _ask(
         return Login(problem=f"{program} cannot be run: {error.strerror}")
     if code != 0:
         # Its words are not repeated: they could hold a secret.
-        is_known = _NOT_FOUND in answer
+        is_known = _NOT_FOUND in said.stdout
         return None if is_known else Login(problem=f"{program} failed ({code})")
-    return _answered(answer, program)
+    return _answered(said.stdout, program)
 
 
 def _answered(output: bytes, program: str) -> Login:

@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import shutil
-import signal
-import subprocess
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import is_safe_path, one_line
-from gitops_rollback.repo.talk import TooMuchError, talk, undisturbed
+from gitops_rollback.repo.talk import TooMuchError, ask, undisturbed
 from gitops_rollback.scratch import RUN, own_folder
 
 if TYPE_CHECKING:
@@ -126,39 +123,26 @@ class KustomizeBuilder:
         """Run a command in the tree of a private folder; raise `BuildError` if it fails."""
         seconds = min(_LONGEST, self._deadline.remaining)
         start = time.monotonic()
-        with undisturbed() as go_on:
-            running = _started(name, command, place)
-            try:
-                go_on()
-                _bound_memory(running)
-                said = talk(running, b"", seconds, _LARGEST)
-            except subprocess.TimeoutExpired as error:
-                raise BuildError(f"{name} did not end within {seconds:g} s") from error
-            except TooMuchError as error:
-                raise BuildError(f"{name} says more than {_LARGEST // 1_000_000} MB") from error
-            except OSError as error:
-                raise BuildError(f"{name} could not be talked with: {error.strerror}") from error
-            finally:
-                _end(running)
+        try:
+            code, said = ask(
+                command,
+                b"",
+                _environment(place),
+                seconds=seconds,
+                most=_LARGEST,
+                folder=place / "tree",
+                memory=_MOST_MEMORY,
+            )
+        except TimeoutError as error:
+            raise BuildError(f"{name} did not end within {seconds:g} s") from error
+        except TooMuchError as error:
+            raise BuildError(f"{name} says more than {_LARGEST // 1_000_000} MB") from error
+        except OSError as error:
+            raise BuildError(f"{name} could not be run: {error.strerror}") from error
         _LOG.debug("%s: %.3f s", name, time.monotonic() - start)
-        if running.returncode != 0:
+        if code != 0:
             raise BuildError(f"{name} fails: {_reason(said.stderr, place)}")
         return said.stdout
-
-
-def _started(name: str, command: list[str], place: Path) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=place / "tree",
-            env=_environment(place),
-            start_new_session=True,  # so that what it starts ends with it
-        )
-    except OSError as error:
-        raise BuildError(f"{name} could not be started: {error.strerror}") from error
 
 
 def _on_path(name: str, path: str) -> str | None:
@@ -210,24 +194,6 @@ def _write(tree: Path, path: str, data: bytes) -> None:
     target = tree / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
-
-
-def _bound_memory(running: subprocess.Popen[bytes]) -> None:
-    """Let a tool have so much memory; where the system has no such call, its time bounds it."""
-    if not hasattr(resource, "prlimit"):
-        return
-    with suppress(ProcessLookupError):
-        resource.prlimit(running.pid, resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
-
-
-def _end(running: subprocess.Popen[bytes]) -> None:
-    """End a tool with all that it started, and wait until it has."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
-    for stream in (running.stdin, running.stdout, running.stderr):
-        if stream is not None:
-            stream.close()
 
 
 def _reason(stderr: bytes, place: Path) -> str:

@@ -10,6 +10,7 @@ somebody else pushed: a commit of 3 kB can name a billion files, and a server ma
 from __future__ import annotations
 
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 LARGEST_ANSWER = 100_000_000  # bytes of stdout
 LONGEST_WORDS = 1_000_000  # bytes of stderr, which is for people: what comes after is let go
@@ -45,9 +47,12 @@ def ask(
     *,
     seconds: float,
     most: int,
-) -> tuple[int, bytes]:
-    """Run a program that answers shortly; return its exit code and at most `most` bytes of it.
+    folder: Path | None = None,
+    memory: int | None = None,
+) -> tuple[int, Said]:
+    """Run a program that answers shortly; return its exit code, and at most `most` bytes of it.
 
+    It runs in a folder, and with at most so many bytes of memory, where these are given.
     Raises `OSError` where it cannot be started, `TimeoutError` and `TooMuchError`: it is ended
     then, with all that it has started.
     """
@@ -55,18 +60,34 @@ def ask(
     with (
         undisturbed() as go_on,
         subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
         ) as running,
     ):
         try:
             go_on()
+            if memory is not None:
+                _bound_memory(running, memory)
             said = talk(running, stdin, seconds, most)
         except subprocess.TimeoutExpired as error:
             raise TimeoutError from error
         finally:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(running.pid, signal.SIGKILL)
-        return running.returncode, said.stdout
+        return running.returncode, said
+
+
+def _bound_memory(running: subprocess.Popen[bytes], most: int) -> None:
+    """Let a program have so much memory; where the system has no such call, its time bounds it."""
+    if not hasattr(resource, "prlimit"):
+        return
+    with suppress(ProcessLookupError):
+        resource.prlimit(running.pid, resource.RLIMIT_DATA, (most, most))
 
 
 @contextmanager
