@@ -21,14 +21,7 @@ from gitops_rollback.effective.tree import find, is_null
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.argo import is_application
 from gitops_rollback.manifest.blocks import in_host
-from gitops_rollback.manifest.document import (
-    STRING,
-    items_of,
-    lookup,
-    scalars_of,
-    text_of,
-    values_of,
-)
+from gitops_rollback.manifest.document import items_of, lookup, scalars_of, text_of, values_of
 from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.helm import NO_NAME, ValuesPlace, values_fields
@@ -53,6 +46,7 @@ from gitops_rollback.manifest.image_field import (
 )
 from gitops_rollback.manifest.objects import ManifestObject
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
+from gitops_rollback.manifest.scan import STRING
 from gitops_rollback.manifest.workloads import ImageNode, image_nodes
 
 if TYPE_CHECKING:

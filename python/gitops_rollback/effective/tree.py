@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.manifest.document import (
-    MAP,
-    SEQUENCE,
-    STRING,
-    items_of,
-    lookup,
-    text_of,
-)
+from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.scan import MAP, SEQUENCE, STRING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.late import dataclass
-from gitops_rollback.manifest.document import STRING, children
+from gitops_rollback.manifest.document import children
+from gitops_rollback.manifest.scan import STRING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ import yaml
 
 from gitops_rollback.errors import ManifestError, ResourceError
 from gitops_rollback.late import dataclass, field, regex
-from gitops_rollback.manifest.scan import compose
+from gitops_rollback.manifest.scan import MAP, SEQUENCE, STRING, compose, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 _BOM = codecs.BOM_UTF8.decode()
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_RESOLVER = yaml.resolver.Resolver()
-STRING = "tag:yaml.org,2002:str"
-MAP = "tag:yaml.org,2002:map"
-SEQUENCE = "tag:yaml.org,2002:seq"
 _MERGE = "tag:yaml.org,2002:merge"
 # YAML 1.2 core schema (yaml.org/spec/1.2.2, 10.3.2), and what go-yaml adds: y, n, 0b, 1_000.
 _OTHER_IN_YAML_1_2 = regex(
@@ -312,8 +308,7 @@ def reads_as_string(value: str) -> bool:
     """
     if _OTHER_IN_YAML_1_2.fullmatch(value):
         return False
-    tag = _RESOLVER.resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]
-    return bool(tag == STRING)
+    return tag_of(value) == STRING
 
 
 def printed(node: yaml.ScalarNode) -> str:

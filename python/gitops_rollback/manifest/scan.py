@@ -24,9 +24,9 @@ from gitops_rollback.late import regex
 if TYPE_CHECKING:
     import re
 
-_STRING = "tag:yaml.org,2002:str"
-_MAP = "tag:yaml.org,2002:map"
-_SEQUENCE = "tag:yaml.org,2002:seq"
+STRING = "tag:yaml.org,2002:str"
+MAP = "tag:yaml.org,2002:map"
+SEQUENCE = "tag:yaml.org,2002:seq"
 _RESOLVER = yaml.resolver.Resolver()
 _DEEPEST = 60  # levels; what is deeper is left to PyYAML
 _LONGEST_KEY = 1_000  # characters; PyYAML refuses longer ones than 1,024
@@ -74,8 +74,8 @@ def compose(text: str) -> tuple[yaml.Node, ...] | None:
 
 
 @lru_cache(maxsize=4_096)
-def _tag(value: str) -> str:
-    """Return the tag of a plain scalar."""
+def tag_of(value: str) -> str:
+    """Return the tag of a plain scalar, as YAML 1.1 and PyYAML read it."""
     return str(_RESOLVER.resolve(yaml.ScalarNode, value, (True, False)))  # type: ignore[no-untyped-call]
 
 
@@ -171,7 +171,7 @@ class _Scanner:
             pairs.append((key, self._value(column, match.end(), may_be_level=True)))
         if self._column > column:
             raise _NotPlain
-        return yaml.MappingNode(_MAP, pairs, start, self._here(), flow_style=False)
+        return yaml.MappingNode(MAP, pairs, start, self._here(), flow_style=False)
 
     def _key(self, match: re.Match[str]) -> yaml.ScalarNode:
         kind = str(match.lastgroup)
@@ -191,7 +191,7 @@ class _Scanner:
             items.append(self._value(column, column + 1, may_be_level=False))
         if self._column > column:
             raise _NotPlain
-        return yaml.SequenceNode(_SEQUENCE, items, start, self._here(), flow_style=False)
+        return yaml.SequenceNode(SEQUENCE, items, start, self._here(), flow_style=False)
 
     def _value(self, column: int, at: int, *, may_be_level: bool) -> yaml.Node:
         """Read what stands behind a key or a dash, which stands in `column`, and go on.
@@ -294,7 +294,7 @@ class _Scanner:
         kept = {"-": "", "": "\n", "+": "\n" * (1 + at - end)}[header["chomping"]]
         value = "\n".join(line[indent:] for line in lines[begin:end]) + kept
         stop = _mark(self._starts[at], at, 0)
-        return _node(_STRING, value, self._mark(first), stop, "|"), at
+        return _node(STRING, value, self._mark(first), stop, "|"), at
 
     def _flow_value(self, first: int) -> tuple[yaml.Node, int]:
         """Read a flow collection; return it and the number of the line behind it."""
@@ -337,7 +337,7 @@ class _Scanner:
             found.append(item)
             at = self._behind_spaces(at)
         self._depth -= 1
-        tag, kind = (_MAP, yaml.MappingNode) if sign == "{" else (_SEQUENCE, yaml.SequenceNode)
+        tag, kind = (MAP, yaml.MappingNode) if sign == "{" else (SEQUENCE, yaml.SequenceNode)
         return kind(tag, found, start, self._mark_of(at + 1), flow_style=True), at + 1
 
     def _pair(self, at: int) -> tuple[tuple[yaml.Node, yaml.Node], int]:
@@ -376,7 +376,7 @@ def _unquoted(text: str, quote: str) -> str:
 
 
 def _scalar(value: str, start: yaml.Mark, end: yaml.Mark, quote: str | None) -> yaml.ScalarNode:
-    return _node(_STRING if quote else _tag(value), value, start, end, quote)
+    return _node(STRING if quote else tag_of(value), value, start, end, quote)
 
 
 def _node(

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitops_rollback.manifest import document
-from gitops_rollback.manifest.scan import compose
+from gitops_rollback.manifest.scan import MAP, compose
 
 COLLECTED = Path(__file__).resolve().parents[4] / "shared" / "data" / "manifests"
 MANIFEST = """\
@@ -176,4 +176,4 @@ def test_where_there_is_no_parser_in_c_plain_manifests_are_read_fast() -> None:
             file = document.parse("x.yaml", MANIFEST.encode())
         slow = document.parse("x.yaml", b"a: >-\n  b\n")
     assert document.lookup(file.documents[0], "kind") is not None
-    assert [root and root.tag for root in slow.documents] == [document.MAP]
+    assert [root and root.tag for root in slow.documents] == [MAP]
