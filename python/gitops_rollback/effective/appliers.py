@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.argo import changes_of
-from gitops_rollback.effective.objects import Unknown
+from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.tree import entries, find, same, without
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.flux import FluxKustomization
 
-_ACCEPT = "or, if you know that it has effect, --accept effect"
 _VARIABLE = regex(r"\{\{.*?\}\}|\$\{.*?\}")
 # Notes by which Flux leaves an object alone (fluxcd.io, kustomizations, "Controlling the apply").
 _LEFT_ALONE = {
@@ -104,7 +103,7 @@ def _applier(raw: FluxKustomization, node: yaml.Node | None, file: ParsedFile) -
             raw.line,
             f"{key} of Flux Kustomization {raw.name}",
             "an overlay or another Kustomization changes them, which is not followed",
-            f"write them in {raw.file_path}, {_ACCEPT}",
+            f"write them in {raw.file_path}, {ACCEPT}",
         )
         for key in ("images", "postBuild")
         if not same(lookup(spec, key), lookup(raw.spec, key))
@@ -128,7 +127,7 @@ def reach_of_path(flux: FluxKustomization) -> Reach | None:
         flux.line,
         f"path {flux.path} of Flux Kustomization {flux.name}",
         "which folder its variable makes of it is not known",
-        f"write the path out, {_ACCEPT}",
+        f"write the path out, {ACCEPT}",
     )
     return Reach(_pattern(flux.path), unknown)
 
@@ -154,7 +153,7 @@ def reaches_of_set(item: ManifestObject) -> Iterator[Reach]:
             source.start_mark.line + 1,
             f"ApplicationSet {item.name}",
             f"it sets {', '.join(said)} by a template, which is not followed",
-            f"set the image in the folder that it applies alone, {_ACCEPT}",
+            f"set the image in the folder that it applies alone, {ACCEPT}",
         )
         yield Reach(_pattern(path.strip("/")), unknown)
 
@@ -177,7 +176,7 @@ def changed_applications(
                 one.line,
                 f"Application {one.name}",
                 "an overlay changes it, which is not followed",
-                f"write it as it is applied, {_ACCEPT}",
+                f"write it as it is applied, {ACCEPT}",
             )
             yield Reach(_pattern(path.strip("/")), unknown)
 
@@ -189,7 +188,7 @@ def left_alone(resource: Resource) -> Unknown | None:
         if node is not None and text_of(node) in values:
             why = f"Flux leaves the object alone ({text_of(node)})"
             line = node.start_mark.line + 1
-            return Unknown(resource.path, line, key, why, f"take it out, {_ACCEPT}")
+            return Unknown(resource.path, line, key, why, f"take it out, {ACCEPT}")
     return None
 
 
@@ -200,7 +199,7 @@ def paused(resource: Resource) -> Unknown | None:
         return None
     line = node.start_mark.line + 1 if node is not None else 1
     why = "no pod is replaced until somebody resumes it"
-    return Unknown(resource.path, line, "paused: true", why, f"take it out, {_ACCEPT}")
+    return Unknown(resource.path, line, "paused: true", why, f"take it out, {ACCEPT}")
 
 
 def rolled_out_by_hand(resource: Resource) -> tuple[str, ...]:
@@ -223,7 +222,7 @@ def not_filled(resource: Resource) -> Unknown | None:
         return None
     line = node.start_mark.line + 1
     why = "its variables stay as they are written"
-    return Unknown(resource.path, line, _NOT_FILLED, why, f"take it out, {_ACCEPT}")
+    return Unknown(resource.path, line, _NOT_FILLED, why, f"take it out, {ACCEPT}")
 
 
 def _note(resource: Resource, key: str) -> yaml.Node | None:

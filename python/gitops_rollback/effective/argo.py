@@ -13,7 +13,7 @@ import yaml
 
 from gitops_rollback.effective.build import Addition
 from gitops_rollback.effective.helm import Embedded, Layers, embedded_in, merged
-from gitops_rollback.effective.objects import Unknown
+from gitops_rollback.effective.objects import LOOK, Unknown
 from gitops_rollback.effective.sources import Pointing, Whose
 from gitops_rollback.effective.tree import entries, find, mapping, text_node, with_path
 from gitops_rollback.late import dataclass, replace
@@ -53,7 +53,6 @@ _HARMLESS = frozenset(
         "namespace",
     }
 )
-_ACCEPT = "look at what it does to the image, then deploy with --accept effect"
 
 
 def application_layers(
@@ -135,7 +134,7 @@ def argo_additions(
         images = _images(application, pointer, written, overrides, parsed)
         addition = Addition(path, line, entries=tuple(images))
         doubts = tuple(
-            Unknown(path, value.start_mark.line + 1, f"kustomize.{key}", "not followed", _ACCEPT)
+            Unknown(path, value.start_mark.line + 1, f"kustomize.{key}", "not followed", LOOK)
             for key, value in entries(options).items()
             if key not in _HARMLESS and key != "images"
         )
@@ -325,4 +324,4 @@ class _Chart:
         return [replace(doubt, hint=pointing.hint)]
 
     def _unknown(self, node: yaml.Node, construct: str, why: str) -> Unknown:
-        return Unknown(self.resource.path, node.start_mark.line + 1, construct, why, _ACCEPT)
+        return Unknown(self.resource.path, node.start_mark.line + 1, construct, why, LOOK)

@@ -32,6 +32,8 @@ from gitops_rollback.effective.images import (
 )
 from gitops_rollback.effective.merge import apply_operations, operations, strategic_merge
 from gitops_rollback.effective.objects import (
+    ACCEPT,
+    LOOK,
     Resource,
     Selector,
     Unknown,
@@ -70,7 +72,6 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.kustomize import Kustomization, Listed
 
-_ACCEPT = "look at what it does to the image, then deploy with --accept effect"
 _LAST_STEPS = frozenset({"image", "reference", "tag", "digest", "repository", "registry"})
 _PATCHING = frozenset(
     {"PatchTransformer", "PatchJson6902Transformer", "PatchStrategicMergeTransformer"}
@@ -256,13 +257,13 @@ class Builder:
         names = (posixpath.join(kustomization.folder, name) for name in KUSTOMIZATION_NAMES)
         for other in (one for one in names if one in self._raw and one != path):
             why = f"{other} stands beside it: the build fails"
-            hint = "take one of them away, or, if you know that it has effect, --accept effect"
+            hint = f"take one of them away, {ACCEPT}"
             work.failures.append(Unknown(path, 1, "kustomization", why, hint))
         for resource in kustomization.resources:
             self._take(resource, path, kustomization.line_of("resources"), work)
         for listed in kustomization.remote:
             why = "it is not in this repository"
-            work.unread.append(Unknown(path, listed.line, listed.text, why, _ACCEPT))
+            work.unread.append(Unknown(path, listed.line, listed.text, why, LOOK))
         self._configure(kustomization, work)
         self._generate(kustomization, work)
         components = [*kustomization.components, *(addition.components if addition else ())]
@@ -273,7 +274,7 @@ class Builder:
     def _component(self, folder: str, path: str, line: int, work: Work) -> None:
         component = self.by_folder.get(folder)
         if component is None:
-            unknown = Unknown(path, line, f"component {folder}", "it is not there", _ACCEPT)
+            unknown = Unknown(path, line, f"component {folder}", "it is not there", LOOK)
             work.failures.append(unknown)
         elif folder not in self._running:
             self._running.append(folder)
@@ -291,7 +292,7 @@ class Builder:
             work.hidden.append(path)
         else:
             why = "it is not there, or cannot be read"
-            work.unread.append(Unknown(by, line, f"resource {path}", why, _ACCEPT))
+            work.unread.append(Unknown(by, line, f"resource {path}", why, LOOK))
 
     def _configure(self, kustomization: Kustomization, work: Work) -> None:
         """Read `configurations`: they say where images stand in further kinds."""
@@ -316,7 +317,7 @@ class Builder:
             work.specs.append(FieldSpec(steps, group, version, kind))
         elif steps and steps[-1] in _LAST_STEPS:
             why = f"it lets {key} write to {texts['path']}"
-            work.doubt(Unknown(path, spec.start_mark.line + 1, key, why, _ACCEPT))
+            work.doubt(Unknown(path, spec.start_mark.line + 1, key, why, LOOK))
 
     def _generate(self, kustomization: Kustomization, work: Work) -> None:
         path = kustomization.path
@@ -340,7 +341,7 @@ class Builder:
         """Yield the objects that configure generators or transformers, each with its doubt."""
         path, line = kustomization.path, listed.line
         name = "a configuration in place" if listed.is_inline else listed.text
-        doubt = Unknown(path, line, name, "what it does is not followed", _ACCEPT)
+        doubt = Unknown(path, line, name, "what it does is not followed", LOOK)
         if listed.is_inline:
             found = self._inline_objects(listed, path)
         elif listed.path in self.by_folder:
@@ -356,7 +357,7 @@ class Builder:
             yield None, doubt
         for item in found:
             kind = item.identity.kind
-            place = Unknown(item.path, item.node.start_mark.line + 1, kind, doubt.why, _ACCEPT)
+            place = Unknown(item.path, item.node.start_mark.line + 1, kind, doubt.why, LOOK)
             yield item, doubt if listed.is_inline else place
 
     def hidden_objects(self, paths: Iterable[str]) -> tuple[Resource, ...]:
@@ -465,7 +466,7 @@ class Builder:
             except DoubtfulEntryError as error:
                 field_ = entry.field
                 line = field_.scalar.line
-                doubt = Unknown(field_.path, line, f"images: {entry.name}", str(error), _ACCEPT)
+                doubt = Unknown(field_.path, line, f"images: {entry.name}", str(error), LOOK)
                 return resource.doubted(doubt)
             new = renewed(place, changed_text(entry, text, place.times))
             problem = EDITABLE
@@ -481,7 +482,7 @@ class Builder:
     def _patch(self, patch: Patch, path: str, work: Work, *, custom_schema: bool = False) -> None:
         """Apply a patch to the objects it is for."""
         name = f"patch {patch.path}" if patch.path else "patch"
-        doubt = Unknown(path, patch.line, name, "", _ACCEPT)
+        doubt = Unknown(path, patch.line, name, "", LOOK)
         try:
             file, roots = self._roots(patch, path)
             target = read_selector(patch.target)
@@ -672,7 +673,7 @@ class Builder:
             several = items_of(node) if isinstance(node, yaml.SequenceNode) else [node]
             for one in several:
                 line = one.start_mark.line + 1 if one is not None else item.start_mark.line + 1
-                doubt = Unknown(where, line, "replacement", "it cannot be read", _ACCEPT)
+                doubt = Unknown(where, line, "replacement", "it cannot be read", LOOK)
                 self._replace_one(one, doubt, work)
 
     def _replace_one(self, node: yaml.Node | None, doubt: Unknown, work: Work) -> None:
@@ -760,7 +761,7 @@ class Builder:
         if lookup(kustomization.root, "vars") is None:
             return
         line = kustomization.line_of("vars")
-        doubt = Unknown(kustomization.path, line, "vars", "they may fill its text", _ACCEPT)
+        doubt = Unknown(kustomization.path, line, "vars", "they may fill its text", LOOK)
         work.resources = [
             one.doubted(doubt)
             if any("$(" in str(image.value) for _key, image in _images(one.node))

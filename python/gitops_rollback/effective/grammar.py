@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.objects import Unknown
+from gitops_rollback.effective.objects import LOOK, Unknown
 from gitops_rollback.manifest.document import text_of
 
 if TYPE_CHECKING:
@@ -158,8 +158,6 @@ POST_RENDERER: dict[str, Touch] = {
     "patchesStrategicMerge": _FOLLOWED,
 }
 
-_ACCEPT = "look at what it does to the image, then deploy with --accept effect"
-
 
 def odd_fields(
     path: str, node: yaml.Node | None, table: Mapping[str, Touch], of: str
@@ -170,7 +168,7 @@ def odd_fields(
         touch = table.get(name)
         if touch is None:
             why = f"{of} has no such field that is known here"
-            yield Unknown(path, key.start_mark.line + 1, name, why, _ACCEPT)
+            yield Unknown(path, key.start_mark.line + 1, name, why, LOOK)
         elif touch is Touch.NOT_UNDERSTOOD:
             why = "what it makes is not followed"
-            yield Unknown(path, key.start_mark.line + 1, name, why, _ACCEPT)
+            yield Unknown(path, key.start_mark.line + 1, name, why, LOOK)

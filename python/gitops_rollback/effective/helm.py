@@ -18,7 +18,7 @@ from gitops_rollback.effective.grammar import (
     Touch,
     odd_fields,
 )
-from gitops_rollback.effective.objects import Resource, Unknown
+from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Whose
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
 from gitops_rollback.errors import ManifestError
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
 
-_ACCEPT = "look at what it does to the image, then deploy with --accept effect"
-_RESUMED = "or, if you know that it has effect, --accept effect"
 _IMAGE_KEYS = frozenset({"image", "reference", "containers", "initContainers", "volumes"})
 
 
@@ -88,7 +86,7 @@ def layers_of(
     if suspend is not None and text_of(suspend) == "true":
         why = "the release is suspended: nothing is applied until somebody resumes it"
         line = suspend.start_mark.line + 1
-        found.append(Unknown(resource.path, line, "suspend", why, f"take it out, {_RESUMED}"))
+        found.append(Unknown(resource.path, line, "suspend", why, f"take it out, {ACCEPT}"))
     chart = find(spec, "chart", "spec") or _chart_named(spec, resource, among)
     files, of_chart = _chart_files(resource, chart, parsed, sources)
     values: yaml.Node | None = None
@@ -207,7 +205,7 @@ def _layer(
 ) -> yaml.Node | Unknown | None:
     """Return the values of one source; Unknown where they are not known."""
     name = f"valuesFrom {source.kind} {source.name}"
-    doubt = Unknown(resource.path, source.line, name, "it is not read", _ACCEPT)
+    doubt = Unknown(resource.path, source.line, name, "it is not read", LOOK)
     namespace = resource.identity.namespace
     for one in among:
         identity = one.first

@@ -44,6 +44,9 @@ CLUSTER_KINDS = frozenset(
         "VolumeAttachment",
     }
 )
+# What hints about a doubtful effect end with.
+LOOK = "look at what it does to the image, then deploy with --accept effect"
+ACCEPT = "or, if you know that it has effect, --accept effect"
 _UNNAMED = frozenset({"APIService", "CustomResourceDefinition", "Namespace"})  # no prefix for these
 
 

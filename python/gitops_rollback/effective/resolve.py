@@ -33,7 +33,7 @@ from gitops_rollback.effective.effect import Effect, Idle, Landed
 from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
 from gitops_rollback.effective.helm import is_release
 from gitops_rollback.effective.landing import Lander, Landing
-from gitops_rollback.effective.objects import Resource, Unknown
+from gitops_rollback.effective.objects import ACCEPT, Resource, Unknown
 from gitops_rollback.effective.recipe import Recipe
 from gitops_rollback.effective.sources import Home, Pointing, Whose, applies, read_sources_of
 from gitops_rollback.effective.stacks import Layer, overridden, stacks_of
@@ -58,11 +58,10 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.manifest.objects import ManifestObject
 
-_ACCEPT = "or, if you know that it has effect, --accept effect"
 _MOST_LEVELS = 3  # of Flux Kustomizations that change others
-_MEND = f"mend it, {_ACCEPT}"
+_MEND = f"mend it, {ACCEPT}"
 _SUSPENDED = "it is suspended: nothing is applied until somebody resumes it"
-_RESUME = f"take `suspend: true` out of it, {_ACCEPT}"
+_RESUME = f"take `suspend: true` out of it, {ACCEPT}"
 
 
 @dataclass(frozen=True)
@@ -328,7 +327,7 @@ class _Resolver:
     def _unreadable_above(self, folder: str) -> list[Unknown]:
         """Return the kustomizations at or above a folder that cannot be read: they may take it."""
         return [
-            Unknown(path, 1, "kustomization", why, f"mend it, {_ACCEPT}")
+            Unknown(path, 1, "kustomization", why, f"mend it, {ACCEPT}")
             for path, why in self._tree.unreadable.items()
             if is_kustomization(path)
             and f"{folder}/".startswith(f"{posixpath.dirname(path)}/".removeprefix("/"))
@@ -634,7 +633,7 @@ class _Resolver:
         if bare:
             return Idle(
                 f"{bare}/ is taken by a kustomization and has none: the build fails",
-                f"list it in {bare}/kustomization.yaml, {_ACCEPT}",
+                f"list it in {bare}/kustomization.yaml, {ACCEPT}",
                 (ruling.path,),
             )
         return Idle(
@@ -645,7 +644,7 @@ class _Resolver:
                 if here
                 else f"or, where Flux applies {folder} by itself, in a kustomization.yaml there, "
             )
-            + _ACCEPT,
+            + ACCEPT,
             (ruling.path,),
         )
 

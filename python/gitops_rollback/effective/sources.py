@@ -12,6 +12,7 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gitops_rollback.effective.objects import ACCEPT
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources, is_application
 from gitops_rollback.manifest.document import lookup, text_of
@@ -36,7 +37,6 @@ _HOSTS = {
     "altssh.bitbucket.org": "bitbucket.org",
     "ssh.dev.azure.com": "dev.azure.com",
 }
-_ACCEPT = "or, if you know that it has effect, --accept effect"
 
 
 class Whose(Enum):
@@ -108,7 +108,7 @@ class Sources:
             return Pointing(
                 Whose.UNKNOWN,
                 f"whether the {kind} {name} was made of these files is not known",
-                f"apply them from a GitRepository, {_ACCEPT}",
+                f"apply them from a GitRepository, {ACCEPT}",
             )
         wanted = text_of(lookup(reference, "namespace")) or namespace
         found = self._nearest(name, wanted, path)
@@ -118,7 +118,7 @@ class Sources:
         paths = tuple(one.path for one in found)
         if len({one.whose for one in told}) > 1:
             why = f"there are several {kind}s {name}, of different repositories or branches"
-            return Pointing(Whose.UNKNOWN, why, f"name one of them, {_ACCEPT}", paths)
+            return Pointing(Whose.UNKNOWN, why, f"name one of them, {ACCEPT}", paths)
         return Pointing(told[0].whose, told[0].why, told[0].hint, paths)
 
     def of_url(self, url: str, revision: str) -> Pointing:
@@ -145,25 +145,26 @@ class Sources:
             Whose.OTHER_REVISION,
             f"{what} of this repository is applied, not the branch {self.home.branch}",
             "deploy to the branch that is applied (`branch` of an environment in "
-            f".gitops-rollback.toml), {_ACCEPT}",
+            f".gitops-rollback.toml), {ACCEPT}",
         )
 
     def _of_url(self, url: str) -> Pointing:
         if "$" in url or "{{" in url:
             why = f"the repository {url} is not known: its URL has a variable"
-            return Pointing(Whose.UNKNOWN, why, f"write it out, {_ACCEPT}")
+            return Pointing(Whose.UNKNOWN, why, f"write it out, {ACCEPT}")
         other = _key(url)
         if other in self._own:
             return Pointing(Whose.OURS)
         host, path = _parts(other)
         mine = [_parts(one) for one in self._own if not one.startswith("/")]
         is_neighbour = any(its_host == host for its_host, _path in mine)
-        if mine and (is_neighbour or all(_last(one) != _last(path) for _host, one in mine)):
+        names = {posixpath.basename(its_path) for _host, its_path in mine}
+        if mine and (is_neighbour or posixpath.basename(path) not in names):
             return Pointing(Whose.ANOTHERS, f"its repository is {url}")
         return Pointing(
             Whose.UNKNOWN,
             f"whether {url} is this repository ({self.home.url}) is not known",
-            f"give it by that URL (--repository {url}), {_ACCEPT}",
+            f"give it by that URL (--repository {url}), {ACCEPT}",
         )
 
     @cached_property
@@ -202,7 +203,7 @@ class Sources:
             Whose.UNKNOWN,
             f"its source is the {kind} {name}, which stands in no file: whose files it means is "
             "not known",
-            f"put the {kind} into this repository, {_ACCEPT}",
+            f"put the {kind} into this repository, {ACCEPT}",
         )
 
 
@@ -292,10 +293,6 @@ def _key(url: str) -> str:
 def _parts(key: str) -> tuple[str, str]:
     host, _, path = key.partition("/")
     return host, path
-
-
-def _last(path: str) -> str:
-    return path.rpartition("/")[2]
 
 
 def _folders(path: str) -> list[str]:

@@ -2,8 +2,8 @@
 
 kustomize (`helmCharts`), helmfile and Rancher's Fleet give a chart several layers of values, of
 which later ones win; so does a release whose ConfigMap is generated from a file, and a chart whose
-dependency another one is. Their charts are
-not rendered: a value that a later layer sets as well is not known to have effect.
+dependency another one is. Their charts are not rendered: a value that a later layer sets as well is
+not known to have effect.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.objects import Unknown
+from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.tree import entries, find, mapping, with_path
 from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, text_of
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.kustomize import Kustomization
-
-_ACCEPT = "or, if you know that it has effect, --accept effect"
 
 
 @dataclass(frozen=True)
@@ -97,9 +95,8 @@ def _of_parents(
     for parent in charts:
         chart = parsed(f"{parent}/Chart.yaml")
         root = chart.trees[0] if chart is not None and chart.trees else None
-        keys = (
-            {posixpath.basename(folder)} if folder == f"{parent}/charts/{_last(folder)}" else set()
-        )
+        name = posixpath.basename(folder)
+        keys = {name} if folder == f"{parent}/charts/{name}" else set()
         for one in items_of(lookup(root, "dependencies")):
             written = text_of(lookup(one, "repository")) or ""
             path = posixpath.normpath(posixpath.join(parent, written.removeprefix("file://")))
@@ -164,10 +161,6 @@ def _is_image(node: yaml.Node) -> bool:
     return text is not None and "/" in text and ":" in text
 
 
-def _last(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
 def overridden(field: ImageField, stacks: Iterable[tuple[Layer, ...]]) -> Iterator[Unknown]:
     """Yield the later layers that set what a field of values sets, or may do so."""
     parts = tuple(part.key for part in field.parts)
@@ -181,7 +174,7 @@ def overridden(field: ImageField, stacks: Iterable[tuple[Layer, ...]]) -> Iterat
             if later.says(keys, parts):
                 is_read = later.node is not None
                 why = f"it comes later and {'sets' if is_read else 'may set'} the same value"
-                hint = f"set the image there alone, {_ACCEPT}"
+                hint = f"set the image there alone, {ACCEPT}"
                 yield Unknown(later.path, later.line, later.title, why, hint)
 
 
