@@ -246,16 +246,24 @@ def test_what_was_retired_does_not_come_back(cart: Shop) -> None:
     deploy(cart, "cart", "1.6.0")
 
 
-def test_a_state_file_that_was_deleted_under_an_older_name_counts(tmp_path: Path) -> None:
-    config = '[environments.{}]\npath = "apps"\n'
+ENVIRONMENT = '[environments.{}]\npath = "apps"\n'
+OLD_STATE = CART_STATE.replace("default", "old")
+
+
+def held_by_an_old_name(tmp_path: Path) -> Shop:
+    """A shop whose one environment is called `old`, and whose cart was rolled back there."""
     cart = WEB.replace("name: web", "name: cart")
-    shop = Shop(tmp_path).open({PATH: cart, CONFIG: config.format("old")})
+    shop = Shop(tmp_path).open({PATH: cart, CONFIG: ENVIRONMENT.format("old")})
     for tag in ("1.5.0", "1.6.0"):
         deploy(shop, "cart", tag)
     roll_back(shop, "cart")
+    return shop
+
+
+def test_a_state_file_that_was_deleted_under_an_older_name_counts(tmp_path: Path) -> None:
+    shop = held_by_an_old_name(tmp_path)
     (held,) = shop.holds()
-    path = CART_STATE.replace("default", "old")
-    shop.commit({path: None, held: None, CONFIG: config.format("new")})
+    shop.commit({OLD_STATE: None, held: None, CONFIG: ENVIRONMENT.format("new")})
     assert refused(shop, "cart", "1.6.0") == "held"
     release(shop, "cart")
     assert refused(shop, "cart", "1.6.0") == "bad"
@@ -264,22 +272,16 @@ def test_a_state_file_that_was_deleted_under_an_older_name_counts(tmp_path: Path
 def test_a_state_file_that_was_broken_and_deleted_under_an_older_name_is_named(
     tmp_path: Path,
 ) -> None:
-    config = '[environments.{}]\npath = "apps"\n'
-    cart = WEB.replace("name: web", "name: cart")
-    shop = Shop(tmp_path).open({PATH: cart, CONFIG: config.format("old")})
-    for tag in ("1.5.0", "1.6.0"):
-        deploy(shop, "cart", tag)
-    roll_back(shop, "cart")
+    shop = held_by_an_old_name(tmp_path)
     (held,) = shop.holds()
-    path = CART_STATE.replace("default", "old")
-    sound = shop.bytes_of(path)
-    shop.commit({path: "{"})
-    shop.commit({path: None, held: None, CONFIG: config.format("new")})
+    sound = shop.bytes_of(OLD_STATE)
+    shop.commit({OLD_STATE: "{"})
+    shop.commit({OLD_STATE: None, held: None, CONFIG: ENVIRONMENT.format("new")})
     wanted = ("--service", "cart", "--image", image("1.6.0"))
     run = shop.refused(1, "repository", "deploy", *wanted)
-    assert f"{path} is broken" in run.error["message"]
-    assert f"git checkout {(shop.tip() or '')[:12]}~1 -- {path}" in run.error["hint"]
-    shop.commit({path: sound})
+    assert f"{OLD_STATE} is broken" in run.error["message"]
+    assert f"git checkout {(shop.tip() or '')[:12]}~1 -- {OLD_STATE}" in run.error["hint"]
+    shop.commit({OLD_STATE: sound})
     assert refused(shop, "cart", "1.6.0") == "held"
 
 

@@ -82,15 +82,16 @@ class Kustomize:
             file.write_text(text, encoding="utf-8")
 
     def _build(self, root: str) -> str | None:
-        done = subprocess.run(
-            [self.program, "build", "--load-restrictor", "LoadRestrictionsNone", root],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        return done.stdout if done.returncode == 0 else None
+        line = ["build", "--load-restrictor", "LoadRestrictionsNone", root]
+        return said_by(self.program, *line, folder=self.folder)
+
+
+def said_by(program: str, *arguments: str, folder: Path) -> str | None:
+    """Return what a real tool says, run in a folder; None if it fails."""
+    done = subprocess.run(
+        [program, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+    return done.stdout if done.returncode == 0 else None
 
 
 @pytest.fixture(scope="module")

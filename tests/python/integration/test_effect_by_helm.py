@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +15,14 @@ import pytest
 import yaml
 
 from integration.random_charts import CHART, RandomChart, layers_of, random_chart
-from integration.test_effect_by_build import Kustomize, Outcome, images_of, is_cart, outcome_of
+from integration.test_effect_by_build import (
+    Kustomize,
+    Outcome,
+    images_of,
+    is_cart,
+    outcome_of,
+    said_by,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,14 +66,8 @@ class Helm:
             path_ = self.folder / f"{number}.yaml"
             path_.write_text(yaml.safe_dump(layer), encoding="utf-8")
             arguments += ["-f", str(path_)]
-        done = subprocess.run(
-            [self.program, "template", "x", str(self.folder / CHART), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        return done.stdout if done.returncode == 0 else None
+        line = ["template", "x", str(self.folder / CHART), *arguments]
+        return said_by(self.program, *line, folder=self.folder)
 
 
 @pytest.fixture(scope="module")
