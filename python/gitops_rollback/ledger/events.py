@@ -160,6 +160,9 @@ def is_of_another_deed(record: Record, deed: Deed) -> bool:
     """Tell whether a record is of another deed than the one whose build number it bears.
 
     A record is made before its deed. One that was made after it is of a later build: the job was
-    made anew, or moved to a new controller, and its numbers began again.
+    made anew, or moved to a new controller, and its numbers began again. Of one that was made in
+    the same second no clock tells: it is of another deed where it says that another image came.
     """
-    return deed.at is not None and record.recorded_at > deed.at
+    if deed.at is None or record.recorded_at < deed.at:
+        return False
+    return record.recorded_at > deed.at or not agree(record.replaced_by, deed.image)

@@ -195,6 +195,7 @@ LONG = ("1>2", "2>3", "3>4")
 MOVED = stored("~1", "2", digest_from="moved")
 CHANGED = stored("1", "2", sha256=digest("changed"))
 LATER = stored("5", "6", 9)  # of a build that has the number of an earlier one
+AT_ONCE = stored("5", "6", sha256=digest("other"))  # the same, made in the second of the deploy
 QUERY = Settings(configured=True, query="tags[?older]")
 LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str, str]]] = [
     # The state file explains what runs.
@@ -431,6 +432,8 @@ LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str
      {"to": "1"}, None, ["tampered"], {"1": "tampered"}),
     ("a job made anew, whose numbers began again",
      by_state(*AB, stored={digest("record 1"): LATER}), {}, "1", [], {}),
+    ("a job made anew in the second of the deploy",
+     by_state(*AB, stored={digest("record 1"): AT_ONCE}), {}, "1", [], {}),
     ("to a tampered one, accepted", by_state(*AB, stored={digest("record 1"): CHANGED}),
      {"to": "1", "accept": frozenset({"tampered"})}, "1", [], {}),
     ("to one that is not asked about again", by_state(*ABA), {"to": "2"}, "2", [], {}),
