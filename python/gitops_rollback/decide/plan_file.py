@@ -9,6 +9,7 @@ from gitops_rollback.effective.proof import Proof, read_proof
 from gitops_rollback.errors import NotFoundError, UsageError
 from gitops_rollback.image import ImageReference, parse_image
 from gitops_rollback.late import dataclass
+from gitops_rollback.model import title
 
 LARGEST_PLAN = 10_000_000  # bytes
 HINT = "make it with gitops-rollback plan --output FILE"
@@ -45,14 +46,14 @@ class PlanFile:
         for planned in self.services:
             if (planned.service, planned.environment) == (service, environment):
                 return planned
-        raise UsageError(f"the plan does not name {service} {environment}", HINT)
+        raise UsageError(f"the plan does not name {title(service, environment)}", HINT)
 
     def target(self, service: str, environment: str) -> ImageReference:
         """Return the image that is planned for a service; raise `NotFoundError` if it has none."""
         to = self.planned(service, environment).to
         if to is None:
             raise NotFoundError(
-                f"the plan found no image to go back to for {service} {environment}",
+                f"the plan found no image to go back to for {title(service, environment)}",
                 "plan again with --to or --as-of, or without this service",
             )
         return to

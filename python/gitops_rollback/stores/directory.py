@@ -21,6 +21,7 @@ from gitops_rollback.ledger.records import (
     parse_record,
 )
 from gitops_rollback.manifest.document import LARGEST_MANIFEST
+from gitops_rollback.model import title
 from gitops_rollback.reading import read_file
 from gitops_rollback.stores.base import NEWEST_RECORDS, fitting_copy, read_named, write_record
 
@@ -86,7 +87,7 @@ class DirectoryStore:
         for stored in self._records(environment, service):
             if stored.sha256 == sha256:
                 return stored
-        return MissingRecord(f"{self.path} has no record {sha256} of {service} {environment}")
+        return MissingRecord(f"{self.path} has no record {sha256} of {title(service, environment)}")
 
     def newest(self, environment: str, service: str) -> Iterator[StoredRecord]:
         """Yield the newest records of a service, newest first."""

@@ -78,6 +78,7 @@ def test_what_lies_in_a_store_in_place_of_a_note_is_as_good_as_no_note(
     lay(tmp_path / ".records" / ("a" * 64))
     found = DirectoryStore(tmp_path).find("default", "cart", None, f"sha256:{'a' * 64}")
     assert isinstance(found, MissingRecord)
+    assert found.reason.endswith(" of cart"), "no environment is configured"
 
 
 @pytest.mark.parametrize("name", ["-1", "٣", "1e3", "9" * 30, "0x1", " 1", "1 "])
