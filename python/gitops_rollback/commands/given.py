@@ -96,11 +96,46 @@ def read_drills(paths: Iterable[str]) -> tuple[str, ...]:
 
 def _verdict(path: str) -> str:
     hint = "give what gitops-rollback check -o FILE wrote"
+    return str(_result(path, ("result-check",), "a drill", hint)["verdict"])
+
+
+def read_waits(paths: Iterable[str]) -> dict[tuple[str, str, str], str]:
+    """Read when clusters had a change: by its commit, environment and service.
+
+    The files are what `wait -o FILE` wrote, or `rollback --wait`, or `deploy --auto-rollback`. Of
+    several clusters the last counts; a change that one of them was not seen to have is left out.
+    Raises `UsageError` for other files.
+    """
+    hint = "give what gitops-rollback wait -o FILE wrote, or rollback --wait -o FILE"
+    found: dict[tuple[str, str, str], str] = {}
+    for path in paths:
+        told = _result(path, ("result-wait", "result-change"), "a wait", hint)
+        for one in (told, told.get("rollout", {}), told.get("rolledBack", {}).get("rollout", {})):
+            for key, moment in _applied(one).items():
+                # Who looks later sees it later: the first look tells best.
+                found[key] = min(moment, found.get(key, moment))
+    return found
+
+
+def _applied(told: dict[str, Any]) -> dict[tuple[str, str, str], str]:
+    seen: dict[tuple[str, str, str], list[str]] = {}
+    for one in told.get("rollouts", ()):
+        key = (told.get("commit", ""), one["environment"], one["service"])
+        seen.setdefault(key, []).append(one.get("appliedAt", ""))
+    return {key: max(moments) for key, moments in seen.items() if all(moments)}
+
+
+def _result(path: str, kinds: Sequence[str], what: str, hint: str) -> dict[str, Any]:
+    """Read a result of one of some kinds; what is wrong is told of the first."""
     try:
         with Path(path).open("rb") as stream:
-            document = schema.read(stream.read(LARGEST_PLAN + 1), "result-check", LARGEST_PLAN)
+            data = stream.read(LARGEST_PLAN + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint) from error
-    except schema.InvalidDocumentError as error:
-        raise UsageError(f"{path} is no result of a drill: {error}", hint) from error
-    return str(document["verdict"])
+    wrong = []
+    for kind in kinds:
+        try:
+            return schema.read(data, kind, LARGEST_PLAN)
+        except schema.InvalidDocumentError as error:
+            wrong.append(error)
+    raise UsageError(f"{path} is no result of {what}: {wrong[0]}", hint) from wrong[0]

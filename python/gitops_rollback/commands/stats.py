@@ -2,7 +2,8 @@
 
 Nothing is changed. The numbers are DORA's: deployment frequency, change failure rate (deploys that
 were rolled back from, or whose image is marked bad), failed deployment recovery time (deploy of the
-bad image to the push of the rollback); and how long rollbacks held. Without a service: all.
+bad image to the push of the rollback, and to the moment it was applied where --waited tells); and
+how long rollbacks held. Without a service: all.
 
 They come from state files and the last 1,000 commits; from when on they are complete is told.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
-from gitops_rollback.commands.given import read_drills
+from gitops_rollback.commands.given import read_drills, read_waits
 from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.ledger.measures import RELEASE, Happening, Measures, measure, together
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         options.all = True
     session = start(options, environment)
     since = _since(options.since, session.present)
-    drills = read_drills(options.drill)
+    drills, waits = read_drills(options.drill), read_waits(options.waited)
     with session.open_repository() as repository:
         snapshot = session.read(repository, request_of(options), session.open_tip(repository))
         services = snapshot.services
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         with session.watch.phase("fetch"):
             changes = repository.histories(services[0].tip, paths, _DEPTH)
     measured = [
-        _measured(at, changes[path], since, session.present)
+        _measured(at, changes[path], since, session.present, waits)
         for at, path in zip(services, paths, strict=True)
     ]
     document: dict[str, Any] = {
@@ -73,11 +74,15 @@ def _since(text: str, present: str) -> str:
 
 
 def _measured(
-    at: ServiceAtTip, changes: Sequence[PathChange], since: str, present: str
+    at: ServiceAtTip,
+    changes: Sequence[PathChange],
+    since: str,
+    present: str,
+    waits: Mapping[tuple[str, str, str], str],
 ) -> Measures:
     # Oldest first: of what happened in the same second, nothing else tells which came first.
     oldest_first = reversed(changes)
-    happenings = [found for one in oldest_first if (found := _happening(at, one)) is not None]
+    happenings = [found for one in oldest_first if (found := _happening(at, one, waits))]
     oldest = min((one.at for one in happenings), default=present)
     reach = min((change.at for change in changes if change.is_oldest), default=oldest)
     deeds = at.state.deployed if at.state else ()
@@ -102,10 +107,13 @@ def _is_of(deed: Deed, at: str, one: Happening) -> bool:
     return is_it and abs(clock.days_between(at, one.at)) < _LONGEST_PUSH
 
 
-def _happening(at: ServiceAtTip, change: PathChange) -> Happening | None:
+def _happening(
+    at: ServiceAtTip, change: PathChange, waits: Mapping[tuple[str, str, str], str]
+) -> Happening | None:
     told = read_trailers(change.message, at.service, at.environment)
     if told is not None:
-        return Happening(change.at, told.action, told.to, told.from_image)
+        applied = waits.get((change.commit, at.environment, at.service))
+        return Happening(change.at, told.action, told.to, told.from_image, applied)
     if action_of(change.message, at.service, at.environment) == RELEASE:
         return Happening(change.at, RELEASE, at.found.image)
     return None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from gitops_rollback import clock
 from gitops_rollback.alarm import lasting
 from gitops_rollback.clock import Deadline
 from gitops_rollback.commands.wishes import request_of
@@ -298,7 +299,7 @@ def _told(
     for track in seen.tracks:
         failure = _failure(seen, track, seconds)
         failure = seen.explain(track, failure) if failure else None
-        rollouts.append(_rollout(track, failure, before))
+        rollouts.append(_rollout(session, track, failure, before))
         failures += [failure] if failure else []
     rollouts += [_lost(target, one) for one in seen.lost for target in targets]
     warnings = [w for track in seen.tracks if track.standing for w in track.standing.warnings]
@@ -371,15 +372,20 @@ def _overall(seen: Seen) -> str:
     return _UNSEEN if seen.lost and is_well else worst.value
 
 
-def _rollout(track: Track, failure: Failure | None, before: float) -> dict[str, Any]:
+def _rollout(
+    session: Session, track: Track, failure: Failure | None, before: float
+) -> dict[str, Any]:
     standing = track.standing
     cluster = {"cluster": track.cluster} if track.cluster else {}
+    applied = track.moments.get("applied")
+    now = session.watch.seconds()["total"]
     return {
         **_named(track.target),
         **cluster,
         "state": standing.state.value if standing else State.FETCHING.value,
         "message": standing.message if standing else "nothing was seen",
         **({"failure": failure.to_json()} if failure else {}),
+        **({} if applied is None else {"appliedAt": clock.moment(now - applied)}),
         "seconds": {name: round(at + before, 3) for name, at in track.moments.items()},
     }
 

@@ -2,8 +2,8 @@
 
 Deployment frequency: deploys in the window, by day. Change failure rate: the share of these deploys
 whose image was rolled back from, or stands on the bad list. Failed deployment recovery time: from
-the deploy of the bad image to the push of the rollback. A rollback holds: how long until a release
-or the next deploy is counted, too.
+the deploy of the bad image to the push of the rollback, and to the moment a cluster had it, where a
+wait saw that. A rollback holds: how long until a release or the next deploy is counted, too.
 """
 
 from __future__ import annotations
@@ -27,12 +27,16 @@ _DAY = 86_400  # seconds
 
 @dataclass(frozen=True)
 class Happening:
-    """A deploy, a rollback or a release, and when; `at` is UTC, as `clock.now` writes it."""
+    """A deploy, a rollback or a release, and when; `at` is UTC, as `clock.now` writes it.
+
+    `applied_at` is when a wait saw that clusters have it, UTC too.
+    """
 
     at: str
     action: str
     image: ImageReference
     from_image: ImageReference | None = None
+    applied_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Measures:
     failures: int = 0
     rollbacks: int = 0
     recoveries: tuple[float, ...] = ()
+    live_recoveries: tuple[float, ...] = ()
     holds: tuple[float, ...] = ()
     open_holds: int = 0
 
@@ -62,6 +67,7 @@ class Measures:
                 "changeFailureRate": _rate(self.failures, self.deployments),
                 "rollbacks": self.rollbacks,
                 "recoverySeconds": _spread(self.recoveries),
+                "recoveryAppliedSeconds": _spread(self.live_recoveries),
                 "holdSeconds": _spread(self.holds),
                 "openHolds": self.open_holds,
             }
@@ -81,7 +87,13 @@ def measure(
     Of happenings of the same second, what is given first came first.
     """
     told = sorted(happenings, key=lambda one: one.at)
-    failed = {index for index, _rollback in _failures(told)}
+    failures = _failures(told)
+    failed = {index for index, _rollback in failures}
+    taken_back = [
+        (told[deploy].at, told[rollback])
+        for deploy, rollback in failures
+        if told[rollback].at >= since
+    ]
     marked = tuple(bad)
     deploys = [index for index, one in enumerate(told) if one.action == DEPLOY and one.at >= since]
     marks = {index for index in deploys if _is_newest_of_a_bad_image(told, index, marked)}
@@ -93,10 +105,9 @@ def measure(
         deployments=len(deploys),
         failures=len([index for index in deploys if index in failed | marks]),
         rollbacks=len(rollbacks),
-        recoveries=tuple(
-            _seconds(told[deploy].at, told[rollback].at)
-            for deploy, rollback in _failures(told)
-            if told[rollback].at >= since
+        recoveries=tuple(_seconds(deployed, one.at) for deployed, one in taken_back),
+        live_recoveries=tuple(
+            _seconds(deployed, one.applied_at) for deployed, one in taken_back if one.applied_at
         ),
         holds=tuple(holds),
         open_holds=open_holds,
@@ -112,6 +123,7 @@ def together(measures: Sequence[Measures]) -> Measures:
         failures=sum(one.failures for one in measures),
         rollbacks=sum(one.rollbacks for one in measures),
         recoveries=tuple(time for one in measures for time in one.recoveries),
+        live_recoveries=tuple(time for one in measures for time in one.live_recoveries),
         holds=tuple(time for one in measures for time in one.holds),
         open_holds=sum(one.open_holds for one in measures),
     )

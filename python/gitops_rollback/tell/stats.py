@@ -10,7 +10,7 @@ from gitops_rollback.model import title
 from gitops_rollback.tell.tables import table, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gitops_rollback.tell.view import View
 
@@ -21,6 +21,7 @@ _COLUMNS = (
     ("changeFailureRate", "failure rate"),
     ("rollbacks", "rollbacks"),
     ("recoverySeconds", "recovery (median)"),
+    ("recoveryAppliedSeconds", "until applied"),
     ("holdSeconds", "hold (median)"),
     ("openHolds", "held now"),
 )
@@ -31,6 +32,7 @@ _HELP = {
     "changeFailureRate": "Share of the deploys that failed.",
     "rollbacks": "Rollbacks in the window.",
     "recoverySeconds": "Failed deployment recovery time: deploy to rollback, median.",
+    "recoveryAppliedSeconds": "From a failed deploy to its rollback applied, median.",
     "holdSeconds": "How long rollbacks held, median.",
     "openHolds": "Holds in force.",
 }
@@ -44,8 +46,9 @@ def stats(document: Mapping[str, Any], view: View) -> list[str]:
         return _csv(document)
     if view.form == "prometheus":
         return _prometheus(document)
-    rows = [("service", *(heading for _key, heading in _COLUMNS))]
-    rows += [(name, *_cells(one)) for name, one in _named(document)]
+    columns = [(key, heading) for key, heading in _COLUMNS if _is_shown(key, document["total"])]
+    rows = [("service", *(heading for _key, heading in columns))]
+    rows += [(name, *_cells(one, columns)) for name, one in _named(document)]
     lines = [
         f"{document['since'][:10]} to {document['until'][:10]}, as DORA defines it",
         *table(rows),
@@ -73,8 +76,13 @@ def _named(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
         yield "all", document["total"]
 
 
-def _cells(one: Mapping[str, Any]) -> Iterator[str]:
-    for key, _heading in _COLUMNS:
+def _is_shown(key: str, total: Mapping[str, Any]) -> bool:
+    """Tell whether people see a column: all, but of times that nobody gave."""
+    return key != "recoveryAppliedSeconds" or key in total
+
+
+def _cells(one: Mapping[str, Any], columns: Sequence[tuple[str, str]]) -> Iterator[str]:
+    for key, _heading in columns:
         value = one.get(key)
         if value is None:
             yield "-"

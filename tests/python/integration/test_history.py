@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -152,3 +153,55 @@ def test_stats_count_a_hold_that_began_in_the_second_of_its_deploy(shop: Shop) -
     told = shop.ok("stats", *CART).service()
     assert (told["deployments"], told["failedDeployments"], told["rollbacks"]) == (1, 1, 1)
     assert told["openHolds"] == 1
+
+
+def waited(commit: str, *moments: str) -> dict[str, Any]:
+    """Return what `wait` tells of a commit in as many clusters as there are moments."""
+    one = {"service": "cart", "environment": "default", "image": "acme/cart:1.4.2"}
+    rollouts = [
+        {**one, "cluster": f"c{number}", "state": "applied", **({"appliedAt": at} if at else {})}
+        for number, at in enumerate(moments)
+    ]
+    seen = {"commit": commit, "branch": "main", "state": "applied", "verifiedBy": "cluster"}
+    return {"schemaVersion": 1, **seen, "rollouts": rollouts}
+
+
+def test_stats_tell_how_long_a_recovery_took_until_clusters_had_it(shop: Shop) -> None:
+    began = shop.moment() - 3600
+    shop.deploy("1.5.0", environment={"GIT_COMMITTER_DATE": f"@{began} +0000"})
+    back = shop.roll_back(environment={"GIT_COMMITTER_DATE": f"@{began + 600} +0000"})
+    east, west, late = (
+        time.strftime("%Y-%m-%dT%H:%M:%S.500Z", time.gmtime(began + after))
+        for after in (610, 630, 900)
+    )
+    commit = back.result["commit"]
+    files = {
+        "wait": waited(commit, east, west),
+        "looked-again": waited(commit, late, late),
+        "one-is-missing": waited(commit, east, ""),
+        "another": waited("f" * 40, east),
+    }
+    for name, document in files.items():
+        (shop.root / name).write_text(json.dumps(document), encoding="utf-8")
+
+    def numbers(*names: str) -> dict[str, Any]:
+        given = [part for name in names for part in ("--waited", str(shop.root / name))]
+        return shop.ok("stats", *CART, *given).service()
+
+    assert numbers()["recoverySeconds"]["median"] == 600
+    assert "recoveryAppliedSeconds" not in numbers("one-is-missing", "another")
+    assert numbers("looked-again", "wait")["recoveryAppliedSeconds"]["median"] == 630.5
+    told = {**back.result, "rollout": {**files["wait"]}}
+    told["rollout"].pop("schemaVersion")
+    (shop.root / "both").write_text(json.dumps(told), encoding="utf-8")
+    assert numbers("both")["recoveryAppliedSeconds"]["longest"] == 630.5
+
+
+@pytest.mark.parametrize(("option", "what"), [("--waited", "a wait"), ("--drill", "a drill")])
+def test_stats_take_no_file_that_is_something_else(shop: Shop, option: str, what: str) -> None:
+    other = shop.root / "other.json"
+    run = shop.run("stats", *CART, option, str(other))
+    assert (run.code, "cannot be read" in run.error["message"]) == (2, True)
+    other.write_text('{"schemaVersion": 1, "rows": []}', encoding="utf-8")
+    run = shop.run("stats", *CART, option, str(other))
+    assert (run.code, f"is no result of {what}" in run.error["message"]) == (2, True)

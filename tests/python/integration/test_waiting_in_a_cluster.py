@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,6 +143,8 @@ def test_a_deploy_is_nudged_and_followed_to_its_pods(
     seconds = run.result["seconds"]
     order = [seconds[name] for name in ("decide", "commit", "fetched", "applied", "ready")]
     assert order == sorted(order)
+    applied = datetime.fromisoformat(run.result["rollouts"][0]["appliedAt"])
+    assert timedelta() <= datetime.now(UTC) - applied < timedelta(seconds=seconds["total"])
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,16 @@ def test_what_was_before_the_window_counts_only_for_what_is_in_it() -> None:
     assert (measured(held).holds, measured(held).open_holds) == ((), 1)
 
 
+def test_a_recovery_also_counts_until_clusters_had_it_where_a_wait_saw_that() -> None:
+    back = Happening(day(4), "rollback", image("1.0"), image("1.1"), "2026-01-04T00:01:30.500Z")
+    seen = measured(deploy(3, "1.1"), back)
+    assert seen.recoveries == (24 * 3600.0,)
+    assert seen.live_recoveries == (24 * 3600.0 + 90.5,)
+    assert together([seen, measured(*LEDGER)]).live_recoveries == seen.live_recoveries
+    assert "until applied" in shown(document(seen))[1]
+    assert "until applied" not in shown(document(measured(*LEDGER)))[1]
+
+
 def test_several_services_are_pooled() -> None:
     both = together([measured(*LEDGER), measured(deploy(1, "2.0"))])
     assert (both.deployments, both.failures) == (5, 2)
