@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
 
 INLINE_PROBLEM = Problem(
-    "an inline patch sets it, in a text that is no literal block (`|`) of its own;",
-    "write it as one, or move the patch to a file",
+    "an inline patch sets it, in a text that stands within another or that an alias repeats;",
+    "write it out, or move the patch to a file",
 )
 # A field that is surely of an image: what is copied from it is decided there.
 _OF_IMAGES = frozenset({CONTAINER, VOLUME, POINTED, KUSTOMIZE, PATCH})

@@ -1,18 +1,17 @@
 """Texts that are YAML themselves, written into a file: inline patches, values of a chart. Pure.
 
 `patches: - patch: |`, `values: |`. Such a text is parsed as a file of its own whose scalars know
-their place in the outer one. Only where each of its characters stands there as it is can an edit
-of the text be one of the file: in a literal block (yaml.org/spec/1.2.2, 8.1.2), and in quotes on
-one line without an escape.
+their place in the outer one, however it is written there: as a literal or a folded block, in
+quotes with escapes, over several lines (yaml.org/spec/1.2.2, 7.3 and 8.1). An edit replaces what
+stands for the characters of the text; that it reads back as meant is proven as of any edit.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.manifest.document import parse, paths_to_nodes, scalars_of
 
 if TYPE_CHECKING:
@@ -21,32 +20,75 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
 
+_SPACE = " \t\r\n"
+_GAP = regex(r"[ \t\r\n]*")
+_PLAIN = regex(r"[^ \t\r\n]+|[ \t\r\n]+")
+_TOKENS = {
+    "'": regex(r"''|[^' \t\r\n]+|[ \t\r\n]+"),
+    '"': regex(
+        r"\\(?:\r?\n|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)"
+        r"|[^\\ \t\r\n]+|[ \t\r\n]+"
+    ),
+}
+# yaml.org/spec/1.2.2, 5.7; what is longer is a number.
+_ESCAPED = '0abtnvfre "/\\N_LP\t'
+_MEANT = '\0\a\b\t\n\v\f\r\x1b "/\\\x85\xa0\u2028\u2029\t'
+_ESCAPES = dict(zip(_ESCAPED, _MEANT, strict=True))
+_SHORT = 3  # characters of an escape that is no number, a line break of Windows included
+_MOST_RUNS = 100_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """Characters of a text that stand side by side in the outer file: where they begin in each.
+
+    `line` and `column` are those in the outer file, counted from 1; `width` is how many characters
+    stand there for one of the text: 1 but for an escape, which is a run by itself.
+    """
+
+    inner: int
+    outer: int
+    line: int
+    column: int
+    width: int = 1
+
+    def goes_on_in(self, other: Run) -> bool:
+        """Tell whether characters behind it on the line stand as far from it here as there."""
+        is_one = self.width == other.width == 1 and self.line == other.line
+        return is_one and other.outer - self.outer == other.inner - self.inner
+
 
 @dataclass(frozen=True)
 class Host:
     """Where a text stands that is a file of its own: a scalar of another file.
 
-    `document` and `pointer` are the scalar's; `offsets` say for each line of the text where its
-    first character stands in the outer file's text, `starts` the same in the text itself; `line`
-    (from 0) and `column` are those of the text's first character.
+    `document` and `pointer` are the scalar's; `runs` say for each character where it stands in the
+    outer file.
     """
 
     node: yaml.ScalarNode = field(repr=False, compare=False)
     document: int
     pointer: str
-    offsets: tuple[int, ...]
-    starts: tuple[int, ...]
-    line: int
-    column: int
+    runs: tuple[Run, ...] = field(repr=False)
 
-    def outer(self, line: int, column: int) -> int:
-        """Return the offset in the outer file of a place in the text, both counted from 0."""
-        return self.offsets[line] + column
+    def run_at(self, offset: int) -> Run:
+        """Return the run that a character of the text is in."""
+        return self.runs[max(bisect_right(self.runs, offset, key=lambda run: run.inner) - 1, 0)]
 
-    def inner(self, offset: int) -> int:
-        """Return the offset in the text of one in the outer file."""
-        line = bisect_right(self.offsets, offset) - 1
-        return self.starts[line] + offset - self.offsets[line]
+    def outer(self, offset: int) -> int:
+        """Return the offset in the outer file of one in the text."""
+        run = self.run_at(offset)
+        return run.outer + offset - run.inner
+
+    def outer_end(self, offset: int) -> int:
+        """Return where in the outer file the characters before an offset of the text end."""
+        return self.outer(offset - 1) + self.run_at(offset - 1).width
+
+    def written(self, text: str) -> str:
+        """Return characters of the text as they are written in the outer file."""
+        if self.node.style == '"':
+            return text.replace("\\", "\\\\").replace('"', '\\"')
+        return text.replace("'", "''") if self.node.style == "'" else text
 
     def pointer_to(self, document: int, pointer: str) -> str:
         """Return what a place inside is called: the scalar's pointer, `#`, the pointer inside."""
@@ -77,44 +119,56 @@ def in_host(field: ImageField, host: Host) -> ImageField:
 
 def _host(file: ParsedFile, node: yaml.ScalarNode) -> Host | None:
     place = _place_of(file, node)
-    if place is None:
-        return None
-    lines = _literal(file, node) if node.style == "|" else _quoted(file, node)
-    if lines is None:
-        return None
-    line, column, offsets = lines
-    lengths = (len(one) + 1 for one in str(node.value).split("\n"))
-    starts = (0, *accumulate(lengths))
-    return Host(node, *place, offsets, starts[: len(offsets)], line, column)
+    runs = _runs(file, node) if place is not None else ()
+    return Host(node, *place, runs) if place is not None and runs else None
 
 
-def _literal(file: ParsedFile, node: yaml.ScalarNode) -> tuple[int, int, tuple[int, ...]] | None:
-    """Return line, column and offsets of a literal block's text, whose lines are indented alike."""
-    begin = file.text.find("\n", node.start_mark.index) + 1
-    written = file.text[begin : node.end_mark.index].split("\n")
-    offsets: list[int] = []
-    indents: set[int] = set()
-    for text, outer in zip(str(node.value).split("\n"), written, strict=False):
-        shown = outer.removesuffix("\r")
-        indent = len(shown) - len(text) if text else 0
-        if indent < 0 or shown[indent:].rstrip(" " if not text else "") != text:
-            return None
-        if text:
-            indents.add(indent)
-        offsets.append(begin + indent)
-        begin += len(outer) + 1
-    if len(indents) != 1:
-        return None
-    return node.start_mark.line + 1, indents.pop(), tuple(offsets)
+def _runs(file: ParsedFile, node: yaml.ScalarNode) -> tuple[Run, ...]:
+    """Return where the characters of a scalar stand; nothing where that is not sure.
 
-
-def _quoted(file: ParsedFile, node: yaml.ScalarNode) -> tuple[int, int, tuple[int, ...]] | None:
-    """Return the same of a quoted text that stands on one line without an escape."""
+    White space may be written otherwise than it reads; what is between is found in its order.
+    """
     start, end = node.start_mark.index, node.end_mark.index
-    raw = file.text[start:end]
-    if not node.style or raw[:1] != node.style or raw[1:-1] != node.value or "\n" in raw:
-        return None
-    return node.start_mark.line, node.start_mark.column + 1, (start + 1,)
+    if node.style in ("|", ">"):
+        start = file.text.find("\n", start)
+    elif node.style:
+        start, end = file.text.index(node.style, start) + 1, end - 1
+    text, at = str(node.value), 0
+    line, begin = file.text.count("\n", 0, start), file.text.rfind("\n", 0, start) + 1
+    runs: list[Run] = []
+    for token in _TOKENS.get(node.style or "", _PLAIN).finditer(file.text, start, end):
+        written, offset = token[0], token.start()
+        word = _read(written, node.style)
+        if word.strip(_SPACE):
+            at = _next_word(text, at)
+            if not text.startswith(word, at) or len(runs) == _MOST_RUNS:
+                return ()
+            width = len(written) if len(word) == 1 else 1
+            run = Run(at, offset, line + 1, offset - begin + 1, width)
+            if not runs or not runs[-1].goes_on_in(run):
+                runs.append(run)
+            at += len(word)
+        elif "\n" in written:
+            line, begin = line + written.count("\n"), offset + written.rfind("\n") + 1
+    return tuple(runs) if _next_word(text, at) == len(text) else ()
+
+
+def _next_word(text: str, at: int) -> int:
+    """Return where white space that begins there ends."""
+    gap = _GAP.match(text, at)
+    return gap.end() if gap is not None else at
+
+
+def _read(written: str, style: str | None) -> str:
+    """Return what some characters of a scalar are read as; nothing of a line that goes on."""
+    if style == "'":
+        return written.replace("''", "'")
+    if style != '"' or written[:1] != "\\":
+        return written
+    if len(written) > _SHORT:
+        digits = written[2:]
+        return chr(int(digits, 16))
+    return _ESCAPES.get(written[1], "")
 
 
 def _place_of(file: ParsedFile, node: yaml.ScalarNode) -> tuple[int, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.late import dataclass, replace
+from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.difference import Intended, first_difference
 from gitops_rollback.manifest.document import parse, reads_as_string
 from gitops_rollback.manifest.forms import FieldEdit
@@ -33,8 +33,21 @@ class _ScalarEdit:
     """The new text of one scalar, and what YAML has to read there."""
 
     scalar: Scalar
-    splice: Splice
+    raw: str
     intended: Intended
+
+    @property
+    def splice(self) -> Splice:
+        """What is put into the file."""
+        block = self.scalar.block
+        written = block.host.written(self.raw) if block and block.host else self.raw
+        return Splice(self.scalar.start, self.scalar.end, written)
+
+    @property
+    def inward(self) -> Splice:
+        """What is put into the text that the scalar stands in."""
+        mark = self.scalar.node.end_mark.index
+        return Splice(mark - len(self.scalar.raw), mark, self.raw)
 
 
 def rewrite(
@@ -80,15 +93,7 @@ def _intended(edits: Sequence[_ScalarEdit]) -> dict[int, Intended]:
     for block in blocks.values():
         assert block.host is not None  # noqa: S101 - scalars have their block for its host
         own = [one for one in edits if one.scalar.block is block]
-        inward = [
-            replace(
-                one.splice,
-                start=block.host.inner(one.splice.start),
-                end=block.host.inner(one.splice.end),
-            )
-            for one in own
-        ]
-        text = _with_splices(block.text, set(inward))
+        text = _with_splices(block.text, {one.inward for one in own})
         inner = {id(one.scalar.node): one.intended for one in own}
         _prove(block, parse(block.path, text.encode()), inner)
         wanted[id(block.host.node)] = Intended(text)
@@ -117,7 +122,7 @@ def _scalar_edits(file: ParsedFile, edit: FieldEdit) -> Iterator[_ScalarEdit]:
         raw = recorded if recorded is not None else _written(file, scalar, texts[key])
         value = raw[1:-1] if raw[:1] in ("'", '"') else raw
         intended = Intended(value, as_recorded=recorded is not None)
-        yield _ScalarEdit(scalar, Splice(scalar.start, scalar.end, raw), intended)
+        yield _ScalarEdit(scalar, raw, intended)
 
 
 def _written(file: ParsedFile, scalar: Scalar, value: str) -> str:

@@ -29,9 +29,7 @@ def read_scalar(file: ParsedFile, node: yaml.ScalarNode) -> Scalar:
     skipped = properties[0] if properties else ""
     *above, last = _LINE_BREAK.split(skipped)
     if file.host is not None:
-        line = node.start_mark.line + len(above)
-        column = len(last) + (0 if above else node.start_mark.column)
-        return _in_block(file, node, file.host, line, column)
+        return _in_block(file, node, file.host, start + len(skipped))
     return Scalar(
         value=str(node.value),
         line=node.start_mark.line + 1 + len(above),
@@ -44,22 +42,20 @@ def read_scalar(file: ParsedFile, node: yaml.ScalarNode) -> Scalar:
     )
 
 
-def _in_block(
-    file: ParsedFile, node: yaml.ScalarNode, host: Host, line: int, column: int
-) -> Scalar:
+def _in_block(file: ParsedFile, node: yaml.ScalarNode, host: Host, start: int) -> Scalar:
     """Return a scalar of a text within a file: its place is that in the file.
 
     A comment behind it is a part of the text, which is no marker to Flux.
     """
-    start = host.outer(line, column)
-    raw = file.text[host.inner(start) : node.end_mark.index]
+    end = node.end_mark.index
+    run = host.run_at(start)
     return Scalar(
         value=str(node.value),
-        line=host.line + line + 1,
-        column=host.column + column + 1,
-        start=start,
-        end=start + len(raw),
-        raw=raw,
+        line=run.line,
+        column=run.column + start - run.inner,
+        start=host.outer(start),
+        end=host.outer_end(end) if end > start else host.outer(start),
+        raw=file.text[start:end],
         marker=None,
         node=node,
         block=file,
