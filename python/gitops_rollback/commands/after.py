@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
 from gitops_rollback.clock import Deadline
-from gitops_rollback.commands.doing import do
-from gitops_rollback.commands.results import change_result
+from gitops_rollback.commands.doing import change_result, do
 from gitops_rollback.commands.waiting import watch
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import Exit, GitopsRollbackError, InterruptedRunError

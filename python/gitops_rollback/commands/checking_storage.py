@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.commands.local_files import walk
+from gitops_rollback.commands.given import walk
 from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import Exit, ManifestError, UsageError
 from gitops_rollback.late import dataclass, replace

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.doing import do
-from gitops_rollback.commands.keeping import keep_builds
-from gitops_rollback.commands.results import report_change, timed, waits_after
+from gitops_rollback.commands.doing import make
 from gitops_rollback.commands.wishes import deploy_wishes
 from gitops_rollback.errors import UsageError
-from gitops_rollback.session import start
+from gitops_rollback.session import Session, start
 
 if TYPE_CHECKING:
     import argparse
@@ -27,12 +25,4 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
             "with a Jenkins store, deploy needs the record the build has archived",
             "run gitops-rollback record first and give its file with --record FILE",
         )
-    with timed(session), session.open_repository() as repository:
-        outcome = do(session, repository, session.open_tip(repository), wishes)
-        if options.keep:
-            outcome = keep_builds(session, repository, outcome)
-    if waits_after(session, outcome):
-        from gitops_rollback.commands.after import see_through  # noqa: PLC0415 - if asked
-
-        return see_through(session, outcome)
-    return report_change(session, outcome)
+    return make(session, wishes, Session.open_tip)

@@ -1,7 +1,8 @@
-"""Read the files that options name."""
+"""Read the files that options name, and find the manifests in folders that they name."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,29 +10,25 @@ from gitops_rollback import schema
 from gitops_rollback.decide.plan_file import HINT, LARGEST_PLAN, parse_plan
 from gitops_rollback.errors import UsageError
 from gitops_rollback.image import find_image
-from gitops_rollback.ledger.records import LARGEST_RECORD, parse_record
+from gitops_rollback.ledger.records import LARGEST_RECORD, RECORD_FILE, is_copy, parse_record
+from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.decide.plan_file import PlanFile
     from gitops_rollback.ledger.records import StoredRecord
 
-_LARGEST_CHANGE = 1_000_000  # bytes
+_LARGEST_RESULT = 10_000_000  # bytes
+_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def read_record(path: str) -> StoredRecord:
     """Read the record of `--record`; raise `UsageError` or `ConfigError` if it is not sound."""
-    try:
-        with Path(path).open("rb") as stream:
-            return parse_record(stream.read(LARGEST_RECORD + 1), path)
-    except OSError as error:
-        raise UsageError(
-            f"the record {path} cannot be read: {error.strerror}",
-            "give the record.json that gitops-rollback record wrote",
-        ) from error
+    hint = "give the record.json that gitops-rollback record wrote"
+    return parse_record(_bytes_of(path, LARGEST_RECORD, f"the record {path}", hint), path)
 
 
 def read_records(paths: Iterable[str]) -> tuple[StoredRecord, ...]:
@@ -58,23 +55,14 @@ def record_of(at: ServiceAtTip, records: Sequence[StoredRecord]) -> StoredRecord
 
 def read_plan(path: str) -> PlanFile:
     """Read the plan of `--plan`; raise `UsageError` if it is none, or chose no image."""
-    try:
-        with Path(path).open("rb") as stream:
-            return parse_plan(stream.read(LARGEST_PLAN + 1), path)
-    except OSError as error:
-        raise UsageError(f"the plan {path} cannot be read: {error.strerror}", HINT) from error
+    return parse_plan(_bytes_of(path, LARGEST_PLAN, f"the plan {path}", HINT), path)
 
 
 def read_change(path: str) -> dict[str, Any]:
     """Read the result of a deploy or rollback; raise `UsageError` if it is none, or failed."""
     hint = "give the file that deploy or rollback wrote with --output"
-    try:
-        with Path(path).open("rb") as stream:
-            change = schema.read(stream.read(_LARGEST_CHANGE + 1), "result-change", _LARGEST_CHANGE)
-    except OSError as error:
-        raise UsageError(f"the change {path} cannot be read: {error.strerror}", hint) from error
-    except schema.InvalidDocumentError as error:
-        raise UsageError(f"the change {path} is not sound: {error}", hint) from error
+    data = _bytes_of(path, _LARGEST_RESULT, f"the change {path}", hint)
+    change = _sound(data, ("result-change",), f"the change {path} is not sound", hint)
     strange = [one["to"] for one in change.get("services", ()) if find_image(one["to"]) is None]
     if strange:
         shown = one_line(strange[0], 80)
@@ -91,12 +79,9 @@ def read_change(path: str) -> dict[str, Any]:
 
 def read_drills(paths: Iterable[str]) -> tuple[str, ...]:
     """Read the verdicts of drills, as `check -o FILE` wrote them; raise `UsageError` for others."""
-    return tuple(_verdict(path) for path in paths)
-
-
-def _verdict(path: str) -> str:
     hint = "give what gitops-rollback check -o FILE wrote"
-    return str(_result(path, ("result-check",), "a drill", hint)["verdict"])
+    found = (read_result(path, ("result-check",), "result of a drill", hint) for path in paths)
+    return tuple(str(document["verdict"]) for document in found)
 
 
 def read_waits(paths: Iterable[str]) -> dict[tuple[str, str, str], str]:
@@ -109,7 +94,7 @@ def read_waits(paths: Iterable[str]) -> dict[tuple[str, str, str], str]:
     hint = "give what gitops-rollback wait -o FILE wrote, or rollback --wait -o FILE"
     found: dict[tuple[str, str, str], str] = {}
     for path in paths:
-        told = _result(path, ("result-wait", "result-change"), "a wait", hint)
+        told = read_result(path, ("result-wait", "result-change"), "result of a wait", hint)
         for one in (told, told.get("rollout", {}), told.get("rolledBack", {}).get("rollout", {})):
             for key, moment in _applied(one).items():
                 # Who looks later sees it later: the first look tells best.
@@ -117,7 +102,7 @@ def read_waits(paths: Iterable[str]) -> dict[tuple[str, str, str], str]:
     return found
 
 
-def _applied(told: dict[str, Any]) -> dict[tuple[str, str, str], str]:
+def _applied(told: Mapping[str, Any]) -> dict[tuple[str, str, str], str]:
     seen: dict[tuple[str, str, str], list[str]] = {}
     for one in told.get("rollouts", ()):
         key = (told.get("commit", ""), one["environment"], one["service"])
@@ -125,17 +110,53 @@ def _applied(told: dict[str, Any]) -> dict[tuple[str, str, str], str]:
     return {key: max(moments) for key, moments in seen.items() if all(moments)}
 
 
-def _result(path: str, kinds: Sequence[str], what: str, hint: str) -> dict[str, Any]:
+def read_result(path: str, schemas: Sequence[str], what: str, hint: str) -> Mapping[str, Any]:
     """Read a result of one of some kinds; what is wrong is told of the first."""
+    data = _bytes_of(path, _LARGEST_RESULT, path, hint)
+    return _sound(data, schemas, f"{path} is no {what}", hint)
+
+
+def _bytes_of(path: str, most: int, told: str, hint: str) -> bytes:
+    """Read a file, and a byte more than it may have, by which whoever parses it knows that."""
     try:
         with Path(path).open("rb") as stream:
-            data = stream.read(LARGEST_PLAN + 1)
+            return stream.read(most + 1)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", hint) from error
+        raise UsageError(f"{told} cannot be read: {error.strerror}", hint) from error
+
+
+def _sound(data: bytes, schemas: Sequence[str], told: str, hint: str) -> dict[str, Any]:
     wrong = []
-    for kind in kinds:
+    for name in schemas:
         try:
-            return schema.read(data, kind, LARGEST_PLAN)
+            return schema.read(data, name, _LARGEST_RESULT)
         except schema.InvalidDocumentError as error:
             wrong.append(error)
-    raise UsageError(f"{path} is no result of {what}: {wrong[0]}", hint) from wrong[0]
+    raise UsageError(f"{told}: {wrong[0]}", hint) from wrong[0]
+
+
+def walk(paths: Iterable[str]) -> Iterator[Path]:
+    """Yield the files that are named, and the manifests in the folders that are.
+
+    Raises `UsageError` for a path where nothing is.
+    """
+    for text in paths:
+        path = Path(text)
+        # These tell of a name that is too long, too, that nothing is there.
+        if os.path.isfile(text):  # noqa: PTH113
+            yield path
+        elif os.path.isdir(text):  # noqa: PTH112
+            found = (p for p in sorted(path.rglob("*")) if _is_manifest(p) and p.is_file())
+            yield from (p for p in found if ".git" not in p.parts and not _is_copy(p))
+        else:
+            raise UsageError(f"there is no file or folder {text}", "name one that is there")
+
+
+def _is_copy(path: Path) -> bool:
+    """Tell whether a file is the copy of a manifest that a record brought with it."""
+    above = (parent / RECORD_FILE for parent in path.parents)
+    return is_copy(path.as_posix(), [file.as_posix() for file in above if file.exists()])
+
+
+def _is_manifest(path: Path) -> bool:
+    return path.suffix in _SUFFIXES or is_kustomization(path.name)

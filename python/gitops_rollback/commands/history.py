@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.doing import do
-from gitops_rollback.commands.results import report_change
+from gitops_rollback.commands.doing import do, report_change
 from gitops_rollback.commands.wishes import repair_wishes, request_of, retire_wishes
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.look.snapshot import read_retired

@@ -6,11 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from gitops_rollback.alarm import seen_through
-from gitops_rollback.commands.planning import plans_of, plans_to_json
+from gitops_rollback.commands.doing import plan_all, refuse_blocked
 from gitops_rollback.commands.wishes import request_of, rollback_wishes
-from gitops_rollback.decide.change import whole_error
 from gitops_rollback.decide.plan_file import parse_plan
-from gitops_rollback.decide.rollback import obstacle
 from gitops_rollback.errors import UsageError
 from gitops_rollback.outlet import one_in
 from gitops_rollback.tell.output import json_text
@@ -36,20 +34,11 @@ def ask_reason(session: Session) -> tuple[str, PlanFile | None]:
     Raises what refuses the rollback, before anybody is asked, and `UsageError` without an answer.
     However long a person thinks, no time limit runs meanwhile.
     """
-    wishes = rollback_wishes(session)
     with session.open_repository() as repository:
-        from gitops_rollback.run import look_only  # noqa: PLC0415 - see open_repository
-
         tip = session.open_tip(repository)
         snapshot = session.read(repository, request_of(session.options), tip)
-        decided = look_only(session, repository, snapshot, wishes(snapshot))
-        plans = plans_of(decided)
-    document = plans_to_json(session, snapshot, decided)
-    errors = [error for plan in plans if (error := obstacle(plan)) is not None]
-    if errors and not (session.skips_blocked and len(errors) < len(plans)):
-        error = whole_error(errors, len(plans), "rolled back")
-        error.found = document
-        raise error
+        plans, document = plan_all(session, repository, snapshot, rollback_wishes)
+    refuse_blocked(session, plans, document)
     show(lines_of(one_in({"schemaVersion": 1, **document}), session.options.output))
     with seen_through():
         reason = _answer()

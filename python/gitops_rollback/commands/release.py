@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.commands.doing import do
-from gitops_rollback.commands.results import report_change, timed
+from gitops_rollback.commands.doing import make
 from gitops_rollback.commands.wishes import release_wishes
 from gitops_rollback.errors import UsageError
-from gitops_rollback.session import start
+from gitops_rollback.session import Session, start
 
 if TYPE_CHECKING:
     import argparse
@@ -20,6 +19,4 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     session = start(options, environment)
     if not session.reason:
         raise UsageError("a release needs a reason", "say why with --reason TEXT")
-    with timed(session), session.open_repository() as repository:
-        outcome = do(session, repository, session.open_tip(repository), release_wishes(session))
-    return report_change(session, outcome)
+    return make(session, release_wishes(session), Session.open_tip)

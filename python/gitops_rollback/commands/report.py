@@ -6,9 +6,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.commands.planning import plans_of, plans_to_json
+from gitops_rollback.commands.doing import plan_all
+from gitops_rollback.commands.given import read_result
 from gitops_rollback.commands.wishes import request_of, rollback_wishes
-from gitops_rollback.errors import Exit, UsageError
+from gitops_rollback.errors import Exit
 from gitops_rollback.options import repeated
 from gitops_rollback.session import start
 from gitops_rollback.tell.output import write_result
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from gitops_rollback.report import Documents
     from gitops_rollback.session import Session
 
-_LARGEST = 10_000_000  # bytes
 _MOST_ENTRIES = 20
 _GIVEN = {
     "plan": "what `plan --output` wrote (default: plan now)",
@@ -27,6 +27,13 @@ _GIVEN = {
     "history": "what `history --output` wrote (default: look now)",
     "check": "what `check --output` wrote: no plan is made",
     "rollout": "what `wait --output` wrote of the change",
+}
+_SCHEMAS = {
+    "plan": ("plan",),
+    "result": ("result-change", "plan"),  # of a rollback that failed it is a plan with an error
+    "history": ("result-history",),
+    "check": ("result-check",),
+    "rollout": ("result-wait",),
 }
 
 
@@ -61,16 +68,12 @@ def _gather(session: Session, given: Mapping[str, Mapping[str, Any]]) -> tuple[D
         return Documents(**given), session.url
     with session.open_repository() as repository:
         from gitops_rollback.look.retrace import retrace_all  # noqa: PLC0415 - see open_repository
-        from gitops_rollback.run import look_only  # noqa: PLC0415 - the same
 
         request = request_of(session.options)
         snapshot = session.read(repository, request, session.open_tip(repository))
         documents = dict(given)
         if not named:
-            wishes = rollback_wishes(session)(snapshot)
-            decided = look_only(session, repository, snapshot, wishes)
-            plans_of(decided)
-            documents["plan"] = plans_to_json(session, snapshot, decided)
+            _plans, documents["plan"] = plan_all(session, repository, snapshot, rollback_wishes)
         if not given["history"]:
             store = session.store(snapshot)
             found = retrace_all(repository, store, snapshot.services, _MOST_ENTRIES)
@@ -79,30 +82,10 @@ def _gather(session: Session, given: Mapping[str, Mapping[str, Any]]) -> tuple[D
 
 
 def _read(path: str | None, name: str) -> Mapping[str, Any]:
-    """Read a result of another command; a failed rollback's result is a plan with an error."""
-    from gitops_rollback import schema  # noqa: PLC0415 - see open_repository
-
+    """Read a result of another command."""
     if path is None:
         return {}
-    schemas = {"plan": "plan", "history": "result-history", "check": "result-check",
-               "rollout": "result-wait"}  # fmt: skip
-    try:
-        with Path(path).open("rb") as stream:
-            data = stream.read(_LARGEST + 1)
-        if name != "result":
-            return schema.read(data, schemas[name], _LARGEST)
-        try:
-            return schema.read(data, "result-change", _LARGEST)
-        except schema.InvalidDocumentError:
-            return schema.read(data, "plan", _LARGEST)
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {error.strerror}", f"--{name}: {_GIVEN[name]}"
-        ) from error
-    except schema.InvalidDocumentError as error:
-        raise UsageError(
-            f"{path} is no {name} to show: {error}", f"--{name}: {_GIVEN[name]}"
-        ) from error
+    return read_result(path, _SCHEMAS[name], f"{name} to show", f"--{name}: {_GIVEN[name]}")
 
 
 def _services(documents: Iterable[Mapping[str, Any]]) -> dict[str, str]:

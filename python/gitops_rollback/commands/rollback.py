@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.alarm import bounded
-from gitops_rollback.commands.doing import do
-from gitops_rollback.commands.keeping import keep_builds
-from gitops_rollback.commands.results import report_change, timed, waits_after
+from gitops_rollback.commands.doing import make
 from gitops_rollback.commands.wishes import rollback_wishes
 from gitops_rollback.errors import RepositoryError, UsageError
 from gitops_rollback.late import replace
-from gitops_rollback.session import start
+from gitops_rollback.session import Session, start
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +39,6 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
 def _roll_back(session: Session, planned: PlanFile | None = None) -> int:
     """Do it; `planned` is the plan that a person has seen."""
-    options = session.options
     wishes = rollback_wishes(session)
     if planned is not None:
         asked = wishes
@@ -49,15 +46,7 @@ def _roll_back(session: Session, planned: PlanFile | None = None) -> int:
         def wishes(snapshot: Snapshot) -> list[Wish]:
             return [replace(wish, planned=planned) for wish in asked(snapshot)]
 
-    with timed(session), session.open_repository() as repository:
-        outcome = do(session, repository, _tip(session, repository), wishes)
-        if options.keep:
-            outcome = keep_builds(session, repository, outcome)
-    if waits_after(session, outcome):
-        from gitops_rollback.commands.after import see_through  # noqa: PLC0415 - if asked
-
-        return see_through(session, outcome)
-    return report_change(session, outcome)
+    return make(session, wishes, _tip)
 
 
 def _tip(session: Session, repository: Repository) -> Tip:
