@@ -78,7 +78,7 @@ RULES = (
         r"email privacy|private email|committer'?s? email|author'?s? email|author_email"
         r"|committer_email|not a member of team|cannot push commits for|invalid committer"
         r"|expected (?:committer|author)|email .{0,80}(?:does not|doesn't) (?:follow|match)"
-        r"|committer (?:is )?not|username is inconsistent",
+        r"|committer (?:is )?not|username is inconsistent|not registered in your account",
         _WHO,
     ),
     _rule(
@@ -97,14 +97,44 @@ RULES = (
     _rule(
         "read-only",
         r"archived|read-only|read only|being migrated|is locked(?! by)"
-        r"|repository.{0,30}disabled|frozen|suspended|maintenance mode|\bfreeze\b",
+        r"|repository.{0,30}disabled|frozen|suspended|maintenance mode|\bfreeze\b"
+        r"|locked branch|secondary .{0,20}site|does not permit write",
         _READ_ONLY,
+    ),
+    _rule(
+        "account",
+        r"account (?:has been|is) (?:blocked|deactivated|disabled)|password (?:has )?expired"
+        r"|accept the terms|address is not confirmed",
+        "the account that pushes has to be put in order on the host first, as its words say",
+    ),
+    _rule(
+        "server",
+        r"internal (?:server error|api unreachable)|unpacker error|no space left"
+        r"|insufficient permission for adding|operation timed out",
+        "the host itself failed: look at its status, tell whoever runs it, then run this again",
+    ),
+    _rule(
+        "meanwhile",
+        r"already been updated by another client",
+        "somebody pushed at the same time: run the same command again",
+    ),
+    _rule(
+        "checked out",
+        r"checked.out branch|branch is currently checked out",
+        "the repository there has a work tree: name a bare one, or let it take pushes (there: git"
+        " config receive.denyCurrentBranch updateInstead)",
+    ),
+    _rule(
+        "LFS objects",
+        r"LFS objects?\b",
+        "the branch names files of Git LFS that the host does not have: push them (git lfs push"
+        " --all), or ask who changed them last to",
     ),
     _rule(
         "creation",
         r"creations? being restricted|cannot create ref"
         r"|branch name.{0,100}(?:does not|doesn't|must)"
-        r"|not allowed to create (?:this )?(?:new )?branch|cannot create branch",
+        r"|not allowed to create (?:this )?(?:new |protected )?branch|cannot create branch",
         "",
     ),
     _rule(
@@ -115,6 +145,7 @@ RULES = (
     _rule(
         "path",
         r"file (?:path|name|extension).{0,60}(?:restricted|prohibited|not allowed)|path lock"
+        r"|restricted paths?\b"
         r"|locked by|LFS.{0,40}lock|protected from changing|VS403654|file path length",
         "the host forbids changes of these files: let this account pass the rule, or unlock them",
     ),
@@ -128,29 +159,33 @@ RULES = (
         r"not have write access|write access to repository not granted|permission denied to push"
         r"|permission denied for writing|permission to .{1,200} denied to|lack .{0,40}scopes?\b"
         r"|not allowed to push code to this project"
-        r"|(?:don't|do not) have permission to push|prohibited by Gerrit|TF401027",
+        r"|(?:don't|do not) have permission to push|prohibited by Gerrit|TF401027"
+        r"|need 'push' rights|not authorized to perform|without being a member",
         _RIGHT,
     ),
     _rule(
         "protected elsewhere",
         r"(?:Gitea|Forgejo): .{0,200}protected|TF402455|only be modified through pull"
-        r"|permission denied to update branch",
+        r"|permission denied to update branch|requires passing merge checks",
         _ELSEWHERE,
         passes_as_proposal=True,
     ),
     _rule(
         "protected",
-        r"GH006|GH013|protected branch|branch .{0,100}is protected|repository rule violations"
-        r"|not allowed to push code to|through (?:a )?pull request|approving review|status check"
+        r"GH006|protected branch|branch .{0,100}is protected|not allowed to push code to"
+        r"|through (?:a )?pull request|through the merge queue|approving review|status check"
+        r"|required (?:deployment|workflow)|code scanning"
         r"|merge request|not authorized to push|cannot update this protected ref",
         "run this again with --pull-request, or let this account push",
         passes_as_proposal=True,
     ),
 )
-_OTHERS = (
-    "if the branch is protected, run this again with --pull-request (GitHub, GitLab), or let this"
-    " account push"
+_NO_WORDS = regex(r"[\[\]() ]*(?:remote rejected)?[\[\]() ]*[a-z-]* ?hook declined[) ]*")
+_SILENT = (
+    "the host does not say why: ask whoever runs it; if the branch is protected, run this again"
+    " with --pull-request (GitHub, GitLab), or let this account push"
 )
+_OTHERS = "do what the host says, or let this account pass its rule by: more of it is not known"
 _PROPOSAL = (
     "the host does not let this account make or change the branch {branch}: let it, or go without a"
     " pull request; by hand: push the change under a name that is allowed"
@@ -174,4 +209,6 @@ def hint_for(words: str, branch: str, *, is_proposal: bool) -> str:
         return "; ".join(hints)
     if is_proposal or lasting:
         return _PROPOSAL.format(branch=branch)
-    return broken[0].hint if broken else _OTHERS
+    if broken:
+        return broken[0].hint
+    return _SILENT if _NO_WORDS.fullmatch(words) else _OTHERS

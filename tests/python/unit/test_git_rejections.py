@@ -76,6 +76,23 @@ GH013 = "[remote rejected] (push declined due to repository rule violations) err
         (f"{GH006} - This branch is locked", "no pushes from anybody"),
         ("GitLab: File name id_rsa was prohibited by the pattern 'id_rsa'", "forbids changes"),
         ("Commit 1a2b3c4 does not have a Jira issue key in its message", "another commit message"),
+        (f"{GH006} Cannot change this locked branch", "no pushes from anybody"),
+        (f"{GH013}- Changes to restricted paths: apps/cart.yaml", "forbids changes of these"),
+        ("GH008: Your push referenced at least 1 unknown Git LFS object", "git lfs push"),
+        ("GitLab: LFS objects are missing. Ensure LFS is properly set up", "git lfs push"),
+        ("GitLab: You can't push code on a secondary Geo site", "no pushes from anybody"),
+        ("project state does not permit write", "no pushes from anybody"),
+        ("GitLab: Your account has been deactivated by your administrator.", "put in order"),
+        ("GitLab: Your password expired. Please access GitLab from a browser", "put in order"),
+        ("GitLab: You must accept the Terms of Service to do this", "put in order"),
+        ("GitLab: Push operation timed out", "the host itself failed"),
+        ("GitLab: Internal API unreachable", "the host itself failed"),
+        ("(unpacker error) error: insufficient permission for adding an object", "itself failed"),
+        ("TF401028: it has already been updated by another client", "same command again"),
+        ("refusing to update checked out branch: refs/heads/main", "has a work tree"),
+        ("email address a@b is not registered in your account", "user.email"),
+        ("User is not authorized to perform: codecommit:GitPush", "may not write"),
+        ("refs/heads/main: You need 'Push' rights to update a reference", "may not write"),
     ],
 )
 def test_a_rule_that_a_pull_request_meets_too_is_not_answered_with_one(
@@ -98,7 +115,9 @@ def test_a_rule_that_a_pull_request_meets_too_is_not_answered_with_one(
         f"{GH006} Changes must be made through the merge queue",
         f"{GH013}- Required deployments: production must succeed",
         "GitLab: Pushes to protected branches that contain changes to files that match CODEOWNERS",
-        "pre-receive hook declined",
+        "[remote rejected] (pre-receive hook declined) ",
+        f"{GH013}- Waiting for Code Scanning results.",
+        f"{GH013}- Changes must be made through the merge queue",
     ],
 )
 def test_a_protected_branch_is_answered_with_a_pull_request_but_not_to_one(words: str) -> None:
@@ -116,12 +135,21 @@ def test_a_protected_branch_is_answered_with_a_pull_request_but_not_to_one(words
         "Branch refs/heads/main can only be modified through pull requests.",
         "Permission denied to update branch main.",
         "TF402455: Pushes to this branch are not permitted; you must use a pull request",
+        "Pushing to this branch requires passing merge checks",
     ],
 )
 def test_where_this_tool_opens_no_pull_request_none_is_advised(words: str) -> None:
     hint = hint_for(words, "main", is_proposal=False)
     assert "let this account push" in hint
     assert "--pull-request" not in hint
+
+
+@pytest.mark.parametrize(
+    "words", [f"{GH013}- A rule of next year", "change window closed (policy 7)"]
+)
+def test_a_rule_that_nobody_here_knows_is_left_to_the_host_s_own_words(words: str) -> None:
+    assert "do what the host says" in hint_for(words, "main", is_proposal=False)
+    assert "a, main," in hint_for(words, "a, main,", is_proposal=True)
 
 
 def test_a_name_of_a_branch_that_a_host_does_not_take_is_told() -> None:
