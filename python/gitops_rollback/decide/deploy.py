@@ -170,12 +170,28 @@ def _is_expected(expected: ImageReference, running: ImageReference) -> bool:
 def refuse_other_repository(facts: Facts, image: ImageReference) -> None:
     """Raise `ConfigError` if an image is of another repository than the service."""
     present = facts.at.found.image
-    if image.full_repository != present.full_repository:
-        raise ConfigError(
-            f"{image.canonical} is of another repository than {facts.title}, which runs "
-            f"{present.canonical}",
-            "only the version changes: give an image of the same repository, or another service",
-        )
+    if image.full_repository == present.full_repository:
+        return
+    raise ConfigError(
+        f"{image.canonical} is of another repository than {facts.title}, which runs "
+        f"{present.canonical}",
+        _whole(image, present)
+        or "only the version changes: give an image of the same repository, or another service",
+    )
+
+
+def _whole(image: ImageReference, present: ImageReference) -> str | None:
+    """Return the hint for who gave a tag or a digest alone; None where that was not it."""
+    text = str(image)
+    if "/" in text or text == present.repository.rpartition("/")[2]:
+        return None
+    if image.name == "sha256" and image.tag is not None:
+        return f"give the whole image, not its digest alone: {present.name}@{text}"
+    return (
+        f"give the whole image, not its tag alone: {present.name}:{text}"
+        if image.tag is None
+        else None
+    )
 
 
 def _redeployed(wish: Wish, facts: Facts) -> Change:

@@ -119,8 +119,10 @@ def _none_to_go_back_to(plan: Plan) -> NotFoundError:
         hint = f"{ALL_THE_SAME}--to {first.image.label} --accept {first.reason}"
     elif taken:
         hint = taken
-    elif plan.strategy == REGISTRY:
-        hint = "the registry has no other tag: push the image again, or name one with --to"
+    elif any(finding.startswith(f"{REGISTRY}: ") for finding in plan.findings):
+        hint = "try again when the registry answers, or name one with --to TAG"
+    elif plan.strategy in ("auto", REGISTRY):
+        hint = "the registry has no other tag: push the image again, or name one with --to TAG"
     else:
         hint = "name one with --to TAG, or ask the registry with --strategy registry"
     error = NotFoundError(

@@ -41,7 +41,7 @@ def repository_url(text: str | None, environment: Mapping[str, str]) -> str:
     if not top or not origin:
         raise UsageError(
             f"{directory} is no Git work tree with an `origin`{_complaint(directory, environment)}",
-            "name the manifests repository with --repository URL",
+            f"name the manifests repository with --repository URL{_others(directory, environment)}",
         )
     if "://" not in origin and os.path.exists(Path(top) / origin):  # noqa: PTH110 - as above
         return str((Path(top) / origin).resolve())
@@ -143,6 +143,12 @@ def _complaint(directory: Path, environment: Mapping[str, str]) -> str:
     if not said or said.startswith("not a git repository"):
         return ""
     return f": {one_line(said, _LONGEST_COMPLAINT)}"
+
+
+def _others(directory: Path, environment: Mapping[str, str]) -> str:
+    """Return how to see the URL of a remote that is not called `origin`, if there is one."""
+    remotes = (_git(directory, environment, "remote") or "").splitlines()
+    return f" (git remote get-url {one_line(remotes[0], 80)} tells one)" if remotes else ""
 
 
 def _run(

@@ -206,6 +206,9 @@ def test_a_work_tree_of_another_user_is_told_with_what_git_says_of_it(shop: Shop
     assert "safe.directory" in run.error["message"]
     nowhere = shop.refused(2, "usage", "plan", "--service", "cart", repository=str(shop.root))
     assert nowhere.error["message"].endswith("is no Git work tree with an `origin`")
+    shop.git("-C", str(work), "remote", "rename", "origin", "upstream")
+    renamed = shop.refused(2, "usage", "plan", "--service", "cart", repository=str(work))
+    assert renamed.error["hint"].endswith("(git remote get-url upstream tells one)")
 
 
 def test_a_tag_is_no_branch(shop: Shop) -> None:

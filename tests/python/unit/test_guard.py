@@ -456,6 +456,26 @@ def test_an_image_of_another_repository_is_refused() -> None:
         changed(wish(image=image("2", "acme/shop")), service_at_tip("acme/cart:1"))
 
 
+OF_NINE = "sha256:" + "9" * 64
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("1.3.0", "give the whole image, not its tag alone: ghcr.io/acme/cart:1.3.0"),
+        (OF_NINE, f"give the whole image, not its digest alone: ghcr.io/acme/cart@{OF_NINE}"),
+        ("cart", "only the version changes"),
+        ("cart:1.3.0", "only the version changes"),
+        ("acme/cart", "only the version changes"),
+    ],
+)
+def test_a_tag_or_a_digest_alone_is_told_how_it_is_meant(given: str, hint: str) -> None:
+    there = service_at_tip("ghcr.io/acme/cart:1")
+    with pytest.raises(ConfigError) as told:
+        changed(wish(image=parse_image(given)), there)
+    assert (told.value.hint or "").startswith(hint)
+
+
 def test_another_running_image_than_expected_is_moved() -> None:
     there = service_at_tip(str(image("1")))
     for expected in (None, image("~1"), image("1")):
