@@ -16,7 +16,7 @@ from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.query.tags import Ran
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gitops_rollback.decide.facts import Facts, History
     from gitops_rollback.decide.wish import Wish
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.stack import Timeline
     from gitops_rollback.model import OfDeed
     from gitops_rollback.query.tags import Tag
+
+    _Matcher = Callable[[ImageReference, ImageReference], bool]
 
 
 _REGISTRY = frozenset({"registry"})
@@ -68,10 +70,12 @@ def from_registry(names: Sequence[str], facts: Facts, timeline: Timeline) -> tup
     return tuple(found)
 
 
-def from_history(to: str, facts: Facts, timeline: Timeline, history: History) -> Candidate | None:
+def from_history(
+    to: str, facts: Facts, timeline: Timeline, history: History, *, is_told: bool = False
+) -> Candidate | None:
     """Return what `--to` names as the commits tell of it: the digest that ran, the last time."""
-    wanted = _wanted(to, facts, timeline)
-    entry = next((e for e in history.entries if _is_meant(wanted, e.image)), None)
+    wanted, is_it = _wanted(to, facts, timeline), _matcher(is_told)
+    entry = next((e for e in history.entries if is_it(wanted, e.image)), None)
     return _of_entry(entry) if entry is not None else None
 
 
@@ -140,18 +144,22 @@ def _has(tag: Tag, image: ImageReference) -> bool:
     return tag.digest == image.digest
 
 
-def named(to: str, facts: Facts, timeline: Timeline) -> Candidate:
-    """Return the candidate that `--to` names: a build, a digest, an image or a tag."""
+def named(to: str, facts: Facts, timeline: Timeline, *, is_told: bool = False) -> Candidate:
+    """Return the candidate that `--to` names: a build, a digest, an image or a tag.
+
+    A person who names a tag means what ran under it last. Where the ledger or a plan told the image
+    (`is_told`), what ran under that tag at another time, with a digest, is another image.
+    """
     if "#" in to:
         return _of_build(to, facts, timeline)
     if _SHORT_DIGEST.fullmatch(to):
         return _of_short_digest(to, facts, timeline)
-    wanted = _wanted(to, facts, timeline)
+    wanted, is_it = _wanted(to, facts, timeline), _matcher(is_told)
     for level in reversed(timeline.levels):
-        if _is_meant(wanted, level.image):
+        if is_it(wanted, level.image):
             return _of_level(level.image, level.placed, level.replaced, timeline)
-    candidate = Candidate(wanted, _REGISTRY)
-    return _of_event(wanted, timeline) or _unless_never_deployed(candidate, timeline)
+    found = _of_event(wanted, timeline, is_it)
+    return found or _unless_never_deployed(Candidate(wanted, _REGISTRY), timeline)
 
 
 def _of_short_digest(to: str, facts: Facts, timeline: Timeline) -> Candidate:
@@ -218,16 +226,17 @@ def _of_level(
     return candidate
 
 
-def _of_event(wanted: ImageReference, timeline: Timeline) -> Candidate | None:
+def _of_event(wanted: ImageReference, timeline: Timeline, is_it: _Matcher) -> Candidate | None:
     """Return an image that ran and is not on the stack any more: it was rolled back from."""
     events = timeline.events
     for index in range(len(events) - 1, -1, -1):
         event = events[index]
-        if _is_meant(wanted, event.image):
+        if is_it(wanted, event.image):
             return _of_level(event.image, event, None, timeline)
         before = event.from_image
-        if before is not None and _is_meant(wanted, before):
-            placed = next((e for e in reversed(events[:index]) if agree(e.image, before)), None)
+        if before is not None and is_it(wanted, before):
+            earlier = reversed(events[:index])
+            placed = next((e for e in earlier if is_unchanged(e.image, before)), None)
             return _of_level(before, placed, event, timeline)
     return None
 
@@ -286,12 +295,16 @@ def _image(to: str, facts: Facts, timeline: Timeline) -> ImageReference:
     return image
 
 
+def _matcher(is_told: bool) -> _Matcher:  # noqa: FBT001 - which of two
+    return is_unchanged if is_told else _is_meant
+
+
 def _is_meant(wanted: ImageReference, image: ImageReference) -> bool:
     if wanted.full_repository != image.full_repository:
         return False
     if wanted.digest is not None:
         return wanted.digest == image.digest
-    return wanted.tag == image.tag
+    return wanted.effective_tag == image.effective_tag
 
 
 def _is_mutable(candidate: Candidate, timeline: Timeline) -> bool:
@@ -316,13 +329,13 @@ def as_of(moment: str, facts: Facts, timeline: Timeline, history: History) -> Ca
     """
     image = _by_events(timeline.events, moment)
     if image is not None:
-        return named(image.canonical, facts, timeline)
+        return named(image.canonical, facts, timeline, is_told=True)
     if not reaches(history.entries, moment) and not history.is_whole:
         history = facts.ask(NeedHistory(moment))
     entry = next((entry for entry in history.entries if entry.at <= moment), None)
     if entry is None:
         return None
-    found = named(entry.image.canonical, facts, timeline)
+    found = named(entry.image.canonical, facts, timeline, is_told=True)
     if found.sources & {GIT}:
         return found
     return replace(found, sources=found.sources | {GIT}, deployed_at=entry.at)

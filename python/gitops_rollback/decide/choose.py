@@ -113,14 +113,12 @@ def _by_query(wish: Wish) -> Wish:
 
 def _named(wish: Wish, facts: Facts, account: _Account) -> Candidate:
     """Return the image that is meant; history is walked to its bound before none is known of it."""
-    name = _name(wish, facts)
-    found = candidates.named(name, facts, account.timeline)
+    name, is_told, timeline = _name(wish, facts), wish.planned is not None, account.timeline
+    found = candidates.named(name, facts, timeline, is_told=is_told)
     if found.sources & {ARTIFACT, GIT} or found.verdict == "refused":
         return found
-    return (
-        candidates.from_history(name, facts, account.timeline, facts.ask(NeedHistory(BEGINNING)))
-        or found
-    )
+    history = facts.ask(NeedHistory(BEGINNING))
+    return candidates.from_history(name, facts, timeline, history, is_told=is_told) or found
 
 
 def _name(wish: Wish, facts: Facts) -> str:

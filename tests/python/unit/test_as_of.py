@@ -14,7 +14,7 @@ from unit.builders import (
     image,
     state,
 )
-from unit.test_plan import World
+from unit.test_plan import World, outcome, planned
 
 THREE = state("0>1", "1>2", "2>3")  # at minutes 1, 2, 3
 
@@ -96,3 +96,23 @@ def test_what_ran_before_anything_is_known_is_not_guessed() -> None:
     assert "later time with --as-of" in error.hint
     plan = World("2", state("1>2")).plan(as_of="2020-01-01T00:00:00Z")
     assert "no commit tells" in plan.findings[0]
+
+
+def test_a_tag_that_stood_there_then_is_not_what_was_deployed_under_it_later() -> None:
+    world = World("3", state("~dev>dev@A", "dev@A>3"), history("~dev", "dev@A", "3"))
+    later = (replace(deed, at=at(20 - n)) for n, deed in enumerate(world.state.deployed))  # type: ignore[union-attr]
+    world.state = replace(world.state, deployed=tuple(later))  # type: ignore[type-var]
+    plan = world.plan(as_of=at(1))
+    assert plan.chosen is None
+    assert [block.code for block in plan.blocks] == ["mutable-tag"]
+    assert plan.candidates[0].image == image("~dev")
+
+
+def test_a_tag_that_a_plan_named_is_not_what_was_deployed_under_it_later() -> None:
+    world = World("3", state("~1>2", "2>1@A", "1@A>3"))
+    assert outcome(world.plan(to="1")) == ("1", [], {}), "a person means the newest of a tag"
+    chosen = world.plan(to="1").chosen
+    assert chosen is not None
+    assert chosen.image == image("1@A")
+    plan = world.plan(planned=planned("~1"))
+    assert outcome(plan) == (None, ["mutable-tag"], {"1": "mutable-tag"})
