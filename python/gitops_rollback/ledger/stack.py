@@ -92,7 +92,8 @@ def read_running(fields: Sequence[FieldAtTip], state: State | None) -> Running |
     """Return what the fields of a service run; None where they name different images.
 
     A field that names no digest runs the image that its text was written with, as long as that text
-    stands there unchanged. So a field with a digest and one without can be of one image.
+    stands there unchanged. So a field with a digest and one without can be of one image. Where a
+    field was copied, or renamed, nobody knows what its text means: neither is it known of them all.
     """
     texts = [field.image for field in fields]
     noted = state.fields if state else ()
@@ -103,7 +104,10 @@ def read_running(fields: Sequence[FieldAtTip], state: State | None) -> Running |
     images = [_known(text, note) for text, note in zip(texts, meant, strict=True) if text]
     best = next((image for image in images if image.digest), images[0])
     if not all(_are_one(best, image) for image in images):
-        return None
+        is_one_text = all(text and same_reference(first, text) for text in texts)
+        if not is_one_text or any(same(best, image) is False for image in images):
+            return None
+        best = first
     newest = state.newest if state else None
     if newest is None:
         return Running(best, "manifest" if first.digest else "")

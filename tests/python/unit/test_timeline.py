@@ -270,6 +270,16 @@ def test_a_field_with_a_digest_and_one_that_was_written_for_it_are_of_one_image(
     assert read_running(fields, other) is None, "written for another image"
 
 
+def test_a_field_that_was_copied_is_of_the_image_of_its_text_whose_digest_is_not_known() -> None:
+    fields = service_at_tip("acme/cart:2", template=TWO.replace(f"@{digest('2')}", "")).found.fields
+    one, other = (note_written(field, "acme/cart:2", image("2")) for field in fields)
+    read = read_running(fields, replace(state("1>2"), fields=(one,)))
+    assert read is not None
+    assert (read.image, read.digest_from, read.is_explained) == (fields[0].image, "", False)
+    other = replace(other, image=image("2@B").canonical)
+    assert read_running(fields, replace(state("1>2"), fields=(one, other))) is None, "of two images"
+
+
 def test_without_a_state_file_only_a_digest_tells_what_runs() -> None:
     for text, source in (("acme/cart:2", ""), (f"acme/cart:2@{digest('2')}", "manifest")):
         read = read_running(service_at_tip(text).found.fields, None)
