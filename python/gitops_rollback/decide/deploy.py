@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
-from gitops_rollback.decide import effect, holds
+from gitops_rollback.decide import accounts, effect, holds
 from gitops_rollback.decide.change import (
     Change,
     deed_of,
@@ -48,7 +48,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     whether the registry has it, as an image and for every platform, policies, whether any field
     gets another text.
     """
-    facts = holds.restored(facts)
+    facts = accounts.restored(facts)
     at, running = facts.at, facts.running
     assert wish.image is not None  # noqa: S101 - a deploy's wish names one
     refuse_other_repository(facts, wish.image)

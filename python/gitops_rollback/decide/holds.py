@@ -9,17 +9,13 @@ from gitops_rollback.decide.facts import (
     BEGINNING,
     NeedHistory,
     NeedPolicies,
-    NeedRemoved,
     NeedRevision,
-    NeedStateVersions,
 )
 from gitops_rollback.decide.marker_places import MarkerPlace, places_of
-from gitops_rollback.decide.standing import names_of
-from gitops_rollback.errors import MovedError, RepositoryError
+from gitops_rollback.errors import MovedError
 from gitops_rollback.image import same
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import is_named
-from gitops_rollback.ledger.fields import THERE, find_fields
 from gitops_rollback.ledger.holds import (
     BadMatch,
     HeldMarker,
@@ -27,8 +23,6 @@ from gitops_rollback.ledger.holds import (
     version_tag,
     wants_revision,
 )
-from gitops_rollback.ledger.message import action_of, is_own, is_revert, reverted_by
-from gitops_rollback.ledger.state import State, joined, parse_state, path_of
 from gitops_rollback.manifest.markers import find_markers
 from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, title
 from gitops_rollback.policies import automation_blocks
@@ -38,10 +32,11 @@ from gitops_rollback.refusals import Refusal, refusal
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from gitops_rollback.decide.facts import Facts, Removed, ServiceAtTip, Version
+    from gitops_rollback.decide.facts import Facts, ServiceAtTip
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.holds import Bad, Hold
+    from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Build
 
 
@@ -154,100 +149,6 @@ def lost_holds(wish: Wish, facts: Facts) -> Iterator[Refusal]:
             service=facts.at.service,
             hold=hold.id,
         )
-
-
-def restored(facts: Facts) -> Facts:
-    """Return the facts with the state files of the service's fields that somebody deleted.
-
-    As they stood before: what was held and bad does not end with a file, and neither does what ran.
-    What this tool took away itself (moved, or retired), or a revert of its commit, is over. Raises
-    `RepositoryError` where one of another name cannot be read.
-    """
-    at = facts.at
-    if at.state is not None and at.state.deployed:
-        return facts
-    removed = facts.ask(NeedRemoved(frozenset({at.service, *names_of(at.found.fields)})))
-    states: list[State] = []
-    for one in _by_hand(removed):
-        state = _deleted(one, facts)
-        if state is not None and not any(_has_all_of(later, state) for later in states):
-            states.append(state)
-    if not states:
-        return facts
-    whole = joined([at.state or State(at.service, at.environment), *states])
-    environments = frozenset(state.environment for state in states)
-    return replace(facts, at=replace(at, state=whole, restored=environments))
-
-
-def _by_hand(removed: Sequence[Removed]) -> Iterator[Removed]:
-    """Yield of each file the removal that counts: by hand, and not before this tool's own.
-
-    A revert takes back what wrote the file: then counts what was removed before that.
-    """
-    over: set[tuple[str, str]] = set()
-    for one in removed:
-        name = (one.environment, one.service)
-        if name in over or is_revert(one.message):
-            continue
-        over.add(name)
-        if not is_own(one.message):
-            yield one
-
-
-def _deleted(one: Removed, facts: Facts) -> State | None:
-    """Return a state file that was deleted by hand, if it is of the service's fields.
-
-    One that was broken counts as this tool wrote it last.
-    """
-    at = facts.at
-    if one.environment in at.elsewhere or (one.service, one.environment) in at.named:
-        return None
-    is_own_name = (one.service, one.environment) == (at.service, at.environment)
-    path = path_of(one.environment, one.service)
-    commit = one.commit[:12]
-    back = f"put it back: git checkout {commit}~1 -- {path}, then commit and push it"
-    try:
-        state = parse_state(one.data, one.environment, one.service)
-    except RepositoryError as error:
-        if is_own_name:
-            versions = facts.ask(NeedStateVersions()).versions
-            return newest_written(versions, at.environment, at.service)
-        raise RepositoryError(f"{error.message}; commit {commit} deleted it", back) from error
-    return state if is_own_name or _is_of(state, at) else None
-
-
-def _is_of(state: State, at: ServiceAtTip) -> bool:
-    """Tell whether a state file of another name is of one of a service's fields.
-
-    One of another environment has to be of the very place: a field that is only like it may be that
-    of an environment which is gone.
-    """
-    found = find_fields(state.fields, at.found.fields)
-    is_here = state.environment == at.environment
-    return any(one.field is not None and (is_here or one.how == THERE) for one in found)
-
-
-def _has_all_of(later: State, earlier: State) -> bool:
-    """Tell whether a state file was written when an earlier one of other names was known."""
-    newest = earlier.newest
-    return newest is None or any(deed.id == newest.id for deed in later.deployed)
-
-
-def newest_written(versions: Sequence[Version], environment: str, service: str) -> State | None:
-    """Return the newest sound version that this tool committed and nobody reverted, if any.
-
-    `versions` are newest first. A revert of a revert brings its commit back.
-    """
-    reverted: set[str] = set()
-    for version in versions:
-        if version.commit not in reverted:
-            reverted |= set(reverted_by(version.message))
-            if action_of(version.message, service, environment) is not None:
-                try:
-                    return parse_state(version.data, environment, service)
-                except RepositoryError:
-                    continue  # an older version of the file may be sound
-    return None
 
 
 def refuse_other_hold(wish: Wish, facts: Facts) -> None:

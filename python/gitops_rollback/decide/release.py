@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide import holds
+from gitops_rollback.decide import accounts, holds
 from gitops_rollback.decide.change import Change, summary_of, warnings_of
-from gitops_rollback.decide.facts import NeedAccount, NeedStateVersions
 from gitops_rollback.decide.marker_places import restoring
-from gitops_rollback.errors import ConfigError, NotFoundError, RepositoryError, UsageError
+from gitops_rollback.errors import ConfigError, NotFoundError, UsageError
 from gitops_rollback.image import (
     ImageReference,
     InvalidImageError,
@@ -20,17 +19,11 @@ from gitops_rollback.image import (
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import agree
 from gitops_rollback.ledger.fields import note
-from gitops_rollback.ledger.holds import BAD, Bad, Hold
-from gitops_rollback.ledger.message import action_of
-from gitops_rollback.ledger.state import State, parse_state, path_of
-from gitops_rollback.model import Deed, identified
+from gitops_rollback.ledger.state import State, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from gitops_rollback.decide.facts import Facts, ServiceAtTip, Version
+    from gitops_rollback.decide.facts import Facts
     from gitops_rollback.decide.wish import Wish
-    from gitops_rollback.ledger.events import Event
     from gitops_rollback.ledger.holds import HeldFile
 
 
@@ -39,7 +32,7 @@ def release(wish: Wish, facts: Facts) -> Change:
 
     A hold whose field is lost ends if it is named, or if the service is not held otherwise.
     """
-    facts = holds.restored(facts)
+    facts = accounts.restored(facts)
     lost = _lost_meant(wish, facts)
     if lost:
         change = released(wish, facts, facts.state)
@@ -114,35 +107,13 @@ def repair(wish: Wish, facts: Facts) -> Change:
     """Return the change that puts a rebuilt state file in the place of what stands there."""
     if wish.holds is not None:
         return _tied(wish, facts, wish.holds)
-    at, said = facts.at, []
-    present = None
-    versions = facts.ask(NeedStateVersions())
-    if versions.present is not None:
-        try:
-            present = parse_state(versions.present, at.environment, at.service)
-        except RepositoryError as error:
-            said.append(f"{at.title}: {error.message}")
-    written = holds.newest_written(versions.versions, at.environment, at.service)
-    state, kept = mended(present, written)
-    said += [f"{at.title}: {text}" for text in kept]
-    if state is None:
-        account: tuple[Event, ...] = facts.ask(NeedAccount())
-        state = from_events(at, account, versions.versions)
-        path = path_of(at.environment, at.service)
-        said.append(
-            f"{at.title}: no sound version of {path} is in reach; rebuilt from commits and records"
-        )
-        if state is None:
-            raise NotFoundError(
-                f"neither commits nor records tell of a deployment of {at.title}, so there is "
-                f"nothing to rebuild {path} from",
-                "delete the file: then it begins with the next deploy, and history counts until "
-                "then",
-            )
-    at = replace(at, state=present)
-    running = replace(at, state=state).read.image
+    rebuilt = accounts.rebuilt(facts)
+    # What holds by a file of its own goes on to do so: a repair ends nothing.
+    at = replace(facts.at, state=rebuilt.present, holds=replace(facts.at.holds, ours=()))
+    running = replace(at, state=rebuilt.state).read.image
     summary = summary_of(wish, at, running, running)
-    return Change(at, summary, state=state, warnings=(*said, *warnings_of(at)))
+    warnings = (*rebuilt.said, *warnings_of(at))
+    return Change(at, summary, state=rebuilt.state, warnings=warnings)
 
 
 def _tied(wish: Wish, facts: Facts, meant: tuple[str, ...]) -> Change:
@@ -169,28 +140,6 @@ def _tied(wish: Wish, facts: Facts, meant: tuple[str, ...]) -> Change:
     state = replace(before, hold=file.hold, bad=bad, fields=fields)
     summary = summary_of(wish, at, facts.running, facts.running)
     return Change(at, summary, state=state, warnings=warnings_of(at))
-
-
-def mended(present: State | None, written: State | None) -> tuple[State | None, tuple[str, ...]]:
-    """Return what is right of a state file as it stands and as this tool wrote it last.
-
-    A sound file that goes on where the written one ends came by a merge or a squash, and is right.
-    Else what was written counts. No hold and no bad mark that either has is removed; what is kept
-    although the other does not have it is said.
-    """
-    if present is None or written is None:
-        return written or present, ()
-    own = [deed.id for deed in present.deployed]
-    if written.newest is not None and written.newest.id in own[1:]:
-        return present, ()
-    hold = written.hold or present.hold
-    kept: list[str] = []
-    if hold is not None and hold != (present.hold if written.hold else written.hold):
-        kept.append(f"the hold since {hold.at} stands: nothing proves that it has ended")
-    known = {entry.deed.id for entry in written.bad} | {e.image.canonical for e in written.bad}
-    more = [e for e in present.bad if not known & {e.deed.id or "-", e.image.canonical}]
-    kept += [f"{entry.image.label} stays bad: nothing proves that it is not" for entry in more]
-    return replace(written, hold=hold, bad=(*written.bad, *more)), tuple(kept)
 
 
 def _lost_meant(wish: Wish, facts: Facts) -> tuple[HeldFile, ...]:
@@ -238,42 +187,3 @@ def _forgiven(text: str, facts: Facts) -> ImageReference:
     raise UsageError(
         f"{facts.title}: {text} is not on the bad list (there: {known})", "name one of it"
     )
-
-
-def from_events(
-    at: ServiceAtTip, events: Iterable[Event], versions: Sequence[Version]
-) -> State | None:
-    """Return a state from what commits and records tell, newest first; None if they tell nothing.
-
-    A service whose newest deployment is a rollback that no release followed is held.
-    """
-    told = [event for event in events if event.action in ("deploy", "rollback") and event.at]
-    if not told:
-        return None
-    state = State(at.service, at.environment)
-    for event in reversed(told):
-        deed = _entry(at, event)
-        state = state.with_deed(deed)
-        if event.action == "rollback" and event.from_image is not None:
-            bad = replace(deed, action=BAD, image=event.from_image, from_image=None, record=None)
-            state = state.with_bad(Bad(bad))
-    actions = (action_of(version.message, at.service, at.environment) for version in versions)
-    last = next((action for action in actions if action is not None), None)
-    newest = told[0]
-    if newest.action != "rollback" or newest.from_image is None or last == "release":
-        return state
-    return replace(state, hold=Hold(state.deployed[0], holds.markers_to_hold(at)))
-
-
-def _entry(at: ServiceAtTip, event: Event) -> Deed:
-    deed = Deed(
-        action=event.action,
-        image=event.image,
-        at=event.at or "",
-        from_image=event.from_image,
-        by=event.by,
-        reason=event.reason,
-        build=event.build,
-        record=event.record,
-    )
-    return identified(deed, at.service, at.environment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide import effect, holds
+from gitops_rollback.decide import accounts, effect, holds
 from gitops_rollback.decide.change import (
     Change,
     Refused,
@@ -65,7 +65,7 @@ def rollback(wish: Wish, facts: Facts) -> Change | Refused:
 
     A plan that was made before fixes from, to and strategy; every refusal is judged again.
     """
-    facts = holds.restored(facts)
+    facts = accounts.restored(facts)
     named, wish = wish.expected, _as_planned(wish, facts)
     source = "as --from says" if named is not None or wish.planned is None else "as the plan says"
     refuse_moved(wish, facts, wish.expected, source)

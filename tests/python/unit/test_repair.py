@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.facts import Version
-from gitops_rollback.decide.holds import newest_written
-from gitops_rollback.decide.release import from_events, mended
+from gitops_rollback.decide.accounts import from_events, mended, newest_written
+from gitops_rollback.decide.change import Change, together
+from gitops_rollback.decide.facts import StateVersions, Version
+from gitops_rollback.decide.wish import Wish
 from gitops_rollback.ledger.events import from_state
-from gitops_rollback.ledger.holds import Hold
+from gitops_rollback.ledger.holds import HeldFile, Hold, Holds
 from gitops_rollback.ledger.message import Told, action_of, render
 from gitops_rollback.ledger.state import State, render_state
 from gitops_rollback.model import Deed
-from unit.builders import DEPLOYMENT, at, bad_entry, hold_of, image, service_at_tip, state
+from unit.builders import (
+    DEPLOYMENT,
+    PRESENT,
+    at,
+    bad_entry,
+    changed,
+    hold_of,
+    image,
+    service_at_tip,
+    state,
+    telling,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NEVER = "By hand\n"
 FIRST = state("1>2")
@@ -144,3 +160,26 @@ def test_a_bad_mark_that_was_changed_by_hand_is_put_right() -> None:
     forged = replace(OTHER, deed=replace(OTHER.deed, id="x"))
     written = replace(HELD, bad=(marked,))
     assert mended(replace(HELD, bad=(forged,)), written)[0] == written
+
+
+def repaired(broken: Sequence[Version], held: State | None = None, *files: HeldFile) -> Change:
+    """A repair of a file that cannot be read, with what its versions and other names tell."""
+    there = replace(service_at_tip("acme/cart:1", held), holds=Holds(ours=files))
+    answer = telling(NeedStateVersions=StateVersions(b"{", tuple(broken)))
+    return changed(Wish("repair", PRESENT), there, answer)
+
+
+def test_a_rollback_that_came_by_a_squash_is_not_forgotten_with_the_file_that_was_broken() -> None:
+    squashed = [version(3, NEVER, b"{"), version(2, "Merge (#7)\n", HELD)]
+    assert repaired([*squashed, version(1, told("deploy"), FIRST)]).state == HELD
+    assert repaired(squashed).state == HELD
+    reverted = [version(3, revert_of(2), FIRST), *squashed[1:], version(1, told("deploy"), FIRST)]
+    assert repaired(reverted).state == FIRST
+
+
+def test_a_repair_ends_no_hold_that_a_file_of_its_own_or_another_name_tells_of() -> None:
+    file = HeldFile("cart", "production", HOLD, (), (BAD,))
+    found = repaired([version(1, told("deploy"), FIRST)], replace(HELD, deployed=()), file)
+    assert found.state == replace(FIRST, hold=HOLD, bad=(BAD,))
+    assert any("the hold since" in said for said in found.warnings)
+    assert None not in together([found], skip=False).files.values()

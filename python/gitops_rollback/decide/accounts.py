@@ -1,0 +1,248 @@
+"""What a state file said that somebody deleted or broke. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.decide import holds
+from gitops_rollback.decide.facts import NeedAccount, NeedRemoved, NeedStateVersions
+from gitops_rollback.decide.standing import names_of
+from gitops_rollback.errors import NotFoundError, RepositoryError
+from gitops_rollback.late import dataclass, replace
+from gitops_rollback.ledger.fields import THERE, find_fields
+from gitops_rollback.ledger.holds import BAD, Bad, Hold
+from gitops_rollback.ledger.message import action_of, is_own, is_revert, reverted_by
+from gitops_rollback.ledger.state import State, joined, parse_state, path_of
+from gitops_rollback.model import Deed, identified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from gitops_rollback.decide.facts import Facts, Removed, ServiceAtTip, Version
+    from gitops_rollback.ledger.events import Event
+
+
+def restored(facts: Facts) -> Facts:
+    """Return the facts with the state files of the service's fields that somebody deleted.
+
+    As they stood before: what was held and bad does not end with a file, and neither does what ran.
+    What this tool took away itself (moved, or retired), or a revert of its commit, is over. Raises
+    `RepositoryError` where one of another name cannot be read.
+    """
+    at = facts.at
+    if at.state is not None and at.state.deployed:
+        return facts
+    removed = facts.ask(NeedRemoved(frozenset({at.service, *names_of(at.found.fields)})))
+    states: list[State] = []
+    for one in _by_hand(removed):
+        state = _deleted(one, facts)
+        if state is not None and not any(_has_all_of(later, state) for later in states):
+            states.append(state)
+    if not states:
+        return facts
+    whole = joined([at.state or State(at.service, at.environment), *states])
+    environments = frozenset(state.environment for state in states)
+    return replace(facts, at=replace(at, state=whole, restored=environments))
+
+
+def _by_hand(removed: Sequence[Removed]) -> Iterator[Removed]:
+    """Yield of each file the removal that counts: by hand, and not before this tool's own.
+
+    A revert takes back what wrote the file: then counts what was removed before that.
+    """
+    over: set[tuple[str, str]] = set()
+    for one in removed:
+        name = (one.environment, one.service)
+        if name in over or is_revert(one.message):
+            continue
+        over.add(name)
+        if not is_own(one.message):
+            yield one
+
+
+def _deleted(one: Removed, facts: Facts) -> State | None:
+    """Return a state file that was deleted by hand, if it is of the service's fields.
+
+    One that was broken counts as this tool wrote it last.
+    """
+    at = facts.at
+    if one.environment in at.elsewhere or (one.service, one.environment) in at.named:
+        return None
+    is_own_name = (one.service, one.environment) == (at.service, at.environment)
+    path = path_of(one.environment, one.service)
+    commit = one.commit[:12]
+    back = f"put it back: git checkout {commit}~1 -- {path}, then commit and push it"
+    try:
+        state = parse_state(one.data, one.environment, one.service)
+    except RepositoryError as error:
+        if is_own_name:
+            versions = facts.ask(NeedStateVersions()).versions
+            stood = newest_sound(versions, at.environment, at.service)
+            return mended(stood, newest_written(versions, at.environment, at.service))[0]
+        raise RepositoryError(f"{error.message}; commit {commit} deleted it", back) from error
+    return state if is_own_name or _is_of(state, at) else None
+
+
+def _is_of(state: State, at: ServiceAtTip) -> bool:
+    """Tell whether a state file of another name is of one of a service's fields.
+
+    One of another environment has to be of the very place: a field that is only like it may be that
+    of an environment which is gone.
+    """
+    found = find_fields(state.fields, at.found.fields)
+    is_here = state.environment == at.environment
+    return any(one.field is not None and (is_here or one.how == THERE) for one in found)
+
+
+def _has_all_of(later: State, earlier: State) -> bool:
+    """Tell whether a state file was written when an earlier one of other names was known."""
+    newest = earlier.newest
+    return newest is None or any(deed.id == newest.id for deed in later.deployed)
+
+
+def newest_written(versions: Sequence[Version], environment: str, service: str) -> State | None:
+    """Return the newest sound version that this tool committed and nobody reverted, if any.
+
+    `versions` are newest first.
+    """
+    for message, state in _sound(versions, environment, service):
+        if action_of(message, service, environment) is not None:
+            return state
+    return None
+
+
+def _sound(
+    versions: Sequence[Version], environment: str, service: str
+) -> Iterator[tuple[str, State]]:
+    """Yield what can be read and nobody reverted, with the message of its commit, newest first.
+
+    A revert of a revert brings its commit back.
+    """
+    reverted: set[str] = set()
+    for version in versions:
+        if version.commit in reverted:
+            continue
+        reverted |= set(reverted_by(version.message))
+        try:
+            yield version.message, parse_state(version.data, environment, service)
+        except RepositoryError:
+            continue  # an older version of the file may be sound
+
+
+def newest_sound(versions: Sequence[Version], environment: str, service: str) -> State | None:
+    """Return what a file said before it was broken, by whatever commit; None if nothing tells.
+
+    A merge or a squash may have brought it, whose message does not say that it is this tool's.
+    """
+    return next((state for _message, state in _sound(versions, environment, service)), None)
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A state file as it is to be; `present` is what stands there, None if that cannot be read."""
+
+    state: State
+    present: State | None
+    said: tuple[str, ...]
+
+
+def rebuilt(facts: Facts) -> Rebuilt:
+    """Rebuild the state file of a service, and say what is not proven.
+
+    From what stands there, or stood there before it was broken, and from what this tool wrote last;
+    where no version is in reach, from commits and records. No hold is removed, and no bad mark,
+    that the file of the hold or another name's file has. Raises `NotFoundError` if nothing tells.
+    """
+    at, said = facts.at, []
+    versions = facts.ask(NeedStateVersions())
+    present = None
+    if versions.present is not None:
+        try:
+            present = parse_state(versions.present, at.environment, at.service)
+        except RepositoryError as error:
+            said.append(error.message)
+    older = versions.versions
+    stood = present or newest_sound(older, at.environment, at.service)
+    state, kept = mended(stood, newest_written(older, at.environment, at.service))
+    said += kept
+    if state is None:
+        path = path_of(at.environment, at.service)
+        said.append(f"no sound version of {path} is in reach; rebuilt from commits and records")
+        account: tuple[Event, ...] = facts.ask(NeedAccount())
+        state = from_events(at, account, older)
+    if state is None:
+        raise NotFoundError(
+            f"neither commits nor records tell of a deployment of {at.title}, so there is nothing "
+            f"to rebuild {path} from",
+            "delete the file: then it begins with the next deploy, and history counts until then",
+        )
+    if at.state is not None:
+        state, kept = _keeping(state, at.state)
+        said += kept
+    return Rebuilt(state, present, tuple(f"{at.title}: {text}" for text in said))
+
+
+def mended(present: State | None, written: State | None) -> tuple[State | None, tuple[str, ...]]:
+    """Return what is right of a state file as it stands and as this tool wrote it last.
+
+    A sound file that goes on where the written one ends came by a merge or a squash, and is right.
+    Else what was written counts. No hold and no bad mark that either has is removed; what is kept
+    although the other does not have it is said.
+    """
+    if present is None or written is None:
+        return written or present, ()
+    own = [deed.id for deed in present.deployed]
+    if written.newest is not None and written.newest.id in own[1:]:
+        return present, ()
+    return _keeping(written, present)
+
+
+def _keeping(state: State, other: State) -> tuple[State, tuple[str, ...]]:
+    """Return a state with the hold and the bad marks of another account, and what is kept so."""
+    kept: list[str] = []
+    hold = state.hold or other.hold
+    if hold is not None and hold != (other.hold if state.hold else None):
+        kept.append(f"the hold since {hold.at} stands: nothing proves that it has ended")
+    known = {entry.deed.id for entry in state.bad} | {e.image.canonical for e in state.bad}
+    more = [e for e in other.bad if not known & {e.deed.id or "-", e.image.canonical}]
+    kept += [f"{entry.image.label} stays bad: nothing proves that it is not" for entry in more]
+    return replace(state, hold=hold, bad=(*state.bad, *more)), tuple(kept)
+
+
+def from_events(
+    at: ServiceAtTip, events: Iterable[Event], versions: Sequence[Version]
+) -> State | None:
+    """Return a state from what commits and records tell, newest first; None if they tell nothing.
+
+    A service whose newest deployment is a rollback that no release followed is held.
+    """
+    told = [event for event in events if event.action in ("deploy", "rollback") and event.at]
+    if not told:
+        return None
+    state = State(at.service, at.environment)
+    for event in reversed(told):
+        deed = _entry(at, event)
+        state = state.with_deed(deed)
+        if event.action == "rollback" and event.from_image is not None:
+            bad = replace(deed, action=BAD, image=event.from_image, from_image=None, record=None)
+            state = state.with_bad(Bad(bad))
+    actions = (action_of(version.message, at.service, at.environment) for version in versions)
+    last = next((action for action in actions if action is not None), None)
+    newest = told[0]
+    if newest.action != "rollback" or newest.from_image is None or last == "release":
+        return state
+    return replace(state, hold=Hold(state.deployed[0], holds.markers_to_hold(at)))
+
+
+def _entry(at: ServiceAtTip, event: Event) -> Deed:
+    deed = Deed(
+        action=event.action,
+        image=event.image,
+        at=event.at or "",
+        from_image=event.from_image,
+        by=event.by,
+        reason=event.reason,
+        build=event.build,
+        record=event.record,
+    )
+    return identified(deed, at.service, at.environment)
