@@ -6,25 +6,19 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
-from gitops_rollback.forges.address import KINDS
-from gitops_rollback.options import STRATEGIES, repeated, variable_name
-from gitops_rollback.refusals import Place, place_of
+from gitops_rollback.options import Kind, limits, repeated, rows_of
+from gitops_rollback.refusals import ACCEPT, ROWS, Place, place_of
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from gitops_rollback.options import Row
     from gitops_rollback.tell.output import Output
 
+_CHANGING = ("deploy", "rollback", "release")
+_NAMED_FIRST = ("service", "services", "set", "all")
+# Where the next command looks; what else was given was of this change.
 _PLACE = ("repository", "branch", "environment", "store", "hub-url", "registry-url", "cache")
-_CHOICE = ("strategy", "query", "to")
-# What else decides what a change does, and how it comes to the branch.
-_FLAGS = (
-    *("release", "allow-older", "unattended", "pull-request", "wait-for-merge"),
-    *("wait", "hasten", "auto-rollback", "keep"),
-)
-_TEXTS = ("hold", "forge", "forge-url")
-_DEFAULTS = {"strategy": STRATEGIES[0], "forge": KINDS[0]}
 _ME = "gitops-rollback"
 _WITH_FORMS = (
     "the deploy job with RELEASE deploys the fix and ends the hold; "
@@ -34,99 +28,126 @@ _WITH_FORMS = (
 
 def next_commands(document: Mapping[str, Any], output: Output) -> list[tuple[str, str]]:
     """Return one or two commands to type next, each behind what it is for; in Jenkins words."""
-    options, environment = output.options, output.environment
-    if options is None or "error" in document:
+    if output.options is None or output.command not in ("plan", *_CHANGING):
         return []
-    if place_of(environment) is Place.JENKINS:
+    if place_of(output.environment) is Place.JENKINS:
         is_back = output.command == "rollback" and document.get("changed")
         return [("next", _WITH_FORMS)] if is_back else []
     if output.command == "plan":
-        return _after_plan(document, options, environment)
-    if output.command in ("deploy", "rollback") and document.get("dryRun"):
-        return _after_dry_run(output.command, options, environment)
-    if output.command in ("deploy", "rollback") and document.get("changed"):
-        return _after_change(document, output.command, options, environment)
-    return []
+        return _after_plan(document, output)
+    if "error" in document:
+        return _after_refusal(document, output)
+    if document.get("dryRun"):
+        return [("to do it", _command(output.command, output, without=("dry-run",)))]
+    return _after_change(document, output) if document.get("changed") else []
 
 
-def _after_plan(
-    document: Mapping[str, Any], options: argparse.Namespace, environment: Mapping[str, str]
-) -> list[tuple[str, str]]:
+def _after_plan(document: Mapping[str, Any], output: Output) -> list[tuple[str, str]]:
     services = document.get("services", ())
-    blocked = any(one.get("blockedBy") or "to" not in one for one in services)
-    if blocked and not options.skip_blocked:
+    skips = output.options is not None and output.options.skip_blocked
+    if "error" in document or (any("to" not in one for one in services) and not skips):
         return []
-    words = [*_services(options), *_place(options, environment), *_choice(options, environment)]
-    return [("to do it", f"{_ME} rollback {' '.join(words)} --reason TEXT")]
-
-
-def _after_dry_run(
-    command: str, options: argparse.Namespace, environment: Mapping[str, str]
-) -> list[tuple[str, str]]:
-    """Return the same command without `--dry-run`; none where files decide what it does."""
-    if options.plan if command == "rollback" else options.record:
+    more = [] if skips else _accepting(list(_blocks(document)), output)
+    if more is None:
         return []
-    words = [*_services(options), *_place(options, environment)]
-    if command == "rollback":
-        words += [*_choice(options, environment), f"--reason {shlex.quote(options.reason)}"]
-    else:
-        words += _repeated(options, "image", "from", "accept")
-        words += ["--skip-blocked"] if options.skip_blocked else []
-    words += _given(options, environment, _TEXTS)
-    words += [f"--{name}" for name in _FLAGS if getattr(options, name.replace("-", "_"), False)]
-    return [("to do it", f"{_ME} {command} {' '.join(words)}")]
+    words = "to do it all the same" if more else "to do it"
+    return [(words, _command("rollback", output, [*more, "--reason TEXT"]))]
 
 
-def _after_change(
-    document: Mapping[str, Any],
+def _after_refusal(document: Mapping[str, Any], output: Output) -> list[tuple[str, str]]:
+    """Return the same command again with what accepts what refused it; for a hold its end, too."""
+    code = document["error"].get("code")
+    blocks = list(_blocks(document)) or [("", code)] * (code is not None)
+    more = _accepting(blocks, output)
+    if not more:
+        return []
+    found = [("to do it all the same", _command(output.command, output, more))]
+    if code == "held":
+        found.append(("to end the hold", _command("release", output, ["--reason TEXT"], _PLACE)))
+    return found
+
+
+def _after_change(document: Mapping[str, Any], output: Output) -> list[tuple[str, str]]:
+    names = [one["service"] for one in document["services"]]
+    back, fix, end = (
+        _command(command, output, more, _PLACE, names=names)
+        for command, more in (
+            ("rollback", ["--reason TEXT"]),
+            ("deploy", ["--image IMAGE", "--release"]),
+            ("release", ["--reason TEXT"]),
+        )
+    )
+    if output.command == "deploy":
+        return [("to take it back", back)]
+    is_back = output.command == "rollback"
+    return [("to deploy the fix", fix), ("to end the hold", end)] if is_back else []
+
+
+def _blocks(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    services = document.get("services", ())
+    for one in services:
+        name = one["service"] if len(services) > 1 else ""
+        yield from ((name, block["code"]) for block in one.get("blockedBy", ()))
+
+
+def _accepting(blocks: Sequence[tuple[str, str]], output: Output) -> list[str] | None:
+    """Return the options that accept what blocks services; None where one cannot be accepted."""
+    allowed = limits(output.options, "allowed_accept") if output.options is not None else ()
+    words = []
+    for service, code in blocks:
+        option = ROWS[code].option
+        if option is None or (allowed and option == ACCEPT and code not in allowed):
+            return None
+        what = f" {service}={code}" if service else f" {code}"
+        words.append(f"--{option}{what if option == ACCEPT else ''}")
+    return list(dict.fromkeys(words))
+
+
+def _command(
     command: str,
-    options: argparse.Namespace,
-    environment: Mapping[str, str],
-) -> list[tuple[str, str]]:
-    names = " ".join([one["service"] for one in document["services"]])
-    place = " ".join([names, *_place(options, environment)])
-    if command == "deploy":
-        return [("to take it back", f"{_ME} rollback {place} --reason TEXT")]
-    return [
-        ("to deploy the fix", f"{_ME} deploy {place} --image IMAGE --release"),
-        ("to end the hold", f"{_ME} release {place} --reason TEXT"),
-    ]
+    output: Output,
+    more: Sequence[str] = (),
+    only: Sequence[str] = (),
+    *,
+    without: Sequence[str] = (),
+    names: Sequence[str] | None = None,
+) -> str:
+    """Return a command for the same services with what was given, as far as it takes that.
+
+    What a variable of the environment gives is there next time, too. `only` are the options that
+    are taken over where not all are, `without` those that are not.
+    """
+    given = output.options
+    words = [_ME, command, *(names if names is not None else _services(given))]
+    for row in rows_of(command):
+        value = getattr(given, row.name.replace("-", "_"), None)
+        is_taken = row.name in only if only else row.name not in (*_NAMED_FIRST, *without)
+        if is_taken and row.kind is not Kind.OUTPUT and value:
+            words += _words(row, value, output.environment)
+    return " ".join([*words, *more])
 
 
-def _services(options: argparse.Namespace) -> list[str]:
+def _services(options: Any) -> list[str]:  # noqa: ANN401 - a namespace
     """Return the services as they were named."""
     sets = repeated(options, "set")
     names = [name for name in repeated(options, "service") if name not in sets]
     return [*(["--all"] if options.all else names), *(f"--set {name}" for name in sets)]
 
 
-def _place(options: argparse.Namespace, environment: Mapping[str, str]) -> list[str]:
-    """Return where the run was, as far as no variable says it: that is there next time, too."""
-    return _given(options, environment, _PLACE)
+def _words(row: Row, value: Any, environment: Mapping[str, str]) -> list[str]:  # noqa: ANN401 - any
+    """Return an option with its value; nothing for its default, and for what its variable says."""
+    texts = [_text(one) for one in (value if isinstance(value, list) else [value])]
+    usual = row.default or (row.choices[0] if row.choices else None)
+    if "\n".join(texts) in (environment.get(row.variable), usual and _text(usual)):
+        return []
+    if value is True:
+        return [f"--{row.name}"]
+    if row.name == "as-of":  # an age means another time when it is typed again
+        texts = [clock.instant(value, clock.now())]
+    return [f"--{row.name} {shlex.quote(text)}" for text in texts]
 
 
-def _choice(options: argparse.Namespace, environment: Mapping[str, str]) -> list[str]:
-    """Return what was asked for; an age as the time that it means now."""
-    words = _given(options, environment, _CHOICE)
-    if options.as_of:
-        words.append(f"--as-of {clock.instant(options.as_of, clock.now())}")
-    words += _repeated(options, "from", "accept")
-    words += ["--again"] if options.again else []
-    return words + (["--skip-blocked"] if options.skip_blocked else [])
-
-
-def _repeated(options: argparse.Namespace, *names: str) -> list[str]:
-    given = [name for name in names if getattr(options, name) is not None]
-    return [f"--{name} {shlex.quote(value)}" for name in given for value in repeated(options, name)]
-
-
-def _given(
-    options: argparse.Namespace, environment: Mapping[str, str], names: tuple[str, ...]
-) -> list[str]:
-    words = []
-    for name in names:
-        value = getattr(options, name.replace("-", "_"), None)
-        usual = environment.get(variable_name(name)) or _DEFAULTS.get(name)
-        if value and value != usual:
-            words.append(f"--{name} {shlex.quote(str(value))}")
-    return words
+def _text(value: Any) -> str:  # noqa: ANN401 - of any option
+    if value is True:
+        return "true"
+    return f"{value:g}" if isinstance(value, float) else str(value)

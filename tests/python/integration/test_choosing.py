@@ -187,6 +187,26 @@ def test_the_line_that_a_plan_ends_with_does_what_it_shows(held: Shop) -> None:
     assert re.search(r"to do it: \S+ rollback cart --repository \S+ --reason TEXT\n", said)
 
 
+def test_the_line_below_a_refusal_does_what_was_refused(held: Shop) -> None:
+    seen = []
+    for arguments in (
+        ("rollback", *PLAN, "--reason", "it fails still"),
+        ("deploy", *PLAN, "--image", image("1.5.0")),
+        ("deploy", *PLAN, "--image", image("1.6.0")),
+    ):
+        run = held.run(*arguments)
+        while run.code == 6:
+            seen.append(run.error["code"])
+            line = re.search(
+                r"^to do it all the same: gitops-rollback (.+)$", run.stderr, re.MULTILINE
+            )
+            assert line is not None, run.stderr
+            run = held.run(*shlex.split(line[1]))
+        assert run.code == 0, run.stderr
+        assert run.result["changed"]
+    assert seen == ["already", "held", "bad", "automation"]
+
+
 def test_no_previous_image_is_4_with_the_candidates_beside_it(shop: Shop) -> None:
     run = shop.refused(4, "not-found", "plan", *PLAN)
     assert run.service()["candidates"] == []

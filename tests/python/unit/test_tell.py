@@ -305,8 +305,8 @@ def test_after_a_plan_comes_the_rollback_that_does_it_in_the_same_words() -> Non
     asked = ("--repository", "https://x/y z.git", "--to", "1.4.2", "--again", "--accept", "bad")
     [line] = following("plan", {"services": [a_plan()]}, *asked)
     assert line == (
-        "gitops-rollback rollback cart --repository 'https://x/y z.git' --to 1.4.2 --accept bad "
-        "--again --reason TEXT"
+        "gitops-rollback rollback cart --to 1.4.2 --again --accept bad "
+        "--repository 'https://x/y z.git' --reason TEXT"
     )
     by_variable = following("plan", {"services": [a_plan()]}, GITOPS_TO="1.4.2")
     assert by_variable == ["gitops-rollback rollback cart --reason TEXT"]
@@ -329,12 +329,47 @@ def test_after_a_change_comes_its_way_back_and_after_what_was_not_done_nothing()
     ]
     as_proposal = ("--reason", "x", "--pull-request", "--wait", "--dry-run")
     assert following("rollback", tried, *as_proposal) == [
-        "gitops-rollback rollback cart --reason x --pull-request --wait"
+        "gitops-rollback rollback cart --pull-request --wait --reason x"
     ]
-    blocked = a_plan(blockedBy=[{"code": "already", "message": "m", "hint": "h"}])
-    assert following("plan", {"services": [blocked]}) == []
     assert following("deploy", a_change(changed=False)) == []
     assert following("deploy", a_change(), GITOPS_STEP="gitopsDeploy") == []
+
+
+def blocked(*codes: str, service: str = "cart") -> dict[str, Any]:
+    return a_plan(
+        service=service, blockedBy=[{"code": one, "message": "m", "hint": "h"} for one in codes]
+    )
+
+
+def refused(code: str, *services: dict[str, Any]) -> dict[str, Any]:
+    error = {"category": "refused", "code": code, "message": "m", "hint": "h"}
+    return {"error": error, **({"services": services} if services else {})}
+
+
+def test_after_a_refusal_comes_the_same_command_with_what_accepts_it() -> None:
+    assert following("plan", {"services": [blocked("already", "gone")]}) == [
+        "gitops-rollback rollback cart --again --accept gone --reason TEXT"
+    ]
+    told = refused("already", blocked("already", "gone"))
+    assert following("rollback", told, "--reason", "it fails", "--timeout", "9") == [
+        "gitops-rollback rollback cart --timeout 9 --reason 'it fails' --again --accept gone"
+    ]
+    several = refused("bad", blocked("bad"), blocked("tag", service="shop"))
+    assert following("rollback", several, "shop", "--reason", "x") == [
+        "gitops-rollback rollback cart shop --reason x --accept cart=bad --accept shop=tag"
+    ]
+    given = ("--image", "acme/cart:1.5.0", "--record", "a b.json", "-o", "r.json")
+    assert following("deploy", refused("held"), *given) == [
+        "gitops-rollback deploy cart --image acme/cart:1.5.0 --record 'a b.json' --release",
+        "gitops-rollback release cart --reason TEXT",
+    ]
+
+
+def test_after_a_refusal_that_this_person_cannot_accept_comes_nothing() -> None:
+    assert following("rollback", refused("lost-hold"), "--reason", "x") == []
+    assert following("rollback", refused("bad"), "--reason", "x", "--allowed-accept", "tag") == []
+    assert following("rollback", {"error": {"category": "config"}}, "--reason", "x") == []
+    assert following("plan", {"services": [blocked("lost-hold")]}) == []
 
 
 def test_in_jenkins_a_rollback_is_followed_by_words_of_forms_and_no_page_by_its_path() -> None:
