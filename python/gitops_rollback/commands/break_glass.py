@@ -34,8 +34,8 @@ from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import ServiceFields
 from gitops_rollback.services.config import Config, Environment, Settings
 from gitops_rollback.services.inventory import read_manifests
-from gitops_rollback.tell.tables import wrapped
 from gitops_rollback.tell.terminal import say
+from gitops_rollback.tell.view import wrapped
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.plan import Plan

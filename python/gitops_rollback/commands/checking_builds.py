@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.keeping import WANTED, advice, build_to_keep, builds_lost
+from gitops_rollback.decide.drill import (
+    RECORDS_WANTED,
+    advice_on_builds,
+    build_to_keep,
+    builds_lost,
+)
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.state import FOLDER, parse_state
 from gitops_rollback.look.snapshot import EnvironmentFiles, Snapshot
@@ -74,10 +79,10 @@ def _lost(store: JenkinsStore, path: str, state: State) -> Iterator[Finding]:
         "builds-lost",
         path,
         state,
-        f"the deploy job {job} keeps too few builds: of the last {WANTED} deployments of "
+        f"the deploy job {job} keeps too few builds: of the last {RECORDS_WANTED} deployments of "
         f"{title(state.service, state.environment)}, the records of {numbers} are gone",
         "a rollback to what ran before them has no record to go by, only what Git tells",
-        advice(listed),
+        advice_on_builds(listed),
     )
 
 

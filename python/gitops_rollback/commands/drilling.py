@@ -37,8 +37,7 @@ from gitops_rollback.forges.address import address_of
 from gitops_rollback.forges.client import ForgeError
 from gitops_rollback.forges.rules import BranchRules, Commit
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.look.everything import known_names
-from gitops_rollback.look.snapshot import read_config, read_environment, read_snapshot
+from gitops_rollback.look.snapshot import known_names, read_config, read_environment, read_snapshot
 from gitops_rollback.model import Request, title
 from gitops_rollback.options import repeated
 from gitops_rollback.refusals import Place, place_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.commands.given import walk
 from gitops_rollback.errors import Exit
 from gitops_rollback.late import dataclass
-from gitops_rollback.manifest.prove import Proof, prove
+from gitops_rollback.manifest.edit import Proof, prove
 from gitops_rollback.services import inventory
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, Environment
 from gitops_rollback.tell.output import write_result

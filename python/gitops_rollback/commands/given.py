@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
-from gitops_rollback.decide.plan_file import HINT, LARGEST_PLAN, parse_plan
+from gitops_rollback.decide.plan import HINT, LARGEST_PLAN, parse_plan
 from gitops_rollback.errors import UsageError
 from gitops_rollback.image import find_image
 from gitops_rollback.ledger.records import LARGEST_RECORD, RECORD_FILE, is_copy, parse_record
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
-    from gitops_rollback.decide.plan_file import PlanFile
+    from gitops_rollback.decide.plan import PlanFile
     from gitops_rollback.ledger.records import StoredRecord
 
 _LARGEST_RESULT = 10_000_000  # bytes

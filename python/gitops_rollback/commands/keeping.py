@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.drill import OK, WARNING, Finding
-from gitops_rollback.decide.keeping import build_to_keep
+from gitops_rollback.decide.drill import OK, WARNING, Finding, build_to_keep
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.state import parse_state, path_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.alarm import seen_through
 from gitops_rollback.commands.doing import plan_all, refuse_blocked
 from gitops_rollback.commands.wishes import request_of, rollback_wishes
-from gitops_rollback.decide.plan_file import parse_plan
+from gitops_rollback.decide.plan import parse_plan
 from gitops_rollback.errors import UsageError
 from gitops_rollback.outlet import one_in
 from gitops_rollback.tell.output import json_text
@@ -16,7 +16,7 @@ from gitops_rollback.tell.terminal import is_terminal, show
 from gitops_rollback.tell.texts import lines_of
 
 if TYPE_CHECKING:
-    from gitops_rollback.decide.plan_file import PlanFile
+    from gitops_rollback.decide.plan import PlanFile
     from gitops_rollback.session import Session
 
 _QUESTION = "reason (nothing: leave it as it is): "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from gitops_rollback.decide.plan_file import PlanFile
+    from gitops_rollback.decide.plan import PlanFile
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.look.snapshot import Snapshot
     from gitops_rollback.repo.objects import Tip

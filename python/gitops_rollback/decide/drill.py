@@ -1,14 +1,17 @@
-"""Would a rollback work, and stay? What a drill found out, judged. Pure."""
+"""Would a rollback work, and stay? What a drill found out, judged; and which builds that needs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import age, days_between
+from gitops_rollback.decide.candidates import from_timeline
 from gitops_rollback.decide.choose import LOST
 from gitops_rollback.effective.proof import BUILD, RESTORED
 from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.events import ARTIFACT
+from gitops_rollback.ledger.holds import bad_match
+from gitops_rollback.ledger.stack import build_timeline
 from gitops_rollback.model import one_line
 from gitops_rollback.refusals import ALREADY
 
@@ -18,17 +21,18 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.plan import Candidate, Plan
     from gitops_rollback.ledger.state import State
     from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.model import Build
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
 _LONGEST_HOLD = 7.0  # days
 _OF_A_SERVICE = frozenset(("service", "target"))  # checks whose subject is a service by its title
 _NOTHING_BEFORE = "nothing ran before what runs now: there is nothing to go back to yet"
-
-
 _PROVED = {
     BUILD: "a rollback takes effect: {0.tool} {0.version} built it",
     RESTORED: "a rollback restores what was in effect: nothing of it changed since the image ran",
 }
+RECORDS_WANTED = 5  # deployments that a rollback should be able to go back by
+BUILDS_LISTED = 100  # builds that are listed at most; of older ones nothing is known
 
 
 @dataclass(frozen=True)
@@ -287,3 +291,38 @@ def _markers(title: str, state: State | None, fields: Iterable[ImageField]) -> I
             'write "$imagepolicy-held" for "$imagepolicy" there, until the hold ends',
             "refused",
         )
+
+
+def build_to_keep(state: State | None) -> Build | None:
+    """Return the build with the record of what a service would go back to; None if none has it."""
+    newest = state.newest if state else None
+    if state is None or newest is None:
+        return None
+    timeline = build_timeline(newest.image, state, None, None)
+    good = (c for c in from_timeline(timeline) if bad_match(state.bad, c.image, state.ran) is None)
+    return next((candidate.archived_by for candidate in good), None)
+
+
+def builds_lost(state: State, job: str, listed: Mapping[int, bool]) -> tuple[Build, ...]:
+    """Return those builds of the last deployments whose records are no longer there.
+
+    `listed` are the newest builds that the job has (100 at most), and whether each archived a
+    record of the service.
+    """
+    builds = [entry.build for entry in state.deployed if entry.build and entry.build.job == job]
+    oldest = min(listed, default=0) if len(listed) >= BUILDS_LISTED else 0
+    return tuple(
+        build
+        for build in builds[:RECORDS_WANTED]
+        if build.number >= oldest and not listed.get(build.number)
+    )
+
+
+def advice_on_builds(listed: Mapping[int, bool]) -> str:
+    """Return how many builds to keep, from how many of them deployed lately."""
+    deployed = sum(listed.values())
+    each = len(listed) / deployed if deployed else len(listed) or 1
+    wanted = max(30, round(each * RECORDS_WANTED * 2))
+    return (
+        f"keep at least {wanted} builds (buildDiscarder, numToKeepStr), or deploy with keep: true"
+    )

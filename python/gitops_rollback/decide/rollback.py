@@ -49,8 +49,7 @@ from gitops_rollback.refusals import RUNNING, refusal
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Facts, SchemaLabels, StorageFacts
-    from gitops_rollback.decide.plan import Candidate, Plan
-    from gitops_rollback.decide.plan_file import PlanFile
+    from gitops_rollback.decide.plan import Candidate, Plan, PlanFile
     from gitops_rollback.decide.wish import Wish
 
 SCHEMA_LABEL = "org.gitops-rollback.schema"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from gitops_rollback.late import dataclass
 
 if TYPE_CHECKING:
-    from gitops_rollback.decide.plan_file import PlanFile
+    from gitops_rollback.decide.plan import PlanFile
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.model import Build

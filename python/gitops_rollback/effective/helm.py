@@ -2,12 +2,14 @@
 
 Later layers win (fluxcd.io/flux/components/helm/helmreleases, values): the chart's `values.yaml` or
 `valuesFiles`, then `valuesFrom` in their order, then `values`; mappings are merged, lists are not,
-null removes (helm, pkg/chart/common/util/coalesce.go).
+null removes (helm, pkg/chart/common/util/coalesce.go). Templates of a chart in the repository are
+not rendered: they are looked through for labels that a tag is written into.
 """
 
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING
 
 import yaml
@@ -22,19 +24,23 @@ from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Whose
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.late import dataclass, field
+from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.document import items_of, lookup, parse, text_of, walk
 from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
 from gitops_rollback.manifest.kustomize import read_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
 
+__all__ = ["Layers", "Touch", "is_release", "layers_of", "merged"]
+
 _IMAGE_KEYS = frozenset({"image", "reference", "containers", "initContainers", "volumes"})
+_KEY = regex(r"^(?P<indent>[ \t-]*)(?P<key>[\w./-]+):")
+_LABELS = frozenset({"labels", "matchLabels", "selector", "commonLabels"})
 
 
 @dataclass(frozen=True)
@@ -307,4 +313,30 @@ def _says_image(node: yaml.Node) -> bool:
     )
 
 
-__all__ = ["Layers", "Touch", "is_release", "layers_of", "merged"]
+def label_with(raw: Mapping[str, bytes], folder: str, container: str) -> str:
+    """Return the place in a chart's templates where an image's tag is a label; empty for none.
+
+    `container` are the keys of the image in the values: `image`, `web.image`.
+    """
+    prefix = f"{folder}/templates/".removeprefix("/")
+    value = re.compile(rf"\.Values\.{re.escape(container)}\.(?:tag|imageTag)\b")
+    for path, data in raw.items():
+        if path.startswith(prefix):
+            for line in _labels_with(data.decode(errors="replace"), value):
+                return f"{path}:{line}"
+    return ""
+
+
+def _labels_with(text: str, value: re.Pattern[str]) -> Iterator[int]:
+    """Yield the lines, counted from 1, in which a label has a value."""
+    above: list[tuple[int, str]] = []  # indentation and key of what a line stands in
+    for number, line in enumerate(text.splitlines(), start=1):
+        match = _KEY.match(line)
+        if match is None:
+            continue
+        indent = len(match["indent"])
+        while above and above[-1][0] >= indent:
+            above.pop()
+        if value.search(line) and any(key in _LABELS for _indent, key in above):
+            yield number
+        above.append((indent, match["key"]))

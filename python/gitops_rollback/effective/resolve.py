@@ -28,10 +28,9 @@ from gitops_rollback.effective.appliers import (
 )
 from gitops_rollback.effective.argo import argo_additions, directories, overriding
 from gitops_rollback.effective.build import Addition, Builder, Work, is_local
-from gitops_rollback.effective.chart import label_with
 from gitops_rollback.effective.effect import Effect, Idle, Landed
 from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
-from gitops_rollback.effective.helm import is_release
+from gitops_rollback.effective.helm import is_release, label_with
 from gitops_rollback.effective.landing import Lander, Landing
 from gitops_rollback.effective.objects import ACCEPT, Resource, Unknown
 from gitops_rollback.effective.recipe import Recipe

@@ -11,8 +11,7 @@ from gitops_rollback.forges.address import GITLAB, address_of
 from gitops_rollback.late import dataclass
 from gitops_rollback.model import one_line, whole_number
 from gitops_rollback.web.answers import retry_after
-from gitops_rollback.web.credentials import bound_to
-from gitops_rollback.web.hosts import host_of, is_web_address
+from gitops_rollback.web.hosts import bound_to, host_of, is_web_address
 from gitops_rollback.web.http import Http, Manners, as_json
 
 if TYPE_CHECKING:

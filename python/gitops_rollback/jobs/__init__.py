@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.jobs.parameters import names_of_forms
-from gitops_rollback.jobs.wanted import Scm, Wishes, parse_sources, wanted_jobs
+from gitops_rollback.jobs.wanted import Scm, Wishes, names_of_forms, parse_sources, wanted_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gitops_rollback.clock import Deadline
-    from gitops_rollback.jobs.install import Change
-    from gitops_rollback.jobs.look import Seen
+    from gitops_rollback.jobs.install import Change, Seen
     from gitops_rollback.jobs.wanted import Job
 
 __all__ = ["Scm", "Wishes", "at_jenkins", "names_of_forms", "parse_sources", "wanted_jobs"]
@@ -36,8 +34,7 @@ def at_jenkins(
     Returns what was done with each job, and what was seen. Raises `JenkinsError` if Jenkins does
     not answer or refuses.
     """
-    from gitops_rollback.jobs.install import Installer  # noqa: PLC0415 - python-jenkins is slow
-    from gitops_rollback.jobs.look import Checker  # noqa: PLC0415 - the same
+    from gitops_rollback.jobs.install import Checker, Installer  # noqa: PLC0415 - a slow import
     from gitops_rollback.stores.jenkins_http import JenkinsHttp  # noqa: PLC0415 - the same
 
     http = JenkinsHttp(url, environment, deadline)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET  # documents with a DTD are refused: see `parse`
 
 from gitops_rollback.errors import JenkinsError
-from gitops_rollback.jobs.parameters import CHOICE, FLAG, TEXT, Parameter, names_of_forms
+from gitops_rollback.jobs.wanted import CHOICE, FLAG, TEXT, Parameter, names_of_forms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.following import files_to_follow, folders_to_follow
+from gitops_rollback.effective.appliers import files_to_follow, folders_to_follow
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.records import RECORD_FILE, is_copy

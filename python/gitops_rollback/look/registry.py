@@ -18,7 +18,7 @@ from gitops_rollback.late import regex, replace
 from gitops_rollback.model import one_line
 from gitops_rollback.query.choose import is_open
 from gitops_rollback.query.tags import asks_for_created, why_no_image
-from gitops_rollback.registries.endpoints import RegistryEndpoint
+from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Read what stands at the tip of the manifests repository about some services."""
+"""Read what stands at the tip of the manifests repository about some services, or about all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import key_of
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.holds import Holds, find_holds, parse_held
-from gitops_rollback.ledger.state import parse_state, path_of
+from gitops_rollback.ledger.state import FOLDER, parse_state, path_of
 from gitops_rollback.look.environment_files import (
     Paths,
     discoverable,
@@ -26,13 +26,12 @@ from gitops_rollback.look.environment_files import (
     read_files,
     wanted_paths,
 )
-from gitops_rollback.look.everything import all_names
 from gitops_rollback.look.flux_files import flux_manifests, flux_paths
 from gitops_rollback.look.standings import fields_where_noted, read_standings
+from gitops_rollback.model import is_name
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services import catalogue, inventory
-from gitops_rollback.services.allowance import refuse_others_fields, two_meanings
-from gitops_rollback.services.catalogue import ServiceFields
+from gitops_rollback.services.catalogue import ServiceFields, refuse_others_fields, two_meanings
 from gitops_rollback.services.config import FILE, Config, parse_config
 from gitops_rollback.services.inventory import Manifests
 from gitops_rollback.services.ownership import UnknownServiceError
@@ -325,3 +324,49 @@ def _environment(repository: Repository, request: Request, config: Config, tip: 
         f"hold{'s' if len(holding) == 1 else ''} {services}",
         f"choose one with --environment: {', '.join(holding or config.environments)}",
     )
+
+
+def known_names(
+    repository: Repository, config: Config, environment: Environment, tip: Tip
+) -> tuple[str, ...]:
+    """Return the services that the configuration or a state file names; else all that are found.
+
+    Where some are named, what is merely found may be somebody else's image, such as a proxy: who
+    takes everything back does not mean that.
+    """
+    states = f"{FOLDER}/{environment.name}"
+    entries = repository.list_files(tip.commit, dict.fromkeys([environment.path, states]))
+    paths = [entry.path for entry in entries]
+    names = inventory.configured_names(config, environment, paths)
+    names += [
+        path.removeprefix(f"{states}/").removesuffix(".json")
+        for path in paths
+        if path.startswith(f"{states}/") and path.endswith(".json")
+    ]
+    sure = tuple(sorted(name for name in set(names) if is_name(name)))
+    return sure or _found_names(repository, config, environment, tip)
+
+
+def _found_names(
+    repository: Repository, config: Config, environment: Environment, tip: Tip
+) -> tuple[str, ...]:
+    entries = repository.list_files(tip.commit, [environment.path])
+    files = read_files(repository, discoverable(entries, environment))
+    manifests = inventory.read_manifests(files, Home(repository.url, tip.branch))
+    found = inventory.service_names(manifests, config, environment, files)
+    return tuple(sorted(name for name in found if is_name(name)))
+
+
+def all_names(
+    repository: Repository, request: Request, config: Config, environment: Environment, tip: Tip
+) -> tuple[str, ...]:
+    """Return the services that are known, of those allowed; raise `ConfigError` if none is."""
+    allowed = config.expand(request.allowed)
+    names = known_names(repository, config, environment, tip)
+    found = tuple(name for name in names if not allowed or name in allowed)
+    if not found:
+        raise ConfigError(
+            f"no service of {environment.told} is configured, deployed or found",
+            f"name services with --service, or in {FILE}: [services.NAME]",
+        )
+    return found

@@ -1,22 +1,35 @@
-"""Change image fields and markers byte for byte, and prove that nothing else changed."""
+"""Change image fields and markers byte for byte, and prove that nothing else changed. Pure.
+
+Every edit is read back and compared with what was meant; `prove` does so for the fields of a file
+that is only looked at.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import yaml
+
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass
-from gitops_rollback.manifest.difference import Intended, first_difference
-from gitops_rollback.manifest.document import parse, reads_as_string
-from gitops_rollback.manifest.forms import FieldEdit
+from gitops_rollback.manifest.document import children, parse, reads_as_string
+from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.forms import FieldEdit, part_texts, restoring_edit, value_of
+from gitops_rollback.manifest.image_field import split_version
+from gitops_rollback.manifest.scan import STRING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.image_field import Scalar
+    from gitops_rollback.manifest.image_field import ImageField, Scalar
 
 __all__ = ["FieldEdit", "Splice", "rewrite", "rewritten"]
+
+_NULL = "tag:yaml.org,2002:null"
+# Another version of whatever image stands there; nothing is fetched or deployed.
+_TAG = "0.0.0-proof"
+_DIGEST = "sha256:" + "0" * 64
 
 
 @dataclass(frozen=True)
@@ -148,3 +161,108 @@ def _prove(file: ParsedFile, after: ParsedFile, wanted: dict[int, Intended]) -> 
         f"{file.path}{line}: the edit would change more than the image, so nothing was written",
         "please report the file: the edited text did not read back as intended",
     )
+
+
+@dataclass(frozen=True)
+class Intended:
+    """What an edit wants of a scalar: its value, and whether it is written as it was recorded.
+
+    What was recorded may read as a number, as it did before.
+    """
+
+    value: str
+    as_recorded: bool = False
+
+
+def first_difference(
+    old: yaml.Node | None, new: yaml.Node | None, wanted: Mapping[int, Intended]
+) -> yaml.Node | None:
+    """Return the first node of `old` that is not in `new` as intended, or None if all are.
+
+    `wanted` maps the `id` of an old scalar to what is intended; every other node has to be the
+    same in structure, tag and value.
+    """
+    compared: set[tuple[int, int]] = set()
+    waiting = [(old, new)]
+    while waiting:
+        before, after = waiting.pop()
+        if (id(before), id(after)) in compared:
+            continue
+        compared.add((id(before), id(after)))
+        if before is None or after is None or type(before) is not type(after):
+            if before is after:
+                continue
+            return before or after
+        if not _same_node(before, after, wanted):
+            return before
+        waiting.extend(zip(children(before), children(after), strict=True))
+    return None
+
+
+def _same_node(before: yaml.Node, after: yaml.Node, wanted: Mapping[int, Intended]) -> bool:
+    intended = wanted.get(id(before))
+    if intended is not None:  # what read as a number or as null before may be a text now
+        tags = (before.tag, STRING, _NULL) if after.value == "null" else (before.tag, STRING)
+        return after.value == intended.value and (intended.as_recorded or after.tag in tags)
+    if before.tag != after.tag:
+        return False
+    if isinstance(before, yaml.ScalarNode):
+        return bool(after.value == before.value)
+    return len(before.value) == len(after.value)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What came of editing one field to another image and back; `problem` is empty if exact."""
+
+    field: ImageField
+    lines_changed: int
+    problem: str
+
+
+def prove(
+    file: ParsedFile,
+    field: ImageField,
+    find: Callable[[ParsedFile], Iterable[ImageField]] = find_fields,
+) -> Proof:
+    """Edit a field in memory to another image and back, and compare byte by byte.
+
+    `find` finds the fields of the file after the edit.
+    """
+    before = file.encode(file.text)
+    try:
+        other = value_of(field, _TAG, None if field.tag_only else _DIGEST)
+        lines = {part.scalar.line for part in field.parts if part.key in part_texts(field, other)}
+        again = rewritten(file, [FieldEdit(field, other)])
+        edited = again.encode(again.text)
+        found = _same_field(find(again), field)
+        if found is None or found.version != split_version(other)[1]:
+            return Proof(field, 0, "the edited value is not found again")
+        after = rewrite(again, [restoring_edit(found, field.value, field.recorded_parts)])
+    except ManifestError as error:
+        return Proof(field, 0, error.message)
+    changed = _lines_changed(before, edited)
+    if changed != len(lines):
+        return Proof(field, changed, f"{changed} lines differ after the edit")
+    if after != before:
+        return Proof(field, changed, f"{_bytes_differing(before, after)} bytes differ after undo")
+    return Proof(field, changed, "")
+
+
+def _same_field(fields: Iterable[ImageField], field: ImageField) -> ImageField | None:
+    for found in fields:
+        if (found.document, found.pointer) == (field.document, field.pointer):
+            return found
+    return None
+
+
+def _lines_changed(before: bytes, after: bytes) -> int:
+    old, new = before.split(b"\n"), after.split(b"\n")
+    if len(old) != len(new):
+        return max(len(old), len(new))
+    return sum(one != other for one, other in zip(old, new, strict=True))
+
+
+def _bytes_differing(before: bytes, after: bytes) -> int:
+    differing = sum(one != other for one, other in zip(before, after, strict=False))
+    return differing + abs(len(before) - len(after))

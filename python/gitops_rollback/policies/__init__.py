@@ -7,15 +7,15 @@ does, for queries too.
 
 from __future__ import annotations
 
-from gitops_rollback.policies.judge import automation_blocks
-from gitops_rollback.policies.objects import (
+from gitops_rollback.policies.judge import (
     ImagePolicy,
     Policies,
+    apply_filter,
+    automation_blocks,
     find_policies,
     may_hold_policy,
 )
 from gitops_rollback.policies.semver_range import takes_version, version_of
-from gitops_rollback.policies.tag_filter import apply_filter
 
 __all__ = [
     "ImagePolicy",

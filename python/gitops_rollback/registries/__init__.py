@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.query.tags import Tag
-from gitops_rollback.registries.endpoints import RegistryEndpoint
+from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.registries.failures import (
     ManifestMissingError,
     RegistryUnavailableError,

@@ -6,8 +6,7 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.registries.credentials import find_access
-from gitops_rollback.registries.endpoints import RegistryEndpoint
+from gitops_rollback.registries.credentials import RegistryEndpoint, find_access
 from gitops_rollback.registries.failures import (
     ManifestMissingError,
     NoHubError,

@@ -18,8 +18,7 @@ from gitops_rollback.registries.failures import (
     too_many,
     unexpected,
 )
-from gitops_rollback.web.credentials import NOBODY, Bound, bound_to
-from gitops_rollback.web.hosts import host_of
+from gitops_rollback.web.hosts import NOBODY, Bound, bound_to, host_of
 from gitops_rollback.web.http import as_json
 
 if TYPE_CHECKING:

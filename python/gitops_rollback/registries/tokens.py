@@ -14,8 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from gitops_rollback.late import regex
 from gitops_rollback.registries.failures import RegistryUnavailableError, nonsense, unexpected
-from gitops_rollback.web.credentials import NOBODY, Keyring, bound_to
-from gitops_rollback.web.hosts import is_web_address, origin_of
+from gitops_rollback.web.hosts import NOBODY, Keyring, bound_to, is_web_address, origin_of
 from gitops_rollback.web.http import as_form
 
 if TYPE_CHECKING:

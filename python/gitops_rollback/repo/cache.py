@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from gitops_rollback.late import dataclass
-from gitops_rollback.repo.skeleton import (
+from gitops_rollback.repo.copy import (
     CONFIG,
     PACKED_REFS,
     SHALLOW,

@@ -1,17 +1,24 @@
-"""Our own copy of the manifests repository for one run: bare, partial, perhaps from a cache."""
+"""Our own copy of the manifests repository for one run: bare, partial, perhaps from a cache.
+
+It is made without git: a process less at each start. That objects may be missing and are to be
+fetched when they are needed is said to git by each call (`process`), not by the repository: a push
+must not fetch. Of a branch that moved, it would fetch the new tip with all its trees, only to
+reject it in other words.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from typing import TYPE_CHECKING, TypeVar
 
 from gitops_rollback.errors import RepositoryError, ResourceError
+from gitops_rollback.late import regex
 from gitops_rollback.repo.first_fetch import NONE, WHOLE, FirstFetch, is_filter_refused
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import explain_fetch, explain_local
 from gitops_rollback.repo.process import REMOTE, Git, GitFailedError, TimeIsUpError
-from gitops_rollback.repo.skeleton import SHALLOW
 from gitops_rollback.scratch import RUN, own_folder, sweep
 
 if TYPE_CHECKING:
@@ -29,8 +36,23 @@ TRANSFER = ("--quiet", "--no-tags")
 # With what is here already, a server sends only what that lacks. Not for blobs: a server takes it
 # that who has a commit has its blobs, too.
 TELL_WHAT_IS_HERE = {"fetch.negotiationAlgorithm": "consecutive"}
-
 Result = TypeVar("Result")
+CONFIG = "config"
+PACKED_REFS = "packed-refs"
+SHALLOW = "shallow"
+_SHA256_LENGTH = 64
+# What `git clone --bare --filter=blob:none` writes (git 2.39), but for what makes it partial.
+_CONFIG = """\
+[core]
+\trepositoryformatversion = 1
+\tbare = true
+{extensions}[remote "{remote}"]
+\turl = "{url}"
+"""
+_PARTIAL = "\tpromisor = true\n\tpartialclonefilter = blob:none\n"
+_PARTIAL_LINE = regex(
+    r"^\s*(promisor|partialclonefilter|partialclone)\s*=.*\n", re.IGNORECASE | re.MULTILINE
+)
 
 
 class Copy:
@@ -211,7 +233,7 @@ class Copy:
 
     def build_anew(self, reason: str) -> None:
         """Leave what was cached, and fetch again what callers know of."""
-        from gitops_rollback.repo.skeleton import make_skeleton  # noqa: PLC0415 - rarely needed
+        from gitops_rollback.repo.copy import make_skeleton  # noqa: PLC0415 - rarely needed
 
         _LOG.info("cache: built anew: %s", reason)
         form = next(iter(self.cached.values()))
@@ -239,3 +261,47 @@ def _open_cache(directory: Path, url: str) -> Cache | None:
     from gitops_rollback.repo.cache import open_cache  # noqa: PLC0415 - only with --cache
 
     return open_cache(directory, url)
+
+
+def make_skeleton(
+    repository: Path, url: str, tip: str, tips: Mapping[str, str], shallow: bytes = b""
+) -> None:
+    """Make a bare repository of a URL with these tips by branch; its objects are to come.
+
+    Its object format is that of `tip`, an object id. Raises `OSError`.
+    """
+    for folder in ("objects/pack", "objects/info", "refs/heads"):
+        (repository / folder).mkdir(parents=True, exist_ok=True)
+    extensions = "[extensions]\n\tobjectFormat = sha256\n" if len(tip) == _SHA256_LENGTH else ""
+    quoted = url.replace("\\", "\\\\").replace('"', '\\"')
+    (repository / "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8")
+    (repository / PACKED_REFS).write_text(render_tips(tips), encoding="utf-8")
+    if shallow:
+        (repository / SHALLOW).write_bytes(shallow)
+    (repository / CONFIG).write_text(
+        _CONFIG.format(url=quoted, extensions=extensions, remote=REMOTE), encoding="utf-8"
+    )
+
+
+def make_partial(repository: Path) -> None:
+    """Let git know of a new skeleton, whoever calls it, that its objects may be missing."""
+    with (repository / CONFIG).open("a", encoding="utf-8") as config:
+        config.write(_PARTIAL)
+
+
+def make_whole(repository: Path) -> None:
+    """Let git know of a clone's missing objects by what it is called with alone."""
+    path = repository / CONFIG
+    path.write_text(_PARTIAL_LINE.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def render_tips(tips: Mapping[str, str]) -> str:
+    """Return tips by branch as git's `packed-refs`."""
+    lines = [f"{tip} refs/heads/{branch}\n" for branch, tip in sorted(tips.items())]
+    return "# pack-refs with: peeled fully-peeled sorted \n" + "".join(lines)
+
+
+def read_tips(text: str) -> dict[str, str]:
+    """Read tips by branch from git's `packed-refs`."""
+    pairs = (line.split(" ", 1) for line in text.splitlines() if not line.startswith(("#", "^")))
+    return {name.removeprefix("refs/heads/"): tip for tip, name in pairs}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.alarm import seen_through
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import regex
-from gitops_rollback.repo.copy import TELL_WHAT_IS_HERE, TRANSFER, Copy
+from gitops_rollback.repo.copy import TELL_WHAT_IS_HERE, TRANSFER, Copy, make_whole
 from gitops_rollback.repo.first_fetch import WHOLE
 from gitops_rollback.repo.messages import (
     UnknownCommitError,
@@ -23,7 +23,6 @@ from gitops_rollback.repo.messages import (
 )
 from gitops_rollback.repo.objects import Tip, read_heads
 from gitops_rollback.repo.process import REMOTE, GitFailedError, stop
-from gitops_rollback.repo.skeleton import make_whole
 
 if TYPE_CHECKING:
     import subprocess

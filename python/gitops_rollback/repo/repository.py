@@ -1,4 +1,7 @@
-"""Read the tip of a branch, write one commit on it, push it as a compare-and-swap."""
+"""Read the tip of a branch, write one commit on it, push it as a compare-and-swap.
+
+Who commits is whom git is set up with, else this tool.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from posixpath import commonpath
 from typing import TYPE_CHECKING, Self
 
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.late import dataclass
 from gitops_rollback.repo.copy import Copy
-from gitops_rollback.repo.identity import read_identity
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import UnknownCommitError
 from gitops_rollback.repo.objects import (
@@ -21,6 +24,7 @@ from gitops_rollback.repo.objects import (
     read_removals,
     read_tree,
 )
+from gitops_rollback.repo.process import GitFailedError
 from gitops_rollback.repo.remote import PushLostError, Remote
 
 if TYPE_CHECKING:
@@ -31,14 +35,17 @@ if TYPE_CHECKING:
 
     from gitops_rollback.clock import Deadline
     from gitops_rollback.model import LogEntry
-    from gitops_rollback.repo.identity import Identity
     from gitops_rollback.repo.objects import Entry, PathChange
+    from gitops_rollback.repo.process import Git
 
 __all__ = ["PushLostError", "Repository"]
 
 FIRST_LOOK = 50  # commits that whoever reads the history of a branch looks at first
 _TREE = "refs/gitops-rollback/tree"
 MOST_FILES = 500_000  # of one listing: a commit of 3 kB can name a billion
+_SETTINGS = r"^(user|author|committer|commit)\."
+_NAME = "gitops-rollback"
+_EMAIL = "gitops-rollback@localhost"
 
 
 class Repository:
@@ -257,3 +264,53 @@ class Repository:
         self._remote.fetch_blobs(oids)
         feed = "".join(f"{oid}\n" for oid in oids).encode()
         return dict(read_batch(self._copy.run("cat-file", "--batch", stdin=feed)))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who commits: `variables` are added to git's where it knows of nobody.
+
+    `author` and `committer` are the e-mail addresses that commits will have.
+    """
+
+    variables: Mapping[str, str]
+    is_signed: bool
+    author: str
+    committer: str
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The option of `git commit-tree` to sign with."""
+        return ("-S",) if self.is_signed else ()
+
+
+def read_identity(git: Git, environment: Mapping[str, str]) -> Identity:
+    """Return who commits, by what git is set up with."""
+    try:
+        configured = git.run("config", "--null", "--get-regexp", _SETTINGS).stdout
+    except GitFailedError:
+        configured = b""  # exit 1: nothing is configured
+    return identity_of(configured, environment)
+
+
+def identity_of(configured: bytes, environment: Mapping[str, str]) -> Identity:
+    """Return the same from what git said.
+
+    `configured` is what `git config --null --get-regexp` says; a name that git would make up from
+    the machine's account does not count.
+    """
+    text = configured.decode(errors="replace")
+    found = dict(item.partition("\n")[::2] for item in text.split("\0") if item)
+    variables: dict[str, str] = {}
+    addresses = []
+    for role in ("author", "committer"):
+        for part, fallback in (("name", _NAME), ("email", _EMAIL)):
+            variable = f"GIT_{role.upper()}_{part.upper()}"
+            known = environment.get(variable) or found.get(f"{role}.{part}")
+            known = known or found.get(f"user.{part}")
+            if not known:
+                variables[variable] = fallback
+            if part == "email":
+                addresses.append(known or fallback)
+    signs = found.get("commit.gpgsign", "false").lower() in ("true", "yes", "on", "1", "")
+    return Identity(variables, signs, *addresses)

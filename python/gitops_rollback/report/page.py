@@ -1,18 +1,19 @@
 """What the page says, made from the results of other commands. Pure.
 
 `plan`, `result` (of deploy, rollback or release), `history` and `check` are documents that were
-checked against their schemas; everything in them may be written by strangers.
+checked against their schemas; everything in them may be written by strangers, so addresses, too:
+which ones are linked to, and where a forge shows a commit, is said here.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
 from gitops_rollback.clock import age
-from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.model import title
 from gitops_rollback.refusals import ALREADY
-from gitops_rollback.report.links import commit_url, safe_url
 from gitops_rollback.report.picture import Picture, draw, label
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ _DONE = {
     "edit": "Changed",
     "recorded": "Written down",
 }
+_SCP = regex(r"(?:[\w.-]+@)?([\w.-]+\.[\w.-]+):(?!//)([\w./~-]+)")
+_COMMITS = {"github": "commit", "gitlab": "-/commit", "bitbucket": "commits"}
 
 
 @dataclass(frozen=True)
@@ -358,3 +361,39 @@ def _commit(repository: str, commit: str) -> Link:
 
 def _when(at: str) -> str:
     return f"{at.replace('T', ' ').removesuffix('Z')} UTC" if at else ""
+
+
+def safe_url(text: str | None) -> str | None:
+    """Return an http or https address without a user in it; None for everything else."""
+    if not text or not text.isprintable() or " " in text:
+        return None
+    try:
+        parts = urlsplit(text)
+        is_safe = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    except ValueError:
+        return None
+    return text if is_safe else None
+
+
+def commit_url(repository: str, commit: str) -> str | None:
+    """Return where GitHub, GitLab or Bitbucket shows a commit; None for other hosts.
+
+    The hosts are known by their names: `github.com`, `gitlab.acme.example`, `bitbucket.org`.
+    """
+    scp = _SCP.fullmatch(repository)
+    if scp:
+        scheme, host, path = "https", scp[1], scp[2]
+    else:
+        try:
+            parts = urlsplit(repository)
+            host, path = parts.hostname or "", parts.path
+        except ValueError:
+            return None
+        scheme = "http" if parts.scheme == "http" else "https"
+        if parts.scheme in ("http", "https") and parts.port:
+            host = f"{host}:{parts.port}"
+    forge = next((name for name in _COMMITS if name in host.split(":")[0].split(".")), None)
+    if forge is None:
+        return None
+    project = quote(path.strip("/").removesuffix(".git"), safe="/~")
+    return safe_url(f"{scheme}://{host}/{project}/{_COMMITS[forge]}/{quote(commit)}")

@@ -1,16 +1,26 @@
-"""Volumes, claims and classes, as the rules of storage look at them."""
+"""Volumes, claims and classes of manifests, with the place of everything in them.
+
+What is no YAML, and lines indented with tabs, is told here, too.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.late import dataclass, field, replace
+import yaml
+
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import dataclass, field, regex, replace
+from gitops_rollback.manifest.document import ParsedFile, items_of, lookup, parse_once, text_of
+from gitops_rollback.storage import values
+from gitops_rollback.storage.findings import ERROR, Finding
 from gitops_rollback.storage.values import parse_quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from fractions import Fraction
 
-    from gitops_rollback.storage.objects import KubernetesObject
     from gitops_rollback.storage.values import Steps
 
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"  # older than the field, and wins
@@ -19,6 +29,13 @@ _DEFAULT_ANNOTATIONS = (
     "storageclass.beta.kubernetes.io/is-default-class",
 )
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
+# What makes a file worth parsing; a misspelt kind has one of these words all the same.
+_WORTH = regex(rb"persist|storage|volume|container|hostpath", re.IGNORECASE)
+_TAB = regex(r"[ ]*\t\s*[^\s#]")
+_TEMPLATE = regex(r"\{\{|\{%")
+_BLOCK = ("|", ">")
+_STOPS = "the file is no YAML: Flux stops (BuildFailed), and applies nothing of this folder"
+_MOST_LINES = 8
 
 
 @dataclass(frozen=True)
@@ -158,3 +175,199 @@ def _optional(value: object) -> str | None:
 def name_or_none(value: object) -> str | None:
     """Return a name; None where none is written."""
     return None if value is None or value == "" else str(value)
+
+
+@dataclass(frozen=True)
+class KubernetesObject:
+    """One object of a file: `value` without what is null, `namespace` None where none is written.
+
+    `is_patch` marks a part of an object that kustomize lays over another, `is_refused` one that the
+    API server does not take as it is written: no claim and no volume comes of it.
+    """
+
+    path: str
+    document: int
+    api_version: str
+    kind: str
+    name: str
+    namespace: str | None
+    value: dict[str, Any] = field(repr=False, hash=False)
+    node: yaml.Node = field(repr=False, compare=False)
+    text: str = field(repr=False, compare=False, default="")
+    is_patch: bool = False
+    is_refused: bool = False
+
+    @property
+    def title(self) -> str:
+        """Kind and name, as people say it: `PersistentVolumeClaim data`."""
+        return f"{self.kind or 'object'} {self.name}".rstrip()
+
+    @property
+    def identity(self) -> tuple[str, str | None, str]:
+        """What there can be only one of in a cluster."""
+        return (self.kind, self.namespace, self.name)
+
+    def get(self, *steps: str | int) -> Any:  # noqa: ANN401 - whatever the manifest holds
+        """Return what keys and indexes lead to; None if there is nothing."""
+        value: Any = self.value
+        for step in steps:
+            if isinstance(step, int):
+                value = value[step] if isinstance(value, list) and step < len(value) else None
+            else:
+                value = value.get(step) if isinstance(value, dict) else None
+        return value
+
+    def mapping(self, *steps: str | int) -> dict[str, Any]:
+        """Return the mapping that keys lead to; an empty one for anything else."""
+        value = self.get(*steps)
+        return value if isinstance(value, dict) else {}
+
+    def place(self, steps: Steps) -> tuple[int, int]:
+        """Return line and column, from 1, of what steps lead to, as far as it is there."""
+        return values.mark_of(self.node, steps)
+
+    def source(self, steps: Steps) -> str:
+        """Return the text of what keys and indexes lead to, as it stands in the file."""
+        node = values.node_at(self.node, steps)
+        return self.text[node.start_mark.index : node.end_mark.index] if node else ""
+
+    def finding(
+        self, severity: str, code: str, steps: Steps, message: str, *, effect: str, mend: str
+    ) -> Finding:
+        """Return a finding about this object, at the key or item that `steps` lead to."""
+        line, column = self.place(steps)
+        return Finding(severity, code, self.path, line, column, message, effect, mend, self.title)
+
+
+def find_objects(file: ParsedFile, *, is_patch: bool = False) -> Iterator[KubernetesObject]:
+    """Yield the objects of a file, those in a `List` too; raises `ManifestError` as `plain`."""
+    for number, root in enumerate(file.documents):
+        for node in _objects(root):
+            value = values.plain(file.path, node)
+            metadata = value.get("metadata")
+            metadata = metadata if isinstance(metadata, dict) else {}
+            yield KubernetesObject(
+                path=file.path,
+                document=number,
+                api_version=_text(value.get("apiVersion")),
+                kind=_text(value.get("kind")),
+                name=_text(metadata.get("name")),
+                namespace=_text(metadata.get("namespace")) or None,
+                value=value,
+                node=node,
+                text=file.text,
+                is_patch=is_patch,
+            )
+
+
+def _objects(root: yaml.Node | None) -> Iterator[yaml.Node]:
+    kind = text_of(lookup(root, "kind"))
+    items = lookup(root, "items")
+    if kind is not None and kind.endswith("List") and isinstance(items, yaml.SequenceNode):
+        for item in items_of(items):
+            yield from _objects(item)
+    elif isinstance(root, yaml.MappingNode):
+        yield root
+
+
+def _text(value: object) -> str:
+    return str(value) if isinstance(value, str | int | float) else ""
+
+
+class TemplateError(Exception):
+    """Raised for a file that is a template and no manifest; its message says so."""
+
+
+def may_hold_storage(data: bytes) -> bool:
+    """Tell cheaply whether a file is worth parsing."""
+    return _WORTH.search(data) is not None
+
+
+def read(path: str, data: bytes) -> tuple[ParsedFile | None, tuple[Finding, ...]]:
+    """Parse a file, or say what keeps it from being YAML; raises `TemplateError`."""
+    try:
+        file = parse_once(path, data)
+    except ManifestError as error:
+        text = data.decode(errors="replace")
+        if _TEMPLATE.search(text):
+            raise TemplateError(error.message) from error
+        return None, (_unreadable(path, text, error),)
+    _refuse_template(file)
+    return file, tuple(_tabs_within(file))
+
+
+def _unreadable(path: str, text: str, error: ManifestError) -> Finding:
+    lines = _tabbed(text)
+    line, column = error.line or 1, error.column or 1
+    if lines and line in (lines[0] - 1, *lines):
+        return _tab(path, text, lines)
+    reason = error.message.partition(": ")[2] or error.message
+    return Finding(
+        ERROR,
+        "yaml",
+        path,
+        line,
+        column,
+        f"the file is not readable as YAML: {reason}",
+        effect=_STOPS,
+        mend="mend this line, or the one above it: its indentation, a colon, a quote",
+    )
+
+
+def _tab(path: str, text: str, lines: list[int]) -> Finding:
+    first = lines[0]
+    further = ", ".join(map(str, lines[1:_MOST_LINES]))
+    more = f" (also lines {further}{' …' if len(lines) > _MOST_LINES else ''})" if further else ""
+    return Finding(
+        ERROR,
+        "tab",
+        path,
+        first,
+        text.splitlines()[first - 1].index("\t") + 1,
+        f"the line is indented with a tab{more}",
+        effect=_STOPS,
+        mend="indent with spaces, two for each level: YAML takes no tabs",
+    )
+
+
+def _tabbed(text: str) -> list[int]:
+    return [n for n, line in enumerate(text.splitlines(), start=1) if _TAB.match(line)]
+
+
+def _tabs_within(file: ParsedFile) -> Iterator[Finding]:
+    """Find lines after a tab that YAML takes for the rest of the text above."""
+    if not _tabbed(file.text):
+        return
+    for node in _nodes(file):
+        raw = file.text[node.start_mark.index : node.end_mark.index]
+        if not isinstance(node, yaml.ScalarNode) or node.style in _BLOCK or "\n" not in raw:
+            continue
+        lines = [number + node.start_mark.line for number in _tabbed(raw) if number > 1]
+        if lines:
+            yield _tab(file.path, file.text, lines)
+
+
+def _nodes(file: ParsedFile) -> Iterator[yaml.Node]:
+    """Yield every node of a file once, but keys."""
+    waiting = [root for root in file.documents if root is not None]
+    seen: set[int] = set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        if isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            waiting.extend(value for _key, value in node.value)
+
+
+def _refuse_template(file: ParsedFile) -> None:
+    """Refuse what YAML reads as mappings and Helm as values: `name: {{ .Values.name }}`."""
+    if "{{" not in file.text:
+        return
+    for node in _nodes(file):
+        is_scalar = isinstance(node, yaml.ScalarNode)
+        if not is_scalar and file.text.startswith("{{", node.start_mark.index):
+            raise TemplateError(f"{file.path}:{node.start_mark.line + 1} is a Helm template")

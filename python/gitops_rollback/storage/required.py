@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.late import regex
 from gitops_rollback.storage.findings import ERROR, WARNING
-from gitops_rollback.storage.pods import POD_SPEC_PATHS
+from gitops_rollback.storage.mounts import POD_SPEC_PATHS
 from gitops_rollback.storage.structure import REFUSED, missing
 from gitops_rollback.storage.suggest import misspelt, written
 from gitops_rollback.storage.values import parse_quantity
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitops_rollback.storage.findings import Finding
-    from gitops_rollback.storage.objects import KubernetesObject
+    from gitops_rollback.storage.model import KubernetesObject
     from gitops_rollback.storage.structure import Structure
     from gitops_rollback.storage.values import Steps
 

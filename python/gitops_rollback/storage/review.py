@@ -9,12 +9,11 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.kustomize import Kustomization, is_kustomization, read_kustomization
-from gitops_rollback.storage import text
+from gitops_rollback.storage import model
 from gitops_rollback.storage.findings import Finding, in_order
-from gitops_rollback.storage.mounts import check_mounts
-from gitops_rollback.storage.objects import KubernetesObject, find_objects
+from gitops_rollback.storage.model import KubernetesObject, find_objects
+from gitops_rollback.storage.mounts import POD_SPEC_PATHS, check_mounts
 from gitops_rollback.storage.pending import check_bindings
-from gitops_rollback.storage.pods import POD_SPEC_PATHS
 from gitops_rollback.storage.required import check_required
 from gitops_rollback.storage.risks import check_risks
 from gitops_rollback.storage.structure import check_kind, check_structure, is_checked
@@ -97,15 +96,15 @@ def read_objects(files: Mapping[str, bytes]) -> ReadObjects:
     findings: list[Finding] = []
     skipped = []
     for path, data in files.items():
-        if is_kustomization(path) or not text.may_hold_storage(data):
+        if is_kustomization(path) or not model.may_hold_storage(data):
             continue
         try:
-            file, problems = text.read(path, data)
+            file, problems = model.read(path, data)
             findings += problems
             if file is not None:
                 found = find_objects(file, is_patch=path in patches)
                 items += [_in_namespace(item, namespace_of(path, spaces)) for item in found]
-        except (text.TemplateError, ManifestError) as error:
+        except (model.TemplateError, ManifestError) as error:
             skipped.append((path, str(error)))
     return ReadObjects(tuple(items), tuple(findings), tuple(skipped))
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.storage.findings import Finding
     from gitops_rollback.storage.model import Claim, StorageClass, Volume
-    from gitops_rollback.storage.pods import PodVolume, Workload
+    from gitops_rollback.storage.mounts import PodVolume, Workload
     from gitops_rollback.storage.world import World
 
 _LOST = "when the claim is deleted, by hand or by Flux when its file goes (prune), the data go too"

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass
-from gitops_rollback.storage.pods import POD_SPEC_PATHS, workload_of
+from gitops_rollback.storage.mounts import POD_SPEC_PATHS, workload_of
 from gitops_rollback.storage.world import World, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gitops_rollback.storage.findings import Finding
-    from gitops_rollback.storage.model import Claim
-    from gitops_rollback.storage.objects import KubernetesObject
-    from gitops_rollback.storage.pods import PodVolume, Workload
+    from gitops_rollback.storage.model import Claim, KubernetesObject
+    from gitops_rollback.storage.mounts import PodVolume, Workload
     from gitops_rollback.storage.review import Review
 
 # Volumes that hold no data of their own.

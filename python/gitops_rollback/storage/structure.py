@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitops_rollback.storage.findings import Finding
-    from gitops_rollback.storage.objects import KubernetesObject
+    from gitops_rollback.storage.model import KubernetesObject
     from gitops_rollback.storage.values import Steps
 
 

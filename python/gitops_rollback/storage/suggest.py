@@ -12,7 +12,7 @@ from gitops_rollback.storage.values import is_null, node_at
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gitops_rollback.storage.objects import KubernetesObject
+    from gitops_rollback.storage.model import KubernetesObject
     from gitops_rollback.storage.values import Steps
 
 _ITEM = "[]"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from gitops_rollback.storage.findings import Finding
-    from gitops_rollback.storage.objects import KubernetesObject
+    from gitops_rollback.storage.model import KubernetesObject
     from gitops_rollback.storage.values import Steps
 
     _Wrong = tuple[Steps, str, str]  # where, why, and what to write

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.storage.binding import Binding, Storage, bind
 from gitops_rollback.storage.model import Claim, StorageClass, Volume, claim_of, class_of, volume_of
-from gitops_rollback.storage.pods import (
+from gitops_rollback.storage.mounts import (
     POD_SPEC_PATHS,
     PodVolume,
     Workload,
@@ -23,7 +23,7 @@ from gitops_rollback.storage.pods import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gitops_rollback.storage.objects import KubernetesObject
+    from gitops_rollback.storage.model import KubernetesObject
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,7 @@ from gitops_rollback.stores.jenkins_failures import (
     page_instead,
     refusal,
 )
-from gitops_rollback.web.credentials import basic, bound_to
-from gitops_rollback.web.hosts import is_base_address
+from gitops_rollback.web.hosts import basic, bound_to, is_base_address
 from gitops_rollback.web.http import Http, Manners, Sent
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.late import replace
 from gitops_rollback.model import RECORDED, title
 from gitops_rollback.tell.plans import proved
-from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
 from gitops_rollback.tell.tools import rollouts
-from gitops_rollback.tell.view import View, label
+from gitops_rollback.tell.view import View, first_ones, label, narrow_table, table, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

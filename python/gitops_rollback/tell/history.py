@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.model import title
-from gitops_rollback.tell.tables import table, wrapped
-from gitops_rollback.tell.view import View, label, moment
+from gitops_rollback.tell.view import View, label, moment, table, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

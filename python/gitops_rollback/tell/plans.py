@@ -7,9 +7,8 @@ from typing import Any
 
 from gitops_rollback.model import title
 from gitops_rollback.refusals import ALREADY, RUNNING
-from gitops_rollback.tell.tables import first_ones, narrow_table, table, wrapped
 from gitops_rollback.tell.terminal import width
-from gitops_rollback.tell.view import View, label, moment
+from gitops_rollback.tell.view import View, first_ones, label, moment, narrow_table, table, wrapped
 
 Plan = Mapping[str, Any]
 

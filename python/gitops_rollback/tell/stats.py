@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.model import title
-from gitops_rollback.tell.tables import table, wrapped
+from gitops_rollback.tell.view import table, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

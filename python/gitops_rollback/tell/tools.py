@@ -8,8 +8,7 @@ from typing import Any
 
 from gitops_rollback.model import title
 from gitops_rollback.refusals import Place, place_of
-from gitops_rollback.tell.tables import table, wrapped
-from gitops_rollback.tell.view import View, label
+from gitops_rollback.tell.view import View, label, table, wrapped
 
 Document = Mapping[str, Any]
 

@@ -33,9 +33,9 @@ from gitops_rollback.web.answers import (
     retry_after,
     why_no_answer,
 )
-from gitops_rollback.web.credentials import NOBODY
 from gitops_rollback.web.hosts import (
     MOST_AT_ONCE,
+    NOBODY,
     host_of,
     is_loopback,
     is_proxy,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from gitops_rollback.errors import GitopsRollbackError
-    from gitops_rollback.web.credentials import Who
+    from gitops_rollback.web.hosts import Who
 
 _LOG = logging.getLogger("gitops_rollback")
 

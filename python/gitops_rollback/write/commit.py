@@ -1,4 +1,10 @@
-"""Push what was decided as one commit: a compare-and-swap on the branch, all or nothing."""
+"""Push what was decided as one commit: a compare-and-swap on the branch, all or nothing.
+
+After a lost race all wait for so long that a crowd gets through soon. Of the attempts that overlap,
+the first to arrive wins, and all others were for nothing: so the measure of a pause is how long an
+attempt takes, here and now. It doubles while a crowd has to spread, and is halved again for those
+who have lost often, so that who came first is not overtaken for ever.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("gitops_rollback")
 _LOOK = "look at the branch, then run the same command again: it is safe"
+_DOUBLED = 3  # how often, before it is halved
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ class Committer:
         """Wait after a lost race, but not for so long that there is no time for the next one."""
         from random import uniform  # noqa: PLC0415 - only where a race was lost
 
-        from gitops_rollback.write.backoff import longest_pause  # noqa: PLC0415 - the same
+        from gitops_rollback.write.commit import longest_pause  # noqa: PLC0415 - the same
 
         if self.deadline.remaining <= 0:
             raise RepositoryError(
@@ -145,3 +152,13 @@ def _finish_undisturbed() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def longest_pause(lost: int, seconds: float) -> float:
+    """Return the longest pause after `lost` races, the last of which took so many seconds.
+
+    The pause itself is to be drawn, evenly, between nothing and this.
+    """
+    doubled = min(lost - 1, _DOUBLED)
+    halved = min(max(0, lost - 1 - _DOUBLED), _DOUBLED)
+    return seconds * 2.0 ** (doubled - halved)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gitops_rollback.jobs.look import PLUGINS
+from gitops_rollback.jobs.install import PLUGINS
 from servers.jenkins_answer import Answer
 from servers.jenkins_server import JenkinsServer
 

@@ -10,25 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import Deadline, instant
-from gitops_rollback.decide.plan_file import parse_plan
-from gitops_rollback.effective.chart import label_with
+from gitops_rollback.decide.plan import parse_plan
+from gitops_rollback.effective.helm import label_with
 from gitops_rollback.errors import BugError, GitopsRollbackError
 from gitops_rollback.forges.client import connect
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.jobs import config_xml
-from gitops_rollback.jobs.parameters import deploy_parameters
-from gitops_rollback.jobs.wanted import Job, Scm
+from gitops_rollback.jobs.wanted import Job, Scm, deploy_parameters
 from gitops_rollback.ledger.holds import parse_held
 from gitops_rollback.ledger.message import read_trailers
 from gitops_rollback.ledger.records import parse_record
 from gitops_rollback.ledger.state import parse_state
+from gitops_rollback.manifest.edit import prove
 from gitops_rollback.manifest.patterns import UnreadablePatternError
-from gitops_rollback.manifest.prove import prove
 from gitops_rollback.model import Build
 from gitops_rollback.outlet import escaped
-from gitops_rollback.policies.objects import find_policies
+from gitops_rollback.policies.judge import apply_filter, find_policies
 from gitops_rollback.policies.semver_range import UnreadableRangeError, takes_version
-from gitops_rollback.policies.tag_filter import apply_filter
 from gitops_rollback.query.search import search
 from gitops_rollback.registries import Registries, RegistryEndpoint
 from gitops_rollback.registries.docker_config import find_login

@@ -37,7 +37,6 @@ PURE = (
     "query/",
     "services/",
     "storage/",
-    "write/backoff",
     "write/proposal_text",
 )
 IMPURE = (

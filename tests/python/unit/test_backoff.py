@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops_rollback.write.backoff import longest_pause
+from gitops_rollback.write.commit import longest_pause
 
 
 def test_it_doubles_three_times_and_is_halved_again_for_who_lost_often() -> None:

@@ -18,7 +18,7 @@ from gitops_rollback.decide.facts import (
     Tags,
     Unanswered,
 )
-from gitops_rollback.decide.plan_file import PlanFile, PlannedService
+from gitops_rollback.decide.plan import PlanFile, PlannedService
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import JenkinsError, NotFoundError, RegistryError
 from gitops_rollback.model import LogEntry

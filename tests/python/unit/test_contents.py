@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gitops_rollback.decide.platforms import lacking
+from gitops_rollback.decide.facts import lacking
 from gitops_rollback.registries.contents import Contents, read_manifest
 
 OCI = "application/vnd.oci.image"

@@ -18,7 +18,7 @@ from gitops_rollback.decide.facts import (
     Rendered,
     ServiceAtTip,
 )
-from gitops_rollback.decide.plan_file import PlanFile, PlannedService
+from gitops_rollback.decide.plan import PlanFile, PlannedService
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.effective.proof import BUILD, Proof, blob_id, read_proof
 from gitops_rollback.effective.recipe import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from gitops_rollback.effective.chart import label_with
+from gitops_rollback.effective.helm import label_with
 from gitops_rollback.effective.objects import Resource
 from gitops_rollback.effective.replace import ReplacementError, read_replacements, replaced
 from gitops_rollback.manifest.document import lookup, parse

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gitops_rollback.effective.appliers import files_to_follow, folders_to_follow
 from gitops_rollback.effective.effect import OTHER, judge
-from gitops_rollback.effective.following import files_to_follow, folders_to_follow
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.kustomize import read_kustomization

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitops_rollback import __version__
-from gitops_rollback.jobs.parameters import (
+from gitops_rollback.jobs.wanted import (
     ACTIONS,
     CHOICE,
     FLAG,

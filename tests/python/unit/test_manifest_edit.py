@@ -17,13 +17,13 @@ from gitops_rollback.manifest.document import ParsedFile, parse, reads_as_string
 from gitops_rollback.manifest.edit import (
     FieldEdit,
     Splice,
+    prove,
     rewrite,
 )
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.forms import value_of
 from gitops_rollback.manifest.image_field import Problem
 from gitops_rollback.manifest.markers import ACTIVE_KEY, HELD_KEY
-from gitops_rollback.manifest.prove import prove
 from unit.builders import digest
 from unit.test_manifest_fields import POD_YAML
 

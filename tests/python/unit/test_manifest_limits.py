@@ -21,14 +21,13 @@ from gitops_rollback.manifest.document import (
     values_of,
     walk,
 )
-from gitops_rollback.manifest.edit import FieldEdit, rewrite
+from gitops_rollback.manifest.edit import FieldEdit, prove, rewrite
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.flux import flux_kustomization
 from gitops_rollback.manifest.forms import value_of
 from gitops_rollback.manifest.kustomize import entries_of, read_kustomization
 from gitops_rollback.manifest.markers import find_marker
 from gitops_rollback.manifest.objects import objects_of
-from gitops_rollback.manifest.prove import prove
 from unit.builders import DEPLOYMENT, digest
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gitops_rollback import outlet, redaction
 from gitops_rollback.errors import UsageError
 from gitops_rollback.outlet import Outlet, escaped, one, opened
-from gitops_rollback.tell import output, tables, terminal
+from gitops_rollback.tell import output, terminal, view
 from gitops_rollback.tell.output import Output
 
 # What a terminal obeys, hides or breaks a line at (Unicode's general categories).
@@ -117,14 +117,14 @@ def test_a_secret_over_two_printed_lines_is_hidden(said: pytest.CaptureFixture[s
 def test_a_secret_is_hidden_before_a_text_is_wrapped_or_cut() -> None:
     redaction.know("hunter2 SECRET with blanks")
     text = "x " * 45 + "hunter2 SECRET with blanks"
-    assert not any("SECRET" in line for line in tables.wrapped(text))
+    assert not any("SECRET" in line for line in view.wrapped(text))
     rows = [("a", "b"), ("hunter2 SECRET with blanks", "c")]
-    assert not any("hunter2" in line for line in tables.narrow_table(rows))
-    assert tables.table(rows)[1].startswith("***")
+    assert not any("hunter2" in line for line in view.narrow_table(rows))
+    assert view.table(rows)[1].startswith("***")
 
 
 def test_a_cell_of_a_table_makes_no_row() -> None:
-    rows = tables.table([("name", "image"), ("cart\nFORGED", "x\x1b[31m")])
+    rows = view.table([("name", "image"), ("cart\nFORGED", "x\x1b[31m")])
     assert rows == ["name          image", "cart\\nFORGED  x\\x1b[31m"]
 
 

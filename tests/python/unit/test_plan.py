@@ -26,7 +26,7 @@ from gitops_rollback.decide.facts import (
     Records,
     Tags,
 )
-from gitops_rollback.decide.plan_file import PlanFile, PlannedService
+from gitops_rollback.decide.plan import PlanFile, PlannedService
 from gitops_rollback.decide.rollback import obstacle
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import (

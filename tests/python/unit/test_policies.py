@@ -10,14 +10,14 @@ import pytest
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.patterns import UnreadablePatternError
-from gitops_rollback.policies.judge import automation_blocks
-from gitops_rollback.policies.objects import (
+from gitops_rollback.policies.judge import (
     ImagePolicy,
     Policies,
+    apply_filter,
+    automation_blocks,
     find_policies,
     may_hold_policy,
 )
-from gitops_rollback.policies.tag_filter import apply_filter
 from unit.builders import digest, image
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.decide.keeping import advice, build_to_keep, builds_lost
+from gitops_rollback.decide.drill import advice_on_builds, build_to_keep, builds_lost
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.state import State
 from gitops_rollback.model import Build, Deed
@@ -48,9 +48,9 @@ def test_builds_of_another_job_are_not_counted() -> None:
 
 
 def test_the_advice_goes_by_how_many_builds_deploy() -> None:
-    assert "at least 30 builds" in advice({41: True, 40: True})
-    assert "at least 100 builds" in advice(dict.fromkeys(range(9), False) | {9: True})
-    assert "at least 30 builds" in advice({})
+    assert "at least 30 builds" in advice_on_builds({41: True, 40: True})
+    assert "at least 100 builds" in advice_on_builds(dict.fromkeys(range(9), False) | {9: True})
+    assert "at least 30 builds" in advice_on_builds({})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from gitops_rollback.decide.facts import (
     ServiceAtTip,
     StorageFacts,
 )
-from gitops_rollback.decide.plan_file import PlanFile, PlannedService
+from gitops_rollback.decide.plan import PlanFile, PlannedService
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError
 from gitops_rollback.ledger.records import ManifestCopy, digest_of_bytes

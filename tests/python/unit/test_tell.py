@@ -19,9 +19,9 @@ from gitops_rollback.outlet import opened
 from gitops_rollback.parsing import parse
 from gitops_rollback.tell.following import next_commands
 from gitops_rollback.tell.output import Output, read_output, write_result
-from gitops_rollback.tell.tables import first_ones, table
 from gitops_rollback.tell.terminal import Ink, ink_of, show, show_progress
 from gitops_rollback.tell.texts import lines_of
+from gitops_rollback.tell.view import first_ones, table
 
 if TYPE_CHECKING:
     from pathlib import Path
