@@ -167,12 +167,13 @@ def identified(deed: Deed, service: str, environment: str) -> Deed:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """A commit of the branch: when, by whom, and its whole message."""
+    """A commit of the branch: when, by whom, its whole message, and its parents in their order."""
 
     commit: str
     at: str
     by: str
     message: str
+    parents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -248,14 +248,15 @@ def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     if not meant:
         history = facts.ask(NeedHistory(BEGINNING)).entries
         older = [e for e in history if e.told and _is_build(e.told, job, number)]
-    builds = dict.fromkeys(str(one.build) for one in (*meant, *(e.told for e in older)) if one)
+    told = [(str(event.build), event.image) for event in meant]
+    told += [(str(e.told.build), e.image) for e in older if e.told]
+    builds = {build: image.canonical for build, image in told}
     if len(builds) > 1:
+        choice = ", ".join(f"{build} ({image})" for build, image in builds.items())
         raise ConfigError(
-            f"build {to} of {facts.title} can be any of {', '.join(builds)}",
-            "name the job too: --to JOB#41",
+            f"build {to} of {facts.title} can be any of {choice}", "name the job too: --to JOB#41"
         )
-    images = dict.fromkeys(event.image.canonical for event in meant)
-    images |= dict.fromkeys(entry.image.canonical for entry in older)
+    images = dict.fromkeys(image.canonical for _build, image in told)
     if len(images) > 1:
         raise ConfigError(
             f"build {to} of {facts.title} put more than one image there: {', '.join(images)}",

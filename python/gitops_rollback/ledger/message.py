@@ -24,7 +24,8 @@ _LONGEST_JOB = 1100  # a name of 1,024 characters, and a number
 _TRAILER = regex(r"^Gitops-([A-Z][a-z]+): (.+?)\r?$", re.MULTILINE)
 _RECORD = regex(r"sha256:[0-9a-f]{64}")
 _REVERTS = regex(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
-_QUOTED = regex(r'Revert "(.+)"\r?\n')
+_QUOTED = regex(r'Revert "(.+)"(?: \(#\d+\))?\r?(?:\n|\Z)')
+_NUMBER = regex(r" \(#\d+\)\Z")  # of a pull request: a host adds it to a subject
 _BUILD = regex(r"(.+) #([1-9][0-9]{0,9})")
 
 
@@ -104,19 +105,14 @@ def find_revert(
 ) -> Reverted | None:
     """Return the deploy of a service that was taken back by hand since its last deed, if one was.
 
-    `log` is newest first; the service may have several names. `git revert` names the commit, a host
-    only its subject. A revert that was taken back itself is none.
+    `log` is newest first, what a merge brought right below it; the service may have several names.
+    A revert that was taken back itself is none.
     """
-    by_commit = {one.commit: one for one in log}
     undone: set[str] = set()
     for number, one in enumerate(log):
         if one.commit in undone:
             continue
-        taken = [by_commit[oid] for oid in reverted_by(one.message) if oid in by_commit]
-        quoted = _QUOTED.match(one.message)
-        if not taken and quoted:
-            older = (o for o in log[number + 1 :] if o.message.startswith(f"{quoted[1]}\n"))
-            taken = list(islice(older, 1))
+        taken = _taken_back(one, log[number + 1 :])
         undone |= {other.commit for other in taken}
         for other in taken:
             told = _told_of(other.message, services, environments)
@@ -125,6 +121,38 @@ def find_revert(
         if _told_of(one.message, services, environments) is not None:
             return None
     return None
+
+
+def _taken_back(revert: LogEntry, older: Sequence[LogEntry]) -> list[LogEntry]:
+    """Return what a commit reverts: the commits it names, or the newest of the subject it quotes.
+
+    `git revert` names the commit, a host only its subject, each with the number of its pull request
+    or without. With a merge goes what it brought.
+    """
+    named = set(reverted_by(revert.message))
+    taken = [one for one in older if one.commit in named]
+    quoted = _QUOTED.match(revert.message)
+    if not taken and quoted:
+        alike = (one for one in older if _title(one.message) == _title(quoted[1]))
+        taken = list(islice(alike, 1))
+    brought = {commit for one in taken for commit in _brought(one, older)}
+    return [one for one in older if one in taken or one.commit in brought]
+
+
+def _title(message: str) -> str:
+    """Return a commit's subject without the number that a host may have added to it."""
+    return _NUMBER.sub("", message.partition("\n")[0].rstrip("\r"))
+
+
+def _brought(merge: LogEntry, log: Sequence[LogEntry]) -> set[str]:
+    """Return the commits that a merge brought to the branch, as far as the log reaches."""
+    above, brought = set(merge.parents[:1]), set(merge.parents[1:])
+    for one in log:
+        if one.commit in above:
+            above.update(one.parents)
+        elif one.commit in brought:
+            brought.update(one.parents)
+    return brought - above
 
 
 def reverted_by(message: str) -> list[str]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Hash, time, author, "grafted" where the fetch ends, the whole message; what --raw says follows.
 _NO_TIME = "1970-01-01T00:00:00Z"
-MESSAGE_FORMAT = "%H%x1f%cd%x1f%an%x1f%B"
+MESSAGE_FORMAT = "%H%x1f%P%x1f%cd%x1f%an%x1f%B"
 LOG_FORMAT = "%x00%H%x1f%cd%x1f%an%x1f%D%x1f%B%x1f"
 
 _BLOB_MODES = ("100644", "100755")
@@ -81,11 +81,10 @@ def read_log(output: bytes) -> list[LogEntry]:
     """Read `git log -z` with `MESSAGE_FORMAT`, newest first."""
     entries = []
     for part in output.decode(errors="replace").split("\0"):
-        commit, _sep, rest = part.strip("\n").partition("\x1f")
-        at, _sep, rest = rest.partition("\x1f")
-        by, _sep, message = rest.partition("\x1f")
-        if commit:
-            entries.append(LogEntry(commit, _moment(at), by, message))
+        fields = part.strip("\n").split("\x1f", 4)
+        if len(fields) == MESSAGE_FORMAT.count("%x1f") + 1:
+            commit, parents, at, by, message = fields
+            entries.append(LogEntry(commit, _moment(at), by, message, tuple(parents.split())))
     return entries
 
 

@@ -224,10 +224,13 @@ class Repository:
         )  # fmt: skip
 
     def log(self, tip: Tip, depth: int) -> list[LogEntry]:
-        """List the newest `depth` commits of a branch with their messages, along first parents."""
+        """List the newest `depth` commits of a branch with their messages.
+
+        What a merge brought comes right after it.
+        """
         self._copy.sound(lambda: self._remote.deepen(tip.branch, depth))
         output = self._copy.run(
-            "log", "--first-parent", "-z", f"--max-count={depth}",
+            "log", "--topo-order", "-z", f"--max-count={depth}",
             "--date=format-local:%Y-%m-%dT%H:%M:%SZ", f"--format={MESSAGE_FORMAT}", tip.commit,
             environment={"TZ": "UTC"},
         )  # fmt: skip

@@ -92,6 +92,20 @@ def test_a_git_revert_of_a_rollback_reads_as_if_it_had_never_been(held: Shop) ->
     assert held.roll_back().service()["to"] == canonical("1.4.2")
 
 
+def test_a_merge_that_brought_a_deploy_is_reverted_with_it(released: Shop) -> None:
+    deploy = released.tip() or ""
+    before = released.git("rev-parse", f"{deploy}^")
+    commit = ("-c", "user.name=Ada", "-c", "user.email=ada@acme.example", "commit-tree")
+    merged = (f"{deploy}^{{tree}}", "-p", before, "-p", deploy, "-m", "Merge pull request #3")
+    merge = released.git(*commit, *merged)
+    undo = f'Revert "Merge"\n\nThis reverts commit {merge}, reversing\nchanges made to {before}.'
+    taken = released.git(*commit, f"{before}^{{tree}}", "-p", merge, "-m", undo)
+    released.git("update-ref", "refs/heads/main", taken)
+    run = released.refused(6, "refused", "rollback", *PLAN, "--reason", "x")
+    assert "1.5.0 was reverted by hand" in run.error["message"]
+    assert "by Ada, 1.5.0 → 1.4.2" in run.error["message"]
+
+
 @pytest.fixture
 def built_thrice(workshop: Workshop) -> Shop:
     """A shop in which the builds 7, 8 and 9 of a job have deployed."""

@@ -198,6 +198,6 @@ def test_what_git_says_is_read_as_it_is_made(edits: list[Edit]) -> None:
 
 @pytest.mark.parametrize("at", ["10000-01-01T00:00:00Z", "", "x" * 30])
 def test_a_commit_of_no_time_that_there_is_counts_as_the_oldest(at: str) -> None:
-    assert read_log(f"{'a' * 40}\x1f{at}\x1fjane\x1fx\0".encode())[0].at[:4] == "1970"
+    assert read_log(f"{'a' * 40}\x1f\x1f{at}\x1fjane\x1fx\0".encode())[0].at[:4] == "1970"
     log = LOG.replace(b"2026-01-31T02:03:04Z", at.encode())
     assert read_logs(log, ["apps/cart.yaml"])["apps/cart.yaml"][0].at[:4] == "1970"

@@ -245,13 +245,15 @@ def test_a_record_and_a_build_that_cannot_be_are_left_out() -> None:
     assert (told.record, told.build) == (None, None)
 
 
-def entry(number: int, message: str) -> LogEntry:
-    return LogEntry(f"{number:040x}", at(number), "joe", message)
+def entry(number: int, message: str, *parents: int) -> LogEntry:
+    named = tuple(f"{parent:040x}" for parent in parents)
+    return LogEntry(f"{number:040x}", at(number), "joe", message, named)
 
 
 DEPLOY = render([Told("cart", "production", Deed("deploy", image("2"), image("1")))])
 BACK = render([SUMMARY])
 REVERT = f"{1:040x}"
+TITLE = DEPLOY.partition("\n")[0]
 
 
 @pytest.mark.parametrize(
@@ -267,6 +269,14 @@ REVERT = f"{1:040x}"
         pytest.param(
             [f'Revert "{DEPLOY.partition(chr(10))[0]}"\n\nReverts acme/x#1\n', "x\n", DEPLOY], True,
             id="by its subject",
+        ),
+        pytest.param(
+            [f'Revert "{TITLE} (#11)" (#12)\n\nReverts acme/x#11', DEPLOY], True,
+            id="by its subject, with the number of a pull request",
+        ),
+        pytest.param(
+            [f'Revert "{TITLE}"', DEPLOY.replace(TITLE, f"{TITLE} (#11)")], True,
+            id="by the subject of what a host squashed",
         ),
         pytest.param([DEPLOY], False, id="nothing reverted"),
         pytest.param(["x\n"], False, id="nothing at all"),
@@ -290,6 +300,26 @@ def test_a_deploy_that_was_reverted_by_hand_is_found(
     assert (found is not None) == is_found
     assert found is None or (found.told.to, found.by) == (image("2"), "joe")
     assert find_revert(log, {"shop"}, {"production"}) is None
+
+
+def test_a_merge_that_was_reverted_takes_back_what_it_brought() -> None:
+    brought = [
+        entry(4, "Merge it\n", 1, 3),
+        entry(3, DEPLOY, 2),
+        entry(2, "x\n", 1),
+        entry(1, "y\n"),
+    ]
+    undo = entry(5, f"Undo\n\nThis reverts commit {4:040x}, reversing\nchanges made to 1.\n", 4)
+    found = find_revert([undo, *brought], {"cart"}, {"production"})
+    assert found is not None
+    assert (found.told.to, found.at) == (image("2"), at(5))
+    before = [
+        entry(4, "Merge it\n", 1, 3),
+        entry(3, "x\n", 1),
+        entry(1, DEPLOY, 0),
+        entry(0, "y\n"),
+    ]
+    assert find_revert([undo, *before], {"cart"}, {"production"}) is None, "it stood there before"
 
 
 def test_a_merge_that_carried_several_deeds_is_what_made_the_newest() -> None:
