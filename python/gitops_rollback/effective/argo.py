@@ -7,16 +7,17 @@ Later layers win (argo-cd.readthedocs.io, user guide, Helm): the chart's `values
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING
 
 import yaml
 
 from gitops_rollback.effective.build import Addition
 from gitops_rollback.effective.helm import Embedded, Layers, embedded_in, merged
-from gitops_rollback.effective.objects import LOOK, Unknown
+from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
 from gitops_rollback.effective.sources import Pointing, Whose
 from gitops_rollback.effective.tree import entries, find, mapping, text_node, with_path
-from gitops_rollback.late import dataclass, replace
+from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import (
     ARGO_GROUP,
     chart_sources,
@@ -53,6 +54,12 @@ _HARMLESS = frozenset(
         "namespace",
     }
 )
+
+# What of a glob is followed: stars, question marks, and braces that are not nested.
+_PLAIN_GLOB = regex(r"(?:[^{}\[\]\\,]|\{[^{}\[\]\\]*\})*")
+_GLOB_SIGN = regex(r"(\*+|[?{},])")
+_GLOB_SIGNS = {"*": ".*", "**": ".*", "?": ".", "{": "(?:", "}": ")", ",": "|"}
+_MOST_STARS = 6  # each is tried at each character
 
 
 def application_layers(
@@ -173,20 +180,71 @@ def changes_of(source: yaml.Node) -> set[str]:
     }
 
 
-def directories(application: yaml.Node | None, sources: Sources) -> Iterator[tuple[str, bool]]:
-    """Yield the folders of this repository that an Application surely takes.
+@dataclass(frozen=True)
+class Directory:
+    """A folder of this repository whose files an Application takes.
 
-    Each with whether all below it is taken too.
+    `below` tells that it takes those of all folders below it, too; `include` and `exclude` are its
+    patterns, empty for none. `path` and `line` are where the Application stands.
     """
-    for _pointer, source in chart_sources(application):
+
+    folder: str
+    name: str
+    path: str
+    line: int
+    below: bool = False
+    include: str = ""
+    exclude: str = ""
+
+    def has(self, path: str) -> bool:
+        """Tell whether it surely takes a file."""
+        inside = path.removeprefix(f"{self.folder}/") if self.folder else path
+        if inside == path and self.folder:
+            return False
+        if "/" in inside and not self.below:
+            return False
+        included, excluded = _glob(self.include), _glob(self.exclude)
+        if included is None or excluded is None:
+            return False
+        is_meant = not self.include or included.fullmatch(inside) is not None
+        return is_meant and not (self.exclude and excluded.fullmatch(inside))
+
+    def leaves(self, path: str) -> Unknown:
+        """Return that it does not take a file, as far as that is known."""
+        said = ", ".join(one for one in (self.include, self.exclude) if one)
+        why = f"it does not take {path}, as far as is known (directory: {said or 'no recurse'})"
+        hint = f"let its `directory` take the file, {ACCEPT}"
+        return Unknown(self.path, self.line, f"Application {self.name}", why, hint)
+
+
+def _glob(pattern: str) -> re.Pattern[str] | None:
+    """Return a pattern of `directory`, whose star crosses folders; None where it is not followed.
+
+    argo-cd.readthedocs.io, user guide, Directory; the syntax is that of github.com/gobwas/glob.
+    """
+    if not _PLAIN_GLOB.fullmatch(pattern) or pattern.count("*") > _MOST_STARS:
+        return None
+    parts = _GLOB_SIGN.split(pattern)
+    return re.compile("".join(_GLOB_SIGNS.get(one) or re.escape(one) for one in parts), re.DOTALL)
+
+
+def directories(application: ManifestObject, sources: Sources) -> Iterator[Directory]:
+    """Yield the folders of this repository that an Application takes."""
+    for _pointer, source in chart_sources(application.node):
         folder = text_of(lookup(source, "path"))
-        if folder is not None and _pointing(source, sources).whose is Whose.OURS:
-            directory = lookup(source, "directory")
-            if entries(directory).keys() & {"include", "exclude"}:
-                continue  # which files these mean is not followed
-            below = text_of(find(directory, "recurse")) == "true"
-            path = posixpath.normpath(folder.strip("/") or ".")
-            yield "" if path == "." else path, below
+        if folder is None or _pointing(source, sources).whose is not Whose.OURS:
+            continue
+        directory = lookup(source, "directory")
+        path = posixpath.normpath(folder.strip("/") or ".")
+        yield Directory(
+            "" if path == "." else path,
+            application.name,
+            application.file.path,
+            source.start_mark.line + 1,
+            text_of(lookup(directory, "recurse")) == "true",
+            text_of(lookup(directory, "include")) or "",
+            text_of(lookup(directory, "exclude")) or "",
+        )
 
 
 def _pointing(source: yaml.Node, sources: Sources) -> Pointing:

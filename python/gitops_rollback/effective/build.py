@@ -166,6 +166,12 @@ class Work:
         self.specs += other.specs
         self.paths += other.paths
 
+    def copy(self) -> Work:
+        """Return the same, of which what is noted is not noted here."""
+        other = Work()
+        other.add(self)
+        return other
+
     @property
     def doubts(self) -> Iterator[Unknown]:
         """All that is not known of it."""

@@ -123,6 +123,24 @@ FLUX_KUSTOMIZATION: dict[str, Touch] = {
     "validation": _NEVER,
     "wait": _NEVER,
 }
+GIT_REPOSITORY: dict[str, Touch] = {
+    "accessFrom": _NEVER,
+    "gitImplementation": _NEVER,
+    "ignore": _FOLLOWED,
+    "include": _FOLLOWED,
+    "interval": _NEVER,
+    "provider": _NEVER,
+    "proxySecretRef": _NEVER,
+    "recurseSubmodules": _NEVER,  # what lies in a submodule is no file of this repository
+    "ref": _FOLLOWED,
+    "secretRef": _NEVER,
+    "serviceAccountName": _NEVER,
+    "sparseCheckout": _FOLLOWED,
+    "suspend": _FOLLOWED,
+    "timeout": _NEVER,
+    "url": _FOLLOWED,
+    "verify": _FOLLOWED,
+}
 POST_BUILD: dict[str, Touch] = {"substitute": _FOLLOWED, "substituteFrom": _FOLLOWED}
 
 HELM_RELEASE: dict[str, Touch] = {

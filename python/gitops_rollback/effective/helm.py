@@ -20,6 +20,7 @@ from gitops_rollback.effective.grammar import (
     Touch,
     odd_fields,
 )
+from gitops_rollback.effective.left_out import doubts_of
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Whose
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
@@ -162,7 +163,9 @@ def _chart_files(
     if not files:
         files = [f"{folder}/values.yaml"]
     line = (chart.start_mark.line if chart is not None else 0) + 1
-    doubts = []
+    doubts = [doubt for one in pointing.sources for doubt in doubts_of(one)]
+    left = (sources.left_out(path, pointing.sources) for path in (f"{folder}/Chart.yaml", *files))
+    doubts += [one for one in left if one is not None]
     if pointing.whose is not Whose.OURS:
         why, hint = pointing.why, pointing.hint
         doubts.append(Unknown(resource.path, line, "the chart's sourceRef", why, hint))

@@ -12,6 +12,7 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gitops_rollback.effective.left_out import LeftOut
 from gitops_rollback.effective.objects import ACCEPT
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources, is_application
@@ -20,15 +21,16 @@ from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP
 from gitops_rollback.model import repository_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import yaml
 
+    from gitops_rollback.effective.objects import Unknown
     from gitops_rollback.manifest.objects import ManifestObject
 
 SOURCE_GROUP = "source.toolkit.fluxcd.io"
 # What `flux bootstrap` calls the source of the repository that it writes to.
-_SYSTEM = "flux-system"
+SYSTEM = "flux-system"
 _KINDS = ("GitRepository",)
 # What hosts are called for ssh besides (docs.github.com, docs.gitlab.com, learn.microsoft.com).
 _HOSTS = {
@@ -61,12 +63,15 @@ NOWHERE = Home()
 
 @dataclass(frozen=True)
 class Pointing:
-    """Whose files an object means; `why` says it for people, `paths` are the files that tell it."""
+    """Whose files an object means; `why` says it for people.
+
+    `sources` are the GitRepositories that it takes them from, as far as they stand in files.
+    """
 
     whose: Whose
     why: str = ""
     hint: str = ""
-    paths: tuple[str, ...] = ()
+    sources: tuple[GitSource, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class GitSource:
     url: str
     branch: str
     revision: str
+    line: int = 1
+    spec: yaml.Node | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -90,36 +97,59 @@ class Sources:
     """What the files say of repositories, and where the run itself is at home.
 
     `named` are the sources that Flux's objects refer to, by kind and name; `urls` the repositories
-    of Git that any object names, by what tells them apart.
+    of Git that any object names, by what tells them apart; `raw` has the bytes of all files.
     """
 
     home: Home = field(default_factory=Home)
     git: tuple[GitSource, ...] = ()
     named: frozenset[tuple[str, str]] = frozenset()
     urls: frozenset[str] = frozenset()
+    raw: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    _left_out: dict[int, LeftOut] = field(default_factory=dict, repr=False, compare=False)
+
+    def left_out(self, path: str, sources: Iterable[GitSource] = ()) -> Unknown | None:
+        """Return why Flux does not take a file from some GitRepositories; None where it does.
+
+        Without any, what every one of this repository leaves out counts.
+        """
+        named = [self._leaving(one).why(path) for one in sources]
+        if named:
+            return next((one for one in named if one is not None), None)
+        every = [self._leaving(one).why(path) for one in self._ours or (None,)]
+        return every[0] if None not in every else None
+
+    def _leaving(self, source: GitSource | None) -> LeftOut:
+        key = id(source)
+        if key not in self._left_out:
+            self._left_out[key] = LeftOut(self.raw, source)
+        return self._left_out[key]
+
+    @cached_property
+    def _ours(self) -> tuple[GitSource, ...]:
+        """The GitRepositories of this repository and branch."""
+        return tuple(one for one in self.git if self._of_source(one).whose is Whose.OURS)
 
     def of_flux(self, reference: yaml.Node | None, namespace: str, path: str) -> Pointing:
         """Return whose files a `sourceRef` means, in an object of a namespace in a file."""
         kind = text_of(lookup(reference, "kind")) or ""
         name = text_of(lookup(reference, "name")) or ""
+        wanted = text_of(lookup(reference, "namespace")) or namespace
+        found = tuple(self._nearest(name, wanted, path)) if kind in _KINDS else ()
         if not self.home.url or not name:
-            return Pointing(Whose.OURS)
+            return Pointing(Whose.OURS, sources=found)
         if kind not in _KINDS:
             return Pointing(
                 Whose.UNKNOWN,
                 f"whether the {kind} {name} was made of these files is not known",
                 f"apply them from a GitRepository, {ACCEPT}",
             )
-        wanted = text_of(lookup(reference, "namespace")) or namespace
-        found = self._nearest(name, wanted, path)
         if not found:
             return self._absent(kind, name)
         told = [self._of_source(one) for one in found]
-        paths = tuple(one.path for one in found)
         if len({one.whose for one in told}) > 1:
             why = f"there are several {kind}s {name}, of different repositories or branches"
-            return Pointing(Whose.UNKNOWN, why, f"name one of them, {ACCEPT}", paths)
-        return Pointing(told[0].whose, told[0].why, told[0].hint, paths)
+            return Pointing(Whose.UNKNOWN, why, f"name one of them, {ACCEPT}", found)
+        return Pointing(told[0].whose, told[0].why, told[0].hint, found)
 
     def of_url(self, url: str, revision: str) -> Pointing:
         """Return whose files a URL means with what Argo CD follows there."""
@@ -135,7 +165,7 @@ class Sources:
         return told
 
     def _of_source(self, source: GitSource) -> Pointing:
-        told = Pointing(Whose.OURS) if _is_system(source) else self._of_url(source.url)
+        told = Pointing(Whose.OURS) if is_system(source) else self._of_url(source.url)
         if told.whose is Whose.OURS and source.revision and source.branch != self.home.branch:
             return self._other_revision(f"the {source.revision}")
         return told
@@ -174,7 +204,7 @@ class Sources:
         Where a run is given a path, as of a mirror, the only repository that the files name is it.
         """
         mine = _key(self.home.url)
-        found = {mine, *(_key(one.url) for one in self.git if _is_system(one))}
+        found = {mine, *(_key(one.url) for one in self.git if is_system(one))}
         if mine.startswith("/") and len(found) == 1 and len(self.urls) == 1:
             found |= self.urls
         return frozenset(found)
@@ -197,7 +227,7 @@ class Sources:
 
         The one source that all objects name applies this repository, or none of them would.
         """
-        if name == _SYSTEM or self.named == {(kind, name)}:
+        if name == SYSTEM or self.named == {(kind, name)}:
             return Pointing(Whose.OURS)
         return Pointing(
             Whose.UNKNOWN,
@@ -207,13 +237,13 @@ class Sources:
         )
 
 
-def _is_system(source: GitSource) -> bool:
+def is_system(source: GitSource) -> bool:
     """Tell whether a source is what `flux bootstrap` wrote into this repository about this itself.
 
     It is believed whatever its URL: repositories are renamed, and have mirrors.
     """
     folder = posixpath.basename(posixpath.dirname(source.path))
-    return source.name == _SYSTEM and folder == _SYSTEM
+    return source.name == SYSTEM and folder == SYSTEM
 
 
 def git_source(item: ManifestObject) -> GitSource | None:
@@ -229,10 +259,14 @@ def git_source(item: ManifestObject) -> GitSource | None:
         url=text_of(item.find("spec", "url")) or "",
         branch=branch,
         revision=revision,
+        line=item.line,
+        spec=item.find("spec"),
     )
 
 
-def read_sources_of(items: Iterable[ManifestObject], home: Home) -> Sources:
+def read_sources_of(
+    items: Iterable[ManifestObject], home: Home, raw: Mapping[str, bytes]
+) -> Sources:
     """Return what objects say of repositories, for a run that is at home in one of them."""
     git: list[GitSource] = []
     named: set[tuple[str, str]] = set()
@@ -253,7 +287,7 @@ def read_sources_of(items: Iterable[ManifestObject], home: Home) -> Sources:
                 if lookup(source, "chart") is None
             )
     keys = frozenset(_key(url) for url in urls if url)
-    return Sources(home, tuple(git), frozenset(named), keys)
+    return Sources(home, tuple(git), frozenset(named), keys, raw)
 
 
 def applies(data: bytes) -> bool:

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.appliers import files_to_follow, folders_to_follow
+from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.records import RECORD_FILE, is_copy
@@ -74,10 +75,10 @@ def is_held(path: str) -> bool:
 
 
 def is_manifest(path: str) -> bool:
-    """Tell by its name whether a file can be a manifest."""
+    """Tell by its name whether a file can be a manifest, or says which ones Flux leaves out."""
     if is_state(path):
         return False
-    return path.endswith((".yaml", ".yml")) or is_kustomization(path)
+    return path.endswith((".yaml", ".yml")) or is_kustomization(path) or is_ignore_file(path)
 
 
 def read_files(repository: Repository, entries: Iterable[Entry]) -> dict[str, bytes]:

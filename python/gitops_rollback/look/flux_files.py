@@ -9,6 +9,7 @@ import posixpath
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.sources import applies, names_repositories
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass
@@ -66,7 +67,10 @@ def flux_manifests(
         for one in found.kustomizations
         for name in _taken(one, environment)
     }
-    kept |= read_files(repository, [one for one in entries if one.path in places - kept.keys()])
+    wanted = [
+        one for one in entries if one.path in places - kept.keys() or is_ignore_file(one.path)
+    ]
+    kept |= read_files(repository, wanted)
     return inventory.read_manifests(kept), said
 
 

@@ -118,6 +118,7 @@ class Kustomization:
     transformers: tuple[Listed, ...]
     generators: tuple[Listed, ...]
     configurations: tuple[Listed, ...]
+    generated: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -158,6 +159,17 @@ class Kustomization:
         )
 
 
+def _generated(folder: str, root: yaml.Node | None) -> Iterator[str]:
+    """Yield the files that the data of generated ConfigMaps and Secrets come from."""
+    for key in ("configMapGenerator", "secretGenerator"):
+        for item in items_of(lookup(root, key)):
+            listed = [*items_of(lookup(item, "files")), *items_of(lookup(item, "envs"))]
+            texts = (
+                (text_of(one) or "").rpartition("=")[2] for one in (*listed, lookup(item, "env"))
+            )
+            yield from (path for text in texts if text and (path := inside(folder, text)))
+
+
 def is_kustomization(path: str) -> bool:
     """Tell whether kustomize would read the file as a kustomization."""
     return posixpath.basename(path) in KUSTOMIZATION_NAMES
@@ -184,6 +196,7 @@ def read_kustomization(file: ParsedFile) -> Kustomization:
         transformers=tuple(_listed(folder, lookup(root, "transformers"))),
         generators=tuple(_listed(folder, lookup(root, "generators"))),
         configurations=tuple(_listed(folder, lookup(root, "configurations"))),
+        generated=tuple(_generated(folder, root)),
     )
 
 

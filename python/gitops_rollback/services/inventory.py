@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
 from gitops_rollback.effective.sources import NOWHERE, Home
 from gitops_rollback.effective.variables import uses_in
@@ -127,7 +128,7 @@ def read_manifests(files: Mapping[str, bytes], home: Home = NOWHERE) -> Manifest
     )
     for path, data in files.items():
         wanted = may_hold_image(data) or (takes_config_maps and is_config_map(data))
-        if not wanted and not is_kustomization(path):
+        if (not wanted and not is_kustomization(path)) or is_ignore_file(path):
             fields[path] = ()
             continue
         try:

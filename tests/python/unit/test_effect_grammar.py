@@ -19,6 +19,7 @@ TABLES = (
     grammar.GENERATORS,
     grammar.FLUX_KUSTOMIZATION,
     grammar.POST_BUILD,
+    grammar.GIT_REPOSITORY,
     grammar.HELM_RELEASE,
     grammar.POST_RENDERER,
 )

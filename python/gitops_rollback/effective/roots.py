@@ -1,0 +1,471 @@
+"""What of an environment is applied on its own, by whom, and built as its tool would. Pure.
+
+Roots are the folders of Flux's Kustomizations, of Argo CD's Applications, other kustomizations that
+nothing takes, and plain files. What applies none of these files is set apart, and what nobody
+applies, as far as these files tell, is noted.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from gitops_rollback.effective.appliers import (
+    Applier,
+    as_built,
+    changed_applications,
+    has_variable,
+    reach_of_path,
+    reaches_of_set,
+)
+from gitops_rollback.effective.argo import argo_additions, directories, overriding
+from gitops_rollback.effective.build import Addition, Builder, Work
+from gitops_rollback.effective.effect import Idle
+from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
+from gitops_rollback.effective.left_out import doubts_of, warnings_of
+from gitops_rollback.effective.objects import ACCEPT, Resource, Unknown
+from gitops_rollback.effective.recipe import Recipe
+from gitops_rollback.effective.sources import (
+    SYSTEM,
+    Home,
+    Pointing,
+    Whose,
+    applies,
+    is_system,
+    read_sources_of,
+)
+from gitops_rollback.effective.tree import same
+from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.manifest.argo import folders_of, is_application, override_of
+from gitops_rollback.manifest.document import lookup, text_of
+from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.flux import flux_kustomization
+from gitops_rollback.manifest.kustomize import is_kustomization
+from gitops_rollback.manifest.objects import objects_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from gitops_rollback.effective.sources import GitSource
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.entries import ImageEntry
+    from gitops_rollback.manifest.flux import FluxKustomization
+    from gitops_rollback.manifest.image_field import FieldKey, ImageField
+    from gitops_rollback.manifest.kustomize import Kustomization
+    from gitops_rollback.manifest.objects import ManifestObject
+
+_MOST_LEVELS = 3  # of Flux Kustomizations that change others
+_MEND = f"mend it, {ACCEPT}"
+_SUSPENDED = "it is suspended: nothing is applied until somebody resumes it"
+_RESUME = f"take `suspend: true` out of it, {ACCEPT}"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files of an environment, as far as they were read.
+
+    `files` are those that were parsed, `raw` the bytes of all; `fields` are the image fields of
+    each file, `kustomizations` those among them; `uses` says how often each Flux variable
+    stands in all of them, `unreadable` what is wrong with those that cannot be read, `home` which
+    repository they are of. There may be files from outside the environment, which its overlays
+    take.
+    """
+
+    files: Mapping[str, ParsedFile]
+    raw: Mapping[str, bytes]
+    fields: Mapping[str, tuple[ImageField, ...]]
+    kustomizations: Mapping[str, Kustomization]
+    uses: Mapping[str, int]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    home: Home = field(default_factory=Home)
+
+
+@dataclass(frozen=True)
+class Root:
+    """What is applied on its own, built: its objects, and what Flux does to them afterwards.
+
+    `recipe` is what kustomize itself builds of it, and `doubts` what is not known that this tells;
+    `of_variables` is not known of Flux's variables, `warnings` are said of all its images.
+    """
+
+    name: str
+    folder: str
+    work: Work
+    overlay: str = ""
+    flux: FluxKustomization | None = None
+    recipe: Recipe | None = None
+    doubts: frozenset[Unknown] = frozenset()
+    of_variables: tuple[Unknown, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Roots:
+    """Finds and builds the roots of some files.
+
+    `by_folder` are the kustomizations, `taken` what these name; `unread` are the files of appliers
+    that cannot be read; `elsewhere` has the entries that are for what another repository has, with
+    why, once the roots were built.
+    """
+
+    def __init__(self, tree: Tree, holds: Callable[[str], bool]) -> None:
+        self._tree = tree
+        self._holds = holds
+        self.by_folder = {one.folder: one for one in tree.kustomizations.values()}
+        _let_take_all_below(self.by_folder, tree.files)
+        self.builder = Builder(tree.files, tree.raw, self.by_folder, find_fields)
+        self.taken = {path for one in self.by_folder.values() for path in one.references}
+        self._unreadable = {posixpath.dirname(p) for p in tree.unreadable if is_kustomization(p)}
+        files = (file for path, file in tree.files.items() if not is_kustomization(path))
+        self.objects = [item for file in files for item in objects_of(file)]
+        self.sources = read_sources_of(self.objects, tree.home, tree.raw)
+        self.unread = self._unreadable_appliers()
+        self._written = [one for i in self.objects if (one := flux_kustomization(i)) is not None]
+        self.flux = [Applier(one) for one in self._written]
+        reaches = (reach_of_path(one) for one in self._written)
+        self._reaches = [reach for item in self.objects for reach in reaches_of_set(item)]
+        self._reaches += [reach for reach in reaches if reach is not None]
+        self._applications = [item for item in self.objects if is_application(item)]
+        self._overriding = [
+            item
+            for path, file in tree.files.items()
+            if (item := overriding(path, file)) is not None and self._is_alone(item)
+        ]
+        self._directories = [
+            one for item in self._applications for one in directories(item, self.sources)
+        ]
+        self.elsewhere: dict[FieldKey, Idle] = {}
+
+    def settled(self) -> list[Root]:
+        """Return the roots once the objects that apply manifests are what others make of them."""
+        roots = list(self._every())
+        for _level in range(_MOST_LEVELS):
+            built = [one for root in roots for one in root.work.resources]
+            found = as_built(self._written, built, self._tree.files)
+            if found == self.flux and _have_same_sources(found, self.flux):
+                break
+            self.flux = found
+            roots = list(self._every())
+        built = [one for root in roots for one in root.work.resources]
+        self._reaches += changed_applications(self._applications, built)
+        return roots
+
+    def reached(self, folder: str) -> tuple[Unknown, ...]:
+        """Return what may reach a folder that is not followed."""
+        return tuple(one.unknown for one in self._reaches if one.has(folder))
+
+    def is_chart(self, folder: str) -> bool:
+        """Tell whether a folder is a Helm chart."""
+        return posixpath.join(folder, "Chart.yaml") in self._tree.raw
+
+    def unmet_entries(self) -> list[ImageEntry]:
+        """Return the `spec.images` of Flux Kustomizations whose folder is not among the files."""
+        return [
+            entry
+            for flux in (one.flux for one in self.flux)
+            if flux.path not in self.by_folder and not self._scanned(flux.path)
+            for entry in flux.entries
+            if entry.sets_version and entry.field.key not in self.elsewhere
+        ]
+
+    def ruling(self, path: str) -> Kustomization | None:
+        """Return the nearest kustomization of the environment at or above a file, if any.
+
+        It alone says what is applied of all below it: neither kustomize nor Flux looks into folders
+        below it that it does not list. A chart below it is Helm's, and one that cannot be read may
+        list anything; what an Application of Argo CD takes is applied by that.
+        """
+        for folder in folders_above(path):
+            ruling = self.by_folder.get(folder)
+            if ruling is not None:
+                return ruling if self._holds(ruling.path) else None
+            if self.is_chart(folder) or folder in self._unreadable:
+                return None
+            if any(one.folder == folder and one.has(path) for one in self._directories):
+                return None
+        return None
+
+    def _every(self) -> Iterator[Root]:
+        """Yield what is deployed on its own: by Flux, else kustomizations and plain files."""
+        covered: set[str] = set()
+        self.elsewhere.clear()
+        for root in (*self._flux_roots(), *self._roots_of_argo()):
+            covered.update(root.work.paths)
+            yield root
+        for folder, one in self.by_folder.items():
+            is_part = folder in self.taken or one.is_component or one.path in covered
+            if not is_part and self._holds(one.path):
+                work = self.builder.of_folder(folder).copy()
+                doubts = frozenset(work.doubts)
+                work.doubt(*self._not_applied(one.path, work))
+                yield Root(one.path, folder, work, one.path, None, Recipe(folder), doubts)
+        for path in self._tree.files:
+            if is_kustomization(path) or path in self.taken or path in covered:
+                continue
+            if self._holds(path) and self.ruling(path) is None:
+                folder = posixpath.dirname(path)
+                work = Work(resources=list(self.builder.of_file(path)), paths=[path])
+                work.doubt(*self._unreadable_above(folder), *self._not_applied(path, work))
+                yield Root(path, folder, work)
+
+    def _not_applied(self, path: str, work: Work) -> Iterator[Unknown]:
+        """Yield why nobody applies a kustomization or a plain file, as far as these files tell."""
+        near = [one for one in self._directories if is_at_or_below(path, one.folder)]
+        if any(one.has(path) for one in near):
+            return
+        yield from self._left_out(work, ())
+        if near:
+            yield near[0].leaves(path)
+        elif self._is_flux_known and not self._may_take(path):
+            why = "no Flux Kustomization among these files takes it: nobody is known to apply it"
+            hint = f"let one take it, {ACCEPT}"
+            yield Unknown(path, 1, "what applies it", why, hint)
+
+    @cached_property
+    def _is_flux_known(self) -> bool:
+        """Whether what Flux applies stands in these files: its own source, and more than itself."""
+        names = {one.name for one in self._written}
+        return bool(names - {SYSTEM}) and any(map(is_system, self.sources.git))
+
+    def _may_take(self, path: str) -> bool:
+        """Tell whether a Flux Kustomization may take a file: by its path, whosever files it has."""
+        return any(
+            has_variable(flux.path) or is_at_or_below(path, flux.path)
+            for flux in (one.flux for one in self.flux)
+            if self._pointing(flux).whose is not Whose.ANOTHERS
+        )
+
+    def _left_out(self, work: Work, sources: Iterable[GitSource]) -> list[Unknown]:
+        """Return which of the files that a build takes Flux does not have; note what tells that."""
+        some = tuple(sources)
+        generated = (
+            path
+            for one in map(self._tree.kustomizations.get, work.paths)
+            for path in (one.generated if one is not None else ())
+        )
+        paths = dict.fromkeys((*work.paths, *work.hidden, *generated))
+        found = [one for path in paths if (one := self.sources.left_out(path, some)) is not None]
+        work.paths += [one.path for one in found]
+        return found
+
+    def _unreadable_appliers(self) -> list[Unknown]:
+        """Return the files of Flux and Argo CD that cannot be read: they may change any image.
+
+        A template of a chart is none: it is what Helm makes of it that is applied.
+        """
+        return [
+            Unknown(path, 1, "an object that applies manifests", why, _MEND)
+            for path, why in self._tree.unreadable.items()
+            if not is_kustomization(path)
+            and applies(self._tree.raw.get(path, b""))
+            and not any(self.is_chart(folder) for folder in folders_above(path))
+        ]
+
+    def _unreadable_above(self, folder: str) -> list[Unknown]:
+        """Return the kustomizations at or above a folder that cannot be read: they may take it."""
+        return [
+            Unknown(path, 1, "kustomization", why, _MEND)
+            for path, why in self._tree.unreadable.items()
+            if is_kustomization(path) and is_at_or_below(folder, posixpath.dirname(path))
+        ]
+
+    def _flux_roots(self) -> Iterator[Root]:
+        """Yield what the Flux Kustomizations of this repository apply, as far as it was read.
+
+        One that applies another branch only matters where none applies this one; one of which
+        nobody knows whose files it applies, where it would change them.
+        """
+        pointed = [(one, self._pointing(one.flux)) for one in self.flux]
+        ours = [one.flux.path for one, to in pointed if to.whose is Whose.OURS]
+        for applier, to in pointed:
+            flux = applier.flux
+            if has_variable(flux.path):
+                self._set_apart(flux.entries, Pointing(to.whose, f"its path is {flux.path}"))
+                continue
+            is_covered = any(is_at_or_below(flux.path, path) for path in ours)
+            if to.whose is Whose.ANOTHERS or (to.whose is Whose.OTHER_REVISION and is_covered):
+                self._set_apart(flux.entries, to)
+                continue
+            if to.whose is Whose.UNKNOWN and not flux.changes_images:
+                continue
+            root = self._flux_root(applier, to)
+            if root is not None:
+                yield root
+
+    def _pointing(self, flux: FluxKustomization) -> Pointing:
+        reference = lookup(flux.spec, "sourceRef")
+        return self.sources.of_flux(reference, flux.namespace, flux.file_path)
+
+    def _set_apart(self, entries: Iterable[ImageEntry], to: Pointing) -> None:
+        """Note entries that are for what does not stand on this branch."""
+        for entry in entries:
+            why = f"it is for files that are not on this branch: {to.why}"
+            self.elsewhere[entry.field.key] = Idle(why)
+
+    def _flux_root(self, applier: Applier, to: Pointing) -> Root | None:
+        """Return what a Flux Kustomization applies; None where nothing of it was read."""
+        flux = applier.flux
+        addition = self._addition(flux)
+        folder = flux.path
+        paths: list[str] = []
+        if folder in self.by_folder:
+            work = self.builder.of_folder(folder, addition)
+            overlay = self.by_folder[folder].path
+        else:
+            paths = self._scanned(folder, to.sources)
+            if not paths:
+                return None
+            work = self.builder.of_paths(paths, addition)
+            overlay = ""
+        recipe = Recipe(folder, tuple(paths), addition.namespace, addition.prefix, addition.suffix)
+        doubts = frozenset(work.doubts)
+        work.doubt(*applier.unknowns, *_doubts_of_flux(flux, to), *self._left_out(work, to.sources))
+        return Root(
+            f"{flux.file_path} {flux.name}",
+            folder,
+            work,
+            overlay,
+            flux,
+            None if addition.changes_images else recipe,
+            doubts,
+            applier.of_variables,
+            warnings_of(to.sources),
+        )
+
+    def _addition(self, flux: FluxKustomization) -> Addition:
+        """Return what a Flux Kustomization adds; it may do without components that are missing."""
+        components = flux.components
+        if text_of(lookup(flux.spec, "ignoreMissingComponents")) == "true":
+            components = tuple(one for one in components if one in self.by_folder)
+        return Addition(
+            path=flux.file_path,
+            line=flux.line,
+            patches=flux.patches,
+            json_patches=flux.json_patches,
+            entries=flux.entries,
+            components=components,
+            namespace=flux.target_namespace,
+            prefix=flux.prefix,
+            suffix=flux.suffix,
+        )
+
+    def _is_alone(self, overrides: ManifestObject) -> bool:
+        """Tell whether a file of overrides is for an Application that is none of these files."""
+        folder = posixpath.dirname(overrides.file.path)
+        own = override_of(overrides.file.path)
+        return not any(
+            folder in folders_of(item) and own in ("", item.name) for item in self._applications
+        )
+
+    def _roots_of_argo(self) -> Iterator[Root]:
+        """Yield Applications that files of overrides stand for, and what Applications change."""
+        for item in self._overriding:
+            resource = Resource(item.node, item.file.path, 0, by=(item.file.path,))
+            work = Work(resources=[resource], paths=[item.file.path])
+            yield Root(item.file.path, posixpath.dirname(item.file.path), work)
+        for application in (*self._applications, *self._overriding):
+            for folder, addition, doubts, to in argo_additions(
+                application, self.sources, self.builder.parsed
+            ):
+                if to.whose is Whose.ANOTHERS:
+                    self._set_apart(addition.entries, to)
+                elif folder in self.by_folder and self._holds(self.by_folder[folder].path):
+                    work = self.builder.of_folder(folder, addition)
+                    work.doubt(*doubts)
+                    name = f"{application.file.path} {application.name}"
+                    yield Root(name, folder, work, self.by_folder[folder].path)
+
+    def _scanned(self, folder: str, sources: Iterable[GitSource] = ()) -> list[str]:
+        """Return what Flux takes of a folder without a kustomization: files, and folders with.
+
+        A kustomization that cannot be read may take anything: its folder stays one that is unknown.
+        """
+        if folder in self._unreadable:
+            return [folder]
+        prefix = f"{folder}/" if folder else ""
+        known = {*self.by_folder, *self._unreadable}
+        inner = sorted(one for one in known if one.startswith(prefix) and one != folder)
+        tops = [one for one in inner if not any(one.startswith(f"{o}/") for o in inner)]
+        files = [
+            path
+            for path in self._tree.files
+            if path.startswith(prefix)
+            and path.endswith((".yaml", ".yml"))
+            and not any(path.startswith(f"{top}/") for top in tops)
+            and self.sources.left_out(path, sources) is None
+        ]
+        return [*files, *tops]
+
+    def beside(self, root: Root) -> Iterator[Resource]:
+        """Yield what is applied beside a plain file: a release may refer to an object of it."""
+        if root.overlay or root.flux is not None:
+            return
+        for path in self._by_parent.get(root.folder, ()):
+            if path != root.name:
+                yield from self.builder.of_file(path)
+        yield from self.builder.hidden_objects(self._unparsed_in(root.folder))
+
+    def _unparsed_in(self, folder: str) -> list[str]:
+        """Return the files of a folder that were not parsed and may hold values."""
+        raw, files = self._tree.raw, self._tree.files
+        return [
+            path
+            for path, data in raw.items()
+            if posixpath.dirname(path) == folder and path not in files and b"ConfigMap" in data
+        ]
+
+    @cached_property
+    def _by_parent(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for path in self._tree.files:
+            found.setdefault(posixpath.dirname(path), []).append(path)
+        return found
+
+
+def folders_above(path: str) -> Iterator[str]:
+    """Yield the folders that a file is in, from its own up to the root: `/` of a whole path."""
+    folder = posixpath.dirname(path)
+    yield folder
+    while folder != posixpath.dirname(folder):
+        folder = posixpath.dirname(folder)
+        yield folder
+
+
+def is_at_or_below(path: str, folder: str) -> bool:
+    """Tell whether a path is a folder or below it; an empty one is the root."""
+    return not folder or path == folder or path.startswith(f"{folder}/")
+
+
+def _doubts_of_flux(flux: FluxKustomization, to: Pointing) -> Iterator[Unknown]:
+    """Yield what is not known of a Flux Kustomization and its source, or keeps it from applying."""
+    title = f"Flux Kustomization {flux.name}"
+    if to.whose is not Whose.OURS:
+        yield Unknown(flux.file_path, flux.line, title, to.why, to.hint)
+    if flux.is_suspended:
+        yield Unknown(flux.file_path, flux.line, title, _SUSPENDED, _RESUME)
+    yield from odd_fields(flux.file_path, flux.spec, FLUX_KUSTOMIZATION, "a Flux Kustomization")
+    build = lookup(flux.spec, "postBuild")
+    yield from odd_fields(flux.file_path, build, POST_BUILD, "postBuild")
+    for source in to.sources:
+        yield from doubts_of(source)
+
+
+def _have_same_sources(some: Iterable[Applier], others: Iterable[Applier]) -> bool:
+    """Tell whether Flux Kustomizations take their files from the same sources, one by one."""
+    pairs = zip(some, others, strict=True)
+    return all(
+        same(lookup(one.flux.spec, "sourceRef"), lookup(other.flux.spec, "sourceRef"))
+        for one, other in pairs
+    )
+
+
+def _let_take_all_below(
+    kustomizations: dict[str, Kustomization], files: Mapping[str, ParsedFile]
+) -> None:
+    """Let a kustomization that lists nothing take the files below it: its entries mean those."""
+    for folder, kustomization in kustomizations.items():
+        if kustomization.references or kustomization.remote or not kustomization.entries:
+            continue
+        prefix = f"{folder}/" if folder else ""
+        below = [path for path in files if path.startswith(prefix) and not is_kustomization(path)]
+        kustomizations[folder] = replace(kustomization, resources=tuple(below))
