@@ -157,10 +157,11 @@ class _Repository:
         return one is None or other is None or one.numbers[:-1] == other.numbers[:-1]
 
     def _is_running(self, tag: Tag) -> bool:
-        # Where the registry lists names only, the name is all there is to go by.
+        # Where the registry lists names only, the name is all there is to go by. What runs may be
+        # named by the digest that it has for its platform, as Docker Hub shows it.
         if tag.digest is None or self._digest is None:
             return tag.name == self._name
-        return tag.digest == self._digest
+        return self._digest in tag.digests
 
     def _find_anchor(self) -> str | None:
         """Return the tag whose form counts: the running one, else another of its digest.
@@ -334,7 +335,8 @@ def _open(names: Sequence[str], reasons: Mapping[str, str]) -> list[str]:
 
 def _names_in(answer: Answer, images: Sequence[Tag], others: Mapping[str, str]) -> list[str]:
     """Return the names of tags that a query gave: as tags, as names, or as digests of tags."""
-    known = {**{tag.digest: tag.name for tag in reversed(images) if tag.digest}}
+    known = {digest: tag.name for tag in reversed(images) for digest in tag.digests}
+    known |= {tag.digest: tag.name for tag in reversed(images) if tag.digest}
     known |= {tag.name: tag.name for tag in images} | {name: name for name in others}
     return list(dict.fromkeys(answer.name_of(item, known) for item in answer.items))
 

@@ -61,6 +61,7 @@ _TOKEN = regex(
         (?:[T_-](?:[01]\d|2[0-3])[-_.]?[0-5]\d(?:[-_.]?[0-5]\d)?Z?)?){_END}
   | (?P<date>{_PLAUSIBLE_DATE}(?:[T]?{_CLOCK}Z?|[-_](?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?){_END}
   | (?P<week>(?:19|20)\d\d[-_.]?[WwQq]\d{{1,2}}){_END}
+  | (?P<yearly>[rR]?(?:19|20)\d\d[a-z]){_END}
   | (?P<day>\d\d(?P<t>[-_.])\d\d(?P=t)(?:19|20)\d\d){_END}
   | (?P<line>[vV]?\d+(?:\.\d+)*\.[xX]){_END}
   | (?P<java>\d+u\d+(?:-b\d+)?){_END}
@@ -92,7 +93,13 @@ class Piece:
     pre: tuple[int, str, tuple[int, ...]] | None = None
     distance: int = 0
     commit: str = ""
+    letters: int = 0  # of a version: the place of what counts its patches, `w` of 1.1.1w
     is_counter: bool = False  # a word before says that it counts builds
+
+
+def letter_rank(letters: str) -> int:
+    """Return the place of letters that count: a, b, …, z, za, zb, … as OpenSSL's releases do."""
+    return 26 * (len(letters) - 1) + ord(letters[-1]) - ord("a") + 1
 
 
 def pieces_of(text: str) -> Iterator[Piece]:
@@ -124,6 +131,8 @@ def _read_plain(token: re.Match[str]) -> Piece:
     if token["java"] or token["week"]:
         kind = VERSION if token["java"] else DATE
         return Piece(kind, text, tuple(int(number) for number in re.findall(r"\d+", text)))
+    if token["yearly"]:  # 2024a, r2024b: the first, the second of a year
+        return Piece(DATE, text, (int(text[-5:-1]), letter_rank(text[-1])))
     if token["dashed"] or token["date"]:
         return Piece(DATE, text, tuple(int(n) for n in re.findall(r"\d+", _whole(token))))
     if token["commit"]:

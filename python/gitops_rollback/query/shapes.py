@@ -27,6 +27,7 @@ from gitops_rollback.query.pieces import (
     TIME,
     VERSION,
     Piece,
+    letter_rank,
     pieces_of,
     settled,
 )
@@ -52,6 +53,7 @@ _NO_ORDER = {
 _LEAST_COMMIT = 7  # digits of a short commit id
 _LEAST_COUNTED = 3  # tags whose numbers go up with their versions, to be taken for a count
 _WORDED = regex(r"((?:[A-Za-z](?:[A-Za-z0-9]*[A-Za-z])?)?)(\d{1,9})", re.ASCII)
+_PATCH_LETTERS = regex(r"[a-z]|z[a-z]", re.ASCII)
 _DATE_DIGITS = 8
 _DAY_FORMATS = ("%d%m%Y", "%m%d%Y")
 _YEARS = range(1990, 2100)
@@ -98,7 +100,7 @@ class Shape:
         if version is None:
             return tuple(rest)
         release = (1,) if version.pre is None else (0, *version.pre)
-        return (version.numbers, release, version.distance, *rest)
+        return (version.numbers, release, version.letters, version.distance, *rest)
 
     @property
     def kind(self) -> str:
@@ -151,6 +153,7 @@ class Shapes:
         shapes = [self._settle(shape) for shape in shapes]
         self._days = _day_formats(shapes)
         self._counters = _counters(shapes)
+        self._lettered = _lettered(shapes)
         shapes = [self._in_company(shape) for shape in shapes]
         self._named = _named_numbers(shapes)
         self._shapes = {shape.name: _with_named(shape, self._named) for shape in shapes}
@@ -167,7 +170,8 @@ class Shapes:
         return Shape(shape.name, tuple(settled(shape.name, told.pieces)))
 
     def _in_company(self, shape: Shape) -> Shape:
-        return _with_counters(_with_days(shape, self._days), self._counters)
+        read = _with_counters(_with_days(shape, self._days), self._counters)
+        return _with_letters(read, self._lettered)
 
     def compare(self, name: str, running: str) -> Relation:
         """Tell whether a tag is of the running tag's kind, and before or after it."""
@@ -390,9 +394,51 @@ def _worded(shape: Shape) -> Iterator[tuple[int, str, int]]:
 
 
 def _open_template(shape: Shape, place: int) -> tuple[str, ...]:
-    """Return the template with a word's number left out."""
+    """Return the template with a word's number, or what is no word but counts, left out."""
     template = shape.template
-    return (*template[:place], template[place].rstrip("0123456789"), *template[place + 1 :])
+    word = "" if _PATCH_LETTERS.fullmatch(template[place]) else template[place].rstrip("0123456789")
+    return (*template[:place], word, *template[place + 1 :])
+
+
+def _lettered(shapes: Iterable[Shape]) -> frozenset[_Place]:
+    """Return where letters directly behind a version count its patches: `1.1.1v`, `1.1.1w`.
+
+    They do where they follow each other behind each version, and are three behind one of them, or
+    not the same ones behind all: variants (`1.4.2g`, `1.4.2s`) are there for each version.
+    """
+    found: dict[_Place, dict[tuple[int, ...], set[int]]] = {}
+    for shape in shapes:
+        place, rank = _letters(shape)
+        if rank:
+            key = _open_template(shape, place), place
+            numbers = shape.pieces[place - 1].numbers
+            found.setdefault(key, {}).setdefault(numbers, set()).add(rank)
+    return frozenset(key for key, ranks in found.items() if _count_patches([*ranks.values()]))
+
+
+def _count_patches(ranks: list[set[int]]) -> bool:
+    follow = all(max(one) - min(one) == len(one) - 1 for one in ranks)
+    most = max(len(one) for one in ranks)
+    return follow and (most >= _LEAST_COUNTED or (most > 1 and any(r != ranks[0] for r in ranks)))
+
+
+def _letters(shape: Shape) -> tuple[int, int]:
+    """Return the place of the letters directly behind a version, and what they count; 0 if none."""
+    for place, (piece, after) in enumerate(pairwise(shape.pieces), 1):
+        if piece.kind == VERSION:
+            is_plain = piece.pre is None and not piece.distance and not after.kind
+            found = is_plain and _PATCH_LETTERS.fullmatch(after.text)
+            return place, letter_rank(after.text) if found else 0
+    return 0, 0
+
+
+def _with_letters(shape: Shape, lettered: frozenset[_Place]) -> Shape:
+    place, rank = _letters(shape)
+    if not rank or (_open_template(shape, place), place) not in lettered:
+        return shape
+    version, letters = shape.pieces[place - 1 : place + 1]
+    whole = replace(version, text=version.text + letters.text, letters=rank)
+    return replace(shape, pieces=(*shape.pieces[: place - 1], whole, *shape.pieces[place + 1 :]))
 
 
 _Named = frozenset[_Place]

@@ -43,6 +43,11 @@ class Tag:
         """When it was pushed, else updated, in the form of `normalised_time`."""
         return normalised_time(self.pushed) or normalised_time(self.updated)
 
+    @property
+    def digests(self) -> frozenset[str]:
+        """The digests under which it can run: its own, and those of its platforms' images."""
+        return frozenset({self.digest or "", *(digest for _, digest in self.images)} - {""})
+
 
 class Ran(NamedTuple):
     """An image that ran in this service's fields, by its digest, and when, if that is known."""

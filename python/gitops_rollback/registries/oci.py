@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from gitops_rollback.image import is_digest, is_tag
 from gitops_rollback.late import regex, replace
+from gitops_rollback.model import whole_number
 from gitops_rollback.query.tags import Tag, newest_first
 from gitops_rollback.registries.contents import (
     INDEXES,
@@ -48,6 +50,7 @@ _PAGE_SIZES = (1000, 100, 50)  # names; 1000 is the most that ECR takes
 _SMALLER = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
 _MOST_PAGES = 1000
 _LONGEST_LINK = 8192  # characters
+_LAST_MOMENT = 253_402_300_799_000  # milliseconds: the end of the year 9999
 _LINK = regex(r"<([^<>]*)>((?:\s*;[^,<>]*)*)")
 _NEXT = regex(r'\brel\s*=\s*"?next\b', re.IGNORECASE)
 _GET_INSTEAD = frozenset({HTTPStatus.OK, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
@@ -110,9 +113,9 @@ class Oci:
         return label(self._config(image, document), name)
 
     def tags(self, image: ImageReference) -> tuple[Tag, ...]:
-        """Return the names of all tags, the highest version first: the interface tells no times."""
+        """Return all tags, newest first, else the highest version: few registries tell times."""
         what = f"the tags of {image.full_repository}"
-        names: dict[str, None] = {}
+        tags: dict[str, Tag] = {}
         answer, size = self._first_page(image, what)
         query, has_links = f"n={size}", False
         for _ in range(_MOST_PAGES):
@@ -120,19 +123,19 @@ class Oci:
                 raise _missing(answer, image, what)
             if answer.status != HTTPStatus.OK:
                 raise unexpected(answer, what, self._door.access)
-            page = _names(answer, what)
-            known = len(names)
-            names.update(dict.fromkeys(page))
+            page = _page_of_tags(answer, what)
+            known = len(tags)
+            tags |= page
             following = _linked_query(answer)
             has_links = has_links or following is not None
             if not has_links and len(page) == size:
                 # A full page without a link, where there never was one: ask for what comes after.
-                following = urlencode({"n": size, "last": page[-1]})
-            if following in (None, query) or len(names) == known:
-                return tuple(newest_first(Tag(name) for name in names))
+                following = urlencode({"n": size, "last": [*page][-1]})
+            if following in (None, query) or len(tags) == known:
+                return tuple(newest_first(tags.values()))
             query = following or ""
             answer = self._page(image, query, what)
-        raise too_many(answer, what, len(names))
+        raise too_many(answer, what, len(tags))
 
     def _first_page(self, image: ImageReference, what: str) -> tuple[Answer, int | None]:
         """Ask for a page as large as the registry allows; return how many names it may have.
@@ -246,12 +249,32 @@ def _missing(answer: Answer, image: ImageReference, what: str) -> Exception:
     )
 
 
-def _names(answer: Answer, what: str) -> list[str]:
+def _page_of_tags(answer: Answer, what: str) -> dict[str, Tag]:
+    """Read a page of tags, by their names.
+
+    Google's registries tell of each manifest its tags and when it was pushed, in milliseconds
+    (github.com/google/go-containerregistry, pkg/v1/google/list.go).
+    """
     document = answer.json
     if not isinstance(document, dict) or not isinstance(document.get("tags", ""), list | None):
         raise nonsense(answer, what, "it answered something that is no list of tags")
-    tags = document["tags"] or []
-    return [name for name in tags if isinstance(name, str) and is_tag(name)]
+    names = (name for name in document["tags"] or [] if isinstance(name, str) and is_tag(name))
+    tags = {name: Tag(name) for name in names}
+    manifests = document.get("manifest")
+    for digest, about in manifests.items() if isinstance(manifests, dict) else ():
+        named = about.get("tag") if isinstance(about, dict) and is_digest(digest) else None
+        for name in named if isinstance(named, list) else ():
+            if isinstance(name, str) and name in tags:
+                tags[name] = Tag(name, digest, _moment(about.get("timeUploadedMs")))
+    return tags
+
+
+def _moment(milliseconds: object) -> str | None:
+    """Return a time that is told in milliseconds, in a text; None for none that there can be."""
+    number = whole_number(milliseconds) if isinstance(milliseconds, str) else None
+    if not number or number > _LAST_MOMENT:
+        return None
+    return datetime.fromtimestamp(number / 1000, UTC).isoformat()
 
 
 def _linked_query(answer: Answer) -> str | None:

@@ -169,6 +169,19 @@ def test_a_digest_counts_more_than_a_tag_that_was_moved_since() -> None:
     assert choose(moved, f"acme/cart:1.1.0@{digest('1.1.0')}") == ["1.0.0"]
 
 
+def test_what_runs_by_the_digest_of_its_platform_is_the_tag_that_holds_it() -> None:
+    """As Docker Hub's pages and `crane digest --platform` show it."""
+    tags = [
+        replace(tag, images=(("linux/amd64", digest(f"{tag.name} amd64")),))
+        for tag in pushed_in_turn("1.0.0", "1.1.0", "1.2.0")
+    ]
+    running = f"acme/cart:1.2.0@{digest('1.2.0 amd64')}"
+    assert select(tags, running).names == ("1.1.0", "1.0.0")
+    assert select(tags, running).reasons["1.2.0"] == RUNNING
+    assert choose(tags, running, "results[1].images[0].digest") == ["1.1.0"]
+    assert choose(tags, running, "results[].images[].digest") == ["1.1.0", "1.0.0"]
+
+
 def test_nothing_is_older_than_a_running_image_that_no_tag_explains() -> None:
     tags = pushed_in_turn("1.0.0", "1.1.0")
     assert choose(tags, f"acme/cart:1.1.0@{digest('gone')}") == []

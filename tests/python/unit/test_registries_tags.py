@@ -302,6 +302,32 @@ def test_another_registry_gives_names_the_highest_version_first(hub: RegistrySta
     assert hub.requests == ["GET /v2/acme/cart/tags/list?n=1000"]
 
 
+NO_TIMES: tuple[object, ...] = (
+    *("0", "-1", "x", "9" * 18, "9" * 5000),
+    *(1700000060500, None, []),
+)
+
+
+@pytest.mark.parametrize(
+    ("pushed", "told"),
+    [
+        ("1700000060500", "2023-11-14T22:14:20.500000+00:00"),
+        *((odd, None) for odd in NO_TIMES),
+    ],
+)
+def test_google_s_registries_tell_when_a_tag_was_pushed(
+    hub: RegistryStandIn, pushed: object, told: str | None
+) -> None:
+    digest = "sha256:" + "a" * 64
+    about = {"tag": ["main-abc1234", "gone", 7], "timeUploadedMs": pushed, "imageSizeBytes": "1"}
+    manifests = {digest: about, "sha256:bad": about, "sha256:" + "b" * 64: {"tag": None}}
+    document = {"child": [], "manifest": manifests, "tags": ["main-abc1234", "main-def5678"]}
+    hub.fail_with("/v2/acme/", 200, body=json.dumps(document).encode())
+    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:1.0"))
+    assert set(tags) == {Tag("main-abc1234", digest, told), Tag("main-def5678")}
+    assert tags[0].name == "main-abc1234" or told is None
+
+
 @pytest.mark.parametrize("host", ["", "http://elsewhere.example", "//elsewhere.example/prefix"])
 def test_a_link_is_followed_within_the_host_only(hub: RegistryStandIn, host: str) -> None:
     path = "/v2/acme/cart/tags/list"
