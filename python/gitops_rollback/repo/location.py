@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _SCHEMES = ("http", "https", "ssh", "git+ssh", "ssh+git", "file")
 _HINT = "give an https or ssh URL, or a path"
 _LONGEST_COMPLAINT = 400  # characters; git tells in three lines what to do
+# What git says of settings that it cannot read, in files and in variables.
+_OF_SETTINGS = ("bad config", "bad zlib", "bad numeric", "bad boolean", "bogus ", "missing config")
 _HELPER = regex(r"[A-Za-z0-9+.-]*::")  # `ext::COMMAND` and its like run a program
 
 
@@ -32,12 +34,12 @@ def repository_url(text: str | None, environment: Mapping[str, str]) -> str:
     """
     # `Path` fails for a name that is too long; this one says that nothing is there.
     if text is not None and ("://" in text or not os.path.exists(text)):  # noqa: PTH110
-        return _checked_url(text)
+        return _checked_url(_short_for(text, environment))
     directory = _absolute(text or ".")
     if text is not None and _ask(directory, environment, "--is-bare-repository") == "true":
         return str(directory.resolve())
     top = _ask(directory, environment, "--show-toplevel")
-    origin = _git(directory, environment, "remote", "get-url", "origin")
+    origin = _origin(directory, environment)
     if not top or not origin:
         raise UsageError(
             f"{directory} is no Git work tree with an `origin`{_complaint(directory, environment)}",
@@ -46,6 +48,27 @@ def repository_url(text: str | None, environment: Mapping[str, str]) -> str:
     if "://" not in origin and os.path.exists(Path(top) / origin):  # noqa: PTH110 - as above
         return str((Path(top) / origin).resolve())
     return _checked_url(origin)
+
+
+def _short_for(text: str, environment: Mapping[str, str]) -> str:
+    """Return the address that a short one stands for, as git's `url.….insteadOf` has it.
+
+    So the host is known that credentials are for. What brings a password stays git's own affair.
+    """
+    if text.startswith(("-", "http:", "https:", "file:")) or _HELPER.match(text):
+        return text
+    return _without_password(_git(Path(), environment, "ls-remote", "--get-url", text)) or text
+
+
+def _origin(directory: Path, environment: Mapping[str, str]) -> str | None:
+    """Return the address of `origin`, as `_short_for` does."""
+    found = _without_password(_git(directory, environment, "remote", "get-url", "origin"))
+    return found or _git(directory, environment, "config", "remote.origin.url")
+
+
+def _without_password(url: str | None) -> str | None:
+    parts = _split(url) if url and "://" in url else None
+    return None if parts is not None and parts.password is not None else url
 
 
 def _absolute(text: str) -> Path:
@@ -125,10 +148,10 @@ def _ask(directory: Path, environment: Mapping[str, str], question: str) -> str 
 
 def _git(directory: Path, environment: Mapping[str, str], *arguments: str) -> str | None:
     done = _run(directory, environment, *arguments)
-    if done is not None and "bad config" in done.stderr:
+    if done is not None and done.returncode and any(w in done.stderr for w in _OF_SETTINGS):
         raise RepositoryError(
             f"git cannot read its own configuration: {one_line(done.stderr.strip(), 200)}",
-            "mend that line: no git command works before",
+            "mend that line, or the variables GIT_CONFIG_…: no git command works before",
         )
     return done.stdout.strip() if done is not None and done.returncode == 0 else None
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.errors import RepositoryError
+from gitops_rollback.errors import RepositoryError, nearest
 from gitops_rollback.model import one_line
 from gitops_rollback.repo.rejections import hint_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gitops_rollback.repo.process import GitFailedError
 
 _ACCESS_HINT = (
     "set GIT_USERNAME and GIT_PASSWORD (a token), or set up git itself (ssh key, helper); "
     "Jenkins: gitCredentialsId"
 )
+
+_STRANGER = "check --repository: a proxy or a login page may have answered in its place"
 
 # Words of git and of common hosts (measured with git 2.39 over http, ssh and file).
 _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -79,9 +83,19 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         _ACCESS_HINT,
     ),
     (
+        ("error: 407", "CONNECT tunnel failed"),
+        "is behind a proxy that does not let us through",
+        "look at https_proxy, at http.proxy of git, and at the login that the proxy wants",
+    ),
+    (
         ("dumb http transport",),
         "is served as plain files there, and not by Git's own protocol",
         "give the address that one can push to",
+    ),
+    (
+        ("' not allowed",),
+        "is reached in a way that git is told not to go",
+        "name its transport in GIT_ALLOW_PROTOCOL, or give another address of the repository",
     ),
     (
         ("dubious ownership",),
@@ -94,6 +108,12 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "is not there, or this account may not see it",
         "check --repository; private repositories answer so without credentials",
     ),
+    (
+        ("redirects followed", "protocol error", "not valid: is this a git", "support 'ls-refs'",
+         "': The requested URL returned error: 4"),
+        "is not there: what answers is no Git server",
+        _STRANGER,
+    ),
 )  # fmt: skip
 
 # git, and hosts that give out only what a branch or tag leads to.
@@ -104,6 +124,7 @@ _DISK_IS_FULL = ("no space left on device", "out of diskspace", "disk quota exce
 
 
 _LONGEST_NAME, _LONGEST_REASON = 100, 300  # characters
+_MOST_BRANCHES = 5  # that an error names
 
 _NO_FILES = "let the server allow it: git config uploadpack.allowAnySHA1InWant true"
 
@@ -151,8 +172,8 @@ def explain_local(failure: GitFailedError) -> RepositoryError:
     if failure.command == "commit-tree":
         return RepositoryError(
             f"git could not make the commit: {failure.reason}",
-            "nothing was changed; look at user.name, user.email and, if commits are to be signed, "
-            "user.signingkey and gpg.format",
+            "nothing was changed; look at user.name, user.email, GIT_AUTHOR_… and GIT_COMMITTER_… "
+            "and, if commits are to be signed, user.signingkey and gpg.format",
         )
     return _explain_machine(failure)
 
@@ -219,11 +240,21 @@ def is_there_already(stdout: bytes) -> bool:
     return any(line.startswith(b"=") for line in stdout.splitlines())
 
 
-def no_branch(url: str, branch: str) -> RepositoryError:
-    """Return the error for a branch that is not there."""
+def no_branch(url: str, branch: str, others: Sequence[str]) -> RepositoryError:
+    """Return the error for a branch that is not there, with those that are."""
+    meant = [name for name in others if branch.endswith(f"/{name}")]
+    near = (meant or nearest(branch, others) or others)[:_MOST_BRANCHES]
+    there = ", ".join(one_line(name, _LONGEST_NAME) for name in near) or "none"
     return RepositoryError(
-        f"the repository {url} has no branch '{branch}'",
+        f"the repository {url} has no branch '{branch}'; there is: {there}",
         "check --branch, and `branch` in .gitops-rollback.toml",
+    )
+
+
+def no_server(url: str) -> RepositoryError:
+    """Return the error for what answers, and not as a Git server does."""
+    return RepositoryError(
+        f"the repository {url} is not there: what answers is no Git server", _STRANGER
     )
 
 
@@ -236,14 +267,14 @@ def no_branch_name(name: str) -> RepositoryError:
     )
 
 
-def no_tip(url: str, listed: str) -> RepositoryError:
-    """Tell an empty repository from one whose HEAD names no branch, by `git ls-remote --heads`."""
-    branches = [line.partition("refs/heads/")[2] for line in listed.splitlines()]
+def no_tip(url: str, branches: Sequence[str]) -> RepositoryError:
+    """Tell an empty repository from one whose HEAD names no branch, by its branches."""
     if not branches:
         return RepositoryError(
             f"the repository {url} is empty: it has no commit yet", "push the manifests first"
         )
+    there = ", ".join(one_line(name, _LONGEST_NAME) for name in branches[:_MOST_BRANCHES])
     return RepositoryError(
         f"the HEAD of the repository {url} names no branch that is there",
-        f"give the branch with --branch: {', '.join(branches[:5])}",
+        f"give the branch with --branch: {there}",
     )

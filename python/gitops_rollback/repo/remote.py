@@ -18,6 +18,7 @@ from gitops_rollback.repo.messages import (
     is_there_already,
     no_branch,
     no_branch_name,
+    no_server,
     no_tip,
     rejection_reason,
 )
@@ -102,7 +103,7 @@ class Remote:
                 self._beginning = None
                 return self.open(branch)
             if branch and f"Remote branch {branch} not found" in failure.stderr:
-                raise no_branch(self.url, branch) from failure
+                raise self._no_branch(branch) from failure
             raise explain_fetch(failure, self.url) from failure
         self._git.directory = self._copy.path
         if self._copy.cached:
@@ -129,7 +130,7 @@ class Remote:
             )  # fmt: skip
         except GitFailedError as failure:
             if "couldn't find remote ref" in failure.stderr:
-                raise no_branch(self.url, branch) from failure
+                raise self._no_branch(branch) from failure
             raise explain_fetch(failure, self.url) from failure
         return self._copy.know(Tip(branch, self._copy.fetched_tip()))
 
@@ -238,7 +239,7 @@ class Remote:
         if name in tips:
             return self._fetch_tip(name, tips[name])
         if branch is not None:
-            raise no_branch(self.url, branch)
+            raise self._no_branch(branch)
         # Of a HEAD that is no branch's, `git clone` says what is the matter.
         self._copy.drop_cache()
         self._git.directory = self._copy.root
@@ -261,12 +262,25 @@ class Remote:
         `git clone --branch` takes the name of a tag, too.
         """
         output = self._copy.run("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
-        if not output and branch is not None:
-            raise no_branch(self.url, branch)
         if not output:
-            listed = self._copy.run("ls-remote", "--heads", REMOTE).decode(errors="replace")
-            raise no_tip(self.url, listed)
+            raise self._no_branch(branch)
         commit, _, name = output.decode(errors="surrogateescape").strip().partition(" ")
         branch = name.removeprefix("refs/heads/")
         check_branch(branch)
         return Tip(branch, commit)
+
+    def _no_branch(self, branch: str | None) -> RepositoryError:
+        """Return the error for a branch, or a HEAD, that is not there, with those that are.
+
+        What is no Git server, such as a login page, has no branches either, says git.
+        """
+        try:
+            done = self._git.run(
+                "ls-remote", "--heads", "--", self.url, environment={"GIT_TRACE_PACKET": "2"}
+            )
+        except GitFailedError as failure:
+            return explain_fetch(failure, self.url)
+        if b"packet:" not in done.stderr:
+            return no_server(self.url)
+        names = [*read_heads(done.stdout.decode(errors="replace"))[1]]
+        return no_branch(self.url, branch, names) if branch else no_tip(self.url, names)

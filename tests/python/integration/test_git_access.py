@@ -19,6 +19,7 @@ from uuid import uuid4
 import pytest
 
 from integration.shop import CART, CART_PATH, FILES, NOWHERE, Shop, image, program, stop, wait_for
+from servers.any_answer import AnyAnswer
 from servers.git_http import GitHttpServer
 from servers.serving import Serving
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from integration.conftest import Workshop
 
 PLAN = ("--service", "cart")
+ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
 DEPLOY = ("--service", "cart", "--image", image("1.5.0"))
 SECRET = "hush-hush-4711"
 
@@ -101,7 +103,12 @@ def test_a_token_as_the_user_of_a_url_never_shows(shop: Shop, private: GitHttpSe
 
 def test_a_branch_that_is_not_there_is_named(shop: Shop) -> None:
     run = shop.refused(1, "repository", "plan", *PLAN, "--branch", "release")
-    assert "no branch 'release'" in run.error["message"]
+    assert "no branch 'release'; there is: main" in run.error["message"]
+    for also in ("live", "x/main"):
+        shop.git("branch", also, "main")
+    run = shop.refused(1, "repository", "plan", *PLAN, "--branch", "origin/main")
+    assert run.error["message"].endswith("no branch 'origin/main'; there is: main")
+    shop.git("branch", "-D", "live")
     shop.commit({".gitops-rollback.toml": '[environments.live]\nbranch = "live"\n'})
     run = shop.refused(1, "repository", "plan", *PLAN)
     assert "no branch 'live'" in run.error["message"]
@@ -254,20 +261,44 @@ def test_a_folder_on_a_web_server_is_told_from_a_git_server(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("head", "body", "words"),
     [
-        ("[push]\ngpgSign = true\n", "does not support --signed push"),
-        ("[push]\npushOption = ci.skip\n", "does not support push options"),
+        ("200 OK\r\nContent-Type: text/html", b"<html>Sign in</html>", "is no Git server"),
+        ("204 No Content", b"", "what answers is no Git server"),
+        ("302 Found\r\nLocation: /login", b"", "is no Git server: fatal: unable to access"),
+        ("418 I'm a teapot", b"", "is no Git server: fatal: unable to access"),
+        ("407 Proxy Authentication Required", b"", "is behind a proxy that does not let us"),
+        (f"200 OK\r\nContent-Type: {ADVERTISEMENT}", b"garbage", "is no Git server: fatal: proto"),
     ],
 )
-def test_what_the_user_wants_of_a_push_and_the_server_cannot_do_is_told(
-    shop: Shop, settings: str, words: str
+def test_what_answers_in_the_place_of_a_git_server_is_told_from_an_empty_repository(
+    shop: Shop, head: str, body: bytes, words: str
+) -> None:
+    end = f"\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    with AnyAnswer(f"HTTP/1.1 {head}{end}".encode() + body) as url:
+        run = shop.run("plan", *PLAN, repository=f"{url}/manifests.git")
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert words in run.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables", "words", "hint"),
+    [
+        ("[push]\ngpgSign = true\n", {}, "does not support --signed push", "with -v"),
+        ("", {"GIT_AUTHOR_DATE": "noon"}, "invalid date format: noon", "GIT_AUTHOR_…"),
+        ("", {"GIT_ALLOW_PROTOCOL": "https"}, "that git is told not to go", "GIT_ALLOW_PROTOCOL"),
+        ("", {"GIT_CONFIG_COUNT": "x"}, "cannot read its own configuration", "GIT_CONFIG_…"),
+    ],
+)
+def test_what_the_user_wants_of_git_and_cannot_be_done_is_told(
+    shop: Shop, settings: str, variables: dict[str, str], words: str, hint: str
 ) -> None:
     (shop.home / ".gitconfig").write_text(settings)
     tip = shop.tip()
-    run = shop.run("deploy", *DEPLOY)
+    run = shop.run("deploy", *DEPLOY, environment=variables)
     assert (run.code, run.error["category"]) == (1, "repository")
     assert words in run.error["message"]
+    assert hint in run.error["hint"]
     assert shop.tip() == tip
 
 

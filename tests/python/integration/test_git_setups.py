@@ -92,9 +92,9 @@ SETTINGS = (
     "[core]\n hooksPath = HOOKS\n autocrlf = true\n fsmonitor = true\n quotePath = false",
     "[fetch]\n prune = true\n pruneTags = true\n fsckObjects = true\n parallel = 8",
     "[transfer]\n fsckObjects = true\n bundleURI = true",
-    "[init]\n defaultObjectFormat = sha256\n defaultRefFormat = reftable",
+    "[init]\n defaultObjectFormat = sha256\n defaultRefFormat = reftable\n defaultBranch = ..x",
     "[push]\n default = nothing\n useForceIfIncludes = true\n negotiate = true\n followTags = true",
-    "[push]\n recurseSubmodules = check\n autoSetupRemote = true",
+    "[push]\n recurseSubmodules = check\n autoSetupRemote = true\n pushOption = ci.skip",
     "[diff]\n orderFile = /nowhere\n renames = copies\n noprefix = true",
     "[log]\n follow = true\n date = iso\n showSignature = true\n decorate = full",
     "[i18n]\n commitEncoding = ISO-8859-1\n logOutputEncoding = UTF-16",
@@ -265,6 +265,35 @@ def test_what_answers_whoever_asks_is_asked_for_the_own_host_alone(shop: Shop, s
     assert run.code == 1
     assert foreign.traffic.requests, "git did follow the redirect"
     assert not any(foreign.authorizations)
+
+
+@pytest.mark.parametrize(
+    ("short", "stands_for"),
+    [
+        ("git-of-acme:", "{}/"),
+        ("git-of-acme:", "http://jane:s3cret-pw@{host}/"),
+        ("http://elsewhere.example/", "http://jane:s3cret-pw@{host}/"),
+    ],
+)
+def test_an_address_that_git_writes_out_is_known_by_its_host_and_keeps_its_password(
+    released: Shop, short: str, stands_for: str
+) -> None:
+    """As CI systems set up git: `url.https://oauth2:TOKEN@host/.insteadOf https://host/`."""
+    work = released.root / "work-of-short"
+    with GitHttpServer(released.root, credentials=("jane", PASSWORD)) as own:
+        base = stands_for.replace("{host}", own.url.partition("//")[2]).replace("{}", own.url)
+        variables = {} if PASSWORD in base else {"GIT_USERNAME": "jane", "GIT_PASSWORD": PASSWORD}
+        released.git("clone", "-q", str(released.bare), str(work))
+        lines = f'[url "{base}"]\n\tinsteadOf = {short}\n'
+        (released.home / ".gitconfig").write_text(lines)
+        (work / ".git/config").write_text(
+            f'[core]\nbare = false\n[remote "origin"]\nurl = {short}manifests.git\n'
+        )
+        runs = [
+            released.ok("plan", "--service", "cart", repository=where, environment=variables)
+            for where in (f"{short}manifests.git", str(work))
+        ]
+    assert not any(PASSWORD in f"{run.stdout}{run.stderr}{run.result}" for run in runs)
 
 
 def test_a_helper_that_knows_a_host_is_told_what_was_right_and_what_was_wrong(shop: Shop) -> None:
