@@ -89,8 +89,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     deed = deed_of(wish, at, replaced, image, record.sha256, action=action)
     state = facts.state or State(at.service, at.environment)
     if "bad" in wish.accept:
-        revision = holds.revision_of(facts, state.bad, image, state.ran)
-        state = state.without_bad(image, revision)
+        state = holds.forgiven(facts, state, image)
     state = state.with_deed(deed, noted_fields(at, edits, image))
     told = holds.lost_markers(at) if ends else holds.markers_without_hold(at)
     return Change(

@@ -13,7 +13,7 @@ from gitops_rollback.decide.facts import (
 )
 from gitops_rollback.decide.marker_places import MarkerPlace, places_of
 from gitops_rollback.errors import MovedError
-from gitops_rollback.image import same
+from gitops_rollback.image import same, same_reference
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.ledger.holds import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Facts, ServiceAtTip
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.ledger.holds import Bad, Hold
     from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Build
@@ -83,18 +84,45 @@ def why_bad(
     if match is None or match.by == "digest":
         return match
     entries = facts.ask(NeedHistory(BEGINNING)).entries
-    told = [entry.told for entry in entries if entry.told is not None]
-    left = [one.from_image for one in told if one.action == ROLLBACK]
-    if any(same(image, entry.image) for entry in entries) and not any(
-        same(image, one) for one in left
-    ):
+    if _ran_well(image, entries):
         return None
-    tag = match.entry.tag
-    seen = (*(facts.state.images if facts.state else ()), *(entry.image for entry in entries))
-    if match.by == "tag" and version_tag(match.entry.image, seen) is None:
-        others = [replace(one, tag=None) if one.tag == tag else one for one in bad]
-        return bad_match(others, image, ran, revision or revision_of(facts, others, image, ran))
+    while match is not None and match.by == "tag" and not _had_version(match.entry, facts, entries):
+        bad = [replace(one, tag=None) if one is match.entry else one for one in bad]
+        revision = revision or revision_of(facts, bad, image, ran)
+        match = bad_match(bad, image, ran, revision)
     return match
+
+
+def _ran_well(image: ImageReference, entries: Sequence[HistoryEntry]) -> bool:
+    """Tell whether commits show that an image ran, and none that it was rolled back from."""
+    left = (e.told.from_image for e in entries if e.told and e.told.action == ROLLBACK)
+    return any(same(image, e.image) for e in entries) and not any(same(image, one) for one in left)
+
+
+def _had_version(bad: Bad, facts: Facts, entries: Sequence[HistoryEntry]) -> bool:
+    """Tell whether the tag of a bad image had one digest until that was rolled back from.
+
+    What was built under it since, and put there all the same, makes no other tag of it.
+    """
+    marked, deeds = bad.deed.at or "", facts.state.deployed if facts.state else ()
+    until = [deed for deed in deeds if (deed.at or "") <= marked]
+    seen = [image for deed in until for image in (deed.image, deed.from_image) if image]
+    seen += [entry.image for entry in entries if entry.at <= marked]
+    return version_tag(bad.image, seen) is not None
+
+
+def forgiven(facts: Facts, state: State, image: ImageReference) -> State:
+    """Return a state in which nothing says that an image is bad any more.
+
+    What says so goes whole: digest, version tag and revision are forgiven together.
+    """
+    while True:
+        revision = revision_of(facts, state.bad, image, state.ran)
+        match = why_bad(facts, state.bad, image, state.ran, revision)
+        if match is None:
+            return state
+        bad = tuple(e for e in state.bad if not same_reference(e.image, match.entry.image))
+        state = replace(state, bad=bad)
 
 
 def revision_of(

@@ -310,8 +310,7 @@ def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
     deed = deed_of(wish, at, running, chosen.image, record)
     before = facts.state or State(at.service, at.environment)
     if "bad" in wish.accept:
-        revision = holds.revision_of(facts, before.bad, chosen.image, before.ran)
-        before = before.without_bad(chosen.image, revision)
+        before = holds.forgiven(facts, before, chosen.image)
     marked = replace(deed, action=BAD, image=running, from_image=None, record=None)
     seen = (*before.images, *(candidate.image for candidate in plan.candidates))
     bad = Bad(marked, version_tag(running, seen), _revision(wish, facts, plan))

@@ -239,15 +239,12 @@ def wants_revision(bad: Iterable[Bad], image: ImageReference, ran: Collection[st
     )
 
 
-def without_bad(
-    bad: Iterable[Bad], image: ImageReference, revision: str | None = None
-) -> tuple[Bad, ...]:
+def without_bad(bad: Iterable[Bad], image: ImageReference) -> tuple[Bad, ...]:
     """Return a bad list without an image: its digest, tag and revision are forgiven together."""
     return tuple(
         entry
         for entry in bad
-        if bad_match([entry], image, revision=revision) is None
-        and not same_reference(entry.image, image)
+        if bad_match([entry], image) is None and not same_reference(entry.image, image)
     )
 
 

@@ -87,9 +87,9 @@ class State:
         others = (old for old in self.bad if not same_reference(old.image, bad.image))
         return replace(self, bad=(bad, *others)[:LONGEST_BAD_LIST])
 
-    def without_bad(self, image: ImageReference, revision: str | None = None) -> State:
-        """Return the state with an image forgiven, and its revision where that is known."""
-        return replace(self, bad=without_bad(self.bad, image, revision))
+    def without_bad(self, image: ImageReference) -> State:
+        """Return the state with an image forgiven that a person named: its digest and its tag."""
+        return replace(self, bad=without_bad(self.bad, image))
 
 
 def joined(states: Sequence[State]) -> State:

@@ -89,6 +89,7 @@ class Field:
     bad: list[tuple[Ran, bool]] = field(default_factory=list)  # and whether its tag is a version
     ever: set[Ran] = field(default_factory=set)
     taken: set[Ran] = field(default_factory=set)  # of these, what reverts took back: it ran, too
+    unsure: set[str] = field(default_factory=set)  # digests that may be bad, or forgiven
     went_back: bool = False
     deed_went_back: bool = False  # the tool's last one
     holds: tuple[str, ...] = ()  # more than one where rollbacks were merged
@@ -115,29 +116,41 @@ class Field:
             stack = replayed_edit(stack, edit)[0]
         return stack
 
-    def ran(self) -> Iterator[set[Ran]]:
-        """Yield what is known to have run: what reverts took back, Git's history may not tell."""
-        yield self.ever
-        if self.is_moved or self.is_squashed:
-            yield self.ever - self.taken
+    @property
+    def is_lost(self) -> bool:
+        """Whether Git's history may not tell any more of all that ran."""
+        return self.is_moved or self.is_squashed
 
     def reasons(self, image: Ran) -> set[str | None]:
-        """Why an image is bad (None: it is not); more than one where what ran is not certain."""
-        if any(one.digest == image.digest for one, _v in self.bad if one.digest):
-            return {"digest"}
-        return {self._known_again(image, ran) for ran in self.ran()}
+        """Why an image is bad (None: it is not); more than one where that cannot be told.
 
-    def _known_again(self, image: Ran, ran: set[Ran]) -> str | None:
-        """What did not run here is bad by the version tag of what was rolled back from.
-
-        A tag that a revert took back with another digest had more than one.
+        What did not run here is bad by the version tag of what was rolled back from.
         """
-        good = {one.digest for one in ran} - {one.digest for one, _v in self.bad}
-        if image.digest is not None and image.digest in good:
-            return None
-        tags = {one.tag for one, is_version in self.bad if is_version}
-        several = {one.tag for one in self.taken & ran}
-        return "tag" if image.tag in tags - several else None
+        doubt: set[str | None] = {None} if image.digest in self.unsure else set()
+        if any(one.digest == image.digest for one, _v in self.bad if one.digest):
+            return {"digest"} | doubt
+        bad = {one.digest for one, _v in self.bad}
+        known = {one.digest for one in self.ever} - bad - {None}
+        kept = {one.digest for one in self.ever - self.taken} - bad - {None}
+        if image.digest in known and not (self.is_lost and image.digest not in kept):
+            return {None}
+        alike = [is_one for one, is_one in self.bad if one.tag == image.tag]
+        if any(alike):
+            return {"tag"} | ({None} if image.digest in known else set()) | doubt
+        may_be = self.is_lost and bool(alike) and image.tag not in NO_VERSION
+        return {None, "tag"} if may_be else {None}
+
+    def forgive(self, image: Ran, reasons: set[str | None]) -> None:
+        """Take off the list what says that an image is bad; what may say so is unsure from then."""
+        if reasons == {None}:
+            return
+        for one, is_version in tuple(self.bad):
+            if one.tag != image.tag or image.tag in NO_VERSION:
+                continue
+            if is_version or self.is_lost:
+                self.bad.remove((one, is_version))
+            if not is_version or None in reasons:
+                self.unsure |= {one.digest} if one.digest and self.is_lost else set()
 
     def settle_edits(self) -> None:
         """A deed of the tool writes down what ran before it: of several edits, the last.
@@ -153,25 +166,24 @@ class Field:
         self.count += 1
 
     def deployed(self, image: Ran, *, forgives: bool) -> None:
+        if forgives:
+            self.forgive(image, self.reasons(image))
         self.settle_edits()
         if not self.whole[-1].is_surely(image):
             self.whole, self.deeds = [*self.whole, image], [*self.deeds, image]
         self.ever.add(image)
-        self.bad = [
-            (one, v)
-            for one, v in self.bad
-            if not one.is_written_as(image) and not (forgives and v and one.tag == image.tag)
-        ]
+        self.bad = [(one, v) for one, v in self.bad if not one.is_written_as(image)]
+        self.unsure -= {image.digest or ""}
         self.went_back = self.deed_went_back = False
 
     def rolled_back(self, image: Ran, *holds: str) -> None:
         left = self.top
         self.settle_edits()
-        known = {*self.ever, left} - self.taken
-        digests = {one.digest for one in known if one.tag == left.tag} - {None}
+        digests = {one.digest for one in (*self.ever, left) if one.tag == left.tag} - {None}
         is_version = left.tag not in NO_VERSION and len(digests) <= 1
         self.bad = [(one, v) for one, v in self.bad if one != left]
         self.bad.append((left, is_version))
+        self.unsure -= {left.digest or "", image.digest or ""}
         self.bad = [(one, v) for one, v in self.bad if not one.is_written_as(image)]
         self.whole, self.deeds = gone_back(self.whole, image), gone_back(self.deeds, image)
         self.ever.add(image)
@@ -203,6 +215,8 @@ class Field:
         if self.is_moved and self.edits:
             return False  # what ran before the move is not in the history of the path
         if not all(one.digest for stack in stacks for one in stack):
+            return False
+        if any(one.digest in self.unsure for stack in stacks for one in stack):
             return False
         wanted = self.expected()
         return wanted is None or not self.is_moved or wanted in self._edited(self.deeds)

@@ -435,6 +435,10 @@ def told_in_history(number: int, text: str, left: str) -> HistoryEntry:
             history("2@other", "1"), "c0ffee", "bad",
             id="a tag that had several digests, but the commit it is built from",
         ),
+        pytest.param(
+            history("1", "0", "2@other"), None, "bad",
+            id="a tag that somebody put there with another digest since",
+        ),
     ],
 )  # fmt: skip
 def test_history_is_asked_before_an_image_is_bad_by_the_tag_of_another(
@@ -447,3 +451,24 @@ def test_history_is_asked_before_an_image_is_bad_by_the_tag_of_another(
         filed=stored("1", "2@again"),
     )  # fmt: skip
     assert (found.code if isinstance(found, Refused) else "") == code
+
+
+@pytest.mark.parametrize(
+    ("entries", "left"),
+    [
+        pytest.param(history("1"), (), id="it is bad by the tag of that"),
+        pytest.param(history("2@other", "1"), ("2",), id="nothing says that it is bad"),
+    ],
+)
+def test_what_is_accepted_takes_off_what_refused_it_and_nothing_else(
+    entries: tuple[HistoryEntry, ...], left: tuple[str, ...]
+) -> None:
+    bad = (bad_entry("2", at(2), tag="2"),)
+    change = changed(
+        wish("deploy", image=image("2@again"), accept=frozenset({"bad"})),
+        place(1, state("0>1", bad=bad)),
+        telling(NeedHistory=History(entries)),
+        filed=stored("1", "2@again"),
+    )
+    assert change.state is not None
+    assert tuple(entry.image.tag for entry in change.state.bad) == left
