@@ -270,6 +270,30 @@ def folders_to_follow(files: Mapping[str, ParsedFile], meant: Collection[str]) -
     ]
 
 
+def charts_to_follow(
+    raw: Collection[str], files: Mapping[str, ParsedFile], meant: Collection[str]
+) -> list[str]:
+    """Return the charts that HelmReleases in `meant` name, if nothing there was read.
+
+    Of a chart that was read without its templates, these.
+    """
+    folders = [
+        posixpath.normpath((text_of(item.find("spec", "chart", "spec", "chart")) or "?").strip("/"))
+        for path, file in files.items()
+        if path in meant and not is_kustomization(path)
+        for item in objects_of(file)
+        if item.kind == "HelmRelease"
+        and text_of(item.find("spec", "chart", "spec", "sourceRef", "kind")) == "GitRepository"
+    ]
+    read = {posixpath.dirname(path) for path in raw if posixpath.basename(path) == "Chart.yaml"}
+    bare = [posixpath.join(folder, "templates") for folder in read]
+    return [
+        folder
+        for folder in dict.fromkeys((*(one for one in folders if one not in read), *bare))
+        if not any(path.startswith(f"{folder}/") for path in raw)
+    ]
+
+
 def _taken(kustomization: Kustomization, *, all_of_it: bool) -> Iterator[str]:
     for path in kustomization.references:
         if all_of_it or path not in kustomization.resources:

@@ -287,7 +287,17 @@ class _Chart:
             unknowns=(*under.unknowns, *doubts, *more),
             paths=(*under.paths, *self.overrides),
             embedded=embedded,
+            folder=self._folder,
         )
+
+    @property
+    def _folder(self) -> str | None:
+        """The folder of the chart in this repository; None for one that is elsewhere."""
+        written = text_of(lookup(self.source, "path")) or "?"
+        folder = posixpath.normpath(written.strip("/") or ".").removeprefix(".")
+        is_ours = self.pointing.whose is not Whose.ANOTHERS
+        is_chart = is_ours and self.parsed(posixpath.join(folder, "Chart.yaml")) is not None
+        return folder if is_chart else None
 
     def _of_files(self, helm: yaml.Node | None) -> Layers:
         """Return the values that files give, and what is not known of them."""

@@ -197,7 +197,7 @@ class Builder:
         find_fields: Callable[[ParsedFile], tuple[ImageField, ...]],
     ) -> None:
         self._files = dict(files)
-        self._raw = raw
+        self.raw = raw
         self._find = find_fields
         self.by_folder = by_folder
         self.renewed: dict[int, Renewed] = {}
@@ -249,9 +249,9 @@ class Builder:
 
     def parsed(self, path: str) -> ParsedFile | None:
         """Return a file, parsed if it was not; None where it is not there or cannot be read."""
-        if path not in self._files and path in self._raw:
+        if path not in self._files and path in self.raw:
             try:
-                self._files[path] = parse_once(path, self._raw[path])
+                self._files[path] = parse_once(path, self.raw[path])
             except ManifestError:
                 return None
         return self._files.get(path)
@@ -261,7 +261,7 @@ class Builder:
         path = kustomization.path
         work.paths.append(path)
         names = (posixpath.join(kustomization.folder, name) for name in KUSTOMIZATION_NAMES)
-        for other in (one for one in names if one in self._raw and one != path):
+        for other in (one for one in names if one in self.raw and one != path):
             why = f"{other} stands beside it: the build fails"
             hint = f"take one of them away, {ACCEPT}"
             work.failures.append(Unknown(path, 1, "kustomization", why, hint))
@@ -294,7 +294,7 @@ class Builder:
         elif path in self._files:
             work.resources += self.of_file(path)
             work.paths.append(path)
-        elif path in self._raw and not _is_unreadable(self._raw[path]):
+        elif path in self.raw and not _is_unreadable(self.raw[path]):
             work.hidden.append(path)
         else:
             why = "it is not there, or cannot be read"
@@ -612,7 +612,7 @@ class Builder:
     def _may_hide(self, name: str, hidden: Iterable[str]) -> bool:
         """Tell whether an object of a name can be in files that were not looked at."""
         wanted = name.encode()
-        return any(wanted in self._raw.get(path, wanted) for path in hidden)
+        return any(wanted in self.raw.get(path, wanted) for path in hidden)
 
     def _merge(
         self,

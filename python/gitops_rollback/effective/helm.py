@@ -2,14 +2,12 @@
 
 Later layers win (fluxcd.io/flux/components/helm/helmreleases, values): the chart's `values.yaml` or
 `valuesFiles`, then `valuesFrom` in their order, then `values`; mappings are merged, lists are not,
-null removes (helm, pkg/chart/common/util/coalesce.go). Templates of a chart in the repository are
-not rendered: they are looked through for labels that a tag is written into.
+null removes (helm, pkg/chart/common/util/coalesce.go).
 """
 
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import TYPE_CHECKING
 
 import yaml
@@ -25,14 +23,14 @@ from gitops_rollback.effective.objects import ACCEPT, LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Whose
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.late import dataclass, field, regex
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.document import items_of, lookup, parse, text_of, walk
 from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
 from gitops_rollback.manifest.kustomize import read_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable
 
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
@@ -40,8 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["Layers", "Touch", "is_release", "layers_of", "merged"]
 
 _IMAGE_KEYS = frozenset({"image", "reference", "containers", "initContainers", "volumes"})
-_KEY = regex(r"^(?P<indent>[ \t-]*)(?P<key>[\w./-]+):")
-_LABELS = frozenset({"labels", "matchLabels", "selector", "commonLabels"})
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,8 @@ class Layers:
     """The values of a release: `values` is what the chart gets, None where nothing is known.
 
     `chart` are the files of the chart in this repository that gave values, `of_chart` why what they
-    say may have no effect; `unread` is what may set any value that the release itself does not.
+    say may have no effect; `unread` is what may set any value that the release itself does not;
+    `folder` is the chart's in this repository, None for one that is elsewhere.
     """
 
     values: yaml.Node | None
@@ -69,6 +66,7 @@ class Layers:
     unknowns: tuple[Unknown, ...] = ()
     paths: tuple[str, ...] = ()
     embedded: dict[int, Embedded] = field(default_factory=dict)
+    folder: str | None = None
 
 
 def is_release(resource: Resource) -> bool:
@@ -95,7 +93,7 @@ def layers_of(
         line = suspend.start_mark.line + 1
         found.append(Unknown(resource.path, line, "suspend", why, f"take it out, {ACCEPT}"))
     chart = find(spec, "chart", "spec") or _chart_named(spec, resource, among)
-    files, of_chart = _chart_files(resource, chart, parsed, sources)
+    folder, files, of_chart = _chart_files(resource, chart, parsed, sources)
     values: yaml.Node | None = None
     paths = []
     for path in files:
@@ -122,6 +120,7 @@ def layers_of(
         unknowns=(*found, *_post_rendered(resource, spec)),
         paths=tuple(paths),
         embedded=embedded,
+        folder=folder,
     )
 
 
@@ -146,17 +145,17 @@ def _chart_files(
     chart: yaml.Node | None,
     parsed: Callable[[str], ParsedFile | None],
     sources: Sources,
-) -> tuple[tuple[str, ...], tuple[Unknown, ...]]:
-    """Return the value files of a chart in this repository, and why they may have no effect."""
+) -> tuple[str | None, tuple[str, ...], tuple[Unknown, ...]]:
+    """Return the folder of a chart in this repository, its value files, and doubts about these."""
     source = lookup(chart, "sourceRef")
     folder = posixpath.normpath((text_of(lookup(chart, "chart")) or "").strip("/") or "?")
     is_git = text_of(lookup(source, "kind")) in ("GitRepository", None)
     if not is_git or parsed(f"{folder}/Chart.yaml") is None:
-        return (), ()
+        return None, (), ()
     namespace = resource.identity.namespace
     pointing = sources.of_flux(source, namespace, resource.path)
     if pointing.whose is Whose.ANOTHERS:
-        return (), ()
+        return None, (), ()
     listed = [text_of(one) or "" for one in items_of(lookup(chart, "valuesFiles"))]
     old = text_of(lookup(chart, "valuesFile"))
     files = [posixpath.normpath(one) for one in (*listed, *([old] if old else ()))]
@@ -171,7 +170,7 @@ def _chart_files(
         doubts.append(Unknown(resource.path, line, "the chart's sourceRef", why, hint))
     if text_of(find(chart, "reconcileStrategy")) != "Revision":
         doubts.append(_waits(resource.path, line, folder))
-    return tuple(files), tuple(doubts)
+    return folder, tuple(files), tuple(doubts)
 
 
 def _chart_named(
@@ -314,32 +313,3 @@ def _says_image(node: yaml.Node) -> bool:
         or (lookup(node, "$patch") is not None)
         or any(is_null(value) for key, value in entries(node).items() if key in _IMAGE_KEYS)
     )
-
-
-def label_with(raw: Mapping[str, bytes], folder: str, container: str) -> str:
-    """Return the place in a chart's templates where an image's tag is a label; empty for none.
-
-    `container` are the keys of the image in the values: `image`, `web.image`.
-    """
-    prefix = f"{folder}/templates/".removeprefix("/")
-    value = re.compile(rf"\.Values\.{re.escape(container)}\.(?:tag|imageTag)\b")
-    for path, data in raw.items():
-        if path.startswith(prefix):
-            for line in _labels_with(data.decode(errors="replace"), value):
-                return f"{path}:{line}"
-    return ""
-
-
-def _labels_with(text: str, value: re.Pattern[str]) -> Iterator[int]:
-    """Yield the lines, counted from 1, in which a label has a value."""
-    above: list[tuple[int, str]] = []  # indentation and key of what a line stands in
-    for number, line in enumerate(text.splitlines(), start=1):
-        match = _KEY.match(line)
-        if match is None:
-            continue
-        indent = len(match["indent"])
-        while above and above[-1][0] >= indent:
-            above.pop()
-        if value.search(line) and any(key in _LABELS for _indent, key in above):
-            yield number
-        above.append((indent, match["key"]))

@@ -17,6 +17,7 @@ from gitops_rollback.effective.helm import is_release, layers_of
 from gitops_rollback.effective.images import DoubtfulEntryError, is_for
 from gitops_rollback.effective.objects import Resource, Unknown
 from gitops_rollback.effective.sources import Sources
+from gitops_rollback.effective.templates import Templates
 from gitops_rollback.effective.tree import find, is_null
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.argo import is_application
@@ -91,14 +92,13 @@ class Lander:
     def __init__(
         self,
         builder: Builder,
-        files: Mapping[str, ParsedFile],
         fields: Mapping[str, tuple[ImageField, ...]],
         kinds: Mapping[str, str],
         pointers: tuple[str, ...] = (),
         sources: Sources = NO_SOURCES,
     ) -> None:
         self._builder = builder
-        self._files = files
+        self.templates = Templates(builder.raw)
         self._kinds = kinds
         self._pointers = pointers
         self._git = sources
@@ -258,6 +258,8 @@ class Lander:
             decider, over = self._decider(resource, field, layers.embedded)
             paths = (resource.path, *resource.by, *layers.paths)
             unknowns = [*resource.unknowns, *layers.unknowns]
+            doubt, said = self._of_templates(layers, field)
+            unknowns += doubt
             if decider.path in layers.chart:
                 unknowns += layers.of_chart
             version_is_own = decider.path in (resource.path, *resource.by)
@@ -277,12 +279,22 @@ class Lander:
                 Landing(
                     image,
                     tuple(unknowns),
-                    warnings if version_is_own else (),
+                    (*said, *(warnings if version_is_own else ())),
                     paths,
                     layers.chart,
                 )
             )
         return found
+
+    def _of_templates(
+        self, layers: Layers, field: ImageField
+    ) -> tuple[tuple[Unknown, ...], tuple[str, ...]]:
+        """Return what the chart's templates leave unproven of an image, and what is said of it."""
+        if layers.folder is None:
+            return (), ()
+        doubt = self.templates.doubt(layers.folder, field)
+        said = self.templates.warning(layers.folder, field)
+        return (doubt,) if doubt is not None else (), (said,) if said else ()
 
     def _decider(
         self, resource: Resource, field: ImageField, embedded: Mapping[int, Embedded]

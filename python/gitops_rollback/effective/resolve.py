@@ -17,7 +17,7 @@ from gitops_rollback.effective.applied import Applied, begin
 from gitops_rollback.effective.appliers import left_alone, not_filled, paused, rolled_out_by_hand
 from gitops_rollback.effective.build import Work, is_local
 from gitops_rollback.effective.effect import Effect, Idle, Landed
-from gitops_rollback.effective.helm import is_release, label_with
+from gitops_rollback.effective.helm import is_release
 from gitops_rollback.effective.landing import Lander, Landing
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.roots import Root, Roots, Tree
@@ -107,9 +107,7 @@ class _Resolver:
         self._holds = holds
         self._roots = Roots(tree, holds)
         self._builder = self._roots.builder
-        self._lander = Lander(
-            self._builder, tree.files, tree.fields, kinds, pointers, self._roots.sources
-        )
+        self._lander = Lander(self._builder, tree.fields, kinds, pointers, self._roots.sources)
         self._config_maps = [
             (item, definitions(item, item.find("data"), "/data"))
             for item in self._roots.objects
@@ -129,7 +127,11 @@ class _Resolver:
         for values in self._values(charts):
             image = self._with_labels(begin(values))
             folder = posixpath.dirname(values.path)
-            unknowns = (*self._roots.reached(folder), *overridden(values, self._stacks))
+            unknowns = (
+                *self._roots.reached(folder),
+                *overridden(values, self._stacks),
+                *self._unread_in(image),
+            )
             self._add(Root(values.path, "", Work()), image, unknowns)
         self._images += [begin(entry.field) for entry in self._roots.unmet_entries()]
         live = _merged(image.field for image in self._images)
@@ -204,11 +206,16 @@ class _Resolver:
         if use.form != HELM or image.decider.tag_only:
             return image
         for folder in self._charts_of(image):
-            place = label_with(self._tree.raw, folder, use.container)
+            place = self._lander.templates.label_with(folder, use.container)
             if place:
                 why = f"the chart writes the tag into a label too ({place})"
                 return replace(image, decider=replace(image.decider, tag_only=why))
         return image
+
+    def _unread_in(self, image: Applied) -> Iterator[Unknown]:
+        """Yield why the chart that an image's values are of may not make it."""
+        for folder in self._charts_of(image):
+            yield from _if_any(self._lander.templates.doubt(folder, image.use))
 
     def _charts_of(self, image: Applied) -> set[str]:
         """Return the charts in this repository that an image's values are of."""

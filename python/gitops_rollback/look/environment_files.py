@@ -7,8 +7,9 @@ from bisect import bisect_left
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.appliers import files_to_follow, folders_to_follow
+from gitops_rollback.effective.appliers import charts_to_follow, files_to_follow, folders_to_follow
 from gitops_rollback.effective.left_out import is_ignore_file
+from gitops_rollback.effective.templates import is_template
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.records import RECORD_FILE, is_copy
@@ -75,10 +76,11 @@ def is_held(path: str) -> bool:
 
 
 def is_manifest(path: str) -> bool:
-    """Tell by its name whether a file can be a manifest, or says which ones Flux leaves out."""
+    """Tell by its name whether a file can be a manifest, or says what becomes of others."""
     if is_state(path):
         return False
-    return path.endswith((".yaml", ".yml")) or is_kustomization(path) or is_ignore_file(path)
+    is_beside = is_ignore_file(path) or is_template(path)
+    return path.endswith((".yaml", ".yml")) or is_kustomization(path) or is_beside
 
 
 def read_files(repository: Repository, entries: Iterable[Entry]) -> dict[str, bytes]:
@@ -101,6 +103,7 @@ def follow_overlays(
         wanted = [
             *files_to_follow(manifests.kustomizations, manifests.files, meant),
             *folders_to_follow(manifests.files, meant),
+            *charts_to_follow(manifests.raw, manifests.files, meant),
         ]
         paths = [path for path in wanted if path not in tried]
         if not paths:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
 from gitops_rollback.effective.sources import NOWHERE, Home
+from gitops_rollback.effective.templates import is_template
 from gitops_rollback.effective.variables import uses_in
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
@@ -128,7 +129,8 @@ def read_manifests(files: Mapping[str, bytes], home: Home = NOWHERE) -> Manifest
     )
     for path, data in files.items():
         wanted = may_hold_image(data) or (takes_config_maps and is_config_map(data))
-        if (not wanted and not is_kustomization(path)) or is_ignore_file(path):
+        is_beside = is_ignore_file(path) or is_template(path)
+        if is_beside or (not wanted and not is_kustomization(path)):
             fields[path] = ()
             continue
         try:

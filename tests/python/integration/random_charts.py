@@ -28,6 +28,7 @@ _TEMPLATES = {
         '{{ with .Values.%(at)s.digest }}@{{ . }}{{ end }}"'
     ),
 }
+_UNREAD, _HELPED = 0.1, 0.15  # of so many charts
 _DEPLOYMENT = """\
 apiVersion: apps/v1
 kind: Deployment
@@ -75,7 +76,7 @@ class _Maker:
         """Make the chart, and what gives values to it."""
         tree, draw = self.tree, self.draw
         tree.put(f"{CHART}/Chart.yaml", {"apiVersion": "v2", "name": "cart", "version": "0.1.0"})
-        image = _TEMPLATES[self.shape] % {"at": ".".join(self.at)}
+        image = self._image()
         tree.files[f"{CHART}/templates/deployment.yaml"] = _DEPLOYMENT % image
         tree.put(f"{CHART}/values.yaml", self._values(whole=draw.random() < 0.8))
         tree.argo = draw.random() < 0.4
@@ -84,6 +85,18 @@ class _Maker:
         else:
             self._release()
         return tree
+
+    def _image(self) -> str:
+        """Make what the template says of the image: a few read no value, some by a helper."""
+        image = _TEMPLATES[self.shape] % {"at": ".".join(self.at)}
+        kind = self.draw.random()
+        if kind < _UNREAD:
+            return '"acme/cart:1.0.0"'
+        if kind < _UNREAD + _HELPED:
+            text = f'{{{{- define "cart.image" -}}}}{image.strip(chr(34))}{{{{- end -}}}}\n'
+            self.tree.files[f"{CHART}/templates/_helpers.tpl"] = text
+            return '"{{ include "cart.image" . }}"'
+        return image
 
     def _values(self, *, whole: bool) -> dict[str, object]:
         """Make a layer: the image as a whole, a part of it, or something else."""

@@ -33,7 +33,13 @@ MOST_NEEDLESS = 0.10
 # Refusals for which a value could have been edited alone.
 NEEDLESS = ("is not proven", "there is no service", "has no effect", "cannot be edited safely")
 # What is right to refuse: Flux would not take the change, or no value is the image's alone.
-RIGHT = ("only with a new version", "its name has a version", "names two digests", "counts")
+RIGHT = (
+    "only with a new version",
+    "its name has a version",
+    "names two digests",
+    "counts",
+    "it changes nothing",
+)
 
 
 @dataclass(frozen=True)

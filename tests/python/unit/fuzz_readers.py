@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.clock import Deadline, instant
 from gitops_rollback.decide.plan import parse_plan
-from gitops_rollback.effective.helm import label_with
+from gitops_rollback.effective.templates import Templates
 from gitops_rollback.errors import BugError, GitopsRollbackError
 from gitops_rollback.forges.client import connect
 from gitops_rollback.image import InvalidImageError, parse_image
@@ -445,7 +445,7 @@ def _effect(data: bytes) -> object:
     for file in manifests.files.values():
         for field in manifests.fields.get(file.path, ()):
             prove(file, field)
-    return [found, label_with(files, "charts/cart", "image")]
+    return [found, Templates(files).label_with("charts/cart", "image")]
 
 
 def _git_words(data: bytes) -> object:

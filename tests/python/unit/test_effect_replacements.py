@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from gitops_rollback.effective.helm import label_with
 from gitops_rollback.effective.objects import Resource
 from gitops_rollback.effective.replace import ReplacementError, read_replacements, replaced
+from gitops_rollback.effective.templates import Templates
 from gitops_rollback.manifest.document import lookup, parse
 from gitops_rollback.manifest.json_patch import PatchPlace, patch_fields
 from unit.builders import digest
@@ -294,5 +294,5 @@ def test_a_chart_that_writes_the_tag_into_a_label_is_told_with_the_line(
         "charts/cart/values.yaml": b"image: {tag: 1}\n",
         "charts/cart/templates/a.yaml": text.encode(),
     }
-    assert label_with(raw, "charts/cart", container) == expected
-    assert label_with(raw, "charts/shop", container) == ""
+    assert Templates(raw).label_with("charts/cart", container) == expected
+    assert Templates(raw).label_with("charts/shop", container) == ""

@@ -1,0 +1,168 @@
+"""Charts in the repository: a value that their templates do not read is never called deployed."""
+
+from __future__ import annotations
+
+import pytest
+
+from unit.test_effect_sources import HOME, OURS, deployed, git, release
+
+CHART = "charts/cart/"
+VALUES = "image: {repository: acme/cart, tag: '1'}\n"
+READS = 'image: "{{ .Values.image.repository }}:{{ .Values.image.tag }}"\n'
+
+
+def chart(template: str) -> dict[str, str]:
+    """A release of a chart whose one template is that."""
+    return {
+        "clusters/r.yaml": release(
+            "ours", "  values: {image: {repository: acme/cart, tag: '1'}}\n"
+        ),
+        "clusters/s.yaml": git("ours", OURS),
+        f"{CHART}Chart.yaml": "name: cart\nversion: 1.0.0\n",
+        f"{CHART}values.yaml": VALUES,
+        f"{CHART}templates/deployment.yaml": template,
+    }
+
+
+READ = {
+    "plainly": READS,
+    "with a default": "image: {{ .Values.image.repository }}:{{ .Values.image.tag | default 1 }}",
+    "by printf": '{{ printf "%s:%s" .Values.image.repository (.Values.image.tag | toString) }}',
+    "below a root": "image: {{ $.Values.image.repository }}:{{ $.Values.image.tag }}",
+    "by index": 'i: {{ index .Values "image" "repository" }}:{{ index .Values.image "tag" }}',
+    "in brackets": "image: {{ ((.Values).image).repository }}:{{ (.Values.image).tag }}",
+    "by index in brackets": 'i: {{ (index .Values "image").repository }}:{{ .Values.image.tag }}',
+    "with the image": "{{ with .Values.image }}{{ .repository }}:{{ .tag }}{{ end }}",
+    "by a variable": "{{ $i := .Values.image }}{{ $i.repository }}:{{ $i.tag }}",
+    "by get": '{{ get .Values.image "repository" }}:{{ get .Values.image `tag` }}',
+    "by dig": '{{ dig "image" "repository" "" .Values }}:{{ dig "image" "tag" "" .Values }}',
+    "in a helper's context": "{{ .ctx.Values.image.repository }}:{{ .ctx.Values.image.tag }}",
+    "behind a comment": "{{/* .Values */}}" + READS,
+    "beside a comment that does not end": READS + "{{/* ",
+}
+
+
+@pytest.mark.parametrize("template", READ.values(), ids=READ)
+def test_a_value_that_a_template_reads_is_deployed(template: str) -> None:
+    found = deployed(chart(template))
+    assert not isinstance(found, str), found
+
+
+UNREAD = {
+    "written out": ("image: acme/cart:1\n", "reads .Values.image.repository: it changes nothing"),
+    "tag of the chart": (
+        "image: {{ .Values.image.repository }}:{{ .Chart.AppVersion }}\n",
+        "reads .Values.image.tag: it changes nothing",
+    ),
+    "name written out": (
+        "image: nginx:{{ .Values.image.tag }}\n",
+        "reads .Values.image.repository: it changes nothing",
+    ),
+    "another value": (
+        "image: {{ .Values.image.repository }}:{{ .Values.image.tags }}\n",
+        "reads .Values.image.tag: it changes nothing",
+    ),
+    "comment of the template": (
+        "image: acme/cart:1\n{{- /* " + READS + " */ -}}\n",
+        "reads .Values.image.repository: it changes nothing",
+    ),
+    "comment of YAML": (f"image: acme/cart:1\n  # {READS}", "it changes nothing"),
+    "passed on whole": (
+        "data: {{ toYaml .Values.image | quote }}\nimage: {{ .Values.image.repository }}\n",
+        "is not known: it is passed on whole",
+    ),
+    "by tpl": ("image: {{ tpl .Values.text . }}\n", "unless a text that `tpl` runs does"),
+}
+
+
+@pytest.mark.parametrize(("template", "why"), UNREAD.values(), ids=UNREAD)
+def test_a_value_that_no_template_surely_reads_is_not_deployed(template: str, why: str) -> None:
+    found = deployed(chart(template))
+    assert isinstance(found, str), "it was deployed"
+    assert why in found
+
+
+NOT_JUDGED = {
+    "dependencies": chart("a: b\n")
+    | {f"{CHART}Chart.yaml": "name: cart\ndependencies:\n- {name: common}\n"},
+    "old dependencies": chart("a: b\n")
+    | {f"{CHART}requirements.yaml": "dependencies:\n- {name: x}\n"},
+    "chart within": chart("a: b\n") | {f"{CHART}charts/x/Chart.yaml": "name: x\n"},
+    "no template that was read": {
+        path: text for path, text in chart("a: b\n").items() if "templates" not in path
+    },
+    "helper": chart("a: b\n") | {f"{CHART}templates/_helpers.tpl": READS},
+}
+
+
+@pytest.mark.parametrize("files", NOT_JUDGED.values(), ids=NOT_JUDGED)
+def test_what_other_charts_and_helpers_may_read_is_deployed(files: dict[str, str]) -> None:
+    found = deployed(files)
+    assert not isinstance(found, str), found
+
+
+def test_notes_make_nothing() -> None:
+    files = chart("a: b\n") | {f"{CHART}templates/NOTES.txt": READS}
+    assert "it changes nothing" in deployed(files)
+
+
+def test_no_dependencies_are_none() -> None:
+    files = chart("a: b\n") | {f"{CHART}Chart.yaml": "name: cart\ndependencies: []\n"}
+    assert "it changes nothing" in deployed(files)
+
+
+def test_a_values_file_that_no_release_takes_is_its_charts() -> None:
+    files = {path: text for path, text in chart("a: b\n").items() if "clusters" not in path}
+    assert "it changes nothing" in deployed(files)
+    assert not isinstance(deployed(files | {f"{CHART}templates/d.yaml": READS}), str)
+
+
+def test_an_application_of_argo_cd_gives_values_to_templates_too() -> None:
+    files = {path: text for path, text in chart("a: b\n").items() if "clusters" not in path}
+    files["argo.yaml"] = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: cart}\n"
+        f"spec: {{source: {{repoURL: {HOME.url}, path: charts/cart, helm: {{valuesObject: "
+        "{image: {repository: acme/cart, tag: '1'}}}}}\n"
+    )
+    assert "it changes nothing" in deployed(files)
+    assert not isinstance(deployed(files | {f"{CHART}templates/d.yaml": READS}), str)
+
+
+DIGESTED = "image: {repository: acme/cart, tag: '1', digest: 'sha256:" + "0" * 64 + "'}\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "is_deployed"),
+    [
+        (READS, True),  # by its tag: said
+        ("image: {{ .Values.image.repository }}@{{ .Values.image.digest }}\n", True),
+        ("image: {{ .Values.image.repository }}\n", False),
+    ],
+)
+def test_of_tag_and_digest_one_has_to_be_read(template: str, *, is_deployed: bool) -> None:
+    files = {path: text for path, text in chart(template).items() if "clusters" not in path}
+    found = deployed(files | {f"{CHART}values.yaml": DIGESTED})
+    assert isinstance(found, str) is not is_deployed, found
+
+
+def test_a_registry_that_is_docker_hubs_need_not_be_read() -> None:
+    files = {path: text for path, text in chart(READS).items() if "clusters" not in path}
+    values = "image: {registry: %s, repository: acme/cart, tag: '1'}\n"
+    assert not isinstance(deployed(files | {f"{CHART}values.yaml": values % "docker.io"}), str)
+    found = deployed(files | {f"{CHART}values.yaml": values % "ghcr.io"})
+    assert "reads .Values.image.registry: it changes nothing" in found
+
+
+LISTED = "images:\n- {repository: acme/cart, tag: '1'}\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "is_deployed"),
+    [
+        ("{{ range .Values.images }}{{ .repository }}:{{ .tag }}{{ end }}\n", True),
+        ("{{ range .Values.images }}{{ .repository }}{{ end }}\n", False),
+    ],
+)
+def test_items_of_a_list_are_read_by_their_keys(template: str, *, is_deployed: bool) -> None:
+    files = {path: text for path, text in chart(template).items() if "clusters" not in path}
+    assert isinstance(deployed(files | {f"{CHART}values.yaml": LISTED}), str) is not is_deployed
