@@ -62,6 +62,11 @@ class Row:
         """Return the template of how to go on."""
         return (self.jenkins or self.shell) if place is Place.JENKINS else self.shell
 
+    @property
+    def condition(self) -> str:
+        """What somebody wants or knows who accepts it, as the last part of how to go on says."""
+        return self.shell.partition(": {accept}")[0].rpartition("; ")[2]
+
     def accepting(self, place: Place) -> str:
         """Return the words that accept it: an option, or the parameter of job and step."""
         if self.option is None:
@@ -79,15 +84,15 @@ _PARAMETERS = {
 }
 # What a template says where nothing is known of the service: the words of the help.
 _ANY = {"service": "SERVICE", "hold": "ID"}
-_ALL_THE_SAME = "name another image, or take it all the same: {accept}"
+_ALL_THE_SAME = "name another image; to take it all the same: {accept}"
 
 TABLE = (
     Row(
         "held",
         ("deploy",),
         "a rollback holds the service: no deploy brings an image back before a person says so",
-        "deploy the fix with {accept}, or end the hold: "
-        "gitops-rollback release {service} --reason TEXT",
+        "if this is the fix: {accept}; to end the hold: gitops-rollback release {service} "
+        "--reason TEXT",
         "deploy the fix with {accept}, or end the hold with the rollback job, ACTION release",
         option=RELEASE,
     ),
@@ -102,8 +107,8 @@ TABLE = (
         "outdated",
         ("deploy",),
         "a later build of the same job has deployed",
-        "run the newest build again, or deploy the older image all the same: {accept}",
-        "build the newest again, or deploy the older image all the same: {accept}",
+        "run the newest build again; to deploy the older image all the same: {accept}",
+        "build the newest again; to deploy the older image all the same: {accept}",
         option=ALLOW_OLDER,
     ),
     Row(
@@ -138,13 +143,14 @@ TABLE = (
         "effect",
         ("deploy", "rollback"),
         "whether the cluster would get this image is not known",
-        "configure what is named, or look yourself and take it all the same: {accept}",
+        "configure what is named; if you looked, and the cluster gets it: {accept}",
     ),
     Row(
         "automation",
         ("deploy", "release"),
         "an image policy of Flux would take the bad image again",
-        "narrow the policy so that it leaves the image out; if it does not take it: {accept}",
+        "narrow the policy so that it leaves the image out; if the policy does not take it: "
+        "{accept}",
     ),
     Row(
         "storage",
@@ -156,7 +162,7 @@ TABLE = (
         "schema",
         ("rollback",),
         "the schema label went forward: the older code may not be able to use the data",
-        "take the schema back first, or, if the old code can use it: {accept}",
+        "take the schema back first; if the old code can use it: {accept}",
     ),
     Row(
         "gone",

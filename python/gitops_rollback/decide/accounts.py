@@ -201,7 +201,8 @@ def _keeping(state: State, other: State) -> tuple[State, tuple[str, ...]]:
     """Return a state with the hold and the bad marks of another account, and what is kept so."""
     kept: list[str] = []
     hold = state.hold or other.hold
-    if hold is not None and hold != (other.hold if state.hold else None):
+    both = state.hold is not None and other.hold is not None and state.hold.id == other.hold.id
+    if hold is not None and not both:
         kept.append(f"the hold since {hold.at} stands: nothing proves that it has ended")
     known = {entry.deed.id for entry in state.bad} | {e.image.canonical for e in state.bad}
     more = [e for e in other.bad if not known & {e.deed.id or "-", e.image.canonical}]

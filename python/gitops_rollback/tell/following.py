@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
 from gitops_rollback.options import Kind, limits, repeated, rows_of
-from gitops_rollback.refusals import ACCEPT, ROWS, Place, place_of
+from gitops_rollback.refusals import ACCEPT, RELEASE, ROWS, Place, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,10 +47,11 @@ def _after_plan(document: Mapping[str, Any], output: Output) -> list[tuple[str, 
     skips = output.options is not None and output.options.skip_blocked
     if "error" in document or (any("to" not in one for one in services) and not skips):
         return []
-    more = [] if skips else _accepting(list(_blocks(document)), output)
+    blocks = [] if skips else list(_blocks(document))
+    more = _accepting(blocks, output)
     if more is None:
         return []
-    words = "to do it all the same" if more else "to do it"
+    words = _condition(blocks) if blocks else "to do it"
     return [(words, _command("rollback", output, [*more, "--reason TEXT"]))]
 
 
@@ -61,8 +62,8 @@ def _after_refusal(document: Mapping[str, Any], output: Output) -> list[tuple[st
     more = _accepting(blocks, output)
     if not more:
         return []
-    found = [("to do it all the same", _command(output.command, output, more))]
-    if code == "held":
+    found = [(_condition(blocks), _command(output.command, output, more))]
+    if any(ROWS[one].option == RELEASE for _service, one in blocks):
         found.append(("to end the hold", _command("release", output, ["--reason TEXT"], _PLACE)))
     return found
 
@@ -88,6 +89,11 @@ def _blocks(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for one in services:
         name = one["service"] if len(services) > 1 else ""
         yield from ((name, block["code"]) for block in one.get("blockedBy", ()))
+
+
+def _condition(blocks: Sequence[tuple[str, str]]) -> str:
+    codes = {code for _service, code in blocks}
+    return ROWS[codes.pop()].condition if len(codes) == 1 else "to do it all the same"
 
 
 def _accepting(blocks: Sequence[tuple[str, str]], output: Output) -> list[str] | None:

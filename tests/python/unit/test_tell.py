@@ -17,6 +17,7 @@ from gitops_rollback.clock import Stopwatch
 from gitops_rollback.errors import UsageError
 from gitops_rollback.outlet import opened
 from gitops_rollback.parsing import parse
+from gitops_rollback.refusals import TABLE, Row
 from gitops_rollback.tell.following import next_commands
 from gitops_rollback.tell.output import Output, read_output, write_result
 from gitops_rollback.tell.terminal import Ink, ink_of, show, show_progress
@@ -363,6 +364,16 @@ def test_after_a_refusal_comes_the_same_command_with_what_accepts_it() -> None:
         "gitops-rollback deploy cart --image acme/cart:1.5.0 --record 'a b.json' --release",
         "gitops-rollback release cart --reason TEXT",
     ]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.code)
+def test_the_command_below_a_refusal_stands_behind_who_may_type_it(row: Row) -> None:
+    options = parse("rollback", ["cart", "--reason", "x"], {})
+    told = next_commands(refused(row.code), options.output)
+    assert bool(told) is (row.option is not None)
+    for words, _command in told[:1]:
+        assert re.match(r"(if|to) [a-z ,]+$", words), words
+        assert f"{words}: {{accept}}" in row.shell
 
 
 def test_after_a_refusal_that_this_person_cannot_accept_comes_nothing() -> None:
