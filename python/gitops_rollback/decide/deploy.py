@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.manifest.edit import FieldEdit
     from gitops_rollback.model import Deed
 
 _DONE = {DEPLOY: "deployed", ROLLBACK: "rolled back", RECORDED: "written down"}
@@ -49,7 +50,6 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     gets another text.
     """
     facts = accounts.restored(facts)
-    at, running = facts.at, facts.running
     assert wish.image is not None  # noqa: S101 - a deploy's wish names one
     refuse_other_repository(facts, wish.image)
     refuse_moved(wish, facts, wish.expected, "as --from says")
@@ -65,21 +65,33 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     if own is not None:
         _refuse_other_deed(facts, own, image)
         return _done_before(wish, facts, own)
-    if is_unchanged(running, image):
+    if is_unchanged(facts.running, image):
         return _redeployed(wish, facts)
     if wish.record is not None:
         _check_record(wish, facts, wish.record, image)
     refuse(holds.deploy_blocks(wish, facts, image), wish)
     fitness = _refuse_unfit(wish, facts, image)
-    ends = _ends_hold(wish, facts)
-    if ends:
+    if _ends_hold(wish, facts):
         holds.refuse_other_hold(wish, facts)
         refuse(holds.release_blocks(facts, facts.state, image), wish)
-    edits = deploy_edits(at.found.fields, image, wish.accept, facts.settings.pin)
+    edits = deploy_edits(facts.at.found.fields, image, wish.accept, facts.settings.pin)
     refuse(effect.unwritten(facts, edits, image), wish)
-    action = DEPLOY if edits else RECORDED
     judged = effect.judged(wish, facts, edits, image)
-    refuse(effect.blocks_of(at, judged.findings), wish)
+    refuse(effect.blocks_of(facts.at, judged.findings), wish)
+    return _changed(wish, facts, image, edits, judged, fitness)
+
+
+def _changed(
+    wish: Wish,
+    facts: Facts,
+    image: ImageReference,
+    edits: tuple[FieldEdit, ...],
+    judged: effect.Judged,
+    fitness: tuple[str, ...],
+) -> Change:
+    """Return the change that makes the edits, which nothing refuses."""
+    at, running, ends = facts.at, facts.running, _ends_hold(wish, facts)
+    action = DEPLOY if edits else RECORDED
     stored = wish.record or facts.filed
     made = None if stored else make_record(wish, facts, "deploy", image)
     record = stored or (made.stored if made else None)

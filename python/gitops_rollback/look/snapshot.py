@@ -108,11 +108,7 @@ def read_snapshot(
     names = config.expand(request.names, request.sets)
     config.check_allowed(names, request.allowed)
     environment = _environment(repository, request, config, tip)
-    if commit is not None and commit != tip.commit:
-        repository.fetch_commit(commit)
-        tip = Tip(environment.branch or tip.branch, commit)
-    else:
-        tip = _tip_of(repository, environment, tip)
+    tip = _tip_at(repository, environment, tip, commit)
     if request.everything:
         names = all_names(repository, request, config, environment, tip)
     # The job trusts these names: what else they could mean is looked for in all manifests.
@@ -135,14 +131,9 @@ def read_snapshot(
     shared = _paths_of(everything) - _paths_of(manifests) | flux_paths(everything)
     found = _Found(notes=(said,) if said else ())
     for name in names:
-        wanted = {*wanted_paths(name, environment, config, paths), *shared}
-        raw = data.get(path_of(environment.name, name))
-        found.add(
-            name,
-            raw,
-            request,
-            partial(catalogue.resolve, name, environment, config, everything.only(wanted)),
-        )
+        files = everything.only({*wanted_paths(name, environment, config, paths), *shared})
+        resolved = partial(catalogue.resolve, name, environment, config, files)
+        found.add(name, data.get(path_of(environment.name, name)), request, resolved)
     found.refuse_nothing(environment)
     held = tuple(parse_held(content, path) for path, content in data.items() if is_held(path))
     services = tuple(read_standings(repository, tip, config, found.services, held))
@@ -297,6 +288,14 @@ def read_config(repository: Repository, tip: Tip) -> Config:
     """Read the configuration at a tip; an empty one if there is no file."""
     data = repository.read_file(tip.commit, FILE)
     return parse_config(data, tip.branch) if data is not None else Config()
+
+
+def _tip_at(repository: Repository, environment: Environment, tip: Tip, commit: str | None) -> Tip:
+    """Return a commit of an environment's branch in the place of its tip, where one is given."""
+    if commit is None or commit == tip.commit:
+        return _tip_of(repository, environment, tip)
+    repository.fetch_commit(commit)
+    return Tip(environment.branch or tip.branch, commit)
 
 
 def _tip_of(repository: Repository, environment: Environment, tip: Tip) -> Tip:

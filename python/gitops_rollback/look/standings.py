@@ -21,6 +21,7 @@ from gitops_rollback.services.catalogue import has_field
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from gitops_rollback.decide.standing import Standing
     from gitops_rollback.ledger.holds import HeldFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.repo.objects import Tip
@@ -56,11 +57,7 @@ def read_standings(
         if own is not None and (name := _called_today(own, fields, branch, config, tip))
     }
     names = {fields.service: _names(fields, config, environments) for fields, _own in found}
-    unsure = [
-        fields
-        for fields, own in found
-        if fields.service in today or not tells_what_stands(own, fields.fields)
-    ]
+    unsure = [f for f, own in found if f.service in today or not tells_what_stands(own, f.fields)]
     stray = _strays(repository, tip, config, unsure, shared) if unsure else []
     for fields in unsure:
         names[fields.service] = [*dict.fromkeys((*names[fields.service], *stray))]
@@ -68,17 +65,14 @@ def read_standings(
     branch += fields_where_noted(repository, tip, shared, others.values())
     for fields, own in found:
         name = State(fields.service, fields.environment.name)
-        theirs = [others[path] for path in names[fields.service] if path in others]
+        theirs = [s for path in names[fields.service] if (s := others.get(path)) is not None]
         theirs = [state for state in theirs if _name(state) != _name(name)]
         mine = None if fields.service in today else own
         elsewhere = frozenset(config.environments) - {fields.environment.name}
         counts = standing(name, mine, theirs, held, fields.fields, branch, elsewhere)
         displaced = None
         if own is not None and mine is None:
-            other = today[fields.service]
-            path = path_of(*_name(other))
-            there = _states(repository, tip, {path}).get(path)
-            displaced = moved(own, other, there, branch, counted=there in counts.aliases)
+            displaced = _displaced(repository, tip, own, today[fields.service], branch, counts)
         yield ServiceAtTip(
             tip,
             fields,
@@ -175,6 +169,19 @@ def _may_be(name: str, fields: ServiceFields, config: Config) -> bool:
     prefix = f"{fields.environment.path}/" if fields.environment.path else ""
     patterns = [inventory.glob_pattern(prefix + glob) for glob in settings.manifests]
     return any(one.fullmatch(field.path) for one in patterns for field in fields.fields)
+
+
+def _displaced(
+    repository: Repository,
+    tip: Tip,
+    own: State,
+    other: State,
+    branch: Sequence[ImageField],
+    counts: Standing,
+) -> State:
+    path = path_of(*_name(other))
+    there = _states(repository, tip, {path}).get(path)
+    return moved(own, other, there, branch, counted=there in counts.aliases)
 
 
 def _states(repository: Repository, tip: Tip, paths: set[str]) -> dict[str, State]:

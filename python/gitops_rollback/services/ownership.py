@@ -221,13 +221,21 @@ def unknown(
             if environment.path
             else "check --repository and --branch",
         )
-    live = manifests.effective({}, environment).live
     if settings.image:
+        live = manifests.effective({}, environment).live
         images = {field.image.name for field in live if field.image}
         return kind(
             f"no image of service '{service}' in {where} is of {settings.image.name}",
             nearest_hint(settings.image.name, images) or f"check `image` in {FILE}",
         )
+    return kind(*_no_such(service, environment, manifests, config))
+
+
+def _no_such(
+    service: str, environment: Environment, manifests: Manifests, config: Config
+) -> tuple[str, str]:
+    """Return what is said of a name that nothing in an environment bears, and the hint."""
+    live = manifests.effective({}, environment).live
     known = {n for f in live for n in (f.name, *f.labels)}
     known |= set(service_names(manifests, config, environment, ())) | set(config.sets)
     near = nearest(service, known - {service})
@@ -236,8 +244,8 @@ def unknown(
         for path, kustomization in manifests.kustomizations.items()
         for reference in kustomization.remote
     ]
-    return kind(
-        f"there is no service '{service}' in {where}"
+    return (
+        f"there is no service '{service}' in {environment.told}"
         + (f"; the nearest names: {', '.join(near)}" if near else "")
         + _unread(manifests),
         _unknown_hint(service, near, remote, manifests),

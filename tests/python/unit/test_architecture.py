@@ -186,6 +186,30 @@ def test_no_folder_imports_what_imports_it() -> None:
     assert list(TopologicalSorter(made_of).static_order())
 
 
+MOST_LINES = 40  # of code in a function's body, without its docstring, comments and blank lines
+# What is one table, a row for each case: to split it would hide that it is complete.
+TABLES = {("look/looker", "answer"), ("effective/resolve", "_flux_root")}
+
+
+def length(function: ast.FunctionDef, lines: list[str]) -> int:
+    first, *_ = function.body
+    is_told = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    begin = first.end_lineno if is_told else first.lineno - 1
+    body = (line.strip() for line in lines[begin : function.end_lineno])
+    return sum(bool(line) and not line.startswith("#") for line in body)
+
+
+def test_no_function_is_longer_than_a_reader_sees_at_once() -> None:
+    long = {
+        (module, node.name)
+        for module, path in MODULES.items()
+        for text in [path.read_text(encoding="utf-8")]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef) and length(node, text.splitlines()) > MOST_LINES
+    }
+    assert long <= TABLES
+
+
 def test_nothing_slow_is_imported_before_a_command_is_known() -> None:
     program = "import gitops_rollback.cli, sys; print(' '.join(sys.modules))"
     done = subprocess.run(
