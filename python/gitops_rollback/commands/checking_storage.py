@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.given import walk
+from gitops_rollback.commands.keeping import lost_builds
 from gitops_rollback.commands.wishes import request_of
 from gitops_rollback.errors import Exit, ManifestError, UsageError
 from gitops_rollback.late import dataclass, replace
@@ -102,9 +103,6 @@ def _read_repository(options: argparse.Namespace, environment: Mapping[str, str]
     """Check an environment, or what belongs to the services that are named."""
     session = start(options, environment)
     with session.open_repository() as repository:
-        from gitops_rollback.commands.checking_builds import (  # noqa: PLC0415 - see open_repository
-            lost_builds,
-        )
         from gitops_rollback.look.snapshot import read_environment  # noqa: PLC0415 - the same
 
         tip = session.open_tip(repository)

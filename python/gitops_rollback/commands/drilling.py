@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import errors
-from gitops_rollback.commands.keeping import kept_now
+from gitops_rollback.commands.keeping import kept_now, lost_builds
 from gitops_rollback.commands.wishes import drill_wishes
 from gitops_rollback.decide.change import Refused
 from gitops_rollback.decide.drill import (
@@ -322,8 +322,6 @@ def ask_builds(
     session: Session, repository: Repository, read: EnvironmentFiles, services: Sequence[str]
 ) -> Iterator[Finding]:
     """Ask Jenkins whether the deploy jobs keep the builds that a rollback would go by."""
-    from gitops_rollback.commands.checking_builds import lost_builds  # noqa: PLC0415 - slow import
-
     for one in lost_builds(session, repository, read, services):
         yield Finding("builds", one.subject, WARNING, f"{one.message}; {one.effect}", one.mend)
 

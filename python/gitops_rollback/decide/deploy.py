@@ -14,9 +14,8 @@ from gitops_rollback.decide.change import (
     summary_of,
     warnings_of,
 )
-from gitops_rollback.decide.edits import deploy_edits
+from gitops_rollback.decide.edits import deploy_edits, restoring
 from gitops_rollback.decide.facts import NeedAuthor, NeedCheck, NeedDigest, NeedPlatforms
-from gitops_rollback.decide.marker_places import restoring
 from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
 from gitops_rollback.decide.release import released
 from gitops_rollback.errors import ConfigError, MovedError

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
+from gitops_rollback.decide.edits import MarkerPlace, places_of
 from gitops_rollback.decide.facts import (
     BEGINNING,
     NeedHistory,
     NeedPolicies,
     NeedRevision,
 )
-from gitops_rollback.decide.marker_places import MarkerPlace, places_of
 from gitops_rollback.errors import MovedError
 from gitops_rollback.image import same, same_reference
 from gitops_rollback.late import replace

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.decide import accounts, holds
 from gitops_rollback.decide.change import Change, summary_of, warnings_of
-from gitops_rollback.decide.marker_places import restoring
+from gitops_rollback.decide.edits import restoring
 from gitops_rollback.errors import ConfigError, NotFoundError, UsageError
 from gitops_rollback.image import (
     ImageReference,

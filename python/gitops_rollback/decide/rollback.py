@@ -22,7 +22,7 @@ from gitops_rollback.decide.choose import (
     choose,
 )
 from gitops_rollback.decide.deploy import refuse_moved
-from gitops_rollback.decide.edits import rollback_edits
+from gitops_rollback.decide.edits import elsewhere_warnings, holding, rollback_edits
 from gitops_rollback.decide.facts import (
     NeedAuthor,
     NeedChanges,
@@ -31,9 +31,13 @@ from gitops_rollback.decide.facts import (
     NeedSchemaLabels,
     NeedStorage,
 )
-from gitops_rollback.decide.marker_places import elsewhere_warnings, holding
-from gitops_rollback.decide.recording import make_record, moved_since, refuse_other_record
-from gitops_rollback.decide.unchanged import has_storage, is_as_recorded
+from gitops_rollback.decide.recording import (
+    has_storage,
+    is_as_recorded,
+    make_record,
+    moved_since,
+    refuse_other_record,
+)
 from gitops_rollback.effective.proof import RESTORED, Proof
 from gitops_rollback.errors import (
     ConfigError,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hashlib import new
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.unchanged import as_recorded
+from gitops_rollback.decide.recording import as_recorded
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.ledger.message import read_trailers
 from gitops_rollback.ledger.records import digest_of_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.tell import changes, drill, history, plans, stats, tools
+from gitops_rollback.tell import changes, plans, stats, tools
 from gitops_rollback.tell.view import View, view_of
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ _TEXTS: Mapping[str, Texts] = {
     "plan": plans.plans,
     "rollback": changes.changes,
     "release": changes.changes,
-    "history": history.history,
+    "history": changes.history,
     "report": tools.report,
-    "check": drill.drill,
+    "check": tools.drill,
     "wait": tools.rollouts,
     "services": tools.services,
     "jobs": tools.jobs,
@@ -36,9 +36,9 @@ _NAMES: Mapping[str, Names] = {
     "plan": plans.names,
     "rollback": changes.names,
     "release": changes.names,
-    "history": history.names,
+    "history": changes.history_names,
     "report": tools.report_names,
-    "check": drill.names,
+    "check": tools.drill_names,
     "wait": changes.names,
     "services": tools.service_names,
     "jobs": tools.job_names,

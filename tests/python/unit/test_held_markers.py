@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback.decide.edits import elsewhere_warnings, holding, restoring
 from gitops_rollback.decide.holds import lost_markers, markers_to_hold, markers_without_hold
-from gitops_rollback.decide.marker_places import elsewhere_warnings, holding, restoring
 from gitops_rollback.ledger.holds import HeldMarker
 from unit.builders import (
     PATH,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitops_rollback.decide.facts import Facts, ServiceAtTip
-from gitops_rollback.decide.recording import make_record
-from gitops_rollback.decide.unchanged import has_storage, is_as_recorded
+from gitops_rollback.decide.recording import has_storage, is_as_recorded, make_record
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.repo.objects import Tip
 from unit.builders import DEPLOYMENT, PRESENT, URL, digest, found_service
