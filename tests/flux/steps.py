@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Step = Callable[[Fleet], object]
 
 OTHER = "apps/other.yaml"
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\n"
 SOURCES = "source.toolkit.fluxcd.io"
 ADMISSION = "admissionregistration.k8s.io/v1"
 
@@ -48,10 +49,28 @@ def annotate(value: str) -> Step:
     return step
 
 
-def quota(fleet: Fleet) -> None:
-    few = {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": "few"}}
-    fleet.apply({**few, "spec": {"hard": {"pods": "2"}}})
-    fleet.until(lambda: "used" in fleet.get("resourcequota/few").get("status", {}))
+def quota(pods: str) -> Step:
+    def step(fleet: Fleet) -> None:
+        few = {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": "few"}}
+        fleet.apply({**few, "spec": {"hard": {"pods": pods}}})
+        fleet.until(lambda: "used" in fleet.get("resourcequota/few").get("status", {}))
+
+    return step
+
+
+def may_not_delete(fleet: Fleet) -> None:
+    """Make an account that may do all in the fleet's namespace but delete."""
+    few, group = {"metadata": {"name": "few"}}, "rbac.authorization.k8s.io"
+    verbs = ["get", "list", "watch", "create", "update", "patch"]
+    rules = [{"apiGroups": ["", "apps"], "resources": ["*"], "verbs": verbs}]
+    role = {"apiGroup": group, "kind": "Role", "name": "few"}
+    subject = {"kind": "ServiceAccount", "name": "few", "namespace": fleet.namespace}
+    fleet.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", **few},
+        {"apiVersion": f"{group}/v1", "kind": "Role", **few, "rules": rules},
+        {"apiVersion": f"{group}/v1", "kind": "RoleBinding", **few, "roleRef": role,
+         "subjects": [subject]},
+    )  # fmt: skip
 
 
 def autoscaled(fleet: Fleet) -> None:
@@ -118,7 +137,16 @@ def from_kind(kind: str) -> Step:
     return patch("kustomization", "apps", {"sourceRef": {"kind": kind, "name": "shop"}})
 
 
-def commit(text: str) -> Step:
+def from_tag(fleet: Fleet) -> None:
+    """Let the Kustomization apply from a second source, which follows a tag."""
+    fleet.shop.git("tag", "v1", "main")
+    fleet.source("GitRepository", "released", url=fleet.url, ref={"tag": "v1"})
+    patch("kustomization", "apps", {"sourceRef": {"kind": "GitRepository", "name": "released"}})(
+        fleet
+    )
+
+
+def commit(text: str | None) -> Step:
     return lambda fleet: fleet.shop.commit({OTHER: text}, "Break another")
 
 
@@ -128,6 +156,11 @@ def set_by_hand(fleet: Fleet) -> None:
 
 def of_repository(**override: str) -> dict[str, Any]:
     return {"images": [{"name": REPOSITORY, **override}]}
+
+
+def name_space(path: str) -> Step:
+    """Return a step that writes the fleet's namespace into a file."""
+    return lambda fleet: fleet.shop.edit("OWN", fleet.namespace, path)
 
 
 def name_namespaces(fleet: Fleet) -> None:

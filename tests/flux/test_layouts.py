@@ -19,6 +19,7 @@ from flux.account import PAGE
 from flux.charts import CHART, VALUES, chart, release, released
 from flux.fleet import CART, REPOSITORY, VERSIONS, Fleet, deployment, image
 from flux.steps import (
+    CONFIG,
     OTHER,
     annotate,
     autoscaled,
@@ -28,10 +29,13 @@ from flux.steps import (
     commit,
     follows,
     from_kind,
+    from_tag,
     included,
+    may_not_delete,
     moved,
     mutated,
     name_namespaces,
+    name_space,
     of_repository,
     overlaid,
     patch,
@@ -95,6 +99,16 @@ def of_kind(kind: str, **spec: Any) -> dict[str, Any]:  # noqa: ANN401 - the sam
 def kustomized(**more: Any) -> dict[str, str]:  # noqa: ANN401 - fields of a kustomization
     document = {"kind": "Kustomization", "resources": ["cart.yaml"], **more}
     return {"apps/kustomization.yaml": json.dumps(document) + "\n"}
+
+
+def kustomized_by_flux(**spec: Any) -> str:  # noqa: ANN401 - fields of a spec
+    """Return a Flux Kustomization of `./cart`, as Git holds it."""
+    source = {"kind": "GitRepository", "name": "shop"}
+    common = {"interval": "10m", "path": "./cart", "prune": True, "sourceRef": source}
+    document = {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
+                "metadata": {"name": "cart"},
+                "spec": {**common, "targetNamespace": "OWN", **spec}}  # fmt: skip
+    return json.dumps(document, indent=1) + "\n"
 
 
 CHECKED = {"wait": True}
@@ -366,8 +380,40 @@ LAYOUTS = {
         {**cart(), OTHER: deployment("other", image("3.8"))},
         before=commit(deployment("other", image("3.8"), replicas="two")), states=NEITHER,
     ),
+    "StatefulSet, quota used up": Layout(
+        **of_kind("StatefulSet", serviceName="cart"), before=quota("1"), states=NEITHER,
+        says="exceeded quota: few", code="quota",
+    ),
+    "DaemonSet, the namespace is restricted": Layout(
+        **of_kind("DaemonSet", replicas=None), before=restricted, states=NEITHER,
+        says="violates PodSecurity", code="create",
+    ),
+    "what is gone from Git cannot be deleted": Layout(
+        {**cart(), OTHER: CONFIG}, first=may_not_delete, flux={"serviceAccountName": "few"},
+        before=commit(None), says="is not ready all the same: delete failed",
+    ),
+    "images: of a Flux Kustomization in Git": Layout(
+        {
+            "apps/flux.yaml": kustomized_by_flux(images=[
+                {"name": REPOSITORY, "newTag": "3.8", "digest": VERSIONS["3.8"]}]),
+            "cart/cart.yaml": deployment("cart", REPOSITORY),
+        },
+        first=name_space("apps/flux.yaml"),
+    ),
+    "variables of a Flux Kustomization in Git": Layout(
+        {
+            "apps/flux.yaml": kustomized_by_flux(
+                postBuild={"substitute": {"TAG": f"3.8@{VERSIONS['3.8']}"}}),
+            "cart/cart.yaml": deployment("cart", f"{REPOSITORY}:${{TAG}}"),
+        },
+        first=name_space("apps/flux.yaml"),
+    ),
+    "another source follows a tag, and is applied": Layout(
+        cart(), before=from_tag, states=("unverified", "unverified"),
+        says="which follows tag v1, not the branch main",
+    ),
     "quota used up": Layout(
-        cart(), before=quota, states=("failed", "ready"), seconds=30,
+        cart(), before=quota("2"), states=("failed", "ready"), seconds=30,
         says="exceeded quota: few", code="quota",
     ),
     "edited by kubectl before": Layout(cart(), before=set_by_hand),
@@ -383,6 +429,11 @@ LAYOUTS = {
     "HelmRelease, remediation": Layout(
         released(timeout="8s", upgrade={"remediation": {"remediateLastFailure": True}}),
         tag="does-not-exist", states=FAILED_THEN_READY, **HELM,
+    ),
+    "HelmRelease, dependency not ready": Layout(
+        released(), before=patch("helmrelease", "cart", {"dependsOn": [{"name": "infra"}]}),
+        states=("applying", "rolling-out"), code="dependency",
+        **{**HELM, "seconds": 8},
     ),
     "HelmRelease, suspended": Layout(
         released(), before=patch("helmrelease", "cart", {"suspend": True}), states=NEITHER, **HELM,

@@ -44,6 +44,7 @@ from gitops_rollback.rollout import (
     State,
     Target,
     Wish,
+    about,
     belongings_of,
     told_first,
 )
@@ -201,7 +202,8 @@ def _target(session: Session, at: ServiceAtTip) -> Target:
         entry=newest.id if newest and is_named(newest.image, image) else "",
         lands=_lands(at),
         belongings=_belongings(at),
-        given=_given(session, at),
+        given=_given(session, at.environment),
+        contexts=_contexts(session),
     )
 
 
@@ -248,39 +250,57 @@ def _refuse_others(change: Mapping[str, Any], targets: Sequence[Target]) -> None
                 f"{image.label}, is not merged, or another change came after it",
                 f"see {proposed['url']}, and wait again once it is merged",
             )
-        look = f"gitops-rollback wait --service {target.service} {target.given}".rstrip()
         raise MovedError(
             f"{target.title}: overtaken: {has}, and no longer {image.label}: a newer change of the "
             "service was pushed",
-            f"look at what runs now: {look}",
+            f"look at what runs now: {target.look_on()}",
         )
 
 
 def _belongings(at: ServiceAtTip) -> frozenset[tuple[str, str]]:
-    """Return kind and name of what is the service's own: what its pods take, and its files have."""
-    found: set[tuple[str, str]] = set()
-    for path in {one.path for one in at.found.fields}:
-        file = at.found.manifests.files.get(path)
-        try:
-            documents = list(yaml.safe_load_all(file.text)) if file else []
-        except yaml.YAMLError:
-            continue  # with tags of its own, which say nothing of names
-        for document in documents:
-            if not isinstance(document, dict):
-                continue
-            name = (document.get("metadata") or {}).get("name")
-            found.add((str(document.get("kind")), str(name)))
-            found |= belongings_of(document)
-    return frozenset(found)
+    """Return kind and name of what is the service's own.
+
+    What its files have, what its pods take, and what is about its workloads in other files.
+    """
+    fields = at.found.fields
+    keys = {(one.kind, one.name) for one in fields}
+    own, others = [], []
+    for path, data in at.found.manifests.raw.items():
+        if path in {one.path for one in fields}:
+            own += _documents(data)
+        elif any(name.encode() in data for _kind, name in keys):
+            others += _documents(data)
+    workloads = [one for one in own if _key(one) in keys]
+    found = {_key(one) for one in own}.union(*map(belongings_of, own))
+    return about(workloads, others).union(found)
 
 
-def _given(session: Session, at: ServiceAtTip) -> str:
+def _documents(data: bytes) -> list[dict[str, Any]]:
+    """Return the objects of a file; none where it is no YAML, or has tags of its own."""
+    try:
+        return [one for one in yaml.safe_load_all(data) if isinstance(one, dict)]
+    except yaml.YAMLError:
+        return []
+
+
+def _key(document: Mapping[str, Any]) -> tuple[str, str]:
+    name = (document.get("metadata") or {}).get("name")
+    return str(document.get("kind")), str(name)
+
+
+def _given(session: Session, environment: str) -> str:
     """Return the options that a command about the service has to repeat, as a shell reads them."""
     options = session.options
     given = [("--repository", options.repository), ("--branch", options.branch)]
-    if options.environment or at.environment != "default":
-        given.insert(1, ("--environment", at.environment))
+    if options.environment or environment not in ("", "default"):
+        given.insert(1, ("--environment", environment))
     return shlex.join(part for name, value in given if value for part in (name, str(value)))
+
+
+def _contexts(session: Session) -> str:
+    """Return the contexts that were given, as a shell reads them."""
+    contexts = repeated(session.options, "kube_context")
+    return shlex.join(part for one in contexts for part in ("--kube-context", one))
 
 
 # What is told
@@ -341,8 +361,7 @@ def _error(seen: Seen, failures: Sequence[Failure]) -> GitopsRollbackError | Non
         if track.standing and track.standing.state is State.REPLACED:
             return MovedError(
                 f"{track.target.title}: overtaken: {track.standing.message}",
-                "look at what runs now: gitops-rollback wait "
-                f"--service {track.target.service} {track.target.given}".rstrip(),
+                f"look at what runs now: {track.target.look_on()}",
             )
     if not seen.tracks and not seen.may_be_unseen:
         return ClusterError(f"nothing was verified: {'; '.join(seen.why_not)}", seen.hint)
@@ -415,15 +434,13 @@ def _interrupted(
     commit = targets[0].commit if targets else (change or {}).get("commit", "")
     services = [one.service for one in targets] or list(request_of(session.options).names)
     names = " ".join(f"--service {shlex.quote(one)}" for one in services)
-    given = targets[0].given if targets else ""
-    where = f" --commit {commit}" if commit else ""
-    contexts = "".join(
-        f" --kube-context {shlex.quote(one)}" for one in repeated(session.options, "kube_context")
-    )
+    given = targets[0].given if targets else _given(session, session.options.environment or "")
+    where = f"--commit {commit}" if commit else ""
+    look_on = " ".join(part for part in (names, where, given, _contexts(session)) if part)
     pushed = f"commit {commit[:12]} is pushed" if commit else "what was pushed stays pushed"
     return InterruptedRunError(
         f"interrupted while waiting: {pushed}, and Flux applies it whether anybody looks or not",
-        f"look on: gitops-rollback wait {names}{where} {given}".rstrip() + contexts,
+        f"look on: gitops-rollback wait {look_on}",
         {"commit": commit} if commit else {},
     )
 

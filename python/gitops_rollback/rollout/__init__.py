@@ -4,12 +4,12 @@
 """
 
 from gitops_rollback.rollout.access import Asked, NoAccessError, asked
+from gitops_rollback.rollout.belongings import about, belongings_of
 from gitops_rollback.rollout.cluster import kustomizations
 from gitops_rollback.rollout.standing import Failure, State, told_first
 from gitops_rollback.rollout.target import Place, Stand, Target
 from gitops_rollback.rollout.track import Track
 from gitops_rollback.rollout.waiting import Lost, Rollout, Seen, Wish
-from gitops_rollback.rollout.workloads import belongings_of
 
 __all__ = [
     "Asked",
@@ -24,6 +24,7 @@ __all__ = [
     "Target",
     "Track",
     "Wish",
+    "about",
     "asked",
     "belongings_of",
     "kustomizations",

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target
 
 HEALTH_REASON = "HealthCheckFailed"
+NOT_YET = "DependencyNotReady"
+# What comes after all was applied (kustomize-controller:internal/controller, `reconcile`).
+APPLIED_REASONS = frozenset({HEALTH_REASON, "PruneFailed"})
 _OBJECT = r"(?P<object>[A-Z][A-Za-z0-9]*(?:/[a-z0-9][a-z0-9.:-]*){1,2})"
 _DRY_RUN = regex(
     rf"^{_OBJECT} dry-run failed(?:, reason: \w+(?:, error)?| \(\w+\))?:? (?P<rest>.*)$"
@@ -32,8 +35,8 @@ _FILE = regex(r"from (?:/\S*?/kustomization-[0-9a-z]+/)?(?P<path>[^\s:]+): (?P<w
 _UNDER_TEMPORARY = regex(r"/\S*?/kustomization-[0-9a-z]+/")
 _UNHEALTHY = regex(rf"{_OBJECT} status: '(?P<status>\w+)'")
 PASSING = regex(
-    r"connection refused|connection reset|timed? ?out|deadline exceeded|no endpoints available|"
-    r"\bEOF\b|TLS handshake|too many requests|object has been modified|etcdserver|unavailable|"
+    r"connection refused|connection reset|\btimed? ?out\b|deadline exceeded|no endpoints available|"
+    r"\bEOF\b|TLS handshake|too many requests|object has been modified|etcdserver|\bunavailable\b|"
     r"artifact not found|retrying in",
     re.IGNORECASE,
 )
@@ -49,10 +52,10 @@ UNTOUCHED = "what ran before goes on running"
 def apply_failure(target: Target, by: Reconciler) -> Failure:
     """Name why a Kustomization does not apply the change; it is in `by.ready`."""
     message = by.ready.message
-    if by.ready.reason == "DependencyNotReady":
+    if by.ready.reason == NOT_YET:
         return _cluster("dependency", f"{by.name} waits for another one: {message}",
-                        "flux get kustomizations", FOREVER)  # fmt: skip
-    if PASSING.search(message):
+                        f"flux get {by.name.kind.lower()}s --all-namespaces", FOREVER)  # fmt: skip
+    if PASSING.search(message) and not _INVALID.search(message):
         return _cluster(
             "apply", f"{by.name} could not be applied: {message}",
             "this can pass by itself; if it lasts, ask who runs the cluster", FOREVER,

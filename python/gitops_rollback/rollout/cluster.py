@@ -139,19 +139,20 @@ class Cluster:
                 return tuple(one_line(line, 200) for line in lines)
         return ()
 
-    def warnings(self, pod: Name) -> tuple[str, ...]:
-        """Return what Kubernetes warned of about a pod, newest last; none if not allowed."""
+    def warnings(self, name: Name) -> tuple[str, ...]:
+        """Return what Kubernetes warned of about an object, newest last; none if not allowed."""
         try:
             answer: Any = self._access.core.list_namespaced_event(
-                pod.namespace,
-                field_selector=f"involvedObject.name={pod.name},type=Warning",
+                name.namespace,
+                field_selector=f"involvedObject.kind={name.kind},"
+                f"involvedObject.name={name.name},type=Warning",
                 limit=50,
                 _preload_content=False,
                 _request_timeout=TIMES,
             )
             events = items(json.loads(answer.data), "items")
         except Exception as error:  # noqa: BLE001 - as above; an event is only an extra
-            _LOG.info("the events of %s cannot be read: %s", pod, reason_of(error))
+            _LOG.info("the events of %s cannot be read: %s", name, reason_of(error))
             return ()
         said = [f"{text(one, 'reason')}: {text(one, 'message')}" for one in events]
         return tuple(dict.fromkeys(one_line(text, 300) for text in said))

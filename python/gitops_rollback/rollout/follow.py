@@ -17,8 +17,16 @@ from gitops_rollback.rollout.cluster import Cluster
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.lists import DeniedError
 from gitops_rollback.rollout.objects import Change, Objects, Query
+from gitops_rollback.rollout.pod_failures import MAKERS, NOT_MADE, refusal
 from gitops_rollback.rollout.raw import Name
-from gitops_rollback.rollout.standing import Standing, State
+from gitops_rollback.rollout.standing import (
+    FOREVER,
+    Failure,
+    Standing,
+    State,
+    Whose,
+    suspect,
+)
 from gitops_rollback.rollout.target import THERE, Relation, relation
 from gitops_rollback.rollout.track import Track, are_over
 
@@ -26,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gitops_rollback.rollout.appliers import Reconciler
-    from gitops_rollback.rollout.standing import Failure
     from gitops_rollback.rollout.target import Stand, Target
 
 _LONGEST_LOOK = 30.0  # seconds; what is judged changes only by what comes in, and by patience
@@ -192,8 +199,11 @@ class Follower:
         view = self.objects.view(
             track.target, relations.of(track.target), self._token, nudged=self._nudged
         )
-        if view is None:
-            return []
+        if view is None:  # what applied it is gone
+            reason, hint = self._why_not(track.target)
+            gone = Failure("missing", reason, hint, Whose.CLUSTER, patience=FOREVER)
+            line = track.take(suspect(State.APPLYING, track.target.title, gone), now)
+            return [line] if line else []
         if view.source.name not in self._nudged_sources:
             view = replace(view, token="")
         view = replace(view, context=self.cluster.context)
@@ -209,18 +219,22 @@ class Follower:
             line = settle(track, relations) or line
         return [*hastened, *([line] if line else [])]
 
-    def explain(self, failure: Failure) -> Failure:
+    def explain(self, target: Target, failure: Failure) -> Failure:
         """Return a failure with a pod's last words or Kubernetes' warnings in its message."""
         kind, _, rest = failure.object.partition("/")
-        if kind != "Pod" or self._silence:
+        namespace, _, named = rest.partition("/")
+        name = Name(kind, namespace, named)
+        if self._silence or kind not in ("Pod", *MAKERS):
             return failure
-        namespace, _, name = rest.partition("/")
-        pod = Name("Pod", namespace, name)
+        if kind in MAKERS:
+            said = self.cluster.warnings(name) if failure.code == "create" else ()
+            why = next((one for one in reversed(said) if one.startswith(NOT_MADE)), "")
+            return refusal(target, name, why, failure.serving) if why else failure
         if failure.code == "crash":
-            said = self.cluster.last_words(pod, failure.field)
-            added = f"its last words: {' | '.join(said)}" if said else ""
+            last = self.cluster.last_words(name, failure.field)
+            added = f"its last words: {' | '.join(last)}" if last else ""
         else:
-            said = self.cluster.warnings(pod)
+            said = self.cluster.warnings(name)
             added = f"Kubernetes says: {said[-1]}" if said else ""
         return replace(failure, message=f"{failure.message}; {added}") if added else failure
 
@@ -268,7 +282,7 @@ class Follower:
             return reason, hint
         files = ", ".join(dict.fromkeys(place.applied for place in target.places))
         others = self.objects.other_ways(target)
-        ways = f"; {'; '.join(others)}: which commit that has is not to be seen" if others else ""
+        ways = "".join(f"; {one}" for one in others)
         return f"no Kustomization{here} applies {files} from {names}{ways}", another
 
     def _nudge_sources(self) -> None:

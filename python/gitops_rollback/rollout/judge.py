@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING
 from gitops_rollback.late import replace
 from gitops_rollback.rollout.appliers import commit_of
 from gitops_rollback.rollout.apply_failures import (
-    HEALTH_REASON,
+    APPLIED_REASONS,
+    NOT_YET,
     apply_failure,
     source_failure,
     suspended,
 )
 from gitops_rollback.rollout.releases import begin, finish
 from gitops_rollback.rollout.rolling import roll_out, unfinished_of
-from gitops_rollback.rollout.standing import SetImage, Standing, State, View, failed, suspect
+from gitops_rollback.rollout.standing import (
+    LISTING,
+    SetImage,
+    Standing,
+    State,
+    View,
+    failed,
+    suspect,
+)
 from gitops_rollback.rollout.target import THERE, Relation
 
 if TYPE_CHECKING:
@@ -104,20 +113,14 @@ def _apply_one(target: Target, view: View, by: Reconciler) -> Standing | None:
     if view.relation(target, by.applied) in THERE:
         return None
     tried = view.relation(target, by.attempted) in THERE
-    if by.suspended and not (tried and _has_told(target, view)):
-        return failed(suspended(by))
+    if by.suspended and not (tried and view.has_told(target)):
+        return LISTING if tried and not view.listed else failed(suspended(by))
     if tried:
         return None if by.suspended else _attempted(target, view, by)
     waits = f"{by.name} to apply {target.commit[:_SHORT]}{_busy_with(by)}"
-    if by.ready.reason == "DependencyNotReady":
+    if by.ready.reason == NOT_YET:
         return suspect(State.APPLYING, waits, apply_failure(target, by))
     return _hastened(target, view, by, waits)
-
-
-def _has_told(target: Target, view: View) -> bool:
-    """Tell whether the service's workloads were all told the target's image."""
-    found = view.workloads or ()
-    return bool(found) and all(one.is_told(target) for one in found)
 
 
 def _hastened(target: Target, view: View, by: Reconciler, waits: str) -> Standing:
@@ -145,7 +148,7 @@ def _hastened(target: Target, view: View, by: Reconciler, waits: str) -> Standin
 
 def _attempted(target: Target, view: View, by: Reconciler) -> Standing | None:
     """Judge a Kustomization that has begun to apply the change."""
-    if _checks_health_of(target, view, by) or by.ready.reason == HEALTH_REASON:
+    if _checks_health_of(target, view, by) or by.ready.reason in APPLIED_REASONS:
         return None
     waits = f"{by.name} to apply {target.commit[:_SHORT]}"
     if by.ready.status != "False" or by.ready.reason == "HealthCheckCanceled":

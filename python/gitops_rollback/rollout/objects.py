@@ -12,6 +12,8 @@ from gitops_rollback.rollout.appliers import (
     Reconciler,
     Source,
     appliers_of,
+    is_above,
+    other_sources,
     own_sources,
     owners,
     read_reconciler,
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gitops_rollback.rollout.target import Place, Relation, Target
+
+
+_APPLIERS = ("Kustomization", "HelmRelease")
 
 
 @dataclass(frozen=True)
@@ -110,21 +115,28 @@ class Objects:
     def other_ways(self, target: Target) -> list[str]:
         """Say of sources by which a target's files may be applied, and that cannot be followed.
 
-        Repositories that include this one, and Kustomizations that apply from no GitRepository.
+        Repositories that include this one, Kustomizations that apply from no GitRepository, and
+        those that apply the files from one of this repository that follows something else.
         """
         own = {one.name for one in self.own_sources(target.branch)}
         spaces = {one.namespace for one in own}
+        unseen = "which commit that has is not to be seen"
         found = [
-            f"{source.name} includes {name}"
+            f"{source.name} includes {name}: {unseen}"
             for source in self.sources()
             for name in source.includes
             if replace(source.name, name=name) in own
         ]
-        return found + [
-            f"{one.name} applies from {one.source}"
-            for one in self.kustomizations()
-            if one.source.kind != "GitRepository" and one.source.namespace in spaces
-        ]
+        follows = {one.name: one.follows for one in other_sources(self.sources(), self._url)}
+        for one in self.kustomizations():
+            if one.source.kind != "GitRepository" and one.source.namespace in spaces:
+                found.append(f"{one.name} applies from {one.source}: {unseen}")
+            elif one.source in set(follows) - own and any(
+                is_above(one.path, place.applied) for place in target.places
+            ):
+                follow = f"follows {follows[one.source]}, not the branch {target.branch}"
+                found.append(f"{one.name} applies it from {one.source}, which {follow}")
+        return found
 
     def owners(self, target: Target) -> list[Reconciler]:
         """Return the Kustomizations that apply a target's files."""
@@ -289,8 +301,9 @@ class Objects:
             for one in self.own_sources(target.branch)
             if one.name in sources
         ]
+        # All that apply: the change, or what comes with it, may make one.
+        wanted += [one for one in self._answered if one.kind in _APPLIERS and not one.namespace]
         for one in (*appliers, *releases):
-            wanted.append(Query(one.name.kind, one.name.namespace, name=one.name.name))
             wanted += [
                 Query(kind, labels=_selector(one), instead=_namespaces(one)) for kind in KINDS
             ]

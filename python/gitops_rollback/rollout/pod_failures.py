@@ -15,6 +15,7 @@ from gitops_rollback.rollout.standing import FOREVER, Failure, Whose, go_back, s
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from gitops_rollback.rollout.raw import Name
     from gitops_rollback.rollout.target import Target
     from gitops_rollback.rollout.workloads import ContainerState, Pod, Workload
 
@@ -26,6 +27,14 @@ _SURE = regex(
     r"not found|manifest unknown|unauthori[sz]ed|denied|no match for platform|invalid reference",
     re.IGNORECASE,
 )
+# What containerd, CRI-O and the registries say where the registry is to blame, and no image.
+_NO_REGISTRY = regex(
+    r"toomanyrequests|too many requests|i/o timeout|timeout exceeded|no such host|"
+    r"server misbehaving|connection (refused|reset)|no route to host|\bEOF\b|TLS handshake|x509|"
+    r"\b(429|50[0234]) (Too|Internal|Bad|Service|Gateway)",
+    re.IGNORECASE,
+)
+_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 _DENIED = regex(r"denied|forbidden|disallowed|not allowed|violat|blocked", re.IGNORECASE)
 _ABOUT_IMAGE = regex(
     r"\bimages?\b.*\b(signature|signed|verif\w*|attest\w*|registry|registries|trusted|digest|tag)|"
@@ -33,6 +42,8 @@ _ABOUT_IMAGE = regex(
     r"no (matching )?signatures?|image\w*policy",
     re.IGNORECASE,
 )
+# What makes its pods itself, and the reason of the event by which it says that it cannot.
+MAKERS, NOT_MADE = ("StatefulSet", "DaemonSet"), "FailedCreate"
 SETTLED = 10.0  # seconds after which what Flux has applied is what it will stay
 _PULL_PATIENCE = 15.0  # seconds: a registry may stumble; the kubelet asks again after ten
 _CRASH_PATIENCE = 15.0
@@ -76,8 +87,28 @@ def creation_failure(target: Target, workload: Workload, serving: str) -> Failur
     said = workload.replica_failure
     if said.status != "True":
         return None
-    quota = "exceeded quota" in said.message
-    by_image = not quota and refuses_image(target, said.message)
+    return refusal(target, workload.name, said.message, serving)
+
+
+def uncreated_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
+    """Name a StatefulSet or DaemonSet that lacks pods, though those that it has are all ready.
+
+    Why it makes no more stands in none of its conditions, only in its events.
+    """
+    pods = tuple(pods)
+    made, wanted = len(pods), workload.wanted or 0
+    is_settled = all(pod.ready and not pod.ended for pod in pods)
+    if workload.name.kind not in MAKERS or made >= wanted or not is_settled:
+        return None
+    said = f"it has {made} of {wanted}, and makes no more"
+    failure = refusal(target, workload.name, said, serving_of(target, workload, pods))
+    return replace(failure, patience=failure.patience + workload.minimum)
+
+
+def refusal(target: Target, name: Name, said: str, serving: str) -> Failure:
+    """Name what keeps a workload from creating its pods, by what the API server said of it."""
+    quota = "exceeded quota" in said
+    by_image = not quota and refuses_image(target, said)
     hint = "look at what refuses the pods; another image does not help"
     if quota:
         hint = "ask for more quota, or scale something down: another image does not help"
@@ -85,10 +116,10 @@ def creation_failure(target: Target, workload: Workload, serving: str) -> Failur
         hint = f"a policy refuses this image: sign it, or use one that it allows; {go_back(target)}"
     return Failure(
         code="quota" if quota else "policy" if by_image else "create",
-        message=short(f"{workload.name} cannot create its pods: {said.message}"),
+        message=short(f"{name} cannot create its pods: {said}"),
         hint=hint,
         whose=Whose.OURS if by_image else Whose.CLUSTER,
-        object=str(workload.name),
+        object=str(name),
         by_image=by_image,
         retries=_AGAIN,
         serving=serving,
@@ -156,6 +187,24 @@ def unready_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> 
             serving=serving_of(target, workload, pods),
             patience=FOREVER,
         )
+    return None
+
+
+def unstarted_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
+    """Name new pods whose containers are still to be made; what hinders that, their events tell."""
+    pods, names = tuple(pods), workload.names_of(target)
+    for pod in pods:
+        box = next((one for one in pod.containers if one.waiting in _STARTING), None)
+        if box is None or pod.ended or not pod.is_new(target, names):
+            continue
+        where = f"{workload.name}: container {box.name}"
+        failure = _failure(
+            "container", f"{where} is not started yet ({box.waiting})",
+            "see what its pod waits for (volumes, ConfigMaps, Secrets, the network): kubectl -n "
+            f"{pod.name.namespace} describe pod {pod.name.name}", pod, box,
+            by_image=False, target=target, patience=FOREVER,
+        )  # fmt: skip
+        return replace(failure, serving=serving_of(target, workload, pods))
     return None
 
 
@@ -264,6 +313,13 @@ def _container(
     own = container in pod.of(target, workload.names_of(target))
     where = f"{workload.name}: container {container.name}"
     said = f"{waiting}: {container.message}" if container.message else waiting
+    if waiting in _PULL and _NO_REGISTRY.search(container.message):
+        return _failure(
+            "registry", f"{where} cannot pull {container.image}: its registry does not give it "
+            f"({said})", "see whether the cluster reaches the registry, and how much it may pull: "
+            "another image does not help", pod, container,
+            by_image=False, target=target, patience=FOREVER,
+        )  # fmt: skip
     if waiting in _PULL or waiting in _NO_IMAGE:
         sure = waiting in _NO_IMAGE or _SURE.search(container.message)
         return _failure(

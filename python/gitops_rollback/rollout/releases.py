@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.image import find_image
 from gitops_rollback.late import regex, replace
-from gitops_rollback.rollout.apply_failures import PASSING, UNTOUCHED, suspended
+from gitops_rollback.rollout.apply_failures import (
+    NOT_YET,
+    PASSING,
+    UNTOUCHED,
+    apply_failure,
+    suspended,
+)
 from gitops_rollback.rollout.standing import (
     FOREVER,
+    LISTING,
     Failure,
     Standing,
     State,
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Place, Target
 
 # Reasons of `Ready` while Flux only waits, or that the next attempt decides anew.
-_WAITING_REASONS = frozenset({"DependencyNotReady", "HealthCheckCanceled", "Progressing", ""})
+_WAITING_REASONS = frozenset({NOT_YET, "HealthCheckCanceled", "Progressing", ""})
 _CHART_REASONS = frozenset({"ArtifactFailed", "HelmChartFailed", "SourceNotReady"})
 _OF_ATTEMPTS = regex("^(Install|Upgrade|Test|Rollback|Uninstall)")
 _NOT_IN_TIME = regex(
@@ -55,10 +62,16 @@ _UNDO_PATIENCE = 10.0  # seconds for Helm to go back by itself, which is worth b
 def begin(target: Target, view: View) -> Standing | None:
     """Judge whether the HelmReleases have begun with the change; None where all have."""
     for one in view.releases:
+        begun = has_begun(target, view, one)
+        if begun and view.has_told(target):
+            continue  # Helm has done its part, whatever keeps it from the next one
         if one.suspended:
-            return failed(suspended(one))
-        if not has_begun(target, view, one):
-            return Standing(State.APPLYING, f"{one.name} to upgrade{_why_not(one)}")
+            return LISTING if begun and not view.listed else failed(suspended(one))
+        waits = f"{one.name} to upgrade"
+        if one.ready.reason == NOT_YET:
+            return suspect(State.APPLYING, waits, apply_failure(target, one))
+        if not begun:
+            return Standing(State.APPLYING, f"{waits}{_why_not(one)}")
     return None
 
 
@@ -73,6 +86,8 @@ def finish(target: Target, view: View, standing: Standing) -> Standing:
         if standing.state is State.READY and not (one.current and one.ready.status == "True"):
             said = one.reconciling.message or one.ready.message
             waits = f"{one.name} to be done with its upgrade"
+            if one.ready.reason == NOT_YET:
+                return suspect(State.ROLLING, waits, apply_failure(target, one))
             return Standing(State.ROLLING, f"{waits} ({said})" if said else waits)
     return standing
 
@@ -132,8 +147,7 @@ def _failed(target: Target, view: View, one: Reconciler, standing: Standing) -> 
     """
     failure = helm_failure(target, one)
     cause = standing.failure or standing.suspicion
-    told = view.workloads and all(workload.is_told(target) for workload in view.workloads)
-    if failure.by_image and told and cause is not None:
+    if failure.by_image and view.has_told(target) and cause is not None:
         return failed(replace(cause, patience=0.0))
     return suspect(State.APPLYING, f"{one.name} to upgrade", failure)
 

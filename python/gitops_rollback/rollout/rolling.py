@@ -20,11 +20,14 @@ from gitops_rollback.rollout.pod_failures import (
     pod_failure,
     serving_of,
     stuck_failure,
+    uncreated_failure,
     unready_failure,
+    unstarted_failure,
 )
 from gitops_rollback.rollout.releases import proves
 from gitops_rollback.rollout.standing import (
     FOREVER,
+    LISTING,
     Failure,
     Standing,
     State,
@@ -50,16 +53,20 @@ _MISSING = 15.0  # seconds for an object to appear that Flux says it has applied
 def roll_out(target: Target, view: View) -> Standing:
     """Judge the workloads; where there are none to look at, what Flux says is no proof."""
     if not view.listed:
-        return Standing(State.APPLYING, "the cluster to list the workloads")
+        return LISTING
     if view.missing:
         return _missing(target, view)
     if not view.workloads:
         return _by_flux(target, view)
-    for workload in view.workloads:
-        found = _workload(target, view, workload)
-        if found is not None:
-            return found
-    return _by_pods(target, view, view.workloads)
+    found = [one for workload in view.workloads if (one := _workload(target, view, workload))]
+    return min(found, key=_urgency) if found else _by_pods(target, view, view.workloads)
+
+
+def _urgency(standing: Standing) -> tuple[int, float]:
+    """Return by what one of several standings is told: one that failed, then one that may fail."""
+    if standing.suspicion is None:
+        return (0 if standing.failure else 2, 0.0)
+    return (1, standing.suspicion.patience)
 
 
 def _by_pods(target: Target, view: View, workloads: tuple[Workload, ...]) -> Standing:
@@ -237,7 +244,10 @@ def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) ->
         pod_failure(target, workload, pods)
         or unready_failure(target, workload, pods)
         or stuck_failure(target, workload, pods)
+        or unstarted_failure(target, workload, pods)
     )
+    if cause is None and view.pods is not None:
+        cause = uncreated_failure(target, workload, pods)
     if cause is None and workload.observed and not _counted(workload, workload.wanted or 0):
         cause = altered_failure(target, workload, pods)
     if workload.observed and workload.progressing.reason == "ProgressDeadlineExceeded":

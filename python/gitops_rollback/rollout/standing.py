@@ -144,6 +144,11 @@ class View:
             return Relation.BEFORE
         return Relation.OURS if commit == target.commit else self.relations.get(commit)
 
+    def has_told(self, target: Target) -> bool:
+        """Tell whether the service's workloads were all told the target's image."""
+        found = self.workloads or ()
+        return bool(found) and all(one.is_told(target) for one in found)
+
     def pods_of(self, workload: Workload) -> list[Pod]:
         """Return the pods that a workload has made; where none says who did, those it selects."""
         selected = self._selected(workload)
@@ -205,6 +210,10 @@ class Standing:
     def is_over(self) -> bool:
         """Whether nothing is left to wait for."""
         return self.state not in (State.FETCHING, State.APPLYING, State.ROLLING)
+
+
+# Before that, what is not there means nothing.
+LISTING = Standing(State.APPLYING, "the cluster to list the workloads")
 
 
 def failed(failure: Failure) -> Standing:

@@ -99,7 +99,7 @@ class Target:
     had their say, in each root that is applied; none where that is not known.
     `belongings` are kind and name of what else is the service's own in Git: the claims, ConfigMaps
     and Secrets that its pods take, and what stands in its files. `given` are the options that a
-    command about it has to repeat.
+    command about it has to repeat, `contexts` those that one that waits for it has to.
     """
 
     service: str
@@ -111,7 +111,13 @@ class Target:
     entry: str = ""
     belongings: frozenset[tuple[str, str]] = frozenset()
     given: str = ""
+    contexts: str = ""
     lands: tuple[Place, ...] = ()
+
+    def look_on(self, *more: str) -> str:
+        """Return the command that waits for the service; `more` are options of it."""
+        named = f"gitops-rollback wait --service {self.service}"
+        return " ".join(part for part in (named, *more, self.given, self.contexts) if part)
 
     @property
     def title(self) -> str:
@@ -168,11 +174,16 @@ class Target:
         return next((p.value for p in all_of if (p.kind, p.name, p.container) == key), "")
 
     def owns(self, name: str) -> bool:
-        """Tell whether an object is the service's own, by its name as Flux writes it."""
+        """Tell whether an object is the service's own, by its name as Flux writes it.
+
+        What is called as one of its workloads is, of whatever kind.
+        """
         kind, _, rest = name.partition("/")
-        key = (kind, rest.rpartition("/")[2])
-        places = (*self.lands, *self.places)
-        return key in self.belongings or any((p.kind, p.name) == key for p in places)
+        own = rest.rpartition("/")[2]
+        return (kind, own) in self.belongings or any(
+            own == one.name and (one.is_workload or kind == one.kind)
+            for one in (*self.lands, *self.places)
+        )
 
     def match(self, text: str) -> Match:
         """Return how the text of an image stands to the target's.

@@ -85,7 +85,8 @@ class Track:
                 code="silent",
                 message=f"{head}: the cluster has not answered for {since:.0f} s "
                 f"({self._silence}); before that it waited for {waits}, which may be so no more",
-                hint="see whether the cluster is reachable, and look on with gitops-rollback wait",
+                hint="see whether the cluster is reachable, and look on: "
+                + self.target.look_on(f"--commit {self.target.commit}"),
                 whose=Whose.CLUSTER,
             )
         suspicion = standing.suspicion if standing else None
@@ -94,7 +95,7 @@ class Track:
         return Failure(
             code="timeout",
             message=f"{head}: waiting for {waits}",
-            hint=_way_out(standing),
+            hint=_way_out(self.target, standing),
             whose=Whose.CLUSTER,
         )
 
@@ -120,14 +121,15 @@ def are_over(tracks: Sequence[Track]) -> bool:
     return State.FAILED in states or all(track.is_over for track in tracks)
 
 
-def _way_out(standing: Standing | None) -> str:
+def _way_out(target: Target, standing: Standing | None) -> str:
     """Say how to go on: what ends the health check that is waited for, else to wait on."""
+    commit = f"--commit {target.commit}"
     if standing is not None and standing.hastens:
         commands = "; ".join(one.command for one in standing.hastens)
-        return f"set the live image to what Git holds: {commands}; or gitops-rollback wait --hasten"
-    return (
-        "wait on: gitops-rollback wait --timeout SECONDS; the next time --wait-timeout allows more"
-    )
+        hasten = target.look_on(commit, "--hasten")
+        return f"set the live image to what Git holds: {commands}; or {hasten}"
+    wait_on = target.look_on(commit, "--timeout SECONDS")
+    return f"wait on: {wait_on}; the next time --wait-timeout allows more"
 
 
 _VERBS = {

@@ -85,7 +85,7 @@ class Seen:
         """Return a failure with what the cluster can add to it: last words, warnings."""
         for follower in self._followers:
             if track in follower.tracks:
-                return follower.explain(failure)
+                return follower.explain(track.target, failure)
         return failure
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass, regex
+from gitops_rollback.rollout.belongings import claims_of, pod_spec_of, taken_by
 from gitops_rollback.rollout.raw import (
     Condition,
     Json,
@@ -255,7 +256,7 @@ class Pod:
 def read_workload(found: Json, kind: str) -> Workload:
     """Read a workload of one of the kinds of `target.KINDS`."""
     spec, status = mapping(found, "spec"), mapping(found, "status")
-    pod = _pod_spec(found, kind)
+    pod = pod_spec_of(found, kind)
     conditions = conditions_of(found)
     wanted, updated, total, available = _counts(kind, spec, status)
     kept = min(wanted or 0, _partition(spec)) if kind == "StatefulSet" else 0
@@ -283,7 +284,7 @@ def read_workload(found: Json, kind: str) -> Workload:
         ready=ready,
         minimum=number(spec, "minReadySeconds"),
         left_alone=_left_alone(found),
-        belongings=_taken(pod) | _of_templates(found),
+        belongings=taken_by(pod) | claims_of(found),
     )
 
 
@@ -324,49 +325,6 @@ def read_pod(found: Json) -> Pod:
             ("", ""),
         ),
     )
-
-
-def belongings_of(found: Json) -> frozenset[tuple[str, str]]:
-    """Return kind and name of what the pods of an object take: claims, ConfigMaps, Secrets."""
-    kind = text(found, "kind")
-    pod = mapping(found, "spec") if kind == "Pod" else _pod_spec(found, kind)
-    return _taken(pod) | _of_templates(found)
-
-
-def _taken(pod: Json) -> frozenset[tuple[str, str]]:
-    named: list[tuple[str, str]] = [("ServiceAccount", text(pod, "serviceAccountName"))]
-    named += [("Secret", text(one, "name")) for one in items(pod, "imagePullSecrets")]
-    for volume in items(pod, "volumes"):
-        named.append(("PersistentVolumeClaim", text(volume, "persistentVolumeClaim", "claimName")))
-        for source in (volume, *items(volume, "projected", "sources")):
-            named.append(("ConfigMap", text(source, "configMap", "name")))
-            named.append(("Secret", text(source, "secret", "name")))
-        named.append(("Secret", text(volume, "secret", "secretName")))
-    for container in (*items(pod, "initContainers"), *items(pod, "containers")):
-        for source in items(container, "envFrom"):
-            named.append(("ConfigMap", text(source, "configMapRef", "name")))
-            named.append(("Secret", text(source, "secretRef", "name")))
-        for one in items(container, "env"):
-            named.append(("ConfigMap", text(one, "valueFrom", "configMapKeyRef", "name")))
-            named.append(("Secret", text(one, "valueFrom", "secretKeyRef", "name")))
-    return frozenset((kind, name) for kind, name in named if name)
-
-
-def _of_templates(found: Json) -> frozenset[tuple[str, str]]:
-    """Return the claims that a StatefulSet makes, by what their names begin with."""
-    name = text(found, "metadata", "name")
-    templates = items(found, "spec", "volumeClaimTemplates")
-    return frozenset(
-        ("PersistentVolumeClaim", f"{text(one, 'metadata', 'name')}-{name}-{ordinal}")
-        for one in templates
-        for ordinal in range(max(1, min(number(found, "spec", "replicas", default=1), 100)))
-    )
-
-
-def _pod_spec(found: Json, kind: str) -> Json:
-    if kind == "CronJob":
-        return mapping(found, "spec", "jobTemplate", "spec", "template", "spec")
-    return mapping(found, "spec", "template", "spec")
 
 
 def _counts(kind: str, spec: Json, status: Json) -> tuple[int | None, int, int, int]:

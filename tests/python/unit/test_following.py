@@ -252,11 +252,12 @@ def test_a_kustomization_that_goes_away_meanwhile_is_waited_for(
         api.take("Kustomization", kustomization())
         follower = start(api)
         follower.expect([target()])
-        gone = Change(Query("Kustomization"), (kustomization(),), deleted=True)
-        follower.take(gone)
-        assert followed(follower, limit=3) == []
-        said = follower.tracks[0].time_is_up(3).message
-        assert said.endswith("waiting for the cluster to answer")
+        api.take("Kustomization", kustomization(), deleted=True)
+        follower.take(Change(Query("Kustomization"), (kustomization(),), deleted=True))
+        followed(follower, limit=3)
+        failure = follower.tracks[0].time_is_up(3)
+        assert failure.code == "missing"
+        assert "no Kustomization in this cluster applies apps/x.yaml from" in failure.message
 
 
 # The branch is looked at again before anything is called failed
@@ -403,7 +404,7 @@ def test_nothing_is_set_that_is_not_wanted_or_not_what_stands_at_the_tip(
         if git.at == COMMIT:
             assert any(f"set image deployment/cart server={IMAGE}" in line for line in told)
             hint = follower.tracks[0].time_is_up(4).hint
-            assert "wait --hasten" in hint
+            assert f"wait --service cart --commit {COMMIT} --hasten" in hint
 
 
 def test_a_right_that_is_missing_to_hasten_is_told_with_the_command(

@@ -14,10 +14,15 @@ from gitops_rollback.rollout.apply_failures import (
     suspended,
     unhealthy_objects,
 )
-from gitops_rollback.rollout.pod_failures import pod_failure, unready_failure
+from gitops_rollback.rollout.pod_failures import (
+    pod_failure,
+    uncreated_failure,
+    unready_failure,
+    unstarted_failure,
+)
 from gitops_rollback.rollout.standing import FOREVER, Failure, Whose, told_first
 from gitops_rollback.rollout.target import Place, Target
-from gitops_rollback.rollout.workloads import read_pod, read_workload
+from gitops_rollback.rollout.workloads import Pod, read_pod, read_workload
 
 TARGET = Target(
     "cart",
@@ -110,6 +115,36 @@ APPLY = [
         "mend the manifest",
     ),
     (
+        (
+            'Deployment/default/x dry-run failed (Invalid): Deployment.apps "x" is invalid: spec.'
+            "template.spec.containers[0].livenessProbe.timeoutSeconds: Invalid value: -1: must be "
+            "greater than or equal to 0"
+        ),
+        (
+            "invalid",
+            "Deployment/default/x",
+            "spec.template.spec.containers[0].livenessProbe.timeoutSeconds",
+        ),
+        "mend the manifest",
+    ),
+    (
+        (
+            'Deployment/default/x dry-run failed (Invalid): Deployment.apps "x" is invalid: spec.'
+            "strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` "
+            "is 0"
+        ),
+        ("invalid", "Deployment/default/x", "spec.strategy.rollingUpdate.maxUnavailable"),
+        "mend the manifest",
+    ),
+    (
+        (
+            'Proxy/default/x dry-run failed (Invalid): Proxy.example.com "x" is invalid: '
+            'spec.timeout: Invalid value: "soon": must be a duration'
+        ),
+        ("invalid", "Proxy/default/x", "spec.timeout"),
+        "mend the manifest",
+    ),
+    (
         'Pod/default/x dry-run failed (Forbidden): pods "x" is forbidden: exceeded quota: few',
         ("invalid", "Pod/default/x", ""),
         "more quota",
@@ -174,8 +209,8 @@ def test_what_can_pass_is_waited_for_to_the_end(reason: str, message: str, code:
 
 
 def test_what_nobody_knows_is_told_as_it_was_said() -> None:
-    failure = apply_failure(TARGET, kustomization("PruneFailed", "something new"))
-    assert "PruneFailed: something new" in failure.message
+    failure = apply_failure(TARGET, kustomization("Unheard", "something new"))
+    assert "Unheard: something new" in failure.message
     assert failure.patience == 0
 
 
@@ -259,7 +294,18 @@ PODS = [
     (waiting("CrashLoopBackOff", restartCount=3, lastState=ENDED), "crash", 0.0, True),
     (waiting("CreateContainerConfigError", 'secret "db" not found'), "container", 15.0, False),
     (waiting("RunContainerError", "exec: no such file"), "container", 15.0, True),
-]
+    *(
+        (waiting("ErrImagePull", f"failed to resolve acme/cart:1.5.0: {said}"), "registry", FOREVER,
+         False)
+        for said in (
+            "dial tcp 10.0.0.1:443: i/o timeout",
+            "dial tcp: lookup registry.acme: no such host",
+            "unexpected status from HEAD request to https://r.acme/v2/: 503 Service Unavailable",
+            "429 Too Many Requests: toomanyrequests: You have reached your pull rate limit",
+            "tls: failed to verify certificate: x509: certificate has expired",
+        )
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("found", "code", "patience", "by_image"), PODS)
@@ -277,6 +323,39 @@ def test_a_pod_that_does_not_run_says_why(
     assert "1 old pod still serves" in failure.sentence
     assert "Kubernetes tries again by itself" in failure.sentence
     assert ("rollback --service cart --environment production" in failure.hint) == by_image
+
+
+def test_a_container_that_is_still_to_be_made_is_told_when_time_is_up() -> None:
+    found = read_pod(waiting("ContainerCreating"))
+    assert pod_failure(TARGET, WORKLOAD, (found, OLD)) is None
+    failure = unstarted_failure(TARGET, WORKLOAD, (found, OLD))
+    assert failure is not None
+    assert (failure.code, failure.patience, failure.by_image) == ("container", FOREVER, False)
+    assert "container server is not started yet (ContainerCreating)" in failure.message
+    assert unstarted_failure(TARGET, WORKLOAD, (OLD,)) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "lacks"),
+    [
+        ("StatefulSet", (OLD,), True),
+        ("StatefulSet", (), True),
+        ("StatefulSet", (read_pod(pod()),), False),  # the next one comes once it is ready
+        ("StatefulSet", (OLD, OLD), False),
+        ("Deployment", (OLD,), False),  # it has a condition for that
+    ],
+)
+def test_pods_that_are_not_made_though_those_that_are_there_are_ready_are_told(
+    kind: str,
+    found: tuple[Pod, ...],
+    lacks: bool,  # noqa: FBT001 - of a table
+) -> None:
+    wanted = {"metadata": {"name": "cart"}, "spec": {"replicas": 2, "minReadySeconds": 7}}
+    failure = uncreated_failure(TARGET, read_workload(wanted, kind), found)
+    assert (failure is not None) == lacks
+    if failure is not None:
+        assert (failure.code, failure.patience, failure.by_image) == ("create", 22.0, False)
+        assert f"it has {len(found)} of 2, and makes no more" in failure.message
 
 
 def test_a_container_that_was_killed_for_its_memory_says_so() -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from gitops_rollback.image import parse_image
 from gitops_rollback.rollout.appliers import read_source
+from gitops_rollback.rollout.belongings import about, belongings_of
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
 from gitops_rollback.rollout.standing import State, View, Whose
 from gitops_rollback.rollout.target import KINDS, Match, Place, Relation, Target
-from gitops_rollback.rollout.workloads import Selector, belongings_of, read_pod, read_workload
+from gitops_rollback.rollout.workloads import Selector, read_pod, read_workload
 from unit.recordings import load
 from unit.test_rollout_standing import ended
 
@@ -323,6 +324,26 @@ def test_pods_that_somebody_has_deleted_and_that_crash_are_not_ready() -> None:
     assert (failure.code, failure.by_image) == ("crash", True)
 
 
+def test_of_several_workloads_the_one_that_fails_is_told() -> None:
+    def edit(objects: Found) -> None:
+        slow = json.loads(json.dumps(objects["Deployment/cart"]))
+        slow["metadata"]["name"] = "aside"
+        slow["status"].update(updatedReplicas=0)
+        objects["Deployment/aside"] = slow
+        entries = objects["Kustomization/apps"]["status"]["inventory"]["entries"]
+        entries.append({"id": "shop_aside_apps_Deployment", "v": "v1"})
+        objects["Deployment/cart"]["status"].update(availableReplicas=0, readyReplicas=0)
+        for one in pods(objects):
+            one["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+            state = {"waiting": {"reason": "CrashLoopBackOff"}}
+            one["status"]["containerStatuses"][0].update(restartCount=5, state=state)
+
+    both = tuple(Place("apps/cart.yaml", "Deployment", name) for name in ("aside", "cart"))
+    failure = stand(edit, places=both).failure
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("crash", True)
+
+
 @pytest.mark.parametrize(
     "strategy", [ON_DELETE, {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}]
 )
@@ -334,7 +355,9 @@ def test_where_no_pod_is_there_none_is_ready(strategy: dict[str, Any]) -> None:
 
     standing = stand(edit, places=SET)
     assert standing.state is State.ROLLING
-    assert standing.message.endswith("the pods to report the image they run")
+    assert "the pods to report the image they run" in standing.message
+    assert standing.suspicion is not None
+    assert standing.suspicion.code == "create"
 
 
 def test_a_stateful_set_whose_pods_were_all_deleted_by_hand_and_run_is_ready() -> None:
@@ -561,6 +584,49 @@ def test_what_the_pods_take_belongs_to_the_service() -> None:
     assert belongings_of({"kind": "Pod", "spec": {"serviceAccountName": "x"}}) == {
         ("ServiceAccount", "x")
     }
+
+
+CART = {
+    "kind": "Deployment",
+    "metadata": {"name": "cart"},
+    "spec": {"template": {"metadata": {"labels": {"app": "cart", "tier": "web"}}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "is_own"),
+    [
+        ("Service", {"selector": {"app": "cart"}}, True),
+        ("Service", {"selector": {"app": "other"}}, False),
+        ("Service", {"selector": {}}, False),
+        ("Service", {}, False),
+        ("PodDisruptionBudget", {"selector": {"matchLabels": {"tier": "web"}}}, True),
+        ("NetworkPolicy", {"podSelector": {"matchLabels": {"app": "cart"}}}, True),
+        ("Deployment", {"selector": {"matchLabels": {"app": "cart"}}}, False),
+        ("HorizontalPodAutoscaler", {"scaleTargetRef": {"name": "cart"}}, True),
+        ("HorizontalPodAutoscaler", {"scaleTargetRef": {"name": "other"}}, False),
+        ("VerticalPodAutoscaler", {"targetRef": {"name": "cart"}}, True),
+        ("Ingress", {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "web"}}}]}}]},
+         True),
+        ("Ingress", {"defaultBackend": {"service": {"name": "other"}}}, False),
+        ("HTTPRoute", {"rules": [{"backendRefs": [{"name": "cart"}]}]}, True),
+    ],
+)  # fmt: skip
+def test_what_is_about_a_workload_is_the_services_own(
+    kind: str,
+    spec: dict[str, Any],
+    is_own: bool,  # noqa: FBT001 - of a table
+) -> None:
+    one = {"kind": kind, "metadata": {"name": "it"}, "spec": spec}
+    web = {"kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "cart"}}}
+    assert ((kind, "it") in about([CART], [one, web])) == is_own
+
+
+def test_what_is_called_as_a_workload_is_its_own_whatever_its_kind() -> None:
+    place = Place("apps/cart.yaml", "Deployment", "cart")
+    target = Target("cart", "live", parse_image("acme/cart:1"), "c" * 40, "main", (place,))
+    assert target.owns("Service/shop/cart")
+    assert not target.owns("Service/shop/cart-db")
 
 
 def refuse(objects: Found, message: str) -> None:

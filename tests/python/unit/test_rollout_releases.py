@@ -362,6 +362,26 @@ def test_pods_are_looked_at_while_helm_still_waits_for_them() -> None:
     assert (failure.code, failure.by_image) == ("pull", True)
 
 
+def test_a_release_that_is_suspended_once_helm_has_told_the_pods_is_judged_by_these() -> None:
+    release = helm_release(values(), {"conditions": conditions(Ready=SUCCEEDED)})
+    release["spec"]["suspend"] = True
+    standing = stand(target(), objects([release], workload(), pods=[pod()]))
+    assert standing.state is State.READY
+    assert "is suspended: it applies nothing more" in standing.warnings[0]
+    failure = stand(target(), objects([release], workload("acme/cart:1.4.2"), pods=[pod()])).failure
+    assert failure is not None
+    assert failure.code == "suspended"
+
+
+def test_a_release_that_waits_for_another_one_is_told_with_it() -> None:
+    ready = ("False", "DependencyNotReady", "dependency 'shop/infra' is not ready")
+    release = helm_release(values(), {"conditions": conditions(Ready=ready)})
+    standing = stand(target(), objects([release], workload("acme/cart:1.4.2"), pods=[pod()]))
+    assert standing.suspicion is not None
+    assert standing.suspicion.code == "dependency"
+    assert "waits for another one: dependency 'shop/infra'" in standing.message
+
+
 def test_pods_that_run_are_not_the_end_before_helm_is_done() -> None:
     release = helm_release(values(), {"observedGeneration": 1, "conditions": RUNNING})
     standing = stand(target(), objects([release], workload(), pods=[pod()]))
