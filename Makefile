@@ -25,11 +25,16 @@ demo:
 release:
 	@$(PYTHON) tools/release.py
 
-# The Jenkins side first, so that the last line is pytest's; both use all cores. Of long samplings it
-# draws a few; what unit tests alone reach of the pure folders is measured, and may not become less.
+# The Jenkins side beside the rest: each of them waits a third of its time. The last line is pytest's.
+# Of long samplings it draws a few; what unit tests alone reach of the pure folders is measured, and
+# may not become less.
 test: install
-	tests/groovy/run
-	PYTHONPATH=tests/python $(BIN)/python -m pytest -p unit_coverage --numprocesses auto --dist worksteal
+	@mkdir -p build && rm -f build/pytest.status
+	@tests/groovy/run short >build/groovy.log 2>&1 & jenkins=$$!; \
+	  { PYTHONPATH=tests/python $(BIN)/python -m pytest -p unit_coverage --numprocesses auto \
+	    --dist worksteal; echo $$? >build/pytest.status; } | tee build/pytest.log; \
+	  wait $$jenkins; status=$$?; cat build/groovy.log; tail -n 1 build/pytest.log; \
+	  exit $$((status | $$(cat build/pytest.status)))
 
 # Within a minute: the unit tests but for those that build, unpack or wait.
 test-quick: install
@@ -37,6 +42,7 @@ test-quick: install
 
 # Takes hours: every sampling at its whole length, and each run of the command as a process of its own.
 test-long: install
+	tests/groovy/run all
 	HYPOTHESIS_PROFILE=long GITOPS_LONG_TESTS=1 GITOPS_TEST_PROCESSES=1 GITOPS_FUZZ=50000 \
 	  $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
