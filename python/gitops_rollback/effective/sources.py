@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.effective.left_out import LeftOut
 from gitops_rollback.effective.objects import ACCEPT
 from gitops_rollback.late import dataclass, field
-from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources, is_application
+from gitops_rollback.manifest.argo import ARGO_GROUP
 from gitops_rollback.manifest.document import lookup, text_of
 from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP
 from gitops_rollback.model import repository_key
@@ -52,10 +52,14 @@ class Whose(Enum):
 
 @dataclass(frozen=True)
 class Home:
-    """The repository and the branch that a run is about; both are empty where that is not known."""
+    """The repository and the branch that a run is about; both are empty where that is not known.
+
+    `urls` are what else the repository is called, as the configuration has it.
+    """
 
     url: str = ""
     branch: str = ""
+    urls: tuple[str, ...] = ()
 
 
 NOWHERE = Home()
@@ -96,14 +100,13 @@ class GitSource:
 class Sources:
     """What the files say of repositories, and where the run itself is at home.
 
-    `named` are the sources that Flux's objects refer to, by kind and name; `urls` the repositories
-    of Git that any object names, by what tells them apart; `raw` has the bytes of all files.
+    `named` are the sources that Flux's objects refer to, by kind and name; `raw` has the bytes of
+    all files.
     """
 
     home: Home = field(default_factory=Home)
     git: tuple[GitSource, ...] = ()
     named: frozenset[tuple[str, str]] = frozenset()
-    urls: frozenset[str] = frozenset()
     raw: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
     _left_out: dict[int, LeftOut] = field(default_factory=dict, repr=False, compare=False)
 
@@ -194,20 +197,18 @@ class Sources:
         return Pointing(
             Whose.UNKNOWN,
             f"whether {url} is this repository ({self.home.url}) is not known",
-            f"give it by that URL (--repository {url}), {ACCEPT}",
+            f'say that it is: [defaults] urls = ["{url}"] in .gitops-rollback.toml, or give the '
+            f"repository by that URL (--repository), {ACCEPT}",
         )
 
     @cached_property
     def _own(self) -> frozenset[str]:
-        """What this repository is called: by the run, and by the source of `flux bootstrap` in it.
+        """What this repository is called.
 
-        Where a run is given a path, as of a mirror, the only repository that the files name is it.
+        By the run, by the configuration, and by the source of `flux bootstrap` in it.
         """
-        mine = _key(self.home.url)
-        found = {mine, *(_key(one.url) for one in self.git if is_system(one))}
-        if mine.startswith("/") and len(found) == 1 and len(self.urls) == 1:
-            found |= self.urls
-        return frozenset(found)
+        named = (one.url for one in self.git if is_system(one))
+        return frozenset(map(_key, (self.home.url, *self.home.urls, *named)))
 
     def _nearest(self, name: str, namespace: str, path: str) -> list[GitSource]:
         """Return the sources of a name: where several clusters have one, that beside the object."""
@@ -270,24 +271,15 @@ def read_sources_of(
     """Return what objects say of repositories, for a run that is at home in one of them."""
     git: list[GitSource] = []
     named: set[tuple[str, str]] = set()
-    urls: set[str] = set()
     for item in items:
         source = git_source(item)
         if source is not None:
             git.append(source)
-            urls.add(source.url)
         elif item.kind == "Kustomization" and item.api_group == KUSTOMIZE_GROUP:
             reference = item.find("spec", "sourceRef")
             kind, name = lookup(reference, "kind"), lookup(reference, "name")
             named.add((text_of(kind) or "", text_of(name) or ""))
-        elif is_application(item):
-            urls.update(
-                text_of(lookup(source, "repoURL")) or ""
-                for _pointer, source in chart_sources(item.node)
-                if lookup(source, "chart") is None
-            )
-    keys = frozenset(_key(url) for url in urls if url)
-    return Sources(home, tuple(git), frozenset(named), keys, raw)
+    return Sources(home, tuple(git), frozenset(named), raw)
 
 
 def applies(data: bytes) -> bool:

@@ -117,7 +117,7 @@ def read_snapshot(
     data = read_files(repository, entries.values())
     manifests = inventory.read_manifests(
         {path: content for path, content in data.items() if not is_state(path)},
-        Home(repository.url, tip.branch),
+        _home(repository, tip, config),
     )
     paths = Paths(data)
     meant = {path for name in names for path in meant_paths(name, environment, config, paths)}
@@ -191,6 +191,10 @@ class _Found:
         )
 
 
+def _home(repository: Repository, tip: Tip, config: Config) -> Home:
+    return Home(repository.url, tip.branch, config.urls)
+
+
 def _paths_of(manifests: Manifests) -> set[str]:
     return {*manifests.files, *(skip.path for skip in manifests.skipped)}
 
@@ -237,7 +241,7 @@ def _left_of(
     theirs = [h for h in held if (h.service, h.environment) == (name, environment.name)]
     manifests = inventory.read_manifests(
         {place: data for place, data in files.items() if not is_state(place)},
-        Home(repository.url, tip.branch),
+        _home(repository, tip, config),
     )
     settings = [config.settings(one) for one in (name, *config.services)]
     effective = (manifests.effective(one.kinds, environment, one.fields) for one in settings)
@@ -253,7 +257,7 @@ def _left_of(
 def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:
     """Read all manifests of an environment."""
     read = read_environment(repository, request, tip)
-    manifests = inventory.read_manifests(read.files, Home(repository.url, read.tip.branch))
+    manifests = inventory.read_manifests(read.files, _home(repository, read.tip, read.config))
     flux, _said = flux_manifests(repository, read.tip, read.environment, read.config)
     both = inventory.joined(manifests, flux)
     everything = follow_overlays(repository, read.tip, both, set(read.files), both.raw)
@@ -351,7 +355,7 @@ def _found_names(
 ) -> tuple[str, ...]:
     entries = repository.list_files(tip.commit, [environment.path])
     files = read_files(repository, discoverable(entries, environment))
-    manifests = inventory.read_manifests(files, Home(repository.url, tip.branch))
+    manifests = inventory.read_manifests(files, _home(repository, tip, config))
     found = inventory.service_names(manifests, config, environment, files)
     return tuple(sorted(name for name in found if is_name(name)))
 

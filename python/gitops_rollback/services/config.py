@@ -89,6 +89,11 @@ class Config:
     sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     registries: Mapping[str, RegistryUrls] = field(default_factory=dict)
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """What else the manifests repository is called: by Flux, by Argo CD, by a mirror of it."""
+        return tuple(self.defaults.get("urls", ()))
+
     def settings(self, service: str) -> Settings:
         """Return the settings of a service; raise `ConfigError` if its image is malformed."""
         merged = {**self.defaults, **self.services.get(service, {})}

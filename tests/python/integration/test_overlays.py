@@ -305,12 +305,7 @@ ELSEWHERE = {
         "",
     ),
     "a source that may be this repository": (
-        {
-            "clusters/cart.yaml": OF_SOURCE,
-            "clusters/sources.yaml": GIT % "one"
-            + "---\n"
-            + (GIT % "two").replace("source,", "two,"),
-        },
+        {"clusters/cart.yaml": OF_SOURCE, "clusters/source.yaml": GIT % "one"},
         "whether https://github.com/acme/one is this repository",
     ),
     "an object that cannot be read": (
@@ -330,7 +325,8 @@ def test_what_stands_outside_of_the_environment_and_applies_it_is_looked_at(
             "apps/kustomization.yaml": None,
             "apps/cart/kustomization.yaml": "resources: [deployment.yaml]\n",
             "apps/cart/deployment.yaml": WORKLOAD,
-            ".gitops-rollback.toml": '[environments.production]\npath = "apps"\n',
+            ".gitops-rollback.toml": '[environments.production]\npath = "apps"\n'
+            '[defaults]\nurls = ["https://github.com/acme/fleet"]\n',
             **files,
         }
     )

@@ -20,6 +20,7 @@ WHOLE = """\
 [defaults]
 manifests = ["apps/{service}/*.yaml"]       # globs below the environment's path
 image = "docker.io/acme/{service}"
+urls = ["https://git.acme.com/manifests"]
 deploy-job = "shop/{service}"
 pin = "digest"
 hold = "service"

@@ -622,15 +622,14 @@ def test_where_the_repository_is_not_known_all_objects_mean_it() -> None:
     assert set(after) == {"k.yaml"}
 
 
-def test_the_only_repository_that_files_name_is_that_of_a_run_by_path() -> None:
-    home = Home("/srv/mirror.git", "main")
-    alone = APPS | {"k.yaml": git("apps", OURS) + "---\n" + flux("apps", IMAGES)}
-    after = deployed(alone, home)
-    assert isinstance(after, dict), after
-    assert set(after) == {"k.yaml"}
-    said = deployed(alone | {"s.yaml": git("more", OURS + "x")}, home)
+def test_what_a_repository_given_by_its_path_is_called_says_the_configuration() -> None:
+    files = APPS | {"k.yaml": git("apps", OURS) + "---\n" + flux("apps", IMAGES)}
+    said = deployed(files, Home("/srv/mirror.git", "main"))
     assert isinstance(said, str)
     assert "is this repository (/srv/mirror.git) is not known" in said
+    after = deployed(files, Home("/srv/mirror.git", "main", (OURS,)))
+    assert isinstance(after, dict), after
+    assert set(after) == {"k.yaml"}
 
 
 RUNNER = """\
