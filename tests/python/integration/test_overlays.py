@@ -305,8 +305,11 @@ ELSEWHERE = {
         "",
     ),
     "a source that may be this repository": (
-        {"clusters/cart.yaml": OF_SOURCE, "clusters/source.yaml": GIT % "one"},
-        "whether https://github.com/acme/one is this repository",
+        {
+            "clusters/cart.yaml": OF_SOURCE,
+            "clusters/source.yaml": (GIT % "fleet").replace("github.com", "git.svc"),
+        },
+        "whether https://git.svc/acme/fleet is this repository",
     ),
     "an object that cannot be read": (
         {"clusters/cart.yaml": FLUX_OVER + "  images: []\n  a: [\n"},
