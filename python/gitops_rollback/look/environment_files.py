@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gitops_rollback.services.config import Config, Environment
     from gitops_rollback.services.inventory import Manifests
 
+_STATES = f"{FOLDER}/"
 _MOST_LEVELS = 20  # of overlays on overlays, each a batch of its own
 
 
@@ -67,7 +68,7 @@ class Paths:
 
 def is_state(path: str) -> bool:
     """Tell whether a path is of a state file."""
-    return path.startswith(f"{FOLDER}/")
+    return path.startswith(_STATES)
 
 
 def is_held(path: str) -> bool:
@@ -77,10 +78,9 @@ def is_held(path: str) -> bool:
 
 def is_manifest(path: str) -> bool:
     """Tell by its name whether a file can be a manifest, or says what becomes of others."""
-    if is_state(path):
-        return False
-    is_beside = is_ignore_file(path) or is_template(path)
-    return path.endswith((".yaml", ".yml")) or is_kustomization(path) or is_beside
+    is_yaml = path.endswith((".yaml", ".yml"))
+    is_one = is_yaml or is_kustomization(path) or is_ignore_file(path) or is_template(path)
+    return is_one and not is_state(path)
 
 
 def read_files(repository: Repository, entries: Iterable[Entry]) -> dict[str, bytes]:

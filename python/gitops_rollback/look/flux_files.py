@@ -9,7 +9,7 @@ import posixpath
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.left_out import is_ignore_file
+from gitops_rollback.effective.left_out import IGNORE_FILE, is_ignore_file
 from gitops_rollback.effective.sources import applies, names_repositories
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gitops_rollback.services.config import Config, Environment
     from gitops_rollback.services.inventory import Manifests
 
-_SYSTEM = "flux-system"  # the folder that `flux bootstrap` makes
+_SYSTEM = "/flux-system/"  # the folder that `flux bootstrap` makes
 _LIKELY = ("polic", "image", "flux", "automation")  # in the paths of files that hold policies
 _MOST_ELSEWHERE = 200  # files that are looked into where nothing says that Flux is there
 
@@ -55,6 +55,9 @@ def flux_manifests(
     if known is None and not environment.path:
         return inventory.read_manifests({}), ""
     listed = repository.list_files(tip.commit, [""])
+    is_everywhere = any(not one.path for one in (environment, *config.environments.values()))
+    if is_everywhere and not environment.flux and not any(_matters(one.path) for one in listed):
+        return inventory.read_manifests({}), ""  # no file is outside of all environments
     entries = _unread(listed, environment, known)
     chosen, said = _chosen(entries, environment, config)
     data = read_files(repository, chosen)
@@ -72,6 +75,11 @@ def flux_manifests(
     ]
     kept |= read_files(repository, wanted)
     return inventory.read_manifests(kept), said
+
+
+def _matters(path: str) -> bool:
+    """Tell, quickly, whether a file may be looked at though no `flux` glob names it."""
+    return _SYSTEM in path or path.endswith(IGNORE_FILE)
 
 
 def _unread(
@@ -123,13 +131,9 @@ def _chosen(
         paths = Paths(entry.path for entry in entries)
         meant = {path for glob in environment.flux for path in paths.matching(glob)}
         return [entry for entry in entries if entry.path in meant], ""
-    roots = {
-        PurePosixPath(entry.path).parts[0]
-        for entry in entries
-        if _SYSTEM in PurePosixPath(entry.path).parts[1:-1]
-    }
+    roots = tuple({f"{one.path.partition('/')[0]}/" for one in entries if _SYSTEM in one.path})
     if roots:
-        found = [entry for entry in entries if PurePosixPath(entry.path).parts[0] in roots]
+        found = [entry for entry in entries if entry.path.startswith(roots)]
         if len(found) <= inventory.MOST_DISCOVERED_FILES:
             return found, ""
         return [], (

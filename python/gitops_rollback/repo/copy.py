@@ -81,8 +81,6 @@ class Copy:
         self.depths: dict[str, int] = {}  # how many commits of a branch are here, where deepened
         self._tips: dict[str, str] = {}  # by branch, the newest that is here
         self._given: dict[str, None] = {}  # every commit a caller may come back with
-        self._present: set[str] = set()
-        self._listed = False  # whether `_present` has all that is here
 
     def close(self, *, keep: bool) -> None:
         """Remove the copy; `keep` adds what it has to the cache first."""
@@ -98,9 +96,12 @@ class Copy:
     def take(self) -> bool:
         """Begin with what is cached, if anything is."""
         self.cached = self._cache.take(self.path) if self._cache else {}
-        if not self.cached:
-            shutil.rmtree(self.path, ignore_errors=True)
         return bool(self.cached)
+
+    def clear(self) -> None:
+        """Remove what is here, for a clone to come."""
+        self.git.directory = self.root
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def drop_cache(self) -> None:
         """Throw away what is cached."""
@@ -114,8 +115,13 @@ class Copy:
             self.depths.pop(tip.branch, None)
         self._tips[tip.branch] = tip.commit
         self._given[tip.commit] = None
-        self._listed = False
         return tip
+
+    def know_cached(self, tip: Tip) -> Tip:
+        """Remember a tip that was fetched upon what is cached; git tells of it from now on."""
+        self.cached[tip.branch] = tip.commit
+        (self.path / PACKED_REFS).write_text(render_tips(self.cached), encoding="utf-8")
+        return self.know(tip)
 
     def is_fresh(self, branch: str) -> bool:
         """Tell whether a branch is cached, and was not asked for in this run."""
@@ -129,6 +135,11 @@ class Copy:
             return self.git.run(*arguments, stdin=stdin, environment=environment).stdout
         except GitFailedError as failure:
             raise explain_local(failure) from failure
+
+    def batch(self, oids: Iterable[str]) -> bytes:
+        """Return what `git cat-file --batch` says of objects; it fetches none that is missing."""
+        feed = "".join(f"{oid}\n" for oid in oids).encode()
+        return self.run("cat-file", "--batch", stdin=feed, environment=self.git.fetching_nothing)
 
     def fetch(
         self,
@@ -153,12 +164,11 @@ class Copy:
     def transfer(self, *, is_tip: bool) -> tuple[str, ...]:
         """Return what a fetch is told; without a filter where the server would not fill the gaps.
 
-        With a tip come its small files as at the first fetch, unless there is a cache: then those
-        that are needed are most often here.
+        With a tip come its small files as at the first fetch: of those that are new.
         """
         if self.all_here:
             return (*TRANSFER, WHOLE)
-        return (*TRANSFER, self.first.option if is_tip and not self.cached else NONE)
+        return (*TRANSFER, self.first.option if is_tip else NONE)
 
     def fetched_tip(self) -> str:
         """Return the tip that was fetched last, as git left it in a file: a process less."""
@@ -192,32 +202,32 @@ class Copy:
             self.run("cat-file", "-e", f"{commit}^{{commit}}")
 
     def reaches(self, branch: str, depth: int) -> bool:
-        """Tell whether a cache brought the last `depth` commits of a branch, along first parents.
-
-        With fewer it did if they lead back to the first of all, behind which nothing is.
-        """
+        """Tell whether a cache brought the last `depth` commits of a branch."""
         tip = self._tips.get(branch)
-        if not self.cached or tip is None:
+        if not self.cached or tip is None or not self._leads_back(tip, depth):
             return False
-        listed = self.run("rev-list", "--first-parent", f"--max-count={depth}", tip).split()
+        self.depths[branch] = depth
+        return True
+
+    def leads_back(self, branch: str | None, depth: int) -> bool:
+        """Tell whether so many commits of a branch are cached; of any branch where None."""
+        tips = [tip for name, tip in self.cached.items() if branch in (None, name)]
+        try:
+            return bool(tips) and (depth == 1 or any(self._leads_back(tip, depth) for tip in tips))
+        except RepositoryError:  # it came to harm: whoever works with it will meet that
+            return False
+
+    def _leads_back(self, tip: str, depth: int) -> bool:
+        """Tell whether the last `depth` commits up to a tip are here, along first parents.
+
+        With fewer they are if they lead back to the first of all, behind which nothing is.
+        """
+        most = f"--max-count={depth}"
+        nothing = self.git.fetching_nothing
+        listed = self.run("rev-list", "--first-parent", most, tip, environment=nothing).split()
         boundary = self.path / SHALLOW
         cut_off = boundary.read_bytes().split() if boundary.exists() else []
-        is_enough = len(listed) == depth or listed[-1] not in cut_off
-        if is_enough:
-            self.depths[branch] = depth
-        return is_enough
-
-    def lacking(self, oids: Iterable[str]) -> list[str]:
-        """Return those of some blobs that are not here; they count as here from then on."""
-        if (self.cached or self.first.is_small) and not self._listed:
-            self._listed = True
-            listing = self.run(
-                "cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)"
-            )
-            self._present.update(listing.decode().split())
-        missing = [oid for oid in dict.fromkeys(oids) if oid not in self._present]
-        self._present.update(missing)
-        return [] if self.all_here else missing
+        return len(listed) == depth or listed[-1] not in cut_off
 
     def sound(self, act: Callable[[], Result]) -> Result:
         """Return what `act` returns; if what was cached may be why it fails, do it once more."""
@@ -238,8 +248,6 @@ class Copy:
         _LOG.info("cache: built anew: %s", reason)
         form = next(iter(self.cached.values()))
         self.drop_cache()
-        self._present.clear()
-        self._listed = False
         self.depths.clear()
         shutil.rmtree(self.path, ignore_errors=True)
         make_skeleton(self.path, self._url, form, {})

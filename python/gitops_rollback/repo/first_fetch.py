@@ -51,9 +51,10 @@ class FirstFetch:
         return SMALL if self.is_small else NONE
 
     def watch(self, running: subprocess.Popen[bytes], repository: Path) -> None:
-        """Look after a clone that was started, and end it where it grows beyond the bound."""
-        if self.is_small:
-            Thread(target=self._watch, args=(running, repository), daemon=True).start()
+        """Look after a fetch that was started, and end it where more comes than the bound."""
+        packs = repository / "objects" / "pack"
+        most = LARGEST + _size(packs)
+        Thread(target=self._watch, args=(running, packs, most), daemon=True).start()
 
     def gave_up(self) -> bool:
         """Tell, once, whether the clone was ended as too large; from then on files are left out."""
@@ -81,10 +82,9 @@ class FirstFetch:
             self._mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._mark.touch(mode=0o600)
 
-    def _watch(self, running: subprocess.Popen[bytes], repository: Path) -> None:
-        packs = repository / "objects" / "pack"
+    def _watch(self, running: subprocess.Popen[bytes], packs: Path, most: int) -> None:
         while running.poll() is None:
-            if _size(packs) > LARGEST:
+            if _size(packs) > most:
                 self._given_up = True
                 running.terminate()
                 return

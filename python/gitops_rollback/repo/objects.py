@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from gitops_rollback.late import dataclass
+from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import LogEntry
 
 if TYPE_CHECKING:
@@ -15,7 +15,10 @@ _NO_TIME = "1970-01-01T00:00:00Z"
 MESSAGE_FORMAT = "%H%x1f%P%x1f%cd%x1f%an%x1f%B"
 LOG_FORMAT = "%x00%H%x1f%cd%x1f%an%x1f%D%x1f%B%x1f"
 
-_BLOB_MODES = ("100644", "100755")
+# By protocol v2, and by v0, which tells it among its capabilities.
+_HEAD = regex(r"< ([0-9a-f]+) HEAD(?: symref-target:|\\0.* symref=HEAD:)refs/heads/(\S+)")
+_OCTAL = regex(r"\\(37777777[0-7]{3}|[23][0-7]{2})")  # of a signed or an unsigned byte
+_BLOBS = ("100644 blob ", "100755 blob ")  # a mode is of six digits
 _NEW_FILE_MODE = "100644"
 
 
@@ -27,9 +30,11 @@ class Tip:
     commit: str
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A regular file in a commit: its mode and the object that holds its content."""
+class Entry(NamedTuple):
+    """A regular file in a commit: its mode and the object that holds its content.
+
+    A tuple, since there are tens of thousands.
+    """
 
     path: str
     mode: str
@@ -53,13 +58,12 @@ class PathChange:
 
 def read_tree(output: bytes) -> list[Entry]:
     """Read the regular files of `git ls-tree -r -z`: no links, no submodules."""
-    entries = []
-    for line in output.split(b"\0")[:-1]:
-        head, _, path = line.partition(b"\t")
-        mode, kind, oid = head.decode().split(" ")
-        if kind == "blob" and mode in _BLOB_MODES:
-            entries.append(Entry(path.decode(errors="surrogateescape"), mode, oid))
-    return entries
+    lines = (
+        line.partition("\t")
+        for line in output.decode(errors="surrogateescape").split("\0")
+        if line.startswith(_BLOBS)
+    )
+    return [Entry(path, head[:6], head[12:]) for head, _tab, path in lines]
 
 
 def read_heads(listing: str) -> tuple[str | None, dict[str, str]]:
@@ -75,6 +79,20 @@ def read_heads(listing: str) -> tuple[str | None, dict[str, str]]:
         elif name.startswith("refs/heads/"):
             tips[name.removeprefix("refs/heads/")] = what
     return head, tips
+
+
+def head_in(packets: str, commit: str) -> str | None:
+    """Return the branch that HEAD is, by what `GIT_TRACE_PACKET` wrote of a server's answer.
+
+    None where that was another commit, or the server did not say.
+    """
+    for line in packets.splitlines():
+        told = _HEAD.search(line)
+        if told and told[1] == commit:
+            # What is not ASCII is written in octal digits, and no branch has a backslash.
+            raw = _OCTAL.sub(lambda found: chr(int(found[1], 8) % 256), told[2]).encode("latin-1")
+            return raw.decode(errors="surrogateescape")
+    return None
 
 
 def read_log(output: bytes) -> list[LogEntry]:
@@ -132,12 +150,15 @@ def _raw_changes(output: bytes) -> Iterator[tuple[str, bool, PathChange]]:
 
 
 def read_batch(output: bytes) -> Iterator[tuple[str, bytes]]:
-    """Read the answer of `git cat-file --batch`."""
+    """Read the answer of `git cat-file --batch`; what is missing is left out."""
     offset = 0
     while offset < len(output):
         end = output.index(b"\n", offset)
-        oid, _kind, size = output[offset:end].decode().split(" ")
         start = end + 1
+        if output.endswith(b" missing", offset, end):
+            offset = start
+            continue
+        oid, _kind, size = output[offset:end].decode().split(" ")
         yield oid, output[start : start + int(size)]
         offset = start + int(size) + 1
 

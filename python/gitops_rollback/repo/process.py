@@ -145,6 +145,11 @@ class Git:
         self._whole = _environment(url, environment)
         self._partial = {**self._whole, **_settings(_PARTIAL, self._whole)}
 
+    @property
+    def fetching_nothing(self) -> dict[str, str]:
+        """The variable for a git that is not to fetch what is missing (`_PARTIAL` stands last)."""
+        return {"GIT_CONFIG_COUNT": self._whole["GIT_CONFIG_COUNT"]}
+
     def with_settings(self, settings: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that add settings to those git runs with."""
         return _settings(settings, self._partial)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from gitops_rollback.alarm import seen_through
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import regex
-from gitops_rollback.repo.copy import TELL_WHAT_IS_HERE, TRANSFER, Copy, make_whole
+from gitops_rollback.repo.copy import PACKED_REFS, TELL_WHAT_IS_HERE, TRANSFER, Copy, make_whole
 from gitops_rollback.repo.first_fetch import WHOLE
 from gitops_rollback.repo.messages import (
     UnknownCommitError,
@@ -22,7 +23,7 @@ from gitops_rollback.repo.messages import (
     no_tip,
     rejection_reason,
 )
-from gitops_rollback.repo.objects import Tip, read_heads
+from gitops_rollback.repo.objects import Tip, head_in, read_heads
 from gitops_rollback.repo.process import REMOTE, GitFailedError, stop
 
 if TYPE_CHECKING:
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
 
 
 PROPOSALS = "gitops-rollback/"  # what the branches of pull requests begin with
+_LOG = logging.getLogger("gitops_rollback")
+# What git says where not the copy is at fault, but the server or the way to it.
+_OF_THE_SERVER = (
+    "unable to access '",
+    "fatal: repository '",
+    "dumb http transport",
+    "authentication failed",
+    "could not read from remote",
+    "could not read username",
+    "could not read password",
+)
 _LONGEST_BRANCH = 1000  # characters: as a file's path, the name has to fit on a disk
 # What no branch's name may have (git help check-ref-format), beside what is no character.
 _NO_BRANCH = regex(
@@ -59,12 +71,18 @@ class Remote:
         self._copy = copy
         self._git = copy.git
         self._beginning: subprocess.Popen[bytes] | None = None
+        self._packets = copy.root / "packets"
         self._commits = 1  # that come with the tip
 
     def end(self) -> None:
         """End what was begun."""
         if self._beginning is not None:
             stop(self._beginning)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether what was begun has not come to its end."""
+        return self._beginning is not None and self._beginning.poll() is None
 
     def begin(self, branch: str | None, commits: int = 1) -> subprocess.Popen[bytes]:
         """Let git begin to ask for the tip of a branch, and do not wait for it.
@@ -74,40 +92,43 @@ class Remote:
         self._commits = commits
         if branch is not None:
             check_branch(branch)
-        if self._copy.take():
-            wanted = "HEAD" if branch is None else f"refs/heads/{branch}"
-            # Outside the copy, which may be broken: what fails here is the server's answer.
-            alone = {"GIT_CEILING_DIRECTORIES": str(self._copy.root.parent)}
-            self._beginning = self._git.start(
-                "ls-remote", "--symref", "--", self.url, wanted, environment=alone
-            )
-            return self._beginning
+        taken = self._copy.take()
+        self._beginning = self._begin_on_cached(branch) if taken else self._begin_anew(branch)
+        return self._beginning
+
+    def _begin_anew(self, branch: str | None) -> subprocess.Popen[bytes]:
+        self._copy.clear()
         chosen = ("--branch", branch) if branch else ()
         if not self._copy.first.is_small:
             self._commits = 1
-        self._beginning = self._git.start(
+        running = self._git.start(
             "clone", "--bare", "--template=", "--no-local", "--single-branch",
             f"--depth={self._commits}", *TRANSFER, self._copy.first.option, *chosen, "--",
             self.url, str(self._copy.path),
         )  # fmt: skip
-        self._copy.first.watch(self._beginning, self._copy.path)
-        return self._beginning
+        if self._copy.first.is_small:
+            self._copy.first.watch(running, self._copy.path)
+        return running
 
     def open(self, branch: str | None) -> Tip:
         """Fetch the tip of a branch (the remote's default where None) and return it."""
         running = self._beginning or self.begin(branch, self._commits)
+        if self._copy.cached:
+            tip = self._end_on_cached(running, branch)
+            if tip is not None:
+                return tip
+            self._copy.drop_cache()
+            running = self._beginning = self._begin_anew(branch)
         try:
             done = self._git.finish(running)
         except GitFailedError as failure:
             if self._copy.first.gave_up() or self._copy.first.is_refused(failure.stderr):
-                self._beginning = None
+                self._beginning = self._begin_anew(branch)
                 return self.open(branch)
             if branch and f"Remote branch {branch} not found" in failure.stderr:
                 raise self._no_branch(branch) from failure
             raise explain_fetch(failure, self.url) from failure
         self._git.directory = self._copy.path
-        if self._copy.cached:
-            return self._open_cached(branch, done.stdout.decode(errors="replace"))
         is_whole = self._copy.first.option == WHOLE
         self._copy.all_here = is_whole or b"filtering not recognized" in done.stderr
         make_whole(self._copy.path)
@@ -119,9 +140,11 @@ class Remote:
     def fetch(self, branch: str) -> Tip:
         """Fetch the present tip of a branch."""
         check_branch(branch)
-        tip = self.tip(branch) if self._copy.is_fresh(branch) else None
-        if tip is not None:
-            return self._fetch_tip(branch, tip)
+        if self._copy.is_fresh(branch):
+            tip = self._end_on_cached(self._begin_on_cached(branch), branch)
+            if tip is not None:
+                return tip
+            self._copy.build_anew(f"nothing of {branch} can be added to it")
         try:
             self._git.run(
                 "fetch", "--depth=1", *self._copy.transfer(is_tip=True), REMOTE,
@@ -135,11 +158,8 @@ class Remote:
         return self._copy.know(Tip(branch, self._copy.fetched_tip()))
 
     def fetch_blobs(self, oids: Iterable[str]) -> None:
-        """Fetch blobs that are not here yet, all in one."""
-        missing = self._copy.lacking(oids)
-        if not missing:
-            return
-        feed = "".join(f"{oid}\n" for oid in missing).encode()
+        """Fetch blobs that are not here, all in one."""
+        feed = "".join(f"{oid}\n" for oid in oids).encode()
         try:
             self._copy.fetch("--no-write-fetch-head", "--stdin", REMOTE, stdin=feed)
         except UnknownCommitError:
@@ -233,41 +253,57 @@ class Remote:
         # git lists `refs/backup/refs/heads/main` for `refs/heads/main`, too.
         return read_heads(done.stdout.decode(errors="replace"))[1].get(branch)
 
-    def _open_cached(self, branch: str | None, said: str) -> Tip:
-        head, tips = read_heads(said)
-        name = branch or head
-        if name in tips:
-            return self._fetch_tip(name, tips[name])
-        if branch is not None:
-            raise self._no_branch(branch)
-        # Of a HEAD that is no branch's, `git clone` says what is the matter.
-        self._copy.drop_cache()
-        self._git.directory = self._copy.root
-        self._beginning = None
-        return self.open(branch)
+    def _begin_on_cached(self, branch: str | None) -> subprocess.Popen[bytes]:
+        """Let git ask for a tip, and at once for what is not cached of it.
 
-    def _fetch_tip(self, branch: str, tip: str) -> Tip:
-        """Fetch a tip that the server has named, if it is not here."""
-        is_new = self._copy.cached.get(branch) != tip
-        if is_new:
-            self._copy.sound(lambda: self._copy.fetch_commits(tip, depth=self._commits))
-        known = self._copy.know(Tip(branch, tip))
-        if is_new:
-            self._copy.depths[branch] = self._commits
-        return known
+        It tells what is cached, and gets what was pushed since: most often little. Where that is a
+        whole history, since the branch was rewritten, the fetch is given up.
+        """
+        self._git.directory = self._copy.path
+        wanted = "HEAD" if branch is None else f"refs/heads/{branch}"
+        is_enough = self._copy.leads_back(branch, self._commits)
+        running = self._git.start(
+            "fetch", *self._copy.transfer(is_tip=True),
+            *(() if is_enough else (f"--depth={self._commits}",)), REMOTE, wanted,
+            # Which branch HEAD is, a server tells with the tip; git says it nowhere else.
+            environment={**self._git.with_settings(TELL_WHAT_IS_HERE),
+                         "GIT_TRACE_PACKET": str(self._packets)},
+        )  # fmt: skip
+        self._copy.first.watch(running, self._copy.path)
+        return running
+
+    def _end_on_cached(self, running: subprocess.Popen[bytes], branch: str | None) -> Tip | None:
+        """Return the tip that was asked for; None where what is cached may be why it failed."""
+        try:
+            done = self._git.finish(running)
+        except GitFailedError as failure:
+            if branch is not None and "couldn't find remote ref" in failure.stderr:
+                raise self._no_branch(branch) from failure
+            if failure.line_with(_OF_THE_SERVER):
+                raise explain_fetch(failure, self.url) from failure
+            _LOG.info("cache: built anew: %s", failure.reason)
+            return None
+        commit = self._copy.fetched_tip()
+        name = branch or head_in(self._packets.read_text(errors="replace"), commit)
+        if name is None:
+            return None
+        check_branch(name)
+        self._copy.all_here |= b"filtering not recognized" in done.stderr
+        return self._copy.know_cached(Tip(name, commit))
 
     def _tip_of_clone(self, branch: str | None) -> Tip:
         """Return the one branch that the clone has; it has none of a tag, or if nothing is there.
 
         `git clone --branch` takes the name of a tag, too.
         """
-        output = self._copy.run("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
-        if not output:
+        refs = self._copy.path / PACKED_REFS
+        text = refs.read_text(errors="surrogateescape") if refs.exists() else ""
+        lines = (line.partition(" refs/heads/") for line in text.splitlines())
+        commit, _, name = next((line for line in lines if line[2]), ("", "", ""))
+        if not commit:
             raise self._no_branch(branch)
-        commit, _, name = output.decode(errors="surrogateescape").strip().partition(" ")
-        branch = name.removeprefix("refs/heads/")
-        check_branch(branch)
-        return Tip(branch, commit)
+        check_branch(name)
+        return Tip(name, commit)
 
     def _no_branch(self, branch: str | None) -> RepositoryError:
         """Return the error for a branch, or a HEAD, that is not there, with those that are.

@@ -69,6 +69,7 @@ class Repository:
         self._copy = Copy(url, environment, deadline, cache)
         self._remote = Remote(self.url, self._copy)
         self._modes: dict[str, dict[str, str | None]] = {}
+        self._whole: dict[str, list[Entry]] = {}  # by commit, where all its files were listed
         self._identity: Identity | None = None
 
     def __enter__(self) -> Self:
@@ -92,6 +93,11 @@ class Repository:
         """
         return self._remote.begin(branch, commits)
 
+    @property
+    def is_coming(self) -> bool:
+        """Whether git still waits for what it began to fetch."""
+        return self._remote.is_waiting
+
     def open(self, branch: str | None) -> Tip:
         """Fetch the tip of a branch (the remote's default where None) and return it."""
         return self._remote.open(branch)
@@ -107,15 +113,31 @@ class Repository:
     def list_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
         """List the regular files that are, or lie below, one of the paths; "" is everything."""
         given = list(paths)
-        wanted = [] if "" in given else given
-        entries = self._copy.sound(lambda: self._list(commit, wanted))
+        entries = self._files(commit, [] if "" in given else given)
         # Remembered for `write`: which of these paths are there, and with which mode.
         modes = self._modes.setdefault(commit, dict.fromkeys(given))
         modes.update({entry.path: entry.mode for entry in entries})
         return entries
 
+    def _files(self, commit: str, wanted: list[str]) -> list[Entry]:
+        """List what is, or lies below, some paths: without git where all files were listed."""
+        whole = self._whole.get(commit)
+        if whole is None:
+            listed = self._copy.sound(lambda: self._list(commit, wanted))
+            if not wanted:
+                self._whole[commit] = listed
+            return listed
+        if not wanted:
+            return whole
+        named, folders = set(wanted), tuple(f"{path}/" for path in wanted)
+        return [one for one in whole if one.path in named or one.path.startswith(folders)]
+
     def list_folders(self, commit: str, path: str) -> list[str]:
         """List the names of the folders right below a folder, none if it is not there."""
+        if commit in self._whole:
+            start = len(path) + 1
+            below = (one.path[start:].partition("/") for one in self._files(commit, [path]))
+            return list(dict.fromkeys(name for name, slash, _rest in below if slash))
         output = self._copy.sound(
             lambda: self._copy.run(
                 *("--literal-pathspecs", "ls-tree", "-d", "-z", "--full-tree", "--name-only"),
@@ -264,9 +286,12 @@ class Repository:
         return read_tree(output)
 
     def _read(self, oids: list[str]) -> dict[str, bytes]:
-        self._remote.fetch_blobs(oids)
-        feed = "".join(f"{oid}\n" for oid in oids).encode()
-        return dict(read_batch(self._copy.run("cat-file", "--batch", stdin=feed)))
+        found = dict(read_batch(self._copy.batch(oids)))
+        missing = [oid for oid in oids if oid not in found]
+        if missing:
+            self._remote.fetch_blobs(missing)
+            found.update(read_batch(self._copy.batch(missing)))
+        return found
 
 
 @dataclass(frozen=True)
