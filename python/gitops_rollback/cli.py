@@ -140,9 +140,9 @@ def _dispatch(arguments: list[str], environment: Mapping[str, str], meant: Meant
     _log(everything=truth("verbose", environment) or verbose)
     place = f"gitops_rollback.commands.{name}"
     if "-h" in rest or "--help" in rest:
-        from gitops_rollback.tell.help import help_of  # noqa: PLC0415 - only where asked for
+        from gitops_rollback.tell.help import doc_of, help_of  # noqa: PLC0415 - only where asked for
 
-        sys.stdout.write(help_of(name, import_module(place).__doc__, is_whole="--all" in rest))
+        sys.stdout.write(help_of(name, doc_of(place), is_whole="--all" in rest))
         return 0
     options = parse(name, rest, environment)
     meant.options = options

@@ -79,6 +79,11 @@ def _unwritable(what: str, reason: str) -> UnwritableError:
     )
 
 
+def prepare(name: str) -> None:
+    """Make the check of a kind of document, which then takes no time when it is needed."""
+    _validator(name, explains=False)
+
+
 def check(document: object, name: str) -> None:
     """Check a document against `schemas/<name>.schema.json`; raise `InvalidDocumentError`."""
     from fastjsonschema import JsonSchemaException  # noqa: PLC0415 - not every run has a document

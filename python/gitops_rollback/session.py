@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops_rollback import clock
+from gitops_rollback import clock, schema
 from gitops_rollback.clock import Deadline, Stopwatch
 from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.late import dataclass, field
@@ -128,6 +128,10 @@ class Session:
         with self._begun.pop() if self._begun else self._begin(1) as repository:
             from gitops_rollback.look import snapshot  # noqa: F401, PLC0415 - loaded while git waits
 
+            # So are the checks of what will be read or written, 6 ms each, for as long as it does.
+            for name in ("record", "state", "config"):
+                if repository.is_coming:
+                    schema.prepare(name)
             yield repository
 
     @contextmanager
