@@ -62,15 +62,7 @@ format: install
 
 # Tables for docs/performance.md; run it on a quiet machine, with KUBECONFIG for a real Flux.
 bench: install
-	@$(BIN)/python benchmarks/deploy.py
-	@$(BIN)/python benchmarks/many.py
-	@$(BIN)/python benchmarks/at_once.py
-	@$(BIN)/python benchmarks/real.py
-	@$(BIN)/python benchmarks/start.py
-	@$(BIN)/python benchmarks/helper_start.py
-	@$(BIN)/python benchmarks/discovery.py
-	@$(BIN)/python benchmarks/other_tools.py
-	@$(BIN)/python benchmarks/waiting.py
+	@$(BIN)/python benchmarks/bench.py $(if $(WRITE),--write)
 
 # The archives that the Jenkins library brings to an agent; each commit carries those of its own source.
 helper: install

@@ -1,8 +1,8 @@
 """Fifty builds that end at once, by this command and by the loop that people write: `make bench`.
 
-Deploys, rollbacks and releases of twenty services, seven each for five of them. The repository is
-served over smart HTTP from this machine. Every way begins with the same repository; the ways take
-turns. What is left on the branch is looked at after each.
+Deploys of fifty services; and deploys, rollbacks and releases of twenty, seven each for five of
+them. The repository is served over smart HTTP from this machine. Every way begins with the same
+repository; the ways take turns. What is left on the branch is looked at after each.
 """
 
 from __future__ import annotations
@@ -19,17 +19,15 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "python"))
+from lab import COMMAND, make_repository, print_heading, print_table, servers
 
-from deploy import COMMAND
-from machine import describe_machine, print_table
-from servers.git_http import GitHttpServer
+if TYPE_CHECKING:
+    from servers.git_http import GitHttpServer
 
-ROUNDS = 2
+ROUNDS, LONGEST = 2, 200  # seconds, after which no round begins
 AT_ONCE = 50
-SERVICES = [f"s{number:02}" for number in range(20)]
-HELD = SERVICES[15:]
 DIGEST = "@sha256:" + "0" * 63
 MANIFEST = """\
 apiVersion: apps/v1
@@ -78,13 +76,14 @@ until git push --quiet origin HEAD:main; do
   change
 done
 """
+HERE, CACHED, BY_HAND = "gitops-rollback", "gitops-rollback --cache", "clone, sed, push, one by one"
 WAYS = {
-    "gitops-rollback": (OURS, AT_ONCE),
-    "gitops-rollback --cache": (f'{OURS} --cache "$CACHE"', AT_ONCE),
+    HERE: (OURS, AT_ONCE),
+    CACHED: (f'{OURS} --cache "$CACHE"', AT_ONCE),
     "clone, sed, push, 5 x pull --rebase": (LOOP + FIVE, AT_ONCE),
     "the same until it is done": (LOOP + PATIENT, AT_ONCE),
     "gitops-rollback, one by one": (OURS, 1),
-    "clone, sed, push, one by one": (LOOP + FIVE, 1),
+    BY_HAND: (LOOP + FIVE, 1),
 }
 
 
@@ -127,18 +126,41 @@ class Act:
         }
 
 
-def acts() -> list[Act]:
-    """Return what the fifty do: one visitor for each service, and seven for five of them."""
+@dataclass(frozen=True)
+class Scene:
+    """What happens at once, in which ways; the last five of twenty services are held before it."""
+
+    title: str
+    services: list[str]
+    held: list[str]
+    acts: list[Act]
+    ways: tuple[str, ...]
+
+
+def deploys() -> Scene:
+    """Return fifty deploys of fifty services: nobody is in anybody's way but on the branch."""
+    names = [f"s{number:02}" for number in range(AT_ONCE)]
+    acts = [Act(number, "deploy", name, "3.0") for number, name in enumerate(names)]
+    title = f"{AT_ONCE} deploys of {AT_ONCE} services at once over HTTP"
+    return Scene(title, names, [], acts, (HERE, CACHED, BY_HAND))
+
+
+def everything() -> Scene:
+    """Return one act for each of twenty services, and six more for five of them."""
+    names = [f"s{number:02}" for number in range(20)]
+    held = names[15:]
     found: list[tuple[str, str, str]] = []
-    for number, name in enumerate(SERVICES):
-        if name in HELD:
+    for number, name in enumerate(names):
+        if name in held:
             found.append(("release", name, "1.0"))
         else:
             found.append(("rollback", name, "1.0") if number % 2 else ("deploy", name, "3.0"))
-    for name in SERVICES[:5]:
+    for name in names[:5]:
         found += [("deploy", name, f"{version}.0") for version in (4, 5, 6)]
         found += [("rollback", name, "1.0")] * 2 + [("release", name, "1.0")]
-    return [Act(number, *what) for number, what in enumerate(found)]
+    acts = [Act(number, *what) for number, what in enumerate(found)]
+    title = f"{AT_ONCE} deploys, rollbacks and releases of 20 services at once over HTTP"
+    return Scene(title, names, held, acts, tuple(WAYS))
 
 
 @dataclass
@@ -159,12 +181,13 @@ class Measured:
 class Bench:
     """A repository to begin with, and a copy of it for each run."""
 
-    def __init__(self, root: Path, server: GitHttpServer) -> None:
+    def __init__(self, root: Path, server: GitHttpServer, scene: Scene) -> None:
         self._root = root
         self._server = server
+        self._scene = scene
         self._begin = root / "begin.git"
         self._open()
-        self.measured = {way: Measured() for way in WAYS}
+        self.measured = {way: Measured() for way in scene.ways}
 
     def run(self, way: str) -> None:
         """Let the fifty do their work in one way."""
@@ -174,13 +197,13 @@ class Bench:
         shutil.copytree(self._begin, repository)
         work = Path(tempfile.mkdtemp(dir=self._root))
         if "$CACHE" in script:  # as on an agent, where others have been before
-            warm = self._sh(WARM, work, {"NAME": SERVICES[0]}, work / "cache")
+            warm = self._sh(WARM, work, {"NAME": self._scene.services[0]}, work / "cache")
             if warm.returncode:
                 sys.exit(f"bench: the cache cannot be warmed:\n{warm.stderr.decode()}")
         self._server.traffic.reset()
         started, cpu = time.perf_counter(), _cpu()
         with ThreadPoolExecutor(at_once) as pool:
-            ended = list(pool.map(lambda act: self._act(act, script, work), acts()))
+            ended = list(pool.map(lambda act: self._act(act, script, work), self._scene.acts))
         measured = self.measured[way]
         measured.seconds.append(time.perf_counter() - started)
         measured.cpu.append(_cpu() - cpu)
@@ -209,7 +232,7 @@ class Bench:
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(folder),
-                "COMMAND": str(COMMAND),
+                "COMMAND": COMMAND,
                 "URL": f"{self._server.url}/m.git",
                 "CACHE": str(cache),
                 "GITOPS_REGISTRY_URL": "http://127.0.0.1:1",  # nobody: no way asks a registry
@@ -253,7 +276,7 @@ class Bench:
     def _broken(self, repository: Path) -> int:
         """Count the manifests that are not as one of the fifty would have left them."""
         count = 0
-        for name in SERVICES:
+        for name in self._scene.services:
             text = _git(repository, "cat-file", "blob", f"main:apps/{name}.yaml")
             versions = [f"{number}.0" for number in range(1, 7)]
             keys = ("$imagepolicy", "$imagepolicy-held")
@@ -262,24 +285,19 @@ class Bench:
         return count
 
     def _open(self) -> None:
-        """Make a repository in which every service was deployed twice, and five are held."""
+        """Make a repository in which every service was deployed once, and some are held."""
         folder = self._root / "opening"
         folder.mkdir()
-        subprocess.run(["git", "init", "-q", "--bare", "-b", "main", self._begin], check=True)
-        stream = ["commit refs/heads/main\ncommitter bench <b@localhost> 0 +0000\ndata 0\n"]
-        files = {f"apps/{name}.yaml": _manifest(name, "1.0", "$imagepolicy") for name in SERVICES}
+        names, held = self._scene.services, self._scene.held
+        files = {f"apps/{name}.yaml": _manifest(name, "1.0", "$imagepolicy") for name in names}
         files[".gitops-rollback.toml"] = '[defaults]\nmanifests = ["apps/{service}.yaml"]\n'
-        for path, text in files.items():
-            stream.append(f"M 100644 inline {path}\ndata {len(text)}\n{text}\n")
+        make_repository(self._begin, files)
         git = ["git", "-C", str(self._begin)]
-        subprocess.run([*git, "fast-import", "--quiet"], input="".join(stream).encode(), check=True)
-        for key in ("uploadpack.allowFilter", "http.receivepack"):
-            subprocess.run([*git, "config", key, "true"], check=True)
-        subprocess.run([*git, "config", "receive.autogc", "false"], check=True)
-        images = " ".join(f"--image={name}={image(name, '2.0')}" for name in SERVICES)
-        held = " ".join(f"--service={name}" for name in HELD)
-        script = f'R="{self._begin}"; "$COMMAND" deploy --repository "$R" {images} && '
-        script += f'"$COMMAND" rollback --repository "$R" {held} --reason bench'
+        images = " ".join(f"--image={name}={image(name, '2.0')}" for name in names)
+        rolled_back = " ".join(f"--service={name}" for name in held)
+        script = f'R="{self._begin}"; "$COMMAND" deploy --repository "$R" {images}'
+        if held:
+            script += f' && "$COMMAND" rollback --repository "$R" {rolled_back} --reason bench'
         done = self._sh(script, folder, {}, folder)
         if done.returncode != 0:
             sys.exit(f"bench: it does not begin:\n{done.stderr.decode()}")
@@ -318,18 +336,20 @@ def _row(way: str, measured: Measured) -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Measure all ways and print one table."""
-    with tempfile.TemporaryDirectory(prefix="gitops-bench-") as folder:
-        root = Path(folder)
-        with GitHttpServer(root) as server:
-            bench = Bench(root, server)
-            for _ in range(ROUNDS):
-                for way in WAYS:
-                    bench.run(way)
-    print(f"\n### {AT_ONCE} at once over HTTP, {ROUNDS} rounds ({describe_machine()})\n")
-    rows = [("way", "seconds", "slowest", "CPU, s", "requests", "kB", "done", "not done: exit",
-             "lost or twice", "rollbacks undone", "other changes")]  # fmt: skip
-    print_table(rows + [_row(way, measured) for way, measured in bench.measured.items()])
+    """Measure all ways of both scenes, and print a table for each."""
+    for scene in (deploys(), everything()):
+        with servers() as there:
+            bench = Bench(there.root, there.git, scene)
+            end = time.monotonic() + LONGEST
+            for number in range(ROUNDS):
+                if time.monotonic() < end:
+                    rounds = number + 1
+                    for way in scene.ways:
+                        bench.run(way)
+        print_heading(f"{scene.title}, {rounds} rounds")
+        rows = [("way", "seconds", "slowest", "CPU, s", "requests", "kB", "done", "not done: exit",
+                 "lost or twice", "rollbacks undone", "other changes")]  # fmt: skip
+        print_table(rows + [_row(way, measured) for way, measured in bench.measured.items()])
 
 
 if __name__ == "__main__":

@@ -12,18 +12,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "python"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "demo"))
-
-from deploy import COMMAND, MANIFEST, make_repository
-from machine import describe_machine, print_table
-from servers.git_http import GitHttpServer
-from standin import RegistryStandIn
+from lab import (
+    COMMAND,
+    MANIFEST,
+    Servers,
+    make_repository,
+    print_heading,
+    print_table,
+    put,
+    servers,
+    services,
+    turns,
+)
 
 MANY = 100
-ROUNDS = 5
+ROUNDS, LONGEST = 5, 100  # seconds
 NAMES = [f"svc-{number:05}" for number in range(MANY)]
 SERVICES = {"one": ["svc-00500"], "many": NAMES}
 FIRST_CONTACT = "plan, no state file"
@@ -34,10 +38,11 @@ COMMANDS = ("deploy", "record", "plan", "check", "rollback", "history", "release
 class Bench:
     """Two repositories, one registry, one store of records."""
 
-    def __init__(self, root: Path, git: GitHttpServer, hub: RegistryStandIn) -> None:
-        self._root = root
-        self._git = git
-        self._hub = hub
+    def __init__(self, there: Servers) -> None:
+        self._there = there
+        self._root = root = there.root
+        self._git = there.git
+        self._hub = hub = there.hub
         self._environment = {
             **os.environ,
             "HOME": str(root),
@@ -52,22 +57,17 @@ class Bench:
 
     def prepare(self) -> None:
         """Make the repositories."""
-        make_repository(self._root / "m.git", 1_000)
-        make_repository(self._root / "new.git", MANY)
-        stream: list[str] = []
+        make_repository(self._root / "m.git", services(1_000))
+        history = []
         for number in range(EDITS * MANY):
             name, version = NAMES[number % MANY], f"1.{number // MANY + 1}.0"
             digest = self._hub.push(f"acme/{name}", version).removeprefix("sha256:")
             text = MANIFEST.format(name=name, digest=digest).replace(":1.0.0@", f":{version}@")
-            start = "from refs/heads/main^0\n" if not stream else ""
-            stream.append(
+            history.append(
                 f"commit refs/heads/main\ncommitter jane <jane@localhost> {number} +0000\ndata 0\n"
-                f"{start}M 100644 inline apps/{name}/deployment.yaml\n"
-                f"data {len(text.encode())}\n{text}\n"
+                + put(f"apps/{name}/deployment.yaml", text)
             )
-        git = ["git", "-C", str(self._root / "new.git")]
-        subprocess.run([*git, "fast-import", "--quiet"], input="".join(stream).encode(), check=True)
-        subprocess.run([*git, "repack", "-adq"], check=True)
+        make_repository(self._root / "new.git", services(MANY), history)
 
     def round(self, number: int) -> None:
         """Run every command with one service and with many."""
@@ -75,10 +75,10 @@ class Bench:
             for size in SERVICES:
                 self._deploy(size, version)
         for command in ("record", "plan", "check", "rollback", "history", "release"):
-            for size, services in SERVICES.items():
-                self._run(command, size, *(f"--service={name}" for name in services))
-        for size, services in (("one", ["--service=svc-00050"]), ("many", ["--all"])):
-            self._run(FIRST_CONTACT, size, *services, repository="new.git")
+            for size, names in SERVICES.items():
+                self._run(command, size, *(f"--service={name}" for name in names))
+        for size, names in (("one", ["--service=svc-00050"]), ("many", ["--all"])):
+            self._run(FIRST_CONTACT, size, *names, repository="new.git")
 
     def _deploy(self, size: str, version: str) -> None:
         images = [
@@ -88,8 +88,7 @@ class Bench:
         self._run("deploy", size, *images)
 
     def _run(self, what: str, size: str, *arguments: str, repository: str = "m.git") -> None:
-        self._git.traffic.reset()
-        self._hub.requests.clear()
+        self._there.reset()
         command = what.partition(",")[0]
         with tempfile.TemporaryDirectory(dir=self._root) as folder:
             start = time.perf_counter()
@@ -110,18 +109,16 @@ class Bench:
 
 def main() -> None:
     """Measure and print one table; the first round warms up."""
-    with tempfile.TemporaryDirectory(prefix="gitops-bench-") as folder:
-        root = Path(folder)
-        with GitHttpServer(root) as git, RegistryStandIn() as hub:
-            bench = Bench(root, git, hub)
-            bench.prepare()
-            bench.round(0)
-            bench.seconds.clear()
-            start = time.process_time()
-            for number in range(1, ROUNDS + 1):
-                bench.round(number)
-            servers = time.process_time() - start
-    print(f"\n### {MANY} services at once, {ROUNDS} rounds, median ({describe_machine()})\n")
+    with servers() as there:
+        bench = Bench(there)
+        bench.prepare()
+        for number in turns(ROUNDS, LONGEST):
+            if number == 1:
+                bench.seconds.clear()
+                start = time.process_time()
+            bench.round(number)
+        used = time.process_time() - start
+    print_heading(f"{MANY} services at once, {number} rounds, median")
     rows = [("command", "one, s", f"{MANY}, s", "x", "to Git", "to the registry")]
     for command in COMMANDS:
         one, many = (statistics.median(bench.seconds[command, size]) for size in SERVICES)
@@ -131,7 +128,7 @@ def main() -> None:
         rows.append(row)
     print_table(rows)
     seconds = sum(sum(times) for times in bench.seconds.values())
-    print(f"\nThe two servers, in Python on the same machine: {servers / seconds:.0%} of the time.")
+    print(f"\nThe two servers, in Python on the same machine: {used / seconds:.0%} of the time.")
 
 
 if __name__ == "__main__":

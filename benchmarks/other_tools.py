@@ -20,7 +20,7 @@ from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.forms import FieldEdit, value_of
 from gitops_rollback.manifest.image_field import CONTAINER, KUSTOMIZE
-from machine import describe_machine, print_table
+from lab import print_heading, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ def main() -> None:
     rows += _optional("kubectl set image --local -o yaml", ["kubectl"], workloads, _kubectl)
     rows.append(_row("gitops-rollback, kustomizations", entries, _ours))
     rows += _optional("kustomize edit set image", ["kustomize"], entries, _kustomize)
-    print(f"One image set in each file ({folder.name}); {describe_machine()}\n")
+    print_heading("Other bytes: one image set in each file, by this command and by what people use")
     print_table(rows)
 
 

@@ -1,15 +1,23 @@
-"""Discovery over 2,000 files beside the least it can cost: parsing those that hold an image."""
+"""Discovery over 2,000 files, and `fields --prove` of 20,000: what is read, and edited and back.
+
+Beside discovery the least it can cost: parsing those files that hold an image.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
-from machine import describe_machine, print_table
+from lab import COMMAND, print_heading, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +51,38 @@ def main() -> None:
     all_of_it = _best(
         lambda: read_manifests(files).effective({}, Environment("default"))  # what takes effect
     )
-    print(f"{FILES} files, half of them with an image; {describe_machine()}\n")
+    print_heading(f"Discovery over {FILES:,} files, half of them with an image")
     rows = [("what", "milliseconds"), ("parsing the files with an image", f"{parsing * 1e3:.0f}")]
     print_table([*rows, ("discovery: every field that takes effect", f"{all_of_it * 1e3:.0f}")])
+
+    _prove()
+
+
+def _prove() -> None:
+    """Edit every field of the largest of the generated repositories in memory and back."""
+    with tempfile.TemporaryDirectory(prefix="gitops-prove-") as folder:
+        real = [sys.executable, str(Path(__file__).with_name("real.py"))]
+        subprocess.run([*real, "--build", folder, "wide"], check=True, stdout=subprocess.DEVNULL)
+        git = ["git", f"--git-dir={folder}/wide.git", f"--work-tree={folder}"]
+        subprocess.run([*git, "checkout", "-q", "main", "--", "fleet"], check=True)
+        start = time.perf_counter()
+        with (Path(folder) / "said").open("w+b") as said:
+            process = subprocess.Popen(
+                [COMMAND, "fields", "--prove", "--output", "result.json", "fleet"],
+                cwd=folder, stdout=subprocess.DEVNULL, stderr=said,
+            )  # fmt: skip
+            _pid, status, used = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - start
+            process.returncode = os.waitstatus_to_exitcode(status)
+            said.seek(0)
+            words = said.read().decode()
+    if process.returncode != 0:
+        sys.exit(f"bench: fields --prove failed:\n{words}")
+    print_heading("`fields --prove`")
+    cpu = used.ru_utime + used.ru_stime
+    what = next(line for line in words.splitlines() if "image fields" in line)
+    row = (what, f"{seconds:.1f}", f"{cpu:.1f}", f"{used.ru_maxrss / 1000:.0f}")
+    print_table([("read and proven", "seconds", "CPU, s", "MB"), row])
 
 
 def _best(act: Callable[[], object]) -> float:

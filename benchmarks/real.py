@@ -23,9 +23,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "python"))
-
-from machine import describe_machine, print_table
+from lab import AGENT, ARCHIVES, COMMAND, make_repository, print_heading, print_table, put
 from servers.git_http import GitHttpServer
 
 if TYPE_CHECKING:
@@ -34,9 +32,6 @@ if TYPE_CHECKING:
 SEED = 24
 NAMES = ("overlays", "charts", "definitions", "wide", "long")
 SERVICE = "cart"
-RESOURCES = Path(__file__).parents[1] / "resources" / "io" / "github" / "gitopsrollback"
-INSTALLED = [str(Path(sys.executable).with_name("gitops-rollback"))]
-AGENT = [str(Path(sys.executable).resolve()), "-I", "-S", "-X", "utf8"]
 WORKLOAD = """\
 apiVersion: apps/v1
 kind: Deployment
@@ -180,26 +175,11 @@ class Generator:
         return files
 
 
-def build(path: Path, files: dict[str, str], commits: int) -> None:
-    """Make a bare repository whose newest commit has these files, after many others."""
-    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", path], check=True)
-    git = ["git", "-C", str(path)]
-    stream = "".join(_stream(files, commits)).encode()
-    subprocess.run([*git, "fast-import", "--quiet"], input=stream, check=True)
-    for setting in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant", "http.receivepack"):
-        subprocess.run([*git, "config", setting, "true"], check=True)
-    subprocess.run([*git, "repack", "-adq"], check=True)
-
-
-def _stream(files: dict[str, str], commits: int) -> Iterator[str]:
-    head = "commit refs/heads/main\ncommitter bench <bench@localhost> {at} +0000\ndata 0\n"
-    yield head.format(at=0)
-    for name, text in files.items():
-        yield f"M 100644 inline {name}\ndata {len(text.encode())}\n{text}\n"
+def history(commits: int) -> Iterator[str]:
+    """Yield so many commits after the first, each of a note."""
     for number in range(1, commits):
-        text = f"{number}\n"
-        yield head.format(at=number * 60)
-        yield f"M 100644 inline notes/{number % 50}.txt\ndata {len(text)}\n{text}\n"
+        yield f"commit refs/heads/main\ncommitter bench <bench@localhost> {number * 60} +0000\n"
+        yield "data 0\n" + put(f"notes/{number % 50}.txt", f"{number}\n")
 
 
 def commands(version: str) -> dict[str, list[str]]:
@@ -252,7 +232,7 @@ def measure(root: Path, name: str, helper: Path) -> Iterator[tuple[str, Cost, Co
     """Yield each command with its cost as it is installed, and as the packed helper."""
     with GitHttpServer(root) as server:
         costs: list[dict[str, Cost]] = []
-        for number, program in enumerate((INSTALLED, [*AGENT, str(helper)])):
+        for number, program in enumerate(([COMMAND], [*AGENT, str(helper)])):
             home = root / f"{name}-home-{number}"
             home.mkdir()
             where = ["--repository", f"{server.url}/{name}.git"]
@@ -277,7 +257,7 @@ def main() -> int:
     if options.build:
         folder, name = options.build
         files, commits = Generator(options.scale).repositories()[name]
-        build(Path(folder) / f"{name}.git", files, commits)
+        make_repository(Path(folder) / f"{name}.git", files, history(commits))
         print(f"{name}: {len(files):,} files, {commits:,} commits")
         return 0
     rows: list[tuple[str, ...]] = [
@@ -286,8 +266,8 @@ def main() -> int:
     ]  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="gitops-real-") as folder:
         root = Path(folder)
-        for archive in ("gitops-rollback.tar", "dependencies.tar.gz"):
-            with tarfile.open(RESOURCES / archive) as tar:
+        for archive in ARCHIVES:
+            with tarfile.open(archive) as tar:
                 tar.extractall(root / "helper", filter="data")
         # In a process of its own: the memory of who starts a command counts as the command's.
         for name in options.only or NAMES:
@@ -302,7 +282,7 @@ def main() -> int:
                 what = f"{command} (refused)" if one.is_refused else command
                 rows.append((title, what, *cells, str(one.requests), f"{one.received / 1000:,.0f}"))
                 title = ""
-    print(f"\n### Repositories in the shape of public ones ({describe_machine()})\n")
+    print_heading("Repositories in the shape of public ones")
     print_table(rows)
     return 0
 

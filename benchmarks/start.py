@@ -1,42 +1,61 @@
-"""What starting the command costs, beside Python alone: part of `make bench`."""
+"""What starting costs, beside Python alone: the installed command, and the helper of an agent."""
 
 from __future__ import annotations
 
 import statistics
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
-from pathlib import Path
 
-from machine import describe_machine, print_table
+from lab import AGENT, ARCHIVES, COMMAND, print_heading, print_table
 
 ROUNDS = 30
-COMMAND = str(Path(sys.executable).with_name("gitops-rollback"))
-WAYS = {
-    "python3 -c ''": [sys.executable, "-c", ""],
-    "gitops-rollback --version": [COMMAND, "--version"],
-    "gitops-rollback --help": [COMMAND, "--help"],
-    "gitops-rollback plan --help": [COMMAND, "plan", "--help"],
-    "python3 -c 'import requests'": [sys.executable, "-c", "import requests"],
-}
+ASKED = (["--version"], ["--help"], ["plan", "--help"])
 
 
 def main() -> None:
     """Start every way in turns and print the medians."""
-    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
-    for number in range(ROUNDS + 1):
-        for name, command in WAYS.items():
-            start = time.perf_counter()
-            subprocess.run(command, capture_output=True, check=True)
-            if number:  # the first round warms up
-                seconds[name].append(time.perf_counter() - start)
-    print(f"\n### Starting the command, {ROUNDS} rounds, median ({describe_machine()})\n")
+    with tempfile.TemporaryDirectory() as directory:
+        start = time.perf_counter()
+        for archive in ARCHIVES:
+            with tarfile.open(archive) as tar:
+                tar.extractall(directory, filter="data")
+        unpacked = time.perf_counter() - start
+        packed = [*AGENT, directory]
+        first = seconds_of([*packed, "plan", "--help"])
+        ways = {
+            "python3 -c ''": [sys.executable, "-c", ""],
+            "python3 -c '', as an agent's": [*AGENT, "-c", ""],
+            "python3 -c 'import requests'": [sys.executable, "-c", "import requests"],
+            **{f"gitops-rollback {' '.join(words)}": [COMMAND, *words] for words in ASKED},
+            **{f"the helper, {' '.join(words)}": [*packed, *words] for words in ASKED},
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(ROUNDS + 1):
+            for name, command in ways.items():
+                value = seconds_of(command)
+                if number:  # the first round warms up
+                    seconds[name].append(value)
+    print_heading(f"Starting, {ROUNDS} rounds, median")
     base = statistics.median(seconds["python3 -c ''"])
-    rows = [("command", "ms", "x python3")]
+    rows = [("command", "ms", "more than python3")]
     for name, values in seconds.items():
         median = statistics.median(values)
-        rows.append((name, f"{median * 1000:.0f}", f"{median / base:.2f}"))
+        rows.append((name, f"{median * 1000:.0f}", f"{(median - base) * 1000:+.0f}"))
     print_table(rows)
+    print(
+        f"\nOnce per agent: unpack {unpacked * 1000:.0f} ms, "
+        f"first `plan --help` {first * 1000:.0f} ms."
+    )
+
+
+def seconds_of(command: list[str]) -> float:
+    """Run a command and return its seconds."""
+    start = time.perf_counter()
+    subprocess.run(command, capture_output=True, check=True)
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

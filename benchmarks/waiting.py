@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "python"))
 
 from flux.fleet import CART, Fleet, deployment, image
 from integration.shop import COMMAND, Shop
-from machine import describe_machine, print_table
+from lab import print_heading, print_table
 from servers.git_http import GitHttpServer
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def main() -> None:
                 bench.close()
             finally:
                 fleet.remove()
-    print(f"\n### A rollback on a real Flux, {ROUNDS} rounds, {PODS} pods ({describe_machine()})\n")
+    print_heading(f"A rollback on a real Flux, {ROUNDS} rounds, {PODS} pods")
     rows = [("seconds from the start of the rollback", "fastest", "median", "slowest")]
     for title, name in MOMENTS.items():
         values = [one[name] for one in rounds]
