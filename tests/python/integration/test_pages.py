@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback.options import TABLE
 from integration.shop import CART_PATH, COMMAND, Shop
 from servers.jenkins_server import JenkinsServer
 from standin import RegistryStandIn
@@ -19,13 +20,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[3]
-PAGES = ("install", "first-rollback", "on-call", "numbers", "security", "troubleshooting")
+PAGES = (
+    *("install", "first-rollback", "on-call", "numbers", "security", "troubleshooting"),
+    *("flux", "manifests", "pull-requests", "storage"),
+)
 TAGS = ("1.4.2", "1.5.0", "1.5.1")
 REPOSITORY = "https://github.com/acme/manifests.git"
 JENKINS = "https://jenkins.example.com"
 _BLOCK = re.compile(r"(?:<!-- exit (\d+) -->\n)?```sh\n(.*?)```", re.DOTALL)
+_INDENTED = re.compile(r"^    (gitops-rollback .*)$", re.MULTILINE)
 # What the pages run beside the command; each is tried elsewhere.
-OTHERS = {"pipx install .": "test_laptop: it installs from a wheel"}
+OTHERS = {
+    "pipx install .": "test_laptop: it installs from a wheel",
+    'gitops-rollback rollback --service cart --reason "carts are empty" --pull-request': (
+        "test_pull_requests: it wants a Git host"
+    ),
+}
+VOLUME = """\
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: carts}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Retain
+  nfs: {server: files.example.com, path: /carts}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +71,13 @@ def told(shop: Shop, registry: RegistryStandIn) -> Shop:
     (shop.home / ".gitconfig").write_text(
         f'[url "file://{shop.bare}"]\n\tinsteadOf = {REPOSITORY}\n', encoding="utf-8"
     )
-    for folder in (
-        ".local/share/bash-completion/completions",
-        ".zfunc",
-        ".config/fish/completions",
-    ):
-        (shop.home / folder).mkdir(parents=True)
     manifest = shop.text().replace(' # {"$imagepolicy": "flux-system:cart"}', "")
     shop.commit({".gitops-rollback.toml": "[services.cart]\n", CART_PATH: manifest})
     for tag in TAGS[:2]:
         image = ("--service", "cart", "--image", f"acme/cart:{tag}")
         shop.ok("deploy", *image, repository=REPOSITORY)
     shop.git("clone", "-q", REPOSITORY, "clone", cwd=shop.root)
+    (shop.root / "clone/volume.yaml").write_text(VOLUME, encoding="utf-8")
     return shop
 
 
@@ -73,7 +88,7 @@ def commands(page: str) -> list[tuple[int, str]]:
     for code, block in _BLOCK.findall(text):
         lines = block.replace("\\\n", " ").splitlines()
         found += [(int(code or 0), line) for line in lines if line.strip()]
-    return found
+    return found + [(0, line) for line in _INDENTED.findall(text)]
 
 
 def test_every_page_with_commands_is_tried() -> None:
@@ -102,27 +117,13 @@ def test_the_commands_of_a_page_work_in_their_order(
         assert done.returncode == code, f"{line}\n{done.stderr}"
 
 
-def test_the_pages_name_no_option_that_the_commands_lack() -> None:
-    for page in PAGES:
-        text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
-        text = re.sub(r"`(git |--collector).*?`", "", text)
-        known = set()
-        for name in (
-            "rollback",
-            "deploy",
-            "plan",
-            "check",
-            "jobs",
-            "release",
-            "report",
-            "history",
-            "stats",
-        ):
-            help_ = subprocess.run(
-                [COMMAND, name, "--help", "--all"], capture_output=True, text=True, check=True
-            )
-            known |= set(re.findall(r"--[a-z][a-z-]+", help_.stdout))
-        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - known == set(), page
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_names_no_option_that_the_commands_lack(page: str) -> None:
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    text = re.sub(r"`(?:git|kubectl|flux|helm|kustomize|--collector)\b[^`]*`", "", text)
+    text = re.sub(r"^ +(?:kubectl|flux|git) (?:.*\\\n)*.*$", "", text, flags=re.MULTILINE)
+    known = {f"--{row.name}" for row in TABLE if row.commands} | {"--all", "--verbose", "--help"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - known == set()
 
 
 def test_each_message_of_the_troubleshooting_page_is_one_that_is_said() -> None:
