@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from http import HTTPStatus
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,16 @@ _LONGEST_END = 2.0  # seconds for a watch to end
 _PULSE = 5.0  # seconds between two questions whether the API server still answers
 _PULSE_TIMES = (3.05, 5.0)  # seconds to connect, and to answer
 _PAUSE = 1.0  # seconds before a watch that broke is begun again
+
+
+# What an API server answers that has too much to do, or is not done with starting.
+_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE,
+                   HTTPStatus.GATEWAY_TIMEOUT})  # fmt: skip
+_BUSY_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds
+
+
+class BusyError(ClusterError):
+    """Raised where the API server asks to come again later."""
 
 
 class DeniedError(ClusterError):
@@ -58,15 +69,23 @@ class Lists:
 
         A kind that the cluster does not have is an empty list.
         """
-        if query.namespace or not query.instead:
-            return self.once(query)[0]
         try:
-            return self.once(query)[0]
+            return self._patiently(query)
         except DeniedError as error:
-            parts = self.apart(query)
+            parts = {} if query.namespace or not query.instead else self.apart(query)
             if not parts:
                 raise error from None
             return tuple(one for found in parts.values() for one in found)
+
+    def _patiently(self, query: Query) -> tuple[Json, ...]:
+        """List once more, and again, where the API server is busy or only starts."""
+        for pause in _BUSY_PAUSES:
+            try:
+                return self.once(query)[0]
+            except BusyError as error:
+                _LOG.info("listing %s again in %s s: %s", query.kind, pause, error.message)
+            time.sleep(pause)
+        return self.once(query)[0]
 
     def apart(self, query: Query) -> dict[str, tuple[Json, ...]]:
         """List the objects of a query in the namespaces that may be read of those it names."""
@@ -98,11 +117,15 @@ class Lists:
                 if status == HTTPStatus.FORBIDDEN:
                     plugin = "".join(self._access.said[:1])
                     raise DeniedError(reason_of(error), plugin) from error
-                what = f"its {query.kind} objects"
-                raise unreachable(self._access, self._context, what, error) from error
+                raise self._no_answer(query, error) from error
             self._versions[query.kind] = version
             return self._read(query, data)
         return (), ""
+
+    def _no_answer(self, query: Query, error: Exception) -> ClusterError:
+        failure = unreachable(self._access, self._context, f"its {query.kind} objects", error)
+        is_busy = getattr(error, "status", None) in _BUSY
+        return BusyError(failure.message, failure.hint) if is_busy else failure
 
     def _read(self, query: Query, data: bytes) -> tuple[tuple[Json, ...], str]:
         """Return the objects of an answer, and its version; raise `ClusterError` if it is none."""

@@ -37,7 +37,8 @@ class KubernetesApi(Serving):
     are the lines of the container that ended last and of the one that runs, None for none; `events`
     are what is told of every pod. `requests` are all that came, `patches` the JSON patches that
     were made. While `is_silent`, whoever asks waits in vain;
-    where it is `unauthorized`, the server does not know who asks.
+    where it is `unauthorized`, the server does not know who asks, and while it is `busy`, it tells
+    to come again later.
     """
 
     def __init__(self, steps: list[dict[str, Any]], *forbidden: str) -> None:
@@ -48,6 +49,7 @@ class KubernetesApi(Serving):
         self.patches: list[list[dict[str, Any]]] = []
         self.is_silent = False
         self.unauthorized = False
+        self.busy = 0  # requests that are still to be told to come again
         self.says: str | None = None  # instead of every list
         self.cut = 0  # bytes that are announced and never come
         self.user = "waiter"  # whom the context of the kubeconfig names
@@ -220,6 +222,11 @@ def _handler(  # noqa: C901 - a class made for one server
             self._answer(200, document)
 
         def _is_refused(self, path: str) -> bool:
+            if api.busy:
+                api.busy -= 1
+                words = "storage is (re)initializing"
+                self._answer(429, {"kind": "Status", "message": words, "code": 429})
+                return True
             refused = api.is_forbidden(f"{self.command} {path}")
             if api.unauthorized:
                 self._answer(401, {"kind": "Status", "message": "Unauthorized", "code": 401})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gitops_rollback.errors import ClusterError
 from gitops_rollback.image import parse_image
 from gitops_rollback.rollout.cluster import Cluster
 from gitops_rollback.rollout.follow import Follower, Inbox, NotHereError, Relations, follow
@@ -421,6 +422,20 @@ def test_a_right_that_is_missing_to_hasten_is_told_with_the_command(
 
 
 # What may not be seen, and what falls silent
+
+
+def test_a_server_that_is_only_starting_is_asked_again(
+    start: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitops_rollback.rollout.lists._BUSY_PAUSES", (0.0,) * 4)
+    with KubernetesApi([]) as api:
+        api.take("GitRepository", source())
+        api.busy = 3
+        assert [one.url for one in start(api).objects.sources()] == [URL]
+        assert api.busy == 0
+        api.busy = 99
+        with pytest.raises(ClusterError, match=r"429 storage is \(re\)initializing"):
+            start(api)
 
 
 def test_without_the_right_to_helm_releases_all_else_is_followed(
