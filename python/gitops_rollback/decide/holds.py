@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gitops_rollback import clock
 from gitops_rollback.decide.edits import MarkerPlace, places_of
@@ -15,7 +15,7 @@ from gitops_rollback.decide.facts import (
 from gitops_rollback.errors import MovedError
 from gitops_rollback.image import same, same_reference
 from gitops_rollback.late import replace
-from gitops_rollback.ledger.events import is_named
+from gitops_rollback.ledger.events import HistoryEntry, is_named
 from gitops_rollback.ledger.holds import (
     BadMatch,
     HeldMarker,
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.facts import Facts, ServiceAtTip
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.ledger.holds import Bad, Hold
     from gitops_rollback.ledger.state import State
-    from gitops_rollback.model import Build
+    from gitops_rollback.model import Build, Deed
+
+    D = TypeVar("D", Deed, HistoryEntry)
 
 
 _NEW_BUILD = "deploy a fixed image by a new build"
@@ -104,11 +105,23 @@ def _had_version(bad: Bad, facts: Facts, entries: Sequence[HistoryEntry]) -> boo
 
     What was built under it since, and put there all the same, makes no other tag of it.
     """
-    marked, deeds = bad.deed.at or "", facts.state.deployed if facts.state else ()
-    until = [deed for deed in deeds if (deed.at or "") <= marked]
-    seen = [image for deed in until for image in (deed.image, deed.from_image) if image]
-    seen += [entry.image for entry in entries if entry.at <= marked]
-    return version_tag(bad.image, seen) is not None
+    deeds = facts.state.deployed if facts.state else ()
+    seen = [image for deed in _until(bad, deeds) for image in (deed.image, deed.from_image)]
+    seen += [entry.image for entry in _until(bad, entries)]
+    return version_tag(bad.image, [image for image in seen if image]) is not None
+
+
+def _until(bad: Bad, told: Sequence[D]) -> Sequence[D]:
+    """Return the part of deeds or commits, newest first, up to the rollback from an image.
+
+    Where none of them tells of that rollback, their times tell what came before it.
+    """
+    for number, one in enumerate(told):
+        deed = one.told if isinstance(one, HistoryEntry) else one
+        left = deed.from_image if deed is not None and deed.action == ROLLBACK else None
+        if left is not None and same(left, bad.image):
+            return told[number:]
+    return [one for one in told if (one.at or "") <= (bad.deed.at or "")]
 
 
 def forgiven(facts: Facts, state: State, image: ImageReference) -> State:

@@ -278,7 +278,7 @@ class Branch:
             answer = decide(wish, facts)
         return answer
 
-    def propose(self, change: Change) -> Made:
+    def proposed(self, change: Change) -> Made:
         """Archive the record of a change, and return the commit that would make it."""
         if change.record is not None:
             self.records.append(replace(change.record.stored, location="the archive"))
@@ -286,7 +286,7 @@ class Branch:
 
     def write(self, change: Change, by: str, message: str | None = None) -> bool:
         """Commit a change; return whether it changed anything."""
-        commit = self.propose(change)
+        commit = self.proposed(change)
         if not commit.files:
             return False
         self.commit(commit.files, by, message or commit.message)
