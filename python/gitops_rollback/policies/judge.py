@@ -135,15 +135,16 @@ def _key(policy: ImagePolicy, tag: str) -> Any:  # noqa: ANN401 - a text, number
 
 
 def _taken(title: str, marker: str, policy: ImagePolicy, image: ImageReference) -> Refusal:
-    hint = (
-        "{narrower}, or deploy a newer good image with {release}; where neither is needed: {accept}"
-    )
+    service, _blank, environment = title.partition(" ")
+    hint = "{narrower}, or deploy a newer good image%s; where neither is needed: {accept}"
     return refusal(
         "automation",
         f"{title}: ImagePolicy {marker} ({policy.place}, {one_line(policy.rule, 200)}) would take "
         f"{image.label} again, which was rolled back from",
-        shell=hint.replace("{release}", accepted_by("held")),
-        jenkins=hint.replace("{release}", accepted_by("held", Place.JENKINS)),
+        service=service,
+        environment=environment,
+        shell=hint % f": gitops-rollback deploy {{service}} --image IMAGE {accepted_by('held')}",
+        jenkins=hint % f" with {accepted_by('held', Place.JENKINS)}",
         narrower=_narrower(policy, image),
     )
 

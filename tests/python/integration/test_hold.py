@@ -236,8 +236,9 @@ def test_a_state_file_that_was_edited_by_hand_is_put_right(held: Shop) -> None:
 def test_a_git_revert_is_no_edit_that_a_repair_takes_back(held: Shop) -> None:
     rollback = held.tip() or ""
     message = f'Revert "cart: 1.5.0"\n\nThis reverts commit {rollback}.\n'
-    paths = (CART_PATH, CART_STATE)
-    held.commit({path: held.bytes_of(path, "main~1") for path in paths}, message)
+    [began] = held.holds()
+    before = {path: held.bytes_of(path, "main~1") for path in (CART_PATH, CART_STATE)}
+    held.commit({**before, began: None}, message)
     assert held.ok(*REPAIR).result["changed"] is False
 
 
