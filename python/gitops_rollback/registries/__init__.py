@@ -1,7 +1,7 @@
 """Clients of Docker Hub and of OCI registries: the only place that talks to them.
 
-`Registries` is loaded when it is first asked for: it brings urllib3, and many commands
-need no registry.
+`Registries` is loaded when it is first asked for: it brings requests, which takes longer to import
+than all the rest, and many commands need no registry.
 """
 
 from __future__ import annotations

@@ -35,14 +35,6 @@ _NEAR = 10  # a tenth
 _LONGEST_PAUSE = 86400.0  # seconds
 
 
-class NoBundleError(OSError):
-    """Raised where the environment names certificates that are not there."""
-
-
-class NoProxyError(ValueError):
-    """Raised where the environment names a proxy, and that is none."""
-
-
 @dataclass(frozen=True)
 class Answer:
     """One HTTP answer, read to its end; `url` is where it came from in the end."""
@@ -187,6 +179,8 @@ def _why(cause: BaseException, seconds: float) -> tuple[str, str] | None:
             f"no trusted TLS connection: {one_line(str(detail), LONGEST_QUOTE)}",
             "for a certificate of your own set REQUESTS_CA_BUNDLE to the file of its CA",
         )
+    if "CA certificate bundle" in str(cause):
+        return "REQUESTS_CA_BUNDLE names no file", "correct or unset it"
     if isinstance(cause, TimeoutError):
         return (
             f"no complete answer within {max(seconds, 0.1):.1f} s",
@@ -201,10 +195,11 @@ def _why(cause: BaseException, seconds: float) -> tuple[str, str] | None:
 
 
 # Of libraries that are not imported for that.
-_WHY_BY_NAME = {"IncompleteRead": ("the answer broke off before its end", "try again")}
+_WHY_BY_NAME = {
+    "IncompleteRead": ("the answer broke off before its end", "try again"),
+    "InvalidProxyURL": ("the environment's proxy is no address", "correct or unset https_proxy"),
+}
 _WHY = {
-    NoBundleError: ("REQUESTS_CA_BUNDLE names no file", "correct or unset it"),
-    NoProxyError: ("the environment's proxy is no address", "correct or unset https_proxy"),
     socket.gaierror: ("no address is known for that name", "check the name, DNS and proxy"),
     ConnectionRefusedError: (
         "connection refused",

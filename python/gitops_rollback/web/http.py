@@ -1,9 +1,8 @@
 """Send requests: bounded in time and size, redirects followed, secrets to their own host only.
 
 Every request runs in another thread that is left behind when time is up: only so does the bound
-hold for name look-ups and for servers that send a byte at a time. urllib3 is used by itself, and
-not by way of requests: that takes as long to import as all other modules of a run, and its sessions
-read ~/.netrc for passwords, keep cookies, and read redirects to their end.
+hold for name look-ups and for servers that send a byte at a time. No `requests.Session` is used:
+it reads ~/.netrc for passwords, keeps cookies, and reads redirects to their end.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ import json
 import logging
 from contextlib import contextmanager
 from http import HTTPStatus
-from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote, urlencode, urlsplit
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode, urlsplit
 
-from urllib3 import HTTPHeaderDict, PoolManager, ProxyManager, Timeout, make_headers
-from urllib3.exceptions import DecodeError, HTTPError
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import should_bypass_proxies
 
 from gitops_rollback import __version__
 from gitops_rollback.late import dataclass, field, replace
@@ -29,8 +28,6 @@ from gitops_rollback.web.answers import (
     TOO_LARGE,
     Answer,
     NoAnswer,
-    NoBundleError,
-    NoProxyError,
     RateLimit,
     read_limit,
     retry_after,
@@ -130,7 +127,7 @@ class Http:
         self._failed: dict[str, GitopsRollbackError] = {}
         self._secrets: set[str] = set()
         self._helpers = Helpers[Answer]()
-        self._pools: dict[tuple[str | None, bool], PoolManager] = {}
+        self._adapter = HTTPAdapter(pool_maxsize=MOST_AT_ONCE)
 
     @property
     def left(self) -> float:
@@ -223,21 +220,20 @@ class Http:
     def _exchange(self, request: _Request, url: str, *, is_last: bool) -> Answer:
         seconds = self._time_for(url, request)
         self.requests += 1
-        headers = HTTPHeaderDict(_HEADERS)  # of a name in two spellings the last counts
-        headers.update(request.headers)
-        headers.update(request.who.headers_for(url))
+        headers = {**_HEADERS, **request.headers, **request.who.headers_for(url)}
+        data = request.sent.data if request.sent else None
         if request.sent is not None:
             headers["Content-Type"] = request.sent.kind
         try:
-            pool = self._pool(url)
+            prepared = requests.Request(request.method, url, headers, data=data).prepare()
             with self._patience.counting():
                 answer = self._helpers.run(
-                    lambda: self._perform(pool, request, url, headers, seconds), seconds
+                    lambda: self._perform(prepared, request, seconds), seconds
                 )
         except _TooLargeError as error:
             reason = f"the answer is larger than {request.largest / 1_000_000:g} MB"
             raise self._explained(url, request.what, reason, TOO_LARGE) from error
-        except (HTTPError, OSError, ValueError, ImportError) as error:
+        except (requests.RequestException, OSError, ValueError) as error:
             reason, hint = why_no_answer(error, seconds)
             if not is_last and "broke off" in reason:
                 raise ConnectionResetError from error
@@ -263,32 +259,26 @@ class Http:
         return self._manners.explain(NoAnswer(host_of(url), what, reason, "", kind))
 
     def _perform(
-        self,
-        pool: PoolManager,
-        request: _Request,
-        url: str,
-        headers: Mapping[str, str],
-        seconds: float,
+        self, prepared: requests.PreparedRequest, request: _Request, seconds: float
     ) -> Answer:
         end = monotonic() + seconds
-        response = pool.request(
-            request.method,
-            url,
-            body=request.sent.data if request.sent else None,
-            headers=headers,
-            timeout=Timeout(connect=seconds, read=seconds),
-            redirect=False,
-            retries=False,
-            preload_content=False,
-        )
-        try:
+        variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        bundle = next((self._environment[v] for v in variables if self._environment.get(v)), None)
+        url = prepared.url or ""
+        with self._adapter.send(
+            prepared,
+            timeout=seconds,
+            stream=True,
+            verify=bundle or True,
+            proxies=self._proxies(url),
+        ) as response:
             if "," in response.headers.get("Content-Encoding", ""):
                 # Packed twice, 2 kB are a gigabyte, which older versions of urllib3 unpack at once.
-                raise DecodeError
-            is_data = response.status < HTTPStatus.MULTIPLE_CHOICES
+                raise requests.exceptions.ContentDecodingError
+            is_data = response.status_code < HTTPStatus.MULTIPLE_CHOICES
             most = request.largest if is_data else min(_LARGEST_COMPLAINT, request.largest)
             body = bytearray()
-            for chunk in response.stream(_CHUNK, decode_content=True):
+            for chunk in response.iter_content(_CHUNK):
                 body += chunk
                 if len(body) > most:
                     if is_data:
@@ -296,44 +286,18 @@ class Http:
                     break
                 if monotonic() > end:
                     raise TimeoutError
-            return Answer(url, response.status, response.headers, bytes(body[:most]))
-        finally:
-            response.close()  # what was read to its end has given its connection back before
+            return Answer(url, response.status_code, response.headers, bytes(body[:most]))
 
-    def _pool(self, url: str) -> PoolManager:
-        """Return the connections for an address: by a proxy, with the certificates to trust."""
-        is_secure = urlsplit(url).scheme == "https"
-        proxy = self._proxy(url)
-        if (proxy, is_secure) not in self._pools:
-            settings = {"maxsize": MOST_AT_ONCE, **(self._trusted() if is_secure else {})}
-            self._pools[proxy, is_secure] = _connections(proxy, settings)
-        return self._pools[proxy, is_secure]
-
-    def _trusted(self) -> dict[str, str]:
-        """Return where the certificates are that a host is believed by."""
-        variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-        bundle = next((self._environment[v] for v in variables if self._environment.get(v)), None)
-        if bundle is None:
-            import certifi  # noqa: PLC0415 - 5 ms, and nothing of it is needed without TLS
-
-            return {"ca_certs": certifi.where()}
-        if not Path(bundle).exists():
-            raise NoBundleError
-        return {"ca_cert_dir" if Path(bundle).is_dir() else "ca_certs": bundle}
-
-    def _proxy(self, url: str) -> str | None:
+    def _proxies(self, url: str) -> dict[str, str]:
         """Return the proxy that the environment names; this machine is never behind one."""
+        scheme = urlsplit(url).scheme
         no_proxy = self._variable("no_proxy") or ""
-        proxy = self._variable(f"{urlsplit(url).scheme}_proxy") or self._variable("all_proxy")
-        if not proxy or is_loopback(url):
-            return None
-        from requests.utils import should_bypass_proxies  # noqa: PLC0415 - 50 ms, for proxies alone
-
-        if should_bypass_proxies(url, no_proxy):
-            return None
+        proxy = self._variable(f"{scheme}_proxy") or self._variable("all_proxy")
+        if not proxy or is_loopback(url) or should_bypass_proxies(url, no_proxy):
+            return {}
         if not is_proxy(proxy):
-            raise NoProxyError
-        return proxy if "://" in proxy else f"http://{proxy}"
+            raise requests.exceptions.InvalidProxyURL
+        return {scheme: proxy}
 
     def _variable(self, name: str) -> str | None:
         return self._environment.get(name) or self._environment.get(name.upper())
@@ -345,20 +309,6 @@ class Http:
         for secret in self._secrets:
             body = body.replace(secret.encode(), b"***")
         return replace(answer, body=body)
-
-
-def _connections(proxy: str | None, settings: dict[str, Any]) -> PoolManager:
-    """Return a pool of connections, through a proxy where there is one."""
-    if proxy is None:
-        return PoolManager(**settings)
-    if proxy.lower().startswith("socks"):
-        from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415 - needs PySocks
-
-        return SOCKSProxyManager(proxy, **settings)
-    parts = urlsplit(proxy)
-    login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-    headers = make_headers(proxy_basic_auth=login) if parts.username else {}
-    return ProxyManager(proxy, proxy_headers=headers, **settings)
 
 
 class _TooLargeError(Exception):

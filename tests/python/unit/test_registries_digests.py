@@ -248,10 +248,10 @@ def test_challenges_are_read_with_quotes_commas_and_several_schemes() -> None:
     assert parse_challenges("Negotiate") == {}
 
 
-def test_naming_the_package_brings_no_http_until_a_client_is_wanted() -> None:
+def test_naming_the_package_brings_no_requests_until_a_client_is_wanted() -> None:
     program = (
         "import sys; import gitops_rollback.registries as r; r.RegistryEndpoint('docker.io');"
-        "assert 'urllib3' not in sys.modules; r.Registries; assert 'urllib3' in sys.modules"
+        "assert 'requests' not in sys.modules; r.Registries; assert 'requests' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
     import gitops_rollback.registries as package  # noqa: PLC0415 - to ask it for a wrong name

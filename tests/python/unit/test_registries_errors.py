@@ -157,7 +157,7 @@ def test_what_nobody_thought_of_is_named_by_its_kind(monkeypatch: pytest.MonkeyP
     def odd(*_: object, **__: object) -> None:
         raise ValueError("odd")
 
-    monkeypatch.setattr("urllib3.PoolManager.request", odd)
+    monkeypatch.setattr("requests.adapters.HTTPAdapter.send", odd)
     error = refusal(lambda: Registries({}, {}, patience=3).tags(CART))
     assert error.message.endswith("failed (ValueError)")
 
@@ -334,7 +334,7 @@ def test_an_answer_that_is_packed_twice_is_not_unpacked(hub: RegistryStandIn) ->
     body = gzip.compress(gzip.compress(b'{"tags": ["1.0"]}'))
     hub.fail_with("/v2/", 200, body=body, headers={"Content-Encoding": "gzip, gzip"})
     error = refusal(lambda: client(hub.url).tags(CART))
-    assert "failed (DecodeError)" in error.message
+    assert "failed (ContentDecodingError)" in error.message
 
 
 def test_a_redirect_is_followed_and_counted(hub: RegistryStandIn) -> None:
