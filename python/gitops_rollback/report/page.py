@@ -19,6 +19,7 @@ from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.model import one_line, title
 from gitops_rollback.refusals import ALREADY
+from gitops_rollback.tell.plans import proved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +81,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Service:
-    """One service on the page."""
+    """One service on the page; `proof` is what proves that its edits take effect."""
 
     title: str
     summary: Summary
@@ -90,6 +91,7 @@ class Service:
     plan: Mapping[str, Any]
     candidates: tuple[Mapping[str, Any], ...]
     edits: tuple[Mapping[str, Any], ...]
+    proof: str
     notes: tuple[str, ...]
     entries: tuple[Mapping[str, Any], ...]
     picture: Picture | None
@@ -269,6 +271,7 @@ def _service(
         plan=plan,
         candidates=tuple(_candidates(plan, repository)),
         edits=tuple(result.get("edits") or plan.get("edits", ())),
+        proof=_proof(result if "effectProof" in result else plan),
         notes=(
             *plan.get("findings", ()),
             *(w["message"] if isinstance(w, dict) else w for w in result.get("warnings", ())),
@@ -277,6 +280,12 @@ def _service(
         entries=entries,
         picture=draw(name, entries) if entries else None,
     )
+
+
+def _proof(one: Mapping[str, Any]) -> str:
+    if "effectProof" not in one:
+        return ""
+    return proved(one) or "followed exactly, in the files themselves"
 
 
 def _outcome(

@@ -269,6 +269,34 @@ def test_a_rollback_says_first_what_was_done_who_holds_it_whether_it_is_live_and
         assert words in short, words
 
 
+BUILT = {
+    "by": "build",
+    "tool": "kustomize",
+    "version": "v5.7.1",
+    "builds": [{"folder": "apps/prod"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("proof", "words"),
+    [
+        ({"by": "model"}, "Effect: followed exactly"),
+        ({"by": "restored"}, "Effect: as it was when the image ran"),
+        (BUILT, "Effect: proven by kustomize v5.7.1, which built apps/prod before and after"),
+    ],
+)
+def test_what_proves_the_effect_is_said_below_the_difference(
+    proof: dict[str, Any], words: str
+) -> None:
+    assert words in said(files(plan=plan(effectProof=proof)))
+    [one] = change()["services"]
+    result = change(
+        services=[one | {"effectProof": proof, "edits": plan()["services"][0]["edits"]}]
+    )
+    assert words in said(files(result=result))
+    assert "Effect:" not in said(files(plan=plan()))
+
+
 def test_a_rollback_that_was_refused_says_so_and_what_to_do() -> None:
     block = {"code": "already", "message": "rolled back already", "hint": "look at it first"}
     refused = plan(
