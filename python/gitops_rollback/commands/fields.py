@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.given import walk
-from gitops_rollback.errors import Exit
+from gitops_rollback.decide.effect import edited
+from gitops_rollback.effective.effect import WARNING, judge
+from gitops_rollback.errors import Exit, GitopsRollbackError
+from gitops_rollback.image import parse_image
 from gitops_rollback.late import dataclass
-from gitops_rollback.manifest.edit import Proof, prove
+from gitops_rollback.manifest.edit import Proof, prove, trial_value
+from gitops_rollback.manifest.forms import FieldEdit
 from gitops_rollback.services import inventory
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, Environment
 from gitops_rollback.tell.output import write_result
@@ -15,7 +20,7 @@ from gitops_rollback.tell.terminal import say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.services.inventory import Manifests
@@ -36,7 +41,12 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if options.prove:
         proofs = [_prove(e.field, manifests) for e in listed if not e.field.problem]
         failed = [proof for proof in proofs if proof.problem]
-        result["proof"] = {"edited": len(proofs), "failed": [_failure(proof) for proof in failed]}
+        exact = {proof.field.key for proof in proofs} - {proof.field.key for proof in failed}
+        result["proof"] = {
+            "edited": len(proofs),
+            "failed": [_failure(proof) for proof in failed],
+            "effect": _doubts([e for e in listed if e.field.key in exact], manifests),
+        }
     write_result(result, options.output)
     return Exit.FAILED if failed else Exit.DONE
 
@@ -72,6 +82,25 @@ def _prove(field: ImageField, manifests: Manifests) -> Proof:
     return prove(
         file, field, lambda new: manifests.with_files({new.path: new}).effective({}, _ALL).live
     )
+
+
+def _doubts(listed: Iterable[_Listed], manifests: Manifests) -> list[str]:
+    """Return of which edits no effect is known: all are made together, each of another image.
+
+    What another field overrides is not edited, and of what decides images of several names it is
+    not told.
+    """
+    fields = [one.field for one in listed if not one.overridden_by and one.field.image is not None]
+    times = Counter(field.key for field in fields)
+    single = [field for field in fields if times[field.key] == 1]
+    edits = [FieldEdit(field, trial_value(field)) for field in single]
+    meant = {edit.field.key: parse_image(edit.value) for edit in edits}
+    try:
+        after = manifests.with_files(edited(manifests.files, edits)).effective({}, _ALL)
+    except GitopsRollbackError as error:
+        return [f"not looked at: {error.message}"]
+    found = judge(manifests.effective({}, _ALL).effect, after.effect, meant)
+    return [one.message for one in found if one.code != WARNING]
 
 
 def _place(field: ImageField) -> tuple[str, int, int]:

@@ -218,6 +218,8 @@ class Lander:
         assert isinstance(image.node, yaml.ScalarNode)  # noqa: S101 - the caller looked
         origin = self.origin(resource, image.node)
         name, version = split_version("" if is_null(image.node) else str(image.node.value))
+        if origin.field.form == POINTED and origin.field.part(TAG) is not None:
+            name, version = "", origin.field.version
         use = replace(
             self._field_of(resource, self._first(image.node)),
             path=resource.path,

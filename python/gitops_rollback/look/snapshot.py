@@ -118,6 +118,7 @@ def read_snapshot(
     manifests = inventory.read_manifests(
         {path: content for path, content in data.items() if not is_state(path)},
         _home(repository, tip, config),
+        config.words,
     )
     paths = Paths(data)
     meant = {path for name in names for path in meant_paths(name, environment, config, paths)}
@@ -242,6 +243,7 @@ def _left_of(
     manifests = inventory.read_manifests(
         {place: data for place, data in files.items() if not is_state(place)},
         _home(repository, tip, config),
+        config.words,
     )
     settings = [config.settings(one) for one in (name, *config.services)]
     effective = (manifests.effective(one.kinds, environment, one.fields) for one in settings)
@@ -257,7 +259,8 @@ def _left_of(
 def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:
     """Read all manifests of an environment."""
     read = read_environment(repository, request, tip)
-    manifests = inventory.read_manifests(read.files, _home(repository, read.tip, read.config))
+    home = _home(repository, read.tip, read.config)
+    manifests = inventory.read_manifests(read.files, home, read.config.words)
     flux, _said = flux_manifests(repository, read.tip, read.environment, read.config)
     both = inventory.joined(manifests, flux)
     everything = follow_overlays(repository, read.tip, both, set(read.files), both.raw)
@@ -355,7 +358,7 @@ def _found_names(
 ) -> tuple[str, ...]:
     entries = repository.list_files(tip.commit, [environment.path])
     files = read_files(repository, discoverable(entries, environment))
-    manifests = inventory.read_manifests(files, _home(repository, tip, config))
+    manifests = inventory.read_manifests(files, _home(repository, tip, config), config.words)
     found = inventory.service_names(manifests, config, environment, files)
     return tuple(sorted(name for name in found if is_name(name)))
 

@@ -220,6 +220,14 @@ class Proof:
     problem: str
 
 
+def trial_value(field: ImageField) -> str:
+    """Return the value of a field with a version that nobody deploys.
+
+    Raises `ManifestError` where the field cannot say one.
+    """
+    return value_of(field, _TAG, None if field.tag_only else _DIGEST)
+
+
 def prove(
     file: ParsedFile,
     field: ImageField,
@@ -231,7 +239,7 @@ def prove(
     """
     before = file.encode(file.text)
     try:
-        other = value_of(field, _TAG, None if field.tag_only else _DIGEST)
+        other = trial_value(field)
         lines = {part.scalar.line for part in field.parts if part.key in part_texts(field, other)}
         again = rewritten(file, [FieldEdit(field, other)])
         edited = again.encode(again.text)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.image import InvalidImageError, parse_image
-from gitops_rollback.late import dataclass
-from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.late import dataclass, regex
+from gitops_rollback.manifest.document import items_of, lookup, printed, text_of
+from gitops_rollback.manifest.helm import NO_NAME
 from gitops_rollback.manifest.image_field import (
     CONTAINER,
     EDITABLE,
     POINTED,
     REFERENCE,
+    TAG,
     VARIABLE_PROBLEM,
     VOLUME,
     ImageField,
@@ -54,6 +56,10 @@ _KNATIVE_SERVICE = "/spec/template/spec"  # a core Service has no pods
 # A Job's template is immutable: it is reported, and edited only where the configuration says so.
 REPORTED_POD_SPECS: dict[str, str] = {"Job": "/spec/template/spec"}
 
+# A version, a commit, or a word with a number: what stands alone at a pointer and is no name.
+_TAG_ALONE = regex(
+    r"(?:v?\d[\w.+-]*|[0-9a-f]{7,40}|\w[\w.]*[-._]\w*\d[\w.-]*)(?:@sha256:[0-9a-f]{64})?"
+)
 _CONTAINER_LISTS = ("initContainers", "containers")
 
 
@@ -162,7 +168,11 @@ def _step(node: yaml.Node, key: str) -> yaml.Node | None:
 
 def _field(item: ManifestObject, image: ImageNode, node: yaml.ScalarNode) -> ImageField:
     scalar = read_scalar(item.file, node)
+    part = Part(REFERENCE, "image", scalar)
     problem = spelling_problem(scalar) or _reference_problem(scalar)
+    if image.form == POINTED and _TAG_ALONE.fullmatch(scalar.value):
+        part = Part(TAG, "tag", scalar, printed=printed(node))
+        problem = spelling_problem(scalar) or NO_NAME
     if image.reported_only:
         problem = Problem(f"the template of a {item.kind} is immutable (see `kinds`)")
     return ImageField(
@@ -172,7 +182,7 @@ def _field(item: ManifestObject, image: ImageNode, node: yaml.ScalarNode) -> Ima
         name=item.name,
         container=image.container,
         pointer=image.pointer,
-        parts=(Part(REFERENCE, "image", scalar),),
+        parts=(part,),
         namespace=item.namespace or "",
         form=image.form,
         labels=item.names,

@@ -18,7 +18,7 @@ from gitops_rollback.errors import ConfigError
 from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.helm import NO_NAME, NO_VERSION, OTHER_REGISTRY
-from gitops_rollback.manifest.image_field import EDITABLE, HELM
+from gitops_rollback.manifest.image_field import EDITABLE, HELM, POINTED
 from gitops_rollback.services import ownership
 from gitops_rollback.services.config import FILE
 from gitops_rollback.services.inventory import glob_pattern
@@ -141,6 +141,8 @@ def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[Im
     own = config.services.get(service, {})
     by_workload = [f for f in fields if _is_workload_of(service, f)]
     by_configuration = fields if "manifests" in own or "containers" in own else []
+    if "fields" in own:
+        by_configuration = by_configuration or [f for f in fields if f.form == POINTED]
     if settings.image is not None:
         named = [
             replace(field, shown_name=settings.image.name, problem=EDITABLE)

@@ -94,6 +94,14 @@ class Config:
         """What else the manifests repository is called: by Flux, by Argo CD, by a mirror of it."""
         return tuple(self.defaults.get("urls", ()))
 
+    @property
+    def words(self) -> tuple[bytes, ...]:
+        """What stands in each file that has an image at a configured pointer: its last key."""
+        tables = (self.defaults, *self.services.values())
+        pointers = (pointer for table in tables for pointer in table.get("fields", ()))
+        keys = (pointer.rpartition("/")[2] for pointer in pointers)
+        return tuple({key.replace("~1", "/").replace("~0", "~").encode() for key in keys})
+
     def settings(self, service: str) -> Settings:
         """Return the settings of a service; raise `ConfigError` if its image is malformed."""
         merged = {**self.defaults, **self.services.get(service, {})}

@@ -115,11 +115,15 @@ class Manifests:
         return self._found[key]
 
 
-def read_manifests(files: Mapping[str, bytes], home: Home = NOWHERE) -> Manifests:
+def read_manifests(
+    files: Mapping[str, bytes], home: Home = NOWHERE, words: Iterable[bytes] = ()
+) -> Manifests:
     """Parse the files of a repository.
 
-    Those that cannot hold an image are left out, the unreadable are reported.
+    Those that cannot hold an image are left out, but for those that have one of some words; the
+    unreadable are reported.
     """
+    further = tuple(words)
     parsed: dict[str, ParsedFile] = {}
     fields: dict[str, tuple[ImageField, ...]] = {}
     kustomizations = {}
@@ -129,6 +133,7 @@ def read_manifests(files: Mapping[str, bytes], home: Home = NOWHERE) -> Manifest
     )
     for path, data in files.items():
         wanted = may_hold_image(data) or (takes_config_maps and is_config_map(data))
+        wanted = wanted or any(word in data for word in further)
         is_beside = is_ignore_file(path) or is_template(path)
         if is_beside or (not wanted and not is_kustomization(path)):
             fields[path] = ()

@@ -16,6 +16,9 @@ _MARGIN = " " * 9  # as wide as the longest level, and a blank
 _STYLES = {"failed": "red", "warning": "yellow", "error": "red", "ok": "green"}
 
 
+_MOST_DOUBTS = 10  # of edits without an effect that is proven
+
+
 def records(document: Document, view: View) -> list[str]:
     """Return where each record was written."""
     del view
@@ -65,6 +68,10 @@ def fields(document: Document, view: View) -> list[str]:
         return lines
     failed = proof["failed"]
     lines += [f"not exact: {one['path']}:{one['line']}: {one['problem']}" for one in failed]
+    doubts = proof.get("effect", ())
+    lines += [f"no effect is proven: {message}" for message in doubts[:_MOST_DOUBTS]]
+    if len(doubts) > _MOST_DOUBTS:
+        lines.append(f"no effect is proven of {len(doubts) - _MOST_DOUBTS} more (-o json has all)")
     return [*lines, f"proved: {proof['edited']} edited and undone, {len(failed)} not exact"]
 
 

@@ -11,6 +11,12 @@ import pytest
 
 from integration.shop import CART
 
+FLUX = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps}
+spec: {path: ./, suspend: true}
+"""
 COMMAND = Path(sys.executable).with_name("gitops-rollback")
 SHOP = Path(__file__).parents[3] / "examples" / "demo" / "shop"
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "manifests"
@@ -52,8 +58,23 @@ def test_a_proof_edits_every_field_and_leaves_the_files_alone(tmp_path: Path) ->
     file.write_bytes(text.encode())
     done = run("--prove", "--output", "-", str(file), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["proof"] == {"edited": 1, "failed": []}
+    assert json.loads(done.stdout)["proof"] == {"edited": 1, "failed": [], "effect": []}
     assert file.read_bytes() == text.encode()
+
+
+def test_a_proof_says_which_edits_have_no_effect_that_is_known(tmp_path: Path) -> None:
+    (tmp_path / "kustomization.yaml").write_text("resources: [a.yaml]\nimages: [{name: x}]\n")
+    for name in "abcdefghijklmn":
+        (tmp_path / f"{name}.yaml").write_text(CART, encoding="utf-8")
+    done = run("--prove", "--output", "json", ".", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    doubts = json.loads(done.stdout)["proof"]["effect"]
+    assert len(doubts) == 13 * 3
+    assert all("has a kustomization that does not list it" in one for one in doubts)
+    assert "no effect is proven of 29 more" in run("--prove", ".", cwd=tmp_path).stdout
+    (tmp_path / "k.yaml").write_text(FLUX, encoding="utf-8")
+    said = json.loads(run("--prove", "--output", "json", ".", cwd=tmp_path).stdout)["proof"]
+    assert any("it is suspended" in one for one in said["effect"])
 
 
 def test_what_cannot_be_read_is_skipped_with_file_and_reason(tmp_path: Path) -> None:

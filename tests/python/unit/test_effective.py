@@ -798,3 +798,38 @@ def test_what_a_kustomization_takes_is_named_from_where_its_own_path_is(
 ) -> None:
     found = read_kustomization(parse(path, b"resources: [../base, ../../other]\n"))
     assert (found.resources, tuple(one.text for one in found.remote)) == (resources, remote)
+
+
+VERSIONS = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: versions}\ndata: {CART: %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "edited"),
+    [
+        ("1.4.2", "9.9.9"),
+        ('"1.10"', '"9.9.9"'),
+        ("1.10", "9.9.9"),
+        ("v2", "9.9.9"),
+        ("3f2a1bc", "9.9.9"),
+        ("main-3f2a1", "9.9.9"),
+        ("acme/cart:1", "acme/cart:9.9.9"),
+    ],
+)
+def test_a_pointer_leads_to_an_image_or_to_a_tag_alone_in_any_file(text: str, edited: str) -> None:
+    config = parse_config(
+        b'[services.cart]\nimage = "acme/cart"\nfields = ["/data/CART"]\n', "main"
+    )
+    data = {"v.yaml": (VERSIONS % text).encode(), "other.yaml": (VERSIONS % "x").encode()}
+    manifests = read_manifests(data, words=config.words)
+    [field] = resolve("cart", config.choose_environment(None), config, manifests).fields
+    after = rewrite(manifests.files["v.yaml"], [FieldEdit(field, value_of(field, "9.9.9", None))])
+    assert after == (VERSIONS % edited).encode()
+
+
+def test_a_tag_alone_at_a_pointer_asks_whose_it_is() -> None:
+    config = parse_config(
+        b'[services.cart]\nmanifests = ["v.yaml"]\nfields = ["/data/CART"]\n', "main"
+    )
+    manifests = read_manifests({"v.yaml": (VERSIONS % "1.4.2").encode()}, words=config.words)
+    with pytest.raises(ManifestError, match="the image's name is the chart's"):
+        resolve("cart", config.choose_environment(None), config, manifests)
