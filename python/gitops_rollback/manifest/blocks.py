@@ -173,9 +173,11 @@ def _read(written: str, style: str | None) -> str:
 
 def _place_of(file: ParsedFile, node: yaml.ScalarNode) -> tuple[int, str] | None:
     """Return document and pointer of a scalar that stands in one place and in no other."""
-    for number, root in enumerate(file.documents):
-        pointer = next((pointer for pointer, one in scalars_of(root) if one is node), None)
-        if pointer is not None:
-            is_alone = "*" not in file.text or paths_to_nodes(root).get(id(node), 1) == 1
-            return (number, pointer) if is_alone else None
-    return None
+    places = (
+        (number, pointer)
+        for number, root in enumerate(file.documents)
+        if "*" not in file.text or paths_to_nodes(root).get(id(node), 1) == 1
+        for pointer, one in scalars_of(root)
+        if one is node
+    )
+    return next(places, None)

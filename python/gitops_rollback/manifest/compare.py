@@ -53,12 +53,10 @@ def differences(
     old: ParsedFile, new: ParsedFile, ignored: Collection[tuple[int, str]]
 ) -> list[Difference]:
     """Return what differs, by line; `ignored` are (document, JSON pointer) of the newer version."""
-    before = {_title(node): node for node in old.documents if node is not None}
+    before = {_title(node): node for node in old.documents}
     found: list[Difference] = []
     for number, node in enumerate(new.documents):
         title = _title(node)
-        if node is None:
-            continue
         if title not in before:
             found.append(Difference(_line(node), f"{title} is new"))
             continue

@@ -86,16 +86,16 @@ class ParsedFile:
     path: str
     text: str
     bom: bool
-    documents: tuple[yaml.Node | None, ...] = field(repr=False)
+    documents: tuple[yaml.Node, ...] = field(repr=False)
     host: Host | None = field(default=None, repr=False, compare=False)
     blocks: dict[int, ParsedFile] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
-    def trees(self) -> tuple[yaml.Node | None, ...]:
+    def trees(self) -> tuple[yaml.Node, ...]:
         """The documents as a program sees them: with merge keys (`<<`) written out."""
         if "<<" not in self.text:
             return self.documents
-        return tuple(root and expanded(root) for root in self.documents)
+        return tuple(map(expanded, self.documents))
 
     def encode(self, text: str) -> bytes:
         """Return the bytes of a changed text, with the byte order mark the file had."""
@@ -189,7 +189,7 @@ def parse(path: str, data: bytes) -> ParsedFile:
     return file
 
 
-def _composed(text: str) -> tuple[yaml.Node | None, ...]:
+def _composed(text: str) -> tuple[yaml.Node, ...]:
     """Return the root of each document, by the fastest way that this Python has."""
     plain = None if _LOADER is not yaml.SafeLoader else compose(text)
     return tuple(yaml.compose_all(text, Loader=_LOADER)) if plain is None else plain

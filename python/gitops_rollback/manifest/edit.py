@@ -6,6 +6,7 @@ that is only looked at.
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import yaml
@@ -175,7 +176,7 @@ class Intended:
 
 
 def first_difference(
-    old: yaml.Node | None, new: yaml.Node | None, wanted: Mapping[int, Intended]
+    old: yaml.Node, new: yaml.Node, wanted: Mapping[int, Intended]
 ) -> yaml.Node | None:
     """Return the first node of `old` that is not in `new` as intended, or None if all are.
 
@@ -189,11 +190,7 @@ def first_difference(
         if (id(before), id(after)) in compared:
             continue
         compared.add((id(before), id(after)))
-        if before is None or after is None or type(before) is not type(after):
-            if before is after:
-                continue
-            return before or after
-        if not _same_node(before, after, wanted):
+        if type(before) is not type(after) or not _same_node(before, after, wanted):
             return before
         waiting.extend(zip(children(before), children(after), strict=True))
     return None
@@ -249,12 +246,12 @@ def prove(
         after = rewrite(again, [restoring_edit(found, field.value, field.recorded_parts)])
     except ManifestError as error:
         return Proof(field, 0, error.message)
-    changed = _lines_changed(before, edited)
-    if changed != len(lines):
-        return Proof(field, changed, f"{changed} lines differ after the edit")
-    if after != before:
-        return Proof(field, changed, f"{_bytes_differing(before, after)} bytes differ after undo")
-    return Proof(field, changed, "")
+    changed = _differing(before.split(b"\n"), edited.split(b"\n"))
+    if changed == len(lines) and after == before:
+        return Proof(field, changed, "")
+    more = _differing(before, after)
+    problem = f"{changed} lines differ after the edit, {more} bytes after undo"
+    return Proof(field, changed, problem)
 
 
 def _same_field(fields: Iterable[ImageField], field: ImageField) -> ImageField | None:
@@ -264,13 +261,5 @@ def _same_field(fields: Iterable[ImageField], field: ImageField) -> ImageField |
     return None
 
 
-def _lines_changed(before: bytes, after: bytes) -> int:
-    old, new = before.split(b"\n"), after.split(b"\n")
-    if len(old) != len(new):
-        return max(len(old), len(new))
-    return sum(one != other for one, other in zip(old, new, strict=True))
-
-
-def _bytes_differing(before: bytes, after: bytes) -> int:
-    differing = sum(one != other for one, other in zip(before, after, strict=False))
-    return differing + abs(len(before) - len(after))
+def _differing(before: Iterable[object], after: Iterable[object]) -> int:
+    return sum(one != other for one, other in zip_longest(before, after))

@@ -118,12 +118,10 @@ def _elsewhere(field: ImageField, registry: str) -> ImageField:
     """Return a field of which it is the chart's to say whether the global registry counts."""
     name = field.part(NAME)
     own = field.part(REGISTRY)
-    if name is None or not name.text or (own is not None and own.text.strip("/") == registry):
+    is_that = own is not None and own.text.strip("/") == registry
+    if name is None or not name.text or is_that or field.problem:
         return field
-    other = f"{registry}/{name.text.strip('/')}"
-    if field.problem or other == field.name_text:
-        return field
-    return replace(field, other_name=other, problem=OTHER_REGISTRY)
+    return replace(field, other_name=f"{registry}/{name.text.strip('/')}", problem=OTHER_REGISTRY)
 
 
 def _walk(

@@ -55,7 +55,7 @@ def patch_fields(place: PatchPlace, value: yaml.Node | None) -> Iterator[ImageFi
             yield _part(place, value, DIGEST)
         elif _IMAGE.search(place.target) and not _is_switch(value):
             yield _part(place, value, REFERENCE)
-    elif values is not None:
+    elif values is not None and value is not None:
         keys = values["keys"].split("/")
         found = values_fields(
             ValuesPlace(place.file, place.document, _KIND, _NAME, frozenset()),
@@ -74,10 +74,8 @@ def patch_fields(place: PatchPlace, value: yaml.Node | None) -> Iterator[ImageFi
             yield replace(_part(of_image, image, REFERENCE), container=name or place.target)
 
 
-def _below(value: yaml.Node | None, key: str) -> yaml.Node | None:
+def _below(value: yaml.Node, key: str) -> yaml.Node:
     """Return a mapping with the value under the key that it gets."""
-    if value is None:
-        return None
     name = yaml.ScalarNode("tag:yaml.org,2002:str", key, value.start_mark, value.start_mark)
     return yaml.MappingNode(
         "tag:yaml.org,2002:map", [(name, value)], value.start_mark, value.end_mark

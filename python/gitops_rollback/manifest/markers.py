@@ -104,7 +104,7 @@ def policy_of(marker: Marker) -> str:
 def _spans(file: ParsedFile) -> Iterator[tuple[int, int]]:
     """Yield where the scalars of a file stand."""
     seen: set[int] = set()
-    waiting = [root for root in file.documents if root is not None]
+    waiting = list(file.documents)
     while waiting:
         node = waiting.pop()
         if id(node) in seen:

@@ -106,7 +106,7 @@ def refuse_template_file(file: ParsedFile) -> None:
 
     No Kubernetes object has that, so nothing can apply the file as it stands.
     """
-    waiting = [root for root in file.documents if root is not None] if "{{" in file.text else []
+    waiting = [*file.documents] if "{{" in file.text else []
     seen: set[int] = set()
     while waiting:
         node = waiting.pop()

@@ -96,13 +96,9 @@ class _Scanner:
         """Return the root of each document; raise `_NotPlain`."""
         self._go_to(0)
         roots = []
-        is_first = True
         while not self._is_at_end:
             if self._column == _NO_TOKEN:
                 self._go_to(self._number + 1)
-            elif not is_first:
-                raise _NotPlain
-            is_first = False
             self._anchors = {}
             here = self._here()
             is_empty = self._column == _NO_TOKEN

@@ -95,13 +95,12 @@ def workload_fields(
 
 def image_nodes(
     item: ManifestObject, further_kinds: Mapping[str, str], pointers: Iterable[str] = ()
-) -> Iterator[ImageNode]:
-    """Yield the images of an object; `pointers` are JSON pointers to some at other places."""
-    found: set[int] = set()
+) -> Iterable[ImageNode]:
+    """Return the images of an object; `pointers` are JSON pointers to some at other places."""
+    found: dict[str, ImageNode] = {}
     for image in (*_pod_images(item, further_kinds), *_pointed(item, pointers)):
-        if id(image.way[-1]) not in found or image.form == VOLUME:
-            yield image
-            found.add(id(image.node))
+        found.setdefault(image.pointer, image)
+    return found.values()
 
 
 def _pod_images(item: ManifestObject, further_kinds: Mapping[str, str]) -> Iterator[ImageNode]:

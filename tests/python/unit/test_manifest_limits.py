@@ -10,28 +10,37 @@ import pytest
 import yaml
 
 from gitops_rollback.effective.images import changed_text
-from gitops_rollback.errors import ManifestError
-from gitops_rollback.manifest import document
-from gitops_rollback.manifest.argo import folders_of
+from gitops_rollback.errors import ManifestError, ResourceError
+from gitops_rollback.manifest import blocks, document
+from gitops_rollback.manifest.argo import folders_of, text_fields
+from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import (
     duplicate_key,
     is_config_map,
+    lookup,
     parse,
     values_of,
     walk,
 )
-from gitops_rollback.manifest.edit import FieldEdit, prove, rewrite
+from gitops_rollback.manifest.edit import FieldEdit, first_difference, prove, rewrite
 from gitops_rollback.manifest.fields import find_fields
-from gitops_rollback.manifest.flux import flux_kustomization
-from gitops_rollback.manifest.forms import value_of
+from gitops_rollback.manifest.flux import flux_kustomization, inline_patches
+from gitops_rollback.manifest.forms import part_texts, value_of
+from gitops_rollback.manifest.helm import ValuesPlace
+from gitops_rollback.manifest.image_field import SUBSTITUTION, TAG
+from gitops_rollback.manifest.json_patch import PatchPlace, patch_fields
 from gitops_rollback.manifest.kustomize import entries_of, read_kustomization
 from gitops_rollback.manifest.markers import find_marker
 from gitops_rollback.manifest.objects import objects_of
+from gitops_rollback.manifest.patterns import go_glob
+from gitops_rollback.manifest.workloads import image_nodes
 from unit.builders import DEPLOYMENT, digest
 
 if TYPE_CHECKING:
+    from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
+    from gitops_rollback.manifest.image_field import ImageField
 
 CART = DEPLOYMENT.format(image="acme/cart:1")
 
@@ -219,3 +228,125 @@ def test_replacements_are_known_by_their_lines() -> None:
     text = "resources: []\nreplacements:\n- source: {}\n- {path: r.yaml}\n"
     found = read_kustomization(parse("a/kustomization.yaml", text.encode())).replacements
     assert [(one.line, one.path) for one in found] == [(3, None), (4, "a/r.yaml")]
+
+
+def test_files_that_were_read_last_are_kept_though_nobody_holds_them() -> None:
+    kept = document.Parsed()
+    texts = [f"a{number}: {'x' * 1_400_000}\n".encode() for number in range(3)]
+    for number, data in enumerate(texts):
+        kept.add(f"{number}.yaml", data, parse(f"{number}.yaml", data))
+    last = [kept.get(f"{number}.yaml", data) for number, data in enumerate(texts)][1:]
+    assert None not in last
+    kept.let_go()
+    assert [kept.get(f"{number}.yaml", texts[number]) for number in (1, 2)] == last  # held here
+
+
+def test_files_that_are_used_together_are_bounded_by_what_they_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(document, "MOST_AT_ONCE", 40)
+    monkeypatch.setattr(document, "_READ", document._Read())  # noqa: SLF001 - none of other tests
+    held = [parse("text.yaml", b"a: |\n" + b"  - b: [c, d]\n" * 10)]  # one value, as it turns out
+    held += [parse(f"{number}.yaml", b"a: [b, c, d]\n") for number in range(3)]
+    with pytest.raises(ResourceError, match=r"larger than 40 keys and values: last\.yaml and"):
+        parse("last.yaml", ("[" + "a, " * 30 + "a]\n").encode())
+    assert len(held) == 4
+
+
+def test_an_image_that_is_pointed_at_is_found_once() -> None:
+    pointers = ("/spec/template/spec/containers/0/image",)
+    [item] = objects_of(parse("a.yaml", CART.encode()))
+    assert len([*image_nodes(item, {}, pointers)]) == len([*image_nodes(item, {})]) == 1
+
+
+def test_a_patch_of_flux_that_stands_in_a_file_has_no_text_to_look_into() -> None:
+    text = (
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a}\n"
+        "spec:\n  patches:\n  - target: {kind: Deployment}\n  - patch: 'a: b'\n"
+    )
+    [item] = objects_of(parse("a.yaml", text.encode()))
+    assert [node.value for node in inline_patches(item)] == ["a: b"]
+
+
+def test_a_value_beside_a_flux_variable_has_to_fit_what_stands_around_it() -> None:
+    [field] = find_fields(parse("a.yaml", CART.encode()))
+    part = replace(field.parts[0], role=TAG, key="TAG", before="v", after="-alpine")
+    around = replace(field, parts=(part,), form=SUBSTITUTION)
+    assert part_texts(around, "acme/cart:v2-alpine") == {"TAG": "2"}
+    with pytest.raises(ManifestError, match=r"'2' does not fit: the manifest writes v\$\{TAG\}-al"):
+        part_texts(around, "acme/cart:2")
+
+
+def test_a_tag_that_stays_is_written_so_that_yaml_reads_it_as_a_text() -> None:
+    text = f"image:\n  repository: acme/cart\n  tag: 1.10\n  digest: {digest('1')}\n"
+    [field] = find_fields(parse("values.yaml", text.encode()))
+    assert part_texts(field, f"acme/cart:1.1@{digest('2')}") == {
+        "tag": "1.1",
+        "digest": digest("2"),
+    }
+
+
+def test_a_key_that_only_contains_the_word_of_a_marker_is_none() -> None:
+    assert find_marker('a: b # {"a\\"$imagepolicy": "a:b"}\n', 4) is None
+
+
+def test_a_text_that_became_something_else_has_changed_though_an_image_in_it_is_left_out() -> None:
+    old, new = parse("k", b"a: 'image: b'\n"), parse("k", b"a: [b]\n")
+    found = differences(old, new, {(0, "/a#/image")})
+    assert [one.what for one in found] == ["document: a changed"]
+
+
+def test_an_operation_without_a_value_has_no_image() -> None:
+    place = PatchPlace(parse("k", b"a: b\n"), 0, "/a", "/spec/values/image")
+    assert [*patch_fields(place, None)] == []
+
+
+def test_a_proof_tells_that_an_undo_changed_another_place() -> None:
+    other = f"acme/cart:0.0.0-proof@sha256:{'0' * 64}"
+    file = parse("a.yaml", f"{CART}        - name: b\n          image: {other}\n".encode())
+    first, _second = find_fields(file)
+
+    def strayed(after: ParsedFile) -> list[ImageField]:
+        _first, twin = find_fields(after)
+        return [replace(twin, pointer=first.pointer)]
+
+    problem = prove(file, first, strayed).problem
+    assert problem.startswith("1 lines differ after the edit, ")
+    assert not problem.endswith(" 0 bytes after undo")
+
+
+def test_a_text_of_values_that_is_no_yaml_has_no_fields() -> None:
+    file = parse("a.yaml", b"values: 'image: ['\n")
+    text = lookup(file.documents[0], "values")
+    assert isinstance(text, yaml.ScalarNode)
+    place = ValuesPlace(file, 0, "Application", "cart", frozenset())
+    assert [*text_fields(place, text)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "is_edited"), [("'a: b'", True), ("a b", True), ("'a: bb'", False)]
+)
+def test_a_text_in_more_pieces_than_anybody_writes_is_not_edited(
+    text: str,
+    is_edited: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = parse("a.yaml", f"values: {text}\n".encode())
+    node = lookup(file.documents[0], "values")
+    assert isinstance(node, yaml.ScalarNode)
+    monkeypatch.setattr(blocks, "_MOST_RUNS", 5 if is_edited else 0)
+    assert (block_of(file, node).host is not None) == is_edited
+
+
+def test_stars_side_by_side_are_one() -> None:
+    pattern = go_glob("a**b")
+    assert pattern is not None
+    assert [bool(pattern.fullmatch(text)) for text in ("ab", "axyb", "axyc")] == [True, True, False]
+
+
+def test_what_reads_as_another_kind_of_value_is_a_difference() -> None:
+    old, new = parse("a.yaml", b"a: 1\n").documents[0], parse("a.yaml", b"a: '1'\n").documents[0]
+    found = first_difference(old, new, {})
+    assert found is not None
+    assert found.value == "1"
+    assert first_difference(old, old, {}) is None
