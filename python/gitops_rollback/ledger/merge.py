@@ -105,7 +105,7 @@ def with_commits(
     merged: list[Event] = []
     last_found = -1
     for number, entry in enumerate(entries):
-        place = next((i for i, commit in enumerate(rest) if _is_same(commit, entry)), None)
+        place = _place(entry, rest)
         if place is None and rest and _carried(rest[0], entries[number:]):
             place = 0
         if place is None:
@@ -149,6 +149,13 @@ def _commits(history: Sequence[HistoryEntry]) -> list[Event]:
     events = list(reversed(from_history(history)))
     unsure = {entry.commit for entry in history if entry.is_oldest and entry.told is None}
     return [event for event in events if event.commit not in unsure]
+
+
+def _place(entry: Event, commits: Sequence[Event]) -> int | None:
+    """Find the commit that made an entry: the one that says so, else the newest that can be it."""
+    named = (i for i, one in enumerate(commits) if entry.record and one.record == entry.record)
+    alike = (i for i, one in enumerate(commits) if _is_same(one, entry))
+    return next(named, next(alike, None))
 
 
 def _is_same(commit: Event, entry: Event) -> bool:

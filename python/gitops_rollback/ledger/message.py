@@ -12,7 +12,7 @@ from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import DEPLOY, Build, Deed, OfDeed, one_line, title
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.model import LogEntry
@@ -72,6 +72,14 @@ def read_trailers(text: str, service: str, environment: str) -> Told | None:
     """
     found = _groups(text).get((service, environment))
     return _told(found) if found is not None else None
+
+
+def trailers_of(text: str, services: Collection[str]) -> Iterator[Told]:
+    """Yield what the trailers of a commit message say of services, in whatever environment."""
+    for (service, _environment), group in _groups(text).items():
+        told = _told(group) if service in services else None
+        if told is not None:
+            yield told
 
 
 @lru_cache(maxsize=128)  # a commit of many services is asked for each of them

@@ -9,10 +9,11 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from gitops_rollback.decide.standing import names_of
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import HistoryEntry, agree
-from gitops_rollback.ledger.message import read_trailers
+from gitops_rollback.ledger.message import read_trailers, trailers_of
 from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
@@ -20,7 +21,7 @@ from gitops_rollback.repo.objects import Tip
 from gitops_rollback.repo.repository import FIRST_LOOK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.image import ImageReference
@@ -225,9 +226,20 @@ def _path(at: ServiceAtTip) -> str:
 
 
 def _entry(change: PathChange, image: ImageReference, at: ServiceAtTip) -> HistoryEntry:
-    told = read_trailers(change.message, at.service, at.environment)
-    told = told if told is not None and _fits(told, image) else None
+    fitting = (told for told in _told(change.message, at) if _fits(told, image))
+    told = next(fitting, None)
     return HistoryEntry(change.commit, change.at, change.by, image, told, change.is_oldest)
+
+
+def _told(message: str, at: ServiceAtTip) -> Iterator[Told]:
+    """Yield what a commit says of the service's fields, by its name of today, then by others.
+
+    It was one commit that changed this very field: whatever service and environment were called.
+    """
+    own = read_trailers(message, at.service, at.environment)
+    if own is not None:
+        yield own
+    yield from trailers_of(message, {at.service, *names_of(at.found.fields)})
 
 
 def _fits(told: Told, image: ImageReference) -> bool:

@@ -62,6 +62,20 @@ def test_a_release_under_either_name_ends_the_hold_for_both_in_one_commit(two_na
     assert run.error["code"] == "bad"
 
 
+def test_history_tells_by_either_name_what_was_done_by_the_other(two_names: Shop) -> None:
+    two_names.edit(image("1.4.2"), "acme/cart:1.6.0")
+    for name in ("cart", "cart-web"):
+        [_edit, newest, *_older] = two_names.ok("history", "--service", name).service()["entries"]
+        assert (newest["action"], newest["reason"]) == ("rollback", "carts are empty")
+        assert newest["commit"] == two_names.git("rev-parse", "main~1")
+    states = [path for path in two_names.git("ls-tree", "-r", "--name-only", "main").splitlines()
+              if path.startswith(".gitops-rollback/")]  # fmt: skip
+    two_names.commit(dict.fromkeys(states), 'Revert "it"\n\nThis reverts commit 0.\n')
+    for name in ("cart", "cart-web"):
+        entries = two_names.ok("history", "--service", name).service()["entries"]
+        assert [one["action"] for one in entries[:4]] == ["edit", "rollback", "deploy", "deploy"]
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -358,3 +358,10 @@ def test_an_event_is_told_with_all_that_is_known_of_it() -> None:
     told = entry_to_json(event)
     assert (told["at"], told["proofs"]) == (at(1), ["artifact", "git"])
     assert None not in told.values()
+
+
+def test_the_commit_that_says_what_it_did_is_taken_before_one_that_could_have_done_it() -> None:
+    """Somebody dropped the digest again that a rollback had written."""
+    told = state("0>1", "~2<2")
+    commits = (commit(3, "~2"), commit(2, "2", "~2<2"), commit(1, "~2"), commit(0, "1", "0>1"))
+    assert lines(account("~2", told, commits))[:2] == ["edit 2>2 git", "rollback 2>2 git"]
