@@ -226,14 +226,19 @@ class Judge(RuleBasedStateMachine):
         COUNTS["merges"] += 1
         model = self.fields[one.place]
         # Dated before deeds that it follows: their order is told by Git's history alone.
-        model.is_folded |= one.count != model.count
+        is_dated_before = one.count != model.count
+        model.is_folded |= is_dated_before
+        text = self._running(one.place)
+        # By another name somebody did something since: what a text was written with is not known.
+        is_known = text.digest is not None or not is_dated_before
+        image = one.image if is_known else Ran(None, one.image.tag)
         if one.action == "rollback":
             left = [hold for hold in model.holds if hold not in one.ends]
-            model.rolled_back(one.image, *one.begins, *left)
+            model.rolled_back(image, *one.begins, *left)
         else:
             model.holds = () if one.ends else model.holds
-            model.deployed(one.image, forgives=False)
-        model.text = str(self._running(one.place))
+            model.deployed(image, forgives=False)
+        model.text = str(text)
 
     @rule(place=PLACES)
     def remember(self, place: int) -> None:
