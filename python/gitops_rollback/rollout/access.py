@@ -28,9 +28,15 @@ if TYPE_CHECKING:
 TIMES = (3.05, 10.0)  # seconds to connect, and for one answer
 LARGEST_ANSWER = 40_000_000  # bytes: of a list, whose objects take six times as much here
 _PIECE = 4096  # bytes
+_NO_PROVIDERS = ("azure", "gcp")
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 RENEW = "renew it, or name another one with KUBECONFIG or --kube-context"
 _REASONS = (
+    (
+        regex(r"PEM lib|no start line|bad base64|key values mismatch", re.IGNORECASE),
+        "the certificate or the key with which it is asked is none",
+        f"see client-certificate and client-key in the kubeconfig: {RENEW}",
+    ),
     (
         regex(r"certificate|x509|self.signed|hostname mismatch", re.IGNORECASE),
         "its certificate is not the one that the kubeconfig trusts",
@@ -268,6 +274,8 @@ def _read_config(path: str | None) -> _Config:
         if not one or not Path(one).is_file():
             continue
         document = yaml.safe_load(Path(one).read_text(encoding="utf-8")) or {}
+        if not isinstance(document, dict):
+            raise ValueError(f"{one} is no mapping, as a kubeconfig is")  # noqa: TRY004 - of a file
         for key, entries in found.items():
             for entry in document.get(key) or ():
                 entries.setdefault(str(entry.get("name")), entry.get(key[:-1]) or {})
@@ -278,8 +286,15 @@ def _read_config(path: str | None) -> _Config:
 def _check_plugin(user: Mapping[str, Any], name: str) -> None:
     """Raise `OSError` if the program that is to give the credentials is not here.
 
-    The client itself goes on without credentials then, and is refused by the API server.
+    The client itself goes on without credentials then, and is refused by the API server. Raise
+    `ValueError` of what Kubernetes 1.26 has taken out (gcp, azure), and wants a program for.
     """
+    provider = (user.get("auth-provider") or {}).get("name")
+    if provider in _NO_PROVIDERS:
+        raise ValueError(
+            f"its user {name} wants the auth provider {provider}, which Kubernetes no longer has: "
+            "kubelogin (azure) or gke-gcloud-auth-plugin (gcp) is its plugin now"
+        )
     command = (user.get("exec") or {}).get("command")
     if command and shutil.which(str(command)) is None:
         raise OSError(

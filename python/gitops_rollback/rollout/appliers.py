@@ -76,8 +76,7 @@ class Reconciler:
 
     `attempted` and `applied` are commits. `current` says that it has begun with its present
     generation, `is_told` that `ready` bears that one's number. `checks_health` says that being
-    ready includes its workloads. `last` is how the newest attempt ended, which is there even while
-    the next one runs; `last_commit` its commit.
+    ready includes its workloads.
 
     A HelmRelease has instead: the scalars of its `spec` as texts, and the first 12 digits of the
     commit of the chart that was last tried, where its version tells; `value_files` are those of the
@@ -106,8 +105,6 @@ class Reconciler:
     released: Condition
     handled: str
     timeout: str = ""
-    last: str = ""
-    last_commit: str = ""
     inventory: frozenset[Name] = frozenset()
     sets: tuple[Setting, ...] = ()
     takes: frozenset[tuple[str, str]] = frozenset()
@@ -169,7 +166,6 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
     """Read a Kustomization or a HelmRelease."""
     conditions = conditions_of(found)
     spec, status = mapping(found, "spec"), mapping(found, "status")
-    newest = (items(status, "history") or [{}])[0]
     helm = kind == "HelmRelease"
     ready = conditions.get("Ready", Condition())
     generation = number(found, "metadata", "generation")
@@ -192,8 +188,6 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
         released=conditions.get("Released", Condition()),
         handled=text(status, "lastHandledReconcileAt"),
         timeout=text(spec, "timeout") or text(spec, "interval"),
-        last=text(newest, "lastReconciledStatus"),
-        last_commit=commit_of(text(newest, "metadata", "revision")),
         inventory=frozenset(
             name
             for one in items(status, "inventory", "entries")

@@ -52,6 +52,10 @@ class Cluster:
         """List the objects of a query; raise `ClusterError` where that is not possible."""
         return self._lists.all_of(query)
 
+    def knows(self, kind: str) -> bool:
+        """Tell whether the cluster has a kind that it was asked for."""
+        return self._lists.knows(kind)
+
     def watch(self, query: Query, sink: Sink) -> None:
         """List and then watch a query in a thread; every change goes to `sink`."""
         self._watches.begin(query, sink)

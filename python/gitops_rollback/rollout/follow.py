@@ -268,6 +268,9 @@ class Follower:
         here = f" in {self.cluster.context}" if self.cluster.context else " in this cluster"
         sources = other_sources(self.objects.sources(), self._url)
         another = "look into the cluster that runs it: KUBECONFIG, --kube-context"
+        if not self.cluster.knows("GitRepository"):
+            what = "Flux is not in it, or what answers is no API server"
+            return f"no GitRepository is known{here}: {what}", another
         if not sources:
             return f"no GitRepository{here} has the URL {self._url}", another
         own = self.objects.own_sources(target.branch)

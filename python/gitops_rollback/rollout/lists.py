@@ -50,6 +50,8 @@ class DeniedError(ClusterError):
     def __init__(self, reason: str, plugin: str = "") -> None:
         """`plugin` is what was said of the kubeconfig's plugin, which gave no account then."""
         said, hint = "", "give the account the rights of docs/flux.md"
+        if "system:anonymous" in reason:
+            hint = f"the kubeconfig gives no credentials that count there: {RENEW}"
         if plugin:
             said = f" ({plugin})"
             hint = f"the kubeconfig's plugin gave no credentials: {RENEW}"
@@ -146,6 +148,10 @@ class Lists:
     def call(self, query: Query) -> tuple[Any, tuple[str, ...], dict[str, str]]:
         """Return the client's function that lists a query, and what to give it."""
         return *self._call(query, self.version(query.kind)), _selectors(query)
+
+    def knows(self, kind: str) -> bool:
+        """Tell whether the cluster has a kind, as far as it was asked for it."""
+        return kind in self._versions
 
     def version(self, kind: str) -> str:
         """Return the version in which the cluster has a kind, as far as it was asked for it."""

@@ -60,6 +60,10 @@ _NEEDED = {
     "scaleIO": ("volumeName",),
     "secret": ("secretName",),
 }
+# What files can tell of a pod and of its containers (validVolumeDownwardAPIFieldPathExpressions).
+_OF_POD = tuple(f"metadata.{key}" for key in ("name", "namespace", "uid", "labels", "annotations"))
+_OF_LABELS = regex(r"metadata\.(labels|annotations)\['[^']+'\]")
+_OF_CONTAINER = regex(r"(limits|requests)\.(cpu|memory|ephemeral-storage|hugepages-.+)")
 _PROPAGATIONS = ("None", "HostToContainer", "Bidirectional")
 _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 _NUMBER_OPERATORS = ("Gt", "Lt")
@@ -273,13 +277,32 @@ def _of_items(found: dict[str, Any]) -> Iterator[_Part]:
             yield "items", f"has the path {path}, which leads out of it", "write it from the mount"
 
 
+def _of_downward(found: dict[str, Any]) -> Iterator[_Part]:
+    """Yield what no pod can tell of itself in a file."""
+    yield from _of_items(found)
+    entries = found.get("items")
+    for one in entries if isinstance(entries, list) else ():
+        field, resource = (
+            part if isinstance(part := one.get(key), dict) else {}
+            for key in ("fieldRef", "resourceFieldRef")
+        )
+        path, size = _plain(field.get("fieldPath")), _plain(resource.get("resource"))
+        if path and path not in _OF_POD and not _OF_LABELS.fullmatch(path):
+            yield "items", f"has the field {path}", f"write {', '.join(_OF_POD)}"
+        if size and not _OF_CONTAINER.fullmatch(size):
+            yield "items", f"has the resource {size}", "write limits.memory, requests.cpu, …"
+        if bool(field) == bool(resource):
+            yield "items", "has an entry with not one source", "write fieldRef or resourceFieldRef"
+
+
 def _of_projected(found: dict[str, Any]) -> Iterator[_Part]:
     entries = found.get("sources")
     for one in entries if isinstance(entries, list) else ():
         if isinstance(one, dict) and len(one) > 1:
             yield "sources", f"has {' and '.join(one)} in one source", "write two sources"
-        for part in one.values() if isinstance(one, dict) else ():
-            yield from _of_items(part) if isinstance(part, dict) else ()
+        for kind, part in one.items() if isinstance(one, dict) else ():
+            check = _of_downward if kind == "downwardAPI" else _of_items
+            yield from check(part) if isinstance(part, dict) else ()
 
 
 _SPECIAL = {
@@ -287,7 +310,7 @@ _SPECIAL = {
     "azureFile": _of_azure_file,
     "configMap": _of_items,
     "csi": _of_csi,
-    "downwardAPI": _of_items,
+    "downwardAPI": _of_downward,
     "emptyDir": _of_empty_dir,
     "fc": _of_fc,
     "iscsi": _of_iscsi,

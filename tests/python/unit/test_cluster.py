@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from gitops_rollback.errors import ClusterError
 from gitops_rollback.rollout import access
 from gitops_rollback.rollout.access import Asked, NoAccessError, asked
 from gitops_rollback.rollout.cluster import Cluster
+from gitops_rollback.rollout.lists import DeniedError
 from gitops_rollback.rollout.objects import Change, Query
 from gitops_rollback.rollout.raw import Name
 from servers.any_answer import AnyAnswer
@@ -22,7 +24,6 @@ from servers.kubernetes_api import KubernetesApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     Open = Callable[[KubernetesApi], Cluster]
 
@@ -92,7 +93,45 @@ def test_a_machine_without_the_client_says_how_to_get_it(monkeypatch: pytest.Mon
     assert "pip install 'gitops-rollback[cluster]'" in got.value.hint
 
 
-@pytest.mark.parametrize("text", ["{}", "{", "clusters: 3", ""])
+def signed_in_by(user: dict[str, Any], path: Path, url: str = "https://127.0.0.1:1") -> Cluster:
+    """Connect by a kubeconfig with a user of this kind."""
+    document = json.loads(Path(config_of(url, path)).read_text(encoding="utf-8"))
+    document["users"][0]["user"] = user
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return Cluster("", {"KUBECONFIG": str(path)})
+
+
+@pytest.mark.parametrize(
+    ("user", "said"),
+    [
+        ({"auth-provider": {"name": "gcp"}}, "gke-gcloud-auth-plugin"),
+        ({"auth-provider": {"name": "azure"}}, "kubelogin"),
+        ({"exec": {"command": "no-such-plugin"}}, "wants the program no-such-plugin"),
+        ({"tokenFile": "/no/token"}, "No such file or directory: '/no/token'"),
+    ],
+)
+def test_a_way_to_sign_in_that_cannot_work_is_named(
+    tmp_path: Path, user: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(NoAccessError, match=said):
+        signed_in_by(user, tmp_path / "kubeconfig")
+
+
+def test_a_client_certificate_that_is_none_is_named(tmp_path: Path) -> None:
+    user = dict.fromkeys(("client-certificate-data", "client-key-data"), "Z2FyYmFnZQ==")
+    with AnyAnswer(b"") as url:
+        cluster = signed_in_by(user, tmp_path / "kubeconfig", url.replace("http:", "https:"))
+        with pytest.raises(ClusterError, match=r"the certificate or the key .* is none") as got:
+            cluster.list(FLUX)
+    assert "client-certificate and client-key" in got.value.hint
+
+
+def test_an_account_that_is_nobodys_has_no_credentials_and_lacks_no_right() -> None:
+    said = DeniedError('403 User "system:anonymous" cannot list resource "kustomizations"')
+    assert "gives no credentials that count there" in said.hint
+
+
+@pytest.mark.parametrize("text", ["{}", "{", "clusters: 3", "", "- a"])
 def test_a_kubeconfig_that_is_no_good_is_no_access(tmp_path: Path, text: str) -> None:
     config = tmp_path / "kubeconfig"
     config.write_text(text, encoding="utf-8")

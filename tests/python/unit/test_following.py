@@ -424,6 +424,16 @@ def test_a_right_that_is_missing_to_hasten_is_told_with_the_command(
 # What may not be seen, and what falls silent
 
 
+def test_a_cluster_without_flux_is_told(
+    start: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servers.kubernetes_api._KINDS", {})
+    with KubernetesApi([]) as api:
+        follower = start(api)
+        with pytest.raises(NotHereError, match="no GitRepository is known in this cluster: Flux"):
+            follower.expect([target()])
+
+
 def test_a_server_that_is_only_starting_is_asked_again(
     start: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:

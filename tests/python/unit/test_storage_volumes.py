@@ -283,6 +283,50 @@ OBJECTS_REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         pod({"projected": {"sources": [{"secret": {"name": "a"}, "configMap": {"name": "b"}}]}}),
         "in one source",
     ),
+    "a field that no file can tell": (
+        pod(
+            {"downwardAPI": {"items": [{"path": "a", "fieldRef": {"fieldPath": "spec.nodeName"}}]}}
+        ),
+        "has the field spec.nodeName",
+    ),
+    "a size that no container has": (
+        pod(
+            {
+                "downwardAPI": {
+                    "items": [
+                        {
+                            "path": "a",
+                            "resourceFieldRef": {
+                                "containerName": "server",
+                                "resource": "limits.gpu",
+                            },
+                        }
+                    ]
+                }
+            }
+        ),
+        "has the resource limits.gpu",
+    ),
+    "a field among sources that no file can tell": (
+        pod(
+            {
+                "projected": {
+                    "sources": [
+                        {
+                            "downwardAPI": {
+                                "items": [{"path": "a", "fieldRef": {"fieldPath": "status.podIP"}}]
+                            }
+                        }
+                    ]
+                }
+            }
+        ),
+        "has the field status.podIP",
+    ),
+    "an entry without a source": (
+        pod({"downwardAPI": {"items": [{"path": "a"}]}}),
+        "not one source",
+    ),
     "a claim of no size": (pod({"ephemeral": NO_SIZE}), "storage` is missing"),
     "an image that says nothing": (pod({"image": {"reference": ""}}), "reference` says nothing"),
     "a volume named twice": (pod(EMPTY, twice=True), "two volumes are named data"),
@@ -326,6 +370,20 @@ OBJECTS_TAKEN: dict[str, dict[str, Any]] = {
     "a secret": pod({"secret": {"secretName": "a", "defaultMode": 0o400}}),
     "a map that may be missing": pod({"configMap": {"name": "a", "optional": True}}),
     "sources": pod({"projected": {"sources": [{"secret": {"name": "a"}}]}}),
+    "what a pod can tell": pod(
+        {
+            "downwardAPI": {
+                "items": [
+                    {"path": "a", "fieldRef": {"fieldPath": "metadata.labels['app']"}},
+                    {"path": "b", "fieldRef": {"fieldPath": "metadata.uid"}},
+                    {
+                        "path": "c",
+                        "resourceFieldRef": {"containerName": "server", "resource": "limits.cpu"},
+                    },
+                ]
+            }
+        }
+    ),
     "an image": pod({"image": {"reference": "cart:1"}}),
     "a part": pod(EMPTY, {"subPath": "a..b/c"}),
     "a part that is filled in": pod(EMPTY, {"subPathExpr": "$(NAME)"}),
