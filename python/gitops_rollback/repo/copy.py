@@ -18,6 +18,7 @@ from gitops_rollback.late import regex
 from gitops_rollback.repo.first_fetch import NONE, WHOLE, FirstFetch, is_filter_refused
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import explain_fetch, explain_local
+from gitops_rollback.repo.objects import garbled, read_oid
 from gitops_rollback.repo.process import REMOTE, Git, GitFailedError, TimeIsUpError
 from gitops_rollback.scratch import RUN, own_folder, sweep
 
@@ -172,7 +173,9 @@ class Copy:
 
     def fetched_tip(self) -> str:
         """Return the tip that was fetched last, as git left it in a file: a process less."""
-        return (self.path / "FETCH_HEAD").read_text(encoding="utf-8").partition("\t")[0]
+        heads = self.path / "FETCH_HEAD"
+        text = heads.read_text(encoding="utf-8") if heads.exists() else ""
+        return read_oid(text.partition("\t")[0], "fetch")
 
     def fetch_commits(self, *commits: str, depth: int = 1) -> None:
         """Fetch commits by their ids, with their trees, and so many of those before them."""
@@ -227,6 +230,8 @@ class Copy:
         listed = self.run("rev-list", "--first-parent", most, tip, environment=nothing).split()
         boundary = self.path / SHALLOW
         cut_off = boundary.read_bytes().split() if boundary.exists() else []
+        if not listed:
+            raise garbled("rev-list")
         return len(listed) == depth or listed[-1] not in cut_off
 
     def sound(self, act: Callable[[], Result]) -> Result:
@@ -300,6 +305,8 @@ def make_partial(repository: Path) -> None:
 def make_whole(repository: Path) -> None:
     """Let git know of a clone's missing objects by what it is called with alone."""
     path = repository / CONFIG
+    if not path.exists():
+        raise garbled("clone")
     path.write_text(_PARTIAL_LINE.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
 
 

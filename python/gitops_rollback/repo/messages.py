@@ -235,6 +235,11 @@ def is_moved(failure: GitFailedError) -> bool:
     return reason.startswith("[remote rejected]") and any(word in reason for word in lost_race)
 
 
+def has_answer(stdout: bytes) -> bool:
+    """Tell whether `git push --porcelain` says what became of the branch."""
+    return any(line[:1] in (b" ", b"*", b"+") and b"\t" in line for line in stdout.splitlines())
+
+
 def is_there_already(stdout: bytes) -> bool:
     """Tell whether a push had nothing to do, by what `git push --porcelain` says of the branch."""
     return any(line.startswith(b"=") for line in stdout.splitlines())

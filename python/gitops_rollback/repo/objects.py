@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import LogEntry
 
@@ -20,6 +22,7 @@ _HEAD = regex(r"< ([0-9a-f]+) HEAD(?: symref-target:|\\0.* symref=HEAD:)refs/hea
 _OCTAL = regex(r"\\(37777777[0-7]{3}|[23][0-7]{2})")  # of a signed or an unsigned byte
 _BLOBS = ("100644 blob ", "100755 blob ")  # a mode is of six digits
 _NEW_FILE_MODE = "100644"
+_OID = regex(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,36 @@ class PathChange:
     is_oldest: bool = False
 
 
+def garbled(command: str) -> RepositoryError:
+    """Return the error for a git that ends without one, and did not say what git says."""
+    return RepositoryError(
+        f"git {command} ended without an error, and without its answer",
+        "look whether the `git` that PATH names first is git (`git --version`), and at the memory"
+        " and the disk of this machine; then run the same command again",
+    )
+
+
+@contextmanager
+def _answer_of(command: str) -> Iterator[None]:
+    """Read what git says in the form in which it says it; raises `RepositoryError` for another."""
+    try:
+        yield
+    except ValueError as error:
+        raise garbled(command) from error
+
+
+def read_oid(output: bytes | str, command: str) -> str:
+    """Read the id of one object; nothing else may ever stand in the place of a commit to push."""
+    text = (output.decode(errors="replace") if isinstance(output, bytes) else output).strip()
+    if not _OID.fullmatch(text):
+        raise garbled(command)
+    return text
+
+
 def read_tree(output: bytes) -> list[Entry]:
     """Read the regular files of `git ls-tree -r -z`: no links, no submodules."""
+    if not output.endswith(b"\0") and output:
+        raise garbled("ls-tree")
     lines = (
         line.partition("\t")
         for line in output.decode(errors="surrogateescape").split("\0")
@@ -117,9 +148,10 @@ def read_logs(output: bytes, paths: Iterable[str]) -> dict[str, list[PathChange]
     Commits that deleted the file are left out.
     """
     changes: dict[str, list[PathChange]] = {path: [] for path in paths}
-    for path, is_there, change in _raw_changes(output):
-        if path in changes and is_there:
-            changes[path].append(change)
+    with _answer_of("log"):
+        for path, is_there, change in _raw_changes(output):
+            if path in changes and is_there:
+                changes[path].append(change)
     return changes
 
 
@@ -128,7 +160,8 @@ def read_removals(output: bytes) -> list[tuple[str, PathChange]]:
 
     The object is the one with what the file held before it.
     """
-    changes = _raw_changes(output)
+    with _answer_of("log"):
+        changes = [*_raw_changes(output)]
     return [(path, change) for path, is_there, change in changes if not is_there]
 
 
@@ -142,25 +175,31 @@ def _raw_changes(output: bytes) -> Iterator[tuple[str, bool, PathChange]]:
             commit, at, by, decoration, message = head.split("\x1f", 4)
         elif part.lstrip().startswith(b":"):
             _mode, _old_mode, old, new, status = part.decode().split(" ")
-            path = next(parts).decode(errors="surrogateescape")
+            path = next(parts, b"").decode(errors="surrogateescape")
             is_there = status != "D"
             is_oldest = "grafted" in decoration.split(", ")
             oid = new if is_there else old
             yield path, is_there, PathChange(commit, _moment(at), by, oid, message, is_oldest)
 
 
-def read_batch(output: bytes) -> Iterator[tuple[str, bytes]]:
+def read_batch(output: bytes) -> list[tuple[str, bytes]]:
     """Read the answer of `git cat-file --batch`; what is missing is left out."""
+    found = []
     offset = 0
-    while offset < len(output):
-        end = output.index(b"\n", offset)
-        start = end + 1
-        if output.endswith(b" missing", offset, end):
-            offset = start
-            continue
-        oid, _kind, size = output[offset:end].decode().split(" ")
-        yield oid, output[start : start + int(size)]
-        offset = start + int(size) + 1
+    with _answer_of("cat-file"):
+        while offset < len(output):
+            end = output.index(b"\n", offset)
+            start = end + 1
+            if output.endswith(b" missing", offset, end):
+                offset = start
+                continue
+            oid, _kind, size = output[offset:end].decode().split(" ")
+            offset = start + int(size)
+            if output[offset : offset + 1] != b"\n":
+                raise garbled("cat-file")
+            found.append((oid, output[start:offset]))
+            offset += 1
+    return found
 
 
 def import_stream(

@@ -14,6 +14,7 @@ from gitops_rollback.repo.messages import (
     UnknownCommitError,
     explain_fetch,
     explain_push,
+    has_answer,
     in_the_way,
     is_moved,
     is_there_already,
@@ -23,7 +24,7 @@ from gitops_rollback.repo.messages import (
     no_tip,
     rejection_reason,
 )
-from gitops_rollback.repo.objects import Tip, head_in, read_heads
+from gitops_rollback.repo.objects import Tip, garbled, head_in, read_heads, read_oid
 from gitops_rollback.repo.process import REMOTE, GitFailedError, stop
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ class Remote:
         else:
             if is_there_already(done.stdout):
                 raise PushLostError
+            if not has_answer(done.stdout) and self.tip(branch) != commit:
+                raise garbled("push")
         self._copy.know(Tip(branch, commit))
 
     def rehearse_push(self, tip: Tip) -> None:
@@ -303,7 +306,7 @@ class Remote:
         if not commit:
             raise self._no_branch(branch)
         check_branch(name)
-        return Tip(name, commit)
+        return Tip(name, read_oid(commit, "clone"))
 
     def _no_branch(self, branch: str | None) -> RepositoryError:
         """Return the error for a branch, or a HEAD, that is not there, with those that are.

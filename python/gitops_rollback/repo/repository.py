@@ -17,10 +17,12 @@ from gitops_rollback.repo.objects import (
     LOG_FORMAT,
     MESSAGE_FORMAT,
     Tip,
+    garbled,
     import_stream,
     read_batch,
     read_log,
     read_logs,
+    read_oid,
     read_removals,
     read_tree,
 )
@@ -160,7 +162,10 @@ class Repository:
             output = self._copy.run("cat-file", "--batch", stdin=feed)
         if output.endswith(b" missing\n"):
             return None
-        return next(read_batch(output))[1]
+        found = read_batch(output)
+        if len(found) != 1:
+            raise garbled("cat-file")
+        return found[0][1]
 
     def read(self, oids: Iterable[str]) -> dict[str, bytes]:
         """Read blobs by object id, in one fetch and one process."""
@@ -188,7 +193,7 @@ class Repository:
             "commit-tree", *identity.options, *parents, f"{_TREE}^{{tree}}",
             stdin=message.encode(errors="replace"), environment=identity.variables,
         )  # fmt: skip
-        return output.decode().strip()
+        return read_oid(output, "commit-tree")
 
     def identity(self) -> Identity:
         """Return who commits here, and whether commits are signed."""
@@ -291,6 +296,8 @@ class Repository:
         if missing:
             self._remote.fetch_blobs(missing)
             found.update(read_batch(self._copy.batch(missing)))
+        if not found.keys() >= {*oids}:
+            raise garbled("cat-file")
         return found
 
 

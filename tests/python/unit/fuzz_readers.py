@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.clock import Deadline, instant
 from gitops_rollback.decide.plan import parse_plan
 from gitops_rollback.effective.templates import Templates
-from gitops_rollback.errors import BugError, GitopsRollbackError
+from gitops_rollback.errors import BugError, GitopsRollbackError, RepositoryError
 from gitops_rollback.forges.client import connect
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.jobs import config_xml
@@ -37,7 +38,14 @@ from gitops_rollback.repo.messages import (
     is_moved,
     is_there_already,
 )
-from gitops_rollback.repo.objects import read_heads
+from gitops_rollback.repo.objects import (
+    read_batch,
+    read_heads,
+    read_log,
+    read_logs,
+    read_removals,
+    read_tree,
+)
 from gitops_rollback.repo.process import GitFailedError
 from gitops_rollback.repo.rejections import broken_rules
 from gitops_rollback.rollout.judge import judge
@@ -282,6 +290,12 @@ def _rollout(data: bytes) -> object:
 
 
 def _git(data: bytes) -> object:
+    """Read what git says, in each of the forms in which it says something."""
+    for read in (read_tree, read_batch, read_log, read_removals):
+        with suppress(RepositoryError):  # it is no answer of that form
+            read(data)
+    with suppress(RepositoryError):
+        read_logs(data, ["apps/cart.yaml"])
     return [read_heads(text(data)), escaped(text(data))]
 
 
@@ -533,7 +547,9 @@ READERS = (
     Reader("Flux's and a cluster's answers", _flux, RECORDINGS),
     Reader("Jenkins' jobs", _job_xml, JOB_XML),
     Reader("git's and a hook's words", _git_words, FETCH_WORDS),
-    Reader("a list of refs", _git, (b"ref: refs/heads/main\tHEAD\n" + b"a" * 40 + b"\tHEAD\n",)),
+    Reader("git's answers", _git,
+           (b"ref: refs/heads/main\tHEAD\n" + b"a" * 40 + b"\tHEAD\n", TREE, LOG,
+            b"%s blob 4\nname\n" % (b"a" * 40))),
     Reader("query", _query, (b"tags[?older && starts_with(name, '1')].name | [0]",
                              b"reverse(sort_by(tags[?matches(name, '^1')], &name))")),
     Reader("tag filter", _patterns, (b"^v?(?P<v>[0-9.]+)-[a-f0-9]{7}$\nv1.4.2-abcdef0",),
