@@ -196,25 +196,25 @@ class Session:
 
     def store_of(self, jobs: Mapping[str, str | None]) -> RecordStore:
         """Return the store of records of services, with the job of each as far as it is known."""
-        kind, _, rest = self._store_text().partition(":")
+        kind, _, rest = _store_text(self.options, self.environment).partition(":")
         if kind == "jenkins":
             return self._jenkins_store(rest, jobs)
         return self._directory_store(rest)
 
     def jenkins_store(self) -> JenkinsStore | None:
         """Return the store where Jenkins archives records; None where a directory does."""
-        kind, _, rest = self._store_text().partition(":")
+        kind, _, rest = _store_text(self.options, self.environment).partition(":")
         return self._jenkins_store(rest, {}) if kind == "jenkins" else None
 
     @property
     def is_archived_by_jenkins(self) -> bool:
         """Whether records are in a Jenkins store, which the command only reads."""
-        return self._store_text().startswith("jenkins:")
+        return _store_text(self.options, self.environment).startswith("jenkins:")
 
     @cached_property
     def filing_store(self) -> DirectoryStore | None:
         """The store to file records in; None where Jenkins archives them."""
-        kind, _, rest = self._store_text().partition(":")
+        kind, _, rest = _store_text(self.options, self.environment).partition(":")
         return None if kind == "jenkins" else self._directory_store(rest)
 
     def file_record(self, made: MadeRecord) -> None:
@@ -233,19 +233,6 @@ class Session:
             say(f"archived {image} in {write_record(made, Path(directory))}")
         if store is not None:
             say(f"archived {image} in {store.file(made)}")
-
-    def _store_text(self) -> str:
-        text: str = self.options.store or ""
-        if not text:
-            text = "jenkins" if self.environment.get("JENKINS_URL") else "directory"
-        kind, _, rest = text.partition(":")
-        if kind not in ("jenkins", "directory") or (
-            kind == text != "jenkins" and self.options.store
-        ):
-            raise UsageError(
-                f"--store {text} is no store", "write jenkins, jenkins:JOB or directory:PATH"
-            )
-        return f"{kind}:{rest}"
 
     def _directory_store(self, path: str) -> DirectoryStore:
         from gitops_rollback.stores.directory import DirectoryStore  # noqa: PLC0415 - one of two
@@ -272,9 +259,24 @@ class Session:
         return JenkinsStore(url, self.environment, self.deadline, job=job or None, jobs=jobs)
 
 
+def _store_text(options: argparse.Namespace, environment: Mapping[str, str]) -> str:
+    """Return which store is meant, and where: `jenkins:JOB`, `directory:PATH`, or the default."""
+    text: str = options.store or ""
+    if not text:
+        return "jenkins:" if environment.get("JENKINS_URL") else "directory:"
+    kind, _, rest = text.partition(":")
+    if text != "jenkins" and (kind not in ("jenkins", "directory") or not rest):
+        raise UsageError(
+            f"--store {text} is no store", "write jenkins, jenkins:JOB or directory:PATH"
+        )
+    return f"{kind}:{rest}"
+
+
 def start(options: argparse.Namespace, environment: Mapping[str, str]) -> Session:
     """Begin a run: find the repository's URL and start the clocks, but where `ahead` has."""
     begun: Session | None = vars(options).pop("begun", None)
+    if hasattr(options, "store"):
+        _store_text(options, environment)  # what is no store is said before anything is done
     if begun is not None:
         return begun
     deadline = Deadline(options.timeout)
