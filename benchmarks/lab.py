@@ -26,7 +26,6 @@ from standin import RegistryStandIn  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
 
 COMMAND = str(Path(sys.executable).with_name("gitops-rollback"))
 # The same Python, but not that of the virtual environment, and the helper: as on an agent.
@@ -166,12 +165,7 @@ class Far:
             self.url = f"http://127.0.0.1:{port}{urlsplit(self._url).path}"
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._seconds:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()

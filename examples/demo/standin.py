@@ -26,7 +26,6 @@ from standin_answers import INDEX, MANIFEST, Question, Reply, Repository, Servic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,7 @@ class RegistryStandIn:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

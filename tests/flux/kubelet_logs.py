@@ -24,7 +24,6 @@ from servers.serving import Serving
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from flux.fleet import Fleet
 
@@ -60,14 +59,9 @@ class KubeletLogs(Serving):
             self._stack = stack.pop_all()
         return super().__enter__()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         with self._stack:
-            super().__exit__(kind, error, trace)
+            super().__exit__(*_error)
 
     def answer(self, target: str) -> tuple[int, str]:
         """Return what a kubelet answers: of others' pods that it has none."""

@@ -18,7 +18,6 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from flux.fleet import Fleet
 
@@ -82,12 +81,7 @@ class SecondCluster:
         assert done.returncode == 0, done.stderr
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for process in reversed(self._processes):
             process.terminate()
             process.wait(30)

@@ -28,7 +28,6 @@ from gitops_rollback.rollout.track import Track, are_over
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from concurrent.futures import Future
-    from types import TracebackType
 
     from gitops_rollback.rollout.follow import Follower, Git
     from gitops_rollback.rollout.standing import Failure
@@ -120,12 +119,7 @@ class Rollout:
             ]  # fmt: skip
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         disconnect(self._connections)
 
     def see(

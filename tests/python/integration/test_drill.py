@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from integration.shop import CART_PATH, CART_STATE, FILES, Run, Shop
 from integration.test_storage_guard import CLAIM, CLAIM_PATH, STATEFUL
 from servers.git_http import GitHttpServer
 from servers.jenkins_server import JenkinsServer
+from servers.serving import Serving
 from standin import RegistryStandIn
 
 if TYPE_CHECKING:
@@ -225,8 +225,8 @@ def test_flux_is_asked_where_there_is_a_cluster(drilled: Drilled, tmp_path: Path
     pytest.importorskip("kubernetes")
     found = [kustomization("apps", "./apps"), kustomization("infra", "./infra", "False")]
     handler = type("Handler", (_Cluster,), {"kustomizations": found, "token": "right"})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    with Serving(server):
 
         def check(token: str = "right") -> Run:
             config = {
@@ -257,7 +257,6 @@ def test_flux_is_asked_where_there_is_a_cluster(drilled: Drilled, tmp_path: Path
         assert drilled.found(broken) == [("flux", "flux-system/apps", "warning")]
         assert "build failed" in broken.said
         assert drilled.found(check("wrong")) == [("flux", "cluster", "warning")]
-        server.shutdown()
 
 
 @pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)

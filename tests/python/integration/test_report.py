@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integration.shop import Shop, image, program
+from servers.serving import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,10 +132,8 @@ def served(request: pytest.FixtureRequest, released: Shop) -> Iterator[Served]:
     """The page of a rollback with a hostile reason."""
     released.ok("rollback", "--service", "cart", "--reason", REASON)
     served = Served(report(released, "--service", "cart"), request.param)
-    with served.server as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    with Serving(served.server):
         yield served
-        server.shutdown()
 
 
 def test_a_browser_loads_style_and_picture_and_finds_nothing_to_block(
@@ -176,9 +174,7 @@ def test_axe_finds_nothing_that_keeps_anybody_from_reading(
     served = Served(folder, "default-src 'self' 'unsafe-inline'")
     dark = f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}"
     options = (dark, f"--window-size={width},800", "--virtual-time-budget=20000")
-    with served.server as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    with Serving(served.server):
         for name, found in (("judged.html", "[]"), ("wrong.html", '["image-alt"]')):
             printed = served.open(name, tmp_path, *options).stdout
             assert f'<pre id="axe">{found}</pre>' in printed
-        server.shutdown()

@@ -17,7 +17,6 @@ import requests
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 _CONFIG = """\
 version: 0.1
@@ -64,12 +63,7 @@ class DockerRegistry:
             else:
                 return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._process.terminate()
         self._process.wait(_PATIENCE)
 

@@ -7,13 +7,10 @@ import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from servers.serving import Serving
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _KINDS = {
     "gitrepositories": "GitRepository",
@@ -86,16 +83,11 @@ class KubernetesApi(Serving):
             }
         )
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-        super().__exit__(kind, error, trace)
+        super().__exit__(*_error)
 
     def nudge(self, value: str) -> None:
         """Begin to play, as Flux begins to look."""

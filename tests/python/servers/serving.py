@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
-    from types import TracebackType
 
 
 class Serving:
@@ -22,12 +21,7 @@ class Serving:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

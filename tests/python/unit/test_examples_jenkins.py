@@ -6,12 +6,13 @@ import http.server
 import os
 import re
 import subprocess
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from servers.serving import Serving
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples/jenkins"
@@ -127,8 +128,8 @@ def test_the_agent_waits_for_its_controller_asks_for_its_secret_and_starts(tmp_p
     program.chmod(0o755)
     asked: list[str | None] = []
     handler = type("Handler", (_Controller,), {"asked": asked})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    with Serving(server):
         environment = {
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "JENKINS_URL": f"http://127.0.0.1:{server.server_port}/",
@@ -141,7 +142,6 @@ def test_the_agent_waits_for_its_controller_asks_for_its_secret_and_starts(tmp_p
             ["sh", EXAMPLE / "agent/start.sh"],
             env=environment, capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
-        server.shutdown()
     assert done.stdout == f"{SECRET} true none\n"
     assert "s3cret" not in done.stderr
     assert len(asked) == 2

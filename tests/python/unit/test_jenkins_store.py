@@ -9,7 +9,6 @@ import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +21,7 @@ from gitops_rollback.stores.jenkins import JenkinsStore
 from gitops_rollback.web.hosts import belongs_to, origin_of, target_of
 from servers.jenkins_answer import Answer
 from servers.jenkins_server import LOGIN_PAGE, JenkinsServer
+from servers.serving import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -611,18 +611,15 @@ def test_a_certificate_that_nobody_signed_is_refused_and_its_ca_accepted(tmp_pat
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as plain:
-        plain.socket = context.wrap_socket(plain.socket, server_side=True)
-        Thread(target=plain.serve_forever, args=(0.02,), daemon=True).start()
-        url = f"https://localhost:{plain.server_port}/"
-        try:
-            error = failure(JenkinsStore(url, {}, Deadline(20), job=None, jobs={}))
-            trusting = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
-            found(JenkinsStore(url, trusting, Deadline(20), job=None, jobs={}))
-            wrong = {"REQUESTS_CA_BUNDLE": str(tmp_path / "none.pem")}
-            other = failure(JenkinsStore(url, wrong, Deadline(20), job=None, jobs={}))
-        finally:
-            plain.shutdown()
+    plain = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    plain.socket = context.wrap_socket(plain.socket, server_side=True)
+    url = f"https://localhost:{plain.server_port}/"
+    with Serving(plain):
+        error = failure(JenkinsStore(url, {}, Deadline(20), job=None, jobs={}))
+        trusting = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+        found(JenkinsStore(url, trusting, Deadline(20), job=None, jobs={}))
+        wrong = {"REQUESTS_CA_BUNDLE": str(tmp_path / "none.pem")}
+        other = failure(JenkinsStore(url, wrong, Deadline(20), job=None, jobs={}))
     assert "no trusted TLS connection: self-signed certificate" in error.message
     assert "REQUESTS_CA_BUNDLE" in error.hint
     assert "names no file" in other.message
