@@ -221,11 +221,9 @@ def _has(identity: Identity, wanted: dict[str, str]) -> bool:
 
 
 def _at(
-    node: yaml.Node | None, steps: tuple[str, ...], path: Path
+    node: yaml.Node, steps: tuple[str, ...], path: Path
 ) -> Iterator[tuple[Path, yaml.ScalarNode]]:
     """Yield the scalars at a field path."""
-    if node is None:
-        return
     if not steps:
         if isinstance(node, yaml.ScalarNode):
             yield path, node

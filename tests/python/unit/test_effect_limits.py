@@ -1,0 +1,221 @@
+"""What the model of effects follows, leaves or doubts at the edges of kustomize's grammar."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gitops_rollback.effective.merge import apply_operations, operations, strategic_merge
+from gitops_rollback.effective.objects import Identity
+from gitops_rollback.effective.replace import also_copied, read_replacements, replaced
+from gitops_rollback.effective.sources import names_repositories
+from gitops_rollback.effective.stacks import Layer
+from gitops_rollback.errors import ManifestError
+from unit.builders import DEPLOYMENT, digest
+from unit.test_effect_patches import node, plain
+from unit.test_effect_replacements import VERSIONS, from_versions, images_after, resource
+from unit.test_effect_transformers import overlaid
+from unit.test_effective import FLUX, deciders, effect_of, fields
+
+CART = DEPLOYMENT.format(image="acme/cart:1")
+A = digest("a")
+
+
+@pytest.mark.parametrize(
+    ("patch", "expected"),
+    [
+        ("{a: {b: {$patch: delete}, c: 1}}", {"a": {"c": 1}}),
+        ("{a: {$patch: delete}}", {}),
+        ("{a: null}", {}),
+        ("{a: {b: null, c: 1}}", {"a": {"c": 1}}),
+    ],
+)
+def test_what_a_patch_deletes_where_nothing_was_is_not_there(
+    patch: str, expected: dict[str, object]
+) -> None:
+    assert plain(strategic_merge(node("{}"), node(patch))) == expected
+
+
+def test_an_item_of_a_list_is_replaced_by_a_json_patch() -> None:
+    patch = json.dumps([{"op": "replace", "path": "/a/1", "value": 9}])
+    assert plain(apply_operations(node("a: [1, 2, 3]"), operations(node(patch)))) == {
+        "a": [1, 9, 3]
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "namespace", "compared"),
+    [
+        ("Namespace", "shop", ""),
+        ("ClusterRole", "", ""),
+        ("Deployment", "", "default"),
+        ("Deployment", "shop", "shop"),
+    ],
+)
+def test_what_belongs_to_the_whole_cluster_is_in_no_namespace(
+    kind: str, namespace: str, compared: str
+) -> None:
+    assert Identity("", "v1", kind, namespace, "a").effective_namespace == compared
+
+
+def test_a_replacement_that_reaches_no_image_changes_nothing() -> None:
+    target = "{select: {kind: ConfigMap}, fieldPaths: [data.a]}"
+    replacement = read_replacements(node(from_versions("data.cart", target)))
+    cart = resource(CART)
+    assert not replacement.touches_images
+    assert replaced(cart, replacement, (cart,)) == (cart, [])
+    assert also_copied(replacement, (cart,)) is None  # its source is not there
+
+
+@pytest.mark.parametrize(
+    ("path", "touches"),
+    [
+        ("spec.template", True),
+        ("spec.template.spec.containers.*", True),
+        ("spec.sidecarImage", True),
+        ("spec.replicas", False),
+        ("metadata.labels.app", False),
+    ],
+)
+def test_a_replacement_reaches_images_by_what_is_above_them_too(path: str, touches: bool) -> None:  # noqa: FBT001
+    target = f"{{select: {{kind: Deployment}}, fieldPaths: ['{path}']}}"
+    assert read_replacements(node(from_versions("data.cart", target))).touches_images is touches
+
+
+def test_a_layer_of_values_says_what_it_sets_and_what_it_may_set() -> None:
+    layer = Layer("a.yaml", "", node("{image: {tag: 1}, text: a, none: {}}"), "values")
+    assert layer.says(["image"], ["tag"])
+    assert not layer.says(["image"], ["digest"])
+    assert layer.says(["text", "image"], ["tag"])  # a text where the values have a mapping
+    assert not layer.says(["other"], ["tag"])
+    assert Layer("a.yaml", "", None, "not read").says(["image"], ["tag"])
+
+
+@pytest.mark.parametrize(
+    ("image", "tag", "message"),
+    [
+        ("acme/cart:${TAG}", "'a b'", "a b"),
+        ("acme/cart:${TAG}-x", "'1'", ""),
+    ],
+)
+def test_what_a_variable_makes_has_to_be_an_image(image: str, tag: str, message: str) -> None:
+    files = {
+        "flux.yaml": f"{FLUX}  postBuild: {{substitute: {{TAG: {tag}}}}}\n",
+        "apps/a.yaml": DEPLOYMENT.format(image=f'"{image}"'),
+    }
+    if message:
+        with pytest.raises(ManifestError, match=message):
+            fields(files)
+        return
+    [found] = fields(files)
+    assert found.tag_only == "the manifest writes more behind ${TAG}"
+
+
+def test_tag_and_digest_of_an_image_are_variables_of_one_file() -> None:
+    files = {
+        "flux.yaml": (
+            f"{FLUX}  postBuild:\n    substitute: {{TAG: '1'}}\n"
+            "    substituteFrom: [{kind: ConfigMap, name: versions}]\n"
+        ),
+        "apps/a.yaml": DEPLOYMENT.format(image='"acme/cart:${TAG}@${DIGEST}"'),
+        "versions.yaml": (
+            f"kind: ConfigMap\nmetadata: {{name: versions}}\ndata: {{DIGEST: '{A}'}}\n"
+        ),
+    }
+    with pytest.raises(ManifestError, match="tag and digest are variables in different files"):
+        fields(files)
+
+
+def test_a_patch_with_a_target_has_one_document() -> None:
+    two = "patches:\n- target: {kind: Deployment}\n  path: p.yaml\n"
+    _images, why = overlaid(two, p="metadata: {a: b}\n---\nmetadata: {c: d}\n")
+    assert "one patch with a target has one document" in why
+
+
+def test_a_json_patch_of_its_own_list_is_followed() -> None:
+    pointer = "/spec/template/spec/containers/0/image"
+    operation = json.dumps([{"op": "replace", "path": pointer, "value": "acme/cart:8"}])
+    target = "{group: apps, version: v1, kind: Deployment, name: cart}"
+    images, why = overlaid(
+        f"patchesJson6902:\n- target: {target}\n  path: p.json.yaml\n", **{"p.json": operation}
+    )
+    assert (images, why) == (["acme/cart:8"], [])
+
+
+def test_a_component_that_takes_itself_is_run_once() -> None:
+    part = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+    files = {
+        "a.yaml": CART,
+        "kustomization.yaml": "resources: [a.yaml]\ncomponents: [part]\n",
+        "part/kustomization.yaml": (
+            f"{part}components: [../part]\nimages: [{{name: acme/cart, newTag: '4'}}]\n"
+        ),
+    }
+    assert [one.image for one in effect_of(files).landed] == ["acme/cart:4"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("{name: acme/cart, newTag: '5'}", "acme/cart:5"),
+        ("{name: acme/cart, newName: acme/shop}", "acme/shop:1"),
+        ("{name: acme/other, newTag: '5'}", "acme/cart:1"),
+    ],
+)
+def test_an_entry_of_flux_reaches_files_without_a_kustomization(entry: str, expected: str) -> None:
+    files = {"flux.yaml": f"{FLUX}  images: [{entry}]\n", "apps/a.yaml": CART}
+    assert expected in [one.image for one in effect_of(files).landed]
+    assert deciders(files)
+
+
+def test_an_entry_of_flux_takes_the_place_of_the_one_of_that_name() -> None:
+    files = {
+        "flux.yaml": f"{FLUX}  images: [{{name: acme/cart, newTag: '5'}}]\n",
+        "apps/kustomization.yaml": (
+            "resources: [a.yaml]\nimages: [{name: acme/cart, newTag: '3'}]\n"
+        ),
+        "apps/a.yaml": CART,
+    }
+    assert [one.image for one in effect_of(files).landed] == ["acme/cart:5"]
+
+
+def test_operations_of_flux_that_stand_as_a_list_are_not_followed() -> None:
+    pointer = "/spec/template/spec/containers/0/image"
+    listed = json.dumps([{"op": "replace", "path": pointer, "value": "acme/cart:8"}])
+    found = {}
+    for patch in (listed, json.dumps(listed)):
+        text = f"{FLUX}  patchesJson6902: [{{target: {{kind: Deployment}}, patch: {patch}}}]\n"
+        [landed] = effect_of({"flux.yaml": text, "apps/a.yaml": CART}).landed
+        found[landed.image] = [why.why for why in landed.unknowns]
+    assert found == {"acme/cart:1": ["the patch has neither path nor patch"], "acme/cart:8": []}
+
+
+def test_a_patch_by_a_schema_of_its_own_is_not_followed() -> None:
+    text = "openapi: {path: schema.json}\npatches:\n- target: {kind: Deployment}\n  path: p.yaml\n"
+    patch = CART.replace("acme/cart:1", "acme/cart:9")
+    _images, why = overlaid(text, p=patch)
+    assert any("a schema of its own" in one for one in why)
+
+
+def test_a_component_of_flux_that_is_not_there_makes_the_images_unsure() -> None:
+    files = {"flux.yaml": f"{FLUX}  components: [../part]\n", "apps/a.yaml": CART}
+    [landed] = effect_of(files).landed
+    assert any(why.why == "it is not there" for why in landed.unknowns)
+
+
+def test_a_field_path_that_leads_to_no_text_copies_nothing() -> None:
+    target = "{select: {kind: Deployment}, fieldPaths: [spec.template]}"
+    assert images_after(from_versions("data.cart", target), VERSIONS)[0] == "acme/cart:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        ("apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\n", True),
+        ("apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmRepository\n", False),
+        ("kind: GitRepository\n", False),
+    ],
+)
+def test_a_file_that_may_name_a_repository_is_known_by_its_words(text: str, may: bool) -> None:  # noqa: FBT001
+    assert names_repositories(text.encode()) is may
