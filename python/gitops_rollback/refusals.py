@@ -62,11 +62,6 @@ class Row:
         """Return the template of how to go on."""
         return (self.jenkins or self.shell) if place is Place.JENKINS else self.shell
 
-    @property
-    def condition(self) -> str:
-        """What somebody wants or knows who accepts it, as the last part of how to go on says."""
-        return self.shell.partition(": {accept}")[0].rpartition("; ")[2]
-
     def accepting(self, place: Place) -> str:
         """Return the words that accept it: an option, or the parameter of job and step."""
         if self.option is None:

@@ -48,22 +48,23 @@ def _after_plan(document: Mapping[str, Any], output: Output) -> list[tuple[str, 
     if "error" in document or (any("to" not in one for one in services) and not skips):
         return []
     blocks = [] if skips else list(_blocks(document))
-    more = _accepting(blocks, output)
-    if more is None:
+    accepted = _accepting(blocks, output) if blocks else ("to do it", [])
+    if accepted is None:
         return []
-    words = _condition(blocks) if blocks else "to do it"
+    words, more = accepted
     return [(words, _command("rollback", output, [*more, "--reason TEXT"]))]
 
 
 def _after_refusal(document: Mapping[str, Any], output: Output) -> list[tuple[str, str]]:
     """Return the same command again with what accepts what refused it; for a hold its end, too."""
-    code = document["error"].get("code")
-    blocks = list(_blocks(document)) or [("", code)] * (code is not None)
-    more = _accepting(blocks, output)
-    if not more:
-        return []
-    found = [(_condition(blocks), _command(output.command, output, more))]
-    if any(ROWS[one].option == RELEASE for _service, one in blocks):
+    error = document["error"]
+    blocks = list(_blocks(document)) or ([("", error)] if "code" in error else [])
+    accepted = _accepting(blocks, output) if blocks else None
+    found = []
+    if accepted is not None:
+        words, more = accepted
+        found.append((words, _command(output.command, output, more)))
+    if any(ROWS[block["code"]].option == RELEASE for _service, block in blocks):
         found.append(("to end the hold", _command("release", output, ["--reason TEXT"], _PLACE)))
     return found
 
@@ -84,29 +85,35 @@ def _after_change(document: Mapping[str, Any], output: Output) -> list[tuple[str
     return [("to deploy the fix", fix), ("to end the hold", end)] if is_back else []
 
 
-def _blocks(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _blocks(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each refusal of a plan, with the service where there are several."""
     services = document.get("services", ())
     for one in services:
         name = one["service"] if len(services) > 1 else ""
-        yield from ((name, block["code"]) for block in one.get("blockedBy", ()))
+        yield from ((name, block) for block in one.get("blockedBy", ()))
 
 
-def _condition(blocks: Sequence[tuple[str, str]]) -> str:
-    codes = {code for _service, code in blocks}
-    return ROWS[codes.pop()].condition if len(codes) == 1 else "to do it all the same"
+def _accepting(
+    blocks: Sequence[tuple[str, Mapping[str, Any]]], output: Output
+) -> tuple[str, list[str]] | None:
+    """Return who may accept what blocks services, and by which options.
 
-
-def _accepting(blocks: Sequence[tuple[str, str]], output: Output) -> list[str] | None:
-    """Return the options that accept what blocks services; None where one cannot be accepted."""
+    None where one of them cannot be accepted, or its hint leads elsewhere: what to do comes from
+    the rule that refused, `…; if you know that it ran: --accept unproven`.
+    """
     allowed = limits(output.options, "allowed_accept") if output.options is not None else ()
-    words = []
-    for service, code in blocks:
-        option = ROWS[code].option
-        if option is None or (allowed and option == ACCEPT and code not in allowed):
+    options, conditions = [], []
+    for service, block in blocks:
+        row = ROWS[block["code"]]
+        condition, offered, _rest = block["hint"].partition(f": {row.accepting(Place.SHELL)}")
+        is_allowed = row.option != ACCEPT or not allowed or row.code in allowed
+        if row.option is None or not offered or not is_allowed:
             return None
-        what = f" {service}={code}" if service else f" {code}"
-        words.append(f"--{option}{what if option == ACCEPT else ''}")
-    return list(dict.fromkeys(words))
+        what = f" {service}={row.code}" if service else f" {row.code}"
+        options.append(f"--{row.option}{what if row.option == ACCEPT else ''}")
+        conditions.append(condition.rpartition("; ")[2])
+    words = conditions[0] if len(set(conditions)) == 1 else "to do it all the same"
+    return words, list(dict.fromkeys(options))
 
 
 def _command(

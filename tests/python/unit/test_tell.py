@@ -17,7 +17,7 @@ from gitops_rollback.clock import Stopwatch
 from gitops_rollback.errors import UsageError
 from gitops_rollback.outlet import opened
 from gitops_rollback.parsing import parse
-from gitops_rollback.refusals import TABLE, Row
+from gitops_rollback.refusals import TABLE, Row, refusal
 from gitops_rollback.tell.following import next_commands
 from gitops_rollback.tell.output import Output, read_output, write_result
 from gitops_rollback.tell.terminal import Ink, ink_of, show, show_progress
@@ -336,14 +336,17 @@ def test_after_a_change_comes_its_way_back_and_after_what_was_not_done_nothing()
     assert following("deploy", a_change(), GITOPS_STEP="gitopsDeploy") == []
 
 
+def hint_of(code: str) -> str:
+    return refusal(code, "m", service="cart", policy="p", hold="h").hint
+
+
 def blocked(*codes: str, service: str = "cart") -> dict[str, Any]:
-    return a_plan(
-        service=service, blockedBy=[{"code": one, "message": "m", "hint": "h"} for one in codes]
-    )
+    blocks = [{"code": one, "message": "m", "hint": hint_of(one)} for one in codes]
+    return a_plan(service=service, blockedBy=blocks)
 
 
-def refused(code: str, *services: dict[str, Any]) -> dict[str, Any]:
-    error = {"category": "refused", "code": code, "message": "m", "hint": "h"}
+def refused(code: str, *services: dict[str, Any], hint: str | None = None) -> dict[str, Any]:
+    error = {"category": "refused", "code": code, "message": "m", "hint": hint or hint_of(code)}
     return {"error": error, **({"services": services} if services else {})}
 
 
@@ -374,6 +377,14 @@ def test_the_command_below_a_refusal_stands_behind_who_may_type_it(row: Row) -> 
     for words, _command in told[:1]:
         assert re.match(r"(if|to) [a-z ,]+$", words), words
         assert f"{words}: {{accept}}" in row.shell
+
+
+def test_where_the_hint_leads_elsewhere_nothing_is_offered_to_accept_it() -> None:
+    fixed = "1.5.0 is on the bad list itself: deploy a fixed image with --release"
+    given = ("--image", "acme/cart:1.5.0")
+    assert following("deploy", refused("held", hint=fixed), *given) == [
+        "gitops-rollback release cart --reason TEXT"
+    ]
 
 
 def test_after_a_refusal_that_this_person_cannot_accept_comes_nothing() -> None:
