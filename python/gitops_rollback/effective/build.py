@@ -26,6 +26,7 @@ from gitops_rollback.effective.images import (
     FieldSpec,
     changed_text,
     is_for,
+    no_text,
     places_of,
     put,
     renewed,
@@ -145,7 +146,8 @@ class Work:
     """A build under way.
 
     `unread` is what adds objects that are not known, `hidden` the files whose objects were not
-    looked at because they name no image, `failures` what makes the tool refuse the build.
+    looked at because they name no image, `failures` what makes the tool refuse the build; `there`
+    are the objects that were taken, by what tells them apart.
     """
 
     resources: list[Resource] = field(default_factory=list)
@@ -155,6 +157,7 @@ class Work:
     loose: list[Loose] = field(default_factory=list)
     specs: list[FieldSpec] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    there: set[tuple[str, ...]] = field(default_factory=set)
 
     def add(self, other: Work) -> None:
         """Take all of another build in."""
@@ -290,15 +293,33 @@ class Builder:
     def _take(self, path: str, by: str, line: int, work: Work) -> None:
         """Add the objects of a resource: a folder with a kustomization, or a file."""
         if path in self.by_folder:
-            work.add(self.of_folder(path))
+            new = self.of_folder(path)
+            self._refuse_twice(new.resources, path, by, line, work)
+            work.add(new)
         elif path in self._files:
-            work.resources += self.of_file(path)
+            found = self.of_file(path)
+            self._refuse_twice(found, path, by, line, work)
+            work.resources += found
             work.paths.append(path)
         elif path in self.raw and not _is_unreadable(self.raw[path]):
             work.hidden.append(path)
         else:
             why = "it is not there, or cannot be read"
             work.unread.append(Unknown(by, line, f"resource {path}", why, LOOK))
+
+    def _refuse_twice(
+        self, new: Iterable[Resource], path: str, by: str, line: int, work: Work
+    ) -> None:
+        """Note that an object is there already: kustomize takes none twice (resmap, Append)."""
+        for one in new:
+            key = _registered(one)
+            if one.identity.name and key in work.there:
+                title = f"{one.identity.kind} {one.identity.name}"
+                why = f"{title} is there already: the build fails"
+                work.failures.append(
+                    Unknown(by, line, f"resource {path}", why, f"name it once, {ACCEPT}")
+                )
+            work.there.add(key)
 
     def _configure(self, kustomization: Kustomization, work: Work) -> None:
         """Read `configurations`: they say where images stand in further kinds."""
@@ -454,6 +475,13 @@ class Builder:
         met = False
         specs = tuple(specs)
         for index, resource in enumerate(work.resources):
+            odd = no_text(resource.node, specs)
+            if odd is not None:
+                why = f"the image in {resource.path}:{odd.start_mark.line + 1} is no text: it fails"
+                place = entry.field
+                work.failures.append(
+                    Unknown(place.path, place.scalar.line, f"images: {entry.name}", why, LOOK)
+                )
             changed = self._with_image(resource, entry, specs)
             met = met or changed is not resource
             work.resources[index] = changed
@@ -793,6 +821,12 @@ def merged_entries(
         else:
             out[index] = out[index].under(entry)
     return (*out, *old)
+
+
+def _registered(resource: Resource) -> tuple[str, ...]:
+    """Return what tells an object from all others to kustomize (resid, Equals)."""
+    one = resource.identity
+    return (one.group, one.version, one.kind, one.effective_namespace, one.name)
 
 
 def is_local(resource: Resource) -> bool:

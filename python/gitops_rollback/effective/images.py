@@ -80,6 +80,17 @@ def places_of(node: yaml.Node, specs: Iterable[FieldSpec] = ()) -> tuple[Place, 
     return tuple(found.values())
 
 
+def no_text(node: yaml.Node, specs: Iterable[FieldSpec] = ()) -> yaml.Node | None:
+    """Return an image that is no text, on which every `images:` entry fails; None for none.
+
+    It is a mapping in resources of some operators (`image: {repository: …, tag: …}`).
+    """
+    if text_of(lookup(node, "kind")) == "CustomResourceDefinition":
+        return None
+    every = (one for _path, one in (*_anywhere(node, ()), *_of_pods(node), *_of_specs(node, specs)))
+    return next((one for one in every if one and not isinstance(one, yaml.ScalarNode)), None)
+
+
 def _anywhere(node: yaml.Node, path: Path) -> Iterator[tuple[Path, yaml.Node | None]]:
     if len(path) > _DEEPEST:
         return

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError, ManifestError, nearest, nearest_hint
 from gitops_rollback.image import contradicts, find_image
-from gitops_rollback.late import regex
+from gitops_rollback.late import regex, replace
 from gitops_rollback.manifest.argo import folders_of, is_application
 from gitops_rollback.manifest.document import scalars_of
 from gitops_rollback.manifest.flux import flux_kustomization
-from gitops_rollback.manifest.image_field import HELM
+from gitops_rollback.manifest.image_field import HELM, Problem
 from gitops_rollback.manifest.kustomize import is_kustomization
 from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.services.config import FILE
@@ -50,6 +50,9 @@ def refuse_uneditable(service: str, fields: Iterable[ImageField]) -> None:
     for field in fields:
         if field.problem:
             raise field.uneditable(service)
+        if field.image is None:
+            why = Problem(f"'{field.effective}' is no image:", "write name and version apart")
+            raise replace(field, problem=why).uneditable(service)
 
 
 def refuse_disagreement(service: str, fields: tuple[ImageField, ...]) -> None:

@@ -674,3 +674,56 @@ def test_pods_that_are_not_replaced_by_themselves_are_told(strategy: str, said: 
     manifests = read_manifests({"s.yaml": text.encode()})
     landed = manifests.effective({}, Environment("production")).effect.landed
     assert [said in warning for one in landed for warning in one.warnings] == [True]
+
+
+ODD_IMAGE = """\
+apiVersion: k8s.mariadb.com/v1
+kind: MariaDB
+metadata: {name: db}
+spec: {initContainers: [{image: {repository: mariadb, tag: '10'}}]}
+"""
+FAILING = {
+    "an image that is a mapping, met by an entry of another name": (
+        {"kustomization.yaml": f"resources: [d.yaml, m.yaml]\n{IMAGES}\n", "m.yaml": ODD_IMAGE},
+        "the image in m.yaml:4 is no text: it fails",
+    ),
+    "an object that is taken twice": (
+        {
+            "kustomization.yaml": "resources: [a, b]\n",
+            "a/kustomization.yaml": "resources: [../d.yaml]\n",
+            "b/kustomization.yaml": "resources: [../d.yaml]\n",
+        },
+        "Deployment cart is there already: the build fails",
+    ),
+    "a file that is listed twice": (
+        {"kustomization.yaml": "resources: [d.yaml, ./d.yaml]\n"},
+        "Deployment cart is there already: the build fails",
+    ),
+    "a new name with a version": (
+        {
+            "kustomization.yaml": "resources: [d.yaml]\n"
+            "images: [{name: acme/cart, newName: 'acme/cart:v1'}]\n"
+        },
+        "'acme/cart:v1:1' is no image: write name and version apart",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "why"), FAILING.values(), ids=FAILING)
+def test_what_the_tool_does_not_build_is_not_deployed(files: dict[str, str], why: str) -> None:
+    """Values from kustomize 5.7.1."""
+    found = deployed({"d.yaml": DEPLOYMENT} | files)
+    assert isinstance(found, str), "it was deployed"
+    assert why in found
+
+
+def test_one_name_in_two_namespaces_is_no_object_twice() -> None:
+    files = {
+        "kustomization.yaml": "resources: [a, b]\n",
+        **{
+            f"{one}/kustomization.yaml": f"namespace: {one}\nresources: [../d.yaml]\n"
+            for one in ("a", "b")
+        },
+        "d.yaml": DEPLOYMENT,
+    }
+    assert not isinstance(deployed(files), str)
