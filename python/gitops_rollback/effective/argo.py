@@ -185,7 +185,8 @@ class Directory:
     """A folder of this repository whose files an Application takes.
 
     `below` tells that it takes those of all folders below it, too; `include` and `exclude` are its
-    patterns, empty for none. `path` and `line` are where the Application stands.
+    patterns, empty for none. `path` and `line` are where the Application stands; `other` says that
+    it takes them of another branch.
     """
 
     folder: str
@@ -195,9 +196,12 @@ class Directory:
     below: bool = False
     include: str = ""
     exclude: str = ""
+    other: Pointing | None = None
 
     def has(self, path: str) -> bool:
         """Tell whether it surely takes a file."""
+        if self.other is not None:
+            return False
         inside = path.removeprefix(f"{self.folder}/") if self.folder else path
         if inside == path and self.folder:
             return False
@@ -211,10 +215,13 @@ class Directory:
 
     def leaves(self, path: str) -> Unknown:
         """Return that it does not take a file, as far as that is known."""
+        title = f"Application {self.name}"
+        if self.other is not None:
+            return Unknown(self.path, self.line, title, self.other.why, self.other.hint)
         said = ", ".join(one for one in (self.include, self.exclude) if one)
         why = f"it does not take {path}, as far as is known (directory: {said or 'no recurse'})"
         hint = f"let its `directory` take the file, {ACCEPT}"
-        return Unknown(self.path, self.line, f"Application {self.name}", why, hint)
+        return Unknown(self.path, self.line, title, why, hint)
 
 
 def _glob(pattern: str) -> re.Pattern[str] | None:
@@ -232,7 +239,8 @@ def directories(application: ManifestObject, sources: Sources) -> Iterator[Direc
     """Yield the folders of this repository that an Application takes."""
     for _pointer, source in chart_sources(application.node):
         folder = text_of(lookup(source, "path"))
-        if folder is None or _pointing(source, sources).whose is not Whose.OURS:
+        to = _pointing(source, sources)
+        if folder is None or to.whose not in (Whose.OURS, Whose.OTHER_REVISION):
             continue
         directory = lookup(source, "directory")
         path = posixpath.normpath(folder.strip("/") or ".")
@@ -244,6 +252,7 @@ def directories(application: ManifestObject, sources: Sources) -> Iterator[Direc
             text_of(lookup(directory, "recurse")) == "true",
             text_of(lookup(directory, "include")) or "",
             text_of(lookup(directory, "exclude")) or "",
+            to if to.whose is Whose.OTHER_REVISION else None,
         )
 
 

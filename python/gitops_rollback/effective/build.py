@@ -511,7 +511,13 @@ class Builder:
             node = put(node, place.path, new)
         if node is resource.node:
             return resource
-        return replace(resource.with_node(node, entry.field.path), over=over)
+        made = replace(resource.with_node(node, entry.field.path), over=over)
+        if not entry.doubt:
+            return made
+        of = entry.field
+        hint = f"write newName and newTag both in the Flux Kustomization's entry, {ACCEPT}"
+        name = f"images: {entry.name}"
+        return made.doubted(Unknown(of.path, of.scalar.line, name, entry.doubt, hint))
 
     def _patch(self, patch: Patch, path: str, work: Work, *, custom_schema: bool = False) -> None:
         """Apply a patch to the objects it is for."""

@@ -27,15 +27,17 @@ from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.flux import definitions
 from gitops_rollback.manifest.image_field import HELM, KUSTOMIZE, PATCH, Problem
 from gitops_rollback.manifest.kustomize import is_kustomization
+from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gitops_rollback.effective.objects import Resource
     from gitops_rollback.effective.recipe import Recipe
-    from gitops_rollback.manifest.flux import Definition, FluxKustomization
+    from gitops_rollback.manifest.flux import Definition, FluxKustomization, Source
     from gitops_rollback.manifest.image_field import FieldKey, ImageField
     from gitops_rollback.manifest.kustomize import Kustomization
+    from gitops_rollback.manifest.objects import ManifestObject
 
 __all__ = ["EffectiveFields", "Tree", "resolve_fields"]
 
@@ -108,11 +110,6 @@ class _Resolver:
         self._roots = Roots(tree, holds)
         self._builder = self._roots.builder
         self._lander = Lander(self._builder, tree.fields, kinds, pointers, self._roots.sources)
-        self._config_maps = [
-            (item, definitions(item, item.find("data"), "/data"))
-            for item in self._roots.objects
-            if item.kind == "ConfigMap"
-        ]
         self._images: list[Applied] = []
         self._landed: list[Landed] = []
 
@@ -142,10 +139,10 @@ class _Resolver:
     def _land(self, root: Root) -> set[str]:
         """Take in the images of a root; return the files of charts that these come from."""
         found = self._landings(root)
-        applied = self._substituted(root, [one.image for one in found])
-        for landing, image in zip(found, map(self._with_labels, applied), strict=True):
-            self._images.append(image)
-            self._landed.append(_landed(root, landing, image))
+        for landing, image in self._substituted(root, found):
+            labelled = self._with_labels(image)
+            self._images.append(labelled)
+            self._landed.append(_landed(root, landing, labelled))
         for loose in root.work.loose:
             self._add(root, replace(begin(loose.field), overlay=root.overlay), loose.unknowns)
         return {path for landing in found for path in landing.charts}
@@ -168,34 +165,78 @@ class _Resolver:
             found = self._lander.post_rendered(resource, found)
         return found
 
-    def _substituted(self, root: Root, images: list[Applied]) -> list[Applied]:
-        """Fill in Flux's variables."""
+    def _substituted(self, root: Root, found: list[Landing]) -> Iterator[tuple[Landing, Applied]]:
+        """Yield the images of a root with Flux's variables filled in."""
         flux = root.flux
         if flux is None:
-            return images
-        places = {image.decider.key: image.name + image.version for image in images}
-        used = Counter(name for text in places.values() for name in variable_names(text))
+            yield from ((one, one.image) for one in found)
+            return
+        texts = {one.image.decider.key: one.image.name + one.image.version for one in found}
+        used = Counter(name for text in texts.values() for name in variable_names(text))
+        known, doubts = self._definitions(flux)
         secrets = tuple(one.name for one in flux.sources if one.kind == "Secret")
-        variables = Variables(self._definitions(flux), self._tree.uses, secrets)
-        return [substitute(image, variables, used) for image in images]
+        variables = Variables(known, self._tree.uses, secrets)
+        for one in found:
+            names = variable_names(one.image.name + one.image.version)
+            unknowns = (*one.unknowns, *(doubts[name] for name in names if name in doubts))
+            yield replace(one, unknowns=unknowns), substitute(one.image, variables, used)
 
-    def _definitions(self, flux: FluxKustomization) -> dict[str, Definition]:
-        """Return the variables of a Flux Kustomization: its own win, then later sources.
+    def _definitions(
+        self, flux: FluxKustomization
+    ) -> tuple[dict[str, Definition], dict[str, Unknown]]:
+        """Return the variables of a Flux Kustomization, and those that a later source may define.
 
-        A ConfigMap is looked for in the namespace of the Kustomization, else among those that say
-        no namespace.
+        Its own win, then later sources.
         """
         found = dict(flux.definitions)
+        doubts: dict[str, Unknown] = {}
+        hidden: set[str] = set()
+        unread: Source | None = None
         for source in flux.sources:
-            if source.kind != "ConfigMap":
-                continue
-            named = [one for one in self._config_maps if one[0].name == source.name]
-            exact = [one for one in named if one[0].namespace == (flux.namespace or None)]
-            open_ = [one for one in named if one[0].namespace is None or not flux.namespace]
-            for _item, values in exact or open_:
-                for key, definition in values.items():
-                    found.setdefault(key, definition)
-        return found
+            values = self._values_of(source, flux)
+            if values is None:
+                unread = unread or source
+            for key, definition in (values or {}).items():
+                if key in found or key in hidden:
+                    continue
+                if definition.kind == "Secret":
+                    hidden.add(key)
+                    continue
+                found[key] = definition
+                if unread is not None:
+                    doubts[key] = _may_define(unread, key, flux)
+        return found, doubts
+
+    def _values_of(self, source: Source, flux: FluxKustomization) -> dict[str, Definition] | None:
+        """Return what a ConfigMap or Secret defines; None where it stands in none of the files.
+
+        It is looked for in the namespace of the Kustomization, else among those that say none. Of a
+        Secret the keys can be read, also where SOPS has encrypted what they stand for.
+        """
+        named = [
+            one for one in self._data if (one[0].kind, one[0].name) == (source.kind, source.name)
+        ]
+        exact = [one for one in named if one[0].namespace == (flux.namespace or None)]
+        open_ = [one for one in named if one[0].namespace is None or not flux.namespace]
+        every = [values for _item, values in exact or open_]
+        return {key: one for values in reversed(every) for key, one in values.items()} or (
+            None if not every else {}
+        )
+
+    @cached_property
+    def _data(self) -> list[tuple[ManifestObject, dict[str, Definition]]]:
+        """The ConfigMaps and Secrets of the files, with what each defines."""
+        unparsed = (
+            self._builder.parsed(path)
+            for path, data in self._tree.raw.items()
+            if path not in self._tree.files and b"Secret" in data
+        )
+        secrets = (item for file in unparsed if file is not None for item in objects_of(file))
+        return [
+            (item, definitions(item, item.find("data"), "/data") | _strings_of(item))
+            for item in (*self._roots.objects, *secrets)
+            if item.kind in ("ConfigMap", "Secret")
+        ]
 
     def _with_labels(self, image: Applied) -> Applied:
         """Return an image of values that takes no digest where its chart makes a label of the tag.
@@ -303,6 +344,18 @@ def _if_any(unknown: Unknown | None) -> tuple[Unknown, ...]:
 def _is_below(folder: PurePosixPath, other: str) -> bool:
     above = PurePosixPath(other)  # an empty one is the root, as `.` is
     return folder != above and folder.is_relative_to(above)
+
+
+def _strings_of(item: ManifestObject) -> dict[str, Definition]:
+    return definitions(item, item.find("stringData"), "/stringData")
+
+
+def _may_define(source: Source, name: str, flux: FluxKustomization) -> Unknown:
+    """Return that a source, which is not read, may define a variable anew."""
+    where = f"substituteFrom {source.kind} {source.name}"
+    why = f"it comes later, stands in none of these files, and may define {name} too"
+    hint = f"define {name} in postBuild.substitute, which counts, {ACCEPT}"
+    return Unknown(flux.file_path, source.line, where, why, hint)
 
 
 def _of_root(root: Root, resource: Resource, landing: Landing) -> Landing:

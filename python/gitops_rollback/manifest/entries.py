@@ -42,7 +42,8 @@ class ImageEntry:
     """An `images:` entry: the image name it is for, and the field it is.
 
     `new_name` is absent where the name stays; `suffix` is kustomize's `tagSuffix`; `version` is
-    what one text says that is the whole entry (Argo CD's), tag and digest behind the name.
+    what one text says that is the whole entry (Argo CD's), tag and digest behind the name; `doubt`
+    says why it may not count as it stands.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ImageEntry:
     suffix: str
     field: ImageField
     version: str = ""
+    doubt: str = ""
 
     @property
     def sets_version(self) -> bool:
@@ -68,12 +70,18 @@ class ImageEntry:
     def under(self, other: ImageEntry) -> ImageEntry:
         """Return what Flux makes of the entry where its own has the same name: it is merged in.
 
-        Tag and digest are one thing there (fluxcd/pkg, kustomize/kustomize_generator.go).
+        Tag and digest are one thing there (fluxcd/pkg, kustomize/kustomize_generator.go). Until
+        July 2026 the whole entry was replaced: what Flux's own does not say is in doubt.
         """
+        loses_name = self.new_name is not None and other.new_name is None
+        loses_version = self.sets_version and not other.sets_version
+        lost = "newName" if loses_name else "newTag or digest" if loses_version else ""
+        doubt = f"releases of Flux differ in whether the {lost} of {self.field.place} counts"
         field = other.field if other.sets_version else self.field
         version = other.version if other.sets_version else self.version
         name = other.new_name or self.new_name
-        return replace(self, new_name=name, field=field, version=version)
+        doubt = doubt if lost else other.doubt
+        return replace(self, new_name=name, field=field, version=version, doubt=doubt)
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,7 @@ def blind(build: str) -> str:
 def kind_of(message: str) -> str:
     """The kind of a refusal, without places and names."""
     known = (
+        ("releases of Flux differ", "releases differ"),
         ("disagree", "fields of the service disagree"),
         ("image repositories", "two image repositories"),
         ("inline patch", "an inline patch decides"),

@@ -727,3 +727,88 @@ def test_one_name_in_two_namespaces_is_no_object_twice() -> None:
         "d.yaml": DEPLOYMENT,
     }
     assert not isinstance(deployed(files), str)
+
+
+ENTRY = "resources: [deployment.yaml]\nimages: [{name: acme/cart%s}]\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "of_flux", "lost"),
+    [
+        (", newTag: '2'", ", newName: x.io/acme/cart", "newTag or digest"),
+        (", newName: x.io/acme/cart, newTag: '2'", ", newTag: '3'", "newName"),
+        (", newTag: '2'", ", newTag: '3'", ""),
+        (", newTag: '2'", ", newName: x.io/acme/cart, newTag: '3'", ""),
+    ],
+)
+def test_what_releases_of_flux_make_of_one_entry_otherwise_is_not_known(
+    own: str, of_flux: str, lost: str
+) -> None:
+    """Until July 2026 an entry of the Flux Kustomization replaced the kustomization's whole."""
+    files = {
+        **APPS,
+        "apps/cart/kustomization.yaml": ENTRY % own,
+        "k.yaml": flux("flux-system", f"images: [{{name: acme/cart{of_flux}}}]"),
+    }
+    found = deployed(files)
+    if lost:
+        assert f"releases of Flux differ in whether the {lost} of apps/cart/kust" in found
+    else:
+        assert isinstance(found, dict), found
+
+
+WITH_TAG = {"apps/cart/deployment.yaml": DEPLOYMENT.replace("cart:1", "cart:${TAG}")}
+VARS = """\
+apiVersion: v1
+kind: %s
+metadata: {name: %s, namespace: flux-system}
+%s: {%s: '1'}
+"""
+SETTINGS = {"vars/settings.yaml": VARS % ("ConfigMap", "settings", "data", "TAG")}
+FROM = "postBuild: {substituteFrom: [%s]}"
+CONFIG, SECRET = "{kind: ConfigMap, name: settings}", "{kind: Secret, name: secrets}"
+
+
+@pytest.mark.parametrize(
+    ("sources", "more", "why"),
+    [
+        (f"{CONFIG}, {SECRET}", {}, "comes later, stands in none of these files"),
+        (f"{SECRET}, {CONFIG}", {}, ""),
+        (f"{CONFIG}, {{kind: ConfigMap, name: other, optional: true}}", {}, "comes later"),
+        (
+            f"{CONFIG}, {SECRET}",
+            {"vars/secrets.yaml": VARS % ("Secret", "secrets", "stringData", "PASSWORD")},
+            "",
+        ),
+        (
+            f"{CONFIG}, {SECRET}",
+            {"vars/secrets.yaml": VARS % ("Secret", "secrets", "stringData", "TAG")},
+            "the variable TAG may stand in the Secret secrets",
+        ),
+        (
+            f"{CONFIG}, {SECRET}",
+            {"vars/secrets.yaml": VARS % ("Secret", "secrets", "data", "TAG")},
+            "the variable TAG may stand in the Secret secrets",
+        ),
+    ],
+)
+def test_a_variable_that_a_later_source_may_define_is_not_known(
+    sources: str, more: dict[str, str], why: str
+) -> None:
+    found = deployed(WITH_TAG | SETTINGS | more | {"k.yaml": flux("flux-system", FROM % sources)})
+    if why:
+        assert why in found
+    else:
+        assert isinstance(found, dict), found
+        assert set(found) == {"vars/settings.yaml"}
+
+
+def test_an_application_of_another_revision_applies_nothing_of_this_branch() -> None:
+    source = f"{{source: {{repoURL: {OURS}, path: apps/cart, targetRevision: v1.0}}}}"
+    files = APPS | {
+        "a.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: Application\n"
+        f"metadata: {{name: cart}}\nspec: {source}\n"
+    }
+    assert "targetRevision v1.0 of this repository is applied" in deployed(files)
+    both = files | {"b.yaml": files["a.yaml"].replace("v1.0", "HEAD").replace("cart}", "now}")}
+    assert isinstance(deployed(both), dict)
