@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.ledger.fields import find_fields, key_of, meant_by
+from gitops_rollback.ledger.fields import THERE, find_fields, key_of, meant_by
 from gitops_rollback.ledger.holds import HeldFile, Holds, find_holds, may_be_of
 from gitops_rollback.ledger.state import State, joined, path_of
 
@@ -65,6 +65,9 @@ def standing(
         if state.environment not in elsewhere and _may_be_of(state, fields, everything)
     )
     holds = _with_own(find_holds(held, fields, everything), own)
+    theirs = tuple(file for file in holds.lost if file.environment in elsewhere)
+    lost_here = tuple(file for file in holds.lost if file not in theirs)
+    holds = Holds(holds.ours, lost_here, (*holds.retired, *theirs))
     states = [state for state in (own, *aliases) if state is not None]
     bad = [entry for file in holds.ours for entry in file.bad]
     bad += [entry for state in lost for entry in state.bad]
@@ -78,6 +81,13 @@ def standing(
     newest = max(in_force.values(), key=lambda hold: hold.at, default=None)
     state = replace(whole, bad=(*whole.bad, *more.values()), hold=newest)
     return Standing(state, aliases, holds, lost)
+
+
+def all_there(noted: Iterable[HeldFile | State], branch: Iterable[ImageField]) -> bool:
+    """Tell whether each field that was written down stands where it was."""
+    everything = tuple(branch)
+    found = (match for one in noted for match in find_fields(one.fields, everything))
+    return all(match.how == THERE for match in found)
 
 
 def tells_what_stands(own: State | None, fields: Iterable[ImageField]) -> bool:

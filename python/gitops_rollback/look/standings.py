@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.decide.standing import (
+    all_there,
     belongs_to,
     moved,
     names_of,
@@ -13,7 +14,14 @@ from gitops_rollback.decide.standing import (
     tells_what_stands,
 )
 from gitops_rollback.ledger.state import FOLDER, State, parse_state, path_of
-from gitops_rollback.look.environment_files import Paths, is_held, is_state, meant_paths, read_files
+from gitops_rollback.look.environment_files import (
+    Paths,
+    is_held,
+    is_manifest,
+    is_state,
+    meant_paths,
+    read_files,
+)
 from gitops_rollback.model import is_name
 from gitops_rollback.services import inventory
 from gitops_rollback.services.catalogue import has_field
@@ -44,7 +52,7 @@ def read_standings(
     Nothing is fetched for it but state files of names that a service's fields have too, and files
     in which a hold or a state file has its field, where they are not read already. Where a
     service's own state file does not tell what stands there, those of names that are nobody's any
-    more are read, too.
+    more are read, too. Where a field is not where it was, it is looked for in the whole branch.
     """
     environments = [e for e in repository.list_folders(tip.commit, FOLDER) if is_name(e)]
     shared = tuple({id(fields.manifests): fields.manifests for fields, _own in found}.values())
@@ -63,6 +71,8 @@ def read_standings(
         names[fields.service] = [*dict.fromkeys((*names[fields.service], *stray))]
     others = _states(repository, tip, {path for paths in names.values() for path in paths})
     branch += fields_where_noted(repository, tip, shared, others.values())
+    if not all_there([*held, *others.values()], branch):
+        branch += _everywhere(repository, tip, shared)
     for fields, own in found:
         name = State(fields.service, fields.environment.name)
         theirs = [s for path in names[fields.service] if (s := others.get(path)) is not None]
@@ -84,6 +94,17 @@ def read_standings(
             elsewhere,
             frozenset((state.service, state.environment) for state in theirs),
         )
+
+
+def _everywhere(repository: Repository, tip: Tip, read: Collection[Manifests]) -> list[ImageField]:
+    """Return the fields of all manifests of the branch that are not read; none of too many."""
+    known = {path for one in read for path in one.files}
+    entries = [e for e in repository.list_files(tip.commit, [""]) if is_manifest(e.path)]
+    if len(entries) > inventory.MOST_DISCOVERED_FILES:
+        return []
+    files = read_files(repository, (entry for entry in entries if entry.path not in known))
+    found = inventory.read_manifests(files).fields
+    return [field for fields in found.values() for field in fields]
 
 
 def _name(state: State) -> tuple[str, str]:

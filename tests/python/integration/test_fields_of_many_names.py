@@ -176,6 +176,19 @@ def test_a_hold_follows_its_manifest_to_another_path(held: Shop) -> None:
     assert run.error["code"] == "held"
 
 
+def test_a_hold_whose_manifest_moved_elsewhere_stops_no_other_environment(tmp_path: Path) -> None:
+    both = "".join(f'[environments.{one}]\npath = "{one}"\n' for one in ("live", "test"))
+    files = {f"{one}/cart.yaml": CART for one in ("live", "test")}
+    shop = Shop(tmp_path).open({**files, ".gitops-rollback.toml": both})
+    live, test = ("--environment", "live"), ("--environment", "test")
+    shop.deploy("1.5.0", *live)
+    shop.roll_back(*live)
+    shop.commit({"live/web/cart.yaml": shop.text("live/cart.yaml"), "live/cart.yaml": None})
+    shop.deploy("1.5.0", *test)
+    refused = ("deploy", "--service", "cart", "--image", image("1.5.1"), *live)
+    assert shop.refused(6, "refused", *refused).error["code"] == "held"
+
+
 def test_a_hold_whose_container_was_renamed_is_lost_and_the_printed_commands_mend_it(
     held: Shop,
 ) -> None:

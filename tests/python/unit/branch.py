@@ -83,10 +83,14 @@ class Commit:
     by: str
     message: str
     files: Mapping[str, bytes]
+    sha: str = ""
 
     @property
     def id(self) -> str:
-        return sha1(f"{self.number} {self.message}".encode(), usedforsecurity=False).hexdigest()
+        return (
+            self.sha
+            or sha1(f"{self.number} {self.message}".encode(), usedforsecurity=False).hexdigest()
+        )
 
 
 @dataclass

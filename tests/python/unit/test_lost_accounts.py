@@ -18,6 +18,7 @@ from gitops_rollback.decide.facts import (
     StateVersions,
 )
 from gitops_rollback.decide.standing import (
+    all_there,
     belongs_to,
     moved,
     names_of,
@@ -472,3 +473,17 @@ def test_what_is_accepted_takes_off_what_refused_it_and_nothing_else(
     )
     assert change.state is not None
     assert tuple(entry.image.tag for entry in change.state.bad) == left
+
+
+def test_a_hold_that_lost_its_field_elsewhere_is_left_to_that_environment() -> None:
+    fields = place().found.fields
+    renamed = replace(note(fields[0]), container="renamed")
+    theirs = replace(OURS, environment="staging", fields=(renamed,))
+    for elsewhere, lost in ((frozenset({"staging"}), ()), (frozenset[str](), (theirs,))):
+        found = standing(
+            State("cart", "production"), None, (), [theirs], fields, fields, elsewhere
+        ).holds
+        assert (found.ours, found.lost) == ((), lost)
+        assert found.retired == (() if lost else (theirs,))
+    assert all_there([replace(OURS, fields=(note(fields[0]),))], fields)
+    assert not all_there([theirs], fields)
