@@ -239,6 +239,14 @@ class Shop:
 
     def git(self, *arguments: str, stdin: bytes = b"", cwd: Path | None = None) -> str:
         """Run git in the bare repository and return what it says."""
+        return (
+            self.git_bytes(*arguments, stdin=stdin, cwd=cwd)
+            .decode(errors="surrogateescape")
+            .strip()
+        )
+
+    def git_bytes(self, *arguments: str, stdin: bytes = b"", cwd: Path | None = None) -> bytes:
+        """Run git in the bare repository and return the bytes that it writes."""
         done = subprocess.run(
             ["git", *arguments],
             cwd=cwd or self.bare,
@@ -248,7 +256,7 @@ class Shop:
             check=False,
         )
         assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode(errors="surrogateescape").strip()
+        return done.stdout
 
     def commit(
         self,
