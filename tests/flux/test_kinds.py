@@ -76,6 +76,26 @@ def test_a_pod_of_a_bad_image_that_stops_a_stateful_set_is_named_with_what_frees
     assert (again.code, again.result["state"]) == (0, "ready"), again.stderr
 
 
+def test_a_pod_that_git_holds_is_ready_once_its_kubelet_has_restarted_it(open_fleet: Open) -> None:
+    pod = json.loads(deployment("cart", image("3.8")))["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **pod}
+    pod["metadata"]["name"] = "cart"
+    fleet = opened(open_fleet, json.dumps(pod, indent=1) + "\n")
+    if not fleet.has_fakelet():
+        pytest.skip("only a kubelet that pretends lets a test say when it restarts a container")
+    change = fleet.deploy("3.9")
+    early = fleet.wait("--change", str(change), "--timeout", "10")
+    assert early.code == 1, early.stderr
+    assert "still runs server with an earlier image" in early.error["message"]
+    statuses = fleet.get("pod/cart")["status"]["containerStatuses"]
+    statuses[0]["imageID"] = f"fake://{image('3.9')}"
+    body = json.dumps({"status": {"containerStatuses": statuses}})
+    fleet.kubectl("patch", "pod", "cart", "--subresource", "status", "--patch", body)
+    run = fleet.wait("--change", str(change))
+    assert (run.code, run.result["state"]) == (0, "ready"), run.stderr
+    assert "1 pod runs 3.9" in run.stderr
+
+
 def test_a_source_whose_secret_is_lost_is_named(fleet: Fleet) -> None:
     fleet.change("gitrepository/shop", secretRef={"name": "lost"})
     change = fleet.deploy("3.9")

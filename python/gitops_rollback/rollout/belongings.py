@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.rollout.raw import Json, items, mapping, number, text
-from gitops_rollback.rollout.target import KINDS
+from gitops_rollback.rollout.target import BARE, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,9 +17,7 @@ _DOORS = ("Ingress", "HTTPRoute", "GRPCRoute", "VirtualService")
 
 def belongings_of(found: Json) -> frozenset[tuple[str, str]]:
     """Return kind and name of what the pods of an object take: claims, ConfigMaps, Secrets."""
-    kind = text(found, "kind")
-    pod = mapping(found, "spec") if kind == "Pod" else pod_spec_of(found, kind)
-    return taken_by(pod) | claims_of(found)
+    return taken_by(pod_spec_of(found, text(found, "kind"))) | claims_of(found)
 
 
 def taken_by(pod: Json) -> frozenset[tuple[str, str]]:
@@ -54,7 +52,9 @@ def claims_of(found: Json) -> frozenset[tuple[str, str]]:
 
 
 def pod_spec_of(found: Json, kind: str) -> Json:
-    """Return the spec of the pods that a workload makes."""
+    """Return the spec of the pods that a workload makes, or is."""
+    if kind == BARE:
+        return mapping(found, "spec")
     if kind == "CronJob":
         return mapping(found, "spec", "jobTemplate", "spec", "template", "spec")
     return mapping(found, "spec", "template", "spec")
@@ -85,7 +85,7 @@ def about(workloads: Iterable[Json], objects: Iterable[Json]) -> frozenset[tuple
 
 def _selectors(found: Json) -> Iterator[Json]:
     """Yield what an object selects pods by, if it makes none itself."""
-    if text(found, "kind") in KINDS:
+    if text(found, "kind") in (*KINDS, BARE):
         return
     spec = mapping(found, "spec")
     plain = mapping(spec, "selector")

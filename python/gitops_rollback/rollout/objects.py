@@ -22,7 +22,7 @@ from gitops_rollback.rollout.appliers import (
 )
 from gitops_rollback.rollout.raw import Json, Name, mapping, name_of
 from gitops_rollback.rollout.standing import View
-from gitops_rollback.rollout.target import KINDS, THERE
+from gitops_rollback.rollout.target import BARE, KINDS, THERE
 from gitops_rollback.rollout.workloads import Pod, Workload, read_pod, read_workload
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ class Objects:
             for kind in KINDS
             for one in self._of(kind)
             if name_of(one, kind) in names or any(of <= _labels_of(one) for of in labels)
-        ]
+        ] + [read_workload(one, BARE) for one in self._of(BARE) if name_of(one, BARE) in names]
 
     def view(
         self,
@@ -308,6 +308,11 @@ class Objects:
                 Query(kind, labels=_selector(one), instead=_namespaces(one)) for kind in KINDS
             ]
             wanted += self._unlabelled(target, one)
+            wanted += [
+                Query(BARE, name.namespace, name=name.name)
+                for name in one.inventory
+                if (name.kind, name.name) in target.workloads and name.kind == BARE
+            ]
         for workload in (self.workloads(target) or ((), ()))[0]:
             if workload.selector:
                 pods = Query("Pod", workload.name.namespace, str(workload.selector))

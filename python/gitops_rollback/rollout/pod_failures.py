@@ -245,6 +245,21 @@ def digest_failure(target: Target, workload: Workload, digests: Iterable[str]) -
     )
 
 
+def restart_failure(workload: Workload, earlier: Iterable[ContainerState]) -> Failure:
+    """Name a pod whose containers are still those of an earlier image, as the runtime says."""
+    names = ", ".join(one.name for one in earlier)
+    return Failure(
+        code="container",
+        message=f"{workload.name} still runs {names} with an earlier image: its kubelet is to "
+        "restart it with the new one",
+        hint=f"see what it says: kubectl -n {workload.name.namespace} describe pod "
+        f"{workload.name.name}",
+        whose=Whose.OURS,
+        object=str(workload.name),
+        patience=FOREVER,
+    )
+
+
 def paused_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure:
     """Name a workload that somebody has paused."""
     name = workload.name

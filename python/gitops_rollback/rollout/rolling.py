@@ -18,6 +18,7 @@ from gitops_rollback.rollout.pod_failures import (
     digest_failure,
     paused_failure,
     pod_failure,
+    restart_failure,
     serving_of,
     stuck_failure,
     uncreated_failure,
@@ -37,7 +38,7 @@ from gitops_rollback.rollout.standing import (
     short,
     suspect,
 )
-from gitops_rollback.rollout.target import THERE
+from gitops_rollback.rollout.target import BARE, THERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -335,6 +336,8 @@ def _look_at_pods(target: Target, view: View, workload: Workload) -> _Seen:
         if not pod.is_new(target, names)
     ]
     own = [one for pod in pods for one in pod.of(target, names) if one.is_new(target)]
+    if workload.name.kind == BARE:
+        return _look_at_bare(target, workload, own)
     unproven = [one for one in own if not one.is_proven(target)]
     other = sorted({one.digest for one in unproven if one.digest and target.image.digest})
     if other:
@@ -343,6 +346,17 @@ def _look_at_pods(target: Target, view: View, workload: Workload) -> _Seen:
         took = ", and the runtime reports none"
         left.append(_undigested(target, workload, unproven[0].image, took))
     return _Seen(tuple(left), tuple(_mirrors(target, workload, own)))
+
+
+def _look_at_bare(target: Target, workload: Workload, own: list[ContainerState]) -> _Seen:
+    """Look at a pod that is restarted in place: only what the runtime took proves anything."""
+    digest = target.image.digest
+    earlier = [one for one in own if digest and one.digest not in ("", digest)]
+    if earlier:
+        return _Seen(failure=restart_failure(workload, earlier))
+    unproven = [one.image for one in own if not digest or not one.digest][:1]
+    took = ", and the runtime reports none that it took"
+    return _Seen(tuple(_undigested(target, workload, one, took) for one in unproven))
 
 
 def _undigested(target: Target, workload: Workload, image: str, took: str) -> str:

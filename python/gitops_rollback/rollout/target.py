@@ -22,6 +22,9 @@ KINDS = {
     "CronJob": ("batch", "v1", "cronjobs"),
 }
 
+# A pod that Git holds itself: its containers are restarted in place, by the new image.
+BARE = "Pod"
+
 
 class Relation(Enum):
     """How another commit stands to the change that is waited for."""
@@ -74,7 +77,7 @@ class Place:
     @property
     def is_workload(self) -> bool:
         """Whether the object runs pods, so that it has to be found in the cluster."""
-        return self.kind in KINDS
+        return self.kind in KINDS or self.kind == BARE
 
     @property
     def title(self) -> str:

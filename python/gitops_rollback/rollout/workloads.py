@@ -23,7 +23,7 @@ from gitops_rollback.rollout.raw import (
     texts,
     truth,
 )
-from gitops_rollback.rollout.target import KINDS, Match
+from gitops_rollback.rollout.target import BARE, KINDS, Match
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target
@@ -38,7 +38,10 @@ _LEFT_ALONE = {
 # A container's name; what stands at other places goes by a name that is none (manifest/workloads).
 _CONTAINER = regex(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _POD_SPEC = "/spec/template/spec"
-_POD_SPECS = dict.fromkeys(KINDS, _POD_SPEC) | {"CronJob": "/spec/jobTemplate/spec/template/spec"}
+_POD_SPECS = dict.fromkeys(KINDS, _POD_SPEC) | {
+    "CronJob": "/spec/jobTemplate/spec/template/spec",
+    BARE: "/spec",
+}
 
 
 @dataclass(frozen=True)
@@ -227,8 +230,10 @@ class Pod:
         """Tell whether a workload has made it: by what owns it, and by the labels it selects.
 
         Of a Deployment the owner is a ReplicaSet, whose name begins with the Deployment's. Of one
-        without an owner nobody knows.
+        without an owner nobody knows. A pod that Git holds itself is its own.
         """
+        if workload.kind == BARE:
+            return self.name == workload
         if not selector or self.name.namespace != workload.namespace:
             return False
         kind, name = self.owner
@@ -254,7 +259,7 @@ class Pod:
 
 
 def read_workload(found: Json, kind: str) -> Workload:
-    """Read a workload of one of the kinds of `target.KINDS`."""
+    """Read a workload of one of the kinds of `target.KINDS`, or a pod that is one itself."""
     spec, status = mapping(found, "spec"), mapping(found, "status")
     pod = pod_spec_of(found, kind)
     conditions = conditions_of(found)
@@ -264,7 +269,7 @@ def read_workload(found: Json, kind: str) -> Workload:
     ready = number(status, "numberReady" if kind == "DaemonSet" else "readyReplicas")
     return Workload(
         name=name_of(found, kind),
-        observed=observed or kind == "CronJob",
+        observed=observed or kind in ("CronJob", BARE),
         containers=tuple(
             Container(text(one, "name"), text(one, "image"), f"{_POD_SPECS[kind]}/{key}/{index}")
             for key in ("initContainers", "containers")
@@ -331,6 +336,9 @@ def _counts(kind: str, spec: Json, status: Json) -> tuple[int | None, int, int, 
     """Return how many pods are wanted, updated, there at all, and available."""
     if kind == "CronJob":
         return None, 0, 0, 0
+    if kind == BARE:
+        ready = conditions_of({"status": status}).get("Ready", Condition()).status == "True"
+        return 1, 1, 1, int(ready)
     if kind == "DaemonSet":
         return (
             number(status, "desiredNumberScheduled"),

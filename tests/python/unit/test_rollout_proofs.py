@@ -324,6 +324,40 @@ def test_pods_that_somebody_has_deleted_and_that_crash_are_not_ready() -> None:
     assert (failure.code, failure.by_image) == ("crash", True)
 
 
+BARE = (Place("apps/cart.yaml", "Pod", "cart"),)
+
+
+def as_bare(took: str) -> Edit:
+    """Return an edit that makes the cart a pod that Git holds itself; `took` is what it runs."""
+
+    def edit(objects: Found) -> None:
+        one = pods(objects)[0]
+        for key in [key for key in objects if key.startswith(("Pod/", "Deployment/"))]:
+            del objects[key]
+        one["metadata"].update(name="cart", ownerReferences=[])
+        one["status"]["containerStatuses"][0]["imageID"] = took
+        objects["Pod/cart"] = one
+        inventory = {"entries": [{"id": "shop_cart__Pod", "v": "v1"}]}
+        objects["Kustomization/apps"]["status"]["inventory"] = inventory
+
+    return edit
+
+
+def test_a_pod_that_git_holds_is_ready_once_its_runtime_took_the_digest() -> None:
+    digest = ended()[0].image.digest
+    assert stand(as_bare(f"registry.k8s.io/pause@{digest}"), places=BARE).state is State.READY
+    before = stand(as_bare(f"registry.k8s.io/pause@sha256:{'1' * 64}"), places=BARE)
+    assert before.state is State.ROLLING
+    assert "still runs server with an earlier image" in before.message
+    unknown = stand(as_bare("docker://abc"), places=BARE)
+    assert unknown.state is State.APPLIED
+    assert "the runtime reports none that it took" in unknown.message
+
+
+def test_a_pod_that_git_holds_and_that_may_not_be_read_is_only_applied() -> None:
+    assert stand(as_bare("x"), "Pod", places=BARE).state is State.APPLIED
+
+
 def test_of_several_workloads_the_one_that_fails_is_told() -> None:
     def edit(objects: Found) -> None:
         slow = json.loads(json.dumps(objects["Deployment/cart"]))
