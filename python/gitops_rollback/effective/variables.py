@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gitops_rollback.effective.applied import Applied
     from gitops_rollback.manifest.flux import Definition
 
-_VARIABLE = regex(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::?[=-](?P<default>[^{}]*))?\}")
+_VARIABLE = regex(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?:=|:[=-])(?P<default>[^{}]*))?\}")
 _COMMENT = regex(rb"^[ \t]*#.*$", re.MULTILINE)
 _USE = regex(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -83,7 +83,7 @@ def substitute(image: Applied, variables: Variables, used: Mapping[str, int]) ->
 
 
 def _missing(text: str, variables: Variables) -> Problem:
-    if "${" in _VARIABLE.sub("", text):
+    if "${" in _VARIABLE.sub("", text) or "$$" in text:  # `$${A}` stays `${A}`
         return Problem(f"'{text}' has a Flux variable in a form that is not understood")
     for match in _VARIABLE.finditer(text):
         if match["name"] in variables.definitions or match["default"] is not None:

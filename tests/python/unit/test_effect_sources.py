@@ -812,3 +812,25 @@ def test_an_application_of_another_revision_applies_nothing_of_this_branch() -> 
     assert "targetRevision v1.0 of this repository is applied" in deployed(files)
     both = files | {"b.yaml": files["a.yaml"].replace("v1.0", "HEAD").replace("cart}", "now}")}
     assert isinstance(deployed(both), dict)
+
+
+@pytest.mark.parametrize(
+    ("written", "is_read"),
+    [
+        ("${TAG}", True),
+        ("${TAG:-2}", True),
+        ("${TAG:=2}", True),
+        ("${TAG=2}", True),
+        ("${TAG-2}", False),  # Flux fails
+        ("$${TAG}", False),  # it stays as it is
+        ("${TAG:+2}", False),
+        ("${TAG^^}", False),
+        ("${TAG/a/b}", False),
+        ("$TAG", False),
+    ],
+)
+def test_variables_are_read_as_flux_reads_them(written: str, *, is_read: bool) -> None:
+    """Values from fluxcd/pkg, envsubst: what is not read alike is refused."""
+    files = {"apps/cart/deployment.yaml": DEPLOYMENT.replace("cart:1", f"cart:{written}")}
+    found = deployed(files | {"k.yaml": flux("flux-system", "postBuild: {substitute: {TAG: '1'}}")})
+    assert isinstance(found, dict) is is_read, found
