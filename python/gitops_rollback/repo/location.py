@@ -191,8 +191,13 @@ def _run(
         raise RepositoryError(
             "git is not on this machine", "install git 2.31 or newer (apt-get install git)"
         ) from error
-    except OSError:
+    except (NotADirectoryError, PermissionError):
         return None
+    except OSError as error:
+        raise RepositoryError(
+            f"git {arguments[0]} could not be started: {error.strerror}",
+            "look at the memory, the open files and the processes of this machine (ulimit -a)",
+        ) from error
     if done.returncode < 0:
         raise RepositoryError(
             f"git {arguments[0]} was ended by signal {-done.returncode}",

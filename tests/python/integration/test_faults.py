@@ -206,3 +206,26 @@ def test_whatever_write_fails_the_branch_is_before_or_after_and_nothing_is_left(
             assert n > 1, "no write failed"
             return
         go_on(bed)
+
+
+@pytest.mark.parametrize(
+    ("limit", "fits"),
+    [("-n 6", False), ("-n 9", None), ("-f 0", False), ("-f 2", None), ("-v 524288", True)],
+)
+def test_whatever_the_machine_bounds_the_words_and_the_code_are_true(
+    released: Shop, limit: str, *, fits: bool | None
+) -> None:
+    """Open files, sizes of files (in blocks of 1 kB), memory (in kB): design's 512 MB suffice."""
+    before = released.tip()
+    line = released.line("rollback", *NAMED, "--reason", "slow")
+    run = subprocess.run(
+        ["bash", "-c", f'ulimit {limit}; exec "$@"', "bash", *line],
+        env=released.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode in (0, 1), run.stderr
+    assert (run.returncode == 0) is (released.tip() != before), run.stderr
+    assert fits in (None, run.returncode == 0), run.stderr
+    assert ("error: " in run.stderr) is (run.returncode == 1)
+    assert "Traceback" not in run.stderr
+    assert "is no Git work tree" not in run.stderr, "git was not even asked"
+    assert not [path for path in released.scratch.iterdir() if path.name.startswith(LEFT)]

@@ -187,18 +187,6 @@ def test_each_message_that_is_explained_is_one_that_is_told() -> None:
     assert [quote for quote in quotes if quote not in told and quote not in code] == []
 
 
-def test_the_model_of_the_page_on_security_names_tests_that_are_there() -> None:
-    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| \*\*|^\| the same", page, re.MULTILINE)
-    named = re.findall(r"`(test_\w+)(?:\.py)?`", page)
-    there = {path.stem for path in (ROOT / "tests/python").rglob("test_*.py")}
-    assert len(rows) > 12
-    assert set(named) <= there, set(named) - there
-    model = page[page.index("## Who could do harm") : page.index("## What was tried")]
-    for row in re.findall(r"^\| (?:\*\*|the same).*$", model, re.MULTILINE):
-        assert "`test_" in row.rsplit("|", 2)[1], row
-
-
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_each_page_begins_with_whom_it_is_for(page: Path) -> None:
     lines = page.read_text(encoding="utf-8").splitlines()
