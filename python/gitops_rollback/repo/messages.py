@@ -157,7 +157,7 @@ def explain_fetch(failure: GitFailedError, url: str) -> RepositoryError:
     way = "to" if failure.command == "push" else "from"
     return RepositoryError(
         f"git {failure.command} {way} {url} failed: {failure.reason}{also}",
-        "run with -v to see each git call; `git ls-remote` with the same URL shows what git meets",
+        "`gitops-rollback -v …` shows each git call, `git ls-remote` with that URL what git meets",
     )
 
 

@@ -284,7 +284,7 @@ def test_what_answers_in_the_place_of_a_git_server_is_told_from_an_empty_reposit
 @pytest.mark.parametrize(
     ("settings", "variables", "words", "hint"),
     [
-        ("[push]\ngpgSign = true\n", {}, "does not support --signed push", "with -v"),
+        ("[push]\ngpgSign = true\n", {}, "does not support --signed push", "gitops-rollback -v"),
         ("", {"GIT_AUTHOR_DATE": "noon"}, "invalid date format: noon", "GIT_AUTHOR_…"),
         ("", {"GIT_ALLOW_PROTOCOL": "https"}, "that git is told not to go", "GIT_ALLOW_PROTOCOL"),
         ("", {"GIT_CONFIG_COUNT": "x"}, "cannot read its own configuration", "GIT_CONFIG_…"),
