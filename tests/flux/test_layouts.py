@@ -436,7 +436,8 @@ LAYOUTS = {
         **{**HELM, "seconds": 8},
     ),
     "HelmRelease, suspended": Layout(
-        released(), before=patch("helmrelease", "cart", {"suspend": True}), states=NEITHER, **HELM,
+        released(), before=patch("helmrelease", "cart", {"suspend": True}),
+        states=FAILED_THEN_READY, **HELM,  # Helm made nothing of the image that is gone back from
         says="flux resume helmrelease cart", code="suspended",
     ),
     "HelmRelease, post-renderer with the image": Layout(
