@@ -169,7 +169,12 @@ def measure(
 def run(script: str, work: Path, environment: dict[str, str], *, watch: bool) -> int:
     """Run a script; return the peak memory of all its processes in bytes, if that is watched."""
     process = subprocess.Popen(
-        ["sh", "-c", script], cwd=work, env=environment, stderr=subprocess.PIPE, process_group=0
+        ["sh", "-c", script],
+        cwd=work,
+        env=environment,
+        process_group=0,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     peaks = [0]
     done = threading.Event()

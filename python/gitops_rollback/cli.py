@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.tell.output import Output
 
+# How many objects more are made before garbage is looked for, and how often among older ones. A run
+# is short and keeps what it has read: of proving 2,000 files two fifths of the CPU went into that.
+_SELDOM = (200_000, 50, 50)
 _AT_ONCE = 0.01  # seconds: after what now runs has come to its end
 # Each is a module of `commands`, imported only when it is asked for.
 COMMANDS = {
@@ -60,6 +64,7 @@ def main() -> None:
     if arguments == ["--version"]:
         sys.stdout.write(f"gitops-rollback {__version__}\n")
         raise SystemExit(0)
+    gc.set_threshold(*_SELDOM)
     code = run(arguments, os.environ)
     if "GITOPS_TOLD" in os.environ:
         _tell_build(_split(arguments)[1] or "", code)
