@@ -87,7 +87,7 @@ class Parameter:
 
     `steps` maps each step that takes it to when it must be given (`Required`, `Required without
     plan`) or to an empty text. `variants` gives (default, meaning) where a step means it otherwise.
-    `is_handed_on`: the command reads it, from the variable of the option `hands_on_to`.
+    `is_handed_on`: the command reads it, from the variable of the option.
     """
 
     type: str

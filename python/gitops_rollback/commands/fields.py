@@ -44,7 +44,10 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         exact = {proof.field.key for proof in proofs} - {proof.field.key for proof in failed}
         result["proof"] = {
             "edited": len(proofs),
-            "failed": [_failure(proof) for proof in failed],
+            "failed": [
+                {"path": one.field.path, "line": one.field.scalar.line, "problem": one.problem}
+                for one in failed
+            ],
             "effect": _doubts([e for e in listed if e.field.key in exact], manifests),
         }
     write_result(result, options.output)
@@ -105,7 +108,3 @@ def _doubts(listed: Iterable[_Listed], manifests: Manifests) -> list[str]:
 
 def _place(field: ImageField) -> tuple[str, int, int]:
     return (field.path, field.parts[0].scalar.start, field.parts[0].scalar.end)
-
-
-def _failure(proof: Proof) -> dict[str, Any]:
-    return {"path": proof.field.path, "line": proof.field.scalar.line, "problem": proof.problem}

@@ -135,15 +135,11 @@ class NotedField:
 
 @dataclass(frozen=True)
 class Match(Generic[F]):
-    """Where a noted field is now: `there`, `moved` to another place, or `lost` (None).
-
-    `rivals` are the fields of which nothing tells which of them it is, if it is lost among several.
-    """
+    """Where a noted field is now: `there`, `moved` to another place, or `lost` (None)."""
 
     noted: NotedField
     field: F | None
     how: str
-    rivals: tuple[F, ...] = ()
 
 
 def note(present: FieldAtTip) -> NotedField:
@@ -199,7 +195,7 @@ def find_field(noted: NotedField, branch: Iterable[F]) -> Match[F]:
     ]
     if len(alike) == 1:
         return Match(noted, alike[0], MOVED)
-    return Match(noted, None, LOST, tuple(alike))
+    return Match(noted, None, LOST)
 
 
 def find_fields(noted: Iterable[NotedField], branch: Iterable[F]) -> tuple[Match[F], ...]:
@@ -212,7 +208,7 @@ def find_fields(noted: Iterable[NotedField], branch: Iterable[F]) -> tuple[Match
     there = {key_of(match.field) for match in found if match.field and match.how == THERE}
     moved = [key_of(match.field) for match in found if match.field and match.how == MOVED]
     return tuple(
-        Match(match.noted, None, LOST, (match.field,))
+        Match(match.noted, None, LOST)
         if match.how == MOVED
         and match.field is not None
         and (key_of(match.field) in there or moved.count(key_of(match.field)) > 1)

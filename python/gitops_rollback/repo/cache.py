@@ -102,7 +102,7 @@ class Cache:
             for path in self._directory.iterdir():
                 if _RUN in path.name:
                     sweep_one(path)
-                elif path.suffix == ".git" and _age(path) > LONGEST_UNUSED:
+                elif path.suffix == ".git" and time.time() - path.stat().st_mtime > LONGEST_UNUSED:
                     shutil.rmtree(path, ignore_errors=True)
 
     def _take(self, repository: Path) -> dict[str, str]:
@@ -247,7 +247,3 @@ def _link(source: Path, target: Path) -> None:
 
 def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True) if path.exists() else []
-
-
-def _age(path: Path) -> float:
-    return time.time() - path.stat().st_mtime

@@ -9,6 +9,7 @@ without Jenkins. The words are plain text: Jenkins shows titles and descriptions
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from gitops_rollback.model import RECORDED, one_line, title
 from gitops_rollback.options import NO_HOLD, TABLE, Kind, variable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 TOLD_VARIABLE = "GITOPS_TOLD"
 _MOST_NAMED = 5  # services
@@ -132,7 +133,7 @@ def told(
         refused = error.get("code", "") if code == Exit.REFUSED else ""
         failed = _check(result) if "summary" in result else _failure(code, error)
         return Told(_short(failed), about, links, _line(code, error), refused)
-    title = _TITLES.get(command, _nothing)(result)
+    title = _TITLES[command](result) if command in _TITLES else ""
     question = _questions(command, result, now)
     line = _line(code, error) if error else ""
     return Told(
@@ -275,14 +276,6 @@ def _is_waiting(result: Mapping[str, Any]) -> bool:
     return bool((result.get("error") or {}).get("category") == "waiting")
 
 
-def _deploy(result: Mapping[str, Any]) -> str:
-    return _change(result, "")
-
-
-def _rollback(result: Mapping[str, Any]) -> str:
-    return _change(result, ", held")
-
-
 def _release(result: Mapping[str, Any]) -> str:
     images = _list(
         f"{_name(one)} {_label(one.get('from') or one.get('to'))}" for one in result["services"]
@@ -335,13 +328,9 @@ def _history(result: Mapping[str, Any]) -> str:
     return f"history: {_list(_name(one) for one in result['services'])}"
 
 
-def _nothing(_result: Mapping[str, Any]) -> str:
-    return ""
-
-
-_TITLES = {
-    "deploy": _deploy,
-    "rollback": _rollback,
+_TITLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "deploy": partial(_change, done=""),
+    "rollback": partial(_change, done=", held"),
     "release": _release,
     "plan": _plan,
     "check": _check,

@@ -111,16 +111,11 @@ def test_a_noted_field_is_found_where_it_stood_or_where_exactly_one_is_like_it(
     assert (match.how, match.field) == (how, wanted)
 
 
-def test_rivals_are_named_where_nothing_tells_which_it_is() -> None:
-    rivals = [replace(HERE, path="b.yaml"), replace(HERE, path="c.yaml")]
-    assert find_field(NOTED, rivals).rivals == tuple(rivals)
-
-
 def test_a_field_is_found_for_one_that_was_written_down_only() -> None:
     moved = replace(NOTED, path="old.yaml")
     match = find_fields([NOTED, moved], [HERE])
     assert [one.how for one in match] == [THERE, LOST]
-    assert match[1].rivals == (HERE,)
+    assert match[1].field is None
     other = replace(NOTED, path="older.yaml")
     assert [one.how for one in find_fields([moved, other], [HERE])] == [LOST, LOST]
 
