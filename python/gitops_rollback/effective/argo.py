@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.build import Addition
 from gitops_rollback.effective.helm import Embedded, Layers, embedded_in, merged
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
 from gitops_rollback.effective.sources import Pointing, Whose
 from gitops_rollback.effective.tree import entries, find, mapping, text_node, with_path
+from gitops_rollback.effective.work import Addition
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import (
     ARGO_GROUP,

@@ -8,7 +8,6 @@ objects it could change, and what would make the tool fail at all of them. Pure.
 
 from __future__ import annotations
 
-import json
 import posixpath
 from typing import TYPE_CHECKING
 
@@ -31,16 +30,13 @@ from gitops_rollback.effective.images import (
     put,
     renewed,
 )
-from gitops_rollback.effective.merge import apply_operations, operations, strategic_merge
 from gitops_rollback.effective.objects import (
     ACCEPT,
     LOOK,
     Resource,
-    Selector,
     Unknown,
-    identity_of,
-    read_selector,
 )
+from gitops_rollback.effective.patches import Patcher, images_in, patches_of
 from gitops_rollback.effective.replace import (
     ReplacementError,
     also_copied,
@@ -51,23 +47,21 @@ from gitops_rollback.effective.tree import (
     TreeError,
     entries,
     find,
-    is_null,
     with_path,
-    without,
 )
+from gitops_rollback.effective.work import Addition, Loose, Renewed, Work
 from gitops_rollback.errors import ManifestError
-from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.late import replace
 from gitops_rollback.manifest.blocks import block_of, in_host
-from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of, walk
+from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of
 from gitops_rollback.manifest.entries import EntryList, read_entry
 from gitops_rollback.manifest.image_field import EDITABLE, Problem
-from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, Patch, inside, read_patches
+from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, inside
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from gitops_rollback.effective.replace import Copied
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.image_field import ImageField
@@ -84,111 +78,6 @@ _MARKING = {"LabelTransformer": "labels", "AnnotationsTransformer": "annotations
 _LOCAL = "config.kubernetes.io/local-config"
 
 
-@dataclass(frozen=True)
-class Addition:
-    """What Flux adds to a kustomization before it is built (fluxcd/pkg, kustomize generator)."""
-
-    path: str
-    line: int
-    patches: tuple[Patch, ...] = ()
-    json_patches: tuple[Patch, ...] = ()
-    entries: tuple[ImageEntry, ...] = ()
-    components: tuple[str, ...] = ()
-    namespace: str = ""
-    prefix: str = ""
-    suffix: str = ""
-    unknowns: tuple[Unknown, ...] = ()
-
-    @property
-    def changes_images(self) -> bool:
-        """Whether it has more than names and a namespace, which touch no image."""
-        return bool(self.patches or self.json_patches or self.entries or self.components)
-
-
-@dataclass(frozen=True)
-class Loose:
-    """A field that met no object, where not all objects are known: it may decide some image."""
-
-    field: ImageField
-    unknowns: tuple[Unknown, ...]
-
-
-@dataclass(frozen=True)
-class Renewed:
-    """A scalar that an entry or a replacement made: from which one, and what decides it now.
-
-    `entry` is absent where only a name or a suffix was set; `problem` says why the text has no
-    place to edit, and is empty where it has; `copied` is absent but for a replacement's.
-    """
-
-    node: yaml.ScalarNode
-    was: yaml.Node
-    entry: ImageEntry | None
-    problem: Problem = EDITABLE
-    copied: Copied | None = None
-
-
-@dataclass(frozen=True)
-class Inline:
-    """A patch that is written into a file: its text, the file's path, its line less one there.
-
-    `scalar` is the text in the file; it is kept for as long as what it is known by.
-    """
-
-    file: ParsedFile
-    path: str
-    offset: int
-    scalar: yaml.ScalarNode
-
-
-@dataclass
-class Work:
-    """A build under way.
-
-    `unread` is what adds objects that are not known, `hidden` the files whose objects were not
-    looked at because they name no image, `failures` what makes the tool refuse the build; `there`
-    are the objects that were taken, by what tells them apart.
-    """
-
-    resources: list[Resource] = field(default_factory=list)
-    unread: list[Unknown] = field(default_factory=list)
-    hidden: list[str] = field(default_factory=list)
-    failures: list[Unknown] = field(default_factory=list)
-    loose: list[Loose] = field(default_factory=list)
-    specs: list[FieldSpec] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    there: set[tuple[str, ...]] = field(default_factory=set)
-
-    def add(self, other: Work) -> None:
-        """Take all of another build in."""
-        self.resources += other.resources
-        self.unread += other.unread
-        self.hidden += other.hidden
-        self.failures += other.failures
-        self.loose += other.loose
-        self.specs += other.specs
-        self.paths += other.paths
-
-    def copy(self) -> Work:
-        """Return the same, of which what is noted is not noted here."""
-        other = Work()
-        other.add(self)
-        return other
-
-    @property
-    def doubts(self) -> Iterator[Unknown]:
-        """All that is not known of it."""
-        yield from (*self.unread, *self.failures)
-        for unknowns in (one.unknowns for one in self.resources):
-            yield from unknowns
-        for unknowns in (one.unknowns for one in self.loose):
-            yield from unknowns
-
-    def doubt(self, *unknowns: Unknown) -> None:
-        """Note of every object what could have changed it."""
-        self.resources = [one.doubted(*unknowns) for one in self.resources]
-
-
 class Builder:
     """Builds kustomizations of some files; what it made of a folder it keeps."""
 
@@ -201,10 +90,9 @@ class Builder:
     ) -> None:
         self._files = dict(files)
         self.raw = raw
-        self._find = find_fields
         self.by_folder = by_folder
         self.renewed: dict[int, Renewed] = {}
-        self.inline: dict[int, Inline] = {}
+        self.patcher = Patcher(self.parsed, raw, self.renewed, find_fields)
         self._built: dict[str, Work] = {}
         self._running: list[str] = []
         self.shared: dict[int, str] = {}  # what replacements copy to places of no image
@@ -413,15 +301,15 @@ class Builder:
         path = kustomization.path if kustomization else addition.path if addition else ""
         custom = find(kustomization.root, "openapi", "path") if kustomization else None
         for patch in kustomization.patches if kustomization else ():
-            self._patch(patch, path, work, custom_schema=custom is not None)
+            self.patcher.apply(patch, path, work, custom_schema=custom is not None)
         for patch in addition.patches if addition else ():
-            self._patch(patch, addition.path if addition else path, work)
+            self.patcher.apply(patch, addition.path if addition else path, work)
         self._rename(kustomization, work, addition)
         self._label(kustomization, work)
         for patch in kustomization.json_patches if kustomization else ():
-            self._patch(patch, path, work)
+            self.patcher.apply(patch, path, work)
         for patch in addition.json_patches if addition else ():
-            self._patch(patch, addition.path if addition else path, work)
+            self.patcher.apply(patch, addition.path if addition else path, work)
         own = kustomization.entries if kustomization else ()
         for entry in merged_entries(own, addition.entries if addition else ()):
             self._set_image(entry, work, work.specs)
@@ -519,185 +407,6 @@ class Builder:
         name = f"images: {entry.name}"
         return made.doubted(Unknown(of.path, of.scalar.line, name, entry.doubt, hint))
 
-    def _patch(self, patch: Patch, path: str, work: Work, *, custom_schema: bool = False) -> None:
-        """Apply a patch to the objects it is for."""
-        name = f"patch {patch.path}" if patch.path else "patch"
-        doubt = Unknown(path, patch.line, name, "", LOOK)
-        try:
-            file, roots = self._roots(patch, path)
-            target = read_selector(patch.target)
-            chosen = [target is None or target.chooses(one) for one in work.resources]
-        except (TreeError, ManifestError) as error:
-            work.doubt(replace(doubt, why=str(error)))
-            return
-        work.paths.append(file.path if patch.path else path)
-        is_json = any(isinstance(root, yaml.SequenceNode) for root in roots)
-        if custom_schema and not is_json:
-            why = "a patch is merged by a schema of its own (openapi)"
-            work.resources = [
-                one.doubted(replace(doubt, why=why)) if fits else one
-                for one, fits in zip(work.resources, chosen, strict=True)
-            ]
-        if target is None and is_json:
-            work.failures.append(replace(doubt, why="a JSON patch needs a target"))
-        elif target is not None and len(roots) != 1:
-            work.failures.append(replace(doubt, why="one patch with a target has one document"))
-        elif is_json:
-            self._operate(roots[0], chosen, doubt, file, work)
-        elif target is not None:
-            self._merge_chosen(roots[0], chosen, doubt, patch, file, work)
-        else:
-            for root in roots:
-                self._merge_named(root, doubt, patch, file, work)
-        work.resources = [one for one in work.resources if not is_null(one.node)]
-
-    def _merge_chosen(
-        self,
-        root: yaml.Node,
-        chosen: Sequence[bool],
-        doubt: Unknown,
-        patch: Patch,
-        file: ParsedFile,
-        work: Work,
-    ) -> None:
-        """Apply a patch to the objects that its target chose."""
-        for index, fits in enumerate(chosen):
-            if fits:
-                self._merge(index, root, doubt, patch, file, work)
-        if work.unread and not any(chosen):
-            fields = self._fields_of(file, root)
-            work.loose += [Loose(one, tuple(work.unread)) for one in fields]
-
-    def _roots(self, patch: Patch, path: str) -> tuple[ParsedFile, list[yaml.Node]]:
-        """Return a patch's documents, and the file they stand in; inline ones are parsed."""
-        if patch.path is not None:
-            file = self.parsed(patch.path)
-            if file is None:
-                raise TreeError(f"{patch.path} is not there, or cannot be read")
-        elif patch.inline is None:
-            raise TreeError("the patch has neither path nor patch")
-        else:
-            file = self._inline(patch, path, patch.inline)
-        return file, [root for root in file.trees if root is not None and not is_null(root)]
-
-    def _inline(self, patch: Patch, path: str, scalar: yaml.ScalarNode) -> ParsedFile:
-        if id(scalar) not in self.inline:
-            text = patch.text.strip()
-            if patch.text[:1] == " ":  # kustomize writes the text anew, and cannot read that
-                raise TreeError("kustomize fails where the first line of a patch is indented")
-            if text.startswith("["):
-                try:
-                    json.loads(text)
-                except ValueError as error:
-                    raise TreeError("a patch that begins with [ has to be JSON") from error
-            offset = 1 if scalar.style in ("|", ">") else 0
-            file = self.parsed(path)
-            parsed = parse(path, patch.text.encode()) if file is None else block_of(file, scalar)
-            self.inline[id(scalar)] = Inline(parsed, path, patch.line - 1 + offset, scalar)
-        return self.inline[id(scalar)].file
-
-    def _operate(
-        self,
-        root: yaml.Node,
-        chosen: Sequence[bool],
-        doubt: Unknown,
-        file: ParsedFile,
-        work: Work,
-    ) -> None:
-        try:
-            steps = operations(root)
-        except TreeError as error:
-            work.failures.append(replace(doubt, why=str(error)))
-            return
-        for index, fits in enumerate(chosen):
-            resource = work.resources[index]
-            if not fits:
-                continue
-            try:
-                node = apply_operations(resource.node, steps)
-            except TreeError as error:
-                work.failures.append(replace(doubt, why=str(error)))
-                continue
-            work.resources[index] = self._patched(resource, node, file)
-
-    def _merge_named(
-        self, root: yaml.Node, doubt: Unknown, patch: Patch, file: ParsedFile, work: Work
-    ) -> None:
-        """Apply a patch to the one object that it names itself."""
-        wanted = identity_of(root)
-        found = [n for n, one in enumerate(work.resources) if one.has_been(wanted)]
-        name = f"{wanted.kind} {wanted.name}"
-        if len(found) > 1:
-            why = f"it is for {name}, of which there are several: the build fails"
-            work.failures.append(replace(doubt, why=why))
-        elif found:
-            self._merge(found[0], root, doubt, patch, file, work)
-        elif work.unread:
-            fields = self._fields_of(file, root)
-            work.loose += [Loose(one, tuple(work.unread)) for one in fields]
-        elif not self._may_hide(wanted.name, work.hidden):
-            why = f"there is no {name} of that version and namespace to patch: the build fails"
-            work.failures.append(replace(doubt, why=why))
-
-    def _fields_of(self, file: ParsedFile, root: yaml.Node) -> list[ImageField]:
-        inside_root = {id(node) for node in walk(root)}
-        return [f for f in self._find(file) if id(f.scalar.node) in inside_root]
-
-    def _may_hide(self, name: str, hidden: Iterable[str]) -> bool:
-        """Tell whether an object of a name can be in files that were not looked at."""
-        wanted = name.encode()
-        return any(wanted in self.raw.get(path, wanted) for path in hidden)
-
-    def _merge(
-        self,
-        index: int,
-        root: yaml.Node,
-        doubt: Unknown,
-        patch: Patch,
-        file: ParsedFile,
-        work: Work,
-    ) -> None:
-        resource = work.resources[index]
-        try:
-            node = strategic_merge(resource.node, _nameless(root))
-        except TreeError as error:
-            work.failures.append(replace(doubt, why=str(error)))
-            return
-        if node is None:
-            work.resources[index] = replace(resource, node=_nothing(resource.node))
-            return
-        new = self._patched(resource, node, file)
-        names = text_of(lookup(patch.options, "allowNameChange")) == "true"
-        kinds = text_of(lookup(patch.options, "allowKindChange")) == "true"
-        if names or kinds:
-            was = resource.identity
-            to = identity_of(root)
-            if names and to.name:
-                name = find(root, "metadata", "name")
-                new = replace(new, node=with_path(new.node, ("metadata", "name"), name or root))
-            if kinds and to.kind:
-                new = replace(
-                    new, node=with_path(new.node, ("kind",), lookup(root, "kind") or root)
-                )
-            new = replace(new, earlier=(*new.earlier, was))
-        work.resources[index] = new
-
-    def _patched(self, resource: Resource, node: yaml.Node, file: ParsedFile) -> Resource:
-        """Return an object after a patch, with the images that the patch put others in place of."""
-        before = dict(_images(resource.node))
-        over = dict(resource.over)
-        for key, image in _images(node):
-            old = before.get(key)
-            if old is not None and old is not image:
-                place = f"{resource.path}:{old.start_mark.line + 1}"
-                over[id(image)] = (*over.get(id(old), ()), self._place_of(old, place))
-        return replace(resource.with_node(node, file.path), over=over)
-
-    def _place_of(self, node: yaml.Node, place: str) -> str:
-        """Return the place of an image that was replaced: that of its entry, where one made it."""
-        made = self.renewed.get(id(node))
-        return made.entry.field.place if made is not None and made.entry is not None else place
-
     def _replace(self, replacements: yaml.Node | None, path: str, work: Work) -> None:
         """Apply replacements, written in place or in files."""
         for item in items_of(replacements):
@@ -758,8 +467,8 @@ class Builder:
         if kind == "ImageTagTransformer":
             self._image_transformer(item, doubt, work)
         elif kind in _PATCHING:
-            for patch in _patches_of(node, path.rpartition("/")[0]):
-                self._patch(patch, path, work)
+            for patch in patches_of(node, path.rpartition("/")[0]):
+                self.patcher.apply(patch, path, work)
         elif kind in _NAMING:
             self._rename_by(node, kind, work)
         elif kind in _MARKING:
@@ -804,7 +513,7 @@ class Builder:
         doubt = Unknown(kustomization.path, line, "vars", "they may fill its text", LOOK)
         work.resources = [
             one.doubted(doubt)
-            if any("$(" in str(image.value) for _key, image in _images(one.node))
+            if any("$(" in str(image.value) for _key, image in images_in(one.node))
             else one
             for one in work.resources
         ]
@@ -841,58 +550,6 @@ def is_local(resource: Resource) -> bool:
     return value is not None and value != "false"
 
 
-def _images(node: yaml.Node | None) -> Iterator[tuple[tuple[str, ...], yaml.ScalarNode]]:
-    """Yield the image scalars of an object by where they stand: containers by their names."""
-    waiting: list[tuple[tuple[str, ...], yaml.Node]] = [((), node)] if node is not None else []
-    while waiting:
-        path, one = waiting.pop()
-        if isinstance(one, yaml.SequenceNode):
-            for index, item in enumerate(one.value):
-                waiting.append(((*path, text_of(lookup(item, "name")) or str(index)), item))
-        for key, value in entries(one).items():
-            if not isinstance(value, yaml.ScalarNode):
-                waiting.append(((*path, key), value))
-            elif key in _LAST_STEPS or key.endswith(("Image", "Tag")):
-                yield (*path, key), value
-
-
-def _nameless(root: yaml.Node) -> yaml.Node:
-    """Return a patch without what it is chosen by: kustomize keeps the object's own."""
-    node: yaml.Node = root
-    for key in ("apiVersion", "kind"):
-        node = without(node, key)
-    metadata = lookup(node, "metadata")
-    if metadata is not None and not isinstance(metadata, yaml.ScalarNode):
-        rest = without(without(metadata, "name"), "namespace")
-        node = with_path(node, ("metadata",), rest) if rest.value else without(node, "metadata")
-    return node
-
-
-def _nothing(like: yaml.Node) -> yaml.ScalarNode:
-    return yaml.ScalarNode("tag:yaml.org,2002:null", "", like.start_mark, like.end_mark)
-
-
-def _patches_of(node: yaml.Node, folder: str) -> list[Patch]:
-    """Return the patches that a transformer of a file of its own holds."""
-    kind = text_of(lookup(node, "kind"))
-    line = node.start_mark.line + 1
-    if kind == "PatchStrategicMergeTransformer":
-        inline = lookup(node, "patches")
-        found = list(read_patches(folder, lookup(node, "paths")))
-        if isinstance(inline, yaml.ScalarNode):
-            found.append(Patch(line, text=str(inline.value), inline=inline))
-        return found
-    key = "patch" if kind == "PatchTransformer" else "jsonOp"
-    path, inline = text_of(lookup(node, "path")), lookup(node, key)
-    target, options = lookup(node, "target"), lookup(node, "options")
-    if path:
-        return [Patch(line, inside(folder, path), "", target, options)]
-    if isinstance(inline, yaml.ScalarNode):
-        where = inline.start_mark.line + 1
-        return [Patch(where, None, str(inline.value), target, options, inline)]
-    return [Patch(line, None, "", target, options)]
-
-
 def _spec(node: yaml.Node) -> FieldSpec | None:
     texts = {key: text_of(value) or "" for key, value in entries(node).items()}
     steps = tuple(step for step in texts.get("path", "").split("/") if step)
@@ -909,6 +566,3 @@ def _is_odd(node: yaml.Node) -> bool:
 def _is_unreadable(data: bytes) -> bool:
     """Tell whether a file that was not parsed may hold an image all the same."""
     return b"image" in data or b"{{" in data
-
-
-__all__ = ["Addition", "Builder", "Loose", "Renewed", "Selector", "Work", "is_local"]

@@ -30,7 +30,7 @@ from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
 from gitops_rollback.manifest.kustomize import read_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
@@ -86,12 +86,6 @@ def layers_of(
     `among` are the objects that are applied with it, `parsed` reads a file of this repository.
     """
     spec = lookup(resource.node, "spec")
-    found: list[Unknown] = list(odd_fields(resource.path, spec, HELM_RELEASE, "a HelmRelease"))
-    suspend = lookup(spec, "suspend")
-    if suspend is not None and text_of(suspend) == "true":
-        why = "the release is suspended: nothing is applied until somebody resumes it"
-        line = suspend.start_mark.line + 1
-        found.append(Unknown(resource.path, line, "suspend", why, f"take it out, {ACCEPT}"))
     chart = find(spec, "chart", "spec") or _chart_named(spec, resource, among)
     folder, files, of_chart = _chart_files(resource, chart, parsed, sources)
     values: yaml.Node | None = None
@@ -117,11 +111,22 @@ def layers_of(
         chart=tuple(paths),
         of_chart=of_chart if paths else (),
         unread=tuple(unread),
-        unknowns=(*found, *_post_rendered(resource, spec)),
+        unknowns=tuple(_doubts(resource, spec)),
         paths=tuple(paths),
         embedded=embedded,
         folder=folder,
     )
+
+
+def _doubts(resource: Resource, spec: yaml.Node | None) -> Iterator[Unknown]:
+    """Yield what is not known of a release, whatever its values are."""
+    yield from odd_fields(resource.path, spec, HELM_RELEASE, "a HelmRelease")
+    suspend = lookup(spec, "suspend")
+    if suspend is not None and text_of(suspend) == "true":
+        why = "the release is suspended: nothing is applied until somebody resumes it"
+        line = suspend.start_mark.line + 1
+        yield Unknown(resource.path, line, "suspend", why, f"take it out, {ACCEPT}")
+    yield from _post_rendered(resource, spec)
 
 
 def merged(under: yaml.Node | None, over: yaml.Node) -> yaml.Node:

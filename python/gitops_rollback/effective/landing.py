@@ -6,19 +6,21 @@ A scalar keeps its identity through all overlays, so what decides an image is fo
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import yaml
 
 from gitops_rollback.effective.applied import Applied, begin
 from gitops_rollback.effective.argo import application_layers
-from gitops_rollback.effective.build import Inline, is_local
+from gitops_rollback.effective.build import is_local
 from gitops_rollback.effective.helm import is_release, layers_of
 from gitops_rollback.effective.images import DoubtfulEntryError, is_for
 from gitops_rollback.effective.objects import Resource, Unknown
 from gitops_rollback.effective.sources import Sources
 from gitops_rollback.effective.templates import Templates
 from gitops_rollback.effective.tree import find, is_null
+from gitops_rollback.effective.work import Inline
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.argo import is_application
 from gitops_rollback.manifest.blocks import in_host
@@ -248,12 +250,7 @@ class Lander:
     def _of_values(self, resource: Resource, item: ManifestObject, layers: Layers) -> list[Landing]:
         """Return the images of the values that an object gives to a chart."""
         self._know_embedded(layers.embedded)
-        read: dict[int, Scalar] = {}
-
-        def scalar(node: yaml.ScalarNode) -> Scalar:
-            read[id(node)] = self._scalar(resource, node, layers.paths)
-            return read[id(node)]
-
+        scalar = partial(self._scalar, resource, layers.paths)
         place = ValuesPlace(item.file, item.document, item.kind, item.name, item.names, "", scalar)
         found = []
         for field in values_fields(place, layers.values, "/spec/values"):
@@ -397,7 +394,7 @@ class Lander:
             problem=_MADE,
         )
 
-    def _scalar(self, resource: Resource, node: yaml.ScalarNode, paths: tuple[str, ...]) -> Scalar:
+    def _scalar(self, resource: Resource, paths: tuple[str, ...], node: yaml.ScalarNode) -> Scalar:
         """Return a scalar of values as it stands in its file, wherever that is."""
         for field in (self._sources.get(id(node)),):
             for part in field.parts if field is not None else ():
@@ -433,7 +430,7 @@ class Lander:
 
     def _know_inline(self) -> None:
         """Take in the fields of inline patches, with their lines in the file these stand in."""
-        for key, inline in self._builder.inline.items():
+        for key, inline in self._builder.patcher.inline.items():
             if key not in self._known_inline:
                 self._known_inline.add(key)
                 self._know(_inlined(field, inline) for field in find_fields(inline.file))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.applied import Applied, begin
 from gitops_rollback.effective.appliers import left_alone, not_filled, paused, rolled_out_by_hand
-from gitops_rollback.effective.build import Work, is_local
+from gitops_rollback.effective.build import is_local
 from gitops_rollback.effective.effect import Effect, Idle, Landed
 from gitops_rollback.effective.helm import is_release
 from gitops_rollback.effective.landing import Lander, Landing
@@ -23,6 +23,7 @@ from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.roots import Root, Roots, Tree
 from gitops_rollback.effective.stacks import Layer, overridden, stacks_of
 from gitops_rollback.effective.variables import Variables, substitute, variable_names
+from gitops_rollback.effective.work import Work
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.flux import definitions
 from gitops_rollback.manifest.image_field import HELM, KUSTOMIZE, PATCH, Problem

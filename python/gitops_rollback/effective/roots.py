@@ -20,7 +20,7 @@ from gitops_rollback.effective.appliers import (
     reaches_of_set,
 )
 from gitops_rollback.effective.argo import argo_additions, directories, overriding
-from gitops_rollback.effective.build import Addition, Builder, Work
+from gitops_rollback.effective.build import Builder
 from gitops_rollback.effective.effect import Idle
 from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
 from gitops_rollback.effective.left_out import doubts_of, warnings_of
@@ -36,6 +36,7 @@ from gitops_rollback.effective.sources import (
     read_sources_of,
 )
 from gitops_rollback.effective.tree import same
+from gitops_rollback.effective.work import Addition, Work
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.argo import folders_of, is_application, override_of
 from gitops_rollback.manifest.document import lookup, text_of

@@ -1,0 +1,284 @@
+"""Patches as kustomize applies them: merges and JSON operations, to the objects they choose. Pure.
+
+What is not followed is noted at the objects that it could change, and what would make the tool fail
+at all of them (api/internal/builtins, PatchTransformer).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gitops_rollback.effective.merge import apply_operations, operations, strategic_merge
+from gitops_rollback.effective.objects import LOOK, Resource, Unknown, identity_of, read_selector
+from gitops_rollback.effective.tree import TreeError, entries, find, is_null, with_path, without
+from gitops_rollback.effective.work import Inline, Loose, Renewed, Work
+from gitops_rollback.errors import ManifestError
+from gitops_rollback.late import replace
+from gitops_rollback.manifest.blocks import block_of
+from gitops_rollback.manifest.document import lookup, parse, text_of, walk
+from gitops_rollback.manifest.kustomize import Patch, inside, read_patches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.image_field import ImageField
+
+# The last steps to an image, or a part of one.
+_LAST_STEPS = frozenset({"image", "reference", "tag", "digest", "repository", "registry"})
+
+
+class Patcher:
+    """Applies patches to the objects of builds.
+
+    `parsed` reads a file of the repository, of which `raw` has the bytes; `renewed` are the scalars
+    that entries and replacements made, by their `id`; `inline` the patches that are written into
+    files, as far as they were applied.
+    """
+
+    def __init__(
+        self,
+        parsed: Callable[[str], ParsedFile | None],
+        raw: Mapping[str, bytes],
+        renewed: Mapping[int, Renewed],
+        find_fields: Callable[[ParsedFile], tuple[ImageField, ...]],
+    ) -> None:
+        self.parsed = parsed
+        self.raw = raw
+        self.renewed = renewed
+        self._find = find_fields
+        self.inline: dict[int, Inline] = {}
+
+    def apply(self, patch: Patch, path: str, work: Work, *, custom_schema: bool = False) -> None:
+        """Apply a patch to the objects it is for."""
+        name = f"patch {patch.path}" if patch.path else "patch"
+        doubt = Unknown(path, patch.line, name, "", LOOK)
+        try:
+            file, roots = self._roots(patch, path)
+            target = read_selector(patch.target)
+            chosen = [target is None or target.chooses(one) for one in work.resources]
+        except (TreeError, ManifestError) as error:
+            work.doubt(replace(doubt, why=str(error)))
+            return
+        work.paths.append(file.path if patch.path else path)
+        is_json = any(isinstance(root, yaml.SequenceNode) for root in roots)
+        if custom_schema and not is_json:
+            why = "a patch is merged by a schema of its own (openapi)"
+            work.resources = [
+                one.doubted(replace(doubt, why=why)) if fits else one
+                for one, fits in zip(work.resources, chosen, strict=True)
+            ]
+        if target is None and is_json:
+            work.failures.append(replace(doubt, why="a JSON patch needs a target"))
+        elif target is not None and len(roots) != 1:
+            work.failures.append(replace(doubt, why="one patch with a target has one document"))
+        elif is_json:
+            self._operate(roots[0], chosen, doubt, file, work)
+        elif target is not None:
+            self._merge_chosen(roots[0], chosen, doubt, patch, file, work)
+        else:
+            for root in roots:
+                self._merge_named(root, doubt, patch, file, work)
+        work.resources = [one for one in work.resources if not is_null(one.node)]
+
+    def _merge_chosen(
+        self,
+        root: yaml.Node,
+        chosen: Sequence[bool],
+        doubt: Unknown,
+        patch: Patch,
+        file: ParsedFile,
+        work: Work,
+    ) -> None:
+        """Apply a patch to the objects that its target chose."""
+        for index, fits in enumerate(chosen):
+            if fits:
+                self._merge(index, root, doubt, patch, file, work)
+        if work.unread and not any(chosen):
+            fields = self._fields_of(file, root)
+            work.loose += [Loose(one, tuple(work.unread)) for one in fields]
+
+    def _roots(self, patch: Patch, path: str) -> tuple[ParsedFile, list[yaml.Node]]:
+        """Return a patch's documents, and the file they stand in; inline ones are parsed."""
+        if patch.path is not None:
+            file = self.parsed(patch.path)
+            if file is None:
+                raise TreeError(f"{patch.path} is not there, or cannot be read")
+        elif patch.inline is None:
+            raise TreeError("the patch has neither path nor patch")
+        else:
+            file = self._inline(patch, path, patch.inline)
+        return file, [root for root in file.trees if root is not None and not is_null(root)]
+
+    def _inline(self, patch: Patch, path: str, scalar: yaml.ScalarNode) -> ParsedFile:
+        if id(scalar) not in self.inline:
+            text = patch.text.strip()
+            if patch.text[:1] == " ":  # kustomize writes the text anew, and cannot read that
+                raise TreeError("kustomize fails where the first line of a patch is indented")
+            if text.startswith("["):
+                try:
+                    json.loads(text)
+                except ValueError as error:
+                    raise TreeError("a patch that begins with [ has to be JSON") from error
+            offset = 1 if scalar.style in ("|", ">") else 0
+            file = self.parsed(path)
+            parsed = parse(path, patch.text.encode()) if file is None else block_of(file, scalar)
+            self.inline[id(scalar)] = Inline(parsed, path, patch.line - 1 + offset, scalar)
+        return self.inline[id(scalar)].file
+
+    def _operate(
+        self,
+        root: yaml.Node,
+        chosen: Sequence[bool],
+        doubt: Unknown,
+        file: ParsedFile,
+        work: Work,
+    ) -> None:
+        try:
+            steps = operations(root)
+        except TreeError as error:
+            work.failures.append(replace(doubt, why=str(error)))
+            return
+        for index, fits in enumerate(chosen):
+            resource = work.resources[index]
+            if not fits:
+                continue
+            try:
+                node = apply_operations(resource.node, steps)
+            except TreeError as error:
+                work.failures.append(replace(doubt, why=str(error)))
+                continue
+            work.resources[index] = self._patched(resource, node, file)
+
+    def _merge_named(
+        self, root: yaml.Node, doubt: Unknown, patch: Patch, file: ParsedFile, work: Work
+    ) -> None:
+        """Apply a patch to the one object that it names itself."""
+        wanted = identity_of(root)
+        found = [n for n, one in enumerate(work.resources) if one.has_been(wanted)]
+        name = f"{wanted.kind} {wanted.name}"
+        if len(found) > 1:
+            why = f"it is for {name}, of which there are several: the build fails"
+            work.failures.append(replace(doubt, why=why))
+        elif found:
+            self._merge(found[0], root, doubt, patch, file, work)
+        elif work.unread:
+            fields = self._fields_of(file, root)
+            work.loose += [Loose(one, tuple(work.unread)) for one in fields]
+        elif not self._may_hide(wanted.name, work.hidden):
+            why = f"there is no {name} of that version and namespace to patch: the build fails"
+            work.failures.append(replace(doubt, why=why))
+
+    def _fields_of(self, file: ParsedFile, root: yaml.Node) -> list[ImageField]:
+        inside_root = {id(node) for node in walk(root)}
+        return [f for f in self._find(file) if id(f.scalar.node) in inside_root]
+
+    def _may_hide(self, name: str, hidden: Iterable[str]) -> bool:
+        """Tell whether an object of a name can be in files that were not looked at."""
+        wanted = name.encode()
+        return any(wanted in self.raw.get(path, wanted) for path in hidden)
+
+    def _merge(
+        self,
+        index: int,
+        root: yaml.Node,
+        doubt: Unknown,
+        patch: Patch,
+        file: ParsedFile,
+        work: Work,
+    ) -> None:
+        resource = work.resources[index]
+        try:
+            node = strategic_merge(resource.node, _nameless(root))
+        except TreeError as error:
+            work.failures.append(replace(doubt, why=str(error)))
+            return
+        if node is None:
+            work.resources[index] = replace(resource, node=_nothing(resource.node))
+            return
+        new = self._patched(resource, node, file)
+        names = text_of(lookup(patch.options, "allowNameChange")) == "true"
+        kinds = text_of(lookup(patch.options, "allowKindChange")) == "true"
+        if names or kinds:
+            was = resource.identity
+            to = identity_of(root)
+            if names and to.name:
+                name = find(root, "metadata", "name")
+                new = replace(new, node=with_path(new.node, ("metadata", "name"), name or root))
+            if kinds and to.kind:
+                new = replace(
+                    new, node=with_path(new.node, ("kind",), lookup(root, "kind") or root)
+                )
+            new = replace(new, earlier=(*new.earlier, was))
+        work.resources[index] = new
+
+    def _patched(self, resource: Resource, node: yaml.Node, file: ParsedFile) -> Resource:
+        """Return an object after a patch, with the images that the patch put others in place of."""
+        before = dict(images_in(resource.node))
+        over = dict(resource.over)
+        for key, image in images_in(node):
+            old = before.get(key)
+            if old is not None and old is not image:
+                place = f"{resource.path}:{old.start_mark.line + 1}"
+                over[id(image)] = (*over.get(id(old), ()), self._place_of(old, place))
+        return replace(resource.with_node(node, file.path), over=over)
+
+    def _place_of(self, node: yaml.Node, place: str) -> str:
+        """Return the place of an image that was replaced: that of its entry, where one made it."""
+        made = self.renewed.get(id(node))
+        return made.entry.field.place if made is not None and made.entry is not None else place
+
+
+def images_in(node: yaml.Node | None) -> Iterator[tuple[tuple[str, ...], yaml.ScalarNode]]:
+    """Yield the image scalars of an object by where they stand: containers by their names."""
+    waiting: list[tuple[tuple[str, ...], yaml.Node]] = [((), node)] if node is not None else []
+    while waiting:
+        path, one = waiting.pop()
+        if isinstance(one, yaml.SequenceNode):
+            for index, item in enumerate(one.value):
+                waiting.append(((*path, text_of(lookup(item, "name")) or str(index)), item))
+        for key, value in entries(one).items():
+            if not isinstance(value, yaml.ScalarNode):
+                waiting.append(((*path, key), value))
+            elif key in _LAST_STEPS or key.endswith(("Image", "Tag")):
+                yield (*path, key), value
+
+
+def _nameless(root: yaml.Node) -> yaml.Node:
+    """Return a patch without what it is chosen by: kustomize keeps the object's own."""
+    node: yaml.Node = root
+    for key in ("apiVersion", "kind"):
+        node = without(node, key)
+    metadata = lookup(node, "metadata")
+    if metadata is not None and not isinstance(metadata, yaml.ScalarNode):
+        rest = without(without(metadata, "name"), "namespace")
+        node = with_path(node, ("metadata",), rest) if rest.value else without(node, "metadata")
+    return node
+
+
+def _nothing(like: yaml.Node) -> yaml.ScalarNode:
+    return yaml.ScalarNode("tag:yaml.org,2002:null", "", like.start_mark, like.end_mark)
+
+
+def patches_of(node: yaml.Node, folder: str) -> list[Patch]:
+    """Return the patches that a transformer of a file of its own holds."""
+    kind = text_of(lookup(node, "kind"))
+    line = node.start_mark.line + 1
+    if kind == "PatchStrategicMergeTransformer":
+        inline = lookup(node, "patches")
+        found = list(read_patches(folder, lookup(node, "paths")))
+        if isinstance(inline, yaml.ScalarNode):
+            found.append(Patch(line, text=str(inline.value), inline=inline))
+        return found
+    key = "patch" if kind == "PatchTransformer" else "jsonOp"
+    path, inline = text_of(lookup(node, "path")), lookup(node, key)
+    target, options = lookup(node, "target"), lookup(node, "options")
+    if path:
+        return [Patch(line, inside(folder, path), "", target, options)]
+    if isinstance(inline, yaml.ScalarNode):
+        where = inline.start_mark.line + 1
+        return [Patch(where, None, str(inline.value), target, options, inline)]
+    return [Patch(line, None, "", target, options)]

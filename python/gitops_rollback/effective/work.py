@@ -1,0 +1,126 @@
+"""What a build holds while it is under way: objects, what is not known, what made what. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gitops_rollback.late import dataclass, field
+from gitops_rollback.manifest.image_field import EDITABLE, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import yaml
+
+    from gitops_rollback.effective.images import FieldSpec
+    from gitops_rollback.effective.objects import Resource, Unknown
+    from gitops_rollback.effective.replace import Copied
+    from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.entries import ImageEntry
+    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.kustomize import Patch
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What Flux adds to a kustomization before it is built (fluxcd/pkg, kustomize generator)."""
+
+    path: str
+    line: int
+    patches: tuple[Patch, ...] = ()
+    json_patches: tuple[Patch, ...] = ()
+    entries: tuple[ImageEntry, ...] = ()
+    components: tuple[str, ...] = ()
+    namespace: str = ""
+    prefix: str = ""
+    suffix: str = ""
+    unknowns: tuple[Unknown, ...] = ()
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether it has more than names and a namespace, which touch no image."""
+        return bool(self.patches or self.json_patches or self.entries or self.components)
+
+
+@dataclass(frozen=True)
+class Loose:
+    """A field that met no object, where not all objects are known: it may decide some image."""
+
+    field: ImageField
+    unknowns: tuple[Unknown, ...]
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """A scalar that an entry or a replacement made: from which one, and what decides it now.
+
+    `entry` is absent where only a name or a suffix was set; `problem` says why the text has no
+    place to edit, and is empty where it has; `copied` is absent but for a replacement's.
+    """
+
+    node: yaml.ScalarNode
+    was: yaml.Node
+    entry: ImageEntry | None
+    problem: Problem = EDITABLE
+    copied: Copied | None = None
+
+
+@dataclass(frozen=True)
+class Inline:
+    """A patch that is written into a file: its text, the file's path, its line less one there.
+
+    `scalar` is the text in the file; it is kept for as long as what it is known by.
+    """
+
+    file: ParsedFile
+    path: str
+    offset: int
+    scalar: yaml.ScalarNode
+
+
+@dataclass
+class Work:
+    """A build under way.
+
+    `unread` is what adds objects that are not known, `hidden` the files whose objects were not
+    looked at because they name no image, `failures` what makes the tool refuse the build; `there`
+    are the objects that were taken, by what tells them apart.
+    """
+
+    resources: list[Resource] = field(default_factory=list)
+    unread: list[Unknown] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    failures: list[Unknown] = field(default_factory=list)
+    loose: list[Loose] = field(default_factory=list)
+    specs: list[FieldSpec] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    there: set[tuple[str, ...]] = field(default_factory=set)
+
+    def add(self, other: Work) -> None:
+        """Take all of another build in."""
+        self.resources += other.resources
+        self.unread += other.unread
+        self.hidden += other.hidden
+        self.failures += other.failures
+        self.loose += other.loose
+        self.specs += other.specs
+        self.paths += other.paths
+
+    def copy(self) -> Work:
+        """Return the same, of which what is noted is not noted here."""
+        other = Work()
+        other.add(self)
+        return other
+
+    @property
+    def doubts(self) -> Iterator[Unknown]:
+        """All that is not known of it."""
+        yield from (*self.unread, *self.failures)
+        for unknowns in (one.unknowns for one in self.resources):
+            yield from unknowns
+        for unknowns in (one.unknowns for one in self.loose):
+            yield from unknowns
+
+    def doubt(self, *unknowns: Unknown) -> None:
+        """Note of every object what could have changed it."""
+        self.resources = [one.doubted(*unknowns) for one in self.resources]
