@@ -180,7 +180,7 @@ def test_a_readiness_probe_that_fails(fleet: Fleet) -> None:
     change = fleet.deploy("3.9")
     fleet.fetch()
     fleet.until(lambda: _unready(fleet, image("3.9")))
-    run = fleet.wait("--change", str(change), "--timeout", "8")
+    run = fleet.wait("--change", str(change), "--timeout", "15")
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("probe", True)
     assert "container server runs but is not ready" in failure["message"]
@@ -193,7 +193,7 @@ def test_a_pod_that_finds_no_node(fleet: Fleet) -> None:
     change = fleet.deploy("3.9")
     fleet.fetch()
     fleet.until(lambda: "Insufficient cpu" in fleet.kubectl("get", "pods", "-o", "json"))
-    run = fleet.wait("--change", str(change), "--timeout", "8")
+    run = fleet.wait("--change", str(change), "--timeout", "15")
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("unschedulable", False)
     assert "Insufficient cpu" in failure["message"]
@@ -207,7 +207,7 @@ def test_a_claim_that_stays_pending(fleet: Fleet) -> None:
     change = fleet.deploy("3.9")
     fleet.fetch()
     fleet.until(lambda: "Unschedulable" in fleet.kubectl("get", "pods", "-o", "json"))
-    run = fleet.wait("--change", str(change), "--timeout", "8")
+    run = fleet.wait("--change", str(change), "--timeout", "15")
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("claim", False)
     assert "PersistentVolumeClaim" in failure["message"]

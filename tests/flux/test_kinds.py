@@ -84,7 +84,9 @@ def test_a_pod_that_git_holds_is_ready_once_its_kubelet_has_restarted_it(open_fl
     if not fleet.has_fakelet():
         pytest.skip("only a kubelet that pretends lets a test say when it restarts a container")
     change = fleet.deploy("3.9")
-    early = fleet.wait("--change", str(change), "--timeout", "10")
+    fleet.fetch()
+    fleet.until(lambda: image("3.9") in json.dumps(fleet.get("pod/cart")["spec"]))
+    early = fleet.wait("--change", str(change), "--timeout", "15")
     assert early.code == 1, early.stderr
     assert "still runs server with an earlier image" in early.error["message"]
     statuses = fleet.get("pod/cart")["status"]["containerStatuses"]
@@ -100,7 +102,7 @@ def test_a_source_whose_secret_is_lost_is_named(fleet: Fleet) -> None:
     fleet.change("gitrepository/shop", secretRef={"name": "lost"})
     change = fleet.deploy("3.9")
     fleet.until(lambda: 'secrets \\"lost' in json.dumps(fleet.get("gitrepository/shop")))
-    run = fleet.wait("--change", str(change), "--timeout", "8")
+    run = fleet.wait("--change", str(change), "--timeout", "15")
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == ("source", False)
     assert 'secrets "lost" not found' in failure["message"]
