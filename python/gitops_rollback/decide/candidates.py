@@ -162,6 +162,20 @@ def named(to: str, facts: Facts, timeline: Timeline, *, is_told: bool = False) -
     return found or _unless_never_deployed(Candidate(wanted, _REGISTRY), timeline)
 
 
+def with_others(candidate: Candidate, to: str, timeline: Timeline) -> Candidate:
+    """Say which other images ran under the tag that a person names: the last of them is meant."""
+    image = candidate.image
+    events = [i for event in timeline.events for i in (event.image, event.from_image)]
+    seen = [i for i in events if i is not None and i.full_repository == image.full_repository]
+    known = (None, image.digest)
+    others = [i.digest[:19] for i in seen if i.digest and i.digest not in known and i.tag == to]
+    if not others or image.digest is None:
+        return candidate
+    named_so = ", ".join(f"--to {digest}" for digest in dict.fromkeys(others))
+    note = f"{to} ran as another image, too ({named_so}): the one that ran last is meant"
+    return replace(candidate, notes=(*candidate.notes, note))
+
+
 def _of_short_digest(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     """Return the image that ran whose digest begins so, as commits and messages print it."""
     images = [event.image for event in timeline.events]

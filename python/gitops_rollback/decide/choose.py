@@ -116,7 +116,7 @@ def _named(wish: Wish, facts: Facts, account: _Account) -> Candidate:
     name, is_told, timeline = _name(wish, facts), wish.planned is not None, account.timeline
     found = candidates.named(name, facts, timeline, is_told=is_told)
     if found.sources & {ARTIFACT, GIT} or found.verdict == "refused":
-        return found
+        return candidates.with_others(found, name, timeline)
     history = facts.ask(NeedHistory(BEGINNING))
     return candidates.from_history(name, facts, timeline, history, is_told=is_told) or found
 

@@ -70,6 +70,20 @@ def test_what_runs_already_is_nothing_to_do_and_no_error() -> None:
     assert (change.summary.to, change.summary.from_image) == (image("2"), image("2"))
 
 
+def test_of_a_tag_that_several_images_ran_under_the_last_is_meant_and_the_others_are_told() -> None:
+    steps = ("0>dev@A", "dev@A>2", "2>dev@B", "dev@B>3")
+    plan = planned(plainly, *steps, to="dev")
+    assert plan.chosen is not None
+    assert plan.chosen.image.digest == digest("B")
+    [note] = [one for one in plan.findings if "another image, too" in one]
+    begin = digest("A")[:19]
+    assert f"(--to {begin})" in note
+    chosen = planned(plainly, *steps, to=begin).chosen
+    assert chosen is not None
+    assert chosen.image.digest == digest("A"), "what is printed works"
+    assert not any("another" in one for one in planned(plainly, *steps, to="2").findings)
+
+
 def test_without_any_image_a_rollback_is_not_found_with_its_plan() -> None:
     found = decided(Wish("rollback", PRESENT), service_at_tip(str(image("2"))))
     assert isinstance(found, Refused)
