@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback.effective.appliers import charts_to_follow
+from gitops_rollback.effective.argo import Directory
+from gitops_rollback.effective.grammar import (
+    FLUX_KUSTOMIZATION,
+    HELM_RELEASE,
+    odd_fields,
+)
 from gitops_rollback.effective.merge import apply_operations, operations, strategic_merge
 from gitops_rollback.effective.objects import Identity
 from gitops_rollback.effective.replace import also_copied, read_replacements, replaced
 from gitops_rollback.effective.sources import names_repositories
 from gitops_rollback.effective.stacks import Layer
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.manifest.document import parse
 from unit.builders import DEPLOYMENT, digest
 from unit.test_effect_patches import node, plain
 from unit.test_effect_replacements import VERSIONS, from_versions, images_after, resource
 from unit.test_effect_transformers import overlaid
 from unit.test_effective import FLUX, deciders, effect_of, fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops_rollback.effective.grammar import Touch
 
 CART = DEPLOYMENT.format(image="acme/cart:1")
 A = digest("a")
@@ -219,3 +233,62 @@ def test_a_field_path_that_leads_to_no_text_copies_nothing() -> None:
 )
 def test_a_file_that_may_name_a_repository_is_known_by_its_words(text: str, may: bool) -> None:  # noqa: FBT001
     assert names_repositories(text.encode()) is may
+
+
+def test_charts_of_releases_that_apply_are_looked_for_and_no_others() -> None:
+    release = (
+        "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: a}\n"
+        "spec: {chart: {spec: {chart: ./charts/{}, sourceRef: {kind: GitRepository, name: a}}}}\n"
+    )
+    texts = {name: release.replace("{}", name) for name in ("meant", "other")}
+    files = {f"{name}.yaml": parse(f"{name}.yaml", text.encode()) for name, text in texts.items()}
+    assert charts_to_follow(["meant.yaml"], files, ["meant.yaml"]) == ["charts/meant"]
+    assert charts_to_follow(["charts/meant/Chart.yaml"], files, ["meant.yaml"]) == [
+        "charts/meant/templates"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "path", "is_sure"),
+    [
+        ("", "", "apps/a.yaml", True),
+        ("*.yaml", "", "apps/a.yaml", True),
+        ("*.json", "", "apps/a.yaml", False),
+        ("", "a.*", "apps/a.yaml", False),
+        ("[", "", "apps/a.yaml", False),
+        ("", "[", "apps/a.yaml", False),
+        ("", "", "apps/b/a.yaml", False),
+        ("", "", "other/a.yaml", False),
+    ],
+)
+def test_a_folder_of_an_application_takes_what_its_patterns_surely_mean(
+    include: str,
+    exclude: str,
+    path: str,
+    is_sure: bool,  # noqa: FBT001
+) -> None:
+    folder = Directory("apps", "cart", "a.yaml", 1, include=include, exclude=exclude)
+    assert folder.has(path) is is_sure
+
+
+# fluxcd.io/flux/components: helm/helmreleases, kustomize/kustomizations, "Writing a … spec".
+OF_RELEASES = (
+    "commonMetadata", "dependsOn", "driftDetection", "install", "interval", "kubeConfig",
+    "maxHistory", "persistentClient", "releaseName", "rollback", "serviceAccountName",
+    "storageNamespace", "targetNamespace", "test", "timeout", "uninstall", "upgrade",
+)  # fmt: skip
+OF_KUSTOMIZATIONS = (
+    "commonMetadata", "deletionPolicy", "dependsOn", "force", "healthChecks", "interval",
+    "kubeConfig", "prune", "retryInterval", "serviceAccountName", "timeout", "wait",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "grammar"), [(OF_RELEASES, HELM_RELEASE), (OF_KUSTOMIZATIONS, FLUX_KUSTOMIZATION)]
+)
+def test_what_says_how_and_when_flux_applies_touches_no_image(
+    names: tuple[str, ...], grammar: Mapping[str, Touch]
+) -> None:
+    for name in names:
+        assert [*odd_fields("a.yaml", node(f"{name}: a"), grammar, "an object")] == [], name
+        assert [*odd_fields("a.yaml", node(f"{name}x: a"), grammar, "an object")] != [], name

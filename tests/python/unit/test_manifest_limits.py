@@ -23,7 +23,13 @@ from gitops_rollback.manifest.document import (
     values_of,
     walk,
 )
-from gitops_rollback.manifest.edit import FieldEdit, first_difference, prove, rewrite
+from gitops_rollback.manifest.edit import (
+    FieldEdit,
+    first_difference,
+    prove,
+    rewrite,
+    rewrite_to_compare,
+)
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.flux import flux_kustomization, inline_patches
 from gitops_rollback.manifest.forms import part_texts, value_of
@@ -350,3 +356,24 @@ def test_what_reads_as_another_kind_of_value_is_a_difference() -> None:
     assert found is not None
     assert found.value == "1"
     assert first_difference(old, old, {}) is None
+
+
+def test_a_field_is_told_by_its_place_and_what_it_says() -> None:
+    [field] = find_fields(parse("a.yaml", CART.encode()))
+    told = {key: value for key, value in field.to_json().items() if value}
+    assert told == {
+        "path": "a.yaml",
+        "line": 10,
+        "column": 18,
+        "kind": "Deployment",
+        "name": "cart",
+        "container": "server",
+        "value": "acme/cart:1",
+        "form": "container",
+    }
+
+
+def test_an_edit_for_a_comparison_writes_what_the_edit_would() -> None:
+    file = parse("a.yaml", CART.encode())
+    edit = FieldEdit(find_fields(file)[0], "acme/cart:2")
+    assert rewrite_to_compare(file, [edit]) == CART.replace("cart:1", "cart:2").encode()
