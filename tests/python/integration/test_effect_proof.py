@@ -223,10 +223,11 @@ metadata: {name: pin}
 imageTag: {name: acme/cart, newTag: "1.3"}
 fieldSpecs: [{path: "spec/template/spec/containers[]/image", kind: Deployment}]
 """
-    escaped = json.dumps(pinned)  # a text that is not edited within
+    repeated = f"&pin {json.dumps(pinned)}"  # a text that is not edited within
     files = {
         PATH: DEPLOYMENT,
-        "apps/kustomization.yaml": f"{LISTED}transformers:\n- {escaped}\n",
+        "apps/kustomization.yaml": f"{LISTED}transformers:\n- {repeated}\n"
+        "metadata: {name: shop, annotations: {note: *pin}}\n",
     }
     shop = opened(files, tmp_path)
     for accept in ((), ("--accept", "effect")):
