@@ -31,7 +31,7 @@ from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Timeline, build_timeline, state_explains
 from gitops_rollback.model import one_line
 from gitops_rollback.query.choose import RUNNING as RUNS
-from gitops_rollback.refusals import RUNNING, Refusal, refusal
+from gitops_rollback.refusals import RUNNING, Place, Refusal, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -174,7 +174,8 @@ def _by_ledger(wish: Wish, facts: Facts, account: _Account) -> Plan:
         return _plan(wish, facts, account, judged)
     help_, selection = _registry_help(wish, facts, account, judged)
     judged = (*judged, *help_)
-    return _plan(wish, facts, account, judged, _told_of(selection, judged, wish, facts))
+    plan = _plan(wish, facts, account, judged, _told_of(selection, judged, wish, facts))
+    return replace(plan, left=selection.left)
 
 
 def _by_registry(wish: Wish, facts: Facts, account: _Account) -> Plan:
@@ -188,7 +189,7 @@ def _by_registry(wish: Wish, facts: Facts, account: _Account) -> Plan:
     before = candidates.from_timeline(account.timeline)
     if before and not any(candidate.verdict == "chosen" for candidate in judged):
         told += (f"{BY_LEDGER}{before[0].image.label}; --strategy auto goes by it",)
-    return _plan(wish, facts, account, judged, told)
+    return replace(_plan(wish, facts, account, judged, told), left=selection.left)
 
 
 def _registry_help(
@@ -231,9 +232,19 @@ def _told_of(
         more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
         lines.append(f"{NO_TAG}{', '.join(names[:_MOST_SHOWN])}{more}: {reason}")
     if selection.left is not None:
-        query = f"tags[?name=='{selection.left}']"
-        lines.append(f'{ALL_THE_SAME}--query "{query}", or --to {selection.left}')
+        lines.append(all_the_same(selection.left))
     return tuple(lines)
+
+
+def all_the_same(tag: str, place: Place = Place.SHELL) -> str:
+    """Return how a tag is taken that the order of the registry's tags does not give.
+
+    In the field of a form a query stands without a shell's quotes.
+    """
+    query = f"tags[?name=='{tag}']"
+    if place is Place.JENKINS:
+        return f"{ALL_THE_SAME}QUERY {query}, or TO {tag}"
+    return f'{ALL_THE_SAME}--query "{query}", or --to {tag}'
 
 
 def _tags(wish: Wish, facts: Facts, account: _Account, *, patient: bool) -> NeedTags:

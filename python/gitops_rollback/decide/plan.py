@@ -109,6 +109,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     storage_changes: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
+    left: str | None = None  # a tag that could be taken by name, where the order gives none
     is_named: bool = False
     edits: tuple[FieldEdit, ...] = ()
     proof: Proof | None = None

@@ -19,6 +19,7 @@ from gitops_rollback.decide.choose import (
     NO_TAG,
     REGISTRY,
     UNKNOWN_TIME,
+    all_the_same,
     choose,
 )
 from gitops_rollback.decide.deploy import refuse_moved
@@ -49,9 +50,11 @@ from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.holds import BAD, Bad, Hold, version_tag
 from gitops_rollback.ledger.state import State
 from gitops_rollback.model import RECORDED, ROLLBACK, repository_key, whole_number
-from gitops_rollback.refusals import RUNNING, refusal
+from gitops_rollback.refusals import RUNNING, Place, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gitops_rollback.decide.facts import Facts, SchemaLabels, StorageFacts
     from gitops_rollback.decide.plan import Candidate, Plan, PlanFile
     from gitops_rollback.decide.wish import Wish
@@ -100,40 +103,48 @@ def obstacle(plan: Plan) -> GitopsRollbackError | None:
 def _none_to_go_back_to(plan: Plan) -> NotFoundError:
     """Return the error of a plan without an image, with the way to one."""
     refused = [c for c in plan.candidates if c.verdict == "refused"]
-    by_code = [c for c in refused if c.reason not in (None, RUNNING)]
     why = "; ".join(f"{c.image.label}: {c.message}" for c in refused[:3])
-    lost = any(c.reason is None for c in refused)
-    shown = [c for c in plan.candidates if c.verdict == "acceptable"]
-    unknown = next((f for f in plan.findings if f.startswith(UNKNOWN_TIME)), "")
     tags = [f.removeprefix(NO_TAG) for f in plan.findings if f.startswith(NO_TAG)]
-    known = next((f for f in plan.findings if f.startswith(BY_LEDGER)), "")
-    taken = next((f for f in plan.findings if f.startswith(ALL_THE_SAME)), "")
-    why = why or unknown or "; ".join(tags[:_MOST_REASONS])
-    if unknown:
-        hint = "give a later time with --as-of, or name an image with --to"
-    elif lost:
-        hint = "go by what Git tells with --strategy auto, or name an image with --to"
-    elif known:
-        hint = known
-    elif shown:
-        hint = f"the registry knows others: --strategy registry, or --to {shown[0].image.label}"
-    elif by_code:
-        first = by_code[0]
-        hint = f"{ALL_THE_SAME}--to {first.image.label} --accept {first.reason}"
-    elif taken:
-        hint = taken
-    elif any(finding.startswith(f"{REGISTRY}: ") for finding in plan.findings):
-        hint = "try again when the registry answers, or name one with --to TAG"
-    elif plan.strategy in ("auto", REGISTRY):
-        hint = "the registry has no other tag: push the image again, or name one with --to TAG"
-    else:
-        hint = "name one with --to TAG, or ask the registry with --strategy registry"
-    error = NotFoundError(
-        f"there is no image to go back to for {plan.title}" + (f" ({why})" if why else ""), hint
-    )
-    if hint == taken:  # in the field of a form a query stands without a shell's quotes
-        error.jenkins_hint = taken.replace('--query "', "QUERY ").replace('", or --to', ", or TO")
+    why = why or _finding(plan, UNKNOWN_TIME) or "; ".join(tags[:_MOST_REASONS])
+    told = f"there is no image to go back to for {plan.title}" + (f" ({why})" if why else "")
+    shell, jenkins = _way_on(plan, refused)
+    error = NotFoundError(told, shell)
+    error.jenkins_hint = jenkins
     return error
+
+
+def _way_on(plan: Plan, refused: Sequence[Candidate]) -> tuple[str, str | None]:
+    """Return how one comes to an image, for a shell; and for Jenkins, where that is otherwise."""
+    by_code = next((c for c in refused if c.reason not in (None, RUNNING)), None)
+    shown = next((c.image.label for c in plan.candidates if c.verdict == "acceptable"), None)
+    known = _finding(plan, BY_LEDGER)
+    asks = plan.strategy in ("auto", REGISTRY)
+    accepted = by_code and f"--to {by_code.image.label} --accept {by_code.reason}"
+    unknown = _finding(plan, UNKNOWN_TIME)
+    ways = (
+        (unknown, "give a later time with --as-of, or name an image with --to"),
+        (
+            any(c.reason is None for c in refused),
+            "go by what Git tells with --strategy auto, or name an image with --to",
+        ),
+        (known, known),
+        (shown, f"the registry knows others: --strategy registry, or --to {shown}"),
+        (accepted, f"{ALL_THE_SAME}{accepted}"),
+        (plan.left, plan.left and all_the_same(plan.left)),
+        (
+            _finding(plan, f"{REGISTRY}: "),
+            "try again when the registry answers, or name one with --to TAG",
+        ),
+        (asks, "the registry has no other tag: push the image again, or name one with --to TAG"),
+        (True, "name one with --to TAG, or ask the registry with --strategy registry"),
+    )
+    way = next(words or "" for applies, words in ways if applies)
+    is_left = plan.left is not None and way == all_the_same(plan.left)
+    return way, all_the_same(plan.left, Place.JENKINS) if is_left and plan.left else None
+
+
+def _finding(plan: Plan, begins: str) -> str:
+    return next((finding for finding in plan.findings if finding.startswith(begins)), "")
 
 
 def _as_planned(wish: Wish, facts: Facts) -> Wish:

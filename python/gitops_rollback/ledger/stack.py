@@ -164,11 +164,19 @@ def replay(events: Sequence[Event]) -> tuple[Level, ...]:
         before = event.from_image
         if before is not None and levels and same(levels[-1].image, before):
             levels[-1] = replace(levels[-1], image=before)  # the same image, in another repository
-        elif before is not None and not (levels and agree(levels[-1].image, before)):
+        elif before is not None and not (levels and _goes_on(levels[-1].image, before)):
             between = Event(Deed(EDIT, before), proofs=event.proofs)
             _apply(levels, between if levels else None, before)
         _apply(levels, event, event.image)
     return tuple(levels)
+
+
+def _goes_on(level: ImageReference, before: ImageReference) -> bool:
+    """Tell whether a deed began with what the one before it left.
+
+    Had that a digest, and this has none, then somebody wrote the tag alone in between.
+    """
+    return agree(level, before) and (before.digest is not None or level.digest is None)
 
 
 def build_timeline(

@@ -16,7 +16,7 @@ from gitops_rollback.ledger.merge import Ledger, entry_to_json, merge, proves, w
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.ledger.state import FOLDER
 from gitops_rollback.look import git_history
-from gitops_rollback.model import identified
+from gitops_rollback.model import DEPLOY, ROLLBACK, identified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -136,7 +136,13 @@ def _retraced(archive: _Archive, history: git_history.Entries, limit: int) -> Re
 
 def _findings(ledger: Ledger, running: ImageReference, at: ServiceAtTip) -> list[str]:
     findings = []
-    if at.state is None:
+    is_used = any(event.action in (DEPLOY, ROLLBACK) for event in ledger.events)
+    if at.state is None and is_used:
+        findings.append(
+            "there is no state file any more: where somebody deleted it, hold and bad list count "
+            "as they stood before (a plan tells them)"
+        )
+    elif at.state is None:
         findings.append("there is no state file yet: what is bad or held is not known")
     elif not at.state.deployed and not at.aliases:
         findings.append("there is no state file: the hold in force alone tells what is bad")

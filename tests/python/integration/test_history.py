@@ -59,6 +59,16 @@ def test_without_a_state_file_trailers_tell_the_same(held: Shop) -> None:
     assert any("no state file" in finding for finding in run.service()["findings"])
 
 
+def test_where_no_state_file_was_written_there_is_none_yet(shop: Shop) -> None:
+    assert any("yet" in one for one in shop.ok("history", *CART).service()["findings"])
+
+
+def test_a_deleted_state_file_is_said_to_be_gone(held: Shop) -> None:
+    held.commit({CART_STATE: None, **dict.fromkeys(held.holds())}, "Lose it all")
+    [finding] = [f for f in held.ok("history", *CART).service()["findings"] if "state file" in f]
+    assert finding.startswith("there is no state file any more")
+
+
 def test_without_a_state_file_a_rollback_is_refused_as_already_done_and_the_bad_image_known(
     held: Shop,
 ) -> None:

@@ -310,3 +310,8 @@ def test_a_ledger_may_begin_with_a_rollback() -> None:
     timeline = build_timeline(image("1"), state("<1"), None, ())
     assert [level.image for level in timeline.levels] == [image("1")]
     assert timeline.rolled_back is not None
+
+
+def test_a_tag_that_was_written_over_its_digest_is_an_image_of_its_own() -> None:
+    timeline = build_timeline(image("3"), state("1<2", "~2<3"), None, ())
+    assert [level.image for level in timeline.levels] == [image("2"), image("3")]
