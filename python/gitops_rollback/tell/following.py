@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
 from gitops_rollback.options import Kind, limits, repeated, rows_of
-from gitops_rollback.refusals import ACCEPT, RELEASE, ROWS, Place, place_of
+from gitops_rollback.refusals import ACCEPT, RELEASE, ROWS, Place, codes_of, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ def _after_refusal(document: Mapping[str, Any], output: Output) -> list[tuple[st
     if accepted is not None:
         words, more = accepted
         found.append((words, _command(output.command, output, more)))
-    if any(ROWS[block["code"]].option == RELEASE for _service, block in blocks):
+    if any(block["code"] in codes_of(RELEASE) for _service, block in blocks):
         found.append(("to end the hold", _command("release", output, ["--reason TEXT"], _PLACE)))
     return found
 
@@ -104,7 +104,9 @@ def _accepting(
     allowed = limits(output.options, "allowed_accept") if output.options is not None else ()
     options, conditions = [], []
     for service, block in blocks:
-        row = ROWS[block["code"]]
+        row = ROWS.get(block["code"])
+        if row is None:
+            return None  # it runs already: there is nothing to accept
         condition, offered, _rest = block["hint"].partition(f": {row.accepting(Place.SHELL)}")
         is_allowed = row.option != ACCEPT or not allowed or row.code in allowed
         if row.option is None or not offered or not is_allowed:

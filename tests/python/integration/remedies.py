@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _WORDS = r"((?:'[^']*'|[^;,()'\n]|\([^)]*\))+)"
 _COMMAND = re.compile(rf"gitops-rollback (?=[a-z]){_WORDS}")
-_FOLLOWING = re.compile(r"^to [^:\n]+: gitops-rollback (.+)$", re.MULTILINE)
+_FOLLOWING = re.compile(r"^(?!hint|error)[a-z][^:\n]*: gitops-rollback (.+)$", re.MULTILINE)
 _OPTION = re.compile(r"(--[a-z][a-z-]*)(?: ([^\s;,()]+))?")
 _FLAGS = {"--again", "--release", "--allow-older"}
 _TO_LEAVE = "--unattended"  # "without --unattended"

@@ -219,3 +219,10 @@ def test_a_printed_remedy_works_or_leads_nearer(
 def test_every_refusal_is_met() -> None:
     # `tag` alone is an error of the registry, with the same remedy (exit 1).
     assert {name.partition("-and-")[0] for name in SCENES} == {*CODES} - {"tag"}
+
+
+def test_what_runs_already_beside_what_is_refused_is_nothing_to_accept(shop: Shop) -> None:
+    shop.release_two().roll_back()
+    shop.deploy("1.5.0", name="payment")
+    run = shop.run(*ROLLBACK, "--service", "payment", "--to", "1.5.0")
+    assert (run.code, run.error["code"]) == (Exit.REFUSED, "bad")
