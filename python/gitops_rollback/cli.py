@@ -151,6 +151,8 @@ def _dispatch(arguments: list[str], environment: Mapping[str, str], meant: Meant
         return 0
     options = parse(name, rest, environment)
     meant.options = options
+    if getattr(options, "verbose", False):  # behind the command, where most type it
+        _log(everything=True)
     from gitops_rollback.session import ahead  # noqa: PLC0415 - not for --help
 
     with bounded(_longest(options)), ahead(name, options, environment):

@@ -529,6 +529,8 @@ TABLE: tuple[Row, ...] = (
     Row("output", Group.RESULTS, Kind.OUTPUT,
         "text, wide, name, json or yaml on stdout; or a file, for JSON; or both",
         (*_REPOSITORY, "fields"), "FORMAT|FILE", "o", is_basic=True),
+    Row("verbose", Group.RESULTS, Kind.FLAG, "show each git call and each wait",
+        (*_REPOSITORY, "fields"), letter="v"),
     Row("since", Group.WHICH, help="from when on: an age, or a time with offset (default: 90d)",
         commands=("stats",), metavar="TIME", default="90d", is_basic=True),
     Row("drill", Group.RESULTS, Kind.FILES,

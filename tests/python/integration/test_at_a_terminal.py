@@ -92,3 +92,14 @@ def test_completion_installs_itself_where_the_shell_looks(
     )  # fmt: skip
     assert (tmp_path / place).read_bytes() == printed
     assert str(tmp_path / place) in done.stdout
+
+
+@pytest.mark.parametrize("line", [("-v", "plan", "cart"), ("plan", "cart", "-v")])
+def test_each_call_of_git_is_shown_wherever_that_is_asked_for(
+    shop: Shop, line: tuple[str, ...]
+) -> None:
+    done = subprocess.run(
+        [COMMAND, *line, "--repository", str(shop.bare)],
+        env=shop.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "git clone --bare" in done.stderr
