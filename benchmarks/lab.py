@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -167,6 +167,7 @@ class Far:
 
     def __exit__(self, *_error: object) -> None:
         if self._seconds:
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
@@ -175,23 +176,31 @@ class Far:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
+    async def _end(self) -> None:
+        """Leave nothing under way: of what is dropped in the middle asyncio tells as an error."""
+        self._server.close()
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(self._seconds)  # to connect
         address = urlsplit(self._url)
         there = await asyncio.open_connection(address.hostname, address.port)
         ways = (self._carry(reader, there[1]), self._carry(there[0], writer))
-        await asyncio.gather(*ways, return_exceptions=True)
+        with suppress(asyncio.CancelledError):  # asyncio tells it as an error of its server's
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         """Carry bytes one way, each half a round trip after it came."""
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_LIMIT // _CHUNK)
-        arriving = asyncio.create_task(self._arrive(under_way, target))
-        try:
-            while data := await source.read(_CHUNK):
-                await under_way.put((self._loop.time() + self._seconds / 2, data))
-        finally:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._arrive(under_way, target))
+            with suppress(ConnectionError):
+                while data := await source.read(_CHUNK):
+                    await under_way.put((self._loop.time() + self._seconds / 2, data))
             await under_way.put((self._loop.time() + self._seconds / 2, b""))
-            await arriving
 
     async def _arrive(
         self, under_way: asyncio.Queue[tuple[float, bytes]], target: asyncio.StreamWriter
