@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.ledger.fields import THERE, find_fields, key_of, meant_by
+from gitops_rollback.ledger.fields import THERE, find_fields, key_of, meant_by, once
 from gitops_rollback.ledger.holds import HeldFile, Holds, find_holds, may_be_of
 from gitops_rollback.ledger.state import State, joined, path_of
 
@@ -55,7 +55,7 @@ def standing(
     of further names, `held` the files of all holds in force, `branch` all fields that are known.
     `elsewhere` are the other environments that there are: what is lost there is lost to them.
     """
-    everything = tuple({key_of(one): one for one in (*fields, *branch)}.values())
+    everything = once((*fields, *branch))
     mine = {key_of(one) for one in fields}
     known = tuple(others)
     aliases = tuple(state for state in known if _is_of(state, mine, everything))
@@ -106,8 +106,7 @@ def belongs_to(
     All of its fields have to be there.
     """
     mine = {key_of(one) for one in fields}
-    everything = {key_of(one): one for one in branch}
-    found = [match.field for match in find_fields(own.fields, everything.values())]
+    found = [match.field for match in find_fields(own.fields, once(branch))]
     there = [one for one in found if one is not None]
     if not there or len(there) < len(found) or any(key_of(one) in mine for one in there):
         return None

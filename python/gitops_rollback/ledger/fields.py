@@ -176,6 +176,11 @@ def key_of(present: FieldAtTip) -> FieldKey:
     return FieldKey(present.path, present.document, present.pointer)
 
 
+def once(fields: Iterable[F]) -> tuple[F, ...]:
+    """Return fields of the branch, of those at one place the last."""
+    return tuple({key_of(one): one for one in fields}.values())
+
+
 def likeness_of(present: FieldAtTip) -> Likeness:
     """Return what a field of the branch is over time."""
     return Likeness(present.kind, present.namespace, present.name, present.container)
@@ -183,7 +188,9 @@ def likeness_of(present: FieldAtTip) -> Likeness:
 
 def find_field(noted: NotedField, branch: Iterable[F]) -> Match[F]:
     """Find a noted field among all fields of the branch."""
-    alike = [field for field in branch if noted.likeness.fits(likeness_of(field))]
+    like = noted.likeness
+    # The name first: of many services each state file is held against the fields of all.
+    alike = [one for one in branch if one.name == like.name and like.fits(likeness_of(one))]
     for present in alike:
         if key_of(present) == noted.key:
             return Match(noted, present, THERE)

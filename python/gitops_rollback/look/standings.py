@@ -13,6 +13,7 @@ from gitops_rollback.decide.standing import (
     standing,
     tells_what_stands,
 )
+from gitops_rollback.ledger.fields import once
 from gitops_rollback.ledger.state import FOLDER, State, parse_state, path_of
 from gitops_rollback.look.environment_files import (
     Paths,
@@ -58,7 +59,7 @@ def read_standings(
     shared = tuple({id(fields.manifests): fields.manifests for fields, _own in found}.values())
     owns = [own for _fields, own in found if own is not None]
     branch = [field for fields, _own in found for field in fields.fields]
-    branch += fields_where_noted(repository, tip, shared, [*held, *owns])
+    branch = [*once([*branch, *fields_where_noted(repository, tip, shared, [*held, *owns])])]
     today = {
         fields.service: name
         for fields, own in found
@@ -70,7 +71,7 @@ def read_standings(
     for fields in unsure:
         names[fields.service] = [*dict.fromkeys((*names[fields.service], *stray))]
     others = _states(repository, tip, {path for paths in names.values() for path in paths})
-    branch += fields_where_noted(repository, tip, shared, others.values())
+    branch = [*once([*branch, *fields_where_noted(repository, tip, shared, others.values())])]
     if not all_there([*held, *others.values()], branch):
         branch += _everywhere(repository, tip, shared)
     for fields, own in found:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_rollback.image import find_image
+from gitops_rollback.ledger import fields
 from gitops_rollback.ledger.fields import (
     LOST,
     MOVED,
@@ -22,11 +23,14 @@ from gitops_rollback.ledger.fields import (
     note,
     note_written,
     noted_of,
+    once,
 )
 from unit.builders import digest, image, service_at_tip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pytest_mock import MockerFixture
 
     from gitops_rollback.image import ImageReference
 
@@ -153,3 +157,17 @@ def test_a_field_is_read_as_it_was_written() -> None:
     document = NOTED.to_json()
     del document["value"]
     assert field_from_json(document).value == NOTED.image
+
+
+def test_of_many_services_a_field_is_held_against_those_of_its_name_alone(
+    mocker: MockerFixture,
+) -> None:
+    looked_at = mocker.spy(fields, "likeness_of")
+    others = [Place(path=f"{number}.yaml", name=f"svc-{number}") for number in range(100)]
+    assert find_field(NOTED, [*others, HERE]).field == HERE
+    assert looked_at.call_count == 1
+
+
+def test_of_fields_at_one_place_the_last_counts() -> None:
+    newer = replace(HERE, value="acme/cart:2")
+    assert once([HERE, Place(path="b.yaml"), newer]) == (newer, Place(path="b.yaml"))
