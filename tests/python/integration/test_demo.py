@@ -54,6 +54,8 @@ def test_the_five_commands_that_it_prints_work_as_they_stand(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "1.6.0" in done.stdout
+    # Of 1.4.2, 1.5.0, 1.5.1 and 1.6.0 all but the first were rolled back, the last is held.
+    assert re.search(r"^cart +4 +\S+ +3 +75% +3 .* 1$", done.stdout, re.MULTILINE)
 
 
 def test_the_single_file_is_the_same_whenever_it_is_built(tmp_path: Path) -> None:
