@@ -137,7 +137,8 @@ def _command(
     for row in rows_of(command):
         value = getattr(given, row.name.replace("-", "_"), None)
         is_taken = row.name in only if only else row.name not in (*_NAMED_FIRST, *without)
-        if is_taken and row.kind is not Kind.OUTPUT and value:
+        is_given = value is not None and value is not False and value != []
+        if is_taken and is_given and row.kind is not Kind.OUTPUT:
             words += _words(row, value, output.environment)
     return " ".join([*words, *more])
 
@@ -152,8 +153,9 @@ def _services(options: Any) -> list[str]:  # noqa: ANN401 - a namespace
 def _words(row: Row, value: Any, environment: Mapping[str, str]) -> list[str]:  # noqa: ANN401 - any
     """Return an option with its value; nothing for its default, and for what its variable says."""
     texts = [_text(one) for one in (value if isinstance(value, list) else [value])]
-    usual = row.default or (row.choices[0] if row.choices else None)
-    if "\n".join(texts) in (environment.get(row.variable), usual and _text(usual)):
+    default = row.choices[0] if row.choices and row.default is None else row.default
+    # A variable stands before the default: who gave the default against it meant that.
+    if "\n".join(texts) == (environment.get(row.variable) or _text(default)):
         return []
     if value is True:
         return [f"--{row.name}"]
@@ -163,6 +165,6 @@ def _words(row: Row, value: Any, environment: Mapping[str, str]) -> list[str]:  
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - of any option
-    if value is True:
-        return "true"
+    if value is None or value is True:
+        return "true" if value else ""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -311,6 +311,12 @@ def test_after_a_plan_comes_the_rollback_that_does_it_in_the_same_words() -> Non
     )
     by_variable = following("plan", {"services": [a_plan()]}, GITOPS_TO="1.4.2")
     assert by_variable == ["gitops-rollback rollback cart --reason TEXT"]
+    against_it = following(
+        "plan", {"services": [a_plan()]}, "--strategy", "auto", GITOPS_STRATEGY="registry"
+    )
+    assert against_it == ["gitops-rollback rollback cart --strategy auto --reason TEXT"]
+    [off] = following("plan", {"services": [a_plan()]}, "--effect-proof", "off")
+    assert off == "gitops-rollback rollback cart --effect-proof off --reason TEXT"
     as_of = following("plan", {"services": [a_plan()]}, "--as-of", "2h")
     assert as_of == ["gitops-rollback rollback cart --as-of 2026-02-01T10:00:00Z --reason TEXT"]
 
@@ -357,6 +363,11 @@ def test_after_a_refusal_comes_the_same_command_with_what_accepts_it() -> None:
     told = refused("already", blocked("already", "gone"))
     assert following("rollback", told, "--reason", "it fails", "--timeout", "9") == [
         "gitops-rollback rollback cart --timeout 9 --reason 'it fails' --again --accept gone"
+    ]
+    [none] = following("rollback", refused("already"), "--reason", "None")
+    assert none == "gitops-rollback rollback cart --reason None --again"
+    assert following("rollback", told, "--reason", "x", "--limit", "0") == [
+        "gitops-rollback rollback cart --reason x --limit 0 --again --accept gone"
     ]
     several = refused("bad", blocked("bad"), blocked("tag", service="shop"))
     assert following("rollback", several, "shop", "--reason", "x") == [
