@@ -217,12 +217,12 @@ def plan_all(
     session: Session,
     repository: Repository,
     snapshot: Snapshot,
-    wishes: Callable[[Session], Callable[[Snapshot], Sequence[Wish]]],
+    wishes: Callable[[Snapshot], Sequence[Wish]],
 ) -> tuple[list[Plan], dict[str, Any]]:
     """Return what is planned for each service, and all of it as a result; raise why one is not."""
     from gitops_rollback.run import look_only  # noqa: PLC0415 - loaded while git waits
 
-    decided = look_only(session, repository, snapshot, wishes(session)(snapshot))
+    decided = look_only(session, repository, snapshot, wishes(snapshot))
     return plans_of(decided), plans_to_json(session, snapshot, decided)
 
 

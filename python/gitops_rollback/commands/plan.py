@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Show the plan; exit 4 if a service has no image to go back to."""
     session = start(options, environment)
+    wishes = rollback_wishes(session)
     with timed(session), session.open_repository() as repository:
         tip = _tip(session, repository)
         snapshot = session.read(repository, request_of(options), tip)
-        plans, result = plan_all(session, repository, snapshot, rollback_wishes)
+        plans, result = plan_all(session, repository, snapshot, wishes)
     refuse_blocked(session, plans, result, NotFoundError)
     write_result(result, options.output)
     return Exit.DONE

@@ -34,10 +34,11 @@ def ask_reason(session: Session) -> tuple[str, PlanFile | None]:
     Raises what refuses the rollback, before anybody is asked, and `UsageError` without an answer.
     However long a person thinks, no time limit runs meanwhile.
     """
+    wishes = rollback_wishes(session)
     with session.open_repository() as repository:
         tip = session.open_tip(repository)
         snapshot = session.read(repository, request_of(session.options), tip)
-        plans, document = plan_all(session, repository, snapshot, rollback_wishes)
+        plans, document = plan_all(session, repository, snapshot, wishes)
     refuse_blocked(session, plans, document)
     show(lines_of(one_in({"schemaVersion": 1, **document}), session.options.output))
     with seen_through():

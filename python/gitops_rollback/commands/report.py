@@ -73,7 +73,8 @@ def _gather(session: Session, given: Mapping[str, Mapping[str, Any]]) -> tuple[D
         snapshot = session.read(repository, request, session.open_tip(repository))
         documents = dict(given)
         if not named:
-            _plans, documents["plan"] = plan_all(session, repository, snapshot, rollback_wishes)
+            wishes = rollback_wishes(session)
+            _plans, documents["plan"] = plan_all(session, repository, snapshot, wishes)
         if not given["history"]:
             store = session.store(snapshot)
             found = retrace_all(repository, store, snapshot.services, _MOST_ENTRIES)

@@ -262,6 +262,9 @@ def test_as_of_brings_back_what_ran_then_for_each_service(deployed: Shop) -> Non
 def test_a_wrong_time_is_a_usage_error(shop: Shop, arguments: tuple[str, ...], words: str) -> None:
     run = shop.refused(2, "usage", "plan", "--service", "cart", *arguments)
     assert words in run.error["message"]
+    nowhere = {"repository": "http://127.0.0.1:1/manifests.git"}
+    run = shop.refused(2, "usage", "plan", "--service", "cart", *arguments, **nowhere)
+    assert words in run.error["message"], "what is typed wrong is said before a server is asked"
 
 
 def test_a_time_before_anything_is_known_is_4(deployed: Shop) -> None:
