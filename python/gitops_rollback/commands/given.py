@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.plan import PlanFile
     from gitops_rollback.ledger.records import StoredRecord
 
-_LARGEST_RESULT = 10_000_000  # bytes
+_LARGEST_CHANGE, _LARGEST_RESULT = 1_000_000, 10_000_000  # bytes
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -63,8 +63,9 @@ def read_plan(path: str) -> PlanFile:
 def read_change(path: str) -> dict[str, Any]:
     """Read the result of a deploy or rollback; raise `UsageError` if it is none, or failed."""
     hint = "give the file that deploy or rollback wrote with --output"
-    data = _bytes_of(path, _LARGEST_RESULT, f"the change {path}", hint)
-    change = _sound(data, ("result-change",), f"the change {path} is not sound", hint)
+    data = _bytes_of(path, _LARGEST_CHANGE, f"the change {path}", hint)
+    unsound = f"the change {path} is not sound"
+    change = _sound(data, ("result-change",), _LARGEST_CHANGE, unsound, hint)
     strange = [one["to"] for one in change.get("services", ()) if find_image(one["to"]) is None]
     if strange:
         shown = one_line(strange[0], 80)
@@ -115,7 +116,7 @@ def _applied(told: Mapping[str, Any]) -> dict[tuple[str, str, str], str]:
 def read_result(path: str, schemas: Sequence[str], what: str, hint: str) -> Mapping[str, Any]:
     """Read a result of one of some kinds; what is wrong is told of the first."""
     data = _bytes_of(path, _LARGEST_RESULT, path, hint)
-    return _sound(data, schemas, f"{path} is no {what}", hint)
+    return _sound(data, schemas, _LARGEST_RESULT, f"{path} is no {what}", hint)
 
 
 def _bytes_of(path: str, most: int, told: str, hint: str) -> bytes:
@@ -127,11 +128,11 @@ def _bytes_of(path: str, most: int, told: str, hint: str) -> bytes:
         raise UsageError(f"{told} cannot be read: {error.strerror}", hint) from error
 
 
-def _sound(data: bytes, schemas: Sequence[str], told: str, hint: str) -> dict[str, Any]:
+def _sound(data: bytes, schemas: Sequence[str], most: int, told: str, hint: str) -> dict[str, Any]:
     wrong = []
     for name in schemas:
         try:
-            return schema.read(data, name, _LARGEST_RESULT)
+            return schema.read(data, name, most)
         except schema.InvalidDocumentError as error:
             wrong.append(error)
     raise UsageError(f"{told}: {wrong[0]}", hint) from wrong[0]
