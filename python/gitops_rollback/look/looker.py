@@ -194,8 +194,6 @@ class Looker:
 
     @cached_property
     def _builds(self) -> BuildReader:
-        from gitops_rollback.look.looker import BuildReader  # noqa: PLC0415 - most need none
-
         return BuildReader(self.repository, self._tip.commit, self.make_builder)
 
     @cached_property

@@ -248,8 +248,6 @@ class Copy:
 
     def build_anew(self, reason: str) -> None:
         """Leave what was cached, and fetch again what callers know of."""
-        from gitops_rollback.repo.copy import make_skeleton  # noqa: PLC0415 - rarely needed
-
         _LOG.info("cache: built anew: %s", reason)
         form = next(iter(self.cached.values()))
         self.drop_cache()

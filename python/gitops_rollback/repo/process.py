@@ -84,7 +84,7 @@ _SETTINGS = {
     "transfer.fsckObjects": "false",
 }
 # Objects may be missing, and are fetched when they are needed: but not to push, for which all that
-# is needed is here (see `skeleton`).
+# is needed is here (see `copy`).
 _PARTIAL = {
     f"remote.{REMOTE}.promisor": "true",
     f"remote.{REMOTE}.partialclonefilter": "blob:none",

@@ -146,8 +146,6 @@ class JenkinsStore:
 
     def keeper(self) -> Keeper:
         """Return what marks builds of this Jenkins."""
-        from gitops_rollback.stores.jenkins import Keeper  # noqa: PLC0415 - few runs keep
-
         return Keeper(self._http, self._place)
 
     def forget(self) -> None:
@@ -164,8 +162,6 @@ class JenkinsStore:
 
     @cached_property
     def _builds(self) -> Builds:
-        from gitops_rollback.stores.jenkins import Builds  # noqa: PLC0415 - few runs list
-
         return Builds(self._http)
 
     def _there(self, build: Build) -> Build:

@@ -118,8 +118,6 @@ class Committer:
         """Wait after a lost race, but not for so long that there is no time for the next one."""
         from random import uniform  # noqa: PLC0415 - only where a race was lost
 
-        from gitops_rollback.write.commit import longest_pause  # noqa: PLC0415 - the same
-
         if self.deadline.remaining <= 0:
             raise RepositoryError(
                 f"{branch} moved {lost} times while this was being pushed, until --timeout "

@@ -100,6 +100,12 @@ def test_a_pure_module_imports_no_client_and_nothing_that_reads_or_writes(module
     assert {name for name in imports_of(module) if is_within(name, IMPURE)} == set()
 
 
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_no_module_imports_itself(module: str) -> None:
+    own = f"gitops_rollback.{module.replace('/', '.')}"
+    assert {name for name in imports_of(module) if is_within(name, (own,))} == set()
+
+
 def test_every_pure_module_of_the_list_is_there() -> None:
     assert {name for name in PURE if not any(m == name or m.startswith(name) for m in MODULES)} == (
         set()
