@@ -18,7 +18,9 @@ MESSAGE_FORMAT = "%H%x1f%P%x1f%cd%x1f%an%x1f%B"
 LOG_FORMAT = "%x00%H%x1f%cd%x1f%an%x1f%D%x1f%B%x1f"
 
 # By protocol v2, and by v0, which tells it among its capabilities.
-_HEAD = regex(r"< ([0-9a-f]+) HEAD(?: symref-target:|\\0.* symref=HEAD:)refs/heads/(\S+)")
+_HEAD = regex(r"< ([0-9a-f]+) HEAD( .*|\\0.*)\n")
+_NAMED = regex(r"(?: symref-target:|(?: |\\0)symref=HEAD:)(\S+)")
+_BRANCH = "refs/heads/"
 _OCTAL = regex(r"\\(37777777[0-7]{3}|[23][0-7]{2})")  # of a signed or an unsigned byte
 _BLOBS = ("100644 blob ", "100755 blob ")  # a mode is of six digits
 _NEW_FILE_MODE = "100644"
@@ -115,15 +117,15 @@ def read_heads(listing: str) -> tuple[str | None, dict[str, str]]:
 def head_in(packets: str, commit: str) -> str | None:
     """Return the branch that HEAD is, by what `GIT_TRACE_PACKET` wrote of a server's answer.
 
-    None where that was another commit, or the server did not say.
+    None where that was another commit, or the server did not say, or said several.
     """
-    for line in packets.splitlines():
-        told = _HEAD.search(line)
-        if told and told[1] == commit:
-            # What is not ASCII is written in octal digits, and no branch has a backslash.
-            raw = _OCTAL.sub(lambda found: chr(int(found[1], 8) % 256), told[2]).encode("latin-1")
-            return raw.decode(errors="surrogateescape")
-    return None
+    lines = (told[2] for told in _HEAD.finditer(packets) if told[1] == commit)
+    name, *others = {name for line in lines for name in _NAMED.findall(line)} or {""}
+    if others or not name.startswith(_BRANCH):
+        return None
+    # What is not ASCII is written in octal digits, and no branch has a backslash.
+    raw = _OCTAL.sub(lambda found: chr(int(found[1], 8) % 256), name.removeprefix(_BRANCH))
+    return raw.encode("latin-1").decode(errors="surrogateescape")
 
 
 def read_log(output: bytes) -> list[LogEntry]:

@@ -105,7 +105,7 @@ class Remote:
         running = self._git.start(
             "clone", "--bare", "--template=", "--no-local", "--single-branch",
             f"--depth={self._commits}", *TRANSFER, self._copy.first.option, *chosen, "--",
-            self.url, str(self._copy.path),
+            self.url, str(self._copy.path), environment=self._telling_head(),
         )  # fmt: skip
         if self._copy.first.is_small:
             self._copy.first.watch(running, self._copy.path)
@@ -268,9 +268,7 @@ class Remote:
         running = self._git.start(
             "fetch", *self._copy.transfer(is_tip=True),
             *(() if is_enough else (f"--depth={self._commits}",)), REMOTE, wanted,
-            # Which branch HEAD is, a server tells with the tip; git says it nowhere else.
-            environment={**self._git.with_settings(TELL_WHAT_IS_HERE),
-                         "GIT_TRACE_PACKET": str(self._packets)},
+            environment={**self._git.with_settings(TELL_WHAT_IS_HERE), **self._telling_head()},
         )  # fmt: skip
         self._copy.first.watch(running, self._copy.path)
         return running
@@ -287,23 +285,38 @@ class Remote:
             _LOG.info("cache: built anew: %s", failure.reason)
             return None
         commit = self._copy.fetched_tip()
-        name = branch or head_in(self._packets.read_text(errors="replace"), commit)
+        name = branch or self._head(commit)
         if name is None:
             return None
         check_branch(name)
         self._copy.all_here |= b"filtering not recognized" in done.stderr
         return self._copy.know_cached(Tip(name, commit))
 
+    def _telling_head(self) -> dict[str, str]:
+        """Return the variable for a git that writes down which branch HEAD is.
+
+        The server tells that with the tip, and git says it nowhere else.
+        """
+        self._packets.unlink(missing_ok=True)
+        return {"GIT_TRACE_PACKET": str(self._packets)}
+
+    def _head(self, commit: str) -> str | None:
+        """Return the branch that HEAD is, at a commit; None where the server did not say."""
+        if not self._packets.exists():
+            return None
+        return head_in(self._packets.read_text(errors="replace"), commit)
+
     def _tip_of_clone(self, branch: str | None) -> Tip:
         """Return the one branch that the clone has; it has none of a tag, or if nothing is there.
 
-        `git clone --branch` takes the name of a tag, too.
+        `git clone --branch` takes the name of a tag, too. Without it, and where HEAD is a commit
+        and no branch, git takes one that is at that commit: which one is meant, nothing tells then.
         """
         refs = self._copy.path / PACKED_REFS
         text = refs.read_text(errors="surrogateescape") if refs.exists() else ""
         lines = (line.partition(" refs/heads/") for line in text.splitlines())
         commit, _, name = next((line for line in lines if line[2]), ("", "", ""))
-        if not commit:
+        if not commit or (branch is None and name != self._head(commit)):
             raise self._no_branch(branch)
         check_branch(name)
         return Tip(name, read_oid(commit, "clone"))

@@ -14,6 +14,7 @@ from zlib import crc32
 import pytest
 
 from gitops_rollback.clock import Deadline
+from gitops_rollback.repo.objects import head_in
 from gitops_rollback.repo.repository import Repository
 from integration.shop import CART, CART_PATH, FILES, LEDGER, Shop, image, wait_for
 from servers.git_http import GitHttpServer
@@ -182,6 +183,34 @@ def test_a_server_of_protocol_version_0_tells_the_branch_too(warm: Cached) -> No
         warm.shop.commit(file)
         _requests, said = warm.deploy(tag)
         assert "built anew" not in said
+
+
+TIP = "1a" * 20
+V2, V0 = f"fetch< {TIP} HEAD", f"git< {TIP} HEAD\\0multi_ack"
+
+
+@pytest.mark.parametrize(
+    ("packets", "told"),
+    [
+        (f"{V2} symref-target:refs/heads/main\n", "main"),
+        (f"{V2} symref-target:refs/heads/main\n" * 2, "main"),
+        (f"{V2} symref-target:refs/heads/main peeled:{TIP}\n", "main"),
+        (f"{V0} symref=HEAD:refs/heads/main agent=x\n", "main"),
+        (f"{V2} symref-target:refs/heads/ma", None),
+        (f"{V2} symref-target:refs/remotes/main\n", None),
+        (f"{V2} symref-target:refs/heads/main\n{V2} symref-target:refs/heads/live\n", None),
+        (f"{V0} symref=HEAD:refs/heads/main symref=HEAD:refs/heads/live\n", None),
+        (f"{V0.replace('1a', '1b')} symref=HEAD:refs/heads/main\n", None),
+        (f"{V2}\nsideband< \\2no HEAD symref-target:refs/heads/main\n", None),
+        (f"fetch> {TIP} HEAD symref-target:refs/heads/main\n", None),
+        (f"{V0}\n", None),
+        ("", None),
+    ],
+)
+def test_the_branch_that_a_server_says_head_is_counts_where_it_says_one(
+    packets: str, told: str | None
+) -> None:
+    assert head_in(packets, TIP) == told
 
 
 def test_a_default_branch_may_have_any_name(warm: Cached) -> None:

@@ -157,6 +157,30 @@ def test_a_head_that_names_no_branch_asks_for_one(shop: Shop) -> None:
     shop.ok("deploy", *DEPLOY, "--branch", "main")
 
 
+@pytest.mark.parametrize("speaks_version_2", [True, False])
+def test_a_head_that_is_a_commit_is_no_branch_even_where_one_stands_there(
+    shop: Shop, *, speaks_version_2: bool
+) -> None:
+    """`git clone` takes one of them then: `main`, else the first by name."""
+    shop.git("branch", "also", "main")
+    with GitHttpServer(shop.root) as server:
+        server.speaks_version_2 = speaks_version_2
+        url = f"{server.url}/manifests.git"
+        shop.git("update-ref", "--no-deref", "HEAD", "main")
+        for environment in ({}, {"GITOPS_CACHE": str(shop.root / "cache")}):
+            for _ in range(2):
+                run = shop.run("plan", *PLAN, repository=url, environment=environment)
+                assert (run.code, run.error["category"]) == (1, "repository")
+                assert "names no branch" in run.error["message"]
+                assert run.error["hint"].endswith("--branch: also, main")
+            given = {"repository": url, "environment": environment}
+            shop.ok("deploy", *DEPLOY, "--branch", "main", "--dry-run", **given)
+        shop.git("symbolic-ref", "HEAD", "refs/heads/also")
+        for _ in range(2):
+            run = shop.ok("deploy", *DEPLOY, "--dry-run", **given)
+            assert run.result["branch"] == "also"
+
+
 def test_a_server_that_wants_a_password_says_how_to_give_it(
     shop: Shop, private: GitHttpServer
 ) -> None:

@@ -39,6 +39,7 @@ from gitops_rollback.repo.messages import (
     is_there_already,
 )
 from gitops_rollback.repo.objects import (
+    head_in,
     read_batch,
     read_heads,
     read_log,
@@ -296,7 +297,7 @@ def _git(data: bytes) -> object:
             read(data)
     with suppress(RepositoryError):
         read_logs(data, ["apps/cart.yaml"])
-    return [read_heads(text(data)), escaped(text(data))]
+    return [read_heads(text(data)), head_in(text(data), "0"), escaped(text(data))]
 
 
 def _query(data: bytes) -> object:
