@@ -316,5 +316,5 @@ def render_tips(tips: Mapping[str, str]) -> str:
 
 def read_tips(text: str) -> dict[str, str]:
     """Read tips by branch from git's `packed-refs`."""
-    pairs = (line.split(" ", 1) for line in text.splitlines() if not line.startswith(("#", "^")))
+    pairs = (line.split(" ", 1) for line in text.split("\n") if line and line[0] not in "#^")
     return {name.removeprefix("refs/heads/"): tip for tip, name in pairs}

@@ -99,19 +99,12 @@ def read_tree(output: bytes) -> list[Entry]:
     return [Entry(path, head[:6], head[12:]) for head, _tab, path in lines]
 
 
-def read_heads(listing: str) -> tuple[str | None, dict[str, str]]:
-    """Read `git ls-remote --symref`: the branch that HEAD names, and tips by branch."""
-    head = None
-    tips = {}
-    for line in listing.splitlines():
-        what, _, name = line.partition("\t")
-        if what.startswith("ref: refs/heads/") and name == "HEAD":
-            head = what.removeprefix("ref: refs/heads/")
-        elif name == "HEAD" and head is not None:
-            tips[head] = what
-        elif name.startswith("refs/heads/"):
-            tips[name.removeprefix("refs/heads/")] = what
-    return head, tips
+def read_heads(output: bytes) -> dict[str, str]:
+    """Read `git ls-remote`: tips by branch."""
+    lines = (line.partition("\t") for line in output.decode(errors="replace").split("\n"))
+    return {
+        name.removeprefix(_BRANCH): tip for tip, _tab, name in lines if name.startswith(_BRANCH)
+    }
 
 
 def head_in(packets: str, commit: str) -> str | None:

@@ -241,7 +241,7 @@ class Remote:
             listed = self._git.run("ls-remote", REMOTE, *wanted).stdout
         except GitFailedError:
             return
-        for other in read_heads(listed.decode(errors="replace"))[1]:
+        for other in read_heads(listed):
             raise in_the_way(self.url, branch, other) from failure
 
     def tip(self, branch: str, seconds: float | None = None) -> str | None:
@@ -254,7 +254,7 @@ class Remote:
         except (GitFailedError, RepositoryError):
             return None
         # git lists `refs/backup/refs/heads/main` for `refs/heads/main`, too.
-        return read_heads(done.stdout.decode(errors="replace"))[1].get(branch)
+        return read_heads(done.stdout).get(branch)
 
     def _begin_on_cached(self, branch: str | None) -> subprocess.Popen[bytes]:
         """Let git ask for a tip, and at once for what is not cached of it.
@@ -314,7 +314,7 @@ class Remote:
         """
         refs = self._copy.path / PACKED_REFS
         text = refs.read_text(errors="surrogateescape") if refs.exists() else ""
-        lines = (line.partition(" refs/heads/") for line in text.splitlines())
+        lines = (line.partition(" refs/heads/") for line in text.split("\n"))
         commit, _, name = next((line for line in lines if line[2]), ("", "", ""))
         if not commit or (branch is None and name != self._head(commit)):
             raise self._no_branch(branch)
@@ -334,5 +334,5 @@ class Remote:
             return explain_fetch(failure, self.url)
         if b"packet:" not in done.stderr:
             return no_server(self.url)
-        names = [*read_heads(done.stdout.decode(errors="replace"))[1]]
+        names = [*read_heads(done.stdout)]
         return no_branch(self.url, branch, names) if branch else no_tip(self.url, names)

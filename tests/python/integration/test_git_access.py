@@ -181,6 +181,16 @@ def test_a_head_that_is_a_commit_is_no_branch_even_where_one_stands_there(
             assert run.result["branch"] == "also"
 
 
+def test_a_line_of_a_listing_ends_where_git_ends_it(shop: Shop) -> None:
+    """What Python's `splitlines` takes for the end of a line can stand in a branch's name."""
+    name = "main\u2028more"
+    shop.git("branch", name, "main")
+    shop.git("symbolic-ref", "HEAD", f"refs/heads/{name}")
+    for environment in ({}, *[{"GITOPS_CACHE": str(shop.root / "cache")}] * 2):
+        run = shop.ok("deploy", *DEPLOY, "--dry-run", environment=environment)
+        assert run.result["branch"] == name
+
+
 def test_a_server_that_wants_a_password_says_how_to_give_it(
     shop: Shop, private: GitHttpServer
 ) -> None:

@@ -297,7 +297,7 @@ def _git(data: bytes) -> object:
             read(data)
     with suppress(RepositoryError):
         read_logs(data, ["apps/cart.yaml"])
-    return [read_heads(text(data)), head_in(text(data), "0"), escaped(text(data))]
+    return [read_heads(data), head_in(text(data), "0"), escaped(text(data))]
 
 
 def _query(data: bytes) -> object:
