@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.objects import ACCEPT, Unknown
@@ -26,10 +27,22 @@ _LABELS = frozenset({"labels", "matchLabels", "selector", "commonLabels"})
 _NOTES = "NOTES.txt"
 _COMMENT = regex(r"\{\{-?\s*/\*")
 _YAML_COMMENT = regex(r"^[ \t]*#[^\n]*$", re.MULTILINE)
-# `index .Values.a "b" "c"` and `(.Values.a).b` are other words for `.Values.a.b.c`.
-_INDEXED = regex(r'\bindex\s+(\$?(?:\.\w+)*\.Values(?:\.\w+)*)((?:\s+"[\w.-]*")+)')
-_IN_BRACKETS = regex(r"\(\s*(\$?(?:\.\w+)*\.Values(?:\.\w+)*)\s*\)(?=\.)")
-_READ = regex(r"\.Values\b((?:\.\w+)*)")
+# `index .Values "a-b" "c"` and `(.Values.a).b` are other words for `.Values.a-b.c`.
+_VALUE = r"(\$?\w*(?:\.\w+)*\.Values\b(?:\.[\w-]+)*)"
+_INDEXED = regex(rf'\bindex\s+{_VALUE}((?:\s+"[\w.-]*")+)')
+_IN_BRACKETS = regex(rf"\(\s*{_VALUE}\s*\)(?=\.)")
+_READ = regex(r"(\.Values\b(?:\.[\w-]+)*)")
+# Each item of a mapping, whose keys are then named nowhere.
+_ITEMS = regex(
+    rf"\b(?:range\s+(?:\$\w+\s*(?:,\s*\$\w+\s*)?:?=\s*)?{_VALUE}"
+    rf"|(?:index|get)\s+{_VALUE}\s+[$.(])"
+)
+# A value that is written out as it is, also `with` it.
+_WHOLE = r"(?:\|\s*n?indent\s+\d+\s*)?-?\}\}"
+_WRITTEN = regex(
+    rf"\btoYaml\s+{_VALUE}\s*{_WHOLE}"
+    rf"|\bwith\s+{_VALUE}\s*-?\}}\}}[^{{]*\{{\{{-?\s*toYaml\s+\.\s*{_WHOLE}"
+)
 _MOST_LEVELS = 3  # of brackets and `index` within each other
 _OWN_WORDS = regex(r"\btpl\b")
 _DEPENDS = regex(rb"^dependencies:(?!\s*\[\s*\])", re.MULTILINE)
@@ -43,15 +56,47 @@ def is_template(path: str) -> bool:
 
 @dataclass(frozen=True)
 class _Chart:
-    """The templates of a chart by their paths, without comments, and the values that they read."""
+    """The templates of a chart, without comments, and the values that they read, as keys.
 
-    texts: Mapping[str, str]
+    Of `items` they read each item, `written` is written out as it is; `labels` are the values in
+    labels, by their places. One that has others in it (`has_others`) is not judged.
+    """
+
+    texts: tuple[str, ...]
     read: frozenset[tuple[str, ...]]
+    items: frozenset[tuple[str, ...]]
+    written: frozenset[tuple[str, ...]]
+    labels: Mapping[str, frozenset[tuple[str, ...]]]
+    has_others: bool
 
-    def names(self, keys: tuple[str, ...]) -> bool:
+    @property
+    def is_judged(self) -> bool:
+        """Whether what it does not read changes nothing."""
+        return bool(self.texts) and not self.has_others
+
+    def reads(self, keys: tuple[str, ...]) -> bool:
+        """Tell whether the templates read a value, as far as they can be followed."""
+        if any(one[: len(keys)] == keys for one in self.read):
+            return True
+        # An item of a list that has its image as Kubernetes has it: a container.
+        is_container = keys[-1:] == ("image",) and any(key.isdecimal() for key in keys[-2:-1])
+        if is_container and any(keys[: len(one)] == one for one in self.written):
+            return True
+        return any(
+            (keys[: len(one)] == one and self._names(_words(keys[len(one) :])))
+            or (one in self.items and self._reads_items(keys, one))
+            for one in self.read
+        )
+
+    def _reads_items(self, keys: tuple[str, ...], over: tuple[str, ...]) -> bool:
+        """Tell whether the items of a value are read by the keys that stand in each."""
+        inside = _words(keys[len(over) + 1 :])
+        return keys[: len(over)] == over and bool(inside) and self._names(inside)
+
+    def _names(self, keys: tuple[str, ...]) -> bool:
         """Tell whether all of some keys are named: `.key`, or in quotes."""
         patterns = (rf'\.{re.escape(key)}\b|["`]{re.escape(key)}["`]' for key in keys)
-        return all(any(re.search(one, text) for text in self.texts.values()) for one in patterns)
+        return all(any(re.search(one, text) for text in self.texts) for one in patterns)
 
 
 @dataclass(frozen=True)
@@ -67,9 +112,9 @@ class Templates:
         A chart that has others in it, or of which no template was read, is not judged.
         """
         chart = self._chart(folder)
-        if not chart.texts or self._has_others(folder):
+        if not chart.is_judged:
             return None
-        unread = {part.role: part for part in image.parts if not self._is_read(chart, image, part)}
+        unread = {p.role: p for p in image.parts if not chart.reads(_keys(image, p))}
         for role, part in unread.items():
             is_default = role == REGISTRY and part.text.strip("/") in ("", *_DOCKER)
             # Of tag and digest one is enough: that the digest does not count is said (`warning`).
@@ -82,9 +127,9 @@ class Templates:
     def warning(self, folder: str, image: ImageField) -> str:
         """Return that a digest of values is read by no template; empty where it is."""
         chart, part = self._chart(folder), image.part(DIGEST)
-        if part is None or not part.text or not chart.texts or self._has_others(folder):
+        if part is None or not part.text or not chart.is_judged:
             return ""
-        if self._is_read(chart, image, part):
+        if chart.reads(_keys(image, part)):
             return ""
         return f"no template of {folder} reads .Values.{'.'.join(_keys(image, part))}: its tag runs"
 
@@ -93,39 +138,44 @@ class Templates:
 
         `container` are the keys of the image in the values: `image`, `web.image`.
         """
-        value = re.compile(rf"\.Values\.{re.escape(container)}\.(?:tag|imageTag)\b")
-        for path in self._chart(folder).texts:
-            for line in _labels_with(self.raw[path].decode(errors="replace"), value):
-                return f"{path}:{line}"
-        return ""
+        tags = {(*_above(container), name) for name in ("tag", "imageTag")}
+        labels = self._chart(folder).labels
+        return next((place for place, read in labels.items() if not read.isdisjoint(tags)), "")
 
     def _chart(self, folder: str) -> _Chart:
         if folder not in self._charts:
-            prefix = posixpath.join(folder, "templates/")
-            texts = {
-                path: _without_comments(data.decode(errors="replace"))
-                for path, data in self.raw.items()
-                if path.startswith(prefix) and posixpath.basename(path) != _NOTES
-            }
-            read = {one for text in texts.values() for one in _values_in(text)}
-            self._charts[folder] = _Chart(texts, frozenset(read))
+            self._charts[folder] = self._read(folder)
         return self._charts[folder]
 
-    def _has_others(self, folder: str) -> bool:
-        """Tell whether a chart has dependencies: what these read is not looked into."""
+    def _read(self, folder: str) -> _Chart:
+        written = {
+            path: self.raw[path].decode(errors="replace")
+            for path in self._below.get(posixpath.join(folder, "templates"), ())
+            if posixpath.basename(path) != _NOTES
+        }
+        # What dependencies of a chart read is not looked into.
         files = (posixpath.join(folder, name) for name in ("Chart.yaml", "requirements.yaml"))
-        below = posixpath.join(folder, "charts/")
-        return any(_DEPENDS.search(self.raw.get(path, b"")) for path in files) or any(
-            path.startswith(below) for path in self.raw
+        depends = any(_DEPENDS.search(self.raw.get(path, b"")) for path in files)
+        texts = tuple(_plain(_without_comments(text)) for text in written.values())
+        return _Chart(
+            texts,
+            frozenset(one for text in texts for one in _values_in(_READ, text)),
+            frozenset(one for text in texts for one in _values_in(_ITEMS, text)),
+            frozenset(one for text in texts for one in _values_in(_WRITTEN, text)),
+            {f"{path}:{n}": read for path, text in written.items() for n, read in _labels(text)},
+            depends or posixpath.join(folder, "charts") in self._below,
         )
 
-    def _is_read(self, chart: _Chart, image: ImageField, part: Part) -> bool:
-        keys = _keys(image, part)
-        return any(
-            one[: len(keys)] == keys
-            or (keys[: len(one)] == one and chart.names(_words(keys[len(one) :])))
-            for one in chart.read
-        )
+    @cached_property
+    def _below(self) -> dict[str, list[str]]:
+        """The files below each folder of templates, or of charts within a chart."""
+        found: dict[str, list[str]] = {}
+        for path in self.raw:
+            steps = path.split("/")[:-1]
+            for number, step in enumerate(steps, start=1):
+                if step in ("templates", "charts"):
+                    found.setdefault("/".join(steps[:number]), []).append(path)
+        return found
 
     def _unread(self, folder: str, image: ImageField, part: Part) -> Unknown:
         chart, keys = self._chart(folder), _keys(image, part)
@@ -134,19 +184,23 @@ class Templates:
         hint = f"set what the templates read, {ACCEPT}"
         if any(keys[: len(one)] == one for one in chart.read):
             why = f"whether a template of {folder} reads {name} is not known: it is passed on whole"
-        elif any(_OWN_WORDS.search(text) for text in chart.texts.values()):
+        elif any(_OWN_WORDS.search(text) for text in chart.texts):
             why = f"no template of {folder} reads {name}, unless a text that `tpl` runs does"
         else:
             why = f"no template of {folder} reads {name}: it changes nothing"
         return Unknown(*place, name, why, hint)
 
 
+def _above(container: str) -> tuple[str, ...]:
+    """Return the keys below which the parts of an image stand in the values."""
+    return () if container == "values" else tuple(container.split("."))
+
+
 def _keys(image: ImageField, part: Part) -> tuple[str, ...]:
     """Return the keys below which a part of an image stands in the values."""
-    keys = tuple(image.container.split("."))
     if part.role == REFERENCE:
-        return keys
-    return (*(() if keys == ("values",) else keys), part.key)
+        return tuple(image.container.split("."))
+    return (*_above(image.container), part.key)
 
 
 def _words(keys: tuple[str, ...]) -> tuple[str, ...]:
@@ -154,12 +208,18 @@ def _words(keys: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(key for key in keys if not key.isdecimal())
 
 
-def _values_in(text: str) -> Iterator[tuple[str, ...]]:
-    """Yield the values that a template reads, as keys; nothing for all of them at once."""
+def _plain(text: str) -> str:
+    """Return a template with every value written in one way: `.Values.a.b`."""
     for _level in range(_MOST_LEVELS):
         text = _IN_BRACKETS.sub(r"\1", _INDEXED.sub(_dotted, text))
-    for found in _READ.finditer(text):
-        yield tuple(found[1].split("."))[1:]
+    return text
+
+
+def _values_in(pattern: re.Pattern[str], text: str) -> Iterator[tuple[str, ...]]:
+    """Yield the values that a plain template reads in some way, as keys; none for all of them."""
+    for found in pattern.finditer(text):
+        value = found[found.lastindex or 0]
+        yield tuple(value.partition(".Values")[2].split("."))[1:]
 
 
 def _without_comments(text: str) -> str:
@@ -179,8 +239,8 @@ def _dotted(found: re.Match[str]) -> str:
     return found[1] + "".join(f".{key}" for key in found[2].replace('"', " ").split())
 
 
-def _labels_with(text: str, value: re.Pattern[str]) -> Iterator[int]:
-    """Yield the lines, counted from 1, in which a label has a value."""
+def _labels(text: str) -> Iterator[tuple[int, frozenset[tuple[str, ...]]]]:
+    """Yield the lines, counted from 1, in which a label has values, and these."""
     above: list[tuple[int, str]] = []  # indentation and key of what a line stands in
     for number, line in enumerate(text.splitlines(), start=1):
         match = _KEY.match(line)
@@ -189,6 +249,6 @@ def _labels_with(text: str, value: re.Pattern[str]) -> Iterator[int]:
         indent = len(match["indent"])
         while above and above[-1][0] >= indent:
             above.pop()
-        if value.search(line) and any(key in _LABELS for _indent, key in above):
-            yield number
+        if ".Values" in line and any(key in _LABELS for _indent, key in above):
+            yield number, frozenset(_values_in(_READ, _plain(line)))
         above.append((indent, match["key"]))

@@ -153,6 +153,78 @@ def test_a_registry_that_is_docker_hubs_need_not_be_read() -> None:
     assert "reads .Values.image.registry: it changes nothing" in found
 
 
+NAMED = {
+    "key with a dash": (
+        "my-cart:\n  " + VALUES,
+        '{{index .Values "my-cart" "image" "repository"}} {{ (index .Values "my-cart").image.tag}}',
+    ),
+    "key with a dash, by a variable": (
+        "my-cart:\n  " + VALUES,
+        '{{ $it := index .Values "my-cart" }}{{ $it.image.repository }}:{{ $it.image.tag }}',
+    ),
+    "items of a mapping": (
+        "services:\n  web:\n    " + VALUES,
+        "{{ range .Values.services }}{{ .image.repository }}:{{ .image.tag }}{{ end }}",
+    ),
+    "items of a mapping, by variables": (
+        "services:\n  web:\n    " + VALUES,
+        "{{- range $n, $it := $.Values.services }}{{ $it.image.repository }}:{{ $it.image.tag }}",
+    ),
+    "items of all values": (
+        "web:\n  " + VALUES,
+        "{{ range $it := .Values }}{{ $it.image.repository }}:{{ $it.image.tag }}{{ end }}",
+    ),
+    "an item by its name": (
+        "services:\n  web:\n    " + VALUES,
+        "{{ $it := (index .Values.services .name).image }}{{ $it.repository }}:{{ $it.tag }}",
+    ),
+    "containers as they are": (
+        "more:\n- {name: cart, image: 'acme/cart:1'}\n",
+        "containers:\n  {{- toYaml .Values.more | nindent 2 }}\n",
+    ),
+    "containers, where there are any": (
+        "more:\n- {name: cart, image: 'acme/cart:1'}\n",
+        "containers:\n{{- with $.Values.more }}\n  {{- toYaml . | nindent 2 }}\n{{- end }}\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "template"), NAMED.values(), ids=NAMED)
+def test_a_value_that_is_read_without_its_name_is_deployed(values: str, template: str) -> None:
+    files = {path: text for path, text in chart(template).items() if "clusters" not in path}
+    found = deployed(files | {f"{CHART}values.yaml": values})
+    assert not isinstance(found, str), found
+
+
+UNNAMED = {
+    "mapping that is only looked at": (
+        "services:\n  web:\n    " + VALUES,
+        "{{ if .Values.services }}{{ .image.repository }}:{{ .image.tag }}{{ end }}",
+    ),
+    "items without their image": (
+        "services:\n  web:\n    " + VALUES,
+        "{{ range .Values.services }}{{ .image.repository }}{{ end }}",
+    ),
+    "key that goes on": ("my:\n  " + VALUES, '{{ index .Values "my-cart" "image" "tag" }}'),
+    "settings, each as a text": ("all: {image: 'acme/cart:1'}\n", "{{ range .Values.all }}{{ . }}"),
+    "containers, as a sum": (
+        "more:\n- {name: cart, image: 'acme/cart:1'}\n",
+        "sum: {{ toYaml .Values.more | sha256sum }}\n",
+    ),
+    "an image that is no container's": (
+        "more: {image: 'acme/cart:1'}\n",
+        "data:\n  {{- toYaml .Values.more | nindent 2 }}\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "template"), UNNAMED.values(), ids=UNNAMED)
+def test_a_value_that_may_be_read_otherwise_is_not_deployed(values: str, template: str) -> None:
+    files = {path: text for path, text in chart(template).items() if "clusters" not in path}
+    found = deployed(files | {f"{CHART}values.yaml": values})
+    assert "no template of charts/cart reads" in found or "passed on whole" in found
+
+
 LISTED = "images:\n- {repository: acme/cart, tag: '1'}\n"
 
 
