@@ -79,13 +79,17 @@ class Origin:
 
 @dataclass(frozen=True)
 class Landing:
-    """An image of an object: what decides it, what is not known of it, the files it rests on."""
+    """An image of an object: what decides it, what is not known of it, the files it rests on.
+
+    `charts` are the files of its chart that gave values, `folder` the chart's in this repository.
+    """
 
     image: Applied
     unknowns: tuple[Unknown, ...]
     warnings: tuple[str, ...]
     paths: tuple[str, ...]
     charts: tuple[str, ...] = ()
+    folder: str | None = None
 
 
 class Lander:
@@ -281,6 +285,7 @@ class Lander:
                     (*said, *(warnings if version_is_own else ())),
                     paths,
                     layers.chart,
+                    layers.folder,
                 )
             )
         return found

@@ -141,7 +141,7 @@ class _Resolver:
         """Take in the images of a root; return the files of charts that these come from."""
         found = self._landings(root)
         for landing, image in self._substituted(root, found):
-            labelled = self._with_labels(image)
+            labelled = self._with_labels(image, landing.folder)
             self._images.append(labelled)
             self._landed.append(_landed(root, landing, labelled))
         for loose in root.work.loose:
@@ -239,15 +239,16 @@ class _Resolver:
             if item.kind in ("ConfigMap", "Secret")
         ]
 
-    def _with_labels(self, image: Applied) -> Applied:
+    def _with_labels(self, image: Applied, chart: str | None = None) -> Applied:
         """Return an image of values that takes no digest where its chart makes a label of the tag.
 
-        A label has at most 63 characters, and no at-sign: the release would fail.
+        A label has at most 63 characters, and no at-sign: the release would fail. `chart` is that
+        of a release, which gives it values from elsewhere; an entry of its post-renderer is none.
         """
         use = image.use
-        if use.form != HELM or image.decider.tag_only:
+        if use.form != HELM or image.decider.form == KUSTOMIZE or image.decider.tag_only:
             return image
-        for folder in self._charts_of(image):
+        for folder in self._charts_of(image) | ({chart} if chart is not None else set()):
             place = self._lander.templates.label_with(folder, use.container)
             if place:
                 why = f"the chart writes the tag into a label too ({place})"

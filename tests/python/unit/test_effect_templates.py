@@ -101,6 +101,20 @@ def test_what_other_charts_and_helpers_may_read_is_deployed(files: dict[str, str
     assert not isinstance(found, str), found
 
 
+LABELLED = "metadata:\n  labels:\n    version: {{ .Values.image.tag }}\n" + READS
+
+
+def test_a_tag_that_is_a_label_gets_no_digest_in_values_of_a_release_either() -> None:
+    files = chart(LABELLED)
+    of_chart = {path: text for path, text in files.items() if "clusters" not in path}
+    of_release = {p: t for p, t in files.items() if p != f"{CHART}values.yaml"}
+    for some in (files, of_chart, of_release):
+        found = deployed(some)
+        assert isinstance(found, str), "a digest was written into it"
+        assert "into a label too (charts/cart/templates/deployment.yaml:3)" in found
+    assert not isinstance(deployed(chart(LABELLED.replace("labels", "annotations"))), str)
+
+
 def test_notes_make_nothing() -> None:
     files = chart("a: b\n") | {f"{CHART}templates/NOTES.txt": READS}
     assert "it changes nothing" in deployed(files)
