@@ -94,19 +94,19 @@ def _fits_all(names: list[str], steps: tuple[str, ...], *, is_folder: bool) -> b
 
 
 class LeftOut:
-    """What a GitRepository leaves out; without one, what any of this repository would."""
+    """What a GitRepository leaves out; without one, what any of this repository would.
 
-    def __init__(self, raw: Mapping[str, bytes], source: GitSource | None) -> None:
+    `lists` are the files that say so.
+    """
+
+    def __init__(self, lists: Mapping[str, bytes], source: GitSource | None) -> None:
         self._source = source
         self._sparse = [
             (text_of(one) or "").removeprefix("./")
             for one in items_of(lookup(source.spec, "sparseCheckout") if source else None)
         ]
-        files = filter(is_ignore_file, raw)
-        there = sorted(
-            (one for one in files if self._is_there(one)), key=lambda one: one.split("/")
-        )
-        own = [pattern for path in there for pattern in _patterns(path, raw[path])]
+        there = sorted(filter(self._is_there, lists), key=lambda one: one.split("/"))
+        own = [pattern for path in there for pattern in _patterns(path, lists[path])]
         ignore = lookup(source.spec, "ignore") if source else None
         if source is not None and ignore is not None:
             text = (text_of(ignore) or "").encode()

@@ -164,7 +164,7 @@ class Roots:
         return [
             entry
             for flux in (one.flux for one in self.flux)
-            if flux.path not in self.by_folder and not self._scanned(flux.path)
+            if flux.entries and flux.path not in self.by_folder and not self._scanned(flux.path)
             for entry in flux.entries
             if entry.sets_version and entry.field.key not in self.elsewhere
         ]
@@ -231,9 +231,9 @@ class Roots:
     def _may_take(self, path: str) -> bool:
         """Tell whether a Flux Kustomization may take a file: by its path, whosever files it has."""
         return any(
-            has_variable(flux.path) or is_at_or_below(path, flux.path)
+            self._pointing(flux).whose is not Whose.ANOTHERS
             for flux in (one.flux for one in self.flux)
-            if self._pointing(flux).whose is not Whose.ANOTHERS
+            if has_variable(flux.path) or is_at_or_below(path, flux.path)
         )
 
     def _left_out(self, work: Work, sources: Iterable[GitSource]) -> list[Unknown]:

@@ -12,7 +12,7 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.left_out import LeftOut
+from gitops_rollback.effective.left_out import LeftOut, is_ignore_file
 from gitops_rollback.effective.objects import ACCEPT
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.argo import ARGO_GROUP
@@ -115,17 +115,28 @@ class Sources:
 
         Without any, what every one of this repository leaves out counts.
         """
-        named = [self._leaving(one).why(path) for one in sources]
+        named = tuple(sources)
+        whys = (self._leaving(one).why(path) for one in named)
         if named:
-            return next((one for one in named if one is not None), None)
-        every = [self._leaving(one).why(path) for one in self._ours or (None,)]
-        return every[0] if None not in every else None
+            return next((why for why in whys if why is not None), None)
+        found = None
+        for one in self._ours or (None,):
+            why = self._leaving(one).why(path)
+            if why is None:
+                return None
+            found = found or why
+        return found
 
     def _leaving(self, source: GitSource | None) -> LeftOut:
         key = id(source)
         if key not in self._left_out:
-            self._left_out[key] = LeftOut(self.raw, source)
+            self._left_out[key] = LeftOut(self._ignores, source)
         return self._left_out[key]
+
+    @cached_property
+    def _ignores(self) -> dict[str, bytes]:
+        """The lists of what is left out."""
+        return {path: data for path, data in self.raw.items() if is_ignore_file(path)}
 
     @cached_property
     def _ours(self) -> tuple[GitSource, ...]:
