@@ -113,12 +113,15 @@ class Sources:
     def left_out(self, path: str, sources: Iterable[GitSource] = ()) -> Unknown | None:
         """Return why Flux does not take a file from some GitRepositories; None where it does.
 
-        Without any, what every one of this repository leaves out counts.
+        Without any, what every one of this repository leaves out counts; where nothing in it is
+        Flux's, nothing is left out.
         """
         named = tuple(sources)
         whys = (self._leaving(one).why(path) for one in named)
         if named:
             return next((why for why in whys if why is not None), None)
+        if not (self.git or self.named or self._ignores):
+            return None
         found = None
         for one in self._ours or (None,):
             why = self._leaving(one).why(path)

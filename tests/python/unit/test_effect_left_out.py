@@ -163,6 +163,12 @@ TAKEN = {
 }
 
 
+def test_where_nothing_is_of_flux_its_own_list_leaves_nothing_out() -> None:
+    files, _why = LEFT_OUT["picture that a ConfigMap is generated from"]
+    found = deployed({p: text for p, text in files.items() if not p.startswith("clusters")})
+    assert not isinstance(found, str), found
+
+
 @pytest.mark.parametrize("files", TAKEN.values(), ids=TAKEN)
 def test_what_flux_takes_is_deployed(files: dict[str, str]) -> None:
     found = deployed(files)
