@@ -22,11 +22,12 @@ from gitops_rollback.manifest.helm import NAME_KEYS, is_values_file
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.kustomize import Kustomization
+    from gitops_rollback.manifest.objects import ManifestObject
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,16 @@ def stacks_of(
     for one in kustomizations:
         found += _of_kustomize(one, parsed)
         generated.update(_generated(one))
-    charts: dict[str, str] = {}
+    beside: dict[str, list[ParsedFile]] = {}
     for file in files:
-        if posixpath.basename(file.path) == "Chart.yaml":
-            charts[posixpath.dirname(file.path)] = file.path
+        beside.setdefault(posixpath.dirname(file.path), []).append(file)
+    names = (posixpath.split(file.path) for file in files)
+    charts = [folder for folder, name in names if name == "Chart.yaml"]
+    parents = _parents(charts, parsed)
+    takers = _takers(files) if parents else {}
     for folder in charts:
-        found += _of_parents(folder, charts, files, parsed)
-        found += _of_stages(folder, files)
+        found += _of_parents(folder, parents.get(folder, ()), takers, parsed)
+        found += _of_stages(folder, beside[folder])
     for file in files:
         for root in file.trees:
             found += _of_helmfile(file, root, parsed)
@@ -81,66 +85,88 @@ def stacks_of(
     return found
 
 
+def _parents(
+    charts: Collection[str], parsed: Callable[[str], ParsedFile | None]
+) -> dict[str, list[tuple[str, str]]]:
+    """Return the charts that take one, with the key of its values there, by its folder.
+
+    It stands in the `charts` folder of one, or one names it by its path as a dependency.
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    known = frozenset(charts)
+    for parent in charts:
+        above, name = posixpath.split(parent)
+        if posixpath.basename(above) == "charts" and posixpath.dirname(above) in known:
+            found.setdefault(parent, []).append((posixpath.dirname(above), name))
+        chart = parsed(posixpath.join(parent, "Chart.yaml"))
+        root = chart.trees[0] if chart is not None and chart.trees else None
+        for one in items_of(lookup(root, "dependencies")):
+            written = text_of(lookup(one, "repository")) or ""
+            path = posixpath.normpath(posixpath.join(parent, written.removeprefix("file://")))
+            if written.startswith("file://"):
+                key = text_of(lookup(one, "alias")) or text_of(lookup(one, "name")) or ""
+                found.setdefault(path, []).append((parent, key))
+    return found
+
+
 def _of_parents(
     folder: str,
-    charts: Iterable[str],
-    files: Iterable[ParsedFile],
+    parents: Iterable[tuple[str, str]],
+    takers: Mapping[str, Sequence[ManifestObject]],
     parsed: Callable[[str], ParsedFile | None],
 ) -> Iterator[tuple[Layer, ...]]:
     """Yield the layers of a chart that others take: theirs come after its own (helm.sh, Subcharts).
 
-    It stands in the `charts` folder of one, or one names it by its path as a dependency.
+    `takers` are the releases of each chart.
     """
-    own = _file(f"{folder}/values.yaml", "the values file", parsed)
-    for parent in charts:
-        chart = parsed(f"{parent}/Chart.yaml")
-        root = chart.trees[0] if chart is not None and chart.trees else None
-        name = posixpath.basename(folder)
-        keys = {name} if folder == f"{parent}/charts/{name}" else set()
-        for one in items_of(lookup(root, "dependencies")):
-            written = text_of(lookup(one, "repository")) or ""
-            path = posixpath.normpath(posixpath.join(parent, written.removeprefix("file://")))
-            if written.startswith("file://") and path == folder:
-                keys.add(text_of(lookup(one, "alias")) or text_of(lookup(one, "name")) or "")
-        for key in keys:
-            layers = [own]
-            values = parsed(f"{parent}/values.yaml")
-            node = lookup(values.trees[0], key) if values is not None and values.trees else None
-            if node is not None:
-                title, line = f"{key} in {parent}/values.yaml", node.start_mark.line + 1
-                layers.append(Layer(f"{parent}/values.yaml", f"/{key}", node, title, line))
-            layers += _of_takers(parent, key, files)
-            yield tuple(layers)
+    own = _file(posixpath.join(folder, "values.yaml"), "the values file", parsed)
+    for parent, key in dict.fromkeys(parents):
+        layers = [own]
+        path = posixpath.join(parent, "values.yaml")
+        values = parsed(path)
+        node = lookup(values.trees[0], key) if values is not None and values.trees else None
+        if node is not None:
+            title, line = f"{key} in {path}", node.start_mark.line + 1
+            layers.append(Layer(path, f"/{key}", node, title, line))
+        layers += _of_takers(takers.get(parent, ()), key)
+        yield tuple(layers)
 
 
-def _of_takers(parent: str, key: str, files: Iterable[ParsedFile]) -> Iterator[Layer]:
-    """Yield what releases of a chart give to a chart below it."""
-    for file in files:
-        for item in objects_of(file):
+def _takers(files: Iterable[ParsedFile]) -> dict[str, list[ManifestObject]]:
+    """Return the releases of charts in this repository, by the folder that each names."""
+    found: dict[str, list[ManifestObject]] = {}
+    for item in (item for file in files for item in objects_of(file)):
+        if item.kind == "HelmRelease":
             chart = text_of(item.find("spec", "chart", "spec", "chart")) or "?"
-            if item.kind != "HelmRelease" or posixpath.normpath(chart.strip("/")) != parent:
-                continue
-            node = lookup(item.find("spec", "values"), key)
-            if node is not None:
-                title, line = f"{key} in HelmRelease {item.name}", node.start_mark.line + 1
-                yield Layer(file.path, f"{item.pointer}/spec/values/{key}", node, title, line)
+            folder = posixpath.normpath(chart.strip("/") or ".")
+            found.setdefault("" if folder == "." else folder, []).append(item)
+    return found
+
+
+def _of_takers(releases: Iterable[ManifestObject], key: str) -> Iterator[Layer]:
+    """Yield what releases of a chart give to a chart below it."""
+    for item in releases:
+        node = lookup(item.find("spec", "values"), key)
+        if node is not None:
+            title, line = f"{key} in HelmRelease {item.name}", node.start_mark.line + 1
+            pointer = f"{item.pointer}/spec/values/{key}"
+            yield Layer(item.file.path, pointer, node, title, line)
 
 
 def _of_stages(folder: str, files: Iterable[ParsedFile]) -> Iterator[tuple[Layer, ...]]:
-    """Yield a chart's values with those that stand beside them: `values-prod.yaml` of a stage.
+    """Yield a chart's values with those of its folder's files: `values-prod.yaml` of a stage.
 
     Who installs the chart may give them after its own.
     """
     beside = {
-        file.path: file.trees[0]
-        for file in files
-        if posixpath.dirname(file.path) == folder and is_values_file(file.path) and file.trees
+        file.path: file.trees[0] for file in files if is_values_file(file.path) and file.trees
     }
-    own = beside.pop(f"{folder}/values.yaml", None)
+    values = posixpath.join(folder, "values.yaml")
+    own = beside.pop(values, None)
     if own is None:
         return
     for path, root in beside.items():
-        first = Layer(f"{folder}/values.yaml", "", own, "values.yaml")
+        first = Layer(values, "", own, "values.yaml")
         yield first, Layer(path, "", _nameless(root), f"the values file {path}")
 
 

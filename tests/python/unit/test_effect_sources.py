@@ -334,6 +334,10 @@ REFUSED = {
         STAGES,
         "the values file charts/cart/values-prod.yaml: it comes later",
     ),
+    "a stage of a chart at the root": (
+        {path.removeprefix("charts/cart/"): text for path, text in STAGES.items()},
+        "the values file values-prod.yaml: it comes later",
+    ),
     "a chart in the folder of another": (
         {
             "charts/shop/Chart.yaml": "name: shop\n",
