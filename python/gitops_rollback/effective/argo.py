@@ -27,7 +27,7 @@ from gitops_rollback.manifest.argo import (
 )
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.helm import is_of_image
-from gitops_rollback.manifest.objects import ManifestObject
+from gitops_rollback.manifest.objects import ManifestObject, folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -149,8 +149,7 @@ def argo_additions(
         if pointing.whose in (Whose.UNKNOWN, Whose.OTHER_REVISION):
             why, hint = pointing.why, pointing.hint
             doubts += (Unknown(path, line, f"Application {application.name}", why, hint),)
-        where = posixpath.normpath(folder.strip("/") or ".")
-        yield "" if where == "." else where, addition, doubts, pointing
+        yield folder_of(folder), addition, doubts, pointing
 
 
 def _images(
@@ -243,9 +242,8 @@ def directories(application: ManifestObject, sources: Sources) -> Iterator[Direc
         if folder is None or to.whose not in (Whose.OURS, Whose.OTHER_REVISION):
             continue
         directory = lookup(source, "directory")
-        path = posixpath.normpath(folder.strip("/") or ".")
         yield Directory(
-            "" if path == "." else path,
+            folder_of(folder),
             application.name,
             application.file.path,
             source.start_mark.line + 1,
@@ -302,8 +300,7 @@ class _Chart:
     @property
     def _folder(self) -> str | None:
         """The folder of the chart in this repository; None for one that is elsewhere."""
-        written = text_of(lookup(self.source, "path")) or "?"
-        folder = posixpath.normpath(written.strip("/") or ".").removeprefix(".")
+        folder = folder_of(text_of(lookup(self.source, "path")) or "?")
         is_ours = self.pointing.whose is not Whose.ANOTHERS
         is_chart = is_ours and self.parsed(posixpath.join(folder, "Chart.yaml")) is not None
         return folder if is_chart else None

@@ -28,6 +28,7 @@ from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.document import items_of, lookup, parse, text_of, walk
 from gitops_rollback.manifest.flux import HELM_GROUP, Source, read_sources
 from gitops_rollback.manifest.kustomize import read_patches
+from gitops_rollback.manifest.objects import folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -153,9 +154,10 @@ def _chart_files(
 ) -> tuple[str | None, tuple[str, ...], tuple[Unknown, ...]]:
     """Return the folder of a chart in this repository, its value files, and doubts about these."""
     source = lookup(chart, "sourceRef")
-    folder = posixpath.normpath((text_of(lookup(chart, "chart")) or "").strip("/") or "?")
+    folder = folder_of(text_of(lookup(chart, "chart")) or "?")
+    chart_file = posixpath.join(folder, "Chart.yaml")
     is_git = text_of(lookup(source, "kind")) in ("GitRepository", None)
-    if not is_git or parsed(f"{folder}/Chart.yaml") is None:
+    if not is_git or parsed(chart_file) is None:
         return None, (), ()
     namespace = resource.identity.namespace
     pointing = sources.of_flux(source, namespace, resource.path)
@@ -165,16 +167,16 @@ def _chart_files(
     old = text_of(lookup(chart, "valuesFile"))
     files = [posixpath.normpath(one) for one in (*listed, *([old] if old else ()))]
     if not files:
-        files = [f"{folder}/values.yaml"]
+        files = [posixpath.join(folder, "values.yaml")]
     line = (chart.start_mark.line if chart is not None else 0) + 1
     doubts = [doubt for one in pointing.sources for doubt in doubts_of(one)]
-    left = (sources.left_out(path, pointing.sources) for path in (f"{folder}/Chart.yaml", *files))
+    left = (sources.left_out(path, pointing.sources) for path in (chart_file, *files))
     doubts += [one for one in left if one is not None]
     if pointing.whose is not Whose.OURS:
         why, hint = pointing.why, pointing.hint
         doubts.append(Unknown(resource.path, line, "the chart's sourceRef", why, hint))
     if text_of(find(chart, "reconcileStrategy")) != "Revision":
-        doubts.append(_waits(resource.path, line, folder))
+        doubts.append(_waits(resource.path, line, chart_file))
     return folder, tuple(files), tuple(doubts)
 
 
@@ -198,12 +200,12 @@ def _chart_named(
     )
 
 
-def _waits(path: str, line: int, folder: str) -> Unknown:
+def _waits(path: str, line: int, chart_file: str) -> Unknown:
     return Unknown(
         path,
         line,
         "reconcileStrategy: ChartVersion",
-        f"Flux takes a changed file of the chart only with a new version in {folder}/Chart.yaml",
+        f"Flux takes a changed file of the chart only with a new version in {chart_file}",
         f"set reconcileStrategy: Revision in {path}, set the tag in the release's values, "
         "or raise the chart's version in the same change (--accept effect)",
     )

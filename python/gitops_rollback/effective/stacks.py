@@ -19,7 +19,7 @@ from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.flux import HELM_GROUP, read_sources
 from gitops_rollback.manifest.helm import NAME_KEYS, is_values_file
-from gitops_rollback.manifest.objects import objects_of
+from gitops_rollback.manifest.objects import folder_of, objects_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -138,8 +138,7 @@ def _takers(files: Iterable[ParsedFile]) -> dict[str, list[ManifestObject]]:
     for item in (item for file in files for item in objects_of(file)):
         if item.kind == "HelmRelease":
             chart = text_of(item.find("spec", "chart", "spec", "chart")) or "?"
-            folder = posixpath.normpath(chart.strip("/") or ".")
-            found.setdefault("" if folder == "." else folder, []).append(item)
+            found.setdefault(folder_of(chart), []).append(item)
     return found
 
 

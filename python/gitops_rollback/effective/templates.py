@@ -129,9 +129,10 @@ class Templates:
         chart, part = self._chart(folder), image.part(DIGEST)
         if part is None or not part.text or not chart.is_judged:
             return ""
-        if chart.reads(_keys(image, part)):
+        keys = _keys(image, part)
+        if chart.reads(keys):
             return ""
-        return f"no template of {folder} reads .Values.{'.'.join(_keys(image, part))}: its tag runs"
+        return f"no template of {folder or '.'} reads .Values.{'.'.join(keys)}: its tag runs"
 
     def label_with(self, folder: str, container: str) -> str:
         """Return the place in a chart's templates where an image's tag is a label; empty for none.
@@ -180,14 +181,14 @@ class Templates:
     def _unread(self, folder: str, image: ImageField, part: Part) -> Unknown:
         chart, keys = self._chart(folder), _keys(image, part)
         name = f".Values.{'.'.join(keys)}"
-        place = (image.path, part.scalar.line)
+        place, where = (image.path, part.scalar.line), folder or "."
         hint = f"set what the templates read, {ACCEPT}"
         if any(keys[: len(one)] == one for one in chart.read):
-            why = f"whether a template of {folder} reads {name} is not known: it is passed on whole"
+            why = f"whether a template of {where} reads {name} is not known: it is passed on whole"
         elif any(_OWN_WORDS.search(text) for text in chart.texts):
-            why = f"no template of {folder} reads {name}, unless a text that `tpl` runs does"
+            why = f"no template of {where} reads {name}, unless a text that `tpl` runs does"
         else:
-            why = f"no template of {folder} reads {name}: it changes nothing"
+            why = f"no template of {where} reads {name}: it changes nothing"
         return Unknown(*place, name, why, hint)
 
 

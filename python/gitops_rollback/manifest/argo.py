@@ -25,7 +25,7 @@ from gitops_rollback.manifest.image_field import (
     Problem,
     split_version,
 )
-from gitops_rollback.manifest.objects import ManifestObject
+from gitops_rollback.manifest.objects import ManifestObject, folder_of
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def folders_of(item: ManifestObject) -> Iterator[str]:
     for _pointer, source in chart_sources(item.node):
         folder = text_of(lookup(source, "path"))
         if folder is not None:
-            yield posixpath.normpath(folder.strip("/") or ".").removeprefix("./").strip(".")
+            yield folder_of(folder)
         for listed in items_of(lookup(lookup(source, "helm"), "valueFiles")):
             name, slash, path = (text_of(listed) or "").partition("/")
             if name.startswith("$") and slash:

@@ -16,6 +16,7 @@ from gitops_rollback.manifest.document import items_of, lookup, pointer_to, text
 from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
 from gitops_rollback.manifest.helm import ValuesPlace, values_fields
 from gitops_rollback.manifest.kustomize import Patch, read_patches
+from gitops_rollback.manifest.objects import folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,8 +89,7 @@ def flux_kustomization(item: ManifestObject) -> FluxKustomization | None:
     """Return an object as the Flux Kustomization it is, or None if it is another."""
     if not _is_flux_kustomization(item):
         return None
-    path = posixpath.normpath(text_of(item.find("spec", "path")) or ".").removeprefix("./")
-    path = "" if path == "." else path.strip("/")
+    path = folder_of(text_of(item.find("spec", "path")) or "")
     components = (text_of(one) or "" for one in items_of(item.find("spec", "components")))
     merges = _inline_texts(item.find("spec", "patchesStrategicMerge"))
     return FluxKustomization(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass
@@ -64,6 +65,12 @@ class ManifestObject:
         for key in keys:
             node = lookup(node, key)
         return node
+
+
+def folder_of(text: str) -> str:
+    """Return a folder of a repository as Flux and Argo CD take it; empty for the root."""
+    path = posixpath.normpath(text.strip("/") or ".")
+    return "" if path == "." else path
 
 
 def objects_of(file: ParsedFile) -> Iterator[ManifestObject]:

@@ -131,6 +131,31 @@ def test_a_values_file_that_no_release_takes_is_its_charts() -> None:
     assert not isinstance(deployed(files | {f"{CHART}templates/d.yaml": READS}), str)
 
 
+def test_a_chart_at_the_root_of_the_repository_is_judged_too() -> None:
+    files = {path.removeprefix(CHART): text for path, text in chart(READS).items()}
+    own, _values, _rest = files["clusters/r.yaml"].partition("  values:")
+    taken = own.replace("./charts/cart", "./")
+    assert not isinstance(deployed(files | {"clusters/r.yaml": taken}), str)
+    waits = taken.replace("reconcileStrategy: Revision, ", "")
+    assert "with a new version in Chart.yaml" in deployed(files | {"clusters/r.yaml": waits})
+    files |= {"clusters/r.yaml": taken, "templates/deployment.yaml": "a: b\n"}
+    assert "no template of . reads .Values.image.repository" in deployed(files)
+
+
+def test_a_chart_in_a_folder_with_a_dot_is_judged_too() -> None:
+    files = {
+        path.replace("charts", ".deploy"): text
+        for path, text in chart("a: b\n").items()
+        if "clusters" not in path
+    }
+    files["argo.yaml"] = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: cart}\n"
+        f"spec: {{source: {{repoURL: {HOME.url}, path: .deploy/cart, helm: {{valuesObject: "
+        "{image: {repository: acme/cart, tag: '1'}}}}}\n"
+    )
+    assert "no template of .deploy/cart reads" in deployed(files)
+
+
 def test_an_application_of_argo_cd_gives_values_to_templates_too() -> None:
     files = {path: text for path, text in chart("a: b\n").items() if "clusters" not in path}
     files["argo.yaml"] = (
