@@ -54,7 +54,7 @@ _LIMIT = 1 << 22  # bytes under way in one direction
 
 
 def describe_machine() -> str:
-    """Return processor, cores, Python and git of this machine, and whether it is at rest."""
+    """Return processor, cores, Python and git of this machine."""
     info = Path("/proc/cpuinfo")
     models = [
         line.partition(": ")[2]
