@@ -18,10 +18,19 @@ _ACCESS_HINT = (
     "Jenkins: gitCredentialsId"
 )
 
+_MISSING_PROGRAM = (
+    "install what it names, here (apt-get install openssh-client) or, if it is git-upload-pack or "
+    "the like, on the server; or mend what names it (GIT_SSH_COMMAND, core.sshCommand)"
+)
 _STRANGER = "check --repository: a proxy or a login page may have answered in its place"
 
 # Words of git and of common hosts (measured with git 2.39 over http, ssh and file).
 _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        ("error: cannot run ", "command not found", ": 1: "),  # git's own words, bash's and dash's
+        "cannot be asked, for a program is not there",
+        _MISSING_PROGRAM,
+    ),
     (
         ("error: 429", "too many requests", "rate limit", "rate-limit"),
         "is busy, or limits requests from here",

@@ -448,6 +448,31 @@ def test_ssh_is_gits_own_affair_and_its_refusal_is_readable(shop: Shop) -> None:
     assert "Permission denied (publickey)" in run.error["message"]
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("no-such-ssh", "cannot run no-such-ssh: No such file"),
+        ("no-such-ssh -i key", "no-such-ssh: "),
+        (
+            "echo 'bash: line 1: git-upload-pack: command not found' >&2; exit 127;",
+            "git-upload-pack",
+        ),
+    ],
+)
+def test_a_program_that_is_not_there_is_not_told_as_a_repository_that_is_not(
+    shop: Shop, command: str, said: str
+) -> None:
+    run = shop.run(
+        *("plan", *PLAN),
+        repository="git@git.example:acme/manifests.git",
+        environment={"GIT_SSH_COMMAND": command},
+    )
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert "a program is not there" in run.error["message"]
+    assert said in run.error["message"]
+    assert "install what it names" in run.error["hint"]
+
+
 def test_over_ssh_it_works_as_over_anything_else(shop: Shop) -> None:
     ssh = shop.root / "ssh"
     ssh.write_text('#!/bin/sh\nfor last; do :; done\neval "$last"\n')
