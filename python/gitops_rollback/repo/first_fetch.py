@@ -52,6 +52,7 @@ class FirstFetch:
 
     def watch(self, running: subprocess.Popen[bytes], repository: Path) -> None:
         """Look after a fetch that was started, and end it where more comes than the bound."""
+        self._given_up = False  # what was ended before this one says nothing of it
         packs = repository / "objects" / "pack"
         most = LARGEST + _size(packs)
         Thread(target=self._watch, args=(running, packs, most), daemon=True).start()

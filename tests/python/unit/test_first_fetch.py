@@ -59,6 +59,22 @@ def test_one_that_grows_beyond_the_bound_is_given_up_and_remembered(
     assert FirstFetch(f"{URL}x", environment).option == SMALL
 
 
+def test_a_clone_that_fails_after_a_fetch_was_given_up_is_not_told_as_too_large(
+    environment: dict[str, str], packs: Path, clone: subprocess.Popen[bytes]
+) -> None:
+    """A fetch upon a cache is given up where a history is new; then the tip alone is cloned."""
+    first = FirstFetch(URL, environment)
+    first.watch(clone, packs.parents[1])
+    with (packs / "tmp_pack_x").open("wb") as file:
+        file.truncate(LARGEST + 1)
+    assert clone.wait(10) != 0
+    with subprocess.Popen(["false"]) as failing:
+        first.watch(failing, packs.parents[1])
+        failing.wait(10)
+    assert not first.gave_up()
+    assert FirstFetch(URL, environment).option == SMALL
+
+
 def test_one_that_stays_small_is_left_alone(
     environment: dict[str, str], packs: Path, clone: subprocess.Popen[bytes]
 ) -> None:
