@@ -7,6 +7,7 @@ identity it has had, and chosen by its first and its present one.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.tree import TreeError, entries, find, text_node, with_path
@@ -120,7 +121,7 @@ class Resource:
     unknowns: tuple[Unknown, ...] = ()
     by: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def identity(self) -> Identity:
         """What the object is called now."""
         return identity_of(self.node)

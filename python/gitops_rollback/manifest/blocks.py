@@ -12,7 +12,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass, field, regex, replace
-from gitops_rollback.manifest.document import parse, paths_to_nodes, scalars_of
+from gitops_rollback.manifest.document import parse
 
 if TYPE_CHECKING:
     import yaml
@@ -118,7 +118,7 @@ def in_host(field: ImageField, host: Host) -> ImageField:
 
 
 def _host(file: ParsedFile, node: yaml.ScalarNode) -> Host | None:
-    place = _place_of(file, node)
+    place = file.places.get(id(node))
     runs = _runs(file, node) if place is not None else ()
     return Host(node, *place, runs) if place is not None and runs else None
 
@@ -169,15 +169,3 @@ def _read(written: str, style: str | None) -> str:
         digits = written[2:]
         return chr(int(digits, 16))
     return _ESCAPES.get(written[1], "")
-
-
-def _place_of(file: ParsedFile, node: yaml.ScalarNode) -> tuple[int, str] | None:
-    """Return document and pointer of a scalar that stands in one place and in no other."""
-    places = (
-        (number, pointer)
-        for number, root in enumerate(file.documents)
-        if "*" not in file.text or paths_to_nodes(root).get(id(node), 1) == 1
-        for pointer, one in scalars_of(root)
-        if one is node
-    )
-    return next(places, None)

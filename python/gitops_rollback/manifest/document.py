@@ -18,7 +18,7 @@ from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.scan import MAP, SEQUENCE, STRING, compose, tag_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from gitops_rollback.manifest.blocks import Host
 
@@ -96,6 +96,17 @@ class ParsedFile:
         if "<<" not in self.text:
             return self.documents
         return tuple(map(expanded, self.documents))
+
+    @cached_property
+    def places(self) -> Mapping[int, tuple[int, str]]:
+        """Document and pointer of each scalar by its `id`: of those that no alias repeats."""
+        found: dict[int, tuple[int, str]] = {}
+        for number, root in enumerate(self.documents):
+            counts = paths_to_nodes(root) if "*" in self.text else {}
+            for pointer, node in scalars_of(root):
+                if counts.get(id(node), 1) == 1:
+                    found[id(node)] = number, pointer
+        return found
 
     def encode(self, text: str) -> bytes:
         """Return the bytes of a changed text, with the byte order mark the file had."""
