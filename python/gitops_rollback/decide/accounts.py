@@ -11,7 +11,7 @@ from gitops_rollback.errors import NotFoundError, RepositoryError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.fields import THERE, find_fields
 from gitops_rollback.ledger.holds import BAD, Bad, Hold
-from gitops_rollback.ledger.message import action_of, is_own, is_revert, reverted_by
+from gitops_rollback.ledger.message import action_of, is_own, is_revert, reverted_of
 from gitops_rollback.ledger.state import State, joined, parse_state, path_of
 from gitops_rollback.model import Deed, identified
 
@@ -119,10 +119,10 @@ def _sound(
     A revert of a revert brings its commit back.
     """
     reverted: set[str] = set()
-    for version in versions:
+    for number, version in enumerate(versions):
         if version.commit in reverted:
             continue
-        reverted |= set(reverted_by(version.message))
+        reverted |= {one.commit for one in reverted_of(version.message, versions[number + 1 :])}
         try:
             yield version.message, parse_state(version.data, environment, service)
         except RepositoryError:

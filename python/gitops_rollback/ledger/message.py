@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.late import dataclass, regex
@@ -27,6 +26,18 @@ _REVERTS = regex(r"^This reverts commit ([0-9a-f]{40,64})", re.MULTILINE)
 _QUOTED = regex(r'Revert "(.+)"(?: \(#\d+\))?\r?(?:\n|\Z)')
 _NUMBER = regex(r" \(#\d+\)\Z")  # of a pull request: a host adds it to a subject
 _BUILD = regex(r"(.+) #([1-9][0-9]{0,9})")
+
+
+class Commit(Protocol):
+    """What is asked of a commit to tell what it reverts."""
+
+    @property
+    def commit(self) -> str: ...  # noqa: D102
+    @property
+    def message(self) -> str: ...  # noqa: D102
+
+
+C = TypeVar("C", bound=Commit)
 
 
 @dataclass(frozen=True)
@@ -132,19 +143,24 @@ def find_revert(
 
 
 def _taken_back(revert: LogEntry, older: Sequence[LogEntry]) -> list[LogEntry]:
-    """Return what a commit reverts: the commits it names, or the newest of the subject it quotes.
-
-    `git revert` names the commit, a host only its subject, each with the number of its pull request
-    or without. With a merge goes what it brought.
-    """
-    named = set(reverted_by(revert.message))
-    taken = [one for one in older if one.commit in named]
-    quoted = _QUOTED.match(revert.message)
-    if not taken and quoted:
-        alike = (one for one in older if _title(one.message) == _title(quoted[1]))
-        taken = list(islice(alike, 1))
+    """Return what a commit reverts (see `reverted_of`); with a merge goes what it brought."""
+    taken = reverted_of(revert.message, older)
     brought = {commit for one in taken for commit in _brought(one, older)}
     return [one for one in older if one in taken or one.commit in brought]
+
+
+def reverted_of(message: str, older: Sequence[C]) -> list[C]:
+    """Return which of some commits a commit reverts: those it names, or has the subject of.
+
+    `git revert` names the commit, a host only its subject, each with the number of its pull request
+    or without. Which of several with that subject is meant, only what runs since can tell.
+    """
+    named = set(reverted_by(message))
+    taken = [one for one in older if one.commit in named]
+    quoted = _QUOTED.match(message)
+    if taken or quoted is None:
+        return taken
+    return [one for one in older if _title(one.message) == _title(quoted[1])]
 
 
 def _title(message: str) -> str:

@@ -254,6 +254,7 @@ DEPLOY = render([Told("cart", "production", Deed("deploy", image("2"), image("1"
 BACK = render([SUMMARY])
 REVERT = f"{1:040x}"
 TITLE = DEPLOY.partition("\n")[0]
+OTHERS = render([Told("payment", "production", Deed("deploy", image("2"), image("1")))])
 
 
 @pytest.mark.parametrize(
@@ -277,6 +278,10 @@ TITLE = DEPLOY.partition("\n")[0]
         pytest.param(
             [f'Revert "{TITLE}"', DEPLOY.replace(TITLE, f"{TITLE} (#11)")], True,
             id="by the subject of what a host squashed",
+        ),
+        pytest.param(
+            [f'Revert "{TITLE}"', OTHERS.replace(OTHERS.partition("\n")[0], TITLE), DEPLOY], True,
+            id="by a subject that a later commit of other services has, too",
         ),
         pytest.param([DEPLOY], False, id="nothing reverted"),
         pytest.param(["x\n"], False, id="nothing at all"),

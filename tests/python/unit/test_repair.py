@@ -69,6 +69,9 @@ def test_what_was_reverted_is_as_if_it_had_never_been_and_a_revert_of_that_bring
     once = version(3, revert_of(2), FIRST)
     assert newest(once, right, older) == FIRST
     assert newest(version(4, revert_of(3), SECOND), once, right, older) == SECOND
+    title = right.message.partition("\n")[0]
+    by_host = version(3, f'Revert "{title}" (#2)\n\nReverts acme/gitops#1\n', FIRST)
+    assert newest(by_host, right, older) == FIRST, "a host names its subject alone"
 
 
 def test_a_commit_of_several_services_tells_of_each() -> None:
