@@ -83,13 +83,14 @@ def retire(wish: Wish, facts: Facts) -> Change:
     Raises `ConfigError` where one of its holds is of a field that is only called otherwise by now.
     """
     at = facts.at
+    there = " --environment ENVIRONMENT" if at.elsewhere else ""
     for file in at.holds.ours:
         raise ConfigError(
             f"{at.title} is held ({file.hold.id}), and the field that is held is still there under "
             f"another name: {file.fields[0].place}",
             "only what is gone can be retired: end the hold first under the name that the field "
-            "has now (gitops-rollback services tells it): gitops-rollback release NAME --hold "
-            f"{file.hold.id} --reason TEXT",
+            f"has now (gitops-rollback services{there} tells it): gitops-rollback release NAME"
+            f"{there} --hold {file.hold.id} --reason TEXT",
         )
     newest = at.state.newest if at.state else None
     images = [file.hold.to for file in at.holds.retired]

@@ -10,8 +10,7 @@ from gitops_rollback.decide.standing import retired_holds
 from gitops_rollback.effective.sources import Home
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.ledger.fields import key_of
-from gitops_rollback.ledger.holds import FOLDER as HELD
+from gitops_rollback.ledger.fields import once
 from gitops_rollback.ledger.holds import Holds, find_holds, parse_held
 from gitops_rollback.ledger.state import FOLDER, parse_state, path_of
 from gitops_rollback.look.environment_files import (
@@ -227,14 +226,15 @@ def _left_of(
 ) -> ServiceAtTip:
     """Return what is left of a service: its state file, and its holds by what became of them.
 
-    All manifests are looked into: a hold whose field is found has only got another name.
+    All manifests of the branch are looked into: a hold whose field is found has only got another
+    name, or environment.
     """
     path = path_of(environment.name, name)
     files = read_files(
         repository,
         (
             entry
-            for entry in repository.list_files(tip.commit, [environment.path, path, HELD])
+            for entry in repository.list_files(tip.commit, [""])
             if entry.path == path or is_held(entry.path) or is_manifest(entry.path)
         ),
     )
@@ -249,11 +249,13 @@ def _left_of(
     effective = (manifests.effective(one.kinds, environment, one.fields) for one in settings)
     branch = fields_where_noted(repository, tip, [manifests], theirs)
     branch += (field for one in effective for field in one.live)
-    gone = find_holds(theirs, (), {key_of(field): field for field in branch}.values()).retired
+    gone = find_holds(theirs, (), once(branch)).retired
     there = tuple(file for file in theirs if file not in gone)
     own = parse_state(files[path], environment.name, name) if path in files else None
     fields = ServiceFields(name, environment, config.settings(name), "state", (), (), Manifests({}))
-    return ServiceAtTip(tip, fields, own, (), Holds(ours=there, retired=gone))
+    elsewhere = frozenset(config.environments) - {environment.name}
+    holds = Holds(ours=there, retired=gone)
+    return ServiceAtTip(tip, fields, own, (), holds, elsewhere=elsewhere)
 
 
 def read_overview(repository: Repository, request: Request, tip: Tip) -> Overview:

@@ -333,3 +333,22 @@ def test_a_hold_is_retired_whose_state_file_was_deleted_by_hand(tmp_path: Path) 
 
 def test_not_all_services_can_be_retired_at_once(held: Shop) -> None:
     held.refused(2, "usage", "history", "--all", "--retire", "--reason", "gone")
+
+
+def test_a_hold_is_not_removed_with_a_name_while_its_field_is_there_in_another_environment(
+    tmp_path: Path,
+) -> None:
+    config = PRODUCTION + '[environments.live]\npath = "live"\n'
+    shop = Shop(tmp_path).open({CART_PATH: WEB, ".gitops-rollback.toml": config})
+    production = ("--service", "cart", "--environment", "production")
+    for tag in ("1.4.2", "1.5.0"):
+        shop.ok("deploy", *production, "--image", image(tag))
+    shop.ok("rollback", *production, "--reason", "carts are empty")
+    shop.commit({CART_PATH: None, "live/cart.yaml": shop.text()})
+    run = shop.refused(1, "config", "history", *production, "--retire", "--reason", "gone")
+    assert "still there under another name" in run.error["message"]
+    assert len(held_files(shop)) == 1
+    command = run.error["hint"].rpartition(": ")[2].replace("NAME", "cart").split()
+    shop.ok(*(word.replace("ENVIRONMENT", "live") for word in command[1:]))
+    assert held_files(shop) == []
+    shop.ok("history", *production, "--retire", "--reason", "gone")
