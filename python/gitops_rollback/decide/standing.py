@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import THERE, find_fields, key_of, meant_by, once
-from gitops_rollback.ledger.holds import HeldFile, Holds, find_holds, may_be_of
+from gitops_rollback.ledger.holds import HeldFile, Holds, PlacedHold, find_holds, may_be_of
 from gitops_rollback.ledger.state import State, joined, path_of
 
 if TYPE_CHECKING:
@@ -44,27 +44,26 @@ def standing(
     name: State,
     own: State | None,
     others: Iterable[State],
-    held: Iterable[HeldFile],
+    held: Iterable[PlacedHold],
     fields: Sequence[ImageField],
-    branch: Iterable[ImageField],
+    branch: Sequence[ImageField],
     elsewhere: Collection[str] = (),
 ) -> Standing:
     """Return what counts for the fields of a service.
 
     `name` is an empty state with the service's name, `own` its state file; `others` are state files
-    of further names, `held` the files of all holds in force, `branch` all fields that are known.
+    of further names, `held` all holds in force, `branch` all fields that are known, each once.
     `elsewhere` are the other environments that there are: what is lost there is lost to them.
     """
-    everything = once((*fields, *branch))
     mine = {key_of(one) for one in fields}
     known = tuple(others)
-    aliases = tuple(state for state in known if _is_of(state, mine, everything))
+    aliases = tuple(state for state in known if _is_of(state, mine, branch))
     lost = tuple(
         state
         for state in known
-        if state.environment not in elsewhere and _may_be_of(state, fields, everything)
+        if state.environment not in elsewhere and _may_be_of(state, fields, branch)
     )
-    holds = _with_own(find_holds(held, fields, everything), own)
+    holds = _with_own(find_holds(held, fields), own)
     theirs = tuple(file for file in holds.lost if file.environment in elsewhere)
     lost_here = tuple(file for file in holds.lost if file not in theirs)
     holds = Holds(holds.ours, lost_here, (*holds.retired, *theirs))
@@ -103,10 +102,10 @@ def belongs_to(
 ) -> ImageField | None:
     """Return whose field a state file is of, where that is none of its service's; else None.
 
-    All of its fields have to be there.
+    `branch` has each field once. All of its fields have to be there.
     """
     mine = {key_of(one) for one in fields}
-    found = [match.field for match in find_fields(own.fields, once(branch))]
+    found = [match.field for match in find_fields(own.fields, branch)]
     there = [one for one in found if one is not None]
     if not there or len(there) < len(found) or any(key_of(one) in mine for one in there):
         return None
@@ -122,7 +121,7 @@ def moved(
     if it is of these fields, and goes if it is `counted` for those of the service that is written.
     Raises `ConfigError` if it is neither: then it would be lost.
     """
-    everything = tuple({key_of(one): one for one in branch}.values())
+    everything = once(branch)
     found = (match.field for match in find_fields(own.fields, everything))
     theirs = {key_of(one) for one in found if one is not None}
     whole = replace(own, service=name.service, environment=name.environment)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.ledger.fields import FieldAtTip
+    from gitops_rollback.ledger.fields import FieldAtTip, FieldKey
 
 FOLDER = ".gitops-rollback/.held"
 LARGEST = 4_000_000  # bytes
@@ -176,6 +176,15 @@ class HeldFile:
 
 
 @dataclass(frozen=True)
+class PlacedHold:
+    """A hold in force, the places of its fields on the branch, and those that are found no more."""
+
+    file: HeldFile
+    there: frozenset[FieldKey]
+    missing: tuple[NotedField, ...]
+
+
+@dataclass(frozen=True)
 class Holds:
     """The holds that count for a service.
 
@@ -253,27 +262,34 @@ def path_of_hold(identity: str) -> str:
     return f"{FOLDER}/{identity}.json"
 
 
-def find_holds(
-    held: Iterable[HeldFile], own: Iterable[FieldAtTip], branch: Iterable[FieldAtTip]
-) -> Holds:
-    """Sort the holds in force by what they are for a service with the fields `own`.
-
-    `branch` are all fields of the branch. A hold with several fields is the service's if one of
-    them is; if none is anybody's, the lost ones count.
-    """
-    everything, mine = tuple(branch), tuple(own)
-    keys = {key_of(one) for one in mine}
-    ours, lost, retired = [], [], []
+def place_holds(held: Iterable[HeldFile], branch: Iterable[FieldAtTip]) -> tuple[PlacedHold, ...]:
+    """Find the fields of holds in force among all fields of the branch."""
+    everything = tuple(branch)
+    placed = []
     for file in held:
         found = find_fields(file.fields, everything)
-        there = {key_of(match.field) for match in found if match.field is not None}
-        missing = [match.noted for match in found if match.field is None]
-        if there & keys:
-            ours.append(file)
-        elif any(may_be_of(noted, mine) for noted in missing):
-            lost.append(file)
-        elif not there:
-            retired.append(file)
+        there = frozenset(key_of(match.field) for match in found if match.field is not None)
+        missing = tuple(match.noted for match in found if match.field is None)
+        placed.append(PlacedHold(file, there, missing))
+    return tuple(placed)
+
+
+def find_holds(placed: Iterable[PlacedHold], own: Iterable[FieldAtTip]) -> Holds:
+    """Sort the holds in force by what they are for a service with the fields `own`.
+
+    A hold with several fields is the service's if one of them is; if none is anybody's, the lost
+    ones count.
+    """
+    mine = tuple(own)
+    keys = {key_of(one) for one in mine}
+    ours, lost, retired = [], [], []
+    for one in placed:
+        if one.there & keys:
+            ours.append(one.file)
+        elif any(may_be_of(noted, mine) for noted in one.missing):
+            lost.append(one.file)
+        elif not one.there:
+            retired.append(one.file)
     return Holds(tuple(ours), tuple(lost), tuple(retired))
 
 

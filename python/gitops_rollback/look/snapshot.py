@@ -11,7 +11,7 @@ from gitops_rollback.effective.sources import Home
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import once
-from gitops_rollback.ledger.holds import Holds, find_holds, parse_held
+from gitops_rollback.ledger.holds import Holds, find_holds, parse_held, place_holds
 from gitops_rollback.ledger.state import FOLDER, parse_state, path_of
 from gitops_rollback.look.environment_files import (
     Paths,
@@ -249,7 +249,7 @@ def _left_of(
     effective = (manifests.effective(one.kinds, environment, one.fields) for one in settings)
     branch = fields_where_noted(repository, tip, [manifests], theirs)
     branch += (field for one in effective for field in one.live)
-    gone = find_holds(theirs, (), once(branch)).retired
+    gone = find_holds(place_holds(theirs, once(branch)), ()).retired
     there = tuple(file for file in theirs if file not in gone)
     own = parse_state(files[path], environment.name, name) if path in files else None
     fields = ServiceFields(name, environment, config.settings(name), "state", (), (), Manifests({}))

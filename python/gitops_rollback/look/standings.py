@@ -14,6 +14,7 @@ from gitops_rollback.decide.standing import (
     tells_what_stands,
 )
 from gitops_rollback.ledger.fields import once
+from gitops_rollback.ledger.holds import place_holds
 from gitops_rollback.ledger.state import FOLDER, State, parse_state, path_of
 from gitops_rollback.look.environment_files import (
     Paths,
@@ -58,8 +59,8 @@ def read_standings(
     environments = [e for e in repository.list_folders(tip.commit, FOLDER) if is_name(e)]
     shared = tuple({id(fields.manifests): fields.manifests for fields, _own in found}.values())
     owns = [own for _fields, own in found if own is not None]
-    branch = [field for fields, _own in found for field in fields.fields]
-    branch = [*once([*branch, *fields_where_noted(repository, tip, shared, [*held, *owns])])]
+    own_fields = [field for fields, _own in found for field in fields.fields]
+    branch = once([*own_fields, *fields_where_noted(repository, tip, shared, [*held, *owns])])
     today = {
         fields.service: name
         for fields, own in found
@@ -71,16 +72,17 @@ def read_standings(
     for fields in unsure:
         names[fields.service] = [*dict.fromkeys((*names[fields.service], *stray))]
     others = _states(repository, tip, {path for paths in names.values() for path in paths})
-    branch = [*once([*branch, *fields_where_noted(repository, tip, shared, others.values())])]
+    branch = once([*branch, *fields_where_noted(repository, tip, shared, others.values())])
     if not all_there([*held, *others.values()], branch):
-        branch += _everywhere(repository, tip, shared)
+        branch = once([*branch, *_everywhere(repository, tip, shared)])
+    placed = place_holds(held, branch)  # once for all: of many services each is held against many
     for fields, own in found:
         name = State(fields.service, fields.environment.name)
         theirs = [s for path in names[fields.service] if (s := others.get(path)) is not None]
         theirs = [state for state in theirs if _name(state) != _name(name)]
         mine = None if fields.service in today else own
         elsewhere = frozenset(config.environments) - {fields.environment.name}
-        counts = standing(name, mine, theirs, held, fields.fields, branch, elsewhere)
+        counts = standing(name, mine, theirs, placed, fields.fields, branch, elsewhere)
         displaced = None
         if own is not None and mine is None:
             displaced = _displaced(repository, tip, own, today[fields.service], branch, counts)

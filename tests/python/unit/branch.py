@@ -39,8 +39,9 @@ from gitops_rollback.decide.facts import (
 from gitops_rollback.decide.holds import to_end
 from gitops_rollback.decide.standing import names_of, standing
 from gitops_rollback.image import ImageReference, parse_image
+from gitops_rollback.ledger.fields import once
 from gitops_rollback.ledger.holds import FOLDER as HELD
-from gitops_rollback.ledger.holds import HeldFile, parse_held
+from gitops_rollback.ledger.holds import HeldFile, parse_held, place_holds
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.state import FOLDER, State, parse_state, path_of
 from gitops_rollback.look.git_history import read_entries
@@ -186,7 +187,9 @@ class Branch:
                   and (state.service, state.environment) != (service, environment)]  # fmt: skip
         name = State(service, environment)
         elsewhere = frozenset(config.environments) - {environment}
-        counts = standing(name, own, others, self.held(), found.fields, branch, elsewhere)
+        every = once([*found.fields, *branch])
+        held = place_holds(self.held(), every)
+        counts = standing(name, own, others, held, found.fields, every, elsewhere)
         tip = Tip("main", self.tip.id)
         return ServiceAtTip(
             tip,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,11 +12,13 @@ from gitops_rollback.errors import RepositoryError, UnwritableError
 from gitops_rollback.ledger.holds import (
     HeldFile,
     HeldMarker,
+    Holds,
     bad_match,
     find_holds,
     hold_from_json,
     parse_held,
     path_of_hold,
+    place_holds,
     render_held,
     version_tag,
     wants_revision,
@@ -24,10 +27,21 @@ from gitops_rollback.ledger.holds import (
 from unit.builders import at, bad_entry, digest, hold_of, image
 from unit.test_noted_fields import HERE, NOTED
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitops_rollback.ledger.fields import FieldAtTip
+
 HOLD = hold_of("2", "1", "it crashed", at(2), "jane")
 HELD = HeldFile("cart", "production", HOLD, (NOTED,), (bad_entry("2", at(2), tag="2"),))
 BAD = bad_entry("2", at(2), tag="2", revision="abc")
 RAN = {digest("1")}
+
+
+def held_of(
+    held: Iterable[HeldFile], own: Iterable[FieldAtTip], branch: Iterable[FieldAtTip]
+) -> Holds:
+    return find_holds(place_holds(held, branch), own)
 
 
 @pytest.mark.parametrize(
@@ -104,15 +118,15 @@ def test_digest_version_and_revision_are_forgiven_together() -> None:
 
 
 def test_a_hold_counts_for_its_field_by_whatever_name() -> None:
-    found = find_holds([HELD], [HERE], [HERE, replace(HERE, name="shop")])
+    found = held_of([HELD], [HERE], [HERE, replace(HERE, name="shop")])
     assert (found.ours, found.lost, found.retired) == ((HELD,), (), ())
     moved = replace(HERE, path="b.yaml", document=4)
-    assert find_holds([HELD], [moved], [moved]).ours == (HELD,)
+    assert held_of([HELD], [moved], [moved]).ours == (HELD,)
 
 
 def test_a_hold_of_somebody_else_s_field_counts_for_nobody_else() -> None:
     stranger = replace(HERE, path="b.yaml", name="basket")
-    found = find_holds([HELD], [stranger], [HERE, stranger])
+    found = held_of([HELD], [stranger], [HERE, stranger])
     assert (found.ours, found.lost, found.retired) == ((), (), ())
 
 
@@ -128,26 +142,26 @@ def test_a_hold_of_somebody_else_s_field_counts_for_nobody_else() -> None:
 )
 def test_a_hold_that_lost_its_field_stops_what_may_be_it(like: object) -> None:
     fields = [like]
-    found = find_holds([HELD], fields, fields)  # type: ignore[arg-type]
+    found = held_of([HELD], fields, fields)  # type: ignore[arg-type]
     assert (found.ours, found.lost, found.retired) == ((), (HELD,), ())
 
 
 def test_a_hold_that_lost_its_field_stops_nobody_else_and_is_retired() -> None:
     stranger = replace(HERE, name="shop", container="shop", value="acme/shop:1")
-    found = find_holds([HELD], [stranger], [stranger])
+    found = held_of([HELD], [stranger], [stranger])
     assert (found.ours, found.lost, found.retired) == ((), (), (HELD,))
     nameless = replace(stranger, value="{{ x }}")
-    assert find_holds([HELD], [nameless], [nameless]).retired == (HELD,)
+    assert held_of([HELD], [nameless], [nameless]).retired == (HELD,)
     unknown = replace(HELD, fields=(replace(NOTED, image="{{ x }}"),))
-    assert find_holds([unknown], [stranger], [stranger]).retired == (unknown,)
+    assert held_of([unknown], [stranger], [stranger]).retired == (unknown,)
 
 
 def test_a_hold_of_several_fields_is_not_lost_while_one_of_them_is_there() -> None:
     gone = replace(NOTED, container="worker")
     both = replace(HELD, fields=(NOTED, gone))
     worker = replace(HERE, path="b.yaml", container="worker", value="ghcr.io/acme/x:1")
-    assert find_holds([both], [HERE], [HERE, worker]).ours == (both,)
-    found = find_holds([both], [worker], [HERE, worker])
+    assert held_of([both], [HERE], [HERE, worker]).ours == (both,)
+    found = held_of([both], [worker], [HERE, worker])
     assert (found.ours, found.lost) == ((), (both,))
 
 

@@ -35,7 +35,7 @@ from gitops_rollback.errors import (
 )
 from gitops_rollback.ledger.events import HistoryEntry
 from gitops_rollback.ledger.fields import note
-from gitops_rollback.ledger.holds import HeldFile, Holds
+from gitops_rollback.ledger.holds import HeldFile, Holds, place_holds
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State, render_state
 from gitops_rollback.model import Deed
@@ -315,7 +315,7 @@ BASKET = cast("ImageField", replace(HERE, path="b.yaml", name="basket"))
 
 
 def test_one_account_is_made_of_the_state_files_of_all_names_and_of_the_holds() -> None:
-    found = standing(NAME, None, [ALIAS], [OURS], [FIELD], [])
+    found = standing(NAME, None, [ALIAS], place_holds([OURS], [FIELD]), [FIELD], [FIELD])
     assert found.state is not None
     assert found.aliases == (ALIAS,)
     assert (found.state.deployed, found.state.hold, found.state.bad) == (
@@ -323,13 +323,14 @@ def test_one_account_is_made_of_the_state_files_of_all_names_and_of_the_holds() 
         HOLD,
         (BAD,),
     )
-    newest = standing(NAME, replace(NAME, hold=LATER.hold), [], [OURS], [FIELD], [])
+    own = replace(NAME, hold=LATER.hold)
+    newest = standing(NAME, own, [], place_holds([OURS], [FIELD]), [FIELD], [FIELD])
     assert newest.state is not None
     assert newest.state.hold == LATER.hold
 
 
 def test_where_nothing_is_known_of_the_fields_there_is_no_state() -> None:
-    found = standing(NAME, None, [MOVED_AWAY], [], [FIELD], [BASKET])
+    found = standing(NAME, None, [MOVED_AWAY], [], [FIELD], [FIELD, BASKET])
     assert (found.state, found.aliases, found.lost) == (None, (), ())
 
 
@@ -339,7 +340,7 @@ def test_what_is_bad_in_a_lost_state_file_that_may_be_ours_is_bad_here(
     is_bad: bool,  # noqa: FBT001
 ) -> None:
     gone = replace(ALIAS, fields=(replace(NOTED, container="old"),), bad=(BAD,))
-    found = standing(NAME, None, [gone], [], [FIELD], [], elsewhere)
+    found = standing(NAME, None, [gone], [], [FIELD], [FIELD], elsewhere)
     assert found.lost == ((gone,) if is_bad else ())
     assert (found.state.bad if found.state else ()) == ((BAD,) if is_bad else ())
 
@@ -347,7 +348,7 @@ def test_what_is_bad_in_a_lost_state_file_that_may_be_ours_is_bad_here(
 def test_the_hold_that_the_own_state_file_names_counts_though_its_field_was_renamed() -> None:
     renamed = replace(OURS, fields=(replace(NOTED, container="old"),))
     own = replace(NAME, hold=HOLD)
-    found = standing(NAME, own, [], [renamed], [FIELD], [])
+    found = standing(NAME, own, [], place_holds([renamed], [FIELD]), [FIELD], [FIELD])
     assert (found.holds.ours, found.holds.lost) == ((renamed,), ())
 
 
@@ -480,9 +481,9 @@ def test_a_hold_that_lost_its_field_elsewhere_is_left_to_that_environment() -> N
     renamed = replace(note(fields[0]), container="renamed")
     theirs = replace(OURS, environment="staging", fields=(renamed,))
     for elsewhere, lost in ((frozenset({"staging"}), ()), (frozenset[str](), (theirs,))):
-        found = standing(
-            State("cart", "production"), None, (), [theirs], fields, fields, elsewhere
-        ).holds
+        held = place_holds([theirs], fields)
+        name = State("cart", "production")
+        found = standing(name, None, (), held, fields, fields, elsewhere).holds
         assert (found.ours, found.lost) == ((), lost)
         assert found.retired == (() if lost else (theirs,))
     assert all_there([replace(OURS, fields=(note(fields[0]),))], fields)
