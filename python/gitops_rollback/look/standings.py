@@ -29,7 +29,8 @@ from gitops_rollback.services import inventory
 from gitops_rollback.services.catalogue import has_field
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    import re
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.decide.standing import Standing
     from gitops_rollback.ledger.holds import HeldFile
@@ -37,10 +38,11 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.services.catalogue import ServiceFields
-    from gitops_rollback.services.config import Config
+    from gitops_rollback.services.config import Config, Environment
     from gitops_rollback.services.inventory import Manifests
 
     Found = Sequence[tuple[ServiceFields, State | None]]
+    Patterns = Mapping[str, Sequence[re.Pattern[str]]]
 
 _MOST_STRAYS = 100  # state files of names that are nobody's, read where an account is missing
 _NAMED = 3  # parts of a state file: its path, its environment, its service
@@ -56,7 +58,6 @@ def read_standings(
     service's own state file does not tell what stands there, those of names that are nobody's any
     more are read, too. Where a field is not where it was, it is looked for in the whole branch.
     """
-    environments = [e for e in repository.list_folders(tip.commit, FOLDER) if is_name(e)]
     shared = tuple({id(fields.manifests): fields.manifests for fields, _own in found}.values())
     owns = [own for _fields, own in found if own is not None]
     own_fields = [field for fields, _own in found for field in fields.fields]
@@ -66,7 +67,7 @@ def read_standings(
         for fields, own in found
         if own is not None and (name := _called_today(own, fields, branch, config, tip))
     }
-    names = {fields.service: _names(fields, config, environments) for fields, _own in found}
+    names = _names(repository, tip, config, found)
     unsure = [f for f, own in found if f.service in today or not tells_what_stands(own, f.fields)]
     stray = _strays(repository, tip, config, unsure, shared) if unsure else []
     for fields in unsure:
@@ -114,10 +115,22 @@ def _name(state: State) -> tuple[str, str]:
     return state.environment, state.service
 
 
-def _names(fields: ServiceFields, config: Config, environments: Sequence[str]) -> list[str]:
-    """Return where the state files of a service's other names would stand."""
+def _names(repository: Repository, tip: Tip, config: Config, found: Found) -> dict[str, list[str]]:
+    """Return where the state files of the other names of each service would stand."""
+    environments = [e for e in repository.list_folders(tip.commit, FOLDER) if is_name(e)]
+    patterns = _patterns(config, found[0][0].environment) if found else {}
+    return {fields.service: _paths(fields, patterns, environments) for fields, _own in found}
+
+
+def _paths(fields: ServiceFields, patterns: Patterns, environments: Sequence[str]) -> list[str]:
+    """Return those of one service; a configured one, by its manifests, may have its fields."""
     named = {*names_of(fields.fields), fields.service}
-    named |= {name for name in config.services if _may_be(name, fields, config)}
+    places = {field.path for field in fields.fields}
+    named |= {
+        name
+        for name, its in patterns.items()
+        if any(one.fullmatch(path) for one in its for path in places)
+    }
     own = path_of(fields.environment.name, fields.service)
     paths = (path_of(e, name) for e in environments for name in sorted(named) if is_name(name))
     return [path for path in paths if path != own]
@@ -187,12 +200,13 @@ def _called_today(
     return State(other, here.name) if other is not None else None
 
 
-def _may_be(name: str, fields: ServiceFields, config: Config) -> bool:
-    """Tell whether a configured service may have one of the fields, by its manifests."""
-    settings = config.settings(name)
-    prefix = f"{fields.environment.path}/" if fields.environment.path else ""
-    patterns = [inventory.glob_pattern(prefix + glob) for glob in settings.manifests]
-    return any(one.fullmatch(field.path) for one in patterns for field in fields.fields)
+def _patterns(config: Config, environment: Environment) -> Patterns:
+    """Return what the manifests of each configured service match, in an environment."""
+    prefix = f"{environment.path}/" if environment.path else ""
+    return {
+        name: [inventory.glob_pattern(prefix + glob) for glob in config.settings(name).manifests]
+        for name in config.services
+    }
 
 
 def _displaced(
