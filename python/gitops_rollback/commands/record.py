@@ -35,7 +35,8 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         snapshot = session.read(repository, request_of(options), tip)
         action, replacing = _replacing(session, snapshot)
         made = record_all(session, repository, snapshot, record_wish(session), action, replacing)
-        records = [_record(session, one) for one in made]
+        directory = _directory(session)
+        records = [_record(session, one, directory) for one in made]
     write_result({"records": records}, options.output)
     return Exit.DONE
 
@@ -50,8 +51,7 @@ def _replacing(session: Session, snapshot: Snapshot) -> tuple[str, list[ImageRef
     return "rollback", [plan.target(at.service, at.environment) for at in snapshot.services]
 
 
-def _record(session: Session, made: MadeRecord) -> dict[str, object]:
-    directory = _directory(session)
+def _record(session: Session, made: MadeRecord, directory: Path | None) -> dict[str, object]:
     written = write_record(made, directory) if directory is not None else None
     filed = _file(session, made)
     record = made.stored.record
