@@ -38,6 +38,13 @@ COMMANDS = {
     "completion": "print what lets bash, zsh or fish complete commands and options",
     "fields": "list the image fields of local files; prove that each can be edited and undone",
 }
+# What kubectl, helm, flux and gh call some of them.
+_ELSEWHERE = {
+    "undo": "rollback", "revert": "rollback", "diff": "plan", "preview": "plan",
+    "list": "services", "ls": "services", "get": "services", "status": "history or wait",
+    "log": "history", "logs": "history", "resume": "release", "unlock": "release",
+    "set": "deploy", "update": "deploy", "version": "--version",
+}  # fmt: skip
 
 
 class Meant:
@@ -137,6 +144,8 @@ def _dispatch(arguments: list[str], environment: Mapping[str, str], meant: Meant
     from gitops_rollback.parsing import parse, truth  # noqa: PLC0415 - the same
 
     verbose, name, rest = _split(arguments)
+    if name == "help" and rest:
+        name, rest = rest[0], [*rest[1:], "--help"]
     if name is None or name in ("-h", "--help", "help"):
         sys.stdout.write(help_text())
         return 0 if name is not None else 2
@@ -285,11 +294,17 @@ def _resource(error: BaseException) -> GitopsRollbackError:
 
 
 def _unknown_command(name: str) -> GitopsRollbackError:
-    from gitops_rollback.errors import UsageError, nearest_hint  # noqa: PLC0415 - the same
+    from gitops_rollback.errors import UsageError, nearest_hint  # noqa: PLC0415 - only for errors
 
+    if name.startswith("-"):
+        return UsageError(
+            f"'{name}' stands before the command",
+            f"write it behind: gitops-rollback COMMAND {name} …",
+        )
+    meant = f"did you mean {_ELSEWHERE[name]}?" if name in _ELSEWHERE else ""
     return UsageError(
         f"there is no command '{name}'",
-        nearest_hint(name, COMMANDS) or "see gitops-rollback --help",
+        meant or nearest_hint(name, COMMANDS) or "see gitops-rollback --help",
     )
 
 

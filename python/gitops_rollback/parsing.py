@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 _SERVICES = "services"  # the argument that means the same as --service
+# What git, kubectl, docker and others call some of the options.
+_ELSEWHERE = {
+    "-m": "--reason", "--message": "--reason", "--tag": "--image", "-t": "--image",
+    "-n": "--environment", "--namespace": "--environment", "-e": "--environment",
+    "--env": "--environment", "--format": "--output", "--context": "--kube-context",
+    "-f": "--plan", "--revision": "--to", "--to-revision": "--to",
+}  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,13 +39,20 @@ class Parser(argparse.ArgumentParser):
         """Parse; an unknown option is an error that names the nearest known one."""
         known, rest = self.parse_known_intermixed_args(list(arguments))
         if rest:
-            options = [text for action in self._actions for text in action.option_strings]
-            near = nearest(rest[0].partition("=")[0], options)
             raise UsageError(
                 f"{self.prog}: unknown option or argument '{rest[0]}'",
-                f"did you mean {near[0]}?" if near else f"see {self.prog} --help",
+                self._meant(rest[0].partition("=")[0]) or f"see {self.prog} --help",
             )
         return known
+
+    def _meant(self, name: str) -> str:
+        """Return which option a name that is none may stand for, as a question, or nothing."""
+        options = [text for action in self._actions for text in action.option_strings]
+        elsewhere = _ELSEWHERE.get(name)
+        if elsewhere in options:
+            return f"did you mean {elsewhere}?"
+        near = nearest(name, options) if name.startswith("--") else []
+        return f"did you mean {near[0]}?" if near else ""
 
 
 class _Repeated(argparse.Action):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
 from gitops_rollback.commands.given import read_plan, read_records, record_of
 from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import UsageError
-from gitops_rollback.late import replace
+from gitops_rollback.image import find_image
+from gitops_rollback.late import regex, replace
 from gitops_rollback.model import Request, is_name, one_line
 from gitops_rollback.options import NO_HOLD, accepted, images_by_service, limits, repeated, split
 
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.look.snapshot import Snapshot
     from gitops_rollback.session import Session
+
+# As kubectl and flux take them before a slash.
+_KINDS = frozenset(("cronjob", "daemonset", "deploy", "deployment", "ds", "helmrelease", "hr"))
+_KINDS |= {"cj", "job", "pod", "po", "service", "statefulset", "sts", "svc"}
+_BUILD_OR_DIGEST = regex(r"#[0-9]{1,9}|sha256:[0-9a-f]{64}")
 
 
 def request_of(options: argparse.Namespace) -> Request:
@@ -45,7 +52,8 @@ def request_of(options: argparse.Namespace) -> Request:
         if not is_name(name):
             raise UsageError(
                 f"'{one_line(name, 80)}' cannot name a service or an environment",
-                "names have small letters, digits, dots, dashes, underscores; at most 63",
+                _meant_by(name, options)
+                or "names have small letters, digits, dots, dashes, underscores; at most 63",
             )
     allowed = limits(options, "allowed_services")
     return Request(
@@ -59,12 +67,30 @@ def request_of(options: argparse.Namespace) -> Request:
     )
 
 
+def _meant_by(name: str, options: argparse.Namespace) -> str:
+    """Return where what is no name of a service belongs, as a hint, or nothing."""
+    kind, slash, rest = name.partition("/")
+    if slash and kind in _KINDS and is_name(rest):
+        return f"services are named without their kind: {rest}"
+    if hasattr(options, "image") and _is_version(name):
+        return f"the image is given with --image: --image {quote(name)}"
+    if hasattr(options, "to") and (_is_version(name) or _BUILD_OR_DIGEST.fullmatch(name)):
+        return f"what to go back to is given with --to: --to {quote(name)}"
+    return ""
+
+
+def _is_version(name: str) -> bool:
+    image = find_image(name)
+    return image is not None and image.name != name  # it has a tag or a digest
+
+
 def deploy_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
     """Return what `deploy` wishes for each service; raise `UsageError` if no image is named."""
     options = session.options
     wanted = images_by_service(options, "image")
     if not wanted:
-        raise UsageError("no image is named", "give it with --image IMAGE")
+        image = next(filter(_is_version, repeated(options, "service")), "IMAGE")
+        raise UsageError("no image is named", f"give it with --image {image}")
     expected = images_by_service(options, "from")
     records = read_records(options.record)
     wish = replace(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gitops_rollback.services.inventory import Manifests
 
 _CONTAINER = regex(r"(?P<pod>/.+)/(?:initC|c)ontainers/\d+/image")
+_VERSION = regex(r"v?[0-9][0-9a-z._-]*")
 
 
 def only_reported(service: str, fields: list[ImageField]) -> ManifestError:
@@ -277,7 +278,12 @@ def _unknown_hint(service: str, near: list[str], remote: list[str], manifests: M
         )
     if manifests.skipped:
         return "mend what cannot be read, if the service is in there"
-    return f'name it in {FILE}: [services.{service}] manifests = ["…"]'
+    named = f'name it in {FILE}: [services.{service}] manifests = ["…"]'
+    return (
+        f"if that is a version: --to {service}; else {named}"
+        if _VERSION.fullmatch(service)
+        else named
+    )
 
 
 def _unread(manifests: Manifests) -> str:

@@ -57,6 +57,21 @@ TOML = ".gitops-rollback.toml"
         (("release", *PLAN), "--reason"),
         (("plan", *PLAN, "--environment", "PROD"), "small letters"),
         (("services", "--environment", "a/../b"), "environment"),
+        (("undo", "cart"), "did you mean rollback?"),
+        (("status", "cart"), "did you mean history or wait?"),
+        (("version",), "did you mean --version?"),
+        (("-q", "plan", "cart"), "behind: gitops-rollback COMMAND -q"),
+        (("rollback", *PLAN, "-m", "x"), "did you mean --reason?"),
+        (("plan", *PLAN, "-n", "default"), "did you mean --environment?"),
+        (("plan", *PLAN, "--format", "json"), "did you mean --output?"),
+        (("plan", *PLAN, "-q"), "see gitops-rollback plan --help"),
+        (("plan", "deployment/cart"), "without their kind: cart"),
+        (("plan", "cart", image("1.4.2")), f"--to {image('1.4.2')}"),
+        (("plan", "cart", "#3"), "--to '#3'"),
+        (("deploy", "cart", image("1.6.0")), f"--image {image('1.6.0')}"),
+        (("deploy", "cart", image("1.6.0"), *DEPLOY), f"--image {image('1.6.0')}"),
+        (("history", image("1.4.2")), "small letters"),
+        (("history", "apps/cart.yaml"), "small letters"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
 )
@@ -65,6 +80,17 @@ def test_a_wrong_command_line_is_a_usage_error(
 ) -> None:
     run = released.refused(2, "usage", *line)
     assert words in run.error["message"] + run.error["hint"]
+
+
+def test_a_version_where_a_service_is_meant_is_told_where_it_belongs(released: Shop) -> None:
+    run = released.refused(1, "config", "plan", "cart", "1.4.2")
+    assert run.error["hint"].startswith("if that is a version: --to 1.4.2; else name it in ")
+
+
+def test_help_of_a_command_is_asked_for_before_it_or_behind_it(tmp_path: Path) -> None:
+    asked = run_command(["help", "rollback"], {}, tmp_path)
+    assert (asked.code, asked.stderr) == (0, b"")
+    assert asked.stdout == run_command(["rollback", "--help"], {}, tmp_path).stdout
 
 
 @pytest.mark.parametrize(
