@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gitops_rollback.late import dataclass, regex
+from gitops_rollback.late import dataclass, regex, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,12 +28,14 @@ _PRE_RANKS = {
 _LETTERS = ("a", "b", "c", "m")  # too short to be read without a number
 # Words whose number counts builds or revisions, wherever they stand.
 # `ls` is linuxserver.io's, `k3s` and `rke2r` are Rancher's, `gke` Google's, `ga` Liferay's.
-_COUNTED = ("build", "r", "rev", "revision", "ci", "run", "job", "jenkins", "pipeline", "post", "p",
-            "patch", "hotfix", "sp", "update", "u", "bld", "ls", "k3s", "rke2r", "gke", "ga",
-            "alpha", "beta", "rc", "cr", "preview", "milestone", "snapshot")  # fmt: skip
+_COUNTED = ("build", "b", "r", "rev", "revision", "ci", "run", "job", "jenkins", "pipeline",
+            "post", "p", "patch", "hotfix", "sp", "update", "u", "bld", "ls", "k3s", "rke2r", "gke",
+            "ga", "alpha", "beta", "rc", "cr", "preview", "milestone", "snapshot",
+            "security")  # fmt: skip
 _CUMULATIVE = "CU"  # Microsoft SQL Server's updates; in small letters it is a version of CUDA
 # Words whose number says whose the image is: another number is another thing, not another time.
 NAMED = ("pr", "mr", "pull", "merge", "issue", "ticket", "branch", "feature", "bug", "fix")
+_COMMITTED = ("sha", "sha1", "git", "gitsha", "commit")  # words that a commit id follows
 # Words of bases, platforms and languages: their number is a part of the variant.
 BASES = (
     "alpine", "debian", "ubuntu", "ubi", "centos", "rocky", "rockylinux", "alma", "almalinux",
@@ -54,11 +56,13 @@ BASES = (
 _PLAUSIBLE_DATE = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _CLOCK = r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?"
 _END = r"(?![A-Za-z0-9])"
-_COMMIT = r"g?(?=[0-9]*[a-f])[0-9a-f]{7,64}"
+_COMMIT = r"(?:g|(?=[0-9]*[a-f]))[0-9a-f]{7,64}"
 _TOKEN = regex(
     rf"""
     (?P<dashed>(?:19|20)\d\d(?P<s>[-_])(?:0[1-9]|1[0-2])(?P=s)(?:0[1-9]|[12]\d|3[01])
-        (?:[T_-](?:[01]\d|2[0-3])[-_.]?[0-5]\d(?:[-_.]?[0-5]\d)?Z?)?){_END}
+        (?:[T_-](?:[01]\d|2[0-3])[-_.]?[0-5]\d(?:[-_.]?[0-5]\d)?Z?)?
+      | (?:19|20)\d\d\.(?:0[1-9]|1[0-2])\.(?:0[1-9]|[12]\d|3[01])
+        [T_-](?:[01]\d|2[0-3])[-_.][0-5]\d(?:[-_.][0-5]\d)?){_END}
   | (?P<date>{_PLAUSIBLE_DATE}(?:[T]?{_CLOCK}Z?|[-_](?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?){_END}
   | (?P<week>(?:19|20)\d\d[-_.]?[WwQq]\d{{1,2}}){_END}
   | (?P<yearly>[rR]?(?:19|20)\d\d[a-z]){_END}
@@ -78,14 +82,16 @@ _TOKEN = regex(
     re.VERBOSE | re.ASCII,
 )
 _UNIX = regex(r"1\d{9}|1\d{12}", re.ASCII)  # seconds of 2001 to 2033, or milliseconds
+_COMMIT_DIGITS = regex(r"\d{7,64}", re.ASCII)
 _RELEASE = regex(r"\d+(?:\.\d+){2,}", re.ASCII)
+LEAST_RELEASE = 3  # numbers of a version that is a release whatever stands before it
 _BEHIND = 2  # the place behind a word and a separator
 _ATTACHED = regex(r"([A-Za-z][A-Za-z._-]*?)(\d+(?:\.\d+)*)", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a tag: an ordered one, a commit id, or (kind "") text."""
+    """A part of a tag: an ordered one, a commit id, or (kind "") text, with what numbers it has."""
 
     kind: str
     text: str
@@ -118,6 +124,8 @@ def _at(tokens: Sequence[re.Match[str]], index: int) -> str:
 
 
 def _read(token: re.Match[str], before: str) -> list[Piece]:
+    if before.lower() in _COMMITTED and _COMMIT_DIGITS.fullmatch(token[0]):
+        return [Piece(COMMIT, token[0], commit=token[0])]
     if token["version"]:
         return _read_version(token, before)
     if token["digits"]:
@@ -204,11 +212,11 @@ def settled(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
     if not any(kinds):
         yield from _of_base(pieces) or _attached(name, pieces)
         return
-    version = kinds.index(VERSION) if VERSION in kinds else None
+    version = _release_at(pieces)
     stamp = next((i for i, kind in enumerate(kinds) if kind in (DATE, TIME)), None)
     for index, piece in enumerate(pieces):
         is_dotted = index > 0 and pieces[index - 1].text == "."  # as semantic versions count
-        is_late = piece.kind == VERSION and index != version
+        is_other = piece.kind == VERSION and index != version
         is_early = piece.kind == NUMBER and version is not None and index < version
         is_branch = piece.kind == NUMBER and version is None and stamp is not None and index < stamp
         is_far = (
@@ -218,21 +226,45 @@ def settled(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
             and not (piece.is_counter or is_dotted)
             and any(not other.kind and other.text.isalnum() for other in pieces[version:index])
         )
-        stamped = _stamped(piece) if is_late and index == (version or 0) + 2 else ()
+        stamped = _stamped(piece) if is_other and index == (version or 0) + 2 else ()
         if stamped:
             yield from stamped
             continue
-        text_only = is_late or is_early or (is_branch and not piece.is_counter) or is_far
-        yield Piece("", piece.text) if text_only else piece
+        text_only = is_other or is_early or (is_branch and not piece.is_counter) or is_far
+        is_build = version is not None and (is_dotted or _is_metadata(pieces, index, version))
+        told = replace(piece, is_counter=True) if is_build and piece.kind == NUMBER else piece
+        yield Piece("", piece.text, piece.numbers) if text_only else told
+
+
+def _release_at(pieces: Sequence[Piece]) -> int | None:
+    """Return the place of the version that is the release: the first, but for a short one's next.
+
+    `8.3-1.4.2` is 1.4.2 upon 8.3, as `2.13-3.7.0` is Kafka 3.7.0 upon Scala 2.13.
+    """
+    places = [index for index, piece in enumerate(pieces) if piece.kind == VERSION]
+    if len(places) > 1 and places[1] == places[0] + _BEHIND:
+        one, other = pieces[places[0]], pieces[places[1]]
+        if len(one.numbers) < LEAST_RELEASE <= len(other.numbers):
+            return places[1]
+    return places[0] if places else None
+
+
+def _is_metadata(pieces: Sequence[Piece], index: int, version: int) -> bool:
+    """Tell whether a piece is `7` of `17.0.12_7`: a tag has no `+`, and `_` stands for it."""
+    return index == version + _BEHIND and pieces[index - 1].text == "_"
 
 
 def _stamped(piece: Piece) -> tuple[Piece, ...]:
-    """Return what `1123.1719560047` behind a version is: a build's number and its time."""
+    """Return what `1123.1719560047` behind a version is: a build's number and its time.
+
+    So is `0.20240501103000` behind a version that Go makes of a commit.
+    """
     number, dot, time = piece.text.partition(".")
-    if not number.isdecimal() or not _UNIX.fullmatch(time):
+    told = tuple(pieces_of(time))
+    if not number.isdecimal() or [one.kind for one in told] not in ([TIME], [DATE]):
         return ()
     build = Piece(NUMBER, number, (int(number),), is_counter=True)
-    return build, Piece("", dot), Piece(TIME, time, (int(time),))
+    return build, Piece("", dot), *told
 
 
 def _with_generations(pieces: Sequence[Piece]) -> Iterator[Piece]:

@@ -22,6 +22,7 @@ from gitops_rollback.query.pieces import (
     COMMIT,
     DATE,
     DAY,
+    LEAST_RELEASE,
     NAMED,
     NUMBER,
     TIME,
@@ -119,6 +120,19 @@ class Shape:
         version = self.version
         return version is not None and (version.pre is not None or version.distance > 0)
 
+    @property
+    def doubt(self) -> str:
+        """Why nothing tells its version: `1.4` and `3.7.0` stand in it, with a word between."""
+        version = self.version
+        if version is None or len(version.numbers) >= LEAST_RELEASE:
+            return ""
+        other = next(
+            (p for p in self.pieces if not p.kind and len(p.numbers) >= LEAST_RELEASE), None
+        )
+        return (
+            f"nothing tells which is the release, {version.text} or {other.text}" if other else ""
+        )
+
     def is_release_of(self, floating: Shape) -> bool:
         """Whether it is `1.4.2-alpine` where that is `1.4-alpine`."""
         own, other = self.version_numbers, floating.version_numbers
@@ -157,6 +171,7 @@ class Shapes:
         shapes = [self._in_company(shape) for shape in shapes]
         self._named = _named_numbers(shapes)
         self._shapes = {shape.name: _with_named(shape, self._named) for shape in shapes}
+        self._variants = _variants(self._shapes.values())
 
     def of(self, name: str) -> Shape:
         """Return the shape of a tag, among the others or not."""
@@ -178,8 +193,9 @@ class Shapes:
         one, other = self.of(name), self.of(running)
         if one.template != other.template:
             return Relation(OTHER, _why_other(one, other))
-        if one.is_pre_release and not other.is_pre_release:
-            return Relation(OTHER, "it is a pre-release, and the running one is a release")
+        why = self._why_none(one, other)
+        if why:
+            return Relation(OTHER, why)
         if not other.order:
             return Relation(UNORDERED, _NO_ORDER.get(other.kind, "words have no order"))
         if one.order == other.order:
@@ -187,6 +203,22 @@ class Shapes:
         if one.order < other.order:
             return Relation(OLDER)
         return Relation(NEWER, f"it is a newer {_plain(other.kind)} than the running one")
+
+    def _why_none(self, one: Shape, other: Shape) -> str:
+        """Say why a tag of the running tag's form is no release to go back to, or may be none.
+
+        `-acme1` and `-acme2` of one version may be its builds: as names of variants they should
+        both be there of the running version, too.
+        """
+        if one.is_pre_release and not other.is_pre_release:
+            return "it is a pre-release, and the running one is a release"
+        for place, _word, number in _worded(one):
+            by_version = self._variants.get((_open_template(one, place), place), {})
+            mine = by_version.get(_company(one), {number})
+            if max(mine) > number and not mine <= by_version.get(_company(other), set()):
+                shown = ", ".join(str(count) for count in sorted(mine))
+                return f"nothing tells whether {shown} behind its version count builds"
+        return other.doubt
 
     def may_be_commits(self, name: str) -> bool:
         """Tell whether a tag's only number could as well be a commit id that has no letter."""
@@ -416,6 +448,16 @@ def _lettered(shapes: Iterable[Shape]) -> frozenset[_Place]:
     return frozenset(key for key, ranks in found.items() if _count_patches([*ranks.values()]))
 
 
+def _variants(shapes: Iterable[Shape]) -> dict[_Place, dict[object, set[int]]]:
+    """Return the numbers behind words that may name a base or count builds, by their versions."""
+    found: dict[_Place, dict[object, set[int]]] = {}
+    for shape in shapes:
+        for place, _word, number in _worded(shape):
+            key = _open_template(shape, place), place
+            found.setdefault(key, {}).setdefault(_company(shape), set()).add(number)
+    return found
+
+
 def _count_patches(ranks: list[set[int]]) -> bool:
     follow = all(max(one) - min(one) == len(one) - 1 for one in ranks)
     most = max(len(one) for one in ranks)
@@ -449,7 +491,7 @@ def _named_numbers(shapes: Iterable[Shape]) -> _Named:
 
     A build number belongs to one build. Where the same number stands beside several commit ids it
     is a branch's or an issue's; where it stands behind several versions it counts the revisions of
-    each (1, 2, 3) or names a base (8, 11, 17).
+    each (1, 2, 3: some may be deleted) or names a base (8, 11, 17).
     """
     groups: dict[tuple[tuple[str, ...], int], dict[object, set[int]]] = {}
     beside: dict[tuple[tuple[str, ...], int], dict[int, set[object]]] = {}
@@ -465,7 +507,7 @@ def _named_numbers(shapes: Iterable[Shape]) -> _Named:
         key
         for key, companies in beside.items()
         if any(len(with_it) > 1 for with_it in companies.values())
-        and not all(_counts_up(numbers) for numbers in groups[key].values())
+        and not all(min(numbers) <= 1 for numbers in groups[key].values())
     )
 
 
@@ -475,11 +517,6 @@ def _company(shape: Shape) -> object | None:
     if version is not None:
         return version.numbers, version.pre
     return next((piece.commit for piece in shape.pieces if piece.kind == COMMIT), None)
-
-
-def _counts_up(numbers: set[int]) -> bool:
-    """Tell whether numbers count from 0 or 1 without a gap, as the revisions of a release do."""
-    return numbers in ({*range(len(numbers))}, {*range(1, len(numbers) + 1)})
 
 
 def _with_named(shape: Shape, named: _Named) -> Shape:
