@@ -309,7 +309,9 @@ def _looked_up(
         candidate = judge.with_record(candidate, stored, strategy, accept)
     if candidate.verdict == "refused":
         return candidate
-    check = facts.ask(NeedCheck(candidate.image))
+    platforms = candidates.told_platforms(candidate.image, facts)
+    looks = platforms is None and bool(candidate.sources & {ARTIFACT, GIT})
+    check = facts.ask(NeedCheck(candidate.image, looks))
     candidate = judge.with_check(candidate, check, facts, timeline, accept)
     if candidate.verdict == "refused":
         return candidate
@@ -321,7 +323,6 @@ def _looked_up(
     candidate = _proven(candidate, wish, facts, timeline, accept)
     if candidate.verdict == "refused" or not candidate.verified:
         return candidate
-    platforms = candidates.told_platforms(candidate.image, facts)
     platforms = platforms or facts.ask(NeedPlatforms(candidate.image))
     return judge.with_platforms(candidate, platforms, accept)
 

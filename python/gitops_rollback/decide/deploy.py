@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.edit import FieldEdit
     from gitops_rollback.model import Deed
 
+_ANY_CONTENTS = {"not-an-image", "platform"}  # accepted, it does not matter what an image is
 _DONE = {DEPLOY: "deployed", ROLLBACK: "rolled back", RECORDED: "written down"}
 
 
@@ -277,7 +278,7 @@ def _refuse_unfit(wish: Wish, facts: Facts, image: ImageReference) -> tuple[str,
         refuse(_gone(wish, facts, image), wish)
     if image.digest is None or _status(facts, wish) == "unknown":
         return ()
-    if {"not-an-image", "platform"} <= wish.accept:
+    if wish.accept >= _ANY_CONTENTS:
         return ()
     platforms = facts.ask(NeedPlatforms(image))
     if platforms.no_image:
@@ -316,7 +317,7 @@ def _doubt_of_platforms(facts: Facts, platforms: Platforms) -> str:
 def _gone(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[Refusal]:
     if "gone" in wish.accept:
         return
-    check = facts.ask(NeedCheck(image))
+    check = facts.ask(NeedCheck(image, looks=not wish.accept >= _ANY_CONTENTS))
     if check.status == "gone":
         yield refusal("gone", f"{facts.title}: the registry does not have {image.canonical}")
 

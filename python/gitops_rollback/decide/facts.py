@@ -336,10 +336,11 @@ class NeedTags(Need[Tags]):
 
 @dataclass(frozen=True)
 class NeedCheck(Need[Check]):
-    """Whether the registry still has an image."""
+    """Whether the registry still has an image; with `looks` it will be asked what it is, too."""
 
     together: ClassVar[bool] = True
     image: ImageReference
+    looks: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -117,8 +117,8 @@ class Looker:
         """Return what answers a need of a service: of the need's own type."""
         at = facts.at
         match need:
-            case NeedCheck(image=image):
-                return self.registry.check(image, facts.running)
+            case NeedCheck(image=image, looks=looks):
+                return self.registry.check(image, facts.running, looks=looks)
             case NeedPlatforms(image=image):
                 return self.registry.platforms(image, facts.running)
             case NeedRevision(image=image):

@@ -20,15 +20,18 @@ from gitops_rollback.query.choose import is_open
 from gitops_rollback.query.tags import asks_for_created, why_no_image
 from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
+from gitops_rollback.web.patience import Helpers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from concurrent.futures import Future
 
     from gitops_rollback.clock import Deadline
     from gitops_rollback.decide.facts import NeedTags
     from gitops_rollback.image import ImageReference
     from gitops_rollback.query.tags import Tag
     from gitops_rollback.registries.client import Registries
+    from gitops_rollback.registries.contents import Contents
     from gitops_rollback.services.config import Config
     from gitops_rollback.web.answers import RateLimit
 
@@ -63,31 +66,40 @@ class RegistryFacts:
         self._registry_url = registry_url
         self._clients: dict[tuple[str, bool], Registries] = {}
         self._checks: dict[str, Check] = {}
+        self._helpers: Helpers[Contents] = Helpers()
+        self._begun: dict[str, Future[Contents]] = {}  # by image
+        self._latest: Future[Contents] | None = None
 
     @property
     def limits(self) -> tuple[RateLimit, ...]:
         """How near the limits of the registries that were asked are, as far as they tell."""
         return tuple(limit for client in self._clients.values() for limit in client.limits)
 
-    def check(self, image: ImageReference, running: ImageReference) -> Check:
+    def check(
+        self, image: ImageReference, running: ImageReference, *, looks: bool = False
+    ) -> Check:
         """Ask whether an image is there: by its tag, which proves both, else by its digest.
 
-        `gone` is said only if the same repository does hold the running image.
+        `gone` is said only if the same repository does hold the running image. Where `looks` tells
+        that `platforms` comes next, what it will ask is read with this, or asked for meanwhile.
         """
         known = self._checks.get(image.canonical)
         if known is None:
-            known = self._check(image, running)
+            if looks:
+                self._begin(running)
+            known = self._check(image, running, looks=looks)
             self._checks[image.canonical] = known
         return known
 
     def platforms(self, image: ImageReference, running: ImageReference) -> Platforms:
         """Look at what an image is, and at the platforms of both; say where nobody tells."""
         client = self._client(image.registry, patient=False)
+        self._begin(running)
         try:
             found = client.contents(image)
             if found.no_image:
                 return Platforms(no_image=found.no_image)
-            other = client.contents(running)
+            other = self._contents(running)
         except (ManifestMissingError, RegistryUnavailableError) as error:
             return Platforms(problem=error.message)
         is_same = found.digest == other.digest
@@ -156,24 +168,41 @@ class RegistryFacts:
                 break
         return tuple(replace(tag, created=told.get(tag.name)) for tag in tags)
 
-    def _check(self, image: ImageReference, running: ImageReference) -> Check:
+    def _begin(self, image: ImageReference) -> None:
+        """Let another thread read what an image is; one at a time, beside what asks meanwhile."""
+        is_busy = self._latest is not None and not self._latest.done()
+        if is_busy or image.canonical in self._begun:
+            return
+        client = self._client(image.registry, patient=False)
+        self._latest = self._helpers.begin(lambda: client.contents(image))
+        self._begun[image.canonical] = self._latest
+
+    def _contents(self, image: ImageReference) -> Contents:
+        """Return what an image is, as it was read, or is being read, or will be."""
+        begun = self._begun.get(image.canonical)
+        if begun is not None:
+            return begun.result()
+        return self._client(image.registry, patient=False).contents(image)
+
+    def _check(self, image: ImageReference, running: ImageReference, *, looks: bool) -> Check:
         client = self._client(image.registry, patient=False)
         try:
             if image.tag is not None and image.digest is not None:
-                found = self._by_tag(client, image)
+                found = self._by_tag(client, image, looks=looks)
                 if found is not None:
                     return found
-                client.digest_of(image.with_version(None, image.digest))
+                client.digest_of(image.with_version(None, image.digest), reads=looks)
                 return Check("there", image.digest)
-            return Check("there", client.digest_of(image), has_tag=image.tag is not None)
+            digest = client.digest_of(image, reads=looks)
+            return Check("there", digest, has_tag=image.tag is not None)
         except ManifestMissingError as error:
             return self._missing(client, image, running, error)
         except RegistryUnavailableError as error:
             return Check("unknown", message=error.message)
 
-    def _by_tag(self, client: Registries, image: ImageReference) -> Check | None:
+    def _by_tag(self, client: Registries, image: ImageReference, *, looks: bool) -> Check | None:
         try:
-            digest = client.digest_of(image.with_version(image.tag, None))
+            digest = client.digest_of(image.with_version(image.tag, None), reads=looks)
         except ManifestMissingError:
             return None  # the tag is gone; the digest may still be there
         return Check("there", digest, has_tag=True) if digest == image.digest else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.registries.credentials import RegistryEndpoint, find_access
@@ -52,6 +53,7 @@ class Registries:
         self._endpoints = endpoints
         self._environment = environment
         self._http = RegistryHttp(environment, patience)
+        self._lock = Lock()
         self._oci: dict[str, Oci] = {}
         self._hubs: dict[str, Hub] = {}
 
@@ -65,13 +67,14 @@ class Registries:
         """How near the limits of the hosts that were asked are, as far as they tell."""
         return tuple(self._http.limits.values())
 
-    def digest_of(self, image: ImageReference) -> str:
+    def digest_of(self, image: ImageReference, *, reads: bool = False) -> str:
         """Return the digest of the image's manifest: asked by digest if it has one, else by tag.
 
+        `reads` gets the manifest itself, for what is asked next: `contents` asks for it no more.
         Raises `ManifestMissingError` if the registry has no such manifest, and
         `RegistryUnavailableError` if it does not answer that question.
         """
-        return self._interface(image.registry).digest_of(image)
+        return self._interface(image.registry).digest_of(image, reads=reads)
 
     def contents(self, image: ImageReference) -> Contents:
         """Return what an image is, for which platforms: up to two GETs; raise as `digest_of`."""
@@ -107,12 +110,13 @@ class Registries:
         return self._endpoints.get(registry) or RegistryEndpoint(registry)
 
     def _interface(self, registry: str) -> Oci:
-        if registry not in self._oci:
-            endpoint = self._endpoint(registry)
-            url = endpoint.registry_url
-            access = self._access(endpoint, url)
-            self._oci[registry] = Oci(Door(self._http, url, access))
-        return self._oci[registry]
+        with self._lock:  # a login is looked for once, whoever asks first
+            if registry not in self._oci:
+                endpoint = self._endpoint(registry)
+                url = endpoint.registry_url
+                access = self._access(endpoint, url)
+                self._oci[registry] = Oci(Door(self._http, url, access))
+            return self._oci[registry]
 
     def _access(self, endpoint: RegistryEndpoint, url: str) -> Access:
         """Find the access to an address; what a credential helper takes is part of the patience."""

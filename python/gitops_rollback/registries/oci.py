@@ -61,16 +61,19 @@ class Oci:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        # By image, as it was first asked for: what was read, and its digest.
-        self._manifests: dict[str, tuple[Mapping[str, object], str]] = {}
+        # By repository and reference (a digest, else a tag): what was read, and its digest.
+        self._manifests: dict[tuple[str, str], tuple[Mapping[str, object], str]] = {}
         self._configs: dict[tuple[str, str], object] = {}  # by repository and digest
 
-    def digest_of(self, image: ImageReference) -> str:
+    def digest_of(self, image: ImageReference, *, reads: bool = False) -> str:
         """Return the digest of the manifest that the image's digest, else its tag, names.
 
         A HEAD suffices, and Docker Hub does not count it as a pull. A GET follows where it says
-        too little: no digest in its headers, or a 404, whose reason stands in the body.
+        too little: no digest in its headers, or a 404, whose reason stands in the body. With
+        `reads` a GET does both, for who asks what the image is next.
         """
+        if reads:
+            return self._verified_manifest(image)[1]
         what = f"the manifest of {image.canonical}"
         head = self._manifest("HEAD", image, what)
         if head.status == HTTPStatus.OK and _header_digest(head):
@@ -174,15 +177,17 @@ class Oci:
 
     def _verified_manifest(self, image: ImageReference) -> tuple[Mapping[str, object], str]:
         """Return a manifest, got once, and its digest, which was asked for or told."""
-        if image.canonical not in self._manifests:
+        key = (image.repository, _reference(image))
+        if key not in self._manifests:
             what = f"the manifest of {image.canonical}"
             answer, document = self._read_manifest(image, what)
             wanted = image.digest or _header_digest(answer)
             digest = _digest_of(answer, wanted)
             if wanted not in ("", digest):
                 raise nonsense(answer, what, f"what it sent is not {wanted}")
-            self._manifests[image.canonical] = (document, digest)
-        return self._manifests[image.canonical]
+            self._manifests[key] = (document, digest)
+            self._manifests[image.repository, digest] = (document, digest)
+        return self._manifests[key]
 
     def _config(self, image: ImageReference, manifest: Mapping[str, object]) -> object:
         """Return the configuration that a manifest names, asked for once; {} if it names none."""
@@ -205,14 +210,16 @@ class Oci:
         return answer.json
 
     def _manifest(self, method: str, image: ImageReference, what: str) -> Answer:
-        reference = image.digest or image.tag or "latest"
-        return self._ask(
-            method, f"/v2/{image.repository}/manifests/{reference}", image, what, _ACCEPT
-        )
+        path = f"/v2/{image.repository}/manifests/{_reference(image)}"
+        return self._ask(method, path, image, what, _ACCEPT)
 
     def _ask(self, method: str, path: str, image: ImageReference, what: str, accept: str) -> Answer:
         scope = f"repository:{image.repository}:pull"
         return self._door.send(method, path, what=what, scope=scope, headers={"Accept": accept})
+
+
+def _reference(image: ImageReference) -> str:
+    return image.digest or image.tag or "latest"
 
 
 def _header_digest(answer: Answer) -> str:

@@ -49,16 +49,21 @@ class Door:
     ) -> Answer:
         """Return the answer; a 401 remains one only where no login helps."""
         tokens = self._tokens.setdefault(scope, Keyring())
-        if not tokens.is_used:
-            self._foresee(scope, tokens)
+        with tokens.lock:
+            if not tokens.is_used:
+                self._foresee(scope, tokens)
         url = f"{self.url}{path}"
+        kept = tokens.kept
         answer = self._http.send(method, url, what=what, headers=headers, who=tokens)
         asked: set[str] = set()
         # A kept token may have expired: a new one is asked for, once of each host.
         while answer.status == HTTPStatus.UNAUTHORIZED and origin_of(answer.url) not in asked:
-            asked.add(origin_of(answer.url))
-            if len(asked) > _MOST_HOSTS or not self._authorize(answer, scope, tokens):
-                return answer
+            with tokens.lock:
+                if tokens.kept == kept:  # else who asked at the same time has just got one
+                    asked.add(origin_of(answer.url))
+                    if len(asked) > _MOST_HOSTS or not self._authorize(answer, scope, tokens):
+                        return answer
+                kept = tokens.kept
             answer = self._http.send(method, url, what=what, headers=headers, who=tokens)
         return answer
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from ipaddress import ip_address
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin, urlsplit
 
@@ -124,9 +125,15 @@ NOBODY = Bound("")
 
 
 class Keyring:
-    """What several hosts asked for, each shown to the host that asked for it."""
+    """What several hosts asked for, each shown to the host that asked for it.
+
+    `lock` is for who gets something new, so that nobody else does at the same time; `kept` counts
+    how often something was kept.
+    """
 
     def __init__(self) -> None:
+        self.lock = Lock()
+        self.kept = 0
         self._known: dict[str, Bound] = {}
 
     @property
@@ -139,6 +146,7 @@ class Keyring:
         bound = bound_to(url, authorization)
         is_new = self._known.get(bound.origin) != bound
         self._known[bound.origin] = bound
+        self.kept += 1
         return is_new
 
     def headers_for(self, url: str) -> Mapping[str, str]:

@@ -66,13 +66,17 @@ class Helpers(Generic[T]):
 
     def run(self, work: Callable[[], T], seconds: float) -> T:
         """Return what the work returns; raise what it raises, or `TimeoutError`."""
+        return self.begin(work).result(timeout=seconds)
+
+    def begin(self, work: Callable[[], T]) -> Future[T]:
+        """Let the work be done, and do not wait for it."""
         try:
             helper = self._idle.pop()
         except IndexError:
             helper = _Helper(self._idle)
         future: Future[T] = Future()
         helper.inbox.put((work, future))
-        return future.result(timeout=seconds)
+        return future
 
 
 def _send_home(idle: list[_Helper[T]]) -> None:

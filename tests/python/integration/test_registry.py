@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from integration.conftest import Workshop
+    from standin_answers import Question, Reply
 
 PLAN = ("--service", "cart")
 REGISTRY = (*PLAN, "--strategy", "registry")
@@ -110,18 +113,43 @@ def test_hub_is_asked_one_page_of_tags_and_one_manifest(
     assert questions[1] == "HEAD /v2/acme/cart/manifests/1.4.2"
 
 
-def test_a_candidate_whose_tag_is_intact_costs_one_head_and_a_look_at_both(
+def test_a_candidate_whose_tag_is_intact_costs_a_look_at_it_and_at_the_running_one(
     connected: Shop, hub: RegistryStandIn
 ) -> None:
     plan = connected.ok("plan", *PLAN).service()
     assert plan["to"]["verified"] is True
     assert plan["to"]["source"] == "artifact"
-    before, running = digest_of(hub, "1.4.2"), digest_of(hub, "1.5.0")
     requests = asked(hub)
-    assert requests[0] == "HEAD /v2/acme/cart/manifests/1.4.2"
-    looked_at = [line for line in requests[1:] if "/manifests/" in line]
-    assert looked_at == [f"GET /v2/acme/cart/manifests/{one}" for one in (before, running)]
-    assert len(requests) == 5, "a manifest and its configuration each: what they are, for what"
+    assert sorted(line for line in requests if "/blobs/" not in line) == both_at_once(hub)
+    assert len(requests) == 4, "a manifest and its configuration each: what they are, for what"
+    assert len([line for line in hub.requests if "/token" in line]) == 1, "they share a token"
+
+
+@pytest.mark.parametrize("command", ["plan", "deploy"])
+def test_both_images_are_looked_at_at_the_same_time(
+    connected: Shop, hub: RegistryStandIn, command: str
+) -> None:
+    """Each is told only when the other one has been asked for."""
+    older, running = digest_of(hub, "1.4.2"), digest_of(hub, "1.5.0")
+    asked_for = {"1.4.2": Event(), running: Event()}
+    answer = hub.answer
+
+    def together(question: Question) -> Reply:
+        asked = asked_for.get(question.path.rpartition("/")[2])
+        if asked is not None and "authorization" in question.headers:
+            asked.set()
+            assert all(one.wait(2) for one in asked_for.values()), "one after the other"
+        return answer(question)
+
+    with patch.object(hub, "answer", together):
+        image = ("--image", f"acme/cart:1.4.2@{older}") if command == "deploy" else ()
+        connected.ok(command, *PLAN, *image)
+    assert all(one.is_set() for one in asked_for.values())
+
+
+def both_at_once(hub: RegistryStandIn) -> list[str]:
+    """What is asked for when 1.5.0 runs and 1.4.2 is to: its tag, which proves both, and 1.5.0."""
+    return [f"GET /v2/acme/cart/manifests/{one}" for one in ("1.4.2", digest_of(hub, "1.5.0"))]
 
 
 ARM = ("linux/amd64", "linux/arm64/v8")
@@ -166,7 +194,7 @@ def test_only_a_rollback_asks_from_which_commit_the_running_image_was_built(
         hub.requests.clear()
         shop.ok(command, *PLAN, *(("--reason", "x") if command == "rollback" else ()))
         costs.append(len(asked(hub)))
-    assert costs == [3, 5], "a HEAD and two indexes; then a manifest and its configuration, too"
+    assert costs == [2, 4], "two indexes; then a manifest and its configuration, too"
 
 
 def test_going_back_by_the_registry_writes_tag_and_digest_and_holds(
@@ -276,7 +304,7 @@ def test_a_deleted_tag_whose_image_is_still_there_is_gone_back_to_by_digest(
     hub.delete("acme/cart", "1.4.2")
     run = connected.roll_back()
     assert run.service()["to"] == f"docker.io/acme/cart:1.4.2@{old}"
-    assert f"HEAD /v2/acme/cart/manifests/{old}" in asked(hub)
+    assert f"GET /v2/acme/cart/manifests/{old}" in asked(hub)
 
 
 def test_a_tag_that_moved_is_gone_back_to_by_the_digest_that_ran(
@@ -312,24 +340,24 @@ def test_a_registry_that_forbids_or_fails_proves_nothing(
     assert plan["to"]["image"].startswith("docker.io/acme/cart:1.4.2@")
     assert plan["to"]["verified"] is False
     assert any("not verified" in finding for finding in plan["findings"])
-    assert hub.requests == ["HEAD /v2/acme/cart/manifests/1.4.2"], "it is not asked again"
+    assert sorted(hub.requests) == both_at_once(hub), "it is not asked again"
     hub.fail_with("/v2/", status)
     run = connected.refused(1, "registry", "plan", *REGISTRY)
     assert str(status) in run.error["message"]
 
 
 def test_a_slow_registry_costs_at_most_three_seconds(connected: Shop, hub: RegistryStandIn) -> None:
-    """It is asked once, and given up when the three seconds of all questions are over."""
+    """It is asked once for each, and given up when the three seconds of all questions are over."""
     hub.delay("/v2/", 600)
     [finding] = connected.ok("plan", *PLAN).service()["findings"]
     assert finding.startswith("1.4.2: not verified: ")
     [given] = re.findall(r"no complete answer within ([0-9.]+) s;", finding)
     assert float(given) <= 3
-    assert hub.requests == ["HEAD /v2/acme/cart/manifests/1.4.2"]
+    assert sorted(hub.requests) == both_at_once(hub)
     hub.requests.clear()
     run = connected.roll_back()
     assert run.service()["to"].startswith("docker.io/acme/cart:1.4.2@")
-    assert hub.requests == ["HEAD /v2/acme/cart/manifests/1.4.2"]
+    assert sorted(hub.requests) == both_at_once(hub)
 
 
 def test_a_credential_does_not_follow_a_url_of_the_repositorys_file(

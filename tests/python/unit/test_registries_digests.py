@@ -4,7 +4,10 @@ import hashlib
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 
@@ -143,6 +146,43 @@ def test_a_token_is_fetched_once_for_a_repository() -> None:
         registries.digest_of(parse_image("acme/shop:1.0"))
         assert "acme%2Fshop" in hub.requests[4], "asked for at once, since a token is wanted here"
         assert len(hub.requests) == 6
+
+
+def test_who_ask_at_once_share_a_token() -> None:
+    with RegistryStandIn(require_token=True) as hub:
+        for tag in ("1.0", "1.1"):
+            hub.push("acme/cart", tag)
+        registries, answer, met = client(hub), hub.answer, Barrier(2)
+
+        def together(question: Question) -> Reply:
+            if "authorization" not in question.headers and "/manifests/" in question.path:
+                met.wait(5)
+            return answer(question)
+
+        with patch.object(hub, "answer", together), ThreadPoolExecutor(2) as pool:
+            images = [parse_image(f"acme/cart:{tag}") for tag in ("1.0", "1.1")]
+            assert len(set(pool.map(registries.digest_of, images))) == 2
+        assert len([line for line in hub.requests if "/token" in line]) == 1
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_what_was_read_for_its_digest_is_not_asked_for_again(
+    hub: RegistryStandIn, *, tagged: bool
+) -> None:
+    digest = hub.push("acme/cart", "1.0", platforms=("linux/amd64", "linux/arm64"))
+    registries = client(hub)
+    image = parse_image("acme/cart:1.0" if tagged else f"acme/cart@{digest}")
+    assert registries.digest_of(image, reads=True) == digest
+    assert registries.contents(parse_image(f"acme/cart:1.0@{digest}")).digest == digest
+    assert len(hub.requests) == 1
+
+
+def test_what_is_read_for_its_digest_is_what_it_says(hub: RegistryStandIn) -> None:
+    digest = hub.push("acme/cart", "1.0")
+    hub.service.repositories["acme/cart"].manifests[digest] = b'{"schemaVersion": 2}'
+    for image in ("acme/cart:1.0", f"acme/cart@{digest}"):
+        with pytest.raises(RegistryUnavailableError, match=f"what it sent is not {digest}"):
+            client(hub).digest_of(parse_image(image), reads=True)
 
 
 def test_where_no_token_is_to_be_had_for_another_repository_the_registry_is_asked() -> None:
