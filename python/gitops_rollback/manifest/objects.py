@@ -76,12 +76,27 @@ def folder_of(text: str) -> str:
 def objects_of(file: ParsedFile) -> Iterator[ManifestObject]:
     """Yield each object of a file; documents without a `kind` are none."""
     for number, root in enumerate(file.trees):
-        kind = text_of(lookup(root, "kind"))
-        if root is None or kind is None:
+        if text_of(lookup(root, "kind")) is None:
             continue
-        if kind != "List" and not (kind.endswith("List") and lookup(root, "items") is not None):
-            yield ManifestObject(file, number, "", root, kind)
-            continue
-        for index, item in enumerate(items_of(lookup(root, "items"))):
-            item_kind = text_of(lookup(item, "kind")) or ""
-            yield ManifestObject(file, number, f"/items/{index}", item, item_kind)
+        for pointer, node in unlisted(root):
+            kind = text_of(lookup(node, "kind")) or ""
+            if kind != "List":  # one without items
+                yield ManifestObject(file, number, pointer, node, kind)
+
+
+def unlisted(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
+    """Yield a document's objects with their pointers: those of a `List`, of a list in it too.
+
+    So does kustomize (api/resource/factory.go). Each list is opened once: one may contain itself.
+    """
+    waiting = [("", root)]
+    opened: set[int] = set()
+    while waiting:
+        pointer, node = waiting.pop()
+        items = lookup(node, "items")
+        if items is None or not (text_of(lookup(node, "kind")) or "").endswith("List"):
+            yield pointer, node
+        elif id(node) not in opened:
+            opened.add(id(node))
+            found = [(f"{pointer}/items/{n}", item) for n, item in enumerate(items_of(items))]
+            waiting += reversed(found)

@@ -15,7 +15,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.document import lookup, text_of
+from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.manifest.patterns import UnreadablePatternError, go_pattern
 from gitops_rollback.model import one_line, whole_number
 from gitops_rollback.policies.semver_range import (
@@ -28,15 +29,14 @@ from gitops_rollback.refusals import Place, Refusal, accepted_by, refusal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import yaml
-
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.objects import ManifestObject
 
 _NUMBER = regex(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _OBJECT = regex(r"[a-z0-9.-]+:[a-z0-9.-]+")
 _NO_VERSION = ":name"  # such a marker takes the image's name from its policy, never a version
-_GROUP = "image.toolkit.fluxcd.io/"
+_GROUP = "image.toolkit.fluxcd.io"
 _KIND = "ImagePolicy"
 ORDERS = ("semver", "alphabetical", "numerical")
 _REFERENCE = regex(r"\$(?:\$|\{(\w+)\}|(\w+))", re.ASCII)
@@ -232,32 +232,26 @@ def may_hold_policy(data: bytes) -> bool:
 
 def find_policies(file: ParsedFile) -> tuple[ImagePolicy, ...]:
     """Return the image policies of a file, also those in a `List`."""
-    found = []
-    waiting = [root for root in reversed(file.documents) if root is not None]
-    while waiting:
-        root = waiting.pop()
-        if text_of(lookup(root, "kind")) in ("List", f"{_KIND}List"):
-            waiting += reversed(items_of(lookup(root, "items")))
-            continue
-        is_policy = text_of(lookup(root, "kind")) == _KIND
-        if is_policy and (text_of(lookup(root, "apiVersion")) or "").startswith(_GROUP):
-            found.append(_policy(file.path, root))
-    return tuple(found)
+    return tuple(
+        _policy(item)
+        for item in objects_of(file)
+        if item.kind == _KIND and item.api_group == _GROUP
+    )
 
 
-def _policy(path: str, root: yaml.Node) -> ImagePolicy:
-    metadata, spec = lookup(root, "metadata"), lookup(root, "spec")
+def _policy(item: ManifestObject) -> ImagePolicy:
+    spec = item.find("spec")
     chosen = lookup(spec, "policy")
     order = next((name for name in ORDERS if lookup(chosen, name) is not None), "")
     key = "range" if order == "semver" else "order"
     value = lookup(lookup(chosen, order), key) if order else None
     filter_ = lookup(spec, "filterTags")
-    place = value if value is not None else root
+    place = value if value is not None else item.node
     return ImagePolicy(
-        path=path,
+        path=item.file.path,
         line=place.start_mark.line + 1,
-        namespace=text_of(lookup(metadata, "namespace")) or "",
-        name=text_of(lookup(metadata, "name")) or "",
+        namespace=item.namespace or "",
+        name=text_of(item.find("metadata", "name")) or "",
         order=order,
         value=text_of(value) or "",
         pattern=text_of(lookup(filter_, "pattern")) or "",

@@ -12,7 +12,8 @@ import yaml
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, regex, replace
-from gitops_rollback.manifest.document import ParsedFile, items_of, lookup, parse_once, text_of
+from gitops_rollback.manifest.document import ParsedFile, parse_once
+from gitops_rollback.manifest.objects import unlisted
 from gitops_rollback.storage import values
 from gitops_rollback.storage.findings import ERROR, Finding
 from gitops_rollback.storage.values import parse_quantity
@@ -242,7 +243,9 @@ class KubernetesObject:
 def find_objects(file: ParsedFile, *, is_patch: bool = False) -> Iterator[KubernetesObject]:
     """Yield the objects of a file, those in a `List` too; raises `ManifestError` as `plain`."""
     for number, root in enumerate(file.documents):
-        for node in _objects(root):
+        for _pointer, node in unlisted(root):
+            if not isinstance(node, yaml.MappingNode):
+                continue
             value = values.plain(file.path, node)
             metadata = value.get("metadata")
             metadata = metadata if isinstance(metadata, dict) else {}
@@ -258,16 +261,6 @@ def find_objects(file: ParsedFile, *, is_patch: bool = False) -> Iterator[Kubern
                 text=file.text,
                 is_patch=is_patch,
             )
-
-
-def _objects(root: yaml.Node | None) -> Iterator[yaml.Node]:
-    kind = text_of(lookup(root, "kind"))
-    items = lookup(root, "items")
-    if kind is not None and kind.endswith("List") and isinstance(items, yaml.SequenceNode):
-        for item in items_of(items):
-            yield from _objects(item)
-    elif isinstance(root, yaml.MappingNode):
-        yield root
 
 
 def _text(value: object) -> str:

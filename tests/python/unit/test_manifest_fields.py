@@ -84,6 +84,20 @@ def test_the_items_of_a_list_are_objects(kind: str) -> None:
     assert found[3].pointer == "/items/1/spec/containers/0/image"
 
 
+def test_a_list_in_a_list_is_taken_apart_as_kustomize_does() -> None:
+    pod, other = workload("Pod", POD), workload("Pod", POD, "other")
+    inner = {"kind": "PodList", "items": [other, pod]}
+    found = fields_of(json.dumps({"kind": "List", "items": [pod, inner, other]}))
+    assert [f.name for f in found[::2]] == ["cart", "other", "cart", "other"]
+    assert found[2].pointer == "/items/1/items/0/spec/initContainers/0/image"
+
+
+def test_a_list_that_contains_itself_is_opened_once() -> None:
+    pod = json.dumps(workload("Pod", POD))
+    found = fields_of(f"&own\nkind: List\nitems: [*own, {pod}]\n")
+    assert [f.pointer for f in found][1:] == ["/items/1/spec/containers/0/image"]
+
+
 def test_each_document_of_a_file_is_looked_into() -> None:
     text = "---\n---\n# nothing\n--- {kind: Service}\n---\n" + json.dumps(workload("Pod", POD))
     found = fields_of(text + "\n...\n---\njust text\n")

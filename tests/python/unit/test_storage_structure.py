@@ -311,6 +311,12 @@ def test_objects_in_a_list_are_looked_into() -> None:
     assert only(text.replace("hostPath", "hostpath")).code == "misspelt-field"
 
 
+def test_a_list_that_contains_itself_is_looked_into_once() -> None:
+    text = "&own\nkind: List\nitems:\n- *own\n- " + PV.replace("\n", "\n  ").rstrip() + "\n"
+    assert look(text).findings == ()
+    assert only(text.replace("hostPath", "hostpath")).code == "misspelt-field"
+
+
 def test_other_kinds_are_nobodys_business_here() -> None:
     text = "apiVersion: acme.example/v1\nkind: Deployment\nspec: {containers: 3, volume: 1}\n"
     assert findings(text) == ()
