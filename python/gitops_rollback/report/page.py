@@ -19,12 +19,12 @@ from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.model import one_line, title
 from gitops_rollback.refusals import ALREADY
-from gitops_rollback.tell.plans import proved
+from gitops_rollback.tell.plans import build_name, by_verdict, proved, why
+from gitops_rollback.web.hosts import is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_VERDICTS = ("chosen", "acceptable", "refused")
 _BROKEN = ("failed", "warning")  # levels of what a drill found, the worst first
 # Kind and words of the worst a drill found of a service: judged anew here it could be otherwise.
 _DRILLED = {
@@ -127,7 +127,7 @@ def make_page(
         name = "Commit made" if commit else "Commit read"
         facts.append((name, _commit(repository, commit or plan["commit"])))
     if build:
-        text = f"{build['job']} #{build['number']}"
+        text = build_name(build)
         facts.append(("Build", Link(text, safe_url(build.get("url")))))
     facts.append(("Made", Link(_when(present))))
     facts += [("Rollout", Link(text)) for text in _rollouts(documents.rollout)]
@@ -328,16 +328,15 @@ def _of(document: Mapping[str, Any], pair: tuple[str, str]) -> Mapping[str, Any]
 
 
 def _candidates(plan: Mapping[str, Any], repository: str) -> list[Mapping[str, Any]]:
-    found = sorted(plan.get("candidates", ()), key=lambda c: _VERDICTS.index(c["verdict"]))
     return [
         {
             **candidate,
             "label": label(candidate["image"]),
             "at": _when(candidate.get("deployedAt", "")),
-            "why": ": ".join(filter(None, (candidate.get("reason"), candidate.get("message")))),
+            "why": why(candidate),
             "links": _links(candidate, repository),
         }
-        for candidate in found
+        for candidate in by_verdict(plan)
     ]
 
 
@@ -366,7 +365,7 @@ def _links(entry: Mapping[str, Any], repository: str) -> list[Link]:
     links = []
     build = entry.get("build")
     if build:
-        links.append(Link(f"{build['job']} #{build['number']}", safe_url(build.get("url"))))
+        links.append(Link(build_name(build), safe_url(build.get("url"))))
     if entry.get("commit"):
         links.append(_commit(repository, entry["commit"]))
     return links
@@ -382,14 +381,7 @@ def _when(at: str) -> str:
 
 def safe_url(text: str | None) -> str | None:
     """Return an http or https address without a user in it; None for everything else."""
-    if not text or not text.isprintable() or " " in text:
-        return None
-    try:
-        parts = urlsplit(text)
-        is_safe = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
-    except ValueError:
-        return None
-    return text if is_safe else None
+    return text if text and is_web_address(text) else None
 
 
 def commit_url(repository: str, commit: str) -> str | None:

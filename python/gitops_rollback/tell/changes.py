@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import replace
 from gitops_rollback.model import RECORDED, title
-from gitops_rollback.tell.plans import proved
+from gitops_rollback.tell.plans import build_name, proved
 from gitops_rollback.tell.tools import rollouts
 from gitops_rollback.tell.view import View, first_ones, label, moment, narrow_table, table, wrapped
 
@@ -45,11 +45,6 @@ def changes(document: Mapping[str, Any], view: View) -> list[str]:
     if "rolledBack" in document:
         lines += changes(document["rolledBack"], replace(view, command="rollback"))
     return lines
-
-
-def names(document: Mapping[str, Any]) -> list[str]:
-    """Return the commit that was made, or that was waited for."""
-    return [document["commit"]] if "commit" in document else []
 
 
 def _service(document: Mapping[str, Any], one: Mapping[str, Any], view: View) -> list[str]:
@@ -151,7 +146,7 @@ def _traces(entry: Mapping[str, Any]) -> tuple[str, str, str]:
     build = entry.get("build")
     proofs = entry.get("proofs", ())
     return (
-        f"{build['job']} #{build['number']}" if build else "",
+        build_name(build) if build else "",
         f"commit {entry['commit'][:12]}" if entry.get("commit") else "",
         f"proven by {', '.join(proofs)}" if proofs else "not proven",
     )

@@ -82,18 +82,7 @@ class Told:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the step reads it; every key is there."""
-        return {
-            "title": self.title,
-            "about": list(self.about),
-            "links": dict(self.links),
-            "error": self.error,
-            "refused": self.refused,
-            "to": self.to,
-            "question": self.question,
-            "change": self.change,
-            "nothing": self.is_nothing,
-            "hold": self.hold,
-        }
+        return {name.removeprefix("is_"): value for name, value in vars(self).items()}
 
 
 def write_told(command: str, code: int, environment: Mapping[str, str]) -> None:

@@ -120,8 +120,8 @@ def _obstacles(one: Plan) -> list[str]:
     texts = [f"{block['message']} ({block['hint']})" for block in _blocks(one)]
     if "to" not in one and not texts and not runs_already(one):
         refused = [c for c in one["candidates"] if c["verdict"] == "refused"]
-        why = "; ".join(f"{label(c['image'])}: {c['message']}" for c in refused[:3])
-        texts = [f"{name}: no image to go back to{f' ({why})' if why else ''}"]
+        reasons = "; ".join(f"{label(c['image'])}: {c['message']}" for c in refused[:3])
+        texts = [f"{name}: no image to go back to{f' ({reasons})' if reasons else ''}"]
     return texts
 
 
@@ -129,8 +129,8 @@ def because(one: Plan) -> str:
     """Return why the image of a plan was chosen, for people."""
     to = one["to"]
     build, archive = to.get("build"), to.get("archivedBy")
-    deployed = f"deployed by {_named(build)}, " if build else ""
-    archived = f"archived by {_named(archive)}" if archive else "archived in a record"
+    deployed = f"deployed by {build_name(build)}, " if build else ""
+    archived = f"archived by {build_name(archive)}" if archive else "archived in a record"
     archived = deployed + archived
     source = _SOURCES.get(str(to.get("source")), archived)
     return f"{source}; {'the registry has it' if to.get('verified') else 'not verified'}"
@@ -149,7 +149,7 @@ def _row(one: Plan) -> tuple[str, str, str, str]:
 
 def candidates(one: Plan, view: View) -> list[str]:
     """Return the candidates: verdict, image, when it was deployed by whom, and what refuses it."""
-    found = _sorted(one)
+    found = by_verdict(one)
     if not found:
         return []
     heading, *lines = _in_columns([_cells(one, candidate, view) for candidate in found])
@@ -157,7 +157,7 @@ def candidates(one: Plan, view: View) -> list[str]:
     for line, candidate in zip(lines, found, strict=True):
         verdict = candidate["verdict"]
         painted = line.replace(verdict, view.ink(verdict, _STYLES.get(verdict, "dim")), 1)
-        blocks.append("\n".join([painted, *wrapped(_why(candidate), "      ")]))
+        blocks.append("\n".join([painted, *wrapped(why(candidate), "      ")]))
     return [heading, *first_ones(blocks, view.limit, "    ")]
 
 
@@ -192,7 +192,8 @@ def _short(one: Plan, image: str) -> str:
     return label(image)
 
 
-def _why(candidate: Mapping[str, Any]) -> str:
+def why(candidate: Mapping[str, Any]) -> str:
+    """Return what is said of a candidate: the code that refuses it, and its message."""
     return ": ".join(text for text in (candidate.get("reason"), candidate.get("message")) if text)
 
 
@@ -200,7 +201,7 @@ def explained(one: Plan, view: View) -> list[str]:
     """Return all that is known of each candidate: what proves it, when it ran, what refuses it."""
     name = title(one["service"], one["environment"])
     lines = ["", *wrapped(f"{name}: every candidate, by strategy {one['strategy']}")]
-    found = _sorted(one)
+    found = by_verdict(one)
     if not found:
         return [*lines, "  none"]
     for candidate in found:
@@ -215,22 +216,24 @@ def _facts(candidate: Mapping[str, Any], view: View) -> list[str]:
     deployed = moment(candidate.get("deployedAt"), view.present)
     verified = "the registry has it" if candidate.get("verified") else "not verified"
     facts: Sequence[tuple[str, str]] = (
-        ("why", _why(candidate)),
+        ("why", why(candidate)),
         ("deployed", f"{deployed}{person}" if deployed else ""),
         ("built", moment(candidate.get("builtAt"), view.present)),
         ("revision", str(candidate.get("revision") or "")),
         ("commit", str(candidate.get("commit") or "")[:12]),
-        ("build", _named(build) if build else ""),
-        ("archived by", _named(candidate["archivedBy"]) if "archivedBy" in candidate else ""),
+        ("build", build_name(build) if build else ""),
+        ("archived by", build_name(candidate["archivedBy"]) if "archivedBy" in candidate else ""),
         ("proofs", ", ".join(candidate.get("sources", ()))),
         ("registry", verified),
     )
     return [f"{name}: {text}" for name, text in facts if text]
 
 
-def _sorted(one: Plan) -> list[Mapping[str, Any]]:
+def by_verdict(one: Plan) -> list[Mapping[str, Any]]:
+    """Return the candidates of a plan: the chosen one first, those that are refused last."""
     return sorted(one.get("candidates", ()), key=lambda c: _VERDICTS.index(c["verdict"]))
 
 
-def _named(build: Mapping[str, Any]) -> str:
+def build_name(build: Mapping[str, Any]) -> str:
+    """Return what people call a build: `shop/cart #41`."""
     return f"{build['job']} #{build['number']}"

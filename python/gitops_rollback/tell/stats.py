@@ -64,11 +64,6 @@ def stats(document: Mapping[str, Any], view: View) -> list[str]:
     return [*lines, *(line for text in since for line in wrapped(text))]
 
 
-def names(document: Mapping[str, Any]) -> list[str]:
-    """Return the services of which there are numbers."""
-    return [one["service"] for one in document.get("services", ())]
-
-
 def _named(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for one in document["services"]:
         yield title(one["service"], one["environment"]), one

@@ -15,35 +15,32 @@ Document = Mapping[str, Any]
 Texts = Callable[[Document, View], list[str]]
 Names = Callable[[Document], list[str]]
 
-_TEXTS: Mapping[str, Texts] = {
-    "record": tools.records,
-    "deploy": changes.changes,
-    "plan": plans.plans,
-    "rollback": changes.changes,
-    "release": changes.changes,
-    "history": changes.history,
-    "report": tools.report,
-    "check": tools.drill,
-    "wait": tools.rollouts,
-    "services": tools.services,
-    "jobs": tools.jobs,
-    "fields": tools.fields,
-    "stats": stats.stats,
-}
-_NAMES: Mapping[str, Names] = {
-    "record": tools.record_names,
-    "deploy": changes.names,
-    "plan": plans.names,
-    "rollback": changes.names,
-    "release": changes.names,
-    "history": changes.history_names,
-    "report": tools.report_names,
-    "check": tools.drill_names,
-    "wait": changes.names,
-    "services": tools.service_names,
-    "jobs": tools.job_names,
-    "fields": tools.field_names,
-    "stats": stats.names,
+
+def _each(items: str, pattern: str) -> Names:
+    """Return what lists a text of each item of a document, of its keys: `{path}:{line}`."""
+    return lambda document: [pattern.format_map(one) for one in document.get(items, ())]
+
+
+def _alone(key: str) -> Names:
+    """Return what lists the one text that a document has under a key."""
+    return lambda document: [document[key]] if key in document else []
+
+
+# For people, and as names: what a script reads, one a line.
+_TEXTS: Mapping[str, tuple[Texts, Names]] = {
+    "record": (tools.records, tools.record_names),
+    "deploy": (changes.changes, _alone("commit")),
+    "plan": (plans.plans, plans.names),
+    "rollback": (changes.changes, _alone("commit")),
+    "release": (changes.changes, _alone("commit")),
+    "history": (changes.history, changes.history_names),
+    "report": (tools.report, _alone("page")),
+    "check": (tools.drill, tools.drill_names),
+    "wait": (tools.rollouts, _alone("commit")),
+    "services": (tools.services, _each("services", "{service}")),
+    "jobs": (tools.jobs, _each("jobs", "{job}")),
+    "fields": (tools.fields, _each("fields", "{path}:{line}")),
+    "stats": (stats.stats, _each("services", "{service}")),
 }
 
 
@@ -53,11 +50,10 @@ def lines_of(document: Document, output: Output) -> list[str]:
     A change that was refused has a plan beside its error, and is shown as one.
     """
     command = _kind(document, output.command)
-    if output.format == "name":
-        return _NAMES[command](document) if command in _NAMES else []
     if command not in _TEXTS:
         return []
-    return _TEXTS[command](document, view_of(output))
+    texts, names = _TEXTS[command]
+    return names(document) if output.format == "name" else texts(document, view_of(output))
 
 
 def _kind(document: Document, command: str) -> str:

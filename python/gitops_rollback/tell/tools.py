@@ -50,11 +50,6 @@ def services(document: Document, view: View) -> list[str]:
     return [*table(rows), *_skipped(document)] if "services" in document else []
 
 
-def service_names(document: Document) -> list[str]:
-    """Return the names of the services."""
-    return [one["service"] for one in document.get("services", ())]
-
-
 def fields(document: Document, view: View) -> list[str]:
     """Return the image fields of files, and which could not be edited and undone."""
     del view
@@ -86,11 +81,6 @@ def _field(field: Document) -> tuple[str, ...]:
     return (place, str(field["kind"]), str(field["name"]), str(field["container"]), value)
 
 
-def field_names(document: Document) -> list[str]:
-    """Return the places of the fields."""
-    return [f"{field['path']}:{field['line']}" for field in document.get("fields", ())]
-
-
 def jobs(document: Document, view: View) -> list[str]:
     """Return the jobs and what was done to each; in a rehearsal the difference."""
     is_rehearsal = bool(document.get("dryRun"))
@@ -116,20 +106,10 @@ def _needs(document: Document) -> list[str]:
     return lines
 
 
-def job_names(document: Document) -> list[str]:
-    """Return the names of the jobs."""
-    return [one["job"] for one in document.get("jobs", ())]
-
-
 def report(document: Document, view: View) -> list[str]:
     """Return where the page is; a step archives it, and links it there: its own folder is gone."""
     is_there = "page" in document and not view.is_in_jenkins
     return [f"report: {document['page']}"] if is_there else []
-
-
-def report_names(document: Document) -> list[str]:
-    """Return the path of the page."""
-    return [document["page"]] if "page" in document else []
 
 
 def rollouts(document: Document, view: View) -> list[str]:
