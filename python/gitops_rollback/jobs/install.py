@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from gitops_rollback.stores.jenkins_http import JenkinsHttp
     from gitops_rollback.web.answers import Answer
 
-_LARGEST_CONFIG = 4_000_000
 _LONGEST_REASON = 200
 CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
-_LARGEST = 4_000_000
+_LARGEST = 4_000_000  # bytes of an answer
 FOUND, MISSING, UNKNOWN = "found", "missing", "unknown"
 # Short names of plugins, and what they are for.
 PLUGINS = {
@@ -88,7 +87,7 @@ class Installer:
 
     def _plan_folder(self, name: str) -> tuple[Change, bytes]:
         url = self._http.address(name)
-        there = self._read(name)
+        there = _config(self._http, name)
         if there is None:
             return Change(name, "folder", CREATED, url), config_xml.FOLDER_XML
         if not config_xml.is_folder(there):
@@ -99,7 +98,7 @@ class Installer:
         return Change(name, "folder", UNCHANGED, url), b""
 
     def _plan_job(self, job: Job) -> tuple[Change, bytes]:
-        root = self._read(job.name)
+        root = _config(self._http, job.name)
         before = config_xml.lines(root) if root is not None else []
         action = UPDATED if root is not None else CREATED
         if root is None:
@@ -110,18 +109,6 @@ class Installer:
         action = action if diff else UNCHANGED
         change = Change(job.name, job.kind, action, self._http.address(job.name), diff)
         return change, config_xml.render(root)
-
-    def _read(self, name: str) -> Element | None:
-        """Return what stands at a name; None only if Jenkins itself says that nothing does."""
-        what = f"the configuration of {name}"
-        url = f"{self._http.address(name)}config.xml"
-        try:
-            answer = self._http.get(url, what, _LARGEST_CONFIG)
-        except AbsentError as error:
-            if not error.is_from_jenkins:
-                raise
-            return None
-        return config_xml.parse(answer.body, name)
 
     def _write(self, change: Change, data: bytes) -> None:
         if change.action == UPDATED:
@@ -203,7 +190,7 @@ class Checker:
 
     def _folder(self, name: str) -> Seen:
         try:
-            there = self._config(name)
+            there = _config(self._http, name)
         except JenkinsError as error:
             return Seen("folder", name, UNKNOWN, error.hint)
         if there is None:
@@ -282,7 +269,7 @@ class Checker:
 
     def _has_library(self, folder: str, library: str) -> bool:
         try:
-            root = self._config(folder)
+            root = _config(self._http, folder)
         except JenkinsError:
             return False
         found = root.find(f"properties/{_LIBRARIES}") if root is not None else None
@@ -310,16 +297,17 @@ class Checker:
         except JenkinsError:
             return None
 
-    def _config(self, name: str) -> Element | None:
-        """Return the configuration of a folder; None only if Jenkins itself says there is none."""
-        try:
-            url = f"{self._http.address(name)}config.xml"
-            answer = self._http.get(url, f"the configuration of {name}", _LARGEST)
-        except AbsentError as error:
-            if not error.is_from_jenkins:
-                raise
-            return None
-        return config_xml.parse(answer.body, name)
+
+def _config(http: JenkinsHttp, name: str) -> Element | None:
+    """Return what stands at a name; None only if Jenkins itself says that nothing does."""
+    try:
+        url = f"{http.address(name)}config.xml"
+        answer = http.get(url, f"the configuration of {name}", _LARGEST)
+    except AbsentError as error:
+        if not error.is_from_jenkins:
+            raise
+        return None
+    return config_xml.parse(answer.body, name)
 
 
 def _upwards(folder: str) -> list[str]:
