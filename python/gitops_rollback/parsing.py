@@ -103,18 +103,11 @@ def fill(parser: argparse.ArgumentParser, command: str, environment: Mapping[str
         _ADD[row.kind](parser, row, text)
 
 
-def _add_text(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
-    parser.add_argument(*_names(row), default=text or row.default, metavar=row.metavar)
-
-
-def _add_seconds(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
-    default = _number(text) if text else row.default
-    parser.add_argument(*_names(row), default=default, type=_number, metavar=row.metavar)
-
-
-def _add_count(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
-    default = _count(text) if text else row.default
-    parser.add_argument(*_names(row), default=default, type=_count, metavar=row.metavar)
+def _add_one(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
+    """Add an option whose value is read from one text."""
+    read = _READERS.get(row.kind, str)
+    default = read(text) if text else row.default
+    parser.add_argument(*_names(row), default=default, type=read, metavar=row.metavar)
 
 
 def _add_flag(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
@@ -143,11 +136,6 @@ def _add_files(parser: argparse.ArgumentParser, row: Row, text: str | None) -> N
     parser.add_argument(*_names(row), action=_Repeated, default=default, metavar=row.metavar)
 
 
-def _add_limit(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
-    default = _limit(text) if text else row.default
-    parser.add_argument(*_names(row), default=default, type=_limit, metavar=row.metavar)
-
-
 def _add_output(parser: argparse.ArgumentParser, row: Row, text: str | None) -> None:
     del text  # it is the file where no option names one
     parser.add_argument(*_names(row), action="append", default=None, metavar=row.metavar)
@@ -164,14 +152,14 @@ def _add_arguments(parser: argparse.ArgumentParser, row: Row, text: str | None) 
 
 
 _ADD: Mapping[Kind, Callable[[argparse.ArgumentParser, Row, str | None], None]] = {
-    Kind.TEXT: _add_text,
-    Kind.SECONDS: _add_seconds,
-    Kind.COUNT: _add_count,
+    Kind.TEXT: _add_one,
+    Kind.SECONDS: _add_one,
+    Kind.COUNT: _add_one,
     Kind.FLAG: _add_flag,
     Kind.CHOICE: _add_choice,
     Kind.NAMES: _add_names,
     Kind.FILES: _add_files,
-    Kind.LIMIT: _add_limit,
+    Kind.LIMIT: _add_one,
     Kind.OUTPUT: _add_output,
     Kind.WORD: _add_word,
     Kind.ARGUMENTS: _add_arguments,
@@ -217,3 +205,10 @@ def _limit(text: str) -> int:
     if number is None:
         raise UsageError(f"'{text}' is no number of lines", "write for example 20; 0 is all")
     return number
+
+
+_READERS: Mapping[Kind, Callable[[str], object]] = {
+    Kind.SECONDS: _number,
+    Kind.COUNT: _count,
+    Kind.LIMIT: _limit,
+}

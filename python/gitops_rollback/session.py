@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gitops_rollback.stores.jenkins import JenkinsStore
 
 _LONGEST_REASON = 500
+_JENKINS, _DIRECTORY = "jenkins", "directory"  # kinds of stores
 # What reads the manifests repository whatever it is given, and how many commits of it.
 _READS = {
     "record": 1,
@@ -196,26 +197,28 @@ class Session:
 
     def store_of(self, jobs: Mapping[str, str | None]) -> RecordStore:
         """Return the store of records of services, with the job of each as far as it is known."""
-        kind, _, rest = _store_text(self.options, self.environment).partition(":")
-        if kind == "jenkins":
-            return self._jenkins_store(rest, jobs)
-        return self._directory_store(rest)
+        kind, rest = self._store
+        return self._jenkins_store(rest, jobs) if kind == _JENKINS else self._directory_store(rest)
 
     def jenkins_store(self) -> JenkinsStore | None:
         """Return the store where Jenkins archives records; None where a directory does."""
-        kind, _, rest = _store_text(self.options, self.environment).partition(":")
-        return self._jenkins_store(rest, {}) if kind == "jenkins" else None
+        kind, rest = self._store
+        return self._jenkins_store(rest, {}) if kind == _JENKINS else None
 
     @property
     def is_archived_by_jenkins(self) -> bool:
         """Whether records are in a Jenkins store, which the command only reads."""
-        return _store_text(self.options, self.environment).startswith("jenkins:")
+        return self._store[0] == _JENKINS
 
     @cached_property
     def filing_store(self) -> DirectoryStore | None:
         """The store to file records in; None where Jenkins archives them."""
-        kind, _, rest = _store_text(self.options, self.environment).partition(":")
-        return None if kind == "jenkins" else self._directory_store(rest)
+        kind, rest = self._store
+        return None if kind == _JENKINS else self._directory_store(rest)
+
+    @property
+    def _store(self) -> tuple[str, str]:
+        return _store_of(self.options, self.environment)
 
     def file_record(self, made: MadeRecord) -> None:
         """File a record in a directory store; write it to `--record-dir` where that is given.
@@ -259,24 +262,24 @@ class Session:
         return JenkinsStore(url, self.environment, self.deadline, job=job or None, jobs=jobs)
 
 
-def _store_text(options: argparse.Namespace, environment: Mapping[str, str]) -> str:
-    """Return which store is meant, and where: `jenkins:JOB`, `directory:PATH`, or the default."""
+def _store_of(options: argparse.Namespace, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return the kind of store that is meant, and where: a job or a folder, empty the default."""
     text: str = options.store or ""
     if not text:
-        return "jenkins:" if environment.get("JENKINS_URL") else "directory:"
+        return (_JENKINS if environment.get("JENKINS_URL") else _DIRECTORY), ""
     kind, _, rest = text.partition(":")
-    if text != "jenkins" and (kind not in ("jenkins", "directory") or not rest):
+    if text != _JENKINS and (kind not in (_JENKINS, _DIRECTORY) or not rest):
         raise UsageError(
             f"--store {text} is no store", "write jenkins, jenkins:JOB or directory:PATH"
         )
-    return f"{kind}:{rest}"
+    return kind, rest
 
 
 def start(options: argparse.Namespace, environment: Mapping[str, str]) -> Session:
     """Begin a run: find the repository's URL and start the clocks, but where `ahead` has."""
     begun: Session | None = vars(options).pop("begun", None)
     if hasattr(options, "store"):
-        _store_text(options, environment)  # what is no store is said before anything is done
+        _store_of(options, environment)  # what is no store is said before anything is done
     if begun is not None:
         return begun
     deadline = Deadline(options.timeout)
