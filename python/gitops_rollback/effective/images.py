@@ -32,7 +32,6 @@ Path = tuple[str | int, ...]
 
 _LISTS = ("containers", "initContainers")
 _PODS: tuple[Path, ...] = (("spec",), ("spec", "template", "spec"))
-_DEEPEST = 200  # levels of an object that are looked into
 # What may follow the name: kustomize up to 5.7 takes no digest but sha256, later ones do.
 _VERSION = regex(r"(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?")
 _LATER = regex(r"(:[a-zA-Z0-9_.{}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{}-]*)?")
@@ -92,8 +91,6 @@ def no_text(node: yaml.Node, specs: Iterable[FieldSpec] = ()) -> yaml.Node | Non
 
 
 def _anywhere(node: yaml.Node, path: Path) -> Iterator[tuple[Path, yaml.Node | None]]:
-    if len(path) > _DEEPEST:
-        return
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             if not isinstance(item, yaml.ScalarNode):

@@ -72,7 +72,16 @@ _OTHER_BREAKS = regex(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
 MOST_NODES = 300_000  # keys and values of one file
 MOST_AT_ONCE = 1_100_000  # of all files that are used at the same time: some 300 bytes each
 _LIKE_A_VALUE = 100  # characters of a text, which is there up to three times
-_DEEPEST = 5_000  # levels; libyaml's composer crashes the process at some 30,000
+_DEEPEST_TO_COMPOSE = 5_000  # levels; libyaml's composer crashes the process at some 30,000
+_DEEPEST = 200  # levels, aliases written out: the widest definitions have some forty
+# What may be deeper, or larger with its aliases written out: lines that begin far to the right,
+# where two collections can begin in each column, and what looks like an alias.
+_COLUMNS, _BRACKETS = 40, 100
+_MAY_BE_TANGLED = regex(rf"^[ ?:-]{{{_COLUMNS}}}|(?:^|[\s\[{{,:])\*[^\s*]", re.MULTILINE)
+
+
+class TangledError(ManifestError):
+    """Raised for a document that is readable, and that nothing can go through."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +199,7 @@ def parse(path: str, data: bytes) -> ParsedFile:
     try:
         most = _refuse_too_much(path, text)
         documents = _composed(text)
+        _refuse_tangled(path, text, documents)
     except yaml.MarkedYAMLError as error:
         raise _located(path, text, error) from error
     except (yaml.YAMLError, RecursionError) as error:
@@ -484,7 +494,7 @@ def _refuse_too_much(path: str, text: str) -> int:
     such as a dashboard in a ConfigMap, is one node.
     """
     longest_line = max(map(len, text.splitlines()), default=0)
-    is_flat = text.count("[") + text.count("{") + longest_line <= _DEEPEST
+    is_flat = text.count("[") + text.count("{") + longest_line <= _DEEPEST_TO_COMPOSE
     # Each node needs one of these: `- - x` is two lists, `? ? x` two mappings.
     most = sum(map(text.count, ("\n", ",", ":", "- ", "? ", "[", "{")))
     if is_flat and most <= MOST_NODES:
@@ -500,9 +510,32 @@ def _refuse_too_much(path: str, text: str) -> int:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > _DEEPEST:
-            raise ManifestError(f"{path} is nested more than {_DEEPEST} levels deep", _YAML_HINT)
+        if depth > _DEEPEST_TO_COMPOSE:
+            raise TangledError(f"{path} is nested more than {depth - 1} levels deep", _YAML_HINT)
     return number
+
+
+def _refuse_tangled(path: str, text: str, documents: tuple[yaml.Node, ...]) -> None:
+    """Refuse what contains itself, is too deep, or too large once its aliases are written out.
+
+    Nobody who goes through a document has to look out for that any more. What reads it in the
+    cluster refuses the first and the last, too (gopkg.in/yaml, `decode.go`).
+    """
+    brackets = text.count("[") + text.count("{")
+    if brackets <= _BRACKETS and _MAY_BE_TANGLED.search(text) is None:
+        return
+    waiting = [(root, 1) for root in documents]
+    number = 0
+    while waiting:
+        node, depth = waiting.pop()
+        number += 1
+        if depth > _DEEPEST or number > MOST_NODES:
+            raise TangledError(
+                f"{path} contains itself, is nested more than {_DEEPEST} levels deep, or has more "
+                f"than {MOST_NODES} keys and values with its aliases written out",
+                "write the aliases out, or split the file",
+            )
+        waiting += [(child, depth + 1) for child in children(node)]
 
 
 def _located(path: str, text: str, error: yaml.MarkedYAMLError) -> ManifestError:

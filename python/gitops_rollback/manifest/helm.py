@@ -56,7 +56,6 @@ _NAMES_BY_THEMSELVES = (
 NAME_KEYS = (*_NAMES_BY_THEMSELVES, "name", "image")
 _IMAGE_TAGS = ("imageTag", "image_tag")
 _TAG_KEYS = ("tag", *_IMAGE_TAGS, "version")
-_DEEPEST = 100  # levels of values that are looked into
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def _walk(
     keys: tuple[str, ...],
     seen: set[int],
 ) -> Iterator[ImageField]:
-    if len(keys) > _DEEPEST or id(node) in seen:  # what aliases repeat is looked at once
+    if id(node) in seen:  # what aliases repeat is looked at once
         return
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):

@@ -87,16 +87,14 @@ def objects_of(file: ParsedFile) -> Iterator[ManifestObject]:
 def unlisted(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
     """Yield a document's objects with their pointers: those of a `List`, of a list in it too.
 
-    So does kustomize (api/resource/factory.go). Each list is opened once: one may contain itself.
+    So does kustomize (api/resource/factory.go).
     """
     waiting = [("", root)]
-    opened: set[int] = set()
     while waiting:
         pointer, node = waiting.pop()
         items = lookup(node, "items")
         if items is None or not (text_of(lookup(node, "kind")) or "").endswith("List"):
             yield pointer, node
-        elif id(node) not in opened:
-            opened.add(id(node))
+        else:
             found = [(f"{pointer}/items/{n}", item) for n, item in enumerate(items_of(items))]
             waiting += reversed(found)

@@ -29,12 +29,10 @@ def holds_clear_secret(file: ParsedFile) -> bool:
 def _objects(root: yaml.Node | None) -> Iterator[tuple[yaml.Node, str]]:
     """Yield each object with its kind: the items of a SecretList may leave theirs out."""
     waiting = [(root, "")]
-    seen: set[int] = set()
     while waiting:
         node, kind = waiting.pop()
-        if node is None or id(node) in seen:
+        if node is None:
             continue
-        seen.add(id(node))
         kind = text_of(lookup(node, "kind")) or kind
         yield node, kind
         waiting += [(item, kind.removesuffix("List")) for item in items_of(lookup(node, "items"))]

@@ -12,7 +12,7 @@ import yaml
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, regex, replace
-from gitops_rollback.manifest.document import ParsedFile, parse_once
+from gitops_rollback.manifest.document import ParsedFile, TangledError, parse_once
 from gitops_rollback.manifest.objects import unlisted
 from gitops_rollback.storage import values
 from gitops_rollback.storage.findings import ERROR, Finding
@@ -241,12 +241,12 @@ class KubernetesObject:
 
 
 def find_objects(file: ParsedFile, *, is_patch: bool = False) -> Iterator[KubernetesObject]:
-    """Yield the objects of a file, those in a `List` too; raises `ManifestError` as `plain`."""
+    """Yield the objects of a file, those in a `List` too."""
     for number, root in enumerate(file.documents):
         for _pointer, node in unlisted(root):
             if not isinstance(node, yaml.MappingNode):
                 continue
-            value = values.plain(file.path, node)
+            value = values.plain(node)
             metadata = value.get("metadata")
             metadata = metadata if isinstance(metadata, dict) else {}
             yield KubernetesObject(
@@ -277,9 +277,11 @@ def may_hold_storage(data: bytes) -> bool:
 
 
 def read(path: str, data: bytes) -> tuple[ParsedFile | None, tuple[Finding, ...]]:
-    """Parse a file, or say what keeps it from being YAML; raises `TemplateError`."""
+    """Parse a file, or say why it is no YAML; raises `TemplateError` and `TangledError`."""
     try:
         file = parse_once(path, data)
+    except TangledError:
+        raise  # it is YAML all the same
     except ManifestError as error:
         text = data.decode(errors="replace")
         if _TEMPLATE.search(text):

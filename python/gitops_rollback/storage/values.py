@@ -7,13 +7,10 @@ from typing import Any
 
 import yaml
 
-from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import regex
 from gitops_rollback.manifest.document import lookup, text_of
 
 Steps = tuple[str | int, ...]
-_DEEPEST = 100  # levels; a pod specification has some fifteen
-_MOST_NODES = 200_000  # with aliases written out, so that none can blow up
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
 _SCALARS = {
     "tag:yaml.org,2002:int": _CONSTRUCTOR.construct_yaml_int,
@@ -24,13 +21,18 @@ _NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-def plain(path: str, node: yaml.Node | None) -> Any:  # noqa: ANN401 - whatever YAML holds
+def plain(node: yaml.Node | None) -> Any:  # noqa: ANN401 - whatever YAML holds
     """Return a node as dicts, lists and scalars; fields that are null are left out, as unset.
 
-    Merge keys are followed. Raises `ManifestError` where aliases make it too large or endless.
+    Merge keys are followed.
     """
-    budget = [_MOST_NODES]
-    return _plain(path, node, 0, budget)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node)
+    if isinstance(node, yaml.SequenceNode):
+        return [plain(item) for item in node.value]
+    if not isinstance(node, yaml.ScalarNode) or node.tag == _NULL:
+        return None
+    return _scalar(node)
 
 
 def node_at(root: yaml.Node | None, steps: Steps) -> yaml.Node | None:
@@ -63,27 +65,11 @@ def is_null(node: yaml.Node | None) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == _NULL
 
 
-def _plain(path: str, node: yaml.Node | None, depth: int, budget: list[int]) -> Any:  # noqa: ANN401
-    budget[0] -= 1
-    if depth > _DEEPEST or budget[0] < 0:
-        raise ManifestError(
-            f"{path} is nested too deeply, or too large with its aliases written out",
-            "write it out, or split the file",
-        )
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(path, node, depth, budget)
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(path, item, depth + 1, budget) for item in node.value]
-    if not isinstance(node, yaml.ScalarNode) or node.tag == _NULL:
-        return None
-    return _scalar(node)
-
-
-def _mapping(path: str, node: yaml.MappingNode, depth: int, budget: list[int]) -> dict[str, Any]:
+def _mapping(node: yaml.MappingNode) -> dict[str, Any]:
     own: dict[str, Any] = {}
     inherited: dict[str, Any] = {}
     for key, value in node.value:
-        found = _plain(path, value, depth + 1, budget)
+        found = plain(value)
         if key.tag == _MERGE:
             for source in found if isinstance(found, list) else [found]:
                 for name, merged in source.items() if isinstance(source, dict) else ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import parse
 
@@ -85,14 +86,14 @@ def test_values_are_not_shown() -> None:
     assert "hunter2" not in " ".join(changed(("value: info", "value: hunter2")))
 
 
-def test_a_document_that_contains_itself_is_compared_to_an_end() -> None:
+def test_a_document_that_contains_itself_is_not_compared() -> None:
     text = "kind: A\nmetadata: {name: x}\nspec: &a\n  inner: *a\n  value: 1\n"
-    old, new = parse("old", text.encode()), parse("new", text.replace("1", "2").encode())
-    assert [one.what for one in differences(old, new, ())] == ["A x: spec.value changed"]
+    with pytest.raises(ManifestError, match="old contains itself"):
+        parse("old", text.encode())
 
 
 def test_aliases_upon_aliases_are_compared_once() -> None:
-    levels = "".join(f"l{n}: &l{n} [*l{n - 1}, *l{n - 1}]\n" for n in range(1, 60))
+    levels = "".join(f"l{n}: &l{n} [*l{n - 1}, *l{n - 1}]\n" for n in range(1, 14))
     text = f"kind: A\nmetadata: {{name: x}}\nl0: &l0 {{value: 1}}\n{levels}"
     old, new = (
         parse("old", text.encode()),

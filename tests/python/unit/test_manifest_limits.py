@@ -81,6 +81,44 @@ def test_a_file_with_more_keys_and_values_than_anybody_writes_is_not_read(
         parse("a.yaml", ("[" + "a, " * 60 + "&x b, *x]\n").encode())
 
 
+CHAIN = "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 250))
+BOMB = "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "&a\nkind: List\nitems: [*a]\n",
+        "spec: &a {inner: {<<: *a}}\n",
+        "&a [*a]\n",
+        '{"x": &a {"b":*a}}\n',
+        f"a0: &a0 [x]\n{CHAIN}",
+        f"a0: &a0 [x]\n{BOMB}",
+        f"x: {'[' * 200}{']' * 200}\n",
+        f"x: {'{a: ' * 200}1{'}' * 200}\n",
+        "".join(f"{' ' * n}a:\n" for n in range(201)),
+        f"{'- ' * 201}a\n",
+    ],
+)
+def test_what_contains_itself_or_is_endless_in_depth_or_size_is_not_read(text: str) -> None:
+    with pytest.raises(ManifestError, match=r"a\.yaml contains itself, is nested more than 200"):
+        parse("a.yaml", text.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"x: {'[' * 198}{']' * 198}\n",
+        "".join(f"{' ' * n}a:\n" for n in range(199)),
+        "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 190)),
+        "hosts: ['*']\nrules: [*]\n".replace("[*]", "[a*]"),
+    ],
+)
+def test_what_is_deep_within_bounds_is_read_and_gone_through(text: str) -> None:
+    file = parse("a.yaml", f"base: &base {{b: 1}}\n{text}more: {{<<: *base}}\n".encode())
+    assert lookup(lookup(file.trees[0], "more"), "b") is not None
+
+
 def test_a_config_map_is_known_by_its_word() -> None:
     assert is_config_map(b"kind: ConfigMap\n")
     assert not is_config_map(b"kind: Secret\n")

@@ -58,12 +58,6 @@ metadata: {name: patch}
 """
 
 
-def test_policies_of_a_list_that_contains_itself_are_found_once() -> None:
-    text = "&own\nkind: List\nitems: [*own, {kind: ImagePolicy, metadata: {name: cart}, "
-    text += "apiVersion: image.toolkit.fluxcd.io/v1}]\n"
-    assert [one.name for one in find_policies(parse("p.yaml", text.encode()))] == ["cart"]
-
-
 def policy(order: str, value: str, pattern: str = "", extract: str = "") -> ImagePolicy:
     return ImagePolicy("flux/p.yaml", 7, "flux-system", "cart", order, value, pattern, extract)
 
