@@ -245,6 +245,35 @@ def test_a_bad_image_is_undone_by_a_rollback_that_is_seen_through(fleet: Fleet) 
     assert fleet.shop.state()["hold"]["reason"].startswith("cart: Deployment/")
 
 
+def test_a_suspension_amid_a_health_check_leaves_the_pods_to_be_judged(fleet: Fleet) -> None:
+    fleet.check_health()
+    change = fleet.deploy("does-not-exist")
+    commit = json.loads(change.read_text())["commit"]
+    fleet.fetch()
+    fleet.says(f"Running health checks for revision main@sha1:{commit}")
+    fleet.change("kustomization/apps", suspend=True)
+    run = fleet.wait("--change", str(change))
+    failure = run.result["rollouts"][0]["failure"]
+    assert (failure["code"], failure["byImage"]) == ("pull", True)
+
+
+def test_an_image_set_by_hand_is_not_ready_where_flux_could_not_build_and_is_suspended(
+    fleet: Fleet,
+) -> None:
+    fleet.shop.commit({"apps/other.yaml": "{["}, "Break it")
+    change = fleet.deploy("3.9")
+    commit = json.loads(change.read_text())["commit"]
+    fleet.fetch()
+    fleet.says(f'"lastAttemptedRevision": "main@sha1:{commit}"')
+    fleet.says("BuildFailed")
+    fleet.change("kustomization/apps", suspend=True)
+    fleet.kubectl("set", "image", "deployment/cart", f"server={image('3.9')}")
+    fleet.kubectl("rollout", "status", "deployment/cart", "--timeout", "60s")
+    run = fleet.wait("--change", str(change))
+    assert run.code == 1, run.stderr
+    assert run.result["rollouts"][0]["failure"]["code"] == "suspended"
+
+
 def _volume(name: str) -> dict[str, Any]:
     """Return a volume of a class that nobody else has: volumes are the whole cluster's."""
     return {

@@ -120,6 +120,8 @@ HELM: dict[str, Any] = {
 }
 IN_VALUES = '[services.cart]\nimage = "registry.k8s.io/pause"\nmanifests = ["%s"]\n'
 FAILED_THEN_READY = ("failed", "ready")
+# Nothing was made of the image that is gone back from, nor of what else Git says.
+FAILED_THEN_APPLIED = ("failed", "applied")
 NEITHER = ("failed", "failed")
 UNPROVEN = ("--accept", "effect")  # what Git says keeps it from taking effect
 STEPS = {"deploy": (), "rollback": ("--reason", "checkout fails")}
@@ -355,10 +357,10 @@ LAYOUTS = {
         {CART: deployment("cart", image("3.8"))},
         before=lambda f: f.shop.edit('"name": "cart"\n', '"name": "cart", "annotations": '
             '{"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}\n', CART),
-        states=("failed", "ready"), arguments=UNPROVEN,
+        states=FAILED_THEN_APPLIED, arguments=UNPROVEN,
     ),
     "reconcile: disabled on the live object": Layout(
-        cart(), before=annotate("disabled"), states=("failed", "ready")
+        cart(), before=annotate("disabled"), states=FAILED_THEN_APPLIED
     ),
     "Kustomization suspended": Layout(
         cart(), before=patch("kustomization", "apps", {"suspend": True}), states=NEITHER,
@@ -437,7 +439,7 @@ LAYOUTS = {
     ),
     "HelmRelease, suspended": Layout(
         released(), before=patch("helmrelease", "cart", {"suspend": True}),
-        states=FAILED_THEN_READY, **HELM,  # Helm made nothing of the image that is gone back from
+        states=FAILED_THEN_APPLIED, **HELM,
         says="flux resume helmrelease cart", code="suspended",
     ),
     "HelmRelease, post-renderer with the image": Layout(

@@ -18,6 +18,7 @@ from gitops_rollback import clock
 from gitops_rollback.alarm import lasting
 from gitops_rollback.clock import Deadline
 from gitops_rollback.commands.wishes import request_of
+from gitops_rollback.effective.appliers import LEFT_ALONE
 from gitops_rollback.errors import (
     ClusterError,
     ConfigError,
@@ -227,6 +228,7 @@ def _lands(at: ServiceAtTip) -> tuple[Place, ...]:
             "" if one.unknowns or "${" in one.image else one.image,
             "" if "${" in one.namespace else one.namespace,
             is_sure=not one.unknowns,
+            left_alone=next((u.text for u in one.unknowns if u.construct in LEFT_ALONE), ""),
         )
         for one in landed
     )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _VARIABLE = regex(r"\{\{.*?\}\}|\$\{.*?\}")
 # Notes by which Flux leaves an object alone (fluxcd.io, kustomizations, "Controlling the apply").
-_LEFT_ALONE = {
+LEFT_ALONE = {
     f"{KUSTOMIZE_GROUP}/reconcile": ("disabled",),
     f"{KUSTOMIZE_GROUP}/ssa": ("IfNotPresent", "Ignore"),
 }
@@ -185,7 +185,7 @@ def changed_applications(
 
 def left_alone(resource: Resource) -> Unknown | None:
     """Return that Flux leaves an object alone, once it is there; None where it applies it."""
-    for key, values in _LEFT_ALONE.items():
+    for key, values in LEFT_ALONE.items():
         node = _note(resource, key)
         if node is not None and text_of(node) in values:
             why = f"Flux leaves the object alone ({text_of(node)})"

@@ -113,10 +113,13 @@ def _apply_one(target: Target, view: View, by: Reconciler) -> Standing | None:
     if view.relation(target, by.applied) in THERE:
         return None
     tried = view.relation(target, by.attempted) in THERE
-    if by.suspended and not (tried and view.has_told(target)):
-        return LISTING if tried and not view.listed else failed(suspended(by))
+    if by.suspended:
+        done = tried and _has_applied_all(target, view, by)
+        if done and view.has_told(target):
+            return None
+        return LISTING if done and not view.listed else failed(suspended(by))
     if tried:
-        return None if by.suspended else _attempted(target, view, by)
+        return _attempted(target, view, by)
     waits = f"{by.name} to apply {target.commit[:_SHORT]}{_busy_with(by)}"
     if by.ready.reason == NOT_YET:
         return suspect(State.APPLYING, waits, apply_failure(target, by))
@@ -148,7 +151,7 @@ def _hastened(target: Target, view: View, by: Reconciler, waits: str) -> Standin
 
 def _attempted(target: Target, view: View, by: Reconciler) -> Standing | None:
     """Judge a Kustomization that has begun to apply the change."""
-    if _checks_health_of(target, view, by) or by.ready.reason in APPLIED_REASONS:
+    if _has_applied_all(target, view, by):
         return None
     waits = f"{by.name} to apply {target.commit[:_SHORT]}"
     if by.ready.status != "False" or by.ready.reason == "HealthCheckCanceled":
@@ -161,11 +164,12 @@ def _attempted(target: Target, view: View, by: Reconciler) -> Standing | None:
     return suspect(State.APPLYING, waits, failure)
 
 
-def _checks_health_of(target: Target, view: View, by: Reconciler) -> bool:
-    """Tell whether it checks the health of our change: then it has applied all of it."""
+def _has_applied_all(target: Target, view: View, by: Reconciler) -> bool:
+    """Tell whether it has come to what follows once all of our change that it tried is applied."""
     said = by.reconciling.message
     commit = next((c for c in map(commit_of, said.split()) if c), "")
-    return said.startswith(_CHECKING) and view.relation(target, commit) in THERE
+    checks = said.startswith(_CHECKING) and view.relation(target, commit) in THERE
+    return checks or by.ready.reason in APPLIED_REASONS
 
 
 def _busy_with(by: Reconciler) -> str:

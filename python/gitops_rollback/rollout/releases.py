@@ -149,6 +149,8 @@ def _failed(target: Target, view: View, one: Reconciler, standing: Standing) -> 
     cause = standing.failure or standing.suspicion
     if failure.by_image and view.has_told(target) and cause is not None:
         return failed(replace(cause, patience=0.0))
+    if one.suspended:  # it observes each change and makes none: of which one that is, nobody knows
+        return failed(suspended(one))
     return suspect(State.APPLYING, f"{one.name} to upgrade", failure)
 
 

@@ -77,13 +77,25 @@ def _by_pods(target: Target, view: View, workloads: tuple[Workload, ...]) -> Sta
     if wrong is not None:
         return suspect(State.ROLLING, "the pods", wrong)
     left = [text for one in seen for text in one.left]
-    left += [*view.unseen, *_without_release(target, view)]
+    left += [*view.unseen, *_without_release(target, view), *_not_made(target, view, workloads)]
     notes = [text for one in seen for text in one.notes] + _others(view)
     names = ", ".join(str(workload.name) for workload in workloads)
     said = f"{names}: {_running(target, view)}"
     if left:
         return Standing(State.APPLIED, f"{said}; {'; '.join(left)}", warnings=(*left, *notes))
     return Standing(State.READY, said, warnings=tuple(notes))
+
+
+def _not_made(target: Target, view: View, workloads: tuple[Workload, ...]) -> list[str]:
+    """Say what may not have all that Git holds, though its pods run the image.
+
+    A suspended HelmRelease takes each change, and observes it, and Helm makes nothing of it.
+    """
+    stopped = [f"{one.name} is suspended" for one in view.releases if one.suspended]
+    live = [f"{one.name} as it is ({one.left_alone})" for one in workloads if one.left_alone]
+    held = [f"{one.title} as it is ({one.left_alone})" for one in target.held if one.left_alone]
+    alone = [f"Flux leaves {one}" for one in live or held]
+    return [f"{one}: what else Git holds of it may not be there" for one in stopped + alone]
 
 
 def unfinished_of(target: Target, view: View) -> list[Workload]:
@@ -478,7 +490,7 @@ def _others(view: View) -> list[str]:
     ]
     stopped = [
         f"{one.name} is suspended: it applies nothing more until somebody resumes it"
-        for one in deciding
+        for one in view.kustomizations
         if one.suspended
     ]
     return unwell + stopped

@@ -57,7 +57,8 @@ class Place:
     `overlay` is the kustomization elsewhere that takes the file, if there is one: what is applied.
     `container` and `value`, the text as it stands there, are empty where they are not known, and so
     is `namespace`. `is_sure` says that kind, namespace and name are those that take effect: then
-    what only resembles it is another object.
+    what only resembles it is another object. `left_alone` says where Git tells Flux to leave the
+    object as it is.
     """
 
     path: str
@@ -68,6 +69,7 @@ class Place:
     value: str = ""
     namespace: str = ""
     is_sure: bool = False
+    left_alone: str = ""
 
     @property
     def applied(self) -> str:

@@ -102,6 +102,21 @@ def test_an_object_that_flux_was_told_to_leave_alone_is_named() -> None:
     assert "annotate deployment cart kustomize.toolkit.fluxcd.io/reconcile-" in failure.hint
 
 
+def test_an_object_that_flux_leaves_alone_is_never_ready_though_its_pods_run_the_image() -> None:
+    def edit(objects: Found) -> None:
+        metadata = objects["Deployment/cart"]["metadata"]
+        metadata["annotations"] = {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}
+
+    standing = stand(edit)
+    assert standing.state is State.APPLIED
+    assert "/cart as it is (kustomize.toolkit.fluxcd.io/reconcile: disabled)" in standing.message
+    assert standing.message.endswith("what else Git holds of it may not be there")
+    noted = replace(ended()[0].places[0], left_alone="apps/cart.yaml:5: ssa: Flux leaves it alone")
+    standing = stand(nothing, lands=(noted,))
+    assert standing.state is State.APPLIED
+    assert "(apps/cart.yaml:5: ssa: Flux leaves it alone): what else" in standing.message
+
+
 def test_another_object_of_the_same_name_shows_nothing() -> None:
     """It is there, runs the image, and is not among what our Kustomization has applied."""
 
@@ -494,8 +509,12 @@ def suspend_while_it_checks(objects: Found) -> None:
     spec(objects)["suspend"] = True
     status = objects["Kustomization/apps"]["status"]
     status["lastAppliedRevision"] = f"main@sha1:{EARLIER}"
-    for one in status["conditions"]:
-        one.update(status="Unknown", reason="Progressing", message="Running health checks")
+    revision = status["lastAttemptedRevision"]
+    said = f"Running health checks for revision {revision} with a timeout of 30s"
+    status["conditions"] = [
+        {"type": "Reconciling", "status": "True", "reason": "Progressing", "message": said},
+        {"type": "Ready", "status": "Unknown", "reason": "Progressing", "message": "in progress"},
+    ]
 
 
 def test_what_was_applied_before_a_suspension_is_ready_by_its_pods() -> None:
@@ -515,6 +534,20 @@ def test_after_a_suspension_the_failure_of_the_pods_is_named() -> None:
     failure = stand(edit).failure
     assert failure is not None
     assert (failure.code, failure.by_image) == ("pull", True)
+
+
+def test_what_flux_only_began_with_before_a_suspension_is_not_ready_by_an_edit_by_hand() -> None:
+    """It could not build the revision, and somebody set the image: the rest of it is not there."""
+
+    def edit(objects: Found) -> None:
+        suspend_while_it_checks(objects)
+        building, ready = objects["Kustomization/apps"]["status"]["conditions"]
+        building["message"] = building["message"].replace("Running health checks", "Building")
+        ready.update(status="False", reason="BuildFailed", message="accumulating resources")
+
+    failure = stand(edit).failure
+    assert failure is not None
+    assert failure.code == "suspended"
 
 
 def test_what_was_not_applied_before_a_suspension_waits_for_somebody_to_resume_it() -> None:

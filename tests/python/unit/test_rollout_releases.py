@@ -362,15 +362,29 @@ def test_pods_are_looked_at_while_helm_still_waits_for_them() -> None:
     assert (failure.code, failure.by_image) == ("pull", True)
 
 
-def test_a_release_that_is_suspended_once_helm_has_told_the_pods_is_judged_by_these() -> None:
+def test_a_suspended_release_is_never_ready_though_its_pods_run_the_image() -> None:
+    """helm-controller observes what Git says meanwhile, and makes none of it."""
     release = helm_release(values(), {"conditions": conditions(Ready=SUCCEEDED)})
     release["spec"]["suspend"] = True
     standing = stand(target(), objects([release], workload(), pods=[pod()]))
-    assert standing.state is State.READY
-    assert "is suspended: it applies nothing more" in standing.warnings[0]
+    assert standing.state is State.APPLIED
+    assert "1 pod runs 1.5.0 (sha256:" in standing.message
+    assert "HelmRelease/shop/cart is suspended: what else Git holds" in standing.warnings[0]
     failure = stand(target(), objects([release], workload("acme/cart:1.4.2"), pods=[pod()])).failure
     assert failure is not None
     assert failure.code == "suspended"
+
+
+def test_what_helm_said_before_a_suspension_is_not_told_of_the_change() -> None:
+    """It had failed, and gone back, at another image: Git says by now what runs."""
+    failed = ("False", "UpgradeFailed", "context deadline exceeded")
+    undone = ("True", "RollbackSucceeded", "Helm rollback to previous release succeeded")
+    status = {"conditions": conditions(Ready=failed, Released=failed, Remediated=undone)}
+    release = helm_release(values(), status)
+    release["spec"]["suspend"] = True
+    failure = stand(target(), objects([release], workload(), pods=[pod()])).failure
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("suspended", False)
 
 
 def test_a_release_that_waits_for_another_one_is_told_with_it() -> None:
