@@ -12,8 +12,6 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from gitops_rollback import clock
 from gitops_rollback.alarm import lasting
 from gitops_rollback.clock import Deadline
@@ -26,7 +24,9 @@ from gitops_rollback.errors import (
     GitopsRollbackError,
     Interrupted,
     InterruptedRunError,
+    ManifestError,
     MovedError,
+    ResourceError,
     UsageError,
     WaitingError,
 )
@@ -36,6 +36,7 @@ from gitops_rollback.image import parse_image
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import is_named
 from gitops_rollback.look.snapshot import read_snapshot
+from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.options import repeated
 from gitops_rollback.outlet import one as one_line
 from gitops_rollback.rollout import (
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.rollout import Failure, Lost, Seen, Track
     from gitops_rollback.session import Session
+    from gitops_rollback.storage import KubernetesObject
 
 _MOMENTS = ("fetched", "applied", "ready")
 _SETTLING = 10.0  # seconds after the wait, to look at the branch once more and to tell
@@ -265,29 +267,28 @@ def _belongings(at: ServiceAtTip) -> frozenset[tuple[str, str]]:
     What its files have, what its pods take, and what is about its workloads in other files.
     """
     fields = at.found.fields
-    keys = {(one.kind, one.name) for one in fields}
-    own, others = [], []
+    keys, paths = {(one.kind, one.name) for one in fields}, {one.path for one in fields}
+    names = {name.encode() for _kind, name in keys}
+    own: list[KubernetesObject] = []
+    others: list[dict[str, Any]] = []
     for path, data in at.found.manifests.raw.items():
-        if path in {one.path for one in fields}:
-            own += _documents(data)
-        elif any(name.encode() in data for _kind, name in keys):
-            others += _documents(data)
-    workloads = [one for one in own if _key(one) in keys]
-    found = {_key(one) for one in own}.union(*map(belongings_of, own))
+        if path in paths:
+            own += _objects(path, data)
+        elif any(name in data for name in names):
+            others += (one.value for one in _objects(path, data))
+    workloads = [one.value for one in own if (one.kind, one.name) in keys]
+    found = {(one.kind, one.name) for one in own}.union(*(belongings_of(one.value) for one in own))
     return about(workloads, others).union(found)
 
 
-def _documents(data: bytes) -> list[dict[str, Any]]:
-    """Return the objects of a file; none where it is no YAML, or has tags of its own."""
+def _objects(path: str, data: bytes) -> list[KubernetesObject]:
+    """Return the objects of a file; none where it is no YAML, or more than is ever read."""
+    from gitops_rollback.storage import find_objects  # noqa: PLC0415 - many modules
+
     try:
-        return [one for one in yaml.safe_load_all(data) if isinstance(one, dict)]
-    except yaml.YAMLError:
+        return list(find_objects(parse_once(path, data)))
+    except (ManifestError, ResourceError):
         return []
-
-
-def _key(document: Mapping[str, Any]) -> tuple[str, str]:
-    name = (document.get("metadata") or {}).get("name")
-    return str(document.get("kind")), str(name)
 
 
 def _given(session: Session, environment: str) -> str:

@@ -7,6 +7,7 @@ at two states of its parts.
 from gitops_rollback.storage.between import StorageChange, changes_between
 from gitops_rollback.storage.findings import ERROR, NOTE, WARNING, Finding, in_order
 from gitops_rollback.storage.kubernetes import published
+from gitops_rollback.storage.model import KubernetesObject, find_objects
 from gitops_rollback.storage.review import Review, read_objects, review
 from gitops_rollback.storage.service import (
     ServiceKeys,
@@ -21,10 +22,12 @@ __all__ = [
     "NOTE",
     "WARNING",
     "Finding",
+    "KubernetesObject",
     "Review",
     "ServiceKeys",
     "StorageChange",
     "changes_between",
+    "find_objects",
     "findings_of",
     "in_order",
     "parts_of",

@@ -46,16 +46,19 @@ def wait(
     name: str,
     *arguments: str,
     fetched_before: str = "",
+    beside: str = "",
     **api: Any,  # noqa: ANN401 - attributes of the server
 ) -> tuple[Run, KubernetesApi]:
     """Deploy what was deployed when a recording was made, and wait for it as it is played.
 
-    Flux has fetched the commit before, or another one; `api` are attributes of the server.
+    Flux has fetched the commit before, or another one; `beside` is the text of a manifest beside,
+    `api` are attributes of the server.
     """
     recording = load(name)
     first, last = recording["commits"][0], recording["commits"][-1]
     text = json.dumps(MANIFEST, indent=1).replace('"image": ""', f'"image": "{first["image"]}"')
-    shop = Shop(tmp_path / "shop").open({"apps/cart.yaml": text + "\n"})
+    files = {"apps/cart.yaml": text + "\n"} | ({"apps/beside.yaml": beside} if beside else {})
+    shop = Shop(tmp_path / "shop").open(files)
     with GitHttpServer(shop.root) as git:
         url = f"{git.url}/manifests.git"
         before = shop.tip() or ""
@@ -166,6 +169,13 @@ def test_a_failure_is_an_error_of_the_cluster_with_its_name(
 
 def test_a_commit_that_flux_has_and_the_repository_has_no_more_ends_no_wait(tmp_path: Path) -> None:
     run, _api = wait(tmp_path, "ready", fetched_before="d" * 40)
+    assert run.code == 0, run.stderr
+    assert "2 pods run 3.9" in run.stderr
+
+
+def test_what_is_no_date_and_no_number_in_a_file_beside_ends_no_wait(tmp_path: Path) -> None:
+    beside = "kind: Note\nmetadata: [cart]\nspec: {since: 2026-02-30, size: !!int large}\n"
+    run, _api = wait(tmp_path, "ready", beside=beside)
     assert run.code == 0, run.stderr
     assert "2 pods run 3.9" in run.stderr
 
