@@ -30,8 +30,8 @@ _SURE = regex(
 # What containerd, CRI-O and the registries say where the registry is to blame, and no image.
 _NO_REGISTRY = regex(
     r"toomanyrequests|too many requests|i/o timeout|timeout exceeded|no such host|"
-    r"server misbehaving|connection (refused|reset)|no route to host|\bEOF\b|TLS handshake|x509|"
-    r"\b(429|50[0234]) (Too|Internal|Bad|Service|Gateway)",
+    r"server misbehaving|connection (refused|reset)|no route to host|(: |unexpected )EOF\b|"
+    r"TLS handshake|x509: |\b(429|50[0234]) (Too|Internal|Bad|Service|Gateway)",
     re.IGNORECASE,
 )
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
@@ -97,7 +97,7 @@ def uncreated_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -
     """
     pods = tuple(pods)
     made, wanted = len(pods), workload.wanted or 0
-    is_settled = all(pod.ready and not pod.ended for pod in pods)
+    is_settled = workload.observed and all(pod.ready and not pod.ended for pod in pods)
     if workload.name.kind not in MAKERS or made >= wanted or not is_settled:
         return None
     said = f"it has {made} of {wanted}, and makes no more"

@@ -303,7 +303,12 @@ PODS = [
             "unexpected status from HEAD request to https://r.acme/v2/: 503 Service Unavailable",
             "429 Too Many Requests: toomanyrequests: You have reached your pull rate limit",
             "tls: failed to verify certificate: x509: certificate has expired",
+            'failed to do request: Head "https://r.acme/v2/cart/manifests/1.5.0": EOF',
         )
+    ),
+    *(  # names of images that are words of such messages
+        (waiting("ErrImagePull", f"docker.io/acme/{name}:1.5.0: not found"), "pull", 0.0, True)
+        for name in ("eof", "x509-tool")
     ),
 ]  # fmt: skip
 
@@ -350,12 +355,15 @@ def test_pods_that_are_not_made_though_those_that_are_there_are_ready_are_told(
     found: tuple[Pod, ...],
     lacks: bool,  # noqa: FBT001 - of a table
 ) -> None:
-    wanted = {"metadata": {"name": "cart"}, "spec": {"replicas": 2, "minReadySeconds": 7}}
+    spec = {"replicas": 2, "minReadySeconds": 7}
+    wanted: dict[str, Any] = {"metadata": {"name": "cart"}, "spec": spec}
     failure = uncreated_failure(TARGET, read_workload(wanted, kind), found)
     assert (failure is not None) == lacks
     if failure is not None:
         assert (failure.code, failure.patience, failure.by_image) == ("create", 22.0, False)
         assert f"it has {len(found)} of 2, and makes no more" in failure.message
+    wanted["metadata"] = {"name": "cart", "generation": 2}  # of which it has seen none yet
+    assert uncreated_failure(TARGET, read_workload(wanted, kind), found) is None
 
 
 def test_a_container_that_was_killed_for_its_memory_says_so() -> None:
