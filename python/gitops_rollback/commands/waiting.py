@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from datetime import datetime
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
@@ -184,11 +185,14 @@ def _targets(
 ) -> Iterator[Target]:
     with session.watch.phase("fetch"):
         snapshot = read_snapshot(repository, request_of(session.options), tip, commit)
+    read = cache(_objects)
     for at in snapshot.services:
-        yield _target(session, at)
+        yield _target(session, at, cache(partial(_belongings, at, read)))
 
 
-def _target(session: Session, at: ServiceAtTip) -> Target:
+def _target(
+    session: Session, at: ServiceAtTip, in_git: Callable[[], frozenset[tuple[str, str]]]
+) -> Target:
     """Return what is waited for, with the digest where the state file knows it."""
     image = at.read.image
     newest = at.state.newest if at.state else None
@@ -204,7 +208,7 @@ def _target(session: Session, at: ServiceAtTip) -> Target:
         ),
         entry=newest.id if newest and is_named(newest.image, image) else "",
         lands=_lands(at),
-        belongings=_belongings(at),
+        in_git=in_git,
         given=_given(session, at.environment),
         contexts=_contexts(session),
     )
@@ -261,8 +265,10 @@ def _refuse_others(change: Mapping[str, Any], targets: Sequence[Target]) -> None
         )
 
 
-def _belongings(at: ServiceAtTip) -> frozenset[tuple[str, str]]:
-    """Return kind and name of what is the service's own.
+def _belongings(
+    at: ServiceAtTip, read: Callable[[str, bytes], list[KubernetesObject]]
+) -> frozenset[tuple[str, str]]:
+    """Return kind and name of what is the service's own; `read` gives the objects of a file.
 
     What its files have, what its pods take, and what is about its workloads in other files.
     """
@@ -273,9 +279,9 @@ def _belongings(at: ServiceAtTip) -> frozenset[tuple[str, str]]:
     others: list[dict[str, Any]] = []
     for path, data in at.found.manifests.raw.items():
         if path in paths:
-            own += _objects(path, data)
+            own += read(path, data)
         elif any(name in data for name in names):
-            others += (one.value for one in _objects(path, data))
+            others += (one.value for one in read(path, data))
     workloads = [one.value for one in own if (one.kind, one.name) in keys]
     found = {(one.kind, one.name) for one in own}.union(*(belongings_of(one.value) for one in own))
     return about(workloads, others).union(found)

@@ -12,6 +12,8 @@ from gitops_rollback.ledger.events import is_unchanged
 from gitops_rollback.model import title
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gitops_rollback.image import ImageReference
 
 # Kinds that run pods, with group, version and plural: what Flux applies and a service is made of.
@@ -102,8 +104,9 @@ class Target:
 
     `places` are where Git names the image, `lands` the objects to which that comes once overlays
     had their say, in each root that is applied; none where that is not known.
-    `belongings` are kind and name of what else is the service's own in Git: the claims, ConfigMaps
-    and Secrets that its pods take, and what stands in its files. `given` are the options that a
+    `belongings` are kind and name of what else is known to be the service's own, `in_git` tells it
+    of what Git holds: the claims, ConfigMaps and Secrets that its pods take, and what stands in its
+    files; it is asked only where a failure names an object. `given` are the options that a
     command about it has to repeat, `contexts` those that one that waits for it has to.
     """
 
@@ -115,6 +118,7 @@ class Target:
     places: tuple[Place, ...]
     entry: str = ""
     belongings: frozenset[tuple[str, str]] = frozenset()
+    in_git: Callable[[], frozenset[tuple[str, str]]] = frozenset
     given: str = ""
     contexts: str = ""
     lands: tuple[Place, ...] = ()
@@ -185,10 +189,12 @@ class Target:
         """
         kind, _, rest = name.partition("/")
         own = rest.rpartition("/")[2]
-        return (kind, own) in self.belongings or any(
+        if (kind, own) in self.belongings or any(
             own == one.name and (one.is_workload or kind == one.kind)
             for one in (*self.lands, *self.places)
-        )
+        ):
+            return True
+        return (kind, own) in self.in_git()
 
     def match(self, text: str) -> Match:
         """Return how the text of an image stands to the target's.

@@ -696,6 +696,21 @@ def test_what_is_called_as_a_workload_is_its_own_whatever_its_kind() -> None:
     assert not target.owns("Service/shop/cart-db")
 
 
+def test_what_git_holds_beside_a_service_is_read_only_where_its_name_does_not_tell() -> None:
+    asked = []
+
+    def in_git() -> frozenset[tuple[str, str]]:
+        asked.append("once more")
+        return frozenset({("Secret", "db")})
+
+    target = replace(ended()[0], in_git=in_git)
+    assert target.owns("Deployment/shop/cart")
+    assert not asked
+    assert target.owns("Secret/shop/db")
+    assert not target.owns("Secret/shop/other")
+    assert asked
+
+
 def refuse(objects: Found, message: str) -> None:
     status = objects["Kustomization/apps"]["status"]
     status["lastAppliedRevision"] = f"main@sha1:{EARLIER}"
