@@ -34,12 +34,16 @@ _NO_KIND = regex(r'no matches for kind "(?P<kind>[^"]*)" in version "(?P<version
 _FILE = regex(r"from (?:/\S*?/kustomization-[0-9a-z]+/)?(?P<path>[^\s:]+): (?P<why>.*)$")
 _UNDER_TEMPORARY = regex(r"/\S*?/kustomization-[0-9a-z]+/")
 _UNHEALTHY = regex(rf"{_OBJECT} status: '(?P<status>\w+)'")
+# As sentences have it: files, fields and objects are called `timeout` or `unavailable`, too.
 PASSING = regex(
-    r"connection refused|connection reset|\btimed? ?out\b|deadline exceeded|no endpoints available|"
-    r"\bEOF\b|TLS handshake|too many requests|object has been modified|etcdserver|\bunavailable\b|"
-    r"artifact not found|retrying in",
+    r"connection refused|connection reset|\btimed out\b|(i/o|handshake|request|gateway) timeout|"
+    r"timeout (exceeded|waiting)|(^|: )timeout: |requested timeout|deadline exceeded|"
+    r"no endpoints available|(: |unexpected )EOF\b|TLS handshake|too many requests|"
+    r"object has been modified|etcdserver: |(service|code =|currently) ?unavailable|"
+    r"unable to handle the request|artifact not found|retrying in|failed calling webhook",
     re.IGNORECASE,
 )
+_NO_RIGHT = regex(r'forbidden: User "(?P<who>[^"]*)" cannot (?P<what>\w+ resource "[^"]*")')
 _ACCESS = regex(
     r"authenticat|authoriz|permission denied|access denied|repository not found|"
     r"could not find|couldn't find|reference not found|\b40[134]\b",
@@ -62,8 +66,8 @@ def apply_failure(target: Target, by: Reconciler) -> Failure:
         )  # fmt: skip
     if by.ready.reason == "BuildFailed":
         return _build_failure(target, by)
-    found = _DRY_RUN.match(message)
-    if found:
+    right, found = _NO_RIGHT.search(message), _DRY_RUN.match(message)
+    if found and not right:
         return _dry_run(target, found["object"], found["rest"])
     found = _NO_NAMESPACE.match(message)
     if found:
@@ -72,10 +76,10 @@ def apply_failure(target: Target, by: Reconciler) -> Failure:
             f"the namespace {found['namespace']} does not exist",
             "create the namespace, or mend metadata.namespace",
         )  # fmt: skip
-    return _cluster(
-        "apply", f"{by.name} could not be applied: {by.ready.reason}: {message}",
-        f"kubectl -n {by.name.namespace} describe kustomization {by.name.name} tells more",
-    )  # fmt: skip
+    hint = f"kubectl -n {by.name.namespace} describe kustomization {by.name.name} tells more"
+    if right:
+        hint = f"give {right['who']}, by which it applies, the right to {right['what']}"
+    return _cluster("apply", f"{by.name} could not be applied: {by.ready.reason}: {message}", hint)
 
 
 def unhealthy_objects(message: str) -> tuple[str, ...]:
@@ -83,8 +87,13 @@ def unhealthy_objects(message: str) -> tuple[str, ...]:
     return tuple(found["object"] for found in _UNHEALTHY.finditer(message))
 
 
-def health_failure(by: Reconciler, objects: tuple[str, ...], *, ours: bool) -> Failure:
-    """Name a failed health check, where the pods themselves tell no more."""
+def health_failure(
+    by: Reconciler, objects: tuple[str, ...], *, ours: bool, by_image: bool
+) -> Failure:
+    """Name a failed health check, where the pods themselves tell no more.
+
+    The service's own claim or Ingress may be what is not ready: no other image helps that.
+    """
     named = ", ".join(objects) or "what it applied"
     return Failure(
         code="health",
@@ -92,7 +101,7 @@ def health_failure(by: Reconciler, objects: tuple[str, ...], *, ours: bool) -> F
         hint="look at the pods of it, and at their events",
         whose=Whose.OURS if ours else Whose.OTHER,
         object=named,
-        by_image=ours,
+        by_image=by_image,
         retries="Flux checks again by itself",
         patience=0.0 if ours else FOREVER,
     )

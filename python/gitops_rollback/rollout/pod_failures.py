@@ -36,10 +36,12 @@ _NO_REGISTRY = regex(
 )
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 _DENIED = regex(r"denied|forbidden|disallowed|not allowed|violat|blocked", re.IGNORECASE)
+# The words of a sentence; what is quoted, or has a hyphen or a slash, is the name of an object.
+_IMAGE = r"(?<![\w\"'/-])images?(?![\w\"'/-])"
 _ABOUT_IMAGE = regex(
-    r"\bimages?\b.*\b(signature|signed|verif\w*|attest\w*|registry|registries|trusted|digest|tag)|"
-    r"\b(signature|unsigned|not signed|untrusted registry|registry)\b.*\bimages?\b|"
-    r"no (matching )?signatures?|image\w*policy",
+    rf"{_IMAGE}.*\b(signature|signed|verif\w*|attest\w*|registry|registries|trusted|digest|tag)|"
+    rf"\b(signature|unsigned|not signed|untrusted registry|registry)\b.*{_IMAGE}|"
+    r"no (matching )?signatures?|image ?policy ?webhook",
     re.IGNORECASE,
 )
 # What makes its pods itself, and the reason of the event by which it says that it cannot.
@@ -130,11 +132,13 @@ def refusal(target: Target, name: Name, said: str, serving: str) -> Failure:
 def refuses_image(target: Target, message: str) -> bool:
     """Tell whether an admission policy has refused an object for its image.
 
-    It denies, and says that it is about the image: by its name or digest, or a signature.
+    It denies, and says that it is about the image: by its whole name, tag or digest, or a
+    signature. A repository alone can be an object's name, too.
     """
     image = target.image
-    named = (image.repository, image.digest or "")
-    about = any(name and name in message for name in named) or _ABOUT_IMAGE.search(message)
+    tagged = f"{image.repository}:{image.tag}" if image.tag else image.full_repository
+    named = (image.full_repository, tagged, image.digest or tagged)
+    about = any(name in message for name in named) or _ABOUT_IMAGE.search(message)
     return bool(_DENIED.search(message) and about)
 
 

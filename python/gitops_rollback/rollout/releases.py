@@ -17,6 +17,7 @@ from gitops_rollback.rollout.apply_failures import (
     UNTOUCHED,
     apply_failure,
     suspended,
+    unhealthy_objects,
 )
 from gitops_rollback.rollout.standing import (
     FOREVER,
@@ -149,6 +150,11 @@ def _failed(target: Target, view: View, one: Reconciler, standing: Standing) -> 
     cause = standing.failure or standing.suspicion
     if failure.by_image and view.has_told(target) and cause is not None:
         return failed(replace(cause, patience=0.0))
+    unready = set(unhealthy_objects(failure.message))
+    own = {str(one.name) for one in view.workloads or ()}
+    is_well = standing.state in (State.READY, State.APPLIED)
+    if is_well or (own and unready and own.isdisjoint(unready)):
+        failure = replace(failure, by_image=False)  # what else is in the release is to blame
     if one.suspended:  # it observes each change and makes none: of which one that is, nobody knows
         return failed(suspended(one))
     return suspect(State.APPLYING, f"{one.name} to upgrade", failure)

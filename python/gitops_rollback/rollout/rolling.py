@@ -422,7 +422,8 @@ def _by_flux(target: Target, view: View) -> Standing:
         if _has_failed_health(one, target, view):
             objects = unhealthy_objects(one.ready.message)
             ours = any(target.owns(name) for name in objects)
-            return failed(health_failure(one, objects, ours=ours))
+            by_image = any(target.holds_image(name) for name in objects)
+            return failed(health_failure(one, objects, ours=ours, by_image=by_image))
         if one.ready.status == "False" and one.name.kind == "Kustomization":
             return Standing(State.APPLYING, f"{one.name}", suspicion=apply_failure(target, one))
         return Standing(State.ROLLING, f"{one.name} to be ready ({hidden})")
@@ -476,7 +477,7 @@ def _has_failed_health(one: Reconciler, target: Target, view: View) -> bool:
 
 
 def _unhealthy(target: Target, by: Reconciler, workload: Workload, pods: Iterable[Pod]) -> Failure:
-    failure = health_failure(by, (str(workload.name),), ours=True)
+    failure = health_failure(by, (str(workload.name),), ours=True, by_image=True)
     return replace(failure, serving=serving_of(target, workload, pods))
 
 

@@ -189,12 +189,16 @@ class Target:
         """
         kind, _, rest = name.partition("/")
         own = rest.rpartition("/")[2]
-        if (kind, own) in self.belongings or any(
-            own == one.name and (one.is_workload or kind == one.kind)
-            for one in (*self.lands, *self.places)
-        ):
+        alike = {one.name for one in (*self.lands, *self.places) if one.is_workload}
+        if own in alike or (kind, own) in self.belongings or self.holds_image(name):
             return True
         return (kind, own) in self.in_git()
+
+    def holds_image(self, name: str) -> bool:
+        """Tell whether an object is one in which Git names the image, by its name as above."""
+        kind, _, rest = name.partition("/")
+        own = rest.rpartition("/")[2]
+        return any((one.kind, one.name) == (kind, own) for one in (*self.lands, *self.places))
 
     def match(self, text: str) -> Match:
         """Return how the text of an image stands to the target's.

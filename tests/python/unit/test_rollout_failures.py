@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gitops_rollback.image import parse_image
+from gitops_rollback.late import replace
 from gitops_rollback.rollout.appliers import Reconciler, read_reconciler, read_source
 from gitops_rollback.rollout.apply_failures import (
     apply_failure,
@@ -149,6 +150,15 @@ APPLY = [
         ("invalid", "Pod/default/x", ""),
         "more quota",
     ),
+    (  # what is called as a passing fault is
+        (
+            "Proxy/default/unavailable dry-run failed: failed to create typed patch object "
+            "(default/unavailable; example.com/v1, Kind=Proxy): .spec.timeout: field not declared "
+            "in schema"
+        ),
+        ("invalid", "Proxy/default/unavailable", "spec.timeout"),
+        "remove the field",
+    ),
 ]
 
 
@@ -201,11 +211,33 @@ def test_a_build_that_fails_without_a_file_is_still_named() -> None:
         ("DependencyNotReady", "dependency 'flux-system/infra' is not ready", "dependency"),
         ("ReconciliationFailed", "failed calling webhook: connection refused", "apply"),
         ("ArtifactFailed", "Source artifact not found, retrying in 30s", "apply"),
+        (
+            "ReconciliationFailed",
+            (
+                "Deployment/shop/cart dry-run failed (InternalError): Internal error occurred: "
+                'failed calling webhook "verify.example": failed to call webhook: tls: failed to '
+                "verify certificate: x509: certificate has expired"
+            ),
+            "apply",
+        ),
     ],
 )
 def test_what_can_pass_is_waited_for_to_the_end(reason: str, message: str, code: str) -> None:
     failure = apply_failure(TARGET, kustomization(reason, message))
     assert (failure.code, failure.patience, failure.whose) == (code, FOREVER, Whose.CLUSTER)
+
+
+def test_a_right_that_flux_lacks_is_the_clusters_affair_and_not_by_an_image_of_that_name() -> None:
+    target = replace(TARGET, image=parse_image("registry.example/cart:1.5.0"))
+    said = (
+        'Deployment/shop/cart dry-run failed (Forbidden): deployments.apps "cart" is forbidden: '
+        'User "system:serviceaccount:shop:few" cannot patch resource "deployments" in API group '
+        '"apps" in the namespace "shop"'
+    )
+    failure = apply_failure(target, kustomization("ReconciliationFailed", said))
+    assert (failure.code, failure.whose, failure.by_image) == ("apply", Whose.CLUSTER, False)
+    assert "give system:serviceaccount:shop:few" in failure.hint
+    assert 'the right to patch resource "deployments"' in failure.hint
 
 
 def test_what_nobody_knows_is_told_as_it_was_said() -> None:

@@ -733,6 +733,8 @@ BY_POLICY = (
         ("cart", DENIED.format("verify", "image registry.k8s.io/pause:3.9 is not signed"), True),
         ("cart", BY_POLICY, True),
         ("cart", DENIED.format("limits", "memory limit is missing"), False),
+        ("cart", DENIED.format("k", "resource Deployment/shop/pause was blocked: limits"), False),
+        ("cart", 'violates PodSecurity "restricted": (container "image-registry" must …)', False),
         ("other", DENIED.format("verify", "image acme/other:1 is not signed"), False),
     ],
 )

@@ -6,8 +6,11 @@ v1.9.5, helm-controller v1.6.1 and Kubernetes 1.36.
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from gitops_rollback.late import replace
 from gitops_rollback.rollout.standing import State, Whose
 from gitops_rollback.rollout.target import KINDS
 from unit.recordings import FOLDER, load, replay, target_of
@@ -193,6 +196,20 @@ def test_without_rights_a_failed_health_check_still_tells_whose_it_is() -> None:
     assert failure is not None
     assert (failure.code, failure.whose, failure.by_image) == ("health", Whose.OURS, True)
     assert failure.object == "Deployment/shop/cart"
+
+
+def test_without_rights_the_services_own_claim_is_no_fault_of_the_image() -> None:
+    recording = load("image-pull")
+    own = frozenset({("PersistentVolumeClaim", "data")})
+    target = replace(target_of(recording), belongings=own)
+    said = json.dumps(recording).replace(
+        "Deployment/shop/cart status", "PersistentVolumeClaim/shop/data status"
+    )
+    done = replay(json.loads(said), target, denied=(*KINDS, "Pod"))
+    assert done.track.standing is not None
+    failure = done.track.standing.failure
+    assert failure is not None
+    assert (failure.code, failure.whose, failure.by_image) == ("health", Whose.OURS, False)
 
 
 def test_without_rights_on_pods_no_digest_is_proven() -> None:

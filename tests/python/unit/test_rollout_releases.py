@@ -477,6 +477,32 @@ def test_an_upgrade_that_ran_out_of_time_is_named_by_what_its_pods_lack() -> Non
     assert (standing.failure.code, standing.failure.by_image) == ("pull", True)
 
 
+def test_an_upgrade_that_ran_out_of_time_for_what_else_the_chart_has_is_not_by_the_image() -> None:
+    failed = conditions(Ready=("False", "UpgradeFailed", "context deadline exceeded"))
+    release = helm_release(values(), {"conditions": failed})
+    failure = stand(target(), objects([release], workload(), pods=[pod()])).failure
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("helm", False)
+
+
+@pytest.mark.parametrize(("name", "by_image"), [("cart-server", True), ("redis", False)])
+def test_an_upgrade_that_was_undone_is_by_the_image_of_what_was_not_ready(
+    name: str,
+    by_image: bool,  # noqa: FBT001 - of a table
+) -> None:
+    said = f"timeout waiting for: [Deployment/shop/{name} status: 'InProgress']"
+    told = conditions(
+        Ready=("False", "RollbackSucceeded", "Helm rollback to previous release succeeded"),
+        Released=("False", "UpgradeFailed", said),
+        Remediated=("True", "RollbackSucceeded", "Helm rollback to previous release"),
+    )
+    release = helm_release(values(), {"conditions": told})
+    before = workload(IMAGE.partition(":")[0] + ":1.4.2")
+    failure = stand(target(), objects([release], before, pods=[])).failure
+    assert failure is not None
+    assert (failure.code, failure.by_image) == ("helm", by_image)
+
+
 def test_a_test_of_the_chart_that_fails_is_a_failure_though_the_pods_run() -> None:
     failed = conditions(Ready=("False", "TestFailed", "Helm test failed"))
     release = helm_release(values(), {"conditions": failed})
