@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback import clock, schema
 from gitops_rollback.clock import Deadline, Stopwatch
-from gitops_rollback.errors import ConfigError, UsageError
+from gitops_rollback.errors import UsageError
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.model import Build, one_line, repository_key, whole_number
 from gitops_rollback.options import repeated
@@ -245,9 +245,7 @@ class Session:
         base = self.environment.get("XDG_STATE_HOME") or ""
         home = self.environment.get("HOME") or ""
         if not base and not home:
-            raise ConfigError(
-                "there is no HOME to keep records in", "name a store: --store directory:PATH"
-            )
+            return DirectoryStore(None)
         root = Path(base) if base else Path(home) / ".local" / "state"
         return DirectoryStore(root / "gitops-rollback" / repository_key(self.url).strip("/"))
 

@@ -13,6 +13,7 @@ from gitops_rollback.errors import RepositoryError, UsageError
 from gitops_rollback.late import regex
 from gitops_rollback.model import one_line
 from gitops_rollback.redaction import know_address
+from gitops_rollback.repo.messages import explain_settings
 from gitops_rollback.repo.process import without_foreign_variables
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 _SCHEMES = ("http", "https", "ssh", "git+ssh", "ssh+git", "file")
 _HINT = "give an https or ssh URL, or a path"
 _LONGEST_COMPLAINT = 400  # characters; git tells in three lines what to do
-# What git says of settings that it cannot read, in files and in variables.
-_OF_SETTINGS = ("bad config", "bad zlib", "bad numeric", "bad boolean", "bogus ", "missing config")
 _HELPER = regex(r"[A-Za-z0-9+.-]*::")  # `ext::COMMAND` and its like run a program
 
 
@@ -148,11 +147,9 @@ def _ask(directory: Path, environment: Mapping[str, str], question: str) -> str 
 
 def _git(directory: Path, environment: Mapping[str, str], *arguments: str) -> str | None:
     done = _run(directory, environment, *arguments)
-    if done is not None and done.returncode and any(w in done.stderr for w in _OF_SETTINGS):
-        raise RepositoryError(
-            f"git cannot read its own configuration: {one_line(done.stderr.strip(), 200)}",
-            "mend that line, or the variables GIT_CONFIG_…: no git command works before",
-        )
+    unread = explain_settings(done.stderr) if done is not None and done.returncode else None
+    if unread is not None:
+        raise unread
     return done.stdout.strip() if done is not None and done.returncode == 0 else None
 
 

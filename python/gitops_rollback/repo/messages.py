@@ -125,6 +125,11 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
 )  # fmt: skip
 
+# What git says of settings that it cannot, or may not, read, in files and in variables.
+_OF_SETTINGS = (
+    "bad config", "bad zlib", "bad numeric", "bad boolean", "bogus config", "bogus count in",
+    "bogus format in", "missing config", "fatal: unable to access '/",
+)  # fmt: skip
 # git, and hosts that give out only what a branch or tag leads to.
 _UNKNOWN_COMMIT = ("not our ref", "unadvertised object")
 # What git cannot do with files of its own, where it does not say that the disk is why.
@@ -142,8 +147,24 @@ class UnknownCommitError(RepositoryError):
     """Raised when a repository does not have a commit, or has it no more."""
 
 
+def explain_settings(words: str) -> RepositoryError | None:
+    """Return the error for settings of git that it cannot read, if its words are of such."""
+    lines = (one_line(line, 200) for line in words.splitlines() if not line.startswith("remote:"))
+    said = next((line for line in lines if any(w in line.lower() for w in _OF_SETTINGS)), None)
+    if said is None:
+        return None
+    return RepositoryError(
+        f"git cannot read its own configuration: {said}",
+        "mend that line, or the rights of that file, or the variables GIT_CONFIG_…: no git command"
+        " works before",
+    )
+
+
 def explain_fetch(failure: GitFailedError, url: str) -> RepositoryError:
     """Return the error for a fetch that failed."""
+    settings = explain_settings(failure.stderr)
+    if settings is not None:
+        return settings
     unknown = failure.line_with(_UNKNOWN_COMMIT)
     if unknown:
         return UnknownCommitError(
@@ -172,6 +193,9 @@ def explain_fetch(failure: GitFailedError, url: str) -> RepositoryError:
 
 def explain_local(failure: GitFailedError) -> RepositoryError:
     """Return the error for a git process that works on our own copy and failed."""
+    settings = explain_settings(failure.stderr)
+    if settings is not None:
+        return settings
     unknown = failure.line_with(_UNKNOWN_COMMIT)
     if unknown:  # git fetches by itself what is missing
         return UnknownCommitError(f"the server gives out no single files: {unknown}", _NO_FILES)

@@ -306,13 +306,17 @@ def _check_plugin(user: Mapping[str, Any], name: str) -> None:
 def _default_config(environment: Mapping[str, str]) -> str | None:
     home = environment.get("HOME")
     path = Path(home) / ".kube" / "config" if home else None
-    return str(path) if path is not None and path.is_file() else None
+    try:
+        return str(path) if path is not None and path.is_file() else None
+    except PermissionError:  # in the home of somebody else: who opens it says so
+        return str(path)
 
 
 def _no_config(path: str | None, context: str, error: Exception) -> NoAccessError:
     """Return the error for a kubeconfig that cannot be used."""
-    missing = [one for one in (path or "").split(":") if one and not Path(one).is_file()]
-    if path is not None and missing:
+    files = "" if isinstance(error, PermissionError) else path or ""
+    missing = [one for one in files.split(":") if one and not Path(one).is_file()]
+    if missing:
         return NoAccessError(
             f"the kubeconfig {', '.join(missing)} is not there",
             "see KUBECONFIG: it names the file by which the cluster is reached",

@@ -42,15 +42,25 @@ class DirectoryStore:
     """Records in `PATH/<n>/gitops-rollback/<environment>/<service>/record.json`.
 
     `PATH/.records/<sha256>` holds the number under which a record was filed, so that it is found
-    without a search, and missed where it was changed. A missing directory is an empty store.
-    Records that are not sound are passed over and named in `problems`.
+    without a search, and missed where it was changed. A missing directory is an empty store; of
+    one that is not known (None) each use says so. Records that are not sound are passed over and
+    named in `problems`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
         self.problems: list[str] = []
         self._listed: dict[tuple[int, str], frozenset[str]] = {}
         self._newest = 0  # the highest number that is known to be taken
+
+    @property
+    def path(self) -> Path:
+        """Where it is; raises `ConfigError` where nothing says that."""
+        if self._path is None:
+            raise ConfigError(
+                "there is no HOME to keep records in", "name a store: --store directory:PATH"
+            )
+        return self._path
 
     def file(self, made: MadeRecord) -> Path:
         """File a record under the next free number; return the path of its `record.json`.

@@ -39,6 +39,17 @@ def test_a_lost_record_is_said_beside_the_choice_of_git(released: Shop) -> None:
     assert "no record proves it" in plan["findings"][0]
 
 
+def test_an_account_without_a_home_goes_back_by_git_and_keeps_no_record(released: Shop) -> None:
+    homeless = {"HOME": "", "XDG_STATE_HOME": ""}
+    released.ok("history", *CART, environment=homeless)
+    released.ok("report", *CART, "--report-dir", str(released.root / "page"), environment=homeless)
+    new = ("--image", image("1.6.0"))
+    run = released.refused(1, "config", "deploy", *CART, *new, environment=homeless)
+    assert "--store directory:PATH" in run.error["hint"]
+    run = released.ok("rollback", *CART, "--reason", "x", environment=homeless)
+    assert "there is no HOME" in run.service()["warnings"][0]
+
+
 def test_without_git_s_ledger_and_with_jenkins_down_history_decides(released: Shop) -> None:
     released.commit({".gitops-rollback/default/cart.json": None})
     plan = released.ok("plan", *CART, *JENKINS_DOWN, environment=NOBODY).service()

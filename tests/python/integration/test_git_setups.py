@@ -153,10 +153,11 @@ def test_a_server_that_leaves_out_but_certain_files_or_none_is_read_all_the_same
 
 def test_a_configuration_of_git_s_that_is_broken_is_named_with_its_line(released: Shop) -> None:
     (released.home / ".gitconfig").write_text("[user]\n name = jane\n[broken\n")
-    run = released.run("plan", "--service", "cart")
-    assert (run.code, run.error["category"]) == (1, "repository")
-    assert "git cannot read its own configuration" in run.error["message"]
-    assert "line 3 in file" in run.error["message"]
+    for address in (str(released.bare), "http://127.0.0.1:1/manifests.git"):
+        run = released.run("plan", "--service", "cart", repository=address)
+        assert (run.code, run.error["category"]) == (1, "repository")
+        assert "git cannot read its own configuration" in run.error["message"]
+        assert "line 3 in file" in run.error["message"]
 
 
 def test_a_server_that_gives_out_tips_only_by_version_0_is_read_whole(released: Shop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
 from pathlib import Path
 from queue import Queue
@@ -66,6 +67,26 @@ def test_a_cluster_is_asked_for_by_name_and_only_at_hand_by_the_usual_file(tmp_p
     assert asked(("production",), {}) is Asked.NAMED
     assert asked((), {"KUBECONFIG": "/nowhere"}) is Asked.NAMED
     assert asked((), {"KUBECONFIG": "", "HOME": str(tmp_path)}) is Asked.AT_HAND
+
+
+def test_a_kubeconfig_that_this_account_may_not_read_is_said_to_be_so(tmp_path: Path) -> None:
+    """As with the HOME of another account, which `sudo` leaves."""
+    pytest.importorskip("kubernetes.watch")
+    folder = tmp_path / ".kube"
+    folder.mkdir()
+    (folder / "config").write_text("{}", encoding="utf-8")
+    folder.chmod(0)
+    account = os.geteuid()
+    try:
+        if account == 0:  # to whom no folder is closed
+            os.seteuid(65534)
+        for environment in ({"HOME": str(tmp_path)}, {"KUBECONFIG": str(folder / "config")}):
+            assert asked((), environment) is not Asked.NO
+            with pytest.raises(NoAccessError, match=r"\.kube/config cannot be used: .* denied"):
+                access.open_access("", environment)
+    finally:
+        os.seteuid(account)
+        folder.chmod(0o700)
 
 
 def test_a_plugin_that_gives_no_credentials_is_why_nothing_may_be_read(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitops_rollback.repo.messages import explain_push
+from gitops_rollback.repo.messages import explain_fetch, explain_push
 from gitops_rollback.repo.process import GitFailedError
 from gitops_rollback.repo.rejections import hint_for
 
@@ -182,3 +182,19 @@ def test_a_reason_of_a_megabyte_is_cut() -> None:
 def test_a_branch_that_may_not_be_made_is_named() -> None:
     words = f"{GH013}- Cannot create ref due to creations being restricted."
     assert "gitops-rollback/cart-1" in hint_for(words, "gitops-rollback/cart-1", is_proposal=True)
+
+
+@pytest.mark.parametrize("file", ["/etc/gitconfig", "/home/jane/.config/git/config"])
+def test_a_configuration_that_may_not_be_read_is_no_refused_login(file: str) -> None:
+    words = f"fatal: unable to access '{file}': Permission denied\n"
+    error = explain_fetch(
+        GitFailedError("fetch", 128, b"", words.encode()), "https://git.example/m"
+    )
+    assert error.message.startswith("git cannot read its own configuration: fatal")
+    words = (
+        "fatal: unable to access 'https://git.example/m/': The requested URL returned error: 403\n"
+    )
+    error = explain_fetch(
+        GitFailedError("fetch", 128, b"", words.encode()), "https://git.example/m"
+    )
+    assert "does not let us in" in error.message
