@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -103,26 +102,3 @@ def test_a_clone_of_somebody_elses_repository_needs_no_configuration(shop: Shop)
     shop.edit(old, new, path)
     run = shop.ok("plan", "--service", "front-end", repository="", cwd=clone)
     assert run.service()["to"]["image"] == f"docker.io/{old}"
-
-
-def test_it_installs_from_a_wheel_and_runs_outside_of_its_source(tmp_path: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", str(tmp_path), str(ROOT)], check=True)
-    wheel = next(tmp_path.glob("gitops_rollback-*.whl"))
-    place = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-    subprocess.run([place / "bin/python", *pip[1:], "install", str(wheel)], check=True)
-    installed = place / "bin/gitops-rollback"
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    done = subprocess.run(
-        [installed, "--version"], env=environment, cwd=tmp_path, capture_output=True, check=True
-    )
-    assert done.stdout.startswith(b"gitops-rollback ")
-    made = subprocess.run(
-        [installed, "completion", "bash"],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        check=True,
-    )
-    assert b"rollback" in made.stdout

@@ -1,10 +1,16 @@
-"""Every command of the pages in `docs` runs as it is written, in a shop like that of the pages."""
+"""Every command of the pages in `docs` runs as it is written, in a shop like that of the pages.
+
+The command is of a fresh clone, with nothing installed: the environment has a PATH, an empty HOME,
+the records of what was deployed before, and what stands in for the network (the addresses of the
+registry, of the Git host, of Jenkins).
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_rollback.options import TABLE
-from integration.shop import CART_PATH, COMMAND, Shop
+from integration.shop import CART_PATH, Shop
+from servers.forge import GitHubServer
 from servers.jenkins_server import JenkinsServer
 from standin import RegistryStandIn
 
@@ -29,12 +36,13 @@ REPOSITORY = "https://github.com/acme/manifests.git"
 JENKINS = "https://jenkins.example.com"
 _BLOCK = re.compile(r"(?:<!-- exit (\d+) -->\n)?```sh\n(.*?)```", re.DOTALL)
 _INDENTED = re.compile(r"^    (gitops-rollback .*)$", re.MULTILINE)
-# What the pages run beside the command; each is tried elsewhere.
-OTHERS = {
-    "pipx install .": "test_laptop: it installs from a wheel",
-    'gitops-rollback rollback --service cart --reason "carts are empty" --pull-request': (
-        "test_pull_requests: it wants a Git host"
-    ),
+# What pipx makes of it: an environment of its own, and the command on the PATH.
+PIPX = {
+    "pipx install .": (
+        f'{sys.executable} -m venv "$HOME/pipx" && "$HOME/pipx/bin/pip" install -q "$CLONE" && '
+        'cd / && "$HOME/pipx/bin/gitops-rollback" --version | grep -q "^gitops-rollback " && '
+        '"$HOME/pipx/bin/gitops-rollback" completion bash | grep -q rollback'
+    )
 }
 VOLUME = """\
 apiVersion: v1
@@ -63,14 +71,32 @@ def jenkins() -> Iterator[JenkinsServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """Return a fresh clone of this repository, and an environment with the command it makes."""
+    folder = tmp_path_factory.mktemp("installed")
+    clone, bins = folder / "clone", folder / "bin"
+    subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
+    line = ["make", "--silent", "release", f"PYTHON={sys.executable}"]
+    bare = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder)}
+    subprocess.run(line, cwd=clone, env=bare, check=True, capture_output=True)
+    bins.mkdir()
+    command = bins / "gitops-rollback"
+    single = clone / "build/gitops-rollback.pyz"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} {single} "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    return clone, {"PATH": f"{bins}:{bare['PATH']}", "CLONE": str(clone)}
+
+
 @pytest.fixture
-def told(shop: Shop, registry: RegistryStandIn) -> Shop:
-    """The shop of the pages: its repository has the address that they name."""
-    urls = {"GITOPS_REGISTRY_URL": registry.url, "GITOPS_HUB_URL": registry.url}
-    shop.environment |= {**urls, "JENKINS_USER": "jane", "JENKINS_TOKEN": "token"}
-    (shop.home / ".gitconfig").write_text(
-        f'[url "file://{shop.bare}"]\n\tinsteadOf = {REPOSITORY}\n', encoding="utf-8"
-    )
+def told(shop: Shop, registry: RegistryStandIn) -> Iterator[Shop]:
+    """The shop of the pages: its repository has the address that they name, on a Git host."""
+    shop.environment |= {
+        "GITOPS_REGISTRY_URL": registry.url, "GITOPS_HUB_URL": registry.url,
+        "JENKINS_USER": "jane", "JENKINS_TOKEN": "token",
+        "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.file://{shop.bare}.insteadOf",
+        "GIT_CONFIG_VALUE_0": REPOSITORY,
+    }  # fmt: skip
     manifest = shop.text().replace(' # {"$imagepolicy": "flux-system:cart"}', "")
     shop.commit({".gitops-rollback.toml": "[services.cart]\n", CART_PATH: manifest})
     for tag in TAGS[:2]:
@@ -78,7 +104,12 @@ def told(shop: Shop, registry: RegistryStandIn) -> Shop:
         shop.ok("deploy", *image, repository=REPOSITORY)
     shop.git("clone", "-q", REPOSITORY, "clone", cwd=shop.root)
     (shop.root / "clone/volume.yaml").write_text(VOLUME, encoding="utf-8")
-    return shop
+    (shop.root / "acme").mkdir()
+    (shop.root / "acme/manifests.git").symlink_to(shop.bare)
+    with GitHubServer(shop.root, "acme/manifests", "token") as host:
+        api = f"{host.url}{host.api}"
+        shop.environment |= {"GITOPS_FORGE_URL": api, "GITHUB_TOKEN": "token"}
+        yield shop
 
 
 def commands(page: str) -> list[tuple[int, str]]:
@@ -97,18 +128,19 @@ def test_every_page_with_commands_is_tried() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_work_in_their_order(
-    page: str, told: Shop, jenkins: JenkinsServer
+    page: str, told: Shop, jenkins: JenkinsServer, installed: tuple[Path, dict[str, str]]
 ) -> None:
     assert commands(page)
+    home = told.root / "empty"
+    home.mkdir()
+    environment = {**told.environment, **installed[1], "HOME": str(home)}
     if page != "install":  # there, a clone is stood in
-        told.environment["GITOPS_REPOSITORY"] = REPOSITORY
+        environment["GITOPS_REPOSITORY"] = REPOSITORY
     for code, line in commands(page):
-        if line in OTHERS:
-            continue
-        assert line.startswith("gitops-rollback "), line
+        assert line in PIPX or line.startswith("gitops-rollback "), line
         done = subprocess.run(
-            ["bash", "-c", line.replace(JENKINS, jenkins.url)],
-            env={**told.environment, "PATH": f"{COMMAND.parent}:{told.environment['PATH']}"},
+            ["bash", "-c", PIPX.get(line, line).replace(JENKINS, jenkins.url)],
+            env=environment,
             cwd=told.root / "clone",
             capture_output=True,
             text=True,
