@@ -99,7 +99,7 @@ def _wishes(session: Session, overviews: list[Overview]) -> Wishes:
     options = session.options
     sources = parse_sources(repeated(options, "source"))
     wanted = {*repeated(options, "service"), *(name for name in sources if name)}
-    images = _images(overviews, wanted, is_limited=bool(repeated(options, "service")))
+    images = _images(overviews, wanted, sources, is_limited=bool(repeated(options, "service")))
     for name in sorted(wanted - images.keys()):
         raise ConfigError(
             f"the service '{one_line(name, 80)}' is not in the manifests repository",
@@ -120,11 +120,18 @@ def _wishes(session: Session, overviews: list[Overview]) -> Wishes:
     )
 
 
-def _images(overviews: list[Overview], wanted: set[str], *, is_limited: bool) -> dict[str, str]:
+def _images(
+    overviews: list[Overview],
+    wanted: set[str],
+    sources: Mapping[str, str],
+    *,
+    is_limited: bool,
+) -> dict[str, str]:
     """Return the image repositories of services: those named or configured, else all found.
 
     What is merely found may be somebody else's image, such as a proxy: it gets a job only where
-    nothing is configured.
+    nothing is configured. Raises `ConfigError` where a service that is to be built has images in
+    several repositories: its deploy job pushes to one.
     """
     found: dict[str, str] = {}
     sure: dict[str, str] = {}
@@ -141,7 +148,14 @@ def _images(overviews: list[Overview], wanted: set[str], *, is_limited: bool) ->
                 if name in wanted or source == "config":
                     say(f"left out: {name} in {overview.environment.name}: {error.message}")
                 continue
-            found[name] = resolved.image.full_repository
+            repository = resolved.image.full_repository
+            if found.get(name, repository) != repository and sources.keys() & {name, ""}:
+                raise ConfigError(
+                    f"{name} is {repository} in {overview.environment.name}, and {found[name]} in "
+                    "another environment: one deploy job pushes to one of them",
+                    "install the jobs of one environment, with --environment NAME and a --folder",
+                )
+            found[name] = repository
             if name in wanted or (source == "config" and not is_limited):
                 sure[name] = found[name]
     return sure or found

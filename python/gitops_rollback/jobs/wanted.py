@@ -124,7 +124,12 @@ def parse_sources(texts: Sequence[str]) -> dict[str, str]:
                 f"--source {one_line(text, 100)} does not say of which service",
                 "write SERVICE=URL, or a URL with {service} in it",
             )
-        sources[service] = url
+        if sources.setdefault(service, url) != url:
+            raise UsageError(
+                f"--source names two addresses for {service or 'every other service'}: "
+                f"{one_line(sources[service], 100)} and {one_line(url, 100)}",
+                "give one",
+            )
     return sources
 
 

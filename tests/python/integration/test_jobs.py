@@ -12,6 +12,7 @@ import pytest
 from gitops_rollback.jobs.install import PLUGINS
 from servers.jenkins_answer import Answer
 from servers.jenkins_server import JenkinsServer
+from unit.builders import DEPLOYMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -264,6 +265,30 @@ def test_what_is_missing_is_asked_for(shop: Shop, server: JenkinsServer) -> None
     assert (run.code, run.error["hint"]) == (1, "did you mean cart?")
     run = install(shop, server, "--folder", "a:b")
     assert (run.code, run.error["category"]) == (1, "config")
+
+
+def test_a_service_is_built_from_one_source_and_pushed_to_one_repository(
+    shop: Shop, server: JenkinsServer
+) -> None:
+    run = install(shop, server, "--source", "cart=https://a.example/", "--source", "cart=b/{x}")
+    assert (run.code, run.error["category"]) == (2, "usage")
+    assert "two addresses for cart: https://a.example/ and b/{x}" in run.error["message"]
+    environments = "".join(f'[environments.{name}]\npath = "{name}"\n' for name in ("a", "b"))
+    shop.commit(
+        {
+            ".gitops-rollback.toml": f"{environments}[services.cart]\n",
+            "a/cart.yaml": DEPLOYMENT.format(image="acme/cart:1"),
+            "b/cart.yaml": DEPLOYMENT.format(image="ghcr.io/acme/cart:1"),
+        }
+    )
+    run = install(shop, server, "--source", SOURCE)
+    assert (run.code, run.error["category"]) == (1, "config")
+    assert "cart is ghcr.io/acme/cart in b, and docker.io/acme/cart in a" in run.error["message"]
+    assert posts(server) == []
+    assert "rollback" in actions(install(shop, server))
+    there = actions(install(shop, server, "--source", SOURCE, "--environment", "b"))
+    assert there["cart"] == "created"
+    assert parameter(config_of(server, "cart"), "GITOPS_IMAGE_REPOSITORY") == ["ghcr.io/acme/cart"]
 
 
 def test_the_token_goes_nowhere_but_into_the_header(shop: Shop, server: JenkinsServer) -> None:
