@@ -117,6 +117,11 @@ class ParsedFile:
                     found[id(node)] = number, pointer
         return found
 
+    @property
+    def nodes(self) -> Iterator[yaml.Node]:
+        """Every node of every document, what aliases repeat once."""
+        return (node for root in self.documents for node in walk(root))
+
     def encode(self, text: str) -> bytes:
         """Return the bytes of a changed text, with the byte order mark the file had."""
         return ((_BOM if self.bom else "") + text).encode()
@@ -252,7 +257,7 @@ class _Read:
             file = reference()
             if file is None or is_counted:
                 continue
-            count = _nodes_of(file) + _bulk(file)
+            count = sum(1 for _node in file.nodes) + _bulk(file)
             self._files[key] = (reference, count, True)
             self.total += count - most
 
@@ -263,11 +268,6 @@ _READ = _Read()
 def _bulk(file: ParsedFile) -> int:
     """Return how many keys and values take as much memory as a file's text."""
     return len(file.text) // _LIKE_A_VALUE
-
-
-def _nodes_of(file: ParsedFile) -> int:
-    """Return how many nodes a file has; those that aliases repeat are there once."""
-    return sum(1 for root in file.documents for _node in walk(root))
 
 
 def parse_once(path: str, data: bytes) -> ParsedFile:

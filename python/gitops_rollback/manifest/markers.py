@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.manifest.document import children
 
 if TYPE_CHECKING:
     import re
@@ -103,16 +102,9 @@ def policy_of(marker: Marker) -> str:
 
 def _spans(file: ParsedFile) -> Iterator[tuple[int, int]]:
     """Yield where the scalars of a file stand."""
-    seen: set[int] = set()
-    waiting = list(file.documents)
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
+    for node in file.nodes:
         if isinstance(node, yaml.ScalarNode):
             yield node.start_mark.index, node.end_mark.index
-        waiting.extend(children(node))
 
 
 def _line_start(text: str, offset: int) -> int:

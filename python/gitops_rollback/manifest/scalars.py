@@ -106,19 +106,9 @@ def refuse_template_file(file: ParsedFile) -> None:
 
     No Kubernetes object has that, so nothing can apply the file as it stands.
     """
-    waiting = [*file.documents] if "{{" in file.text else []
-    seen: set[int] = set()
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, yaml.ScalarNode) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)
-            continue
-        for key, value in node.value:
-            if isinstance(key, yaml.MappingNode):
-                mark = node.start_mark
-                place = f"{file.path}:{mark.line + 1}:{mark.column + 1}"
-                raise ManifestError(f"{place} is a Helm template ({{{{ … }}}})", HELM_HINT)
-            waiting += [key, value]
+    for node in file.nodes if "{{" in file.text else ():
+        entries = node.value if isinstance(node, yaml.MappingNode) else ()
+        if any(isinstance(key, yaml.MappingNode) for key, _value in entries):
+            mark = node.start_mark
+            place = f"{file.path}:{mark.line + 1}:{mark.column + 1}"
+            raise ManifestError(f"{place} is a Helm template ({{{{ … }}}})", HELM_HINT)

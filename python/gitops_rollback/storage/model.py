@@ -333,7 +333,7 @@ def _tabs_within(file: ParsedFile) -> Iterator[Finding]:
     """Find lines after a tab that YAML takes for the rest of the text above."""
     if not _tabbed(file.text):
         return
-    for node in _nodes(file):
+    for node in file.nodes:
         raw = file.text[node.start_mark.index : node.end_mark.index]
         if not isinstance(node, yaml.ScalarNode) or node.style in _BLOCK or "\n" not in raw:
             continue
@@ -342,27 +342,11 @@ def _tabs_within(file: ParsedFile) -> Iterator[Finding]:
             yield _tab(file.path, file.text, lines)
 
 
-def _nodes(file: ParsedFile) -> Iterator[yaml.Node]:
-    """Yield every node of a file once, but keys."""
-    waiting = [root for root in file.documents if root is not None]
-    seen: set[int] = set()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        yield node
-        if isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)
-        elif isinstance(node, yaml.MappingNode):
-            waiting.extend(value for _key, value in node.value)
-
-
 def _refuse_template(file: ParsedFile) -> None:
     """Refuse what YAML reads as mappings and Helm as values: `name: {{ .Values.name }}`."""
     if "{{" not in file.text:
         return
-    for node in _nodes(file):
+    for node in file.nodes:
         is_scalar = isinstance(node, yaml.ScalarNode)
         if not is_scalar and file.text.startswith("{{", node.start_mark.index):
             raise TemplateError(f"{file.path}:{node.start_mark.line + 1} is a Helm template")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.late import dataclass, replace
-from gitops_rollback.manifest.document import duplicate_key
+from gitops_rollback.manifest.document import duplicate_key, walk
 from gitops_rollback.storage import kubernetes
 from gitops_rollback.storage.findings import ERROR
 from gitops_rollback.storage.kubernetes import Violation, api_versions
@@ -190,18 +190,9 @@ def _wrong_type(item: KubernetesObject, violation: Violation) -> Finding:
 
 
 def _twice(item: KubernetesObject) -> Iterator[Finding]:
-    waiting = [item.node]
-    seen: set[int] = set()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen or isinstance(node, yaml.ScalarNode):
-            continue
-        seen.add(id(node))
-        key = duplicate_key(node)
+    for key in map(duplicate_key, walk(item.node)):
         if key is not None:
             yield _duplicate(item, key)
-        children = node.value if isinstance(node, yaml.SequenceNode) else [v for _, v in node.value]
-        waiting.extend(children)
 
 
 def _duplicate(item: KubernetesObject, key: yaml.ScalarNode) -> Finding:
