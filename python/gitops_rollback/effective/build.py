@@ -330,10 +330,11 @@ class Builder:
         prefix = said("namePrefix", addition.prefix if addition else "")
         suffix = said("nameSuffix", addition.suffix if addition else "")
         if namespace or prefix or suffix:
-            work.resources = [
-                one.renamed(namespace=namespace).renamed(prefix=prefix).renamed(suffix=suffix)
-                for one in work.resources
-            ]
+            work.change(
+                lambda one: (
+                    one.renamed(namespace=namespace).renamed(prefix=prefix).renamed(suffix=suffix)
+                )
+            )
 
     def _label(self, kustomization: Kustomization | None, work: Work) -> None:
         """Set labels and annotations: selectors of later patches go by them."""
@@ -350,13 +351,14 @@ class Builder:
         wanted = entries(values)
         if not wanted:
             return
-        out = []
-        for resource in work.resources:
+
+        def marked(resource: Resource) -> Resource:
             node = resource.node
             for key, value in wanted.items():
                 node = with_path(node, ("metadata", where, key), value)
-            out.append(resource.with_node(node))
-        work.resources = out
+            return resource.with_node(node)
+
+        work.change(marked)
 
     def _set_image(self, entry: ImageEntry, work: Work, specs: Iterable[FieldSpec]) -> None:
         """Apply an `images:` entry; one that met nothing may decide what is not known."""
@@ -482,10 +484,10 @@ class Builder:
         """Give the names or the namespace of a transformer in a file of its own."""
         if kind == "NamespaceTransformer":
             name = text_of(find(node, "metadata", "namespace")) or ""
-            work.resources = [one.renamed(namespace=name) for one in work.resources]
+            work.change(lambda one: one.renamed(namespace=name))
             return
         prefix, suffix = (text_of(lookup(node, key)) or "" for key in ("prefix", "suffix"))
-        work.resources = [one.renamed(prefix=prefix, suffix=suffix) for one in work.resources]
+        work.change(lambda one: one.renamed(prefix=prefix, suffix=suffix))
 
     def _image_transformer(self, item: Resource, doubt: Unknown, work: Work) -> None:
         file = self._in_place.get(id(item.node)) or self._files.get(item.path)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.effective.objects import LOOK, Unknown
+from gitops_rollback.effective.tree import TreeError
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.image_field import EDITABLE, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import yaml
 
     from gitops_rollback.effective.images import FieldSpec
-    from gitops_rollback.effective.objects import Resource, Unknown
+    from gitops_rollback.effective.objects import Resource
     from gitops_rollback.effective.replace import Copied
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
@@ -105,6 +107,16 @@ class Work:
         self.loose += other.loose
         self.specs += other.specs
         self.paths += other.paths
+
+    def change(self, changed: Callable[[Resource], Resource]) -> None:
+        """Change each object; where one does not allow it kustomize fails, and that is noted."""
+        for place, resource in enumerate(self.resources):
+            try:
+                self.resources[place] = changed(resource)
+            except TreeError as error:
+                line = resource.node.start_mark.line + 1
+                why = f"{error}: the build fails"
+                self.failures.append(Unknown(resource.path, line, "metadata", why, LOOK))
 
     def copy(self) -> Work:
         """Return the same, of which what is noted is not noted here."""

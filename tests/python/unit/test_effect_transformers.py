@@ -9,6 +9,7 @@ from gitops_rollback.effective.effect import OTHER, judge
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.kustomize import read_kustomization
+from gitops_rollback.services.config import Environment
 from unit.test_effective import BASE, CART, OVERLAY, WHOLE, effect_of
 
 BUILTIN = "apiVersion: builtin\nkind: {kind}\nmetadata: {{name: t}}\n"
@@ -30,6 +31,21 @@ def overlaid(top: str, **files: str) -> tuple[list[str], list[str]]:
     whole = {**BASE, "overlay/kustomization.yaml": f"resources: [../base]\n{top}\n", **more}
     landed = effect_of(whole, OVERLAY).landed
     return [one.image for one in landed], [why.why for one in landed for why in one.unknowns]
+
+
+@pytest.mark.parametrize(
+    "top", ["namespace: shop", "labels: [{pairs: {a: b}}]", "transformers: [t.yaml]"]
+)
+def test_of_metadata_that_is_no_mapping_kustomize_builds_nothing(top: str) -> None:
+    files = {
+        "base/kustomization.yaml": f"resources: [deployment.yaml, odd.yaml]\n{top}\n",
+        "base/deployment.yaml": CART,
+        "base/odd.yaml": CART.replace("metadata:\n  name: cart\n", "metadata: cart\n"),
+        "base/t.yaml": f"{BUILTIN.format(kind='NamespaceTransformer')[:-2]}, namespace: shop}}\n",
+    }
+    landed = effect_of(files, Environment("production", "base")).landed
+    assert [why.construct for one in landed for why in one.unknowns] == ["metadata"] * len(landed)
+    assert landed
 
 
 @pytest.mark.parametrize(
