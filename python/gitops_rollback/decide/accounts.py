@@ -12,7 +12,7 @@ from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.fields import THERE, find_fields
 from gitops_rollback.ledger.holds import BAD, Bad, Hold
 from gitops_rollback.ledger.message import action_of, is_own, is_revert, reverted_of
-from gitops_rollback.ledger.state import State, joined, parse_state, path_of
+from gitops_rollback.ledger.state import BrokenStateError, State, joined, parse_state, path_of
 from gitops_rollback.model import Deed, identified
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _deleted(one: Removed, facts: Facts) -> State | None:
     try:
         state = parse_state(one.data, one.environment, one.service)
     except RepositoryError as error:
-        if is_own_name:
+        if is_own_name and isinstance(error, BrokenStateError):
             versions = facts.ask(NeedStateVersions()).versions
             stood = newest_sound(versions, at.environment, at.service)
             return mended(stood, newest_written(versions, at.environment, at.service))[0]
@@ -116,7 +116,7 @@ def _sound(
 ) -> Iterator[tuple[str, State]]:
     """Yield what can be read and nobody reverted, with the message of its commit, newest first.
 
-    A revert of a revert brings its commit back.
+    A revert of a revert brings its commit back. Raises `RepositoryError` for a newer version's.
     """
     reverted: set[str] = set()
     for number, version in enumerate(versions):
@@ -125,7 +125,7 @@ def _sound(
         reverted |= {one.commit for one in reverted_of(version.message, versions[number + 1 :])}
         try:
             yield version.message, parse_state(version.data, environment, service)
-        except RepositoryError:
+        except BrokenStateError:
             continue  # an older version of the file may be sound
 
 
@@ -151,7 +151,8 @@ def rebuilt(facts: Facts) -> Rebuilt:
 
     From what stands there, or stood there before it was broken, and from what this tool wrote last;
     where no version is in reach, from commits and records. No hold is removed, and no bad mark,
-    that the file of the hold or another name's file has. Raises `NotFoundError` if nothing tells.
+    that the file of the hold or another name's file has. Raises `NotFoundError` if nothing tells,
+    and `RepositoryError` where a newer version wrote it: that is not broken.
     """
     at, said = facts.at, []
     versions = facts.ask(NeedStateVersions())
@@ -159,7 +160,7 @@ def rebuilt(facts: Facts) -> Rebuilt:
     if versions.present is not None:
         try:
             present = parse_state(versions.present, at.environment, at.service)
-        except RepositoryError as error:
+        except BrokenStateError as error:
             said.append(error.message)
     older = versions.versions
     stood = present or newest_sound(older, at.environment, at.service)

@@ -145,8 +145,15 @@ def path_of(environment: str, service: str) -> str:
     return f"{FOLDER}/{environment}/{service}.json"
 
 
+class BrokenStateError(RepositoryError):
+    """A state file says nothing that can be read: what it said before may stand for it."""
+
+
 def parse_state(data: bytes, environment: str, service: str) -> State:
-    """Read a state file; raise `RepositoryError`, with the path and how to mend it, if broken."""
+    """Read a state file; raise `BrokenStateError`, with the path and how to mend it, if broken.
+
+    Raises `RepositoryError` if a newer version wrote it: nothing that is older tells what it says.
+    """
     path = path_of(environment, service)
     try:
         state = _from_json(schema.read(data, "state", _LARGEST))
@@ -180,9 +187,9 @@ def render_state(state: State) -> bytes:
     return schema.write({**known, **state.more}, "state", _LARGEST, what)
 
 
-def _broken(environment: str, service: str, reason: str) -> RepositoryError:
+def _broken(environment: str, service: str, reason: str) -> BrokenStateError:
     path = path_of(environment, service)
-    return RepositoryError(
+    return BrokenStateError(
         f"the state file {path} is broken: {reason}",
         f"gitops-rollback history --repair --service {service} --environment {environment} "
         f"rebuilds it; or restore it from Git (git log -- {path})",

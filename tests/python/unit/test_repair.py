@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from gitops_rollback.decide.accounts import from_events, mended, newest_written
-from gitops_rollback.decide.change import Change, together
+from gitops_rollback.decide.change import Change, Refused, together
 from gitops_rollback.decide.facts import StateVersions, Version
 from gitops_rollback.decide.wish import Wish
+from gitops_rollback.errors import RepositoryError
 from gitops_rollback.ledger.events import from_state
 from gitops_rollback.ledger.holds import HeldFile, Hold, Holds
 from gitops_rollback.ledger.message import Told, action_of, render
@@ -20,6 +23,7 @@ from unit.builders import (
     at,
     bad_entry,
     changed,
+    decided,
     hold_of,
     image,
     service_at_tip,
@@ -62,6 +66,17 @@ def test_the_newest_version_that_this_tool_wrote_counts() -> None:
     assert newest(version(3, told("deploy"), b"{"), right) == SECOND, "no sound one: the one before"
     assert newest(version(3, NEVER, FIRST)) is None
     assert newest() is None
+
+
+def test_what_a_newer_version_wrote_is_not_broken_and_no_older_one_stands_for_it() -> None:
+    newer = version(2, told("deploy"), render_state(SECOND).replace(b": 2", b": 9", 1))
+    older = version(1, told("deploy"), FIRST)
+    with pytest.raises(RepositoryError, match="newer gitops-rollback"):
+        newest(newer, older)
+    told_so = telling(NeedStateVersions=StateVersions(newer.data, (newer, older)))
+    refused = decided(Wish("repair", PRESENT), service_at_tip("acme/cart:1"), told_so)
+    assert isinstance(refused, Refused)
+    assert refused.error.hint == "use that version here too"
 
 
 def test_what_was_reverted_is_as_if_it_had_never_been_and_a_revert_of_that_brings_it_back() -> None:
