@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
@@ -179,9 +180,16 @@ def _is_expected(expected: ImageReference, running: ImageReference) -> bool:
 
 
 def refuse_other_repository(facts: Facts, image: ImageReference) -> None:
-    """Raise `ConfigError` if an image is of another repository than the service."""
+    """Raise `ConfigError` if an image is of another repository than the service.
+
+    Where rollbacks alone went back past a move of the repository, it is of that one, too.
+    """
     present = facts.at.found.image
-    if image.full_repository == present.full_repository:
+    deeds = facts.state.deployed if facts.state else ()
+    left = [deed.from_image for deed in takewhile(lambda deed: deed.action == ROLLBACK, deeds)]
+    is_explained = not left or is_unchanged(deeds[0].image, facts.running)
+    before = [one for one in left if one is not None and is_explained]
+    if image.full_repository in {one.full_repository for one in (present, *before)}:
         return
     raise ConfigError(
         f"{image.canonical} is of another repository than {facts.title}, which runs "

@@ -44,11 +44,17 @@ _KEY = regex(r"^[\s-]*(?:['\"]?(?P<key>[^'\":#]{1,100}?)['\"]?\s*:)?")
 def deploy_edits(
     fields: Iterable[ImageField], image: ImageReference, accept: frozenset[str], pin: str
 ) -> tuple[FieldEdit, ...]:
-    """Return the edits of a deploy: the name's text stays, tag and digest are replaced."""
-    return _changed(
-        FieldEdit(field, value_of(field, image.tag, _digest(field, image, accept, pin)))
-        for field in fields
-    )
+    """Return the edits of a deploy: tag and digest are replaced, and the name if it is another."""
+    return _changed(_deploy_edit(field, image, accept, pin) for field in fields)
+
+
+def _deploy_edit(
+    field: ImageField, image: ImageReference, accept: frozenset[str], pin: str
+) -> FieldEdit:
+    digest = _digest(field, image, accept, pin)
+    if _is_renamed(field, image):
+        return FieldEdit(field, str(image.with_version(image.tag, digest)))
+    return FieldEdit(field, value_of(field, image.tag, digest))
 
 
 def rollback_edits(
@@ -66,9 +72,7 @@ def rollback_edit(
 ) -> FieldEdit:
     """Return the edit of one field by a rollback to a candidate."""
     image = candidate.image
-    is_renamed = field.image is not None and field.image.full_repository != image.full_repository
-    if is_renamed:
-        _refuse_fixed_name(field, image)
+    is_renamed = _is_renamed(field, image)
     tag_is_proven = image.digest is None or (
         candidate.check is not None and candidate.check.has_tag
     )
@@ -86,17 +90,20 @@ def rollback_edit(
     return FieldEdit(field, value_of(field, image.tag, image.digest if can_hold else None))
 
 
-def _refuse_fixed_name(field: ImageField, image: ImageReference) -> None:
-    """Refuse an image of another repository, which ran here, where the field holds no name.
+def _is_renamed(field: ImageField, image: ImageReference) -> bool:
+    """Tell whether an image has another name than a field by now, as one that ran here before.
 
-    Raises `ManifestError`.
+    Raises `ManifestError` where the field does not hold the name.
     """
+    if field.image is None or field.image.full_repository == image.full_repository:
+        return False
     if field.part(REFERENCE) is None or field.shown_name is not None:
         raise ManifestError(
             f"{field.place}: {image.canonical} ran here under the name of another repository, and "
             "this field does not hold the name",
             f"write the repository {image.full_repository} by hand first, then run this again",
         )
+    return True
 
 
 def _digest(

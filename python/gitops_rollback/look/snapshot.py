@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.decide.standing import retired_holds
 from gitops_rollback.effective.sources import Home
-from gitops_rollback.errors import ConfigError, GitopsRollbackError
+from gitops_rollback.errors import ConfigError, GitopsRollbackError, RepositoryError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import once
 from gitops_rollback.ledger.holds import Holds, find_holds, parse_held, place_holds
@@ -27,7 +28,7 @@ from gitops_rollback.look.environment_files import (
 )
 from gitops_rollback.look.flux_files import flux_manifests, flux_paths
 from gitops_rollback.look.standings import fields_where_noted, read_standings
-from gitops_rollback.model import is_name
+from gitops_rollback.model import ROLLBACK, is_name
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.services.catalogue import ServiceFields, refuse_others_fields, two_meanings
@@ -38,6 +39,7 @@ from gitops_rollback.services.ownership import UnknownServiceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gitops_rollback.ledger.fields import NotedField
     from gitops_rollback.ledger.state import State
     from gitops_rollback.model import Request
     from gitops_rollback.repo.repository import Repository
@@ -132,7 +134,7 @@ def read_snapshot(
     found = _Found(notes=(said,) if said else ())
     for name in names:
         files = everything.only({*wanted_paths(name, environment, config, paths), *shared})
-        resolved = partial(catalogue.resolve, name, environment, config, files)
+        resolved = partial(_resolved, name, environment, config, files)
         found.add(name, data.get(path_of(environment.name, name)), request, resolved)
     found.refuse_nothing(environment)
     held = tuple(parse_held(content, path) for path, content in data.items() if is_held(path))
@@ -155,14 +157,18 @@ class _Found:
     notes: tuple[str, ...] = ()
 
     def add(
-        self, name: str, raw: bytes | None, request: Request, resolve: Callable[[], ServiceFields]
+        self,
+        name: str,
+        raw: bytes | None,
+        request: Request,
+        resolve: Callable[[bytes | None], ServiceFields],
     ) -> None:
         """Find the fields of a service, whose state file has the bytes `raw`, or say why not.
 
         Raises what `resolve` raises, unless all services are meant and this is none here.
         """
         try:
-            fields = resolve()
+            fields = resolve(raw)
             fields = replace(fields, notes=(*fields.notes, *self.notes))
         except UnknownServiceError as error:
             if not request.everything:
@@ -189,6 +195,23 @@ class _Found:
             f"{'; '.join((*self.left_out, *self.retired))}",
             f"mend the first, or name services with --service, or in {FILE}: [services.NAME]",
         )
+
+
+def _resolved(
+    name: str, environment: Environment, config: Config, manifests: Manifests, raw: bytes | None
+) -> ServiceFields:
+    """Return the fields of a service; also those that a rollback left of another repository.
+
+    `raw` is its state file: what is wrong with that is told to whoever finds the fields.
+    """
+    written: tuple[NotedField, ...] = ()
+    if raw is not None and config.settings(name).image is not None:
+        with suppress(RepositoryError):
+            state = parse_state(raw, environment.name, name)
+            newest = state.newest
+            is_it = newest is not None and newest.action == ROLLBACK
+            written = state.fields if is_it else ()
+    return catalogue.resolve(name, environment, config, manifests, written)
 
 
 def _home(repository: Repository, tip: Tip, config: Config) -> Home:

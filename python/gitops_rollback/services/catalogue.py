@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass, replace
+from gitops_rollback.ledger.fields import THERE, find_fields
 from gitops_rollback.manifest.helm import NO_NAME, NO_VERSION, OTHER_REGISTRY
 from gitops_rollback.manifest.image_field import EDITABLE, HELM, POINTED
 from gitops_rollback.services import ownership
@@ -24,10 +25,11 @@ from gitops_rollback.services.config import FILE
 from gitops_rollback.services.inventory import glob_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from gitops_rollback.effective.resolve import EffectiveFields
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.ledger.fields import NotedField
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.services.config import Config, Environment, Settings
     from gitops_rollback.services.inventory import Manifests
@@ -62,13 +64,21 @@ class ServiceFields:
 
 
 def resolve(
-    service: str, environment: Environment, config: Config, manifests: Manifests
+    service: str,
+    environment: Environment,
+    config: Config,
+    manifests: Manifests,
+    written: Sequence[NotedField] = (),
 ) -> ServiceFields:
-    """Return the fields of a service; raise `ConfigError` or `ManifestError` if unsure."""
+    """Return the fields of a service; raise `ConfigError` or `ManifestError` if unsure.
+
+    Where none is of the configured repository, those count that its last rollback has `written`:
+    it went back past a move of the repository.
+    """
     settings = config.settings(service)
     effective = manifests.effective(settings.kinds, environment, settings.fields)
     live, spare = _near(service, config, effective)
-    owned = _owned(service, config, live)
+    owned = _owned(service, config, live) or _standing(written, live)
     owned = [f for f in owned if f.problem != NO_VERSION] or owned  # where another one says it
     idle = _owned(service, config, spare)
     why = effective.effect.idle
@@ -153,6 +163,15 @@ def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[Im
         return [*named, *sure]
     by_image = [f for f in fields if f.image and f.image.repository.rpartition("/")[2] == service]
     return by_image or by_workload or by_configuration
+
+
+def _standing(written: Sequence[NotedField], found: Iterable[ImageField]) -> list[ImageField]:
+    """Return those fields of which all stand as they were written."""
+    matches = find_fields(written, found)
+    stand = [
+        m.field for m in matches if m.field and m.how == THERE and m.noted.value == m.field.value
+    ]
+    return stand if len(stand) == len(matches) else []
 
 
 def _as_configured(field: ImageField, image: ImageReference) -> ImageField | None:

@@ -200,6 +200,26 @@ def test_what_ran_under_another_repository_comes_back_as_it_stood(
     assert runs(shop, "cart.yaml") == image("1.5.0")
     roll_back(shop, "cart", "--again")
     assert runs(shop, "cart.yaml") == "acme/cart:1.4.1", "not docker.io/acme/cart"
+    fixed = f"{repository}:1.7.0@{digest('1.7.0')}"
+    shop.ok("deploy", "--service", "cart", "--image", fixed, "--release")
+    assert runs(shop, "cart.yaml") == fixed, "rollbacks alone went back past the move"
+    shop.refused(1, "config", "deploy", "--service", "cart", "--image", image("1.8.0"))
+
+
+def test_a_rollback_past_a_move_leaves_a_service_that_the_configured_repository_named(
+    tmp_path: Path,
+) -> None:
+    old, new = 'image = "acme/cart"\n', 'image = "ghcr.io/acme/basket"\n'
+    shop = Shop(tmp_path).open({"cart.yaml": WEB, CONFIG: f"[services.cart]\n{old}"})
+    deploy(shop, "cart", "1.5.0")
+    shop.edit("acme/cart", "ghcr.io/acme/basket", "cart.yaml")
+    shop.edit(old, new, CONFIG)
+    roll_back(shop, "cart")
+    assert runs(shop, "cart.yaml") == "acme/cart:1.4.1"
+    assert shop.run("plan", "--service", "cart").service()["hold"]
+    release(shop, "cart")
+    shop.edit("acme/cart:1.4.1", "acme/cart:1.4.0", "cart.yaml")
+    shop.refused(1, "config", "release", "--service", "cart", *WHY)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -32,7 +32,8 @@ from gitops_rollback.errors import (
     RegistryError,
 )
 from gitops_rollback.image import parse_image
-from gitops_rollback.model import Build
+from gitops_rollback.ledger.state import State
+from gitops_rollback.model import Build, Deed
 from unit.builders import (
     DEPLOYMENT,
     PRESENT,
@@ -49,9 +50,6 @@ from unit.builders import (
     stored,
     telling,
 )
-
-if TYPE_CHECKING:
-    from gitops_rollback.ledger.state import State
 
 BAD = bad_entry(image("2"), at(2), "it crashed", "jane", tag="2")
 HOLD = hold_of("2", "1", "it crashed", at(2), "jane")
@@ -454,6 +452,18 @@ def test_a_record_that_was_used_for_another_image_is_moved() -> None:
 def test_an_image_of_another_repository_is_refused() -> None:
     with pytest.raises(ConfigError, match="another repository than cart production"):
         changed(wish(image=image("2", "acme/shop")), service_at_tip("acme/cart:1"))
+
+
+def test_where_rollbacks_alone_left_another_repository_its_images_are_the_service_s() -> None:
+    moved, next_ = image("2", "ghcr.io/acme/cart"), image("3", "ghcr.io/acme/cart")
+    back = Deed("rollback", image("1"), moved, at(3), id="3")
+    there = State("cart", "production", (back,))
+    goes = changed(wish(image=next_, releases=True), service_at_tip(str(image("1")), there))
+    assert [edit.value for edit in goes.edits] == [str(next_)]
+    later = replace(there, deployed=(Deed("deploy", image("4"), image("1"), at(4), id="4"), back))
+    for text, known in (("acme/cart:1.9", there), (str(image("4")), later)):
+        with pytest.raises(ConfigError, match="another repository"):
+            changed(wish(image=next_), service_at_tip(text, known))
 
 
 OF_NINE = "sha256:" + "9" * 64
