@@ -13,11 +13,11 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.argo import changes_of
-from gitops_rollback.effective.objects import ACCEPT, Unknown
-from gitops_rollback.effective.tree import entries, find, same, without
+from gitops_rollback.effective.objects import ACCEPT, Unknown, read_selector
+from gitops_rollback.effective.tree import TreeError, entries, find, same, without
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources
-from gitops_rollback.manifest.document import lookup, text_of
+from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP, flux_kustomization
 from gitops_rollback.manifest.kustomize import candidates, is_kustomization
 from gitops_rollback.manifest.objects import ManifestObject, objects_of
@@ -192,6 +192,22 @@ def left_alone(resource: Resource) -> Unknown | None:
             line = node.start_mark.line + 1
             return Unknown(resource.path, line, key, why, f"take it out, {ACCEPT}")
     return None
+
+
+def ignored(resource: Resource, pointer: str, flux: FluxKustomization) -> Iterator[Unknown]:
+    """Yield the rules (`spec.ignore`) by which a Flux Kustomization leaves a place as it is."""
+    for rule in items_of(lookup(flux.spec, "ignore")):
+        try:
+            selector = read_selector(lookup(rule, "target"))
+            is_chosen = selector is None or selector.chooses(resource)
+        except TreeError:
+            is_chosen = True
+        for path in items_of(lookup(rule, "paths")) if is_chosen else ():
+            text = (text_of(path) or "").rstrip("/")
+            if f"{pointer}/".startswith(f"{text}/") or text.startswith(f"{pointer}/"):
+                why = f"Flux applies no change of {text or 'it'}"
+                line = path.start_mark.line + 1
+                yield Unknown(flux.file_path, line, "spec.ignore", why, f"take it out, {ACCEPT}")
 
 
 def paused(resource: Resource) -> Unknown | None:

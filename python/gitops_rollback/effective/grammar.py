@@ -94,6 +94,7 @@ GENERATORS: dict[str, Touch] = {
 }
 
 FLUX_KUSTOMIZATION: dict[str, Touch] = {
+    "buildMetadata": _NEVER,
     "commonMetadata": _NEVER,  # Flux sets it on what was built
     "components": _FOLLOWED,
     "decryption": _FOLLOWED,
@@ -102,6 +103,7 @@ FLUX_KUSTOMIZATION: dict[str, Touch] = {
     "force": _NEVER,
     "healthCheckExprs": _NEVER,
     "healthChecks": _NEVER,
+    "ignore": _FOLLOWED,
     "ignoreMissingComponents": _FOLLOWED,
     "images": _FOLLOWED,
     "interval": _NEVER,
@@ -141,7 +143,11 @@ GIT_REPOSITORY: dict[str, Touch] = {
     "url": _FOLLOWED,
     "verify": _FOLLOWED,
 }
-POST_BUILD: dict[str, Touch] = {"substitute": _FOLLOWED, "substituteFrom": _FOLLOWED}
+POST_BUILD: dict[str, Touch] = {
+    "substitute": _FOLLOWED,
+    "substituteFrom": _FOLLOWED,
+    "substituteStrategy": _FOLLOWED,
+}
 
 HELM_RELEASE: dict[str, Touch] = {
     "chart": _FOLLOWED,
@@ -155,6 +161,7 @@ HELM_RELEASE: dict[str, Touch] = {
     "kubeConfig": _NEVER,
     "maxHistory": _NEVER,
     "persistentClient": _NEVER,
+    "postRenderStrategy": _NEVER,  # whether hooks are rendered, too
     "postRenderers": _FOLLOWED,
     "releaseName": _NEVER,
     "rollback": _NEVER,
@@ -168,6 +175,7 @@ HELM_RELEASE: dict[str, Touch] = {
     "upgrade": _NEVER,
     "values": _FOLLOWED,
     "valuesFrom": _FOLLOWED,
+    "waitStrategy": _NEVER,
 }
 POST_RENDERER: dict[str, Touch] = {
     "images": _FOLLOWED,

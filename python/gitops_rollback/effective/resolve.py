@@ -14,7 +14,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.applied import Applied, begin
-from gitops_rollback.effective.appliers import left_alone, not_filled, paused, rolled_out_by_hand
+from gitops_rollback.effective.appliers import (
+    ignored,
+    left_alone,
+    not_filled,
+    paused,
+    rolled_out_by_hand,
+)
 from gitops_rollback.effective.build import is_local
 from gitops_rollback.effective.effect import Effect, Idle, Landed
 from gitops_rollback.effective.helm import is_release
@@ -365,7 +371,10 @@ def _of_root(root: Root, resource: Resource, landing: Landing) -> Landing:
     unknowns = landing.unknowns
     if "${" in landing.image.name + landing.image.version:
         unknowns = (*unknowns, *root.of_variables, *_if_any(not_filled(resource)))
-    by = (root.flux.file_path,) if root.flux is not None else ()
+    by: tuple[str, ...] = ()
+    if root.flux is not None:
+        by = (root.flux.file_path,)
+        unknowns = (*unknowns, *ignored(resource, landing.image.use.pointer, root.flux))
     return replace(
         landing,
         image=replace(landing.image, overlay=root.overlay),

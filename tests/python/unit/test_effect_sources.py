@@ -124,6 +124,11 @@ BESIDE = {"clusters/apps.yaml": git("ours", OURS) + "---\n" + git("other", OURS 
 CHART = {"charts/cart/Chart.yaml": "name: cart\n"}
 CHART_VALUES = {**CHART, "charts/cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\n"}
 EDITED = "apps/cart/deployment.yaml"
+IGNORE = """\
+ignore:
+- paths: [/%s]
+  target: {kind: %s}
+"""
 PARENT = """\
 patches:
 - target: {kind: Kustomization}
@@ -226,6 +231,17 @@ FOLLOWED = {
     "an object that Flux merges": (
         {"a.yaml": noted("kustomize.toolkit.fluxcd.io/ssa: Merge")},
         "a.yaml",
+    ),
+    "what Flux leaves as it is besides": (
+        APPS
+        | {
+            "k.yaml": flux(
+                "flux-system",
+                f"{IGNORE % ('spec/replicas', 'Deployment')}{IGNORE[8:] % ('spec', 'Service')}"
+                "buildMetadata: [originAnnotations]\npostBuild: {substituteStrategy: Always}",
+            )
+        },
+        EDITED,
     ),
     "images that override an Application's": (
         LISTED | {"apps/cart/.argocd-source-cart.yaml": "kustomize: {images: ['acme/cart:2']}\n"},
@@ -434,6 +450,14 @@ REFUSED = {
     "an object that Flux makes once": (
         {"a.yaml": noted("kustomize.toolkit.fluxcd.io/ssa: IfNotPresent")},
         "Flux leaves the object alone",
+    ),
+    "an image that Flux leaves as it is": (
+        APPS | {"k.yaml": flux("flux-system", IGNORE % ("spec/template", "Deployment"))},
+        "Flux applies no change of /spec/template",
+    ),
+    "whatever a selector may choose": (
+        APPS | {"k.yaml": flux("flux-system", IGNORE % ("spec", "'('"))},
+        "Flux applies no change of /spec",
     ),
     "a variable that is not filled": (
         {
