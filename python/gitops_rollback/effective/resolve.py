@@ -98,7 +98,7 @@ def resolve_fields(
 def _by_name(fields: Iterable[ImageField]) -> dict[str, list[ImageField]]:
     found: dict[str, list[ImageField]] = {}
     for one in fields:
-        images = (one.image.repository.rpartition("/")[2],) if one.image else ()
+        images = (one.named.repository.rpartition("/")[2],) if one.named else ()
         for name in {one.name, *one.labels, *images}:
             found.setdefault(name, []).append(one)
     return found

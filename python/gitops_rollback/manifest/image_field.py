@@ -208,6 +208,11 @@ class ImageField:
         """The image reference that takes effect; None where the text is none."""
         return find_image(self.effective)
 
+    @cached_property
+    def named(self) -> ImageReference | None:
+        """The image, or where its version is not known its name alone; None without one."""
+        return self.image or find_image(self.shown_name or self.name_text)
+
     @property
     def key(self) -> FieldKey:
         """What the field is at one tip: path, document index and JSON pointer."""

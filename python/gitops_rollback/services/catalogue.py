@@ -161,7 +161,7 @@ def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[Im
         ]
         sure = [f for f in map(partial(_as_configured, image=settings.image), fields) if f]
         return [*named, *sure]
-    by_image = [f for f in fields if f.image and f.image.repository.rpartition("/")[2] == service]
+    by_image = [f for f in fields if f.named and f.named.repository.rpartition("/")[2] == service]
     return by_image or by_workload or by_configuration
 
 
@@ -177,7 +177,7 @@ def _standing(written: Sequence[NotedField], found: Iterable[ImageField]) -> lis
 def _as_configured(field: ImageField, image: ImageReference) -> ImageField | None:
     """Return a field whose image is the configured one; of two names it could have, that one."""
     if field.problem != OTHER_REGISTRY:
-        is_it = field.image is not None and field.image.full_repository == image.full_repository
+        is_it = field.named is not None and field.named.full_repository == image.full_repository
         return field if is_it else None
     for name in (field.name_text, field.other_name):
         found = find_image(name)

@@ -443,6 +443,16 @@ REFUSED = {
         APPS | {"k.yaml": flux("flux-system", IMAGES, path="./apps/${app}")},
         "which folder its variable makes of it is not known",
     ),
+    "a container of the image whose version is not known": (
+        {
+            "k.yaml": flux("flux-system", "postBuild: {substitute: {TAG: '1'}}"),
+            EDITED: DEPLOYMENT.replace(
+                '"acme/cart:1"}',
+                f'"acme/cart:${{TAG}}@sha256:{"a" * 64}"}}, {{name: more, image: "acme/cart:1"}}',
+            ),
+        },
+        "tag and digest stand in different files",
+    ),
     "an object that Flux leaves alone": (
         {"a.yaml": noted("kustomize.toolkit.fluxcd.io/reconcile: disabled")},
         "Flux leaves the object alone",
