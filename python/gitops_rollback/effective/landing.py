@@ -296,7 +296,7 @@ class Lander:
         """Return what the chart's templates leave unproven of an image, and what is said of it."""
         if layers.folder is None:
             return (), ()
-        doubt = self.templates.doubt(layers.folder, field)
+        doubt = self.templates.doubt(layers.folder, field, layers.values)
         said = self.templates.warning(layers.folder, field)
         return (doubt,) if doubt is not None else (), (said,) if said else ()
 

@@ -257,7 +257,7 @@ class _Resolver:
         for folder in self._charts_of(image) | ({chart} if chart is not None else set()):
             place = self._lander.templates.label_with(folder, use.container)
             if place:
-                why = f"the chart writes the tag into a label too ({place})"
+                why = f"the chart writes the tag into a label or a name too ({place})"
                 return replace(image, decider=replace(image.decider, tag_only=why))
         return image
 

@@ -1,8 +1,9 @@
 """What the templates of a chart in the repository make of its values. Pure.
 
-They are not rendered: it is looked for what reads a value, and for labels that a tag is written
-into. A value that no template reads changes nothing, whatever is deployed there; one that may be
-read in a way that is not followed (`tpl`, values that are passed on as a whole) is not proven.
+They are not rendered: it is looked for what reads a value, and for labels and names that a tag is
+written into. A value that no template reads changes nothing, whatever is deployed there; one that
+may be read in a way that is not followed (`tpl`, values that are passed on as a whole), of which
+the template makes another text, or before which another value comes, is not proven.
 """
 
 from __future__ import annotations
@@ -13,40 +14,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.objects import ACCEPT, Unknown
+from gitops_rollback.effective.template_texts import DOCKER, ITEMS, READ, WRITTEN, Texts, plain
+from gitops_rollback.effective.tree import find
 from gitops_rollback.late import dataclass, field, regex
+from gitops_rollback.manifest.document import text_of
+from gitops_rollback.manifest.helm import TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
+    import yaml
+
+    from gitops_rollback.effective.template_texts import Keys
     from gitops_rollback.manifest.image_field import ImageField, Part
 
-_KEY = regex(r"^(?P<indent>[ \t-]*)(?P<key>[\w./-]+):")
-_LABELS = frozenset({"labels", "matchLabels", "selector", "commonLabels"})
 # What is no template in the folder of templates, or nothing that is applied (helm.sh, "Charts").
 _NOTES = "NOTES.txt"
-_COMMENT = regex(r"\{\{-?\s*/\*")
-_YAML_COMMENT = regex(r"^[ \t]*#[^\n]*$", re.MULTILINE)
-# `index .Values "a-b" "c"` and `(.Values.a).b` are other words for `.Values.a-b.c`.
-_VALUE = r"(\$?\w*(?:\.\w+)*\.Values\b(?:\.[\w-]+)*)"
-_INDEXED = regex(rf'\bindex\s+{_VALUE}((?:\s+"[\w.-]*")+)')
-_IN_BRACKETS = regex(rf"\(\s*{_VALUE}\s*\)(?=\.)")
-_READ = regex(r"(\.Values\b(?:\.[\w-]+)*)")
-# Each item of a mapping, whose keys are then named nowhere.
-_ITEMS = regex(
-    rf"\b(?:range\s+(?:\$\w+\s*(?:,\s*\$\w+\s*)?:?=\s*)?{_VALUE}"
-    rf"|(?:index|get)\s+{_VALUE}\s+[$.(])"
-)
-# A value that is written out as it is, also `with` it.
-_WHOLE = r"(?:\|\s*n?indent\s+\d+\s*)?-?\}\}"
-_WRITTEN = regex(
-    rf"\btoYaml\s+{_VALUE}\s*{_WHOLE}"
-    rf"|\bwith\s+{_VALUE}\s*-?\}}\}}[^{{]*\{{\{{-?\s*toYaml\s+\.\s*{_WHOLE}"
-)
-_MOST_LEVELS = 3  # of brackets and `index` within each other
 _OWN_WORDS = regex(r"\btpl\b")
 _DEPENDS = regex(rb"^dependencies:(?!\s*\[\s*\])", re.MULTILINE)
-_DOCKER = ("docker.io", "index.docker.io", "registry-1.docker.io")
 
 
 def is_template(path: str) -> bool:
@@ -59,14 +45,17 @@ class _Chart:
     """The templates of a chart, without comments, and the values that they read, as keys.
 
     Of `items` they read each item, `written` is written out as it is; `labels` are the values in
-    labels, by their places. One that has others in it (`has_others`) is not judged.
+    labels and names, by their places; `changed` the values that an image is made of, and not as
+    they are: where, and by which other one if that is set. One that has others in it (`has_others`)
+    is not judged.
     """
 
     texts: tuple[str, ...]
-    read: frozenset[tuple[str, ...]]
-    items: frozenset[tuple[str, ...]]
-    written: frozenset[tuple[str, ...]]
-    labels: Mapping[str, frozenset[tuple[str, ...]]]
+    read: frozenset[Keys]
+    items: frozenset[Keys]
+    written: frozenset[Keys]
+    labels: Mapping[str, frozenset[Keys]]
+    changed: Mapping[Keys, list[tuple[str, Keys]]]
     has_others: bool
 
     @property
@@ -74,7 +63,7 @@ class _Chart:
         """Whether what it does not read changes nothing."""
         return bool(self.texts) and not self.has_others
 
-    def reads(self, keys: tuple[str, ...]) -> bool:
+    def reads(self, keys: Keys) -> bool:
         """Tell whether the templates read a value, as far as they can be followed."""
         if any(one[: len(keys)] == keys for one in self.read):
             return True
@@ -88,12 +77,12 @@ class _Chart:
             for one in self.read
         )
 
-    def _reads_items(self, keys: tuple[str, ...], over: tuple[str, ...]) -> bool:
+    def _reads_items(self, keys: Keys, over: Keys) -> bool:
         """Tell whether the items of a value are read by the keys that stand in each."""
         inside = _words(keys[len(over) + 1 :])
         return keys[: len(over)] == over and bool(inside) and self._names(inside)
 
-    def _names(self, keys: tuple[str, ...]) -> bool:
+    def _names(self, keys: Keys) -> bool:
         """Tell whether all of some keys are named: `.key`, or in quotes."""
         patterns = (rf'\.{re.escape(key)}\b|["`]{re.escape(key)}["`]' for key in keys)
         return all(any(re.search(one, text) for text in self.texts) for one in patterns)
@@ -106,23 +95,42 @@ class Templates:
     raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     _charts: dict[str, _Chart] = field(default_factory=dict, repr=False, compare=False)
 
-    def doubt(self, folder: str, image: ImageField) -> Unknown | None:
+    def doubt(
+        self, folder: str, image: ImageField, values: yaml.Node | None = None
+    ) -> Unknown | None:
         """Return why a chart's templates may not make an image of values; None where they do.
 
-        A chart that has others in it, or of which no template was read, is not judged.
+        `values` are all that the chart gets. A chart that has others in it, or of which no template
+        was read, is not judged by what it does not read.
         """
         chart = self._chart(folder)
+        for part in image.parts:
+            why = self._otherwise(chart, _keys(image, part), values) if part.text else ""
+            if why:
+                name = f".Values.{'.'.join(_keys(image, part))}"
+                hint = f"let the template write it as it is, {ACCEPT}"
+                return Unknown(image.path, part.scalar.line, name, why, hint)
         if not chart.is_judged:
             return None
         unread = {p.role: p for p in image.parts if not chart.reads(_keys(image, p))}
         for role, part in unread.items():
-            is_default = role == REGISTRY and part.text.strip("/") in ("", *_DOCKER)
+            is_default = role == REGISTRY and part.text.strip("/") in ("", *DOCKER)
             # Of tag and digest one is enough: that the digest does not count is said (`warning`).
             other = {TAG: DIGEST, DIGEST: TAG}.get(role, "")
             has_other = image.part(other) is not None and other not in unread
             if part.text and not is_default and not has_other:
                 return self._unread(folder, image, part)
         return None
+
+    def _otherwise(self, chart: _Chart, keys: Keys, values: yaml.Node | None) -> str:
+        """Return why a template makes something else of a value; empty where none does."""
+        below = chart.changed.get((f".{keys[-1]}",), [])
+        for place, other in (*chart.changed.get(keys, ()), *below):
+            if not other:
+                return f"{place} makes another text of it"
+            if text_of(find(values, *other)):
+                return f"{place} takes .Values.{'.'.join(other)} too, which is set"
+        return ""
 
     def warning(self, folder: str, image: ImageField) -> str:
         """Return that a digest of values is read by no template; empty where it is."""
@@ -135,11 +143,11 @@ class Templates:
         return f"no template of {folder or '.'} reads .Values.{'.'.join(keys)}: its tag runs"
 
     def label_with(self, folder: str, container: str) -> str:
-        """Return the place in a chart's templates where an image's tag is a label; empty for none.
+        """Return the place in a chart's templates where an image's tag is a label, or in a name.
 
-        `container` are the keys of the image in the values: `image`, `web.image`.
+        `container` are the keys of the image in the values: `image`, `web.image`. Empty for none.
         """
-        tags = {(*_above(container), name) for name in ("tag", "imageTag")}
+        tags = {(*_above(container), name) for name in TAG_KEYS} | {(".tag",), (".imageTag",)}
         labels = self._chart(folder).labels
         return next((place for place, read in labels.items() if not read.isdisjoint(tags)), "")
 
@@ -157,13 +165,14 @@ class Templates:
         # What dependencies of a chart read is not looked into.
         files = (posixpath.join(folder, name) for name in ("Chart.yaml", "requirements.yaml"))
         depends = any(_DEPENDS.search(self.raw.get(path, b"")) for path in files)
-        texts = tuple(_plain(_without_comments(text)) for text in written.values())
+        texts = Texts({path: plain(text) for path, text in written.items()})
         return _Chart(
-            texts,
-            frozenset(one for text in texts for one in _values_in(_READ, text)),
-            frozenset(one for text in texts for one in _values_in(_ITEMS, text)),
-            frozenset(one for text in texts for one in _values_in(_WRITTEN, text)),
-            {f"{path}:{n}": read for path, text in written.items() for n, read in _labels(text)},
+            tuple(texts.by_path.values()),
+            texts.values(READ),
+            texts.values(ITEMS),
+            texts.values(WRITTEN),
+            texts.labels(),
+            texts.changed(),
             depends or posixpath.join(folder, "charts") in self._below,
         )
 
@@ -192,64 +201,18 @@ class Templates:
         return Unknown(*place, name, why, hint)
 
 
-def _above(container: str) -> tuple[str, ...]:
+def _above(container: str) -> Keys:
     """Return the keys below which the parts of an image stand in the values."""
     return () if container == "values" else tuple(container.split("."))
 
 
-def _keys(image: ImageField, part: Part) -> tuple[str, ...]:
+def _keys(image: ImageField, part: Part) -> Keys:
     """Return the keys below which a part of an image stands in the values."""
     if part.role == REFERENCE:
         return tuple(image.container.split("."))
     return (*_above(image.container), part.key)
 
 
-def _words(keys: tuple[str, ...]) -> tuple[str, ...]:
+def _words(keys: Keys) -> Keys:
     """Return the keys that a template has to name: not those of the items of a list."""
     return tuple(key for key in keys if not key.isdecimal())
-
-
-def _plain(text: str) -> str:
-    """Return a template with every value written in one way: `.Values.a.b`."""
-    for _level in range(_MOST_LEVELS):
-        text = _IN_BRACKETS.sub(r"\1", _INDEXED.sub(_dotted, text))
-    return text
-
-
-def _values_in(pattern: re.Pattern[str], text: str) -> Iterator[tuple[str, ...]]:
-    """Yield the values that a plain template reads in some way, as keys; none for all of them."""
-    for found in pattern.finditer(text):
-        value = found[found.lastindex or 0]
-        yield tuple(value.partition(".Values")[2].split("."))[1:]
-
-
-def _without_comments(text: str) -> str:
-    """Return a template without its comments, and without what it makes comments of."""
-    out, position = [], 0
-    for found in _COMMENT.finditer(text):
-        end = text.find("*/", found.end())
-        if end < 0:
-            break
-        if found.start() >= position:
-            out.append(text[position : found.start()])
-            position = end + 2
-    return _YAML_COMMENT.sub("", "".join((*out, text[position:])))
-
-
-def _dotted(found: re.Match[str]) -> str:
-    return found[1] + "".join(f".{key}" for key in found[2].replace('"', " ").split())
-
-
-def _labels(text: str) -> Iterator[tuple[int, frozenset[tuple[str, ...]]]]:
-    """Yield the lines, counted from 1, in which a label has values, and these."""
-    above: list[tuple[int, str]] = []  # indentation and key of what a line stands in
-    for number, line in enumerate(text.splitlines(), start=1):
-        match = _KEY.match(line)
-        if match is None:
-            continue
-        indent = len(match["indent"])
-        while above and above[-1][0] >= indent:
-            above.pop()
-        if ".Values" in line and any(key in _LABELS for _indent, key in above):
-            yield number, frozenset(_values_in(_READ, _plain(line)))
-        above.append((indent, match["key"]))

@@ -55,7 +55,7 @@ _NAMES_BY_THEMSELVES = (
 )
 NAME_KEYS = (*_NAMES_BY_THEMSELVES, "name", "image")
 _IMAGE_TAGS = ("imageTag", "image_tag")
-_TAG_KEYS = ("tag", *_IMAGE_TAGS, "version")
+TAG_KEYS = ("tag", *_IMAGE_TAGS, "version")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def is_values_file(path: str) -> bool:
 
 def is_of_image(key: str) -> bool:
     """Tell whether a value of such a key may be an image, or a part of one."""
-    return _is_image_key(key) or key in (*NAME_KEYS, *_TAG_KEYS, "registry", "digest")
+    return _is_image_key(key) or key in (*NAME_KEYS, *TAG_KEYS, "registry", "digest")
 
 
 def values_fields(place: ValuesPlace, values: yaml.Node | None, pointer: str) -> list[ImageField]:
@@ -192,7 +192,7 @@ def _mapping_field(
 
 def _tag_keys(*, is_image: bool) -> tuple[str, ...]:
     """Return the keys a tag has; `version` is one only of what is called image."""
-    return _TAG_KEYS if is_image else _TAG_KEYS[:-1]
+    return TAG_KEYS if is_image else TAG_KEYS[:-1]
 
 
 def _name_key(node: yaml.MappingNode, *, is_image: bool, has_version: bool) -> str | None:

@@ -101,6 +101,86 @@ def test_what_other_charts_and_helpers_may_read_is_deployed(files: dict[str, str
     assert not isinstance(found, str), found
 
 
+OTHERWISE = {
+    "text behind it": READS.replace(' }}"', ' }}-alpine"'),
+    "text before it": READS.replace(":{{", ":v{{"),
+    "text behind its name": READS.replace("repository }}", "repository }}-server"),
+    "another registry": READS.replace('"{{', '"ghcr.io/{{'),
+    "what is included": (
+        f'{{{{ define "i" }}}}{READS[8:-2]}{{{{ end }}}}\nimage: {{{{ include "i" . }}}}-alpine\n'
+    ),
+    "a helper": READS.replace('image: "', "").replace(' }}"', " }}-alpine"),
+    "printf": 'image: {{ printf "%s:%s-x" .Values.image.repository .Values.image.tag }}\n',
+    "below the dot": 'image: "{{ with .Values.image }}{{ .repository }}:v{{ .tag }}{{ end }}"\n',
+    "a part of it": READS.replace("tag }}", "tag | trunc 10 }}"),
+    "a value behind it": READS.replace("tag }}", "tag }}{{ .Values.more }}"),
+    "a value before it": READS.replace(":{{", ":{{ .Values.more }}{{"),
+    "another tag": READS.replace(".Values.image.tag", ".Values.more | default .Values.image.tag"),
+    "another tag, if there is one": READS.replace(
+        "{{ .Values.image.tag }}",
+        "{{ if .Values.all.tag }}{{ .Values.all.tag }}{{ else }}{{ .Values.image.tag }}{{ end }}",
+    ),
+}
+
+
+@pytest.mark.parametrize("template", OTHERWISE.values(), ids=OTHERWISE)
+def test_what_a_template_makes_another_text_of_is_not_deployed(template: str) -> None:
+    files = chart(template)
+    found = deployed(files | {f"{CHART}values.yaml": f"{VALUES}more: -x\nall: {{tag: '3'}}\n"})
+    assert isinstance(found, str), "it was deployed"
+    assert "makes another text of it" in found or "too, which is set" in found
+
+
+AS_IT_IS = {
+    "another tag, which is not set": OTHERWISE["another tag"],
+    "a value behind it, which is not set": OTHERWISE["a value behind it"],
+    "a registry": READS.replace('"{{', '"docker.io/{{'),
+    "what is not taken": READS.replace("tag }}", "tag | default .Values.all.tag }}"),
+    "what is not taken, first": READS.replace(
+        ".Values.image.tag", "default .Values.all.tag .Values.image.tag"
+    ),
+    "a default": READS.replace("tag }}", 'tag | default (printf "v%s" .Chart.Name | trunc 9) }}'),
+    "a digest": READS.replace("tag }}", "tag }}{{ with .Values.image.digest }}@{{ . }}{{ end }}"),
+    "parts": (
+        'image: {{ printf "%s%s%s" .Values.image.repository ":" (.Values.image.tag | toString) }}\n'
+    ),
+    "what is no image": f'{READS}args: ["{{{{ .Values.image.tag | trunc 8 }}}}-x"]\n',
+}
+
+
+@pytest.mark.parametrize("template", AS_IT_IS.values(), ids=AS_IT_IS)
+def test_what_a_template_writes_as_it_is_is_deployed(template: str) -> None:
+    files = chart(template)
+    found = deployed(files | {f"{CHART}values.yaml": f"{VALUES}all: {{tag: '3'}}\n"})
+    assert not isinstance(found, str), found
+
+
+TAGGED = '{{ define "t" }}{{ .Values.image.tag }}{{ end }}\n'
+LIKE_LABELS = {
+    "what a helper makes": (
+        '{{ define "l" }}version: {{ .Values.image.tag | quote }}{{ end }}\n'
+        'labels:\n  {{- include "l" . | nindent 2 }}\n'
+    ),
+    "what a helper's helper makes": (
+        TAGGED + '{{ define "l" }}v: {{ template "t" . }}{{ end }}\nlabels: {{ include "l" . }}\n'
+    ),
+    "a variable": "{{- $t := .Values.image.tag }}\nlabels:\n  v: {{ $t }}\n",
+    "on the line of the key": 'labels: {version: "{{ .Values.image.tag }}"}\n',
+    "below the dot": "{{- with .Values.image }}\nlabels:\n  v: {{ .tag }}\n{{- end }}\n",
+    "a name": "metadata:\n  name: cart-{{ .Values.image.tag }}\n",
+}
+
+
+@pytest.mark.parametrize("template", LIKE_LABELS.values(), ids=LIKE_LABELS)
+def test_a_tag_that_becomes_a_label_or_a_name_gets_no_digest(template: str) -> None:
+    assert "no digest can stand there" in deployed(chart(template + READS))
+
+
+def test_a_helper_that_includes_itself_is_read() -> None:
+    template = TAGGED.replace("{{ end", '{{ include "t" . }}{{ end') + 'labels: {{ include "t" . }}'
+    assert "no digest can stand there" in deployed(chart(f"{template}\n{READS}"))
+
+
 LABELLED = "metadata:\n  labels:\n    version: {{ .Values.image.tag }}\n" + READS
 
 
@@ -111,7 +191,7 @@ def test_a_tag_that_is_a_label_gets_no_digest_in_values_of_a_release_either() ->
     for some in (files, of_chart, of_release):
         found = deployed(some)
         assert isinstance(found, str), "a digest was written into it"
-        assert "into a label too (charts/cart/templates/deployment.yaml:3)" in found
+        assert "into a label or a name too (charts/cart/templates/deployment.yaml:3)" in found
     assert not isinstance(deployed(chart(LABELLED.replace("labels", "annotations"))), str)
 
 
@@ -220,6 +300,18 @@ NAMED = {
     "containers as they are": (
         "more:\n- {name: cart, image: 'acme/cart:1'}\n",
         "containers:\n  {{- toYaml .Values.more | nindent 2 }}\n",
+    ),
+    "containers in another order": (
+        "more:\n- {name: cart, image: 'acme/cart:1'}\n",
+        "containers:\n  {{- .Values.more | toYaml | nindent 2 }}\n",
+    ),
+    "containers that are templates": (
+        "more:\n- {name: cart, image: 'acme/cart:1'}\n",
+        "containers:\n  {{- tpl (toYaml .Values.more) $ | nindent 2 }}\n",
+    ),
+    "containers one by one": (
+        "more:\n- {name: cart, image: 'acme/cart:1'}\n",
+        "containers:\n{{- range .Values.more }}\n- {{ toYaml . | nindent 2 }}\n{{- end }}\n",
     ),
     "containers, where there are any": (
         "more:\n- {name: cart, image: 'acme/cart:1'}\n",
