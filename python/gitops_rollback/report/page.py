@@ -32,6 +32,7 @@ _DRILLED = {
     "warning": ("warned", "with a warning"),
     "": ("done", "in order"),
 }
+_UNSEEN = ("warned", "not verified at the registry")
 _MOST_NAMED = 3  # services in the title
 _DONE = {
     "deploy": "Deployed",
@@ -258,7 +259,8 @@ def _service(
     summary = replace(summary, stands=outcome.split(", ")[-1])
     if documents.check:
         found = _worst(documents, name)
-        kind, stands = _DRILLED[found.get("level", "")]
+        is_unseen = not found and "to" in plan and not plan["to"].get("verified")
+        kind, stands = _UNSEEN if is_unseen else _DRILLED[found.get("level", "")]
         outcome = f"{summary.versions}, {found.get('message', stands)}"
         summary = replace(summary, stands=stands, next=found.get("hint", ""))
     entries = _entries(history.get("entries", ()), repository, present)

@@ -357,6 +357,20 @@ def drilled(level: str, message: str, **more: Any) -> dict[str, str]:  # noqa: A
     return files(plan={**plan(), "services": [one]}, check=check)
 
 
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [({"verified": True}, "in order"), ({"verified": False}, "not verified at the registry")],
+)
+def test_the_page_of_a_drill_calls_nothing_in_order_that_no_registry_has_shown(
+    seen: dict[str, bool], words: str
+) -> None:
+    [one] = plan()["services"]
+    whole = {**plan(), "services": [{**one, "to": {**one["to"], **seen}}]}
+    check = {"verdict": "ok", "summary": "a rollback would work", "findings": []}
+    text = said(files(plan=whole, check=check))
+    assert f"1.5.0 → 1.4.2, {words} From" in text
+
+
 def test_the_page_of_a_drill_says_of_a_service_what_the_drill_says_of_it() -> None:
     new = drilled("warning", "nothing ran before")
     hold = {"at": "2026-01-01T00:00:00Z", "by": "joe", "reason": "x"}
