@@ -5,7 +5,8 @@ A listing replaces all that its query has brought so far; a single change replac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.rollout.appliers import (
@@ -26,11 +27,12 @@ from gitops_rollback.rollout.target import BARE, KINDS, THERE
 from gitops_rollback.rollout.workloads import Pod, Workload, read_pod, read_workload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gitops_rollback.rollout.target import Place, Relation, Target
 
 
+T = TypeVar("T")
 _APPLIERS = ("Kustomization", "HelmRelease")
 
 
@@ -81,6 +83,7 @@ class Objects:
         self._denied: set[str] = set()  # kinds that may not be read
         self._left_out: set[tuple[str, str]] = set()  # kind and namespace, where others may be
         self._answered: set[Query] = set()
+        self._read: dict[Name, Any] = {}  # what was read of objects, until they change
 
     def take(self, change: Change) -> None:
         """Take a change in."""
@@ -93,8 +96,10 @@ class Objects:
             gone = [name for name, (query, _) in self._found.items() if query == change.query]
             for name in gone:
                 del self._found[name]
+                self._read.pop(name, None)
         for one in change.objects:
             name = name_of({**one, "kind": kind})
+            self._read.pop(name, None)
             if change.deleted:
                 self._found.pop(name, None)
             else:
@@ -102,7 +107,7 @@ class Objects:
 
     def sources(self) -> list[Source]:
         """Return the GitRepositories."""
-        return [read_source(one) for one in self._of("GitRepository")]
+        return self._each("GitRepository", read_source)
 
     def own_sources(self, branch: str) -> list[Source]:
         """Return the GitRepositories that follow a branch of the manifests repository."""
@@ -110,7 +115,7 @@ class Objects:
 
     def kustomizations(self) -> list[Reconciler]:
         """Return the Kustomizations."""
-        return [read_reconciler(one, "Kustomization") for one in self._of("Kustomization")]
+        return self._each("Kustomization", partial(read_reconciler, kind="Kustomization"))
 
     def other_ways(self, target: Target) -> list[str]:
         """Say of sources by which a target's files may be applied, and that cannot be followed.
@@ -144,7 +149,7 @@ class Objects:
 
     def releases(self, target: Target) -> list[Reconciler]:
         """Return the HelmReleases that run a target."""
-        found = [read_reconciler(one, "HelmRelease") for one in self._of("HelmRelease")]
+        found = self._each("HelmRelease", partial(read_reconciler, kind="HelmRelease"))
         return releases_of(target, self.own_sources(target.branch), self.owners(target), found)
 
     def applied(self, target: Target) -> frozenset[str]:
@@ -342,10 +347,20 @@ class Objects:
     def _pods(self) -> tuple[Pod, ...] | None:
         if "Pod" in self._denied:
             return None
-        return tuple(read_pod(one) for one in self._of("Pod"))
+        return tuple(self._each("Pod", read_pod))
 
     def _of(self, kind: str) -> list[Json]:
         return [one for name, (_, one) in self._found.items() if name.kind == kind]
+
+    def _each(self, kind: str, read: Callable[[Json], T]) -> list[T]:
+        """Return what is read of the objects of a kind: of each once, until it changes."""
+        found: list[T] = []
+        for name, (_, one) in self._found.items():
+            if name.kind == kind:
+                if name not in self._read:
+                    self._read[name] = read(one)
+                found.append(self._read[name])
+        return found
 
 
 def _of_place(
