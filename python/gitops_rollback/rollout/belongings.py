@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+# By what in its spec an object is told which workload it scales or steers.
+_REFERENCES = ("scaleTargetRef", "targetRef", "workloadRef")
 # What leads to a Service by its name.
 _DOORS = ("Ingress", "HTTPRoute", "GRPCRoute", "VirtualService")
 
@@ -63,8 +65,8 @@ def pod_spec_of(found: Json, kind: str) -> Json:
 def about(workloads: Iterable[Json], objects: Iterable[Json]) -> frozenset[tuple[str, str]]:
     """Return kind and name of the objects that are about some workloads, as they stand in Git.
 
-    Those that scale one, those that select its pods (Services, budgets, network policies), and
-    what leads to such a Service, or to one that is called as a workload is.
+    Those that scale or steer one, those that select its pods (Services, budgets, network
+    policies), and what leads to such a Service, or to one that is called as a workload is.
     """
     workloads, objects = tuple(workloads), tuple(objects)
     names = {text(one, "metadata", "name") for one in workloads}
@@ -72,7 +74,7 @@ def about(workloads: Iterable[Json], objects: Iterable[Json]) -> frozenset[tuple
     found = {
         (text(one, "kind"), text(one, "metadata", "name"))
         for one in objects
-        if any(text(one, "spec", by, "name") in names for by in ("scaleTargetRef", "targetRef"))
+        if any(text(one, "spec", by, "name") in names for by in _REFERENCES)
         or any(selector.items() <= own.items() for selector in _selectors(one) for own in labels)
     }
     services = names | {name for kind, name in found if kind == "Service"}

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target
     from gitops_rollback.rollout.workloads import ContainerState, Pod, Workload
 
+# Of Flagger, and of Argo Rollouts where it takes a Deployment's pods (`workloadRef`).
+_STEERING = ("Canary", "Rollout")
 _MISSING = 15.0  # seconds for an object to appear that Flux says it has applied
 
 
@@ -78,6 +80,7 @@ def _by_pods(target: Target, view: View, workloads: tuple[Workload, ...]) -> Sta
         return suspect(State.ROLLING, "the pods", wrong)
     left = [text for one in seen for text in one.left]
     left += [*view.unseen, *_without_release(target, view), *_not_made(target, view, workloads)]
+    left += _steered(target, view)
     notes = [text for one in seen for text in one.notes] + _others(view)
     names = ", ".join(str(workload.name) for workload in workloads)
     said = f"{names}: {_running(target, view)}"
@@ -96,6 +99,22 @@ def _not_made(target: Target, view: View, workloads: tuple[Workload, ...]) -> li
     held = [f"{one.title} as it is ({one.left_alone})" for one in target.held if one.left_alone]
     alone = [f"Flux leaves {one}" for one in live or held]
     return [f"{one}: what else Git holds of it may not be there" for one in stopped + alone]
+
+
+def _steered(target: Target, view: View) -> list[str]:
+    """Say what decides by itself which pods serve: those of the workload show nothing of it."""
+    names = {one.name.name for one in view.workloads or ()}
+    found = {
+        one
+        for by in (*view.kustomizations, *view.releases)
+        for one in by.inventory
+        if one.kind in _STEERING and (one.name in names or target.owns(str(one)))
+    }
+    return [
+        f"{one} decides which pods serve, and when: those with {target.image.label} may still be "
+        "on trial, or not be there yet"
+        for one in sorted(found, key=str)
+    ]
 
 
 def unfinished_of(target: Target, view: View) -> list[Workload]:
@@ -256,8 +275,8 @@ def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) ->
     cause = (
         pod_failure(target, workload, pods)
         or unready_failure(target, workload, pods)
-        or stuck_failure(target, workload, pods)
         or unstarted_failure(target, workload, pods)
+        or stuck_failure(target, workload, pods)
     )
     if cause is None and view.pods is not None:
         cause = uncreated_failure(target, workload, pods)

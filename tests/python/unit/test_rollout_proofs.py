@@ -117,6 +117,25 @@ def test_an_object_that_flux_leaves_alone_is_never_ready_though_its_pods_run_the
     assert "(apps/cart.yaml:5: ssa: Flux leaves it alone): what else" in standing.message
 
 
+@pytest.mark.parametrize(
+    ("entry", "state"),
+    [
+        ("shop_cart_flagger.app_Canary", State.APPLIED),
+        ("shop_web_argoproj.io_Rollout", State.APPLIED),
+        ("shop_other_flagger.app_Canary", State.READY),
+    ],
+)
+def test_a_workload_whose_pods_another_operator_steers_shows_nothing_of_what_serves(
+    entry: str, state: State
+) -> None:
+    def edit(objects: Found) -> None:
+        objects["Kustomization/apps"]["status"]["inventory"]["entries"].append({"id": entry})
+
+    standing = stand(edit, belongings=frozenset({("Rollout", "web")}))
+    assert standing.state is state
+    assert ("decides which pods serve, and when" in standing.message) == (state is State.APPLIED)
+
+
 def test_another_object_of_the_same_name_shows_nothing() -> None:
     """It is there, runs the image, and is not among what our Kustomization has applied."""
 
@@ -673,6 +692,7 @@ CART = {
         ("HorizontalPodAutoscaler", {"scaleTargetRef": {"name": "cart"}}, True),
         ("HorizontalPodAutoscaler", {"scaleTargetRef": {"name": "other"}}, False),
         ("VerticalPodAutoscaler", {"targetRef": {"name": "cart"}}, True),
+        ("Rollout", {"workloadRef": {"kind": "Deployment", "name": "cart"}}, True),
         ("Ingress", {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "web"}}}]}}]},
          True),
         ("Ingress", {"defaultBackend": {"service": {"name": "other"}}}, False),
