@@ -248,8 +248,8 @@ def _with_schema(wish: Wish, facts: Facts, plan: Plan, chosen: Candidate) -> Pla
     """Return a plan that is refused where the running image needs a later schema."""
     if not chosen.verified:
         return plan
-    compares = facts.settings.schema_label or ("refuse" if has_storage(facts.at) else "ignore")
-    if compares == "ignore":
+    said = facts.settings.schema_label
+    if not (said == "refuse" if said else has_storage(facts.at)):
         return plan
     return _schema_compared(wish, plan, chosen, facts.ask(NeedSchemaLabels(chosen.image)))
 
@@ -275,10 +275,10 @@ def _schema_compared(wish: Wish, plan: Plan, chosen: Candidate, labels: SchemaLa
     return replace(plan, blocks=(*plan.blocks, refusal("schema", forward)))
 
 
-def _order(schema: str) -> tuple[tuple[int, int, str], ...]:
-    """Order schemas as people number them: 9 before 10, 1.9 before 1.10, 2026-01-31."""
+def _order(schema: str) -> tuple[tuple[bool, int | str], ...]:
+    """Order schemas as people number them: 9 before 10, 1.9 before 1.10, 1.9 before 1.rc."""
     parts = ((whole_number(part), part) for part in _PARTS.findall(schema))
-    return tuple((1, 0, part) if number is None else (0, number, "") for number, part in parts)
+    return tuple((number is None, part if number is None else number) for number, part in parts)
 
 
 def _changed(wish: Wish, facts: Facts, plan: Plan) -> GitopsRollbackError | None:

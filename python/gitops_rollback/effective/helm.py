@@ -311,7 +311,7 @@ def _operation_touches(item: yaml.Node) -> bool:
     if any(_says_image(node) for node in walk(lookup(item, "value"))):
         return True
     above = {"spec", "template", "jobTemplate", *_IMAGE_KEYS}
-    return bool(last) and (last[-1] in ("image", "reference") or set(last) <= above)
+    return bool(last) and (last[-1] in ("image", "reference") or above.issuperset(last))
 
 
 def _says_image(node: yaml.Node) -> bool:

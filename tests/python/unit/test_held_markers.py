@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_rollback.decide.edits import elsewhere_warnings, holding, restoring
+from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.decide.holds import lost_markers, markers_to_hold, markers_without_hold
 from gitops_rollback.ledger.holds import HeldMarker
+from gitops_rollback.repo.objects import Tip
+from gitops_rollback.services.inventory import read_manifests
 from unit.builders import (
+    DEPLOYMENT,
     PATH,
     at,
+    found_service,
     hold_of,
     service_at_tip,
     state,
@@ -180,6 +185,20 @@ def test_every_marker_of_the_policies_is_held_wherever_it_stands_and_no_other() 
         "22",
         "26",
     ]
+
+
+def test_markers_outside_the_environment_are_left_alone() -> None:
+    marked = DEPLOYMENT.replace("{image}", f"acme/cart:1 # {CART}")
+    files = {f"{folder}/cart.yaml": marked.encode() for folder in ("a", "ab", "a/b")}
+    config = '[environments.production]\npath = "a"\n'
+    service = found_service({f"a/{PATH}": marked.encode()}, config)
+    every = replace(service, manifests=read_manifests({f"a/{PATH}": marked.encode(), **files}))
+    found = ServiceAtTip(Tip("main", "1" * 40), every, None)
+    assert {one.path for one in markers_to_hold(found)} == {
+        f"a/{PATH}",
+        "a/cart.yaml",
+        "a/b/cart.yaml",
+    }
 
 
 def test_a_release_puts_back_exactly_what_its_hold_lists() -> None:

@@ -382,6 +382,22 @@ def test_a_text_in_more_pieces_than_anybody_writes_is_not_edited(
     assert (block_of(file, node).host is not None) == is_edited
 
 
+def test_where_each_character_of_a_text_stands_is_known_on_line_and_column() -> None:
+    file = parse("a.yaml", b'first: 1\nvalues: "a\\x41: b"\n')
+    node = lookup(file.documents[0], "values")
+    assert isinstance(node, yaml.ScalarNode)
+    inner = block_of(file, node)
+    assert (inner.text, inner.host is not None) == ("aA: b", True)
+    assert inner.host is not None
+    assert [(run.line, run.column, run.width) for run in inner.host.runs] == [
+        (2, 10, 1),
+        (2, 11, 4),
+        (2, 15, 1),
+    ]
+    assert inner.host.outer_end(len(inner.text)) == file.text.rindex('"')
+    assert file.text[inner.host.outer(1) :].startswith("\\x41")
+
+
 def test_stars_side_by_side_are_one() -> None:
     pattern = go_glob("a**b")
     assert pattern is not None

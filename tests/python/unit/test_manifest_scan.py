@@ -62,6 +62,7 @@ PLAIN = [
     "a: http://x:1 # y\nb: x#y\nc: -x\nd: :x\ne: a - b\n",
     "a: yes\nb: 1e3\nc: 0o7\nd: ~\ne: 2026-01-15\nf: =\n",
     MANIFEST,
+    "a:\n" + "- b\n" * 300 + "c: {d: e}\n",
 ]
 NOT_PLAIN = [
     "a: b\n c\n",

@@ -812,6 +812,16 @@ def test_how_to_take_a_tag_all_the_same_is_said_in_the_words_of_where_it_is_read
     assert error.jenkins_hint == "to take one all the same: QUERY tags[?name=='2'], or TO 2"
 
 
+def test_why_there_is_none_is_told_by_what_is_said_of_tags_alone() -> None:
+    plan = World("1", tags=("2", "1")).plan(strategy="registry")
+    whole = replace(plan, findings=("the branch moved", *plan.findings, "not taken: 3: too new"))
+    error = obstacle(whole)
+    assert error is not None
+    assert "the branch moved" not in error.message
+    assert "not taken" not in error.message
+    assert "3: too new" in error.message
+
+
 def test_where_the_registry_has_none_it_is_said_that_the_ledger_knows_one() -> None:
     plan = by_state("1>2", tags=("2",)).plan(strategy="registry")
     error = obstacle(plan)

@@ -141,6 +141,8 @@ NINE, TEN = SchemaLabels("10", "9"), SchemaLabels("9", "10")
         pytest.param(TEN, wish(), None, "", id="numbers count, not characters"),
         pytest.param(SchemaLabels("1.10", "1.9"), wish(), "schema", "", id="each of them"),
         pytest.param(SchemaLabels("1.9-rc", "1.9-a"), wish(), "schema", "", id="and words"),
+        pytest.param(SchemaLabels("1.rc", "1.9"), wish(), "schema", "", id="a word after all"),
+        pytest.param(SchemaLabels("1.9", "1.rc"), wish(), None, "", id="a number before a word"),
         pytest.param(SchemaLabels("9", "9"), wish(), None, "", id="the same"),
         pytest.param(SchemaLabels(None, "9"), wish(), None, "", id="the running needs none"),
         pytest.param(
