@@ -59,6 +59,10 @@ _KINDS = {
     "application/vnd.cncf.openpolicyagent.": "a policy",
     "application/vnd.cncf.kyverno.": "a policy",
 }
+# What the annotation of GitHub's packages calls what has the types of an image, and is none
+# (github.com/Homebrew/brew, Library/Homebrew/github_packages.rb).
+_PACKAGE_TYPE = "com.github.package.type"
+_PACKAGES = {"homebrew_bottle": "a Homebrew bottle", "actions_oci_pkg": "a GitHub action"}
 _CREATED = "org.opencontainers.image.created"
 _MOST_IMAGES = 1000  # of one index
 _UNKNOWN = "unknown"  # what builders write as the platform of an attestation
@@ -80,6 +84,9 @@ def is_index(document: Mapping[str, object]) -> bool:
 
 def read_manifest(document: Mapping[str, object]) -> Contents:
     """Return what a manifest or an index tells of itself; the platform may be in its config."""
+    packaged = _text(document.get("annotations"), _PACKAGE_TYPE)
+    if packaged in _PACKAGES:
+        return Contents(_PACKAGES[packaged])
     if is_index(document):
         return _read_index(document)
     what = _of_types(_types_of(document), _text(document, "artifactType"))
@@ -153,8 +160,7 @@ def config_digest(document: Mapping[str, object]) -> str | None:
 
 def annotated_time(document: Mapping[str, object]) -> str | None:
     """Return the time of build that a manifest's annotations tell, if they do."""
-    annotations = document.get("annotations")
-    return _text(annotations, _CREATED) if isinstance(annotations, Mapping) else None
+    return _text(document.get("annotations"), _CREATED)
 
 
 def label(config: object, name: str) -> str | None:

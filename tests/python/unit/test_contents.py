@@ -13,6 +13,7 @@ OCI = "application/vnd.oci.image"
 IMAGE, LAYER = f"{OCI}.config.v1+json", f"{OCI}.layer.v1.tar+gzip"
 CACHE = "application/vnd.buildkit.cacheconfig.v0"
 DOCKER = "application/vnd.docker"
+GITHUB = "com.github.package.type"
 
 
 def manifest(config: str, *layers: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -37,6 +38,7 @@ def manifest(config: str, *layers: str, **more: Any) -> dict[str, Any]:  # noqa:
         ),
         {"schemaVersion": 1, "architecture": "amd64"},
         manifest("", LAYER),
+        manifest(IMAGE, LAYER, annotations={GITHUB: "container"}),
     ],
 )
 def test_an_image_is_known_by_its_configuration_and_layers(document: dict[str, Any]) -> None:
@@ -54,6 +56,14 @@ def test_an_image_is_known_by_its_configuration_and_layers(document: dict[str, A
             "a Helm chart",
         ),
         (manifest(CACHE, LAYER), "a build cache"),
+        (manifest(IMAGE, LAYER, annotations={GITHUB: "homebrew_bottle"}), "a Homebrew bottle"),
+        (
+            {
+                "manifests": [{"platform": {"os": "linux", "architecture": "amd64"}}],
+                "annotations": {GITHUB: "homebrew_bottle"},
+            },
+            "a Homebrew bottle",
+        ),
         (manifest(IMAGE, "application/vnd.dev.cosign.simplesigning.v1+json"), "a signature"),
         (manifest(IMAGE, "application/vnd.in-toto+json"), "an attestation"),
         (manifest(IMAGE, "application/spdx+json"), "a list of contents"),
