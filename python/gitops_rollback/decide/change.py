@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide.effect import blocks_of, findings_between
 from gitops_rollback.decide.plan import edits_to_json
-from gitops_rollback.errors import NotFoundError, RefusedError, RegistryError
+from gitops_rollback.errors import NotFoundError, RefusedError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger import message
 from gitops_rollback.ledger.fields import note, note_written
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gitops_rollback.ledger.records import MadeRecord
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.edit import FieldEdit, Splice
+    from gitops_rollback.refusals import Refusal
 
 
 @dataclass(frozen=True)
@@ -194,15 +195,9 @@ def whole_error(
     return first.reworded(message, f"{first.hint}{others}")
 
 
-def nameless(image: ImageReference, reason: str) -> RegistryError:
-    """Return the error for an image whose digest nobody knows; `reason` says why it is not told.
-
-    What failed is the registry: to go by the tag alone is accepted all the same by `tag`.
-    """
-    told = refusal("tag", f"{image.canonical} names no digest, and it is not found out: {reason}")
-    error = RegistryError(told.message, told.hint)
-    error.jenkins_hint = told.jenkins
-    return error
+def nameless(image: ImageReference, reason: str) -> Refusal:
+    """Return what refuses an image whose digest nobody knows; `reason` says why it is not told."""
+    return refusal("tag", f"{image.canonical} names no digest, and it is not found out: {reason}")
 
 
 def deed_of(

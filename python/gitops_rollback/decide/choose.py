@@ -70,8 +70,8 @@ class _Account:
 def choose(wish: Wish, facts: Facts) -> Plan:
     """Return the plan for one service; its edits and what storage means are not in it yet.
 
-    Raises `UsageError` or `ConfigError` if `to` cannot be meant, `RegistryError` if it cannot be
-    resolved, and what a source that was named by `strategy` failed with.
+    Raises `UsageError` or `ConfigError` if `to` cannot be meant, and what a source that was named
+    by `strategy` failed with.
     """
     wish = _by_query(wish)
     account = _account(wish, facts, 1)
@@ -259,9 +259,11 @@ def _by_name(named: Candidate, wish: Wish, facts: Facts, account: _Account) -> P
     unresolved = only.image.digest is None and not is_known and not only.verified
     may_be_tag = "tag" in wish.accept or facts.settings.pin == "tag"
     is_open = only.verdict == "chosen" or only.reason in ("never-ran", "unproven")
-    if is_open and unresolved and not may_be_tag:
-        raise nameless(only.image, only.check.message if only.check else "nobody was asked")
-    return _plan(wish, facts, account, judged)
+    plan = _plan(wish, facts, account, judged)
+    if not is_open or not unresolved or may_be_tag:
+        return plan
+    block = nameless(only.image, only.check.message if only.check else "nobody was asked")
+    return replace(plan, blocks=(block, *plan.blocks))
 
 
 def _judged(

@@ -347,4 +347,4 @@ def _resolved(wish: Wish, facts: Facts, image: ImageReference) -> ImageReference
     if facts.settings.pin == "tag" or "tag" in wish.accept:
         return image
     assert found.failure is not None  # noqa: S101 - what did not answer says why
-    raise nameless(image, found.failure.message) from found.failure
+    raise nameless(image, found.failure.message).error() from found.failure

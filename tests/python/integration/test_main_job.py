@@ -337,7 +337,9 @@ def test_without_a_digest_and_without_a_registry_a_deploy_is_refused_or_the_tag_
     shop: Shop,
 ) -> None:
     deploy = ("--service", "cart", "--image", "acme/cart:1.5.0")
-    run = shop.refused(1, "registry", "deploy", *deploy)
+    run = shop.refused(6, "refused", "deploy", *deploy)
+    assert run.error["code"] == "tag"
+    assert "it is not found out: asked" in run.error["message"]
     assert "--accept tag" in run.error["hint"]
     shop.ok("deploy", *deploy, "--accept", "tag")
     assert shop.text() == CART.replace("1.4.1", "1.5.0")

@@ -118,7 +118,7 @@ NO_DIGEST = Digest(None, RegistryError("404", "look"))
         pytest.param(None, wish(), GONE, NO_DIGEST, (AMD,), "gone", id="its tag is not there"),
         pytest.param(None, wish("tag"), GONE, NO_DIGEST, (AMD,), "gone", id="nor by its tag alone"),
         pytest.param(
-            None, wish("gone"), GONE, NO_DIGEST, (AMD,), "registry", id="gone, and no digest"
+            None, wish("gone"), GONE, NO_DIGEST, (AMD,), "tag", id="gone, and no digest"
         ),
         pytest.param(
             None, wish("gone", "tag"), GONE, NO_DIGEST, (AMD,), None, id="both are accepted"

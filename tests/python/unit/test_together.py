@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gitops_rollback.decide import record as recorded
-from gitops_rollback.decide.change import Change, Refused, nameless, together
+from gitops_rollback.decide.change import Change, Refused, together
 from gitops_rollback.decide.facts import (
     Digest,
     Facts,
@@ -287,15 +287,6 @@ def test_a_record_is_made_by_itself_or_asks_for_what_is_missing() -> None:
     assert isinstance(recorded(doing, answered, "deploy", image("2")), MadeRecord)
     with pytest.raises(ConfigError, match="of another repository"):
         recorded(doing, facts, "deploy", image("2", "docker.io/acme/shop"))
-
-
-def test_a_nameless_image_is_the_registry_s_failure_that_a_tag_accepts() -> None:
-    error = nameless(image("~1"), "nobody answers")
-    assert (error.category, error.message.endswith("not found out: nobody answers")) == (
-        "registry", True,
-    )  # fmt: skip
-    assert "tag" in error.hint
-    assert error.jenkins_hint
 
 
 RIGHT = version(1, told("deploy"), state("1>2"))
