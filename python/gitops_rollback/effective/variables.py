@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import yaml
+
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.late import dataclass, regex, replace
+from gitops_rollback.manifest.document import printed
 from gitops_rollback.manifest.image_field import (
     DIGEST,
     EDITABLE,
+    HELM,
     REFERENCE,
     SUBSTITUTION,
     TAG,
@@ -68,7 +72,8 @@ def substitute(image: Applied, variables: Variables, used: Mapping[str, int]) ->
     missing = _missing(text, variables)
     if missing:
         return image.blocked(missing)
-    whole = _evaluate(text, variables)
+    number = _number(image, variables)
+    whole = _evaluate(f"{image.name}:{number}" if number else text, variables)
     try:
         parse_image(whole)
     except InvalidImageError as error:
@@ -80,6 +85,18 @@ def substitute(image: Applied, variables: Variables, used: Mapping[str, int]) ->
     if isinstance(field, Problem):
         return image.blocked(field)
     return image.decided_by(field, name, version)
+
+
+def _number(image: Applied, variables: Variables) -> str:
+    """Return what a chart prints for a tag that a variable makes a number of; empty for none.
+
+    Flux fills variables into the text of a build, in which no quotes are left: `1.50` becomes 1.5.
+    """
+    tag = image.version.removeprefix(":")
+    if image.use.form != HELM or not _VARIABLE.fullmatch(tag):
+        return ""
+    filled = yaml.ScalarNode("", _evaluate(tag, variables))
+    return printed(filled)
 
 
 def _missing(text: str, variables: Variables) -> Problem:
@@ -145,7 +162,8 @@ def _field(
         scalar = read_scalar(definition.file, definition.node)
         before = match.string[: match.start()].removeprefix(":") if role == TAG else ""
         after = match.string[match.end() :] if role == TAG else ""
-        parts.append((definition, Part(role, match["name"], scalar, before, after)))
+        number = _number(image, variables) if role == TAG else ""
+        parts.append((definition, Part(role, match["name"], scalar, before, after, number)))
     first = parts[0][0]
     if any(definition.file.path != first.file.path for definition, _part in parts):
         return Problem("tag and digest are variables in different files")

@@ -162,7 +162,9 @@ def _owned(service: str, config: Config, found: Iterable[ImageField]) -> list[Im
         sure = [f for f in map(partial(_as_configured, image=settings.image), fields) if f]
         return [*named, *sure]
     by_image = [f for f in fields if f.named and f.named.repository.rpartition("/")[2] == service]
-    return by_image or by_workload or by_configuration
+    # What its own workload runs may be its image, where nobody knows what a variable makes of it.
+    unnamed = [f for f in by_workload if f.named is None and f.problem not in (NO_NAME, NO_VERSION)]
+    return [*by_image, *unnamed] if by_image else by_workload or by_configuration
 
 
 def _standing(written: Sequence[NotedField], found: Iterable[ImageField]) -> list[ImageField]:

@@ -453,6 +453,15 @@ REFUSED = {
         },
         "tag and digest stand in different files",
     ),
+    "a container of the workload whose image is not known": (
+        {
+            "k.yaml": flux("flux-system", "postBuild: {substituteFrom: [{kind: Secret, name: x}]}"),
+            EDITED: DEPLOYMENT.replace(
+                '"acme/cart:1"}', '"${IMAGE}"}, {name: more, image: "acme/cart:1"}'
+            ),
+        },
+        "may stand in the Secret x",
+    ),
     "an object that Flux leaves alone": (
         {"a.yaml": noted("kustomize.toolkit.fluxcd.io/reconcile: disabled")},
         "Flux leaves the object alone",
@@ -645,6 +654,23 @@ def test_what_may_mean_this_repository_makes_the_effect_unknown(
     said = deployed(files)
     assert isinstance(said, str), said
     assert why in said
+
+
+@pytest.mark.parametrize(
+    ("tag", "runs"), [("1.20", "1.2"), ("010", "8"), ("v1.20", "v1.20"), ("2026-01-15",) * 2]
+)
+def test_a_variable_alone_in_values_is_a_number_to_the_chart(tag: str, runs: str) -> None:
+    """As Flux itself builds it: no quotes, in the manifest or around the variable, prevent it."""
+    values = "  values: {image: {repository: acme/cart, tag: '${TAG}'}}\n"
+    files = {
+        "apps/cart/r.yaml": release("other", values).replace("./charts/cart", "cart"),
+        "k.yaml": flux("flux-system", f"postBuild: {{substitute: {{TAG: '{tag}'}}}}"),
+    }
+    manifests = read_manifests({path: text.encode() for path, text in files.items()}, HOME)
+    found = resolve("cart", Environment("production"), Config(), manifests)
+    assert found.image.tag == runs
+    [landed] = manifests.effective({}, Environment("production")).effect.landed
+    assert landed.image == f"acme/cart:{runs}"
 
 
 def test_a_template_of_a_chart_applies_nothing_and_stops_nothing() -> None:
