@@ -107,6 +107,7 @@ class Patcher:
             file = self.parsed(patch.path)
             if file is None:
                 raise TreeError(f"{patch.path} is not there, or cannot be read")
+            _refuse_brackets(file.text)
         elif patch.inline is None:
             raise TreeError("the patch has neither path nor patch")
         else:
@@ -115,14 +116,9 @@ class Patcher:
 
     def _inline(self, patch: Patch, path: str, scalar: yaml.ScalarNode) -> ParsedFile:
         if id(scalar) not in self.inline:
-            text = patch.text.strip()
             if patch.text[:1] == " ":  # kustomize writes the text anew, and cannot read that
                 raise TreeError("kustomize fails where the first line of a patch is indented")
-            if text.startswith("["):
-                try:
-                    json.loads(text)
-                except ValueError as error:
-                    raise TreeError("a patch that begins with [ has to be JSON") from error
+            _refuse_brackets(patch.text.strip())
             offset = 1 if scalar.style in ("|", ">") else 0
             file = self.parsed(path)
             parsed = parse(path, patch.text.encode()) if file is None else block_of(file, scalar)
@@ -230,6 +226,16 @@ class Patcher:
         """Return the place of an image that was replaced: that of its entry, where one made it."""
         made = self.renewed.get(id(node))
         return made.entry.field.place if made is not None and made.entry is not None else place
+
+
+def _refuse_brackets(text: str) -> None:
+    """Raise `TreeError` for a list in brackets that is YAML alone: kustomize takes it for JSON."""
+    if not text.startswith("["):
+        return
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise TreeError("a patch that begins with [ has to be JSON") from error
 
 
 def images_in(node: yaml.Node | None) -> Iterator[tuple[tuple[str, ...], yaml.ScalarNode]]:

@@ -28,9 +28,11 @@ from gitops_rollback.effective.landing import Lander, Landing
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.roots import Root, Roots, Tree
 from gitops_rollback.effective.stacks import Layer, overridden, stacks_of
+from gitops_rollback.effective.tree import find
 from gitops_rollback.effective.variables import Variables, substitute, variable_names
 from gitops_rollback.effective.work import Work
 from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.manifest.document import text_of
 from gitops_rollback.manifest.flux import definitions
 from gitops_rollback.manifest.image_field import HELM, KUSTOMIZE, PATCH, Problem
 from gitops_rollback.manifest.kustomize import is_kustomization
@@ -182,7 +184,9 @@ class _Resolver:
         used = Counter(name for text in texts.values() for name in variable_names(text))
         known, doubts = self._definitions(flux)
         secrets = tuple(one.name for one in flux.sources if one.kind == "Secret")
-        variables = Variables(known, self._tree.uses, secrets)
+        strategy = text_of(find(flux.spec, "postBuild", "substituteStrategy"))
+        is_filled = bool(flux.definitions or flux.sources) or strategy == "Always"
+        variables = Variables(known, self._tree.uses, secrets, is_filled=is_filled)
         for one in found:
             names = variable_names(one.image.name + one.image.version)
             unknowns = (*one.unknowns, *(doubts[name] for name in names if name in doubts))

@@ -43,12 +43,14 @@ _USE = regex(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)")
 class Variables:
     """What gives Flux variables their values, and how often each is used in all files.
 
-    `secrets` are the Secrets that may define more, which nobody reads.
+    `secrets` are the Secrets that may define more, which nobody reads; where nothing at all is to
+    define any, none is filled in (`is_filled`), nor is its default.
     """
 
     definitions: Mapping[str, Definition]
     uses: Mapping[str, int]
     secrets: tuple[str, ...] = ()
+    is_filled: bool = True
 
 
 def uses_in(data: bytes) -> list[str]:
@@ -115,6 +117,9 @@ def _missing(text: str, variables: Variables) -> Problem:
             f"no postBuild.substitute and no ConfigMap in these files defines the variable "
             f"{match['name']}"
         )
+    if not variables.is_filled:
+        why = "Flux fills in no variable, as its Kustomization defines none in postBuild:"
+        return Problem(why, "write the image out, or define one there")
     return EDITABLE
 
 

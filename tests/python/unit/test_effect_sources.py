@@ -243,6 +243,13 @@ FOLLOWED = {
         },
         EDITED,
     ),
+    "defaults, always": (
+        {
+            "k.yaml": flux("flux-system", "postBuild: {substituteStrategy: Always}"),
+            EDITED: DEPLOYMENT.replace("acme/cart", "${REGISTRY:=docker.io}/acme/cart"),
+        },
+        EDITED,
+    ),
     "images that override an Application's": (
         LISTED | {"apps/cart/.argocd-source-cart.yaml": "kustomize: {images: ['acme/cart:2']}\n"},
         "apps/cart/.argocd-source-cart.yaml",
@@ -461,6 +468,13 @@ REFUSED = {
             ),
         },
         "may stand in the Secret x",
+    ),
+    "defaults where no variable is defined": (
+        {
+            "k.yaml": flux("flux-system", "postBuild: {substitute: {}}"),
+            EDITED: DEPLOYMENT.replace("acme/cart", "${REGISTRY:=docker.io}/acme/cart"),
+        },
+        "Flux fills in no variable",
     ),
     "an object that Flux leaves alone": (
         {"a.yaml": noted("kustomize.toolkit.fluxcd.io/reconcile: disabled")},

@@ -253,6 +253,15 @@ def test_what_the_build_fails_with_or_is_not_followed_is_said(top: str, why: str
     assert [text[: len(why)] for text in said] == [why]
 
 
+@pytest.mark.parametrize(
+    ("text", "is_read"),
+    [("[{op: remove, path: /spec/x}]", False), ('[{"op": "test", "path": "/kind"}]', True)],
+)
+def test_a_file_that_begins_with_a_bracket_has_to_be_json(text: str, *, is_read: bool) -> None:
+    _images, said = overlaid("patches: [{path: p.yaml, target: {kind: Job}}]", p=text)
+    assert said == ([] if is_read else ["a patch that begins with [ has to be JSON"])
+
+
 @pytest.mark.parametrize("listed", ["g.yaml", "'{kind: X, metadata: {name: x}}'", "'['"])
 @pytest.mark.parametrize("api", ["builtin", "acme/v1"])
 def test_what_a_generator_adds_is_none_of_the_images_that_are_known(listed: str, api: str) -> None:
