@@ -36,7 +36,7 @@ from gitops_rollback.effective.objects import (
     Resource,
     Unknown,
 )
-from gitops_rollback.effective.patches import Patcher, images_in, patches_of
+from gitops_rollback.effective.patches import LAST_STEPS, Patcher, images_in, patches_of
 from gitops_rollback.effective.replace import (
     ReplacementError,
     also_copied,
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.kustomize import Kustomization, Listed
 
-_LAST_STEPS = frozenset({"image", "reference", "tag", "digest", "repository", "registry"})
+_NO_PATH = "it names no path, on which kustomize fails"
 _PATCHING = frozenset(
     {"PatchTransformer", "PatchJson6902Transformer", "PatchStrategicMergeTransformer"}
 )
@@ -224,14 +224,13 @@ class Builder:
                     self._specify(key, spec, listed.path or "", work)
 
     def _specify(self, key: str, spec: yaml.Node, path: str, work: Work) -> None:
-        texts = {name: text_of(value) or "" for name, value in entries(spec).items()}
-        steps = tuple(step for step in texts.get("path", "").split("/") if step)
-        if key == "images":
-            kind = texts.get("kind", "")
-            group, version = texts.get("group", ""), texts.get("version", "")
-            work.specs.append(FieldSpec(steps, group, version, kind))
-        elif steps and steps[-1] in _LAST_STEPS:
-            why = f"it lets {key} write to {texts['path']}"
+        found = _spec(spec)
+        if found is None:
+            work.doubt(Unknown(path, spec.start_mark.line + 1, key, _NO_PATH, LOOK))
+        elif key == "images":
+            work.specs.append(found)
+        elif found.path[-1] in LAST_STEPS:
+            why = f"it lets {key} write to {'/'.join(found.path)}"
             work.doubt(Unknown(path, spec.start_mark.line + 1, key, why, LOOK))
 
     def _generate(self, kustomization: Kustomization, work: Work) -> None:
@@ -463,11 +462,11 @@ class Builder:
             work.doubt(doubt)
             return
         node, kind, path = item.node, item.identity.kind, item.path or by.path
-        odd = [spec for spec in items_of(lookup(node, "fieldSpecs")) if _is_odd(spec)]
-        if odd and kind != "ImageTagTransformer":
+        specs = _specs(node, doubt, work)
+        if kind != "ImageTagTransformer" and any(spec.path[-1] in LAST_STEPS for spec in specs):
             work.doubt(replace(doubt, why="its fieldSpecs name images"))
         if kind == "ImageTagTransformer":
-            self._image_transformer(item, doubt, work)
+            self._image_transformer(item, specs, doubt, work)
         elif kind in _PATCHING:
             for patch in patches_of(node, path.rpartition("/")[0]):
                 self.patcher.apply(patch, path, work)
@@ -489,7 +488,9 @@ class Builder:
         prefix, suffix = (text_of(lookup(node, key)) or "" for key in ("prefix", "suffix"))
         work.change(lambda one: one.renamed(prefix=prefix, suffix=suffix))
 
-    def _image_transformer(self, item: Resource, doubt: Unknown, work: Work) -> None:
+    def _image_transformer(
+        self, item: Resource, specs: list[FieldSpec], doubt: Unknown, work: Work
+    ) -> None:
         file = self._in_place.get(id(item.node)) or self._files.get(item.path)
         tag = lookup(item.node, "imageTag")
         roots = file.trees if file is not None else ()
@@ -504,8 +505,7 @@ class Builder:
             return
         if file.host is not None:
             entry = replace(entry, field=in_host(entry.field, file.host))
-        specs = [_spec(spec) for spec in items_of(lookup(item.node, "fieldSpecs"))]
-        self._set_image(entry, work, [spec for spec in specs if spec is not None])
+        self._set_image(entry, work, specs)
 
     def _doubt_variables(self, kustomization: Kustomization, work: Work) -> None:
         """Note images with a `$(VAR)`, which `vars` may fill."""
@@ -552,17 +552,21 @@ def is_local(resource: Resource) -> bool:
     return value is not None and value != "false"
 
 
+def _specs(node: yaml.Node, doubt: Unknown, work: Work) -> list[FieldSpec]:
+    """Return the field specifications of a transformer; one without a path is in doubt."""
+    specs = [_spec(spec) for spec in items_of(lookup(node, "fieldSpecs"))]
+    if None in specs:
+        work.doubt(replace(doubt, why=f"fieldSpecs: {_NO_PATH}"))
+    return [spec for spec in specs if spec is not None]
+
+
 def _spec(node: yaml.Node) -> FieldSpec | None:
+    """Read a field specification; None where it names no path: on its objects the build fails."""
     texts = {key: text_of(value) or "" for key, value in entries(node).items()}
     steps = tuple(step for step in texts.get("path", "").split("/") if step)
     if not steps:
         return None
     return FieldSpec(steps, texts.get("group", ""), texts.get("version", ""), texts.get("kind", ""))
-
-
-def _is_odd(node: yaml.Node) -> bool:
-    spec = _spec(node)
-    return spec is not None and spec.path[-1] in _LAST_STEPS
 
 
 def _is_unreadable(data: bytes) -> bool:

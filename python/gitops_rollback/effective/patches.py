@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import ImageField
 
 # The last steps to an image, or a part of one.
-_LAST_STEPS = frozenset({"image", "reference", "tag", "digest", "repository", "registry"})
+LAST_STEPS = frozenset({"image", "reference", "tag", "digest", "repository", "registry"})
 
 
 class Patcher:
@@ -249,7 +249,7 @@ def images_in(node: yaml.Node | None) -> Iterator[tuple[tuple[str, ...], yaml.Sc
         for key, value in entries(one).items():
             if not isinstance(value, yaml.ScalarNode):
                 waiting.append(((*path, key), value))
-            elif key in _LAST_STEPS or key.endswith(("Image", "Tag")):
+            elif key in LAST_STEPS or key.endswith(("Image", "Tag")):
                 yield (*path, key), value
 
 

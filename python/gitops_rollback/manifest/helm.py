@@ -7,6 +7,7 @@ its tag beside it. A tag may bear the digest: `v1@sha256:…` (helm.sh/docs/char
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 import yaml
@@ -82,10 +83,10 @@ class ValuesPlace:
 
 def is_values_file(path: str) -> bool:
     """Tell by its name whether a YAML file holds Helm values: `values.yaml`, `cart-values.yml`."""
-    folder, _, name = path.rpartition("/")
-    stem = name.rpartition(".")[0] or name
+    folder, name = posixpath.split(path)
+    stem = posixpath.splitext(name)[0]
     return "values" in stem.lower().replace(".", "-").split("-") or (
-        folder.rpartition("/")[2] == "values"
+        posixpath.basename(folder) == "values"
     )
 
 

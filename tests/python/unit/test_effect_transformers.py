@@ -10,6 +10,7 @@ from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.kustomize import read_kustomization
 from gitops_rollback.services.config import Environment
+from gitops_rollback.services.inventory import read_manifests
 from unit.test_effective import BASE, CART, OVERLAY, WHOLE, effect_of
 
 BUILTIN = "apiVersion: builtin\nkind: {kind}\nmetadata: {{name: t}}\n"
@@ -108,17 +109,28 @@ def test_a_transformer_may_be_written_in_place_or_be_missing() -> None:
 
 
 def test_a_transformer_names_further_places_of_images() -> None:
-    spec = "fieldSpecs: [{path: spec/runner/image, kind: Deployment}, {kind: Deployment}]"
+    spec = "fieldSpecs: [{path: spec/runner/image, kind: Deployment}]"
     text = (
         f"{BUILTIN.format(kind='ImageTagTransformer')}imageTag: {{name: a, newTag: '7'}}\n{spec}\n"
     )
     assert overlaid("transformers: [t.yaml]", t=text) == (["acme/cart:1"], [])
 
 
+@pytest.mark.parametrize("kind", ["ImageTagTransformer", "PrefixTransformer"])
+def test_a_transformer_that_names_a_place_without_a_path_fails_the_build(kind: str) -> None:
+    text = f"{BUILTIN.format(kind=kind)}imageTag: {{name: a, newTag: '7'}}\nprefix: x-\n"
+    spec = "fieldSpecs: [{path: spec/runner/image, kind: Thing}, {kind: Deployment}]\n"
+    images, why = overlaid("transformers: [t.yaml]", t=text + spec)
+    assert "fieldSpecs: it names no path, on which kustomize fails" in why
+    assert images == ["acme/cart:1"]
+
+
 @pytest.mark.parametrize(
     ("text", "number"),
     [
         ("images: [{path: spec/runner/image, kind: Thing}]", 0),
+        ("images: [{kind: Thing}]", 1),
+        ("namePrefix: [{path: /}]", 1),
         ("namePrefix: [{path: metadata/name}]", 0),
         ("nameReference: [{path: spec/template/spec/containers/image}]", 1),
         ("commonLabels: [{path: spec/image, create: true}]", 1),
@@ -127,6 +139,32 @@ def test_a_transformer_names_further_places_of_images() -> None:
 def test_a_configuration_may_let_other_transformers_write_images(text: str, number: int) -> None:
     images, why = overlaid("configurations: [c.yaml]", c=f"{text}\n")
     assert (images, len(why)) == (["acme/cart:1"], number)
+
+
+@pytest.mark.parametrize(
+    ("only", "is_written"),
+    [
+        ("version: v2", True),
+        ("version: v1", False),
+        ("group: acme.example", True),
+        ("group: other.example", False),
+        ("kind: Thing", True),
+        ("kind: Other", False),
+    ],
+)
+def test_a_configuration_names_images_of_some_objects(only: str, is_written: bool) -> None:  # noqa: FBT001
+    thing = "apiVersion: acme.example/v2\nkind: Thing\nmetadata: {name: cart}\n"
+    thing += "spec: {runner: {image: 'acme/cart:1'}}\n"
+    files = {
+        "apps/kustomization.yaml": "resources: [t.yaml]\nconfigurations: [c.yaml]\n"
+        "images: [{name: acme/cart, newTag: '2'}]\n",
+        "apps/t.yaml": thing,
+        "apps/c.yaml": f"images: [{{path: spec/runner/image, {only}}}]\n",
+    }
+    apps = Environment("production", "apps")
+    data = {path: text.encode() for path, text in files.items()}
+    found = read_manifests(data).effective({}, apps, ("/spec/runner/image",)).effect
+    assert [one.image for one in found.landed] == ["acme/cart:2" if is_written else "acme/cart:1"]
 
 
 def test_a_configuration_that_is_not_there_fails_the_build() -> None:

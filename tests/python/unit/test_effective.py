@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gitops_rollback.effective.effect import judge
+from gitops_rollback.effective.objects import Unknown
 from gitops_rollback.errors import ConfigError, GitopsRollbackError, ManifestError
 from gitops_rollback.image import parse_image
 from gitops_rollback.manifest.document import parse
@@ -31,6 +33,7 @@ CART = DEPLOYMENT.format(image="acme/cart:1")
 NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
 WHOLE = Environment("production")
 OVERLAY = Environment("production", "overlay")
+BASE_ALONE = Environment("production", "base")
 
 
 def deciders(
@@ -60,6 +63,41 @@ def findings(
     after = {**files, path: files[path].replace("acme/cart:1", "acme/cart:2")}
     meant = {(path, 0, "/spec/template/spec/containers/0/image"): parse_image("acme/cart:2")}
     return judge(effect_of(files, environment), effect_of(after, environment), meant)
+
+
+def test_what_is_not_known_of_an_image_after_an_edit_alone_is_told_too() -> None:
+    unknown = Unknown("base/kustomization.yaml", 4, "vars", "they may fill its text")
+    after = {**BASE, "base/deployment.yaml": CART.replace("acme/cart:1", "acme/cart:2")}
+    found = effect_of(after, BASE_ALONE)
+    doubted = replace(
+        found, landed=tuple(replace(one, unknowns=(unknown,)) for one in found.landed)
+    )
+    meant = {
+        ("base/deployment.yaml", 0, "/spec/template/spec/containers/0/image"): parse_image(
+            "acme/cart:2"
+        )
+    }
+    assert judge(effect_of(BASE, BASE_ALONE), found, meant) == ()
+    [told] = judge(effect_of(BASE, BASE_ALONE), doubted, meant)
+    assert unknown.text in told.message
+
+
+def test_the_images_that_a_definition_describes_are_none() -> None:
+    definition = (
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"
+        "metadata: {name: carts.acme.example}\nspec: {containers: [{image: {type: string}}]}\n"
+    )
+    files = {
+        "base/kustomization.yaml": "resources: [deployment.yaml, crd.yaml]\n"
+        "images: [{name: acme/cart, newTag: '2'}]\n",
+        "base/deployment.yaml": CART,
+        "base/crd.yaml": definition,
+    }
+    found = effect_of(files, BASE_ALONE).landed
+    assert [(one.image, one.unknowns) for one in found] == [("acme/cart:2", ())]
+    odd = definition.replace("CustomResourceDefinition", "Cart")
+    doubted = effect_of({**files, "base/crd.yaml": odd}, BASE_ALONE).landed
+    assert all(one.unknowns for one in doubted)
 
 
 def shown(field: ImageField) -> str:
