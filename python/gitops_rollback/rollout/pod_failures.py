@@ -23,8 +23,12 @@ _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"})
 _NO_IMAGE = frozenset({"InvalidImageName", "ErrInvalidImageName"})
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _CRASH = "CrashLoopBackOff"
-_SURE = regex(
-    r"not found|manifest unknown|unauthori[sz]ed|denied|no match for platform|invalid reference",
+_SURE = regex(r"not found|manifest unknown|no match for platform|invalid reference", re.IGNORECASE)
+# What they say where the cluster may not pull: a deploy keeps the repository, so that the image
+# before may not be pulled any more, either.
+_NO_ACCESS = regex(
+    r"unauthori[sz]ed|authori[sz]ation failed|authentication required|no basic auth|403 Forbidden|"
+    r"(?<![\w./-])denied[:,]",
     re.IGNORECASE,
 )
 # What containerd, CRI-O and the registries say where the registry is to blame, and no image.
@@ -332,20 +336,8 @@ def _container(
     own = container in pod.of(target, workload.names_of(target))
     where = f"{workload.name}: container {container.name}"
     said = f"{waiting}: {container.message}" if container.message else waiting
-    if waiting in _PULL and _NO_REGISTRY.search(container.message):
-        return _failure(
-            "registry", f"{where} cannot pull {container.image}: its registry does not give it "
-            f"({said})", "see whether the cluster reaches the registry, and how much it may pull: "
-            "another image does not help", pod, container,
-            by_image=False, target=target, patience=FOREVER,
-        )  # fmt: skip
     if waiting in _PULL or waiting in _NO_IMAGE:
-        sure = waiting in _NO_IMAGE or _SURE.search(container.message)
-        return _failure(
-            "pull", f"{where} cannot pull {container.image} ({said})",
-            "see whether the image exists and the cluster may pull it", pod, container,
-            by_image=own, target=target, patience=0.0 if sure else _PULL_PATIENCE,
-        )  # fmt: skip
+        return _unpulled(target, pod, container, where, own=own)
     if waiting == _CRASH or (container.restarts >= _MANY_RESTARTS and not container.ready):
         code = f", exit code {container.exit_code}" if container.exit_code is not None else ""
         why = f" ({container.ended})" if container.ended not in ("", "Error", "Completed") else ""
@@ -363,6 +355,34 @@ def _container(
             patience=_CONFIG_PATIENCE,
         )  # fmt: skip
     return None
+
+
+def _unpulled(
+    target: Target, pod: Pod, container: ContainerState, where: str, *, own: bool
+) -> Failure:
+    """Name why an image is not there: by the image, by its registry, or by who may pull it."""
+    waiting, message = container.waiting, container.message
+    said = f"{waiting}: {message}" if message else waiting
+    if waiting in _PULL and _NO_REGISTRY.search(message):
+        return _failure(
+            "registry", f"{where} cannot pull {container.image}: its registry does not give it "
+            f"({said})", "see whether the cluster reaches the registry, and how much it may pull: "
+            "another image does not help", pod, container,
+            by_image=False, target=target, patience=FOREVER,
+        )  # fmt: skip
+    if waiting in _PULL and _NO_ACCESS.search(message):
+        return _failure(
+            "registry", f"{where} may not pull {container.image} ({said})",
+            "see the pull secret of its pods and what that may read, or whether it has expired: "
+            "another image does not help", pod, container,
+            by_image=False, target=target, patience=_PULL_PATIENCE,
+        )  # fmt: skip
+    sure = waiting in _NO_IMAGE or _SURE.search(message)
+    return _failure(
+        "pull", f"{where} cannot pull {container.image} ({said})",
+        "see whether the image exists", pod, container,
+        by_image=own, target=target, patience=0.0 if sure else _PULL_PATIENCE,
+    )  # fmt: skip
 
 
 def _unscheduled(pod: Pod) -> Failure:

@@ -320,7 +320,17 @@ ENDED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
 PODS = [
     (waiting("ImagePullBackOff", 'Back-off pulling image "acme/cart:1.5.0"'), "pull", 15.0, True),
     (waiting("ErrImagePull", "manifest for acme/cart:1.5.0 not found"), "pull", 0.0, True),
-    (waiting("ErrImagePull", "unauthorized: authentication required"), "pull", 0.0, True),
+    *(
+        (waiting("ErrImagePull", f"failed to resolve acme/cart:1.5.0: {said}"), "registry", 15.0,
+         False)
+        for said in (
+            "unauthorized: authentication required",
+            "failed to fetch oauth token: unexpected status: 401 Unauthorized",
+            "unexpected status from HEAD request to https://r.acme/v2/: 403 Forbidden",
+            "pull access denied, repository does not exist or may require authorization",
+            "denied: requested access to the resource is denied",
+        )
+    ),
     (waiting("InvalidImageName", "couldn't parse image"), "pull", 0.0, True),
     (waiting("CrashLoopBackOff", restartCount=1), "crash", 15.0, True),
     (waiting("CrashLoopBackOff", restartCount=3, lastState=ENDED), "crash", 0.0, True),
@@ -340,7 +350,7 @@ PODS = [
     ),
     *(  # names of images that are words of such messages
         (waiting("ErrImagePull", f"docker.io/acme/{name}:1.5.0: not found"), "pull", 0.0, True)
-        for name in ("eof", "x509-tool")
+        for name in ("eof", "x509-tool", "denied")
     ),
 ]  # fmt: skip
 
