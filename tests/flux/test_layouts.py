@@ -425,6 +425,9 @@ LAYOUTS = {
         says="not done after 20 s: waiting for Kustomization/", code="dependency",
     ),
     "HelmRelease, values in it": Layout(released(), **HELM),
+    "HelmRelease, kustomize namePrefix": Layout(
+        {**released(), **kustomized(namePrefix="prod-")}, **HELM
+    ),
     "HelmRelease, image cannot be pulled": Layout(
         released(), tag="does-not-exist", states=FAILED_THEN_READY, **HELM
     ),

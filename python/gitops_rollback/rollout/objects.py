@@ -182,9 +182,20 @@ class Objects:
                 missing.append(place.title + of_which)
         if not target.is_by_workloads:
             found += [one for one in applied if one.of(target)]
+        missing += self._lost_releases(target)
         if hidden and not found and not missing:
             return None
         return list({one.name: one for one in found}.values()), tuple(dict.fromkeys(missing))
+
+    def _lost_releases(self, target: Target) -> list[str]:
+        """Return the HelmReleases that Git holds and that what applies them has not applied."""
+        found = []
+        for place in target.of_releases:
+            appliers = self._appliers_of(place, target)
+            made = {(one.kind, one.name) for by in appliers for one in by.inventory}
+            if appliers and (place.kind, place.name) not in made:
+                found.append(place.title)
+        return found
 
     def _held(self, target: Target) -> list[tuple[Place, Reconciler | None]]:
         """Return each workload that Git holds with each Kustomization that applies it.

@@ -96,8 +96,8 @@ def finish(target: Target, view: View, standing: Standing) -> Standing:
 def has_begun(target: Target, view: View, one: Reconciler) -> bool:
     """Tell whether a release is told of the change, as far as it shows: by spec or chart."""
     if _is_named(target, one):
-        return all(_is_told(place, target, one) for place in target.places
-                   if (place.kind, place.name) == ("HelmRelease", one.name.name))  # fmt: skip
+        told = (place for place in target.of_releases if place.name == one.name.name)
+        return all(_is_told(place, target, one) for place in told)
     if not one.chart_commit:
         return True
     commits = {target.commit: Relation.OURS, **view.relations}

@@ -150,8 +150,14 @@ class Target:
 
     @property
     def releases(self) -> frozenset[str]:
-        """The names of the HelmReleases that name the image."""
-        return frozenset(place.name for place in self.places if place.kind == "HelmRelease")
+        """The names of the HelmReleases that name the image, as they are applied."""
+        return frozenset(place.name for place in self.of_releases)
+
+    @property
+    def of_releases(self) -> tuple[Place, ...]:
+        """Where HelmReleases name the image, as they are applied."""
+        found = (place for place in self.lands or self.places if place.kind == "HelmRelease")
+        return tuple(found)
 
     @property
     def workloads(self) -> tuple[tuple[str, str], ...]:

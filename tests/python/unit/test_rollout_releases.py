@@ -162,6 +162,22 @@ def test_the_release_that_takes_the_file_is_found(of: Target, spec: dict[str, An
     assert [one.name.name for one in found.releases(of)] == ["cart"]
 
 
+def test_a_release_that_an_overlay_calls_otherwise_is_found_by_the_name_that_is_applied() -> None:
+    found = objects([helm_release(values("1.4.2"), {"conditions": conditions(Ready=SUCCEEDED)},
+                                  "cart-web")])  # fmt: skip
+    of = replace(target(), lands=(Place("apps/cart.yaml", "HelmRelease", "cart-web"),))
+    assert "HelmRelease/shop/cart-web to upgrade" in stand(of, found).message
+
+
+def test_a_release_that_is_not_among_what_is_applied_is_never_done() -> None:
+    of = replace(target(), lands=(Place("apps/cart.yaml", "HelmRelease", "cart-lost"),))
+    standing = stand(of, objects([helm_release(values(), {})], workload(), pods=[pod()]))
+    assert standing.state is State.APPLYING
+    assert standing.suspicion is not None
+    assert standing.suspicion.code == "missing"
+    assert "HelmRelease/cart-lost, which Git holds" in standing.suspicion.message
+
+
 def test_a_chart_of_the_same_path_in_another_repository_is_not_ours() -> None:
     spec = of_chart()
     spec["chart"]["spec"]["sourceRef"]["name"] = "elsewhere"
