@@ -238,6 +238,7 @@ class Builder:
         for unknown in odd_fields(path, kustomization.root, KUSTOMIZATION, "kustomize"):
             if unknown.construct in KUSTOMIZATION:  # of its grammar: it adds objects
                 work.unread.append(unknown)
+                work.plugins.append(unknown)
             else:
                 work.failures.append(unknown)
         for listed in kustomization.generators:
@@ -246,6 +247,10 @@ class Builder:
                 builtin = item is not None and item.identity.group in ("", "builtin")
                 if item is None or not builtin or touch in (None, Touch.NOT_UNDERSTOOD):
                     work.unread.append(unknown)
+                    work.plugins.append(unknown)
+        if items_of(lookup(kustomization.root, "validators")):  # none is built in
+            line = kustomization.line_of("validators")
+            work.plugins.append(Unknown(path, line, "validators", ""))
         if lookup(kustomization.root, "configMapGenerator") is not None:
             work.hidden.append(path)
 

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 _MOST_LEVELS = 3  # of Flux Kustomizations that change others
 _MEND = f"mend it, {ACCEPT}"
+_NO_PLUGINS = "Flux inflates no chart and runs no plugin: the build fails"
 _SUSPENDED = "it is suspended: nothing is applied until somebody resumes it"
 _RESUME = f"take `suspend: true` out of it, {ACCEPT}"
 
@@ -318,6 +319,8 @@ class Roots:
                 return None
             work = self.builder.of_paths(paths, addition)
             overlay = ""
+        hint = f"let a HelmRelease apply the chart, {ACCEPT}"
+        work.failures += [replace(one, why=_NO_PLUGINS, hint=hint) for one in work.plugins]
         recipe = Recipe(folder, tuple(paths), addition.namespace, addition.prefix, addition.suffix)
         doubts = frozenset(work.doubts)
         work.doubt(*applier.unknowns, *_doubts_of_flux(flux, to), *self._left_out(work, to.sources))

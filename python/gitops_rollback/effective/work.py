@@ -36,7 +36,6 @@ class Addition:
     namespace: str = ""
     prefix: str = ""
     suffix: str = ""
-    unknowns: tuple[Unknown, ...] = ()
 
     @property
     def changes_images(self) -> bool:
@@ -85,14 +84,16 @@ class Work:
     """A build under way.
 
     `unread` is what adds objects that are not known, `hidden` the files whose objects were not
-    looked at because they name no image, `failures` what makes the tool refuse the build; `there`
-    are the objects that were taken, by what tells them apart.
+    looked at because they name no image, `failures` what makes the tool refuse the build, `plugins`
+    what needs more than the tool itself; `there` are the objects that were taken, by what tells
+    them apart.
     """
 
     resources: list[Resource] = field(default_factory=list)
     unread: list[Unknown] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     failures: list[Unknown] = field(default_factory=list)
+    plugins: list[Unknown] = field(default_factory=list)
     loose: list[Loose] = field(default_factory=list)
     specs: list[FieldSpec] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -104,6 +105,7 @@ class Work:
         self.unread += other.unread
         self.hidden += other.hidden
         self.failures += other.failures
+        self.plugins += other.plugins
         self.loose += other.loose
         self.specs += other.specs
         self.paths += other.paths

@@ -476,6 +476,26 @@ REFUSED = {
         },
         "Flux fills in no variable",
     ),
+    "a chart beside it that only helm inflates": (
+        APPS
+        | {
+            "k.yaml": flux("flux-system"),
+            "apps/cart/kustomization.yaml": (
+                "resources: [deployment.yaml]\nhelmCharts: [{name: x, repo: 'https://x'}]\n"
+            ),
+        },
+        "Flux inflates no chart and runs no plugin",
+    ),
+    "a validator": (
+        APPS
+        | {
+            "k.yaml": flux("flux-system"),
+            "apps/cart/kustomization.yaml": "resources: [../../base]\n",
+            "base/kustomization.yaml": "resources: [d.yaml]\nvalidators: [v.yaml]\n",
+            "base/d.yaml": DEPLOYMENT,
+        },
+        "validators: Flux inflates no chart and runs no plugin",
+    ),
     "an object that Flux leaves alone": (
         {"a.yaml": noted("kustomize.toolkit.fluxcd.io/reconcile: disabled")},
         "Flux leaves the object alone",
