@@ -49,6 +49,7 @@ _ACCEPT = ", ".join((*INDEXES, *MANIFESTS))
 _PAGE_SIZES = (1000, 100, 50)  # names; 1000 is the most that ECR takes
 _SMALLER = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
 _MOST_PAGES = 1000
+_MOST_TAGS = 100_000  # some 200 MB, and 10 s to choose among them
 _LONGEST_LINK = 8192  # characters
 _LAST_MOMENT = 253_402_300_799_000  # milliseconds: the end of the year 9999
 _LINK = regex(r"<([^<>]*)>((?:\s*;[^,<>]*)*)")
@@ -120,7 +121,7 @@ class Oci:
         what = f"the tags of {image.full_repository}"
         tags: dict[str, Tag] = {}
         answer, size = self._first_page(image, what)
-        query, has_links = f"n={size}", False
+        query, has_links, asked = f"n={size}", False, set[str]()
         for _ in range(_MOST_PAGES):
             if answer.status == HTTPStatus.NOT_FOUND:
                 raise _missing(answer, image, what)
@@ -129,14 +130,17 @@ class Oci:
             page = _page_of_tags(answer, what)
             known = len(tags)
             tags |= page
+            if len(tags) > _MOST_TAGS:
+                break
             following = _linked_query(answer)
             has_links = has_links or following is not None
-            if not has_links and len(page) == size:
-                # A full page without a link, where there never was one: ask for what comes after.
-                following = urlencode({"n": size, "last": [*page][-1]})
-            if following in (None, query) or len(tags) == known:
+            asked.add(query)
+            if page and (following in asked or (not has_links and len(page) == size)):
+                # A link back, or a full page where there never was one: ask for what comes after.
+                following = urlencode({"n": size or len(page), "last": [*page][-1]})
+            if following is None or following in asked or len(tags) == known:
                 return tuple(newest_first(tags.values()))
-            query = following or ""
+            query = following
             answer = self._page(image, query, what)
         raise too_many(answer, what, len(tags))
 
@@ -265,6 +269,8 @@ def _page_of_tags(answer: Answer, what: str) -> dict[str, Tag]:
     document = answer.json
     if not isinstance(document, dict) or not isinstance(document.get("tags", ""), list | None):
         raise nonsense(answer, what, "it answered something that is no list of tags")
+    if len(document["tags"] or ()) > _MOST_TAGS:
+        raise too_many(answer, what, _MOST_TAGS)
     names = (name for name in document["tags"] or [] if isinstance(name, str) and is_tag(name))
     tags = {name: Tag(name) for name in names}
     manifests = document.get("manifest")

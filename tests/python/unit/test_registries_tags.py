@@ -346,12 +346,37 @@ def test_a_link_is_followed_within_the_host_only(hub: RegistryStandIn, host: str
     assert hub.requests[1] == f"GET {path}?n=2&last=b"
 
 
-@pytest.mark.parametrize("link", ['</x?n=1000>; rel="next"', '</x>; rel="next"', "nonsense", ";"])
-def test_a_link_that_leads_nowhere_new_ends_the_list(hub: RegistryStandIn, link: str) -> None:
+@pytest.mark.parametrize(
+    ("link", "asked"),
+    [('</x?n=1000>; rel="next"', 2), ('</x>; rel="next"', 1), ("nonsense", 1), (";", 1)],
+)
+def test_a_link_that_leads_nowhere_new_ends_the_list(
+    hub: RegistryStandIn, link: str, asked: int
+) -> None:
     hub.fail_with("/v2/acme/", 200, headers={"Link": link}, body=b'{"tags": ["a"]}')
     tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a"))
     assert names(tags) == ["a"]
-    assert len(hub.requests) == 1
+    assert len(hub.requests) == asked
+
+
+def test_a_link_that_leads_back_is_not_followed_and_what_comes_after_is_asked_for(
+    hub: RegistryStandIn,
+) -> None:
+    def looping(question: Question) -> Reply:
+        page = {"b": ["c"], "c": []}.get(question.query.get("last", ""), ["a", "b"])
+        return Reply(200, json.dumps({"tags": page}).encode(), {"Link": '</x?n=1000>; rel="next"'})
+
+    hub.answer = looping  # type: ignore[method-assign]
+    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a"))
+    assert names(tags) == ["c", "b", "a"]
+
+
+def test_a_hundred_thousand_tags_are_too_many(hub: RegistryStandIn) -> None:
+    body = json.dumps({"tags": [str(number) for number in range(100_001)]}).encode()
+    hub.fail_with("/v2/acme/", 200, body=body)
+    with pytest.raises(RegistryUnavailableError, match="more than 100000, too many") as caught:
+        Registries({}, {}, patience=30).tags(parse_image(f"{hub.host}/acme/cart:a"))
+    assert "--to" in caught.value.hint
 
 
 def test_a_list_that_never_ends_is_given_up(
