@@ -171,6 +171,18 @@ def test_whether_flux_makes_other_images_of_the_files_it_applies(spec: str, is_s
     assert flux(spec) == is_so
 
 
+def test_an_image_of_an_application_is_one_text_called_image() -> None:
+    text = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: cart}
+spec: {source: {path: apps, kustomize: {images: ['acme/cart:1']}}}
+"""
+    [field] = find_fields(parse("a.yaml", text.encode()))
+    assert field.pointer == "/spec/source/kustomize/images/0"
+    assert part_texts(field, "acme/cart:2") == {"image": "acme/cart:2"}
+
+
 def test_an_application_names_the_folders_of_its_charts_and_values() -> None:
     text = """\
 apiVersion: argoproj.io/v1alpha1
@@ -317,8 +329,14 @@ def test_a_value_beside_a_flux_variable_has_to_fit_what_stands_around_it() -> No
     part = replace(field.parts[0], role=TAG, key="TAG", before="v", after="-alpine")
     around = replace(field, parts=(part,), form=SUBSTITUTION)
     assert part_texts(around, "acme/cart:v2-alpine") == {"TAG": "2"}
-    with pytest.raises(ManifestError, match=r"'2' does not fit: the manifest writes v\$\{TAG\}-al"):
-        part_texts(around, "acme/cart:2")
+    for tag in ("2", "v2", "2-alpine"):
+        with pytest.raises(
+            ManifestError, match=rf"'{tag}' does not fit: .* writes v\$\{{TAG\}}-al"
+        ):
+            part_texts(around, f"acme/cart:{tag}")
+    overlap = replace(around, parts=(replace(part, before="v1", after="1"),))
+    with pytest.raises(ManifestError, match="'v1' does not fit"):
+        part_texts(overlap, "acme/cart:v1")
 
 
 def test_a_tag_that_stays_is_written_so_that_yaml_reads_it_as_a_text() -> None:
