@@ -122,8 +122,7 @@ def volume_of(item: KubernetesObject) -> Volume:
 
 def claim_of(item: KubernetesObject) -> Claim:
     """Read a PersistentVolumeClaim."""
-    claim = claim_from(item, ("spec",), item.mapping("spec"), item.name)
-    return replace(claim, storage_class=_class(item))
+    return replace(claim_from(item, ("spec",), item.name), storage_class=_class(item))
 
 
 def class_of(item: KubernetesObject) -> StorageClass:
@@ -140,17 +139,16 @@ def class_of(item: KubernetesObject) -> StorageClass:
     )
 
 
-def claim_from(item: KubernetesObject, steps: Steps, spec: dict[str, Any], name: str) -> Claim:
+def claim_from(item: KubernetesObject, steps: Steps, name: str) -> Claim:
     """Read the specification of a claim, which `steps` lead to."""
+    spec = item.mapping(*steps)
     selector = spec.get("selector")
-    resources = spec.get("resources")
-    requests = resources.get("requests") if isinstance(resources, dict) else None
     return Claim(
         item=item,
         steps=steps,
         name=name,
         namespace=item.namespace,
-        request=parse_quantity(requests.get("storage") if isinstance(requests, dict) else None),
+        request=parse_quantity(item.get(*steps, "resources", "requests", "storage")),
         modes=_texts(spec.get("accessModes")),
         storage_class=_optional(spec.get("storageClassName")),
         volume_mode=str(spec.get("volumeMode") or "Filesystem"),
@@ -222,6 +220,13 @@ class KubernetesObject:
         """Return the mapping that keys lead to; an empty one for anything else."""
         value = self.get(*steps)
         return value if isinstance(value, dict) else {}
+
+    def mappings(self, *steps: str | int) -> Iterator[tuple[Steps, dict[str, Any]]]:
+        """Yield the mappings of the list that keys lead to, with the steps to each."""
+        found = self.get(*steps)
+        for index, one in enumerate(found if isinstance(found, list) else ()):
+            if isinstance(one, dict):
+                yield (*steps, index), one
 
     def place(self, steps: Steps) -> tuple[int, int]:
         """Return line and column, from 1, of what steps lead to, as far as it is there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, field, replace
@@ -165,23 +166,17 @@ class Workload:
     @property
     def containers(self) -> Iterator[tuple[Steps, dict[str, Any]]]:
         """Each container with the steps to it."""
-        spec = self.item.mapping(*self.pod)
         for key in ("initContainers", "containers", "ephemeralContainers"):
-            items = spec.get(key)
-            for index, container in enumerate(items if isinstance(items, list) else ()):
-                if isinstance(container, dict):
-                    yield (*self.pod, key, index), container
+            yield from self.item.mappings(*self.pod, key)
 
     @property
     def mounts(self) -> Iterator[Mount]:
         """Each mount of each container, of block devices too."""
         for steps, container in self.containers:
             for key in ("volumeMounts", "volumeDevices"):
-                items = container.get(key)
-                for index, mount in enumerate(items if isinstance(items, list) else ()):
-                    if isinstance(mount, dict):
-                        names = str(container.get("name")), key, str(mount.get("name"))
-                        yield Mount((*steps, key, index), *names, mount)
+                for place, mount in self.item.mappings(*steps, key):
+                    names = str(container.get("name")), key, str(mount.get("name"))
+                    yield Mount(place, *names, mount)
 
 
 @dataclass(frozen=True)
@@ -198,7 +193,6 @@ class Mount:
 def workload_of(item: KubernetesObject) -> Workload:
     """Read a pod, or what makes pods."""
     pod = POD_SPEC_PATHS[item.kind]
-    volumes = item.get(*pod, "volumes")
     replicas = item.get("spec", "replicas")
     is_set = item.kind == "StatefulSet"
     return Workload(
@@ -206,11 +200,7 @@ def workload_of(item: KubernetesObject) -> Workload:
         pod=pod,
         replicas=replicas if isinstance(replicas, int) else 1,
         strategy=str(item.get("spec", "strategy", "type") or "RollingUpdate"),
-        volumes=tuple(
-            _pod_volume((*pod, "volumes", index), volume)
-            for index, volume in enumerate(volumes if isinstance(volumes, list) else ())
-            if isinstance(volume, dict)
-        ),
+        volumes=tuple(starmap(_pod_volume, item.mappings(*pod, "volumes"))),
         templates=tuple(_templates(item)) if is_set else (),
     )
 
@@ -225,15 +215,10 @@ def claims_of_set(workload: Workload) -> Iterator[Claim]:
 
 
 def _templates(item: KubernetesObject) -> Iterator[Claim]:
-    templates = item.get("spec", "volumeClaimTemplates")
-    for index, template in enumerate(templates if isinstance(templates, list) else ()):
-        metadata = template.get("metadata") if isinstance(template, dict) else None
-        name = metadata.get("name") if isinstance(metadata, dict) else None
-        spec = template.get("spec") if isinstance(template, dict) else None
+    for steps, _template in item.mappings("spec", "volumeClaimTemplates"):
+        name = item.get(*steps, "metadata", "name")
         if name:  # one without a name is refused
-            steps = ("spec", "volumeClaimTemplates", index, "spec")
-            found = claim_from(item, steps, spec if isinstance(spec, dict) else {}, str(name))
-            yield replace(found, template=str(name))
+            yield replace(claim_from(item, (*steps, "spec"), str(name)), template=str(name))
 
 
 def _pod_volume(steps: Steps, volume: dict[str, Any]) -> PodVolume:

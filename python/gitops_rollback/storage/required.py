@@ -168,17 +168,15 @@ def _strategy(item: KubernetesObject) -> Iterator[Finding]:
 
 def _templates(item: KubernetesObject) -> Iterator[Steps]:
     """Yield where the specifications of claims are that a StatefulSet makes."""
-    templates = item.get("spec", "volumeClaimTemplates")
-    for index, template in enumerate(templates if isinstance(templates, list) else ()):
-        if isinstance(template, dict) and isinstance(template.get("spec"), dict):
-            yield ("spec", "volumeClaimTemplates", index, "spec")
+    for steps, template in item.mappings("spec", "volumeClaimTemplates"):
+        if isinstance(template.get("spec"), dict):
+            yield (*steps, "spec")
 
 
 def _ephemeral(item: KubernetesObject, pod: Steps) -> Iterator[Steps]:
     """Yield where the specifications of claims are that live as long as a pod."""
-    volumes = item.get(*pod, "volumes")
-    for index in range(len(volumes) if isinstance(volumes, list) else 0):
-        steps = (*pod, "volumes", index, "ephemeral", "volumeClaimTemplate", "spec")
+    for volume, _source in item.mappings(*pod, "volumes"):
+        steps = (*volume, "ephemeral", "volumeClaimTemplate", "spec")
         if isinstance(item.get(*steps), dict):
             yield steps
 

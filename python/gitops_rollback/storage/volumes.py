@@ -104,7 +104,7 @@ def check_pod_volumes(item: KubernetesObject, pod: Steps) -> Iterator[Finding]:
     """Yield what it refuses in the volumes of a pod's specification, and in their mounts."""
     known = _properties(published()["definitions"]["core.v1.Volume"])
     names: set[str] = set()
-    for steps, volume in _mappings(item, (*pod, "volumes")):
+    for steps, volume in item.mappings(*pod, "volumes"):
         found = [key for key in volume if key in known and key != "name"]
         name = volume.get("name")
         wrong = [(steps, f"two volumes are named {name}", "name one of them otherwise")]
@@ -114,8 +114,8 @@ def check_pod_volumes(item: KubernetesObject, pod: Steps) -> Iterator[Finding]:
         yield from _said(item, [((*steps, found[-1]), many, "keep one")] if found[1:] else ())
         yield from _said(item, _sources(item, steps, dict.fromkeys(found, known)))
     for key in ("initContainers", "containers"):
-        for steps, container in _mappings(item, (*pod, key)):
-            for place, mount in _mappings(item, (*steps, "volumeMounts")):
+        for steps, container in item.mappings(*pod, key):
+            for place, mount in item.mappings(*steps, "volumeMounts"):
                 yield from _said(item, _of_mount(place, mount, container))
 
 
@@ -383,10 +383,10 @@ def _nodes(item: KubernetesObject) -> Iterator[_Wrong]:
         yield _TERMS[:2], "`spec.nodeAffinity` names no node", "write required.nodeSelectorTerms"
     if item.get(*_TERMS[:-1]) is not None and item.get(*_TERMS) in (None, []):
         yield _TERMS, f"`{written(_TERMS)}` names no node", "write a term with matchExpressions"
-    for steps, _term in _mappings(item, _TERMS):
+    for steps, _term in item.mappings(*_TERMS):
         allowed = (*_OPERATORS, *_NUMBER_OPERATORS)
         yield from _expressions(item, (*steps, "matchExpressions"), allowed)
-        for place, one in _mappings(item, (*steps, "matchFields")):
+        for place, one in item.mappings(*steps, "matchFields"):
             if one.get("key") not in (None, "metadata.name"):
                 why = f"`{written((*place, 'key'))}` is {one['key']}"
                 yield (*place, "key"), why, "write metadata.name, or use matchExpressions"
@@ -397,7 +397,7 @@ def _expressions(
     item: KubernetesObject, steps: Steps, operators: tuple[str, ...]
 ) -> Iterator[_Wrong]:
     """Yield what is wrong with conditions on labels, which `steps` lead to."""
-    for place, one in _mappings(item, steps):
+    for place, one in item.mappings(*steps):
         said = _plain(one.get("operator"))
         if said is not None and said not in operators:
             where = (*place, "operator")
@@ -438,8 +438,8 @@ def _of_class(item: KubernetesObject) -> Iterator[_Wrong]:
         yield ("provisioner",), f"`provisioner` is {provisioner}, which cannot be a name", _LABEL
     if "" in item.mapping("parameters"):
         yield ("parameters", ""), "`parameters` has a key that says nothing", "take the line out"
-    for steps, _term in _mappings(item, ("allowedTopologies",)):
-        for place, one in _mappings(item, (*steps, "matchLabelExpressions")):
+    for steps, _term in item.mappings("allowedTopologies"):
+        for place, one in item.mappings(*steps, "matchLabelExpressions"):
             values = one.get("values")
             where = (*place, "values")
             if values == []:
@@ -447,14 +447,6 @@ def _of_class(item: KubernetesObject) -> Iterator[_Wrong]:
             texts = [str(value) for value in values] if isinstance(values, list) else []
             if len(set(texts)) < len(texts):
                 yield where, f"`{written(where)}` has a value twice", "take one out"
-
-
-def _mappings(item: KubernetesObject, steps: Steps) -> Iterator[tuple[Steps, dict[str, Any]]]:
-    """Yield the mappings of a list, with the steps to each."""
-    found = item.get(*steps)
-    for index, one in enumerate(found if isinstance(found, list) else ()):
-        if isinstance(one, dict):
-            yield (*steps, index), one
 
 
 def _plain(value: object) -> str | None:
