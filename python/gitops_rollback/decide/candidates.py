@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gitops_rollback.decide.facts import BEGINNING, NeedHistory, NeedRecord, NeedTags, Platforms
 from gitops_rollback.decide.plan import Candidate
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gitops_rollback.model import OfDeed
     from gitops_rollback.query.tags import Tag
 
+    T = TypeVar("T", Event, HistoryEntry)
     _Matcher = Callable[[ImageReference, ImageReference], bool]
 
 
@@ -337,17 +338,19 @@ def _is_mutable(candidate: Candidate, timeline: Timeline) -> bool:
 
 
 def as_of(moment: str, facts: Facts, timeline: Timeline, history: History) -> Candidate | None:
-    """Return the image that ran at a time; None if nothing tells.
+    """Return the image that ran at a time; None if nothing tells, or if times contradict the order.
 
-    An event counts from its time to the next one, if nobody edited the manifest in between: then,
-    and before the first event, the commits that changed the manifest have to tell.
+    An event counts from its time to the next one, if no commit in between changed the manifest: one
+    that was reverted with its state file is in no account. Else the commits have to tell.
     """
-    image = _by_events(timeline.events, moment)
-    if image is not None:
-        return named(image.canonical, facts, timeline, is_told=True)
     if not reaches(history.entries, moment) and not history.is_whole:
         history = facts.ask(NeedHistory(moment))
-    entry = next((entry for entry in history.entries if entry.at <= moment), None)
+    entry, is_sure = _standing_at(moment, history.entries)
+    event, is_told = _standing_at(moment, timeline.events[::-1])
+    if not (is_sure and is_told):
+        return None
+    if event is not None and (entry is None or _counts(event, entry, timeline)):
+        return named(event.image.canonical, facts, timeline, is_told=True)
     if entry is None:
         return None
     found = named(entry.image.canonical, facts, timeline, is_told=True)
@@ -356,19 +359,26 @@ def as_of(moment: str, facts: Facts, timeline: Timeline, history: History) -> Ca
     return replace(found, sources=found.sources | {GIT}, deployed_at=entry.at)
 
 
+def _standing_at(moment: str, told: Sequence[T]) -> tuple[T | None, bool]:
+    """Return what stood at a time, of what is told newest first; and whether the times are sure.
+
+    They are not where something older is dated after that time: then a clock was wrong.
+    """
+    place = next((n for n, one in enumerate(told) if one.at and one.at <= moment), None)
+    if place is None:
+        return None, True
+    return told[place], all((one.at or "") <= moment for one in told[place:])
+
+
+def _counts(event: Event, entry: HistoryEntry, timeline: Timeline) -> bool:
+    """Tell whether an event left what a commit, the newest until a time, left in the manifest."""
+    following = timeline.events[timeline.events.index(event) + 1 :]
+    before = following[0].from_image if following else None
+    if before is not None and not is_unchanged(before, event.image):
+        return False  # somebody edited the manifest in between
+    return (event.at or "") >= entry.at or agree(entry.image, event.image)
+
+
 def reaches(entries: Sequence[HistoryEntry], moment: str) -> bool:
     """Tell whether history, newest first, goes back to a time."""
     return any(entry.at <= moment for entry in entries)
-
-
-def _by_events(events: Sequence[Event], moment: str) -> ImageReference | None:
-    """Return what the newest event until a time left; None where that is not sure."""
-    for index in range(len(events) - 1, -1, -1):
-        event = events[index]
-        if event.at is None or event.at > moment:
-            continue
-        following = events[index + 1] if index + 1 < len(events) else None
-        before = following.from_image if following else None
-        is_undisturbed = before is None or is_unchanged(before, event.image)
-        return event.image if is_undisturbed else None
-    return None

@@ -489,6 +489,8 @@ def _findings(
     if wish.as_of is not None and not judged:
         entries = account.history.entries
         reach = f"the oldest commit that is known is of {entries[-1].at}" if entries else ""
+        if candidates.reaches(entries, wish.as_of):
+            reach = "what was done before that is dated after it, so a clock was wrong"
         yield f"{UNKNOWN_TIME}{wish.as_of} is not known: {reach or 'no commit tells'}"
 
 

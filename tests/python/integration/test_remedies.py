@@ -7,6 +7,7 @@ in a shell is followed to the letter.
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -140,12 +141,14 @@ def not_an_image(shop: Shop, hub: RegistryStandIn) -> Line:
 
 def mutable_tag(shop: Shop, hub: RegistryStandIn) -> Line:
     now = shop.moment()
-    shop.moment = lambda: now - 3600  # type: ignore[method-assign]
+    shop.moment = lambda: now  # type: ignore[method-assign]
     shop.edit("acme/cart:1.4.1", "acme/cart:main")
+    while time.time() < now + 1:  # times are whole seconds
+        time.sleep(0.1)
     for content in (b"one", b"two"):
         pushed = hub.push("acme/cart", "main", content=content)
         shop.ok(*deploy(f"acme/cart:main@{pushed}"))
-    return (*ROLLBACK, "--as-of", "30m")
+    return (*ROLLBACK, "--as-of", datetime.fromtimestamp(now, UTC).isoformat())
 
 
 def never_deployed(shop: Shop, _hub: RegistryStandIn) -> Line:

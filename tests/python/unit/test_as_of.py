@@ -34,7 +34,6 @@ def test_the_newest_deployment_until_a_time_counts(minute: int, wanted: str | No
     assert plan.chosen.image == image(wanted)
     assert plan.chosen.deployed_at == at(minute)
     assert plan.blocks == ()
-    assert "NeedHistory" not in world.asked
 
 
 def test_a_second_time_is_no_second_rollback() -> None:
@@ -80,6 +79,33 @@ def test_an_edit_between_two_deployments_is_told_by_commits_alone() -> None:
     plan = World("3", found, entries).plan(as_of=at(2))
     assert plan.chosen is not None
     assert plan.chosen.image == image("2")
+
+
+def test_what_was_reverted_with_its_state_file_is_told_by_commits() -> None:
+    dated = zip(history("1", "2", "1", "3"), (at(9), at(6), at(4), at(1)), strict=True)
+    entries = tuple(replace(entry, at=moment) for entry, moment in dated)  # 1 at 1, 2 at 4, 1 at 6
+    found = state("0>1", "1>3")
+    deeds = zip(found.deployed, (at(9), at(1)), strict=True)
+    found = replace(found, deployed=tuple(replace(deed, at=moment) for deed, moment in deeds))
+    for minute, ran in ((2, "1"), (5, "2"), (7, "1")):
+        plan = World("3", found, entries).plan(as_of=at(minute))
+        assert plan.chosen is not None
+        assert plan.chosen.image == image(ran)
+
+
+@pytest.mark.parametrize("by_state", [True, False])
+def test_where_a_clock_was_wrong_nobody_knows_what_ran_meanwhile(by_state: bool) -> None:  # noqa: FBT001
+    times = (at(9), at(3), at(6))  # the second is dated before the first
+    deeds = zip(THREE.deployed, times, strict=True)
+    found = replace(THREE, deployed=tuple(replace(deed, at=when) for deed, when in deeds))
+    entries = zip(history("1", "2", "3"), times, strict=True)
+    told = tuple(replace(entry, at=when) for entry, when in entries)
+    world = World("3", found) if by_state else World("3", None, told)
+    plan = world.plan(as_of=at(4))
+    assert plan.chosen is None
+    after = world.plan(as_of=at(7))
+    assert after.chosen is not None
+    assert after.chosen.image == image("2")
 
 
 def test_what_ran_before_anything_is_known_is_not_guessed() -> None:
