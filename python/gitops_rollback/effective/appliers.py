@@ -13,7 +13,8 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.argo import changes_of
-from gitops_rollback.effective.objects import ACCEPT, Unknown, read_selector
+from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown, read_selector
+from gitops_rollback.effective.sources import Whose
 from gitops_rollback.effective.tree import TreeError, entries, find, same, without
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources
@@ -28,16 +29,23 @@ if TYPE_CHECKING:
     import yaml
 
     from gitops_rollback.effective.objects import Resource
+    from gitops_rollback.effective.sources import Sources
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.flux import FluxKustomization
     from gitops_rollback.manifest.kustomize import Kustomization
 
 _VARIABLE = regex(r"\{\{.*?\}\}|\$\{.*?\}")
-# Notes by which Flux leaves an object alone (fluxcd.io, kustomizations, "Controlling the apply").
+_SKIP = "argocd.argoproj.io/skip-reconcile"
+# Notes by which an object is left alone (fluxcd.io, kustomizations, "Controlling the apply";
+# argo-cd.readthedocs.io, user guide, "Skip Application Reconcile").
 LEFT_ALONE = {
-    f"{KUSTOMIZE_GROUP}/reconcile": ("disabled",),
-    f"{KUSTOMIZE_GROUP}/ssa": ("IfNotPresent", "Ignore"),
+    f"{KUSTOMIZE_GROUP}/reconcile": ("Flux", ("disabled",)),
+    f"{KUSTOMIZE_GROUP}/ssa": ("Flux", ("IfNotPresent", "Ignore")),
+    _SKIP: ("Argo CD", ("true",)),
 }
+# Places of an object that hold an image, in words of JSON pointers and of jq.
+_OVER_IMAGE = regex(r"(?:/(?:spec|jobTemplate|template|containers|initContainers|image|\d+|\*))*/?")
+_OVER_IMAGE_BY_JQ = regex(r"image|ontainers|^\.(?:spec)?(?:\.template)?(?:\.spec)?$")
 _NOT_FILLED = f"{KUSTOMIZE_GROUP}/substitute"
 
 
@@ -160,6 +168,41 @@ def reaches_of_set(item: ManifestObject) -> Iterator[Reach]:
         yield Reach(_pattern(path.strip("/")), unknown)
 
 
+def reaches_of(item: ManifestObject, sources: Sources) -> Iterator[Reach]:
+    """Yield the folders that an Application takes and does not apply as they are."""
+    whys = list(_not_as_it_is(item))
+    for _pointer, source in chart_sources(item.node):
+        path = text_of(lookup(source, "path"))
+        plugin = lookup(source, "plugin")
+        own = [(plugin, "a plugin makes what is applied of the folder")] if plugin else []
+        url = text_of(lookup(source, "repoURL")) or ""
+        if path is None or sources.of_url(url, "").whose is Whose.ANOTHERS:
+            continue
+        for node, why in (*whys, *own):
+            line, title = node.start_mark.line + 1, f"Application {item.name}"
+            yield Reach(_pattern(path.strip("/")), Unknown(item.file.path, line, title, why, LOOK))
+
+
+def _not_as_it_is(item: ManifestObject) -> Iterator[tuple[yaml.Node, str]]:
+    """Yield what keeps an Application from applying a change of an image."""
+    skip = find(item.node, "metadata", "annotations", _SKIP)
+    if skip is not None and text_of(skip) == "true":
+        yield skip, "Argo CD leaves it alone (skip-reconcile)"
+    options = item.find("spec", "syncPolicy", "syncOptions")
+    if not any(text_of(one) == "RespectIgnoreDifferences=true" for one in items_of(options)):
+        return
+    for rule in items_of(item.find("spec", "ignoreDifferences")):
+        pointers = (text_of(one) or "" for one in items_of(lookup(rule, "jsonPointers")))
+        queries = (text_of(one) or "" for one in items_of(lookup(rule, "jqPathExpressions")))
+        managers = (text_of(one) for one in items_of(lookup(rule, "managedFieldsManagers")))
+        if (
+            any(one != "kube-controller-manager" for one in managers)  # which owns replicas
+            or any(map(_OVER_IMAGE.fullmatch, pointers))
+            or any(map(_OVER_IMAGE_BY_JQ.search, queries))
+        ):
+            yield rule, "it leaves images as they are (ignoreDifferences, RespectIgnoreDifferences)"
+
+
 def changed_applications(
     raw: Iterable[ManifestObject], built: Iterable[Resource]
 ) -> Iterator[Reach]:
@@ -184,11 +227,11 @@ def changed_applications(
 
 
 def left_alone(resource: Resource) -> Unknown | None:
-    """Return that Flux leaves an object alone, once it is there; None where it applies it."""
-    for key, values in LEFT_ALONE.items():
+    """Return that an object is left alone, once it is there; None where it is applied."""
+    for key, (who, values) in LEFT_ALONE.items():
         node = _note(resource, key)
         if node is not None and text_of(node) in values:
-            why = f"Flux leaves the object alone ({text_of(node)})"
+            why = f"{who} leaves the object alone ({text_of(node)})"
             line = node.start_mark.line + 1
             return Unknown(resource.path, line, key, why, f"take it out, {ACCEPT}")
     return None

@@ -112,7 +112,7 @@ def layers_of(
         chart=tuple(paths),
         of_chart=of_chart if paths else (),
         unread=tuple(unread),
-        unknowns=tuple(_doubts(resource, spec)),
+        unknowns=(*_doubts(resource, spec), *_gone(resource, chart, files, parsed)),
         paths=tuple(paths),
         embedded=embedded,
         folder=folder,
@@ -178,6 +178,36 @@ def _chart_files(
     if text_of(find(chart, "reconcileStrategy")) != "Revision":
         doubts.append(_waits(resource.path, line, chart_file))
     return folder, tuple(files), tuple(doubts)
+
+
+def _gone(
+    resource: Resource,
+    chart: yaml.Node | None,
+    files: Iterable[str],
+    parsed: Callable[[str], ParsedFile | None],
+) -> Iterator[Unknown]:
+    """Yield the listed files of values that are not there: Flux makes no chart without them."""
+    listed = lookup(chart, "valuesFiles")
+    if listed is None or text_of(lookup(chart, "ignoreMissingValuesFiles")) == "true":
+        return
+    for path in files:
+        if parsed(path) is None:
+            line = listed.start_mark.line + 1
+            why = "it is not there, or cannot be read"
+            hint = f"take it out, or set ignoreMissingValuesFiles, {ACCEPT}"
+            yield Unknown(resource.path, line, f"valuesFiles {path}", why, hint)
+
+
+def doubts_of_template(
+    resource: Resource,
+    folder: str,
+    parsed: Callable[[str], ParsedFile | None],
+    sources: Sources,
+) -> tuple[Unknown, ...]:
+    """Return why a release may not take a changed file of the chart in a folder."""
+    chart = find(resource.node, "spec", "chart", "spec")
+    own, _files, doubts = _chart_files(resource, chart, parsed, sources)
+    return doubts if own == folder else ()
 
 
 def _chart_named(

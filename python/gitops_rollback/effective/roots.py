@@ -17,12 +17,14 @@ from gitops_rollback.effective.appliers import (
     changed_applications,
     has_variable,
     reach_of_path,
+    reaches_of,
     reaches_of_set,
 )
 from gitops_rollback.effective.argo import argo_additions, directories, overriding
 from gitops_rollback.effective.build import Builder
 from gitops_rollback.effective.effect import Idle
 from gitops_rollback.effective.grammar import FLUX_KUSTOMIZATION, POST_BUILD, odd_fields
+from gitops_rollback.effective.helm import doubts_of_template, is_release
 from gitops_rollback.effective.left_out import doubts_of, warnings_of
 from gitops_rollback.effective.objects import ACCEPT, Resource, Unknown
 from gitops_rollback.effective.recipe import Recipe
@@ -128,6 +130,9 @@ class Roots:
         self._reaches = [reach for item in self.objects for reach in reaches_of_set(item)]
         self._reaches += [reach for reach in reaches if reach is not None]
         self._applications = [item for item in self.objects if is_application(item)]
+        self._reaches += [
+            one for item in self._applications for one in reaches_of(item, self.sources)
+        ]
         self._overriding = [
             item
             for path, file in tree.files.items()
@@ -137,6 +142,7 @@ class Roots:
             one for item in self._applications for one in directories(item, self.sources)
         ]
         self.elsewhere: dict[FieldKey, Idle] = {}
+        self._of_charts: dict[str, tuple[Unknown, ...]] = {}
 
     def settled(self) -> list[Root]:
         """Return the roots once the objects that apply manifests are what others make of them."""
@@ -208,7 +214,24 @@ class Roots:
                 folder = posixpath.dirname(path)
                 work = Work(resources=list(self.builder.of_file(path)), paths=[path])
                 work.doubt(*self._unreadable_above(folder), *self._not_applied(path, work))
+                work.doubt(*self._of_template(folder))
                 yield Root(path, folder, work)
+
+    def _of_template(self, folder: str) -> tuple[Unknown, ...]:
+        """Return why what stands in a folder of a chart may not be applied by a release of it."""
+        above = folders_above(f"{folder}/x")
+        chart = next((one for one in above if self.is_chart(one)), None)
+        if chart is None:
+            return ()
+        if chart not in self._of_charts:
+            releases = (Resource(o.node, o.file.path, o.document) for o in self.objects)
+            self._of_charts[chart] = tuple(
+                doubt
+                for one in releases
+                if is_release(one)
+                for doubt in doubts_of_template(one, chart, self.builder.parsed, self.sources)
+            )
+        return self._of_charts[chart]
 
     def _not_applied(self, path: str, work: Work) -> Iterator[Unknown]:
         """Yield why nobody applies a kustomization or a plain file, as far as these files tell."""

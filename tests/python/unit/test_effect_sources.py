@@ -124,6 +124,18 @@ BESIDE = {"clusters/apps.yaml": git("ours", OURS) + "---\n" + git("other", OURS 
 CHART = {"charts/cart/Chart.yaml": "name: cart\n"}
 CHART_VALUES = {**CHART, "charts/cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\n"}
 EDITED = "apps/cart/deployment.yaml"
+TAKEN = application(f"repoURL: {OURS}\npath: apps/cart")
+SKIPPED = TAKEN.replace(
+    "argocd}", "argocd, annotations: {argocd.argoproj.io/skip-reconcile: 'true'}}"
+)
+HELM_VALUES = "    helm: {valuesObject: {image: {repository: acme/cart, tag: '1'}}}"
+RESPECTING = """\
+  ignoreDifferences:
+  - group: apps
+    kind: Deployment
+    %s
+  syncPolicy: {syncOptions: [RespectIgnoreDifferences=true]}
+"""
 IGNORE = """\
 ignore:
 - paths: [/%s]
@@ -249,6 +261,39 @@ FOLLOWED = {
             EDITED: DEPLOYMENT.replace("acme/cart", "${REGISTRY:=docker.io}/acme/cart"),
         },
         EDITED,
+    ),
+    "what an Application leaves as it is besides": (
+        APPS
+        | {
+            "a.yaml": TAKEN
+            + RESPECTING
+            % "managedFieldsManagers: [kube-controller-manager]\n    jsonPointers: [/spec/replicas]"
+        },
+        EDITED,
+    ),
+    "what an Application would leave as it is": (
+        APPS | {"a.yaml": TAKEN + RESPECTING.partition("  syncPolicy")[0] % "jsonPointers: [/]"},
+        EDITED,
+    ),
+    "a plugin of another repository's": (
+        APPS | {"a.yaml": application(f"repoURL: {OURS}x\npath: apps/cart\nplugin: {{name: x}}")},
+        EDITED,
+    ),
+    "a template of a chart that is taken by its revision": (
+        CHART | BESIDE | {"charts/cart/templates/d.yaml": DEPLOYMENT, "r.yaml": release("ours")},
+        "charts/cart/templates/d.yaml",
+    ),
+    "a file of values that need not be there": (
+        CHART_VALUES
+        | BESIDE
+        | {
+            "r.yaml": release("ours").replace(
+                "reconcileStrategy",
+                "ignoreMissingValuesFiles: true, valuesFiles: [charts/cart/values.yaml, x], "
+                "reconcileStrategy",
+            )
+        },
+        "charts/cart/values.yaml",
     ),
     "images that override an Application's": (
         LISTED | {"apps/cart/.argocd-source-cart.yaml": "kustomize: {images: ['acme/cart:2']}\n"},
@@ -520,6 +565,46 @@ REFUSED = {
             ),
         },
         "its variables stay as they are written",
+    ),
+    "what a plugin of Argo CD makes": (
+        APPS | {"a.yaml": application(f"repoURL: {OURS}\npath: apps/cart\nplugin: {{name: x}}")},
+        "a plugin makes what is applied of the folder",
+    ),
+    "an Application that is left alone": (
+        APPS | {"a.yaml": SKIPPED},
+        "Argo CD leaves it alone (skip-reconcile)",
+    ),
+    "values of an Application that is left alone": (
+        {"a.yaml": SKIPPED.replace("    path: apps/cart", f"    chart: x\n{HELM_VALUES}")},
+        "Argo CD leaves the object alone",
+    ),
+    **{
+        f"what an Application leaves as it is, by {name}": (
+            APPS | {"a.yaml": TAKEN + RESPECTING % rule},
+            "it leaves images as they are",
+        )
+        for name, rule in {
+            "pointer": "jsonPointers: [/spec/template/spec/containers/0/image]",
+            "a pointer above": "jsonPointers: [/spec/template]",
+            "a query": "jqPathExpressions: ['.spec.template.spec.containers[].image']",
+            "manager": "managedFieldsManagers: [keel]",
+        }.items()
+    },
+    "a template of a chart that waits for a new version": (
+        CHART
+        | BESIDE
+        | {"charts/cart/templates/d.yaml": DEPLOYMENT}
+        | {"r.yaml": release("ours").replace("reconcileStrategy: Revision, ", "")},
+        "with a new version in charts/cart/Chart.yaml",
+    ),
+    "a file of values that is not there": (
+        CHART_VALUES
+        | {
+            "r.yaml": release("ours").replace(
+                "reconcileStrategy", "valuesFiles: [charts/cart/values.yaml, x], reconcileStrategy"
+            )
+        },
+        "valuesFiles x: it is not there",
     ),
     "images of an ApplicationSet": (
         LISTED
