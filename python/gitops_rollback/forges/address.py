@@ -88,7 +88,10 @@ class Address:
 
     @property
     def _belongs_to_remote(self) -> bool:
-        return not self.is_named or urlsplit(self.api).netloc in (self.host, f"api.{self.host}")
+        if not self.is_named:
+            return True
+        is_its = urlsplit(self.api).netloc in (self.host, f"api.{self.host}")
+        return is_its and (self.is_safe or self.web.startswith("http://"))
 
 
 def address_of(remote: str, kind: str, api: str | None) -> Address:

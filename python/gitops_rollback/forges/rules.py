@@ -25,11 +25,13 @@ _HINT = "it needs to read the repository (GitHub: metadata and contents, GitLab:
 # Those of GitHub's rules that a plain push of one commit on the tip cannot break.
 _HARMLESS = frozenset(
     {"deletion", "non_fast_forward", "required_linear_history", "creation", "branch_name_pattern",
-     "tag_name_pattern", "copilot_code_review", "code_scanning", "code_quality"}
+     "tag_name_pattern", "copilot_code_review"}
 )  # fmt: skip
-# Those that a pull request meets.
+# Those that a pull request meets. Scans are waited for before a plain push, too
+# (github/codeql#19671: GH013, "Code scanning is waiting for results").
 _BY_PROPOSAL = frozenset({"pull_request", "update", "required_status_checks", "merge_queue",
-                          "required_deployments", "workflows"})  # fmt: skip
+                          "required_deployments", "workflows", "code_scanning",
+                          "code_quality"})  # fmt: skip
 _NAMES = {
     "required_signatures": "commits have to be signed",
     "commit_message_pattern": "commit messages have to follow a pattern",

@@ -101,6 +101,7 @@ class GitFailedError(Exception):
         how = f"ended with {status}" if status >= 0 else f"was ended by signal {-status}"
         super().__init__(f"git {command} {how}")
         self.command = command
+        self.status = status
         self.stdout = stdout
         self.stderr = hide(stderr.decode(errors="replace"))
 

@@ -44,6 +44,7 @@ _OF_THE_SERVER = (
     "could not read username",
     "could not read password",
 )
+_LONGEST_BEGINNING = 1_000_000  # characters of an answer: HEAD is told before all branches
 _LONGEST_BRANCH = 1000  # characters: as a file's path, the name has to fit on a disk
 # What no branch's name may have (git help check-ref-format), beside what is no character.
 _NO_BRANCH = regex(
@@ -304,7 +305,8 @@ class Remote:
         """Return the branch that HEAD is, at a commit; None where the server did not say."""
         if not self._packets.exists():
             return None
-        return head_in(self._packets.read_text(errors="replace"), commit)
+        with self._packets.open(errors="replace") as packets:
+            return head_in(packets.read(_LONGEST_BEGINNING), commit)
 
     def _tip_of_clone(self, branch: str | None) -> Tip:
         """Return the one branch that the clone has; it has none of a tag, or if nothing is there.

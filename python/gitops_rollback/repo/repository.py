@@ -12,7 +12,7 @@ from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import dataclass
 from gitops_rollback.repo.copy import Copy
 from gitops_rollback.repo.location import without_user
-from gitops_rollback.repo.messages import UnknownCommitError
+from gitops_rollback.repo.messages import UnknownCommitError, explain_local
 from gitops_rollback.repo.objects import (
     LOG_FORMAT,
     MESSAGE_FORMAT,
@@ -320,11 +320,15 @@ class Identity:
 
 
 def read_identity(git: Git, environment: Mapping[str, str]) -> Identity:
-    """Return who commits, by what git is set up with."""
+    """Return who commits, by what git is set up with; raise `RepositoryError` if it fails."""
     try:
         configured = git.run("config", "--null", "--get-regexp", _SETTINGS).stdout
-    except GitFailedError:
-        configured = b""  # exit 1: nothing is configured
+    except GitFailedError as failure:
+        if failure.status != 1:
+            raise explain_local(failure) from failure
+        return identity_of(b"", environment)  # nothing is configured
+    if not configured:
+        raise garbled("config")
     return identity_of(configured, environment)
 
 

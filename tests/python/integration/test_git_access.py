@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -588,6 +589,24 @@ def test_the_identity_is_gits_own_else_a_fallback(shop: Shop) -> None:
     (shop.home / ".gitconfig").unlink()
     shop.deploy("1.4.5", environment=named)
     assert shop.log("%an %cn")[0] == "Jenkins gitops-rollback"
+
+
+@pytest.mark.parametrize("does", ["exit 128", "kill -9 $$", "exit 0"])
+def test_a_git_that_does_not_tell_the_identity_is_not_taken_for_one_without(
+    shop: Shop, does: str
+) -> None:
+    """The commit would be unsigned, and of nobody."""
+    folder = shop.root / "bin"
+    folder.mkdir()
+    wrapper = folder / "git"
+    real = program("git", "git")
+    wrapper.write_text(f'#!/bin/sh\ncase " $* " in *get-regexp*) {does};; esac\nexec {real} "$@"\n')
+    wrapper.chmod(0o755)
+    tip = shop.tip()
+    path = f"{folder}{os.pathsep}{shop.environment['PATH']}"
+    run = shop.run("deploy", *DEPLOY, environment={"PATH": path})
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert shop.tip() == tip
 
 
 def test_commits_are_signed_with_gpg_too(shop: Shop) -> None:

@@ -180,6 +180,12 @@ def test_the_password_of_the_remote_does_not_go_to_another_host_that_is_named() 
         "https://github.acme.example/a/b", "auto", "https://github.acme.example/api/v3"
     )
     assert same.token({"GIT_PASSWORD": "of-the-remote"}) == "of-the-remote"
+    without_tls = address_of(
+        "https://git.acme.example/a/b", "github", "http://git.acme.example/api"
+    )
+    assert without_tls.token({"GIT_PASSWORD": "of-the-remote"}) is None
+    as_it_was = address_of("http://git.acme.example/a/b", "github", "http://git.acme.example/api")
+    assert as_it_was.token({"GIT_PASSWORD": "of-the-remote"}) == "of-the-remote"
 
 
 def test_the_page_for_a_new_pull_request_is_known() -> None:

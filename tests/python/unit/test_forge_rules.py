@@ -25,6 +25,7 @@ def pattern(kind: str, operator: str, text: str, *, negate: bool = False) -> dic
         ({"type": "required_signatures"}, "have to be signed", False),
         ({"type": "pull_request"}, "pull_request", True),
         ({"type": "required_status_checks"}, "required_status_checks", True),
+        ({"type": "code_scanning"}, "code_scanning", True),
         ({"type": "file_path_restriction"}, "files must not be changed", False),
         ({"type": "invented_tomorrow"}, "not known here", False),
         (pattern("commit_message_pattern", "starts_with", "SHOP-"), "SHOP-", False),
