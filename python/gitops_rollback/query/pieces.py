@@ -50,7 +50,7 @@ BASES = (
     "linux", "darwin", "scala", "spark", "hadoop", "erlang", "otp", "elixir", "qt", "maven",
     "gradle", "k8s", "kubernetes", "helm", "openssl", "fips", "eclipse", "buildpack",
     "cu", "sm", "ol", "fc", "sles", "leap", "opensuse", "stretch", "bionic", "xenial", "sid",
-    "manylinux", "ros", "vs", "rails", "django", "sqlite", "psql", "lts", "abi",
+    "manylinux", "ros", "vs", "rails", "django", "sqlite", "psql", "abi",
 )  # fmt: skip
 
 _PLAUSIBLE_DATE = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
@@ -231,7 +231,9 @@ def settled(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
             yield from stamped
             continue
         text_only = is_other or is_early or (is_branch and not piece.is_counter) or is_far
-        is_build = version is not None and (is_dotted or _is_metadata(pieces, index, version))
+        is_build = _is_of_day(pieces, index) or (
+            version is not None and (is_dotted or _is_metadata(pieces, index, version))
+        )
         told = replace(piece, is_counter=True) if is_build and piece.kind == NUMBER else piece
         yield Piece("", piece.text, piece.numbers) if text_only else told
 
@@ -247,6 +249,11 @@ def _release_at(pieces: Sequence[Piece]) -> int | None:
         if len(one.numbers) < LEAST_RELEASE <= len(other.numbers):
             return places[1]
     return places[0] if places else None
+
+
+def _is_of_day(pieces: Sequence[Piece], index: int) -> bool:
+    """Tell whether a piece stands directly behind a date: it counts the builds of that day."""
+    return index >= _BEHIND and pieces[index - _BEHIND].kind == DATE
 
 
 def _is_metadata(pieces: Sequence[Piece], index: int, version: int) -> bool:
