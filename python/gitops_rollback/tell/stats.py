@@ -10,32 +10,27 @@ from gitops_rollback.model import title
 from gitops_rollback.tell.view import table, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from gitops_rollback.tell.view import View
 
+_APPLIED = "recoveryAppliedSeconds"
+# Key in the document, heading of a table, and what it is: for who does not know the words.
 _COLUMNS = (
-    ("deployments", "deploys"),
-    ("deploymentsPerDay", "a day"),
-    ("failedDeployments", "failed"),
-    ("changeFailureRate", "failure rate"),
-    ("rollbacks", "rollbacks"),
-    ("recoverySeconds", "recovery (median)"),
-    ("recoveryAppliedSeconds", "until applied"),
-    ("holdSeconds", "hold (median)"),
-    ("openHolds", "held now"),
+    ("deployments", "deploys", "Deploys in the window."),
+    ("deploymentsPerDay", "a day", "Deployment frequency: deploys in the window, by day."),
+    ("failedDeployments", "failed", "Deploys whose image was rolled back from, or is marked bad."),
+    ("changeFailureRate", "failure rate", "Share of the deploys that failed."),
+    ("rollbacks", "rollbacks", "Rollbacks in the window."),
+    (
+        "recoverySeconds",
+        "recovery (median)",
+        "Failed deployment recovery time: deploy to rollback, median.",
+    ),
+    (_APPLIED, "until applied", "From a failed deploy to its rollback applied, median."),
+    ("holdSeconds", "hold (median)", "How long rollbacks held, median."),
+    ("openHolds", "held now", "Holds in force."),
 )
-_HELP = {
-    "deployments": "Deploys in the window.",
-    "deploymentsPerDay": "Deployment frequency: deploys in the window, by day.",
-    "failedDeployments": "Deploys whose image was rolled back from, or is marked bad.",
-    "changeFailureRate": "Share of the deploys that failed.",
-    "rollbacks": "Rollbacks in the window.",
-    "recoverySeconds": "Failed deployment recovery time: deploy to rollback, median.",
-    "recoveryAppliedSeconds": "From a failed deploy to its rollback applied, median.",
-    "holdSeconds": "How long rollbacks held, median.",
-    "openHolds": "Holds in force.",
-}
 
 
 def stats(document: Mapping[str, Any], view: View) -> list[str]:
@@ -46,9 +41,12 @@ def stats(document: Mapping[str, Any], view: View) -> list[str]:
         return _csv(document)
     if view.form == "prometheus":
         return _prometheus(document)
-    columns = [(key, heading) for key, heading in _COLUMNS if _is_shown(key, document["total"])]
-    rows = [("service", *(heading for _key, heading in columns))]
-    rows += [(name, *_cells(one, columns)) for name, one in _named(document)]
+    # Of times that nobody gave there is no column.
+    shown = [row for row in _COLUMNS if row[0] != _APPLIED or _APPLIED in document["total"]]
+    rows = [("service", *(heading for _key, heading, _what in shown))]
+    rows += [
+        (name, *(_cell(key, one.get(key)) for key, *_ in shown)) for name, one in _named(document)
+    ]
     lines = [
         f"{document['since'][:10]} to {document['until'][:10]}, as DORA defines it",
         *table(rows),
@@ -71,22 +69,12 @@ def _named(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
         yield "all", document["total"]
 
 
-def _is_shown(key: str, total: Mapping[str, Any]) -> bool:
-    """Tell whether people see a column: all, but of times that nobody gave."""
-    return key != "recoveryAppliedSeconds" or key in total
-
-
-def _cells(one: Mapping[str, Any], columns: Sequence[tuple[str, str]]) -> Iterator[str]:
-    for key, _heading in columns:
-        value = one.get(key)
-        if value is None:
-            yield "-"
-        elif isinstance(value, dict):
-            yield _duration(value["median"])
-        elif key == "changeFailureRate":
-            yield f"{value:.0%}"
-        else:
-            yield f"{value:g}"
+def _cell(key: str, value: Any) -> str:  # noqa: ANN401 - a number, or what times came to
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return _duration(value["median"])
+    return f"{value:.0%}" if key == "changeFailureRate" else f"{value:g}"
 
 
 def _duration(seconds: float) -> str:
@@ -97,30 +85,18 @@ def _duration(seconds: float) -> str:
 
 
 def _numbers(one: Mapping[str, Any]) -> dict[str, float | None]:
-    found = {}
-    for key, _heading in _COLUMNS:
-        value = one.get(key)
-        found[key] = value["median"] if isinstance(value, dict) else value
-    return found
+    values = ((key, one.get(key)) for key, *_ in _COLUMNS)
+    return {key: value["median"] if isinstance(value, dict) else value for key, value in values}
 
 
 def _csv(document: Mapping[str, Any]) -> list[str]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    keys = [key for key, _heading in _COLUMNS]
+    keys = [key for key, *_ in _COLUMNS]
     writer.writerow(["service", "environment", "since", "until", "completeSince", *keys])
     for one in document["services"]:
-        numbers = _numbers(one)
-        writer.writerow(
-            [
-                one["service"],
-                one["environment"],
-                document["since"],
-                document["until"],
-                one["completeSince"],
-                *("" if numbers[key] is None else numbers[key] for key in keys),
-            ]
-        )
+        when = (document["since"], document["until"], one["completeSince"])
+        writer.writerow([one["service"], one["environment"], *when, *_numbers(one).values()])
     return text.getvalue().splitlines()
 
 
@@ -131,9 +107,9 @@ def _prometheus(document: Mapping[str, Any]) -> list[str]:
     nothing in them that a label would have to escape.
     """
     lines = []
-    for key, _heading in _COLUMNS:
+    for key, _heading, what in _COLUMNS:
         name = f"gitops_rollback_{_snake(key)}"
-        lines += [f"# HELP {name} {_HELP[key]}", f"# TYPE {name} gauge"]
+        lines += [f"# HELP {name} {what}", f"# TYPE {name} gauge"]
         for one in document["services"]:
             value = _numbers(one)[key]
             if value is not None:
