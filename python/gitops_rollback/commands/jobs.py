@@ -15,7 +15,7 @@ from gitops_rollback.errors import (
 from gitops_rollback.jobs import Scm, Wishes, at_jenkins, parse_sources, wanted_jobs
 from gitops_rollback.look.snapshot import Overview, read_config, read_overview
 from gitops_rollback.model import Request, is_name, one_line
-from gitops_rollback.options import repeated
+from gitops_rollback.options import repeated, variable_name
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT
 from gitops_rollback.session import start
@@ -109,7 +109,7 @@ def _wishes(session: Session, overviews: list[Overview]) -> Wishes:
     shared = {"repository": session.url, "environment": options.environment, **variables}
     return Wishes(
         scm=Scm(options.library_url, options.library_branch, options.library_credentials_id),
-        variables={f"GITOPS_{_upper(key)}": value for key, value in shared.items() if value},
+        variables={variable_name(key): value for key, value in shared.items() if value},
         rollback_job=options.rollback_job,
         images=images,
         sources=sources,
@@ -159,7 +159,3 @@ def _images(
             if name in wanted or (source == "config" and not is_limited):
                 sure[name] = found[name]
     return sure or found
-
-
-def _upper(name: str) -> str:
-    return name.upper().replace("-", "_")
