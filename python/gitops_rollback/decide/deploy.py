@@ -30,7 +30,7 @@ from gitops_rollback.refusals import Refusal, refusal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gitops_rollback.decide.facts import Facts, Platforms
+    from gitops_rollback.decide.facts import Facts, FirstTry, Platforms
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import StoredRecord
@@ -55,10 +55,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     refuse_other_repository(facts, wish.image)
     refuse_moved(wish, facts, wish.expected, "as --from says")
     if wish.record is None and facts.first is not None:
-        who = facts.ask(NeedAuthor())
-        refuse_moved(
-            wish, facts, facts.first.running, f"as when this began (newest commit by {who})"
-        )
+        refuse_moved_since(wish, facts, facts.first, "as when this began")
     if wish.before_build:
         return _judged_before_build(wish, facts, wish.image)
     image = _resolved(wish, facts, wish.image)
@@ -160,6 +157,16 @@ def refuse_moved(wish: Wish, facts: Facts, expected: ImageReference | None, sour
         "runs now: build again with the same parameters"
     )
     raise error
+
+
+def refuse_moved_since(wish: Wish, facts: Facts, first: FirstTry, source: str) -> None:
+    """Raise `MovedError` if another image runs than at the first try; with whose commit is newest.
+
+    Who that is, is asked only then.
+    """
+    if not _is_expected(first.running, facts.running):
+        who = facts.ask(NeedAuthor())
+        refuse_moved(wish, facts, first.running, f"{source} (newest commit by {who})")
 
 
 def _meanwhile(wish: Wish, facts: Facts) -> str:

@@ -22,7 +22,7 @@ from gitops_rollback.decide.choose import (
     all_the_same,
     choose,
 )
-from gitops_rollback.decide.deploy import refuse_moved
+from gitops_rollback.decide.deploy import refuse_moved, refuse_moved_since
 from gitops_rollback.decide.edits import elsewhere_warnings, holding, rollback_edits
 from gitops_rollback.decide.facts import (
     NeedAuthor,
@@ -286,11 +286,11 @@ def _changed(wish: Wish, facts: Facts, plan: Plan) -> GitopsRollbackError | None
     first = facts.first
     if first is None:
         return None
-    who = facts.ask(NeedAuthor())
-    refuse_moved(wish, facts, first.running, f"as the plan says (newest commit by {who})")
+    refuse_moved_since(wish, facts, first, "as the plan says")
     target = plan.chosen.image if plan.chosen else None
     if first.target == target:
         return None
+    who = facts.ask(NeedAuthor())
     return MovedError(
         f"{facts.title}: what it would go back to changed while this was being pushed (newest "
         f"commit by {who})",

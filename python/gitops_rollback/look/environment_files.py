@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from bisect import bisect_left
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from gitops_rollback.ledger.records import RECORD_FILE, is_copy
 from gitops_rollback.ledger.state import FOLDER, path_of
 from gitops_rollback.manifest.argo import override_names
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, is_kustomization
+from gitops_rollback.repo.objects import between
 from gitops_rollback.services import inventory
 from gitops_rollback.services.config import FILE
 
@@ -59,8 +59,8 @@ class Paths:
         if root == glob:
             return [root] if root in self._all else []
         prefix = f"{root}/" if root else ""
-        end = f"{root}0" if root else "\U0010ffff"  # 0 is what follows the slash
-        below = self._sorted[bisect_left(self._sorted, prefix) : bisect_left(self._sorted, end)]
+        places = between(self._sorted, root) if root else range(len(self._sorted))
+        below = self._sorted[places.start : places.stop]
         # Only the rest of the glob: it is most often the same for all services, and compiled once.
         pattern = inventory.glob_pattern(glob.removeprefix(prefix))
         return [path for path in below if pattern.fullmatch(path, len(prefix))]
@@ -148,6 +148,7 @@ def list_entries(
             roots += [root, *_deciding_above(name, root, environment)]
     if discovers:
         roots.append(environment.path)
+    repository.list_files(tip.commit, [""])  # in one call: what applies these is looked for, too
     entries = {e.path: e for e in repository.list_files(tip.commit, dict.fromkeys(roots))}
     if discovers:
         discoverable(entries.values(), environment)

@@ -317,7 +317,11 @@ def read_environment(
 
 
 def read_config(repository: Repository, tip: Tip) -> Config:
-    """Read the configuration at a tip; an empty one if there is no file."""
+    """Read the configuration at a tip; an empty one if there is no file.
+
+    All files are listed with it: that is one call of git, and whoever comes next has to know them.
+    """
+    repository.list_files(tip.commit, [""])
     data = repository.read_file(tip.commit, FILE)
     return parse_config(data, tip.branch) if data is not None else Config()
 

@@ -99,6 +99,16 @@ class Copy:
         self.cached = self._cache.take(self.path) if self._cache else {}
         return bool(self.cached)
 
+    @property
+    def quick_import(self) -> dict[str, str]:
+        """The settings of a `git fast-import` here: what it writes is read once, by the push.
+
+        It is not packed tightly; nor taken out of its pack again, but for a cache, in which packs
+        would become many.
+        """
+        loose = {} if self._cache is not None else {"fastimport.unpackLimit": "0"}
+        return {"pack.compression": "0", **loose}
+
     def clear(self) -> None:
         """Remove what is here, for a clone to come."""
         self.git.directory = self.root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +11,7 @@ from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import LogEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 # Hash, time, author, "grafted" where the fetch ends, the whole message; what --raw says follows.
 _NO_TIME = "1970-01-01T00:00:00Z"
@@ -97,6 +98,12 @@ def read_tree(output: bytes) -> list[Entry]:
         if line.startswith(_BLOBS)
     )
     return [Entry(path, head[:6], head[12:]) for head, _tab, path in lines]
+
+
+def between(paths: Sequence[str], folder: str) -> range:
+    """Return the places, among sorted paths, of those that lie below a folder."""
+    # 0 is the character that follows the slash
+    return range(bisect_left(paths, f"{folder}/"), bisect_left(paths, f"{folder}0"))
 
 
 def read_heads(output: bytes) -> dict[str, str]:
@@ -198,7 +205,7 @@ def read_batch(output: bytes) -> list[tuple[str, bytes]]:
 
 
 def import_stream(
-    ref: str, parent: str, files: Mapping[str, bytes | None], modes: Mapping[str, str | None]
+    ref: str, parent: str, files: Mapping[str, bytes | None], modes: Mapping[str, str]
 ) -> bytes:
     """Return what makes `git fast-import` put files on a commit; a file keeps its mode.
 
@@ -209,7 +216,7 @@ def import_stream(
         if data is None:
             stream.append(b"D " + _quoted(path) + b"\n")
             continue
-        head = f"M {modes.get(path) or _NEW_FILE_MODE} inline ".encode() + _quoted(path)
+        head = f"M {modes.get(path, _NEW_FILE_MODE)} inline ".encode() + _quoted(path)
         stream.append(head + f"\ndata {len(data)}\n".encode() + data + b"\n")
     return b"".join(stream)
 

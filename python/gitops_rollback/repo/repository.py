@@ -5,6 +5,7 @@ Who commits is whom git is set up with, else this tool.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from posixpath import commonpath
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +18,7 @@ from gitops_rollback.repo.objects import (
     LOG_FORMAT,
     MESSAGE_FORMAT,
     Tip,
+    between,
     garbled,
     import_stream,
     read_batch,
@@ -45,6 +47,7 @@ __all__ = ["PushLostError", "Repository"]
 FIRST_LOOK = 50  # commits that whoever reads the history of a branch looks at first
 _TREE = "refs/gitops-rollback/tree"
 MOST_FILES = 500_000  # of one listing: a commit of 3 kB can name a billion
+_MOST_REMEMBERED = 16_000_000  # bytes of blobs
 _SETTINGS = r"^(user|author|committer|commit)\."
 _NAME = "gitops-rollback"
 _EMAIL = "gitops-rollback@localhost"
@@ -70,8 +73,9 @@ class Repository:
         self._environment = environment
         self._copy = Copy(url, environment, deadline, cache)
         self._remote = Remote(self.url, self._copy)
-        self._modes: dict[str, dict[str, str | None]] = {}
-        self._whole: dict[str, list[Entry]] = {}  # by commit, where all its files were listed
+        self._whole: dict[str, _Listing] = {}  # by commit, where all its files were listed
+        self._blobs: dict[str, bytes] = {}
+        self._room = _MOST_REMEMBERED
         self._identity: Identity | None = None
 
     def __enter__(self) -> Self:
@@ -113,32 +117,25 @@ class Repository:
         self._remote.fetch_commit(commit)
 
     def list_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
-        """List the regular files that are, or lie below, one of the paths; "" is everything."""
-        given = list(paths)
-        entries = self._files(commit, [] if "" in given else given)
-        # Remembered for `write`: which of these paths are there, and with which mode.
-        modes = self._modes.setdefault(commit, dict.fromkeys(given))
-        modes.update({entry.path: entry.mode for entry in entries})
-        return entries
+        """List the regular files that are, or lie below, one of the paths; "" is everything.
 
-    def _files(self, commit: str, wanted: list[str]) -> list[Entry]:
-        """List what is, or lies below, some paths: without git where all files were listed."""
+        Where all files of the commit were listed before, git is not asked again.
+        """
+        given = list(paths)
+        wanted = [] if "" in given else given
         whole = self._whole.get(commit)
-        if whole is None:
-            listed = self._copy.sound(lambda: self._list(commit, wanted))
-            if not wanted:
-                self._whole[commit] = listed
-            return listed
+        if whole is not None:
+            return whole.of(wanted) if wanted else whole.entries
+        listed = self._copy.sound(lambda: self._list(commit, wanted))
         if not wanted:
-            return whole
-        named, folders = set(wanted), tuple(f"{path}/" for path in wanted)
-        return [one for one in whole if one.path in named or one.path.startswith(folders)]
+            self._whole[commit] = _Listing(listed)
+        return listed
 
     def list_folders(self, commit: str, path: str) -> list[str]:
         """List the names of the folders right below a folder, none if it is not there."""
         if commit in self._whole:
             start = len(path) + 1
-            below = (one.path[start:].partition("/") for one in self._files(commit, [path]))
+            below = (one.path[start:].partition("/") for one in self.list_files(commit, [path]))
             return list(dict.fromkeys(name for name, slash, _rest in below if slash))
         output = self._copy.sound(
             lambda: self._copy.run(
@@ -152,8 +149,11 @@ class Repository:
     def read_file(self, commit: str, path: str) -> bytes | None:
         """Read one file of a commit; None if it is not there.
 
-        git fetches the blob by itself: for a single one that is the shortest way.
+        Where not all files were listed before, git finds it, and fetches the blob, by itself.
         """
+        if commit in self._whole:
+            entry = next((one for one in self.list_files(commit, [path]) if one.path == path), None)
+            return self.read([entry.oid])[entry.oid] if entry is not None else None
         feed = f"{commit}:{path}\n".encode()
         try:
             output = self._copy.sound(lambda: self._copy.run("cat-file", "--batch", stdin=feed))
@@ -168,9 +168,18 @@ class Repository:
         return found[0][1]
 
     def read(self, oids: Iterable[str]) -> dict[str, bytes]:
-        """Read blobs by object id, in one fetch and one process."""
-        wanted = list(dict.fromkeys(oids))
-        return self._copy.sound(lambda: self._read(wanted)) if wanted else {}
+        """Read blobs by object id, in one fetch and one process.
+
+        What was read is remembered, up to a bound: a second try asks for what changed meanwhile.
+        """
+        wanted = dict.fromkeys(oids)
+        known = {oid: self._blobs[oid] for oid in wanted if oid in self._blobs}
+        rest = [oid for oid in wanted if oid not in known]
+        found = self._copy.sound(lambda: self._read(rest)) if rest else {}
+        self._room -= sum(map(len, found.values()))
+        if self._room > 0:
+            self._blobs.update(found)
+        return {**known, **found}
 
     def write(
         self, tip: Tip, files: Mapping[str, bytes | None], message: str, *, onto: str | None = None
@@ -181,12 +190,14 @@ class Repository:
         git is set up. `onto` is the tip of another branch, which the commit then merges the first
         one into: the files are as on `tip`.
         """
-        known = self._modes.get(tip.commit, {})
-        if not known.keys() >= files.keys():
-            self.list_files(tip.commit, files)
-            known = self._modes[tip.commit]
-        stream = import_stream(_TREE, tip.commit, files, known)
-        self._copy.sound(lambda: self._copy.run("fast-import", "--quiet", "--force", stdin=stream))
+        modes = {entry.path: entry.mode for entry in self.list_files(tip.commit, files)}
+        stream = import_stream(_TREE, tip.commit, files, modes)
+        quick = self._copy.git.with_settings(self._copy.quick_import)
+        self._copy.sound(
+            lambda: self._copy.run(
+                "fast-import", "--quiet", "--force", stdin=stream, environment=quick
+            )
+        )
         identity = self.identity()
         parents = ("-p", onto, "-p", tip.commit) if onto else ("-p", tip.commit)
         output = self._copy.run(
@@ -299,6 +310,24 @@ class Repository:
         if not found.keys() >= {*oids}:
             raise garbled("cat-file")
         return found
+
+
+class _Listing:
+    """All files of a commit, of which some are found without a look at all others."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.entries = entries
+        self._sorted = sorted(entries)  # by path: as git lists them, but for what is no UTF-8
+        self._paths = [entry.path for entry in self._sorted]
+
+    def of(self, paths: Iterable[str]) -> list[Entry]:
+        """Return the files that are, or lie below, one of the paths, each once."""
+        places: set[int] = set()
+        for path in paths:
+            place = bisect_left(self._paths, path)
+            places.update(range(place, place + (self._paths[place : place + 1] == [path])))
+            places.update(between(self._paths, path))
+        return [self._sorted[place] for place in sorted(places)]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from integration.shop import CART, CART_PATH, Shop, digest, image
+from gitops_rollback.clock import Deadline
+from gitops_rollback.repo.repository import Repository
+from integration.shop import CART, CART_PATH, FILES, Shop, digest, image
 
 STATE = ".gitops-rollback/default/cart.json"
 
@@ -95,6 +97,44 @@ def _renamed(tip: str) -> bytes:
     """Return the commit that the hint advises."""
     head = "commit refs/heads/main\ncommitter Jane Doe <jane@acme.example> 1700000000 +0000\n"
     return f'{head}data 4\nmove\nfrom {tip}\nR "edge/back\\\\slash.yaml" edge/cart.yaml\n'.encode()
+
+
+def test_some_files_are_found_among_all_that_were_listed_as_git_finds_them(shop: Shop) -> None:
+    """Once all files of a commit are listed, git is asked no more: so the answer must be its."""
+    names = (
+        "a/x",
+        "a/b/y",
+        "a-/x",
+        "a.yaml",
+        "a0",
+        "ab",
+        "a/\xdf",
+        "z\U0001f600/x",
+        "z\uffee/x",
+        "q",
+    )
+    tip = shop.commit({name: name for name in names})
+    latin = b"commit refs/heads/main\ncommitter x <x> 0 +0000\ndata 1\nx\nfrom " + tip.encode()
+    latin += b'\nM 100755 inline "z\\337/x"\ndata 1\nx\nM 120000 inline a/link\ndata 1\nx\n'
+    shop.git("fast-import", "--quiet", stdin=latin)
+    asked = (
+        ["a"],
+        ["a", "a/b"],
+        ["a.yaml", "none", "z"],
+        ["z\udcdf"],
+        ["q/", "a/x", "a/x"],
+        ["a/link"],
+    )
+    with Repository(str(shop.bare), shop.environment, Deadline(60)) as repository:
+        commit = repository.open(None).commit
+        by_git = [sorted(repository.list_files(commit, paths)) for paths in asked]
+        folders = [sorted(repository.list_folders(commit, path)) for path in ("a", "apps", "none")]
+        everything = repository.list_files(commit, [""])
+        assert [sorted(repository.list_files(commit, paths)) for paths in asked] == by_git
+        found = [sorted(repository.list_folders(commit, path)) for path in ("a", "apps", "none")]
+    assert found == folders
+    assert len(everything) == len(FILES) + len(names) + 1
+    assert [len(found) for found in by_git] == [3, 3, 1, 1, 1, 0]
 
 
 def test_links_and_submodules_are_not_followed(shop: Shop) -> None:

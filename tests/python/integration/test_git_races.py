@@ -226,7 +226,11 @@ def test_what_a_second_attempt_costs_does_not_grow_with_the_repository(two_thous
         two_thousand.deploy("1.4.2", repository=url)
         alone = (len(server.traffic.requests), server.traffic.sent)
         server.traffic.reset()
-        two_thousand.deploy("1.5.0", repository=url, environment=between(two_thousand, edit))
+        race = between(two_thousand, edit) | {"GITOPS_VERBOSE": "1"}
+        run = two_thousand.deploy("1.5.0", repository=url, environment=race)
         assert len(server.traffic.requests) <= alone[0] + 5, server.traffic.requests
         assert server.traffic.sent < alone[1] * 1.2
+    calls = [line for line in run.stderr.splitlines() if line.startswith("git ")]
+    again = calls[[line.startswith("git push") for line in calls].index(True) + 1 :]
+    assert len(again) <= 5, "fetch, list, put files, commit, push: what is here is not read again"
     assert "acme/s7:1.4.9" in two_thousand.text("apps/s7/deployment.yaml")
