@@ -231,7 +231,7 @@ class Bench:
             cwd=folder,
             env={
                 "PATH": os.environ["PATH"],
-                "HOME": str(folder),
+                "HOME": str(cache.parent),  # of all: as on one agent, on which builds take turns
                 "COMMAND": COMMAND,
                 "URL": f"{self._server.url}/m.git",
                 "CACHE": str(cache),

@@ -113,7 +113,8 @@ def carry_out(
         with session.watch.phase("decide"):
             looker = session.looker(committer.repository, snapshot)
             facts = [_facts(at, session.url, first, filed) for at in snapshot.services]
-            decided = settle(looker, list(zip(wishes(snapshot), facts, strict=True)))
+            meant = wishes(snapshot)
+            decided = settle(looker, list(zip(meant, facts, strict=True)))
             tell(snapshot, decided)
             commit = together(decided, skip=session.skips_blocked)
         for one in (one for one in decided if one.at.found.fields):  # not of what is gone
@@ -130,7 +131,8 @@ def carry_out(
             return committer.deliver(Work(target, commit))
         except PushLostError:
             lost += 1
-            committer.pause(lost, time.monotonic() - began, target.branch)
+            hurries = any(wish.action == ROLLBACK for wish in meant)
+            committer.pause(lost, time.monotonic() - began, target.branch, hurries=hurries)
             with session.watch.phase("fetch"):
                 tip = committer.repository.fetch(tip.branch)
 

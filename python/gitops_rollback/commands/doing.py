@@ -6,7 +6,7 @@ After a push it may wait until the change runs, and undo a deploy whose image is
 from __future__ import annotations
 
 from argparse import Namespace
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import clock
@@ -84,14 +84,15 @@ def do(
     decisions = _Decisions(session)
     committer = _committer(session, repository)
     try:
-        return carry_out(
-            session,
-            committer,
-            tip,
-            lambda tip: (read or session.read)(repository, request, tip),
-            wishes,
-            decisions.keep,
-        )
+        with closing(committer):
+            return carry_out(
+                session,
+                committer,
+                tip,
+                lambda tip: (read or session.read)(repository, request, tip),
+                wishes,
+                decisions.keep,
+            )
     except (RefusedError, NotFoundError) as error:
         decisions.put_beside(error)
         raise

@@ -18,7 +18,6 @@ import stat
 import time
 from contextlib import suppress
 from errno import ENOSPC, EPERM
-from hashlib import sha256
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -32,6 +31,7 @@ from gitops_rollback.repo.copy import (
     read_tips,
     render_tips,
 )
+from gitops_rollback.repo.first_fetch import short_of
 from gitops_rollback.scratch import own_folder, sweep_one
 
 if TYPE_CHECKING:
@@ -52,22 +52,22 @@ _RUN = ".run-"
 class Cache:
     """One repository's part of a cache directory, as one run uses it.
 
-    `folder` is this run's own. Nothing here raises for a cache that cannot be used: it is said in
-    the log, and the run goes on without.
+    `folder` is this run's own, `place` is for all. Nothing here raises for a cache that cannot be
+    used: it is said in the log, and the run goes on without.
     """
 
     def __init__(self, directory: Path, url: str) -> None:
-        name = sha256(url.encode(errors="surrogateescape")).hexdigest()[:32]
+        name = short_of(url)
         self._url = url
         self._directory = directory
-        self._place = directory / f"{name}.git"
+        self.place = directory / f"{name}.git"
         self._own = own_folder(directory, f"{name}{_RUN}")
         self.folder = self._own.path
         self._cut_off: frozenset[bytes] = frozenset()  # the boundary that was taken
 
     def take(self, repository: Path) -> dict[str, str]:
         """Make a bare repository of what is cached; return its tips by branch, or nothing."""
-        if not self._place.exists():
+        if not self.place.exists():
             return {}
         try:
             return self._take(repository)
@@ -84,7 +84,7 @@ class Cache:
         if not goes_on:
             self._cut_off = frozenset()
         try:
-            with (self._place.with_suffix(".lock")).open("w") as lock:
+            with (self.place.with_suffix(".lock")).open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._add(repository, tips)
         except (OSError, ValueError) as error:  # the next run finds it as it is, and drops it
@@ -93,7 +93,7 @@ class Cache:
     def drop(self) -> None:
         """Throw the cached repository away."""
         with suppress(OSError):
-            self._place.rename(self.folder / "dropped")
+            self.place.rename(self.folder / "dropped")
 
     def close(self) -> None:
         """Remove this run's folder, what killed runs left, and what was not used for long."""
@@ -107,18 +107,18 @@ class Cache:
 
     def _take(self, repository: Path) -> dict[str, str]:
         """Link what is cached; raises `ValueError` where it is not as it should be."""
-        if self._place.stat().st_uid != os.geteuid():
+        if self.place.stat().st_uid != os.geteuid():
             raise ValueError("it belongs to another user")
-        tips = read_tips((self._place / PACKED_REFS).read_text(encoding="utf-8"))
-        shallow = (self._place / SHALLOW).read_bytes()
+        tips = read_tips((self.place / PACKED_REFS).read_text(encoding="utf-8"))
+        shallow = (self.place / SHALLOW).read_bytes()
         contents = self._contents()
         if not tips or len(contents) > MOST_FILES or _size(contents) > LARGEST:
             raise ValueError("it is empty, or has grown large")
-        os.utime(self._place)
+        os.utime(self.place)
         self._cut_off = frozenset(shallow.splitlines(keepends=True))
         make_skeleton(repository, self._url, next(iter(tips.values())), tips, shallow)
         for name, listed in contents.items():
-            source = self._place / "objects" / name
+            source = self.place / "objects" / name
             # git must not meet a broken object: it asks for it, and for it, and for it.
             if _File.read(source) != listed:
                 raise ValueError(f"{name} is not as it was written")
@@ -126,21 +126,21 @@ class Cache:
         return tips
 
     def _contents(self) -> dict[str, _File]:
-        lines = (self._place / _CONTENTS).read_text(encoding="utf-8").splitlines()
+        lines = (self.place / _CONTENTS).read_text(encoding="utf-8").splitlines()
         parts = (line.split(" ", 2) for line in lines)
         return {_checked_name(name): _File(int(sum_), int(size)) for sum_, size, name in parts}
 
     def _add(self, repository: Path, tips: Mapping[str, str]) -> None:
-        if not (self._place / CONFIG).exists():
-            make_skeleton(self._place, self._url, next(iter(tips.values())), {})
-            make_partial(self._place)
+        if not (self.place / CONFIG).exists():
+            make_skeleton(self.place, self._url, next(iter(tips.values())), {})
+            make_partial(self.place)
         with suppress(FileNotFoundError):
-            tips = {**read_tips((self._place / PACKED_REFS).read_text(encoding="utf-8")), **tips}
-        contents = self._contents() if (self._place / _CONTENTS).exists() else {}
+            tips = {**read_tips((self.place / PACKED_REFS).read_text(encoding="utf-8")), **tips}
+        contents = self._contents() if (self.place / _CONTENTS).exists() else {}
         for name, path in _objects_of(repository):
             if name not in contents:
                 contents[name] = _File.read(path)
-                _link(path, self._place / "objects" / name)
+                _link(path, self.place / "objects" / name)
         if _size(contents) > LARGEST:
             self.drop()
             return
@@ -149,14 +149,14 @@ class Cache:
         # A commit that is a boundary for anyone is one for all, since what is behind it may be
         # missing; unless it was one for this run, which has fetched what is behind it.
         now = frozenset(_lines(repository / SHALLOW))
-        boundary = now | (frozenset(_lines(self._place / SHALLOW)) - (self._cut_off - now))
+        boundary = now | (frozenset(_lines(self.place / SHALLOW)) - (self._cut_off - now))
         self._replace(SHALLOW, b"".join(sorted(boundary)))
         self._replace(PACKED_REFS, render_tips(tips).encode())
 
     def _replace(self, name: str, data: bytes) -> None:
         temporary = self.folder / name
         temporary.write_bytes(data)
-        temporary.replace(self._place / name)
+        temporary.replace(self.place / name)
 
 
 def open_cache(directory: Path, url: str) -> Cache | None:

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gitops_rollback.errors import RepositoryError, ResourceError
 from gitops_rollback.late import regex
-from gitops_rollback.repo.first_fetch import NONE, WHOLE, FirstFetch, is_filter_refused
+from gitops_rollback.repo.first_fetch import (
+    NONE,
+    WHOLE,
+    FirstFetch,
+    is_filter_refused,
+    place_of,
+    short_of,
+)
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import explain_fetch, explain_local
 from gitops_rollback.repo.objects import garbled, read_oid
@@ -67,6 +74,7 @@ class Copy:
         self, url: str, environment: Mapping[str, str], deadline: Deadline, cache: Path | None
     ) -> None:
         self._url = without_user(url)
+        self._environment = environment
         self._cache = _open_cache(cache, self._url) if cache else None
         self._own: Own | None = None
         if self._cache is not None:
@@ -108,6 +116,12 @@ class Copy:
         """
         loose = {} if self._cache is not None else {"fastimport.unpackLimit": "0"}
         return {"pack.compression": "0", **loose}
+
+    def turn(self, branch: str) -> Path:
+        """Return the file of a branch that all runs with this cache, or without one, lock."""
+        if self._cache is not None:
+            return self._cache.place.with_suffix(f".{short_of(branch)}.turn")
+        return place_of("turns", f"{self._url} {branch}", self._environment)
 
     def clear(self) -> None:
         """Remove what is here, for a clone to come."""

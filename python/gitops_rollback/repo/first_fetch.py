@@ -38,7 +38,7 @@ class FirstFetch:
     """
 
     def __init__(self, url: str, environment: Mapping[str, str]) -> None:
-        self._mark = _folder(environment) / sha256(url.encode(errors="replace")).hexdigest()[:32]
+        self._mark = place_of("large", url, environment)
         self.is_small = not self._is_remembered()
         self.is_whole = False
         self._given_up = False
@@ -103,9 +103,15 @@ def is_filter_refused(words: str) -> bool:
     return _REFUSED.search(words) is not None
 
 
-def _folder(environment: Mapping[str, str]) -> Path:
+def place_of(kind: str, what: str, environment: Mapping[str, str]) -> Path:
+    """Return the file in which something is noted for all runs of this account."""
     home = environment.get("XDG_CACHE_HOME") or f"{environment.get('HOME', '')}/.cache"
-    return Path(home) / "gitops-rollback" / "large"
+    return Path(home) / "gitops-rollback" / kind / short_of(what)
+
+
+def short_of(text: str) -> str:
+    """Return what can stand in the name of a file for any text."""
+    return sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 def _size(packs: Path) -> int:

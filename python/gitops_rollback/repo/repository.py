@@ -212,6 +212,10 @@ class Repository:
             self._identity = read_identity(self._copy.git, self._environment)
         return self._identity
 
+    def turn(self, branch: str) -> Path:
+        """Return the file that runs on this machine lock while they try, by turns, to push."""
+        return self._copy.turn(branch)
+
     def rehearse_push(self, tip: Tip) -> None:
         """Push nothing to a branch; raise `RepositoryError` if one may not push there."""
         self._remote.rehearse_push(tip)

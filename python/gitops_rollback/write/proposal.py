@@ -45,6 +45,8 @@ _DEEPEST = 50  # commits in which a merge is looked for
 class Proposer(Committer):
     """Pushes to a branch of its own, and asks for its merge; `waits` for that where asked to."""
 
+    takes_turns = False  # on a branch of its own nobody is in its way
+
     def __init__(
         self,
         repository: Repository,

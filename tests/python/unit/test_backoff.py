@@ -1,29 +1,148 @@
-"""Pauses after lost races: as long as attempts take, longer for a crowd, shorter for the oldest."""
+"""Pauses after lost races: the turn of this machine, else as long as tries take."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+import os
+import subprocess
+import sys
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+from unittest.mock import patch
 
-from gitops_rollback.write.commit import longest_pause
+import pytest
+
+from gitops_rollback.clock import Deadline, Stopwatch
+from gitops_rollback.errors import RepositoryError
+from gitops_rollback.repo.repository import Repository
+from gitops_rollback.write.commit import Committer, Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LONG = 60.0  # seconds that no test comes to wait
 
 
-def test_it_doubles_three_times_and_is_halved_again_for_who_lost_often() -> None:
-    assert [longest_pause(lost, 0.5) for lost in range(1, 10)] == [
-        0.5,
-        1,
-        2,
-        4,
-        2,
-        1,
-        0.5,
-        0.5,
-        0.5,
-    ]
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "turns" / "main"
 
 
-@given(st.integers(1, 1000), st.floats(0.01, 100))
-def test_it_is_measured_by_how_long_an_attempt_takes(lost: int, seconds: float) -> None:
-    pause = longest_pause(lost, seconds)
-    assert seconds <= pause <= 8 * seconds
-    assert longest_pause(lost, 2 * seconds) == 2 * pause
+def test_a_turn_is_had_by_one_at_a_time_and_given_on(path: Path) -> None:
+    first, second = Turn(path), Turn(path)
+    assert first.wait(LONG, LONG)
+    assert first.is_ours
+    assert not second.wait(0.0, LONG), "there is no time to wait"
+    assert not second.wait(LONG, 0.0), "it does not go round"
+    assert not second.is_ours
+    first.end()
+    assert second.wait(0.0, 0.0)
+
+
+def test_it_is_waited_for_as_long_as_it_goes_round(path: Path) -> None:
+    """Each look finds that another run has taken it, so it is never stuck."""
+    holder = Turn(path)
+    looks: list[int] = []
+    assert holder.wait(LONG, LONG)
+
+    def look(_seconds: float) -> None:
+        looks.append(len(looks))
+        os.utime(path, ns=(0, 1000 + len(looks)))
+        if len(looks) == 9:
+            holder.end()
+
+    with patch("gitops_rollback.write.commit.time.sleep", look):
+        assert Turn(path).wait(LONG, 0.0)
+    assert len(looks) == 9
+
+
+def test_who_waits_gets_it_when_it_is_given_on(path: Path) -> None:
+    holder, waiter, done = Turn(path), Turn(path), Event()
+    assert holder.wait(LONG, LONG)
+
+    def wait() -> None:
+        if waiter.wait(LONG, LONG):
+            done.set()
+
+    thread = Thread(target=wait)
+    thread.start()
+    holder.end()
+    assert done.wait(LONG)
+    thread.join()
+
+
+def test_the_turn_of_a_run_that_was_killed_is_free(path: Path) -> None:
+    code = (
+        "import os, sys, pathlib; from gitops_rollback.write.commit import Turn\n"
+        "assert Turn(pathlib.Path(sys.argv[1])).wait(9, 9); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert done.returncode == -9
+    assert Turn(path).wait(0.0, 0.0)
+
+
+def test_where_there_is_no_place_for_it_all_goes_on_without(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert not Turn(tmp_path / "file" / "main").wait(LONG, LONG)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    assert not Turn(tmp_path / "link").wait(LONG, LONG)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.fixture
+def committer(tmp_path: Path) -> Iterator[Committer]:
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    with Repository("https://git.example/m.git", environment, Deadline(LONG)) as repository:
+        made = Committer(repository, Deadline(LONG), Stopwatch(lambda _phase: None), dry_run=False)
+        yield made
+        made.close()
+
+
+def pauses(committer: Committer, seconds: float, *, hurries: bool = False) -> list[float]:
+    """The longest pause that may be drawn at the first loss and at the second; none is a turn."""
+    drawn: list[float] = []
+
+    def draw(shortest: float, longest: float) -> float:
+        assert shortest == 0
+        drawn.append(longest)
+        return longest
+
+    with patch("random.uniform", draw), patch("gitops_rollback.write.commit.time.sleep") as sleep:
+        for lost in (1, 2):
+            committer.pause(lost, seconds, "main", hurries=hurries)
+        assert [call.args[0] for call in sleep.call_args_list] == drawn
+    return drawn
+
+
+def test_who_has_lost_takes_the_turn_and_pauses_only_where_that_does_not_help(
+    committer: Committer,
+) -> None:
+    """Then somebody of another machine, or who hurries, was faster."""
+    assert pauses(committer, 0.5) == [2.0]
+
+
+def test_where_nobody_gives_the_turn_on_the_pause_is_measured_by_a_try(
+    committer: Committer,
+) -> None:
+    other = Turn(committer.repository.turn("main"))
+    assert other.wait(LONG, LONG)
+    with patch("gitops_rollback.write.commit._STUCK", -1):
+        assert pauses(committer, 0.5) == [2.0, 2.0]
+    assert not Turn(committer.repository.turn("main")).wait(0.0, 0.0)
+    assert Turn(committer.repository.turn("other")).wait(0.0, 0.0), "it is of one branch"
+
+
+def test_a_rollback_waits_for_nobody_and_pauses_less(committer: Committer) -> None:
+    other = Turn(committer.repository.turn("main"))
+    assert other.wait(LONG, LONG)
+    assert pauses(committer, 0.5, hurries=True) == [0.5, 0.5]
+
+
+def test_no_pause_takes_the_time_of_the_next_try(committer: Committer) -> None:
+    with patch("random.uniform", lambda _shortest, longest: longest):
+        with patch("gitops_rollback.write.commit.time.sleep") as sleep:
+            committer.pause(1, LONG - 1, "main", hurries=True)
+        assert sleep.call_args.args[0] <= 1
+        committer.deadline = Deadline(0)
+        with pytest.raises(RepositoryError, match="main moved 3 times while this was being pushed"):
+            committer.pause(3, 0.1, "main")
