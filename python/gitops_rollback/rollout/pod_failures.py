@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import regex, replace
-from gitops_rollback.rollout.standing import FOREVER, Failure, Whose, go_back, short
+from gitops_rollback.rollout.standing import FOREVER, Failure, Whose, go_back, short, told_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,8 +69,8 @@ def pod_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Fail
     new = [pod for pod in pods if pod.is_new(target, names)]
     serving = serving_of(target, workload, pods)
     living = [pod for pod in new if not pod.ended]
-    found = next(_failures(target, workload, living or new, serving), None)
-    found = found or creation_failure(target, workload, serving)
+    failures = [*_failures(target, workload, living or new, serving)]
+    found = told_first(failures) if failures else creation_failure(target, workload, serving)
     return found or next((_evicted(pod, serving) for pod in new if pod.why == "Evicted"), None)
 
 
@@ -176,25 +176,23 @@ def deadline_failure(target: Target, workload: Workload, pods: Iterable[Pod]) ->
 
 
 def unready_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
-    """Name pods that run but are not ready: their probes fail, or they are only starting."""
+    """Name pods that run but are not ready: their probes fail, or they are only starting.
+
+    By the image only where a container of the service is: not a sidecar that was put beside it.
+    """
     pods, names = tuple(pods), workload.names_of(target)
     for pod in pods:
-        slow = [c for c in pod.containers if c.running and not c.ready]
+        own = pod.of(target, names)
+        slow = [c for c in (*own, *pod.containers) if c.running and not c.ready]
         if not pod.is_new(target, names) or pod.ended or pod.ready or not slow:
             continue
-        return Failure(
-            code="probe",
-            message=f"{pod.name}: container {slow[0].name} runs but is not ready",
-            hint=f"look at its readiness probe and its log: kubectl -n {pod.name.namespace} "
-            f"describe pod {pod.name.name}; {go_back(target)}",
-            whose=Whose.OURS,
-            object=str(pod.name),
-            field=slow[0].name,
-            by_image=True,
-            retries=_AGAIN,
-            serving=serving_of(target, workload, pods),
-            patience=FOREVER,
-        )
+        failure = _failure(
+            "probe", f"{pod.name}: container {slow[0].name} runs but is not ready",
+            f"look at its readiness probe and its log: kubectl -n {pod.name.namespace} "
+            f"describe pod {pod.name.name}", pod, slow[0],
+            by_image=slow[0] in own, target=target, patience=FOREVER,
+        )  # fmt: skip
+        return replace(failure, serving=serving_of(target, workload, pods))
     return None
 
 

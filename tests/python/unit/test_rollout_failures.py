@@ -372,6 +372,16 @@ def test_a_pod_that_does_not_run_says_why(
     assert ("rollback --service cart --environment production" in failure.hint) == by_image
 
 
+def test_of_what_fails_in_one_pod_that_is_told_which_another_image_mends() -> None:
+    found = waiting("ErrImagePull", "acme/cart:1.5.0: not found")
+    crash = {"waiting": {"reason": "CrashLoopBackOff"}}
+    found["spec"]["containers"].insert(0, {"name": "proxy", "image": "acme/proxy:1"})
+    found["status"]["containerStatuses"].insert(0, {"name": "proxy", "state": crash})
+    failure = pod_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    assert failure is not None
+    assert (failure.code, failure.field, failure.by_image) == ("pull", "server", True)
+
+
 def test_a_container_that_is_still_to_be_made_is_told_when_time_is_up() -> None:
     found = read_pod(waiting("ContainerCreating"))
     assert pod_failure(TARGET, WORKLOAD, (found, OLD)) is None
@@ -462,6 +472,17 @@ def test_a_pod_that_runs_and_is_not_ready_has_a_probe_to_look_at() -> None:
     assert failure is not None
     assert (failure.code, failure.patience) == ("probe", FOREVER)
     assert unready_failure(TARGET, WORKLOAD, (OLD,)) is None
+    well = {**running, "ready": True}
+    sidecar = {**running, "name": "proxy"}
+    both = pod(containerStatuses=[sidecar, well])
+    both["spec"]["containers"].insert(0, {"name": "proxy", "image": "acme/proxy:1"})
+    failure = unready_failure(TARGET, WORKLOAD, (read_pod(both), OLD))
+    assert failure is not None
+    assert (failure.field, failure.by_image) == ("proxy", False)
+    both["status"]["containerStatuses"][1]["ready"] = False
+    failure = unready_failure(TARGET, WORKLOAD, (read_pod(both), OLD))
+    assert failure is not None
+    assert (failure.field, failure.by_image) == ("server", True)
 
 
 @pytest.mark.parametrize(
