@@ -9,6 +9,8 @@ from flux.fleet import CART, image
 
 CHART = "charts/cart"
 VALUES = f"{CHART}/values.yaml"
+SOURCE = {"kind": "GitRepository", "name": "shop"}
+TEMPLATED = {"chart": f"./{CHART}", "sourceRef": SOURCE, "reconcileStrategy": "Revision"}
 # The image is one text in a release's values, or a mapping as charts have it.
 TEMPLATE = """\
 {{- if eq .Values.mode "broken" }}{{ fail "the mode broken is not known" }}{{ end }}
@@ -44,13 +46,22 @@ def chart(tag: str = "") -> dict[str, str]:
     }
 
 
+def helm_chart() -> str:
+    """Return the manifest of a HelmChart of the chart, which a `chartRef` may name."""
+    document = {
+        "apiVersion": "source.toolkit.fluxcd.io/v1",
+        "kind": "HelmChart",
+        "metadata": {"name": "cart"},
+        "spec": {"interval": "10m", **TEMPLATED},
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
 def release(values: dict[str, Any], **spec: Any) -> str:  # noqa: ANN401 - fields of a spec
     """Return the manifest of a HelmRelease of the chart; `spec` goes into its spec.
 
     None takes a field away.
     """
-    source = {"kind": "GitRepository", "name": "shop"}
-    template = {"chart": f"./{CHART}", "sourceRef": source, "reconcileStrategy": "Revision"}
     document: dict[str, Any] = {
         "apiVersion": "helm.toolkit.fluxcd.io/v2",
         "kind": "HelmRelease",
@@ -58,7 +69,7 @@ def release(values: dict[str, Any], **spec: Any) -> str:  # noqa: ANN401 - field
         "spec": {
             "interval": "10m",
             "timeout": "30s",
-            "chart": {"spec": template},
+            "chart": {"spec": TEMPLATED},
             "values": values,
             **spec,
         },

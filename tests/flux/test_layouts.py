@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flux.account import PAGE
-from flux.charts import CHART, VALUES, chart, release, released
+from flux.charts import CHART, VALUES, chart, helm_chart, release, released
 from flux.fleet import CART, REPOSITORY, VERSIONS, Fleet, deployment, image
 from flux.steps import (
     CONFIG,
@@ -462,6 +462,12 @@ LAYOUTS = {
         {CART: release({}), ".gitops-rollback.toml": IN_VALUES % VALUES, **chart("3.8")},
         **{**HELM, "place": Place(VALUES, "Values", "values")},
         says="cart is applied by HelmRelease/",
+    ),
+    "HelmRelease, values in the chart of a HelmChart": Layout(
+        {CART: release({}, chart=None, chartRef={"kind": "HelmChart", "name": "cart"}),
+         "apps/chart.yaml": helm_chart(), ".gitops-rollback.toml": IN_VALUES % VALUES,
+         **chart("3.8")},
+        **{**HELM, "place": Place(VALUES, "Values", "values")},
     ),
     "HelmRelease, chart of a HelmRepository": Layout(
         {CART: release({"mode": "fine", "image": image("3.8")}, chart={"spec": {

@@ -360,6 +360,7 @@ RESOURCES = {
     "GitRepository": Resource(
         "source.toolkit.fluxcd.io", ("v1", "v1beta2", "v1beta1"), "gitrepositories"
     ),
+    "HelmChart": Resource("source.toolkit.fluxcd.io", ("v1", "v1beta2", "v1beta1"), "helmcharts"),
     "Kustomization": Resource(
         "kustomize.toolkit.fluxcd.io", ("v1", "v1beta2", "v1beta1"), "kustomizations"
     ),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.late import dataclass, regex
+from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.model import repository_key
 from gitops_rollback.rollout.raw import (
     Condition,
@@ -286,9 +286,23 @@ def _checks_health(spec: Json, *, helm: bool) -> bool:
     return truth(spec, "wait") or bool(items(spec, "healthChecks"))
 
 
+def made_of(release: Reconciler, charts: Mapping[Name, Json]) -> Reconciler:
+    """Return a HelmRelease with what the HelmChart says that it names as its chart, if it does."""
+    chart = charts.get(release.source)
+    if chart is None:
+        return release
+    return replace(
+        release,
+        source=_source_of(chart, helm=False),
+        path=_path(text(chart, "spec", "chart")),
+        value_files=tuple(_path(one) for one in texts(mapping(chart, "spec"), "valuesFiles")),
+    )
+
+
 def _source_of(found: Json, *, helm: bool) -> Name:
+    """Return what an object is made from; of a HelmRelease that is its `chartRef` if it has one."""
     keys = ("spec", "chart", "spec", "sourceRef") if helm else ("spec", "sourceRef")
-    reference = mapping(found, *keys)
+    reference = mapping(found, "spec", "chartRef") or mapping(found, *keys)
     own = text(found, "metadata", "namespace")
     return Name(
         text(reference, "kind"), text(reference, "namespace") or own, text(reference, "name")

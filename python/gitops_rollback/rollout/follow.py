@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _LONGEST_LOOK = 30.0  # seconds; what is judged changes only by what comes in, and by patience
 # Where Flux's objects usually are, for accounts that may not look everywhere.
 _USUAL = "flux-system"
+_OF_HELM = ("HelmRelease", "HelmChart")
 
 
 class NotHereError(ClusterError):
@@ -112,12 +113,14 @@ class Follower:
         read cost no more than these. Raises `ClusterError`.
         """
         spaces = tuple(dict.fromkeys(one for one in (_USUAL, self.cluster.namespace) if one))
-        for kind in ("GitRepository", "Kustomization", "HelmRelease"):
+        for kind in ("GitRepository", "Kustomization", *_OF_HELM):
+            if kind == "HelmChart" and not self.objects.names_charts():
+                continue
             query = Query(kind, instead=spaces)
             try:
                 found = self.cluster.list(query)
             except DeniedError:
-                if kind != "HelmRelease":
+                if kind not in _OF_HELM:
                     raise
                 self.take(Change(query, denied=True))
                 continue

@@ -14,6 +14,7 @@ from gitops_rollback.rollout.appliers import (
     Source,
     appliers_of,
     is_above,
+    made_of,
     other_sources,
     own_sources,
     owners,
@@ -149,8 +150,16 @@ class Objects:
 
     def releases(self, target: Target) -> list[Reconciler]:
         """Return the HelmReleases that run a target."""
-        found = self._each("HelmRelease", partial(read_reconciler, kind="HelmRelease"))
+        charts = {name_of(one, "HelmChart"): one for one in self._of("HelmChart")}
+        found = [made_of(one, charts) for one in self._releases()]
         return releases_of(target, self.own_sources(target.branch), self.owners(target), found)
+
+    def names_charts(self) -> bool:
+        """Tell whether a HelmRelease names a HelmChart, which tells what it is made of."""
+        return any(one.source.kind == "HelmChart" for one in self._releases())
+
+    def _releases(self) -> list[Reconciler]:
+        return self._each("HelmRelease", partial(read_reconciler, kind="HelmRelease"))
 
     def applied(self, target: Target) -> frozenset[str]:
         """Return the files of a target that something here applies."""

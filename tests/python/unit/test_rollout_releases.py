@@ -184,6 +184,17 @@ def test_a_chart_of_the_same_path_in_another_repository_is_not_ours() -> None:
     assert objects([helm_release(spec, {})]).releases(target("charts/cart/x.yaml", "Values")) == []
 
 
+def test_a_release_of_a_chart_that_it_names_is_found_by_what_that_is_made_of() -> None:
+    found = objects([helm_release({"chartRef": {"kind": "HelmChart", "name": "web"}}, {})])
+    of = target("charts/cart/values.yaml", "Values")
+    assert found.names_charts()
+    assert found.releases(of) == []
+    metadata = {"name": "web", "namespace": "shop"}
+    made = {"metadata": metadata, "spec": of_chart()["chart"]["spec"]}
+    found.take(Change(Query("HelmChart"), (made,), whole=True))
+    assert [one.name.name for one in found.releases(of)] == ["cart"]
+
+
 def test_of_several_that_read_values_none_is_guessed() -> None:
     reads = {"valuesFrom": [{"kind": "ConfigMap", "name": "x"}]}
     found = objects([helm_release(reads, {}, name) for name in ("payment", "cart-web")])
