@@ -213,9 +213,9 @@ def settled(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
         yield from _of_base(pieces) or _attached(name, pieces)
         return
     version = _release_at(pieces)
+    pieces = list(_counting(pieces, version))
     stamp = next((i for i, kind in enumerate(kinds) if kind in (DATE, TIME)), None)
     for index, piece in enumerate(pieces):
-        is_dotted = index > 0 and pieces[index - 1].text == "."  # as semantic versions count
         is_other = piece.kind == VERSION and index != version
         is_early = piece.kind == NUMBER and version is not None and index < version
         is_branch = piece.kind == NUMBER and version is None and stamp is not None and index < stamp
@@ -223,19 +223,30 @@ def settled(name: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
             piece.kind == NUMBER
             and version is not None
             and index > version
-            and not (piece.is_counter or is_dotted)
             and any(not other.kind and other.text.isalnum() for other in pieces[version:index])
         )
-        stamped = _stamped(piece) if is_other and index == (version or 0) + 2 else ()
+        stamped = _stamped(piece) if is_other and index == (version or 0) + _BEHIND else ()
         if stamped:
             yield from stamped
-            continue
-        text_only = is_other or is_early or (is_branch and not piece.is_counter) or is_far
-        is_build = _is_of_day(pieces, index) or (
-            version is not None and (is_dotted or _is_metadata(pieces, index, version))
-        )
-        told = replace(piece, is_counter=True) if is_build and piece.kind == NUMBER else piece
-        yield Piece("", piece.text, piece.numbers) if text_only else told
+        elif is_other or is_early or ((is_branch or is_far) and not piece.is_counter):
+            yield Piece("", piece.text, piece.numbers)
+        else:
+            yield piece
+
+
+def _counting(pieces: Sequence[Piece], version: int | None) -> Iterator[Piece]:
+    """Mark numbers that count builds by what stands before them.
+
+    That is a dot somewhere behind a version, as semantic versions count; `_` directly behind it,
+    which stands for `+`, for a tag has none: `17.0.12_7`; or a date, of which they are the builds.
+    """
+    for index, piece in enumerate(pieces):
+        before = pieces[index - 1].text if index else ""
+        is_dotted = before == "." and version is not None
+        is_metadata = before == "_" and version is not None and index == version + _BEHIND
+        is_of_day = index >= _BEHIND and pieces[index - _BEHIND].kind == DATE
+        counts = piece.kind == NUMBER and (is_dotted or is_metadata or is_of_day)
+        yield replace(piece, is_counter=True) if counts else piece
 
 
 def _release_at(pieces: Sequence[Piece]) -> int | None:
@@ -249,16 +260,6 @@ def _release_at(pieces: Sequence[Piece]) -> int | None:
         if len(one.numbers) < LEAST_RELEASE <= len(other.numbers):
             return places[1]
     return places[0] if places else None
-
-
-def _is_of_day(pieces: Sequence[Piece], index: int) -> bool:
-    """Tell whether a piece stands directly behind a date: it counts the builds of that day."""
-    return index >= _BEHIND and pieces[index - _BEHIND].kind == DATE
-
-
-def _is_metadata(pieces: Sequence[Piece], index: int, version: int) -> bool:
-    """Tell whether a piece is `7` of `17.0.12_7`: a tag has no `+`, and `_` stands for it."""
-    return index == version + _BEHIND and pieces[index - 1].text == "_"
 
 
 def _stamped(piece: Piece) -> tuple[Piece, ...]:
