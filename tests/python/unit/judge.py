@@ -232,11 +232,12 @@ class Judge(RuleBasedStateMachine):
         # By another name somebody did something since: what a text was written with is not known.
         is_known = text.digest is not None or not is_dated_before
         image = one.image if is_known else Ran(None, one.image.tag)
+        # It ends what its person saw: no hold that came between.
+        left = tuple(hold for hold in model.holds if hold not in one.ends)
         if one.action == "rollback":
-            left = [hold for hold in model.holds if hold not in one.ends]
             model.rolled_back(image, *one.begins, *left)
         else:
-            model.holds = () if one.ends else model.holds
+            model.holds = left
             model.deployed(image, forgives=False)
         model.text = str(text)
 
