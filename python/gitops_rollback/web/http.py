@@ -124,7 +124,7 @@ class Http:
         self._environment = environment
         self._patience = patience if isinstance(patience, Patience) else Patience(patience)
         self._manners = manners
-        self._failed: dict[str, GitopsRollbackError] = {}
+        self._failed: dict[str, GitopsRollbackError | NoAnswer] = {}
         self._secrets: set[str] = set()
         self._helpers = Helpers[Answer]()
         self._adapter = HTTPAdapter(pool_maxsize=MOST_AT_ONCE)
@@ -237,8 +237,9 @@ class Http:
             reason, hint = why_no_answer(error, seconds)
             if not is_last and "broke off" in reason:
                 raise ConnectionResetError from error
-            failure = self._manners.explain(NoAnswer(host_of(url), request.what, reason, hint))
-            raise self.give_up(url, failure) from error
+            unheard = NoAnswer(host_of(url), request.what, reason, hint)
+            self._failed[origin_of(url)] = unheard
+            raise self._manners.explain(unheard) from error
         limit = read_limit(host_of(url), answer.headers)
         if limit is not None:
             self.limits[limit.host] = limit
@@ -247,6 +248,8 @@ class Http:
     def _time_for(self, url: str, request: _Request) -> float:
         """Return the seconds that a request may take; raise where it must not be sent at all."""
         known = self._failed.get(origin_of(url))
+        if isinstance(known, NoAnswer):  # told of what is asked: another thread may have been first
+            raise self._manners.explain(known._replace(what=request.what))
         if known is not None:
             raise type(known)(known.message, known.hint)
         seconds = min(self._patience.left, request.end - monotonic())
