@@ -7,16 +7,20 @@ is an edit by its author: by a person, another tool, a merge or a revert.
 from __future__ import annotations
 
 from functools import cache, partial
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.standing import names_of
-from gitops_rollback.errors import ManifestError
+from gitops_rollback.errors import GitopsRollbackError, ManifestError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import HistoryEntry, agree
 from gitops_rollback.ledger.message import read_trailers, trailers_of
+from gitops_rollback.look.environment_files import is_manifest
+from gitops_rollback.look.snapshot import read_snapshot
 from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
+from gitops_rollback.model import Request
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.repo.repository import FIRST_LOOK
 
@@ -70,7 +74,48 @@ def walk_all(
     removed = cache(partial(repository.removed_in, endings=(".yaml", ".yml")))
     for index, (at, is_enough) in waiting:
         found[index] = _before_moves(repository, at, trails[index], is_enough, removed)
+    _hold_back(repository, wanted, found)
     return [found[index] for index in range(len(wanted))]
+
+
+def _hold_back(
+    repository: Repository,
+    wanted: Sequence[tuple[ServiceAtTip, IsEnough]],
+    found: dict[int, Entries],
+) -> None:
+    """Correct what ran before the newest images, of services of which only commits tell.
+
+    A commit that changed other manifests besides, or an overlay, may have taken the effect from
+    another field than the one that is followed.
+    """
+    newest = {i: _newest(found[i]) for i, (at, _is_enough) in enumerate(wanted) if at.state is None}
+    steps = {i: entries for i, entries in newest.items() if len(entries) < len(found[i])}
+    changed = repository.changed_in(entries[-1].commit for entries in steps.values())
+    for index, entries in steps.items():
+        at = wanted[index][0]
+        others = changed.get(entries[-1].commit, frozenset()) - _plain_paths(at)
+        if any(map(is_manifest, others)):
+            found[index] = _as_it_ran(repository, at, found[index], entries)
+
+
+def _newest(entries: Entries) -> Entries:
+    """Return the newest entries, of one image."""
+    return tuple(takewhile(lambda entry: entry.image == entries[0].image, entries))
+
+
+def _plain_paths(at: ServiceAtTip) -> frozenset[str]:
+    """Return the files in which a change of the service's field takes the effect from no other."""
+    return frozenset(field.path for field in at.found.fields if field.form != KUSTOMIZE)
+
+
+def _as_it_ran(
+    repository: Repository, at: ServiceAtTip, entries: Entries, newest: Entries
+) -> Entries:
+    """Hold what a file says to have run before its newest image against the service as it was."""
+    before = _service_before(repository, at, newest[-1].commit)
+    if before is None or before.found.image == entries[len(newest)].image:
+        return entries
+    return newest + _trail_before(repository, before, before.found.fields[0], _path(before)).entries
 
 
 def _before_moves(
@@ -88,12 +133,51 @@ def _before_moves(
     for _ in range(_MOST_MOVES):
         if not entries or entries[-1].is_oldest or is_enough(entries):
             break
-        commit = entries[-1].commit
-        trail = _before_move(repository, at, trail.field, commit, removed_in(commit))
+        commit, wanted = entries[-1].commit, trail.field
+        trail = _before_move(repository, at, wanted, commit, removed_in(commit))
+        if not trail.entries and wanted.form == KUSTOMIZE:
+            at, trail = _before_overlay(repository, at, wanted, commit)
         if not trail.entries:
             break
         entries += trail.entries
     return entries
+
+
+def _before_overlay(
+    repository: Repository, at: ServiceAtTip, wanted: ImageField, commit: str
+) -> tuple[ServiceAtTip, _Trail]:
+    """Return what ran before a commit that brought an overlay's entry, by what had effect then."""
+    before = _service_before(repository, at, commit)
+    if before is None or not _is_of_repository(before.found.fields[0], wanted):
+        return at, _Trail((), wanted)
+    return before, _trail_before(repository, before, before.found.fields[0], _path(before))
+
+
+def _service_before(repository: Repository, at: ServiceAtTip, commit: str) -> ServiceAtTip | None:
+    """Return the service as it was before a commit; None where what took effect is not sure."""
+    before = Tip(at.tip.branch, f"{commit}^1")
+    request = Request((at.service,), at.environment, before.branch, without_states=True)
+    try:
+        snapshot = read_snapshot(repository, request, before)
+    except GitopsRollbackError:  # whatever it was: then nothing is told of it
+        return None
+    [older] = snapshot.services
+    return older if snapshot.tip == before and _is_sure(older) else None
+
+
+def _is_sure(at: ServiceAtTip) -> bool:
+    """Tell whether the image that the fields name is what took effect."""
+    effect = at.found.effective_in(at.found.manifests).effect
+    landed = effect.decided_by(field.key for field in at.found.fields)
+    return bool(landed) and not any(image.unknowns for image in landed)
+
+
+def _trail_before(
+    repository: Repository, at: ServiceAtTip, wanted: ImageField, path: str
+) -> _Trail:
+    changes = repository.histories(at.tip, [path], DEPTHS[-1])[path]
+    versions = _Versions(repository.read(change.oid for change in changes))
+    return _entries(changes, versions, at, wanted)
 
 
 def _before_move(
@@ -118,10 +202,8 @@ def _before_move(
     ]
     if len(was) != 1:
         return nothing
-    before = Tip(at.tip.branch, f"{commit}^1")
-    changes = repository.histories(before, was, DEPTHS[-1])[was[0]]
-    versions = _Versions(repository.read(change.oid for change in changes))
-    return _entries(changes, versions, at, wanted)
+    before = replace(at, tip=Tip(at.tip.branch, f"{commit}^1"))
+    return _trail_before(repository, before, wanted, was[0])
 
 
 def read_entries(

@@ -167,6 +167,15 @@ def read_removals(output: bytes) -> list[tuple[str, PathChange]]:
     return [(path, change) for path, is_there, change in changes if not is_there]
 
 
+def read_changed(output: bytes) -> dict[str, frozenset[str]]:
+    """Read `git log --raw -z` with `LOG_FORMAT`: the paths that each commit changed."""
+    paths: dict[str, set[str]] = {}
+    with _answer_of("log"):
+        for path, _is_there, change in _raw_changes(output):
+            paths.setdefault(change.commit, set()).add(path)
+    return {commit: frozenset(found) for commit, found in paths.items()}
+
+
 def _raw_changes(output: bytes) -> Iterator[tuple[str, bool, PathChange]]:
     """Yield each change of a file, and whether the file was there after it, newest first."""
     commit = at = by = decoration = message = ""

@@ -22,6 +22,7 @@ from gitops_rollback.repo.objects import (
     garbled,
     import_stream,
     read_batch,
+    read_changed,
     read_log,
     read_logs,
     read_oid,
@@ -257,12 +258,20 @@ class Repository:
         """
         return read_removals(self._raw_log(tip, depth, folder, "--diff-filter=D"))
 
+    def changed_in(self, commits: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Return the paths of all files that each of some commits of the branch changed."""
+        wanted = list(dict.fromkeys(commits))
+        return read_changed(self._log("", "--no-walk=unsorted", *wanted)) if wanted else {}
+
     def _raw_log(self, tip: Tip, depth: int, folder: str, *options: str) -> bytes:
         self._copy.sound(lambda: self._remote.deepen(tip.branch, depth))
+        return self._log(folder, *options, tip.commit)
+
+    def _log(self, folder: str, *options: str) -> bytes:
         return self._copy.run(
             "--literal-pathspecs", "log", "--first-parent", "-m", "--raw", "-z", "--no-abbrev",
             "--no-renames", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", f"--format={LOG_FORMAT}",
-            *options, tip.commit, "--", *([folder] if folder else []), environment={"TZ": "UTC"},
+            *options, "--", *([folder] if folder else []), environment={"TZ": "UTC"},
         )  # fmt: skip
 
     def log(self, tip: Tip, depth: int) -> list[LogEntry]:
@@ -280,13 +289,8 @@ class Repository:
 
     def removed_in(self, commit: str, endings: tuple[str, ...]) -> dict[str, str]:
         """Return the files that a commit took away, of some endings, with their object ids."""
-        output = self._copy.run(
-            "show", "--first-parent", "-m", "--raw", "-z", "--no-abbrev", "--no-renames",
-            "--diff-filter=D", "--format=", commit,
-        )  # fmt: skip
-        parts = output.decode(errors="surrogateescape").lstrip("\0\n").split("\0")
-        pairs = zip(parts[::2], parts[1::2], strict=False)
-        return {path: head.split(" ")[2] for head, path in pairs if path.endswith(endings)}
+        removals = read_removals(self._log("", "--no-walk", "--diff-filter=D", commit))
+        return {path: change.oid for path, change in removals if path.endswith(endings)}
 
     def author(self, commit: str) -> str:
         """Return who made a commit and when, for people."""

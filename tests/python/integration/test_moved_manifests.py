@@ -100,3 +100,55 @@ def test_an_image_of_the_repository_before_is_written_under_its_own_name(shop: S
     shop.roll_back()
     shop.roll_back("--again")
     assert f'image: "docker.io/{old}:1.4.2@{digest("1.4.2")}"' in shop.text()
+
+
+OVERLAY = """\
+resources: [cart.yaml]
+images:
+- {{name: acme/cart, newTag: "{tag}"}}
+"""
+PATCHED = """\
+resources: [cart.yaml]
+patches:
+- patch: |
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: cart}
+    spec: {template: {spec: {containers: [{name: server, image: "acme/cart:1.3"}]}}}
+"""
+
+
+@pytest.mark.parametrize("tag", ["1.1", "1.2"])
+def test_below_the_commit_that_brought_an_entry_of_an_overlay_the_container_is_followed(
+    tmp_path: Path, tag: str
+) -> None:
+    shop = Shop(tmp_path).open({"cart.yaml": written("1.0")})
+    shop.commit({"cart.yaml": written("1.1"), "kustomization.yaml": "resources: [cart.yaml]\n"})
+    shop.commit({"kustomization.yaml": OVERLAY.format(tag=tag)})
+    plan = shop.ok("plan", "--service", "cart").service()
+    before = {"1.1": "1.0", "1.2": "1.1"}[tag]
+    assert plan["to"]["image"] == f"docker.io/acme/cart:{before}"
+    assert [edit["path"] for edit in plan["edits"]] == ["kustomization.yaml"]
+
+
+def test_below_the_commit_that_took_the_effect_from_another_field_that_one_is_followed(
+    tmp_path: Path,
+) -> None:
+    """What the container's own history says to have run before had no effect then."""
+    bare = "resources: [cart.yaml]\n"
+    shop = Shop(tmp_path).open({"cart.yaml": written("1.0"), "kustomization.yaml": bare})
+    steps: list[tuple[dict[str, str | bytes | None], str | None]] = [
+        ({"kustomization.yaml": PATCHED}, None),  # of a patch nothing is known before
+        ({"kustomization.yaml": OVERLAY.format(tag="1.4")}, "1.3"),
+        ({"kustomization.yaml": bare, "cart.yaml": written("1.5")}, "1.4"),
+        ({"cart.yaml": written("1.6")}, "1.5"),
+        ({"kustomization.yaml": OVERLAY.format(tag="1.7")}, "1.6"),
+        ({"kustomization.yaml": None, "cart.yaml": written("1.8")}, "1.7"),
+    ]
+    for files, before in steps:
+        shop.commit(files)
+        if before is None:
+            shop.refused(4, "not-found", "plan", "--service", "cart")
+            continue
+        plan = shop.ok("plan", "--service", "cart").service()
+        assert plan["to"]["image"] == f"docker.io/acme/cart:{before}"
