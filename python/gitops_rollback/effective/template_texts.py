@@ -44,7 +44,7 @@ ITEMS = regex(
 _WHOLE = r"(?:\|\s*n?indent\s+\d+\s*)?-?\}\}"
 WRITTEN = regex(
     rf"\btoYaml\s+{_VALUE}\s*{_WHOLE}"
-    rf"|{_VALUE}\s*\|\s*toYaml\s*{_WHOLE}"
+    rf"|\{{\{{-?[ \t]*{_VALUE}\s*\|\s*toYaml\s*{_WHOLE}"
     rf"|\btpl\s+\(\s*toYaml\s+{_VALUE}\s*\)\s+[.$]\s*{_WHOLE}"
     rf"|\b(?:with|range)\s+{_VALUE}\s*-?\}}\}}[^{{]*\{{\{{-?\s*toYaml\s+\.\s*{_WHOLE}"
 )
@@ -52,7 +52,8 @@ _ACTION = regex(r"\{\{-?[ \t]*([^{}]*)\}\}")
 _CONTROL = regex(r"(?:if|else|with|range|end|define|block)\b|\$\w+\s*:?=")
 _DEFINED = regex(r"\{\{-?\s*define\s+[\"`]([^\"`]+)[\"`]\s*-?\}\}")
 _INCLUDED = regex(r"\b(?:include|template)\s+[\"`]([^\"`]+)[\"`]")
-_MOST_INCLUDED = 20_000  # characters
+_MOST_NAMES = 20  # of templates that one line includes
+_MOST_CHARACTERS = 5_000  # of each
 # What stands below the dot, or in a variable: the last of its keys.
 _BELOW = regex(
     r"(?<![\w.)\]])(?:\$\w*)?\.(?!(?:Values|Chart|Release|Capabilities)\b)(?:\w+\.)*(\w+)"
@@ -92,7 +93,9 @@ class Texts:
     """The templates of a chart by their paths, in plain words (`plain`)."""
 
     by_path: Mapping[str, str]
-    _known: dict[str, frozenset[Keys]] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[str, tuple[set[Keys], list[str]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def values(self, pattern: re.Pattern[str]) -> frozenset[Keys]:
         """Return the values that are read in some way; no keys for all of them."""
@@ -134,15 +137,14 @@ class Texts:
 
         What is read below the dot is its last key, with a dot before it.
         """
-        included = _INCLUDED.findall(text)
-        own = (key for action in _ACTION.findall(text) for key in _read_in(action))
-        return frozenset(own).union(*(self._by_name(name) for name in included))
-
-    def _by_name(self, name: str) -> frozenset[Keys]:
-        if name not in self._known:
-            self._known[name] = frozenset()  # where it includes itself
-            self._known[name] = self._used(self._defined.get(name, "")[:_MOST_INCLUDED])
-        return self._known[name]
+        used, names = _used_in(text)
+        for name in names:  # those that it includes are put behind it
+            if name not in self._known:
+                self._known[name] = _used_in(self._defined.get(name, "")[:_MOST_CHARACTERS])
+            more, further = self._known[name]
+            used |= more
+            names += [one for one in further if one not in names][: _MOST_NAMES - len(names)]
+        return frozenset(used)
 
     @cached_property
     def _defined(self) -> dict[str, str]:
@@ -182,8 +184,15 @@ class Texts:
             if is_written and found.start() == end:
                 yield from ((one, two) for one in before for two in values if DIGEST not in two)
                 yield from ((two, one) for one in before for two in values if DIGEST not in two)
-            earlier = {**{_part(keys): keys for keys in values}, **earlier}
+            for keys in values:
+                earlier.setdefault(_part(keys), keys)
             before, end = (values, found.end()) if is_written else ([], -1)
+
+
+def _used_in(text: str) -> tuple[set[Keys], list[str]]:
+    """Return the values that a text reads, and the names of the templates that it includes."""
+    read = {key for action in _ACTION.findall(text) for key in _read_in(action)}
+    return read, list(dict.fromkeys(_INCLUDED.findall(text)))[:_MOST_NAMES]
 
 
 def _is_changed(line: str, found: re.Match[str], action: str) -> bool:

@@ -181,6 +181,21 @@ def test_a_helper_that_includes_itself_is_read() -> None:
     assert "no digest can stand there" in deployed(chart(f"{template}\n{READS}"))
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "".join(f'{{{{ define "x{n}" }}}}{{{{ include "x{n + 1}" . }}}}\n' for n in range(2_000))
+        + 'labels: {{ include "x0" . }}\n',
+        f"image: {'a' * 200_000} {{{{ .Values.image.tag }}}}\n",
+        f"image: {'{{ .Values.image.tag }}' * 10_000}\n",
+        "{{" * 100_000,
+    ],
+    ids=["a chain", "a word", "a line", "braces"],
+)
+def test_templates_without_measure_are_read(template: str) -> None:
+    assert deployed(chart(template + READS))
+
+
 LABELLED = "metadata:\n  labels:\n    version: {{ .Values.image.tag }}\n" + READS
 
 
