@@ -241,10 +241,13 @@ def _by_records(
     commits: Sequence[HistoryEntry],
     known: Sequence[Event],
 ) -> tuple[tuple[Event, ...], tuple[ImageReference, ...]]:
-    """Return the chain of records, with the commits that prove them, and what is older below."""
+    """Return the chain of records, with the commits that prove them, and what is older below.
+
+    None where another image ran since the newest of them was committed: commits tell how it went.
+    """
     committed = {event.record for event in known if event.record}
     events, never = from_records(records, running, committed)
-    if not events:
+    if not events or any(not is_unchanged(e.image, running) for e in _since(known, events[-1])):
         return (), ()
     events = tuple(_proven_by_history(event, commits) for event in events)
     shown = [entry.image for entry in commits]
@@ -253,6 +256,13 @@ def _by_records(
     places = range(len(known) - 1, -1, -1)
     left = (n for n in places if bottom and is_unchanged(known[n].image, bottom))
     return (*known[: next(left, -1) + 1], *events), never
+
+
+def _since(known: Sequence[Event], deed: Event) -> Sequence[Event]:
+    """Return what commits tell that came after the one of a record; nothing if they show none."""
+    places = range(len(known) - 1, -1, -1)
+    place = next((n for n in places if deed.record and known[n].record == deed.record), len(known))
+    return known[place + 1 :]
 
 
 def _older(records: Sequence[StoredRecord], oldest: Event) -> Sequence[StoredRecord]:

@@ -9,7 +9,9 @@ import pytest
 
 from gitops_rollback.image import parse_image
 from gitops_rollback.ledger.fields import note_written
+from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.stack import build_timeline, read_running, running_image
+from gitops_rollback.model import Deed
 from unit.builders import at, digest, history, image, records, service_at_tip, state
 
 if TYPE_CHECKING:
@@ -304,6 +306,15 @@ def test_each_record_is_proven_by_the_commit_of_its_own_image() -> None:
     assert placed == [f"{number:040x}" for number in (1, 2, 3)]
     alone = build_timeline(image("3"), None, records("1>2", "2>3"), history("9", "3"))
     assert [level.image for level in alone.levels] == [image(one) for one in "123"]
+
+
+def test_a_record_of_a_deploy_that_was_taken_back_does_not_tell_how_its_image_came_again() -> None:
+    [made] = records("1>2")
+    entries = list(history("1", "2", "1", "9", "2"))  # reverted, then 9 and 2 by hand
+    deed = Deed("deploy", image("2"), image("1"), record=made.sha256)
+    entries[3] = replace(entries[3], told=Told("cart", "production", deed))
+    timeline = build_timeline(image("2"), None, (made,), tuple(entries))
+    assert stack(timeline) == ["1", "9", "2"]
 
 
 def test_a_ledger_may_begin_with_a_rollback() -> None:
