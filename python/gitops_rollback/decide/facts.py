@@ -137,6 +137,7 @@ class Platforms:
 
     `no_image` says what it is where that is no image ("a Helm chart"); `problem` why nobody told,
     where it was asked for. `is_same`: the references of both have one digest at the registry.
+    `built` and `revision`: when the candidate was built, and of which commit, if it tells.
     """
 
     candidate: frozenset[str] = frozenset()
@@ -144,6 +145,8 @@ class Platforms:
     problem: str = ""
     no_image: str = ""
     is_same: bool = False
+    built: str | None = None
+    revision: str | None = None
 
     @property
     def lacking(self) -> tuple[str, ...]:

@@ -113,6 +113,7 @@ def with_platforms(candidate: Candidate, platforms: Platforms, accept: frozenset
     What a tag is now need not be what runs under it: where the ledger offers an image that has the
     digest of the running tag, that is said and no more.
     """
+    candidate = replace(candidate, built_at=platforms.built, revision=platforms.revision)
     if platforms.no_image and "not-an-image" not in accept:
         return candidate.refused("not-an-image", f"it is {platforms.no_image}")
     if platforms.is_same:

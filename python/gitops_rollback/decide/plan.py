@@ -47,6 +47,8 @@ class Candidate:
     message: str = ""
     check: Check | None = None
     notes: tuple[str, ...] = ()
+    built_at: str | None = None
+    revision: str | None = None
 
     @property
     def verified(self) -> bool:
@@ -74,6 +76,8 @@ class Candidate:
                 "image": self.image.canonical,
                 "sources": sorted(self.sources),
                 "deployedAt": self.deployed_at,
+                "builtAt": self.built_at,
+                "revision": self.revision,
                 "by": self.placed.by if self.placed else None,
                 "build": self.build.to_json() if self.build else None,
                 "archivedBy": self.archived_by.to_json() if self.archived_by else None,

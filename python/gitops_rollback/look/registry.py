@@ -17,7 +17,8 @@ from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.late import regex, replace
 from gitops_rollback.model import one_line
 from gitops_rollback.query.choose import is_open
-from gitops_rollback.query.tags import asks_for_created, why_no_image
+from gitops_rollback.query.tags import asks_for_created, normalised_time, why_no_image
+from gitops_rollback.registries.contents import REVISION
 from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
 from gitops_rollback.web.patience import Helpers
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from gitops_rollback.web.answers import RateLimit
 
 # github.com/opencontainers/image-spec, annotations.md: "Source control revision identifier".
-REVISION_LABEL = "org.opencontainers.image.revision"
 _COMMIT = regex(r"[0-9a-fA-F]{7,64}")  # a word, or a tree with changes in it, tells nothing
 _LONGEST_SCHEMA = 100
 MOST_CREATED = 20
@@ -102,8 +102,13 @@ class RegistryFacts:
             other = self._contents(running)
         except (ManifestMissingError, RegistryUnavailableError) as error:
             return Platforms(problem=error.message)
-        is_same = found.digest == other.digest
-        return Platforms(frozenset(found.platforms), frozenset(other.platforms), is_same=is_same)
+        return Platforms(
+            frozenset(found.platforms),
+            frozenset(other.platforms),
+            is_same=found.digest == other.digest,
+            built=_moment(found.built),
+            revision=_commit(found.revision),
+        )
 
     def schema_labels(self, running: ImageReference, target: ImageReference) -> SchemaLabels:
         """Read the schema that two images need; the target's only if the running one says one."""
@@ -119,11 +124,9 @@ class RegistryFacts:
         """Read which commit an image says it was built from; what is no commit says nothing."""
         client = self._client(image.registry, patient=False)
         try:
-            label = client.label(image, REVISION_LABEL)
+            return Revision(_commit(client.label(image, REVISION)))
         except (ManifestMissingError, RegistryUnavailableError) as error:
             return Revision(problem=error.message)
-        found = _COMMIT.fullmatch((label or "").strip())
-        return Revision(found[0].lower() if found else None)
 
     def digest(self, image: ImageReference, *, patient: bool) -> Digest:
         """Ask for the digest a reference has now; only what cannot do without it waits."""
@@ -244,6 +247,18 @@ class RegistryFacts:
         if urls is None:
             return RegistryEndpoint(registry)
         return RegistryEndpoint(registry, urls.registry_url, urls.hub_url)
+
+
+def _commit(told: str | None) -> str | None:
+    """Return the commit that an image says it was built from; what is none says nothing."""
+    found = _COMMIT.fullmatch((told or "").strip())
+    return found[0].lower() if found else None
+
+
+def _moment(told: str | None) -> str | None:
+    """Return a time as plans have it, to the second; None for what is none."""
+    whole = normalised_time(told)
+    return f"{whole.partition('.')[0]}Z" if whole else None
 
 
 def _schema(label: str | None) -> str | None:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import is_digest
-from gitops_rollback.late import dataclass
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.model import one_line
 
 if TYPE_CHECKING:
@@ -64,17 +64,24 @@ _KINDS = {
 _PACKAGE_TYPE = "com.github.package.type"
 _PACKAGES = {"homebrew_bottle": "a Homebrew bottle", "actions_oci_pkg": "a GitHub action"}
 _CREATED = "org.opencontainers.image.created"
+REVISION = "org.opencontainers.image.revision"  # of the source, as annotation and as label
 _MOST_IMAGES = 1000  # of one index
 _UNKNOWN = "unknown"  # what builders write as the platform of an attestation
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What stands under a reference: "" for an image, else what it is; platforms and digest."""
+    """What stands under a reference: "" for an image, else what it is; platforms and digest.
+
+    `built` and `revision` are when and of which commit it says that it was built, as it has them,
+    where what was read for the rest tells.
+    """
 
     no_image: str = ""
     platforms: tuple[str, ...] = ()
     digest: str = ""
+    built: str | None = None
+    revision: str | None = None
 
 
 def is_index(document: Mapping[str, object]) -> bool:
@@ -87,10 +94,21 @@ def read_manifest(document: Mapping[str, object]) -> Contents:
     packaged = _text(document.get("annotations"), _PACKAGE_TYPE)
     if packaged in _PACKAGES:
         return Contents(_PACKAGES[packaged])
+    built, revision = annotated_time(document), _text(document.get("annotations"), REVISION)
     if is_index(document):
-        return _read_index(document)
+        return replace(_read_index(document), built=built, revision=revision)
     what = _of_types(_types_of(document), _text(document, "artifactType"))
-    return Contents(what, config_platforms(document))
+    return Contents(what, config_platforms(document), built=built, revision=revision)
+
+
+def with_config(found: Contents, config: object) -> Contents:
+    """Return what a manifest tells, with what only the configuration that it names does."""
+    return replace(
+        found,
+        platforms=config_platforms(config),
+        built=found.built or created_time(config),
+        revision=found.revision or label(config, REVISION),
+    )
 
 
 def _read_index(document: Mapping[str, object]) -> Contents:

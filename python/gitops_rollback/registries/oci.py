@@ -18,12 +18,12 @@ from gitops_rollback.registries.contents import (
     MANIFESTS,
     annotated_time,
     config_digest,
-    config_platforms,
     created_time,
     first_image,
     is_index,
     label,
     read_manifest,
+    with_config,
 )
 from gitops_rollback.registries.failures import (
     ManifestMissingError,
@@ -90,7 +90,7 @@ class Oci:
         found = replace(read_manifest(document), digest=digest)
         if found.no_image or found.platforms or is_index(document):
             return found
-        return replace(found, platforms=config_platforms(self._config(image, document)))
+        return with_config(found, self._config(image, document))
 
     def created(self, image: ImageReference) -> str | None:
         """Return when an image was built, as its manifest's annotation or its config says.

@@ -472,6 +472,30 @@ def test_a_build_that_deploys_the_digest_it_pushed_asks_nobody(
         assert module not in imported
 
 
+def test_a_candidate_tells_when_it_was_built_and_of_which_commit(
+    connected: Shop, hub: RegistryStandIn
+) -> None:
+    """As far as that is read with what it is; texts that are no time and no commit are none."""
+    revision = "4BB21FD09c1f4ad6a8b5c1b9f6c4c1a2d3e4f506"
+    told = {"org.opencontainers.image.revision": revision}
+    hub.push("acme/cart", "1.7.0", created="2026-01-31T03:03:04.567+01:00", labels=told)
+    hub.push("acme/cart", "1.8.0", created="yesterday", labels={**dict.fromkeys(told, "main")})
+    hub.push("acme/cart", "1.9.0")
+    for tag in ("1.7.0", "1.8.0", "1.9.0"):
+        connected.ok("deploy", *PLAN, "--image", f"acme/cart:{tag}")
+    run = connected.ok("plan", *PLAN, "--to", "1.7.0", "--explain")
+    (candidate,) = (c for c in run.service()["candidates"] if c["verdict"] == "chosen")
+    assert (candidate["builtAt"], candidate["revision"]) == (
+        "2026-01-31T02:03:04Z",
+        revision.lower(),
+    )
+    assert "built: 2026-01-31 02:03" in run.stdout
+    assert f"revision: {revision.lower()}" in run.stdout
+    plain = connected.ok("plan", *PLAN).service()["candidates"][0]
+    assert plain["image"].startswith("docker.io/acme/cart:1.8.0@")
+    assert not {"builtAt", "revision"} & plain.keys()
+
+
 def test_a_release_that_is_built_again_is_known_by_its_commit_and_tag(
     connected: Shop, hub: RegistryStandIn
 ) -> None:
