@@ -91,11 +91,16 @@ def _hold_back(
     newest = {i: _newest(found[i]) for i, (at, _is_enough) in enumerate(wanted) if at.state is None}
     steps = {i: entries for i, entries in newest.items() if len(entries) < len(found[i])}
     changed = repository.changed_in(entries[-1].commit for entries in steps.values())
+    doubtful: dict[str, list[int]] = {}  # by commit: one may have changed many services
     for index, entries in steps.items():
-        at = wanted[index][0]
-        others = changed.get(entries[-1].commit, frozenset()) - _plain_paths(at)
+        commit = entries[-1].commit
+        others = changed.get(commit, frozenset()) - _plain_paths(wanted[index][0])
         if any(map(is_manifest, others)):
-            found[index] = _as_it_ran(repository, at, found[index], entries)
+            doubtful.setdefault(commit, []).append(index)
+    for commit, indices in doubtful.items():
+        older = _before(repository, [wanted[index][0] for index in indices], commit)
+        for index, before in zip(indices, older, strict=True):
+            found[index] = _as_it_ran(repository, before, found[index], steps[index])
 
 
 def _newest(entries: Entries) -> Entries:
@@ -109,10 +114,9 @@ def _plain_paths(at: ServiceAtTip) -> frozenset[str]:
 
 
 def _as_it_ran(
-    repository: Repository, at: ServiceAtTip, entries: Entries, newest: Entries
+    repository: Repository, before: ServiceAtTip | None, entries: Entries, newest: Entries
 ) -> Entries:
     """Hold what a file says to have run before its newest image against the service as it was."""
-    before = _service_before(repository, at, newest[-1].commit)
     if before is None or before.found.image == entries[len(newest)].image:
         return entries
     return newest + _trail_before(repository, before, before.found.fields[0], _path(before)).entries
@@ -147,22 +151,30 @@ def _before_overlay(
     repository: Repository, at: ServiceAtTip, wanted: ImageField, commit: str
 ) -> tuple[ServiceAtTip, _Trail]:
     """Return what ran before a commit that brought an overlay's entry, by what had effect then."""
-    before = _service_before(repository, at, commit)
+    [before] = _before(repository, [at], commit)
     if before is None or not _is_of_repository(before.found.fields[0], wanted):
         return at, _Trail((), wanted)
     return before, _trail_before(repository, before, before.found.fields[0], _path(before))
 
 
-def _service_before(repository: Repository, at: ServiceAtTip, commit: str) -> ServiceAtTip | None:
-    """Return the service as it was before a commit; None where what took effect is not sure."""
-    before = Tip(at.tip.branch, f"{commit}^1")
-    request = Request((at.service,), at.environment, before.branch, without_states=True)
+def _before(
+    repository: Repository, services: Sequence[ServiceAtTip], commit: str
+) -> list[ServiceAtTip | None]:
+    """Return services as they were before a commit; None where what took effect is not sure."""
+    tip = Tip(services[0].tip.branch, f"{commit}^1")
+    names = tuple(at.service for at in services)
+    request = Request(names, services[0].environment, tip.branch, without_states=True)
     try:
-        snapshot = read_snapshot(repository, request, before)
+        snapshot = read_snapshot(repository, request, tip)
     except GitopsRollbackError:  # whatever it was: then nothing is told of it
-        return None
-    [older] = snapshot.services
-    return older if snapshot.tip == before and _is_sure(older) else None
+        if len(services) == 1:
+            return [None]
+        half = len(services) // 2  # one that was not there then leaves the others
+        parts = (services[:half], services[half:])
+        return [older for part in parts for older in _before(repository, part, commit)]
+    found = snapshot.services if snapshot.tip == tip else ()
+    sure = {at.service: at for at in found if _is_sure(at)}
+    return [sure.get(name) for name in names]
 
 
 def _is_sure(at: ServiceAtTip) -> bool:
