@@ -41,6 +41,7 @@ from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.options import repeated
 from gitops_rollback.outlet import one as one_line
 from gitops_rollback.rollout import (
+    InGit,
     Place,
     Rollout,
     Stand,
@@ -190,9 +191,7 @@ def _targets(
         yield _target(session, at, cache(partial(_belongings, at, read)))
 
 
-def _target(
-    session: Session, at: ServiceAtTip, in_git: Callable[[], frozenset[tuple[str, str]]]
-) -> Target:
+def _target(session: Session, at: ServiceAtTip, in_git: Callable[[], InGit]) -> Target:
     """Return what is waited for, with the digest where the state file knows it."""
     image = at.read.image
     newest = at.state.newest if at.state else None
@@ -265,26 +264,72 @@ def _refuse_others(change: Mapping[str, Any], targets: Sequence[Target]) -> None
         )
 
 
-def _belongings(
-    at: ServiceAtTip, read: Callable[[str, bytes], list[KubernetesObject]]
-) -> frozenset[tuple[str, str]]:
-    """Return kind and name of what is the service's own; `read` gives the objects of a file.
+def _belongings(at: ServiceAtTip, read: Callable[[str, bytes], list[KubernetesObject]]) -> InGit:
+    """Return what is the service's own, and what is not; `read` gives the objects of a file.
 
-    What its files have, what its pods take, and what is about its workloads in other files.
+    Its own is what its files have, what its pods take, and what is about its workloads in other
+    files. Not its own are workloads of its names that other fields decide, and what any file has
+    in another namespace than is written in its workloads.
     """
     fields = at.found.fields
     keys, paths = {(one.kind, one.name) for one in fields}, {one.path for one in fields}
+    documents = {one.key[:2] for one in fields}
     names = {name.encode() for _kind, name in keys}
     own: list[KubernetesObject] = []
-    others: list[dict[str, Any]] = []
+    others: list[KubernetesObject] = []
     for path, data in at.found.manifests.raw.items():
         if path in paths:
             own += read(path, data)
         elif any(name in data for name in names):
-            others += (one.value for one in read(path, data))
-    workloads = [one.value for one in own if (one.kind, one.name) in keys]
+            others += read(path, data)
+    workloads = [
+        one for one in own if (one.kind, one.name) in keys and (one.path, one.document) in documents
+    ]
+    spaces = {_space_of(one) for one in workloads}
+    apart = [one for one in (*own, *others) if _space_of(one) not in {"", *spaces}]
+    near = [one.value for one in others if one not in apart]
     found = {(one.kind, one.name) for one in own}.union(*(belongings_of(one.value) for one in own))
-    return about(workloads, others).union(found)
+    return InGit(
+        about((one.value for one in workloads), near).union(found),
+        _elsewhere(at, own, spaces),
+        frozenset((one.kind, one.name) for one in apart).union(_namesakes(at, keys)),
+    )
+
+
+def _elsewhere(
+    at: ServiceAtTip, own: Sequence[KubernetesObject], spaces: set[str]
+) -> frozenset[str]:
+    """Return what of a service's files lies in another namespace than its workloads (`spaces`).
+
+    Nothing where an overlay or Flux may give all of them another one than is written. Where a
+    workload that is not the service's has the namespace, what is there is that one's.
+    """
+    if {one.namespace if one.is_sure else None for one in _lands(at)} != spaces:
+        return frozenset()
+    taken = {_space_of(one) for one in own if Place(one.path, one.kind, one.name).is_workload} | {
+        "",
+        *spaces,
+    }
+    apart = [(one.kind, _space_of(one), one.name) for one in own]
+    return frozenset("/".join(one) for one in apart if one[1] not in taken)
+
+
+def _namesakes(at: ServiceAtTip, keys: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of a service's workloads (kind and name) that other fields decide, too."""
+    effect = at.found.effective_in(at.found.manifests).effect
+    own = effect.decided_by(one.key for one in at.found.fields)
+    mine = {(one.kind, one.namespace, one.workload) for one in own}
+    return {
+        (one.kind, one.workload)
+        for one in effect.landed
+        if (one.kind, one.workload) in keys and (one.kind, one.namespace, one.workload) not in mine
+    }
+
+
+def _space_of(found: KubernetesObject) -> str:
+    """Return the namespace that an object says itself; empty where it says none that is known."""
+    space = found.namespace or ""
+    return "" if "${" in space else space
 
 
 def _objects(path: str, data: bytes) -> list[KubernetesObject]:

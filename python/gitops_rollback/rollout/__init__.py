@@ -7,13 +7,14 @@ from gitops_rollback.rollout.access import Asked, NoAccessError, asked
 from gitops_rollback.rollout.belongings import about, belongings_of
 from gitops_rollback.rollout.cluster import kustomizations
 from gitops_rollback.rollout.standing import Failure, State, told_first
-from gitops_rollback.rollout.target import Place, Stand, Target
+from gitops_rollback.rollout.target import InGit, Place, Stand, Target
 from gitops_rollback.rollout.track import Track
 from gitops_rollback.rollout.waiting import Lost, Rollout, Seen, Wish
 
 __all__ = [
     "Asked",
     "Failure",
+    "InGit",
     "Lost",
     "NoAccessError",
     "Place",

@@ -32,9 +32,10 @@ from gitops_rollback.rollout.target import THERE, Relation
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.appliers import Reconciler
-    from gitops_rollback.rollout.target import Target
+    from gitops_rollback.rollout.target import Place, Target
 
 _SHORT = 12
+_NOWHERE = ""  # no object has this namespace
 _CHECKING = "Running health checks"
 _AGAIN = 30.0  # seconds for Flux to try once more what had failed
 
@@ -42,7 +43,13 @@ _AGAIN = 30.0  # seconds for Flux to try once more what had failed
 def judge(target: Target, view: View) -> Standing:
     """Return where a change stands in a cluster; or, in `asks`, the commits to look up first."""
     live = (one.belongings for one in view.workloads or ())
-    target = replace(target, belongings=target.belongings.union(*live))
+    spaces, are_sure = _spaces(target, view)
+    target = replace(
+        target,
+        belongings=target.belongings.union(*live),
+        spaces=spaces,
+        is_placed=are_sure,
+    )
     asks = _unknown(target, view)
     if asks:
         return Standing(State.FETCHING, "to learn what the newest commits hold", asks=asks)
@@ -52,6 +59,34 @@ def judge(target: Target, view: View) -> Standing:
         or _apply(target, view)
         or begin(target, view)
         or finish(target, view, roll_out(target, view))
+    )
+
+
+def _spaces(target: Target, view: View) -> tuple[frozenset[str], bool]:
+    """Return the namespaces that a service's objects are in, and whether that is sure.
+
+    What a Kustomization gives to all that it applies counts before what Git says, and that before
+    what has been applied under the names of its workloads, which may be another team's: where one
+    Kustomization has a name in several namespaces, none is known to be the service's.
+    """
+    live = frozenset(one.name.namespace for one in view.workloads or ())
+    given = {one.space for one in view.kustomizations}
+    if given and all(given):
+        return live | given, True
+    landed = {one.namespace if one.is_sure else "" for one in target.lands}
+    if landed and all(landed):
+        return live | landed | (given - {""}), True
+    named = [_named(place, by) for place in target.held for by in view.kustomizations]
+    clear = frozenset[str]().union(*(one for one in named if len(one) == 1))
+    return (clear or frozenset({_NOWHERE} if any(named) else ())), False
+
+
+def _named(place: Place, by: Reconciler) -> frozenset[str]:
+    """Return the namespaces in which a Kustomization has applied what is called as a place is."""
+    return frozenset(
+        one.namespace
+        for one in by.inventory
+        if one.kind == place.kind and place.is_named(one.name, by.prefix, by.suffix)
     )
 
 

@@ -103,12 +103,12 @@ def _not_made(target: Target, view: View, workloads: tuple[Workload, ...]) -> li
 
 def _steered(target: Target, view: View) -> list[str]:
     """Say what decides by itself which pods serve: those of the workload show nothing of it."""
-    names = {one.name.name for one in view.workloads or ()}
+    names = {(one.name.namespace, one.name.name) for one in view.workloads or ()}
     found = {
         one
         for by in (*view.kustomizations, *view.releases)
         for one in by.inventory
-        if one.kind in _STEERING and (one.name in names or target.owns(str(one)))
+        if one.kind in _STEERING and ((one.namespace, one.name) in names or target.owns(str(one)))
     }
     return [
         f"{one} decides which pods serve, and when: those with {target.image.label} may still be "

@@ -99,14 +99,29 @@ class Place:
 
 
 @dataclass(frozen=True)
+class InGit:
+    """What Git holds beside a service's workloads; kind and name of each, as they are written.
+
+    `own` is what is known to be the service's: the claims, ConfigMaps and Secrets that its pods
+    take, and what stands in its files. `elsewhere` is what of it lies in a namespace that is not
+    its workloads', as Flux writes it. `others` are objects that are not the service's.
+    """
+
+    own: frozenset[tuple[str, str]] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+    others: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True)
 class Target:
     """One service of a change: `entry` is the id of its newest deployment in the state file.
 
     `places` are where Git names the image, `lands` the objects to which that comes once overlays
     had their say, in each root that is applied; none where that is not known.
-    `belongings` are kind and name of what else is known to be the service's own, `in_git` tells it
-    of what Git holds: the claims, ConfigMaps and Secrets that its pods take, and what stands in its
-    files; it is asked only where a failure names an object. `given` are the options that a
+    `belongings` are kind and name of what else is known to be the service's own, `in_git` tells
+    what Git holds; it is asked only where a failure names an object. `spaces` are the namespaces
+    that its workloads are in, none where that is not known; `is_placed` says that they are known
+    for sure. `given` are the options that a
     command about it has to repeat, `contexts` those that one that waits for it has to.
     """
 
@@ -118,7 +133,9 @@ class Target:
     places: tuple[Place, ...]
     entry: str = ""
     belongings: frozenset[tuple[str, str]] = frozenset()
-    in_git: Callable[[], frozenset[tuple[str, str]]] = frozenset
+    in_git: Callable[[], InGit] = InGit
+    spaces: frozenset[str] = frozenset()
+    is_placed: bool = False
     given: str = ""
     contexts: str = ""
     lands: tuple[Place, ...] = ()
@@ -193,18 +210,32 @@ class Target:
 
         What is called as one of its workloads is, of whatever kind.
         """
-        kind, _, rest = name.partition("/")
-        own = rest.rpartition("/")[2]
+        kind, space, own = _parts(name)
         alike = {one.name for one in (*self.lands, *self.places) if one.is_workload}
-        if own in alike or (kind, own) in self.belongings or self.holds_image(name):
-            return True
-        return (kind, own) in self.in_git()
+        is_own = (
+            own in alike
+            or (kind, own) in self.belongings
+            or self._names_image(kind, own)
+            or (kind, own) in self.in_git().own
+        )
+        return is_own and (self._is_here(kind, space, own) or name in self.in_git().elsewhere)
 
     def holds_image(self, name: str) -> bool:
         """Tell whether an object is one in which Git names the image, by its name as above."""
-        kind, _, rest = name.partition("/")
-        own = rest.rpartition("/")[2]
+        kind, space, own = _parts(name)
+        return self._names_image(kind, own) and self._is_here(kind, space, own)
+
+    def _names_image(self, kind: str, own: str) -> bool:
         return any((one.kind, one.name) == (kind, own) for one in (*self.lands, *self.places))
+
+    def _is_here(self, kind: str, space: str, own: str) -> bool:
+        """Tell whether an object that is called as one of the service's is where that one is.
+
+        Where that is not sure, another team's may be meant, if Git has one of that name.
+        """
+        if space and self.spaces and (self.is_placed or space not in self.spaces):
+            return space in self.spaces
+        return (kind, own) not in self.in_git().others
 
     def match(self, text: str) -> Match:
         """Return how the text of an image stands to the target's.
@@ -232,6 +263,13 @@ class Target:
         """Tell whether the text of an image is of the service's image repository."""
         image = find_image(text)
         return image is not None and image.full_repository == self.image.full_repository
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    """Return kind, namespace and name of an object as Flux writes it; some have no namespace."""
+    kind, _, rest = name.partition("/")
+    space, _, own = rest.rpartition("/")
+    return kind, space, own
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from servers.kubernetes_api import KubernetesApi
 from unit.recordings import load
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from integration.shop import Run
@@ -47,12 +48,13 @@ def wait(
     *arguments: str,
     fetched_before: str = "",
     beside: str = "",
+    said: Mapping[str, str] | None = None,
     **api: Any,  # noqa: ANN401 - attributes of the server
 ) -> tuple[Run, KubernetesApi]:
     """Deploy what was deployed when a recording was made, and wait for it as it is played.
 
     Flux has fetched the commit before, or another one; `beside` is the text of a manifest beside,
-    `api` are attributes of the server.
+    `said` what the cluster says instead of what was recorded, `api` are attributes of the server.
     """
     recording = load(name)
     first, last = recording["commits"][0], recording["commits"][-1]
@@ -69,6 +71,9 @@ def wait(
         told = json.dumps(recording["steps"]).replace(last["commit"], change["commit"])
         told = told.replace(first["commit"], fetched_before or before)
         told = told.replace(recording["url"], url)
+        for one, instead in (said or {}).items():
+            assert one in told
+            told = told.replace(one, instead)
         steps: list[dict[str, Any]] = json.loads(told)
         with KubernetesApi(steps, *api.pop("forbidden", ())) as server:
             vars(server).update(api)
@@ -165,6 +170,33 @@ def test_a_failure_is_an_error_of_the_cluster_with_its_name(
     failure = run.result["rollouts"][0]["failure"]
     assert (failure["code"], failure["byImage"]) == (code, by_image)
     assert run.result["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("refused", "whose", "by_image"),
+    [
+        ("Deployment/shop/cart", "ours", True),
+        ("Deployment/team-b/cart", "other", False),
+        ("Service/team-b/cart", "other", False),
+        ("ServiceMonitor/team-b/cart", "other", False),
+    ],
+)
+def test_another_teams_object_of_the_same_name_is_not_blamed_on_the_service(
+    tmp_path: Path,
+    refused: str,
+    whose: str,
+    by_image: bool,  # noqa: FBT001 - of a table
+) -> None:
+    said = {
+        '"targetNamespace": "shop"': '"wait": true',
+        "Deployment/shop/other dry-run": f"{refused} dry-run",
+        "spec.template.spec.containers[0].ports[0].containerPort": "spec.containers[0].image",
+    }
+    monitor = "kind: ServiceMonitor\nmetadata: {name: cart, namespace: team-b}\n"
+    run, _api = wait(tmp_path, "invalid-port", beside=monitor, said=said)
+    failure = run.result["rollouts"][0]["failure"]
+    assert (failure["object"], failure["code"]) == (refused, "invalid"), failure
+    assert (failure["whose"], failure["byImage"]) == (whose, by_image), failure
 
 
 def test_a_commit_that_flux_has_and_the_repository_has_no_more_ends_no_wait(tmp_path: Path) -> None:

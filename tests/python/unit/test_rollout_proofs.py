@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from gitops_rollback.rollout.belongings import about, belongings_of
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
 from gitops_rollback.rollout.standing import State, View, Whose
-from gitops_rollback.rollout.target import KINDS, Match, Place, Relation, Target
+from gitops_rollback.rollout.target import KINDS, InGit, Match, Place, Relation, Target
 from gitops_rollback.rollout.workloads import Selector, read_pod, read_workload
 from unit.recordings import load
 from unit.test_rollout_standing import ended
@@ -719,16 +720,132 @@ def test_what_is_called_as_a_workload_is_its_own_whatever_its_kind() -> None:
 def test_what_git_holds_beside_a_service_is_read_only_where_its_name_does_not_tell() -> None:
     asked = []
 
-    def in_git() -> frozenset[tuple[str, str]]:
+    def in_git() -> InGit:
         asked.append("once more")
-        return frozenset({("Secret", "db")})
+        return InGit(own=frozenset({("Secret", "db")}))
 
-    target = replace(ended()[0], in_git=in_git)
+    target = replace(ended()[0], in_git=in_git, spaces=frozenset({"shop"}), is_placed=True)
     assert target.owns("Deployment/shop/cart")
     assert not asked
     assert target.owns("Secret/shop/db")
     assert not target.owns("Secret/shop/other")
     assert asked
+
+
+IN_GIT = InGit(
+    own=frozenset({("Secret", "db"), ("ServiceMonitor", "cart")}),
+    elsewhere=frozenset({"ServiceMonitor/monitoring/cart"}),
+    others=frozenset({("Deployment", "cart"), ("ServiceMonitor", "cart")}),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "spaces", "is_own"),
+    [
+        ("Deployment/shop/cart", {"shop"}, True),
+        ("Deployment/other/cart", {"shop"}, False),
+        ("Deployment/other/cart", {"shop", "other"}, True),
+        ("Service/other/cart", {"shop"}, False),
+        ("Secret/shop/db", {"shop"}, True),
+        ("Secret/other/db", {"shop"}, False),
+        ("ServiceMonitor/monitoring/cart", {"shop"}, True),
+        ("ServiceMonitor/other/cart", {"shop"}, False),
+        ("ClusterRole/cart", {"shop"}, True),
+        ("Deployment/shop/cart", set(), False),
+        ("Deployment/cart", {"shop"}, False),
+        ("Secret/shop/db", set(), True),
+    ],
+)
+def test_what_is_called_alike_in_another_namespace_is_another_teams(
+    name: str,
+    spaces: set[str],
+    is_own: bool,  # noqa: FBT001 - of a table
+) -> None:
+    target = replace(ended()[0], in_git=lambda: IN_GIT, spaces=frozenset(spaces), is_placed=True)
+    assert target.owns(name) is is_own
+    assert target.holds_image(name) is (is_own and name.startswith("Deployment/"))
+
+
+REFUSED = (
+    'Deployment/{}/cart dry-run failed (Invalid): Deployment.apps "cart" is invalid: '
+    "spec.template.spec.containers[0].image: Required value"
+)
+
+
+def in_shop(objects: Found) -> None:
+    refuse(objects, REFUSED.format("shop"))
+    del spec(objects)["targetNamespace"]
+
+
+def in_other(objects: Found) -> None:
+    refuse(objects, REFUSED.format("other"))
+    del spec(objects)["targetNamespace"]
+
+
+def given_other(objects: Found) -> None:
+    in_other(objects)
+    spec(objects)["targetNamespace"] = "other"
+
+
+def not_there(objects: Found) -> None:
+    in_shop(objects)
+    del objects["Deployment/cart"]
+
+
+def not_there_but_given(objects: Found) -> None:
+    not_there(objects)
+    spec(objects)["targetNamespace"] = "shop"
+
+
+def as_in_git(*spaces: str, is_sure: bool = True) -> tuple[Place, ...]:
+    place = ended()[0].places[0]
+    return tuple(replace(place, namespace=one, is_sure=is_sure) for one in spaces)
+
+
+@pytest.mark.parametrize(
+    ("edit", "lands", "by_image"),
+    [
+        (in_shop, as_in_git("shop"), True),
+        (in_shop, (), False),
+        (in_other, (), False),
+        (in_other, as_in_git("shop"), False),
+        (given_other, as_in_git("shop"), True),
+        (not_there, as_in_git("shop"), True),
+        (not_there, as_in_git("prod"), False),
+        (not_there, as_in_git("shop", is_sure=False), False),
+        (not_there, as_in_git(""), False),
+        (not_there, (), False),
+        (not_there_but_given, (), True),
+    ],
+)
+def test_an_image_is_blamed_only_where_the_failure_is_in_the_services_namespace(
+    edit: Edit, lands: tuple[Place, ...], *, by_image: bool
+) -> None:
+    failure = stand(edit, lands=lands, in_git=lambda: IN_GIT).failure
+    assert failure is not None
+    assert (failure.by_image, failure.whose is Whose.OURS) == (by_image, by_image)
+
+
+@pytest.mark.parametrize("more", [nothing, lambda objects: objects.pop("Deployment/cart")])
+def test_what_is_applied_under_its_name_tells_a_services_namespace(more: Edit) -> None:
+    def edit(objects: Found, name: str) -> None:
+        refuse(objects, REFUSED.format(name))
+        del spec(objects)["targetNamespace"]
+        more(objects)
+
+    for name, by_image in (("shop", True), ("other", False)):
+        failure = stand(partial(edit, name=name)).failure
+        assert failure is not None
+        assert failure.by_image is by_image
+
+    def twice(objects: Found) -> None:
+        edit(objects, "other")
+        status = objects["Kustomization/apps"]["status"]
+        status["inventory"]["entries"].append({"id": "other_cart_apps_Deployment"})
+
+    failure = stand(twice).failure
+    assert failure is not None
+    assert not failure.by_image
 
 
 def refuse(objects: Found, message: str) -> None:
