@@ -19,7 +19,7 @@ from gitops_rollback.effective.tree import TreeError, entries, find, same, witho
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources
 from gitops_rollback.manifest.document import items_of, lookup, text_of
-from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP, flux_kustomization
+from gitops_rollback.manifest.flux import KUSTOMIZE_GROUP, LEAVES_ALONE, flux_kustomization
 from gitops_rollback.manifest.kustomize import candidates, is_kustomization
 from gitops_rollback.manifest.objects import ManifestObject, objects_of
 
@@ -36,11 +36,9 @@ if TYPE_CHECKING:
 
 _VARIABLE = regex(r"\{\{.*?\}\}|\$\{.*?\}")
 _SKIP = "argocd.argoproj.io/skip-reconcile"
-# Notes by which an object is left alone (fluxcd.io, kustomizations, "Controlling the apply";
-# argo-cd.readthedocs.io, user guide, "Skip Application Reconcile").
+# Notes by which an object is left alone (argo-cd.readthedocs.io, "Skip Application Reconcile").
 LEFT_ALONE = {
-    f"{KUSTOMIZE_GROUP}/reconcile": ("Flux", ("disabled",)),
-    f"{KUSTOMIZE_GROUP}/ssa": ("Flux", ("IfNotPresent", "Ignore")),
+    **{key: ("Flux", values) for key, values in LEAVES_ALONE.items()},
     _SKIP: ("Argo CD", ("true",)),
 }
 # Places of an object that hold an image, in words of JSON pointers and of jq.
@@ -229,8 +227,7 @@ def changed_applications(
 def left_alone(resource: Resource) -> Unknown | None:
     """Return that an object is left alone, once it is there; None where it is applied."""
     for key, (who, values) in LEFT_ALONE.items():
-        node = _note(resource, key)
-        if node is not None and text_of(node) in values:
+        for node in _notes(resource, key, *values):
             why = f"{who} leaves the object alone ({text_of(node)})"
             line = node.start_mark.line + 1
             return Unknown(resource.path, line, key, why, f"take it out, {ACCEPT}")
@@ -278,18 +275,20 @@ def rolled_out_by_hand(resource: Resource) -> tuple[str, ...]:
 
 def not_filled(resource: Resource) -> Unknown | None:
     """Return that Flux fills no variable of an object; None where it does."""
-    node = _note(resource, _NOT_FILLED)
-    if node is None or text_of(node) != "disabled":
-        return None
-    line = node.start_mark.line + 1
-    why = "its variables stay as they are written"
-    return Unknown(resource.path, line, _NOT_FILLED, why, f"take it out, {ACCEPT}")
+    for node in _notes(resource, _NOT_FILLED, "disabled"):
+        line = node.start_mark.line + 1
+        why = "its variables stay as they are written"
+        return Unknown(resource.path, line, _NOT_FILLED, why, f"take it out, {ACCEPT}")
+    return None
 
 
-def _note(resource: Resource, key: str) -> yaml.Node | None:
+def _notes(resource: Resource, key: str, *values: str) -> Iterator[yaml.Node]:
+    """Yield the annotation and the label of a key that have one of some values, in any case."""
     metadata = lookup(resource.node, "metadata")
-    found = (entries(find(metadata, where)).get(key) for where in ("annotations", "labels"))
-    return next((node for node in found if node is not None), None)
+    for where in ("annotations", "labels"):
+        node = entries(find(metadata, where)).get(key)
+        if node is not None and (text_of(node) or "").lower() in values:
+            yield node
 
 
 def _pattern(path: str) -> re.Pattern[str]:

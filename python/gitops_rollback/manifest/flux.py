@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 KUSTOMIZE_GROUP = "kustomize.toolkit.fluxcd.io"
 HELM_GROUP = "helm.toolkit.fluxcd.io"
+# Annotations and labels by which Flux leaves an object as it is, with the values that do it, in
+# whatever case (kustomize-controller:docs/spec/v1/kustomizations.md, "Controlling the apply
+# behavior of resources"; fluxcd/pkg:ssa/utils, `AnyInMetadata`).
+LEAVES_ALONE = {
+    f"{KUSTOMIZE_GROUP}/reconcile": ("disabled",),
+    f"{KUSTOMIZE_GROUP}/ssa": ("ifnotpresent", "ignore"),
+}
 
 
 @dataclass(frozen=True)

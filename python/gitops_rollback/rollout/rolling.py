@@ -195,14 +195,16 @@ def _not_told(target: Target, view: View, workload: Workload) -> Standing:
 def _left_alone(workload: Workload, runs: str) -> Failure:
     key = workload.left_alone.partition(":")[0]
     name = workload.name
+    verb = "label" if workload.noted_in == "labels" else "annotate"
     return Failure(
         code="left-alone",
-        message=f"{runs}: Flux leaves it as it is, for it has the annotation {workload.left_alone}",
-        hint="take the annotation away, in Git too: "
-        f"kubectl --namespace {name.namespace} annotate {name.kind.lower()} {name.name} {key}-",
+        message=f"{runs}: Flux leaves it as it is, for its {workload.noted_in} have "
+        f"{workload.left_alone}",
+        hint=f"take that out of its {workload.noted_in}, in Git too: "
+        f"kubectl --namespace {name.namespace} {verb} {name.kind.lower()} {name.name} {key}-",
         whose=Whose.OURS,
         object=str(name),
-        field=f"metadata.annotations.{key}",
+        field=f"metadata.{workload.noted_in}.{key}",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass, regex
+from gitops_rollback.manifest.flux import LEAVES_ALONE
 from gitops_rollback.rollout.belongings import claims_of, pod_spec_of, taken_by
 from gitops_rollback.rollout.raw import (
     Condition,
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target
 
 _FLUX = ("kustomize-controller", "helm-controller")
-# Annotations by which Flux leaves an object as it is, with the values that do it
-# (kustomize-controller:docs/spec/v1/kustomizations.md, "Controlling the apply behavior").
-_LEFT_ALONE = {
-    "kustomize.toolkit.fluxcd.io/reconcile": ("disabled",),
-    "kustomize.toolkit.fluxcd.io/ssa": ("ignore", "ifnotpresent"),
-}
 # A container's name; what stands at other places goes by a name that is none (manifest/workloads).
 _CONTAINER = regex(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _POD_SPEC = "/spec/template/spec"
@@ -93,8 +88,9 @@ class Container:
 class Workload:
     """A workload: `wanted` is None where its kind has no replicas (a CronJob).
 
-    `kept` pods of those that are wanted stay as they are, on purpose. `left_alone` is the
-    annotation by which Flux leaves the object as it is; `belongings` are kind and name of what its
+    `kept` pods of those that are wanted stay as they are, on purpose. `left_alone` is the note by
+    which Flux leaves the object as it is, and `noted_in` says where its metadata has that:
+    `annotations` or `labels`; `belongings` are kind and name of what its
     pods take: claims, ConfigMaps, Secrets.
     """
 
@@ -115,6 +111,7 @@ class Workload:
     ready: int = 0
     minimum: int = 0
     left_alone: str = ""
+    noted_in: str = ""
     belongings: frozenset[tuple[str, str]] = frozenset()
 
     def of(self, target: Target) -> tuple[Container, ...]:
@@ -267,6 +264,7 @@ def read_workload(found: Json, kind: str) -> Workload:
     kept = min(wanted or 0, _partition(spec)) if kind == "StatefulSet" else 0
     observed = number(status, "observedGeneration") >= number(found, "metadata", "generation")
     ready = number(status, "numberReady" if kind == "DaemonSet" else "readyReplicas")
+    left_alone, noted_in = _left_alone(found)
     return Workload(
         name=name_of(found, kind),
         observed=observed or kind in ("CronJob", BARE),
@@ -288,7 +286,8 @@ def read_workload(found: Json, kind: str) -> Workload:
         kept=kept,
         ready=ready,
         minimum=number(spec, "minReadySeconds"),
-        left_alone=_left_alone(found),
+        left_alone=left_alone,
+        noted_in=noted_in,
         belongings=taken_by(pod) | claims_of(found),
     )
 
@@ -369,14 +368,15 @@ def _selector(found: Json) -> Selector:
     )
 
 
-def _left_alone(found: Json) -> str:
-    """Return the annotation by which Flux leaves an object as it is; empty if there is none."""
-    annotations = mapping(found, "metadata", "annotations")
-    for key, values in _LEFT_ALONE.items():
-        value = text(annotations, key)
-        if value.lower() in values:
-            return f"{key}: {value}"
-    return ""
+def _left_alone(found: Json) -> tuple[str, str]:
+    """Return by what note Flux leaves an object as it is, and where it has that."""
+    for where in ("annotations", "labels"):
+        notes = mapping(found, "metadata", where)
+        for key, values in LEAVES_ALONE.items():
+            value = text(notes, key)
+            if value.lower() in values:
+                return f"{key}: {value}", where
+    return "", ""
 
 
 def _set_by(found: Json) -> str:

@@ -549,6 +549,17 @@ REFUSED = {
         {"a.yaml": noted("kustomize.toolkit.fluxcd.io/ssa: IfNotPresent")},
         "Flux leaves the object alone",
     ),
+    "an object that Flux leaves alone by a label, in whatever case": (
+        {
+            "a.yaml": DEPLOYMENT.replace(
+                "{name: cart}",
+                "{name: cart, annotations: {kustomize.toolkit.fluxcd.io/ssa: Merge}, "
+                "labels: {kustomize.toolkit.fluxcd.io/ssa: ignore}}",
+                1,
+            )
+        },
+        "Flux leaves the object alone",
+    ),
     "an image that Flux leaves as it is": (
         APPS | {"k.yaml": flux("flux-system", IGNORE % ("spec/template", "Deployment"))},
         "Flux applies no change of /spec/template",

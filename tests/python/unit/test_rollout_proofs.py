@@ -89,18 +89,25 @@ def test_the_recording_itself_is_ready() -> None:
 # What applies it, and what it has applied
 
 
-def test_an_object_that_flux_was_told_to_leave_alone_is_named() -> None:
+@pytest.mark.parametrize(
+    ("where", "verb", "value"),
+    [("annotations", "annotate", "disabled"), ("labels", "label", "Disabled")],
+)
+def test_an_object_that_flux_was_told_to_leave_alone_is_named(
+    where: str, verb: str, value: str
+) -> None:
     def edit(objects: Found) -> None:
         metadata = objects["Deployment/cart"]["metadata"]
         metadata["labels"] = {}
-        metadata["annotations"] = {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}
+        metadata[where] = {"kustomize.toolkit.fluxcd.io/reconcile": value}
         template(objects)["image"] = "registry.k8s.io/pause:3.8"
 
     failure = stand(edit).failure
     assert failure is not None
     assert (failure.code, failure.whose, failure.by_image) == ("left-alone", Whose.OURS, False)
-    assert "reconcile: disabled" in failure.message
-    assert "annotate deployment cart kustomize.toolkit.fluxcd.io/reconcile-" in failure.hint
+    assert f"reconcile: {value}" in failure.message
+    assert f"{verb} deployment cart kustomize.toolkit.fluxcd.io/reconcile-" in failure.hint
+    assert failure.field == f"metadata.{where}.kustomize.toolkit.fluxcd.io/reconcile"
 
 
 def test_an_object_that_flux_leaves_alone_is_never_ready_though_its_pods_run_the_image() -> None:
