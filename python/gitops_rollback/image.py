@@ -146,6 +146,21 @@ def find_image(text: str) -> ImageReference | None:
         return None
 
 
+def step(old: ImageReference, new: ImageReference) -> str:
+    """Return a change as people tell it, `1.5.0 → 1.4.2`: by digests where the tags are one."""
+    if old.label != new.label or old.canonical == new.canonical:
+        return f"{old.label} → {new.label}"
+    return f"{old.label}@{old.short_digest or '?'} → {new.label}@{new.short_digest or '?'}"
+
+
+def step_of(old: str, new: str) -> str:
+    """Return the same of the texts of two images; what is no image stands as it is."""
+    before, after = find_image(old), find_image(new)
+    if before is not None and after is not None:
+        return step(before, after)
+    return f"{before.label if before else old} → {after.label if after else new}"
+
+
 def is_tag(text: str) -> bool:
     """Tell whether a text can be a tag."""
     return _TAG.fullmatch(text) is not None

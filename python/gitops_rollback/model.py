@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gitops_rollback.image import ImageReference, parse_image
+from gitops_rollback.image import ImageReference, parse_image, step
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.redaction import hide
 
@@ -79,9 +79,7 @@ class Deed:
         old, new = self.from_image, self.image
         if old is None or old.canonical == new.canonical:
             return new.label
-        if old.label != new.label:
-            return f"{old.label} → {new.label}"
-        return f"{old.label}@{old.short_digest or '?'} → {new.label}@{new.short_digest or '?'}"
+        return step(old, new)
 
     def to_json(self) -> dict[str, Any]:
         """Return the deed as it stands in a state file."""

@@ -24,6 +24,7 @@ from gitops_rollback.decide.facts import (
 from gitops_rollback.decide.plan import Candidate, Plan
 from gitops_rollback.decide.standing import names_of
 from gitops_rollback.errors import UsageError
+from gitops_rollback.image import step
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree
 from gitops_rollback.ledger.message import find_revert
@@ -439,7 +440,8 @@ def _already(wish: Wish, facts: Facts, timeline: Timeline) -> list[Refusal]:
         return _reverted(wish, facts)
     when = f" {clock.age(event.at, wish.present)} ago" if event.at else ""
     who = f" by {event.by}" if event.by else ""
-    labels = f"{event.from_image.label if event.from_image else '?'} → {event.image.label}"
+    old, new = event.from_image, event.image
+    labels = step(old, new) if old else f"? → {new.label}"
     return [refusal("already", f"{facts.title} was rolled back{when}{who}, {labels}")]
 
 
@@ -459,7 +461,7 @@ def _reverted(wish: Wish, facts: Facts) -> list[Refusal]:
         refusal(
             "already",
             f"{facts.title}: {old.label} was reverted by hand {ago} ago by {found.by}, "
-            f"{old.label} → {new.label}",
+            f"{step(old, new)}",
         )
     ]
 

@@ -8,6 +8,7 @@ from gitops_rollback.clock import age, days_between
 from gitops_rollback.decide.candidates import from_timeline
 from gitops_rollback.decide.choose import LOST
 from gitops_rollback.effective.proof import BUILD, RESTORED
+from gitops_rollback.image import step
 from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.events import ARTIFACT
 from gitops_rollback.ledger.holds import bad_match
@@ -165,7 +166,7 @@ def _target(plan: Plan) -> Iterator[Finding]:
     """Tell where it would go: to the image that ran before, further back, or nowhere."""
     passed = [c for c in plan.candidates if c.verdict == "refused" and c.reason in LOST]
     if plan.chosen is not None:
-        message = f"{plan.running.label} → {plan.chosen.image.label}"
+        message = step(plan.running, plan.chosen.image)
         if not passed:
             verified = "" if plan.chosen.verified else ", not verified at the registry"
             yield Finding("target", plan.title, OK, message + verified)

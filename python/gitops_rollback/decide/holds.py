@@ -13,7 +13,7 @@ from gitops_rollback.decide.facts import (
     NeedRevision,
 )
 from gitops_rollback.errors import MovedError
-from gitops_rollback.image import same, same_reference
+from gitops_rollback.image import same, same_reference, step
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import HistoryEntry, is_named
 from gitops_rollback.ledger.holds import (
@@ -185,7 +185,7 @@ def lost_holds(wish: Wish, facts: Facts) -> Iterator[Refusal]:
         yield refusal(
             "lost-hold",
             f"{facts.title}: {file.title} has been held for {clock.age(hold.at, wish.present)}"
-            f"{_by(hold.by)} ({hold.from_image.label} → {hold.to.label}{_because(hold.reason)}), "
+            f"{_by(hold.by)} ({step(hold.from_image, hold.to)}{_because(hold.reason)}), "
             f"and its field is found no more: {noted.place}",
             service=facts.at.service,
             hold=hold.id,
@@ -203,8 +203,8 @@ def refuse_other_hold(wish: Wish, facts: Facts) -> None:
         told = f"{', '.join(seen)} is not the only hold in force"
     error = MovedError(
         f"{facts.title}: {told}: {hold.id} is, for "
-        f"{clock.age(hold.at, wish.present)}{_by(hold.by)}, {hold.from_image.label} → "
-        f"{hold.to.label}{_why(hold.reason)}",
+        f"{clock.age(hold.at, wish.present)}{_by(hold.by)}, "
+        f"{step(hold.from_image, hold.to)}{_why(hold.reason)}",
         "look at it (gitops-rollback plan), then end what is in force if that is meant: "
         f"--hold {','.join(in_force(facts))}",
     )
@@ -299,7 +299,7 @@ def _held(state: State, hold: Hold, present: str, bad: ImageReference | None = N
     return refusal(
         "held",
         f"{name} has been held for {clock.age(hold.at, present)}"
-        f"{_by(hold.by)}: {hold.from_image.label} → {hold.to.label}{_why(hold.reason)}",
+        f"{_by(hold.by)}: {step(hold.from_image, hold.to)}{_why(hold.reason)}",
         service=state.service,
         environment=state.environment,
         shell=fixed if bad is not None else None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from gitops_rollback.clock import age
-from gitops_rollback.image import find_image
+from gitops_rollback.image import find_image, step_of
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.model import one_line, title
 from gitops_rollback.refusals import ALREADY
@@ -201,7 +201,7 @@ def _summary(
     action = str(newest["action"]) if is_it else ""
     frm = result.get("from") or (plan.get("current") or {}).get("image")
     to = result.get("to") or (plan.get("to") or {}).get("image")
-    versions = f"{label(frm)} → {label(to)}" if frm and to and frm != to else label(to or frm or "")
+    versions = _step(frm, to) if frm and to and frm != to else label(to or frm or "")
     held = _held(plan.get("hold"), newest if action == "rollback" else {})
     blocked = plan.get("blockedBy", ())
     error = documents.result.get("error") or documents.plan.get("error") or {}
@@ -295,7 +295,7 @@ def _outcome(
 ) -> tuple[str, str]:
     """Say in one line how it stands, and of what kind that is: done, plan, refused."""
     if result.get("to"):
-        versions = f"{label(result['from'])} → {label(result['to'])}"
+        versions = _step(result["from"], result["to"])
         if documents.result.get("commit"):
             return f"{versions}, done", "done"
         rehearsal = documents.result.get("dryRun")
@@ -308,7 +308,7 @@ def _outcome(
         is_back = any(block["code"] == ALREADY for block in blocks)
         said = f"back at {current} already" if is_back else f"{current}: no image to go back to"
         return said, "refused"
-    versions = f"{current} → {label(plan['to']['image'])}"
+    versions = _step(plan["current"]["image"], plan["to"]["image"])
     if blocks:
         return f"{versions}, would be refused", "refused"
     return f"{versions}, planned", "plan"
@@ -466,6 +466,10 @@ def label(image: str) -> str:
     """Return what people call an image, or its text where it is no image."""
     found = find_image(image)
     return one_line(found.label if found else image, _LONGEST)
+
+
+def _step(old: str, new: str) -> str:
+    return one_line(step_of(old, new), 2 * _LONGEST)
 
 
 def _columns(images: Sequence[str]) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.image import step_of
 from gitops_rollback.late import replace
 from gitops_rollback.model import RECORDED, title
 from gitops_rollback.tell.plans import build_name, proved
@@ -51,7 +52,7 @@ def _service(document: Mapping[str, Any], one: Mapping[str, Any], view: View) ->
     done, idle = _WORDS.get(view.command, _WORDS["deploy"])
     name, to = title(one["service"], one["environment"]), label(one.get("to"))
     old = one.get("from")
-    versions = f"{label(old)} → {to}" if old and old != one.get("to") else to
+    versions = step_of(old, one["to"]) if old and old != one.get("to") else to
     if one.get("action") == RECORDED:
         would = "would be " if document.get("dryRun") else ""
         return wrapped(f"{name}: {versions} {would}written down; what runs is not changed")
@@ -130,12 +131,12 @@ def _history_of(one: Mapping[str, Any], view: View) -> list[str]:
 
 
 def _history_entry(entry: Mapping[str, Any], view: View) -> list[str]:
-    old = f"{label(entry['from'])} → " if entry.get("from") else ""
+    old, new = entry.get("from"), entry["to"]
     who = f"by {entry['by']}" if entry.get("by") else ""
     why = f": {entry['reason']}" if entry.get("reason") else ""
     at = moment(entry.get("at"), view.present) or "at some time"
     return [
-        f"{at} {entry['action']} {old}{label(entry['to'])}",
+        f"{at} {entry['action']} {step_of(old, new) if old else label(new)}",
         *(f"  {text}" for text in (f"{who}{why}".lstrip(": "),) if text),
         f"  {', '.join(text for text in _traces(entry) if text)}",
         *(f"  conflict: {text}" for text in entry.get("conflicts", ())),

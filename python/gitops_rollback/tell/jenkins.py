@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from gitops_rollback import clock
 from gitops_rollback.errors import Exit
-from gitops_rollback.image import find_image
+from gitops_rollback.image import find_image, step_of
 from gitops_rollback.jobs import names_of_forms
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.model import RECORDED, one_line, title
@@ -392,7 +392,7 @@ def _versions(one: Mapping[str, Any]) -> str:
     target = one.get("to")
     after = target.get("image") if isinstance(target, dict) else target
     if before and after and before != after:
-        return f"{_name(one)} {_label(before)} → {_label(after)}"
+        return f"{_name(one)} {one_line(step_of(before, after), _LONGEST_TITLE)}"
     return f"{_name(one)} {_label(before or after)}"
 
 

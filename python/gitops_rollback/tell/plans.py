@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gitops_rollback.image import step_of
 from gitops_rollback.model import title
 from gitops_rollback.refusals import ALREADY, RUNNING
 from gitops_rollback.tell.terminal import width
@@ -103,7 +104,7 @@ def _headline(one: Plan) -> str:
         return f"{name}: back at {runs} already{refused}"
     if "to" not in one:
         return f"{name}: no image to go back to from {runs}{refused}"
-    return f"{name}: {runs} → {label(one['to']['image'])}{refused}"
+    return f"{name}: {step_of(one['current']['image'], one['to']['image'])}{refused}"
 
 
 def runs_already(one: Plan) -> bool:

@@ -323,7 +323,8 @@ def test_another_digest_under_the_tag_that_stands_there_is_never_called_deployed
     done = shop.ok("deploy", *again, "--accept", "same-tag")
     assert (done.result["changed"], done.service()["action"]) == (False, "recorded")
     assert done.result["commit"]
-    assert "1.4.2 written down; what runs is not changed" in done.stdout
+    told = f"→ 1.4.2@sha256:{'9' * 12} written down; what runs is not changed"
+    assert told in " ".join(done.stdout.split())
     assert "deployed" not in done.stdout + done.stderr
     assert shop.text() == before
     newest, older = shop.state()["deployed"]
@@ -409,3 +410,20 @@ def test_a_stateful_set_is_deployed_without_touching_its_claims(shop: Shop) -> N
 
 def _sha256_of(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_service_of_one_moving_tag_is_told_by_digests_everywhere(shop: Shop) -> None:
+    cart = ("--service", "cart")
+    old, new = (f"acme/cart:main@{digest(name)}" for name in ("one", "two"))
+    for wanted in (old, new):
+        shop.ok("deploy", *cart, "--image", wanted)
+    step = f"main@{digest('two')[:19]} → main@{digest('one')[:19]}"
+    assert f"cart: {step}\n" in shop.ok("plan", *cart).stdout
+    rolled = shop.ok("rollback", *cart, "--reason", "x")
+    assert f"cart: {step} rolled back, held\n" in rolled.stdout
+    again = shop.refused(6, "refused", "deploy", *cart, "--image", f"{new[:-3]}abc")
+    assert f": {step} (x)" in again.error["message"]
+    back = shop.refused(6, "refused", "rollback", *cart, "--reason", "y")
+    assert back.error["message"].endswith(f", {step}")
+    assert f"rollback {step}" in " ".join(shop.ok("history", *cart).stdout.split())
+    assert shop.log()[0] == f"cart: {step} (rollback)"

@@ -19,6 +19,8 @@ from gitops_rollback.image import (
     same,
     same_here,
     same_reference,
+    step,
+    step_of,
 )
 from unit.builders import digest
 
@@ -256,3 +258,23 @@ def test_equal_digests_are_the_same_image_and_a_tag_tells_nothing(
 def test_references_are_written_alike_however_their_name_is_abbreviated() -> None:
     assert same_reference(parse_image("nginx:1"), parse_image("docker.io/library/nginx:1"))
     assert not same_reference(parse_image("nginx:1"), parse_image(f"nginx:1@{D1}"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("a/b:1.5.0", "a/b:1.4.2", "1.5.0 → 1.4.2"),
+        (f"a/b:1@{D1}", f"a/b:2@{D2}", "1 → 2"),
+        (f"a/b:main@{D1}", f"a/b:main@{D2}", f"main@{D1[:19]} → main@{D2[:19]}"),
+        (f"a/b:main@{D1}", "a/b:main", f"main@{D1[:19]} → main@?"),
+        (f"a/b:1@{D1}", f"a/b:1@{D1}", "1 → 1"),
+    ],
+)
+def test_a_change_under_one_tag_is_told_by_digests(old: str, new: str, told: str) -> None:
+    assert step(parse_image(old), parse_image(new)) == told
+    assert step_of(old, new) == told
+
+
+def test_a_change_of_what_is_no_image_is_told_as_it_stands() -> None:
+    assert step_of("?!", "a/b:2") == "?! → 2"
+    assert step_of("a/b:2", "?!") == "2 → ?!"
