@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.decide import holds
 from gitops_rollback.decide.facts import NeedAccount, NeedRemoved, NeedStateVersions
-from gitops_rollback.decide.standing import names_of
+from gitops_rollback.decide.standing import names_of, with_named
 from gitops_rollback.errors import NotFoundError, RepositoryError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.fields import THERE, find_fields
@@ -33,16 +33,21 @@ def restored(facts: Facts) -> Facts:
     if at.state is not None and at.state.deployed:
         return facts
     removed = facts.ask(NeedRemoved(frozenset({at.service, *names_of(at.found.fields)})))
-    states: list[State] = []
+    gone: list[tuple[str, State]] = []
     for one in _by_hand(removed):
         state = _deleted(one, facts)
-        if state is not None and not any(_has_all_of(later, state) for later in states):
-            states.append(state)
-    if not states:
+        # Files that one commit deleted stood side by side: each told what was so under its name.
+        if state is not None and not any(
+            commit != one.commit and _has_all_of(later, state) for commit, later in gone
+        ):
+            gone.append((one.commit, state))
+    if not gone:
         return facts
+    states = [state for _commit, state in gone]
     whole = joined([at.state or State(at.service, at.environment), *states])
+    told = with_named(at.holds, states, whole.hold)
     environments = frozenset(state.environment for state in states)
-    return replace(facts, at=replace(at, state=whole, restored=environments))
+    return replace(facts, at=replace(at, state=whole, holds=told, restored=environments))
 
 
 def _by_hand(removed: Sequence[Removed]) -> Iterator[Removed]:

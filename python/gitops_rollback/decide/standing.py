@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.ledger.fields import FieldKey
+    from gitops_rollback.ledger.holds import Hold
     from gitops_rollback.manifest.image_field import ImageField
 
 
@@ -79,7 +80,23 @@ def standing(
     in_force |= {state.hold.id: state.hold for state in states if state.hold is not None}
     newest = max(in_force.values(), key=lambda hold: hold.at, default=None)
     state = replace(whole, bad=(*whole.bad, *more.values()), hold=newest)
-    return Standing(state, aliases, holds, lost)
+    return Standing(state, aliases, with_named(holds, states, newest), lost)
+
+
+def with_named(holds: Holds, states: Iterable[State], newest: Hold | None) -> Holds:
+    """Count the holds that state files name and whose own file somebody deleted.
+
+    All but the `newest`, which the one state of the fields names.
+    """
+    known = {file.hold.id for file in holds.ours} | ({newest.id} if newest else set())
+    named = {
+        state.hold.id: HeldFile(
+            state.service, state.environment, state.hold, state.fields, state.bad
+        )
+        for state in states
+        if state.hold is not None and state.hold.id not in known
+    }
+    return replace(holds, ours=(*holds.ours, *named.values()))
 
 
 def all_there(noted: Iterable[HeldFile | State], branch: Iterable[ImageField]) -> bool:

@@ -227,11 +227,14 @@ MOVED = replace(ELSEWHERE, fields=tuple(replace(one, path="old/a.yaml") for one 
 
 
 def removed(
-    found: State | bytes = HELD, message: str = "Tidy up", environment: str = "production"
+    found: State | bytes = HELD,
+    message: str = "Tidy up",
+    environment: str = "production",
+    commit: str = "a",
 ) -> Removed:
     """A state file that a commit took away."""
     data = render_state(found) if isinstance(found, State) else found
-    return Removed("a" * 40, message, "cart", environment, data)
+    return Removed(commit * 40, message, "cart", environment, data)
 
 
 def test_a_state_file_that_was_deleted_counts_as_it_stood() -> None:
@@ -281,8 +284,38 @@ def test_what_was_deleted_by_hand_holds_and_what_was_taken_back_does_not(
 def test_of_two_files_that_were_deleted_the_one_that_knew_the_other_counts() -> None:
     """A release as `shop` wrote all that `cart` had, and ended its hold."""
     released = replace(ELSEWHERE, hold=None, environment="older")
-    gone = (removed(released, environment="older"), removed())
+    gone = (removed(released, environment="older"), removed(commit="b"))
     assert changed(wish("release"), place(), telling(NeedRemoved=gone)).ends == ()
+
+
+OTHER_HELD = replace(ELSEWHERE, hold=LATER.hold, deployed=state("3<2").deployed)
+
+
+@pytest.mark.parametrize("commit", ["a", "b"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(OTHER_HELD, id="neither knew the other"),
+        pytest.param(replace(OTHER_HELD, hold=HOLD), id="both of one hold"),
+    ],
+)
+def test_every_hold_that_a_deleted_file_names_counts(other: State, commit: str) -> None:
+    """Two rollbacks were merged, each under a name of its own, and all files were deleted."""
+    gone = (removed(other, environment="old", commit=commit), removed())
+    answer = telling(NeedRemoved=gone)
+    held = tuple(dict.fromkeys([other.hold.id if other.hold else "", HOLD.id]))
+    assert changed(wish("release"), place(), answer).ends == held
+    assert changed(wish("release", holds=held), place(), answer).changes_anything
+    if len(held) > 1:
+        with pytest.raises(MovedError, match="held2 is not the only hold in force: held1"):
+            changed(wish("release", holds=("held2",)), place(), answer)
+
+
+def test_files_that_one_commit_deleted_each_told_what_was_so_under_its_name() -> None:
+    """One knew all that the other had deployed; its hold was tied to the field since."""
+    known = replace(ELSEWHERE, hold=LATER.hold)
+    answer = telling(NeedRemoved=(removed(known, environment="old"), removed()))
+    assert changed(wish("release"), place(), answer).ends == ("held2", "held1")
 
 
 def test_a_broken_file_that_was_deleted_counts_as_this_tool_wrote_it_last() -> None:
@@ -327,6 +360,20 @@ def test_one_account_is_made_of_the_state_files_of_all_names_and_of_the_holds() 
     newest = standing(NAME, own, [], place_holds([OURS], [FIELD]), [FIELD], [FIELD])
     assert newest.state is not None
     assert newest.state.hold == LATER.hold
+
+
+def test_a_hold_that_only_the_state_file_of_another_name_has_is_in_force_too() -> None:
+    """Two rollbacks were merged under two names, and the files of the holds were deleted."""
+    own = replace(state("3>4", hold=LATER.hold), fields=(NOTED,))
+    alias = replace(ALIAS, hold=HOLD, bad=(BAD,))
+    found = standing(NAME, own, [alias], [], [FIELD], [FIELD])
+    [other] = found.holds.ours
+    assert (other.hold, other.fields, other.bad) == (HOLD, (NOTED,), (BAD,))
+    at_tip = place(1, found.state, aliases=found.aliases, holds=found.holds)
+    change = changed(wish("release"), at_tip)
+    assert change.ends == ("held2", "held1")
+    files = together([change], skip=False).files
+    assert "hold" not in json.loads(files[".gitops-rollback/production/shop.json"] or b"")
 
 
 def test_where_nothing_is_known_of_the_fields_there_is_no_state() -> None:
