@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.decide import holds
 from gitops_rollback.decide.facts import NeedAccount, NeedRemoved, NeedStateVersions
-from gitops_rollback.decide.standing import names_of, with_named
+from gitops_rollback.decide.standing import names_of, one_account
 from gitops_rollback.errors import NotFoundError, RepositoryError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.fields import THERE, find_fields
-from gitops_rollback.ledger.holds import BAD, Bad, Hold
+from gitops_rollback.ledger.holds import BAD, Bad, BrokenHoldError, HeldFile, Hold, parse_held
 from gitops_rollback.ledger.message import action_of, is_own, is_revert, reverted_of
 from gitops_rollback.ledger.state import BrokenStateError, State, joined, parse_state, path_of
 from gitops_rollback.model import Deed, identified
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 
 def restored(facts: Facts) -> Facts:
-    """Return the facts with the state files of the service's fields that somebody deleted.
+    """Return the facts with the files of the service's fields, and holds, that somebody deleted.
 
     As they stood before: what was held and bad does not end with a file, and neither does what ran.
+    Every hold counts that one of them names or is of: merged rollbacks have one each.
     What this tool took away itself (moved, or retired), or a revert of its commit, is over. Raises
     `RepositoryError` where one of another name cannot be read.
     """
@@ -34,20 +35,28 @@ def restored(facts: Facts) -> Facts:
         return facts
     removed = facts.ask(NeedRemoved(frozenset({at.service, *names_of(at.found.fields)})))
     gone: list[tuple[str, State]] = []
+    held: list[HeldFile] = []
     for one in _by_hand(removed):
+        if one.is_hold:
+            # What was written after it was deleted knew it: a state file that was deleted later.
+            held += [] if gone and gone[0][0] != one.commit else _deleted_hold(one, at)
+            continue
         state = _deleted(one, facts)
         # Files that one commit deleted stood side by side: each told what was so under its name.
         if state is not None and not any(
             commit != one.commit and _has_all_of(later, state) for commit, later in gone
         ):
             gone.append((one.commit, state))
-    if not gone:
+    if not gone and not held:
         return facts
-    states = [state for _commit, state in gone]
-    whole = joined([at.state or State(at.service, at.environment), *states])
-    told = with_named(at.holds, states, whole.hold)
-    environments = frozenset(state.environment for state in states)
-    return replace(facts, at=replace(at, state=whole, holds=told, restored=environments))
+    states = [at.state or State(at.service, at.environment), *(state for _commit, state in gone)]
+    there = replace(at.holds, ours=(*at.holds.ours, *held))
+    bad = [entry for file in held for entry in file.bad]
+    whole, counted = one_account(joined(states), states, there, bad)
+    environments = {state.environment for state in states[1:]} | {f.environment for f in held}
+    return replace(
+        facts, at=replace(at, state=whole, holds=counted, restored=frozenset(environments))
+    )
 
 
 def _by_hand(removed: Sequence[Removed]) -> Iterator[Removed]:
@@ -88,8 +97,21 @@ def _deleted(one: Removed, facts: Facts) -> State | None:
     return state if is_own_name or _is_of(state, at) else None
 
 
-def _is_of(state: State, at: ServiceAtTip) -> bool:
-    """Tell whether a state file of another name is of one of a service's fields.
+def _deleted_hold(one: Removed, at: ServiceAtTip) -> list[HeldFile]:
+    """Return the file of a hold that was deleted by hand, if it holds one of the service's fields.
+
+    One that was broken has ended: to delete it then is what the error about it says. Raises
+    `RepositoryError` for a newer version's.
+    """
+    try:
+        file = parse_held(one.data, one.path)
+    except BrokenHoldError:
+        return []
+    return [file] if _is_of(file, at) else []
+
+
+def _is_of(state: State | HeldFile, at: ServiceAtTip) -> bool:
+    """Tell whether a file of another name is of one of a service's fields.
 
     One of another environment has to be of the very place: a field that is only like it may be that
     of an environment which is gone.

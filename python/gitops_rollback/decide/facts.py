@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.ledger.events import Event
-from gitops_rollback.ledger.holds import Holds
+from gitops_rollback.ledger.holds import Holds, path_of_hold
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Running, read_running
+from gitops_rollback.ledger.state import path_of
 from gitops_rollback.model import DEPLOY, RECORDED, LogEntry, title
 from gitops_rollback.policies import Policies
 from gitops_rollback.services.ownership import disagreement
@@ -289,13 +290,27 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Removed:
-    """A state file that a commit took away: the commit, its message, and what the file held."""
+    """A state file that a commit took away: the commit, its message, and what the file held.
+
+    Or the file of a hold, with the hold's id for a service, and its folder for an environment.
+    `data` is not read where this tool took the file away itself: then that is over.
+    """
 
     commit: str
     message: str
     service: str
     environment: str
     data: bytes
+
+    @property
+    def path(self) -> str:
+        """Where the file stood."""
+        return path_of(self.environment, self.service)
+
+    @property
+    def is_hold(self) -> bool:
+        """Whether it is the file of a hold."""
+        return self.path == path_of_hold(self.service)
 
 
 @dataclass(frozen=True)
@@ -438,7 +453,7 @@ class NeedStateVersions(Need[StateVersions]):
 
 @dataclass(frozen=True)
 class NeedRemoved(Need[tuple[Removed, ...]]):
-    """The state files of some services, under every environment, that are not there any more.
+    """The state files of some services, and the files of holds, that are not there any more.
 
     One bounded walk over the branch's commits: each that took such a file away, newest first.
     """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.ledger.fields import FieldKey
-    from gitops_rollback.ledger.holds import Hold
+    from gitops_rollback.ledger.holds import Bad, Hold
     from gitops_rollback.manifest.image_field import ImageField
 
 
@@ -73,21 +73,29 @@ def standing(
     bad += [entry for state in lost for entry in state.bad]
     if not states and not holds.ours and not bad:
         return Standing(None, (), holds, lost)
-    whole = joined([own or name, *aliases])
+    state, holds = one_account(joined([own or name, *aliases]), states, holds, bad)
+    return Standing(state, aliases, holds, lost)
+
+
+def one_account(
+    whole: State, states: Sequence[State], holds: Holds, bad: Iterable[Bad]
+) -> tuple[State, Holds]:
+    """Return one state with what is `bad` besides, and the newest of all holds in force; and these.
+
+    `whole` is joined from `states`. A hold counts that one of them names and whose own file
+    somebody deleted.
+    """
     there = {entry.image.canonical for entry in whole.bad}
     more = {e.image.canonical: e for e in bad if e.image.canonical not in there}
     in_force = {file.hold.id: file.hold for file in holds.ours}
     in_force |= {state.hold.id: state.hold for state in states if state.hold is not None}
     newest = max(in_force.values(), key=lambda hold: hold.at, default=None)
     state = replace(whole, bad=(*whole.bad, *more.values()), hold=newest)
-    return Standing(state, aliases, with_named(holds, states, newest), lost)
+    return state, _with_named(holds, states, newest)
 
 
-def with_named(holds: Holds, states: Iterable[State], newest: Hold | None) -> Holds:
-    """Count the holds that state files name and whose own file somebody deleted.
-
-    All but the `newest`, which the one state of the fields names.
-    """
+def _with_named(holds: Holds, states: Iterable[State], newest: Hold | None) -> Holds:
+    """Count the holds that state files name, but for the `newest`: the one state names that."""
     known = {file.hold.id for file in holds.ours} | ({newest.id} if newest else set())
     named = {
         state.hold.id: HeldFile(

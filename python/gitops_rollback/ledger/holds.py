@@ -307,8 +307,15 @@ def may_be_of(noted: NotedField, fields: Iterable[FieldAtTip]) -> bool:
     return False
 
 
+class BrokenHoldError(RepositoryError):
+    """The file of a hold says nothing that can be read."""
+
+
 def parse_held(data: bytes, path: str) -> HeldFile:
-    """Read the file of a hold; raise `RepositoryError`, with the path and how to mend it."""
+    """Read the file of a hold; raise `BrokenHoldError`, with the path and how to mend it.
+
+    Raises `RepositoryError` if a newer version wrote it.
+    """
     try:
         document = schema.read(data, "held", LARGEST)
         file = HeldFile(
@@ -387,8 +394,8 @@ def _marker_from_json(document: Mapping[str, Any]) -> HeldMarker:
     return HeldMarker(**known, more=unknown_keys(document, _MARKER_KEYS))
 
 
-def _broken(path: str, reason: str) -> RepositoryError:
-    return RepositoryError(
+def _broken(path: str, reason: str) -> BrokenHoldError:
+    return BrokenHoldError(
         f"the hold {path} is broken: {reason}",
         f"restore it from Git (git log -- {path}), or delete it where its hold has ended",
     )

@@ -47,9 +47,11 @@ from gitops_rollback.effective.recipe import NotBuiltError, as_applied, files_of
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.ledger.merge import is_placed, reaches_below
+from gitops_rollback.ledger.message import is_own
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.state import FOLDER, LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
+from gitops_rollback.look.environment_files import is_held
 from gitops_rollback.look.flux_files import read_policies
 from gitops_rollback.look.retrace import find_record, newest_records, retrace
 from gitops_rollback.look.since import changes_since
@@ -206,21 +208,23 @@ class Looker:
         return self.repository.removals(self._tip, FOLDER, git_history.DEPTHS[-1])
 
     def _removed(self, services: frozenset[str]) -> tuple[Removed, ...]:
-        """Return the state files of services that were deleted and are not there any more."""
+        """Return the files of services and of holds that were deleted and are there no more."""
         wanted = []
         for path, change in self._removals:
             folder, _slash, name = path.removeprefix(f"{FOLDER}/").rpartition("/")
             service = name.removesuffix(".json")
-            if path == path_of(folder, service) and service in services and is_name(folder):
+            is_theirs = service in services and is_name(folder)
+            if path == path_of(folder, service) and (is_theirs or is_held(path)):
                 wanted.append((path, change, service, folder))
         if not wanted:
             return ()
         paths = {path for path, *_rest in wanted}
         there = {entry.path for entry in self.repository.list_files(self._tip.commit, paths)}
         gone = [one for one in wanted if one[0] not in there]
-        blobs = self.repository.read(change.oid for _path, change, *_rest in gone)
+        by_hand = (change for _path, change, *_rest in gone if not is_own(change.message))
+        blobs = self.repository.read(change.oid for change in by_hand)
         return tuple(
-            Removed(change.commit, change.message, service, folder, blobs[change.oid])
+            Removed(change.commit, change.message, service, folder, blobs.get(change.oid, b""))
             for _path, change, service, folder in gone
         )
 

@@ -258,6 +258,22 @@ def test_a_hold_of_which_all_files_were_deleted_stands(cart: Shop) -> None:
     deploy(cart, "cart", "1.6.1")
 
 
+def test_of_two_merged_holds_of_which_all_files_were_deleted_both_stand(cart: Shop) -> None:
+    """The state file names the one that was kept where the two pull requests were in conflict."""
+    [first] = cart.holds()
+    older = cart.bytes_of(first)
+    cart.ok("rollback", "--service", "cart", "--again", *WHY)
+    [second] = cart.holds()
+    cart.commit({first: older})
+    ids = [path.rpartition("/")[2].removesuffix(".json") for path in (second, first)]
+    cart.commit({CART_STATE: None, first: None, second: None})
+    wanted = ("release", "--service", "cart", *WHY, "--hold")
+    run = cart.refused(5, "moved", *wanted, ids[0])
+    assert f"{ids[0]} is not the only hold in force: {ids[1]}" in run.error["message"]
+    assert set(cart.ok(*wanted, ",".join(ids)).service()["holds"]) == set(ids)
+    deploy(cart, "cart", "1.6.1")
+
+
 def test_what_was_retired_does_not_come_back(cart: Shop) -> None:
     manifest = cart.text("cart.yaml")
     cart.commit({"cart.yaml": None, "web.yaml": WEB.replace("acme/cart", "acme/web")})

@@ -251,7 +251,8 @@ class Branch:
             for path in before.files.keys() - after.files.keys() - self.tip.files.keys():
                 folder, _slash, name = path.removeprefix(f"{FOLDER}/").rpartition("/")
                 service = name.removesuffix(".json")
-                if service in services and path == path_of(folder, service):
+                is_its = service in services or path.startswith(f"{HELD}/")
+                if is_its and path == path_of(folder, service):
                     data = before.files[path]
                     yield Removed(after.id, after.message, service, folder, data)
 

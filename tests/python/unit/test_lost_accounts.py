@@ -35,7 +35,7 @@ from gitops_rollback.errors import (
 )
 from gitops_rollback.ledger.events import HistoryEntry
 from gitops_rollback.ledger.fields import note
-from gitops_rollback.ledger.holds import HeldFile, Holds, place_holds
+from gitops_rollback.ledger.holds import HeldFile, Holds, place_holds, render_held
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State, render_state
 from gitops_rollback.model import Deed
@@ -309,6 +309,51 @@ def test_every_hold_that_a_deleted_file_names_counts(other: State, commit: str) 
     if len(held) > 1:
         with pytest.raises(MovedError, match="held2 is not the only hold in force: held1"):
             changed(wish("release", holds=("held2",)), place(), answer)
+
+
+def removed_hold(
+    message: str = "Tidy up", commit: str = "a", found: HeldFile | bytes = LATER
+) -> Removed:
+    """The file of a hold that a commit took away."""
+    data = render_held(found) if isinstance(found, HeldFile) else found
+    return Removed(commit * 40, message, "held2", ".held", data)
+
+
+HERE_HELD = replace(LATER, fields=SAME)
+RENAMED = replace(HERE_HELD, fields=tuple(replace(one, container="old") for one in SAME))
+
+
+@pytest.mark.parametrize(
+    ("gone", "held"),
+    [
+        pytest.param((removed_hold(found=HERE_HELD), removed()), ("held2", "held1"),
+                     id="with a state file that knows another hold"),
+        pytest.param((removed(), removed_hold(found=HERE_HELD)), ("held2", "held1"),
+                     id="listed after it"),
+        pytest.param((removed_hold(found=HERE_HELD, commit="b"), removed()), ("held2", "held1"),
+                     id="after it"),
+        pytest.param((removed(), removed_hold(found=HERE_HELD, commit="b")), ("held1",),
+                     id="before it: who wrote that knew it"),
+        pytest.param((removed_hold(found=HERE_HELD),), ("held2",), id="alone"),
+        pytest.param((removed_hold(told("release"), found=b""), removed()), ("held1",),
+                     id="by this tool: it had ended"),
+        pytest.param((removed_hold(found=b"{"), removed()), ("held1",),
+                     id="broken, as the error about it says"),
+        pytest.param((removed_hold(found=RENAMED), removed()), ("held1",), id="of another field"),
+    ],
+)  # fmt: skip
+def test_the_file_of_a_hold_that_was_deleted_by_hand_holds(
+    gone: tuple[Removed, ...], held: tuple[str, ...]
+) -> None:
+    """Two rollbacks were merged under one name: a state file names one of their holds."""
+    answer = telling(NeedRemoved=gone)
+    change = changed(wish("release"), place(), answer)
+    assert change.ends == held
+    assert change.at.state is not None
+    assert [entry.image for entry in change.at.state.bad] == [BAD.image]
+    found = decided(wish("deploy", image=image("3")), place(), answer)
+    assert isinstance(found, Refused)
+    assert found.code == "held"
 
 
 def test_files_that_one_commit_deleted_each_told_what_was_so_under_its_name() -> None:
