@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-DONE, FAILED, USAGE, NOT_FOUND, MOVED, REFUSED = 0, 1, 2, 4, 5, 6
+DONE, USAGE, NOT_FOUND, MOVED, REFUSED = 0, 2, 4, 5, 6
 LONGEST_HISTORY = 20
 
 
@@ -174,11 +174,8 @@ class Rollback:
 
     def end(self, branch: Services, first: Services) -> Ended:
         """How it ends on a branch that was as `first` when it began."""
-        services = [branch[name] for name in self.names]
         if "held" in self.accept:
             return Ended(USAGE)
-        if self.to and any(self._is_unknown(service) for service in services):
-            return Ended(FAILED)  # only a registry could tell which image has that tag
         ended = _all_or_nothing(branch, self.names, self._of, skip=self.skip)
         if ended.code == DONE and any(self._is_another(first[n], branch[n]) for n in self.names):
             return Ended(MOVED)
@@ -189,12 +186,11 @@ class Rollback:
         (was, old), (why, new) = self._plan(before), self._plan(now)
         return not was and not why and (before.image, old) != (now.image, new)
 
-    def _is_unknown(self, service: Service) -> bool:
-        return self.to not in stack_of(service)[2]
-
     def _plan(self, service: Service) -> tuple[str, str]:
         """Return what stands in the way, and the image to go back to."""
         if self.to is not None:
+            if self.to not in stack_of(service)[2]:
+                return "tag", ""  # only a registry could tell which image has it
             if self.to in service.bad and self.to != service.image and "bad" not in self.accept:
                 return "bad", ""
             return "", self.to
