@@ -23,6 +23,9 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from gitops_rollback import cli, clock
+from gitops_rollback.look import registry
+from gitops_rollback.registries import client
+from gitops_rollback.web import http
 from integration.shop import Run, Shop, checked_result
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 REMOTE = "https://git.acme.example/manifests.git"
 BEGINNING = timegm((2026, 1, 31, 2, 0, 0))
 _MINUTE = 60
+_PATIENCE = 60.0  # seconds for a registry's check: what is written must not tell a slow machine
 _PORT = re.compile(r"(127\.0\.0\.1|localhost):\d{4,5}\b")
 _SECONDS = re.compile(r'("seconds": \{)([^}]*)(\})')
 _NUMBER = re.compile(r": [0-9.]+")
@@ -137,6 +141,9 @@ class Stage(Shop):
             patch.object(clock, "now", lambda: self.now),
             patch.object(clock, "moment", lambda _seconds: f"{self.now[:-1]}.000Z"),
             patch.object(tempfile, "tempdir", str(self.scratch)),
+            patch.object(registry, "CHECK_SECONDS", _PATIENCE),
+            patch.object(http, "CHECKING_PATIENCE", _PATIENCE),
+            patch.object(client, "CHECKING_PATIENCE", _PATIENCE),
             kept_signals(),
             chdir(cwd),
             redirect_stdout(out),
