@@ -91,6 +91,7 @@ _PARTIAL = {
 }
 _LONGEST_COUNT = 9  # digits
 _PATIENCE = 0.5  # seconds for git to end by itself
+_CHILDREN = 2  # seconds for the processes that an ended git leaves behind
 _AFTERMATH = "the remote end hung up"  # what git says last, whatever the matter was
 
 
@@ -234,9 +235,11 @@ class Git:
 
 
 def stop(running: subprocess.Popen[bytes]) -> None:
-    """End a process that is still running, and wait until it has.
+    """End a process that is still running, and wait until it has, with those that it started.
 
-    git is asked first: then it ends the processes that it has started, too.
+    git is asked first: then it ends the processes that it has started, too; but it waits for none,
+    and they may still write into its repository. They speak through its pipes: where these end, so
+    have they. What outlives git for good, as a master of ssh does, is not waited for to the end.
     """
     if running.poll() is None:
         running.terminate()
@@ -245,6 +248,9 @@ def stop(running: subprocess.Popen[bytes]) -> None:
     if running.poll() is None:
         running.kill()
         running.wait()
+    if running.stdout is not None and not running.stdout.closed:
+        with suppress(subprocess.TimeoutExpired, TooMuchError, OSError):
+            talk(running, b"", _CHILDREN)
     for stream in (running.stdin, running.stdout, running.stderr):
         if stream is not None:
             stream.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from gitops_rollback.clock import Deadline
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.repo import process
 from gitops_rollback.repo import talk as talking
 from gitops_rollback.repo.process import Git, stop
 from gitops_rollback.repo.talk import TooMuchError, talk
@@ -96,3 +98,31 @@ def test_a_pipe_that_fails_ends_git_and_is_no_bug(tmp_path: Path) -> None:
     with pytest.raises(RepositoryError, match="git hash-object was ended: it could not be talked"):
         git.finish(running, stdin=b"a manifest")
     assert running.poll() is not None
+
+
+CHILD = "import subprocess\nchild = subprocess.Popen([sys.executable, '-c', '''{}'''])\n"
+SLEEP = "import time; time.sleep(600)"
+
+
+def test_what_an_ended_process_has_started_writes_nothing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_CHILDREN", 60)
+    late = tmp_path / "late"
+    child = f"import pathlib, time; time.sleep(1); pathlib.Path('{late}').touch()"
+    running = started(CHILD.format(child) + "print(flush=True)\n" + SLEEP)
+    assert running.stdout is not None
+    assert running.stdout.readline() == b"\n"
+    stop(running)
+    assert late.exists()
+
+
+def test_what_outlives_a_process_for_good_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "_CHILDREN", 0.1)
+    running = started(CHILD.format(SLEEP) + f"print(child.pid, flush=True)\n{SLEEP}")
+    assert running.stdout is not None
+    child = int(running.stdout.readline())
+    stop(running)
+    os.kill(child, signal.SIGKILL)  # it is there to be ended
