@@ -97,8 +97,9 @@ def with_commits(
     """Give the state file's entries their commits; other commits are changes of their own.
 
     Both are newest first. A commit without trailers that carried several deeds (a squash) is that
-    of the newest of them. `is_spine`: between its entries the state file counts alone, as it does
-    where no history was read.
+    of the newest of them. Deeds that left no commit, since they were folded into one that changed
+    nothing in the end, lie below the edits that came after them. `is_spine`: between its entries
+    the state file counts alone, as it does where no history was read.
     """
     entries = list(reversed(from_state(state))) if state else []
     rest = _commits(history)
@@ -111,8 +112,11 @@ def with_commits(
         if place is None:
             merged.append(entry)
             continue
-        if not (is_spine and last_found >= 0):
-            merged += [_unless_told(commit) for commit in rest[:place]]
+        above = [_unless_told(commit) for commit in rest[:place]]
+        if last_found < 0 and merged and above and not agree(above[0].image, merged[0].image):
+            merged = above + merged
+        elif not (is_spine and last_found >= 0):
+            merged += above
         merged.append(_joined(entry, rest[place]))
         rest = rest[place + 1 :]
         last_found = number

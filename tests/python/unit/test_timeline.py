@@ -78,6 +78,20 @@ def test_the_state_file_is_replayed_as_a_stack(
         pytest.param(["1>2", "2>3"], ["3", "2"], "2", ["1", "2"], id="an edit back is a rollback"),
         pytest.param(["1>2"], ["2", "3", "2"], "2", ["1", "2"], id="there and back again"),
         pytest.param(["1>2"], ["7", "8"], "8", ["7", "8"], id="a history that misses the top"),
+        pytest.param(
+            ["1>2", "2>3", "3<2"],
+            ["1", "2", "4", "5"],
+            "5",
+            ["1", "2", "4", "5"],
+            id="edits above deeds that were folded into a commit that changed nothing",
+        ),
+        pytest.param(
+            ["1>2", "2>3", "3<2"],
+            ["1", "2", "4", "2"],
+            "2",
+            ["1", "2"],
+            id="an edit back to what such deeds left",
+        ),
         pytest.param(["1>2"], [], "8", [], id="nothing explains it"),
     ],
 )
