@@ -107,7 +107,7 @@ def test_what_a_registry_may_answer_instead_of_a_manifest(
 ) -> None:
     released.environment |= {"GITOPS_HUB_URL": hub.url, "GITOPS_REGISTRY_URL": hub.url}
     hub.fail_with(MANIFEST, status, headers=headers, body=body)
-    refused(released, ("--to", "9.9.9"), (1, "registry", words))
+    refused(released, ("--to", "9.9.9"), (6, "refused", words))
 
 
 NO_RECORD = (4, "not-found")
@@ -186,7 +186,8 @@ def test_an_answer_that_names_another_digest_is_not_believed(
 ) -> None:
     released.environment |= {"GITOPS_HUB_URL": hub.url, "GITOPS_REGISTRY_URL": hub.url}
     headers: dict[str, Any] = {"Docker-Content-Digest": digest("another")}
-    hub.fail_with(MANIFEST, 200, headers=headers)
+    hub.fail_with(MANIFEST, 200, headers=headers, body=b'{"schemaVersion": 2, "layers": []}')
     plan = released.ok("plan", "--service", "cart", "--to", digest("cart:1.4.2")).service()
     assert plan["to"]["verified"] is False
-    assert any("it answered with another one" in finding for finding in plan["findings"])
+    words = f"what it sent is not {digest('another')}"
+    assert any(words in finding for finding in plan["findings"])

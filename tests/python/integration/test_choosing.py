@@ -147,7 +147,6 @@ def test_to_names_a_tag_a_digest_an_image_or_a_build(built_thrice: Shop, to: str
         ("-- no tag", 2, "usage", "1.4.2"),
         ("acme/CART:1", 2, "usage", "acme/cart"),
         ("sha256:beef", 2, "usage", ""),
-        ("9.9.9", 1, "registry", "9.9.9"),
     ],
 )
 def test_a_wrong_to_is_one_clear_error(
@@ -155,6 +154,17 @@ def test_a_wrong_to_is_one_clear_error(
 ) -> None:
     run = built_thrice.refused(code, category, "plan", *PLAN, f"--to={to}")
     assert words in run.error["message"] + run.error["hint"]
+
+
+def test_a_tag_that_no_registry_tells_the_digest_of_is_refused_by_its_code(
+    built_thrice: Shop,
+) -> None:
+    plan = built_thrice.ok("plan", *PLAN, "--to=9.9.9").service()
+    assert [block["code"] for block in plan["blockedBy"]] == ["tag", "never-ran"]
+    why = ("--to=9.9.9", "--reason", "x")
+    run = built_thrice.refused(6, "refused", "rollback", *PLAN, *why)
+    assert (run.error["code"], "9.9.9" in run.error["message"]) == ("tag", True)
+    assert "--accept tag" in run.error["hint"]
 
 
 def test_to_the_bad_image_is_refused_until_it_is_accepted(held: Shop) -> None:
