@@ -111,11 +111,10 @@ class Copy:
     def quick_import(self) -> dict[str, str]:
         """The settings of a `git fast-import` here: what it writes is read once, by the push.
 
-        It is not packed tightly; nor taken out of its pack again, but for a cache, in which packs
-        would become many.
+        It is not taken out of its pack again, but for a cache, in which packs would become many. It
+        is compressed as ever: the push sends it as it is, and the server keeps it so.
         """
-        loose = {} if self._cache is not None else {"fastimport.unpackLimit": "0"}
-        return {"pack.compression": "0", **loose}
+        return {} if self._cache is not None else {"fastimport.unpackLimit": "0"}
 
     def turn(self, branch: str) -> Path:
         """Return the file of a branch that all runs with this cache, or without one, lock."""

@@ -202,3 +202,13 @@ def test_a_folder_of_20000_files_stays_as_it_is(shop: Shop) -> None:
         lines.append(f"M 100644 inline apps/many/{number:05}.txt\ndata {len(text)}\n{text}\n")
     shop.git("fast-import", "--quiet", stdin="".join(lines).encode())
     _is_alone_in_its_commit(shop, 20_005)
+
+
+def test_what_is_pushed_is_compressed_for_the_server_keeps_it_as_it_is_sent(shop: Shop) -> None:
+    shop.deploy("1.4.2")
+    state = "main:.gitops-rollback/default/cart.json"
+    told = shop.git(
+        "cat-file", "--batch-check=%(objectsize) %(objectsize:disk)", stdin=f"{state}\n".encode()
+    )
+    size, on_disk = map(int, told.split())
+    assert on_disk < size * 2 / 3
