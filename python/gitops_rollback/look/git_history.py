@@ -116,9 +116,14 @@ def _plain_paths(at: ServiceAtTip) -> frozenset[str]:
 def _as_it_ran(
     repository: Repository, before: ServiceAtTip | None, entries: Entries, newest: Entries
 ) -> Entries:
-    """Hold what a file says to have run before its newest image against the service as it was."""
+    """Hold what a file says to have run before its newest image against the service as it was.
+
+    Where its manifests name another image, and what took effect is not sure, nobody knows what ran.
+    """
     if before is None or before.found.image == entries[len(newest)].image:
         return entries
+    if not _is_sure(before):
+        return newest
     return newest + _trail_before(repository, before, before.found.fields[0], _path(before)).entries
 
 
@@ -152,7 +157,8 @@ def _before_overlay(
 ) -> tuple[ServiceAtTip, _Trail]:
     """Return what ran before a commit that brought an overlay's entry, by what had effect then."""
     [before] = _before(repository, [at], commit)
-    if before is None or not _is_of_repository(before.found.fields[0], wanted):
+    is_sure = before is not None and _is_sure(before)
+    if before is None or not is_sure or not _is_of_repository(before.found.fields[0], wanted):
         return at, _Trail((), wanted)
     return before, _trail_before(repository, before, before.found.fields[0], _path(before))
 
@@ -160,7 +166,7 @@ def _before_overlay(
 def _before(
     repository: Repository, services: Sequence[ServiceAtTip], commit: str
 ) -> list[ServiceAtTip | None]:
-    """Return services as they were before a commit; None where what took effect is not sure."""
+    """Return services as they were before a commit; None where they cannot be read."""
     tip = Tip(services[0].tip.branch, f"{commit}^1")
     names = tuple(at.service for at in services)
     request = Request(names, services[0].environment, tip.branch, without_states=True)
@@ -173,8 +179,8 @@ def _before(
         parts = (services[:half], services[half:])
         return [older for part in parts for older in _before(repository, part, commit)]
     found = snapshot.services if snapshot.tip == tip else ()
-    sure = {at.service: at for at in found if _is_sure(at)}
-    return [sure.get(name) for name in names]
+    by_name = {at.service: at for at in found}
+    return [by_name.get(name) for name in names]
 
 
 def _is_sure(at: ServiceAtTip) -> bool:

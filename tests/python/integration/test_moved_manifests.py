@@ -152,3 +152,16 @@ def test_below_the_commit_that_took_the_effect_from_another_field_that_one_is_fo
             continue
         plan = shop.ok("plan", "--service", "cart").service()
         assert plan["to"]["image"] == f"docker.io/acme/cart:{before}"
+
+
+def test_where_manifests_name_another_image_and_its_effect_was_not_sure_nothing_is_told(
+    tmp_path: Path,
+) -> None:
+    custom = "apiVersion: example.com/v1\nkind: Tagger\nmetadata: {name: tags}\n"
+    overlay = OVERLAY.format(tag="1.4") + "transformers: [tags.yaml]\n"
+    files = {"cart.yaml": written("1.0"), "kustomization.yaml": overlay, "tags.yaml": custom}
+    shop = Shop(tmp_path).open(files)
+    shop.commit({"cart.yaml": written("1.1")})
+    bare = {"kustomization.yaml": "resources: [cart.yaml]\n", "tags.yaml": None}
+    shop.commit({"cart.yaml": written("1.5"), **bare})
+    shop.refused(4, "not-found", "plan", "--service", "cart")
