@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from gitops_rollback.services.config import Config
     from gitops_rollback.web.answers import RateLimit
 
-# github.com/opencontainers/image-spec, annotations.md: "Source control revision identifier".
 _COMMIT = regex(r"[0-9a-fA-F]{7,64}")  # a word, or a tree with changes in it, tells nothing
 _LONGEST_SCHEMA = 100
 MOST_CREATED = 20

@@ -64,7 +64,8 @@ _KINDS = {
 _PACKAGE_TYPE = "com.github.package.type"
 _PACKAGES = {"homebrew_bottle": "a Homebrew bottle", "actions_oci_pkg": "a GitHub action"}
 _CREATED = "org.opencontainers.image.created"
-REVISION = "org.opencontainers.image.revision"  # of the source, as annotation and as label
+# github.com/opencontainers/image-spec, annotations.md: "Source control revision identifier".
+REVISION = "org.opencontainers.image.revision"
 _MOST_IMAGES = 1000  # of one index
 _UNKNOWN = "unknown"  # what builders write as the platform of an attestation
 
