@@ -27,13 +27,14 @@ release:
 
 # The Jenkins side beside the rest: each of them waits a third of its time. The last line is pytest's.
 # Of long samplings it draws a few; what unit tests alone reach of the pure folders is measured, and
-# may not become less.
+# may not become less. What failed stands at the end, below the scenarios.
 test: install
-	@mkdir -p build && rm -f build/pytest.status
+	@mkdir -p build && rm -f build/pytest.status build/pytest.short
 	@tests/groovy/run short >build/groovy.log 2>&1 & jenkins=$$!; \
 	  { PYTHONPATH=tests/python $(BIN)/python -m pytest -p unit_coverage --numprocesses auto \
 	    --dist worksteal; echo $$? >build/pytest.status; } | tee build/pytest.log; \
-	  wait $$jenkins; status=$$?; cat build/groovy.log; tail -n 1 build/pytest.log; \
+	  wait $$jenkins; status=$$?; cat build/groovy.log; cat build/pytest.short 2>/dev/null; \
+	  grep '^FAILED\|^ERROR' build/pytest.log; tail -n 1 build/pytest.log; \
 	  exit $$((status | $$(cat build/pytest.status)))
 
 # Within a minute: the unit tests but for those that build, unpack or wait.

@@ -81,8 +81,7 @@ class UnitCoverage:
         if not self._leads:
             return
         self._folders = read(combined())
-        short = any(self._folders[name].percent < least for name, least in LEAST.items())
-        if short and session.exitstatus == pytest.ExitCode.OK:
+        if too_low(self._folders) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -97,6 +96,15 @@ class UnitCoverage:
             if folder.percent < least or os.environ.get("GITOPS_UNREACHED"):
                 for line in folder.missing:
                     terminalreporter.line(f"  not reached: {line}")
+        if short := too_low(self._folders):
+            (ROOT / "build" / "pytest.short").write_text(short + "\n", encoding="utf-8")
+            terminalreporter.line(short, red=True)
+
+
+def too_low(folders: dict[str, Folder]) -> str:
+    """Return which folders fall below their share, in one line; empty if none does."""
+    short = [name for name, folder in folders.items() if folder.percent < LEAST[name]]
+    return f"unit tests alone reach too little of {', '.join(short)}" if short else ""
 
 
 def combined() -> dict[str, Any]:

@@ -21,18 +21,16 @@ def holds_clear_secret(file: ParsedFile) -> bool:
     """Tell whether a file has a Secret with `data` or `stringData` that is not encrypted."""
     return any(
         kind == "Secret" and lookup(node, "sops") is None and _has_contents(node)
-        for root in file.documents
+        for root in file.trees
         for node, kind in _objects(root)
     )
 
 
-def _objects(root: yaml.Node | None) -> Iterator[tuple[yaml.Node, str]]:
+def _objects(root: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
     """Yield each object with its kind: the items of a SecretList may leave theirs out."""
     waiting = [(root, "")]
     while waiting:
         node, kind = waiting.pop()
-        if node is None:
-            continue
         kind = text_of(lookup(node, "kind")) or kind
         yield node, kind
         waiting += [(item, kind.removesuffix("List")) for item in items_of(lookup(node, "items"))]

@@ -315,6 +315,11 @@ def test_an_image_that_is_pointed_at_is_found_once() -> None:
     assert len([*image_nodes(item, {}, pointers)]) == len([*image_nodes(item, {})]) == 1
 
 
+@pytest.mark.parametrize("text", ["kind: List\n", "kind: List\nitems: []\n"])
+def test_a_list_of_nothing_is_no_object(text: str) -> None:
+    assert not [*objects_of(parse("a.yaml", text.encode()))]
+
+
 def test_a_patch_of_flux_that_stands_in_a_file_has_no_text_to_look_into() -> None:
     text = (
         "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a}\n"

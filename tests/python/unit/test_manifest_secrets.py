@@ -19,6 +19,7 @@ from gitops_rollback.manifest.secrets import holds_clear_secret
         ("kind: SecretList\nitems: [{data: {a: Yg==}}]\n", True),
         ("kind: List\nitems: [{kind: List, items: [{kind: Secret, data: {a: b}}]}]\n", True),
         ("kind: Secret\ndata: {}\ndata: {a: Yg==}\n", True),
+        ("metadata: &a {data: {b: Yg==}}\nkind: Secret\n<<: *a\n", True),
         ("kind: Secret\ndata: {a: Yg==}\nsops: {mac: x}\n", False),
         ("kind: Secret\ndata: {}\n", False),
         ("kind: Secret\n", False),
