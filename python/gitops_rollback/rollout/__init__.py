@@ -6,12 +6,14 @@
 from gitops_rollback.rollout.access import Asked, NoAccessError, asked
 from gitops_rollback.rollout.belongings import about, belongings_of
 from gitops_rollback.rollout.cluster import kustomizations
-from gitops_rollback.rollout.standing import Failure, State, told_first
+from gitops_rollback.rollout.outcome import UNSEEN, error_of, failures_of, overall, refuse_others
+from gitops_rollback.rollout.standing import Failure, State
 from gitops_rollback.rollout.target import InGit, Place, Stand, Target
 from gitops_rollback.rollout.track import Track
 from gitops_rollback.rollout.waiting import Lost, Rollout, Seen, Wish
 
 __all__ = [
+    "UNSEEN",
     "Asked",
     "Failure",
     "InGit",
@@ -28,6 +30,9 @@ __all__ = [
     "about",
     "asked",
     "belongings_of",
+    "error_of",
+    "failures_of",
     "kustomizations",
-    "told_first",
+    "overall",
+    "refuse_others",
 ]
