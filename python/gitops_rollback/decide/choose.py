@@ -141,8 +141,7 @@ def _account(wish: Wish, facts: Facts, count: int, *, below: bool = False) -> _A
         records = facts.ask(NeedRecords(count))
         if records.failure is not None and wish.strategy == ARTIFACT:
             raise records.failure
-    by_git = wish.strategy in ("auto", GIT)
-    if (by_git and (below or not explains)) or (not explains and facts.state is not None):
+    if not explains or (below and wish.strategy in ("auto", GIT)):
         history = facts.ask(NeedHistory(below=below and explains))
     if wish.as_of is not None:  # what was walked further back for a time counts for all
         history = facts.has(NeedHistory(wish.as_of)) or history

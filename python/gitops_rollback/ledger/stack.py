@@ -243,26 +243,37 @@ def _by_records(
 ) -> tuple[tuple[Event, ...], tuple[ImageReference, ...]]:
     """Return the chain of records, with the commits that prove them, and what is older below.
 
-    None where another image ran since the newest of them was committed: commits tell how it went.
+    None where commits tell that it went otherwise: such a record never reached the branch.
     """
     committed = {event.record for event in known if event.record}
-    events, never = from_records(records, running, committed)
-    if not events or any(not is_unchanged(e.image, running) for e in _since(known, events[-1])):
+    chained, never = from_records(records, running, committed)
+    events, below = _as_committed(chained, known)
+    if not events:
         return (), ()
     events = tuple(_proven_by_history(event, commits) for event in events)
     shown = [entry.image for entry in commits]
     never = tuple(i for i in never if not any(is_named(i, s) for s in shown))
-    bottom = events[0].from_image
-    places = range(len(known) - 1, -1, -1)
-    left = (n for n in places if bottom and is_unchanged(known[n].image, bottom))
-    return (*known[: next(left, -1) + 1], *events), never
+    return (*below, *events), never
 
 
-def _since(known: Sequence[Event], deed: Event) -> Sequence[Event]:
-    """Return what commits tell that came after the one of a record; nothing if they show none."""
-    places = range(len(known) - 1, -1, -1)
-    place = next((n for n in places if deed.record and known[n].record == deed.record), len(known))
-    return known[place + 1 :]
+def _as_committed(
+    chained: Sequence[Event], known: Sequence[Event]
+) -> tuple[tuple[Event, ...], Sequence[Event]]:
+    """Return the newest events of a chain of records that commits agree with; and what is below.
+
+    Both are oldest first and end with what runs. Below what commits tell, records count alone.
+    """
+    committed = {event.record for event in known if event.record}
+    place = len(known) - 1
+    for number, event in enumerate(reversed(chained)):
+        if place < 0:
+            return tuple(chained), ()
+        commit = known[place]
+        is_its = event.record == commit.record or event.record not in committed
+        if not is_its or not agree(commit.from_image, event.from_image):
+            return tuple(chained[len(chained) - number :]), known[: place + 1]
+        place -= 1
+    return tuple(chained), known[: place + 1]
 
 
 def _older(records: Sequence[StoredRecord], oldest: Event) -> Sequence[StoredRecord]:

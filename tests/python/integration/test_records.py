@@ -256,11 +256,11 @@ def test_a_store_that_is_none_stops_a_rollback_too(released: Shop) -> None:
     released.refused(2, "usage", "rollback", *reason, "--store", "drawer:there")
 
 
-def test_records_alone_explain_what_ran_where_no_state_file_does(released: Shop) -> None:
+def test_records_explain_what_ran_where_no_state_file_does(released: Shop) -> None:
     released.take_back(".gitops-rollback/default/cart.json")
     plan = released.ok("plan", "--service", "cart", "--strategy", "artifact").service()
     assert plan["to"]["image"] == canonical("1.4.2")
-    assert plan["candidates"][0]["sources"] == ["artifact"]
+    assert plan["candidates"][0]["sources"] == ["artifact", "git"]
 
 
 def test_records_alone_know_of_a_rollback_too(held: Shop) -> None:

@@ -350,7 +350,8 @@ LABELLED: list[tuple[str, World, dict[str, Any], str | None, list[str], dict[str
     ("history only", by_history("1", "2", "3"), {}, "2", [], {}),
     ("history only, git", by_history("1", "2"), {"strategy": "git"}, "1", [], {}),
     ("history only, edited back", by_history("1", "2", "3", "2"), {}, "1", ["already"], {}),
-    ("history only, no record", by_history("1", "2"), {"strategy": "artifact"}, None, [], {}),
+    ("history only, no record", by_history("1", "2"), {"strategy": "artifact"}, None, [],
+     {"1": "no record"}),
     ("nothing at all", World("2"), {}, None, [], {}),
     # The registry.
     ("the registry strategy", by_state(*AB, tags=("2", "1")), {"strategy": "registry"}, "1", [],
@@ -477,7 +478,7 @@ def test_the_decision(
         pytest.param(
             by_records(*LONG),
             {"strategy": "artifact"},
-            ["NeedRecords", "NeedCheck"],
+            ["NeedRecords", "NeedHistory", "NeedCheck"],
             id="records without a state file",
         ),
         pytest.param(

@@ -318,8 +318,25 @@ def test_each_record_is_proven_by_the_commit_of_its_own_image() -> None:
     timeline = build_timeline(image("3"), None, records("1>2", "2>3"), history("1", "2", "3"))
     placed = [level.placed.commit if level.placed else None for level in timeline.levels]
     assert placed == [f"{number:040x}" for number in (1, 2, 3)]
-    alone = build_timeline(image("3"), None, records("1>2", "2>3"), history("9", "3"))
+    alone = build_timeline(image("3"), None, records("1>2", "2>3"), history("3"))
     assert [level.image for level in alone.levels] == [image(one) for one in "123"]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "committed", "ran"),
+    [
+        pytest.param(["2>9"], "1219", "19", id="a pull request that was closed, then by hand"),
+        pytest.param(["0>1", "1>2", "8>9"], "0129", "0129", id="its record alone is left out"),
+        pytest.param(["8>1", "1>2"], "0912", "0912", id="further down, too"),
+        pytest.param(["8>1", "1>2"], "12", "812", id="below the oldest commit records go on"),
+    ],
+)
+def test_a_record_that_commits_contradict_never_reached_the_branch(
+    recorded: list[str], committed: str, ran: str
+) -> None:
+    running = image(committed[-1])
+    timeline = build_timeline(running, None, records(*recorded), history(*committed))
+    assert [level.image for level in timeline.levels] == [image(one) for one in ran]
 
 
 def test_a_record_of_a_deploy_that_was_taken_back_does_not_tell_how_its_image_came_again() -> None:
