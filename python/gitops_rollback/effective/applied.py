@@ -18,7 +18,7 @@ class Applied:
 
     `use` is the workload's own field, `decider` the field whose version counts; `name` and
     `version` are the texts they make together; `over` are the places that were overridden,
-    `overlay` the outermost kustomization.
+    `overlay` the outermost kustomization, `made` why the decider is not edited though it could be.
     """
 
     use: ImageField
@@ -27,12 +27,12 @@ class Applied:
     version: str
     over: tuple[str, ...] = ()
     overlay: str = ""
+    made: Problem = EDITABLE
 
     def decided_by(self, field: ImageField, name: str, version: str) -> Applied:
         """Return the image after another field took over its version."""
-        return replace(
-            self, decider=field, name=name, version=version, over=(*self.over, self.decider.place)
-        )
+        over = (*self.over, self.decider.place)
+        return replace(self, decider=field, name=name, version=version, over=over, made=EDITABLE)
 
     def blocked(self, problem: Problem) -> Applied:
         """Return the image after something took over that cannot be edited."""
@@ -55,6 +55,8 @@ class Applied:
 
     def _problem(self) -> Problem:
         decider = self.decider
+        if self.made:
+            return self.made
         if self.use.reported_only and decider.key != self.use.key:
             return Problem(
                 f"it decides the image of {self.use.kind} {self.use.name} ({self.use.place}) too, "

@@ -39,7 +39,7 @@ from gitops_rollback.effective.objects import (
 from gitops_rollback.effective.patches import LAST_STEPS, Patcher, images_in, patches_of
 from gitops_rollback.effective.replace import (
     ReplacementError,
-    also_copied,
+    passed_on,
     read_replacements,
     replaced,
 )
@@ -95,7 +95,7 @@ class Builder:
         self.patcher = Patcher(self.parsed, raw, self.renewed, find_fields)
         self._built: dict[str, Work] = {}
         self._running: list[str] = []
-        self.shared: dict[int, str] = {}  # what replacements copy to places of no image
+        self.shared: dict[int, str] = {}  # what replacements copy to where no digest can be
         self._in_place: dict[int, ParsedFile] = {}  # what is written into kustomizations
         self._objects: dict[str, tuple[Resource, ...]] = {}
 
@@ -439,15 +439,15 @@ class Builder:
             steps = read_replacements(node)
             hidden = self.hidden_objects(work.hidden) if steps.touches_images else ()
             among = (*work.resources, *hidden)
-            shared = also_copied(steps, among)
-            if shared is not None:
-                self.shared[id(shared)] = f"{doubt.path}:{doubt.line}"
+            by = f"the replacement in {doubt.path}:{doubt.line}"
+            passed = tuple(passed_on(steps, among, by))
+            work.passed += passed
+            self.shared.update({id(one.source): by for one in passed if one.is_narrow})
             for number, resource in enumerate(work.resources):
                 changed, made = replaced(resource, steps, among)
                 for one in made:
-                    place = f"{doubt.path}:{doubt.line}"
                     problem = Problem(
-                        f"the replacement in {place} sets it;",
+                        f"{by} sets it;",
                         "write an `images:` entry in the place of that replacement",
                     )
                     self.renewed[id(one.node)] = Renewed(one.node, one.was, None, problem, one)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.effective.objects import ACCEPT
 from gitops_rollback.image import find_image, may_be
 from gitops_rollback.late import dataclass, field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from gitops_rollback.effective.objects import Unknown
     from gitops_rollback.effective.recipe import Recipe
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 OTHER = "other"
 WARNING = "warning"
+_PODS = frozenset({"template", "jobTemplate"})  # where what an object makes pods of stands
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,34 @@ class Idle:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A place of an object that is no image, and takes its text from elsewhere, as `by` says.
+
+    `owner` is root, kind, namespace and name of the object.
+    """
+
+    owner: tuple[str, str, str, str]
+    pointer: str
+    by: str
+
+    @property
+    def is_of_pods(self) -> bool:
+        """Whether another text there replaces pods."""
+        return not _PODS.isdisjoint(self.pointer.split("/"))
+
+
+@dataclass(frozen=True)
 class Effect:
     """What takes effect: every image of every root, and the fields that decide none.
 
-    `doubtful` are the roots of which something is not known that kustomize itself can tell.
+    `doubtful` are the roots of which something is not known that kustomize itself can tell;
+    `beside` are the texts of no image that move where variables or what is copied does.
     """
 
     landed: tuple[Landed, ...] = ()
     idle: Mapping[FieldKey, Idle] = field(default_factory=dict)
     doubtful: tuple[Recipe, ...] = ()
+    beside: Mapping[Beside, str] = field(default_factory=dict)
 
     def decided_by(self, keys: Iterable[FieldKey]) -> tuple[Landed, ...]:
         """Return the images that some fields decide."""
@@ -144,7 +165,32 @@ def judge(
             found.append(_moved_finding(one, later.get(one.place)))
     known = {one.place for one in before.landed}
     found += [_moved_finding(one, one) for one in after.landed if one.place not in known]
+    found += _beside(before, after, {one.place[:4] for one in reached.values()}, meant)
     return tuple(dict.fromkeys(found))
+
+
+def _beside(
+    before: Effect,
+    after: Effect,
+    owners: Collection[tuple[str, ...]],
+    meant: Collection[FieldKey],
+) -> Iterator[Finding]:
+    """Yield what moves with the images and is none, by object: pods of others are not meant."""
+    moved: dict[tuple[str, bool, str], list[str]] = {}
+    for one, text in before.beside.items():
+        if after.beside.get(one) != text:
+            root, kind, _namespace, name = one.owner
+            is_others = one.is_of_pods and one.owner not in owners
+            title = f"{kind} {name}".strip() + f" (by {root})"
+            moved.setdefault((title, is_others, one.by), []).append(one.pointer)
+    for (title, is_others, by), pointers in moved.items():
+        what = f"{', '.join(pointers)} of {title}, by {by}"
+        if is_others:
+            hint = f"take it out there, {ACCEPT}"
+            message = f"the edit changes more than images, and replaces other pods: {what}"
+            yield Finding(UNKNOWN, message, hint, before.paths_of(meant))
+        else:
+            yield Finding(WARNING, f"it changes more than images: {what}")
 
 
 def _without_effect(key: FieldKey, image: ImageReference, idle: Idle) -> Finding:

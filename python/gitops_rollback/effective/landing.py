@@ -71,10 +71,14 @@ _MADE = Problem("its text is made of several, and stands nowhere by itself")
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a scalar comes from: the field that decides it, and what it was put in place of."""
+    """Where a scalar comes from: the field that decides it, and what it was put in place of.
+
+    `made` says why it is not edited there, though the field itself could be.
+    """
 
     field: ImageField
     over: tuple[str, ...] = ()
+    made: Problem = EDITABLE
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,6 @@ class Lander:
                 name = entry.new_name or image.name
                 if entry.sets_version:
                     image = image.decided_by(entry.field, name, entry.field.version)
-                    image = replace(image, over=image.over)
                 else:
                     image = replace(image, name=name)
                 out[index] = replace(landing, image=image)
@@ -201,6 +204,16 @@ class Lander:
 
     def origin(self, resource: Resource, node: yaml.Node) -> Origin:
         """Return what decides a scalar of an object."""
+        found = self._origin(resource, node)
+        return replace(found, field=self.narrowed(found.field, node))
+
+    def narrowed(self, field: ImageField, *nodes: yaml.Node) -> ImageField:
+        """Return a field that takes no digest where a replacement copies it to what takes none."""
+        every = (*nodes, *(part.scalar.node for part in field.parts))
+        by = next((by for one in every if (by := self._builder.shared.get(id(one)))), "")
+        return replace(field, tag_only=f"{by} writes it to other places too") if by else field
+
+    def _origin(self, resource: Resource, node: yaml.Node) -> Origin:
         made = self._builder.renewed.get(id(node))
         if made is None:
             return Origin(self._field_of(resource, node), resource.over.get(id(node), ()))
@@ -214,11 +227,8 @@ class Lander:
             if source.field.form in _OF_IMAGES and not copied.is_tag:
                 return Origin(source.field, over)
             if is_local(copied.origin):  # it is built from, and nothing else has it
-                place = self._builder.shared.get(id(copied.source), "")
-                return Origin(_as_copied(source.field, place, is_tag=copied.is_tag), over)
-        if made.problem:
-            return Origin(replace(was.field, problem=made.problem), was.over)
-        return was
+                return Origin(_as_copied(source.field, is_tag=copied.is_tag), over)
+        return replace(was, made=made.problem or was.made)
 
     def _applied(self, resource: Resource, image: ImageNode, item: ManifestObject) -> Applied:
         assert isinstance(image.node, yaml.ScalarNode)  # noqa: S101 - the caller looked
@@ -240,7 +250,7 @@ class Lander:
             reported_only=image.reported_only,
             form=image.form,
         )
-        return Applied(use, origin.field, name, version, origin.over)
+        return Applied(use, origin.field, name, version, origin.over, made=origin.made)
 
     def _first(self, node: yaml.Node) -> yaml.Node:
         """Return the scalar that stood in a file before any entry made another of it."""
@@ -306,34 +316,32 @@ class Lander:
         """Return the field whose version counts in values that come from several files."""
         node = field.scalar.node
         origin = self.origin(resource, node)
-        own = origin.field
+        own = replace(origin.field, problem=origin.made or origin.field.problem)
         if own.form != HELM or {id(p.scalar.node) for p in own.parts} != {
             id(p.scalar.node) for p in field.parts
         }:
-            own = self._partly(resource, field, origin)
+            own = self._partly(resource, field, own)
         where = embedded.get(id(node))
         if where is not None and where.block.host is None:
             own = replace(own, problem=Problem(f"it stands in {where.title}, which is not edited"))
         return own, origin.over
 
-    def _partly(self, resource: Resource, field: ImageField, origin: Origin) -> ImageField:
-        """Return a field of those parts of an image that stand beside its version."""
+    def _partly(self, resource: Resource, field: ImageField, base: ImageField) -> ImageField:
+        """Return a field of those parts of an image that stand beside its version, `base`."""
         if id(field.scalar.node) in self._builder.renewed:
-            return origin.field
-        home = self.origin(resource, field.scalar.node).field.path
+            return base
         parts = [
             part
             for part in field.parts
-            if self.origin(resource, part.scalar.node).field.path == home
+            if self.origin(resource, part.scalar.node).field.path == base.path
         ]
         digest = field.part(DIGEST)
         problem = EDITABLE if field.problem == NO_NAME else field.problem
-        if origin.field.problem not in (NO_NAME, VARIABLE_PROBLEM):
-            problem = problem or origin.field.problem
+        if base.problem not in (NO_NAME, VARIABLE_PROBLEM):
+            problem = problem or base.problem
         if digest is not None and digest.text and digest not in parts:
             place = self.origin(resource, digest.scalar.node).field.path
             problem = Problem(f"the digest in {place}:{digest.scalar.line} counts")
-        base = origin.field
         name = "/".join(p.text.strip("/") for p in field.parts if p.role in ("registry", "name"))
         same = base.form == HELM and set(parts) <= set(base.parts) | set(field.parts)
         pointer = base.pointer if base.form == HELM else _above(base.pointer)
@@ -472,14 +480,10 @@ class Lander:
                     self._sources[id(node)] = _inlined(field, inline)
 
 
-def _as_copied(field: ImageField, place: str, *, is_tag: bool) -> ImageField:
-    """Return the field of a text that is copied into an image, as a whole or as its tag.
-
-    `place` is that of a replacement which copies it to what is no image, too.
-    """
+def _as_copied(field: ImageField, *, is_tag: bool) -> ImageField:
+    """Return the field of a text that is copied into an image, as a whole or as its tag."""
     parts = tuple(replace(part, role=TAG, key="tag") for part in field.parts)
-    why = f"the replacement in {place} writes it to other places too" if place else ""
-    return replace(field, parts=parts if is_tag else field.parts, tag_only=why)
+    return replace(field, parts=parts if is_tag else field.parts)
 
 
 def _meets(entry: ImageEntry, image: Applied) -> bool:

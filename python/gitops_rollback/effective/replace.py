@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.effective.images import Path, put
+from gitops_rollback.effective.objects import Identity
 from gitops_rollback.effective.tree import entries, text_node
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import items_of, lookup, text_of
@@ -18,13 +19,15 @@ from gitops_rollback.model import whole_number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gitops_rollback.effective.objects import Identity, Resource
+    from gitops_rollback.effective.objects import Resource
 
 _STEP = regex(r"(?:\[[^\]]*\]|[^.\[\]])+")
 _CHOICE = regex(r"\[(?P<key>[^=\]]+)=(?P<value>[^\]]*)\]")
 # What an image can stand in, or below: a target elsewhere cannot touch one.
 _ABOVE_IMAGES = frozenset({"spec", "template", "jobTemplate", "containers", "initContainers"})
 _PLACES = frozenset({"image", "reference", "tag"})  # where an image, or its tag, surely is
+_WHOLE = frozenset({"image", "reference"})
+_NARROW = frozenset({"labels", "matchLabels", "selector", "name"})
 _IMAGES = frozenset({"image", "reference", "tag", "digest", "repository", "registry", "version"})
 
 
@@ -64,15 +67,42 @@ class Replacement:
         return any(_is_near_images(path) for target in self.targets for path in target.paths)
 
 
-def also_copied(replacement: Replacement, among: Sequence[Resource]) -> yaml.ScalarNode | None:
-    """Return the text that a replacement copies to places of no image too; None if it does not."""
-    paths = (path for target in replacement.targets for path in target.paths)
-    if all(path and path[-1] in _PLACES for path in paths):
-        return None
+@dataclass(frozen=True)
+class Passed:
+    """A text that a replacement writes to a place of some object: from which scalar, and where to.
+
+    `first` is what the object was called in its file, or is chosen by where it was not read. No
+    digest can stand in what `is_narrow`: a label, a name, or a text that is no whole image.
+    """
+
+    source: yaml.ScalarNode
+    text: str
+    first: Identity
+    pointer: str
+    by: str
+    is_narrow: bool
+
+
+def passed_on(replacement: Replacement, among: Sequence[Resource], by: str) -> Iterator[Passed]:
+    """Yield what a replacement, which stands in `by`, writes, and where: to images too."""
     try:
-        return _value(replacement, among)[1]
+        _origin, source, text = _value(replacement, among)
     except ReplacementError:
-        return None
+        return
+    is_part = bool(replacement.delimiter) or _WHOLE.isdisjoint(replacement.path[-1:])
+    for target in replacement.targets:
+        select = {key: target.select.get(key, "") for key in Identity.__dataclass_fields__}
+        chosen = [one for one in among if _is_chosen(one, target)]
+        for path in target.paths:
+            for one in chosen:
+                is_image = _is_near_images(path) and path[-1] in _PLACES
+                is_narrow = not is_image and (is_part or not _NARROW.isdisjoint(path))
+                places = [place for place, _node in _at(one.node, path, ())] or [path]
+                for place in places:
+                    pointer = "".join(f"/{step}" for step in place)
+                    yield Passed(source, text, one.first, pointer, by, is_narrow)
+            if not chosen:
+                yield Passed(source, text, Identity(**select), ".".join(path), by, is_part)
 
 
 def read_replacements(node: yaml.Node) -> Replacement:
@@ -244,6 +274,8 @@ def _at(
 
 
 def _is_near_images(path: tuple[str, ...]) -> bool:
+    if "metadata" in path[:-1]:
+        return False
     last = next((step for step in reversed(path) if not step.startswith("[")), "")
     if last in _IMAGES or last.endswith(("Image", "Tag")):
         return True

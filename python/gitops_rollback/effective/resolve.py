@@ -22,17 +22,17 @@ from gitops_rollback.effective.appliers import (
     rolled_out_by_hand,
 )
 from gitops_rollback.effective.build import is_local
-from gitops_rollback.effective.effect import Effect, Idle, Landed
+from gitops_rollback.effective.effect import Beside, Effect, Idle, Landed
 from gitops_rollback.effective.helm import is_release
 from gitops_rollback.effective.landing import Lander, Landing
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.roots import Root, Roots, Tree
 from gitops_rollback.effective.stacks import Layer, overridden, stacks_of
 from gitops_rollback.effective.tree import find
-from gitops_rollback.effective.variables import Variables, substitute, variable_names
+from gitops_rollback.effective.variables import Variables, filled, substitute, variable_names
 from gitops_rollback.effective.work import Work
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.manifest.document import text_of
+from gitops_rollback.manifest.document import scalars_of, text_of
 from gitops_rollback.manifest.flux import definitions
 from gitops_rollback.manifest.image_field import HELM, KUSTOMIZE, PATCH, Problem
 from gitops_rollback.manifest.kustomize import is_kustomization
@@ -41,7 +41,7 @@ from gitops_rollback.manifest.objects import objects_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from gitops_rollback.effective.objects import Resource
+    from gitops_rollback.effective.objects import Identity, Resource
     from gitops_rollback.effective.recipe import Recipe
     from gitops_rollback.manifest.flux import Definition, FluxKustomization, Source
     from gitops_rollback.manifest.image_field import FieldKey, ImageField
@@ -121,6 +121,7 @@ class _Resolver:
         self._lander = Lander(self._builder, tree.fields, kinds, pointers, self._roots.sources)
         self._images: list[Applied] = []
         self._landed: list[Landed] = []
+        self._beside: dict[Beside, str] = {}
 
     def resolve(self) -> EffectiveFields:
         """Build every root, and say which fields decide."""
@@ -143,12 +144,16 @@ class _Resolver:
         live = _merged(image.field for image in self._images)
         spare = tuple(self._spare(live))
         idle = {one.key: why for one, why in spare}
-        return EffectiveFields(live, spare, Effect(tuple(self._landed), idle, tuple(doubtful)))
+        effect = Effect(tuple(self._landed), idle, tuple(doubtful), self._beside)
+        return EffectiveFields(live, spare, effect)
 
     def _land(self, root: Root) -> set[str]:
         """Take in the images of a root; return the files of charts that these come from."""
         found = self._landings(root)
-        for landing, image in self._substituted(root, found):
+        variables, doubts = self._variables(root.flux)
+        self._beside.update(self._texts_beside(root, found, variables))
+        for landing, image in _substituted(found, variables, doubts):
+            image = replace(image, decider=self._lander.narrowed(image.decider))  # noqa: PLW2901
             labelled = self._with_labels(image, landing.folder)
             self._images.append(labelled)
             self._landed.append(_landed(root, landing, labelled))
@@ -174,23 +179,43 @@ class _Resolver:
             found = self._lander.post_rendered(resource, found)
         return found
 
-    def _substituted(self, root: Root, found: list[Landing]) -> Iterator[tuple[Landing, Applied]]:
-        """Yield the images of a root with Flux's variables filled in."""
-        flux = root.flux
+    def _variables(
+        self, flux: FluxKustomization | None
+    ) -> tuple[Variables | None, dict[str, Unknown]]:
+        """Return the variables that are filled into what is applied, and what is doubtful of them.
+
+        None where nothing of Flux applies it.
+        """
         if flux is None:
-            yield from ((one, one.image) for one in found)
-            return
-        texts = {one.image.decider.key: one.image.name + one.image.version for one in found}
-        used = Counter(name for text in texts.values() for name in variable_names(text))
+            return None, {}
         known, doubts = self._definitions(flux)
         secrets = tuple(one.name for one in flux.sources if one.kind == "Secret")
         strategy = text_of(find(flux.spec, "postBuild", "substituteStrategy"))
         is_filled = bool(flux.definitions or flux.sources) or strategy == "Always"
-        variables = Variables(known, self._tree.uses, secrets, is_filled=is_filled)
-        for one in found:
-            names = variable_names(one.image.name + one.image.version)
-            unknowns = (*one.unknowns, *(doubts[name] for name in names if name in doubts))
-            yield replace(one, unknowns=unknowns), substitute(one.image, variables, used)
+        return Variables(known, self._tree.uses, secrets, is_filled=is_filled), doubts
+
+    def _texts_beside(
+        self, root: Root, found: list[Landing], variables: Variables | None
+    ) -> Iterator[tuple[Beside, str]]:
+        """Yield the texts of no image that move with variables, or with what replacements copy."""
+        images = {one for landing in found for one in _places(root, landing.image.use)}
+        names = {one.first: one.identity for one in root.work.resources}
+        for text in root.work.passed:
+            place = Beside(_owner(root, names.get(text.first, text.first)), text.pointer, text.by)
+            if (place.owner, place.pointer) not in images:
+                yield place, filled(text.text, variables) if variables else text.text
+        if variables is None or not variables.definitions:
+            return
+        raw = self._tree.raw
+        hidden = [path for path in root.work.hidden if b"${" in raw.get(path, b"")]
+        for one in (*root.work.resources, *self._builder.hidden_objects(hidden)):
+            if not any(b"${" in raw.get(path, b"") for path in (one.path, *one.by)):
+                continue
+            owner = _owner(root, one.identity)
+            for pointer, node in scalars_of(one.node):
+                if "${" in node.value and (owner, pointer) not in images:
+                    place = Beside(owner, pointer, "a variable of Flux")
+                    yield place, filled(str(node.value), variables)
 
     def _definitions(
         self, flux: FluxKustomization
@@ -388,6 +413,32 @@ def _of_root(root: Root, resource: Resource, landing: Landing) -> Landing:
     )
 
 
+def _substituted(
+    found: list[Landing], variables: Variables | None, doubts: Mapping[str, Unknown]
+) -> Iterator[tuple[Landing, Applied]]:
+    """Yield images with Flux's variables filled in."""
+    if variables is None:
+        yield from ((one, one.image) for one in found)
+        return
+    texts = {one.image.decider.key: one.image.name + one.image.version for one in found}
+    used = Counter(name for text in texts.values() for name in variable_names(text))
+    for one in found:
+        names = variable_names(one.image.name + one.image.version)
+        unknowns = (*one.unknowns, *(doubts[name] for name in names if name in doubts))
+        yield replace(one, unknowns=unknowns), substitute(one.image, variables, used)
+
+
+def _owner(root: Root, one: Identity) -> tuple[str, str, str, str]:
+    return (root.name, one.kind, one.namespace, one.name)
+
+
+def _places(root: Root, use: ImageField) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield where an image stands in its object: as a whole, and its parts."""
+    owner = (root.name, use.kind, use.namespace, use.name)
+    yield owner, use.pointer
+    yield from ((owner, f"{use.pointer}/{part.key}") for part in use.parts)
+
+
 def _landed(root: Root, landing: Landing, image: Applied) -> Landed:
     use = landing.image.use
     before = landing.image.name + landing.image.version
@@ -445,6 +496,7 @@ def _merged(fields: Iterable[ImageField]) -> tuple[ImageField, ...]:
             containers=known.containers | one.containers,
             overrides=tuple(dict.fromkeys((*known.overrides, *one.overrides))),
             problem=known.problem or one.problem,
+            tag_only=known.tag_only or one.tag_only,
         )
     return tuple(one for by_name in merged.values() for one in _of_names(by_name))
 

@@ -75,7 +75,7 @@ def substitute(image: Applied, variables: Variables, used: Mapping[str, int]) ->
     if missing:
         return image.blocked(missing)
     number = _number(image, variables)
-    whole = _evaluate(f"{image.name}:{number}" if number else text, variables)
+    whole = filled(f"{image.name}:{number}" if number else text, variables)
     try:
         parse_image(whole)
     except InvalidImageError as error:
@@ -86,7 +86,7 @@ def substitute(image: Applied, variables: Variables, used: Mapping[str, int]) ->
     field = _definition_field(image, variables, used)
     if isinstance(field, Problem):
         return image.blocked(field)
-    return image.decided_by(field, name, version)
+    return replace(image.decided_by(field, name, version), made=image.made)
 
 
 def _number(image: Applied, variables: Variables) -> str:
@@ -97,8 +97,7 @@ def _number(image: Applied, variables: Variables) -> str:
     tag = image.version.removeprefix(":")
     if image.use.form != HELM or not _VARIABLE.fullmatch(tag):
         return ""
-    filled = yaml.ScalarNode("", _evaluate(tag, variables))
-    return printed(filled)
+    return printed(yaml.ScalarNode("", filled(tag, variables)))
 
 
 def _missing(text: str, variables: Variables) -> Problem:
@@ -123,7 +122,9 @@ def _missing(text: str, variables: Variables) -> Problem:
     return EDITABLE
 
 
-def _evaluate(text: str, variables: Variables) -> str:
+def filled(text: str, variables: Variables) -> str:
+    """Return a text with its variables replaced; of those that nothing defines nothing is left."""
+
     def value(match: re.Match[str]) -> str:
         definition = variables.definitions.get(match["name"])
         if definition is not None and (definition.node.value or match["default"] is None):

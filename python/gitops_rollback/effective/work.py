@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.effective.images import FieldSpec
     from gitops_rollback.effective.objects import Resource
-    from gitops_rollback.effective.replace import Copied
+    from gitops_rollback.effective.replace import Copied, Passed
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.image_field import ImageField
@@ -85,8 +85,8 @@ class Work:
 
     `unread` is what adds objects that are not known, `hidden` the files whose objects were not
     looked at because they name no image, `failures` what makes the tool refuse the build, `plugins`
-    what needs more than the tool itself; `there` are the objects that were taken, by what tells
-    them apart.
+    what needs more than the tool itself; `passed` are the texts that replacements copy, `there` the
+    objects that were taken, by what tells them apart.
     """
 
     resources: list[Resource] = field(default_factory=list)
@@ -97,6 +97,7 @@ class Work:
     loose: list[Loose] = field(default_factory=list)
     specs: list[FieldSpec] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    passed: list[Passed] = field(default_factory=list)
     there: set[tuple[str, ...]] = field(default_factory=set)
 
     def add(self, other: Work) -> None:
@@ -109,6 +110,7 @@ class Work:
         self.loose += other.loose
         self.specs += other.specs
         self.paths += other.paths
+        self.passed += other.passed
 
     def change(self, changed: Callable[[Resource], Resource]) -> None:
         """Change each object; where one does not allow it kustomize fails, and that is noted."""

@@ -16,7 +16,7 @@ from gitops_rollback.effective.grammar import (
 )
 from gitops_rollback.effective.merge import apply_operations, operations, strategic_merge
 from gitops_rollback.effective.objects import Identity
-from gitops_rollback.effective.replace import also_copied, read_replacements, replaced
+from gitops_rollback.effective.replace import passed_on, read_replacements, replaced
 from gitops_rollback.effective.sources import names_repositories
 from gitops_rollback.effective.stacks import Layer
 from gitops_rollback.errors import ManifestError
@@ -79,7 +79,7 @@ def test_a_replacement_that_reaches_no_image_changes_nothing() -> None:
     cart = resource(CART)
     assert not replacement.touches_images
     assert replaced(cart, replacement, (cart,)) == (cart, [])
-    assert also_copied(replacement, (cart,)) is None  # its source is not there
+    assert not list(passed_on(replacement, (cart,), "a.yaml:1"))  # its source is not there
 
 
 @pytest.mark.parametrize(

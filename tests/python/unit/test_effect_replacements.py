@@ -8,12 +8,22 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from gitops_rollback.decide.edits import deploy_edits
+from gitops_rollback.decide.effect import findings_of
+from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.effective.objects import Resource
 from gitops_rollback.effective.replace import ReplacementError, read_replacements, replaced
 from gitops_rollback.effective.templates import Templates
+from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.manifest.document import lookup, parse
 from gitops_rollback.manifest.json_patch import PatchPlace, patch_fields
+from gitops_rollback.repo.objects import Tip
+from gitops_rollback.services.catalogue import resolve
+from gitops_rollback.services.config import Config, Environment
+from gitops_rollback.services.inventory import read_manifests
 from unit.builders import digest
+from unit.test_effect_sources import DEPLOYMENT as PLAIN
+from unit.test_effect_sources import HOME, OURS, flux, git
 
 CART = """\
 kind: Deployment
@@ -255,6 +265,141 @@ def test_the_value_of_an_operation_that_is_no_plain_image_says_why_it_is_not_edi
     place = PatchPlace(file, 0, "/value", "/spec/template/spec/containers/0/image")
     [field] = patch_fields(place, lookup(file.trees[0], "value"))
     assert problem in field.problem
+
+
+# What moves with an image -------------------------------------------------------------------------
+
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: versions}\ndata: {TAG: '%s'}\n"
+SHOP = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec: {template: {spec: {containers: [{name: server, image: "acme/shop:1", env: [%s]}]}}}
+"""
+COPIES = """\
+resources: [deployment.yaml, shop.yaml, versions.yaml]
+replacements:
+- source: {kind: Deployment, name: cart, fieldPath: spec.template.spec.containers.0.image%s}
+  targets:
+  - {select: %s, fieldPaths: ["%s"], options: {create: true}}
+"""
+TAG_OF_IT = ", options: {delimiter: ':', index: 1}"
+SHOPS_ENV = "{kind: Deployment, name: shop}", "spec.template.spec.containers.0.env.0.value"
+OWN_NOTE = "{name: cart}", "metadata.annotations.runs"
+OWN_LABEL = "{name: cart}", "metadata.labels.version"
+ALL_TAKEN = "resources: [deployment.yaml, shop.yaml, versions.yaml]\n"
+SUBSTITUTED = "postBuild: {substitute: {TAG: '1'}}"
+TO_IMAGE = """\
+replacements:
+- source: {kind: ConfigMap, name: versions, fieldPath: data.TAG}
+  targets:
+  - select: {name: cart}
+    fieldPaths: [spec.template.spec.containers.0.image]
+    options: {delimiter: ":", index: 1}
+"""
+FROM_CONFIG = COPIES.replace(
+    "kind: Deployment, name: cart, fieldPath: spec.template.spec.containers.0.image%s",
+    "kind: ConfigMap, fieldPath: data.TAG",
+)
+
+
+def told(
+    kustomization: str, *, tag: str = "1", config: str = "0", env: str = "", more: str = ""
+) -> tuple[str, ...]:
+    """What is said of a deploy of cart, or why it is refused; the tag alone where no digest can."""
+    files = {
+        "clusters/s.yaml": git("ours", OURS),
+        "clusters/a.yaml": flux("ours", more),
+        "apps/cart/deployment.yaml": PLAIN.replace("cart:1", f"cart:{tag}"),
+        "apps/cart/shop.yaml": SHOP % (env or "{name: A, value: b}"),
+        "apps/cart/versions.yaml": CONFIG % config,
+        "apps/cart/kustomization.yaml": kustomization,
+    }
+    manifests = read_manifests({path: text.encode() for path, text in files.items()}, HOME)
+    try:
+        found = resolve("cart", Environment("production"), Config(), manifests)
+        image = found.image.with_version("9", digest("9"))
+        said = tuple(one.tag_only for one in found.fields if one.tag_only)
+        accepted = frozenset({"tag"} if said else ())
+        edits = deploy_edits(found.fields, image, accepted, "digest")
+    except GitopsRollbackError as error:
+        return (error.message,)
+    at = ServiceAtTip(Tip("main", "0" * 40), found, None)
+    return (*said, *(f"{one.code}: {one.message}" for one in findings_of(at, edits, image)))
+
+
+BY = "the replacement in apps/cart/kustomization.yaml:3"
+VARIABLE = "the variable TAG stands in another place too, which may be no image"
+MOVED = {
+    "another's environment": (
+        COPIES % ("", *SHOPS_ENV),
+        {},
+        (("unknown: the edit changes more than images, and replaces other pods: "
+         "/spec/template/spec/containers/0/env/0/value of Deployment shop "
+         f"(by clusters/a.yaml apps), by {BY}"),),
+    ),
+    "the workload's own annotation": (
+        COPIES % ("", *OWN_NOTE),
+        {},
+        (("warning: it changes more than images: /metadata/annotations/runs of Deployment cart "
+         f"(by clusters/a.yaml apps), by {BY}"),),
+    ),
+    "a label": (
+        COPIES % (TAG_OF_IT, *OWN_LABEL),
+        {},
+        (f"{BY} writes it to other places too",
+         ("warning: it changes more than images: /metadata/labels/version of Deployment cart "
+         f"(by clusters/a.yaml apps), by {BY}")),
+    ),
+    "an object that was not read": (
+        COPIES % ("", "{kind: Ingress, name: web}", "spec.rules"),
+        {},
+        (("warning: it changes more than images: spec.rules of Ingress web "
+         f"(by clusters/a.yaml apps), by {BY}"),),
+    ),
+    "nothing, as it is of another image": (
+        COPIES.replace("name: cart", "name: shop") % ("", *OWN_NOTE),
+        {},
+        (),
+    ),
+    "a label by a variable": (
+        ALL_TAKEN,
+        {"tag": "${TAG}", "config": "${TAG}", "more": SUBSTITUTED},
+        (VARIABLE,
+         ("warning: it changes more than images: /data/TAG of ConfigMap versions "
+         "(by clusters/a.yaml apps), by a variable of Flux")),
+    ),
+    "another's environment by a variable": (
+        ALL_TAKEN,
+        {"tag": "${TAG}", "env": "{name: A, value: '${TAG}'}", "more": SUBSTITUTED},
+        (VARIABLE,
+         ("unknown: the edit changes more than images, and replaces other pods: "
+         "/spec/template/spec/containers/0/env/0/value of Deployment shop "
+         "(by clusters/a.yaml apps), by a variable of Flux")),
+    ),
+    "a ConfigMap that is applied and copied into the image": (
+        ALL_TAKEN + TO_IMAGE,
+        {"config": "${TAG}", "more": SUBSTITUTED},
+        (("clusters/a.yaml:7:33: the image of 'cart' (container 'TAG') cannot be edited safely: "
+         "the replacement in apps/cart/kustomization.yaml:3 sets it; write an `images:` entry "
+         "in the place of that replacement"),),
+    ),
+    "a label, from the ConfigMap that variables come from": (
+        FROM_CONFIG % OWN_LABEL,
+        {"tag": "${TAG}", "config": "1",
+         "more": "postBuild: {substituteFrom: [{kind: ConfigMap, name: versions}]}"},
+        (f"{BY} writes it to other places too",
+         ("warning: it changes more than images: /metadata/labels/version of Deployment cart "
+         f"(by clusters/a.yaml apps), by {BY}")),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kustomization", "options", "expected"), MOVED.values(), ids=MOVED)
+def test_what_moves_with_an_image_and_is_none_is_said_and_pods_of_others_are_refused(
+    kustomization: str, options: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    assert told(kustomization, **options) == expected
 
 
 # Charts in the repository -------------------------------------------------------------------------
