@@ -322,8 +322,11 @@ def ask_builds(
     session: Session, repository: Repository, read: EnvironmentFiles, services: Sequence[str]
 ) -> Iterator[Finding]:
     """Ask Jenkins whether the deploy jobs keep the builds that a rollback would go by."""
+    from gitops_rollback.storage import NOTE  # noqa: PLC0415 - many modules
+
     for one in lost_builds(session, repository, read, services):
-        yield Finding("builds", one.subject, WARNING, f"{one.message}; {one.effect}", one.mend)
+        level = SKIPPED if one.severity == NOTE else WARNING
+        yield Finding("builds", one.subject, level, f"{one.message}; {one.effect}", one.mend)
 
 
 def ask_flux(session: Session, paths: Sequence[str]) -> Iterator[Finding]:

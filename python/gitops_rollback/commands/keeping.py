@@ -17,7 +17,7 @@ from gitops_rollback.decide.drill import (
     build_to_keep,
     builds_lost,
 )
-from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.errors import GitopsRollbackError, JenkinsError, RepositoryError
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.state import FOLDER, parse_state, path_of
 from gitops_rollback.model import title
@@ -157,34 +157,42 @@ def lost_builds(
     """Return warnings of services whose deploy job has lost records, or may lose the one needed.
 
     `services` are those meant, all where it is empty. Nothing is asked where no Jenkins holds the
-    records; one that does not answer is said and left.
+    records; of whom it could not be asked is a note.
     """
     store = session.jenkins_store()
     if store is None:
         return ()
+    from gitops_rollback.stores.jenkins_failures import AbsentError  # noqa: PLC0415 - slow import
+
     found: list[storage.Finding] = []
-    try:
-        for path, state in _states(repository, read, services):
+    states = _states(repository, read, services)
+    for number, (path, data) in enumerate(states):
+        name, left = path.rpartition("/")[2].removesuffix(".json"), len(states) - number
+        if number == _MOST_SERVICES:
+            why = f"{left} more services: {number} are asked at once"
+            return (*found, _unasked(path, name, why, "name them: --service NAME"))
+        try:
+            state = parse_state(data, read.environment.name, name)
             found += _lost(store, path, state)
             found += _at_risk(store, path, state)
-    except GitopsRollbackError as error:
-        say(f"the builds of the deploy jobs were not looked at: {error.message}")
+        except (RepositoryError, AbsentError) as error:
+            found.append(_unasked(path, name, f"{name}: {error.message}", error.hint))
+        except JenkinsError as error:  # the next would wait for it as long
+            who = name if left == 1 else f"{left} services"
+            return (*found, _unasked(path, name, f"{who}: {error.message}", error.hint))
     return tuple(found)
 
 
 def _states(
     repository: Repository, read: EnvironmentFiles, services: Sequence[str]
-) -> Iterator[tuple[str, State]]:
+) -> list[tuple[str, bytes]]:
+    """Return path and bytes of the state files that are meant, by their paths."""
     folder = f"{FOLDER}/{read.environment.name}"
     entries = repository.list_files(read.tip.commit, [folder])
-    names = {e.path: e.path.removeprefix(f"{folder}/").removesuffix(".json") for e in entries}
-    wanted = [e for e in entries if not services or names[e.path] in services][:_MOST_SERVICES]
+    meant = {f"{folder}/{service}.json" for service in services}
+    wanted = [entry for entry in entries if not services or entry.path in meant]
     blobs = repository.read(entry.oid for entry in wanted)
-    for entry in wanted:
-        yield (
-            entry.path,
-            parse_state(blobs[entry.oid], read.environment.name, names[entry.path]),
-        )
+    return [(entry.path, blobs[entry.oid]) for entry in wanted]
 
 
 def _lost(store: JenkinsStore, path: str, state: State) -> Iterator[storage.Finding]:
@@ -222,6 +230,18 @@ def _at_risk(store: JenkinsStore, path: str, state: State) -> Iterator[storage.F
         f"is not kept, and {build.job} discards old builds",
         "a rollback would have no record to go by then, only what Git tells",
         'press "Keep this build forever" on its page, and deploy with keep: true',
+    )
+
+
+def _unasked(path: str, service: str, why: str, mend: str) -> storage.Finding:
+    from gitops_rollback import storage  # noqa: PLC0415 - many modules
+
+    return storage.Finding(
+        *(storage.NOTE, "builds-not-asked", path, 1, 1),
+        f"the builds of the deploy jobs were not looked at, of {why}",
+        effect="whether a rollback has its record is not known",
+        mend=mend,
+        subject=f"service {service}",
     )
 
 

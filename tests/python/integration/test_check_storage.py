@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback import schema
+from gitops_rollback.commands import keeping
 from integration.shop import COMMAND
 from servers.jenkins_server import JenkinsServer
 
 if TYPE_CHECKING:
+    import pytest
+
     from integration.shop import Shop
 
 ROOT = Path(__file__).parents[3]
@@ -158,7 +161,38 @@ def test_the_drill_warns_of_lost_builds_too(shop: Shop) -> None:
     assert "the deploy job shop/cart keeps too few builds" in done.stdout
 
 
-def test_a_jenkins_that_does_not_answer_is_said_and_left(shop: Shop) -> None:
+def test_a_jenkins_that_does_not_answer_is_said_in_the_result_and_left(shop: Shop) -> None:
     shop.deploy("1.4.2", environment={"JOB_NAME": "shop/cart", "BUILD_NUMBER": "7"})
-    run = shop.ok("check", "--storage", environment={"JENKINS_URL": "http://127.0.0.1:1/"})
-    assert "the builds of the deploy jobs were not looked at" in run.stderr
+    silent = {"JENKINS_URL": "http://127.0.0.1:1/"}
+    run = shop.ok("check", "--storage", environment=silent)
+    [found] = [f for f in run.result["findings"] if f["code"] == "builds-not-asked"]
+    assert found["severity"] == "note"
+    assert "were not looked at, of cart: asked Jenkins at 127.0.0.1:1" in found["message"]
+    drilled = shop.run("check", environment=silent).result["findings"]
+    assert [one["level"] for one in drilled if one["check"] == "builds"] == ["skipped"]
+
+
+def test_of_how_many_services_the_builds_were_not_asked_is_said(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "_MOST_SERVICES", 1)
+    for service in ("cart", "ledger"):
+        build = {"JOB_NAME": f"shop/{service}", "BUILD_NUMBER": "7"}
+        shop.deploy("1.4.2", name=service, environment=build)
+    with JenkinsServer() as server:
+        server.add("shop/cart", 9, {})
+        run = shop.ok("check", "--storage", environment={"JENKINS_URL": server.url})
+    codes = {f["code"]: f["message"] for f in run.result["findings"]}
+    assert "shop/cart keeps too few builds" in codes["builds-lost"]
+    assert codes["builds-not-asked"].endswith("of 1 more services: 1 are asked at once")
+
+
+def test_a_state_file_that_is_broken_hides_no_other_services_builds(shop: Shop) -> None:
+    shop.deploy("1.4.2", environment={"JOB_NAME": "shop/cart", "BUILD_NUMBER": "7"})
+    shop.commit({".gitops-rollback/default/basket.json": "{"})
+    with JenkinsServer() as server:
+        server.add("shop/cart", 9, {})
+        run = shop.ok("check", "--storage", environment={"JENKINS_URL": server.url})
+    codes = {f["code"]: f["message"] for f in run.result["findings"]}
+    assert "of basket: " in codes["builds-not-asked"]
+    assert "builds-lost" in codes
