@@ -161,6 +161,14 @@ def step_of(old: str, new: str) -> str:
     return f"{before.label if before else old} → {after.label if after else new}"
 
 
+def label_of(text: str | None) -> str:
+    """Return what people call the image of a text: its tag, else the beginning of its digest."""
+    if text is None:
+        return "an unknown image"
+    found = find_image(text)
+    return found.label if found else text
+
+
 def is_tag(text: str) -> bool:
     """Tell whether a text can be a tag."""
     return _TAG.fullmatch(text) is not None

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from gitops_rollback.errors import UsageError
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.web.hosts import is_base_address, is_loopback
+from gitops_rollback.web.hosts import is_base_address, is_loopback, is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,8 @@ _GITHUB_PARTS = 2  # owner and repository
 _VARIABLES = {GITHUB: "GITHUB_TOKEN", GITLAB: "GITLAB_TOKEN"}
 _HOST_VARIABLES = {GITHUB: "GH_HOST", GITLAB: "GITLAB_HOST"}
 _PUBLIC = {GITHUB: "github.com", GITLAB: "gitlab.com"}
+# Gitea and Forgejo, under whatever name, show a commit where GitHub does.
+_COMMITS = {"gitlab": "-/commit", "bitbucket": "commits"}
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,25 @@ def address_of(remote: str, kind: str, api: str | None) -> Address:
         )
     web = f"{scheme}://{host}/{path.strip('/').removesuffix('.git')}"
     return Address(chosen, root, project, host, web, is_named=api is not None)
+
+
+def page_of_commit(remote: str, commit: str) -> str | None:
+    """Return where a remote's host shows a commit; None where no page of it is known.
+
+    Hosts are known by their names: `github.com`, `gitlab.acme.example`, `bitbucket.org`. Another
+    one has to be named by a web address.
+    """
+    try:
+        scheme, host, path = _parts(remote)
+    except (UsageError, ValueError):
+        return None
+    names = set(host.partition(":")[0].split("."))
+    kind = next((name for name in (GITHUB, *_COMMITS) if name in names), None)
+    if kind is None and not remote.startswith(("http://", "https://")):
+        return None
+    project = quote(path.strip("/").removesuffix(".git"), safe="/~")
+    page = f"{scheme}://{host}/{project}/{_COMMITS.get(kind or '', 'commit')}/{quote(commit)}"
+    return page if is_web_address(page) else None
 
 
 def _parts(remote: str) -> tuple[str, str, str]:

@@ -12,11 +12,11 @@ that nothing depends on colours.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
 
 from gitops_rollback.clock import age
-from gitops_rollback.image import find_image, step_of
-from gitops_rollback.late import dataclass, field, regex, replace
+from gitops_rollback.forges.address import page_of_commit
+from gitops_rollback.image import label_of, step_of
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.model import one_line, title
 from gitops_rollback.refusals import ALREADY
 from gitops_rollback.tell.plans import build_name, by_verdict, proved, why
@@ -41,8 +41,6 @@ _DONE = {
     "edit": "Changed",
     "recorded": "Written down",
 }
-_SCP = regex(r"(?:[\w.-]+@)?([\w.-]+\.[\w.-]+):(?!//)([\w./~-]+)")
-_COMMITS = {"github": "commit", "gitlab": "-/commit", "bitbucket": "commits"}
 _ROW, _COLUMN, _TOP, _LEFT = 46, 18, 26, 16
 _MOST_COLUMNS = 8
 _GAP, _WIDTH = 18, 360
@@ -201,7 +199,7 @@ def _summary(
     action = str(newest["action"]) if is_it else ""
     frm = result.get("from") or (plan.get("current") or {}).get("image")
     to = result.get("to") or (plan.get("to") or {}).get("image")
-    versions = _step(frm, to) if frm and to and frm != to else label(to or frm or "")
+    versions = _step(frm, to) if frm and to and frm != to else _label(to or frm or "")
     held = _held(plan.get("hold"), newest if action == "rollback" else {})
     blocked = plan.get("blockedBy", ())
     error = documents.result.get("error") or documents.plan.get("error") or {}
@@ -302,7 +300,7 @@ def _outcome(
         return f"{versions}, {'dry run' if rehearsal else 'not done'}", "plan"
     if not plan:
         return "", "plan"
-    current = label(plan["current"]["image"])
+    current = _label(plan["current"]["image"])
     blocks = plan.get("blockedBy", ())
     if "to" not in plan:
         is_back = any(block["code"] == ALREADY for block in blocks)
@@ -333,7 +331,7 @@ def _candidates(plan: Mapping[str, Any], repository: str) -> list[Mapping[str, A
     return [
         {
             **candidate,
-            "label": label(candidate["image"]),
+            "label": _label(candidate["image"]),
             "at": _when(candidate.get("deployedAt", "")),
             "why": why(candidate),
             "links": _links(candidate, repository),
@@ -354,8 +352,8 @@ def _entries(
                 **entry,
                 "when": _when(at),
                 "ran": age(at, ended) if at and ended else "",
-                "label": label(entry["to"]),
-                "before": label(entry["from"]) if "from" in entry else "",
+                "label": _label(entry["to"]),
+                "before": _label(entry["from"]) if "from" in entry else "",
                 "links": _links(entry, repository),
             }
         )
@@ -374,7 +372,7 @@ def _links(entry: Mapping[str, Any], repository: str) -> list[Link]:
 
 
 def _commit(repository: str, commit: str) -> Link:
-    return Link(commit[:12], commit_url(repository, commit))
+    return Link(commit[:12], page_of_commit(repository, commit))
 
 
 def _when(at: str) -> str:
@@ -384,30 +382,6 @@ def _when(at: str) -> str:
 def safe_url(text: str | None) -> str | None:
     """Return an http or https address without a user in it; None for everything else."""
     return text if text and is_web_address(text) else None
-
-
-def commit_url(repository: str, commit: str) -> str | None:
-    """Return where GitHub, GitLab or Bitbucket shows a commit; None for other hosts.
-
-    The hosts are known by their names: `github.com`, `gitlab.acme.example`, `bitbucket.org`.
-    """
-    scp = _SCP.fullmatch(repository)
-    if scp:
-        scheme, host, path = "https", scp[1], scp[2]
-    else:
-        try:
-            parts = urlsplit(repository)
-            host, path = parts.hostname or "", parts.path
-        except ValueError:
-            return None
-        scheme = "http" if parts.scheme == "http" else "https"
-        if parts.scheme in ("http", "https") and parts.port:
-            host = f"{host}:{parts.port}"
-    forge = next((name for name in _COMMITS if name in host.split(":")[0].split(".")), None)
-    if forge is None:
-        return None
-    project = quote(path.strip("/").removesuffix(".git"), safe="/~")
-    return safe_url(f"{scheme}://{host}/{project}/{_COMMITS[forge]}/{quote(commit)}")
 
 
 @dataclass(frozen=True)
@@ -462,10 +436,8 @@ def draw(title: str, entries: Sequence[Mapping[str, Any]]) -> Picture:
     return Picture(_WIDTH, height, tuple(marks), said)
 
 
-def label(image: str) -> str:
-    """Return what people call an image, or its text where it is no image."""
-    found = find_image(image)
-    return one_line(found.label if found else image, _LONGEST)
+def _label(image: str) -> str:
+    return one_line(label_of(image), _LONGEST)
 
 
 def _step(old: str, new: str) -> str:
@@ -481,7 +453,7 @@ def _columns(images: Sequence[str]) -> dict[str, int]:
 
 
 def _title_of_picture(entry: Mapping[str, Any]) -> str:
-    return one_line(f"{entry['action']} {label(entry['to'])}", _LONGEST)
+    return one_line(f"{entry['action']} {_label(entry['to'])}", _LONGEST)
 
 
 def _details(entry: Mapping[str, Any]) -> str:

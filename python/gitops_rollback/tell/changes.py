@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.image import step_of
+from gitops_rollback.image import label_of, step_of
 from gitops_rollback.late import replace
 from gitops_rollback.model import RECORDED, title
 from gitops_rollback.tell.plans import build_name, proved
 from gitops_rollback.tell.tools import rollouts
-from gitops_rollback.tell.view import View, first_ones, label, moment, narrow_table, table, wrapped
+from gitops_rollback.tell.view import View, first_ones, moment, narrow_table, table, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,14 +50,14 @@ def changes(document: Mapping[str, Any], view: View) -> list[str]:
 
 def _service(document: Mapping[str, Any], one: Mapping[str, Any], view: View) -> list[str]:
     done, idle = _WORDS.get(view.command, _WORDS["deploy"])
-    name, to = title(one["service"], one["environment"]), label(one.get("to"))
+    name, to = title(one["service"], one["environment"]), label_of(one.get("to"))
     old = one.get("from")
     versions = step_of(old, one["to"]) if old and old != one.get("to") else to
     if one.get("action") == RECORDED:
         would = "would be " if document.get("dryRun") else ""
         return wrapped(f"{name}: {versions} {would}written down; what runs is not changed")
     if "deployedBefore" in one:
-        before = label(one["deployedBefore"])
+        before = label_of(one["deployedBefore"])
         return wrapped(f"{name}: nothing to do: this record deployed {before}, and {to} runs since")
     if not _is_changed(document, one):
         return wrapped(f"{name}: {to} {idle}, nothing to do")
@@ -136,7 +136,7 @@ def _history_entry(entry: Mapping[str, Any], view: View) -> list[str]:
     why = f": {entry['reason']}" if entry.get("reason") else ""
     at = moment(entry.get("at"), view.present) or "at some time"
     return [
-        f"{at} {entry['action']} {step_of(old, new) if old else label(new)}",
+        f"{at} {entry['action']} {step_of(old, new) if old else label_of(new)}",
         *(f"  {text}" for text in (f"{who}{why}".lstrip(": "),) if text),
         f"  {', '.join(text for text in _traces(entry) if text)}",
         *(f"  conflict: {text}" for text in entry.get("conflicts", ())),

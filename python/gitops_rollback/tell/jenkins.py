@@ -12,11 +12,11 @@ import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from gitops_rollback import clock
 from gitops_rollback.errors import Exit
-from gitops_rollback.image import find_image, step_of
+from gitops_rollback.forges.address import page_of_commit
+from gitops_rollback.image import label_of, step_of
 from gitops_rollback.jobs import names_of_forms
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.model import RECORDED, one_line, title
@@ -267,7 +267,7 @@ def _is_waiting(result: Mapping[str, Any]) -> bool:
 
 def _release(result: Mapping[str, Any]) -> str:
     images = _list(
-        f"{_name(one)} {_label(one.get('from') or one.get('to'))}" for one in result["services"]
+        f"{_name(one)} {label_of(one.get('from') or one.get('to'))}" for one in result["services"]
     )
     if _is_waiting(result):
         return f"release {images}, waiting for pull request #{result['pullRequest']['number']}"
@@ -351,13 +351,13 @@ def _question(one: Mapping[str, Any], now: str) -> str:
     )
     since = chosen.get("deployedAt")
     age = f", deployed {clock.age(since, now)} ago ({since})" if since else ""
-    text = f"Roll back {_versions(one)}? {_label(target['image'])} is {sure}{age}."
+    text = f"Roll back {_versions(one)}? {label_of(target['image'])} is {sure}{age}."
     warnings = [one_line(str(found), _LONGEST_REASON) for found in one.get("findings", [])]
     return f"{text} Mind: {'; '.join(warnings)}." if warnings else text
 
 
 def _release_question(one: Mapping[str, Any]) -> str:
-    image = _label(one.get("from") or one.get("to"))
+    image = label_of(one.get("from") or one.get("to"))
     warnings = [one_line(str(found), _LONGEST_REASON) for found in one.get("warnings", [])]
     text = f"End the hold of {_name(one)}, which runs {image}? The next build is deployed again."
     return f"{text} Mind: {'; '.join(warnings)}." if warnings else text
@@ -367,23 +367,11 @@ def _links(result: Mapping[str, Any], environment: Mapping[str, str]) -> dict[st
     """Return the addresses of the commit and the pull request, as far as they are known."""
     links = {}
     if result.get("commit") and "changed" in result:
-        links["commit"] = _commit(result["commit"], environment)
+        commit, remote = result["commit"], environment.get("GITOPS_REPOSITORY", "")
+        links["commit"] = page_of_commit(remote, commit) or commit
     if result.get("pullRequest"):
         links["pull request"] = result["pullRequest"]["url"]
     return links
-
-
-def _commit(commit: str, environment: Mapping[str, str]) -> str:
-    """Return the page of a commit where the repository's URL is a web address, else its id.
-
-    GitHub, GitLab, Gitea and Bitbucket all forward `<repository>/commit/<id>` or show it there.
-    """
-    parts = urlsplit(environment.get("GITOPS_REPOSITORY", ""))
-    if parts.scheme != "https" or not parts.hostname or parts.password:
-        return commit
-    port = f":{parts.port}" if parts.port else ""
-    path = parts.path.rstrip("/").removesuffix(".git")
-    return f"https://{parts.hostname}{port}{path}/commit/{commit}"
 
 
 def _versions(one: Mapping[str, Any]) -> str:
@@ -393,27 +381,19 @@ def _versions(one: Mapping[str, Any]) -> str:
     after = target.get("image") if isinstance(target, dict) else target
     if before and after and before != after:
         return f"{_name(one)} {one_line(step_of(before, after), _LONGEST_TITLE)}"
-    return f"{_name(one)} {_label(before or after)}"
+    return f"{_name(one)} {label_of(before or after)}"
 
 
 def _to(services: Sequence[Mapping[str, Any]]) -> str:
     """Return what services were brought to: `1.4.2`; of several `cart 1.4.2, payment 2.0.0`."""
     ends = [one["to"] for one in services if isinstance(one.get("to"), str)]
     if len(services) == 1:
-        return "".join(map(_label, ends))
-    return ", ".join(f"{_name(one)} {_label(one.get('to'))}" for one in services if ends)
+        return "".join(map(label_of, ends))
+    return ", ".join(f"{_name(one)} {label_of(one.get('to'))}" for one in services if ends)
 
 
 def _name(one: Mapping[str, Any]) -> str:
     return title(one["service"], one.get("environment"))
-
-
-def _label(image: str | None) -> str:
-    """Return what people call an image: its tag, else the beginning of its digest."""
-    if not image:
-        return "an unknown image"
-    found = find_image(image)
-    return found.label if found else one_line(image, 80)
 
 
 def _list(texts: Iterable[str]) -> str:

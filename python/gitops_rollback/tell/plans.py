@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gitops_rollback.image import step_of
+from gitops_rollback.image import label_of, step_of
 from gitops_rollback.model import title
 from gitops_rollback.refusals import ALREADY, RUNNING
 from gitops_rollback.tell.terminal import width
-from gitops_rollback.tell.view import View, first_ones, label, moment, narrow_table, table, wrapped
+from gitops_rollback.tell.view import View, first_ones, moment, narrow_table, table, wrapped
 
 Plan = Mapping[str, Any]
 
@@ -95,7 +95,7 @@ def proved(one: Mapping[str, Any]) -> str:
 
 def _headline(one: Plan) -> str:
     """Return the first line: where it would go, or that it goes nowhere, and why."""
-    name, runs = title(one["service"], one["environment"]), label(one["current"]["image"])
+    name, runs = title(one["service"], one["environment"]), label_of(one["current"]["image"])
     if runs_already(one):
         return f"{name}: {runs} runs already, nothing to do"
     code = blocks[0]["code"] if (blocks := _blocks(one)) else ""
@@ -121,7 +121,7 @@ def _obstacles(one: Plan) -> list[str]:
     texts = [f"{block['message']} ({block['hint']})" for block in _blocks(one)]
     if "to" not in one and not texts and not runs_already(one):
         refused = [c for c in one["candidates"] if c["verdict"] == "refused"]
-        reasons = "; ".join(f"{label(c['image'])}: {c['message']}" for c in refused[:3])
+        reasons = "; ".join(f"{label_of(c['image'])}: {c['message']}" for c in refused[:3])
         texts = [f"{name}: no image to go back to{f' ({reasons})' if reasons else ''}"]
     return texts
 
@@ -138,10 +138,10 @@ def because(one: Plan) -> str:
 
 
 def _row(one: Plan) -> tuple[str, str, str, str]:
-    name, runs = str(one["service"]), label(one["current"]["image"])
+    name, runs = str(one["service"]), label_of(one["current"]["image"])
     if runs_already(one):
         return (name, runs, "-", "runs already")
-    target = label(one["to"]["image"]) if "to" in one else "-"
+    target = label_of(one["to"]["image"]) if "to" in one else "-"
     blocks = _blocks(one)
     if blocks:
         return (name, runs, target, f"REFUSED: {blocks[0]['code']}")
@@ -185,12 +185,12 @@ def _cells(one: Plan, candidate: Mapping[str, Any], view: View) -> tuple[str, ..
 
 def _short(one: Plan, image: str) -> str:
     """Return the label of a candidate, with its digest where another has the same label."""
-    same = [c for c in one["candidates"] if label(c["image"]) == label(image)]
-    runs_so = label(one["current"]["image"]) == label(image)
+    same = [c for c in one["candidates"] if label_of(c["image"]) == label_of(image)]
+    runs_so = label_of(one["current"]["image"]) == label_of(image)
     digest = image.partition("@")[2]
-    if (len(same) > 1 or runs_so) and digest and not label(image).startswith("sha256"):
-        return f"{label(image)} {digest[:19]}"
-    return label(image)
+    if (len(same) > 1 or runs_so) and digest and not label_of(image).startswith("sha256"):
+        return f"{label_of(image)} {digest[:19]}"
+    return label_of(image)
 
 
 def why(candidate: Mapping[str, Any]) -> str:

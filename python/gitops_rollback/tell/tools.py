@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gitops_rollback.image import label_of
 from gitops_rollback.model import title
 from gitops_rollback.refusals import Place, place_of
-from gitops_rollback.tell.view import View, label, table, wrapped
+from gitops_rollback.tell.view import View, table, wrapped
 
 Document = Mapping[str, Any]
 _MOMENTS = ("decide", "commit", "fetched", "applied", "ready")
@@ -119,7 +120,7 @@ def rollouts(document: Document, view: View) -> list[str]:
         name = title(one["service"], one["environment"])
         cluster = f" in {one['cluster']}" if one.get("cluster") else ""
         told = f": {one['message']}" if one.get("message") else ""
-        text = f"{name}: {label(one['image'])} {one['state']}{cluster}{told}"
+        text = f"{name}: {label_of(one['image'])} {one['state']}{cluster}{told}"
         lines += [view.ink(line, "bold") for line in wrapped(text)]
     times = document.get("seconds", {})
     moments = [f"{name} {times[name]:.1f}" for name in _MOMENTS if name in times]

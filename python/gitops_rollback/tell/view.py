@@ -10,7 +10,6 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from gitops_rollback import clock
-from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.options import MOST_LINES
 from gitops_rollback.outlet import one
@@ -56,12 +55,6 @@ def view_of(output: Output) -> View:
         form=str(options.get("format") or "text"),
         is_in_jenkins=place_of(output.environment) is Place.JENKINS,
     )
-
-
-def label(image: object) -> str:
-    """Return what people call an image: its tag, else the beginning of its digest."""
-    found = find_image(str(image))
-    return found.label if found else str(image)
 
 
 def moment(at: object, present: str) -> str:

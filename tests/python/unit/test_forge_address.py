@@ -4,7 +4,7 @@ import pytest
 
 from gitops_rollback.clock import Deadline
 from gitops_rollback.errors import UsageError
-from gitops_rollback.forges.address import address_of
+from gitops_rollback.forges.address import address_of, page_of_commit
 from gitops_rollback.forges.client import ForgeError
 from gitops_rollback.forges.rules import BranchRules
 
@@ -196,3 +196,24 @@ def test_the_page_for_a_new_pull_request_is_known() -> None:
         "https://gitlab.com/acme/shop/live/-/merge_requests/new"
         "?merge_request%5Bsource_branch%5D=a%2Fb"
     )
+
+
+@pytest.mark.parametrize(
+    ("repository", "page"),
+    [
+        ("https://github.com/a/b.git", "https://github.com/a/b/commit/1f"),
+        ("git@github.com:a/b.git", "https://github.com/a/b/commit/1f"),
+        ("ssh://git@gitlab.acme.example:2222/a/b/c.git", "https://gitlab.acme.example/a/b/c/-/commit/1f"),
+        ("http://gitlab.local:8080/a/b", "http://gitlab.local:8080/a/b/-/commit/1f"),
+        ("https://bitbucket.org/a/b", "https://bitbucket.org/a/b/commits/1f"),
+        ("https://bot:secret@github.com/a/b", "https://github.com/a/b/commit/1f"),
+        ("https://git.example.com:8443/a/b/", "https://git.example.com:8443/a/b/commit/1f"),
+        ("git@git.example.com:a/b.git", None),
+        ("/srv/git/manifests.git", None),
+        ("http://[::1", None),
+        ("https://a b/c", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_the_page_of_a_commit_is_where_its_host_shows_it(repository: str, page: str | None) -> None:
+    assert page_of_commit(repository, "1f") == page

@@ -14,6 +14,7 @@ from gitops_rollback.image import (
     contradicts,
     is_digest,
     is_tag,
+    label_of,
     may_be,
     parse_image,
     same,
@@ -206,7 +207,14 @@ def test_which_references_may_be_one_image(left: str, right: str, *, may: bool) 
     ],
 )
 def test_people_call_a_version_by_its_tag_or_else_by_its_digest(text: str, label: str) -> None:
-    assert parse_image(text).label == label
+    assert parse_image(text).label == label_of(text) == label
+
+
+@pytest.mark.parametrize(
+    ("text", "label"), [("no image", "no image"), ("", ""), (None, "an unknown image")]
+)
+def test_what_is_no_image_is_called_by_its_text(text: str | None, label: str) -> None:
+    assert label_of(text) == label
 
 
 def test_another_version_keeps_the_name_as_it_was_written() -> None:

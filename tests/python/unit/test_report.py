@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gitops_rollback.image import parse_image
-from gitops_rollback.report.page import Documents, commit_url, draw, make_page, safe_url
+from gitops_rollback.report.page import Documents, draw, make_page, safe_url
 from gitops_rollback.report.write import render
 
 EVIL = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;\x07"
@@ -184,24 +184,6 @@ def test_a_web_address_becomes_a_link_as_it_is() -> None:
     rules = checked(render(page))
     assert url in rules.links
     assert f"https://github.com/acme/manifests/commit/{'c' * 40}" in rules.links
-
-
-@pytest.mark.parametrize(
-    ("repository", "url"),
-    [
-        ("https://github.com/a/b.git", "https://github.com/a/b/commit/1f"),
-        ("git@github.com:a/b.git", "https://github.com/a/b/commit/1f"),
-        ("ssh://git@gitlab.acme.example:2222/a/b/c.git", "https://gitlab.acme.example/a/b/c/-/commit/1f"),
-        ("http://gitlab.local:8080/a/b", "http://gitlab.local:8080/a/b/-/commit/1f"),
-        ("https://bitbucket.org/a/b", "https://bitbucket.org/a/b/commits/1f"),
-        ("https://token@github.com/a/b", "https://github.com/a/b/commit/1f"),
-        ("https://git.example.com/a/b.git", None),
-        ("/srv/git/manifests.git", None),
-        ("http://[::1", None),
-    ],
-)  # fmt: skip
-def test_commits_lead_to_the_forges_that_are_known(repository: str, url: str | None) -> None:
-    assert commit_url(repository, "1f") == url
 
 
 def test_a_rollback_leads_back_to_the_column_of_its_image() -> None:

@@ -196,11 +196,13 @@ def test_a_title_stays_short_whatever_is_in_it() -> None:
             f"https://github.com/acme/manifests/commit/{COMMIT}",
         ),
         (
-            "https://bot@git.example.com:8443/a/b/",
+            "https://bot:secret@git.example.com:8443/a/b/",
             f"https://git.example.com:8443/a/b/commit/{COMMIT}",
         ),
-        ("https://bot:secret@git.example.com/a/b", COMMIT),
-        ("git@github.com:acme/manifests.git", COMMIT),
+        (
+            "git@github.com:acme/manifests.git",
+            f"https://github.com/acme/manifests/commit/{COMMIT}",
+        ),
         ("/srv/manifests.git", COMMIT),
         ("", COMMIT),
     ],
