@@ -2,38 +2,41 @@
 
 A mutant that no unit test kills is a rule that nobody proves, or one that changes nothing. Run by
 hand, since it takes a while: `.venv/bin/python tools/mutants.py --count 60 --seed 1`. Each mutant
-is tried in a copy of the tree, against the unit tests that reach the changed line (measured once,
-by coverage's contexts); a table goes to stdout.
+is tried in a process of its own, against the unit tests that reach the changed line (measured once,
+by coverage's contexts) and do not only draw at random; a table goes to stdout.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import gc
+import os
 import random
 import re
-import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from itertools import islice, pairwise
 from pathlib import Path
-from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path("python/gitops_rollback")
 FOLDERS = ("decide", "ledger", "manifest", "effective")
 TIMEOUT = 300  # seconds for the tests of one mutant; one that never ends is found
-_COPIED = ("python", "tests", "docs", "examples", "tools", "vars", "resources", "src", "config")
+UNIT = Path("tests/python/unit")
+_ANEW = "GITOPS_MUTANT"  # names a file whose first line is a module's path, and the rest its text
 _OPERATORS: dict[type[ast.AST], str] = {
     ast.Eq: "!=", ast.NotEq: "==", ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">",
     ast.In: "not in", ast.NotIn: "in", ast.Is: "is not", ast.IsNot: "is",
@@ -181,13 +184,11 @@ class Reach:
     """Which unit tests reach which lines, measured by running all of them once."""
 
     def __init__(self, data: Path) -> None:
-        self._data = data
         if not data.exists():
-            self._measure()
-        self._base = sqlite3.connect(data, check_same_thread=False)
-        self._failing = set(self._failures.read_text(encoding="utf-8").split("\n"))
+            _measure(data)
+        self._base = sqlite3.connect(data)
 
-    def tests(self, mutant: Mutant) -> list[str]:
+    def tests(self, mutant: Mutant) -> set[str]:
         """Return the tests that run a line, else those that run anything of its module."""
         from coverage.numbits import numbits_to_nums  # noqa: PLC0415 - of the dev dependencies
 
@@ -198,44 +199,185 @@ class Reach:
             (f"%/{mutant.path.as_posix()}",),
         ).fetchall()
         reaching = [name for name, bits in rows if mutant.line in numbits_to_nums(bits)]
-        names = reaching or [name for name, _bits in rows]
-        # Without the case: what a case is called is not always what pytest takes for its name.
-        whole = {name.partition("|")[0] for name in names}
-        failing = {name.partition("[")[0] for name in self._failing}
-        return sorted({name.partition("[")[0] for name in whole} - failing)
+        return {name.partition("|")[0] for name in reaching or (name for name, _bits in rows)}
 
-    @property
-    def _failures(self) -> Path:
-        """Where the tests stand that fail without any change: they kill nothing."""
-        return self._data.with_suffix(".failing")
-
-    def _measure(self) -> None:
-        print("measuring which unit tests reach which lines …", file=sys.stderr)
-        self._data.parent.mkdir(parents=True, exist_ok=True)
-        sources = [f"--cov={PACKAGE / name}" for name in FOLDERS]
-        options = (
-            "--cov-context=test",
-            "--cov-report=",
-            "-q",
-            "-n",
-            "auto",
-            "-p",
-            "no:cacheprovider",
-        )
-        command = [sys.executable, "-m", "pytest", *sources, *options, "tests/python/unit"]
-        environment = {**_environment(ROOT), "COVERAGE_FILE": str(self._data)}
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False
-        )
-        failing = re.findall(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
-        self._failures.write_text("\n".join(failing), encoding="utf-8")
-        print(*done.stdout.splitlines()[-8:], sep="\n", file=sys.stderr)
+    def files(self) -> list[str]:
+        """Return the files of tests that reach anything."""
+        rows = self._base.execute("select context from context where context != ''")
+        return sorted({name.partition("::")[0] for (name,) in rows})
 
 
-def _environment(tree: Path) -> dict[str, str]:
-    import os  # noqa: PLC0415 - for this alone
+def _measure(data: Path) -> None:
+    print("measuring which unit tests reach which lines …", file=sys.stderr)
+    data.parent.mkdir(parents=True, exist_ok=True)
+    sources = [f"--cov={PACKAGE / name}" for name in FOLDERS]
+    command = [sys.executable, "-m", "pytest", *sources, "--cov-context=test", "--cov-report="]
+    command += ["-q", "-n", "auto", "-p", "no:cacheprovider", str(UNIT)]
+    environment = {**os.environ, "COVERAGE_FILE": str(data)}
+    subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr, check=False)
 
-    return {**os.environ, "PYTHONPATH": str(tree / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+class Trial:
+    """A pytest plugin: instead of running all tests, it tries each mutant.
+
+    Tests are collected once. What is changed within functions is put into those that are there, in
+    a process that is split off; all else (a table, a default, a class) needs one that imports it.
+    """
+
+    def __init__(self, mutants: Sequence[Mutant], reach: Reach) -> None:
+        self.ends: dict[Mutant, str] = {}
+        self._mutants = mutants
+        self._reach = reach
+        self._failed = ""
+        self._failing: set[str] = set()  # tests that fail without any change: they kill nothing
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave out the tests that only draw at random."""
+        items[:] = [item for item in items if not _draws(item)]
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try each mutant, and run nothing else."""
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        for mutant in self._mutants:
+            self.ends[mutant] = end = self._end_of(mutant, session.items)
+            with capture.global_and_fixture_disabled():
+                print(f"{mutant.path}:{mutant.line}: {end}", file=sys.stderr, flush=True)
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember the first test that fails."""
+        if report.failed:
+            self._failed = self._failed or report.nodeid
+
+    def _end_of(self, mutant: Mutant, every: Sequence[pytest.Item]) -> str:
+        names = self._reach.tests(mutant) - self._failing
+        items = [item for item in every if item.nodeid in names]
+        if not items:
+            return "lived: no unit test reaches it"
+        functions = changed_functions(mutant)
+        failed = self._failing_of(items, functions) if functions else _failing_anew(mutant, items)
+        if failed is None:
+            return "killed: no end"
+        if not failed:
+            return f"lived: {len(items)} tests passed"
+        killer = [item for item in items if item.nodeid == failed]
+        if killer and self._failing_of(killer, {}):
+            self._failing.add(failed)
+            return self._end_of(mutant, every)
+        return f"killed by {failed.partition('::')[2] or failed}"
+
+    def _failing_of(
+        self, items: Sequence[pytest.Item], functions: dict[FunctionType, CodeType]
+    ) -> str | None:
+        """Return the first test that fails with other functions; None where there is no end."""
+        reading, writing = os.pipe()
+        process = os.fork()
+        if process == 0:
+            self._run(items, functions, writing)
+        os.close(writing)
+        with os.fdopen(reading, encoding="utf-8") as pipe:
+            told = pipe.read()
+        os.waitpid(process, 0)
+        return told.rstrip("\n") if told else None
+
+    def _run(
+        self, items: Sequence[pytest.Item], functions: dict[FunctionType, CodeType], told: int
+    ) -> None:
+        """Run tests in a process that was split off, and end it."""
+        signal.alarm(TIMEOUT)
+        reporter = items[0].config.pluginmanager.getplugin("terminalreporter")
+        reporter._tw._file = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SLF001, SIM115
+        for function, code in functions.items():
+            function.__code__ = code
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self._failed:
+                break
+        os.write(told, f"{self._failed}\n".encode())
+        os._exit(0)
+
+
+def _draws(item: pytest.Item) -> bool:
+    """Tell whether a test draws at random, by Hypothesis or a state machine of it."""
+    function = getattr(item, "obj", None)
+    return getattr(function, "is_hypothesis_test", False) or item.name == "runTest"
+
+
+def changed_functions(mutant: Mutant) -> dict[FunctionType, CodeType]:
+    """Return the functions that are there with their new code; none if anything else changes."""
+    source = Source(mutant.path).text
+    name = ".".join(mutant.path.relative_to("python").with_suffix("").parts)
+    file = str(sys.modules[name].__file__)
+    there: dict[CodeType, list[FunctionType]] = {}
+    for one in gc.get_objects():
+        if isinstance(one, FunctionType) and one.__module__ == name:
+            there.setdefault(one.__code__, []).append(one)
+    old, new = (compile(text, file, "exec") for text in (source, mutant.apply(source)))
+    found: dict[FunctionType, CodeType] = {}
+    pairs = [(old, new)]
+    while pairs:
+        before, after = pairs.pop()
+        if _plain(before) == _plain(after):
+            continue
+        is_same = _plain(before, is_bare=True) == _plain(after, is_bare=True)
+        functions = there.get(before, [])
+        if not functions and not is_same:
+            return {}
+        if any(before.co_freevars != after.co_freevars for _ in functions):
+            return {}
+        found.update(dict.fromkeys(functions, after))
+        if not functions:
+            pairs += zip(_codes(before), _codes(after), strict=True)
+    return found
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    return [one for one in code.co_consts if isinstance(one, CodeType)]
+
+
+def _plain(code: CodeType, *, is_bare: bool = False) -> CodeType:
+    """Return code without where it stands; bare without the functions within it, too."""
+    constants = tuple(
+        (None if is_bare else _plain(one)) if isinstance(one, CodeType) else one
+        for one in code.co_consts
+    )
+    return code.replace(co_firstlineno=1, co_linetable=b"", co_consts=constants)
+
+
+def _failing_anew(mutant: Mutant, items: Sequence[pytest.Item]) -> str | None:
+    """Return the first test that fails where the module is imported anew; None without an end."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        text = mutant.apply(Source(mutant.path).text)
+        file.write(f"{mutant.path.as_posix()}\n{text}")
+        file.flush()
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "mutants"]
+        command += ["-p", "no:cacheprovider", *(item.nodeid for item in items)]
+        path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, _ANEW: file.name, "PYTHONPATH": path}
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True,
+                timeout=TIMEOUT, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return None
+    if done.returncode == 0:
+        return ""
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    return failed[1] if failed else f"what cannot be collected ({done.returncode})"
+
+
+def _import_mutant(named: Path) -> None:
+    """Let a module be imported with another text than its file has."""
+    path, _, text = named.read_text(encoding="utf-8").partition("\n")
+    usual = SourceFileLoader.get_code
+
+    def get_code(loader: Any, name: str) -> CodeType | None:  # noqa: ANN401 - frozen
+        file = loader.get_filename(name)
+        return compile(text, file, "exec") if file.endswith(path) else usual(loader, name)
+
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
 
 
 def main() -> int:
@@ -243,25 +385,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", choices=FOLDERS, action="append", help="(default: all)")
     parser.add_argument("--data", type=Path, default=ROOT / "build" / "mutants.coverage",
                         help="what unit tests reach; measured if it is not there")  # fmt: skip
     options = parser.parse_args()
     reach = Reach(options.data)
-    drawn = draw(options.count, options.seed, tuple(options.folder or FOLDERS))
-    with tempfile.TemporaryDirectory(prefix="mutants-") as place:
-        trees: SimpleQueue[Path] = SimpleQueue()
-        for number in range(options.workers):
-            trees.put(_copy(Path(place) / str(number)))
-        with ThreadPoolExecutor(options.workers) as pool:
-            ends = list(pool.map(lambda mutant: _tried(mutant, reach, trees), drawn))
+    trial = Trial(draw(options.count, options.seed, tuple(options.folder or FOLDERS)), reach)
+    os.chdir(ROOT)
+    pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:randomly", *reach.files()], [trial])
     print("| place | change | end |\n|---|---|---|")
-    for mutant, end in zip(drawn, ends, strict=True):
+    for mutant, end in trial.ends.items():
         place_of = f"{mutant.path.relative_to(PACKAGE)}:{mutant.line}"
         print(f"| {place_of} | {mutant.told(Source(mutant.path).text)} | {end} |")
-    lived = sum(not end.startswith("killed") for end in ends)
-    print(f"\nseed {options.seed}: {len(drawn)} mutants, {lived} lived")
+    lived = sum(not end.startswith("killed") for end in trial.ends.values())
+    print(f"\nseed {options.seed}: {len(trial.ends)} mutants, {lived} lived")
     return 0
 
 
@@ -283,56 +420,7 @@ def _compiles(text: str) -> bool:
     return True
 
 
-def _copy(tree: Path) -> Path:
-    tree.mkdir()
-    ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache")
-    for name in _COPIED:
-        shutil.copytree(ROOT / name, tree / name, ignore=ignored)
-    for file in ROOT.iterdir():
-        if file.is_file():
-            shutil.copy(file, tree)
-    return tree
-
-
-def _tried(mutant: Mutant, reach: Reach, trees: SimpleQueue[Path]) -> str:
-    """Try one mutant in a tree that is free."""
-    tree = trees.get()
-    file = tree / mutant.path
-    sound = file.read_text(encoding="utf-8")
-    try:
-        file.write_text(mutant.apply(sound), encoding="utf-8")
-        end = _end_of(reach.tests(mutant), tree)
-    finally:
-        file.write_text(sound, encoding="utf-8")
-        trees.put(tree)
-    print(f"{mutant.path}:{mutant.line}: {end}", file=sys.stderr)
-    return end
-
-
-def _end_of(tests: list[str], tree: Path) -> str:
-    if not tests:
-        return "lived: no unit test reaches it"
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as names:
-        names.write("\n".join(tests))
-        names.flush()
-        options = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly")
-        command = [sys.executable, "-m", "pytest", *options, f"@{names.name}"]
-        try:
-            done = subprocess.run(
-                command, cwd=tree, env=_environment(tree), capture_output=True, text=True,
-                timeout=TIMEOUT, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return "killed: no end"
-    if done.returncode == 0:
-        return f"lived: {len(tests)} tests passed"
-    if done.returncode in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR):
-        return "killed: its tests cannot be collected"  # a table in a test calls what was changed
-    if done.returncode != 1:
-        return f"unknown: pytest ended with {done.returncode}"
-    failed = re.search(r"^(?:FAILED|ERROR) \S+?::(\S+)", done.stdout, re.MULTILINE)
-    return f"killed by {failed[1]}" if failed else f"killed: exit {done.returncode}"
-
-
+if _ANEW in os.environ:
+    _import_mutant(Path(os.environ[_ANEW]))
 if __name__ == "__main__":
     raise SystemExit(main())
