@@ -55,7 +55,7 @@ class Field:
     edits: list[Ran] = field(default_factory=list)
     bad: list[tuple[Ran, bool]] = field(default_factory=list)  # and whether its tag is a version
     ever: set[Ran] = field(default_factory=set)
-    taken: set[Ran] = field(default_factory=set)  # of these, what reverts took back: it ran, too
+    taken: set[Ran] = field(default_factory=set)  # of these, what Git's history alone tells of
     unsure: set[str] = field(default_factory=set)  # digests that may be bad, or forgiven
     went_back: bool = False
     deed_went_back: bool = False  # the tool's last one
@@ -98,7 +98,8 @@ class Field:
             return {"digest"} | doubt
         bad = {one.digest for one, _v in self.bad}
         known = {one.digest for one in self.ever} - bad - {None}
-        kept = {one.digest for one in self.ever - self.taken} - bad - {None}
+        told = self.ever - self.taken - set(self.edits)
+        kept = {one.digest for one in told} - bad - {None}
         if image.digest in known and not (self.is_lost and image.digest not in kept):
             return {None}
         alike = [is_one for one, is_one in self.bad if one.tag == image.tag]
@@ -124,6 +125,8 @@ class Field:
 
         Before the first deed Git's history counts, and has them all.
         """
+        self.taken |= set(self.edits if self.deeds else [*self.whole, *self.edits])
+        self.taken.discard(self.top)
         if not self.deeds:
             self.whole, self.deeds = self._edited(self.whole), [self.top]
         elif self.edits:
