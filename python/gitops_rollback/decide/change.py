@@ -19,7 +19,7 @@ from gitops_rollback.model import RECORDED, Deed, identified
 from gitops_rollback.refusals import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.decide.plan import Candidate, Plan
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.fields import NotedField
+    from gitops_rollback.ledger.holds import Bad
     from gitops_rollback.ledger.records import MadeRecord
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.edit import FieldEdit, Splice
@@ -306,7 +307,8 @@ def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:
 def _ledger_files(at: ServiceAtTip, state: State) -> dict[str, bytes | None]:
     """Return the state file, and what follows from it: a hold is in force for all names or none.
 
-    So is a bad mark: what is forgiven is so under every name.
+    So is a bad mark. Both stand in the state files of all names: where somebody deletes one of
+    them, with the file of the hold, nothing tells of it but what another one says.
     Each hold in force has a file of its own, which the next hold of the same fields replaces.
     """
     files: dict[str, bytes | None] = {**_rendered(state)}
@@ -316,12 +318,10 @@ def _ledger_files(at: ServiceAtTip, state: State) -> dict[str, bytes | None]:
             files[file.path] = None
     forgiven = _forgiven(at, state)
     for alias in at.aliases:
-        ended = (
-            alias if alias.hold is None or alias.hold.id == in_force else replace(alias, hold=None)
-        )
-        files |= _where_changed(alias, _without(ended, forgiven))
+        bad = _with_bad(_without(alias, forgiven), state.bad)
+        files |= _where_changed(alias, replace(alias, hold=state.hold, bad=bad))
     for lost in at.lost:
-        files |= _where_changed(lost, _without(lost, forgiven))
+        files |= _where_changed(lost, replace(lost, bad=_without(lost, forgiven)))
     if at.displaced is not None:
         files |= _rendered(at.displaced)
     if state.hold is not None:
@@ -339,8 +339,18 @@ def _forgiven(at: ServiceAtTip, state: State) -> frozenset[str]:
     return frozenset(e.image.canonical for e in at.state.bad) - kept
 
 
-def _without(state: State, images: frozenset[str]) -> State:
-    return replace(state, bad=tuple(e for e in state.bad if e.image.canonical not in images))
+def _without(state: State, images: Collection[str]) -> tuple[Bad, ...]:
+    return tuple(entry for entry in state.bad if entry.image.canonical not in images)
+
+
+def _with_bad(known: tuple[Bad, ...], bad: Iterable[Bad]) -> tuple[Bad, ...]:
+    """Return a bad list with the marks of another one that it lacks, the newest first."""
+    there = {entry.image.canonical for entry in known}
+    more = [entry for entry in bad if entry.image.canonical not in there]
+    if not more:
+        return known
+    newest_first = sorted((*known, *more), key=lambda one: one.deed.at or "", reverse=True)
+    return tuple(newest_first[:LONGEST_BAD_LIST])
 
 
 def _where_changed(before: State, after: State) -> dict[str, bytes]:

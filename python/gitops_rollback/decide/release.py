@@ -109,8 +109,9 @@ def repair(wish: Wish, facts: Facts) -> Change:
     if wish.holds is not None:
         return _tied(wish, facts, wish.holds)
     rebuilt = accounts.rebuilt(facts)
-    # What holds by a file of its own goes on to do so: a repair ends nothing.
-    at = replace(facts.at, state=rebuilt.present, holds=replace(facts.at.holds, ours=()))
+    # What holds by a file of its own, or of another name, goes on to do so: a repair ends nothing.
+    there = replace(facts.at.holds, ours=())
+    at = replace(facts.at, state=rebuilt.present, aliases=(), holds=there)
     running = replace(at, state=rebuilt.state).read.image
     summary = summary_of(wish, at, running, running)
     warnings = (*rebuilt.said, *warnings_of(at))

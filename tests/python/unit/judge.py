@@ -23,6 +23,7 @@ from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import Exit
 from gitops_rollback.image import ImageReference, parse_image
 from gitops_rollback.ledger.state import FOLDER, path_of
+from gitops_rollback.look.environment_files import is_held
 from gitops_rollback.model import Build
 from gitops_rollback.refusals import AGAIN, ALLOW_OLDER, RELEASE, TABLE
 from gitops_rollback.services.config import FILE
@@ -30,7 +31,7 @@ from unit.branch import MANIFEST, Branch, Commit, Registry, seen
 from unit.judge_model import Field, Proposal, Ran
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 TAGS = st.sampled_from(["1.0", "1.1", "1.2", "main"])
 PEOPLE = st.sampled_from(["ann", "bob", "eve"])
@@ -309,28 +310,41 @@ class Judge(RuleBasedStateMachine):
         self.fields[place].doubt |= bool(self.fields[place].edits)
         COUNTS["renamed environments"] += 1
 
-    @rule(who=PEOPLE, place=PLACES, whole=st.booleans())
-    def delete_the_state(self, who: str, place: int, whole: bool) -> None:
-        """Delete what tells of a field: its state files, or with them the file of its hold."""
+    @rule(who=PEOPLE, place=PLACES, whole=st.booleans(), only=st.none() | SERVICES)
+    def delete_the_state(self, who: str, place: int, whole: bool, only: str | None) -> None:
+        """Delete what tells of a field: its state files, or with them the file of its hold.
+
+        Or only the state file of one name, where that of another one is left.
+        """
         if self.is_deleted(place):
             return
         gone: dict[str, bytes | None] = {}
         for path, data in self.branch.tip.files.items():
-            is_its = path.rpartition("/")[0] in {f"{FOLDER}/{name}" for name in self.names[place]}
-            if whole and path.startswith(f"{FOLDER}/.held/"):
+            folder, _slash, name = path.rpartition("/")
+            is_its = folder in {f"{FOLDER}/{name}" for name in self.names[place]}
+            is_its = is_its and only in {None, name.removesuffix(".json")}
+            if whole and is_held(path):
                 is_its = json.loads(data)["environment"] in self.names[place]
             if is_its:
                 gone[path] = None
+        if only is not None and (all(map(is_held, gone)) or not self.is_left(place, gone)):
+            return
         if gone:
             self.branch.commit(gone, who, "Tidy up")
             # A pull request that was written before would bring a file without what was deleted.
             self.proposals = [one for one in self.proposals if one.place != place]
             COUNTS["deleted state files"] += 1
+        if only is not None:
+            self.fields[place].lose_deeds()
+
+    def is_left(self, place: int, gone: Collection[str]) -> bool:
+        """Whether a state file of a field is left where some are deleted."""
+        folder = f"{FOLDER}/{self.environments[place]}/"
+        return any(path.startswith(folder) and path not in gone for path in self.branch.tip.files)
 
     def is_deleted(self, place: int) -> bool:
         """Whether no state file of a field stands under its environment's name of today."""
-        folder = f"{FOLDER}/{self.environments[place]}/"
-        return not any(path.startswith(folder) for path in self.branch.tip.files)
+        return not self.is_left(place, ())
 
     @precondition(lambda self: len(self.branch.commits) > 3)
     @rule(who=PEOPLE, count=st.integers(2, 3))

@@ -155,12 +155,17 @@ class Field:
         self.bad.append((left, is_version))
         self.unsure -= {left.digest or "", image.digest or ""}
         self.bad = [(one, v) for one, v in self.bad if not one.is_written_as(image)]
-        # Back to a tag that may be one of those that ran, or none of them.
-        alike = [one for one in self.whole if one.may_be(image)]
-        self.is_folded |= bool(alike) and not any(one.is_surely(image) for one in self.whole)
+        # Back to what is not known to have run: a tag that may be one of those, or more ran.
+        known = (*self.whole, *self.deeds)
+        self.is_folded |= not any(one.is_surely(image) for one in known)
         self.whole, self.deeds = gone_back(self.whole, image), gone_back(self.deeds, image)
         self.ever.add(image)
         self.holds, self.went_back, self.deed_went_back = holds, True, True
+
+    def lose_deeds(self) -> None:
+        """Only one of two accounts is left, which may tell of fewer deeds."""
+        self.taken |= self.ever
+        self.is_folded = True
 
     def edited(self, image: Ran, text: str) -> None:
         if self.top == image or (image.digest and self.top.digest == image.digest):

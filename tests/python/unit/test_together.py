@@ -30,7 +30,7 @@ from gitops_rollback.errors import (
 )
 from gitops_rollback.ledger.events import from_state
 from gitops_rollback.ledger.fields import note_written
-from gitops_rollback.ledger.holds import HeldFile, Holds
+from gitops_rollback.ledger.holds import Bad, HeldFile, Holds
 from gitops_rollback.ledger.records import MadeRecord
 from gitops_rollback.ledger.state import LONGEST_BAD_LIST, State, parse_state, render_state
 from gitops_rollback.repo.objects import Tip
@@ -198,9 +198,25 @@ def test_a_full_bad_list_forgives_nothing_under_other_names() -> None:
     other = replace(state("0>1", bad=bad[:1]), service="shop")
     at_tip = replace(service_at_tip("acme/cart:1", state("0>1", bad=bad)), aliases=(other,))
     new = bad_entry("10", at(2))
-    assert {*ledger_of(at_tip, state("0>1", bad=(new, *bad[1:])))} == {STATE}
-    files = ledger_of(at_tip, state("0>1", bad=bad[1:]))
-    assert {*files} == {STATE, ".gitops-rollback/production/shop.json"}
+    path = ".gitops-rollback/production/shop.json"
+
+    def theirs(after: State) -> tuple[Bad, ...]:
+        return parse_state(ledger_of(at_tip, after)[path] or b"", "production", "shop").bad
+
+    assert theirs(state("0>1", bad=(new, *bad[1:])))[:2] == (new, bad[0])
+    assert bad[0] not in theirs(state("0>1", bad=bad[1:]))
+
+
+def test_a_hold_and_what_is_bad_stand_in_the_state_files_of_all_names() -> None:
+    other = replace(state("0>1"), service="shop")
+    at_tip = replace(service_at_tip("acme/cart:1", state("0>1")), aliases=(other,))
+    after = state("0>1", "1>2", bad=(bad_entry("1", at(2)),), hold=HOLD)
+    files = ledger_of(at_tip, after)
+    theirs = parse_state(
+        files[".gitops-rollback/production/shop.json"] or b"", "production", "shop"
+    )
+    assert theirs == replace(other, bad=after.bad, hold=HOLD)
+    assert {*ledger_of(replace(at_tip, state=after, aliases=(theirs,)), state("1>2"))} > {STATE}
 
 
 def test_an_edit_after_which_something_else_would_take_effect_is_an_error() -> None:
