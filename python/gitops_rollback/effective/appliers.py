@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.effective.argo import changes_of
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown, read_selector
 from gitops_rollback.effective.sources import Whose
+from gitops_rollback.effective.templates import OF_CHART, is_chart_file
 from gitops_rollback.effective.tree import TreeError, entries, find, same, without
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import ARGO_GROUP, chart_sources
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.flux import FluxKustomization
     from gitops_rollback.manifest.kustomize import Kustomization
 
+_TAKES = regex(r"^[ \t-]*repository:\s*[\"']?file://([^\s\"']+)", re.MULTILINE)
 _VARIABLE = regex(r"\{\{.*?\}\}|\$\{.*?\}")
 _SKIP = "argocd.argoproj.io/skip-reconcile"
 # Notes by which an object is left alone (argo-cd.readthedocs.io, "Skip Application Reconcile").
@@ -329,11 +331,11 @@ def folders_to_follow(files: Mapping[str, ParsedFile], meant: Collection[str]) -
 
 
 def charts_to_follow(
-    raw: Collection[str], files: Mapping[str, ParsedFile], meant: Collection[str]
+    raw: Mapping[str, bytes], files: Mapping[str, ParsedFile], meant: Collection[str]
 ) -> list[str]:
     """Return the charts that HelmReleases in `meant` name, if nothing there was read.
 
-    Of a chart that was read without its templates, these.
+    Of a chart that was read without its templates, these; and the charts beside it that it takes.
     """
     folders = [
         posixpath.normpath((text_of(item.find("spec", "chart", "spec", "chart")) or "?").strip("/"))
@@ -343,12 +345,16 @@ def charts_to_follow(
         if item.kind == "HelmRelease"
         and text_of(item.find("spec", "chart", "spec", "sourceRef", "kind")) == "GitRepository"
     ]
-    read = {posixpath.dirname(path) for path in raw if posixpath.basename(path) == "Chart.yaml"}
-    bare = [posixpath.join(folder, "templates") for folder in read]
+    read = {posixpath.dirname(path): data for path, data in raw.items() if is_chart_file(path)}
+    for folder, data in read.items():
+        if not any(path.startswith(posixpath.join(folder, "templates/")) for path in raw):
+            folders += [posixpath.join(folder, name) for name in OF_CHART]
+        for path in _TAKES.findall(data.decode(errors="replace")):
+            folders.append(posixpath.normpath(posixpath.join(folder, path)))
     return [
-        folder
-        for folder in dict.fromkeys((*(one for one in folders if one not in read), *bare))
-        if not any(path.startswith(f"{folder}/") for path in raw)
+        one
+        for one in dict.fromkeys(folders)
+        if one not in read and one not in raw and not any(p.startswith(f"{one}/") for p in raw)
     ]
 
 

@@ -108,7 +108,7 @@ class Lander:
         sources: Sources = NO_SOURCES,
     ) -> None:
         self._builder = builder
-        self.templates = Templates(builder.raw)
+        self.templates = Templates(builder.raw, builder.parsed)
         self._kinds = kinds
         self._pointers = pointers
         self._git = sources

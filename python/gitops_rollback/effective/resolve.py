@@ -28,6 +28,7 @@ from gitops_rollback.effective.landing import Lander, Landing
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.roots import Root, Roots, Tree
 from gitops_rollback.effective.stacks import Layer, overridden, stacks_of
+from gitops_rollback.effective.templates import is_chart_file
 from gitops_rollback.effective.tree import find
 from gitops_rollback.effective.variables import Variables, filled, substitute, variable_names
 from gitops_rollback.effective.work import Work
@@ -309,7 +310,7 @@ class _Resolver:
         """The layers of values by what is not followed: of kustomize, helmfile and Fleet."""
         tree = self._tree
         files = [file for path, file in tree.files.items() if not is_kustomization(path)]
-        charts = (path for path in tree.raw if posixpath.basename(path) == "Chart.yaml")
+        charts = filter(is_chart_file, tree.raw)
         unparsed = (self._builder.parsed(path) for path in charts if path not in tree.files)
         files += [file for file in unparsed if file is not None]
         return stacks_of(tree.kustomizations.values(), files, self._builder.parsed)

@@ -93,20 +93,46 @@ def _parents(
     It stands in the `charts` folder of one, or one names it by its path as a dependency.
     """
     found: dict[str, list[tuple[str, str]]] = {}
-    known = frozenset(charts)
+    known = by_place(charts)
     for parent in charts:
-        above, name = posixpath.split(parent)
-        if posixpath.basename(above) == "charts" and posixpath.dirname(above) in known:
-            found.setdefault(parent, []).append((posixpath.dirname(above), name))
-        chart = parsed(posixpath.join(parent, "Chart.yaml"))
-        root = chart.trees[0] if chart is not None and chart.trees else None
-        for one in items_of(lookup(root, "dependencies")):
-            written = text_of(lookup(one, "repository")) or ""
-            path = posixpath.normpath(posixpath.join(parent, written.removeprefix("file://")))
-            if written.startswith("file://"):
-                key = text_of(lookup(one, "alias")) or text_of(lookup(one, "name")) or ""
-                found.setdefault(path, []).append((parent, key))
+        for key, folder in dependencies_of(parent, known, parsed):
+            found.setdefault(folder, []).append((parent, key))
     return found
+
+
+def by_place(charts: Iterable[str]) -> dict[str, list[str]]:
+    """Return the folders of charts by the folder that each stands in."""
+    found: dict[str, list[str]] = {}
+    for one in charts:
+        found.setdefault(posixpath.dirname(one), []).append(one)
+    return found
+
+
+def dependencies_of(
+    chart: str, known: Mapping[str, Collection[str]], parsed: Callable[[str], ParsedFile | None]
+) -> list[tuple[str, str]]:
+    """Return the charts that one takes: the key of each one's values there, and its folder.
+
+    It names them in Chart.yaml, or in the older requirements.yaml; `known` are the charts that were
+    read (`by_place`). The folder is empty for one that is none of these.
+    """
+    files = (parsed(posixpath.join(chart, name)) for name in ("Chart.yaml", "requirements.yaml"))
+    roots = [file.trees[0] for file in files if file is not None and file.trees]
+    inside = posixpath.join(chart, "charts")
+    found = []
+    for one in (one for root in roots for one in items_of(lookup(root, "dependencies"))):
+        name, alias, written = (
+            text_of(lookup(one, key)) or "" for key in ("name", "alias", "repository")
+        )
+        places = [posixpath.join(inside, name)]
+        if written.startswith("file://"):
+            path = posixpath.join(chart, written.removeprefix("file://"))
+            places.append(posixpath.normpath(path))
+        there = (one for one in places if one in known.get(posixpath.dirname(one), ()))
+        found.append((alias or name, next(there, "")))
+    named = {folder for _key, folder in found}
+    within = (one for one in known.get(inside, ()) if one not in named)
+    return [*found, *((posixpath.basename(one), one) for one in within)]
 
 
 def _of_parents(

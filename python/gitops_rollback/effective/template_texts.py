@@ -52,6 +52,7 @@ _ACTION = regex(r"\{\{-?[ \t]*([^{}]*)\}\}")
 _CONTROL = regex(r"(?:if|else|with|range|end|define|block)\b|\$\w+\s*:?=")
 _DEFINED = regex(r"\{\{-?\s*define\s+[\"`]([^\"`]+)[\"`]\s*-?\}\}")
 _INCLUDED = regex(r"\b(?:include|template)\s+[\"`]([^\"`]+)[\"`]")
+_COMPUTED = regex(r"\b(?:include|template)\s+[^\"`\s]")  # its name is not written out
 _MOST_NAMES = 20  # of templates that one line includes
 _MOST_CHARACTERS = 5_000  # of each
 # What stands below the dot, or in a variable: the last of its keys.
@@ -145,6 +146,13 @@ class Texts:
             used |= more
             names += [one for one in further if one not in names][: _MOST_NAMES - len(names)]
         return frozenset(used)
+
+    def unread(self) -> bool:
+        """Tell whether a template is included that stands in none of these texts."""
+        texts = self.by_path.values()
+        named = {name for text in texts for name in _INCLUDED.findall(text)}
+        is_computed = any(_COMPUTED.search(text) for text in texts)
+        return is_computed or not named <= self._defined.keys()
 
     @cached_property
     def _defined(self) -> dict[str, str]:

@@ -14,30 +14,43 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.objects import ACCEPT, Unknown
+from gitops_rollback.effective.stacks import by_place, dependencies_of
 from gitops_rollback.effective.template_texts import DOCKER, ITEMS, READ, WRITTEN, Texts, plain
 from gitops_rollback.effective.tree import find
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.document import text_of
 from gitops_rollback.manifest.helm import TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TAG
+from gitops_rollback.manifest.patterns import go_glob
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import yaml
 
     from gitops_rollback.effective.template_texts import Keys
+    from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.image_field import ImageField, Part
 
 # What is no template in the folder of templates, or nothing that is applied (helm.sh, "Charts").
 _NOTES = "NOTES.txt"
 _OWN_WORDS = regex(r"\btpl\b")
-_DEPENDS = regex(rb"^dependencies:(?!\s*\[\s*\])", re.MULTILINE)
+_IGNORED = ".helmignore"
+_FILES = ("Chart.yaml", "values.yaml")
+OF_CHART = ("templates", "charts", _IGNORED)  # what belongs to a chart and is read with it
+_GLOBAL = "global"  # values that a chart's dependencies get too
+_LIBRARY = "library"
 
 
-def is_template(path: str) -> bool:
-    """Tell whether a file is one of the templates of a chart that are no YAML at all."""
-    return path.endswith(".tpl") and "templates" in path.split("/")[:-1]
+def is_chart_file(path: str) -> bool:
+    """Tell whether a file says that its folder is a chart."""
+    return posixpath.basename(path) == _FILES[0]
+
+
+def is_of_chart(path: str) -> bool:
+    """Tell whether a file is one of those of a chart that are no YAML at all."""
+    *folders, name = path.split("/")
+    return (name.endswith(".tpl") and "templates" in folders) or name == _IGNORED
 
 
 @dataclass(frozen=True)
@@ -46,8 +59,8 @@ class _Chart:
 
     Of `items` they read each item, `written` is written out as it is; `labels` are the values in
     labels and names, by their places; `changed` the values that an image is made of, and not as
-    they are: where, and by which other one if that is set. One that has others in it (`has_others`)
-    is not judged.
+    they are: where, and by which other one if that is set. `below` are the charts that it takes, by
+    the keys of their values; `has_unread` tells that it includes what is in none of the texts.
     """
 
     texts: tuple[str, ...]
@@ -56,12 +69,14 @@ class _Chart:
     written: frozenset[Keys]
     labels: Mapping[str, frozenset[Keys]]
     changed: Mapping[Keys, list[tuple[str, Keys]]]
-    has_others: bool
+    below: Mapping[str, str]
+    has_unread: bool
 
-    @property
-    def is_judged(self) -> bool:
-        """Whether what it does not read changes nothing."""
-        return bool(self.texts) and not self.has_others
+    def is_judged(self, keys: Keys) -> bool:
+        """Tell whether it changes nothing if it does not read a value."""
+        if self.below and (self.has_unread or keys[0] == _GLOBAL):
+            return False
+        return bool(self.texts) and self.below.get(keys[0], keys[0]) != ""
 
     def reads(self, keys: Keys) -> bool:
         """Tell whether the templates read a value, as far as they can be followed."""
@@ -89,10 +104,31 @@ class _Chart:
 
 
 @dataclass(frozen=True)
+class _Reader:
+    """A chart that gets a value below some keys, among all `values` that it gets."""
+
+    chart: _Chart
+    keys: Keys
+    values: yaml.Node | None
+
+    @property
+    def otherwise(self) -> str:
+        """Why a template makes something else of the value; empty where none does."""
+        changed = self.chart.changed
+        for place, other in (*changed.get(self.keys, ()), *changed.get((f".{self.keys[-1]}",), ())):
+            if not other:
+                return f"{place} makes another text of it"
+            if text_of(find(self.values, *other)):
+                return f"{place} takes .Values.{'.'.join(other)} too, which is set"
+        return ""
+
+
+@dataclass(frozen=True)
 class Templates:
     """The templates of all charts among some files, of which `raw` has the bytes."""
 
     raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    parsed: Callable[[str], ParsedFile | None] = field(default=lambda _path: None, repr=False)
     _charts: dict[str, _Chart] = field(default_factory=dict, repr=False, compare=False)
 
     def doubt(
@@ -100,19 +136,20 @@ class Templates:
     ) -> Unknown | None:
         """Return why a chart's templates may not make an image of values; None where they do.
 
-        `values` are all that the chart gets. A chart that has others in it, or of which no template
-        was read, is not judged by what it does not read.
+        `values` are all that the chart gets. What a chart does that was not read, and one of which
+        no template was read, is not judged.
         """
-        chart = self._chart(folder)
-        for part in image.parts:
-            why = self._otherwise(chart, _keys(image, part), values) if part.text else ""
-            if why:
-                name = f".Values.{'.'.join(_keys(image, part))}"
-                hint = f"let the template write it as it is, {ACCEPT}"
-                return Unknown(image.path, part.scalar.line, name, why, hint)
-        if not chart.is_judged:
-            return None
-        unread = {p.role: p for p in image.parts if not chart.reads(_keys(image, p))}
+        ignored = self._ignored(folder)
+        if ignored is not None:
+            return ignored
+        for part in (one for one in image.parts if one.text):
+            for reader in self._readers(folder, _keys(image, part), values):
+                why = reader.otherwise
+                if why:
+                    name = f".Values.{'.'.join(_keys(image, part))}"
+                    hint = f"let the template write it as it is, {ACCEPT}"
+                    return Unknown(image.path, part.scalar.line, name, why, hint)
+        unread = {p.role: p for p in image.parts if self._is_unread(folder, _keys(image, p))}
         for role, part in unread.items():
             is_default = role == REGISTRY and part.text.strip("/") in ("", *DOCKER)
             # Of tag and digest one is enough: that the digest does not count is said (`warning`).
@@ -122,34 +159,56 @@ class Templates:
                 return self._unread(folder, image, part)
         return None
 
-    def _otherwise(self, chart: _Chart, keys: Keys, values: yaml.Node | None) -> str:
-        """Return why a template makes something else of a value; empty where none does."""
-        below = chart.changed.get((f".{keys[-1]}",), [])
-        for place, other in (*chart.changed.get(keys, ()), *below):
-            if not other:
-                return f"{place} makes another text of it"
-            if text_of(find(values, *other)):
-                return f"{place} takes .Values.{'.'.join(other)} too, which is set"
-        return ""
-
     def warning(self, folder: str, image: ImageField) -> str:
         """Return that a digest of values is read by no template; empty where it is."""
-        chart, part = self._chart(folder), image.part(DIGEST)
-        if part is None or not part.text or not chart.is_judged:
+        part = image.part(DIGEST)
+        if part is None or not part.text or not self._is_unread(folder, _keys(image, part)):
             return ""
-        keys = _keys(image, part)
-        if chart.reads(keys):
-            return ""
-        return f"no template of {folder or '.'} reads .Values.{'.'.join(keys)}: its tag runs"
+        name = f".Values.{'.'.join(_keys(image, part))}"
+        return f"no template of {folder or '.'} reads {name}: its tag runs"
 
     def label_with(self, folder: str, container: str) -> str:
         """Return the place in a chart's templates where an image's tag is a label, or in a name.
 
         `container` are the keys of the image in the values: `image`, `web.image`. Empty for none.
         """
-        tags = {(*_above(container), name) for name in TAG_KEYS} | {(".tag",), (".imageTag",)}
-        labels = self._chart(folder).labels
-        return next((place for place, read in labels.items() if not read.isdisjoint(tags)), "")
+        for reader in self._readers(folder, _above(container)):
+            tags = {(*reader.keys, name) for name in TAG_KEYS} | {(".tag",), (".imageTag",)}
+            for place, read in reader.chart.labels.items():
+                if not read.isdisjoint(tags):
+                    return place
+        return ""
+
+    def _readers(
+        self, folder: str, keys: Keys, values: yaml.Node | None = None
+    ) -> Iterator[_Reader]:
+        """Yield a chart with the keys of a value, and those below it that get the value too."""
+        chart = self._chart(folder)
+        yield _Reader(chart, keys, values)
+        below = chart.below.get(keys[0], "") if keys else ""
+        if below:
+            yield from self._readers(below, keys[1:], find(values, keys[0]))
+
+    def _is_unread(self, folder: str, keys: Keys) -> bool:
+        """Tell whether surely no template reads a value."""
+        return all(
+            one.chart.is_judged(one.keys) and not one.chart.reads(one.keys)
+            for one in self._readers(folder, keys)
+        )
+
+    def _ignored(self, folder: str) -> Unknown | None:
+        """Return that a file of a chart is left out of it, by its `.helmignore`."""
+        path = posixpath.join(folder, _IGNORED)
+        lines = self.raw.get(path, b"").decode(errors="replace").splitlines()
+        own = [posixpath.join(folder, name) for name in _FILES]
+        own += self._below.get(posixpath.join(folder, "templates"), ())
+        names = [one.removeprefix(f"{folder}/") for one in own if one in self.raw]
+        for number, line in enumerate(lines, start=1):
+            found = next((name for name in names if _leaves_out(line.strip(), name)), None)
+            if found is not None:
+                why = f"it leaves {found} out of the chart, as far as is known"
+                return Unknown(path, number, line.strip(), why, f"take it out, {ACCEPT}")
+        return None
 
     def _chart(self, folder: str) -> _Chart:
         if folder not in self._charts:
@@ -159,12 +218,10 @@ class Templates:
     def _read(self, folder: str) -> _Chart:
         written = {
             path: self.raw[path].decode(errors="replace")
-            for path in self._below.get(posixpath.join(folder, "templates"), ())
+            for one in (folder, *self._libraries(folder, {}))
+            for path in self._below.get(posixpath.join(one, "templates"), ())
             if posixpath.basename(path) != _NOTES
         }
-        # What dependencies of a chart read is not looked into.
-        files = (posixpath.join(folder, name) for name in ("Chart.yaml", "requirements.yaml"))
-        depends = any(_DEPENDS.search(self.raw.get(path, b"")) for path in files)
         texts = Texts({path: plain(text) for path, text in written.items()})
         return _Chart(
             tuple(texts.by_path.values()),
@@ -173,8 +230,26 @@ class Templates:
             texts.values(WRITTEN),
             texts.labels(),
             texts.changed(),
-            depends or posixpath.join(folder, "charts") in self._below,
+            dict(self._taken(folder)),
+            texts.unread(),
         )
+
+    def _taken(self, folder: str) -> list[tuple[str, str]]:
+        return dependencies_of(folder, self._known, self.parsed)
+
+    def _libraries(self, folder: str, found: dict[str, None]) -> Iterable[str]:
+        """Return the charts below one that only have templates for others, in `found`."""
+        for _key, one in self._taken(folder):
+            file = self.parsed(posixpath.join(one, _FILES[0])) if one not in found else None
+            if file is not None and text_of(find(file.trees[0], "type")) == _LIBRARY:
+                found[one] = None
+                self._libraries(one, found)
+        return found
+
+    @cached_property
+    def _known(self) -> dict[str, list[str]]:
+        """The folders of the charts, by the folders that they stand in."""
+        return by_place(posixpath.dirname(path) for path in self.raw if is_chart_file(path))
 
     @cached_property
     def _below(self) -> dict[str, list[str]]:
@@ -199,6 +274,34 @@ class Templates:
         else:
             why = f"no template of {where} reads {name}: it changes nothing"
         return Unknown(*place, name, why, hint)
+
+
+def _leaves_out(pattern: str, path: str) -> bool:
+    """Tell whether a line of `.helmignore` may be about a file of a chart (helm, pkg/ignore).
+
+    A pattern without a slash is about a name, also that of a folder above; one with `!` is about
+    all that it does not name. What is no pattern, on which helm fails, is about every file.
+    """
+    text = pattern.removeprefix("!").strip("/")
+    if not pattern or pattern.startswith("#"):
+        return False
+    if "**" in pattern or go_glob(text) is None:
+        return True
+    steps = path.split("/")
+    wanted = text.split("/")
+    is_whole = "/" in pattern.removeprefix("!").removesuffix("/")
+    several = [steps[: len(wanted)]] if is_whole else [[step] for step in steps]
+    fits = any(
+        len(one) == len(wanted) and all(map(_is_name, wanted, one))
+        for one in several
+        if not pattern.endswith("/") or one[-1:] != steps[-1:]
+    )
+    return fits is not pattern.startswith("!")
+
+
+def _is_name(pattern: str, name: str) -> bool:
+    glob = go_glob(pattern)
+    return glob is None or glob.fullmatch(name) is not None
 
 
 def _above(container: str) -> Keys:

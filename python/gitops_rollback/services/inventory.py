@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
 from gitops_rollback.effective.sources import NOWHERE, Home
-from gitops_rollback.effective.templates import is_template
+from gitops_rollback.effective.templates import is_of_chart
 from gitops_rollback.effective.variables import uses_in
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
@@ -134,7 +134,7 @@ def read_manifests(
     for path, data in files.items():
         wanted = may_hold_image(data) or (takes_config_maps and is_config_map(data))
         wanted = wanted or any(word in data for word in further)
-        is_beside = is_ignore_file(path) or is_template(path)
+        is_beside = is_ignore_file(path) or is_of_chart(path)
         if is_beside or (not wanted and not is_kustomization(path)):
             fields[path] = ()
             continue

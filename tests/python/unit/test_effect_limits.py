@@ -242,10 +242,16 @@ def test_charts_of_releases_that_apply_are_looked_for_and_no_others() -> None:
     )
     texts = {name: release.replace("{}", name) for name in ("meant", "other")}
     files = {f"{name}.yaml": parse(f"{name}.yaml", text.encode()) for name, text in texts.items()}
-    assert charts_to_follow(["meant.yaml"], files, ["meant.yaml"]) == ["charts/meant"]
-    assert charts_to_follow(["charts/meant/Chart.yaml"], files, ["meant.yaml"]) == [
-        "charts/meant/templates"
+    assert charts_to_follow({"meant.yaml": b""}, files, ["meant.yaml"]) == ["charts/meant"]
+    takes = b"dependencies:\n- name: x\n  repository: 'file://../x'\n- repository: file://../y\n"
+    read = {"charts/meant/Chart.yaml": takes, "charts/y/Chart.yaml": b"", "charts/y/.x": b""}
+    assert charts_to_follow(read, files, ["meant.yaml"]) == [
+        *(f"charts/meant/{name}" for name in ("templates", "charts", ".helmignore")),
+        "charts/x",
+        *(f"charts/y/{name}" for name in ("templates", "charts", ".helmignore")),
     ]
+    whole = {"charts/meant/Chart.yaml": b"", "charts/meant/templates/a.yaml": b""}
+    assert charts_to_follow(whole, files, ["meant.yaml"]) == []
 
 
 @pytest.mark.parametrize(

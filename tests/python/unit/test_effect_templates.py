@@ -82,12 +82,15 @@ def test_a_value_that_no_template_surely_reads_is_not_deployed(template: str, wh
     assert why in found
 
 
+DEPENDS = "name: cart\ndependencies:\n- {name: common, repository: 'oci://x'}\n"
+ASKS = '{{ include "common.deployment" . }}\n'
 NOT_JUDGED = {
-    "dependencies": chart("a: b\n")
-    | {f"{CHART}Chart.yaml": "name: cart\ndependencies:\n- {name: common}\n"},
-    "old dependencies": chart("a: b\n")
-    | {f"{CHART}requirements.yaml": "dependencies:\n- {name: x}\n"},
-    "chart within": chart("a: b\n") | {f"{CHART}charts/x/Chart.yaml": "name: x\n"},
+    "library that was not read": chart(ASKS) | {f"{CHART}Chart.yaml": DEPENDS},
+    "library that old charts name": chart(ASKS)
+    | {f"{CHART}requirements.yaml": "dependencies:\n- {name: common}\n"},
+    "library by a name that is made": chart('{{ include (printf "x.%s" .Chart.Name) . }}\n')
+    | {f"{CHART}Chart.yaml": DEPENDS},
+    "chart within that is no library": chart(ASKS) | {f"{CHART}charts/x/Chart.yaml": "name: x\n"},
     "no template that was read": {
         path: text for path, text in chart("a: b\n").items() if "templates" not in path
     },
@@ -99,6 +102,141 @@ NOT_JUDGED = {
 def test_what_other_charts_and_helpers_may_read_is_deployed(files: dict[str, str]) -> None:
     found = deployed(files)
     assert not isinstance(found, str), found
+
+
+UNREACHED = {
+    "dependency": chart("a: b\n") | {f"{CHART}Chart.yaml": DEPENDS},
+    "chart within": chart("a: b\n")
+    | {f"{CHART}charts/x/Chart.yaml": "name: x\n", f"{CHART}charts/x/templates/a.yaml": READS},
+}
+
+
+@pytest.mark.parametrize("files", UNREACHED.values(), ids=UNREACHED)
+def test_no_chart_reads_values_of_the_one_that_takes_it(files: dict[str, str]) -> None:
+    assert "it changes nothing" in deployed(files)
+
+
+def library(text: str, folder: str = f"{CHART}charts/common/", more: str = "") -> dict[str, str]:
+    """A release of a chart whose image a library makes."""
+    return chart(ASKS) | {
+        f"{CHART}Chart.yaml": f"name: cart\nversion: 1.0.0\n{more}",
+        f"{folder}Chart.yaml": "name: common\ntype: library\n",
+        f"{folder}templates/_d.tpl": f'{{{{ define "common.deployment" }}}}\n{text}{{{{ end }}}}\n',
+    }
+
+
+BESIDE = "dependencies: [{name: common, repository: 'file://../common'}]\n"
+LIBRARIES = {
+    "that reads it": (library(READS), ""),
+    "that reads it, beside the chart": (library(READS, "charts/common/", BESIDE), ""),
+    "that makes another text of it": (
+        library(OTHERS := READS.replace(' }}"', ' }}-x"')),
+        "another",
+    ),
+    "that makes another text of it, beside the chart": (
+        library(OTHERS, "charts/common/", BESIDE),
+        "another text",
+    ),
+    "that reads nothing": (library("image: acme/cart:1\n"), "it changes nothing"),
+    "that makes a label of it": (
+        library("labels:\n  v: {{ .Values.image.tag }}\n" + READS),
+        "no digest can stand there",
+    ),
+    "of a library": (
+        library('{{ include "deep" . }}\n')
+        | {
+            f"{CHART}charts/common/charts/deep/Chart.yaml": "name: deep\ntype: library\n",
+            f"{CHART}charts/common/charts/deep/templates/a.tpl": (
+                f'{{{{ define "deep" }}}}\n{OTHERS}{{{{ end }}}}\n'
+            ),
+        },
+        "another text",
+    ),
+    "that takes itself": (
+        library(READS)
+        | {
+            f"{CHART}charts/common/Chart.yaml": (
+                "name: common\ntype: library\n"
+                "dependencies: [{name: common, repository: 'file://../common'}]\n"
+            )
+        },
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "why"), LIBRARIES.values(), ids=LIBRARIES)
+def test_a_library_in_the_repository_is_read_with_the_chart(
+    files: dict[str, str], why: str
+) -> None:
+    found = deployed(files)
+    assert why in found if why else not isinstance(found, str), found
+
+
+def umbrella(template: str, more: str = "", key: str = "shop") -> dict[str, str]:
+    """A chart that takes another one and gives values to it, below its name or alias."""
+    return {
+        f"{CHART}Chart.yaml": f"name: cart\nversion: 1.0.0\n{more}",
+        f"{CHART}values.yaml": f"{key}:\n  {VALUES}",
+        f"{CHART}templates/a.yaml": "a: b\n",
+        f"{CHART}charts/shop/Chart.yaml": "name: shop\n",
+        f"{CHART}charts/shop/templates/a.yaml": template,
+    }
+
+
+ALIAS = "dependencies: [{name: shop, alias: web}]\n"
+ELSEWHERE = "dependencies: [{name: far, repository: 'oci://x'}]\n"
+BELOW = {
+    "read there": (umbrella(READS), ""),
+    "read below an alias": (umbrella(READS, ALIAS, "web"), ""),
+    "not read there": (umbrella("image: acme/cart:1\n"), "it changes nothing"),
+    "not read below an alias": (umbrella("a: b\n", ALIAS, "web"), "it changes nothing"),
+    "of a chart that was not read": (umbrella("a: b\n", ELSEWHERE, "far"), ""),
+    "of all charts": (umbrella("a: b\n", ELSEWHERE, "global"), ""),
+    "of no chart": (umbrella("a: b\n", ELSEWHERE, "near"), "it changes nothing"),
+    "made another text there": (umbrella(OTHERS), "another text"),
+    "made a label there": (
+        umbrella("labels: {v: '{{ .Values.image.tag }}'}\n" + READS),
+        "no digest",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "why"), BELOW.values(), ids=BELOW)
+def test_values_of_a_chart_within_are_judged_by_its_own_templates(
+    files: dict[str, str], why: str
+) -> None:
+    found = deployed(files)
+    assert why in found if why else not isinstance(found, str), found
+
+
+IGNORED = {
+    "# templates/": "",
+    "": "",
+    ".git/": "",
+    "*.tmpl": "",
+    "templates/*/a.yaml": "",
+    "deployment.yaml/": "",
+    "templates/": "templates/deployment.yaml",
+    "/templates": "templates/deployment.yaml",
+    "templates/*.yaml": "templates/deployment.yaml",
+    "deploy*": "templates/deployment.yaml",
+    "*.yaml": "Chart.yaml",
+    "/values.yaml": "values.yaml",
+    "!*.yaml": "",
+    "!templates": "Chart.yaml",
+    "a/**": "Chart.yaml",
+    "[": "Chart.yaml",
+}
+
+
+@pytest.mark.parametrize(("line", "path"), IGNORED.items())
+def test_what_helmignore_leaves_out_of_a_chart_is_not_deployed(line: str, path: str) -> None:
+    found = deployed(chart(READS) | {f"{CHART}.helmignore": f"*.swp\n{line}\n"})
+    if path:
+        assert f"{CHART}.helmignore:2: {line}: it leaves {path} out of the chart" in found
+    else:
+        assert not isinstance(found, str), found
 
 
 OTHERWISE = {
