@@ -14,7 +14,16 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, field, regex
-from gitops_rollback.query.shapes import NEWER, OLDER, OTHER, SAME, UNORDERED, Relation, Shapes
+from gitops_rollback.query.shapes import (
+    NEWER,
+    OLDER,
+    OTHER,
+    SAME,
+    UNORDERED,
+    Relation,
+    Shape,
+    Shapes,
+)
 from gitops_rollback.query.tags import Tag, Times, newest_first, query_document, why_no_image
 
 if TYPE_CHECKING:
@@ -103,7 +112,7 @@ class _Repository:
         self._first = min((t for tag in self._running if (t := self._times.since(tag))), default="")
         self._place = self._times.place(self._digest)
         self._anchor = self._find_anchor()
-        self._doubt = self._doubt_of_digits()
+        self._doubt = self._doubt_of_moves() or self._doubt_of_digits()
 
     def by_query(self, query: str) -> Selection:
         """Return what a query gives, in its order, but what runs and what is no image."""
@@ -124,21 +133,25 @@ class _Repository:
         """Return the older tags of the running tag's form, and why not the others."""
         reasons: dict[str, str] = {}
         found: list[Tag] = []
-        notes: list[str] = []
+        newer: list[str] = []
         running = {tag.name for tag in self._running}
         for tag in self._images:
-            why = RUNNING if tag.name in running else self._why_not(tag, notes)
+            why = RUNNING if tag.name in running else self._why_not(tag, newer)
             if why:
                 reasons[tag.name] = why
             else:
                 found.append(tag)
         found.sort(key=self._rank, reverse=True)
         names = self._without_ties(found, reasons)
-        notes = [*_shortened(notes), *_open(names, reasons)]
+        notes = _open(names, reasons)
+        if newer:
+            said = "was pushed before the running image, but is newer by its name: not taken"
+            notes = [f"{_some(newer)} {said}", *notes]
         if names and not self._running:
             decides = "what ran before" if self._is_dated else "the order of names"
             notes.append(f"{self._unlisted()}: {decides} decides")
-        notes += self._late(found)
+        if names:
+            notes += self._doubts(found)
         every = {**reasons, **self._no_image}
         return Selection(names, every, tuple(notes), left=self._left(reasons))
 
@@ -170,7 +183,9 @@ class _Repository:
         runs, which moves on from release to release.
         """
         if self._name is not None and self._shapes.of(self._name).kind:
-            return self._shapes.exact(self._name, [tag.name for tag in self._running])
+            releases = [] if self._digest else self._shapes.releases_of(self._name)
+            aliases = [tag.name for tag in self._running]
+            return self._shapes.exact(self._name, releases if len(releases) == 1 else aliases)
         shapes = [self._shapes.of(tag.name) for tag in self._running]
         telling = [shape for shape in shapes if shape.kind]
         best = max(telling, key=lambda s: (bool(s.order), len(s.order), s.name), default=None)
@@ -187,6 +202,14 @@ class _Repository:
         if self._is_dated:
             return "" < (self._times.since(tag) or "") < self._first
         return self._relation(tag).kind == OLDER
+
+    def _doubt_of_moves(self) -> str:
+        """Say why what runs tells no release: `1.4` where 1.4.2 is there, and no digest tells."""
+        if self._anchor is None or not self._shapes.releases_of(self._anchor):
+            return ""
+        if self._digest is not None and self._shapes.of(self._anchor).version is not None:
+            return ""  # no release has its digest: it is one of its own
+        return f"the tag {self._anchor} moves from release to release, and nothing tells to which"
 
     def _doubt_of_digits(self) -> str:
         """Say why digits have no order: as numbers they would not be in the order of their pushes.
@@ -208,8 +231,8 @@ class _Repository:
             return Relation(UNORDERED, "the running tag names no version")
         return self._shapes.compare(tag.name, self._anchor)
 
-    def _why_not(self, tag: Tag, notes: list[str]) -> str:
-        """Return why a tag is not taken; an empty text if it is. Contradictions are noted."""
+    def _why_not(self, tag: Tag, newer: list[str]) -> str:
+        """Return why a tag is not taken; an empty text if it is. Contradictions are gathered."""
         place = self._times.place(tag.digest)
         if place is not None and self._place is not None:
             return "" if place < self._place else "it ran after the running image"
@@ -221,7 +244,7 @@ class _Repository:
         if self._doubt and relation.kind != OTHER:
             return self._doubt
         if relation.kind == NEWER and self._was_pushed_before(tag):
-            notes.append(tag.name)
+            newer.append(tag.name)
             return f"{relation.reason}, though it was pushed before"
         return self._why_not_by(relation, tag)
 
@@ -297,17 +320,40 @@ class _Repository:
         ranks = self._rank(one), self._rank(other)
         return not is_same and ranks[0] == ranks[1] and self._anchor is not None
 
-    def _late(self, found: list[Tag]) -> list[str]:
-        """Say where the best by name was pushed before another one that is taken."""
-        if not found or self._times.place(found[0].digest) is not None or self._anchor is None:
+    def _doubts(self, found: list[Tag]) -> list[str]:
+        """Say where the best by name may not be the one that was there before.
+
+        Another was pushed later; or one of another form that differs by numbers alone may have come
+        between: 1.4.2-1 and 1.4.2.1 beside 1.4.2, and 1.5 beside 1.5.1.
+        """
+        best = found[0]
+        if self._times.place(best.digest) is not None or self._anchor is None:
             return []
-        best = self._times.since(found[0])
-        later = [tag.name for tag in found[1:] if best and (self._times.since(tag) or "") > best]
-        if not later:
-            return []
-        return [
-            f"{', '.join(later[:_MOST_NOTED])} was pushed after {found[0].name}: the name decides"
-        ]
+        shape, running = self._shapes.of(best.name), self._shapes.of(self._anchor)
+        notes = []
+        since = self._times.since(best)
+        later = [tag.name for tag in found[1:] if since and (self._times.since(tag) or "") > since]
+        if later:
+            notes.append(f"{_some(later)} was pushed after {best.name}: the name decides")
+        if shape.is_finer(running):
+            notes.append(f"{best.name} has more numbers than {self._anchor}: it may be no release")
+        taken = {one for tag in (*found, *self._running) for one in (tag.name, tag.digest) if one}
+        others = (tag for tag in self._images if taken.isdisjoint((tag.name, tag.digest)))
+        rivals = [tag.name for tag in others if self._may_be_between(tag, shape, running)]
+        if rivals:
+            notes.append(f"{_some(rivals)} may have been the one before, in another form")
+        return notes
+
+    def _may_be_between(self, tag: Tag, best: Shape, running: Shape) -> bool:
+        shape = self._shapes.of(tag.name)
+        if shape.words != best.words or shape.version is None or shape.is_pre_release:
+            return False
+        numbers = [one.version_numbers for one in (best, shape, running)]
+        if shape.template == running.template or numbers != sorted(numbers):
+            return False
+        if self._is_dated:
+            return self._was_pushed_before(tag)
+        return not self._shapes.is_floating(tag.name)
 
     def _left_out(self, query: str) -> dict[str, str]:
         why = "the query does not give it"
@@ -316,12 +362,9 @@ class _Repository:
         return {tag.name: why for tag in self._images}
 
 
-def _shortened(names: list[str]) -> list[str]:
-    if not names:
-        return []
+def _some(names: Sequence[str]) -> str:
     more = len(names) - _MOST_NOTED
-    shown = ", ".join(names[:_MOST_NOTED]) + (f" and {more} more" if more > 0 else "")
-    return [f"{shown} was pushed before the running image, but is newer by its name: not taken"]
+    return ", ".join(names[:_MOST_NOTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _open(names: Sequence[str], reasons: Mapping[str, str]) -> list[str]:
@@ -329,8 +372,7 @@ def _open(names: Sequence[str], reasons: Mapping[str, str]) -> list[str]:
     rivals = [name for name, why in reasons.items() if why.endswith(_NO_TIMES)]
     if not names or not rivals:
         return []
-    shown = ", ".join(rivals[:_MOST_NOTED]) + (" and more" if len(rivals) > _MOST_NOTED else "")
-    return [f"{shown} may have been the one before: {_NO_TIMES}"]
+    return [f"{_some(rivals)} may have been the one before: {_NO_TIMES}"]
 
 
 def _names_in(answer: Answer, images: Sequence[Tag], others: Mapping[str, str]) -> list[str]:

@@ -26,15 +26,21 @@ _PRE_RANKS = {
     **dict.fromkeys(("rc", "cr", "c"), 4),
 }
 _LETTERS = ("a", "b", "c", "m")  # too short to be read without a number
+# Words whose number behind a version counts what came after that release, which has none.
+AFTER = ("post", "p", "patch", "hotfix", "sp", "update", "u")
 # Words whose number counts builds or revisions, wherever they stand.
 # `ls` is linuxserver.io's, `k3s` and `rke2r` are Rancher's, `gke` Google's, `ga` Liferay's.
-_COUNTED = ("build", "b", "r", "rev", "revision", "ci", "run", "job", "jenkins", "pipeline",
-            "post", "p", "patch", "hotfix", "sp", "update", "u", "bld", "ls", "k3s", "rke2r", "gke",
-            "ga", "alpha", "beta", "rc", "cr", "preview", "milestone", "snapshot",
-            "security")  # fmt: skip
+COUNTED = ("build", "b", "r", "rev", "revision", "ci", "run", "job", "jenkins", "pipeline",
+            *AFTER, "bld", "ls", "k3s", "rke2r", "gke", "ga", "alpha", "beta", "rc", "cr",
+            "preview", "milestone", "snapshot", "security")  # fmt: skip
 _CUMULATIVE = "CU"  # Microsoft SQL Server's updates; in small letters it is a version of CUDA
 # Words whose number says whose the image is: another number is another thing, not another time.
-NAMED = ("pr", "mr", "pull", "merge", "issue", "ticket", "branch", "feature", "bug", "fix")
+NAMED = ("pr", "mr", "pull", "merge", "issue", "ticket", "branch", "feature", "bug", "fix", "feat",
+         "bugfix", "story", "task", "chore", "dependabot", "renovate", "backport")  # fmt: skip
+# Words of lines of development, whose number counts builds: that of SHOP-41 is a ticket's.
+_TRUNKS = ("MAIN", "MASTER", "TRUNK", "DEVELOP", "DEV", "RELEASE", "REL", "VERSION", "VER", "PROD",
+           "PRODUCTION", "STAGING", "STAGE", "TEST", "QA", "UAT", "STABLE", "NIGHTLY", "SPRINT",
+           "HEAD", "LTS")  # fmt: skip
 _COMMITTED = ("sha", "sha1", "git", "gitsha", "commit")  # words that a commit id follows
 # Words of bases, platforms and languages: their number is a part of the variant.
 BASES = (
@@ -63,8 +69,8 @@ _TOKEN = regex(
         (?:[T_-](?:[01]\d|2[0-3])[-_.]?[0-5]\d(?:[-_.]?[0-5]\d)?Z?)?
       | (?:19|20)\d\d\.(?:0[1-9]|1[0-2])\.(?:0[1-9]|[12]\d|3[01])
         [T_-](?:[01]\d|2[0-3])[-_.][0-5]\d(?:[-_.][0-5]\d)?){_END}
-  | (?P<date>{_PLAUSIBLE_DATE}(?:[T]?{_CLOCK}Z?|[-_](?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?){_END}
-  | (?P<week>(?:19|20)\d\d[-_.]?[WwQq]\d{{1,2}}){_END}
+  | (?P<date>[vV]?{_PLAUSIBLE_DATE}(?:[T]?{_CLOCK}Z?|[-_](?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?){_END}
+  | (?P<week>(?:19|20)\d\d[-_.]?[WwQqRrHh]\d{{1,2}}){_END}
   | (?P<yearly>[rR]?(?:19|20)\d\d[a-z]){_END}
   | (?P<day>\d\d(?P<t>[-_.])\d\d(?P=t)(?:19|20)\d\d){_END}
   | (?P<line>[vV]?\d+(?:\.\d+)*\.[xX]){_END}
@@ -74,7 +80,9 @@ _TOKEN = regex(
     (?P<describe>-(?P<distance>\d+)-g(?P<tip>[0-9a-f]{{7,40}}){_END})?
   | (?P<commit>{_COMMIT}){_END}
   | (?P<digits>\d+){_END}
-  | (?P<counted>(?i:{"|".join(sorted(_COUNTED, key=len, reverse=True))})|{_CUMULATIVE})
+  | (?P<revision>\d+(?:ubuntu|build|nmu)(?:0\.\d\d\.\d\d\.)?\d+){_END}
+  | (?P<ticket>(?!(?:{"|".join(_TRUNKS)}|(?i:{"|".join(COUNTED)}))-)[A-Z]{{2,10}}-\d+){_END}
+  | (?P<counted>(?i:{"|".join(sorted(COUNTED, key=len, reverse=True))})|{_CUMULATIVE})
         (?=[.-]?\d+{_END})
   | (?P<text>[A-Za-z]+(?:\d+(?:\.\d+)*)?[A-Za-z0-9]*|[A-Za-z0-9]+)
   | (?P<separator>[^A-Za-z0-9]+)
@@ -86,6 +94,8 @@ _COMMIT_DIGITS = regex(r"\d{7,64}", re.ASCII)
 _RELEASE = regex(r"\d+(?:\.\d+){2,}", re.ASCII)
 LEAST_RELEASE = 3  # numbers of a version that is a release whatever stands before it
 _BEHIND = 2  # the place behind a word and a separator
+_NAME_END = regex(r"\.|\d+|[A-Z]+-\d+", re.ASCII)
+_REVISION = regex(r"(\d+)([a-z]+.*?)(\d+)", re.ASCII)
 _ATTACHED = regex(r"([A-Za-z][A-Za-z._-]*?)(\d+(?:\.\d+)*)", re.ASCII)
 
 
@@ -109,10 +119,21 @@ def letter_rank(letters: str) -> int:
 
 
 def pieces_of(text: str) -> Iterator[Piece]:
-    """Yield the parts of a tag in order; together their texts are the tag."""
+    """Yield the parts of a tag in order; together their texts are the tag.
+
+    Behind a word that names a thing the first number is its name's, and no count of builds, where
+    no dot or commit id or date comes first: `feature-shop-41-7` is a build of `feature-shop-41`.
+    """
     tokens = list(_TOKEN.finditer(text))
+    is_name = False
     for index, token in enumerate(tokens):
-        yield from _read(token, _at(tokens, index))
+        for piece in _read(token, _at(tokens, index)):
+            is_part = is_name and piece.kind in (NUMBER, VERSION)
+            yield Piece("", piece.text, piece.numbers) if is_part else piece
+            if piece.text.lower() in NAMED:
+                is_name = True
+            elif piece.kind or _NAME_END.fullmatch(piece.text):
+                is_name = False
 
 
 def _at(tokens: Sequence[re.Match[str]], index: int) -> str:
@@ -130,6 +151,8 @@ def _read(token: re.Match[str], before: str) -> list[Piece]:
         return _read_version(token, before)
     if token["digits"]:
         return [_read_digits(token[0], before)]
+    if token["revision"]:
+        return _read_revision(token[0])
     return [_read_plain(token)]
 
 
@@ -150,11 +173,18 @@ def _read_plain(token: re.Match[str]) -> Piece:
 
 def _read_digits(text: str, before: str) -> Piece:
     word = before.lower()
-    is_counter = before == _CUMULATIVE or word in _COUNTED
+    is_counter = before == _CUMULATIVE or word in COUNTED or word.upper() in _TRUNKS
     if not is_counter and word in (*BASES, *NAMED):
         return Piece("", text)
     kind = TIME if _UNIX.fullmatch(text) else NUMBER
     return Piece(kind, text, (int(text),), is_counter=is_counter)
+
+
+def _read_revision(text: str) -> list[Piece]:
+    """Read `0ubuntu2`, and `1ubuntu0.22.04.3`, as Ubuntu counts what it makes of a package."""
+    first, word, last = _REVISION.fullmatch(text).groups()  # type: ignore[union-attr]
+    counts = (Piece(NUMBER, one, (int(one),), is_counter=True) for one in (first, last))
+    return [next(counts), Piece("", word), next(counts)]
 
 
 def _whole(token: re.Match[str]) -> str:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.query.pieces import (
+    AFTER,
     BASES,
     COMMIT,
+    COUNTED,
     DATE,
     DAY,
     LEAST_RELEASE,
@@ -53,11 +55,15 @@ _NO_ORDER = {
 
 _LEAST_COMMIT = 7  # digits of a short commit id
 _LEAST_COUNTED = 3  # tags whose numbers go up with their versions, to be taken for a count
-_WORDED = regex(r"((?:[A-Za-z](?:[A-Za-z0-9]*[A-Za-z])?)?)(\d{1,9})", re.ASCII)
+_WORDED = regex(r"((?:[A-Za-z0-9]*[A-Za-z])?)(\d{1,9}(?:\.\d{1,9})*)", re.ASCII)
+_FIGURES = "0123456789."
 _PATCH_LETTERS = regex(r"[a-z]|z[a-z]", re.ASCII)
 _DATE_DIGITS = 8
-_DAY_FORMATS = ("%d%m%Y", "%m%d%Y")
+_DAY_FORMATS = ("%d%m%Y", "%m%d%Y", "%d%m%y", "%m%d%y")
+_SHORT_DAY = regex(r"\d\d([-_.]?)\d\d\1\d\d", re.ASCII)
+_PIECES_OF_DAY = 5  # three numbers, and what stands between them
 _YEARS = range(1990, 2100)
+_SHORT_YEARS = range(2013, 2050)  # since there are images
 
 Order = tuple[Any, ...]  # parts of one template are of the same kinds, and compare
 
@@ -115,6 +121,12 @@ class Shape:
         return next((piece for piece in self.pieces if piece.kind == VERSION), None)
 
     @property
+    def words(self) -> list[str]:
+        """The text that is no number and says of none what it counts."""
+        texts = [piece.text for piece in self.pieces if not piece.kind]
+        return [text for text in texts if text.isalnum() and text.lower() not in COUNTED]
+
+    @property
     def is_pre_release(self) -> bool:
         """Whether it is a pre-release, or a commit after a release."""
         version = self.version
@@ -132,6 +144,20 @@ class Shape:
         return (
             f"nothing tells which is the release, {version.text} or {other.text}" if other else ""
         )
+
+    def is_finer(self, other: Shape) -> bool:
+        """Whether it is `1.4.1` where that is `1.5`: what came between 1.4 and 1.5, if it did."""
+        versions = [shape.version for shape in (self, other)]
+        around = [
+            [
+                part
+                for piece, part in zip(shape.pieces, shape.template, strict=True)
+                if piece is not version
+            ]
+            for shape, version in zip((self, other), versions, strict=True)
+        ]
+        is_longer = len(self.version_numbers) > len(other.version_numbers)
+        return other.version is not None and is_longer and around[0] == around[1]
 
     def is_release_of(self, floating: Shape) -> bool:
         """Whether it is `1.4.2-alpine` where that is `1.4-alpine`."""
@@ -186,12 +212,12 @@ class Shapes:
 
     def _in_company(self, shape: Shape) -> Shape:
         read = _with_counters(_with_days(shape, self._days), self._counters)
-        return _with_letters(read, self._lettered)
+        return _with_patches(_with_letters(read, self._lettered))
 
     def compare(self, name: str, running: str) -> Relation:
         """Tell whether a tag is of the running tag's kind, and before or after it."""
         one, other = self.of(name), self.of(running)
-        if one.template != other.template:
+        if one.template != other.template and not one.is_finer(other):
             return Relation(OTHER, _why_other(one, other))
         why = self._why_none(one, other)
         if why:
@@ -216,7 +242,7 @@ class Shapes:
             by_version = self._variants.get((_open_template(one, place), place), {})
             mine = by_version.get(_company(one), {number})
             if max(mine) > number and not mine <= by_version.get(_company(other), set()):
-                shown = ", ".join(str(count) for count in sorted(mine))
+                shown = ", ".join(".".join(map(str, count)) for count in sorted(mine))
                 return f"nothing tells whether {shown} behind its version count builds"
         return other.doubt
 
@@ -237,6 +263,11 @@ class Shapes:
         """
         shape = self.of(name)
         return bool(shape.kind) and not self.is_floating(name)
+
+    def releases_of(self, name: str) -> list[str]:
+        """Return the releases of a tag that is shorter, 1.4.1 and 1.4.2 of 1.4: it may be any."""
+        shape = self.of(name)
+        return [other.name for other in self._shapes.values() if other.is_release_of(shape)]
 
     def is_floating(self, name: str) -> bool:
         """Tell whether a tag is moved from release to release, as `1.4` is where 1.4.2 exists."""
@@ -334,38 +365,61 @@ _Place = tuple[tuple[str, ...], int]  # the template of tags, and a place in it
 def _day_formats(shapes: Iterable[Shape]) -> dict[_Place, str]:
     """Return how dates that end in their year are read, by their places: "" where that is open.
 
-    Eight digits are such dates only where all of them are that stand there.
+    Digits are such dates only where all of them are that stand there. What reads as a date that
+    begins with its year is one: its numbers order it. It is none where one year ends it always.
     """
     found: dict[_Place, set[str]] = {}
     for shape in shapes:
-        for place, piece in enumerate(shape.pieces):
-            if piece.kind == DAY or (piece.kind == NUMBER and len(piece.text) == _DATE_DIGITS):
-                found.setdefault((shape.template, place), set()).add(_digits(piece))
-            elif piece.kind == NUMBER:
-                found.setdefault((shape.template, place), set()).add("")
-    formats = {}
-    for key, texts in found.items():
-        fitting = [form for form in _DAY_FORMATS if all(_date(text, form) for text in texts)]
-        if fitting:
-            formats[key] = fitting[0] if len(fitting) == 1 else ""
-    return formats
+        for place in range(len(shape.pieces)):
+            digits = _day_at(shape, place)[0]
+            if digits is not None:
+                found.setdefault((shape.template, place), set()).add(digits)
+    return {key: form for key, texts in found.items() if (form := _day_format(texts)) is not None}
+
+
+def _day_format(texts: set[str]) -> str | None:
+    if all(_date(text, "%y%m%d") for text in texts):
+        years, firsts = ({text[at : at + 2] for text in texts} for at in (4, 0))
+        if len(years) > 1 or len(firsts) < _LEAST_COUNTED:
+            return None
+    if not any("0" in text[:3:2] for text in texts):
+        return None  # the days and months of a year have a 0 before them, versions have not
+    fitting = [form for form in _DAY_FORMATS if all(_date(text, form) for text in texts)]
+    return (fitting[0] if len(fitting) == 1 else "") if fitting else None
+
+
+def _day_at(shape: Shape, place: int) -> tuple[str | None, int]:
+    """Return digits that may be a date that ends in its year, and of how many pieces they are.
+
+    None where none can stand; "" where another number does: then none of that place is a date.
+    """
+    piece = shape.pieces[place]
+    if piece.kind not in (DAY, NUMBER, VERSION):
+        return None, 0
+    five = shape.pieces[place : place + _PIECES_OF_DAY]
+    if len(piece.text) == len("01") and _SHORT_DAY.fullmatch("".join(one.text for one in five)):
+        return _digits(*five), len(five)
+    digits = _digits(piece)
+    is_short = _SHORT_DAY.fullmatch(piece.text) is not None and not (piece.pre or piece.distance)
+    is_plain = piece.kind == NUMBER and len(digits) == _DATE_DIGITS
+    return (digits if piece.kind == DAY or is_short or is_plain else ""), 1
 
 
 def _with_days(shape: Shape, formats: dict[_Place, str]) -> Shape:
     read = shape
-    for place, piece in enumerate(shape.pieces):
+    for place in reversed(range(len(shape.pieces))):
         form = formats.get((shape.template, place))
-        if form is None or piece.kind not in (DAY, NUMBER):
-            continue
-        numbers = _date(_digits(piece), form) if form else ()
-        if numbers or not form:
-            told = Piece(DATE if numbers else DAY, piece.text, numbers)
-            read = _replaced(read, place, [told])
+        digits, count = _day_at(shape, place)
+        numbers = _date(digits, form) if form and digits else ()
+        if digits and form is not None and (numbers or not form):
+            text = "".join(one.text for one in shape.pieces[place : place + count])
+            told = Piece(DATE if numbers else DAY, text, numbers)
+            read = replace(read, pieces=(*read.pieces[:place], told, *read.pieces[place + count :]))
     return read
 
 
-def _digits(piece: Piece) -> str:
-    return re.sub(r"[^0-9]", "", piece.text)
+def _digits(*pieces: Piece) -> str:
+    return re.sub(r"[^0-9]", "", "".join(piece.text for piece in pieces))
 
 
 def _date(text: str, form: str) -> tuple[int, ...]:
@@ -374,7 +428,8 @@ def _date(text: str, form: str) -> tuple[int, ...]:
         moment = datetime.strptime(text, form).replace(tzinfo=UTC)
     except ValueError:
         return ()
-    return (int(f"{moment:%Y%m%d}"), 0) if moment.year in _YEARS else ()
+    years = _YEARS if "%Y" in form else _SHORT_YEARS
+    return (int(f"{moment:%Y%m%d}"), 0) if moment.year in years else ()
 
 
 def _counters(shapes: Iterable[Shape]) -> frozenset[_Place]:
@@ -383,7 +438,7 @@ def _counters(shapes: Iterable[Shape]) -> frozenset[_Place]:
     So it counts builds. What names a base stands behind several versions with the same number, or
     with another one behind the same version; a few tags prove nothing.
     """
-    found: dict[_Place, list[tuple[Order, int]]] = {}
+    found: dict[_Place, list[tuple[Order, tuple[int, ...]]]] = {}
     for shape in shapes:
         for place, _word, number in _worded(shape):
             found.setdefault((_open_template(shape, place), place), []).append(
@@ -392,7 +447,7 @@ def _counters(shapes: Iterable[Shape]) -> frozenset[_Place]:
     return frozenset(key for key, pairs in found.items() if _goes_up(pairs))
 
 
-def _goes_up(pairs: list[tuple[Order, int]]) -> bool:
+def _goes_up(pairs: list[tuple[Order, tuple[int, ...]]]) -> bool:
     numbers = [number for _order, number in sorted(pairs)]
     versions = {order for order, _number in pairs}
     is_many = len(numbers) >= _LEAST_COUNTED and len(versions) > 1
@@ -404,12 +459,12 @@ def _with_counters(shape: Shape, counters: frozenset[_Place]) -> Shape:
     for place, word, number in reversed(list(_worded(shape))):
         if (_open_template(shape, place), place) in counters:
             text = shape.pieces[place].text.removeprefix(word)
-            counter = Piece(NUMBER, text, (number,), is_counter=True)
+            counter = Piece(NUMBER, text, number, is_counter=True)
             read = _replaced(read, place, [Piece("", word), counter])
     return read
 
 
-def _worded(shape: Shape) -> Iterator[tuple[int, str, int]]:
+def _worded(shape: Shape) -> Iterator[tuple[int, str, tuple[int, ...]]]:
     """Yield the numbers behind a version and a word that is no base: place, their word, number.
 
     The word is empty where something stands between it and the number.
@@ -420,15 +475,15 @@ def _worded(shape: Shape) -> Iterator[tuple[int, str, int]]:
     for place, piece in enumerate(shape.pieces[version + 1 :], version + 1):
         found = _WORDED.fullmatch(piece.text) if not piece.kind else None
         if found and (found[1] or before).lower() not in (*BASES, *NAMED):
-            yield place, found[1], int(found[2])
-        if piece.text[:1].isalpha():
-            before = piece.text.rstrip("0123456789.")
+            yield place, found[1], tuple(int(number) for number in found[2].split("."))
+        if piece.text[-1:].isalnum():
+            before = piece.text if piece.text[-1:].isalpha() else ""
 
 
 def _open_template(shape: Shape, place: int) -> tuple[str, ...]:
     """Return the template with a word's number, or what is no word but counts, left out."""
     template = shape.template
-    word = "" if _PATCH_LETTERS.fullmatch(template[place]) else template[place].rstrip("0123456789")
+    word = "" if _PATCH_LETTERS.fullmatch(template[place]) else template[place].rstrip(_FIGURES)
     return (*template[:place], word, *template[place + 1 :])
 
 
@@ -448,9 +503,9 @@ def _lettered(shapes: Iterable[Shape]) -> frozenset[_Place]:
     return frozenset(key for key, ranks in found.items() if _count_patches([*ranks.values()]))
 
 
-def _variants(shapes: Iterable[Shape]) -> dict[_Place, dict[object, set[int]]]:
+def _variants(shapes: Iterable[Shape]) -> dict[_Place, dict[object, set[tuple[int, ...]]]]:
     """Return the numbers behind words that may name a base or count builds, by their versions."""
-    found: dict[_Place, dict[object, set[int]]] = {}
+    found: dict[_Place, dict[object, set[tuple[int, ...]]]] = {}
     for shape in shapes:
         for place, _word, number in _worded(shape):
             key = _open_template(shape, place), place
@@ -483,6 +538,21 @@ def _with_letters(shape: Shape, lettered: frozenset[_Place]) -> Shape:
     return replace(shape, pieces=(*shape.pieces[: place - 1], whole, *shape.pieces[place + 1 :]))
 
 
+def _with_patches(shape: Shape) -> Shape:
+    """Read `1.4.2-hotfix.1` as what came after 1.4.2: the first patch of it."""
+    version = shape.version
+    place = shape.pieces.index(version) if version is not None else 0
+    tail = [one for one in enumerate(shape.pieces[place + 1 :], place + 1) if one[1].text.isalnum()]
+    if version is None or version.pre or version.distance or version.letters or len(tail) <= 1:
+        return shape
+    (_, word), (end, number) = tail[:2]
+    if word.text.lower() not in AFTER or number.kind != NUMBER:
+        return shape
+    text = "".join(piece.text for piece in shape.pieces[place : end + 1])
+    whole = replace(version, text=text, letters=number.numbers[0] + 1)
+    return replace(shape, pieces=(*shape.pieces[:place], whole, *shape.pieces[end + 1 :]))
+
+
 _Named = frozenset[_Place]
 
 
@@ -491,16 +561,21 @@ def _named_numbers(shapes: Iterable[Shape]) -> _Named:
 
     A build number belongs to one build. Where the same number stands beside several commit ids it
     is a branch's or an issue's; where it stands behind several versions it counts the revisions of
-    each (1, 2, 3: some may be deleted) or names a base (8, 11, 17).
+    each (1, 2, 3: some may be deleted) or names a base (8, 11, 17); as `v7` and `v8` behind each
+    version do.
     """
+    generations: set[_Place] = set()
     groups: dict[tuple[tuple[str, ...], int], dict[object, set[int]]] = {}
     beside: dict[tuple[tuple[str, ...], int], dict[int, set[object]]] = {}
     for shape in shapes:
         company = _company(shape)
         for place, piece in enumerate(shape.pieces):
-            if piece.kind != NUMBER or piece.is_counter or company is None:
-                continue
             key = (shape.template, place)
+            if place and shape.pieces[place - 1].text in ("v", "V"):
+                generations.add(key)
+            counts = piece.is_counter and key not in generations
+            if piece.kind != NUMBER or counts or company is None:
+                continue
             groups.setdefault(key, {}).setdefault(company, set()).add(piece.numbers[0])
             beside.setdefault(key, {}).setdefault(piece.numbers[0], set()).add(company)
     return frozenset(
@@ -508,6 +583,7 @@ def _named_numbers(shapes: Iterable[Shape]) -> _Named:
         for key, companies in beside.items()
         if any(len(with_it) > 1 for with_it in companies.values())
         and not all(min(numbers) <= 1 for numbers in groups[key].values())
+        and (key not in generations or len({frozenset(one) for one in groups[key].values()}) == 1)
     )
 
 

@@ -27,7 +27,7 @@ def related(running: str, *others: str, also: tuple[str, ...] = ()) -> list[str]
     [
         # versions, and the text around them, which is compared exactly
         ("1.4.2-alpine3.18", ["1.4.1-alpine3.18"], ["1.4.1-alpine3.17", "1.4.1", "1.4.1-rc.1"]),
-        ("v1.10.0", ["v1.9.0", "1.9.0"], ["v1.9", "v1.9.0-amd64", "1.9.0.1"]),
+        ("v1.10.0", ["v1.9.0", "1.9.0", "1.9.0.1"], ["v1.9", "v1.9.0-amd64"]),
         ("python3.12-1.4.2", ["python3.12-1.4.1"], ["python3.11-1.4.1", "python-3.12-1.4.1"]),
         ("jdk-17-1.4.2", ["jdk-17-1.4.1"], ["jdk-21-1.4.1"]),
         ("8.5-jdk17", ["8.4-jdk17"], ["8.4-jdk21", "8.4"]),
@@ -67,7 +67,7 @@ def related(running: str, *others: str, also: tuple[str, ...] = ()) -> list[str]
         ("build-123", ["build-99"], ["ci-99"]),
         ("build123", ["build99"], ["ci99"]),
         ("main-123-abc1234", ["main-99-bbc1234"], ["dev-99-bbc1234"]),
-        ("v12", ["v9"], ["v9.1"]),
+        ("v12", ["v9", "v9.1"], []),
     ],
 )
 def test_tags_of_one_form_are_ordered_and_others_are_not(
