@@ -11,7 +11,7 @@ from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.redaction import hide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 DEPLOY = "deploy"
 ROLLBACK = "rollback"
@@ -263,3 +263,13 @@ def one_line(text: str, longest: int = 500) -> str:
     printable = "".join(char if char.isprintable() else " " for char in hide(text))
     short = " ".join(printable.split())
     return short if len(short) <= longest else short[: longest - 1] + "…"
+
+
+def some(texts: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Return the first texts of a list as one, and how many more there are: nothing is cut unsaid.
+
+    `a, b and 3 more`; between sentences (`"; "`): `a; b; and 3 more`.
+    """
+    shown, left = separator.join(texts[:most]), len(texts) - most
+    comma = ";" if separator.startswith(";") else ""
+    return f"{shown}{comma} and {left} more" if left > 0 else shown

@@ -11,7 +11,7 @@ from gitops_rollback.decide.wish import Wish
 from gitops_rollback.errors import UsageError
 from gitops_rollback.image import find_image
 from gitops_rollback.late import regex, replace
-from gitops_rollback.model import Request, is_name, one_line
+from gitops_rollback.model import Request, is_name, one_line, some
 from gitops_rollback.options import NO_HOLD, accepted, images_by_service, limits, repeated, split
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # As kubectl and flux take them before a slash.
 _KINDS = frozenset(("cronjob", "daemonset", "deploy", "deployment", "ds", "helmrelease", "hr"))
 _KINDS |= {"cj", "job", "pod", "po", "service", "statefulset", "sts", "svc"}
+_MOST_NAMED = 5  # services, in an error
 _BUILD_OR_DIGEST = regex(r"#[0-9]{1,9}|sha256:[0-9a-f]{64}")
 
 
@@ -225,7 +226,8 @@ def assign_images(
     lacking = [name for name in names if name not in wanted]
     if lacking:
         raise UsageError(
-            f"no image is named for {_some(lacking)}", f"give it with --image {lacking[0]}=IMAGE"
+            f"no image is named for {some(lacking, _MOST_NAMED)}",
+            f"give it with --image {lacking[0]}=IMAGE",
         )
     _refuse_others(wanted, names, "image")
     return {name: wanted[name] for name in names}
@@ -253,7 +255,8 @@ def _named(
     if len(wanted) == len(names) == 1:
         return {names[0]: wanted[""]}
     raise UsageError(
-        f"--{option} {wanted['']} names no service, and there are {len(names)}: {_some(names)}",
+        f"--{option} {wanted['']} names no service, and there are {len(names)}: "
+        f"{some(names, _MOST_NAMED)}",
         f"write --{option} {names[0]}=IMAGE, once for each service",
     )
 
@@ -262,11 +265,7 @@ def _refuse_others(wanted: Iterable[str], names: Sequence[str], option: str) -> 
     further = [name for name in wanted if name not in names]
     if further:
         raise UsageError(
-            f"--{option} names {_some(further)}, which is none of the services: {_some(names)}",
+            f"--{option} names {some(further, _MOST_NAMED)}, which is none of the services: "
+            f"{some(names, _MOST_NAMED)}",
             f"name the same services, or --{option} alone",
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"  # noqa: PLR2004

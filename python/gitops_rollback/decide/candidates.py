@@ -10,7 +10,7 @@ from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
 from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, Event, agree, is_named, is_unchanged
-from gitops_rollback.model import DEPLOY, RECORDED
+from gitops_rollback.model import DEPLOY, RECORDED, some
 from gitops_rollback.query.choose import Selection, choose
 from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.query.tags import Ran
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _REGISTRY = frozenset({"registry"})
 _GIT = frozenset({GIT})
+_MOST_BUILDS = 5  # that a hint names
 _SHORT_DIGEST = regex(r"sha256:[0-9a-f]{7,63}")
 MOST_TAGS = 100  # of a registry, that are looked at
 MUTABLE = "only its tag is known, and the tag was used again since"
@@ -286,7 +287,7 @@ def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     known = [str(event.build) for event in reversed(timeline.events) if event.build]
     raise ConfigError(
         f"no deployment of {facts.title} is known from build {to}",
-        f"known builds: {', '.join(known[:5])}" if known else "give a tag, digest or image",
+        f"known builds: {some(known, _MOST_BUILDS)}" if known else "give a tag, digest or image",
     )
 
 

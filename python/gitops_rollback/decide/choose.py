@@ -30,7 +30,7 @@ from gitops_rollback.ledger.events import ARTIFACT, GIT, agree
 from gitops_rollback.ledger.message import find_revert
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Timeline, build_timeline, state_explains
-from gitops_rollback.model import one_line
+from gitops_rollback.model import one_line, some
 from gitops_rollback.query.choose import RUNNING as RUNS
 from gitops_rollback.refusals import RUNNING, Place, Refusal, refusal
 
@@ -229,8 +229,7 @@ def _told_of(
         if reason != RUNS:
             by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
-        more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
-        lines.append(f"{NO_TAG}{', '.join(names[:_MOST_SHOWN])}{more}: {reason}")
+        lines.append(f"{NO_TAG}{some(names, _MOST_SHOWN)}: {reason}")
     if selection.left is not None:
         lines.append(all_the_same(selection.left))
     return tuple(lines)

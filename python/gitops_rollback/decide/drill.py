@@ -13,7 +13,7 @@ from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.events import ARTIFACT
 from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.stack import build_timeline
-from gitops_rollback.model import one_line
+from gitops_rollback.model import one_line, some
 from gitops_rollback.refusals import ALREADY
 
 if TYPE_CHECKING:
@@ -258,10 +258,10 @@ def _storage(plan: Plan) -> Iterator[Finding]:
     """Tell whether storage changed since the image ran, where that does not refuse the rollback."""
     if any(block.code == "storage" for block in plan.blocks):
         return
-    for change in plan.storage_changes[:1]:
+    if plan.storage_changes:
         yield Finding(
             *("storage", plan.title, WARNING),
-            change,
+            some(plan.storage_changes, 1, "; "),
             "see that the older image can live with it: a rollback leaves storage and data alone",
             "manifest",
         )

@@ -49,7 +49,7 @@ from gitops_rollback.errors import (
 from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.holds import BAD, Bad, Hold, version_tag
 from gitops_rollback.ledger.state import State
-from gitops_rollback.model import RECORDED, ROLLBACK, repository_key, whole_number
+from gitops_rollback.model import RECORDED, ROLLBACK, repository_key, some, whole_number
 from gitops_rollback.refusals import RUNNING, Place, refusal
 
 if TYPE_CHECKING:
@@ -103,9 +103,9 @@ def obstacle(plan: Plan) -> GitopsRollbackError | None:
 def _none_to_go_back_to(plan: Plan) -> NotFoundError:
     """Return the error of a plan without an image, with the way to one."""
     refused = [c for c in plan.candidates if c.verdict == "refused"]
-    why = "; ".join(f"{c.image.label}: {c.message}" for c in refused[:3])
+    why = some([f"{c.image.label}: {c.message}" for c in refused], _MOST_REASONS, "; ")
     tags = [f.removeprefix(NO_TAG) for f in plan.findings if f.startswith(NO_TAG)]
-    why = why or _finding(plan, UNKNOWN_TIME) or "; ".join(tags[:_MOST_REASONS])
+    why = why or _finding(plan, UNKNOWN_TIME) or some(tags, _MOST_REASONS, "; ")
     told = f"there is no image to go back to for {plan.title}" + (f" ({why})" if why else "")
     shell, jenkins = _way_on(plan, refused)
     error = NotFoundError(told, shell)
@@ -215,13 +215,11 @@ def _with_storage(wish: Wish, facts: Facts, plan: Plan, chosen: Candidate) -> Pl
     need = NeedStorage(chosen.image.label, _last_run(chosen), chosen.image, wish.unattended)
     found: StorageFacts = facts.ask(need)
     label = chosen.image.label
-    changes = tuple(
-        f"storage changed since {label} ran: {change}" for change in found.changes[:_MOST_CHANGES]
-    )
+    changes = tuple(f"storage changed since {label} ran: {change}" for change in found.changes)
     guard = "refuse" if wish.unattended else facts.settings.storage_guard
     blocks = plan.blocks
     if changes and guard == "refuse" and "storage" not in wish.accept:
-        blocks += (refusal("storage", f"{plan.title}: {'; '.join(changes)}"),)
+        blocks += (refusal("storage", f"{plan.title}: {some(changes, _MOST_CHANGES, '; ')}"),)
     return replace(
         plan,
         blocks=blocks,

@@ -18,6 +18,7 @@ from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import parse, scalars_of
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.model import some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -218,14 +219,12 @@ def _rest(
     found = differences(before, after, ignored)
     if not found:
         return
-    shown = "; ".join(one.what for one in found[:_MOST_SHOWN])
-    more = len(found) - _MOST_SHOWN
+    shown = some([one.what for one in found], _MOST_SHOWN, "; ")
     message = f"what is built of {recipe.title} differs in more than the image: {shown}"
     images = (p for _number, p, node in scalars if id(node) not in parts and reached.names(node))
     image = next(images, "")
     hint = f'if it is an image too, configure its place: fields = ["{image}"]; or {_HINT}'
-    more_told = f"; and {more} more" if more > 0 else ""
-    yield Finding(UNKNOWN, message + more_told, hint if image else _HINT)
+    yield Finding(UNKNOWN, message, hint if image else _HINT)
 
 
 def _is(one: ImageField, image: ImageReference) -> bool:

@@ -55,7 +55,7 @@ from gitops_rollback.look.environment_files import is_held
 from gitops_rollback.look.flux_files import read_policies
 from gitops_rollback.look.retrace import find_record, newest_records, retrace
 from gitops_rollback.look.since import changes_since
-from gitops_rollback.model import is_name
+from gitops_rollback.model import is_name, some
 from gitops_rollback.repo.builder import BuildError
 from gitops_rollback.web.hosts import MOST_AT_ONCE
 
@@ -259,7 +259,7 @@ class Looker:
                 taken.found += [stored] if stored is not None else []
         except GitopsRollbackError as error:
             taken.is_over, taken.failure = True, error
-        unread = "; ".join(self.store.problems[:_MOST_PROBLEMS]) if taken.is_over else ""
+        unread = some(self.store.problems, _MOST_PROBLEMS, "; ") if taken.is_over else ""
         found = tuple(taken.found[:count])
         return Records(found, not taken.is_over, taken.failure, unread)
 

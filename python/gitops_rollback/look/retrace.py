@@ -16,7 +16,7 @@ from gitops_rollback.ledger.merge import Ledger, entry_to_json, merge, proves, w
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.ledger.state import FOLDER
 from gitops_rollback.look import git_history
-from gitops_rollback.model import DEPLOY, ROLLBACK, identified
+from gitops_rollback.model import DEPLOY, ROLLBACK, identified, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -127,8 +127,8 @@ def _retraced(archive: _Archive, history: git_history.Entries, limit: int) -> Re
             if found is not None:
                 named[event.record] = found
     ledger = merge(running, at.state, history, records, named)
-    problems = [archive.failure] if archive.failure else archive.store.problems[:_MOST_PROBLEMS]
-    findings = [f"artifact: {problem}" for problem in problems]
+    problem = archive.failure or some(archive.store.problems, _MOST_PROBLEMS, "; ")
+    findings = [f"artifact: {problem}"] if problem else []
     return Retraced(
         at, running, ledger.events[:limit], (*findings, *_findings(ledger, running, at))
     )

@@ -15,6 +15,7 @@ from gitops_rollback.ledger.message import read_trailers
 from gitops_rollback.ledger.records import digest_of_bytes
 from gitops_rollback.manifest.compare import Difference, differences
 from gitops_rollback.manifest.document import parse_once
+from gitops_rollback.model import some
 
 if TYPE_CHECKING:
     from gitops_rollback.decide.facts import ServiceAtTip
@@ -71,9 +72,8 @@ def _changes(
 
 
 def _places(path: str, places: list[Difference]) -> str:
-    shown = [f"line {place.line}: {place.what}" for place in places[:_MOST_LINES]]
-    more = len(places) - len(shown)
-    return f"{path} {'; '.join(shown)}{f'; and {more} more' if more else ''}"
+    told = [f"line {place.line}: {place.what}" for place in places]
+    return f"{path} {some(told, _MOST_LINES, '; ')}"
 
 
 def _commits(repository: Repository, at: ServiceAtTip, path: str, data: bytes) -> str:
@@ -86,6 +86,4 @@ def _commits(repository: Repository, at: ServiceAtTip, path: str, data: bytes) -
             break
         if read_trailers(change.message, at.service, at.environment) is None:
             names.append(f"{change.commit[:12]} by {change.by}")
-    shown = ", ".join(names[:_MOST_COMMITS])
-    more = len(names) - _MOST_COMMITS
-    return f" ({shown}{f' and {more} more' if more > 0 else ''})" if shown else ""
+    return f" ({some(names, _MOST_COMMITS)})" if names else ""

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide.facts import StorageFacts
-from gitops_rollback.errors import GitopsRollbackError, ManifestError
+from gitops_rollback.errors import GitopsRollbackError, ManifestError, ResourceError
 from gitops_rollback.image import contradicts
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import is_unchanged
@@ -54,10 +54,11 @@ class StorageReader:
         Where nobody can tell how the manifests were when it ran, that is said, and no more.
         """
         keys = keys_of(at)
-        now = self._files(at, at.tip.commit)
-        findings = findings_of(review(now), keys, is_all=not at.found.settings.manifests)
-        lines = tuple(finding.sentence for finding in findings if finding.severity != NOTE)
+        lines: tuple[str, ...] = ()
         try:
+            now = self._files(at, at.tip.commit)
+            findings = findings_of(review(now), keys, is_all=not at.found.settings.manifests)
+            lines = tuple(finding.sentence for finding in findings if finding.severity != NOTE)
             commit = self._commit(at, need)
             if commit is None:
                 unknown = f"no record or commit tells when {need.label} ran"
@@ -88,7 +89,12 @@ class StorageReader:
         """
         entries = self.repository.list_files(commit, _roots(at))
         manifests = [entry for entry in entries if is_manifest(entry.path)]
-        return read_files(self.repository, manifests[:_MOST_FILES])
+        if len(manifests) > _MOST_FILES:
+            raise ResourceError(
+                f"{len(manifests)} manifests stand beside it, more than {_MOST_FILES}",
+                "keep the service's manifests in folders of their own",
+            )
+        return read_files(self.repository, manifests)
 
     def _commit(self, at: ServiceAtTip, need: NeedStorage) -> str | None:
         """Return the commit that brought the image where it is asked for, else one in which it ran.

@@ -14,6 +14,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, field, regex
+from gitops_rollback.model import some
 from gitops_rollback.query.shapes import (
     NEWER,
     OLDER,
@@ -146,7 +147,7 @@ class _Repository:
         notes = _open(names, reasons)
         if newer:
             said = "was pushed before the running image, but is newer by its name: not taken"
-            notes = [f"{_some(newer)} {said}", *notes]
+            notes = [f"{some(newer, _MOST_NOTED)} {said}", *notes]
         if names and not self._running:
             decides = "what ran before" if self._is_dated else "the order of names"
             notes.append(f"{self._unlisted()}: {decides} decides")
@@ -334,14 +335,18 @@ class _Repository:
         since = self._times.since(best)
         later = [tag.name for tag in found[1:] if since and (self._times.since(tag) or "") > since]
         if later:
-            notes.append(f"{_some(later)} was pushed after {best.name}: the name decides")
+            notes.append(
+                f"{some(later, _MOST_NOTED)} was pushed after {best.name}: the name decides"
+            )
         if shape.is_finer(running):
             notes.append(f"{best.name} has more numbers than {self._anchor}: it may be no release")
         taken = {one for tag in (*found, *self._running) for one in (tag.name, tag.digest) if one}
         others = (tag for tag in self._images if taken.isdisjoint((tag.name, tag.digest)))
         rivals = [tag.name for tag in others if self._may_be_between(tag, shape, running)]
         if rivals:
-            notes.append(f"{_some(rivals)} may have been the one before, in another form")
+            notes.append(
+                f"{some(rivals, _MOST_NOTED)} may have been the one before, in another form"
+            )
         return notes
 
     def _may_be_between(self, tag: Tag, best: Shape, running: Shape) -> bool:
@@ -362,17 +367,12 @@ class _Repository:
         return {tag.name: why for tag in self._images}
 
 
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NOTED
-    return ", ".join(names[:_MOST_NOTED]) + (f" and {more} more" if more > 0 else "")
-
-
 def _open(names: Sequence[str], reasons: Mapping[str, str]) -> list[str]:
     """Say which tags could come before the best one, where the registry tells no times."""
     rivals = [name for name, why in reasons.items() if why.endswith(_NO_TIMES)]
     if not names or not rivals:
         return []
-    return [f"{_some(rivals)} may have been the one before: {_NO_TIMES}"]
+    return [f"{some(rivals, _MOST_NOTED)} may have been the one before: {_NO_TIMES}"]
 
 
 def _names_in(answer: Answer, images: Sequence[Tag], others: Mapping[str, str]) -> list[str]:

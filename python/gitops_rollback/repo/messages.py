@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import RepositoryError, nearest
-from gitops_rollback.model import one_line
+from gitops_rollback.model import one_line, some
 from gitops_rollback.repo.rejections import hint_for
 
 if TYPE_CHECKING:
@@ -281,8 +281,8 @@ def is_there_already(stdout: bytes) -> bool:
 def no_branch(url: str, branch: str, others: Sequence[str]) -> RepositoryError:
     """Return the error for a branch that is not there, with those that are."""
     meant = [name for name in others if branch.endswith(f"/{name}")]
-    near = (meant or nearest(branch, others) or others)[:_MOST_BRANCHES]
-    there = ", ".join(one_line(name, _LONGEST_NAME) for name in near) or "none"
+    near = meant or nearest(branch, others) or others
+    there = _some(near) or "none"
     return RepositoryError(
         f"the repository {url} has no branch '{branch}'; there is: {there}",
         "check --branch, and `branch` in .gitops-rollback.toml",
@@ -311,8 +311,12 @@ def no_tip(url: str, branches: Sequence[str]) -> RepositoryError:
         return RepositoryError(
             f"the repository {url} is empty: it has no commit yet", "push the manifests first"
         )
-    there = ", ".join(one_line(name, _LONGEST_NAME) for name in branches[:_MOST_BRANCHES])
+    there = _some(branches)
     return RepositoryError(
         f"the HEAD of the repository {url} names no branch that is there",
         f"give the branch with --branch: {there}",
     )
+
+
+def _some(branches: Sequence[str]) -> str:
+    return some([one_line(name, _LONGEST_NAME) for name in branches], _MOST_BRANCHES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass
+from gitops_rollback.model import some
 from gitops_rollback.storage.suggest import written
 from gitops_rollback.storage.values import parse_quantity
 
@@ -118,12 +119,11 @@ def _removed(part: Part, *, is_there: bool) -> StorageChange:
 def _changed(before: Part, after: Part, now: Mapping[str, Part]) -> StorageChange:
     fields = list(_differences((), before.value, after.value))
     told = [f"{written(steps) or 'all'} {old} → {new}" for steps, old, new in fields]
-    more = f" and {len(told) - _MOST_FIELDS} more" if len(told) > _MOST_FIELDS else ""
     effect = "it stays as it is now, and so do its data"
     if any(_is_growth(steps, old, new) for steps, old, new in fields):
         effect += "; taking it back in Git would stop Flux: a claim never shrinks"
         effect += _unexpandable(after, now)
-    return StorageChange(after.title, ", ".join(told[:_MOST_FIELDS]) + more, effect, after.path)
+    return StorageChange(after.title, some(told, _MOST_FIELDS), effect, after.path)
 
 
 def _unexpandable(part: Part, now: Mapping[str, Part]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.model import some
 from gitops_rollback.storage import binding as bound
 from gitops_rollback.storage.findings import ERROR, WARNING
 from gitops_rollback.storage.suggest import NAME, misspelt
@@ -73,9 +74,7 @@ def _of_binding(world: World, binding: Binding) -> Iterator[Finding]:
 
 
 def _pending(binding: Binding, severity: str, reason: str, condition: str = "") -> Finding:
-    near = _nearest(binding)
-    told = near[:_MOST_REASONS]
-    why = "; ".join(told) + (f"; and {len(near) - len(told)} more" if len(near) > len(told) else "")
+    why = some(_nearest(binding), _MOST_REASONS, "; ")
     claim = binding.claim
     return claim.item.finding(
         severity,

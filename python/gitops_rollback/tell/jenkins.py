@@ -19,7 +19,7 @@ from gitops_rollback.forges.address import page_of_commit
 from gitops_rollback.image import label_of, step_of
 from gitops_rollback.jobs import names_of_forms
 from gitops_rollback.late import dataclass, field, regex
-from gitops_rollback.model import RECORDED, one_line, title
+from gitops_rollback.model import RECORDED, one_line, some, title
 from gitops_rollback.options import NO_HOLD, TABLE, Kind, variable_name
 
 if TYPE_CHECKING:
@@ -397,9 +397,7 @@ def _name(one: Mapping[str, Any]) -> str:
 
 
 def _list(texts: Iterable[str]) -> str:
-    every = list(texts)
-    more = [f"and {len(every) - _MOST_NAMED} more"] if len(every) > _MOST_NAMED else []
-    return "; ".join([*every[:_MOST_NAMED], *more])
+    return some([*texts], _MOST_NAMED, "; ")
 
 
 def _short(title: str) -> str:

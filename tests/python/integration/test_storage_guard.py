@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback.look import storage as look
 from integration.shop import CART, CART_PATH, FILES, Shop, canonical
 from standin import RegistryStandIn
 
@@ -98,6 +99,16 @@ def test_storage_that_changed_is_told_in_plan_commit_and_result(stateful: Shop) 
     [hold] = stateful.holds()
     assert stateful.changed() == [hold, ".gitops-rollback/default/cart.json", CART_PATH]
     assert "10Gi" in stateful.text(CLAIM_PATH), "storage is never touched"
+
+
+def test_more_manifests_than_are_read_are_not_half_compared(
+    stateful: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "_MOST_FILES", 1)
+    grow(stateful)
+    found = stateful.ok("plan", *PLAN).service()["findings"]
+    assert any("storage was not compared with when 1.4.2 ran: " in one for one in found), found
+    assert any("manifests stand beside it, more than 1" in one for one in found), found
 
 
 def test_the_guard_refuses_until_it_is_accepted(stateful: Shop) -> None:

@@ -167,7 +167,7 @@ def test_a_drill_tells_what_would_be_refused_but_not_that_it_is_done_already() -
 
 def test_storage_that_changed_is_one_warning_where_it_does_not_refuse() -> None:
     whole = replace(plan(GOOD), storage_changes=("the claim shrank", "the class changed"))
-    assert found_of(whole, "storage") == [(WARNING, "the claim shrank")]
+    assert found_of(whole, "storage") == [(WARNING, "the claim shrank; and 1 more")]
     refused = replace(whole, blocks=(Refusal("storage", "the claim shrank", "accept it"),))
     assert found_of(refused, "storage") == []
 

@@ -20,7 +20,7 @@ from gitops_rollback.decide.facts import (
 )
 from gitops_rollback.decide.plan import PlanFile, PlannedService
 from gitops_rollback.decide.wish import Wish
-from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError
+from gitops_rollback.errors import ConfigError, GitopsRollbackError, MovedError, RefusedError
 from gitops_rollback.ledger.records import ManifestCopy, digest_of_bytes
 from gitops_rollback.repo.objects import Tip
 from unit.builders import (
@@ -93,10 +93,12 @@ def test_storage_that_changed_since_the_image_ran_is_told_or_refused(
         assert found.summary.storage == found.plan.storage_changes
 
 
-def test_of_many_changes_of_storage_a_commit_names_the_first_eight() -> None:
+def test_of_many_changes_of_storage_a_plan_has_all_and_a_refusal_the_first_eight() -> None:
     many = StorageFacts(changes=tuple(f"change {number}" for number in range(9)))
     change = changed(wish(), there(CLAIM), telling(NeedStorage=many))
-    assert [one.rpartition(" ")[2] for one in change.summary.storage] == [*"01234567"]
+    assert [one.rpartition(" ")[2] for one in change.summary.storage] == [*"012345678"]
+    with pytest.raises(RefusedError, match=r"change 7; and 1 more$"):
+        changed(wish(unattended=True), there(CLAIM), telling(NeedStorage=many))
 
 
 def of_manifest(data: bytes) -> StoredRecord:

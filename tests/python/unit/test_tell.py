@@ -15,6 +15,7 @@ from gitops_rollback import redaction
 from gitops_rollback.cli import COMMANDS
 from gitops_rollback.clock import Stopwatch
 from gitops_rollback.errors import UsageError
+from gitops_rollback.model import some
 from gitops_rollback.outlet import opened
 from gitops_rollback.parsing import parse
 from gitops_rollback.refusals import TABLE, Row, refusal
@@ -512,3 +513,19 @@ def test_what_lasts_is_told_in_a_log_and_what_does_not_last_is_not(
         pass
     time.sleep(0.1)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("texts", "separator", "told"),
+    [
+        ([], ", ", ""),
+        (["a"], ", ", "a"),
+        (["a", "b"], ", ", "a, b"),
+        (["a", "b", "c"], ", ", "a, b and 1 more"),
+        (["a", "b", "c", "d"], "; ", "a; b; and 2 more"),
+    ],
+)
+def test_of_a_list_that_is_cut_the_rest_is_counted(
+    texts: list[str], separator: str, told: str
+) -> None:
+    assert some(texts, 2, separator) == told
