@@ -75,6 +75,7 @@ _NAMING = frozenset(
     {"NamespaceTransformer", "PrefixTransformer", "SuffixTransformer", "PrefixSuffixTransformer"}
 )
 _MARKING = {"LabelTransformer": "labels", "AnnotationsTransformer": "annotations"}
+_REFERRING = "fieldSpecs"  # of a kind that objects refer to by its name
 _LOCAL = "config.kubernetes.io/local-config"
 
 
@@ -219,9 +220,11 @@ class Builder:
                 work.failures.append(
                     Unknown(kustomization.path, listed.line, f"configuration {listed.text}", why)
                 )
+            work.names_values |= names_values(root)
             for key, specs in entries(root).items():
                 for spec in items_of(specs):
-                    self._specify(key, spec, listed.path or "", work)
+                    for one in items_of(lookup(spec, _REFERRING)) or [spec]:
+                        self._specify(key, one, listed.path or "", work)
 
     def _specify(self, key: str, spec: yaml.Node, path: str, work: Work) -> None:
         found = _spec(spec)
@@ -549,6 +552,18 @@ def _registered(resource: Resource) -> tuple[str, ...]:
     """Return what tells an object from all others to kustomize (resid, Equals)."""
     one = resource.identity
     return (one.group, one.version, one.kind, one.effective_namespace, one.name)
+
+
+def names_values(configuration: yaml.Node | None) -> bool:
+    """Tell whether releases of Helm follow the names of ConfigMaps by a configuration.
+
+    kustomize gives no object of its own a new name in their `valuesFrom` (fluxcd.io, HelmReleases).
+    """
+    return any(
+        (text_of(lookup(spec, "path")) or "").startswith("spec/valuesFrom")
+        for one in items_of(lookup(configuration, "nameReference"))
+        for spec in items_of(lookup(one, _REFERRING))
+    )
 
 
 def is_local(resource: Resource) -> bool:

@@ -172,6 +172,8 @@ class _Resolver:
         resources = [one for one in root.work.resources if not is_local(one)]
         refers = any(is_release(one) for one in resources)
         among = [*resources, *self._roots.beside(root)] if refers else resources
+        if not root.work.names_values:  # what a release names is what bears that name now
+            among = [replace(one, earlier=()) for one in among]
         found: list[Landing] = []
         for resource in resources:
             alone = left_alone(resource) or paused(resource)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from gitops_rollback.effective.build import names_values
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.tree import entries, find, mapping, with_path
-from gitops_rollback.late import dataclass
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.flux import HELM_GROUP, read_sources
 from gitops_rollback.manifest.helm import NAME_KEYS, is_values_file
@@ -29,16 +30,26 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.manifest.objects import ManifestObject
 
+_NO_HASH = "disableNameSuffixHash"
+_FOLLOW = (
+    "let the release follow it by a `nameReference` of `configurations`, or set "
+    "disableNameSuffixHash"
+)
+
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a chart's values: what stands at a pointer of a file; None if it is not read."""
+    """One layer of a chart's values: what stands at a pointer of a file; None if it is not read.
+
+    `why` says what keeps the ones before it from the chart, if that is not what it sets itself.
+    """
 
     path: str
     pointer: str
     node: yaml.Node | None
     title: str
     line: int = 1
+    why: str = ""
 
     def says(self, keys: Iterable[str], parts: Iterable[str]) -> bool:
         """Tell whether it sets, or may set, what stands below some keys: one of the parts there."""
@@ -63,10 +74,13 @@ def stacks_of(
 ) -> list[tuple[Layer, ...]]:
     """Return the layers that charts get from these files, the winning one last."""
     found: list[tuple[Layer, ...]] = []
-    generated: dict[tuple[str, str], str] = {}
-    for one in kustomizations:
+    generated: dict[tuple[str, str], Layer] = {}
+    every = tuple(kustomizations)
+    listed = (parsed(path.path) for one in every for path in one.configurations if path.path)
+    follow = any(names_values(file.trees[0]) for file in listed if file is not None and file.trees)
+    for one in every:
         found += _of_kustomize(one, parsed)
-        generated.update(_generated(one))
+        generated.update(_generated(one, parsed, follow=follow))
     beside: dict[str, list[ParsedFile]] = {}
     for file in files:
         beside.setdefault(posixpath.dirname(file.path), []).append(file)
@@ -81,7 +95,7 @@ def stacks_of(
         for root in file.trees:
             found += _of_helmfile(file, root, parsed)
             found += _of_fleet(file, root, parsed)
-        found += _of_releases(file, generated, parsed)
+        found += _of_releases(file, generated)
     return found
 
 
@@ -224,9 +238,9 @@ def overridden(field: ImageField, stacks: Iterable[tuple[Layer, ...]]) -> Iterat
         for later in stack[index + 1 :]:
             if later.says(keys, parts):
                 is_read = later.node is not None
-                why = f"it comes later and {'sets' if is_read else 'may set'} the same value"
-                hint = f"set the image there alone, {ACCEPT}"
-                yield Unknown(later.path, later.line, later.title, why, hint)
+                sets = f"it comes later and {'sets' if is_read else 'may set'} the same value"
+                hint = f"{_FOLLOW if later.why else 'set the image there alone'}, {ACCEPT}"
+                yield Unknown(later.path, later.line, later.title, later.why or sets, hint)
 
 
 def _holds(layer: Layer, field: ImageField) -> bool:
@@ -256,29 +270,43 @@ def _of_kustomize(
         yield tuple(layers)
 
 
-def _generated(one: Kustomization) -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield the files that ConfigMaps are generated from, by name and key."""
+def _generated(
+    one: Kustomization, parsed: Callable[[str], ParsedFile | None], *, follow: bool
+) -> Iterator[tuple[tuple[str, str], Layer]]:
+    """Yield the files that ConfigMaps are generated from, by name and key.
+
+    Releases know them by their new names only where a configuration lets them `follow` these.
+    """
+    options = lookup(one.root, "generatorOptions")
+    renamed = bool(one.text("namePrefix") or one.text("nameSuffix"))
     for generator in items_of(lookup(one.root, "configMapGenerator")):
         name = text_of(lookup(generator, "name")) or ""
+        hashed = (find(some, _NO_HASH) for some in (lookup(generator, "options"), options))
+        is_plain = any(text_of(some) == "true" for some in hashed) and not renamed
+        why = "" if follow or is_plain else f"kustomize gives the ConfigMap {name} another name"
         for item in items_of(lookup(generator, "files")):
             key, equals, path = (text_of(item) or "").partition("=")
             path = path if equals else key
             key = key if equals else posixpath.basename(path)
-            yield (name, key), posixpath.normpath(posixpath.join(one.folder, path))
+            path = posixpath.normpath(posixpath.join(one.folder, path))
+            yield (name, key), replace(_file(path, "the values file", parsed), why=why)
 
 
 def _of_releases(
     file: ParsedFile,
-    generated: dict[tuple[str, str], str],
-    parsed: Callable[[str], ParsedFile | None],
+    generated: Mapping[tuple[str, str], Layer],
 ) -> Iterator[tuple[Layer, ...]]:
     """Yield the layers of HelmReleases that take ConfigMaps which are generated from files."""
     for item in objects_of(file) if generated else ():
         if item.kind != "HelmRelease" or item.api_group != HELM_GROUP:
             continue
-        names = [(one.name, one.key) for one in read_sources(item.find("spec", "valuesFrom"))]
-        paths = [generated[name] for name in names if name in generated]
-        layers = [_file(path, "the values file", parsed) for path in paths]
+        sources = read_sources(item.find("spec", "valuesFrom"))
+        taken = [(generated.get((one.name, one.key)), one.line) for one in sources]
+        layers = [layer for layer, _line in taken if layer is not None]
+        renamed = next(((one.why, at) for one, at in taken if one is not None and one.why), None)
+        if renamed is not None:
+            title = f"valuesFrom of HelmRelease {item.name}"
+            layers.append(Layer(file.path, "-", None, title, renamed[1], renamed[0]))
         values = item.find("spec", "values")
         if layers and values is not None:
             pointer, line = f"{item.pointer}/spec/values", values.start_mark.line + 1

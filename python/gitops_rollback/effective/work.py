@@ -86,7 +86,8 @@ class Work:
     `unread` is what adds objects that are not known, `hidden` the files whose objects were not
     looked at because they name no image, `failures` what makes the tool refuse the build, `plugins`
     what needs more than the tool itself; `passed` are the texts that replacements copy, `there` the
-    objects that were taken, by what tells them apart.
+    objects that were taken, by what tells them apart; `names_values` tells that releases follow the
+    new names of what their values come from.
     """
 
     resources: list[Resource] = field(default_factory=list)
@@ -99,6 +100,7 @@ class Work:
     paths: list[str] = field(default_factory=list)
     passed: list[Passed] = field(default_factory=list)
     there: set[tuple[str, ...]] = field(default_factory=set)
+    names_values: bool = False
 
     def add(self, other: Work) -> None:
         """Take all of another build in."""
@@ -111,6 +113,7 @@ class Work:
         self.specs += other.specs
         self.paths += other.paths
         self.passed += other.passed
+        self.names_values |= other.names_values
 
     def change(self, changed: Callable[[Resource], Resource]) -> None:
         """Change each object; where one does not allow it kustomize fails, and that is noted."""

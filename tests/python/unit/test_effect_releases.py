@@ -11,6 +11,7 @@ from gitops_rollback.effective.helm import Layers, layers_of
 from gitops_rollback.effective.objects import Resource
 from gitops_rollback.effective.sources import Sources
 from gitops_rollback.manifest.document import ParsedFile, parse
+from unit.test_effect_sources import OURS, deployed, flux, git
 
 CHART = "chart: {spec: {chart: ./charts/cart, sourceRef: {kind: GitRepository, name: flux}%s}}"
 REVISION = CHART % ", reconcileStrategy: Revision"
@@ -176,3 +177,71 @@ def test_the_scalars_of_a_text_are_known_by_where_they_stand() -> None:
     found = layers(SOURCE % "", config("{values.yaml: 'a: {b: 1}'}"))
     assert {one.name for one in found.embedded.values()} == {"values"}
     assert len(found.embedded) == 5
+
+
+# What a release names -----------------------------------------------------------------------------
+
+NAMING = """\
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: cart, namespace: shop}
+spec:
+  chart: {spec: {chart: cart, sourceRef: {kind: HelmRepository, name: acme}}}
+  valuesFrom: [{kind: ConfigMap, name: cart-values}]
+"""
+NAMED = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cart-values, namespace: shop}
+data: {values.yaml: "image: {repository: acme/cart, tag: '1'}"}
+"""
+FOLLOWS = {
+    "apps/cart/names.yaml": (
+        "nameReference:\n- kind: ConfigMap\n  fieldSpecs:\n"
+        "  - {kind: HelmRelease, path: spec/valuesFrom/name}\n"
+    )
+}
+TAKES = {"apps/cart/r.yaml": NAMING, "apps/cart/cm.yaml": NAMED}
+GENERATED = {
+    "apps/cart/r.yaml": NAMING,
+    "apps/cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\n",
+}
+BOTH = "resources: [r.yaml, cm.yaml]\n"
+PREFIX, BY_NAMES = "namePrefix: p-\n", "configurations: [names.yaml]\n"
+MADE = "resources: [r.yaml]\nconfigMapGenerator: [{name: cart-values, files: [values.yaml]%s}]\n"
+SAME_NAME = ", options: {disableNameSuffixHash: true}"
+ANOTHER = "gives the ConfigMap cart-values another name"
+
+
+@pytest.mark.parametrize(
+    ("files", "kustomization", "why"),
+    [
+        (TAKES, BOTH, ""),
+        (TAKES, BOTH + "namespace: web\n", ""),
+        (TAKES, BOTH + PREFIX, "which is no image field"),
+        (TAKES | FOLLOWS, BOTH + PREFIX + BY_NAMES, ""),
+        (GENERATED, MADE % "", ANOTHER),
+        (GENERATED, MADE % SAME_NAME, ""),
+        (GENERATED, MADE % "" + "generatorOptions: {disableNameSuffixHash: true}\n", ""),
+        (GENERATED, MADE % SAME_NAME + PREFIX, ANOTHER),
+        (GENERATED | FOLLOWS, MADE % "" + PREFIX + BY_NAMES, ""),
+    ],
+    ids=[
+        "as it is",
+        "in another namespace",
+        "with another name",
+        "with another name that is followed",
+        "generated",
+        "generated without a hash",
+        "generated without any hash",
+        "generated without a hash, with a prefix",
+        "generated, and followed",
+    ],
+)
+def test_values_of_a_release_come_from_what_bears_the_name_that_it_says(
+    files: dict[str, str], kustomization: str, why: str
+) -> None:
+    some = {**files, "apps/cart/kustomization.yaml": kustomization}
+    flux_files = {"clusters/s.yaml": git("ours", OURS), "clusters/a.yaml": flux("ours")}
+    found = deployed({**flux_files, **some})
+    assert why in found if why else not isinstance(found, str), found

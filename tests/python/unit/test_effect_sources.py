@@ -159,7 +159,8 @@ HELMFILE = "releases:\n- name: cart\n  values:\n  - image: {repository: acme/car
 FLEET = "helm:\n  values: {image: {repository: acme/cart, tag: '1'}}\ntargetCustomizations:\n"
 GENERATED = {
     "apps/kustomization.yaml": (
-        "resources: [r.yaml]\nconfigMapGenerator: [{name: v, files: [values.yaml=../v.yaml]}]\n"
+        "resources: [r.yaml]\ngeneratorOptions: {disableNameSuffixHash: true}\n"
+        "configMapGenerator:\n- {name: v, files: [values.yaml=../v.yaml]}\n"
     )
 }
 TAKES = "  valuesFrom: [{kind: ConfigMap, name: v}]\n"
