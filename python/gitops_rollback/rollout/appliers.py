@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _CHART_COMMIT = regex(r"\+([0-9a-f]{12})(?:\.\d+)?$")
 _COMMIT = regex(r"(?:^|[:/])([0-9a-f]{40}(?:[0-9a-f]{24})?)$")
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
+NOT_YET = "DependencyNotReady"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Source:
 
     `branch` is empty where it follows none; `follows` says in words what it does. `includes` are
     the names of other GitRepositories of its namespace whose files it has beside its own.
+    `is_leaving` says that it is being deleted, and still there.
     """
 
     name: Name
@@ -55,6 +57,7 @@ class Source:
     ready: Condition
     handled: str
     includes: tuple[str, ...] = ()
+    is_leaving: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,9 @@ class Reconciler:
     something else of a manifest than Git's files say: one text each. `takes` are kind and name of
     the ConfigMaps and Secrets that it substitutes from. `space` is the namespace that it gives to
     all of them, `prefix` and `suffix` what it puts to their names. `remote` says that it applies to
-    another cluster than the one it is in.
+    another cluster than the one it is in. `needs` are those that have to be ready before it;
+    `held_by` says what keeps one of them from that, and `is_stuck` that this lasts (`held_up`).
+    `is_leaving` says that it is being deleted, and still there.
     """
 
     name: Name
@@ -112,6 +117,10 @@ class Reconciler:
     prefix: str = ""
     suffix: str = ""
     remote: bool = False
+    needs: tuple[Name, ...] = ()
+    held_by: str = ""
+    is_stuck: bool = False
+    is_leaving: bool = False
     is_told: bool = False
     spec: tuple[str, ...] = ()
     chart_commit: str = ""
@@ -141,6 +150,7 @@ def read_source(found: Json) -> Source:
         ready=conditions_of(found).get("Ready", Condition()),
         handled=text(found, "status", "lastHandledReconcileAt"),
         includes=tuple(text(one, "repository", "name") for one in items(found, "spec", "include")),
+        is_leaving=bool(text(found, "metadata", "deletionTimestamp")),
     )
 
 
@@ -169,6 +179,7 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
     helm = kind == "HelmRelease"
     ready = conditions.get("Ready", Condition())
     generation = number(found, "metadata", "generation")
+    own = text(found, "metadata", "namespace")
     return Reconciler(
         name=name_of(found, kind),
         source=_source_of(found, helm=helm),
@@ -194,6 +205,11 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
             if (name := _inventoried(text(one, "id")))
         ),
         remote="kubeConfig" in spec,
+        needs=tuple(
+            Name(kind, text(one, "namespace") or own, text(one, "name"))
+            for one in items(spec, "dependsOn")
+        ),
+        is_leaving=bool(text(found, "metadata", "deletionTimestamp")),
         **(_of_release(spec, status, conditions) if helm else _of_kustomization(spec)),
     )
 
@@ -384,6 +400,38 @@ def releases_of(
         return found
     named = [one for one in others if one.name.name == target.service]
     return named or (others if len(others) == 1 else [])
+
+
+def held_up(one: Reconciler, others: Mapping[Name, Reconciler]) -> Reconciler:
+    """Return one that waits for another with why that is not ready, and whether it never will be.
+
+    Followed from one to the next. Those in a circle wait for ever: Flux looks for none, and says of
+    each that another is not ready. So does who waits for a suspended one of the same source, which
+    has to have applied the same revision.
+    """
+    path, now = [one.name], one
+    while now.ready.reason == NOT_YET:
+        name = next((name for name in now.needs if not _serves(others.get(name), now)), None)
+        if name is None:
+            return one
+        if name in path:
+            circle = " waits for ".join(str(each) for each in (*path[path.index(name) :], name))
+            return replace(one, held_by=f"{circle}, for ever", is_stuck=True)
+        found = others.get(name)
+        if found is None:
+            return replace(one, held_by=f"{name} is not there")
+        if found.suspended:
+            return replace(one, held_by=f"{name} is suspended", is_stuck=True)
+        path, now = [*path, name], found
+    said = f"{now.name}: {now.ready.reason}: {now.ready.message}" if now is not one else ""
+    return replace(one, held_by=said)
+
+
+def _serves(needed: Reconciler | None, by: Reconciler) -> bool:
+    """Tell whether what something depends on lets it go on, as far as its status shows."""
+    if needed is None or needed.ready.status != "True" or not needed.current:
+        return False
+    return not needed.suspended or needed.source != by.source
 
 
 def is_above(folder: str, path: str) -> bool:

@@ -9,15 +9,16 @@ import re
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import regex
+from gitops_rollback.rollout.appliers import NOT_YET
 from gitops_rollback.rollout.pod_failures import refuses_image
 from gitops_rollback.rollout.standing import FOREVER, Failure, Whose, go_back, short
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.appliers import Reconciler, Source
     from gitops_rollback.rollout.target import Target
+    from gitops_rollback.rollout.workloads import Workload
 
 HEALTH_REASON = "HealthCheckFailed"
-NOT_YET = "DependencyNotReady"
 # What comes after all was applied (kustomize-controller:internal/controller, `reconcile`).
 APPLIED_REASONS = frozenset({HEALTH_REASON, "PruneFailed"})
 _OBJECT = r"(?P<object>[A-Z][A-Za-z0-9]*(?:/[a-z0-9][a-z0-9.:-]*){1,2})"
@@ -49,6 +50,11 @@ _ACCESS = regex(
     r"could not find|couldn't find|reference not found|\b40[134]\b",
     re.IGNORECASE,
 )
+_STUCK_PATIENCE = 10.0  # seconds: the change may take it out itself
+_GONE_PATIENCE = 15.0  # seconds: what is made anew is deleted first
+_ENDING = "is being terminated"
+_KEY = regex(r"decrypt|sops", re.IGNORECASE)
+_SIGNATURE = "signature verification"
 _RETRY = "Flux tries again by itself, with the same result until this is changed"
 UNTOUCHED = "what ran before goes on running"
 
@@ -57,8 +63,11 @@ def apply_failure(target: Target, by: Reconciler) -> Failure:
     """Name why a Kustomization does not apply the change; it is in `by.ready`."""
     message = by.ready.message
     if by.ready.reason == NOT_YET:
-        return _cluster("dependency", f"{by.name} waits for another one: {message}",
-                        f"flux get {by.name.kind.lower()}s --all-namespaces", FOREVER)  # fmt: skip
+        why = f" ({by.held_by})" if by.held_by else ""
+        look = f"flux get {by.name.kind.lower()}s --all-namespaces"
+        hint = f"resume it, or take it out of dependsOn: {look}" if by.is_stuck else look
+        return _cluster("dependency", f"{by.name} waits for another one: {message}{why}", hint,
+                        _STUCK_PATIENCE if by.is_stuck else FOREVER)  # fmt: skip
     if PASSING.search(message) and not _INVALID.search(message):
         return _cluster(
             "apply", f"{by.name} could not be applied: {message}",
@@ -109,12 +118,16 @@ def health_failure(
 
 def source_failure(source: Source) -> Failure:
     """Name why a GitRepository does not fetch."""
-    lasting = _ACCESS.search(source.ready.message) and not PASSING.search(source.ready.message)
+    said = source.ready.message
+    unsigned = said.startswith(_SIGNATURE)
+    lasting = unsigned or (_ACCESS.search(said) and not PASSING.search(said))
+    hint = "look at the credentials and the address of the GitRepository"
+    if unsigned:  # by whoever pushes: this command signs where git is set up to (commit.gpgSign)
+        hint = "it takes signed commits only (spec.verify): sign them, by a key that it knows"
     return Failure(
         code="source",
-        message=short(f"{source.name} cannot fetch {source.url}: {source.ready.message}"),
-        hint="look at the credentials and the address of the GitRepository; nothing is applied "
-        "until it can fetch",
+        message=short(f"{source.name} cannot fetch {source.url}: {said}"),
+        hint=f"{hint}; nothing is applied until it can fetch",
         whose=Whose.CLUSTER,
         object=str(source.name),
         retries="Flux tries again by itself",
@@ -138,18 +151,51 @@ def suspended(what: Reconciler | Source) -> Failure:
     )
 
 
+def leaving(what: Reconciler | Source | Workload) -> Failure:
+    """Name an object that is being deleted: nothing more comes of it, and something keeps it."""
+    name = what.name
+    return Failure(
+        code="missing",
+        message=f"{name} is being deleted, and is still there: nothing more comes of it",
+        hint="see what keeps it, and whether it is to be made anew: kubectl --namespace "
+        f"{name.namespace} get {name.kind.lower()} {name.name} -o yaml (metadata.finalizers)",
+        whose=Whose.CLUSTER,
+        object=str(name),
+        patience=_GONE_PATIENCE,
+    )
+
+
+def unheard(target: Target, what: Reconciler | Source) -> Failure:
+    """Name an object that nobody has looked at, though it was asked to, or has something to do."""
+    who = "source-controller" if what.name.kind == "GitRepository" else "kustomize-controller"
+    return Failure(
+        code="timeout",
+        message=f"{what.name} does not begin",
+        hint=f"see whether {who} runs, and takes what has such a label (sharding.fluxcd.io/key): "
+        "kubectl --namespace flux-system get pods; then wait on: "
+        + target.look_on(f"--commit {target.commit}"),
+        whose=Whose.CLUSTER,
+        object=str(what.name),
+        patience=FOREVER,
+    )
+
+
 def _build_failure(target: Target, by: Reconciler) -> Failure:
     said = _UNDER_TEMPORARY.sub("", by.ready.message)
     found = _FILE.search(by.ready.message)
     path = found["path"] if found else ""
     why = found["why"].removesuffix(" <nil>") if found else said
     where = path or str(by.name)
+    hint = "mend the kustomization in the repository: kustomize build tells more"
+    if _KEY.search(said):
+        hint = "see whether the Kustomization has the key (spec.decryption), and what is encrypted "
+        hint += "for it; another image does not help"
+    elif path:
+        hint = f"mend {where} in the repository (git log -- {path} tells who changed it)"
     return Failure(
         code="build",
         message=short(f"{by.name} cannot be built: {where}: {why}"),
-        hint=f"mend {where} in the repository (git log -- {path} tells who changed it)"
-        if path
-        else "mend the kustomization in the repository: kustomize build tells more",
+        hint=hint,
         whose=Whose.OURS if path in target.paths else Whose.OTHER,
         object=where,
         retries=_RETRY,
@@ -173,6 +219,9 @@ def _dry_run(target: Target, name: str, rest: str) -> Failure:
         )  # fmt: skip
     found = _CONVERT.search(rest)
     why = found["why"] if found else rest
+    if why.endswith(_ENDING):
+        hint = "see what keeps the namespace from its end: kubectl get namespace -o yaml (status)"
+        return _of_object(target, "namespace", name, "metadata.namespace", why, hint)
     return _of_object(target, "invalid", name, "", why, _hint_for(name, why))
 
 

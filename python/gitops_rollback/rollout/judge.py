@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import replace
-from gitops_rollback.rollout.appliers import commit_of
+from gitops_rollback.rollout.appliers import NOT_YET, commit_of
 from gitops_rollback.rollout.apply_failures import (
     APPLIED_REASONS,
-    NOT_YET,
     apply_failure,
+    leaving,
     source_failure,
     suspended,
+    unheard,
 )
 from gitops_rollback.rollout.releases import begin, finish
 from gitops_rollback.rollout.rolling import roll_out, unfinished_of
@@ -109,8 +110,8 @@ def _replaced(target: Target, view: View) -> Standing | None:
                 "change of the service was pushed",
             )
     source = view.source
-    handled = view.token and source.handled == view.token and source.ready.status == "True"
-    if handled and view.relation(target, source.commit) is Relation.BEFORE:
+    handled = bool(view.token) and source.handled == view.token and source.ready.status == "True"
+    if handled and source.commit and view.relation(target, source.commit) is Relation.BEFORE:
         return Standing(
             State.REPLACED,
             f"{target.branch}@{source.commit[:_SHORT]}, which Flux has just fetched, does not hold "
@@ -128,11 +129,14 @@ def _fetch(target: Target, view: View) -> Standing | None:
         return None
     if source.suspended:
         return failed(suspended(source))
+    if source.is_leaving:
+        return suspect(State.FETCHING, f"{source.name} to fetch", leaving(source))
     has = f"it has {source.commit[:_SHORT]}" if source.commit else "it has none yet"
     waits = f"{source.name} to fetch {target.branch}@{target.commit[:_SHORT]} ({has})"
     if source.ready.status == "False":
         return suspect(State.FETCHING, waits, source_failure(source))
-    return Standing(State.FETCHING, waits)
+    is_deaf = view.token and source.handled != view.token
+    return Standing(State.FETCHING, waits, suspicion=unheard(target, source) if is_deaf else None)
 
 
 def _apply(target: Target, view: View) -> Standing | None:
@@ -145,13 +149,13 @@ def _apply(target: Target, view: View) -> Standing | None:
 
 def _apply_one(target: Target, view: View, by: Reconciler) -> Standing | None:
     """Judge one Kustomization; None where it has applied the change and the pods count."""
-    if view.relation(target, by.applied) in THERE:
-        return None
+    if by.is_leaving:
+        return suspect(State.APPLYING, f"{by.name} to be there", leaving(by))
     tried = view.relation(target, by.attempted) in THERE
+    done = tried and by.suspended and _has_applied_all(target, view, by)
+    if view.relation(target, by.applied) in THERE or (done and view.has_told(target)):
+        return None
     if by.suspended:
-        done = tried and _has_applied_all(target, view, by)
-        if done and view.has_told(target):
-            return None
         return LISTING if done and not view.listed else failed(suspended(by))
     if tried:
         return _attempted(target, view, by)
@@ -170,7 +174,8 @@ def _hastened(target: Target, view: View, by: Reconciler, waits: str) -> Standin
     is_checking = by.reconciling.message.startswith(_CHECKING)
     has_fetched = view.relation(target, view.source.commit) in THERE
     if not is_checking or not has_fetched:
-        return Standing(State.APPLYING, waits)
+        is_idle = has_fetched and not by.reconciling.status
+        return Standing(State.APPLYING, waits, suspicion=unheard(target, by) if is_idle else None)
     hastens = tuple(
         SetImage(one.name, box.name, value, box.pointer, box.image, view.context)
         for one in unfinished_of(target, view)

@@ -13,6 +13,7 @@ from gitops_rollback.rollout.appliers import (
     Reconciler,
     Source,
     appliers_of,
+    held_up,
     is_above,
     made_of,
     other_sources,
@@ -295,7 +296,9 @@ class Objects:
         nudged: bool = False,
     ) -> View | None:
         """Return what is shown of a target; None where nothing here applies it."""
-        appliers, releases = self.owners(target), self.releases(target)
+        named = {one.name: one for one in (*self.kustomizations(), *self._releases())}
+        appliers = [held_up(one, named) for one in self.owners(target)]
+        releases = [held_up(one, named) for one in self.releases(target)]
         wanted = {one.source for one in (*appliers, *releases)}
         own = [one for one in self.own_sources(target.branch) if one.name in wanted]
         if not own:

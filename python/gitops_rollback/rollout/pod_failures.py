@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"})
 _NO_IMAGE = frozenset({"InvalidImageName", "ErrInvalidImageName"})
-_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError",
+                     "ImageInspectError"})  # fmt: skip
+_NOT_RUN = frozenset({"StartError", "ContainerCannotRun"})  # why it ended that was never begun
+# What runtimes say where the image has no such command, or cannot run it; all else is no image's.
+_COMMAND = regex(r"\bexec(utable|: | format| /)")
 _CRASH = "CrashLoopBackOff"
 _SURE = regex(r"not found|manifest unknown|no match for platform|invalid reference", re.IGNORECASE)
 # What they say where the cluster may not pull: a deploy keeps the repository, so that the image
@@ -31,11 +35,16 @@ _NO_ACCESS = regex(
     r"(?<![\w./-])denied[:,]",
     re.IGNORECASE,
 )
+_UNSIGNED = "SignatureValidationFailed"
+_NO_ANSWER = "RegistryUnavailable"
 # What containerd, CRI-O and the registries say where the registry is to blame, and no image.
 _NO_REGISTRY = regex(
     r"toomanyrequests|too many requests|i/o timeout|timeout exceeded|no such host|"
     r"server misbehaving|connection (refused|reset)|no route to host|(: |unexpected )EOF\b|"
-    r"TLS handshake|x509: |\b(429|50[0234]) (Too|Internal|Bad|Service|Gateway)",
+    r"TLS handshake|x509: |\b(429|50[0234]) (Too|Internal|Bad|Service|Gateway)|"
+    # and where the node is
+    r"no space left on device|read-only file system|input/output error|pull QPS exceeded|"
+    r"context (canceled|deadline exceeded)|gave HTTP response to HTTPS client",
     re.IGNORECASE,
 )
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
@@ -71,7 +80,9 @@ def pod_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Fail
     living = [pod for pod in new if not pod.ended]
     failures = [*_failures(target, workload, living or new, serving)]
     found = told_first(failures) if failures else creation_failure(target, workload, serving)
-    return found or next((_evicted(pod, serving) for pod in new if pod.why == "Evicted"), None)
+    return found or next(
+        (_turned_out(pod, serving) for pod in new if pod.why and not pod.is_leaving), None
+    )
 
 
 def serving_of(target: Target, workload: Workload, pods: Iterable[Pod]) -> str:
@@ -146,10 +157,15 @@ def refuses_image(target: Target, message: str) -> bool:
     return bool(_DENIED.search(message) and about)
 
 
-def _evicted(pod: Pod, serving: str) -> Failure:
+def _turned_out(pod: Pod, serving: str) -> Failure:
+    """Name a pod that its node has evicted, or did not take (OutOfcpu, UnexpectedAdmissionError).
+
+    Its workload makes another one, and again, for as long as that goes on.
+    """
+    how = "was evicted" if pod.why == "Evicted" else f"was not kept by its node ({pod.why})"
     return Failure(
         code="evicted",
-        message=short(f"{pod.name} was evicted: {pod.message or 'its node ran short'}"),
+        message=short(f"{pod.name} {how}: {pod.message or 'its node ran short'}"),
         hint="give the node room, or the pods requests and limits that fit; another image helps "
         "only if this one takes more",
         whose=Whose.CLUSTER,
@@ -186,14 +202,69 @@ def unready_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> 
         slow = [c for c in (*own, *pod.containers) if c.running and not c.ready]
         if not pod.is_new(target, names) or pod.ended or pod.ready or not slow:
             continue
+        said, look = "runs but is not ready", "its readiness probe and its log"
+        if slow[0].is_first:
+            said, look = "has not come to its end, and the others wait for it", "its log"
         failure = _failure(
-            "probe", f"{pod.name}: container {slow[0].name} runs but is not ready",
-            f"look at its readiness probe and its log: kubectl -n {pod.name.namespace} "
-            f"describe pod {pod.name.name}", pod, slow[0],
-            by_image=slow[0] in own, target=target, patience=FOREVER,
+            "probe", f"{pod.name}: container {slow[0].name} {said}",
+            f"look at {look}: kubectl -n {pod.name.namespace} describe pod {pod.name.name}",
+            pod, slow[0], by_image=slow[0] in own, target=target, patience=FOREVER,
         )  # fmt: skip
         return replace(failure, serving=serving_of(target, workload, pods))
     return None
+
+
+def node_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
+    """Name pods that only their node keeps from running, or from going: no image is to blame.
+
+    It has not begun with a new one, or no longer says that one is well whose containers all are; or
+    an old one that is being deleted stays. Something outside may want a say too (readiness gates).
+    """
+    pods, names = tuple(pods), workload.names_of(target)
+    serving = serving_of(target, workload, pods)
+    for pod in pods:
+        is_new = pod.is_new(target, names)
+        node = f"{pod.name}, on the node {pod.node}"
+        said, code = "", "node"
+        if is_new and not pod.ended and not pod.has_begun and pod.node:
+            said = f"{node}, is not begun with: its kubelet says nothing of it"
+        elif is_new and not pod.ended and _are_ready(pod) and not pod.ready:
+            said = f"{node}, is not ready, though its containers are"
+            if pod.readiness.message:
+                said, code = f"{said}: {pod.readiness.message}", "probe"
+        elif pod.is_leaving and not is_new:
+            said = f"{node}, is being deleted, and is still there"
+        if said:
+            return _node_failure(pod, code, said, serving)
+    return None
+
+
+def _are_ready(pod: Pod) -> bool:
+    return pod.has_begun and all(one.ready for one in pod.containers if not one.is_first)
+
+
+def _node_failure(pod: Pod, code: str, said: str, serving: str) -> Failure:
+    hint = f"see whether the node is well: kubectl get node {pod.node}; another image does not help"
+    if code == "probe":
+        hint = (
+            "see what has to say that it is ready (readinessGates: a load balancer, a mesh): "
+            f"kubectl -n {pod.name.namespace} describe pod {pod.name.name}"
+        )
+    elif pod.is_leaving:
+        hint = (
+            f"see whether its node is well: kubectl get node {pod.node}; once that is off for "
+            f"sure: kubectl -n {pod.name.namespace} delete pod {pod.name.name} --force"
+        )
+    return Failure(
+        code=code,
+        message=short(said),
+        hint=hint,
+        whose=Whose.CLUSTER,
+        object=str(pod.name),
+        retries=_AGAIN,
+        serving=serving,
+        patience=FOREVER,
+    )
 
 
 def unstarted_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
@@ -334,9 +405,13 @@ def _container(
     own = container in pod.of(target, workload.names_of(target))
     where = f"{workload.name}: container {container.name}"
     said = f"{waiting}: {container.message}" if container.message else waiting
-    if waiting in _PULL or waiting in _NO_IMAGE:
+    if waiting in (*_PULL, *_NO_IMAGE, _UNSIGNED, _NO_ANSWER):
         return _unpulled(target, pod, container, where, own=own)
-    if waiting == _CRASH or (container.restarts >= _MANY_RESTARTS and not container.ready):
+    is_down = container.has_ended and container.exit_code and not pod.ended
+    is_over = waiting == _CRASH or (container.restarts >= _MANY_RESTARTS and not container.ready)
+    if container.ended in _NOT_RUN and (is_over or is_down):
+        waiting, said = "RunContainerError", f"{container.ended}: {container.last}"
+    elif is_over or is_down:
         code = f", exit code {container.exit_code}" if container.exit_code is not None else ""
         why = f" ({container.ended})" if container.ended not in ("", "Error", "Completed") else ""
         return _failure(
@@ -346,10 +421,11 @@ def _container(
             patience=0.0 if container.restarts >= _MANY_RESTARTS else _CRASH_PATIENCE,
         )  # fmt: skip
     if waiting in _CONFIG:
+        is_command = waiting == "RunContainerError" and _COMMAND.search(said)
         return _failure(
             "container", f"{where} cannot be started ({said})",
-            "see whether the ConfigMaps, Secrets and commands it names exist", pod, container,
-            by_image=own and waiting == "RunContainerError", target=target,
+            "see whether the ConfigMaps, Secrets, volumes and commands it names exist", pod,
+            container, by_image=own and bool(is_command), target=target,
             patience=_CONFIG_PATIENCE,
         )  # fmt: skip
     return None
@@ -361,7 +437,13 @@ def _unpulled(
     """Name why an image is not there: by the image, by its registry, or by who may pull it."""
     waiting, message = container.waiting, container.message
     said = f"{waiting}: {message}" if message else waiting
-    if waiting in _PULL and _NO_REGISTRY.search(message):
+    if waiting == _UNSIGNED:
+        return _failure(
+            "policy", f"{where} may not run {container.image}: {said}",
+            "its node takes signed images only: sign it, or use one that is", pod, container,
+            by_image=own, target=target, patience=0.0,
+        )  # fmt: skip
+    if waiting == _NO_ANSWER or (waiting in _PULL and _NO_REGISTRY.search(message)):
         return _failure(
             "registry", f"{where} cannot pull {container.image}: its registry does not give it "
             f"({said})", "see whether the cluster reaches the registry, and how much it may pull: "

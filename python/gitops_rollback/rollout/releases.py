@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.image import find_image
 from gitops_rollback.late import regex, replace
+from gitops_rollback.rollout.appliers import NOT_YET
 from gitops_rollback.rollout.apply_failures import (
-    NOT_YET,
     PASSING,
     UNTOUCHED,
     apply_failure,
+    leaving,
     suspended,
     unhealthy_objects,
 )
@@ -63,6 +64,8 @@ _UNDO_PATIENCE = 10.0  # seconds for Helm to go back by itself, which is worth b
 def begin(target: Target, view: View) -> Standing | None:
     """Judge whether the HelmReleases have begun with the change; None where all have."""
     for one in view.releases:
+        if one.is_leaving:
+            return suspect(State.APPLYING, f"{one.name} to be there", leaving(one))
         begun = has_begun(target, view, one)
         if begun and view.has_told(target):
             continue  # Helm has done its part, whatever keeps it from the next one

@@ -9,6 +9,7 @@ from gitops_rollback.rollout.apply_failures import (
     HEALTH_REASON,
     apply_failure,
     health_failure,
+    leaving,
     unhealthy_objects,
 )
 from gitops_rollback.rollout.pod_failures import (
@@ -16,6 +17,7 @@ from gitops_rollback.rollout.pod_failures import (
     altered_failure,
     deadline_failure,
     digest_failure,
+    node_failure,
     paused_failure,
     pod_failure,
     restart_failure,
@@ -138,7 +140,7 @@ def _missing(target: Target, view: View) -> Standing:
         code="missing",
         message=short(
             f"{by} has applied {target.commit[:12]}, and {what}, which Git holds in "
-            f"{', '.join(target.paths)}, is not among what it has applied{settings}"
+            f"{', '.join(target.paths)}, is not there, or not among what it has applied{settings}"
         ),
         hint="see what the Kustomization takes: its spec.path and the kustomization.yaml there, "
         "and whether the object is there: kubectl get -A deployments,statefulsets,daemonsets",
@@ -152,6 +154,8 @@ def _missing(target: Target, view: View) -> Standing:
 def _workload(target: Target, view: View, workload: Workload) -> Standing | None:
     """Judge one workload; None where it is rolled out as far as its counts tell."""
     pods = view.pods_of(workload)
+    if workload.is_leaving:
+        return suspect(State.ROLLING, f"{workload.name} to be there", leaving(workload))
     if not workload.is_told(target):
         return _not_told(target, view, workload)
     if workload.wanted is None:
@@ -279,6 +283,7 @@ def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) ->
         or unready_failure(target, workload, pods)
         or unstarted_failure(target, workload, pods)
         or stuck_failure(target, workload, pods)
+        or node_failure(target, workload, pods)
     )
     if cause is None and view.pods is not None:
         cause = uncreated_failure(target, workload, pods)

@@ -88,7 +88,8 @@ class Container:
 class Workload:
     """A workload: `wanted` is None where its kind has no replicas (a CronJob).
 
-    `kept` pods of those that are wanted stay as they are, on purpose. `left_alone` is the note by
+    `kept` pods of those that are wanted stay as they are, on purpose. `is_leaving` says that it is
+    being deleted, and still there: nothing more is made of it. `left_alone` is the note by
     which Flux leaves the object as it is, and `noted_in` says where its metadata has that:
     `annotations` or `labels`; `belongings` are kind and name of what its
     pods take: claims, ConfigMaps, Secrets.
@@ -108,6 +109,7 @@ class Workload:
     replica_failure: Condition
     set_by: str = ""
     kept: int = 0
+    is_leaving: bool = False
     ready: int = 0
     minimum: int = 0
     left_alone: str = ""
@@ -170,7 +172,8 @@ class ContainerState:
     """One container of a pod: what it was told to run, and what became of it.
 
     `image_id` is what the runtime really took: its digest is the proof. `exit_code` is that of the
-    last time it ended, None if it never did.
+    last time it ended, None if it never did; `ended` and `last` say why, and `has_ended` that it is
+    not begun again yet. `is_first` says that it comes to its end before the others begin.
     """
 
     name: str
@@ -183,6 +186,9 @@ class ContainerState:
     message: str = ""
     exit_code: int | None = None
     ended: str = ""
+    last: str = ""
+    has_ended: bool = False
+    is_first: bool = False
 
     @property
     def digest(self) -> str:
@@ -205,18 +211,29 @@ class ContainerState:
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod; `ended` where it is being deleted or has run to its end, `why` if it says why."""
+    """A pod; `ended` where it is being deleted or has run to its end, `why` if it says why.
+
+    `node` is the one it was given to, whose kubelet `has_begun` with it; `is_leaving` says that it
+    is being deleted, and still there.
+    """
 
     name: Name
     labels: frozenset[tuple[str, str]]
     containers: tuple[ContainerState, ...]
-    ready: bool
+    readiness: Condition
     ended: bool
     scheduled: Condition
-    created: str = ""
     why: str = ""
     message: str = ""
     owner: tuple[str, str] = ("", "")
+    node: str = ""
+    has_begun: bool = False
+    is_leaving: bool = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it serves."""
+        return self.readiness.status == "True"
 
     @property
     def is_owned(self) -> bool:
@@ -284,6 +301,7 @@ def read_workload(found: Json, kind: str) -> Workload:
         replica_failure=conditions.get("ReplicaFailure", Condition()),
         set_by=_set_by(found),
         kept=kept,
+        is_leaving=bool(text(found, "metadata", "deletionTimestamp")),
         ready=ready,
         minimum=number(spec, "minReadySeconds"),
         left_alone=left_alone,
@@ -301,7 +319,7 @@ def read_pod(found: Json) -> Pod:
     }
     spec = mapping(found, "spec")
     conditions = conditions_of(found)
-    phase = text(found, "status", "phase")
+    leaving = bool(text(found, "metadata", "deletionTimestamp"))
     return Pod(
         name=name_of(found, "Pod"),
         labels=frozenset(
@@ -310,25 +328,32 @@ def read_pod(found: Json) -> Pod:
             if isinstance(value, str)
         ),
         containers=tuple(
-            _container(one, statuses.get(text(one, "name"), {}))
-            for one in (*items(spec, "initContainers"), *items(spec, "containers"))
+            _container(
+                one,
+                statuses.get(text(one, "name"), {}),
+                is_first=key == "initContainers" and text(one, "restartPolicy") != "Always",
+            )
+            for key in ("initContainers", "containers")
+            for one in items(spec, key)
         ),
-        ready=conditions.get("Ready", Condition()).status == "True",
-        ended=bool(text(found, "metadata", "deletionTimestamp"))
-        or phase in ("Succeeded", "Failed"),
+        readiness=conditions.get("Ready", Condition()),
+        ended=leaving or text(found, "status", "phase") in ("Succeeded", "Failed"),
         scheduled=conditions.get("PodScheduled", Condition()),
-        created=text(found, "metadata", "creationTimestamp"),
         why=text(found, "status", "reason"),
         message=" ".join(text(found, "status", "message").split()),
-        owner=next(
-            (
-                (text(one, "kind"), text(one, "name"))
-                for one in items(found, "metadata", "ownerReferences")
-                if truth(one, "controller")
-            ),
-            ("", ""),
-        ),
+        owner=_owner_of(found),
+        node=text(spec, "nodeName"),
+        has_begun=bool(statuses),
+        is_leaving=leaving,
     )
+
+
+def _owner_of(found: Json) -> tuple[str, str]:
+    """Return kind and name of what has made an object and keeps it; empty where nothing does."""
+    for one in items(found, "metadata", "ownerReferences"):
+        if truth(one, "controller"):
+            return text(one, "kind"), text(one, "name")
+    return "", ""
 
 
 def _counts(kind: str, spec: Json, status: Json) -> tuple[int | None, int, int, int]:
@@ -392,9 +417,10 @@ def _set_by(found: Json) -> str:
     return "" if who in _FLUX else who
 
 
-def _container(spec: Json, status: Json) -> ContainerState:
+def _container(spec: Json, status: Json, *, is_first: bool) -> ContainerState:
     waiting = mapping(status, "state", "waiting")
-    ended = mapping(status, "state", "terminated") or mapping(status, "lastState", "terminated")
+    ending = mapping(status, "state", "terminated")
+    ended = ending or mapping(status, "lastState", "terminated")
     return ContainerState(
         name=text(spec, "name"),
         image=text(spec, "image"),
@@ -406,4 +432,7 @@ def _container(spec: Json, status: Json) -> ContainerState:
         message=" ".join(text(waiting, "message").split()),
         exit_code=number(ended, "exitCode") if ended else None,
         ended=text(ended, "reason"),
+        last=" ".join(text(ended, "message").split()),
+        has_ended=bool(ending),
+        is_first=is_first,
     )

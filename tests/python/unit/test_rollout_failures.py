@@ -16,6 +16,7 @@ from gitops_rollback.rollout.apply_failures import (
     unhealthy_objects,
 )
 from gitops_rollback.rollout.pod_failures import (
+    node_failure,
     pod_failure,
     uncreated_failure,
     unready_failure,
@@ -240,6 +241,23 @@ def test_a_right_that_flux_lacks_is_the_clusters_affair_and_not_by_an_image_of_t
     assert 'the right to patch resource "deployments"' in failure.hint
 
 
+def test_a_namespace_that_comes_to_its_end_is_no_fault_of_the_manifest() -> None:
+    said = (
+        'Deployment/shop/cart dry-run failed (Forbidden): deployments.apps "cart" is forbidden: '
+        "unable to create new content in namespace shop because it is being terminated"
+    )
+    failure = apply_failure(TARGET, kustomization("ReconciliationFailed", said))
+    assert (failure.code, failure.by_image) == ("namespace", False)
+    assert "what keeps the namespace from its end" in failure.hint
+
+
+def test_a_key_that_is_missing_is_asked_for_and_not_the_manifest() -> None:
+    said = "decryption failed for 'db': cannot get sops data key"
+    failure = apply_failure(TARGET, kustomization("BuildFailed", said))
+    assert (failure.code, failure.by_image) == ("build", False)
+    assert "has the key (spec.decryption)" in failure.hint
+
+
 def test_what_nobody_knows_is_told_as_it_was_said() -> None:
     failure = apply_failure(TARGET, kustomization("Unheard", "something new"))
     assert "Unheard: something new" in failure.message
@@ -259,6 +277,7 @@ def test_a_health_check_names_its_objects() -> None:
     [
         ("failed to checkout and determine revision: authentication required", 10.0),
         ("failed to checkout and determine revision: dial tcp: i/o timeout", FOREVER),
+        ("signature verification of commit '1' failed: the signature is empty", 10.0),
     ],
 )
 def test_a_source_that_cannot_fetch_is_given_up_only_where_access_is_denied(
@@ -274,6 +293,7 @@ def test_a_source_that_cannot_fetch_is_given_up_only_where_access_is_denied(
     failure = source_failure(source)
     assert failure.patience == patience
     assert "https://github.com/acme/fleet" in failure.message
+    assert ("spec.verify" in failure.hint) == said.startswith("signature")
 
 
 @pytest.mark.parametrize(
@@ -317,6 +337,8 @@ def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:  # n
 
 OLD = read_pod(pod("1.4.2", ready=True))
 ENDED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+MOUNT = 'failed to create containerd task: error mounting "/var/lib/x" to rootfs: not a directory'
+NOT_STARTED = {"terminated": {"exitCode": 128, "reason": "StartError", "message": MOUNT}}
 PODS = [
     (waiting("ImagePullBackOff", 'Back-off pulling image "acme/cart:1.5.0"'), "pull", 15.0, True),
     (waiting("ErrImagePull", "manifest for acme/cart:1.5.0 not found"), "pull", 0.0, True),
@@ -335,7 +357,16 @@ PODS = [
     (waiting("CrashLoopBackOff", restartCount=1), "crash", 15.0, True),
     (waiting("CrashLoopBackOff", restartCount=3, lastState=ENDED), "crash", 0.0, True),
     (waiting("CreateContainerConfigError", 'secret "db" not found'), "container", 15.0, False),
-    (waiting("RunContainerError", "exec: no such file"), "container", 15.0, True),
+    (waiting("RunContainerError", 'exec: "serve": executable file not found'), "container", 15.0,
+     True),
+    (waiting("RunContainerError", "error mounting the volume: not a directory"), "container", 15.0,
+     False),
+    (waiting("CrashLoopBackOff", lastState=NOT_STARTED), "container", 15.0, False),
+    (waiting("ImageInspectError", "the runtime does not know"), "container", 15.0, False),
+    (waiting("SignatureValidationFailed", "no signature by a key"), "policy", 0.0, True),
+    (waiting("RegistryUnavailable", "it does not answer"), "registry", FOREVER, False),
+    (pod(containerStatuses=[{"name": "server", "restartCount": 1, "state": ENDED}]), "crash", 15.0,
+     True),
     *(
         (waiting("ErrImagePull", f"failed to resolve acme/cart:1.5.0: {said}"), "registry", FOREVER,
          False)
@@ -346,6 +377,8 @@ PODS = [
             "429 Too Many Requests: toomanyrequests: You have reached your pull rate limit",
             "tls: failed to verify certificate: x509: certificate has expired",
             'failed to do request: Head "https://r.acme/v2/cart/manifests/1.5.0": EOF',
+            "write /var/lib/containerd/ingest: no space left on device",
+            "pull QPS exceeded",
         )
     ),
     *(  # names of images that are words of such messages
@@ -424,6 +457,82 @@ def test_a_container_that_was_killed_for_its_memory_says_so() -> None:
     assert failure is not None
     assert "crashes: 4 restarts, exit code 137 (OOMKilled)" in failure.message
     assert "no old pod serves any more" in failure.sentence
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("Evicted", "was evicted: it was low on memory"),
+        ("OutOfcpu", "was not kept by its node (OutOfcpu): it was low on memory"),
+    ],
+)
+def test_a_pod_that_its_node_turns_out_is_told_when_no_other_one_is_there(
+    why: str, said: str
+) -> None:
+    gone = read_pod(pod(phase="Failed", reason=why, message="it was low on memory"))
+    failure = pod_failure(TARGET, WORKLOAD, (gone, OLD))
+    assert failure is not None
+    assert (failure.code, failure.by_image, failure.patience) == ("evicted", False, FOREVER)
+    assert said in failure.message
+
+
+def on_node(tag: str = "1.5.0", **status: Any) -> dict[str, Any]:  # noqa: ANN401 - of a pod
+    found = pod(tag, **status)
+    found["spec"]["nodeName"] = "west-1"
+    return found
+
+
+def left(tag: str) -> dict[str, Any]:
+    found = on_node(tag)
+    found["metadata"]["deletionTimestamp"] = "2026-01-31T02:03:04Z"
+    return found
+
+
+WELL = [{"name": "server", "ready": True, "state": {"running": {}}}]
+GATED = {"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady",
+         "message": "the readiness gate shop.acme/served does not exist"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "said", "hint"),
+    [
+        (on_node(containerStatuses=[]), "node", "is not begun with", "kubectl get node west-1"),
+        (on_node(containerStatuses=WELL), "node", "is not ready, though", "get node west-1"),
+        (on_node(containerStatuses=WELL, conditions=[GATED]), "probe",
+         "though its containers are: the readiness gate", "readinessGates"),
+        (left("1.4.2"), "node", "is being deleted, and is still there", "cart-1.4.2 --force"),
+    ],
+)  # fmt: skip
+def test_what_only_a_node_or_a_gate_keeps_from_being_ready_is_by_no_image(
+    found: dict[str, Any], code: str, said: str, hint: str
+) -> None:
+    """A deadline that passes meanwhile must not roll an image back that is not to blame."""
+    failure = node_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    assert failure is not None
+    assert (failure.code, failure.by_image, failure.patience) == (code, False, FOREVER)
+    assert "on the node west-1" in failure.message
+    assert said in failure.message
+    assert hint in failure.hint
+    assert node_failure(TARGET, WORKLOAD, (OLD, read_pod(left("1.5.0")))) is None
+
+
+@pytest.mark.parametrize(("image", "by_image"), [("acme/cart:1.5.0", True), ("acme/tool:1", False)])
+def test_a_container_before_the_others_is_named_with_what_is_wrong_with_it(
+    image: str,
+    by_image: bool,  # noqa: FBT001 - of a table
+) -> None:
+    found = waiting("PodInitializing")
+    found["spec"]["initContainers"] = [{"name": "first", "image": image}]
+    first = {"name": "first", "state": {"running": {}}}
+    found["status"]["initContainerStatuses"] = [first]
+    failure = unready_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    assert failure is not None
+    assert (failure.field, failure.by_image) == ("first", by_image)
+    assert "has not come to its end, and the others wait for it" in failure.message
+    first["state"] = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    failure = pod_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    assert failure is not None
+    assert (failure.code, failure.field, failure.by_image) == ("crash", "first", by_image)
 
 
 def test_a_pod_of_the_old_image_is_never_to_blame() -> None:

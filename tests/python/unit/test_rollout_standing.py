@@ -11,7 +11,7 @@ import pytest
 from gitops_rollback.image import parse_image
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
-from gitops_rollback.rollout.standing import State, View
+from gitops_rollback.rollout.standing import FOREVER, State, View
 from gitops_rollback.rollout.target import Relation, Stand, Target, relation
 from gitops_rollback.rollout.workloads import read_pod, read_workload
 from unit.recordings import load, target_of
@@ -87,6 +87,78 @@ def test_a_suspended_source_is_named() -> None:
     assert failure is not None
     assert failure.code == "suspended"
     assert "flux resume source git shop" in failure.hint
+
+
+@pytest.mark.parametrize("name", ["GitRepository/shop", "Kustomization/apps", "Deployment/cart"])
+def test_what_is_being_deleted_makes_nothing_ready(name: str) -> None:
+    def change(objects: dict[str, dict[str, Any]]) -> None:
+        objects[name]["metadata"]["deletionTimestamp"] = "2026-01-31T02:03:04Z"
+        if name.startswith("GitRepository"):  # as its controller leaves it
+            objects[name]["status"].pop("artifact")
+            objects["Kustomization/apps"]["status"]["lastAppliedRevision"] = f"main@sha1:{OTHER}"
+
+    standing = stand(change)
+    assert not standing.is_over
+    assert standing.suspicion is not None
+    assert (standing.suspicion.code, standing.suspicion.by_image) == ("missing", False)
+    assert "is being deleted, and is still there" in standing.suspicion.message
+    assert "metadata.finalizers" in standing.suspicion.hint
+
+
+def infra(objects: dict[str, dict[str, Any]], **more: Any) -> None:  # noqa: ANN401 - of the object
+    """Let the Kustomization wait for another one."""
+    failing(objects, "DependencyNotReady", "dependency 'shop/infra' is not ready")
+    apps = objects["Kustomization/apps"]
+    apps["spec"]["dependsOn"] = [{"name": "infra"}]
+    apps["status"]["lastAttemptedRevision"] = f"main@sha1:{OTHER}"
+    other = json.loads(json.dumps(apps))
+    other["metadata"]["name"] = "infra"
+    other["spec"] = {**other["spec"], "path": "./infra", "dependsOn": [], **more.get("spec", {})}
+    other["status"]["conditions"] = [{"type": "Ready", **more.get("ready", {})}]
+    objects["Kustomization/infra"] = other
+
+
+READY = {"status": "True", "reason": "ReconciliationSucceeded"}
+BROKEN = {"status": "False", "reason": "BuildFailed", "message": "no such file"}
+NOT_YET = {"status": "False", "reason": "DependencyNotReady"}
+
+
+@pytest.mark.parametrize(
+    ("more", "said", "patience"),
+    [
+        ({"spec": {"suspend": True}, "ready": READY}, "infra is suspended", 10.0),
+        ({"ready": BROKEN}, "infra: BuildFailed: no such file", FOREVER),
+        ({"spec": {"dependsOn": [{"name": "apps"}]}, "ready": NOT_YET},
+         "infra waits for Kustomization/shop/apps, for ever", 10.0),
+        ({"spec": {"dependsOn": [{"name": "crds", "namespace": "ops"}]}, "ready": NOT_YET},
+         "Kustomization/ops/crds is not there", FOREVER),
+        ({"ready": READY}, "is not ready", FOREVER),  # it becomes so this very moment
+    ],
+)  # fmt: skip
+def test_what_something_waits_for_is_told_to_its_cause(
+    more: dict[str, Any], said: str, patience: float
+) -> None:
+    suspicion = stand(lambda objects: infra(objects, **more)).suspicion
+    assert suspicion is not None
+    assert (suspicion.code, suspicion.patience, suspicion.by_image) == (
+        "dependency", patience, False,
+    )  # fmt: skip
+    assert said in suspicion.message
+
+
+def test_a_controller_that_does_not_begin_is_named_when_time_is_up() -> None:
+    target, objects = ended()
+    copied: dict[str, dict[str, Any]] = json.loads(json.dumps(objects))
+    for key in ("lastAppliedRevision", "lastAttemptedRevision"):
+        copied["Kustomization/apps"]["status"][key] = f"main@sha1:{OTHER}"
+    idle = judge(target, view(target, copied)).suspicion
+    copied["GitRepository/shop"]["status"]["artifact"]["revision"] = f"main@sha1:{OTHER}"
+    deaf = judge(target, replace(view(target, copied), token="now")).suspicion
+    for found, who in ((idle, "kustomize-controller"), (deaf, "source-controller")):
+        assert found is not None
+        assert (found.code, found.patience) == ("timeout", FOREVER)
+        assert f"see whether {who} runs" in found.hint
+        assert f"gitops-rollback wait --service cart --commit {target.commit}" in found.hint
 
 
 def test_a_deadline_that_no_pod_explains_is_named_by_what_the_deployment_says() -> None:
