@@ -36,7 +36,7 @@ def settle(looker: Looker, asked: Sequence[tuple[Wish, Facts]]) -> list[Change |
 
     Raises what a source that nothing can be decided without failed with.
     """
-    known = [facts for _wish, facts in asked]
+    known = [replace(facts, among=len(asked) > 1) for _wish, facts in asked]
     decided: dict[int, Change | Refused] = {}
     while len(decided) < len(asked):
         missing: list[tuple[int, Need[Any]]] = []

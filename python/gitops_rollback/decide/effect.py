@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_rollback.decide.facts import NeedBlobs, NeedFilesAt, NeedRendered
-from gitops_rollback.effective.effect import OTHER, UNKNOWN, WARNING, Finding, judge
+from gitops_rollback.decide.facts import NeedBlobs, NeedFilesAt, NeedFindings, NeedRendered
+from gitops_rollback.effective.effect import OTHER, UNKNOWN, WARNING, Finding, judge, judge_each
 from gitops_rollback.effective.proof import (
     ACCEPTED,
     BUILD,
@@ -30,6 +30,7 @@ from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.compare import differences
 from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.edit import rewritten
+from gitops_rollback.manifest.kustomize import may_copy
 from gitops_rollback.refusals import refusal
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.facts import Facts, Rendered, ServiceAtTip
     from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.effective.effect import Effect
     from gitops_rollback.effective.recipe import Recipe
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.document import ParsedFile
@@ -72,7 +74,7 @@ def judged(wish: Wish, facts: Facts, edits: Sequence[FieldEdit], image: ImageRef
         return Judged()
     at, settings = facts.at, facts.settings
     before = at.found.manifests
-    findings = findings_of(at, edits, image)
+    findings = _found(facts, tuple(edits), image)
     meant = {edit.field.key: image for edit in edits}
     was = at.found.effective_in(before).effect
     reached = Reached(was, meant, settings.kinds, settings.fields)
@@ -176,6 +178,56 @@ def _planned(wish: Wish, facts: Facts) -> Proof | None:
     if wish.planned is None:
         return None
     return wish.planned.planned(facts.at.service, facts.at.environment).proof
+
+
+def _found(
+    facts: Facts, edits: tuple[FieldEdit, ...], image: ImageReference
+) -> tuple[Finding, ...]:
+    """Return what stands against edits: as it was found for all services of the run, else alone."""
+    if facts.among:
+        written = tuple((edit.field.key, edit.value) for edit in edits)
+        found = facts.ask(NeedFindings(written, image, edits))
+        if found is not None:
+            return found
+    return findings_of(facts.at, edits, image)
+
+
+def findings_of_each(
+    asked: Sequence[tuple[NeedFindings, ServiceAtTip]],
+) -> list[tuple[Finding, ...] | None]:
+    """Return what stands against the edits of each of some services, as `findings_of` does.
+
+    Services that share an effect share its computing, before and after; None for what is not told
+    so, which is to be judged alone.
+    """
+    found: list[tuple[Finding, ...] | None] = [None] * len(asked)
+    sharing: dict[int, list[int]] = {}
+    for place, (_need, at) in enumerate(asked):
+        sharing.setdefault(id(at.found.effective_in(at.found.manifests)), []).append(place)
+    for places in sharing.values():
+        for place, one in zip(places, _found_together([asked[p] for p in places]), strict=True):
+            found[place] = one
+    return found
+
+
+def _found_together(
+    asked: Sequence[tuple[NeedFindings, ServiceAtTip]],
+) -> list[tuple[Finding, ...] | None]:
+    found = asked[0][1].found
+    before = found.manifests
+    if any(may_copy(one) for one in before.kustomizations.values()):
+        return [None] * len(asked)  # an image may be made of what several services edit
+
+    def after(places: Sequence[int]) -> Effect | None:
+        edits = [edit for place in places for edit in asked[place][0].edits]
+        try:
+            files = edited(before.files, edits)
+        except ManifestError:  # of one of them, whoever judges that alone is told
+            return None
+        return found.effective_in(before.with_files(files)).effect
+
+    meant = [{key: need.image for key, _value in need.written} for need, _at in asked]
+    return judge_each(found.effective_in(before).effect, after, meant)
 
 
 def findings_of(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
+from gitops_rollback.effective.effect import Finding
 from gitops_rollback.late import dataclass, field, regex, replace
 from gitops_rollback.ledger.events import Event
 from gitops_rollback.ledger.holds import Holds, path_of_hold
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.ledger.state import State
+    from gitops_rollback.manifest.edit import FieldEdit
+    from gitops_rollback.manifest.image_field import FieldKey
     from gitops_rollback.model import Build
     from gitops_rollback.query.tags import Ran, Tag
     from gitops_rollback.repo.objects import Tip
@@ -437,6 +440,19 @@ class NeedRendered(Need[Rendered]):
 
 
 @dataclass(frozen=True)
+class NeedFindings(Need[tuple[Finding, ...] | None]):
+    """What the effect shows of edits that are judged together with those of other services.
+
+    None where only what they do by themselves tells it. `written` is each field with its new value.
+    """
+
+    together: ClassVar[bool] = True
+    written: tuple[tuple[FieldKey, str], ...]
+    image: ImageReference
+    edits: tuple[FieldEdit, ...] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class NeedAuthor(Need[str]):
     """Who made the newest commit of the branch."""
 
@@ -484,6 +500,7 @@ class Facts:
 
     `url` is the repository as records name it. `known` has the answers so far, by need. `first` is
     what this run saw before the branch moved, `filed` the record that it has filed already.
+    `among`: other services are decided with it.
     """
 
     at: ServiceAtTip
@@ -491,6 +508,7 @@ class Facts:
     known: Mapping[Need[Any], Any] = field(default_factory=dict)
     first: FirstTry | None = None
     filed: StoredRecord | None = None
+    among: bool = False
 
     def ask(self, need: Need[T]) -> T:
         """Return a fact; raise `MissingFactError` if it is not known yet."""

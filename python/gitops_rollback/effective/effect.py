@@ -6,14 +6,15 @@ and nothing else; where something could have changed them that is not followed, 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.objects import ACCEPT
 from gitops_rollback.image import find_image, may_be
-from gitops_rollback.late import dataclass, field
+from gitops_rollback.late import dataclass, field, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.effective.objects import Unknown
     from gitops_rollback.effective.recipe import Recipe
@@ -113,9 +114,16 @@ class Effect:
     beside: Mapping[Beside, str] = field(default_factory=dict)
 
     def decided_by(self, keys: Iterable[FieldKey]) -> tuple[Landed, ...]:
-        """Return the images that some fields decide."""
-        wanted = set(keys)
-        return tuple(one for one in self.landed if one.decider in wanted)
+        """Return the images that some fields decide, without a look at all others."""
+        places = (place for key in set(keys) for place in self._by_decider.get(key, ()))
+        return tuple(self.landed[place] for place in sorted(places))
+
+    @cached_property
+    def _by_decider(self) -> dict[FieldKey, list[int]]:
+        found: dict[FieldKey, list[int]] = {}
+        for place, one in enumerate(self.landed):
+            found.setdefault(one.decider, []).append(place)
+        return found
 
     def paths_of(self, keys: Iterable[FieldKey]) -> tuple[str, ...]:
         """Return the files that the images of some fields rest on, those of the fields too."""
@@ -150,22 +158,15 @@ def judge(
     Every image that an edited field decides has to become the one that is meant, and every other
     has to stay; what is not known of those that are reached is told.
     """
-    reached = {one.place: one for one in before.decided_by(meant)}
     later = {one.place: one for one in after.landed}
-    found: list[Finding] = []
-    for key, image in meant.items():
-        if not any(one.decider == key for one in reached.values()):
-            idle = before.idle.get(key, Idle("no image is decided there"))
-            found.append(_without_effect(key, image, idle))
-    for place, one in reached.items():
-        now = later.get(place)
-        found += _of_reached(one, now, meant[one.decider], before.paths_of(meant))
+    found = _of_meant(before, later, meant)
+    reached = {one.place for one in before.decided_by(meant)}
     for one in before.landed:
         if one.place not in reached and _moved(one, later.get(one.place)):
             found.append(_moved_finding(one, later.get(one.place)))
     known = {one.place for one in before.landed}
     found += [_moved_finding(one, one) for one in after.landed if one.place not in known]
-    found += _beside(before, after, {one.place[:4] for one in reached.values()}, meant)
+    found += _beside(before, after, {place[:4] for place in reached}, meant)
     return tuple(dict.fromkeys(found))
 
 
@@ -191,6 +192,72 @@ def _beside(
             yield Finding(UNKNOWN, message, hint, before.paths_of(meant))
         else:
             yield Finding(WARNING, f"it changes more than images: {what}")
+
+
+def judge_each(
+    before: Effect,
+    after: Callable[[Sequence[int]], Effect | None],
+    meant: Sequence[Mapping[FieldKey, ImageReference]],
+) -> list[tuple[Finding, ...] | None]:
+    """Return what stands against each of several edits, as `judge` does of each alone.
+
+    `after` computes the effect of some of them together, by their places in `meant`, or None where
+    there is none. Where that is the effect of before but for the images that were meant, each of
+    which one edit alone decides, no edit reaches what another does: each does by itself what it did
+    among them. Where it is not, its halves are looked at; None for one that nothing tells of but
+    its own effect. So as many effects are computed as edits do more than was meant, not as edits.
+    """
+    found: list[tuple[Finding, ...] | None] = [None] * len(meant)
+    groups = [range(len(meant))]
+    while groups:
+        group = groups.pop()
+        if len(group) < 2:  # noqa: PLR2004 - it is judged alone
+            continue
+        now = after(group)
+        if now is None or not _is_as_meant(before, now, [meant[place] for place in group]):
+            half = len(group) // 2
+            groups += [group[:half], group[half:]]
+            continue
+        later = {one.place: one for one in now.landed}
+        for place in group:
+            found[place] = tuple(dict.fromkeys(_of_meant(before, later, meant[place])))
+    return found
+
+
+def _is_as_meant(
+    before: Effect, after: Effect, meant: Sequence[Mapping[FieldKey, ImageReference]]
+) -> bool:
+    """Tell whether edits together change the images that each means, to these, and nothing else."""
+    images = {key: image for one in meant for key, image in one.items()}
+    if len(images) < sum(map(len, meant)) or len(before.landed) != len(after.landed):
+        return False
+    if replace(after, landed=before.landed) != before:
+        return False
+    for one, now in zip(before.landed, after.landed, strict=True):
+        image = images.get(one.decider)
+        is_right = now.image == one.image if image is None else _is(now, image)
+        if not is_right or replace(now, name=one.name, version=one.version) != one:
+            return False
+    return True
+
+
+def _of_meant(
+    before: Effect,
+    later: Mapping[tuple[str, str, str, str, str], Landed],
+    meant: Mapping[FieldKey, ImageReference],
+) -> list[Finding]:
+    """Return what stands against an edit in the images that it is to change."""
+    reached = {one.place: one for one in before.decided_by(meant)}
+    decided = {one.decider for one in reached.values()}
+    found = [
+        _without_effect(key, image, before.idle.get(key, Idle("no image is decided there")))
+        for key, image in meant.items()
+        if key not in decided
+    ]
+    paths = before.paths_of(meant)
+    for place, one in reached.items():
+        found += _of_reached(one, later.get(place), meant[one.decider], paths)
+    return found
 
 
 def _without_effect(key: FieldKey, image: ImageReference, idle: Idle) -> Finding:

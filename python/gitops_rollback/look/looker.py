@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide import candidates
+from gitops_rollback.decide.effect import findings_of_each
 from gitops_rollback.decide.facts import (
     Blobs,
     Facts,
@@ -22,6 +23,7 @@ from gitops_rollback.decide.facts import (
     NeedCheck,
     NeedDigest,
     NeedFilesAt,
+    NeedFindings,
     NeedHistory,
     NeedLog,
     NeedPlatforms,
@@ -168,8 +170,9 @@ class Looker:
         """Answer needs of many services, by their place; what is not answered is to be asked again.
 
         Where history is missing, that first: it may change what is asked next, and one walk serves
-        all. Registries are asked by several threads; the first question to one is asked alone: it
-        opens the connection, and tells if nobody is there.
+        all. What edits do comes last, once it is asked for all that come so far. Registries are
+        asked by several threads; the first question to one is asked alone: it opens the connection,
+        and tells if nobody is there.
         """
         past = [
             (i, need, facts)
@@ -183,10 +186,14 @@ class Looker:
                 i: History(entries, is_whole=need.until is not None)
                 for (i, need, _facts), entries in zip(past, found, strict=True)
             }
-        answers = [self.answer(*question) for question in asked[:1]]
+        of_edits = [(need, facts.at) for need, facts in asked if isinstance(need, NeedFindings)]
+        if len(of_edits) == len(asked):
+            return dict(enumerate(findings_of_each(of_edits)))
+        others = [i for i, (need, _f) in enumerate(asked) if not isinstance(need, NeedFindings)]
+        answers = [self.answer(*asked[place]) for place in others[:1]]
         with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
-            answers += pool.map(lambda question: self.answer(*question), asked[1:])
-        return dict(enumerate(answers))
+            answers += pool.map(lambda place: self.answer(*asked[place]), others[1:])
+        return dict(zip(others, answers, strict=True))
 
     @property
     def _tip(self) -> Tip:

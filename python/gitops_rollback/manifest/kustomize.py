@@ -175,6 +175,11 @@ def is_kustomization(path: str) -> bool:
     return posixpath.basename(path) in KUSTOMIZATION_NAMES
 
 
+def may_copy(one: Kustomization) -> bool:
+    """Tell whether a kustomization may write a part of one object's text into another's."""
+    return bool(one.transformers) or lookup(one.root, "replacements") is not None
+
+
 def read_kustomization(file: ParsedFile) -> Kustomization:
     """Read a kustomization; raise `ManifestError` where a key of an entry stands twice."""
     root = spelled(file.trees[0] if file.trees else None, FIELDS)

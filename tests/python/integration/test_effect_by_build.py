@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from gitops_rollback.decide.edits import deploy_edits
-from gitops_rollback.decide.effect import blocks_of, edited, findings_of
-from gitops_rollback.decide.facts import ServiceAtTip
+from gitops_rollback.decide.effect import blocks_of, edited, findings_of, findings_of_each
+from gitops_rollback.decide.facts import NeedFindings, ServiceAtTip
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.image import find_image
 from gitops_rollback.manifest.forms import restoring_edit
@@ -32,7 +32,7 @@ from integration.random_trees import RandomTree, random_tree
 from unit.builders import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from gitops_rollback.image import ImageReference
@@ -280,6 +280,43 @@ def test_no_tree_is_called_deployed_that_the_build_says_is_not(kustomize: Kustom
     answered = total["deployed"] + total["refused"]
     assert needless <= MOST_NEEDLESS * answered, (total, kinds)
     assert total["deployed"] > answered / 2, (total, kinds)
+
+
+def test_edits_of_several_services_are_judged_together_as_each_is_alone() -> None:
+    """Two trees side by side: what is found of both at once is what is found of each."""
+    told = 0
+    for seed in range(0, TREES, 2):
+        one, other = (random_tree(number).files for number in (seed, seed + 1))
+        files = {f"one/{path}": in_folder("one", text) for path, text in one.items()}
+        files |= {
+            f"two/{path}": in_folder("two", text).replace("acme/cart", "acme/basket")
+            for path, text in other.items()
+        }
+        asked = list(wishes(files))
+        for (need, at), found in zip(asked, findings_of_each(asked), strict=True):
+            alone = findings_of(at, need.edits, need.image)
+            assert found is None or found == alone, (seed, at.service)
+            told += found is not None
+    assert told > TREES / 4, told
+
+
+def in_folder(folder: str, text: str) -> str:
+    return text.replace("path: ./", f"path: ./{folder}/")
+
+
+def wishes(files: Mapping[str, str]) -> Iterator[tuple[NeedFindings, ServiceAtTip]]:
+    """What every service of some files that can be edited is to become."""
+    manifests = read_manifests({path: text.encode() for path, text in files.items()})
+    for name in ("cart", "basket", "envoy", "other"):
+        try:
+            found = resolve(name, WHOLE, Config(), manifests)
+            image = found.image.with_version("9.9.9", digest("new"))
+            edits = deploy_edits(found.fields, image, frozenset(), "digest")
+            edited(manifests.files, edits)
+        except GitopsRollbackError:
+            continue
+        written = tuple((edit.field.key, edit.value) for edit in edits)
+        yield NeedFindings(written, image, edits), ServiceAtTip(Tip("main", "0" * 40), found, None)
 
 
 DEPLOYMENT = """\

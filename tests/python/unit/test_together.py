@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import Mock
 
 import pytest
 
 from gitops_rollback.decide import record as recorded
 from gitops_rollback.decide.change import Change, Refused, together
+from gitops_rollback.decide.edits import deploy_edits
+from gitops_rollback.decide.effect import findings_of, findings_of_each
 from gitops_rollback.decide.facts import (
     Digest,
     Facts,
+    Need,
     NeedDigest,
+    NeedFindings,
     Platforms,
     ServiceAtTip,
     StateVersions,
 )
 from gitops_rollback.decide.standing import tells_what_stands
 from gitops_rollback.decide.wish import Wish
+from gitops_rollback.effective import resolve as resolve_module
+from gitops_rollback.effective.effect import Effect, Idle, Landed, judge_each
 from gitops_rollback.errors import (
     ConfigError,
     GitopsRollbackError,
@@ -33,7 +40,10 @@ from gitops_rollback.ledger.fields import note_written
 from gitops_rollback.ledger.holds import Bad, HeldFile, Holds
 from gitops_rollback.ledger.records import MadeRecord
 from gitops_rollback.ledger.state import LONGEST_BAD_LIST, State, parse_state, render_state
+from gitops_rollback.manifest.edit import FieldEdit
 from gitops_rollback.repo.objects import Tip
+from gitops_rollback.run import settle
+from gitops_rollback.services import inventory
 from gitops_rollback.services.catalogue import resolve
 from gitops_rollback.services.config import Config, Environment
 from gitops_rollback.services.inventory import read_manifests
@@ -59,6 +69,11 @@ from unit.builders import (
 from unit.test_noted_fields import NOTED
 from unit.test_repair import told, version
 from unit.test_transitions import HELD, MARKED, MARKER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gitops_rollback.look.looker import Looker
 
 STATE = ".gitops-rollback/production/cart.json"
 HOLD = hold_of("2", "1", "it crashed", at(2), "jane")
@@ -113,6 +128,172 @@ def test_two_services_are_deployed_by_one_commit_with_their_joint_effect() -> No
     files = together(changes, skip=False).files
     assert f"acme/cart:2@{digest('2')}" in (files[PATH] or b"").decode()
     assert f"acme/shop:2@{digest('2')}" in (files["apps/shop.yaml"] or b"").decode()
+
+
+KUSTOMIZATION = """\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+"""
+FLUX = """\
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps, namespace: flux-system}
+spec: {path: ./apps, sourceRef: {kind: GitRepository, name: flux-system}}
+"""
+NAMES = tuple(f"svc-{number}" for number in range(12))
+
+
+def plain() -> dict[str, str]:
+    return {f"apps/{n}/deployment.yaml": SHOP.replace("shop", n) for n in NAMES}
+
+
+def listed() -> dict[str, str]:
+    """All in one kustomization, which Flux applies."""
+    inner = {
+        f"apps/{n}/kustomization.yaml": f"{KUSTOMIZATION}resources: [deployment.yaml]\n"
+        for n in NAMES
+    }
+    above = f"{KUSTOMIZATION}resources: [{', '.join(NAMES)}]\n"
+    return {**plain(), **inner, "apps/kustomization.yaml": above, "clusters/apps.yaml": FLUX}
+
+
+def entered() -> dict[str, str]:
+    """All versions in the entries of one overlay."""
+    entries = "".join(f"- {{name: acme/{n}, newTag: '1', digest: ''}}\n" for n in NAMES)
+    return {
+        "base/kustomization.yaml": f"{KUSTOMIZATION}resources: [all.yaml]\n",
+        "base/all.yaml": "---\n".join(plain().values()),
+        "apps/kustomization.yaml": f"{KUSTOMIZATION}resources: [../base]\nimages:\n{entries}",
+    }
+
+
+def failing() -> dict[str, str]:
+    """A patch that fails, and the build with it, once the image of one service is another."""
+    above = f"""{KUSTOMIZATION}resources: [{", ".join(NAMES)}]
+patches:
+  - target: {{kind: Deployment, name: svc-3}}
+    patch: |
+      - {{op: test, path: /spec/template/spec/containers/0/image, value: 'acme/svc-3:1'}}
+"""
+    return {**listed(), "apps/kustomization.yaml": above}
+
+
+def copying() -> dict[str, str]:
+    """The tag of one service is written into the image of another."""
+    above = f"""{KUSTOMIZATION}resources: [{", ".join(NAMES)}]
+replacements:
+  - source: &one
+      kind: Deployment
+      name: svc-3
+      fieldPath: spec.template.spec.containers.0.image
+      options: {{delimiter: ':', index: 1}}
+    targets:
+      - select: {{kind: Deployment, name: svc-7}}
+        fieldPaths: [spec.template.spec.containers.0.image]
+        options: {{delimiter: ':', index: 1}}
+"""
+    return {**listed(), "apps/kustomization.yaml": above}
+
+
+def asked(files: dict[str, str]) -> list[tuple[NeedFindings, ServiceAtTip]]:
+    """What all services want to write, at once."""
+    manifests = read_manifests({path: text.encode() for path, text in files.items()})
+    found: list[tuple[NeedFindings, ServiceAtTip]] = []
+    for name in NAMES:
+        try:
+            fields = resolve(name, Environment("production"), Config(), manifests)
+        except ManifestError:
+            continue  # a replacement sets its image
+        to = image("2", f"docker.io/acme/{name}")
+        edits = deploy_edits(fields.fields, to, frozenset({"tag"}), "tag")
+        written = tuple((edit.field.key, edit.value) for edit in edits)
+        at_tip = ServiceAtTip(Tip("main", "1" * 40), fields, None)
+        found.append((NeedFindings(written, to, edits), at_tip))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("make", "resolved", "alone"),
+    [
+        pytest.param(plain, 1, 0, id="plain files"),
+        pytest.param(listed, 1, 0, id="one folder of Flux"),
+        pytest.param(entered, 1, 0, id="entries of one overlay"),
+        pytest.param(failing, 6, 1, id="one that the build fails on"),
+        pytest.param(copying, 0, 11, id="a tag that is copied"),
+    ],
+)
+def test_what_many_edits_do_is_computed_once_for_all_and_is_what_each_does_alone(
+    make: Callable[[], dict[str, str]],
+    resolved: int,
+    alone: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = asked(make())
+    resolve_fields = Mock(wraps=resolve_module.resolve_fields)
+    monkeypatch.setattr(inventory, "resolve_fields", resolve_fields)
+    together_ = findings_of_each(wanted)
+    assert (resolve_fields.call_count, together_.count(None)) == (resolved, alone)
+    by_itself = [findings_of(at_tip, need.edits, need.image) for need, at_tip in wanted]
+    assert [one or b for one, b in zip(together_, by_itself, strict=True)] == by_itself
+
+
+def test_an_edit_that_cannot_be_made_is_left_to_whoever_judges_it_alone() -> None:
+    bad, *others = asked(entered())
+    edit = FieldEdit(bad[0].edits[0].field, "no version")
+    with pytest.raises(ManifestError, match="has no place for"):
+        findings_of(bad[1], (edit,), bad[0].image)
+    found = findings_of_each([(replace(bad[0], edits=(edit,)), bad[1]), *others])
+    assert found == [None, *([()] * len(others))]
+
+
+def landed(name: str, tag: str) -> Landed:
+    place = ("apps", "Deployment", "", name, "web")
+    return Landed(*place, f"acme/{name}", f":{tag}", (f"{name}.yaml", 0, "/image"))
+
+
+def test_edits_that_together_do_more_than_was_meant_are_judged_alone() -> None:
+    before = Effect((landed("a", "1"), landed("b", "1"), landed("c", "1")))
+    meant = [{one.decider: image("2", f"docker.io/acme/{one.workload}")} for one in before.landed]
+    right = Effect((landed("a", "2"), landed("b", "2"), landed("c", "1")))
+    moved = Effect((landed("a", "2"), landed("b", "2"), landed("c", "2")))
+    wrong = Effect((landed("a", "2"), landed("b", "3"), landed("c", "1")))
+    gone = Effect((landed("a", "2"), landed("b", "2")))
+    idle = replace(right, idle={("a.yaml", 0, "/other"): Idle("it is new")})
+    for after in (moved, wrong, gone, idle, None):
+        assert judge_each(before, Mock(return_value=after), meant[:2]) == [None, None]
+    assert judge_each(before, Mock(return_value=right), meant[:2]) == [(), ()]
+    assert judge_each(before, Mock(return_value=right), [meant[0], meant[0]]) == [None, None]
+
+
+@pytest.mark.parametrize("make", [plain, failing])
+def test_services_of_one_run_ask_together_for_what_their_edits_do(
+    make: Callable[[], dict[str, str]],
+) -> None:
+    wanted = asked(make())
+    asked_for: list[int] = []
+
+    class Answers:
+        def answer(self, need: Need[Any], facts: Facts) -> object:
+            assert not isinstance(need, NeedFindings)
+            return plainly(need, facts)
+
+        def answer_together(self, asked: list[tuple[Need[Any], Facts]]) -> dict[int, object]:
+            effects = [(n, f.at) for n, f in asked if isinstance(n, NeedFindings)]
+            if len(effects) < len(asked):
+                return {place: plainly(*one) for place, one in enumerate(asked)}
+            asked_for.extend([len(effects)] if effects else [])
+            return dict(enumerate(findings_of_each(effects)))
+
+    wishes = [(replace(deploy("2"), image=need.image), Facts(at_, URL)) for need, at_ in wanted]
+    found = settle(cast("Looker", Answers()), wishes)
+    alone = [decided(wish, facts.at) for wish, facts in wishes]
+    assert asked_for == [len(wishes)]
+    assert [type(one) for one in found] == [type(one) for one in alone]
+    for one, other in zip(found, alone, strict=True):
+        if isinstance(one, Refused) and isinstance(other, Refused):
+            assert one.error.message == other.error.message
+        elif isinstance(one, Change) and isinstance(other, Change):
+            assert (one.edits, one.proof) == (other.edits, other.proof)
 
 
 REFUSED = RefusedError("held", "it is held", "release it")
