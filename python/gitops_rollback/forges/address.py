@@ -164,10 +164,11 @@ def _without_alias(host: str) -> str:
 
 
 def _kind_of(host: str, api: str | None) -> str:
-    if host == "github.com" or host.endswith(".ghe.com") or "github" in host:
+    if host == "github.com" or host.endswith(".ghe.com"):
         return GITHUB
-    if "gitlab" in host:
-        return GITLAB
+    named = [kind for kind in (GITHUB, GITLAB) if kind in host]
+    if len(named) == 1:
+        return named[0]
     if api is not None and api.rstrip("/").endswith("/api/v4"):
         return GITLAB
     if api is not None and api.rstrip("/").endswith("/api/v3"):

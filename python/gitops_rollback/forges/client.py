@@ -48,6 +48,10 @@ class ForgeUnavailableError(ForgeError):
     """Raised when it gave no answer, or wants to be asked later: that says nothing of its data."""
 
 
+class ForgeMissingError(ForgeError):
+    """Raised when it has nothing of the kind, or does not show it."""
+
+
 class PullRequestExistsError(ForgeError):
     """Raised when there is an open pull request of the branch already."""
 
@@ -148,7 +152,7 @@ class ForgeHttp:
                 f"{message}; too many requests came from this account", f"try again {until}"
             )
         if answer.status == HTTPStatus.NOT_FOUND:
-            return ForgeError(
+            return ForgeMissingError(
                 message, f"is {self._address.project} right, and may the token see it? {self._hint}"
             )
         if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gitops_rollback.forges.address import GITLAB
-from gitops_rollback.forges.client import ForgeError, ForgeHttp, ForgeUnavailableError
+from gitops_rollback.forges.client import ForgeError, ForgeHttp, ForgeMissingError
 from gitops_rollback.late import dataclass
 from gitops_rollback.model import one_line
 
@@ -77,8 +77,14 @@ class BranchRules:
 
     def against_push(self, branch: str, commit: Commit) -> tuple[Obstacle, ...]:
         """Return what stands against a push of a commit to a branch."""
-        ask = self._gitlab if self._is_gitlab else self._github
-        return tuple(ask(branch, commit))
+        found: list[Obstacle] = []
+        try:
+            for obstacle in (self._gitlab if self._is_gitlab else self._github)(branch, commit):
+                found.append(obstacle)  # noqa: PERF402 - what was found before a failure counts
+        except ForgeError:
+            if not found:  # else what is known already stands against it
+                raise
+        return tuple(found)
 
     def _github(self, branch: str, commit: Commit) -> Iterator[Obstacle]:
         what = f"the rules of {branch}"
@@ -106,15 +112,13 @@ class BranchRules:
         yield from _of_push_rule(self._told(f"{self._address.path}/push_rule"), commit)
 
     def _told(self, path: str) -> dict[str, Any]:
-        """Return what the host tells to whoever may know it; {} where it does not tell.
+        """Return what the host tells; {} where it has nothing of the kind.
 
-        Raises `ForgeUnavailableError` where it gave no answer: that says nothing.
+        Raises `ForgeError` where it gave no answer, or does not let this token know.
         """
         try:
             return self._http.document(path, "its settings")
-        except ForgeUnavailableError:
-            raise
-        except ForgeError:
+        except ForgeMissingError:
             return {}
 
 

@@ -125,6 +125,8 @@ def _read_index(document: Mapping[str, object]) -> Contents:
     named = [entry for entry in listed if isinstance(entry, Mapping) and entry.get("platform")]
     if cached:
         return Contents("a build cache")
+    if not types:
+        return Contents("an index of no image")
     if named and len(named) == len(listed):
         return Contents("an attestation")
     kind = _text(document, "artifactType")

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 _ACCEPT = ", ".join((*INDEXES, *MANIFESTS))
 _PAGE_SIZES = (1000, 100, 50)  # names; 1000 is the most that ECR takes
 _SMALLER = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+_ROUND = 50  # what full pages are a multiple of, where fewer names than were asked for are given
 _MOST_PAGES = 1000
 _MOST_TAGS = 100_000  # some 200 MB, and 10 s to choose among them
 _LONGEST_LINK = 8192  # characters
@@ -135,7 +136,8 @@ class Oci:
             following = _linked_query(answer)
             has_links = has_links or following is not None
             asked.add(query)
-            if page and (following in asked or (not has_links and len(page) == size)):
+            is_full = len(page) == size or len(page) % _ROUND == 0
+            if page and (following in asked or (not has_links and is_full)):
                 # A link back, or a full page where there never was one: ask for what comes after.
                 following = urlencode({"n": size or len(page), "last": [*page][-1]})
             if following is None or following in asked or len(tags) == known:

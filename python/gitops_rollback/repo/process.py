@@ -92,6 +92,12 @@ _PARTIAL = {
 _LONGEST_COUNT = 9  # digits
 _PATIENCE = 0.5  # seconds for git to end by itself
 _CHILDREN = 2  # seconds for the processes that an ended git leaves behind
+# What to do where a commit names too much: all that it names is listed, and less of it is read.
+ALONE = (
+    "keep the manifests in a repository, or on a branch, that has them alone (--repository,"
+    " --branch): all files of a commit are listed, to find what applies them"
+)
+LESS = "give the environment a `path` or the service `manifests`, so that less is read"
 _AFTERMATH = "the remote end hung up"  # what git says last, whatever the matter was
 
 
@@ -218,7 +224,7 @@ class Git:
             raise RepositoryError(
                 f"git {command} says more than {LARGEST_ANSWER // 1_000_000} MB: no repository of "
                 "manifests is that large",
-                "give the environment a `path` or the service `manifests`, so that less is read",
+                ALONE if command == "ls-tree" else LESS,
             ) from error
         except OSError as error:
             raise RepositoryError(

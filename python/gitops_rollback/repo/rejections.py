@@ -84,32 +84,37 @@ RULES = (
     _rule(
         "secrets",
         r"secrets? detected|contain secrets|secret.{0,20}push protection|GH009|PUSH BLOCKED"
-        r"|contains (?:an? )?(?:private keys?|secrets?|credentials?|tokens?)\b",
+        r"|contains (?:an? |one or more |a potential )?"
+        r"(?:private keys?|secrets?|credentials?|tokens?)\b",
         _LEAK,
     ),
     _rule(
         "size",
         r"exceed(?:s|ed)? .{0,60}(?:limit|size|quota)|larger than the|large files detected"
         r"|over its .{0,30}limit|over (?:its )?(?:data )?quota|exceeding quota|too large|GH001"
+        r"|size limit .{0,40}exceeded"
         r"|maximum allowed size|file size limit|quota exceeded|user limit|error: 413|HTTP 413",
         _SIZE,
     ),
     _rule(
         "read-only",
-        r"archived|read-only|read only|being migrated|is locked(?! by)"
-        r"|repository.{0,30}disabled|frozen|suspended|maintenance mode|\bfreeze\b"
+        r"archived|read-only|read only|being migrated|is locked(?! (?:by|in)\b)"
+        r"|\b(?:ref|branch|repository)\b.{0,100} is locked"
+        r"|repository.{0,30}disabled|frozen|suspended|in maintenance|maintenance mode|\bfreeze\b"
         r"|locked branch|secondary .{0,20}site|does not permit write",
         _READ_ONLY,
     ),
     _rule(
         "account",
         r"account (?:has been|is) (?:blocked|deactivated|disabled)|password (?:has )?expired"
-        r"|accept the terms|address is not confirmed",
+        r"|accept the terms|address is not confirmed|SAML SSO|single sign-on|two-factor|\b2FA\b"
+        r"|OTP verification|IP allow ?list",
         "the account that pushes has to be put in order on the host first, as its words say",
     ),
     _rule(
         "server",
         r"internal (?:server error|api unreachable)|unpacker error|no space left"
+        r"|hook timed out|execution exceeded|encryption ?key"
         r"|insufficient permission for adding|operation timed out",
         "the host itself failed: look at its status, tell whoever runs it, then run this again",
     ),
@@ -146,7 +151,8 @@ RULES = (
         "path",
         r"file (?:path|name|extension).{0,60}(?:restricted|prohibited|not allowed)|path lock"
         r"|restricted paths?\b"
-        r"|locked by|LFS.{0,40}lock|protected from changing|VS403654|file path length",
+        r"|(?:path|file)\b.{0,200}locked (?:by|in)\b|LFS.{0,40}lock|protected from changing"
+        r"|VS403654(?!.{0,200}secrets?\b)|file path length",
         "the host forbids changes of these files: let this account pass the rule, or unlock them",
     ),
     _rule(
@@ -160,12 +166,13 @@ RULES = (
         r"|permission denied for writing|permission to .{1,200} denied to|lack .{0,40}scopes?\b"
         r"|not allowed to push code to this project"
         r"|(?:don't|do not) have permission to push|prohibited by Gerrit|TF401027"
-        r"|need 'push' rights|not authorized to perform|without being a member",
+        r"|need 'push' rights|not authorized to perform|without being a member"
+        r"|refusing to allow an? |PERMISSION_DENIED|not have the required permissions",
         _RIGHT,
     ),
     _rule(
         "protected elsewhere",
-        r"(?:Gitea|Forgejo): .{0,200}protected|TF402455|only be modified through pull"
+        r"(?:Gitea|Forgejo|Gogs): .{0,200}protected|TF402455|only be modified through pull"
         r"|permission denied to update branch|requires passing merge checks",
         _ELSEWHERE,
         passes_as_proposal=True,
@@ -174,7 +181,7 @@ RULES = (
         "protected",
         r"GH006|protected branch|branch .{0,100}is protected|not allowed to push code to"
         r"|through (?:a )?pull request|through the merge queue|approving review|status check"
-        r"|required (?:deployment|workflow)|code scanning"
+        r"|required (?:deployment|workflow)|code scanning|code ?owners?\b"
         r"|merge request|not authorized to push|cannot update this protected ref",
         "run this again with --pull-request, or let this account push",
         passes_as_proposal=True,

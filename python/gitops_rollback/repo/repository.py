@@ -29,7 +29,7 @@ from gitops_rollback.repo.objects import (
     read_removals,
     read_tree,
 )
-from gitops_rollback.repo.process import GitFailedError
+from gitops_rollback.repo.process import ALONE, GitFailedError
 from gitops_rollback.repo.remote import PushLostError, Remote
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ class Repository:
             raise RepositoryError(
                 f"commit {commit[:12]} names more than {MOST_FILES} files below "
                 f"{', '.join(paths) or 'its root'}: it is not read",
-                "give the environment a `path` or the service `manifests`, so that less is read",
+                ALONE,
             )
         return read_tree(output)
 

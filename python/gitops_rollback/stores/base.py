@@ -79,6 +79,12 @@ def write_record(made: MadeRecord, directory: Path) -> Path:
     """
     record = made.stored.record
     folder = directory / RECORD_FOLDER / record.environment / record.service
+    for link in (folder, folder.parent, folder.parent.parent):
+        if link.is_symlink():  # what it leads to is somebody's, and would be removed
+            raise ConfigError(
+                f"the record cannot be written to {folder}: {link} is a link",
+                "remove the link, or give another directory with --record-dir",
+            )
     try:
         if folder.exists():
             shutil.rmtree(folder)

@@ -79,8 +79,19 @@ def test_a_commit_that_names_a_billion_files_is_not_read(
     code, said = peak.run(*command)
     assert code == 1, said
     assert "names more than 500000 files" in said or "says more than 100 MB" in said
-    assert "`path`" in said
+    assert "on a branch, that has them alone" in said
     assert peak.memory < MOST_MEMORY
+
+
+def test_beside_a_commit_of_too_many_files_a_branch_of_the_manifests_alone_is_read(
+    released: Shop,
+) -> None:
+    released.git("branch", "manifests", "main")
+    bomb(released, 9)
+    code, said = Peak(released).run(*PLAN)
+    assert (code, "--branch" in said) == (1, True)
+    code, said = Peak(released).run(*PLAN, "--branch", "manifests")
+    assert code == 0, said
 
 
 @pytest.mark.parametrize(

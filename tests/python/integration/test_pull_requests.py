@@ -524,6 +524,20 @@ def test_protection_without_a_rule_by_name_is_a_warning_too(guarded: Guarded) ->
     )
 
 
+@pytest.mark.parametrize("guarded", [GitLabServer], indirect=True)
+def test_push_rules_that_this_token_may_not_read_are_no_all_clear(guarded: Guarded) -> None:
+    for answer in (*OPEN["gitlab"], {"archived": False}):
+        guarded.forge.force(200, answer)
+    guarded.forge.force(403, {"message": "403 Forbidden"})
+    _verdict, message = _push(guarded.run("check", "--service", "cart"))
+    assert "its rules are not known: asked" in message
+    for answer in (*REFUSED["gitlab"], {"archived": False}):
+        guarded.forge.force(200, answer)
+    guarded.forge.force(403, {"message": "403 Forbidden"})
+    verdict, message = _push(guarded.run("check", "--service", "cart"))
+    assert (verdict, "it takes no push from this token" in message) == ("warning", True)
+
+
 def test_where_a_host_stops_answering_no_all_clear_is_given(guarded: Guarded) -> None:
     for answer in OPEN[guarded.forge.kind]:
         guarded.forge.force(200, answer)

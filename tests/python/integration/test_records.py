@@ -434,3 +434,20 @@ def test_a_record_of_a_rollback_is_made_from_its_plan(released: Shop) -> None:
 
 def _sha256(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("place", ["", "/default", "/default/cart"])
+def test_a_record_is_written_through_no_link(released: Shop, place: str) -> None:
+    """What stood there before is removed first: a link may lead to what is somebody else's."""
+    link = released.root / f"records/gitops-rollback{place}"
+    link.parent.mkdir(parents=True)
+    kept = released.root / "else/default/cart/kept"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    link.symlink_to(released.root / f"else{place}")
+    wanted = ("--service", "cart", "--image", image("1.6.0"), "--record-dir", "records")
+    run = released.run("record", *wanted)
+    assert (run.code, "is a link" in run.stderr) == (1, True), run.stderr
+    assert kept.exists()
+    link.unlink()
+    assert released.run("record", *wanted).code == 0

@@ -56,6 +56,7 @@ def test_an_image_is_known_by_its_configuration_and_layers(document: dict[str, A
             "a Helm chart",
         ),
         (manifest(CACHE, LAYER), "a build cache"),
+        ({"schemaVersion": 2, "manifests": []}, "an index of no image"),
         (manifest(IMAGE, LAYER, annotations={GITHUB: "homebrew_bottle"}), "a Homebrew bottle"),
         (
             {

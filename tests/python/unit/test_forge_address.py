@@ -217,3 +217,10 @@ def test_the_page_for_a_new_pull_request_is_known() -> None:
 )  # fmt: skip
 def test_the_page_of_a_commit_is_where_its_host_shows_it(repository: str, page: str | None) -> None:
     assert page_of_commit(repository, "1f") == page
+
+
+def test_a_host_whose_name_speaks_of_both_is_neither_without_a_word() -> None:
+    remote = "https://gitlab.github-team.acme.example/acme/live.git"
+    with pytest.raises(UsageError, match="nothing tells whether"):
+        address_of(remote, "auto", None)
+    assert address_of(remote, "gitlab", None).api.endswith("/api/v4")

@@ -371,6 +371,22 @@ def test_a_link_that_leads_back_is_not_followed_and_what_comes_after_is_asked_fo
     assert names(tags) == ["c", "b", "a"]
 
 
+@pytest.mark.parametrize(("size", "asked"), [(100, 3), (50, 3), (49, 1)])
+def test_a_page_that_is_cut_without_a_word_is_not_taken_for_the_whole_list(
+    hub: RegistryStandIn, size: int, asked: int
+) -> None:
+    every = [f"1.{number:03}" for number in range(size + 3)]
+
+    def capped(question: Question) -> Reply:
+        rest = [name for name in every if name > question.query.get("last", "")]
+        return Reply(200, json.dumps({"tags": rest[:size]}).encode())
+
+    hub.answer = capped  # type: ignore[method-assign]
+    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a"))
+    assert len(tags) == (size if size == 49 else len(every))
+    assert len(hub.requests) <= asked
+
+
 def test_a_hundred_thousand_tags_are_too_many(hub: RegistryStandIn) -> None:
     body = json.dumps({"tags": [str(number) for number in range(100_001)]}).encode()
     hub.fail_with("/v2/acme/", 200, body=body)
