@@ -19,6 +19,7 @@ from gitops_rollback.image import (
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import agree
 from gitops_rollback.ledger.fields import note
+from gitops_rollback.ledger.holds import without_bad
 from gitops_rollback.ledger.state import State, path_of
 
 if TYPE_CHECKING:
@@ -180,12 +181,27 @@ def _forgiven(text: str, facts: Facts) -> ImageReference:
     except InvalidImageError as error:
         raise UsageError(f"--forgive: {error}", "write a tag or an image") from error
     bad = facts.state.bad if facts.state else ()
-    for entry in bad:
-        same_tag = wanted.digest is None and entry.image.tag == wanted.tag
-        same_name = entry.image.full_repository == wanted.full_repository
-        if same(entry.image, wanted) or (same_name and (same_tag or agree(entry.image, wanted))):
-            return entry.image
-    known = ", ".join(entry.image.label for entry in bad) or "none"
-    raise UsageError(
-        f"{facts.title}: {text} is not on the bad list (there: {known})", "name one of it"
-    )
+    meant = [entry for entry in bad if _is_meant(entry.image, wanted)]
+    if not meant:
+        known = ", ".join(entry.image.label for entry in bad) or "none"
+        raise UsageError(
+            f"{facts.title}: {text} is not on the bad list (there: {known})", "name one of it"
+        )
+    image = meant[0].image
+    left = [entry.image for entry in without_bad(meant, image)]
+    if left:
+        each = ", ".join(one.digest or one.label for one in (image, *left))
+        raise UsageError(
+            f"{facts.title}: {text} is on the bad list with several digests: {each}",
+            f"name the one that is meant: --forgive {image.digest or image.canonical}",
+        )
+    return image
+
+
+def _is_meant(bad: ImageReference, wanted: ImageReference) -> bool:
+    """Tell whether an image of the bad list is what was named, by tag, digest or in full."""
+    if same(bad, wanted):
+        return True
+    if bad.full_repository != wanted.full_repository:
+        return False
+    return agree(bad, wanted) or (wanted.digest is None and bad.tag == wanted.tag)

@@ -213,6 +213,17 @@ def test_what_is_not_bad_is_not_forgiven(text: str, message: str) -> None:
         forgiven(text, "2", "3")
 
 
+def test_a_tag_that_was_bad_with_several_digests_is_not_enough_to_forgive() -> None:
+    """Nobody says which of them is meant; a version's are forgiven together."""
+    with pytest.raises(UsageError, match="main is on the bad list with several digests") as raised:
+        forgiven("main", "main@A", "main@B")
+    digests = [str(image(one).digest) for one in ("main@A", "main@B")]
+    assert raised.value.message.endswith(f"several digests: {', '.join(digests)}")
+    assert raised.value.hint == f"name the one that is meant: --forgive {digests[0]}"
+    assert forgiven(str(image("main@B").digest), "main@A", "main@B") == ("main",)
+    assert forgiven("main", "main@A", "3") == ("3",)
+
+
 def test_where_nothing_is_bad_nothing_is_forgiven() -> None:
     with pytest.raises(UsageError, match=r"\(there: none\)"):
         changed(wish("release", forgive=("2",)), place())
