@@ -100,7 +100,8 @@ class Fleet:
     def apply(self, *objects: Mapping[str, Any]) -> None:
         """Create objects."""
         documents = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        self.kubectl("apply", "--filename", "-", stdin=documents)
+        quick = ("--server-side", "--force-conflicts", "--validate=ignore")
+        self.kubectl("apply", *quick, "--filename", "-", stdin=documents)
 
     def get(self, what: str) -> dict[str, Any]:
         """Return an object: `deployment/cart`."""

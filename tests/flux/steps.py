@@ -86,6 +86,40 @@ def autoscaled(fleet: Fleet) -> None:
     fleet.until(lambda: fleet.get("deployment/cart")["spec"]["replicas"] == 3)
 
 
+def needs(**spec: Any) -> Step:  # noqa: ANN401 - fields of a spec
+    """Return a step that lets the Kustomization wait for another one, which has this spec."""
+
+    def step(fleet: Fleet) -> None:
+        fleet.kustomization("infra", path="./infra", **spec)
+        patch("kustomization", "apps", {"dependsOn": [{"name": "infra"}]})(fleet)
+
+    return step
+
+
+def signed_only(fleet: Fleet) -> None:
+    """Let the source take only commits that somebody signed whose key it knows."""
+    fleet.kubectl("create", "secret", "generic", "people", "--from-literal=ann.asc=none")
+    verify = {"mode": "HEAD", "secretRef": {"name": "people"}}
+    patch("gitrepository", "shop", {"verify": verify})(fleet)
+
+
+def node_away(fleet: Fleet) -> None:
+    """Let the cart want a node that is there by its name only: no kubelet looks at its pods."""
+    name = fleet.namespace
+    room = {"cpu": "8", "memory": "8Gi", "pods": "9"}
+    told = [{"type": "Ready", "status": "True"}]
+    taint = {"key": "only", "value": name, "effect": "NoSchedule"}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"at": name}},
+            "spec": {"taints": [taint]}}  # fmt: skip
+    fleet.apply(node)
+    fleet.beyond.append(f"node/{name}")
+    status = {"status": {"allocatable": room, "capacity": room, "conditions": told}}
+    fleet.kubectl("patch", "node", name, "--subresource", "status", "--type", "merge",
+                  "--patch", json.dumps(status))  # fmt: skip
+    pod = f'"nodeSelector": {{"at": "{name}"}}, "tolerations": [{{"operator": "Exists"}}], '
+    fleet.shop.edit('"containers": [', f'{pod}"containers": [', CART)
+
+
 def moved(fleet: Fleet) -> None:
     """Let Flux apply the cart to another namespace, which is this fleet's too."""
     fleet.kubectl("create", "namespace", fleet.beside())

@@ -36,6 +36,8 @@ from flux.steps import (
     mutated,
     name_namespaces,
     name_space,
+    needs,
+    node_away,
     of_repository,
     overlaid,
     patch,
@@ -43,6 +45,7 @@ from flux.steps import (
     refused,
     restricted,
     set_by_hand,
+    signed_only,
     twin,
     versions,
 )
@@ -423,6 +426,21 @@ LAYOUTS = {
         cart(), before=patch("kustomization", "apps", {"dependsOn": [{"name": "infra"}]}),
         states=("applying", "applying"), seconds=20,
         says="not done after 20 s: waiting for Kustomization/", code="dependency",
+    ),
+    "dependency suspended": Layout(
+        cart(), before=needs(suspend=True), states=NEITHER,
+        says="infra is suspended", code="dependency",
+    ),
+    "two Kustomizations that wait for each other": Layout(
+        cart(), before=needs(dependsOn=[{"name": "apps"}]), states=NEITHER,
+        says="/apps, for ever", code="dependency",
+    ),
+    "commits are not signed, source wants that": Layout(
+        cart(), before=signed_only, states=NEITHER, says="spec.verify", code="source",
+    ),
+    "node does not begin with the pods, deadline of 9 s": Layout(
+        cart(progressDeadlineSeconds=9), before=node_away, states=NEITHER,
+        says="its kubelet says nothing of it", code="node",
     ),
     "HelmRelease, values in it": Layout(released(), **HELM),
     "HelmRelease, kustomize namePrefix": Layout(

@@ -219,7 +219,8 @@ def test_the_home_of_jenkins_is_bound_and_outlives_its_pod(
     applied: Any,  # noqa: ANN401
     namespace: str,
 ) -> None:
-    node = objects("nodes")[0]["metadata"]["labels"]["kubernetes.io/hostname"]
+    node = next(one for one in objects("nodes") if not one["spec"].get("taints"))["metadata"]
+    node = node["labels"]["kubernetes.io/hostname"]
     text = kubectl("kustomize", str(ROOT / "examples/jenkins-home")).replace("worker-1", node)
     text = text.replace("terminationGracePeriodSeconds: 120", "terminationGracePeriodSeconds: 0")
     applied(text.replace("namespace: jenkins\n", f"namespace: {WRITTEN}\n"))
