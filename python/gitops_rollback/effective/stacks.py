@@ -15,11 +15,11 @@ import yaml
 
 from gitops_rollback.effective.build import names_values
 from gitops_rollback.effective.objects import ACCEPT, Unknown
-from gitops_rollback.effective.tree import entries, find, mapping, with_path
+from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.flux import HELM_GROUP, read_sources
-from gitops_rollback.manifest.helm import NAME_KEYS, is_values_file
+from gitops_rollback.manifest.helm import NAME_KEYS, is_of_image, is_values_file
 from gitops_rollback.manifest.objects import folder_of, objects_of
 
 if TYPE_CHECKING:
@@ -198,7 +198,10 @@ def _of_stages(folder: str, files: Iterable[ParsedFile]) -> Iterator[tuple[Layer
     Who installs the chart may give them after its own.
     """
     beside = {
-        file.path: file.trees[0] for file in files if is_values_file(file.path) and file.trees
+        file.path: root
+        for file in files
+        for root in file.trees[:1]
+        if root is not None and not is_null(root) and is_values_file(file.path)
     }
     values = posixpath.join(folder, "values.yaml")
     own = beside.pop(values, None)
@@ -209,15 +212,18 @@ def _of_stages(folder: str, files: Iterable[ParsedFile]) -> Iterator[tuple[Layer
         yield first, Layer(path, "", _nameless(root), f"the values file {path}")
 
 
-def _nameless(root: yaml.Node | None) -> yaml.Node | None:
+def _nameless(root: yaml.Node) -> yaml.Node:
     """Return values without the images that bear a name: these are fields of their own."""
     if not isinstance(root, yaml.MappingNode):
         return root
-    found = entries(root)
-    if any(isinstance(found.get(key), yaml.ScalarNode) for key in NAME_KEYS):
-        return mapping((), root)
-    pairs = [(key, _nameless(value)) for key, value in root.value if key is not None]
-    return mapping(((k, v) for k, v in pairs if v is not None and not _is_image(v)), root)
+    named = any(isinstance(entries(root).get(key), yaml.ScalarNode) for key in NAME_KEYS)
+    kept = (
+        (key, value)
+        for key, value in root.value
+        if not isinstance(value, yaml.ScalarNode)
+        or not (_is_image(value) or (named and is_of_image(text_of(key) or "")))
+    )
+    return mapping(((key, _nameless(value)) for key, value in kept), root)
 
 
 def _is_image(node: yaml.Node) -> bool:
