@@ -14,7 +14,7 @@ import gc
 import os
 import random
 import re
-import signal
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path("python/gitops_rollback")
 FOLDERS = ("decide", "ledger", "manifest", "effective")
-TIMEOUT = 300  # seconds for the tests of one mutant; one that never ends is found
+LONGEST, MOST = 120, 2 << 30  # seconds of computing and memory for a mutant: some know no end
 UNIT = Path("tests/python/unit")
 _ANEW = "GITOPS_MUTANT"  # names a file whose first line is a module's path, and the rest its text
 _OPERATORS: dict[type[ast.AST], str] = {
@@ -285,7 +285,7 @@ class Trial:
         self, items: Sequence[pytest.Item], functions: dict[FunctionType, CodeType], told: int
     ) -> None:
         """Run tests in a process that was split off, and end it."""
-        signal.alarm(TIMEOUT)
+        _limit()
         reporter = items[0].config.pluginmanager.getplugin("terminalreporter")
         reporter._tw._file = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SLF001, SIM115
         for function, code in functions.items():
@@ -355,21 +355,24 @@ def _failing_anew(mutant: Mutant, items: Sequence[pytest.Item]) -> str | None:
         command += ["-p", "no:cacheprovider", *(item.nodeid for item in items)]
         path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, _ANEW: file.name, "PYTHONPATH": path}
-        try:
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, text=True,
-                timeout=TIMEOUT, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return None
-    if done.returncode == 0:
-        return ""
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+    if done.returncode <= 0:
+        return "" if done.returncode == 0 else None
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return failed[1] if failed else f"what cannot be collected ({done.returncode})"
 
 
+def _limit() -> None:
+    """Let this process end where a mutant knows no end."""
+    resource.setrlimit(resource.RLIMIT_CPU, (LONGEST, LONGEST))
+    resource.setrlimit(resource.RLIMIT_AS, (MOST, MOST))
+
+
 def _import_mutant(named: Path) -> None:
     """Let a module be imported with another text than its file has."""
+    _limit()
     path, _, text = named.read_text(encoding="utf-8").partition("\n")
     usual = SourceFileLoader.get_code
 

@@ -183,7 +183,7 @@ class Sources:
 
     def _of_source(self, source: GitSource) -> Pointing:
         told = Pointing(Whose.OURS) if is_system(source) else self._of_url(source.url)
-        if told.whose is Whose.OURS and source.revision and source.branch != self.home.branch:
+        if told.whose is Whose.OURS and source.branch != self.home.branch:
             return self._other_revision(f"the {source.revision}")
         return told
 
@@ -310,7 +310,7 @@ def names_repositories(data: bytes) -> bool:
 def _followed(reference: yaml.Node | None) -> tuple[str, str]:
     """Return the branch that a `ref` names, and all that it says; the first of these counts.
 
-    fluxcd.io/flux/components/source/gitrepositories/#reference
+    Without any, Flux follows master (fluxcd.io/flux/components/source/gitrepositories/#reference).
     """
     for key in ("commit", "name", "semver", "tag", "branch"):
         text = text_of(lookup(reference, key))
@@ -318,7 +318,7 @@ def _followed(reference: yaml.Node | None) -> tuple[str, str]:
             is_branch = key == "branch" or text.startswith("refs/heads/")
             branch = text.removeprefix("refs/heads/") if is_branch and key != "commit" else ""
             return branch, f"{'branch' if branch else key} {branch or text}"
-    return "", ""
+    return "master", "branch master"
 
 
 def _key(url: str) -> str:

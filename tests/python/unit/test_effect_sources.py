@@ -695,6 +695,21 @@ REFUSED = {
         | {"k.yaml": flux("ours", name="a", path="./x") + "---\n" + flux("gone", IMAGES)},
         "which stands in no file",
     ),
+    "a source that is no repository of Git": (
+        APPS
+        | {"k.yaml": flux("apps", IMAGES).replace("GitRepository", "ExternalArtifact")},
+        "whether the ExternalArtifact apps was made of these files is not known",
+    ),
+    "two repositories of one name": (
+        APPS
+        | {"s.yaml": git("apps", OURS) + "---\n" + git("apps", f"{OURS}x")}
+        | {"k.yaml": flux("apps", IMAGES)},
+        "there are several GitRepositorys apps, of different repositories or branches",
+    ),
+    "a repository without a branch": (
+        APPS | {"k.yaml": git("apps", OURS).replace("branch: main", "") + "---\n" + flux("apps")},
+        "the branch master of this repository is applied, not the branch main",
+    ),
     "a repository that may be this one": (
         APPS
         | {"s.yaml": git("apps", "http://gitea.git.svc/acme/fleet") + "---\n" + git("o", OURS)}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gitops_rollback.effective.templates import Templates
+from gitops_rollback.manifest.document import parse
+from gitops_rollback.manifest.fields import find_fields
 from unit.test_effect_sources import HOME, OURS, deployed, git, release
 
 CHART = "charts/cart/"
@@ -38,6 +41,7 @@ READ = {
     "by dig": '{{ dig "image" "repository" "" .Values }}:{{ dig "image" "tag" "" .Values }}',
     "in a helper's context": "{{ .ctx.Values.image.repository }}:{{ .ctx.Values.image.tag }}",
     "behind a comment": "{{/* .Values */}}" + READS,
+    "behind a comment in a comment": "{{/* a {{/* b */}}" + READS,
     "beside a comment that does not end": READS + "{{/* ",
 }
 
@@ -302,6 +306,10 @@ LIKE_LABELS = {
     "what a helper's helper makes": (
         TAGGED + '{{ define "l" }}v: {{ template "t" . }}{{ end }}\nlabels: {{ include "l" . }}\n'
     ),
+    "what a helper makes, and one of its helpers by itself": (
+        TAGGED + '{{ define "l" }}a: {{ template "t" . }}{{ end }}\n'
+        'labels: {{ include "l" . }}-{{ include "t" . }}\n'
+    ),
     "a variable": "{{- $t := .Values.image.tag }}\nlabels:\n  v: {{ $t }}\n",
     "on the line of the key": 'labels: {version: "{{ .Values.image.tag }}"}\n',
     "below the dot": "{{- with .Values.image }}\nlabels:\n  v: {{ .tag }}\n{{- end }}\n",
@@ -415,6 +423,24 @@ def test_of_tag_and_digest_one_has_to_be_read(template: str, *, is_deployed: boo
     files = {path: text for path, text in chart(template).items() if "clusters" not in path}
     found = deployed(files | {f"{CHART}values.yaml": DIGESTED})
     assert isinstance(found, str) is not is_deployed, found
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (READS, "no template of charts/cart reads .Values.image.digest: its tag runs"),
+        (READS + "d: {{ .Values.image.digest }}\n", ""),
+        ("", ""),
+    ],
+)
+def test_that_a_digest_is_read_by_no_template_is_said(template: str, said: str) -> None:
+    [field] = find_fields(parse(f"{CHART}values.yaml", DIGESTED.encode()))
+    [without] = find_fields(parse(f"{CHART}values.yaml", VALUES.encode()))
+    files = {f"{CHART}templates/d.yaml": template.encode()} if template else {}
+    assert Templates(files).warning("charts/cart", field) == said
+    assert Templates(files).warning("charts/cart", without) == ""
+    others = files | {f"{CHART}charts/other/values.yaml": b""}
+    assert Templates(others).warning("charts/cart", field) == ""  # others may read it
 
 
 def test_a_registry_that_is_docker_hubs_need_not_be_read() -> None:
