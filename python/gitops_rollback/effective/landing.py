@@ -16,7 +16,7 @@ from gitops_rollback.effective.argo import application_layers
 from gitops_rollback.effective.build import is_local
 from gitops_rollback.effective.helm import is_release, layers_of
 from gitops_rollback.effective.images import DoubtfulEntryError, is_for
-from gitops_rollback.effective.objects import Resource, Unknown
+from gitops_rollback.effective.objects import LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Sources
 from gitops_rollback.effective.templates import Templates
 from gitops_rollback.effective.tree import find, is_null
@@ -164,18 +164,9 @@ class Lander:
         """
         out = list(found)
         for entry in self._release_entries(resource):
-            met = False
-            for index, landing in enumerate(out):
-                image = landing.image
-                if not _meets(entry, image):
-                    continue
-                met = True
-                name = entry.new_name or image.name
-                if entry.sets_version:
-                    image = image.decided_by(entry.field, name, entry.field.version)
-                else:
-                    image = replace(image, name=name)
-                out[index] = replace(landing, image=image)
+            made = [_rendered(one, entry) for one in out]
+            met = any(new is not old for new, old in zip(made, out, strict=True))
+            out = made
             if not met and entry.sets_version:
                 place = entry.field
                 doubt = Unknown(
@@ -486,11 +477,23 @@ def _as_copied(field: ImageField, *, is_tag: bool) -> ImageField:
     return replace(field, parts=parts if is_tag else field.parts)
 
 
-def _meets(entry: ImageEntry, image: Applied) -> bool:
+def _rendered(landing: Landing, entry: ImageEntry) -> Landing:
+    """Return an image as an entry of a release's post-renderer makes it; itself if it is another.
+
+    Whether an entry is for it may not be known.
+    """
+    image, of = landing.image, entry.field
     try:
-        return is_for(entry.name, image.name + image.version)
-    except DoubtfulEntryError:
-        return False
+        if not is_for(entry.name, image.name + image.version):
+            return landing
+    except DoubtfulEntryError as error:
+        name = f"postRenderers images {entry.name}"
+        doubt = Unknown(of.path, of.scalar.line, name, str(error), LOOK)
+        return replace(landing, unknowns=(*landing.unknowns, doubt))
+    name = entry.new_name or image.name
+    if entry.sets_version:
+        return replace(landing, image=image.decided_by(of, name, of.version))
+    return replace(landing, image=replace(image, name=name))
 
 
 def _inlined(field: ImageField, inline: Inline) -> ImageField:

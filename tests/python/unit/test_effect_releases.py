@@ -12,6 +12,7 @@ from gitops_rollback.effective.objects import Resource
 from gitops_rollback.effective.sources import Sources
 from gitops_rollback.manifest.document import ParsedFile, parse
 from unit.test_effect_sources import OURS, deployed, flux, git
+from unit.test_effective import effect_of
 
 CHART = "chart: {spec: {chart: ./charts/cart, sourceRef: {kind: GitRepository, name: flux}%s}}"
 REVISION = CHART % ", reconcileStrategy: Revision"
@@ -245,3 +246,41 @@ def test_values_of_a_release_come_from_what_bears_the_name_that_it_says(
     flux_files = {"clusters/s.yaml": git("ours", OURS), "clusters/a.yaml": flux("ours")}
     found = deployed({**flux_files, **some})
     assert why in found if why else not isinstance(found, str), found
+
+
+POST_RENDERED = """\
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: cart, namespace: shop}
+spec:
+  chart: {spec: {chart: cart, sourceRef: {kind: HelmRepository, name: charts}}}
+  values: {image: {repository: acme/cart, tag: '1'}}
+  postRenderers:
+  - kustomize: {patches: []}
+  - kustomize: {images: [%s]}
+"""
+NOT_SEEN = "whether the chart makes an image of that name is not known"
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("{name: acme/cart, newTag: '2'}", {"acme/cart:2": ""}),
+        ("{name: acme/cart, newTag: '2'}, {name: acme/cart, newTag: '2'}", {"acme/cart:2": ""}),
+        ("{name: acme/cart, newName: x.io/cart}", {"x.io/cart:1": ""}),
+        ("{name: acme/cart, newName: x.io/cart, newTag: '2'}", {"x.io/cart:2": ""}),
+        ("{name: 'acme/c.*', newTag: '2'}", {"acme/cart:2": ""}),
+        ("{name: acme/car, newName: x.io/cart}", {"acme/cart:1": ""}),
+        ("{name: acme/car, newTag: '2'}", {"acme/cart:1": "", "acme/car:2": NOT_SEEN}),
+        ("{name: 'acme/(cart', newTag: '2'}", {"acme/cart:1": "unterminated subpattern"}),
+        ("{name: 'acme/(cart', newName: x.io/cart}", {"acme/cart:1": "unterminated subpattern"}),
+    ],
+)
+def test_an_entry_of_a_post_renderer_makes_another_image_of_what_it_is_for(
+    entry: str, expected: dict[str, str]
+) -> None:
+    landed = effect_of({"r.yaml": POST_RENDERED % entry}).landed
+    assert [one.image for one in landed] == list(expected)
+    for one, why in zip(landed, expected.values(), strict=True):
+        assert bool(one.unknowns) == bool(why)
+        assert all(why in doubt.why and doubt.line == 9 for doubt in one.unknowns)

@@ -696,8 +696,7 @@ REFUSED = {
         "which stands in no file",
     ),
     "a source that is no repository of Git": (
-        APPS
-        | {"k.yaml": flux("apps", IMAGES).replace("GitRepository", "ExternalArtifact")},
+        APPS | {"k.yaml": flux("apps", IMAGES).replace("GitRepository", "ExternalArtifact")},
         "whether the ExternalArtifact apps was made of these files is not known",
     ),
     "two repositories of one name": (
