@@ -47,6 +47,6 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
 
         snapshot = session.read(repository, request_of(options), session.open_tip(repository))
         store = session.store(snapshot)
-        services = retrace_all(repository, store, snapshot.services, options.limit)
+        services = retrace_all(repository, store, snapshot, options.limit)
     write_result({"services": [retraced.to_json() for retraced in services]}, options.output)
     return Exit.DONE

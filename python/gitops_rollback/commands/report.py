@@ -77,7 +77,7 @@ def _gather(session: Session, given: Mapping[str, Mapping[str, Any]]) -> tuple[D
             _plans, documents["plan"] = plan_all(session, repository, snapshot, wishes)
         if not given["history"]:
             store = session.store(snapshot)
-            found = retrace_all(repository, store, snapshot.services, _MOST_ENTRIES)
+            found = retrace_all(repository, store, snapshot, _MOST_ENTRIES)
             documents["history"] = {"services": [retraced.to_json() for retraced in found]}
     return Documents(**documents), session.url
 

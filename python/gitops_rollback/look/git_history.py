@@ -16,13 +16,14 @@ from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import HistoryEntry, agree
 from gitops_rollback.ledger.message import read_trailers, trailers_of
 from gitops_rollback.look.environment_files import is_manifest
-from gitops_rollback.look.snapshot import read_snapshot
+from gitops_rollback.look.snapshot import read_config, read_snapshot
 from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.image_field import KUSTOMIZE, SUBSTITUTION
 from gitops_rollback.model import Request
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.repo.repository import FIRST_LOOK
+from gitops_rollback.services.config import Config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,25 +38,23 @@ if TYPE_CHECKING:
 
     Entries = tuple[HistoryEntry, ...]
     IsEnough = Callable[[Sequence[HistoryEntry]], bool]
+    Changed = tuple[str, bool, PathChange]  # a path, and whether it is there after that
+    Then = tuple[ServiceAtTip, str]  # a service, and a commit
 
 # How many commits are looked at: few first, for each of them costs the server.
 DEPTHS = (FIRST_LOOK, 1000)
+_MOST_STEPS = 3  # to an earlier image, that are held against what took effect
 _MOST_MOVES = 5  # of a file, that are followed
 _MOST_REMOVED = 50  # files that a commit takes away, and that are looked at
 
 
-def walk(repository: Repository, at: ServiceAtTip, is_enough: IsEnough) -> Entries:
-    """Walk back for one service; see `walk_all`."""
-    return walk_all(repository, [(at, is_enough)])[0]
-
-
 def walk_all(
-    repository: Repository, wanted: Sequence[tuple[ServiceAtTip, IsEnough]]
+    repository: Repository, config: Config, wanted: Sequence[tuple[ServiceAtTip, IsEnough]]
 ) -> list[Entries]:
     """Walk back until there is enough, at most `DEPTHS[-1]` commits of the branch.
 
-    One walk for all services, which stand at one tip. The first of a service's files stands for
-    all of them: one commit changes them together.
+    One walk for all services, which stand at one tip and have this configuration. The first of a
+    service's files stands for all of them: one commit changes them together.
     """
     found: dict[int, Entries] = {}
     versions = _Versions({})
@@ -73,39 +72,162 @@ def walk_all(
             break
     removed = cache(partial(repository.removed_in, endings=(".yaml", ".yml")))
     for index, (at, is_enough) in waiting:
-        found[index] = _before_moves(repository, at, trails[index], is_enough, removed)
-    _hold_back(repository, wanted, found)
+        found[index] = _before_moves(repository, config, at, trails[index], is_enough, removed)
+    _hold_back(repository, config, wanted, found)
     return [found[index] for index in range(len(wanted))]
+
+
+@dataclass(frozen=True)
+class _Account:
+    """What commits tell of one service, while it is held against what took effect.
+
+    `told` is settled, newest first; `rest` is what its file tells to have run before, up to a
+    commit (None: the tip). `at` is the service as it stood then.
+    """
+
+    at: ServiceAtTip
+    rest: Entries
+    told: Entries = ()
+    upto: str | None = None
+
+    @property
+    def newest(self) -> Entries:
+        """The newest entries that are not settled, of one image."""
+        return tuple(takewhile(lambda entry: entry.image == self.rest[0].image, self.rest))
+
+    def settled(self, commit: str) -> _Account:
+        """Return it with its newest image settled, which a commit brought."""
+        newest = self.newest
+        return replace(self, told=self.told + newest, rest=self.rest[len(newest) :], upto=commit)
 
 
 def _hold_back(
     repository: Repository,
+    config: Config,
     wanted: Sequence[tuple[ServiceAtTip, IsEnough]],
     found: dict[int, Entries],
 ) -> None:
     """Correct what ran before the newest images, of services of which only commits tell.
 
     A commit that changed other manifests besides, or an overlay, may have taken the effect from
-    another field than the one that is followed.
+    another field than the one that is followed; so may one that changed those alone, since.
     """
-    newest = {i: _newest(found[i]) for i, (at, _is_enough) in enumerate(wanted) if at.state is None}
-    steps = {i: entries for i, entries in newest.items() if len(entries) < len(found[i])}
-    changed = repository.changed_in(entries[-1].commit for entries in steps.values())
-    doubtful: dict[str, list[int]] = {}  # by commit: one may have changed many services
-    for index, entries in steps.items():
-        commit = entries[-1].commit
-        others = changed.get(commit, frozenset()) - _plain_paths(wanted[index][0])
-        if any(map(is_manifest, others)):
-            doubtful.setdefault(commit, []).append(index)
-    for commit, indices in doubtful.items():
-        older = _before(repository, [wanted[index][0] for index in indices], commit)
-        for index, before in zip(indices, older, strict=True):
-            found[index] = _as_it_ran(repository, before, found[index], steps[index])
+    accounts = {
+        i: _Account(at, found[i])
+        for i, (at, _is_enough) in enumerate(wanted)
+        if at.state is None and found[i]
+    }
+    if not accounts:
+        return
+    past = _Past(repository, config, repository.changes(wanted[0][0].tip, DEPTHS[-1]))
+    for _ in range(_MOST_STEPS):
+        open_ = {i: account for i, account in accounts.items() if account.rest}
+        later = past.where_another_ran(open_)
+        accounts |= {i: past.since(open_[i], then) for i, then in later.items()}
+        accounts |= past.one_step({i: one for i, one in open_.items() if i not in later})
+    found |= {i: account.told + account.rest for i, account in accounts.items()}
 
 
-def _newest(entries: Entries) -> Entries:
-    """Return the newest entries, of one image."""
-    return tuple(takewhile(lambda entry: entry.image == entries[0].image, entries))
+class _Past:
+    """What the newest commits changed, newest first, and services as they were then."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        config: Config,
+        changes: Sequence[tuple[str, bool, PathChange]],
+    ) -> None:
+        self._repository = repository
+        self._config = config
+        self._commits: dict[str, dict[str, tuple[bool, PathChange]]] = {}
+        for path, is_there, change in changes:
+            self._commits.setdefault(change.commit, {})[path] = is_there, change
+
+    def where_another_ran(self, accounts: Mapping[int, _Account]) -> dict[int, ServiceAtTip]:
+        """Return services as of the commit that brought their image, where another ran for all."""
+        asked = {
+            i: (one.at, one.newest[-1].commit)
+            for i, one in accounts.items()
+            if any(self._deciding(one))
+        }
+        then = self._read(asked)
+        return {
+            i: at
+            for i, at in then.items()
+            if at is not None and at.found.image != accounts[i].rest[0].image
+        }
+
+    def since(self, account: _Account, then: ServiceAtTip) -> _Account:
+        """Return the account where the image of the file took effect by a later commit only.
+
+        Where what took effect is not sure, nobody knows what ran.
+        """
+        image, at = account.rest[0].image, account.at
+        nobody_knows = replace(account, told=account.told + account.newest, rest=())
+        if not _is_sure(then):
+            return nobody_knows
+        for change in list(self._deciding(account))[:_MOST_STEPS]:
+            [before] = _as_at(self._repository, self._config, [at], f"{change.commit}^1")
+            if before is None or not _is_sure(before):
+                break
+            if before.found.image != image:
+                entry = HistoryEntry(change.commit, change.at, change.by, image)
+                rest = self._trail_of(before)
+                return _Account(before, rest, (*account.told, entry), change.commit)
+        return nobody_knows
+
+    def one_step(self, accounts: Mapping[int, _Account]) -> dict[int, _Account]:
+        """Settle the newest image of services, and correct what ran before it."""
+        asked, done = {}, {}
+        for i, account in accounts.items():
+            commit = account.newest[-1].commit
+            done[i] = account.settled(commit)
+            others = self._commits.get(commit, {}).keys() - _plain_paths(account.at)
+            if done[i].rest and any(map(is_manifest, others)):
+                asked[i] = (account.at, f"{commit}^1")
+        for i, before in self._read(asked).items():
+            if before is None or before.found.image == done[i].rest[0].image:
+                continue
+            is_known = _is_sure(before)
+            rest = self._trail_of(before) if is_known else ()
+            done[i] = replace(done[i], at=before, rest=rest)
+        return done
+
+    def _deciding(self, account: _Account) -> Iterator[PathChange]:
+        """Yield commits after the one that brought an image which changed what else decides it.
+
+        That is what its effect rests on now, and what was there and is no more.
+        """
+        at, commits = account.at, list(self._commits)
+        last = account.newest[-1].commit
+        if last not in self._commits:
+            return
+        begin = commits.index(account.upto) + 1 if account.upto in self._commits else 0
+        own = {field.path for field in at.found.fields}
+        effect = at.found.effective_in(at.found.manifests).effect
+        deciders = {*effect.paths_of(field.key for field in at.found.fields)} - own
+        for commit in commits[begin : commits.index(last)]:
+            for path, (is_there, change) in self._commits[commit].items():
+                if path in deciders or not (is_there or path in own or not is_manifest(path)):
+                    yield change
+                    break
+
+    def _read(
+        self, asked: Mapping[int, tuple[ServiceAtTip, str]]
+    ) -> dict[int, ServiceAtTip | None]:
+        """Return services as they were at commits: one may have changed many services."""
+        by_commit: dict[str, list[int]] = {}
+        for index, (_at, commit) in asked.items():
+            by_commit.setdefault(commit, []).append(index)
+        found: dict[int, ServiceAtTip | None] = {}
+        for commit, indices in by_commit.items():
+            services = [asked[index][0] for index in indices]
+            read = _as_at(self._repository, self._config, services, commit)
+            found |= dict(zip(indices, read, strict=True))
+        return found
+
+    def _trail_of(self, at: ServiceAtTip) -> Entries:
+        return _trail_before(self._repository, at, at.found.fields[0], _path(at)).entries
 
 
 def _plain_paths(at: ServiceAtTip) -> frozenset[str]:
@@ -113,22 +235,9 @@ def _plain_paths(at: ServiceAtTip) -> frozenset[str]:
     return frozenset(field.path for field in at.found.fields if field.form != KUSTOMIZE)
 
 
-def _as_it_ran(
-    repository: Repository, before: ServiceAtTip | None, entries: Entries, newest: Entries
-) -> Entries:
-    """Hold what a file says to have run before its newest image against the service as it was.
-
-    Where its manifests name another image, and what took effect is not sure, nobody knows what ran.
-    """
-    if before is None or before.found.image == entries[len(newest)].image:
-        return entries
-    if not _is_sure(before):
-        return newest
-    return newest + _trail_before(repository, before, before.found.fields[0], _path(before)).entries
-
-
 def _before_moves(
     repository: Repository,
+    config: Config,
     at: ServiceAtTip,
     trail: _Trail,
     is_enough: IsEnough,
@@ -145,7 +254,7 @@ def _before_moves(
         commit, wanted = entries[-1].commit, trail.field
         trail = _before_move(repository, at, wanted, commit, removed_in(commit))
         if not trail.entries and wanted.form == KUSTOMIZE:
-            at, trail = _before_overlay(repository, at, wanted, commit)
+            at, trail = _before_overlay(repository, config, at, wanted, commit)
         if not trail.entries:
             break
         entries += trail.entries
@@ -153,34 +262,50 @@ def _before_moves(
 
 
 def _before_overlay(
-    repository: Repository, at: ServiceAtTip, wanted: ImageField, commit: str
+    repository: Repository, config: Config, at: ServiceAtTip, wanted: ImageField, commit: str
 ) -> tuple[ServiceAtTip, _Trail]:
     """Return what ran before a commit that brought an overlay's entry, by what had effect then."""
-    [before] = _before(repository, [at], commit)
+    [before] = _as_at(repository, config, [at], f"{commit}^1")
     is_sure = before is not None and _is_sure(before)
     if before is None or not is_sure or not _is_of_repository(before.found.fields[0], wanted):
         return at, _Trail((), wanted)
     return before, _trail_before(repository, before, before.found.fields[0], _path(before))
 
 
-def _before(
-    repository: Repository, services: Sequence[ServiceAtTip], commit: str
+def _as_at(
+    repository: Repository, config: Config, services: Sequence[ServiceAtTip], commit: str
 ) -> list[ServiceAtTip | None]:
-    """Return services as they were before a commit; None where they cannot be read."""
-    tip = Tip(services[0].tip.branch, f"{commit}^1")
+    """Return services as they were at a commit; None where they cannot be read.
+
+    By the configuration of then, where there was one and they are found by it, else by today's.
+    """
+    tip = Tip(services[0].tip.branch, commit)
     names = tuple(at.service for at in services)
     request = Request(names, services[0].environment, tip.branch, without_states=True)
+    found = _read_at(repository, None, request, tip)
+    left = tuple(name for name in names if name not in found)
+    found |= _read_at(repository, config, replace(request, names=left), tip)
+    return [found.get(name) for name in names]
+
+
+def _read_at(
+    repository: Repository, config: Config | None, request: Request, tip: Tip
+) -> dict[str, ServiceAtTip]:
+    """Return those services of a request that can be read; none without a configuration."""
+    names = request.names
+    if not names:
+        return {}
     try:
-        snapshot = read_snapshot(repository, request, tip)
+        known = config or read_config(repository, tip)
+        if config is None and known == Config():
+            return {}
+        snapshot = read_snapshot(repository, request, tip, config=known)
     except GitopsRollbackError:  # whatever it was: then nothing is told of it
-        if len(services) == 1:
-            return [None]
-        half = len(services) // 2  # one that was not there then leaves the others
-        parts = (services[:half], services[half:])
-        return [older for part in parts for older in _before(repository, part, commit)]
-    found = snapshot.services if snapshot.tip == tip else ()
-    by_name = {at.service: at for at in found}
-    return [by_name.get(name) for name in names]
+        half = len(names) // 2  # one that was not there then leaves the others
+        parts = (names[:half], names[half:]) if half else ()
+        read = [_read_at(repository, config, replace(request, names=p), tip) for p in parts]
+        return {name: at for one in read for name, at in one.items()}
+    return {at.service: at for at in snapshot.services} if snapshot.tip == tip else {}
 
 
 def _is_sure(at: ServiceAtTip) -> bool:

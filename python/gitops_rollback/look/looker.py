@@ -47,7 +47,7 @@ from gitops_rollback.decide.facts import (
 from gitops_rollback.decide.recording import not_of
 from gitops_rollback.effective.recipe import NotBuiltError, as_applied, files_of
 from gitops_rollback.errors import GitopsRollbackError
-from gitops_rollback.late import dataclass, field
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.merge import is_placed, reaches_below
 from gitops_rollback.ledger.message import is_own
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
@@ -55,7 +55,7 @@ from gitops_rollback.ledger.state import FOLDER, LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
 from gitops_rollback.look.environment_files import is_held
 from gitops_rollback.look.flux_files import read_policies
-from gitops_rollback.look.retrace import find_record, newest_records, retrace
+from gitops_rollback.look.retrace import find_record, newest_records, retrace_all
 from gitops_rollback.look.since import changes_since
 from gitops_rollback.model import is_name, some
 from gitops_rollback.repo.builder import BuildError
@@ -138,10 +138,12 @@ class Looker:
             case NeedRecords(count=count):
                 return self._records(count, facts)
             case NeedHistory(until=until):
-                found = git_history.walk(self.repository, at, is_enough(facts, need))
+                wanted = [(at, is_enough(facts, need))]
+                [found] = git_history.walk_all(self.repository, self.snapshot.config, wanted)
                 return History(found, is_whole=until is not None)
             case NeedAccount():
-                return retrace(self.repository, self.store, at, LONGEST_HISTORY).events
+                only = replace(self.snapshot, services=(at,))
+                return retrace_all(self.repository, self.store, only, LONGEST_HISTORY)[0].events
             case NeedLog():
                 return self._log
             case NeedStateVersions():
@@ -181,7 +183,7 @@ class Looker:
         ]
         if past:
             wanted = [(facts.at, is_enough(facts, need)) for _i, need, facts in past]
-            found = git_history.walk_all(self.repository, wanted)
+            found = git_history.walk_all(self.repository, self.snapshot.config, wanted)
             return {
                 i: History(entries, is_whole=need.until is not None)
                 for (i, need, _facts), entries in zip(past, found, strict=True)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import Event, HistoryEntry
     from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.look.snapshot import Snapshot
     from gitops_rollback.model import Build, Deed
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.stores.base import RecordStore
@@ -94,13 +95,8 @@ class _Archive:
         return not_of(self.at, stored, self.repository.url) is None
 
 
-def retrace(repository: Repository, store: RecordStore, at: ServiceAtTip, limit: int) -> Retraced:
-    """Return what is known of one service; see `retrace_all`."""
-    return retrace_all(repository, store, [at], limit)[0]
-
-
 def retrace_all(
-    repository: Repository, store: RecordStore, services: Sequence[ServiceAtTip], limit: int
+    repository: Repository, store: RecordStore, snapshot: Snapshot, limit: int
 ) -> list[Retraced]:
     """Return what is known of each service's newest `limit` changes; what fails is a finding.
 
@@ -110,8 +106,9 @@ def retrace_all(
     def is_enough(entries: Sequence[HistoryEntry]) -> bool:
         return len(with_commits(None, entries)) > limit
 
-    histories = git_history.walk_all(repository, [(at, is_enough) for at in services])
-    pairs = zip(services, histories, strict=True)
+    wanted = [(at, is_enough) for at in snapshot.services]
+    histories = git_history.walk_all(repository, snapshot.config, wanted)
+    pairs = zip(snapshot.services, histories, strict=True)
     return [_retraced(_Archive(repository, store, at), history, limit) for at, history in pairs]
 
 

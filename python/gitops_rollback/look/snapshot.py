@@ -98,14 +98,19 @@ class Overview:
 
 
 def read_snapshot(
-    repository: Repository, request: Request, tip: Tip, commit: str | None = None
+    repository: Repository,
+    request: Request,
+    tip: Tip,
+    commit: str | None = None,
+    config: Config | None = None,
 ) -> Snapshot:
     """Read the services of a request, with `tip` as the tip of the configuration's branch.
 
-    They are read at `commit` of the environment's branch, at its tip where None.
+    They are read at `commit` of the environment's branch, at its tip where None, and by the
+    configuration that stands there, where no other is given.
     Raises `ConfigError`, `ManifestError` or `RepositoryError` if one of them is not sure.
     """
-    config = read_config(repository, tip)
+    config = config or read_config(repository, tip)
     names = config.expand(request.names, request.sets)
     config.check_allowed(names, request.allowed)
     environment = _environment(repository, request, config, tip)

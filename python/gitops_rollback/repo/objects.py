@@ -162,18 +162,16 @@ def read_removals(output: bytes) -> list[tuple[str, PathChange]]:
 
     The object is the one with what the file held before it.
     """
-    with _answer_of("log"):
-        changes = [*_raw_changes(output)]
-    return [(path, change) for path, is_there, change in changes if not is_there]
+    return [(path, change) for path, is_there, change in read_changes(output) if not is_there]
 
 
-def read_changed(output: bytes) -> dict[str, frozenset[str]]:
-    """Read `git log --raw -z` with `LOG_FORMAT`: the paths that each commit changed."""
-    paths: dict[str, set[str]] = {}
+def read_changes(output: bytes) -> list[tuple[str, bool, PathChange]]:
+    """Read `git log --raw -z` with `LOG_FORMAT`: each change of a file, newest first.
+
+    With its path, and whether it was there after it.
+    """
     with _answer_of("log"):
-        for path, _is_there, change in _raw_changes(output):
-            paths.setdefault(change.commit, set()).add(path)
-    return {commit: frozenset(found) for commit, found in paths.items()}
+        return [*_raw_changes(output)]
 
 
 def _raw_changes(output: bytes) -> Iterator[tuple[str, bool, PathChange]]:

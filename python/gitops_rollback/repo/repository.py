@@ -22,7 +22,7 @@ from gitops_rollback.repo.objects import (
     garbled,
     import_stream,
     read_batch,
-    read_changed,
+    read_changes,
     read_log,
     read_logs,
     read_oid,
@@ -258,10 +258,9 @@ class Repository:
         """
         return read_removals(self._raw_log(tip, depth, folder, "--diff-filter=D"))
 
-    def changed_in(self, commits: Iterable[str]) -> dict[str, frozenset[str]]:
-        """Return the paths of all files that each of some commits of the branch changed."""
-        wanted = list(dict.fromkeys(commits))
-        return read_changed(self._log("", "--no-walk=unsorted", *wanted)) if wanted else {}
+    def changes(self, tip: Tip, depth: int) -> list[tuple[str, bool, PathChange]]:
+        """List what the last `depth` commits, of those that were fetched, changed, newest first."""
+        return read_changes(self._log("", f"--max-count={depth}", tip.commit))
 
     def _raw_log(self, tip: Tip, depth: int, folder: str, *options: str) -> bytes:
         self._copy.sound(lambda: self._remote.deepen(tip.branch, depth))

@@ -154,6 +154,62 @@ def test_below_the_commit_that_took_the_effect_from_another_field_that_one_is_fo
         assert plan["to"]["image"] == f"docker.io/acme/cart:{before}"
 
 
+BARE = "resources: [cart.yaml]\n"
+CONFIG = '[environments.live]\npath = "live"\n[services.cart]\nmanifests = ["*.yaml"]\n'
+
+
+@pytest.mark.parametrize(
+    ("gone", "to"),
+    [
+        pytest.param({"kustomization.yaml": BARE}, "1.4", id="an entry"),
+        pytest.param({"kustomization.yaml": None}, "1.4", id="the overlay"),
+        pytest.param({"kustomization.yaml": f"{BARE}# tidy\n"}, "1.4", id="with a remark"),
+        pytest.param({"other.yaml": None}, None, id="nothing of it"),
+    ],
+)
+def test_an_entry_that_was_deleted_without_another_change_is_what_ran_before(
+    tmp_path: Path, gone: dict[str, str | bytes | None], to: str | None
+) -> None:
+    other = {"other.yaml": written("9", name="shop").replace("acme/cart", "acme/shop")}
+    overlay = {"kustomization.yaml": OVERLAY.format(tag="1.4")}
+    shop = Shop(tmp_path).open({"cart.yaml": written("1.0"), **overlay, **other})
+    shop.commit({"cart.yaml": written("1.1")})
+    shop.commit({"other.yaml": other["other.yaml"] + "# a remark\n"})
+    shop.commit(gone)
+    shop.commit({"README.md": "words"})
+    if to is None:
+        shop.refused(4, "not-found", "plan", "--service", "cart")
+        return
+    plan = shop.ok("plan", "--service", "cart").service()
+    assert plan["to"]["image"] == f"docker.io/acme/cart:{to}"
+    entries = shop.ok("history", "--service", "cart").service()["entries"]
+    assert [entry["to"].rpartition(":")[2] for entry in entries[:2]] == ["1.1", "1.4"]
+
+
+def test_further_back_too_what_took_effect_then_is_what_ran(tmp_path: Path) -> None:
+    shop = Shop(tmp_path).open({"cart.yaml": written("1.0"), "kustomization.yaml": BARE})
+    shop.commit({"kustomization.yaml": OVERLAY.format(tag="1.4"), "cart.yaml": written("1.1")})
+    shop.commit({"kustomization.yaml": BARE, "cart.yaml": written("1.5")})
+    shop.commit({"cart.yaml": written("1.6")})
+    plan = shop.ok("plan", "--service", "cart", "--explain").service()
+    images = [one["image"].rpartition(":")[2] for one in plan["candidates"]]
+    assert images == ["1.5", "1.4"]
+
+
+@pytest.mark.parametrize("step", ["the same commit", "a commit of its own"])
+def test_manifests_of_then_are_read_with_a_configuration_that_came_later(
+    tmp_path: Path, step: str
+) -> None:
+    path, overlay = "live/cart.yaml", "live/kustomization.yaml"
+    shop = Shop(tmp_path).open({path: written("1.0"), overlay: OVERLAY.format(tag="1.4")})
+    shop.commit({path: written("1.1")})
+    last = {path: written("1.5")} if step == "the same commit" else {}
+    shop.commit({overlay: BARE, **last})
+    shop.commit({".gitops-rollback.toml": CONFIG})
+    plan = shop.ok("plan", "--service", "cart").service()
+    assert plan["to"]["image"] == "docker.io/acme/cart:1.4"
+
+
 def test_where_manifests_name_another_image_and_its_effect_was_not_sure_nothing_is_told(
     tmp_path: Path,
 ) -> None:
