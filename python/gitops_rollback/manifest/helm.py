@@ -262,17 +262,18 @@ def _problem(parts: tuple[Part, ...]) -> Problem:
             return problem
     if any("{{" in text for text in texts.values()):
         return Problem("it is a template")
+    if REFERENCE in texts:
+        return EDITABLE
     tag, digest = texts.get(TAG, ""), texts.get(DIGEST, "")
-    if not tag and not digest and REFERENCE not in texts:
+    if not tag and not digest:
         return NO_VERSION
     if split_version(texts.get(NAME, ""))[1]:
         return Problem(
             f"its name has a version in it ('{texts[NAME]}'):", "write that as tag or digest"
         )
     names = [texts[role].strip("/") for role in (REGISTRY, NAME) if texts.get(role)]
-    if not names and REFERENCE not in texts:
-        return version_problem("chart", tag, digest) or NO_NAME
-    return EDITABLE if REFERENCE in texts else version_problem("/".join(names), tag, digest)
+    problem = version_problem("/".join(names) or "chart", tag, digest)
+    return problem or (EDITABLE if names else NO_NAME)
 
 
 def _scalar(node: yaml.Node, key: str) -> yaml.ScalarNode | None:

@@ -69,7 +69,7 @@ class ManifestObject:
 
 def folder_of(text: str) -> str:
     """Return a folder of a repository as Flux and Argo CD take it; empty for the root."""
-    path = posixpath.normpath(text.strip("/") or ".")
+    path = posixpath.normpath(text.strip("/"))
     return "" if path == "." else path
 
 

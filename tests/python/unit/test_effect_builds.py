@@ -505,7 +505,14 @@ NOT_BUILT: dict[str, tuple[dict[str, str | None], str]] = {
         {"apps/add.yaml": ADDED.replace("builtin", "acme.example/v1")},
         "no plugin is run",
     ),
-    "one that is not known": ({"apps/add.yaml": ADDED.replace("ValueAdd", "Other")}, "no plugin"),
+    "one that is not known": (
+        {"apps/add.yaml": ADDED.replace("ValueAdd", "Other")},
+        "transformers: OtherTransformer is not built in, and no plugin is run",
+    ),
+    "one without a kind": (
+        {"apps/add.yaml": ADDED.replace("kind: ValueAddTransformer\n", "")},
+        "transformers: what it names is not built in",
+    ),
     "a function": (
         {
             "apps/add.yaml": ADDED.replace(

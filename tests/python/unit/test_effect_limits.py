@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
     from gitops_rollback.effective.grammar import Touch
 
 CART = DEPLOYMENT.format(image="acme/cart:1")
+# `kubectl api-resources --namespaced=false` of what repositories hold
+OF_THE_CLUSTER = re.findall(
+    r"\w+",
+    "Namespace Node PersistentVolume MutatingWebhookConfiguration ValidatingWebhookConfiguration"
+    " CustomResourceDefinition APIService FlowSchema PriorityLevelConfiguration IngressClass"
+    " RuntimeClass ClusterRole ClusterRoleBinding PriorityClass CSIDriver CSINode StorageClass"
+    " VolumeAttachment PodSecurityPolicy",
+)
 A = digest("a")
 
 
@@ -61,8 +70,7 @@ def test_an_item_of_a_list_is_replaced_by_a_json_patch() -> None:
 @pytest.mark.parametrize(
     ("kind", "namespace", "compared"),
     [
-        ("Namespace", "shop", ""),
-        ("ClusterRole", "", ""),
+        *((kind, "shop", "") for kind in OF_THE_CLUSTER),
         ("Deployment", "", "default"),
         ("Deployment", "shop", "shop"),
     ],
@@ -110,6 +118,10 @@ def test_a_layer_of_values_says_what_it_sets_and_what_it_may_set() -> None:
     ("image", "tag", "message"),
     [
         ("acme/cart:${TAG}", "'a b'", "a b"),
+        ("acme/cart:${TAG}", "'1.0/2'", "1.0/2"),
+        ("acme/${TAG}", "Cart", "must be lower case"),
+        ("acme/cart:${TAG}${TAG}", "'1'", "more than one variable for one thing"),
+        ("acme/cart:7@${TAG}", f"'{A}'", "tag and digest stand in different files"),
         ("acme/cart:${TAG}-x", "'1'", ""),
     ],
 )

@@ -580,7 +580,7 @@ REFUSED = {
     ),
     "what a plugin of Argo CD makes": (
         APPS | {"a.yaml": application(f"repoURL: {OURS}\npath: apps/cart\nplugin: {{name: x}}")},
-        "a plugin makes what is applied of the folder",
+        "a.yaml:8: Application cart: a plugin makes what is applied of the folder",
     ),
     "an Application that is left alone": (
         APPS | {"a.yaml": SKIPPED},
@@ -790,6 +790,30 @@ REFUSED = {
         "is not read",
     ),
 }
+
+
+def test_two_texts_within_one_file_are_edited_at_once() -> None:
+    patch = (
+        "- patch: |-\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: %s}\n"
+        "    spec: {template: {spec: {containers: [{name: server, image: 'acme/cart:1'}]}}}\n"
+    )
+    top = "resources: [d.yaml, e.yaml]\npatches:\n"
+    files = {
+        "kustomization.yaml": top + patch % "cart" + patch % "cart-worker",
+        "d.yaml": DEPLOYMENT,
+        "e.yaml": DEPLOYMENT.replace("{name: cart}", "{name: cart-worker}"),
+    }
+    new = f"acme/cart:9@{digest('9')}"
+    assert deployed(files) == {
+        "kustomization.yaml": files["kustomization.yaml"].replace("acme/cart:1", new)
+    }
+
+
+def test_what_kustomize_is_told_of_a_chart_from_elsewhere_is_none_of_a_folder() -> None:
+    chart = "repoURL: https://charts.example\nchart: cart\nkustomize: {images: ['acme/cart:2']}"
+    after = deployed(APPS | {"a.yaml": application(chart)})
+    assert isinstance(after, dict), after
+    assert set(after) == {"apps/cart/deployment.yaml"}
 
 
 @pytest.mark.parametrize(("files", "why"), REFUSED.values(), ids=REFUSED)

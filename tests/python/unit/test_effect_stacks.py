@@ -115,8 +115,9 @@ STACKS = {
             "v/values.yaml": VALUES,
             "c.yaml": VALUES,
             "release.yaml": RELEASE,
-            "foreign.yaml": RELEASE.replace("helm.toolkit.fluxcd.io", "acme.example"),
-            "bare.yaml": RELEASE.replace("  values: {cart", "  none: {cart"),
+            "foreign.yaml": RELEASE.replace("helm.toolkit.fluxcd.io", "acme.example")
+            + "---\n"
+            + RELEASE.replace("  values: {cart", "  none: {cart"),
             "alone.yaml": RELEASE.replace("name: values", "name: unknown"),
         },
         [

@@ -200,6 +200,13 @@ def test_edits_get_their_records_by_what_was_replaced_by_what() -> None:
     assert str(ledger.events[0].build) == "shop/cart #1"
 
 
+def test_each_edit_of_the_same_images_has_a_record_of_its_own() -> None:
+    ledger = account("2", None, history("1", "2", "1", "2"), records("1>2", "2>1", "1>2"))
+    assert [str(event.build) for event in ledger.events[:3]] == [
+        "shop/cart #3", "shop/cart #2", "shop/cart #1"
+    ]  # fmt: skip
+
+
 SUMMARY = Told(
     "cart",
     "production",

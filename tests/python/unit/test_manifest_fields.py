@@ -13,6 +13,7 @@ import yaml
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.manifest.document import holds_definitions_alone, may_hold_image, parse
 from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.manifest.helm import is_values_file
 
 if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import ImageField
@@ -309,6 +310,41 @@ def test_what_is_no_manifest_is_one_error_that_names_the_place(data: bytes, mess
     assert message in caught.value.message
     assert "\n" not in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [("add", 1), ("replace", 1), ("test", 0), ("remove", 0), ("copy", 0)],
+)
+def test_the_operations_that_write_an_image_are_fields(operation: str, expected: int) -> None:
+    path = "/spec/template/spec/containers/0/image"
+    found = fields_of(f"- {{op: {operation}, path: {path}, value: 'acme/cart:1'}}\n- 1\n")
+    assert [one.pointer for one in found] == ["/0/value"] * expected
+
+
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [
+        ("values.yaml", True),
+        ("cart/values-prod.yml", True),
+        ("cart-Values.yaml", True),
+        ("values.prod.yaml", True),
+        ("cart/values/prod.yaml", True),
+        ("values/cart/prod.yaml", False),
+        ("cart/evaluated.yaml", False),
+        ("cart/prod.yaml", False),
+    ],
+)
+def test_a_file_of_values_is_known_by_its_name_or_its_folder(path: str, *, is_one: bool) -> None:
+    assert is_values_file(path) is is_one
+
+
+def test_what_a_merge_key_gives_stands_in_its_place_alone() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: {y: 3, <<: *a}\nc: {<<: [*a, {z: 4}]}\n"
+    root = parse("a.yaml", text.encode()).trees[0]
+    assert isinstance(root, yaml.MappingNode)
+    keys = [[key.value for key, _value in value.value] for _key, value in root.value]
+    assert keys == [["x", "y"], ["y", "x"], ["x", "y", "z"]]
 
 
 def test_text_that_only_image_fields_share_is_theirs_together() -> None:

@@ -50,6 +50,8 @@ def values(text: str) -> list[tuple[str, str, str]]:
             "image: {repository: acme/cart, tag: '{{ .x }}'}", "image", "acme/cart:{{ .x }}",
             "it is a template",
         ),
+        ("image: {repository: acme/cart, tag: 'a b'}", "image", "acme/cart:a b", "'a b' is no tag"),
+        ("image: {tag: 'a b'}", "image", ":a b", "'a b' is no tag"),
         (
             'image: {repository: acme/cart, tag: "\\x31"}', "image", "acme/cart:1",
             "the value is written with escapes",
