@@ -92,6 +92,12 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         _ACCESS_HINT,
     ),
     (
+        ("error: 301", "error: 302", "error: 303", "error: 307", "error: 308"),
+        "has moved, and is not followed there with the headers that git is set up to send",
+        ("name it by its new address (curl -I URL/info/refs?service=git-upload-pack tells that), or"
+        " give git its login by GIT_USERNAME and GIT_PASSWORD in the place of http.extraHeader"),
+    ),
+    (
         ("error: 407", "CONNECT tunnel failed"),
         "is behind a proxy that does not let us through",
         "look at https_proxy, at http.proxy of git, and at the login that the proxy wants",

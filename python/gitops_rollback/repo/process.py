@@ -275,8 +275,27 @@ def _environment(url: str, environment: Mapping[str, str]) -> dict[str, str]:
     count = str(_count_of_settings(clean))
     clean.update(_settings(_SETTINGS, clean))
     clean.update(_settings({**_user_settings(url), **_transport(url)}, clean))
-    _bind_credentials(url, clean, count)
+    if urlsplit(url).scheme in ("http", "https"):
+        _bind_credentials(url, clean, count)
+        if _sends_headers(clean):
+            clean.update(_settings({"http.followRedirects": "false"}, clean))
     return clean
+
+
+def _sends_headers(environment: Mapping[str, str]) -> bool:
+    """Tell whether git is set up to send headers of its own, which may be a login.
+
+    CI systems give a token so (`http.extraHeader`). Git sends them to wherever a redirect leads,
+    also those that are set up for one address; so none is followed then.
+    """
+    wanted = ("config", "--name-only", "--get-regexp", r"^http\.(.*\.)?extraheader$")
+    try:
+        done = subprocess.run(
+            ["git", *wanted], env=environment, capture_output=True, check=False, cwd=os.sep
+        )
+    except OSError:
+        return True  # what git it is that cannot be started is said where it is needed
+    return done.returncode != 1  # which says that there is none
 
 
 def _settings(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
@@ -332,8 +351,6 @@ def _bind_credentials(url: str, environment: dict[str, str], count: str) -> None
     and port, and that one asks git as it is set up: with the caller's `count` of settings.
     """
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https"):
-        return
     host = parts.netloc.rpartition("@")[2]
     environment["GITOPS_CONFIG_COUNT"] = count
     environment["GITOPS_ASKPASS"] = environment.get("GIT_ASKPASS", "")

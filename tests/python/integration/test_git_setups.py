@@ -308,6 +308,23 @@ def test_a_helper_that_knows_a_host_is_told_what_was_right_and_what_was_wrong(sh
         assert said.read_text().split()[-1] == last
 
 
+@pytest.mark.parametrize("scope", ["http", 'http "{own}"'])
+@pytest.mark.parametrize("header", ["Authorization: Basic c2VjcmV0", "PRIVATE-TOKEN: s3cret-pw"])
+def test_headers_that_git_is_set_up_to_send_follow_no_redirect(
+    released: Shop, scope: str, header: str
+) -> None:
+    """Git itself takes them along, also those that are set up for the first address alone."""
+    with GitHttpServer(released.root) as foreign, Redirecting(released.root, foreign) as front:
+        setup = f"[{scope.replace('{own}', front.url)}]\n\textraHeader = {header}\n"
+        (released.home / ".gitconfig").write_text(setup)
+        run = released.run("plan", "--service", "cart", repository=f"{front.url}/manifests.git")
+        assert run.code == 1
+        assert "has moved, and is not followed there" in run.error["message"]
+        assert not foreign.traffic.requests
+        (released.home / ".gitconfig").write_text(setup.replace(front.url, foreign.url))
+        released.ok("plan", "--service", "cart", repository=f"{foreign.url}/manifests.git")
+
+
 class Redirecting(GitHttpServer):
     """Sends whoever asks to another host, by another name of this machine."""
 
