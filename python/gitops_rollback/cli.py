@@ -72,12 +72,24 @@ def main() -> None:
         sys.stdout.write(f"gitops-rollback {__version__}\n")
         raise SystemExit(0)
     gc.set_threshold(*_SELDOM)
+    _leave_no_memory()
     code = run(arguments, os.environ)
     if "GITOPS_TOLD" in os.environ:
         _tell_build(_split(arguments)[1] or "", code)
     from gitops_rollback.outlet import leave  # noqa: PLC0415 - not for --version
 
     leave(code)
+
+
+def _leave_no_memory() -> None:
+    """Let no crash, of this program or of a git that it starts, write its memory to a file.
+
+    Passwords stand in it.
+    """
+    import resource  # noqa: PLC0415 - not for --version
+
+    _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def run(arguments: list[str], environment: Mapping[str, str]) -> int:

@@ -102,6 +102,15 @@ _MOST_BREAKS = 60
 _PERCENT = regex(r"%[0-9A-Fa-f]{2}")
 _PART = regex(rf"{_PERCENT.pattern}|.", re.DOTALL)
 
+# What JSON of Go escapes, too (PHP's does `/`); and what pages and job configurations write for
+# what is markup, each as some of them write quotes.
+_GO = str.maketrans({char: f"\\u{ord(char):04x}" for char in "&<>"})
+_ENTITIES = tuple(
+    str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': double, "'": single})
+    for double, single in (("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&apos;"),
+                           ("&quot;", "&#039;"), ('"', "'"))
+)  # fmt: skip
+
 _known: set[str] = set()
 _forms: dict[str, str] = {}  # what secrets look like: without blanks, and as they are
 
@@ -199,15 +208,19 @@ def hide_in(document: Any) -> Any:  # noqa: ANN401 - any JSON
 def _forms_of(secret: str) -> Iterator[str]:
     """Yield what a secret looks like as it is, and where it is quoted or encoded."""
     yield secret
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield repr(secret)[1:-1]
     yield secret.replace("'", "'\"'\"'")  # as `shlex.quote` has it
+    for is_ascii in (True, False):
+        text = json.dumps(secret, ensure_ascii=is_ascii)[1:-1]
+        yield from (text, text.translate(_GO), text.replace("/", "\\/"))
+    for marks in _ENTITIES:
+        yield secret.translate(marks)
     data = secret.encode(errors="surrogateescape")
-    yield from (quote(data, safe=""), quote(data), quote_plus(data))
+    yield from (quote(data, safe=""), quote(data), quote_plus(data), quote(quote(data, safe="")))
     for before in range(3):  # whatever stands before it, as in `user:password`
-        yield from _base64_forms(data, before)
-    yield data.hex()
+        for form in _base64_forms(data, before):
+            yield from (form, quote(form, safe=""))
+    yield from (data.hex(), data.hex().upper())
 
 
 def _base64_forms(data: bytes, before: int) -> Iterator[str]:

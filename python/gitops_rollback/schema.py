@@ -40,12 +40,13 @@ class NewerDocumentError(InvalidDocumentError):
 def read(data: bytes, name: str, largest: int) -> dict[str, Any]:
     """Read a JSON document of at most `largest` bytes and check it; raise `InvalidDocumentError`.
 
-    Half a surrogate pair is legal JSON and no text: what cannot be written again is refused.
+    Half a surrogate pair is legal JSON and no text, NaN is no number of JSON, and of a key that
+    stands twice each reader takes another one: what cannot be written again is refused.
     """
     if len(data) > largest:
         raise InvalidDocumentError(f"it has {len(data)} bytes, more than {largest / 1e6:g} MB")
     try:
-        document = json.loads(data)
+        document = json.loads(data, object_pairs_hook=_object, parse_constant=_no_number)
         json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidDocumentError(f"it is no complete JSON ({error})") from error
@@ -55,6 +56,17 @@ def read(data: bytes, name: str, largest: int) -> dict[str, Any]:
     check(document, name)
     checked: dict[str, Any] = document
     return checked
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in an object")
+    return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def write(document: dict[str, Any], name: str, largest: int, what: str) -> bytes:

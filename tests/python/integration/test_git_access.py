@@ -417,6 +417,22 @@ def test_stray_git_variables_in_the_environment_are_ignored(shop: Shop) -> None:
     assert len(shop.git("log", "--format=%s", "main", cwd=other).splitlines()) == 1
 
 
+def test_no_crash_leaves_the_memory_of_a_run_in_a_file(shop: Shop) -> None:
+    """Passwords stand in it; a git that is started inherits the limit."""
+    said = shop.home / "limit"
+    git = shop.home / "bin/git"
+    git.parent.mkdir()
+    git.write_text(f'#!/bin/sh\nulimit -c >>{said}\nPATH=${{PATH#*:}} exec git "$@"\n')
+    git.chmod(0o755)
+    path = f"{git.parent}:{shop.environment['PATH']}"
+    line = shop.line("plan", *PLAN)
+    subprocess.run(
+        ["bash", "-c", 'ulimit -Sc unlimited; exec "$@"', "bash", *line],
+        env={**shop.environment, "PATH": path}, check=False, capture_output=True,
+    )  # fmt: skip
+    assert set(said.read_text().split()) == {"0"}
+
+
 def test_master_is_as_good_as_main(workshop: Workshop) -> None:
     def make(shop: Shop) -> Shop:
         shop.open({})

@@ -61,6 +61,12 @@ def changed(*path: str | int, value: Any) -> bytes:  # noqa: ANN401
         pytest.param(b"{" * 200_000, "no complete JSON", id="braces"),
         pytest.param(b"[" * 200_000, "no complete JSON", id="deep"),
         pytest.param(changed("by", value="\ud83d"), "no complete JSON", id="half a pair"),
+        pytest.param(
+            json.dumps(RECORD)[:-1].encode() + b', "image": "acme/cart:0"}', "twice", id="twice"
+        ),
+        pytest.param(
+            json.dumps(RECORD)[:-1].encode() + b', "x": NaN}', "NaN is no number", id="NaN"
+        ),
         pytest.param(b" " * (LARGEST_RECORD + 1), "more than 1 MB", id="over 1 MB"),
         pytest.param(b"null", "is not sound", id="null"),
         pytest.param(changed("schemaVersion", value=0), "schemaVersion", id="version"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shlex
 from base64 import b64encode, urlsafe_b64encode
@@ -41,6 +42,14 @@ FORMS = {
     "as Python": repr(SECRET),
     "for a shell": shlex.quote(SECRET),
     "in hexadecimal digits": SECRET.encode().hex(),
+    "in large ones": SECRET.encode().hex().upper(),
+    "percent-encoded twice": quote(quote(SECRET, safe=""), safe=""),
+    "as PHP writes JSON": json.dumps(SECRET, ensure_ascii=False).replace("/", "\\/"),
+    "as Go writes JSON": json.dumps(SECRET, ensure_ascii=False).replace("&", "\\u0026"),
+    "on a page": html.escape(SECRET),
+    "in a page's text": html.escape(SECRET, quote=False),
+    "on a page of Go's": html.escape(SECRET).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    "in a job's configuration": html.escape(SECRET).replace("&#x27;", "&apos;"),
     "on two lines": f"{SECRET[:7]}\n   {SECRET[7:]}",
     "with a line end in words": f"{SECRET[:7]}\\n{SECRET[7:]}",
     "as a server says it to git": f"remote: {SECRET[:7]}\nremote: {SECRET[7:]}",
@@ -69,6 +78,13 @@ def test_a_secret_is_hidden_in_the_header_of_basic_authentication(
     hidden = redaction.hide(f"Authorization: Basic {header}")
     assert "***" in hidden
     assert len(hidden) < len("Authorization: Basic ***") + len(user) + 12
+
+
+def test_a_secret_is_hidden_in_a_header_that_is_percent_encoded() -> None:
+    redaction.know(">>>???~~~")
+    text = quote(b64encode(b"jane:>>>???~~~").decode(), safe="")
+    assert "%2F" in text
+    assert quote(b64encode(b">>>???~~~").decode()[4:-4], safe="") not in redaction.hide(text)
 
 
 @given(SECRETS, st.text(max_size=40), st.integers(0, 60))
