@@ -18,8 +18,14 @@ from gitops_rollback.decide.drill import (
     SKIPPED,
     WARNING,
     Finding,
+    failed,
+    judge_builds,
     judge_flux,
+    judge_limit,
+    judge_push,
+    judge_registry,
     judge_service,
+    judge_storage,
     summary,
     verdict,
     worst_first,
@@ -61,7 +67,6 @@ if TYPE_CHECKING:
 
 _DOCKER_HUB = "docker.io"
 _MESSAGE = "SERVICE ENVIRONMENT: 1.5.0 → 1.4.2 (rollback)"  # the form of this tool's subjects
-_MAY_PUSH = "these credentials may push"
 _LARGEST_ANSWER = 100_000
 
 
@@ -132,7 +137,7 @@ class _Drill:
                 single = (self._snapshots(read, [name]) for name in names)
                 return [snapshot for found in single for snapshot in found]
             name = title(names[0], environment)
-            self.findings.append(_failed("service", name, error))
+            self.findings.append(failed("service", name, error))
             return []
 
     def _services(self, snapshot: Snapshot) -> None:
@@ -141,7 +146,7 @@ class _Drill:
             at = one.at
             if one.plan is None:
                 assert isinstance(one, Refused)  # noqa: S101 - a change of a rollback has its plan
-                self.findings.append(_failed("target", at.title, one.error))
+                self.findings.append(failed("target", at.title, one.error))
                 continue
             self.plans.append(one.plan)
             self.paths += [field.path for field in at.found.fields]
@@ -183,10 +188,6 @@ def drill(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     return Exit.WARNINGS if result["verdict"] == "warnings" else Exit.DONE
 
 
-def _failed(check: str, subject: str, error: GitopsRollbackError) -> Finding:
-    return Finding(check, subject, FAILED, error.message, error.hint, error.category)
-
-
 def _result(drilled: _Drill) -> dict[str, Any]:
     return {
         "verdict": verdict(drilled.findings),
@@ -202,12 +203,12 @@ def _result(drilled: _Drill) -> dict[str, Any]:
 
 def _error(findings: Sequence[Finding]) -> GitopsRollbackError | None:
     """Return the first failure as the error of its category."""
-    failed = [finding for finding in findings if finding.level == FAILED]
-    if not failed:
+    faults = [finding for finding in findings if finding.level == FAILED]
+    if not faults:
         return None
-    first = failed[0]
+    first = faults[0]
     kinds = {kind.category: kind for kind in (errors.RepositoryError, errors.RegistryError)}
-    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     message = f"a rollback would fail: {first.subject}: {first.message}{more}"
     return kinds.get(first.category, ConfigError)(message, first.hint)
 
@@ -231,7 +232,7 @@ def ask_push(session: Session, repository: Repository, tip: Tip) -> Iterator[Fin
     try:
         repository.rehearse_push(tip)
     except RepositoryError as error:
-        yield Finding("push", subject, FAILED, error.message, error.hint, error.category)
+        yield failed("push", subject, error)
         return
     try:
         rules = _rules_of(session)
@@ -239,19 +240,9 @@ def ask_push(session: Session, repository: Repository, tip: Tip) -> Iterator[Fin
         commit = Commit(who.is_signed, _MESSAGE, who.author, who.committer)
         against = rules.against_push(tip.branch, commit) if rules is not None else None
     except ForgeError as error:
-        yield Finding("push", subject, OK, f"{_MAY_PUSH}; its rules are not known: {error.message}")
-        return
-    if against is None:
-        yield Finding("push", subject, OK, f"{_MAY_PUSH}; its rules and hooks were not asked")
-    elif against:
-        passes = all(obstacle.by_proposal for obstacle in against)
-        hint = "let this account pass the rules by, or meet them: by night the push is refused"
-        if passes:
-            hint = "ask for a merge with --pull-request, or let this account pass the rules by"
-        text = "; ".join(obstacle.text for obstacle in against)
-        yield Finding("push", subject, WARNING, text, hint, "repository")
+        yield judge_push(subject, None, f"its rules are not known: {error.message}")
     else:
-        yield Finding("push", subject, OK, f"{_MAY_PUSH}, and no rule of the branch is against it")
+        yield judge_push(subject, against, "its rules and hooks were not asked")
 
 
 def _rules_of(session: Session) -> BranchRules | None:
@@ -276,17 +267,9 @@ def ask_registries(facts: RegistryFacts, snapshot: Snapshot) -> Iterator[Finding
         message = check.message
         if check.status == "there" and registry == _DOCKER_HUB:
             message = _hub_problem(facts, snapshot)
-        if message:
-            hint = "look at its credentials and at the network; a rollback goes on, unverified"
-            yield Finding("registry", registry, WARNING, message, hint, "registry")
-        else:
-            yield Finding("registry", registry, OK, "answers with these credentials")
+        yield judge_registry(registry, message)
     for limit in facts.limits:
-        if limit.is_near:
-            hint = "log in (an account has a higher limit), or wait until it is reset"
-            yield Finding("limit", limit.host, WARNING, str(limit), hint, "registry")
-        else:
-            yield Finding("limit", limit.host, OK, str(limit))
+        yield judge_limit(limit.host, str(limit), is_near=limit.is_near)
 
 
 def _hub_problem(facts: RegistryFacts, snapshot: Snapshot) -> str:
@@ -322,11 +305,7 @@ def ask_builds(
     session: Session, repository: Repository, read: EnvironmentFiles, services: Sequence[str]
 ) -> Iterator[Finding]:
     """Ask Jenkins whether the deploy jobs keep the builds that a rollback would go by."""
-    from gitops_rollback.storage import NOTE  # noqa: PLC0415 - many modules
-
-    for one in lost_builds(session, repository, read, services):
-        level = SKIPPED if one.severity == NOTE else WARNING
-        yield Finding("builds", one.subject, level, f"{one.message}; {one.effect}", one.mend)
+    yield from judge_builds(lost_builds(session, repository, read, services))
 
 
 def ask_flux(session: Session, paths: Sequence[str]) -> Iterator[Finding]:
@@ -353,19 +332,7 @@ def ask_flux(session: Session, paths: Sequence[str]) -> Iterator[Finding]:
 
 def storage_risks(read: EnvironmentFiles) -> Iterator[Finding]:
     """Look for what would hinder pods or lose data in volumes and claims."""
-    from gitops_rollback.storage import NOTE, review  # noqa: PLC0415 - many modules
+    from gitops_rollback.storage import review  # noqa: PLC0415 - many modules
 
-    if read.unread:
-        yield Finding(
-            "storage", read.environment.told, SKIPPED,
-            f"not looked at: {read.unread}",
-            "gitops-rollback check --storage FOLDER looks at the files of a clone",
-        )  # fmt: skip
-        return
-    found = [one for one in review(read.files).findings if one.severity != NOTE]
-    subject = read.environment.told
-    if not found:
-        yield Finding("storage", subject, OK, "nothing is at risk")
-    for one in found:
-        message = f"{one.place}: {one.message}; {one.effect}"
-        yield Finding("storage", one.subject or subject, WARNING, message, one.mend, "manifest")
+    found = () if read.unread else review(read.files).findings
+    yield from judge_storage(read.environment.told, found, read.unread)

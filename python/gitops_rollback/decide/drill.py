@@ -19,12 +19,16 @@ from gitops_rollback.refusals import ALREADY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from gitops_rollback import storage
     from gitops_rollback.decide.plan import Candidate, Plan
+    from gitops_rollback.errors import GitopsRollbackError
+    from gitops_rollback.forges.rules import Obstacle
     from gitops_rollback.ledger.state import State
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.model import Build
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
+NOTE = "note"  # the severity of a finding of storage that is no risk
 _LONGEST_HOLD = 7.0  # days
 _OF_A_SERVICE = frozenset(("service", "target"))  # checks whose subject is a service by its title
 _NOTHING_BEFORE = "nothing ran before what runs now: there is nothing to go back to yet"
@@ -58,6 +62,11 @@ class Finding:
         return {**found, **({"hint": self.hint} if self.hint else {})}
 
 
+def failed(check: str, subject: str, error: GitopsRollbackError) -> Finding:
+    """Return the finding of a check that ended with an error."""
+    return Finding(check, subject, FAILED, error.message, error.hint, error.category)
+
+
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     """Return each finding once: what fails a rollback first, what was not asked last."""
     levels = (FAILED, WARNING, OK, SKIPPED)
@@ -80,11 +89,11 @@ def summary(findings: Sequence[Finding], plans: Sequence[Plan]) -> str:
     """
     titles = {plan.title for plan in plans}
     titles |= {one.subject for one in findings if one.check in _OF_A_SERVICE}
-    failed = [one for one in findings if one.level == FAILED]
-    if failed:
-        broken = {one.subject for one in failed} & titles
-        if len(broken) < len({one.subject for one in failed}):
-            first = next(one for one in failed if one.subject not in titles)
+    faults = [one for one in findings if one.level == FAILED]
+    if faults:
+        broken = {one.subject for one in faults} & titles
+        if len(broken) < len({one.subject for one in faults}):
+            first = next(one for one in faults if one.subject not in titles)
             return f"a rollback would fail: {first.subject}: {first.message}"
         return f"a rollback would fail: {len(broken)} of {_services(len(titles))} could not go back"
     ways = [plan for plan in plans if plan.chosen is not None]
@@ -144,6 +153,60 @@ def _standing(kustomization: Mapping[str, Any]) -> Iterator[Finding]:
         message = f"is not ready: {one_line(str(ready.get('message')), 300)}"
         hint = "mend that first: Flux applies nothing of it until then"
         yield Finding("flux", name, WARNING, message, hint, "cluster")
+
+
+def judge_push(subject: str, against: Sequence[Obstacle] | None, why_not: str) -> Finding:
+    """Judge the rules that a push would not meet, where the server lets these credentials push.
+
+    None where nobody told them, for `why_not`.
+    """
+    may = "these credentials may push"
+    if against is None:
+        return Finding("push", subject, OK, f"{may}; {why_not}")
+    if not against:
+        return Finding("push", subject, OK, f"{may}, and no rule of the branch is against it")
+    hint = "let this account pass the rules by, or meet them: by night the push is refused"
+    if all(obstacle.by_proposal for obstacle in against):
+        hint = "ask for a merge with --pull-request, or let this account pass the rules by"
+    text = "; ".join(obstacle.text for obstacle in against)
+    return Finding("push", subject, WARNING, text, hint, "repository")
+
+
+def judge_registry(registry: str, problem: str) -> Finding:
+    """Judge what kept a registry from telling of a running image; nothing did if it is empty."""
+    if not problem:
+        return Finding("registry", registry, OK, "answers with these credentials")
+    hint = "look at its credentials and at the network; a rollback goes on, unverified"
+    return Finding("registry", registry, WARNING, problem, hint, "registry")
+
+
+def judge_limit(host: str, told: str, *, is_near: bool) -> Finding:
+    """Judge how many more requests a registry allows."""
+    if not is_near:
+        return Finding("limit", host, OK, told)
+    hint = "log in (an account has a higher limit), or wait until it is reset"
+    return Finding("limit", host, WARNING, told, hint, "registry")
+
+
+def judge_builds(found: Iterable[storage.Finding]) -> Iterator[Finding]:
+    """Judge what is known of the builds that hold records; a note is that nobody was asked."""
+    for one in found:
+        level = SKIPPED if one.severity == NOTE else WARNING
+        yield Finding("builds", one.subject, level, f"{one.message}; {one.effect}", one.mend)
+
+
+def judge_storage(subject: str, found: Iterable[storage.Finding], unread: str) -> Iterator[Finding]:
+    """Judge what would hinder pods or lose data; `unread` says why nothing was looked at."""
+    if unread:
+        hint = "gitops-rollback check --storage FOLDER looks at the files of a clone"
+        yield Finding("storage", subject, SKIPPED, f"not looked at: {unread}", hint)
+        return
+    risks = [one for one in found if one.severity != NOTE]
+    if not risks:
+        yield Finding("storage", subject, OK, "nothing is at risk")
+    for one in risks:
+        message = f"{one.place}: {one.message}; {one.effect}"
+        yield Finding("storage", one.subject or subject, WARNING, message, one.mend, "manifest")
 
 
 def judge_service(

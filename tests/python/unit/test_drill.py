@@ -13,17 +13,28 @@ from gitops_rollback.decide.drill import (
     SKIPPED,
     WARNING,
     Finding,
+    failed,
+    judge_builds,
     judge_flux,
+    judge_limit,
+    judge_push,
+    judge_registry,
     judge_service,
+    judge_storage,
     summary,
     verdict,
     worst_first,
 )
 from gitops_rollback.decide.facts import Check
 from gitops_rollback.effective.proof import Proof
+from gitops_rollback.errors import RepositoryError
+from gitops_rollback.forges.rules import Obstacle
 from gitops_rollback.ledger.events import Event
 from gitops_rollback.model import Build, Deed
 from gitops_rollback.refusals import Refusal
+from gitops_rollback.storage import NOTE
+from gitops_rollback.storage import WARNING as RISK
+from gitops_rollback.storage import Finding as Found
 from unit.builders import image, service_at_tip, state, stored
 from unit.test_plan_files import BAD, BLOCK, GOOD, LOST, SHOWN, plan
 from unit.test_transitions import HELD, HOLD, MARKED, MARKED_HELD
@@ -274,3 +285,66 @@ def test_a_drill_names_what_proves_the_effect_where_that_is_not_the_files(
     proof: Proof | None, said: list[tuple[str, str]]
 ) -> None:
     assert found_of(replace(plan(GOOD), proof=proof), "effect") == said
+
+
+BY_PULL_REQUEST = Obstacle("a rule that a push does not meet: pull_request", by_proposal=True)
+CLOSED = Obstacle("the repository is archived: it takes no pushes")
+
+
+@pytest.mark.parametrize(
+    ("against", "level", "message", "hint"),
+    [
+        (None, OK, "these credentials may push; nobody was asked", ""),
+        ((), OK, "these credentials may push, and no rule of the branch is against it", ""),
+        ((BY_PULL_REQUEST,), WARNING, BY_PULL_REQUEST.text, "--pull-request"),
+        (
+            (BY_PULL_REQUEST, CLOSED),
+            WARNING,
+            f"{BY_PULL_REQUEST.text}; {CLOSED.text}",
+            "by night the push is refused",
+        ),
+    ],
+)
+def test_a_pull_request_is_advised_only_where_it_passes_every_rule(
+    against: tuple[Obstacle, ...] | None, level: str, message: str, hint: str
+) -> None:
+    found = judge_push("branch main", against, "nobody was asked")
+    assert (found.level, found.message) == (level, message)
+    assert hint in found.hint
+    assert ("--pull-request" in found.hint) == (hint == "--pull-request")
+
+
+def test_a_check_that_ended_with_an_error_fails_with_its_category() -> None:
+    found = failed("push", "branch main", RepositoryError("may not push", "ask for it"))
+    expected = Finding("push", "branch main", FAILED, "may not push", "ask for it", "repository")
+    assert found == expected
+
+
+def test_a_registry_and_its_limit_warn_where_they_could_hinder_a_rollback() -> None:
+    assert judge_registry("docker.io", "").level == OK
+    silent = judge_registry("docker.io", "it answered 401")
+    assert (silent.level, silent.message, silent.category) == (
+        WARNING, "it answered 401", "registry",
+    )  # fmt: skip
+    assert judge_limit("docker.io", "90 of 100", is_near=False).level == OK
+    near = judge_limit("docker.io", "3 of 100", is_near=True)
+    assert (near.level, near.message, near.category) == (WARNING, "3 of 100", "registry")
+
+
+LARGE = Found(RISK, "reclaim-delete", "a.yaml", 3, 5, "is deleted", "data go", "Retain", "claim a")
+SMALL = Found(NOTE, "no-expansion", "a.yaml", 9, 1, "lets none grow", "stays", "allow it")
+
+
+def test_a_note_is_no_risk_of_storage_and_is_that_no_builds_were_looked_at() -> None:
+    message = "a.yaml:3:5: is deleted; data go"
+    risk = Finding("storage", "claim a", WARNING, message, "Retain", "manifest")
+    assert [*judge_storage("west", [LARGE, SMALL], "")] == [risk]
+    assert [*judge_storage("west", [SMALL], "")] == [
+        Finding("storage", "west", OK, "nothing is at risk")
+    ]
+    assert [one.level for one in judge_builds([LARGE, SMALL])] == [WARNING, SKIPPED]
+
+
+def test_storage_that_was_not_looked_at_is_not_well() -> None:
+    [found] = judge_storage("west", [], "there are 3000 files")
+    assert (found.level, found.message) == (SKIPPED, "not looked at: there are 3000 files")
