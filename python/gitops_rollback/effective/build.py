@@ -41,6 +41,7 @@ from gitops_rollback.effective.replace import (
     ReplacementError,
     passed_on,
     read_replacements,
+    read_variables,
     replaced,
 )
 from gitops_rollback.effective.tree import (
@@ -516,11 +517,12 @@ class Builder:
         self._set_image(entry, work, specs)
 
     def _doubt_variables(self, kustomization: Kustomization, work: Work) -> None:
-        """Note images with a `$(VAR)`, which `vars` may fill."""
+        """Note images with a `$(VAR)`, which `vars` may fill, and what these are taken from."""
         if lookup(kustomization.root, "vars") is None:
             return
-        line = kustomization.line_of("vars")
-        doubt = Unknown(kustomization.path, line, "vars", "they may fill its text", LOOK)
+        path, line = kustomization.path, kustomization.line_of("vars")
+        work.variables += read_variables(kustomization.root, f"`vars` in {path}:{line}")
+        doubt = Unknown(path, line, "vars", "they may fill its text", LOOK)
         work.resources = [
             one.doubted(doubt)
             if any("$(" in str(image.value) for _key, image in images_in(one.node))

@@ -113,6 +113,7 @@ class Lander:
         self._pointers = pointers
         self._git = sources
         self._sources: dict[int, ImageField] = {}
+        self._shared: dict[tuple[object, ...], ImageField] = {}  # those that aliases repeat
         self._places: dict[int, tuple[ParsedFile, int, str]] = {}
         self._walked: set[str] = set()
         self._known_inline: set[int] = set()
@@ -241,7 +242,10 @@ class Lander:
             reported_only=image.reported_only,
             form=image.form,
         )
-        return Applied(use, origin.field, name, version, origin.over, made=origin.made)
+        field, first = origin.field, resource.first
+        own = self._shared.get(_use_of(field.scalar, first.kind, first.name, image.container))
+        decider = field if own is None else replace(own, tag_only=field.tag_only)
+        return Applied(use, decider, name, version, origin.over, made=origin.made)
 
     def _first(self, node: yaml.Node) -> yaml.Node:
         """Return the scalar that stood in a file before any entry made another of it."""
@@ -431,6 +435,8 @@ class Lander:
         for field in found:
             for part in field.parts:
                 self._sources.setdefault(id(part.scalar.node), field)
+            if field.users > 1:
+                self._shared[_use_of(field.scalar, field.kind, field.name, field.container)] = field
 
     def _know_inline(self) -> None:
         """Take in the fields of inline patches, with their lines in the file these stand in."""
@@ -469,6 +475,11 @@ class Lander:
                         problem=spelling_problem(read_scalar(inline.file, node)),
                     )
                     self._sources[id(node)] = _inlined(field, inline)
+
+
+def _use_of(scalar: Scalar, kind: str, name: str, container: str) -> tuple[object, ...]:
+    """Return what tells a container from others whose images are one text, by an alias."""
+    return (id(scalar.node), kind, name, container)
 
 
 def _as_copied(field: ImageField, *, is_tag: bool) -> ImageField:

@@ -57,9 +57,9 @@ class Replacement:
 
     source: dict[str, str]
     path: tuple[str, ...]
-    delimiter: str
-    index: int
-    targets: tuple[Target, ...]
+    delimiter: str = ""
+    index: int = 0
+    targets: tuple[Target, ...] = ()
 
     @property
     def touches_images(self) -> bool:
@@ -91,7 +91,7 @@ def passed_on(replacement: Replacement, among: Sequence[Resource], by: str) -> I
         return
     is_part = bool(replacement.delimiter) or _WHOLE.isdisjoint(replacement.path[-1:])
     for target in replacement.targets:
-        select = {key: target.select.get(key, "") for key in Identity.__dataclass_fields__}
+        select = {key: target.select.get(key, "") for key in Identity.__annotations__}
         chosen = [one for one in among if _is_chosen(one, target)]
         for path in target.paths:
             for one in chosen:
@@ -103,6 +103,34 @@ def passed_on(replacement: Replacement, among: Sequence[Resource], by: str) -> I
                     yield Passed(source, text, one.first, pointer, by, is_narrow)
             if not chosen:
                 yield Passed(source, text, Identity(**select), ".".join(path), by, is_part)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A text of an object that stands wherever `$(NAME)` does, once all is built: old `vars`."""
+
+    name: str
+    source: Replacement
+    by: str
+
+    def text(self, among: Sequence[Resource]) -> str | None:
+        """Return the text, as some objects have it; None where that is not known."""
+        try:
+            return _value(self.source, among)[2]
+        except ReplacementError:
+            return None
+
+
+def read_variables(root: yaml.Node | None, by: str) -> Iterator[Variable]:
+    """Yield the `vars` of a kustomization (api/types/var.go), which stand in `by`."""
+    for item in items_of(lookup(root, "vars")):
+        reference = {k: text_of(v) or "" for k, v in entries(lookup(item, "objref")).items()}
+        group, _, version = reference.pop("apiVersion", "").rpartition("/")
+        path = text_of(lookup(lookup(item, "fieldref"), "fieldpath")) or "metadata.name"
+        steps = _steps(path.replace("[", ".").replace("]", ""))
+        known = {key: text for key, text in reference.items() if key in Identity.__annotations__}
+        source = {**known, "group": group, "version": version}
+        yield Variable(text_of(lookup(item, "name")) or "", Replacement(source, steps), by)
 
 
 def read_replacements(node: yaml.Node) -> Replacement:

@@ -203,22 +203,36 @@ class _Resolver:
         """Yield the texts of no image that move with variables, or with what replacements copy."""
         images = {one for landing in found for one in _places(root, landing.image.use)}
         names = {one.first: one.identity for one in root.work.resources}
-        for text in root.work.passed:
-            place = Beside(_owner(root, names.get(text.first, text.first)), text.pointer, text.by)
-            if (place.owner, place.pointer) not in images:
-                yield place, filled(text.text, variables) if variables else text.text
+        for one in root.work.passed:
+            owner = _owner(root, names.get(one.first, one.first))
+            if (owner, one.pointer) not in images:
+                text = filled(one.text, variables) if variables else one.text
+                yield Beside(owner, one.pointer, one.by), text
+        for variable in root.work.variables:
+            value = variable.text(root.work.resources)
+            uses = self._with_text(root, root.work.resources, f"$({variable.name})")
+            yield from ((Beside(*place, variable.by), value) for place, _text in uses if value)
         if variables is None or not variables.definitions:
             return
         raw = self._tree.raw
         hidden = [path for path in root.work.hidden if b"${" in raw.get(path, b"")]
-        for one in (*root.work.resources, *self._builder.hidden_objects(hidden)):
-            if not any(b"${" in raw.get(path, b"") for path in (one.path, *one.by)):
-                continue
-            owner = _owner(root, one.identity)
-            for pointer, node in scalars_of(one.node):
-                if "${" in node.value and (owner, pointer) not in images:
-                    place = Beside(owner, pointer, "a variable of Flux")
-                    yield place, filled(str(node.value), variables)
+        every = (*root.work.resources, *self._builder.hidden_objects(hidden))
+        for where, text in self._with_text(root, every, "${"):
+            if where not in images:
+                yield Beside(*where, "a variable of Flux"), filled(text, variables)
+
+    def _with_text(
+        self, root: Root, among: Iterable[Resource], text: str
+    ) -> Iterator[tuple[tuple[tuple[str, str, str, str], str], str]]:
+        """Yield the places of objects whose texts have some text in them, and these."""
+        wanted = text.encode()
+        for one in among:
+            files = (self._tree.raw.get(path, b"") for path in (one.path, *one.by))
+            if any(wanted in data for data in files):
+                owner = _owner(root, one.identity)
+                for pointer, node in scalars_of(one.node):
+                    if text in node.value:
+                        yield (owner, pointer), str(node.value)
 
     def _definitions(
         self, flux: FluxKustomization

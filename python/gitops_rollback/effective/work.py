@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.effective.images import FieldSpec
     from gitops_rollback.effective.objects import Resource
-    from gitops_rollback.effective.replace import Copied, Passed
+    from gitops_rollback.effective.replace import Copied, Passed, Variable
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.image_field import ImageField
@@ -85,9 +85,9 @@ class Work:
 
     `unread` is what adds objects that are not known, `hidden` the files whose objects were not
     looked at because they name no image, `failures` what makes the tool refuse the build, `plugins`
-    what needs more than the tool itself; `passed` are the texts that replacements copy, `there` the
-    objects that were taken, by what tells them apart; `names_values` tells that releases follow the
-    new names of what their values come from.
+    what needs more than the tool itself; `passed` are the texts that replacements copy, `variables`
+    what `vars` say, `there` the objects that were taken, by what tells them apart; `names_values`
+    tells that releases follow the new names of what their values come from.
     """
 
     resources: list[Resource] = field(default_factory=list)
@@ -99,6 +99,7 @@ class Work:
     specs: list[FieldSpec] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     passed: list[Passed] = field(default_factory=list)
+    variables: list[Variable] = field(default_factory=list)
     there: set[tuple[str, ...]] = field(default_factory=set)
     names_values: bool = False
 
@@ -113,6 +114,7 @@ class Work:
         self.specs += other.specs
         self.paths += other.paths
         self.passed += other.passed
+        self.variables += other.variables
         self.names_values |= other.names_values
 
     def change(self, changed: Callable[[Resource], Resource]) -> None:

@@ -288,6 +288,10 @@ SHOPS_ENV = "{kind: Deployment, name: shop}", "spec.template.spec.containers.0.e
 OWN_NOTE = "{name: cart}", "metadata.annotations.runs"
 OWN_LABEL = "{name: cart}", "metadata.labels.version"
 ALL_TAKEN = "resources: [deployment.yaml, shop.yaml, versions.yaml]\n"
+OLD_VARS = ALL_TAKEN + (
+    "vars:\n- {name: IT, objref: {kind: Deployment, name: %s, apiVersion: apps/v1}, "
+    "fieldref: {fieldpath: '%s'}}\n"
+)
 SUBSTITUTED = "postBuild: {substitute: {TAG: '1'}}"
 TO_IMAGE = """\
 replacements:
@@ -361,6 +365,19 @@ MOVED = {
         COPIES.replace("name: cart", "name: shop") % ("", *OWN_NOTE),
         {},
         (),
+    ),
+    "an argument, by old variables": (
+        OLD_VARS % ("cart", "spec.template.spec.containers[0].image"),
+        {"env": "{name: A, value: '$(IT)'}"},
+        (("unknown: the edit changes more than images, and replaces other pods: "
+         "/spec/template/spec/containers/0/env/0/value of Deployment shop "
+         "(by clusters/a.yaml apps), by `vars` in apps/cart/kustomization.yaml:2"),),
+    ),
+    "nothing, by old variables of something else": (
+        OLD_VARS % ("cart", "metadata.name"), {"env": "{name: A, value: '$(IT)'}"}, ()
+    ),
+    "nothing, by old variables of what is not there": (
+        OLD_VARS % ("none", "metadata.name"), {"env": "{name: A, value: '$(IT)'}"}, ()
     ),
     "a label by a variable": (
         ALL_TAKEN,

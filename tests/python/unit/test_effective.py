@@ -871,3 +871,23 @@ def test_a_tag_alone_at_a_pointer_asks_whose_it_is() -> None:
     manifests = read_manifests({"v.yaml": (VERSIONS % "1.4.2").encode()}, words=config.words)
     with pytest.raises(ManifestError, match="the image's name is the chart's"):
         resolve("cart", config.choose_environment(None), config, manifests)
+
+
+ALIASED = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: cart}
+spec:
+  containers:
+  - {name: a, image: &i "acme/cart:1"}
+  - %s
+"""
+
+
+@pytest.mark.parametrize("second", ["{name: b, image: *i}", "{name: b, args: [x], image: *i}"])
+def test_an_alias_of_two_containers_of_one_service_is_two_fields_with_one_text(second: str) -> None:
+    one, two = fields({"a.yaml": ALIASED % second})
+    assert (one.container, two.container) == ("a", "b")
+    assert one.scalar.node is two.scalar.node
+    assert not one.problem
+    assert one.users == 2
