@@ -43,12 +43,14 @@ from gitops_rollback.forges.address import address_of
 from gitops_rollback.forges.client import ForgeError
 from gitops_rollback.forges.rules import BranchRules, Commit
 from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.ledger.state import path_of
 from gitops_rollback.look.snapshot import known_names, read_config, read_environment, read_snapshot
 from gitops_rollback.model import Request, title
 from gitops_rollback.options import repeated
 from gitops_rollback.refusals import Place, place_of
 from gitops_rollback.run import look_only
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, FILE
+from gitops_rollback.services.ownership import UnknownServiceError
 from gitops_rollback.session import start
 from gitops_rollback.tell.output import write_result
 from gitops_rollback.tell.terminal import say
@@ -136,9 +138,21 @@ class _Drill:
             if len(names) > 1:
                 single = (self._snapshots(read, [name]) for name in names)
                 return [snapshot for found in single for snapshot in found]
-            name = title(names[0], environment)
-            self.findings.append(failed("service", name, error))
+            self.findings.append(self._unread(read, names[0], error))
             return []
+
+    def _unread(self, read: EnvironmentFiles, name: str, error: GitopsRollbackError) -> Finding:
+        """Return what is found of a service that cannot be read: one that is gone is passed by."""
+        environment = read.environment.name
+        subject = title(name, environment)
+        options = self.session.options
+        is_named = bool(repeated(options, "service") or repeated(options, "set"))
+        left = self.repository.read_file(read.tip.commit, path_of(environment, name))
+        if is_named or left is None or not isinstance(error, UnknownServiceError):
+            return failed("service", subject, error)
+        elsewhere = f" --environment {environment}" if read.config.environments else ""
+        hint = f"gitops-rollback history {name}{elsewhere} --retire --reason TEXT, if it is gone"
+        return Finding("service", subject, WARNING, f"retired: {error.message}", hint)
 
     def _services(self, snapshot: Snapshot) -> None:
         session = self.session

@@ -26,7 +26,7 @@ from gitops_rollback.repo.repository import FIRST_LOOK
 from gitops_rollback.services.config import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.image import ImageReference
@@ -370,9 +370,11 @@ def _entries(
     """Follow a field back through the versions of its file, newest first, by the names it had."""
     entries: list[HistoryEntry] = []
     newer: Sequence[ImageField] = ()
+    # Where somebody wrote another repository, the field is known by what the state file names.
+    known = {image.full_repository for image in at.state.images} if at.state else set()
     for change in changes:
         fields = versions.fields(_path(at), change.oid, at)
-        present = _field_in(fields, wanted)
+        present = _field_in(fields, wanted) or _field_of(fields, wanted, known)
         if present is None and newer:
             present = _renamed(newer, fields, wanted)
         if present is None or present.image is None:
@@ -387,6 +389,17 @@ def _field_in(fields: Iterable[ImageField], wanted: ImageField) -> ImageField | 
     """Return the field among those of an earlier version, by its names and image repository."""
     same = (one for one in fields if one.recorded_key == wanted.recorded_key)
     return next((one for one in same if _is_of_repository(one, wanted)), None)
+
+
+def _field_of(
+    fields: Iterable[ImageField], wanted: ImageField, repositories: Collection[str]
+) -> ImageField | None:
+    """Return the field at the very place of an earlier version, of one of some repositories."""
+    for one in fields:
+        is_there = (one.key, one.recorded_key) == (wanted.key, wanted.recorded_key)
+        if is_there and one.image is not None and one.image.full_repository in repositories:
+            return one
+    return None
 
 
 def _is_of_repository(one: ImageField, wanted: ImageField) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gitops_rollback.errors import Exit
 from integration.shop import CART_PATH, CART_STATE, FILES, Run, Shop
 from integration.test_storage_guard import CLAIM, CLAIM_PATH, STATEFUL
 from servers.git_http import GitHttpServer
@@ -180,6 +181,19 @@ def test_storage_that_is_guarded_fails_the_drill(drilled: Drilled) -> None:
     run = drilled.check()
     assert (run.code, drilled.found(run)) == (1, [("refused", "cart", "failed")])
     assert drilled.check("--accept", "storage").code == 8
+
+
+def test_what_is_left_of_a_service_that_is_gone_is_passed_by_unless_it_is_named(
+    drilled: Drilled,
+) -> None:
+    drilled.shop.deploy("2.0.1", name="payment", repository=drilled.url)
+    kept = FILES["apps/kustomization.yaml"].replace("- payment/deployment.yaml\n", "")
+    drilled.shop.commit({"apps/payment/deployment.yaml": None, "apps/kustomization.yaml": kept})
+    run = drilled.check()
+    assert ("service", "payment", "warning") in drilled.found(run), run.result["findings"]
+    assert run.code == Exit.WARNINGS
+    assert "history payment --retire --reason TEXT" in run.said
+    assert drilled.check("--service", "payment").code == Exit.FAILED
 
 
 def test_a_claim_that_is_gone_is_a_risk(drilled: Drilled) -> None:

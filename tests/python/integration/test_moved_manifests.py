@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.shop import CART_PATH, Shop, digest
+from integration.shop import CART_PATH, Shop, canonical, digest, image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +100,29 @@ def test_an_image_of_the_repository_before_is_written_under_its_own_name(shop: S
     shop.roll_back()
     shop.roll_back("--again")
     assert f'image: "docker.io/{old}:1.4.2@{digest("1.4.2")}"' in shop.text()
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_below_an_edit_to_another_repository_the_state_file_still_tells(
+    shop: Shop,
+    held: bool,  # noqa: FBT001 - a case
+) -> None:
+    shop.release_two()
+    if held:
+        shop.roll_back()
+    running = "1.4.2" if held else "1.5.0"
+    shop.edit(image(running), "ghcr.io/acme/cart:1.6.0")
+    plan = shop.roll_back().service()
+    assert plan["to"] == canonical(running)
+
+
+def test_what_another_repository_had_there_before_the_first_use_is_none_of_the_service(
+    shop: Shop,
+) -> None:
+    shop.edit("acme/cart:1.4.1", "nginx:1.27")
+    shop.edit("nginx:1.27", "acme/cart:1.4.2")
+    plan = shop.ok("plan", "--service", "cart").service()
+    assert [one["image"] for one in plan["candidates"]] == ["docker.io/acme/cart:1.4.1"]
 
 
 OVERLAY = """\
