@@ -56,8 +56,9 @@ class Storage:
 
     @property
     def default_class(self) -> StorageClass | None:
-        """The default class, if the manifests have one."""
-        return next((c for c in self.classes.values() if c.is_default), None)
+        """The default class, if the manifests have one, and no second one, made later."""
+        found = [c for c in self.classes.values() if c.is_default]
+        return found[0] if len(found) == 1 else None
 
 
 def bind(storage: Storage) -> tuple[Binding, ...]:
@@ -72,24 +73,39 @@ def bind(storage: Storage) -> tuple[Binding, ...]:
     return tuple(_by_chance([bindings[index] for index in range(len(storage.claims))]))
 
 
-def _by_chance(bindings: list[Binding]) -> Iterator[Binding]:
-    """Say of claims that are made at the same moment that each gets one of their volumes.
+@dataclass(frozen=True)
+class _Lot:
+    """Claims among which it is chance which of the same volumes each binds."""
 
-    Those of one template of a StatefulSet whose pods start in parallel ask for the same: which of
-    them is served first, nobody knows before.
+    claims: frozenset[int]
+    volumes: dict[str, Volume]
+    sets: frozenset[tuple[int, str]]
+
+
+def _by_chance(bindings: list[Binding]) -> Iterator[Binding]:
+    """Say of claims that nobody can know which of some volumes they bind.
+
+    Volumes that are equally good are taken as they come; and the claims of one template of a
+    StatefulSet whose pods start in parallel ask for the same at the same moment.
     """
-    racing: dict[tuple[int, str], list[Volume]] = {}
-    for one in bindings:
-        if _races(one) and one.volume is not None:
-            racing.setdefault((id(one.claim.item), one.claim.template), []).append(one.volume)
-    for one in bindings:
-        key = (id(one.claim.item), one.claim.template)
-        volumes = racing.get(key, []) if _races(one) else []
-        if one.volume is None or len(volumes) < 2:  # noqa: PLR2004 - with one there is no race
-            yield one
+    lots: list[_Lot] = []
+    for index, one in enumerate(bindings):
+        volumes = {volume.name: volume for volume in (one.volume, *one.either) if volume}
+        sets = frozenset({(id(one.claim.item), one.claim.template)} if _races(one) else ())
+        near = [lot for lot in lots if lot.volumes.keys() & volumes or lot.sets & sets]
+        lots = [lot for lot in lots if lot not in near]
+        for lot in near:
+            volumes = lot.volumes | volumes
+            sets |= lot.sets
+        lots.append(_Lot(frozenset({index}).union(*(lot.claims for lot in near)), volumes, sets))
+    drawn = {index: lot for lot in lots for index in lot.claims if len(lot.volumes) > 1}
+    for index, one in enumerate(bindings):
+        if index not in drawn or one.volume is None:
+            yield replace(one, either=())
             continue
-        names = " or ".join(volume.name for volume in volumes)
-        yield replace(one, volume=None, either=tuple(volumes), reason=f"binds either {names}")
+        found = sorted(drawn[index].volumes.values(), key=lambda volume: volume.name)
+        names = " or ".join(volume.name for volume in found)
+        yield replace(one, volume=None, either=tuple(found), reason=f"binds either {names}")
 
 
 def _races(binding: Binding) -> bool:
@@ -99,8 +115,33 @@ def _races(binding: Binding) -> bool:
     return bool(claim.template) and is_parallel and not kept
 
 
+def _as_good(matching: list[Volume], best: Volume, claim: Claim, *, waits: bool) -> list[Volume]:
+    """Return the volumes that may be taken instead: equal ones, and on each node the best there.
+
+    The controller goes through them in no order; the scheduler chooses a node first.
+    """
+    if is_kept_for(best, claim):
+        return []
+    nodes: dict[str, list[Volume]] = {}
+    for one in matching:
+        where = repr(one.item.get("spec", "nodeAffinity")) if waits else ""
+        nodes.setdefault(where, []).append(one)
+
+    def rank(volume: Volume) -> tuple[object, ...]:
+        return _preference(volume, claim, waits=waits)[:-1]
+
+    return [one for there in nodes.values() for one in there if rank(one) == min(map(rank, there))]
+
+
 def is_kept_for(volume: Volume, claim: Claim) -> bool:
-    """Tell whether a volume names a claim; where no namespace is written, any may be meant."""
+    """Tell whether a volume names a claim; where no namespace is written, any may be meant.
+
+    One that names it by its uid too is another's, unless that is the very claim.
+    """
+    return not volume.claim_uid and _is_named_by(volume, claim)
+
+
+def _is_named_by(volume: Volume, claim: Claim) -> bool:
     if volume.claim_ref is None:
         return False
     namespace, name = volume.claim_ref
@@ -151,20 +192,20 @@ def _order(storage: Storage) -> list[int]:
 def _bind(claim: Claim, storage: Storage, taken: Mapping[str, Claim]) -> Binding:
     if claim.item.is_refused:
         return Binding(claim, PENDING, REFUSED)
+    if any(one.claim_uid and _is_named_by(one, claim) for one in storage.volumes):
+        return Binding(claim, UNKNOWN, OF_ONE)
     if claim.volume_name:
         return _bind_named(claim, storage, taken)
     known = effective_class(claim, storage)
     wanted = known or ""
     matching = [v for v in storage.volumes if _why_not(v, claim, wanted, taken) is None]
     if matching:
-        best = min(matching, key=lambda v: _preference(v, claim, waits=_waits(wanted, storage)))
-        if (
-            _waits(wanted, storage)
-            and not is_kept_for(best, claim)
-            and not _is_used(claim, storage)
-        ):
+        waits = _waits(wanted, storage)
+        best = min(matching, key=lambda v: _preference(v, claim, waits=waits))
+        if waits and not is_kept_for(best, claim) and not _is_used(claim, storage):
             return Binding(claim, PENDING, WAITS)
-        return Binding(claim, BOUND, f"binds {best.name}", best)
+        either = _as_good(matching, best, claim, waits=waits)
+        return Binding(claim, BOUND, f"binds {best.name}", best, either=tuple(either))
     refused = tuple(
         f"{volume.name}: {_why_not(volume, claim, wanted, taken)}" for volume in storage.volumes
     )
@@ -172,6 +213,7 @@ def _bind(claim: Claim, storage: Storage, taken: Mapping[str, Claim]) -> Binding
 
 
 REFUSED = "the API server refuses it as it is written"
+OF_ONE = "a volume is kept for the one claim of this name that has a certain uid"
 WAITS = "its class waits for the first pod that mounts it, and no pod here does"
 
 
@@ -179,7 +221,8 @@ def _bind_named(claim: Claim, storage: Storage, taken: Mapping[str, Claim]) -> B
     volume = next((v for v in storage.volumes if v.name == claim.volume_name), None)
     if volume is None:
         return Binding(claim, UNKNOWN, f"volume {claim.volume_name}, which it names, is not here")
-    if is_kept_for(volume, claim) and not volume.item.is_refused:
+    is_done = claim.is_completed and volume.claim_ref is None and volume.name not in taken
+    if (is_kept_for(volume, claim) or is_done) and not volume.item.is_refused:
         return Binding(claim, BOUND, f"binds {volume.name}", volume)
     why = _others(volume, claim, taken) or misfit(
         volume, claim, effective_class(claim, storage) or ""
@@ -241,7 +284,8 @@ def _others(volume: Volume, claim: Claim, taken: Mapping[str, Claim]) -> str | N
         return f"it is bound by claim {taken[volume.name].name}"
     if volume.claim_ref is not None and not is_kept_for(volume, claim):
         namespace, name = volume.claim_ref
-        return f"it is kept for claim {namespace or '(no namespace)'}/{name}"
+        number = f" of the uid {volume.claim_uid}" if volume.claim_uid else ""
+        return f"it is kept for claim {namespace or '(no namespace)'}/{name}{number}"
     return None
 
 

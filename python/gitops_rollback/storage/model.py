@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.storage.values import Steps
 
+_COMPLETED = "pv.kubernetes.io/bind-completed"
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"  # older than the field, and wins
 _DEFAULT_ANNOTATIONS = (
     "storageclass.kubernetes.io/is-default-class",
@@ -41,7 +42,10 @@ _MOST_LINES = 8
 
 @dataclass(frozen=True)
 class Volume:
-    """A PersistentVolume; `claim_ref` is (namespace, name) of the claim it is kept for."""
+    """A PersistentVolume; `claim_ref` is (namespace, name) of the claim it is kept for.
+
+    `claim_uid` is the number of that very claim: one that is made anew has another one.
+    """
 
     item: KubernetesObject
     name: str
@@ -53,6 +57,7 @@ class Volume:
     claim_ref: tuple[str | None, str] | None
     policy: str
     attributes_class: str
+    claim_uid: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -65,7 +70,8 @@ class Claim:
     """A PersistentVolumeClaim, or one that a StatefulSet makes of a template.
 
     `storage_class` is None where none is written: then the cluster's default counts. `steps` lead
-    to its specification in `item`.
+    to its specification in `item`. `is_completed` says that it is bound already, as its annotation
+    has it: then the volume that it names is not looked at any more.
     """
 
     item: KubernetesObject
@@ -80,6 +86,7 @@ class Claim:
     volume_name: str
     attributes_class: str
     template: str = ""
+    is_completed: bool = False
 
     @property
     def title(self) -> str:
@@ -117,12 +124,17 @@ def volume_of(item: KubernetesObject) -> Volume:
         else None,
         policy=str(spec.get("persistentVolumeReclaimPolicy") or "Retain"),
         attributes_class=str(spec.get("volumeAttributesClassName") or ""),
+        claim_uid=str(reference.get("uid") or ""),
     )
 
 
 def claim_of(item: KubernetesObject) -> Claim:
     """Read a PersistentVolumeClaim."""
-    return replace(claim_from(item, ("spec",), item.name), storage_class=_class(item))
+    return replace(
+        claim_from(item, ("spec",), item.name),
+        storage_class=_class(item),
+        is_completed=_COMPLETED in item.mapping("metadata", "annotations"),
+    )
 
 
 def class_of(item: KubernetesObject) -> StorageClass:

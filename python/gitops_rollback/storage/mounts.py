@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.workloads import POD_SPECS, REPORTED_POD_SPECS
+from gitops_rollback.storage.binding import selects
 from gitops_rollback.storage.findings import ERROR, NOTE, WARNING
-from gitops_rollback.storage.model import Claim, claim_from, name_or_none
+from gitops_rollback.storage.model import Claim, Volume, claim_from, name_or_none
 from gitops_rollback.storage.structure import REFUSED
 from gitops_rollback.storage.suggest import NAME, misspelt
 
@@ -91,8 +92,38 @@ def _claim(world: World, workload: Workload, volume: PodVolume) -> Iterator[Find
                 effect="they only meet where both are applied to the same namespace",
                 mend="write the namespace in both, or set it once in the kustomization",
             )
+        yield from _elsewhere(world, workload, claim)
     if not found:
         yield _no_claim(world, workload, volume, steps)
+
+
+def _elsewhere(world: World, workload: Workload, claim: Claim) -> Iterator[Finding]:
+    """Find a pod that wants other nodes than those that reach its volume."""
+    wanted = workload.item.mapping(*workload.pod, "nodeSelector")
+    volumes = world.binding_of(claim).volumes
+    if volumes and not any(_is_reached(volume, wanted) for volume in volumes):
+        names = " or ".join(volume.name for volume in volumes)
+        told = ", ".join(f"{key}: {value}" for key, value in wanted.items())
+        yield workload.item.finding(
+            ERROR,
+            "other-node",
+            (*workload.pod, "nodeSelector"),
+            f"the pod wants a node with {told}, and volume {names} of claim {claim.name} is on "
+            "others (nodeAffinity)",
+            effect=f"{_WAITS}: no node matches the volume's node affinity",
+            mend="write the same nodes in nodeSelector and in the volume's nodeAffinity",
+        )
+
+
+def _is_reached(volume: Volume, wanted: dict[str, Any]) -> bool:
+    """Tell whether a node with the labels that a pod wants may reach a volume."""
+    labels = {str(key): str(value) for key, value in wanted.items()}
+    terms = list(volume.item.mappings("spec", "nodeAffinity", "required", "nodeSelectorTerms"))
+    return not terms or any(
+        selects({"matchExpressions": [one for one in said if one.get("key") in labels]}, labels)
+        for said in (term.get("matchExpressions") or [] for _steps, term in terms)
+        if isinstance(said, list)
+    )
 
 
 def _no_claim(world: World, workload: Workload, volume: PodVolume, steps: Steps) -> Finding:
@@ -162,6 +193,12 @@ class Workload:
     strategy: str
     volumes: tuple[PodVolume, ...]
     templates: tuple[Claim, ...] = ()
+
+    @property
+    def has_pods(self) -> bool:
+        """Whether it makes pods at once: a CronJob does so by and by, a suspended Job never."""
+        is_still = self.item.kind == "CronJob" or self.item.get("spec", "suspend") is True
+        return self.replicas > 0 and not is_still
 
     @property
     def containers(self) -> Iterator[tuple[Steps, dict[str, Any]]]:

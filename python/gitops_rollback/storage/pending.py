@@ -59,12 +59,13 @@ def check_bindings(world: World) -> Iterator[Finding]:
 
 
 def _of_binding(world: World, binding: Binding) -> Iterator[Finding]:
+    if binding.reason in (bound.WAITS, bound.OF_ONE):  # no fault; told at the volume
+        return
     match binding.state:
         case bound.PENDING:
-            if binding.reason != bound.WAITS:
-                here = bool(world.volumes)
-                condition = "" if here else ", unless somebody else makes a volume for it"
-                yield _pending(binding, ERROR if here else WARNING, binding.reason, condition)
+            here = bool(world.volumes)
+            condition = "" if here else ", unless somebody else makes a volume for it"
+            yield _pending(binding, ERROR if here else WARNING, binding.reason, condition)
         case bound.UNKNOWN if binding.claim.volume_name:
             yield _named_volume(world, binding)
         case bound.UNKNOWN:
@@ -170,7 +171,7 @@ def _named_volume(world: World, binding: Binding) -> Finding:
 
 def _default_class(world: World, binding: Binding) -> Iterator[Finding]:
     """Warn of a claim without a class: the cluster may have a default that takes it over."""
-    claim, volume = binding.claim, binding.volume
+    claim, volume = binding.claim, next(iter(binding.volumes), None)
     if volume is None or claim.storage_class is not None or world.storage.default_class:
         return
     if bound.is_kept_for(volume, claim) or claim.volume_name:
@@ -190,6 +191,17 @@ def _claim_ref(world: World, volume: Volume) -> Iterator[Finding]:
         return
     namespace, name = volume.claim_ref
     steps = ("spec", "claimRef")
+    if volume.claim_uid:
+        yield volume.item.finding(
+            WARNING,
+            "claim-ref",
+            (*steps, "uid"),
+            f"volume {volume.name} is kept for the one claim that has the uid {volume.claim_uid}",
+            effect="a claim that is made anew, in this cluster or another, has another uid: it "
+            "stays Pending, and the volume Released",
+            mend="take uid and resourceVersion out of spec.claimRef",
+        )
+        return
     if namespace is None:
         yield volume.item.finding(
             ERROR,

@@ -49,10 +49,21 @@ class World:
 
     @cached_property
     def claims(self) -> tuple[Claim, ...]:
-        """The claims, those that StatefulSets make among them."""
+        """The claims, those that StatefulSets make among them; one that is there is taken."""
         written = [claim_of(i) for i in self.items if i.kind == "PersistentVolumeClaim" and i.name]
         made = [claim for workload in self.workloads for claim in claims_of_set(workload)]
-        return (*written, *made)
+        there = [(claim.name, claim.namespace) for claim in written]
+        return (
+            *written,
+            *(
+                claim
+                for claim in made
+                if not any(
+                    name == claim.name and same_namespace(space, claim.namespace)
+                    for name, space in there
+                )
+            ),
+        )
 
     @cached_property
     def storage(self) -> Storage:
@@ -61,7 +72,7 @@ class World:
             (workload.item.namespace, volume.claim)
             for workload in self.workloads
             for volume in workload.volumes
-            if volume.claim
+            if volume.claim and workload.has_pods
         )
         found = frozenset(
             (claim.namespace, claim.name)

@@ -266,17 +266,50 @@ spec:
 
 
 def test_which_volume_a_replica_gets_is_either_where_all_are_made_at_once() -> None:
-    parallel = replicas("podManagementPolicy: Parallel", volume(), volume("two"))
+    parallel = replicas("podManagementPolicy: Parallel", volume(), volume("two", "20Gi"))
     for binding in parallel.bindings:
         assert binding.state == "bound"
         assert binding.reason == "binds either one or two"
         assert {one.name for one in binding.volumes} == {"one", "two"}
     assert [one["volume"] for one in parallel.claims_to_json()] == ["one or two"] * 2
-    in_order = replicas("podManagementPolicy: OrderedReady", volume(), volume("two"))
+    in_order = replicas("podManagementPolicy: OrderedReady", volume(), volume("two", "20Gi"))
     assert [binding.volume and binding.volume.name for binding in in_order.bindings] == [
         "one",
         "two",
     ]
+
+
+def test_of_volumes_that_are_equal_nobody_knows_which_is_taken() -> None:
+    found = replicas("podManagementPolicy: OrderedReady", volume(), volume("two"))
+    assert [one["volume"] for one in found.claims_to_json()] == ["one or two"] * 2
+    three = look(
+        volume(), volume("two"), claim(), claim("more"), claim("late"), claim("big", "9Ti")
+    )
+    told = {one["name"]: one.get("volume") for one in three.claims_to_json()}
+    assert told == {"data": "one or two", "more": "one or two", "late": None, "big": None}
+    apart = look(volume(), volume("two", "20Gi"), claim(), claim("big", "20Gi"))
+    assert [one["volume"] for one in apart.claims_to_json()] == ["one", "two"]
+
+
+def test_a_volume_that_is_kept_for_a_claim_of_before_is_nobodys_and_that_is_said() -> None:
+    kept = volume(more="  claimRef: {namespace: shop, name: data, uid: 1f0c}\n")
+    found = look(kept, claim())
+    assert [binding.state for binding in found.bindings] == ["unknown"]
+    assert [(one.severity, one.code) for one in found.findings] == [("warning", "claim-ref")]
+    assert "take uid and resourceVersion out" in found.findings[0].mend
+    other = look(kept, claim("other"))
+    assert [binding.state for binding in other.bindings] == ["unknown"]
+
+
+def test_of_two_default_classes_nobody_knows_here_which_is_the_newer_one() -> None:
+    mark = (
+        'metadata: {name: %s, annotations: {storageclass.kubernetes.io/is-default-class: "true"}}'
+    )
+    kind = "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nprovisioner: a.example\n"
+    made = [f"{kind}{mark % name}\n" for name in ("one", "two")]
+    plain = claim(more="")
+    assert [one.state for one in look(made[0], plain).bindings] == ["provisioned"]
+    assert [one.state for one in look(*made, plain).bindings] == ["unknown"]
 
 
 def test_a_volume_that_is_kept_for_one_replica_is_its_own_in_any_case() -> None:

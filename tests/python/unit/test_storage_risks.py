@@ -83,6 +83,31 @@ def test_a_deployment_with_one_claim_and_recreate_is_right() -> None:
     assert codes(workload(), claim(), KEPT) == []
 
 
+ON_WEST = """\
+  nodeAffinity:
+    required:
+      nodeSelectorTerms:
+      - matchExpressions:
+        - {key: zone, operator: In, values: [west]}
+        - {key: disk, operator: Exists}
+"""
+
+
+@pytest.mark.parametrize(
+    ("wants", "is_told"),
+    [("{zone: east}", True), ("{zone: west}", False), ("{size: large}", False), ("{}", False)],
+)
+def test_a_pod_that_wants_other_nodes_than_its_volume_is_told(
+    wants: str,
+    is_told: bool,  # noqa: FBT001 - of a table
+) -> None:
+    pod = workload().replace("      containers:", f"      nodeSelector: {wants}\n      containers:")
+    told = ("error", "other-node") in codes(pod, claim(), volume(more=ON_WEST))
+    assert told == is_told
+    free = volume("two", "20Gi")
+    assert ("error", "other-node") not in codes(pod, claim(), free)
+
+
 @pytest.mark.parametrize(
     ("texts", "expected"),
     [
