@@ -22,6 +22,10 @@ _MISSING_PROGRAM = (
     "install what it names, here (apt-get install openssh-client) or, if it is git-upload-pack or "
     "the like, on the server; or mend what names it (GIT_SSH_COMMAND, core.sshCommand)"
 )
+_MOVED = (
+    "name it by its new address (curl -I URL/info/refs?service=git-upload-pack tells that), or set "
+    "GIT_USERNAME and GIT_PASSWORD in the place of http.extraHeader, or of `default` in ~/.netrc"
+)
 _STRANGER = "check --repository: a proxy or a login page may have answered in its place"
 
 # Words of git and of common hosts (measured with git 2.39 over http, ssh and file).
@@ -93,9 +97,8 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         ("error: 301", "error: 302", "error: 303", "error: 307", "error: 308"),
-        "has moved, and is not followed there with the headers that git is set up to send",
-        ("name it by its new address (curl -I URL/info/refs?service=git-upload-pack tells that), or"
-        " give git its login by GIT_USERNAME and GIT_PASSWORD in the place of http.extraHeader"),
+        "has moved, and is not followed there with a login that git sends to whatever host answers",
+        _MOVED,
     ),
     (
         ("error: 407", "CONNECT tunnel failed"),

@@ -7,10 +7,12 @@ import os
 import subprocess
 import time
 from contextlib import suppress
+from errno import EFBIG
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from gitops_rollback.errors import RepositoryError
+from gitops_rollback.reading import read_file
 from gitops_rollback.redaction import hide
 from gitops_rollback.repo.talk import LARGEST_ANSWER, TooMuchError, talk
 
@@ -91,6 +93,8 @@ _PARTIAL = {
 }
 _LONGEST_COUNT = 9  # digits
 _PATIENCE = 0.5  # seconds for git to end by itself
+_SSH = ("git+ssh", "ssh+git")  # other names of ssh
+_LARGEST_NETRC = 1_000_000  # bytes
 _CHILDREN = 2  # seconds for the processes that an ended git leaves behind
 # What to do where a commit names too much: all that it names is listed, and less of it is read.
 ALONE = (
@@ -275,19 +279,29 @@ def _environment(url: str, environment: Mapping[str, str]) -> dict[str, str]:
     count = str(_count_of_settings(clean))
     clean.update(_settings(_SETTINGS, clean))
     clean.update(_settings({**_user_settings(url), **_transport(url)}, clean))
-    if urlsplit(url).scheme in ("http", "https"):
+    scheme = urlsplit(url).scheme
+    if scheme in ("http", "https"):
         _bind_credentials(url, clean, count)
-        if _sends_headers(clean):
-            clean.update(_settings({"http.followRedirects": "false"}, clean))
+    # `acme:shop.git` may be short for a web address (`url.….insteadOf`).
+    may_be_web = ":" in url.partition("/")[0] and scheme not in (*_SSH, "ssh", "file")
+    if may_be_web and _tells_anybody(clean):
+        clean.update(_settings({"http.followRedirects": "false"}, clean))
     return clean
 
 
-def _sends_headers(environment: Mapping[str, str]) -> bool:
-    """Tell whether git is set up to send headers of its own, which may be a login.
+def _tells_anybody(environment: Mapping[str, str]) -> bool:
+    """Tell whether git is set up to send a login to wherever a redirect leads.
 
-    CI systems give a token so (`http.extraHeader`). Git sends them to wherever a redirect leads,
-    also those that are set up for one address; so none is followed then.
+    CI systems give a token as a header (`http.extraHeader`), which goes along also where it is set
+    up for one address; and `default` in ~/.netrc is for every host. No redirect is followed then.
     """
+    home = environment.get("HOME")
+    try:
+        if home and b"default" in read_file(f"{home}/.netrc", _LARGEST_NETRC).split():
+            return True
+    except OSError as error:
+        if error.errno == EFBIG:
+            return True  # of what curl cannot read either, nothing is sent
     wanted = ("config", "--name-only", "--get-regexp", r"^http\.(.*\.)?extraheader$")
     try:
         done = subprocess.run(
@@ -327,7 +341,7 @@ def _transport(url: str) -> dict[str, str]:
     scheme, separator, _ = url.partition("://")
     if not separator:
         scheme = "ssh" if ":" in url.partition("/")[0] else "file"
-    plain = "ssh" if scheme in ("git+ssh", "ssh+git") else scheme
+    plain = "ssh" if scheme in _SSH else scheme
     return {f"protocol.{plain}.allow": "always"}
 
 

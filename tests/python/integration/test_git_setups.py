@@ -325,6 +325,20 @@ def test_headers_that_git_is_set_up_to_send_follow_no_redirect(
         released.ok("plan", "--service", "cart", repository=f"{foreign.url}/manifests.git")
 
 
+def test_a_password_for_whatever_host_follows_no_redirect(released: Shop) -> None:
+    netrc = released.home / ".netrc"
+    netrc.write_text(f"default login jane password {PASSWORD}\n")
+    foreign = GitHttpServer(released.root, credentials=("jane", PASSWORD))
+    with foreign, Redirecting(released.root, foreign) as front:
+        url = f"{front.url}/manifests.git"
+        run = released.run("plan", "--service", "cart", repository=url)
+        assert (run.code, "`default` in ~/.netrc" in run.error["hint"]) == (1, True)
+        assert not foreign.traffic.requests
+        released.ok("plan", "--service", "cart", repository=f"{foreign.url}/manifests.git")
+        netrc.write_text(f"machine localhost login jane password {PASSWORD}\n")
+        released.ok("plan", "--service", "cart", repository=url)
+
+
 class Redirecting(GitHttpServer):
     """Sends whoever asks to another host, by another name of this machine."""
 
