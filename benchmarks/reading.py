@@ -62,7 +62,7 @@ def main() -> None:
 def _prove() -> None:
     """Edit every field of many small files in memory and back.
 
-    Of larger ones so many are refused: the bound is on what is read together (`fields` says it).
+    They are read in parts, so that memory grows with what is said alone.
     """
     with tempfile.TemporaryDirectory(prefix="gitops-prove-") as folder:
         for number in range(PROVEN):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.commands.given import walk
@@ -11,6 +12,8 @@ from gitops_rollback.effective.effect import WARNING, judge
 from gitops_rollback.errors import Exit, GitopsRollbackError
 from gitops_rollback.image import parse_image
 from gitops_rollback.late import dataclass
+from gitops_rollback.late import field as field_of
+from gitops_rollback.manifest.document import let_go
 from gitops_rollback.manifest.edit import Proof, prove, trial_value
 from gitops_rollback.manifest.forms import FieldEdit
 from gitops_rollback.services import inventory
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.services.inventory import Manifests
+    from gitops_rollback.services.inventory import Manifests, Skipped
+
+    _Place = tuple[str, int, int]
 
 _ALL = Environment(DEFAULT_ENVIRONMENT)  # the whole of what was named
 
@@ -31,27 +36,48 @@ _ALL = Environment(DEFAULT_ENVIRONMENT)  # the whole of what was named
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """List the fields; with --prove exit 1 if an edit or its undo is not exact."""
     del environment
-    data = {str(path): path.read_bytes() for path in walk(options.paths or ["."])}
-    manifests = inventory.read_manifests(data)
-    listed = _list_fields(manifests)
-    skipped = [vars(skip) for skip in manifests.skipped]
-    say(f"{len(data)} files, {len(listed)} image fields, {len(skipped)} files skipped")
-    result: dict[str, Any] = {"fields": [e.to_json() for e in listed], "skipped": skipped}
-    failed: list[Proof] = []
+    paths = {str(path): path for path in walk(options.paths or ["."])}
+    found = _Found()
+    for data in inventory.parts_of(paths, lambda path: paths[path].read_bytes()):
+        found.add(inventory.read_manifests(data), proves=options.prove)
+        let_go()
+    fields = [one for _place, one in sorted(found.fields, key=itemgetter(0))]
+    skipped = sorted((vars(one) for one in found.skipped), key=itemgetter("path"))
+    say(f"{len(paths)} files, {len(fields)} image fields, {len(skipped)} files skipped")
+    result: dict[str, Any] = {"fields": fields, "skipped": skipped}
     if options.prove:
-        proofs = [_prove(e.field, manifests) for e in listed if not e.field.problem]
+        failed = [
+            {"path": one.field.path, "line": one.field.scalar.line, "problem": one.problem}
+            for one in found.failed
+        ]
+        result["proof"] = {"edited": found.edited, "failed": failed, "effect": found.doubts}
+    write_result(result, options.output)
+    return Exit.FAILED if found.failed else Exit.DONE
+
+
+@dataclass
+class _Found:
+    """What was found in the parts of some files so far: of a part nothing else is kept."""
+
+    fields: list[tuple[_Place, dict[str, Any]]] = field_of(default_factory=list)
+    skipped: list[Skipped] = field_of(default_factory=list)
+    edited: int = 0
+    failed: list[Proof] = field_of(default_factory=list)
+    doubts: list[str] = field_of(default_factory=list)
+
+    def add(self, manifests: Manifests, *, proves: bool) -> None:
+        """List the fields of a part, and prove them."""
+        listed = _list_fields(manifests)
+        self.fields += [(_place(one.field), one.to_json()) for one in listed]
+        self.skipped += manifests.skipped
+        if not proves:
+            return
+        proofs = [_prove(one.field, manifests) for one in listed if not one.field.problem]
         failed = [proof for proof in proofs if proof.problem]
         exact = {proof.field.key for proof in proofs} - {proof.field.key for proof in failed}
-        result["proof"] = {
-            "edited": len(proofs),
-            "failed": [
-                {"path": one.field.path, "line": one.field.scalar.line, "problem": one.problem}
-                for one in failed
-            ],
-            "effect": _doubts([e for e in listed if e.field.key in exact], manifests),
-        }
-    write_result(result, options.output)
-    return Exit.FAILED if failed else Exit.DONE
+        self.edited += len(proofs)
+        self.failed += failed
+        self.doubts += _doubts([one for one in listed if one.field.key in exact], manifests)
 
 
 @dataclass(frozen=True)
@@ -106,5 +132,5 @@ def _doubts(listed: Iterable[_Listed], manifests: Manifests) -> list[str]:
     return [one.message for one in found if one.code != WARNING]
 
 
-def _place(field: ImageField) -> tuple[str, int, int]:
+def _place(field: ImageField) -> _Place:
     return (field.path, field.parts[0].scalar.start, field.parts[0].scalar.end)

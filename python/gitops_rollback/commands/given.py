@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
 from gitops_rollback.decide.plan import HINT, LARGEST_PLAN, parse_plan
-from gitops_rollback.effective.left_out import is_ignore_file
-from gitops_rollback.effective.templates import is_of_chart
+from gitops_rollback.effective.templates import is_beside
 from gitops_rollback.errors import UsageError
 from gitops_rollback.image import find_image
 from gitops_rollback.ledger.records import LARGEST_RECORD, RECORD_FILE, is_copy, parse_record
@@ -162,5 +161,5 @@ def _is_copy(path: Path) -> bool:
 
 
 def _is_manifest(path: Path) -> bool:
-    is_beside = is_ignore_file(path.name) or is_of_chart(path.as_posix())
-    return path.suffix in _SUFFIXES or is_kustomization(path.name) or is_beside
+    is_one = path.suffix in _SUFFIXES or is_kustomization(path.name)
+    return is_one or is_beside(path.as_posix())

@@ -13,6 +13,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.stacks import by_place, dependencies_of
 from gitops_rollback.effective.template_texts import DOCKER, ITEMS, READ, WRITTEN, Texts, plain
@@ -45,6 +46,11 @@ _LIBRARY = "library"
 def is_chart_file(path: str) -> bool:
     """Tell whether a file says that its folder is a chart."""
     return posixpath.basename(path) == _FILES[0]
+
+
+def is_beside(path: str) -> bool:
+    """Tell whether a file is no YAML, and says what becomes of others: a chart's, or a list."""
+    return is_of_chart(path) or is_ignore_file(path)
 
 
 def is_of_chart(path: str) -> bool:

@@ -7,8 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.appliers import charts_to_follow, files_to_follow, folders_to_follow
-from gitops_rollback.effective.left_out import is_ignore_file
-from gitops_rollback.effective.templates import is_of_chart
+from gitops_rollback.effective.templates import is_beside
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.holds import FOLDER as HELD
 from gitops_rollback.ledger.records import RECORD_FILE, is_copy
@@ -79,7 +78,7 @@ def is_held(path: str) -> bool:
 def is_manifest(path: str) -> bool:
     """Tell by its name whether a file can be a manifest, or says what becomes of others."""
     is_yaml = path.endswith((".yaml", ".yml"))
-    is_one = is_yaml or is_kustomization(path) or is_ignore_file(path) or is_of_chart(path)
+    is_one = is_yaml or is_kustomization(path) or is_beside(path)
     return is_one and not is_state(path)
 
 

@@ -69,6 +69,8 @@ _OTHER_KEY = regex(
 )
 # What YAML, or Python, takes for the end of a line beside `\n`.
 _OTHER_BREAKS = regex(rb"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
+_VERSION_KEY = regex(rb"^apiVersion:", re.MULTILINE)
+_KIND_KEY = regex(rb"^kind:", re.MULTILINE)
 MOST_NODES = 300_000  # keys and values of one file
 MOST_AT_ONCE = 1_100_000  # of all files that are used at the same time: some 300 bytes each
 _LIKE_A_VALUE = 100  # characters of a text, which is there up to three times
@@ -161,6 +163,11 @@ class Parsed:
 _PARSED = Parsed()
 
 
+def let_go() -> None:
+    """Keep no parsed file that nobody holds: what comes next has nothing to do with them."""
+    _PARSED.let_go()
+
+
 def may_hold_image(data: bytes) -> bool:
     """Tell cheaply whether a file is worth parsing: it names an image, or a Flux variable.
 
@@ -189,6 +196,12 @@ def _is_definition(data: bytes) -> bool:
     lines = _FIRST_COLUMN.findall(data)
     kinds = [line for line in lines if _DEFINITION.fullmatch(line)]
     return len(kinds) == 1 and all(line in kinds or _OTHER_KEY.fullmatch(line) for line in lines)
+
+
+def are_objects(data: bytes) -> bool:
+    """Tell cheaply whether every document of a file is surely one object, as it is applied."""
+    documents = [part for part in _DOCUMENT.split(data) if _CONTENT.search(part)]
+    return all(_VERSION_KEY.search(part) and _KIND_KEY.search(part) for part in documents)
 
 
 def is_config_map(data: bytes) -> bool:

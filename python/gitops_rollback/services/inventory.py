@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
+from gitops_rollback.effective.roots import folders_above
 from gitops_rollback.effective.sources import NOWHERE, Home
-from gitops_rollback.effective.templates import is_of_chart
+from gitops_rollback.effective.templates import is_beside
 from gitops_rollback.effective.variables import uses_in
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.manifest.document import ParsedFile, is_config_map, may_hold_image, parse_once
+from gitops_rollback.manifest.argo import override_of
+from gitops_rollback.manifest.document import (
+    ParsedFile,
+    are_objects,
+    is_config_map,
+    may_hold_image,
+    parse_once,
+)
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.kustomize import is_kustomization, read_kustomization
 from gitops_rollback.model import is_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.manifest.kustomize import Kustomization
     from gitops_rollback.services.config import Config, Environment
 
 MOST_DISCOVERED_FILES = 2_000
+_FILES_OF_A_PART = 200
+_TYING = (b"fluxcd.io", b"argoproj.io", b"helm.cattle.io")
 
 
 @dataclass(frozen=True)
@@ -134,8 +146,7 @@ def read_manifests(
     for path, data in files.items():
         wanted = may_hold_image(data) or (takes_config_maps and is_config_map(data))
         wanted = wanted or any(word in data for word in further)
-        is_beside = is_ignore_file(path) or is_of_chart(path)
-        if is_beside or (not wanted and not is_kustomization(path)):
+        if is_beside(path) or (not wanted and not is_kustomization(path)):
             fields[path] = ()
             continue
         try:
@@ -161,6 +172,49 @@ def joined(one: Manifests, other: Manifests) -> Manifests:
         Counter(one.variables) + Counter(other.variables),
         {**one.raw, **other.raw},
         one.home,
+    )
+
+
+def parts_of(paths: Iterable[str], read: Callable[[str], bytes]) -> Iterator[dict[str, bytes]]:
+    """Yield files with their bytes in parts that nothing ties to each other, each read when asked.
+
+    Files of nothing but objects are parted from all others, where no kustomization takes them or
+    stands at or above them, nor a chart, and no file has what applies others.
+    """
+    tied: dict[str, bytes] = {}
+    apart: dict[str, None] = {}
+    ties = False
+    for path in paths:
+        data = read(path)
+        ties = ties or _ties(path, data)
+        if is_beside(path) or is_kustomization(path) or not are_objects(data):
+            tied[path] = data
+        else:
+            apart[path] = None
+    read_ = read_manifests({path: data for path, data in tied.items() if is_kustomization(path)})
+    taken = {path for one in read_.kustomizations.values() for path in one.references}
+    ruling = {posixpath.dirname(path) for path in tied if is_kustomization(path) or is_chart(path)}
+    for path in list(apart):
+        if ties or path in taken or not ruling.isdisjoint(folders_above(path)):
+            del apart[path]
+            tied[path] = read(path)
+    if tied or not apart:
+        yield tied
+    tied = {}  # whoever took it may let it go
+    rest = iter(apart)
+    while part := list(islice(rest, _FILES_OF_A_PART)):
+        yield {path: read(path) for path in part}
+
+
+def is_chart(path: str) -> bool:
+    """Tell whether a file makes its folder a chart."""
+    return posixpath.basename(path) == "Chart.yaml"
+
+
+def _ties(path: str, data: bytes) -> bool:
+    """Tell cheaply whether a file may apply others, or change what is applied of them."""
+    return (
+        is_ignore_file(path) or override_of(path) is not None or any(one in data for one in _TYING)
     )
 
 

@@ -27,7 +27,7 @@ from gitops_rollback.manifest.forms import restoring_edit
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import resolve
 from gitops_rollback.services.config import Config, Environment
-from gitops_rollback.services.inventory import read_manifests
+from gitops_rollback.services.inventory import parts_of, read_manifests
 from integration.random_trees import RandomTree, random_tree
 from integration.wide_trees import wide_tree
 from unit.builders import digest
@@ -304,6 +304,22 @@ def test_edits_of_several_services_are_judged_together_as_each_is_alone() -> Non
             assert found is None or found == alone, (seed, at.service)
             told += found is not None
     assert told > TREES / 4, told
+
+
+def test_a_tree_that_is_read_in_parts_has_the_effect_of_the_whole() -> None:
+    parts = 0
+    for seed in range(TREES):
+        tree = random_tree(seed).files
+        folders = sorted({path.rpartition("/")[0] for path in tree} | {"other"})
+        lone = {f"{folder}/lone.yaml": DEPLOYMENT.replace("cart", "lone") for folder in folders}
+        data = {path: text.encode() for path, text in {**tree, **lone}.items()}
+        whole = read_manifests(data).effective({}, WHOLE).effect
+        found = [
+            read_manifests(one).effective({}, WHOLE) for one in parts_of(data, data.__getitem__)
+        ]
+        assert {one for part in found for one in part.effect.landed} == {*whole.landed}, seed
+        parts += len(found)
+    assert parts > TREES, parts
 
 
 def in_folder(folder: str, text: str) -> str:

@@ -16,9 +16,10 @@ from gitops_rollback.manifest.document import parse
 from gitops_rollback.manifest.edit import rewrite
 from gitops_rollback.manifest.forms import FieldEdit, value_of
 from gitops_rollback.manifest.kustomize import read_kustomization
+from gitops_rollback.services import inventory
 from gitops_rollback.services.catalogue import resolve
 from gitops_rollback.services.config import Config, Environment, parse_config
-from gitops_rollback.services.inventory import read_manifests
+from gitops_rollback.services.inventory import parts_of, read_manifests
 from unit.builders import DEPLOYMENT, digest, found_service
 
 if TYPE_CHECKING:
@@ -891,3 +892,42 @@ def test_an_alias_of_two_containers_of_one_service_is_two_fields_with_one_text(s
     assert one.scalar.node is two.scalar.node
     assert not one.problem
     assert one.users == 2
+
+
+PODS = {f"apps/{name}/pod.yaml": CART.replace("cart", name) for name in ("a", "b", "c", "d", "e")}
+KUSTOMIZATION = "kind: Kustomization\nresources: [%s]\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "sizes"),
+    [
+        ({}, [2, 2, 1]),
+        ({"apps/a/values.yaml": "image: {repository: acme/a, tag: 1}\n"}, [1, 2, 2, 1]),
+        ({"apps/a/kustomization.yaml": KUSTOMIZATION % ""}, [2, 2, 2]),
+        ({"kustomization.yaml": KUSTOMIZATION % "apps/a/pod.yaml"}, [6]),
+        ({"prod/kustomization.yaml": KUSTOMIZATION % "../apps/b/pod.yaml"}, [2, 2, 2]),
+        ({"apps/c/Chart.yaml": "apiVersion: v2\nname: c\n"}, [2, 2, 2]),
+        ({"apps/c/.sourceignore": "/apps/d\n"}, [6]),
+        ({"apps/c/.argocd-source-c.yaml": "kustomize: {images: []}\n"}, [6]),
+        ({"flux.yaml": "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n"}, [6]),
+        ({"apps/f/list.yaml": "- apiVersion: v1\n  kind: Pod\n"}, [1, 2, 2, 1]),
+        ({"apps/f/empty.yaml": "# nothing\n"}, [2, 2, 2]),
+    ],
+)
+def test_files_that_nothing_ties_together_are_read_in_parts_of_the_same_effect(
+    more: dict[str, str], sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "_FILES_OF_A_PART", 2)
+    files = {path: text.encode() for path, text in {**PODS, **more}.items()}
+    parts = list(parts_of(files, files.__getitem__))
+    assert [len(part) for part in parts] == sizes
+    assert {path: data for part in parts for path, data in part.items()} == files
+    effects = [read_manifests(part).effective({}, WHOLE).effect for part in parts]
+    whole = read_manifests(files).effective({}, WHOLE).effect
+    assert {one for effect in effects for one in effect.landed} == set(whole.landed)
+    assert {key: why for effect in effects for key, why in effect.idle.items()} == whole.idle
+
+
+def test_of_no_files_there_is_one_part_with_none() -> None:
+    nothing: dict[str, bytes] = {}
+    assert list(parts_of((), nothing.__getitem__)) == [nothing]

@@ -286,14 +286,17 @@ def test_replacements_are_known_by_their_lines() -> None:
     assert [(one.line, one.path) for one in found] == [(3, None), (4, "a/r.yaml")]
 
 
-def test_files_that_were_read_last_are_kept_though_nobody_holds_them() -> None:
+def test_files_that_were_read_last_are_kept_though_nobody_holds_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     kept = document.Parsed()
+    monkeypatch.setattr(document, "_PARSED", kept)
     texts = [f"a{number}: {'x' * 1_400_000}\n".encode() for number in range(3)]
     for number, data in enumerate(texts):
         kept.add(f"{number}.yaml", data, parse(f"{number}.yaml", data))
     last = [kept.get(f"{number}.yaml", data) for number, data in enumerate(texts)][1:]
     assert None not in last
-    kept.let_go()
+    document.let_go()
     assert [kept.get(f"{number}.yaml", texts[number]) for number in (1, 2)] == last  # held here
 
 
