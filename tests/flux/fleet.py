@@ -138,7 +138,7 @@ class Fleet:
                 "apiVersion": f"{group}.toolkit.fluxcd.io/v1",
                 "kind": kind,
                 "metadata": {"name": name, "namespace": self.namespace},
-                "spec": spec,
+                "spec": {key: value for key, value in spec.items() if value is not None},
             }
         )
 

@@ -163,17 +163,20 @@ def _turned_out(pod: Pod, serving: str) -> Failure:
     Its workload makes another one, and again, for as long as that goes on.
     """
     how = "was evicted" if pod.why == "Evicted" else f"was not kept by its node ({pod.why})"
-    return Failure(
-        code="evicted",
-        message=short(f"{pod.name} {how}: {pod.message or 'its node ran short'}"),
-        hint="give the node room, or the pods requests and limits that fit; another image helps "
-        "only if this one takes more",
-        whose=Whose.CLUSTER,
-        object=str(pod.name),
-        retries=_AGAIN,
-        serving=serving,
-        patience=FOREVER,
+    hint = (
+        "give the node room, or the pods requests and limits that fit; another image helps only if "
+        "this one takes more"
     )
+    said = f"{pod.name} {how}: {pod.message or 'its node ran short'}"
+    return _of_cluster("evicted", pod, said, hint, serving)
+
+
+def _of_cluster(code: str, pod: Pod, said: str, hint: str, serving: str = "") -> Failure:
+    """Return a failure of a pod that is the cluster's affair, and may pass."""
+    return Failure(
+        code, short(said), hint, Whose.CLUSTER, str(pod.name), retries=_AGAIN, serving=serving,
+        patience=FOREVER,
+    )  # fmt: skip
 
 
 def deadline_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure:
@@ -244,27 +247,15 @@ def _are_ready(pod: Pod) -> bool:
 
 
 def _node_failure(pod: Pod, code: str, said: str, serving: str) -> Failure:
-    hint = f"see whether the node is well: kubectl get node {pod.node}; another image does not help"
-    if code == "probe":
-        hint = (
-            "see what has to say that it is ready (readinessGates: a load balancer, a mesh): "
-            f"kubectl -n {pod.name.namespace} describe pod {pod.name.name}"
+    look = f"kubectl -n {pod.name.namespace} describe pod {pod.name.name}"
+    hint = f"see what has to say that it is ready (readinessGates: a load balancer, a mesh): {look}"
+    if code == "node":
+        hint = f"see whether the node is well: kubectl get node {pod.node}; "
+        gone = f"kubectl -n {pod.name.namespace} delete pod {pod.name.name} --force"
+        hint += (
+            f"once it is off for sure: {gone}" if pod.is_leaving else "another image does not help"
         )
-    elif pod.is_leaving:
-        hint = (
-            f"see whether its node is well: kubectl get node {pod.node}; once that is off for "
-            f"sure: kubectl -n {pod.name.namespace} delete pod {pod.name.name} --force"
-        )
-    return Failure(
-        code=code,
-        message=short(said),
-        hint=hint,
-        whose=Whose.CLUSTER,
-        object=str(pod.name),
-        retries=_AGAIN,
-        serving=serving,
-        patience=FOREVER,
-    )
+    return _of_cluster(code, pod, said, hint, serving)
 
 
 def unstarted_failure(target: Target, workload: Workload, pods: Iterable[Pod]) -> Failure | None:
@@ -467,19 +458,11 @@ def _unpulled(
 
 def _unscheduled(pod: Pod) -> Failure:
     said = pod.scheduled.message or pod.scheduled.reason
-    claim = "PersistentVolumeClaim" in said or "persistentvolumeclaim" in said
-    return Failure(
-        code="claim" if claim else "unschedulable",
-        message=short(f"{pod.name} finds no node: {said}"),
-        hint="see why the claim is pending: kubectl describe pvc; another image does not help"
-        if claim
-        else "give the cluster room, or mend requests, selectors and tolerations; another image "
-        "does not help",
-        whose=Whose.CLUSTER,
-        object=str(pod.name),
-        retries=_AGAIN,
-        patience=FOREVER,
-    )
+    code, look = "unschedulable", "give the cluster room, or mend requests, selectors, tolerations"
+    if "persistentvolumeclaim" in said.lower():
+        code, look = "claim", "see why the claim is pending: kubectl describe pvc"
+    hint = f"{look}; another image does not help"
+    return _of_cluster(code, pod, f"{pod.name} finds no node: {said}", hint)
 
 
 def _failure(  # noqa: PLR0913 - the parts of one sentence
