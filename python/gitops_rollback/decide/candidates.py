@@ -284,7 +284,8 @@ def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
         return _of_level(event.image, event, replaced, timeline)
     if older:
         return _of_entry(older[0])
-    known = [str(event.build) for event in reversed(timeline.events) if event.build]
+    told_by = (str(event.build) for event in reversed(timeline.events) if event.build)
+    known = list(dict.fromkeys(told_by))
     raise ConfigError(
         f"no deployment of {facts.title} is known from build {to}",
         f"known builds: {some(known, _MOST_BUILDS)}" if known else "give a tag, digest or image",

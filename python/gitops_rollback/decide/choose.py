@@ -379,7 +379,8 @@ def _plan(
         blocks.append(_refusal(facts, judged[0]))
     passed = () if chosen is None or wish.is_named else _passed(judged, account.timeline)
     if passed and wish.unattended:
-        blocks.append(refusal("passed-over", _told(facts, passed), service=facts.at.service))
+        named = {"service": facts.at.service, "environment": facts.at.environment}
+        blocks.append(refusal("passed-over", _told(facts, passed), **named))
     return Plan(
         service=facts.at.service,
         environment=facts.at.environment,

@@ -188,6 +188,7 @@ def lost_holds(wish: Wish, facts: Facts) -> Iterator[Refusal]:
             f"{_by(hold.by)} ({step(hold.from_image, hold.to)}{_because(hold.reason)}), "
             f"and its field is found no more: {noted.place}",
             service=facts.at.service,
+            environment=facts.at.environment,
             hold=hold.id,
         )
 

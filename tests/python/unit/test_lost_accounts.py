@@ -122,7 +122,7 @@ def test_a_release_says_which_lost_holds_may_be_of_the_service_too() -> None:
     held = lost(LATER, found=state("0>1", hold=HOLD))
     [warning] = changed(wish("release"), held).warnings
     assert f"its field is found no more: {NOTED.place}" in warning
-    assert "--hold held2" in warning
+    assert "gitops-rollback release cart --environment production --hold held2 " in warning
 
 
 def test_a_repair_ties_a_hold_to_the_fields_that_a_person_names() -> None:
