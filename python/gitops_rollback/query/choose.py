@@ -40,6 +40,7 @@ _FEW_PAGES = 5  # of tags, where there is one to go back to, and a better one ma
 _MANY_PAGES = 30  # where there is none yet
 _MOST_NOTED = 3  # tags that a note names
 _INDEXED = regex(r"\]\s*\[-?\d+\]")  # `tags[?older][0]`, which gives nothing
+_LATE = "it was pushed after the running image, though it is older by its name"
 _NO_TIMES = "the registry tells no times of push"
 
 
@@ -152,7 +153,7 @@ class _Repository:
             decides = "what ran before" if self._is_dated else "the order of names"
             notes.append(f"{self._unlisted()}: {decides} decides")
         if names:
-            notes += self._doubts(found)
+            notes += self._doubts(found, [name for name, why in reasons.items() if why == _LATE])
         every = {**reasons, **self._no_image}
         return Selection(names, every, tuple(notes), left=self._left(reasons))
 
@@ -269,7 +270,7 @@ class _Repository:
         since = self._times.since(tag)
         if since is None or not self._first or since < self._first:
             return ""
-        return "it was pushed after the running image, though it is older by its name"
+        return _LATE
 
     def _why_not_unordered(self, tag: Tag, relation: Relation) -> str:
         if relation.kind == SAME and not self._differs_by_commit(tag):
@@ -321,11 +322,12 @@ class _Repository:
         ranks = self._rank(one), self._rank(other)
         return not is_same and ranks[0] == ranks[1] and self._anchor is not None
 
-    def _doubts(self, found: list[Tag]) -> list[str]:
+    def _doubts(self, found: list[Tag], late: list[str]) -> list[str]:
         """Say where the best by name may not be the one that was there before.
 
-        Another was pushed later; or one of another form that differs by numbers alone may have come
-        between: 1.4.2-1 and 1.4.2.1 beside 1.4.2, and 1.5 beside 1.5.1.
+        Another was pushed later, also than what runs (`late`); or one of another form that differs
+        by numbers alone may have come between: 1.4.2-1 and 1.4.2.1 beside 1.4.2, and 1.5 beside
+        1.5.1.
         """
         best = found[0]
         if self._times.place(best.digest) is not None or self._anchor is None:
@@ -337,6 +339,11 @@ class _Repository:
         if later:
             notes.append(
                 f"{some(later, _MOST_NOTED)} was pushed after {best.name}: the name decides"
+            )
+        skipped = [name for name in late if self._shapes.of(name).order > shape.order]
+        if skipped:
+            notes.append(
+                f"{some(skipped, _MOST_NOTED)} was pushed after the running image: not taken"
             )
         if shape.is_finer(running):
             notes.append(f"{best.name} has more numbers than {self._anchor}: it may be no release")

@@ -37,6 +37,7 @@ _CUMULATIVE = "CU"  # Microsoft SQL Server's updates; in small letters it is a v
 # Words whose number says whose the image is: another number is another thing, not another time.
 NAMED = ("pr", "mr", "pull", "merge", "issue", "ticket", "branch", "feature", "bug", "fix", "feat",
          "bugfix", "story", "task", "chore", "dependabot", "renovate", "backport")  # fmt: skip
+MACHINES = ("x86", "i386", "i486", "i586", "i686", "s390")
 # Words of lines of development, whose number counts builds: that of SHOP-41 is a ticket's.
 _TRUNKS = ("MAIN", "MASTER", "TRUNK", "DEVELOP", "DEV", "RELEASE", "REL", "VERSION", "VER", "PROD",
            "PRODUCTION", "STAGING", "STAGE", "TEST", "QA", "UAT", "STABLE", "NIGHTLY", "SPRINT",
@@ -52,7 +53,7 @@ BASES = (
     "openjdk", "temurin", "corretto", "zulu", "graalvm", "dotnet", "net", "aspnet", "cuda", "rocm",
     "cudnn", "tensorrt", "torch", "tf", "gcc", "clang", "llvm", "musl", "glibc", "pg", "postgres",
     "postgresql", "mysql", "mariadb", "redis", "nginx", "apache", "tomcat", "jetty", "mssql",
-    "arm", "arm64v", "armv", "armhf", "amd", "x", "i", "aarch", "ppc", "s", "riscv", "mips", "win",
+    "arm", "arm64v", "armv", "armhf", "amd", "aarch", "ppc", "riscv", "mips", "win",
     "linux", "darwin", "scala", "spark", "hadoop", "erlang", "otp", "elixir", "qt", "maven",
     "gradle", "k8s", "kubernetes", "helm", "openssl", "fips", "eclipse", "buildpack",
     "cu", "sm", "ol", "fc", "sles", "leap", "opensuse", "stretch", "bionic", "xenial", "sid",
@@ -84,7 +85,8 @@ _TOKEN = regex(
   | (?P<ticket>(?!(?:{"|".join(_TRUNKS)}|(?i:{"|".join(COUNTED)}))-)[A-Z]{{2,10}}-\d+){_END}
   | (?P<counted>(?i:{"|".join(sorted(COUNTED, key=len, reverse=True))})|{_CUMULATIVE})
         (?=[.-]?\d+{_END})
-  | (?P<text>[A-Za-z]+(?:\d+(?:\.\d+)*)?[A-Za-z0-9]*|[A-Za-z0-9]+)
+  | (?P<text>[A-Za-z][A-Za-z0-9]*[A-Za-z]\d+(?:\.\d+)+{_END}
+      | [A-Za-z]+(?:\d+(?:\.\d+)*)?[A-Za-z0-9]*|[A-Za-z0-9]+)
   | (?P<separator>[^A-Za-z0-9]+)
     """,
     re.VERBOSE | re.ASCII,

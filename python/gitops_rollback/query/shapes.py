@@ -25,6 +25,7 @@ from gitops_rollback.query.pieces import (
     DATE,
     DAY,
     LEAST_RELEASE,
+    MACHINES,
     NAMED,
     NUMBER,
     TIME,
@@ -474,7 +475,8 @@ def _worded(shape: Shape) -> Iterator[tuple[int, str, tuple[int, ...]]]:
     before = ""
     for place, piece in enumerate(shape.pieces[version + 1 :], version + 1):
         found = _WORDED.fullmatch(piece.text) if not piece.kind else None
-        if found and (found[1] or before).lower() not in (*BASES, *NAMED):
+        is_base = (found[1] or before).lower() in (*BASES, *NAMED) if found else True
+        if found and not is_base and piece.text not in MACHINES:
             yield place, found[1], tuple(int(number) for number in found[2].split("."))
         if piece.text[-1:].isalnum():
             before = piece.text if piece.text[-1:].isalpha() else ""

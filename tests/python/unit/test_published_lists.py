@@ -78,6 +78,7 @@ def test_what_may_have_been_the_one_before_is_said_where_there_are_no_times() ->
         ("1.4.2 1.4.2-alpine 1.4.3 : 1.4.3 -> ", ""),  # another thing, whenever it was pushed
         ("1.4.2 1.4.3 1.4.3-1 : 1.4.3 -> ", ""),  # pushed later
         ("1.4.2 1.4.2-r1=1.4.2 1.4.3 : 1.4.3 -> ", ""),  # the same image
+        ("2.7.18 3.12.4 3.12.3 : 3.12.4 -> ", "3.12.3 was pushed after the running image"),
         ("1.4.2.1 1.4.3 : 1.4.3 -> ", "1.4.2.1 has more numbers than 1.4.3"),
     ],
 )
