@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.rollout.appliers import (
+    NOT_YET,
     Reconciler,
     Source,
     appliers_of,
@@ -296,9 +297,8 @@ class Objects:
         nudged: bool = False,
     ) -> View | None:
         """Return what is shown of a target; None where nothing here applies it."""
-        named = {one.name: one for one in (*self.kustomizations(), *self._releases())}
-        appliers = [held_up(one, named) for one in self.owners(target)]
-        releases = [held_up(one, named) for one in self.releases(target)]
+        appliers = self._explained(self.owners(target))
+        releases = self._explained(self.releases(target))
         wanted = {one.source for one in (*appliers, *releases)}
         own = [one for one in self.own_sources(target.branch) if one.name in wanted]
         if not own:
@@ -319,6 +319,13 @@ class Objects:
             token=token,
             nudged=nudged,
         )
+
+    def _explained(self, found: list[Reconciler]) -> list[Reconciler]:
+        """Return what applies a target; what waits for another one with why that is not ready."""
+        if all(one.ready.reason != NOT_YET for one in found):
+            return found
+        named = {one.name: one for one in (*self.kustomizations(), *self._releases())}
+        return [held_up(one, named) for one in found]
 
     def queries(self, target: Target) -> list[Query]:
         """Return what has to be watched for a target, as far as that is known by now."""

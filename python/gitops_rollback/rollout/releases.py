@@ -50,6 +50,7 @@ _NOT_RENDERED = regex(
     r"template:|execution error|parse error|render|meet the specifications of the schema",
     re.IGNORECASE,
 )
+_OF_HOOK = regex(r"hooks? failed|^TestFailed")
 _UNDONE = {
     "RollbackSucceeded": "Helm went back to the release before; {} does not run",
     "RollbackFailed": "Helm could not go back to the release before",
@@ -141,6 +142,9 @@ def helm_failure(target: Target, one: Reconciler) -> Failure:
     if _NOT_RENDERED.search(said.message):
         hint = "mend the chart or the values: helm template tells more"
         return replace(failure, hint=hint, by_image=False, serving=UNTOUCHED)
+    if _OF_HOOK.search(f"{said.reason}: {said.message}"):  # whose image that is, nobody looks at
+        jobs = f"kubectl --namespace {one.name.namespace} get jobs,pods"
+        return replace(failure, hint=f"{hint}; and at its hooks: {jobs}", by_image=False)
     return failure
 
 

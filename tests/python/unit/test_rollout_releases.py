@@ -623,6 +623,22 @@ def test_a_chart_that_is_not_there_is_not_the_images_fault(
     assert "helmchart" in failure.hint
 
 
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("UpgradeFailed", "pre-upgrade hooks failed: timed out waiting for the condition"),
+        ("TestFailed", "job cart-test: timed out waiting for the condition"),
+    ],
+)
+def test_a_hook_that_ran_out_of_time_is_not_laid_to_the_image(reason: str, said: str) -> None:
+    """It may be a migration of another image, which the next one would meet as well."""
+    failure = helm_failure(target(), failed_release(Ready=("False", reason, said)))
+    assert (failure.code, failure.by_image) == ("helm", False)
+    assert "and at its hooks: kubectl --namespace shop get jobs,pods" in failure.hint
+    plain = failed_release(Ready=("False", "UpgradeFailed", "timed out waiting for the condition"))
+    assert helm_failure(target(), plain).by_image
+
+
 def test_a_chart_that_does_not_render_is_not_the_images_fault() -> None:
     said = "execution error at (cart/templates/web.yaml:3:14): the database is not ready"
     failure = helm_failure(target(), failed_release(Ready=("False", "UpgradeFailed", said)))
