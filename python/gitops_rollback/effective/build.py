@@ -38,7 +38,6 @@ from gitops_rollback.effective.objects import (
 )
 from gitops_rollback.effective.patches import LAST_STEPS, Patcher, images_in, patches_of
 from gitops_rollback.effective.replace import (
-    ReplacementError,
     passed_on,
     read_replacements,
     read_variables,
@@ -456,10 +455,6 @@ class Builder:
                     )
                     self.renewed[id(one.node)] = Renewed(one.node, one.was, None, problem, one)
                 work.resources[number] = changed
-        except ReplacementError as error:
-            doubt = replace(doubt, why=str(error))
-            if work.hidden or work.unread or error.touches_images:
-                work.doubt(doubt)
         except TreeError as error:
             work.doubt(replace(doubt, why=str(error)))
 

@@ -11,7 +11,7 @@ import yaml
 
 from gitops_rollback.effective.images import Path, put
 from gitops_rollback.effective.objects import Identity
-from gitops_rollback.effective.tree import entries, text_node
+from gitops_rollback.effective.tree import TreeError, entries, text_node
 from gitops_rollback.late import dataclass, regex
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.model import whole_number
@@ -29,14 +29,6 @@ _PLACES = frozenset({"image", "reference", "tag"})  # where an image, or its tag
 _WHOLE = frozenset({"image", "reference"})
 _NARROW = frozenset({"labels", "matchLabels", "selector", "name"})
 _IMAGES = frozenset({"image", "reference", "tag", "digest", "repository", "registry", "version"})
-
-
-class ReplacementError(ValueError):
-    """Raised for a replacement that is not followed; `touches_images` where it could set one."""
-
-    def __init__(self, message: str, *, touches_images: bool) -> None:
-        super().__init__(message)
-        self.touches_images = touches_images
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,7 @@ def passed_on(replacement: Replacement, among: Sequence[Resource], by: str) -> I
     """Yield what a replacement, which stands in `by`, writes, and where: to images too."""
     try:
         _origin, source, text = _value(replacement, among)
-    except ReplacementError:
+    except TreeError:
         return
     is_part = bool(replacement.delimiter) or _WHOLE.isdisjoint(replacement.path[-1:])
     for target in replacement.targets:
@@ -117,7 +109,7 @@ class Variable:
         """Return the text, as some objects have it; None where that is not known."""
         try:
             return _value(self.source, among)[2]
-        except ReplacementError:
+        except TreeError:
             return None
 
 
@@ -134,11 +126,11 @@ def read_variables(root: yaml.Node | None, by: str) -> Iterator[Variable]:
 
 
 def read_replacements(node: yaml.Node) -> Replacement:
-    """Read a replacement; raise `ReplacementError` for what it says beyond what is followed."""
+    """Read a replacement; raise `TreeError` for what it says beyond what is followed."""
     source = lookup(node, "source")
     known = {"source", "targets"}
     if entries(node).keys() - known or source is None:
-        raise ReplacementError("it has no source that is followed", touches_images=True)
+        raise TreeError("it has no source that is followed")
     options = lookup(source, "options")
     fields = _texts(source, ("fieldPath", "options"))
     return Replacement(
@@ -170,7 +162,7 @@ def replaced(
 ) -> tuple[Resource, list[Copied]]:
     """Return an object with a replacement done, and each scalar it got.
 
-    Raises `ReplacementError` where that is not followed exactly.
+    Raises `TreeError` where that is not followed exactly.
     """
     made: list[Copied] = []
     if not replacement.touches_images:
@@ -181,7 +173,7 @@ def replaced(
         for path in target.paths:
             found = tuple(_at(resource.node, path, ()))
             if target.creates and not found and _is_near_images(path):
-                raise ReplacementError("it creates a field", touches_images=True)
+                raise TreeError("it creates a field")
             for place, node in found:
                 origin, source, text = _value(replacement, among)
                 new = text_node(_within(str(node.value), text, target), node)
@@ -212,14 +204,14 @@ def _value(
         for _place, node in _at(one.node, replacement.path, ())
     ]
     if len(found) != 1:
-        raise ReplacementError("what it copies from was not read", touches_images=True)
+        raise TreeError("what it copies from was not read")
     [(origin, source)] = found
     text = str(source.value)
     if not replacement.delimiter:
         return origin, source, text
     parts = text.split(replacement.delimiter)
     if replacement.index >= len(parts):
-        raise ReplacementError("it copies a part that is not there", touches_images=True)
+        raise TreeError("it copies a part that is not there")
     return origin, source, parts[replacement.index]
 
 
@@ -240,7 +232,7 @@ def _within(old: str, new: str, target: Target) -> str:
 def _target(node: yaml.Node) -> Target:
     options = lookup(node, "options")
     if text_of(lookup(options, "encoding")):
-        raise ReplacementError("its encoding is not followed", touches_images=True)
+        raise TreeError("its encoding is not followed")
     return Target(
         select=_texts(lookup(node, "select"), ()),
         reject=tuple(_texts(one, ()) for one in items_of(lookup(node, "reject"))),
@@ -255,7 +247,7 @@ def _texts(node: yaml.Node | None, but: tuple[str, ...]) -> dict[str, str]:
     found = {key: text_of(value) or "" for key, value in entries(node).items() if key not in but}
     odd = found.keys() - {"group", "version", "kind", "name", "namespace"}
     if odd:
-        raise ReplacementError(f"it chooses by {', '.join(sorted(odd))}", touches_images=True)
+        raise TreeError(f"it chooses by {', '.join(sorted(odd))}")
     return found
 
 
@@ -326,5 +318,5 @@ def _number(node: yaml.Node | None) -> int:
     text = text_of(node) or "0"
     number = whole_number(text.removeprefix("-"))
     if number is None:
-        raise ReplacementError(f"its index '{text}' is no number", touches_images=True)
+        raise TreeError(f"its index '{text}' is no number")
     return -number if text.startswith("-") else number

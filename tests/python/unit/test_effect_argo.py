@@ -113,6 +113,14 @@ LAYERS = {
         },
         "charts/cart/prod.yaml",
     ),
+    "object over a file that is fetched": (
+        {
+            "app.yaml": of_source(
+                "helm: {valueFiles: ['https://x.example/v'], valuesObject: {image: 'acme/cart:1'}}"
+            )
+        },
+        "app.yaml",
+    ),
     "file of another source": (
         {
             "app.yaml": APPLICATION.replace("source:", "sources:")
@@ -163,6 +171,10 @@ UNKNOWN = {
     "parameter of a list": (
         "helm:\n  valuesObject: {image: 'acme/cart:1'}\n"
         "  parameters: [{name: 'extra[0].image', value: x}]"
+    ),
+    "text of values that is no YAML": (
+        "helm:\n  values: 'a: ['\n  parameters:\n"
+        "  - {name: image.repository, value: acme/cart}\n  - {name: image.tag, value: '1'}"
     ),
     "file parameter": (
         "helm:\n  valuesObject: {image: 'acme/cart:1'}\n"

@@ -66,6 +66,10 @@ SOURCE = "valuesFrom: [{kind: ConfigMap, name: values%s}]"
             {"image": {"repository": "acme/cart", "tag": "3"}, "port": 1},
         ),
         (
+            f"{REVISION}\n  values: {{port: ~, image: {{tag: ~}}}}", (),
+            {"image": {"repository": "acme/cart"}},
+        ),
+        (
             REVISION.replace("Revision", "Revision, valuesFiles: [charts/cart/values.yaml, "
                              "charts/cart/other.yaml]"), (),
             {"image": {"repository": "acme/cart", "tag": "2"}, "port": 1},

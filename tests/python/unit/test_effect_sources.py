@@ -147,6 +147,17 @@ patches:
   patch: |
     - {op: add, path: /spec/%s, value: %s}
 """
+APPLICATION_SET = """\
+apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {name: apps}
+spec:
+  template:
+    spec:
+      source:
+        repoURL: %s
+        %s
+"""
 LISTED = APPS | {"apps/cart/kustomization.yaml": "resources: [deployment.yaml]\n"}
 OVERLAY = {
     "prod/kustomization.yaml": "resources: [../clusters]\n" + PARENT % ("path", "./apps/cart"),
@@ -241,6 +252,44 @@ FOLLOWED = {
         "r.yaml",
     ),
     "a path that an overlay sets": (APPS | OVERLAY, "clusters/k.yaml"),
+    "a path that two overlays set alike": (
+        APPS | OVERLAY | {"stage/kustomization.yaml": OVERLAY["prod/kustomization.yaml"]},
+        "clusters/k.yaml",
+    ),
+    "a folder that an ApplicationSet applies as it is": (
+        APPS | {"a.yaml": APPLICATION_SET % (OURS, "path: apps/cart")},
+        EDITED,
+    ),
+    "images for what is made of a chart from elsewhere, by an ApplicationSet": (
+        APPS
+        | {
+            "a.yaml": APPLICATION_SET
+            % ("https://charts.acme.com", "chart: x\n        kustomize: {images: ['acme/cart:2']}")
+        },
+        EDITED,
+    ),
+    "an Application of which an overlay changes what is no image": (
+        LISTED
+        | {
+            "argo/kustomization.yaml": "resources: [a.yaml]\npatches:\n"
+            "- {target: {kind: Application}, patch: '[{op: add, path: /spec/project, value: x}]'}\n"
+            "- {target: {kind: Application}, "
+            "patch: '[{op: add, path: /spec/sources/-, value: {chart: x, repoURL: y}}]'}\n",
+            "argo/a.yaml": application(f"repoURL: {OURS}\npath: apps/cart"),
+        },
+        EDITED,
+    ),
+    "values that an entry of kustomize reaches": (
+        {
+            "kustomization.yaml": (
+                "resources: [r.yaml]\nconfigurations: [c.yaml]\n"
+                "images: [{name: acme/cart, newTag: '2'}]\n"
+            ),
+            "c.yaml": "images: [{kind: HelmRelease, path: spec/values/image}]\n",
+            "r.yaml": release("other", "  values: {image: 'acme/cart:1'}\n"),
+        },
+        "kustomization.yaml",
+    ),
     "an object that Flux merges": (
         {"a.yaml": noted("kustomize.toolkit.fluxcd.io/ssa: Merge")},
         "a.yaml",
@@ -621,12 +670,8 @@ REFUSED = {
     "images of an ApplicationSet": (
         LISTED
         | {
-            "a.yaml": (
-                "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\n"
-                "metadata: {name: apps}\nspec:\n  template:\n    spec:\n      source:\n"
-                f"        repoURL: {OURS}\n        path: 'apps/{{{{app}}}}'\n"
-                "        kustomize: {images: ['acme/cart:2']}\n"
-            )
+            "a.yaml": APPLICATION_SET
+            % (OURS, "path: 'apps/{{app}}'\n        kustomize: {images: ['acme/cart:2']}")
         },
         "it sets kustomize.images by a template",
     ),

@@ -22,6 +22,7 @@ MERGE = (
     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: cart}, spec: {template: {spec: "
     "{containers: [{name: server, image: 'acme/cart:9'}]}}}}"
 )
+BARE = "spec: {template: {spec: {containers: [{name: server, image: acme/cart:9}]}}}"
 SIX = "{name: acme/cart, newTag: '6'}"
 VARS = "vars: [{name: TAG, objref: {kind: Service, name: a, apiVersion: v1}}]"
 
@@ -57,6 +58,7 @@ def test_of_metadata_that_is_no_mapping_kustomize_builds_nothing(top: str) -> No
         ("PatchTransformer", f"target: {{kind: Deployment}}\npatch: '{JSON}'", "acme/cart:8"),
         ("PatchTransformer", f"target: {{kind: Service}}\npatch: '{JSON}'", "acme/cart:1"),
         ("PatchTransformer", "target: {kind: Deployment}\npath: p.yaml", "acme/cart:9"),
+        ("PatchTransformer", f"target: {{kind: Deployment}}\npatch: '{BARE}'", "acme/cart:9"),
         (
             "PatchJson6902Transformer",
             f"target: {{kind: Deployment, name: cart}}\njsonOp: '{JSON}'", "acme/cart:8",
@@ -85,6 +87,7 @@ def test_a_transformer_that_kustomize_has_built_in_is_followed(
         ("apiVersion: acme/builtin\nkind: PrefixTransformer\n", "prefix: x-"),
         ("apiVersion: builtin\nkind: ValueAddTransformer\n", "value: a"),
         ("apiVersion: builtin\nkind: Unheard\n", ""),
+        ("apiVersion: builtin\nkind: PatchTransformer\n", "target: {kind: Deployment}"),
         ("apiVersion: builtin\nkind: ImageTagTransformer\n", "imageTag: {newTag: '7'}"),
         (
             "apiVersion: builtin\nkind: PrefixTransformer\n",
@@ -316,6 +319,40 @@ def test_transformers_may_be_made_by_a_folder() -> None:
     [landed] = effect_of({**BASE, **made}, OVERLAY).landed
     assert landed.image in ("acme/cart:7", "acme/cart:1")
     assert (landed.image == "acme/cart:7") == (landed.unknowns == ())
+
+
+def test_a_transformer_that_a_folder_makes_another_of_is_not_followed() -> None:
+    made = {
+        "tags/kustomization.yaml": "resources: [t.yaml]\nnamePrefix: x-\n",
+        "tags/t.yaml": f"{TAGS}imageTag: {{name: acme/cart, newTag: '7'}}\n",
+        "overlay/kustomization.yaml": "resources: [../base]\ntransformers: [../tags]\n",
+    }
+    [landed] = effect_of({**BASE, **made}, OVERLAY).landed
+    assert [one.why for one in landed.unknowns] == ["what it does is not followed"]
+
+
+def test_a_patch_for_an_object_of_a_file_that_names_no_image_fails_nothing() -> None:
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: front}\n"
+    patches = "patches: [{path: p.yaml}]"
+    known = overlaid(f"{patches}\ncomponents: [../part]", p=f"{service}spec: {{a: b}}\n")
+    assert known[1] != []  # the component is not there, nor is such an object
+    files = {
+        **BASE,
+        "overlay/kustomization.yaml": f"resources: [../base, s.yaml]\n{patches}\n",
+        "overlay/s.yaml": service,
+        "overlay/p.yaml": f"{service}spec: {{a: b}}\n",
+    }
+    [landed] = effect_of(files, OVERLAY).landed
+    assert (landed.image, landed.unknowns) == ("acme/cart:1", ())
+
+
+def test_a_patch_in_place_for_what_is_not_there_is_a_field_without_an_effect() -> None:
+    text = f'resources: [../base]\npatches:\n- target: {{kind: Job}}\n  patch: "{MERGE}"\n'
+    files = {**BASE, "overlay/kustomization.yaml": text}
+    manifests = read_manifests({path: one.encode() for path, one in files.items()})
+    [(field, idle)] = manifests.effective({}, OVERLAY).spare
+    assert (field.path, field.value) == ("overlay/kustomization.yaml", "acme/cart:9")
+    assert idle.why == "nothing that the patch is for has such a container"
 
 
 def test_a_patch_of_which_there_are_several_objects_fails_the_build() -> None:
