@@ -104,8 +104,7 @@ def _applier(raw: FluxKustomization, node: yaml.Node | None, file: ParsedFile) -
     for key in ("images", "postBuild"):
         bare = _with_spec(bare, without(lookup(bare, "spec") or spec, key))
     flux = flux_kustomization(ManifestObject(file, 0, "", bare, "Kustomization"))
-    if flux is None:
-        return Applier(raw)
+    assert flux is not None  # noqa: S101 - it was made of one, and is of that kind
     flux = replace(flux, definitions=raw.definitions, sources=raw.sources, entries=raw.entries)
     changed = [
         Unknown(

@@ -124,8 +124,7 @@ class Lander:
         """Return the images of an object; `among` are those that are applied with it."""
         self._know_inline()
         file = self._builder.parsed(resource.path)
-        if file is None:
-            return []
+        assert file is not None  # noqa: S101 - what is applied was read from one
         kind = resource.identity.kind
         item = ManifestObject(file, resource.document, "", resource.node, kind)
         if is_release(resource):

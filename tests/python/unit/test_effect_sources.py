@@ -268,6 +268,15 @@ FOLLOWED = {
         },
         EDITED,
     ),
+    "images that an Application sets where there is no kustomization": (
+        APPS
+        | {
+            "a.yaml": application(
+                f"repoURL: {OURS}\npath: apps/cart\nkustomize: {{images: ['acme/cart:2']}}"
+            )
+        },
+        EDITED,
+    ),
     "an Application of which an overlay changes what is no image": (
         LISTED
         | {

@@ -22,6 +22,7 @@ from gitops_rollback.ledger.message import (
     read_trailers,
     render,
     subject,
+    trailers_of,
 )
 from gitops_rollback.ledger.records import MissingRecord
 from gitops_rollback.model import Build, Deed, LogEntry
@@ -243,6 +244,13 @@ def test_trailers_that_this_tool_would_not_write_say_nothing(old: str, new: str)
     text = render([SUMMARY])
     assert old in text
     assert read_trailers(text.replace(old, new), "cart", "production") is None
+
+
+def test_of_trailers_only_those_of_the_services_that_are_meant_are_told() -> None:
+    other, odd = replace(SUMMARY, service="payment"), replace(SUMMARY, service="shop")
+    text = render([other, odd, SUMMARY]).replace("Gitops-To:", "Gitops-Too:", 1)
+    assert list(trailers_of(text, ["cart", "payment"])) == [SUMMARY]
+    assert list(trailers_of(text, ["cart", "shop"])) == [odd, SUMMARY]
 
 
 def test_a_record_and_a_build_that_cannot_be_are_left_out() -> None:
