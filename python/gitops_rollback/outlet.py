@@ -64,11 +64,11 @@ def one_in(document: Any) -> Any:  # noqa: ANN401 - any JSON
     return document
 
 
-def shortened(line: str, longest: int = LONGEST_LINE) -> str:
+def shortened(line: str) -> str:
     """Return a line, cut where it is longer than any of this tool, saying how long it was."""
-    if len(line) <= longest:
+    if len(line) <= LONGEST_LINE:
         return line
-    return f"{line[:longest]}… ({len(line)} characters)"
+    return f"{line[:LONGEST_LINE]}… ({len(line)} characters)"
 
 
 def _shown(char: str) -> str:

@@ -14,7 +14,7 @@ from gitops_rollback.image import parse_image
 from gitops_rollback.late import dataclass
 from gitops_rollback.late import field as field_of
 from gitops_rollback.manifest.document import let_go
-from gitops_rollback.manifest.edit import Proof, prove, trial_value
+from gitops_rollback.manifest.edit import prove, trial_value
 from gitops_rollback.manifest.forms import FieldEdit
 from gitops_rollback.services import inventory
 from gitops_rollback.services.config import DEFAULT_ENVIRONMENT, Environment
@@ -46,11 +46,11 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     say(f"{len(paths)} files, {len(fields)} image fields, {len(skipped)} files skipped")
     result: dict[str, Any] = {"fields": fields, "skipped": skipped}
     if options.prove:
-        failed = [
-            {"path": one.field.path, "line": one.field.scalar.line, "problem": one.problem}
-            for one in found.failed
-        ]
-        result["proof"] = {"edited": found.edited, "failed": failed, "effect": found.doubts}
+        result["proof"] = {
+            "edited": found.edited,
+            "failed": found.failed,
+            "effect": found.doubts,
+        }
     write_result(result, options.output)
     return Exit.FAILED if found.failed else Exit.DONE
 
@@ -62,7 +62,7 @@ class _Found:
     fields: list[tuple[_Place, dict[str, Any]]] = field_of(default_factory=list)
     skipped: list[Skipped] = field_of(default_factory=list)
     edited: int = 0
-    failed: list[Proof] = field_of(default_factory=list)
+    failed: list[dict[str, Any]] = field_of(default_factory=list)
     doubts: list[str] = field_of(default_factory=list)
 
     def add(self, manifests: Manifests, *, proves: bool) -> None:
@@ -72,12 +72,16 @@ class _Found:
         self.skipped += manifests.skipped
         if not proves:
             return
-        proofs = [_prove(one.field, manifests) for one in listed if not one.field.problem]
-        failed = [proof for proof in proofs if proof.problem]
-        exact = {proof.field.key for proof in proofs} - {proof.field.key for proof in failed}
-        self.edited += len(proofs)
-        self.failed += failed
-        self.doubts += _doubts([one for one in listed if one.field.key in exact], manifests)
+        tried = [(one, _prove(one.field, manifests)) for one in listed if not one.field.problem]
+        odd = {one.field.key for one, problem in tried if problem}
+        self.edited += len(tried)
+        self.failed += [
+            {"path": one.field.path, "line": one.field.scalar.line, "problem": problem}
+            for one, problem in tried
+            if problem
+        ]
+        exact = [one for one, _problem in tried if one.field.key not in odd]
+        self.doubts += _doubts(exact, manifests)
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def _list_fields(manifests: Manifests) -> list[_Listed]:
     ]
 
 
-def _prove(field: ImageField, manifests: Manifests) -> Proof:
+def _prove(field: ImageField, manifests: Manifests) -> str:
     file = manifests.files[field.path]
     if any(one.key == field.key for one in manifests.fields[field.path]):
         return prove(file, field)

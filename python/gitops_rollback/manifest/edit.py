@@ -208,15 +208,6 @@ def _same_node(before: yaml.Node, after: yaml.Node, wanted: Mapping[int, Intende
     return len(before.value) == len(after.value)
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What came of editing one field to another image and back; `problem` is empty if exact."""
-
-    field: ImageField
-    lines_changed: int
-    problem: str
-
-
 def trial_value(field: ImageField) -> str:
     """Return the value of a field with a version that nobody deploys.
 
@@ -229,8 +220,8 @@ def prove(
     file: ParsedFile,
     field: ImageField,
     find: Callable[[ParsedFile], Iterable[ImageField]] = find_fields,
-) -> Proof:
-    """Edit a field in memory to another image and back, and compare byte by byte.
+) -> str:
+    """Edit a field in memory to another image and back; return what is not exact, to the byte.
 
     `find` finds the fields of the file after the edit.
     """
@@ -242,16 +233,15 @@ def prove(
         edited = again.encode(again.text)
         found = _same_field(find(again), field)
         if found is None or found.version != split_version(other)[1]:
-            return Proof(field, 0, "the edited value is not found again")
+            return "the edited value is not found again"
         after = rewrite(again, [restoring_edit(found, field.value, field.recorded_parts)])
     except ManifestError as error:
-        return Proof(field, 0, error.message)
+        return error.message
     changed = _differing(before.split(b"\n"), edited.split(b"\n"))
     if changed == len(lines) and after == before:
-        return Proof(field, changed, "")
+        return ""
     more = _differing(before, after)
-    problem = f"{changed} lines differ after the edit, {more} bytes after undo"
-    return Proof(field, changed, problem)
+    return f"{changed} lines differ after the edit, {more} bytes after undo"
 
 
 def _same_field(fields: Iterable[ImageField], field: ImageField) -> ImageField | None:

@@ -140,9 +140,9 @@ def _compare(version: Version, condition: _Condition) -> int:
     return version.compare(condition.version)
 
 
-def _has_same(version: Version, condition: _Condition, numbers: int) -> bool:
-    """Tell whether the first numbers of both are the same, as far as they were named."""
-    wanted = min(numbers, condition.given)
+def _has_same(version: Version, condition: _Condition) -> bool:
+    """Tell whether the first two numbers of both are the same, as far as they were named."""
+    wanted = min(2, condition.given)
     return version.to_tuple()[:wanted] == condition.version.to_tuple()[:wanted]
 
 
@@ -153,11 +153,9 @@ def _equals(version: Version, condition: _Condition) -> bool:
 
 
 def _differs(version: Version, condition: _Condition) -> bool:
-    if condition.given == 3:  # noqa: PLR2004
+    if condition.given in (0, 3):  # `!=x` is `!=0.0.0`
         return _compare(version, condition) != 0
-    if condition.given == 0:  # `!=x` is `!=0.0.0`
-        return _compare(version, condition) != 0
-    if not _has_same(version, condition, 2):
+    if not _has_same(version, condition):
         return True
     # `!=1.2` leaves out 1.2.*, but of `!=1.2-rc` only what has that pre-release.
     return condition.given == 2 and version.prerelease != condition.version.prerelease  # noqa: PLR2004
@@ -173,7 +171,7 @@ def _exceeds(version: Version, condition: _Condition) -> bool:
 def _is_at_most(version: Version, condition: _Condition) -> bool:
     if condition.given == 3:  # noqa: PLR2004
         return _compare(version, condition) <= 0
-    wanted = max(1, min(2, condition.given)) if condition.given else 2
+    wanted = condition.given or 2
     return version.to_tuple()[:wanted] <= condition.version.to_tuple()[:wanted]
 
 
@@ -183,7 +181,7 @@ def _within_tilde(version: Version, condition: _Condition) -> bool:
     is_zero = condition.version.to_tuple()[:3] == (0, 0, 0)
     if is_zero and condition.given in (0, 3):
         return True
-    return _has_same(version, condition, 2)
+    return _has_same(version, condition)
 
 
 def _within_caret(version: Version, condition: _Condition) -> bool:

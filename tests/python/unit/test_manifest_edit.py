@@ -320,8 +320,7 @@ def test_every_field_of_collected_manifests_is_edited_and_undone_to_the_byte() -
             continue
         for field in fields:
             edited += 1
-            proof = prove(file, field)
-            assert (proof.problem, proof.lines_changed in (1, 2)) == ("", True), field
+            assert prove(file, field) == "", field
     assert edited >= 299
 
 
@@ -392,25 +391,24 @@ def test_any_generated_manifest_is_edited_as_the_parser_reads_it_and_undone(
 @pytest.mark.parametrize("style", STYLES)
 def test_a_proof_edits_an_image_of_any_style_and_back_to_the_byte(style: str) -> None:
     file, field = read(STYLES[style].replace("{}", "acme/cart:1.4.2"))
-    assert (prove(file, field).lines_changed, prove(file, field).problem) == (1, "")
+    assert prove(file, field) == ""
 
 
-def test_a_proof_of_an_entry_counts_the_lines_of_all_its_scalars() -> None:
+def test_a_proof_of_an_entry_minds_the_lines_of_all_its_scalars() -> None:
     entry = f"images:\n- name: acme/cart\n  newTag: '1'  # a\n  digest: {digest('1')}\n"
     file = parse("kustomization.yaml", entry.encode())
     [field] = find_fields(file)
-    assert (prove(file, field).lines_changed, prove(file, field).problem) == (2, "")
+    assert prove(file, field) == ""
 
 
 def test_a_proof_tells_where_the_edited_image_is_not_found_again() -> None:
     file, field = read(STYLES["plain"].replace("{}", "acme/cart:1.4.2"))
-    assert prove(file, field, lambda _again: ()).problem == "the edited value is not found again"
+    assert prove(file, field, lambda _again: ()) == "the edited value is not found again"
     stale = prove(file, field, lambda _again: (field,))
-    assert stale.problem == "the edited value is not found again"
+    assert stale == "the edited value is not found again"
 
 
 def test_a_proof_tells_why_a_field_must_not_be_edited() -> None:
     file, field = read(STYLES["plain"].replace("{}", "acme/cart:1.4.2"))
     found = prove(file, replace(field, problem=Problem("it is written twice")))
-    assert "it is written twice" in found.problem
-    assert found.lines_changed == 0
+    assert "it is written twice" in found
