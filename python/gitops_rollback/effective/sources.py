@@ -314,10 +314,11 @@ def _followed(reference: yaml.Node | None) -> tuple[str, str]:
     """
     for key in ("commit", "name", "semver", "tag", "branch"):
         text = text_of(lookup(reference, key))
+        if text and (key == "branch" or text.startswith("refs/heads/")):
+            branch = text.removeprefix("refs/heads/")
+            return branch, f"branch {branch}"
         if text:
-            is_branch = key == "branch" or text.startswith("refs/heads/")
-            branch = text.removeprefix("refs/heads/") if is_branch and key != "commit" else ""
-            return branch, f"{'branch' if branch else key} {branch or text}"
+            return "", f"{key} {text}"
     return "master", "branch master"
 
 

@@ -192,7 +192,8 @@ def test_a_layer_that_is_not_read_makes_the_effect_unknown(text: str) -> None:
 def test_patches_that_an_application_adds_are_not_followed() -> None:
     files, _path = LAYERS["image of kustomize"]
     text = of_source("path: apps/cart\nkustomize: {patches: [{patch: x}]}")
-    with pytest.raises(NotProvenError, match=r"kustomize\.patches: not followed"):
+    line = text[: text.index("[{patch")].count("\n") + 1
+    with pytest.raises(NotProvenError, match=rf":{line}: kustomize\.patches: not followed"):
         deployed({**files, "app.yaml": text})
 
 

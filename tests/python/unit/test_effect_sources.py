@@ -232,6 +232,20 @@ FOLLOWED = {
         },
         "v.yaml",
     ),
+    "a workload beside one that only configures something": (
+        {
+            "kustomization.yaml": "resources: [d.yaml, l.yaml]\n",
+            "d.yaml": DEPLOYMENT,
+            "l.yaml": noted('config.kubernetes.io/local-config: "true"').replace(
+                "{name: cart,", "{name: local,"
+            ),
+        },
+        "d.yaml",
+    ),
+    "a branch by the name of its reference": (
+        APPS | {"k.yaml": git("apps", OURS, "name: refs/heads/main") + "---\n" + flux("apps")},
+        EDITED,
+    ),
     "an image that is copied from a local object": (
         {"kustomization.yaml": COPIES % "IMAGE", "d.yaml": DEPLOYMENT, "v.yaml": LOCAL},
         "v.yaml",
@@ -758,6 +772,15 @@ REFUSED = {
         | {"s.yaml": git("apps", OURS) + "---\n" + git("apps", f"{OURS}x")}
         | {"k.yaml": flux("apps", IMAGES)},
         "there are several GitRepositorys apps, of different repositories or branches",
+    ),
+    "another branch by the name of its reference": (
+        APPS | {"k.yaml": git("apps", OURS, "name: refs/heads/next") + "---\n" + flux("apps")},
+        "the branch next of this repository is applied, not the branch main",
+    ),
+    "a commit beside a branch": (
+        APPS
+        | {"k.yaml": git("apps", OURS, "branch: main, commit: 0123abc") + "---\n" + flux("apps")},
+        "the commit 0123abc of this repository is applied, not the branch main",
     ),
     "a repository without a branch": (
         APPS | {"k.yaml": git("apps", OURS).replace("branch: main", "") + "---\n" + flux("apps")},

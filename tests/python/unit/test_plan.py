@@ -826,6 +826,12 @@ def test_why_there_is_none_is_told_by_what_is_said_of_tags_alone() -> None:
     assert "3: too new" in error.message
 
 
+def test_where_the_registry_has_one_the_ledger_is_not_spoken_of() -> None:
+    plan = by_state("1>2", tags=("2", "1")).plan(strategy="registry")
+    assert plan.chosen is not None
+    assert not any("what ran before is known" in text for text in plan.findings)
+
+
 def test_where_the_registry_has_none_it_is_said_that_the_ledger_knows_one() -> None:
     plan = by_state("1>2", tags=("2",)).plan(strategy="registry")
     error = obstacle(plan)
