@@ -34,6 +34,8 @@ def restored(facts: Facts) -> Facts:
     if at.state is not None and at.state.deployed:
         return facts
     removed = facts.ask(NeedRemoved(frozenset({at.service, *names_of(at.found.fields)})))
+    # An older file may name a hold that ended since: with it, this tool took the hold's own file.
+    ended = {one.service for one in removed if one.is_hold and is_own(one.message)}
     gone: list[tuple[str, State]] = []
     held: list[HeldFile] = []
     for one in _by_hand(removed):
@@ -46,7 +48,8 @@ def restored(facts: Facts) -> Facts:
         if state is not None and not any(
             commit != one.commit and _has_all_of(later, state) for commit, later in gone
         ):
-            gone.append((one.commit, state))
+            is_over = state.hold is not None and state.hold.id in ended
+            gone.append((one.commit, replace(state, hold=None) if is_over else state))
     if not gone and not held:
         return facts
     states = [at.state or State(at.service, at.environment), *(state for _commit, state in gone)]

@@ -224,6 +224,24 @@ def bad_match(
     return None
 
 
+def digests_that_ran(deeds: Iterable[Deed], bad: Iterable[Bad]) -> frozenset[str]:
+    """Return the digests that deeds tell to have run, and that were not rolled back from.
+
+    Where a tag alone is bad, whose digest nobody knows, the digest of what was replaced under that
+    tag may be of the bad image: it may be what a registry said of the tag.
+    """
+    entries = tuple(bad)
+    left = {entry.image.digest for entry in entries}
+    unsure = {entry.image.tag for entry in entries if entry.image.digest is None}
+    ran: set[str | None] = set()
+    for deed in deeds:
+        ran.add(deed.image.digest)
+        before = deed.from_image
+        if before is not None and before.tag not in unsure:
+            ran.add(before.digest)
+    return frozenset(digest for digest in ran if digest and digest not in left)
+
+
 def version_tag(image: ImageReference, seen: Iterable[ImageReference]) -> str | None:
     """Return the tag by which a release is known again when it is built anew; None if it has none.
 

@@ -24,7 +24,7 @@ from gitops_rollback.ledger.events import (
     is_unchanged,
 )
 from gitops_rollback.ledger.fields import meant_by
-from gitops_rollback.ledger.holds import BAD, Bad
+from gitops_rollback.ledger.holds import BAD, Bad, digests_that_ran
 from gitops_rollback.ledger.merge import is_placed, with_commits
 from gitops_rollback.model import EDIT, ROLLBACK, Deed
 from gitops_rollback.query.shapes import is_version_tag
@@ -83,9 +83,7 @@ class Timeline:
     @property
     def ran(self) -> frozenset[str]:
         """The digests that ran here and were not rolled back from."""
-        images = [i for event in self.events for i in (event.image, event.from_image)]
-        bad = {entry.image.digest for entry in self.bad}
-        return frozenset(i.digest for i in images if i and i.digest and i.digest not in bad)
+        return digests_that_ran((event.deed for event in self.events), self.bad)
 
 
 def read_running(fields: Sequence[FieldAtTip], state: State | None) -> Running | None:

@@ -18,6 +18,7 @@ from gitops_rollback.ledger.holds import (
     Bad,
     Hold,
     bad_from_json,
+    digests_that_ran,
     hold_from_json,
     version_tag,
     without_bad,
@@ -66,8 +67,7 @@ class State:
     @property
     def ran(self) -> frozenset[str]:
         """The digests that ran here, as far as this tells, and were not rolled back from."""
-        bad = {entry.image.digest for entry in self.bad}
-        return frozenset(i.digest for i in self.images if i.digest and i.digest not in bad)
+        return digests_that_ran(self.deployed, self.bad)
 
     def with_deed(self, deed: Deed, fields: Iterable[NotedField] = ()) -> State:
         """Return the state after a deploy or a rollback; its very image is no longer bad.

@@ -367,6 +367,16 @@ def test_the_file_of_a_hold_that_was_deleted_by_hand_holds(
     assert found.code == "held"
 
 
+def test_a_hold_that_this_tool_ended_is_over_whatever_an_older_file_names() -> None:
+    """One name's file was deleted; the hold ended under the other name, whose file went later."""
+    older = replace(ELSEWHERE, hold=LATER.hold)
+    ended = removed_hold(told("release"), found=b"")
+    gone = (removed(state("0>1")), ended, removed(older, environment="old", commit="b"))
+    assert changed(wish("release"), place(), telling(NeedRemoved=gone)).ends == ()
+    by_hand = (*gone[:1], *gone[2:])
+    assert changed(wish("release"), place(), telling(NeedRemoved=by_hand)).ends == ("held2",)
+
+
 def test_files_that_one_commit_deleted_each_told_what_was_so_under_its_name() -> None:
     """One knew all that the other had deployed; its hold was tied to the field since."""
     known = replace(ELSEWHERE, hold=LATER.hold)

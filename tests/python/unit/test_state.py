@@ -193,6 +193,13 @@ def test_what_ran_and_was_not_rolled_back_from() -> None:
     assert whole.ran == {image("1").digest}
 
 
+def test_what_a_bad_tag_meant_when_it_was_replaced_may_be_the_bad_image() -> None:
+    by_name = bad_entry("~2", at(1), tag="2")
+    assert state("2>3", bad=(by_name,)).ran == {image("3").digest}
+    assert state("2>3").ran == {image("2").digest, image("3").digest}
+    assert image("2").digest in state("1>2", "2>3", bad=(by_name,)).ran, "it was deployed"
+
+
 def named(name: str, *numbers: int) -> State:
     entries = tuple(deployment("deploy", n, str(n - 1), str(n)) for n in sorted(numbers)[::-1])
     return State(name, "production", entries)
