@@ -98,8 +98,9 @@ def layers_of(
             paths.append(path)
     embedded: dict[int, Embedded] = {}
     unread = []
+    taken: list[str] = []
     for source in read_sources(find(spec, "valuesFrom")):
-        layer = _layer(source, resource, among, parsed, embedded)
+        layer = _layer(source, resource, among, parsed, embedded, taken)
         if isinstance(layer, Unknown):
             unread.append(layer)
         elif layer is not None:
@@ -113,7 +114,7 @@ def layers_of(
         of_chart=of_chart if paths else (),
         unread=tuple(unread),
         unknowns=(*_doubts(resource, spec), *_gone(resource, chart, files, parsed)),
-        paths=tuple(paths),
+        paths=(*paths, *taken),
         embedded=embedded,
         folder=folder,
     )
@@ -247,8 +248,12 @@ def _layer(
     among: Iterable[Resource],
     parsed: Callable[[str], ParsedFile | None],
     embedded: dict[int, Embedded],
+    taken: list[str],
 ) -> yaml.Node | Unknown | None:
-    """Return the values of one source; Unknown where they are not known."""
+    """Return the values of one source; Unknown where they are not known.
+
+    The file that it stands in is put into `taken`.
+    """
     name = f"valuesFrom {source.kind} {source.name}"
     doubt = Unknown(resource.path, source.line, name, "it is not read", LOOK)
     namespace = resource.identity.namespace
@@ -260,6 +265,7 @@ def _layer(
         value = find(one.node, "data", source.key)
         if not isinstance(value, yaml.ScalarNode):
             return doubt
+        taken.append(one.path)
         if source.target:
             steps = tuple(source.target.split("."))
             return with_path(None, steps, value)

@@ -315,6 +315,9 @@ class Lander:
             id(p.scalar.node) for p in field.parts
         }:
             own = self._partly(resource, field, own)
+        if field.other_name:  # by a value that may stand in another file
+            problem = own.problem or field.problem
+            own = replace(own, other_name=field.other_name, problem=problem)
         where = embedded.get(id(node))
         if where is not None and where.block.host is None:
             own = replace(own, problem=Problem(f"it stands in {where.title}, which is not edited"))

@@ -116,12 +116,14 @@ def _global_registry(values: yaml.Node | None) -> str:
 
 def _elsewhere(field: ImageField, registry: str) -> ImageField:
     """Return a field of which it is the chart's to say whether the global registry counts."""
-    name = field.part(NAME)
-    own = field.part(REGISTRY)
+    part, own = field.part(NAME), field.part(REGISTRY)
     is_that = own is not None and own.text.strip("/") == registry
-    if name is None or not name.text or is_that or field.problem:
+    name = part.text.strip("/") if part is not None else ""
+    if field.part(REFERENCE) is not None:  # of one with a registry no other stands before it
+        name = field.name_text if "." not in field.name_text.partition("/")[0] else ""
+    if not name or is_that or field.problem:
         return field
-    return replace(field, other_name=f"{registry}/{name.text.strip('/')}", problem=OTHER_REGISTRY)
+    return replace(field, other_name=f"{registry}/{name}", problem=OTHER_REGISTRY)
 
 
 def _walk(

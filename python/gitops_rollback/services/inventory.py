@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 MOST_DISCOVERED_FILES = 2_000
 _FILES_OF_A_PART = 200
 _TYING = (b"fluxcd.io", b"argoproj.io", b"helm.cattle.io")
+# What puts a text of a ConfigMap, whatever it says, into an image.
+_TAKING_CONFIG_MAPS = (b"substituteFrom", b"eplacement", b"targetPath")
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def read_manifests(
     kustomizations = {}
     skipped = []
     takes_config_maps = any(
-        b"substituteFrom" in data or b"eplacement" in data for data in files.values()
+        any(word in data for word in _TAKING_CONFIG_MAPS) for data in files.values()
     )
     for path, data in files.items():
         wanted = may_hold_image(data) or (takes_config_maps and is_config_map(data))

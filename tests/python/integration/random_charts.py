@@ -205,6 +205,22 @@ def _object(version: str, kind: str, name: str, more: dict[str, object]) -> dict
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **more}
 
 
+def _single(target: str, text: str) -> object:
+    """Return a text at a path of values, of the type that helm gives it (strvals, typedVal)."""
+    is_number = text.isdecimal() and (text == "0" or text[0] != "0")
+    value: object = int(text) if is_number else {"true": True, "false": False}.get(text, text)
+    for key in reversed(target.split(".")):
+        value = {key: value}
+    return value
+
+
+def post_renderers_of(tree: RandomChart, built: str) -> list[dict[str, object]]:
+    """Return what the post-renderers of a release are to kustomize."""
+    objects = [] if tree.argo else [one for one in yaml.safe_load_all(built) if one]
+    specs = (one["spec"] for one in objects if one.get("kind") == "HelmRelease")
+    return [one["kustomize"] for spec in specs for one in spec.get("postRenderers", [])]
+
+
 def layers_of(tree: RandomChart, files: dict[str, str], built: str) -> list[object]:
     """Return the layers of values, the chart's own first: mappings, or `NAME=TEXT` of a parameter.
 
@@ -230,6 +246,9 @@ def layers_of(tree: RandomChart, files: dict[str, str], built: str) -> list[obje
     chart = spec["chart"]["spec"]
     layers = [read(path) for path in chart.get("valuesFiles", [f"{CHART}/values.yaml"])]
     for source in spec.get("valuesFrom", []):
-        data = next(one for one in objects if one.get("kind") == "ConfigMap")["data"]
-        layers.append(yaml.safe_load(data[source.get("valuesKey", "values.yaml")]))
+        named = (one for one in objects if one.get("kind") == "ConfigMap")
+        data = next(one for one in named if one["metadata"]["name"] == source["name"])["data"]
+        text = data[source.get("valuesKey", "values.yaml")]
+        target = source.get("targetPath")
+        layers.append(_single(target, text) if target else yaml.safe_load(text))
     return [*layers, spec.get("values", {})]

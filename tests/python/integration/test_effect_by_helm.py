@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from integration.random_charts import CHART, RandomChart, layers_of, random_chart
+from integration.random_charts import (
+    CHART,
+    RandomChart,
+    layers_of,
+    post_renderers_of,
+    random_chart,
+)
 from integration.test_effect_by_build import (
     Kustomize,
     Outcome,
@@ -23,12 +29,14 @@ from integration.test_effect_by_build import (
     outcome_of,
     said_by,
 )
+from integration.wide_charts import wide_chart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 CHARTS = 2_000 if os.environ.get("GITOPS_LONG_TESTS") else 100
+WIDE_CHARTS = 1_000 if os.environ.get("GITOPS_LONG_TESTS") else 40
 MOST_NEEDLESS = 0.10
 # Refusals for which a value could have been edited alone.
 NEEDLESS = ("is not proven", "there is no service", "has no effect", "cannot be edited safely")
@@ -60,7 +68,8 @@ class Helm:
             built = made
         shutil.rmtree(self.folder, ignore_errors=True)
         for path, text in files.items():
-            if path.startswith(f"{CHART}/") and not path.endswith("/values.yaml"):
+            is_own = path == f"{CHART}/values.yaml"  # it is handed over as the first layer
+            if path.startswith(f"{CHART}/") and not is_own:
                 file = self.folder / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, encoding="utf-8")
@@ -73,7 +82,12 @@ class Helm:
             path_.write_text(yaml.safe_dump(layer), encoding="utf-8")
             arguments += ["-f", str(path_)]
         line = ["template", "x", str(self.folder / CHART), *arguments]
-        return said_by(self.program, *line, folder=self.folder)
+        made = said_by(self.program, *line, folder=self.folder)
+        for renderer in post_renderers_of(tree, built):
+            top = yaml.safe_dump({"resources": ["all.yaml"], **renderer})
+            some = {"all.yaml": made or "", "kustomization.yaml": top}
+            made = self.kustomize.build(some, ".") if made is not None else None
+        return made
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +106,16 @@ def judged(helm: Helm, tree: RandomChart) -> Outcome:
     if before is None or not any(map(is_cart, images_of(before).values())):
         return Outcome("no build")
     return outcome_of(tree.files, before, lambda files: helm.render(tree, files))
+
+
+def test_no_chart_with_rarer_constructs_is_called_deployed_that_helm_says_is_not(
+    helm: Helm,
+) -> None:
+    outcomes = {seed: judged(helm, wide_chart(seed)) for seed in range(WIDE_CHARTS)}
+    wrong = {seed: one.why for seed, one in outcomes.items() if one.kind == "wrong"}
+    assert not wrong, wrong
+    total = Counter(one.kind for one in outcomes.values())
+    assert total["deployed"] > total["refused"] / 2, total
 
 
 def test_no_chart_is_called_deployed_that_helm_says_is_not(helm: Helm) -> None:

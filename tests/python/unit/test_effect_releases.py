@@ -288,3 +288,44 @@ def test_an_entry_of_a_post_renderer_makes_another_image_of_what_it_is_for(
     for one, why in zip(landed, expected.values(), strict=True):
         assert bool(one.unknowns) == bool(why)
         assert all(why in doubt.why and doubt.line == 9 for doubt in one.unknowns)
+
+
+SINGLE = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: single, namespace: shop}
+data: {it: "1"}
+"""
+BY_TARGET = NAMING.replace(
+    "[{kind: ConfigMap, name: cart-values}]",
+    "[{kind: ConfigMap, name: single, valuesKey: it, targetPath: image.tag}]",
+)
+OWN_VALUES = "  values: {image: {repository: acme/cart%s}}\n"
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["by a kustomization", "by the folder"])
+def test_a_single_value_is_edited_in_the_file_that_it_comes_from(*, listed: bool) -> None:
+    files = {
+        "clusters/s.yaml": git("ours", OURS),
+        "clusters/a.yaml": flux("ours"),
+        "apps/cart/r.yaml": BY_TARGET + OWN_VALUES % "",
+        "apps/cart/single.yaml": SINGLE,
+    }
+    if listed:
+        files["apps/cart/kustomization.yaml"] = "resources: [r.yaml, single.yaml]\n"
+    found = deployed(files)
+    assert not isinstance(found, str), found
+    assert set(found) == {"apps/cart/single.yaml"}
+    own = deployed(files | {"apps/cart/r.yaml": BY_TARGET + OWN_VALUES % ", tag: '2'"})
+    assert set(own) == {"apps/cart/r.yaml"}
+
+
+def test_a_registry_for_all_images_counts_from_whichever_layer() -> None:
+    text = NAMED.replace("image: {", "{global: {registry: ghcr.io}, image: {").replace('}"', '}}"')
+    files = {
+        "clusters/s.yaml": git("ours", OURS),
+        "clusters/a.yaml": flux("ours"),
+        "apps/cart/r.yaml": NAMING + OWN_VALUES % ", tag: '2'",
+        "apps/cart/cm.yaml": text,
+    }
+    assert "global.imageRegistry may stand in the place of its registry" in deployed(files)

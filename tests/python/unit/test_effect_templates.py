@@ -439,6 +439,10 @@ def test_that_a_digest_is_read_by_no_template_is_said(template: str, said: str) 
     files = {f"{CHART}templates/d.yaml": template.encode()} if template else {}
     assert Templates(files).warning("charts/cart", field) == said
     assert Templates(files).warning("charts/cart", without) == ""
+    depends = parse(f"{CHART}Chart.yaml", DEPENDS.encode())
+    others = files | {f"{CHART}templates/o.yaml": ASKS.encode()}
+    asked = Templates(others, {depends.path: depends}.get)
+    assert asked.warning("charts/cart", field) == ""  # what it includes may read it
 
 
 def test_a_registry_that_is_docker_hubs_need_not_be_read() -> None:

@@ -98,6 +98,19 @@ def test_a_global_registry_may_stand_in_the_place_of_the_own_one(own: str, probl
     assert bool(why) == bool(problem)
 
 
+@pytest.mark.parametrize(
+    ("image", "is_doubtful"),
+    [("acme/cart:1", True), ("cart:1", True), ("docker.io/acme/cart:1", False)],
+)
+def test_a_global_registry_may_stand_before_a_whole_image_without_one(
+    image: str, *, is_doubtful: bool
+) -> None:
+    text = f"global: {{imageRegistry: ghcr.io}}\nimage: '{image}'\n"
+    [why] = [why for container, _value, why in values(text) if container == "image"]
+    assert why.startswith("global.imageRegistry may stand" if is_doubtful else "")
+    assert bool(why) is is_doubtful
+
+
 def entry(text: str) -> list[tuple[str, str]]:
     """The value and the problem of each entry of a kustomization's images."""
     whole = f"resources: []\nimages:\n{text}"
