@@ -268,13 +268,36 @@ class Shop:
         mode: str = "100644",
     ) -> str:
         """Commit files (None deletes) on a branch, as a person would; return the commit."""
+        tip = self.tip(branch)
+        stream = self._written(files, message, by, branch, mode, f"from {tip}\n" if tip else "")
+        self.git("fast-import", "--quiet", stdin=stream)
+        return self.tip(branch) or ""
+
+    def commit_many(self, number: int) -> None:
+        """Commit so many changes of the README, one after the other, by one call of git."""
+        after = f"from {self.tip()}\n"
+        stream = b""
+        for one in range(number):
+            change: dict[str, str | bytes | None] = {"README.md": f"# {one}\n"}
+            stream += self._written(change, "Change", "Jane Doe", "main", "100644", after)
+            after = ""  # fast-import goes on where it was
+        self.git("fast-import", "--quiet", stdin=stream)
+
+    def _written(
+        self,
+        files: Mapping[str, str | bytes | None],
+        message: str,
+        by: str,
+        branch: str,
+        mode: str,
+        after: str,
+    ) -> bytes:
+        """Return a commit in the words of fast-import."""
         mail = f"{by.split(maxsplit=1)[0].lower()}@acme.example"
         person = f"{by} <{mail}> {self.moment()} +0000"
-        tip = self.tip(branch)
         lines = [
             f"commit refs/heads/{branch}\nauthor {person}\ncommitter {person}\n".encode(),
-            f"data {len(message.encode())}\n{message}\n".encode(),
-            f"from {tip}\n".encode() if tip else b"",
+            f"data {len(message.encode())}\n{message}\n{after}".encode(),
         ]
         for path, content in files.items():
             quoted = '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -283,8 +306,7 @@ class Shop:
                 continue
             data = content.encode() if isinstance(content, str) else content
             lines.append(f"M {mode} inline {quoted}\ndata {len(data)}\n".encode() + data + b"\n")
-        self.git("fast-import", "--quiet", stdin=b"".join(lines))
-        return self.tip(branch) or ""
+        return b"".join(lines)
 
     def take_back(self, path: str) -> None:
         """Delete a file as a revert of what wrote it would: as if it had never been."""

@@ -94,8 +94,7 @@ def test_a_deploy_takes_four_requests_when_nothing_else_moved(warm: Cached) -> N
 
 
 def test_a_plan_takes_two_requests_where_the_last_commits_are_cached(cached: Cached) -> None:
-    for number in range(60):
-        cached.shop.commit({"README.md": f"# {number}\n"})
+    cached.shop.commit_many(60)
     cached.deploy("1.4.2")
     cached.deploy("1.5.0")
     tip = ["GET /manifests.git/info/refs?service=git-upload-pack", UPLOAD]
@@ -106,8 +105,7 @@ def test_a_plan_takes_two_requests_where_the_last_commits_are_cached(cached: Cac
 
 
 def test_a_plan_fetches_what_others_pushed_in_one(cached: Cached) -> None:
-    for number in range(60):
-        cached.shop.commit({"README.md": f"# {number}\n"})
+    cached.shop.commit_many(60)
     cached.deploy("1.4.2")
     cached.plan()
     for number in range(3):
@@ -122,8 +120,7 @@ def test_a_plan_fetches_what_others_pushed_in_one(cached: Cached) -> None:
 
 def test_what_lies_behind_a_boundary_is_read_where_another_run_fetched_it(cached: Cached) -> None:
     """A history that leads across what was a boundary is the same as without a cache."""
-    for number in range(60):
-        cached.shop.commit({"README.md": f"# {number}\n"})
+    cached.shop.commit_many(60)
     for tag in ("1.4.2", "1.5.0"):
         cached.deploy(tag)
         cached.plan()

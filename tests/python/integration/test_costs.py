@@ -88,8 +88,7 @@ def test_a_large_file_beside_small_ones_is_fetched_where_it_is_needed(shop: Shop
 def test_a_plan_over_http_takes_three_requests_where_the_state_file_explains_all(
     released: Shop,
 ) -> None:
-    for number in range(60):
-        released.commit({"README.md": f"# {number}\n"})
+    released.commit_many(60)
     released.commit({".gitops-rollback.toml": TOML})
     with GitHttpServer(released.root) as server:
         url = f"{server.url}/manifests.git"

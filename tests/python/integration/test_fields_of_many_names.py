@@ -119,8 +119,7 @@ def test_a_hold_stays_where_all_that_tells_of_it_was_deleted_long_ago(
     shop.ok("rollback", "--service", "cart", "--reason", "carts are empty")
     everything = dict.fromkeys([CART_STATE, *held_files(shop)])
     shop.commit({**everything, **({config: after} if after else {})}, "Tidy up")
-    for number in range(60):
-        shop.commit({"README.md": f"{number}\n"})
+    shop.commit_many(60)
     again = ("deploy", "--service", "cart", "--image", image("1.5.0"))
     assert shop.refused(6, "refused", *again).error["code"] == "held"
     run = shop.ok("release", "--service", "cart", *REASON)

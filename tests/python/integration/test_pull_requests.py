@@ -261,7 +261,7 @@ def test_waiting_for_the_merge_ends_with_the_commit_on_the_base(guarded: Guarded
 
 
 def test_waiting_ends_with_the_timeout_and_exit_7(guarded: Guarded) -> None:
-    run = guarded.propose("--wait-for-merge", "--timeout", "8")
+    run = guarded.propose()
     again = guarded.propose("--wait-for-merge", "--timeout", "8")
     assert again.result["pullRequest"] == run.result["pullRequest"]
 
