@@ -189,7 +189,10 @@ class Reach:
         self._base = sqlite3.connect(data)
 
     def tests(self, mutant: Mutant) -> set[str]:
-        """Return the tests that run a line, else those that run anything of its module."""
+        """Return the tests that run a line; of what runs at import, all files that know it.
+
+        A test that reads a table runs nothing of its module.
+        """
         from coverage.numbits import numbits_to_nums  # noqa: PLC0415 - of the dev dependencies
 
         rows = self._base.execute(
@@ -199,7 +202,9 @@ class Reach:
             (f"%/{mutant.path.as_posix()}",),
         ).fetchall()
         reaching = [name for name, bits in rows if mutant.line in numbits_to_nums(bits)]
-        return {name.partition("|")[0] for name in reaching or (name for name, _bits in rows)}
+        if reaching:
+            return {name.partition("|")[0] for name in reaching}
+        return {name.partition("::")[0] for name, _bits in rows}
 
     def files(self) -> list[str]:
         """Return the files of tests that reach anything."""
@@ -251,8 +256,13 @@ class Trial:
             self._failed = self._failed or report.nodeid
 
     def _end_of(self, mutant: Mutant, every: Sequence[pytest.Item]) -> str:
-        names = self._reach.tests(mutant) - self._failing
-        items = [item for item in every if item.nodeid in names]
+        names = self._reach.tests(mutant)
+        items = [
+            item
+            for item in every
+            if (item.nodeid in names or item.nodeid.partition("::")[0] in names)
+            and item.nodeid not in self._failing
+        ]
         if not items:
             return "lived: no unit test reaches it"
         functions = changed_functions(mutant)

@@ -242,6 +242,16 @@ FOLLOWED = {
         },
         "d.yaml",
     ),
+    "images of the branch that an Application names by its reference": (
+        LISTED
+        | {
+            "a.yaml": application(
+                f"repoURL: {OURS}\ntargetRevision: refs/heads/main\npath: apps/cart\n"
+                "kustomize: {images: ['acme/cart:2']}"
+            )
+        },
+        "a.yaml",
+    ),
     "a branch by the name of its reference": (
         APPS | {"k.yaml": git("apps", OURS, "name: refs/heads/main") + "---\n" + flux("apps")},
         EDITED,

@@ -151,6 +151,20 @@ STACKS = {
             ]
         ],
     ),
+    "a chart in the charts folder of one that calls it otherwise: by that name alone": (
+        {
+            "charts/shop/Chart.yaml": "name: shop\ndependencies: [{name: cart, alias: main}]\n",
+            "charts/shop/values.yaml": "cart: {image: {tag: '3'}}\nmain: {image: {tag: '2'}}\n",
+            "charts/shop/charts/cart/Chart.yaml": "name: cart\n",
+            SUB: VALUES,
+        },
+        [
+            [
+                f"{SUB}:1 the values file {SUB}",
+                "charts/shop/values.yaml:2/main main in charts/shop/values.yaml",
+            ]
+        ],
+    ),
     "a chart that others name by its path, once by another name": (
         {
             "cart/Chart.yaml": "name: cart\n",
