@@ -402,6 +402,15 @@ def test_a_suspended_release_is_never_ready_though_its_pods_run_the_image() -> N
     assert failure.code == "suspended"
 
 
+def test_a_release_that_is_being_deleted_is_never_ready_though_its_pods_run_the_image() -> None:
+    release = helm_release(values(), {"conditions": conditions(Ready=SUCCEEDED)})
+    release["metadata"]["deletionTimestamp"] = "2026-01-31T02:03:04Z"
+    standing = stand(target(), objects([release], workload(), pods=[pod()]))
+    assert standing.suspicion is not None
+    assert (standing.state, standing.suspicion.code) == (State.APPLYING, "missing")
+    assert "HelmRelease/shop/cart is being deleted" in standing.message
+
+
 def test_what_helm_said_before_a_suspension_is_not_told_of_the_change() -> None:
     """It had failed, and gone back, at another image: Git says by now what runs."""
     failed = ("False", "UpgradeFailed", "context deadline exceeded")
