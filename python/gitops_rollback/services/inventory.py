@@ -12,7 +12,7 @@ from gitops_rollback.effective.left_out import is_ignore_file
 from gitops_rollback.effective.resolve import EffectiveFields, Tree, resolve_fields
 from gitops_rollback.effective.roots import folders_above
 from gitops_rollback.effective.sources import NOWHERE, Home
-from gitops_rollback.effective.templates import is_beside
+from gitops_rollback.effective.templates import is_beside, is_chart_file
 from gitops_rollback.effective.variables import uses_in
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import dataclass, field, replace
@@ -195,7 +195,9 @@ def parts_of(paths: Iterable[str], read: Callable[[str], bytes]) -> Iterator[dic
             apart[path] = None
     read_ = read_manifests({path: data for path, data in tied.items() if is_kustomization(path)})
     taken = {path for one in read_.kustomizations.values() for path in one.references}
-    ruling = {posixpath.dirname(path) for path in tied if is_kustomization(path) or is_chart(path)}
+    ruling = {
+        posixpath.dirname(path) for path in tied if is_kustomization(path) or is_chart_file(path)
+    }
     for path in list(apart):
         if ties or path in taken or not ruling.isdisjoint(folders_above(path)):
             del apart[path]
@@ -206,11 +208,6 @@ def parts_of(paths: Iterable[str], read: Callable[[str], bytes]) -> Iterator[dic
     rest = iter(apart)
     while part := list(islice(rest, _FILES_OF_A_PART)):
         yield {path: read(path) for path in part}
-
-
-def is_chart(path: str) -> bool:
-    """Tell whether a file makes its folder a chart."""
-    return posixpath.basename(path) == "Chart.yaml"
 
 
 def _ties(path: str, data: bytes) -> bool:
