@@ -241,13 +241,16 @@ def _by_records(
 ) -> tuple[tuple[Event, ...], tuple[ImageReference, ...]]:
     """Return the chain of records, with the commits that prove them, and what is older below.
 
-    None where commits tell that it went otherwise: such a record never reached the branch.
+    No chain where commits tell that it went otherwise: such a record never reached the branch. Of
+    what no chain goes by, what was recorded since the oldest of the commits never did.
     """
     committed = {event.record for event in known if event.record}
     chained, never = from_records(records, running, committed)
     events, below = _as_committed(chained, known)
     if not events:
-        return (), ()
+        since = known[0].at if known else None
+        told = [one for one in records if since is not None and one.record.recorded_at > since]
+        _chained, never = from_records(told, running, committed)
     events = tuple(_proven_by_history(event, commits) for event in events)
     shown = [entry.image for entry in commits]
     never = tuple(i for i in never if not any(is_named(i, s) for s in shown))

@@ -180,10 +180,13 @@ def test_a_build_that_differs_in_more_than_the_image_proves_nothing(tmp_path: Pa
     files = {**BY_FILE, "apps/kustomization.yaml": BY_FILE["apps/kustomization.yaml"]}
     files["apps/kustomization.yaml"] += VERSION_IN_LABEL
     shop = opened(files, tmp_path)
-    run = shop.refused(6, "refused", "deploy", *NEW)
+    run = shop.refused(1, "manifest", "deploy", *NEW)
+    assert "no digest can stand there" in run.error["message"]
+    assert "--accept tag" in run.error["hint"]
+    run = shop.refused(6, "refused", "deploy", *NEW, "--accept", "tag")
     assert run.error["code"] == "effect"
     assert "metadata.annotations.version changed" in run.error["message"]
-    taken = shop.deploy("1.5.0", "--accept", "effect")
+    taken = shop.deploy("1.5.0", "--accept", "tag,effect")
     assert taken.service()["effectProof"] == {"by": "accepted"}
 
 

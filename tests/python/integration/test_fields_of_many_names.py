@@ -213,7 +213,7 @@ def test_a_hold_whose_container_was_renamed_is_lost_and_the_printed_commands_men
 
 def test_a_lost_hold_is_not_tied_in_the_place_of_one_that_is_in_force(two_names: Shop) -> None:
     (lost,) = held_files(two_names)
-    two_names.commit({CART_STATE.replace("cart", "cart-web"): None})
+    two_names.commit({CART_STATE: None, CART_STATE.replace("cart", "cart-web"): None})
     two_names.edit("name: server", "name: app")
     two_names.ok("rollback", "--service", "cart", "--again", "--to", "1.4.1", "--reason", "worse")
     (newer,) = {*held_files(two_names)} - {lost}

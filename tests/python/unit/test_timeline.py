@@ -158,6 +158,15 @@ def test_what_git_shows_as_committed_was_not_never_deployed() -> None:
     assert found.never_deployed == ()
 
 
+def test_where_commits_alone_tell_what_ran_what_was_only_recorded_since_never_did() -> None:
+    """Of what was recorded before the oldest of them they tell nothing."""
+    newest, _older = records("1>2", "2>4")
+    since = build_timeline(image("2"), None, [newest], history("1", "2"))
+    assert (stack(since), [i.tag for i in since.never_deployed]) == (["1", "2"], ["4"])
+    before = build_timeline(image("2"), None, records("2>4"), history("1", "2"))
+    assert (stack(before), before.never_deployed) == (["1", "2"], ())
+
+
 def test_what_records_show_as_rolled_back_from_is_bad_until_it_is_deployed_again() -> None:
     chain = ["1>2", "2<1", "1>3"]
     [bad] = build_timeline(image("3"), None, records(*chain), None).bad
