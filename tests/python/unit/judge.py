@@ -359,7 +359,7 @@ class Judge(RuleBasedStateMachine):
         if len(self.branch.commits) <= count:
             return
         folded = self.branch.commits[-count:]
-        if any(commit.message == "Tidy up" for commit in folded):
+        if any(commit.message.strip() == "Tidy up" for commit in folded):
             return  # what somebody deletes and folds into what wrote it never was there
         for path, model in zip(self.paths, self.fields, strict=True):
             before = self.branch.commits[-count - 1].files.get(path)
