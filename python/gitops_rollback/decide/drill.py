@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from gitops_rollback.model import Build
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
-NOTE = "note"  # the severity of a finding of storage that is no risk
 _LONGEST_HOLD = 7.0  # days
 _OF_A_SERVICE = frozenset(("service", "target"))  # checks whose subject is a service by its title
 _NOTHING_BEFORE = "nothing ran before what runs now: there is nothing to go back to yet"
@@ -191,7 +190,7 @@ def judge_limit(host: str, told: str, *, is_near: bool) -> Finding:
 def judge_builds(found: Iterable[storage.Finding]) -> Iterator[Finding]:
     """Judge what is known of the builds that hold records; a note is that nobody was asked."""
     for one in found:
-        level = SKIPPED if one.severity == NOTE else WARNING
+        level = SKIPPED if one.is_note else WARNING
         yield Finding("builds", one.subject, level, f"{one.message}; {one.effect}", one.mend)
 
 
@@ -201,7 +200,7 @@ def judge_storage(subject: str, found: Iterable[storage.Finding], unread: str) -
         hint = "gitops-rollback check --storage FOLDER looks at the files of a clone"
         yield Finding("storage", subject, SKIPPED, f"not looked at: {unread}", hint)
         return
-    risks = [one for one in found if one.severity != NOTE]
+    risks = [one for one in found if not one.is_note]
     if not risks:
         yield Finding("storage", subject, OK, "nothing is at risk")
     for one in risks:

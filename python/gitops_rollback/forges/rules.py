@@ -76,14 +76,19 @@ class BranchRules:
         self._root = f"{address.path}/repository" if self._is_gitlab else address.path
 
     def against_push(self, branch: str, commit: Commit) -> tuple[Obstacle, ...]:
-        """Return what stands against a push of a commit to a branch."""
+        """Return what stands against a push of a commit to a branch.
+
+        Where the host tells a part of its rules only, the rest may stand against it, too: no pull
+        request is sure to pass that.
+        """
         found: list[Obstacle] = []
         try:
             for obstacle in (self._gitlab if self._is_gitlab else self._github)(branch, commit):
                 found.append(obstacle)  # noqa: PERF402 - what was found before a failure counts
-        except ForgeError:
-            if not found:  # else what is known already stands against it
+        except ForgeError as error:
+            if not found:
                 raise
+            found.append(Obstacle(f"further rules are not known: {error.message}"))
         return tuple(found)
 
     def _github(self, branch: str, commit: Commit) -> Iterator[Obstacle]:

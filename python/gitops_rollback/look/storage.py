@@ -15,7 +15,6 @@ from gitops_rollback.look.environment_files import is_manifest, read_files
 from gitops_rollback.manifest.document import parse_once
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.storage import (
-    NOTE,
     ServiceKeys,
     changes_between,
     findings_of,
@@ -58,7 +57,7 @@ class StorageReader:
         try:
             now = self._files(at, at.tip.commit)
             findings = findings_of(review(now), keys, is_all=not at.found.settings.manifests)
-            lines = tuple(finding.sentence for finding in findings if finding.severity != NOTE)
+            lines = tuple(finding.sentence for finding in findings if not finding.is_note)
             commit = self._commit(at, need)
             if commit is None:
                 unknown = f"no record or commit tells when {need.label} ran"

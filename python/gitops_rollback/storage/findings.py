@@ -39,6 +39,11 @@ class Finding:
         return self.severity == ERROR and "the API server refuses" in self.effect
 
     @property
+    def is_note(self) -> bool:
+        """Whether nothing is at risk."""
+        return self.severity == NOTE
+
+    @property
     def place(self) -> str:
         """Where it is, for people and editors: `path:line:column`."""
         return f"{self.path}:{self.line}:{self.column}"

@@ -52,17 +52,9 @@ class World:
         """The claims, those that StatefulSets make among them; one that is there is taken."""
         written = [claim_of(i) for i in self.items if i.kind == "PersistentVolumeClaim" and i.name]
         made = [claim for workload in self.workloads for claim in claims_of_set(workload)]
-        there = [(claim.name, claim.namespace) for claim in written]
         return (
             *written,
-            *(
-                claim
-                for claim in made
-                if not any(
-                    name == claim.name and same_namespace(space, claim.namespace)
-                    for name, space in there
-                )
-            ),
+            *(claim for claim in made if not any(_is_same(claim, o) for o in written)),
         )
 
     @cached_property
@@ -150,3 +142,7 @@ def _by_file(items: list[KubernetesObject]) -> Iterator[World]:
         files.setdefault(item.path, []).append(item)
     for group in files.values():
         yield World(tuple(group))
+
+
+def _is_same(one: Claim, other: Claim) -> bool:
+    return one.name == other.name and same_namespace(one.namespace, other.namespace)

@@ -534,8 +534,11 @@ def test_push_rules_that_this_token_may_not_read_are_no_all_clear(guarded: Guard
     for answer in (*REFUSED["gitlab"], {"archived": False}):
         guarded.forge.force(200, answer)
     guarded.forge.force(403, {"message": "403 Forbidden"})
-    verdict, message = _push(guarded.run("check", "--service", "cart"))
+    run = guarded.run("check", "--service", "cart")
+    verdict, message = _push(run)
     assert (verdict, "it takes no push from this token" in message) == ("warning", True)
+    assert "further rules are not known: asked" in message
+    assert "--pull-request" not in run.said, "a rule that nobody could read may refuse it"
 
 
 def test_where_a_host_stops_answering_no_all_clear_is_given(guarded: Guarded) -> None:
