@@ -239,18 +239,20 @@ scenario('the report is archived and linked: after a rollback, before an approva
     Map asked = null
     def plan = world.jenkinsfile(job + [env: job.env + [GITOPS_APPROVERS: 'bob'], params: job.params + [DRY_RUN: 'true']], 'Jenkinsfile.rollback')
     same(plan.shells, ['gitops-rollback plan', 'gitops-rollback report'])
+    def without = world.jenkinsfile(job + [env: [GITOPS_REPORT: 'no'], params: job.params + [DRY_RUN: 'true']], 'Jenkinsfile.rollback')
+    same([without.failure, without.shells], [null, ['gitops-rollback plan']])
     def approved = world.jenkinsfile(job + [env: job.env + [GITOPS_APPROVERS: 'bob'],
         answer: { asked = it; throw new harness.FlowInterruptedException('Rejected') }], 'Jenkinsfile.rollback')
     same(approved.run.result, 'ABORTED')
-    String page = 'http://127.0.0.1:9/job/ops/job/rollback/2/artifact/gitops-rollback/report/report.html'
+    String page = 'http://127.0.0.1:9/job/ops/job/rollback/3/artifact/gitops-rollback/report/report.html'
     same(asked.message.contains('Roll back cart 1.5.0 → 1.4.2?'), true)
     has(approved.text, "report: ${page}")
     def done = world.jenkinsfile(job, 'Jenkinsfile.rollback')
     same(done.failure, null)
     same(done.shells, ['gitops-rollback plan', 'gitops-rollback record', 'gitops-rollback rollback', 'gitops-rollback report'])
     same(World.title(done), 'cart 1.5.0 → 1.4.2, held')
-    same(World.links(done).report, page.replace('/2/', '/3/'))
-    same(World.links(done).record, page.replace('/2/', '/3/').replace('report/report.html', 'default/cart/record.json'))
+    same(World.links(done).report, page.replace('/3/', '/4/'))
+    same(World.links(done).record, page.replace('/3/', '/4/').replace('report/report.html', 'default/cart/record.json'))
     same(World.links(done).commit, world.tip())
     has(new File(done.artifacts, 'gitops-rollback/report/report.html').getText('UTF-8'), 'Rolled back: cart 1.5.0 → 1.4.2')
     same(new File(done.artifacts, 'gitops-rollback/report').list().sort().toList(), ['report.css', 'report.html', 'timeline-default-cart.svg'])
