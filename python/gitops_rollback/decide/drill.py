@@ -13,7 +13,7 @@ from gitops_rollback.late import dataclass
 from gitops_rollback.ledger.events import ARTIFACT
 from gitops_rollback.ledger.holds import bad_match
 from gitops_rollback.ledger.stack import build_timeline
-from gitops_rollback.model import one_line, some
+from gitops_rollback.model import EDIT, one_line, some
 from gitops_rollback.refusals import ALREADY
 
 if TYPE_CHECKING:
@@ -273,6 +273,10 @@ def _record(plan: Plan) -> Iterator[Finding]:
     if plan.chosen.stored is not None:
         yield Finding("record", plan.title, OK, "is kept and readable")
         return
+    if plan.strategy != ARTIFACT and _is_replaced_by_hand(plan.chosen):
+        message = "none was made, for a commit by hand replaced that image: Git's history tells it"
+        yield Finding("record", plan.title, OK, message)
+        return
     archive = plan.chosen.archived_by
     where = f" in {archive}" if archive else ""
     why = next((f for f in plan.findings if "record" in f or f.startswith("artifact:")), "")
@@ -283,6 +287,10 @@ def _record(plan: Plan) -> Iterator[Finding]:
         "keep the builds that hold records (the step does so), on storage that lasts",
         "jenkins",
     )
+
+
+def _is_replaced_by_hand(candidate: Candidate) -> bool:
+    return candidate.replaced is not None and candidate.replaced.deed.action == EDIT
 
 
 def _tag(plan: Plan) -> Iterator[Finding]:

@@ -86,6 +86,8 @@ THERE = Check("there", image("1").digest, has_tag=True)
 KEPT = replace(GOOD, check=THERE, stored=stored("1", "2"))
 GONE_IMAGE = SHOWN.refused("gone", "the registry no longer has it")
 RUNS = SHOWN.refused("running", "it runs now")
+BY_HAND = replace(GOOD, replaced=Event(Deed("edit", image("2"), from_image=image("1"))))
+NONE_MADE = "none was made, for a commit by hand replaced that image: Git's history tells it"
 ARCHIVED = Event(Deed("deploy", image("2"), from_image=image("1"), build=Build("shop/cart", 7)))
 
 
@@ -141,6 +143,12 @@ def test_a_drill_says_what_a_rollback_would_pass_over(
             replace(plan(replace(GOOD, replaced=ARCHIVED)), findings=("a", "artifact: no answer")),
             [(WARNING, "the record of 1 is not to be had in shop/cart #7: artifact: no answer")],
             id="an archive that does not answer",
+        ),
+        pytest.param(plan(BY_HAND), [(OK, NONE_MADE)], id="replaced by a commit by hand"),
+        pytest.param(
+            replace(plan(BY_HAND), strategy="artifact"),
+            [(WARNING, "the record of 1 is not to be had")],
+            id="replaced by a commit by hand, and a record is wanted",
         ),
         pytest.param(replace(plan(GOOD), strategy="git"), [], id="by Git alone"),
         pytest.param(plan(LOST), [], id="no image, either"),
