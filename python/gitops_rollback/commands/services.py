@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import Exit, GitopsRollbackError, UsageError
-from gitops_rollback.look.snapshot import Overview, read_overview
+from gitops_rollback.look.snapshot import Overview, read_overview, sure_names
 from gitops_rollback.model import Request, is_name
 from gitops_rollback.services import catalogue, inventory
 from gitops_rollback.session import start
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    """List them; a service whose fields are not sure is listed with the reason."""
+    """List them, and whether `--all` means each; one whose fields are not sure has the reason."""
     session = start(options, environment)
     name = options.environment
     if name is not None and not is_name(name):
@@ -25,10 +25,15 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     with session.open_repository() as repository:
         tip = session.open_tip(repository)
         overview = read_overview(repository, Request((), name, options.branch), tip)
+        at = (overview.config, overview.environment, overview.tip)
+        sure = sure_names(repository, *at)
     names = inventory.service_names(
         overview.manifests, overview.config, overview.environment, overview.paths
     )
-    services = [_service(name, source, overview) for name, source in sorted(names.items())]
+    services = [
+        {**_service(name, source, overview), "inAll": name in sure if sure else is_name(name)}
+        for name, source in sorted(names.items())
+    ]
     skipped = [vars(skip) for skip in overview.manifests.skipped]
     write_result({"services": services, "skipped": skipped}, options.output)
     return Exit.DONE

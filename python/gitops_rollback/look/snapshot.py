@@ -374,6 +374,14 @@ def known_names(
     Where some are named, what is merely found may be somebody else's image, such as a proxy: who
     takes everything back does not mean that.
     """
+    sure = sure_names(repository, config, environment, tip)
+    return sure or _found_names(repository, config, environment, tip)
+
+
+def sure_names(
+    repository: Repository, config: Config, environment: Environment, tip: Tip
+) -> tuple[str, ...]:
+    """Return the services that the configuration or a state file names; none is read for it."""
     states = f"{FOLDER}/{environment.name}"
     entries = repository.list_files(tip.commit, dict.fromkeys([environment.path, states]))
     paths = [entry.path for entry in entries]
@@ -383,8 +391,7 @@ def known_names(
         for path in paths
         if path.startswith(f"{states}/") and path.endswith(".json")
     ]
-    sure = tuple(sorted(name for name in set(names) if is_name(name)))
-    return sure or _found_names(repository, config, environment, tip)
+    return tuple(sorted(name for name in set(names) if is_name(name)))
 
 
 def _found_names(

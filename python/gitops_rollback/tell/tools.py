@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gitops_rollback.image import label_of
-from gitops_rollback.model import title
+from gitops_rollback.model import some, title
 from gitops_rollback.refusals import Place, place_of
 from gitops_rollback.tell.view import View, table, wrapped
 
@@ -18,6 +18,7 @@ _STYLES = {"failed": "red", "warning": "yellow", "error": "red", "ok": "green"}
 
 
 _MOST_DOUBTS = 10  # of edits without an effect that is proven
+_MOST_FOUND = 20  # of services that are only found
 
 
 def records(document: Document, view: View) -> list[str]:
@@ -48,7 +49,15 @@ def services(document: Document, view: View) -> list[str]:
         image = one.get("image", "-")
         shown = image if view.is_wide or image == "-" else image.partition("@")[0]
         rows.append((one["service"], shown, places or one.get("problem", ""), one["source"]))
-    return [*table(rows), *_skipped(document)] if "services" in document else []
+    lines = [*table(rows), *_skipped(document)] if "services" in document else []
+    found = [one["service"] for one in document.get("services", ()) if not one.get("inAll", True)]
+    if found:
+        names = some(found, _MOST_FOUND)
+        lines += wrapped(
+            f"only found, so left out by --all and the drill: {names} (they take what "
+            ".gitops-rollback.toml names or this tool deployed)"
+        )
+    return lines
 
 
 def fields(document: Document, view: View) -> list[str]:

@@ -204,12 +204,18 @@ def test_all_means_what_is_configured_or_was_deployed(deployed: Shop) -> None:
 
 
 def test_all_of_a_repository_that_nobody_configured_is_what_was_deployed(shop: Shop) -> None:
-    found = {one["service"] for one in shop.ok("services").result["services"]}
+    listed = shop.ok("services")
+    found = {one["service"] for one in listed.result["services"] if one["inAll"]}
+    assert "only found" not in listed.said
     run = shop.run("plan", "--all")
     assert {one["service"] for one in run.result["services"]} == found, "else all that are found"
     shop.deploy("1.5.0")
     run = shop.ok("record", "--all")
     assert [entry["record"]["service"] for entry in run.result["records"]] == ["cart"]
+    run = shop.ok("services")
+    assert [one["service"] for one in run.result["services"] if one["inAll"]] == ["cart"]
+    left = ", ".join(sorted(found - {"cart"}))
+    assert f"only found, so left out by --all and the drill: {left} (" in " ".join(run.said.split())
 
 
 def test_a_folder_that_only_looks_like_a_service_is_left_out_of_all_and_named(shop: Shop) -> None:
