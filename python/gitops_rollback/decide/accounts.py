@@ -13,7 +13,7 @@ from gitops_rollback.ledger.fields import THERE, find_fields
 from gitops_rollback.ledger.holds import BAD, Bad, BrokenHoldError, HeldFile, Hold, parse_held
 from gitops_rollback.ledger.message import action_of, is_own, is_revert, reverted_of
 from gitops_rollback.ledger.state import BrokenStateError, State, joined, parse_state, path_of
-from gitops_rollback.model import Deed, identified
+from gitops_rollback.model import identified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -253,7 +253,7 @@ def from_events(
         return None
     state = State(at.service, at.environment)
     for event in reversed(told):
-        deed = _entry(at, event)
+        deed = identified(event.deed, at.service, at.environment)
         state = state.with_deed(deed)
         if event.action == "rollback" and event.from_image is not None:
             bad = replace(deed, action=BAD, image=event.from_image, from_image=None, record=None)
@@ -264,17 +264,3 @@ def from_events(
     if newest.action != "rollback" or newest.from_image is None or last == "release":
         return state
     return replace(state, hold=Hold(state.deployed[0], holds.markers_to_hold(at)))
-
-
-def _entry(at: ServiceAtTip, event: Event) -> Deed:
-    deed = Deed(
-        action=event.action,
-        image=event.image,
-        at=event.at or "",
-        from_image=event.from_image,
-        by=event.by,
-        reason=event.reason,
-        build=event.build,
-        record=event.record,
-    )
-    return identified(deed, at.service, at.environment)

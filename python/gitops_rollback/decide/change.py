@@ -15,7 +15,7 @@ from gitops_rollback.ledger.holds import HeldFile, render_held
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import LONGEST_BAD_LIST, State, path_of, render_state
 from gitops_rollback.manifest.edit import rewritten
-from gitops_rollback.model import RECORDED, Deed, identified
+from gitops_rollback.model import RECORDED, Deed
 from gitops_rollback.refusals import refusal
 
 if TYPE_CHECKING:
@@ -203,15 +203,14 @@ def nameless(image: ImageReference, reason: str) -> Refusal:
 
 def deed_of(
     wish: Wish,
-    at: ServiceAtTip,
     running: ImageReference,
     image: ImageReference,
-    record: str,
+    record: str | None = None,
     *,
     action: str = "",
 ) -> Deed:
-    """Return a deploy or a rollback as the state file keeps it."""
-    deed = Deed(
+    """Return what a wish does to what runs, as state file and commit keep it; `action` if other."""
+    return Deed(
         action=action or wish.action,
         image=image,
         at=wish.present,
@@ -221,7 +220,11 @@ def deed_of(
         build=wish.build,
         record=record,
     )
-    return identified(deed, at.service, at.environment)
+
+
+def unchanged(wish: Wish, at: ServiceAtTip, running: ImageReference, action: str = "") -> Told:
+    """Return what is told of a service in which another image than runs does not come."""
+    return Told(at.service, at.environment, deed_of(wish, running, running, action=action))
 
 
 def noted_fields(
@@ -232,29 +235,6 @@ def noted_fields(
     return tuple(
         note_written(field, texts.get(field.key, field.value), image) for field in at.found.fields
     )
-
-
-def summary_of(
-    wish: Wish,
-    at: ServiceAtTip,
-    running: ImageReference,
-    image: ImageReference,
-    *,
-    action: str = "",
-    record: str | None = None,
-) -> Told:
-    """Return what the commit's message says of a service."""
-    deed = Deed(
-        action=action or wish.action,
-        image=image,
-        from_image=running,
-        at=wish.present,
-        by=wish.by,
-        reason=wish.reason,
-        build=wish.build,
-        record=record,
-    )
-    return Told(at.service, at.environment, deed)
 
 
 def warnings_of(at: ServiceAtTip) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from gitops_rollback.decide.change import (
     deed_of,
     nameless,
     noted_fields,
-    summary_of,
+    unchanged,
     warnings_of,
 )
 from gitops_rollback.decide.edits import deploy_edits, restoring
@@ -23,8 +23,9 @@ from gitops_rollback.errors import ConfigError, MovedError
 from gitops_rollback.image import same
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import agree, is_unchanged
+from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State
-from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK
+from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, identified
 from gitops_rollback.refusals import Refusal, refusal
 
 if TYPE_CHECKING:
@@ -96,15 +97,16 @@ def _changed(
     assert record is not None  # noqa: S101 - one of the two is there
     # The record may know a digest that the field does not: resolved before it was replaced.
     replaced = record.record.image if running.digest is None else running
-    deed = deed_of(wish, at, replaced, image, record.sha256, action=action)
+    deed = deed_of(wish, replaced, image, record.sha256, action=action)
     state = facts.state or State(at.service, at.environment)
     if "bad" in wish.accept:
         state = holds.forgiven(facts, state, image)
-    state = state.with_deed(deed, noted_fields(at, edits, image))
+    named = identified(deed, at.service, at.environment)
+    state = state.with_deed(named, noted_fields(at, edits, image))
     told = holds.lost_markers(at) if ends else holds.markers_without_hold(at)
     return Change(
         at=at,
-        summary=summary_of(wish, at, replaced, image, action=action, record=record.sha256),
+        summary=Told(at.service, at.environment, deed),
         edits=edits,
         markers=restoring(at) if ends else (),
         state=replace(state, hold=None) if ends else state,
@@ -129,7 +131,8 @@ def _judged_before_build(wish: Wish, facts: Facts, image: ImageReference) -> Cha
     refuse(holds.deploy_blocks(wish, facts, unbuilt), wish)
     refuse(holds.retag_blocks(facts, unbuilt), wish)
     ends = holds.in_force(facts) if wish.releases else None
-    return Change(facts.at, summary_of(wish, facts.at, facts.running, unbuilt), ends=ends)
+    told = Told(facts.at.service, facts.at.environment, deed_of(wish, facts.running, unbuilt))
+    return Change(facts.at, told, ends=ends)
 
 
 def refuse(blocks: Iterable[Refusal], wish: Wish) -> None:
@@ -224,7 +227,7 @@ def _redeployed(wish: Wish, facts: Facts) -> Change:
     """Return the change of deploying what runs: nothing, but that a hold may end."""
     at, running = facts.at, facts.running
     if not wish.releases:
-        return Change(at, summary_of(wish, at, running, running), warnings=warnings_of(at))
+        return Change(at, unchanged(wish, at, running), warnings=warnings_of(at))
     holds.refuse_other_hold(wish, facts)
     refuse(holds.release_blocks(facts, facts.state, running), wish)
     return released(wish, facts, facts.state)
@@ -255,7 +258,7 @@ def _refuse_other_deed(facts: Facts, own: Deed, image: ImageReference) -> None:
 def _done_before(wish: Wish, facts: Facts, own: Deed) -> Change:
     """Return the change of a deploy that was done before: nothing, and what runs since is said."""
     at, running = facts.at, facts.running
-    summary, told = summary_of(wish, at, running, running), warnings_of(at)
+    summary, told = unchanged(wish, at, running), warnings_of(at)
     if same(running, own.image) is True:
         return Change(at, summary, warnings=told)
     when = f" at {own.at}" if own.at else ""

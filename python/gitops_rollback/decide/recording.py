@@ -12,7 +12,7 @@ from gitops_rollback.decide.facts import NeedDigest
 from gitops_rollback.errors import ConfigError, ManifestError, MovedError
 from gitops_rollback.late import regex
 from gitops_rollback.ledger.events import agree, is_unchanged
-from gitops_rollback.ledger.fields import find_fields, key_of, note, noted_of
+from gitops_rollback.ledger.fields import find_fields, note, noted_of
 from gitops_rollback.ledger.records import (
     MadeRecord,
     ManifestCopy,
@@ -130,12 +130,12 @@ def refuse_other_record(
 def moved_since(facts: Facts, stored: StoredRecord, again: str) -> MovedError | None:
     """Return the error if a service's fields are not what was recorded; None if they are."""
     recorded = {field.key: field.value for field in stored.record.fields}
-    present = {key_of(field): field.value for field in facts.at.found.fields}
+    present = {field.key: field.value for field in facts.at.found.fields}
     for key in (*recorded, *present):
         old, new = recorded.get(key, "absent"), present.get(key, "absent")
         if old != new:
             return MovedError(
-                f"{facts.title} is not what the record says: {key.path}, {key.pointer}: "
+                f"{facts.title} is not what the record says: {key[0]}, {key[2]}: "
                 f"recorded {old}, now {new}",
                 again,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide import accounts, holds
-from gitops_rollback.decide.change import Change, summary_of, warnings_of
+from gitops_rollback.decide.change import Change, unchanged, warnings_of
 from gitops_rollback.decide.edits import restoring
 from gitops_rollback.errors import ConfigError, NotFoundError, UsageError
 from gitops_rollback.image import (
@@ -64,7 +64,7 @@ def released(wish: Wish, facts: Facts, state: State | None) -> Change:
     at, running = facts.at, facts.running
     return Change(
         at=at,
-        summary=summary_of(wish, at, running, running, action="release"),
+        summary=unchanged(wish, at, running, "release"),
         markers=restoring(at),
         state=replace(state, hold=None) if state else None,
         warnings=warnings_of(at) + holds.lost_markers(at) + told_lost(wish, facts),
@@ -102,7 +102,7 @@ def retire(wish: Wish, facts: Facts) -> Change:
         )
     own = (path_of(at.environment, at.service),) if at.state else ()
     deleted = (*own, *(file.path for file in at.holds.retired))
-    return Change(at, summary_of(wish, at, image, image), deleted=deleted)
+    return Change(at, unchanged(wish, at, image), deleted=deleted)
 
 
 def repair(wish: Wish, facts: Facts) -> Change:
@@ -114,7 +114,7 @@ def repair(wish: Wish, facts: Facts) -> Change:
     there = replace(facts.at.holds, ours=())
     at = replace(facts.at, state=rebuilt.present, aliases=(), holds=there)
     running = replace(at, state=rebuilt.state).read.image
-    summary = summary_of(wish, at, running, running)
+    summary = unchanged(wish, at, running)
     warnings = (*rebuilt.said, *warnings_of(at))
     return Change(at, summary, state=rebuilt.state, warnings=warnings)
 
@@ -141,8 +141,8 @@ def _tied(wish: Wish, facts: Facts, meant: tuple[str, ...]) -> Change:
     bad = (*before.bad, *(e for e in file.bad if e.image.canonical not in known_bad))
     fields = tuple(note(field) for field in at.found.fields)
     state = replace(before, hold=file.hold, bad=bad, fields=fields)
-    summary = summary_of(wish, at, facts.running, facts.running)
-    return Change(at, summary, state=state, warnings=warnings_of(at))
+    told = unchanged(wish, at, facts.running)
+    return Change(at, told, state=state, warnings=warnings_of(at))
 
 
 def _lost_meant(wish: Wish, facts: Facts) -> tuple[HeldFile, ...]:

@@ -10,7 +10,7 @@ from gitops_rollback.decide.change import (
     Refused,
     deed_of,
     noted_fields,
-    summary_of,
+    unchanged,
     warnings_of,
 )
 from gitops_rollback.decide.choose import (
@@ -48,8 +48,9 @@ from gitops_rollback.errors import (
 )
 from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.holds import BAD, Bad, Hold, version_tag
+from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State
-from gitops_rollback.model import RECORDED, ROLLBACK, repository_key, some, whole_number
+from gitops_rollback.model import RECORDED, ROLLBACK, identified, repository_key, some, whole_number
 from gitops_rollback.refusals import RUNNING, Place, refusal
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def rollback(wish: Wish, facts: Facts) -> Change | Refused:
         plan = _looked_into(wish, facts, plan, plan.chosen)
     if plan.runs_already:
         at, running = facts.at, facts.running
-        summary = summary_of(wish, at, running, running, action="deploy")
-        return Change(at, summary, warnings=warnings_of(at), plan=plan)
+        told = unchanged(wish, at, running, "deploy")
+        return Change(at, told, warnings=warnings_of(at), plan=plan)
     error = obstacle(plan) or _changed(wish, facts, plan)
     if error is not None:
         return Refused(facts.at, error, plan)
@@ -320,7 +321,8 @@ def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
     stored = wish.record or facts.filed
     made = None if stored else make_record(wish, facts, "rollback", chosen.image)
     record = stored.sha256 if stored else made.stored.sha256 if made else ""
-    deed = deed_of(wish, at, running, chosen.image, record)
+    done = deed_of(wish, running, chosen.image, record)
+    deed = identified(done, at.service, at.environment)
     before = facts.state or State(at.service, at.environment)
     if "bad" in wish.accept:
         before = holds.forgiven(facts, before, chosen.image)
@@ -328,11 +330,15 @@ def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
     seen = (*before.images, *(candidate.image for candidate in plan.candidates))
     bad = Bad(marked, version_tag(running, seen), _revision(wish, facts, plan))
     after = before.with_deed(deed, noted_fields(at, plan.edits, chosen.image)).with_bad(bad)
-    action = ROLLBACK if plan.edits else RECORDED
-    summary = summary_of(wish, at, running, chosen.image, action=action, record=record)
+    summary = Told(
+        *(at.service, at.environment),
+        replace(deed, action=ROLLBACK if plan.edits else RECORDED),
+        storage=plan.storage_changes,
+        passed_over=plan.passed_over,
+    )
     return Change(
         at=at,
-        summary=replace(summary, storage=plan.storage_changes, passed_over=plan.passed_over),
+        summary=summary,
         edits=plan.edits,
         markers=holding(at),
         state=replace(after, hold=Hold(deed, holds.markers_to_hold(at))),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.late import dataclass, field, replace
-from gitops_rollback.ledger.fields import THERE, find_fields, key_of, meant_by, once
+from gitops_rollback.ledger.fields import THERE, find_fields, meant_by, once
 from gitops_rollback.ledger.holds import HeldFile, Holds, PlacedHold, find_holds, may_be_of
 from gitops_rollback.ledger.state import State, joined, path_of
 
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from gitops_rollback.decide.facts import ServiceAtTip
-    from gitops_rollback.ledger.fields import FieldKey
     from gitops_rollback.ledger.holds import Bad, Hold
-    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.image_field import FieldKey, ImageField
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def standing(
     of further names, `held` all holds in force, `branch` all fields that are known, each once.
     `elsewhere` are the other environments that there are: what is lost there is lost to them.
     """
-    mine = {key_of(one) for one in fields}
+    mine = {one.key for one in fields}
     known = tuple(others)
     aliases = tuple(state for state in known if _is_of(state, mine, branch))
     lost = tuple(
@@ -129,10 +128,10 @@ def belongs_to(
 
     `branch` has each field once. All of its fields have to be there.
     """
-    mine = {key_of(one) for one in fields}
+    mine = {one.key for one in fields}
     found = [match.field for match in find_fields(own.fields, branch)]
     there = [one for one in found if one is not None]
-    if not there or len(there) < len(found) or any(key_of(one) in mine for one in there):
+    if not there or len(there) < len(found) or any(one.key in mine for one in there):
         return None
     return there[0]
 
@@ -148,7 +147,7 @@ def moved(
     """
     everything = once(branch)
     found = (match.field for match in find_fields(own.fields, everything))
-    theirs = {key_of(one) for one in found if one is not None}
+    theirs = {one.key for one in found if one is not None}
     whole = replace(own, service=name.service, environment=name.environment)
     if there is None or (counted and not _is_of(there, theirs, everything)):
         return whole
@@ -177,7 +176,7 @@ def _with_own(holds: Holds, own: State | None) -> Holds:
 def _is_of(state: State, mine: Collection[FieldKey], everything: Sequence[ImageField]) -> bool:
     """Tell whether a state file of another name is of one of the service's fields."""
     found = find_fields(state.fields, everything)
-    return any(match.field is not None and key_of(match.field) in mine for match in found)
+    return any(match.field is not None and match.field.key in mine for match in found)
 
 
 def _may_be_of(

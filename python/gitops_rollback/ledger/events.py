@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.image import contradicts, same, same_here, same_reference
-from gitops_rollback.late import dataclass
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.model import EDIT, Deed, OfDeed
 
 if TYPE_CHECKING:
@@ -95,17 +95,8 @@ def from_history(entries: Iterable[HistoryEntry]) -> tuple[Event, ...]:
 
 def _of_commit(entry: HistoryEntry, before: ImageReference | None) -> Event:
     """Return the change that a commit made: as its trailers tell, else as an edit by its author."""
-    told = entry.told
-    deed = Deed(
-        action=told.deed.action if told else EDIT,
-        image=told.deed.image if told else entry.image,
-        from_image=before or (told.deed.from_image if told else None),
-        at=entry.at,
-        by=told.deed.by if told else entry.by,
-        reason=told.deed.reason if told else None,
-        build=told.deed.build if told else None,
-        record=told.deed.record if told else None,
-    )
+    deed = entry.told.deed if entry.told else Deed(EDIT, entry.image, by=entry.by)
+    deed = replace(deed, from_image=before or deed.from_image, at=entry.at)
     return Event(deed, entry.commit, proofs=frozenset({GIT}))
 
 

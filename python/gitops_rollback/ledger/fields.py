@@ -8,7 +8,7 @@ hold to a stranger, so nothing else is tried.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitops_rollback.image import find_image
 from gitops_rollback.late import dataclass, field, replace
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gitops_rollback.image import ImageReference
+    from gitops_rollback.manifest.image_field import FieldKey, ImageField
 
 THERE = "there"
 MOVED = "moved"
@@ -26,14 +27,6 @@ _KEYS = (
     *("path", "document", "kind", "namespace", "name", "container", "pointer", "image", "value"),
     "parts",
 )
-
-
-class FieldKey(NamedTuple):
-    """Where a field stands at one tip."""
-
-    path: str
-    document: int
-    pointer: str
 
 
 class Likeness(NamedTuple):
@@ -50,34 +43,6 @@ class Likeness(NamedTuple):
         return (unsaid or self.namespace == other.namespace) and (
             (self.kind, self.name, self.container) == (other.kind, other.name, other.container)
         )
-
-
-class FieldAtTip(Protocol):
-    """What is asked of a field of the branch; `manifest.image_field.ImageField` has it."""
-
-    @property
-    def path(self) -> str: ...  # noqa: D102
-    @property
-    def document(self) -> int: ...  # noqa: D102
-    @property
-    def pointer(self) -> str: ...  # noqa: D102
-    @property
-    def kind(self) -> str: ...  # noqa: D102
-    @property
-    def namespace(self) -> str: ...  # noqa: D102
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def container(self) -> str: ...  # noqa: D102
-    @property
-    def image(self) -> ImageReference | None: ...  # noqa: D102
-    @property
-    def value(self) -> str: ...  # noqa: D102
-    @property
-    def recorded_parts(self) -> Mapping[str, str]: ...  # noqa: D102
-
-
-F = TypeVar("F", bound=FieldAtTip)
 
 
 @dataclass(frozen=True)
@@ -104,7 +69,7 @@ class NotedField:
     @property
     def key(self) -> FieldKey:
         """Where it stood."""
-        return FieldKey(self.path, self.document, self.pointer)
+        return (self.path, self.document, self.pointer)
 
     @property
     def likeness(self) -> Likeness:
@@ -134,15 +99,15 @@ class NotedField:
 
 
 @dataclass(frozen=True)
-class Match(Generic[F]):
+class Match:
     """Where a noted field is now: `there`, `moved` to another place, or `lost` (None)."""
 
     noted: NotedField
-    field: F | None
+    field: ImageField | None
     how: str
 
 
-def note(present: FieldAtTip) -> NotedField:
+def note(present: ImageField) -> NotedField:
     """Write down a field as it stands."""
     image = present.image
     return NotedField(
@@ -159,7 +124,7 @@ def note(present: FieldAtTip) -> NotedField:
     )
 
 
-def note_written(present: FieldAtTip, value: str, image: ImageReference) -> NotedField:
+def note_written(present: ImageField, value: str, image: ImageReference) -> NotedField:
     """Write down a field as a change leaves it: the text, and the image that is meant by it."""
     return replace(note(present), value=value, image=image.canonical, parts={})
 
@@ -171,28 +136,23 @@ def field_from_json(document: Mapping[str, Any]) -> NotedField:
     return NotedField(**{"value": document["image"], **known}, more=unknown_keys(document, _KEYS))
 
 
-def key_of(present: FieldAtTip) -> FieldKey:
-    """Return where a field of the branch stands."""
-    return FieldKey(present.path, present.document, present.pointer)
-
-
-def once(fields: Iterable[F]) -> tuple[F, ...]:
+def once(fields: Iterable[ImageField]) -> tuple[ImageField, ...]:
     """Return fields of the branch, of those at one place the last."""
-    return tuple({key_of(one): one for one in fields}.values())
+    return tuple({one.key: one for one in fields}.values())
 
 
-def likeness_of(present: FieldAtTip) -> Likeness:
+def likeness_of(present: ImageField) -> Likeness:
     """Return what a field of the branch is over time."""
     return Likeness(present.kind, present.namespace, present.name, present.container)
 
 
-def find_field(noted: NotedField, branch: Iterable[F]) -> Match[F]:
+def find_field(noted: NotedField, branch: Iterable[ImageField]) -> Match:
     """Find a noted field among all fields of the branch."""
     like = noted.likeness
     # The name first: of many services each state file is held against the fields of all.
     alike = [one for one in branch if one.name == like.name and like.fits(likeness_of(one))]
     for present in alike:
-        if key_of(present) == noted.key:
+        if present.key == noted.key:
             return Match(noted, present, THERE)
     before = noted.reference
     alike = [
@@ -205,31 +165,31 @@ def find_field(noted: NotedField, branch: Iterable[F]) -> Match[F]:
     return Match(noted, None, LOST)
 
 
-def find_fields(noted: Iterable[NotedField], branch: Iterable[F]) -> tuple[Match[F], ...]:
+def find_fields(noted: Iterable[NotedField], branch: Iterable[ImageField]) -> tuple[Match, ...]:
     """Find noted fields among all fields of the branch; a field is found for one of them only.
 
     Where two of them would be the same field, nothing tells whose it is: both are lost.
     """
     fields = tuple(branch)
     found = [find_field(one, fields) for one in noted]
-    there = {key_of(match.field) for match in found if match.field and match.how == THERE}
-    moved = [key_of(match.field) for match in found if match.field and match.how == MOVED]
+    there = {match.field.key for match in found if match.field and match.how == THERE}
+    moved = [match.field.key for match in found if match.field and match.how == MOVED]
     return tuple(
         Match(match.noted, None, LOST)
         if match.how == MOVED
         and match.field is not None
-        and (key_of(match.field) in there or moved.count(key_of(match.field)) > 1)
+        and (match.field.key in there or moved.count(match.field.key) > 1)
         else match
         for match in found
     )
 
 
-def noted_of(noted: Iterable[NotedField], present: FieldAtTip) -> NotedField | None:
+def noted_of(noted: Iterable[NotedField], present: ImageField) -> NotedField | None:
     """Return what was written down of a field that is known to be there; None if nothing was."""
     return next((match.noted for match in find_fields(noted, (present,)) if match.field), None)
 
 
-def meant_by(noted: Iterable[NotedField], present: FieldAtTip) -> ImageReference | None:
+def meant_by(noted: Iterable[NotedField], present: ImageField) -> ImageReference | None:
     """Return the image that a field's text means, because it was written there with that image.
 
     None where another text stands there by now, or where nothing was written down: a tag alone

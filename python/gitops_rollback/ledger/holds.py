@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import schema
 from gitops_rollback.errors import RepositoryError
-from gitops_rollback.image import InvalidImageError, parse_image, same, same_reference
+from gitops_rollback.image import InvalidImageError, same, same_reference
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import (
     NotedField,
     field_from_json,
     find_fields,
-    key_of,
     likeness_of,
 )
 from gitops_rollback.model import (
     ROLLBACK,
     Deed,
     OfDeed,
-    build_from_json,
+    deed_from_json,
     title,
     unknown_keys,
     without_none,
@@ -35,13 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.ledger.fields import FieldAtTip, FieldKey
+    from gitops_rollback.manifest.image_field import FieldKey, ImageField
 
 FOLDER = ".gitops-rollback/.held"
 LARGEST = 4_000_000  # bytes
 BAD = "bad"  # the action of a mark on the bad list
-_BAD_KEYS = ("id", "image", "tag", "revision", "at", "by", "reason", "build")
-_HOLD_KEYS = ("id", "from", "to", "by", "reason", "at", "build", "record", "markers")
 _MARKER_KEYS = ("path", "container", "marker")
 _FILE_KEYS = ("schemaVersion", "service", "environment", "hold", "fields", "bad")
 
@@ -280,26 +277,26 @@ def path_of_hold(identity: str) -> str:
     return f"{FOLDER}/{identity}.json"
 
 
-def place_holds(held: Iterable[HeldFile], branch: Iterable[FieldAtTip]) -> tuple[PlacedHold, ...]:
+def place_holds(held: Iterable[HeldFile], branch: Iterable[ImageField]) -> tuple[PlacedHold, ...]:
     """Find the fields of holds in force among all fields of the branch."""
     everything = tuple(branch)
     placed = []
     for file in held:
         found = find_fields(file.fields, everything)
-        there = frozenset(key_of(match.field) for match in found if match.field is not None)
+        there = frozenset(match.field.key for match in found if match.field is not None)
         missing = tuple(match.noted for match in found if match.field is None)
         placed.append(PlacedHold(file, there, missing))
     return tuple(placed)
 
 
-def find_holds(placed: Iterable[PlacedHold], own: Iterable[FieldAtTip]) -> Holds:
+def find_holds(placed: Iterable[PlacedHold], own: Iterable[ImageField]) -> Holds:
     """Sort the holds in force by what they are for a service with the fields `own`.
 
     A hold with several fields is the service's if one of them is; if none is anybody's, the lost
     ones count.
     """
     mine = tuple(own)
-    keys = {key_of(one) for one in mine}
+    keys = {one.key for one in mine}
     ours, lost, retired = [], [], []
     for one in placed:
         if one.there & keys:
@@ -311,7 +308,7 @@ def find_holds(placed: Iterable[PlacedHold], own: Iterable[FieldAtTip]) -> Holds
     return Holds(tuple(ours), tuple(lost), tuple(retired))
 
 
-def may_be_of(noted: NotedField, fields: Iterable[FieldAtTip]) -> bool:
+def may_be_of(noted: NotedField, fields: Iterable[ImageField]) -> bool:
     """Tell whether a lost field may be one of some: of its repository, or kind and names."""
     before = noted.reference
     like = noted.likeness
@@ -369,16 +366,7 @@ def render_held(file: HeldFile) -> bytes:
 
 def bad_from_json(document: Mapping[str, Any]) -> Bad:
     """Return the entry of a checked bad list; raise `InvalidImageError` for a malformed image."""
-    deed = Deed(
-        action=BAD,
-        image=parse_image(document["image"]),
-        at=document["at"],
-        by=document.get("by"),
-        reason=document.get("reason"),
-        build=build_from_json(document.get("build")),
-        id=document.get("id", ""),
-        more=unknown_keys(document, _BAD_KEYS),
-    )
+    deed = deed_from_json({**unknown_keys(document, ("tag", "revision")), "action": BAD})
     return Bad(deed, document.get("tag"), document.get("revision"))
 
 
@@ -387,18 +375,9 @@ def hold_from_json(document: Mapping[str, Any]) -> Hold:
 
     Holds of schema version 1 had no id: it is made of what they say, so it is always the same.
     """
-    deed = Deed(
-        action=ROLLBACK,
-        image=parse_image(document["to"]),
-        from_image=parse_image(document["from"]),
-        at=document["at"],
-        by=document.get("by"),
-        reason=document["reason"],
-        build=build_from_json(document.get("build")),
-        record=document.get("record"),
-        id=document.get("id") or _made_id(document),
-        more=unknown_keys(document, _HOLD_KEYS),
-    )
+    identity = document.get("id") or _made_id(document)
+    known = {"action": ROLLBACK, "image": document["to"], "id": identity}
+    deed = deed_from_json({**unknown_keys(document, ("to", "markers")), **known})
     return Hold(deed, tuple(_marker_from_json(marker) for marker in document["markers"]))
 
 

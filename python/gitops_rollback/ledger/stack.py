@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import HistoryEntry
-    from gitops_rollback.ledger.fields import FieldAtTip
     from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.ledger.state import State
+    from gitops_rollback.manifest.image_field import ImageField
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Timeline:
         return digests_that_ran((event.deed for event in self.events), self.bad)
 
 
-def read_running(fields: Sequence[FieldAtTip], state: State | None) -> Running | None:
+def read_running(fields: Sequence[ImageField], state: State | None) -> Running | None:
     """Return what the fields of a service run; None where they name different images.
 
     A field that names no digest runs the image that its text was written with, as long as that text

@@ -30,7 +30,7 @@ from unit.test_noted_fields import HERE, NOTED
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gitops_rollback.ledger.fields import FieldAtTip
+    from gitops_rollback.manifest.image_field import ImageField
 
 HOLD = hold_of("2", "1", "it crashed", at(2), "jane")
 HELD = HeldFile("cart", "production", HOLD, (NOTED,), (bad_entry("2", at(2), tag="2"),))
@@ -39,7 +39,7 @@ RAN = {digest("1")}
 
 
 def held_of(
-    held: Iterable[HeldFile], own: Iterable[FieldAtTip], branch: Iterable[FieldAtTip]
+    held: Iterable[HeldFile], own: Iterable[ImageField], branch: Iterable[ImageField]
 ) -> Holds:
     return find_holds(place_holds(held, branch), own)
 
@@ -140,9 +140,9 @@ def test_a_hold_of_somebody_else_s_field_counts_for_nobody_else() -> None:
     ],
     ids=["renamed container", "renamed workload", "moved file and repository", "other namespace"],
 )
-def test_a_hold_that_lost_its_field_stops_what_may_be_it(like: object) -> None:
+def test_a_hold_that_lost_its_field_stops_what_may_be_it(like: ImageField) -> None:
     fields = [like]
-    found = held_of([HELD], fields, fields)  # type: ignore[arg-type]
+    found = held_of([HELD], fields, fields)
     assert (found.ours, found.lost, found.retired) == ((), (HELD,), ())
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gitops_rollback.image import find_image
+from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger import fields
 from gitops_rollback.ledger.fields import (
     LOST,
     MOVED,
     THERE,
-    FieldKey,
     Likeness,
     NotedField,
     field_from_json,
@@ -25,14 +24,11 @@ from gitops_rollback.ledger.fields import (
     noted_of,
     once,
 )
+from gitops_rollback.manifest.image_field import ImageField, Part
 from unit.builders import digest, image, service_at_tip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pytest_mock import MockerFixture
-
-    from gitops_rollback.image import ImageReference
 
 POINTER = "/spec/template/spec/containers/0/image"
 NOTED = NotedField(
@@ -42,22 +38,22 @@ NOTED = NotedField(
 
 
 @dataclass(frozen=True)
-class Place:
-    """A field of the branch."""
+class Place(ImageField):
+    """A field of the branch, whose text is given without a file that it stands in."""
 
     path: str = "a.yaml"
     document: int = 0
-    pointer: str = POINTER
     kind: str = "Deployment"
-    namespace: str = "shop"
     name: str = "cart"
     container: str = "server"
+    pointer: str = POINTER
+    parts: tuple[Part, ...] = ()
+    namespace: str = "shop"
     value: str = "acme/cart:1"
-    recorded_parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def image(self) -> ImageReference | None:
-        return find_image(self.value)
+    def effective(self) -> str:
+        return self.value
 
 
 HERE = Place()
@@ -142,7 +138,7 @@ def test_a_field_is_written_down_as_it_stands_and_as_a_change_leaves_it() -> Non
     [present] = service_at_tip("acme/cart:1").found.fields
     noted = note(present)
     assert (noted.value, noted.image) == ("acme/cart:1", "docker.io/acme/cart:1")
-    assert noted.key == FieldKey(present.path, 0, POINTER)
+    assert noted.key == (present.path, 0, POINTER)
     assert noted.likeness == Likeness("Deployment", "", "cart", "server")
     assert noted.place == "Deployment cart, container server (apps/cart/deployment.yaml)"
     written = note_written(present, "acme/cart:2", image("2"))
