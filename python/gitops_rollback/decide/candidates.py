@@ -11,7 +11,6 @@ from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, 
 from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, Event, agree, is_named, is_unchanged
 from gitops_rollback.model import DEPLOY, RECORDED, some
-from gitops_rollback.query.choose import Selection, choose
 from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.query.tags import Ran
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gitops_rollback.decide.facts import Facts, History
-    from gitops_rollback.decide.wish import Wish
     from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.ledger.stack import Timeline
     from gitops_rollback.model import OfDeed
@@ -54,11 +52,6 @@ def from_timeline(timeline: Timeline) -> tuple[Candidate, ...]:
         for image in timeline.never_deployed
     ]
     return tuple(found)
-
-
-def select(tags: tuple[Tag, ...], facts: Facts, wish: Wish, timeline: Timeline) -> Selection:
-    """Return the tags that come into question, and why each other one does not."""
-    return choose(tags, facts.running, wish.query or facts.settings.query, ran(timeline))
 
 
 def from_registry(names: Sequence[str], facts: Facts, timeline: Timeline) -> tuple[Candidate, ...]:

@@ -21,17 +21,19 @@ from gitops_rollback.decide.facts import (
     Tags,
     Unanswered,
 )
+from gitops_rollback.decide.judge import Account
 from gitops_rollback.decide.plan import Candidate, Plan
 from gitops_rollback.decide.standing import names_of
 from gitops_rollback.errors import UsageError
 from gitops_rollback.image import step
-from gitops_rollback.late import dataclass, replace
+from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, agree
 from gitops_rollback.ledger.message import find_revert
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
-from gitops_rollback.ledger.stack import Timeline, build_timeline, state_explains
+from gitops_rollback.ledger.stack import build_timeline, state_explains
 from gitops_rollback.model import one_line, some
 from gitops_rollback.query.choose import RUNNING as RUNS
+from gitops_rollback.query.choose import choose as select
 from gitops_rollback.refusals import RUNNING, Place, Refusal, refusal
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.facts import Facts
     from gitops_rollback.decide.wish import Wish
+    from gitops_rollback.ledger.events import Event
+    from gitops_rollback.ledger.stack import Timeline
     from gitops_rollback.model import LogEntry
     from gitops_rollback.query.choose import Selection
 
@@ -59,15 +63,6 @@ ALL_THE_SAME = "to take one all the same: "  # begins the finding that says how
 UNKNOWN_TIME = "what ran at "  # begins the finding that nothing tells what ran at a time
 
 
-@dataclass(frozen=True)
-class _Account:
-    """What the ledger tells: the timeline, and the archive and history where they were asked."""
-
-    timeline: Timeline
-    records: Records
-    history: History
-
-
 def choose(wish: Wish, facts: Facts) -> Plan:
     """Return the plan for one service; its edits and what storage means are not in it yet.
 
@@ -79,15 +74,11 @@ def choose(wish: Wish, facts: Facts) -> Plan:
     while wish.is_named and account.records.has_more:
         account = _account(wish, facts, len(account.records.found) + 1)
     if wish.to is not None or wish.planned is not None:
-        return _by_name(_named(wish, facts, account), wish, facts, account)
+        return _by_name(_named(account), account)
     if wish.as_of is not None:
         found = candidates.as_of(wish.as_of, facts, account.timeline, account.history)
-        if found is None:
-            return _plan(wish, facts, account, ())
-        return _by_name(found, wish, facts, account)
-    if wish.strategy == REGISTRY:
-        return _by_registry(wish, facts, account)
-    return _by_ledger(wish, facts, account)
+        return _by_name(found, account) if found is not None else _plan(account, ())
+    return _by_registry(account) if wish.strategy == REGISTRY else _by_ledger(account)
 
 
 def _by_query(wish: Wish) -> Wish:
@@ -112,9 +103,10 @@ def _by_query(wish: Wish) -> Wish:
     return replace(wish, strategy=REGISTRY)
 
 
-def _named(wish: Wish, facts: Facts, account: _Account) -> Candidate:
+def _named(account: Account) -> Candidate:
     """Return the image that is meant; history is walked to its bound before none is known of it."""
-    name, is_told, timeline = _name(wish, facts), wish.planned is not None, account.timeline
+    wish, facts, timeline = account.wish, account.facts, account.timeline
+    name, is_told = _name(wish, facts), wish.planned is not None
     found = candidates.named(name, facts, timeline, is_told=is_told)
     if found.sources & {ARTIFACT, GIT} or found.verdict == "refused":
         return candidates.with_others(found, name, timeline)
@@ -129,7 +121,7 @@ def _name(wish: Wish, facts: Facts) -> str:
     return wish.planned.target(facts.at.service, facts.at.environment).canonical
 
 
-def _account(wish: Wish, facts: Facts, count: int, *, below: bool = False) -> _Account:
+def _account(wish: Wish, facts: Facts, count: int, *, below: bool = False) -> Account:
     """Ask for as much of the ledger as explains the running image, with at most `count` records.
 
     Where the state file does, history and records are asked for only to go on `below` it.
@@ -148,17 +140,17 @@ def _account(wish: Wish, facts: Facts, count: int, *, below: bool = False) -> _A
     timeline = build_timeline(
         facts.running, facts.state, records.found, history.entries, is_explained=is_explained
     )
-    return _Account(timeline, records, history)
+    return Account(wish, facts, timeline, records, history)
 
 
-def _by_ledger(wish: Wish, facts: Facts, account: _Account) -> Plan:
+def _by_ledger(account: Account) -> Plan:
     """Go by what ran: what the state file tells, then history and records on below it."""
-    below = False
+    wish, facts, below = account.wish, account.facts, False
     while True:
         found = candidates.from_timeline(account.timeline)
-        judged = _judged(found, wish.strategy, wish, facts, account.timeline)
+        judged = _judged(found, account)
         if any(candidate.verdict == "chosen" for candidate in judged):
-            return _plan(wish, facts, account, judged)
+            return _plan(account, judged)
         if not below and facts.state is not None:
             below = True
             account = _account(wish, facts, len(account.records.found), below=True)
@@ -171,56 +163,62 @@ def _by_ledger(wish: Wish, facts: Facts, account: _Account) -> Plan:
         else:
             break
     if wish.strategy != "auto":
-        return _plan(wish, facts, account, judged)
-    help_, selection = _registry_help(wish, facts, account, judged)
+        return _plan(account, judged)
+    help_, selection = _registry_help(account, judged)
     judged = (*judged, *help_)
-    plan = _plan(wish, facts, account, judged, _told_of(selection, judged, wish, facts))
+    plan = _plan(account, judged, _told_of(selection, judged, account))
     return replace(plan, left=selection.left)
 
 
-def _by_registry(wish: Wish, facts: Facts, account: _Account) -> Plan:
-    tags = facts.ask(_tags(wish, facts, account, patient=True))
+def _by_registry(account: Account) -> Plan:
+    tags, selection, found = _of_registry(account, patient=True)
     if tags.failure is not None:
         raise tags.failure
-    selection = candidates.select(tags.found, facts, wish, account.timeline)
-    found = candidates.from_registry(selection.names, facts, account.timeline)
-    judged = _judged(found, REGISTRY, wish, facts, account.timeline)
-    told = _told_of(selection, judged, wish, facts)
+    judged = _judged(found, account)
+    told = _told_of(selection, judged, account)
     before = candidates.from_timeline(account.timeline)
     if before and not any(candidate.verdict == "chosen" for candidate in judged):
         told += (f"{BY_LEDGER}{before[0].image.label}; --strategy auto goes by it",)
-    return replace(_plan(wish, facts, account, judged, told), left=selection.left)
+    return replace(_plan(account, judged, told), left=selection.left)
 
 
 def _registry_help(
-    wish: Wish, facts: Facts, account: _Account, judged: Sequence[Candidate]
+    account: Account, judged: Sequence[Candidate]
 ) -> tuple[tuple[Candidate, ...], Selection]:
     """Show the registry's candidates where the ledger has none; take one only by a query."""
-    tags: Tags = facts.ask(_tags(wish, facts, account, patient=False))
-    selection = candidates.select(tags.found, facts, wish, account.timeline)
-    found = candidates.from_registry(selection.names, facts, account.timeline)
+    _tags, selection, found = _of_registry(account, patient=False)
     known = {candidate.image.canonical for candidate in judged}
     found = tuple(c for c in found if c.image.canonical not in known)
-    if wish.query is not None or facts.settings.query is not None:
-        return _judged(found, REGISTRY, wish, facts, account.timeline), selection
-    shown = (judge.judge_known(c, facts, account.timeline, frozenset()) for c in found)
-    return (
-        tuple(
-            c if c.verdict == "refused" else replace(c, message="take it with --strategy registry")
-            for c in shown
-        ),
-        selection,
-    )
+    if _query(account) is not None:
+        return _judged(found, account), selection
+    shown = (judge.judge_known(c, account) for c in found)
+    message = "take it with --strategy registry"
+    told = (c if c.verdict == "refused" else replace(c, message=message) for c in shown)
+    return tuple(told), selection
+
+
+def _of_registry(
+    account: Account, *, patient: bool
+) -> tuple[Tags, Selection, tuple[Candidate, ...]]:
+    """Return the registry's tags, which of them come into question, and these as candidates."""
+    query, ran = _query(account), candidates.ran(account.timeline)
+    tags = account.facts.ask(NeedTags(patient, query, ran if patient else ()))
+    selection = select(tags.found, account.facts.running, query, ran)
+    found = candidates.from_registry(selection.names, account.facts, account.timeline)
+    return tags, selection, found
+
+
+def _query(account: Account) -> str | None:
+    return account.wish.query or account.facts.settings.query
 
 
 def _told_of(
-    selection: Selection, judged: Sequence[Candidate], wish: Wish, facts: Facts
+    selection: Selection, judged: Sequence[Candidate], account: Account
 ) -> tuple[str, ...]:
     """Return what there is to know of a selection: all reasons where no tag is chosen."""
     if any(candidate.verdict == "chosen" for candidate in judged):
         return selection.notes
-    query = wish.query or facts.settings.query
-    lines = list(selection.notes)
+    query, lines = _query(account), list(selection.notes)
     if query is not None and not selection.names:
         lines.append(f"{NO_TAG}the query '{one_line(query, 100)}' gives none that could be taken")
         lines += selection.sample
@@ -246,131 +244,98 @@ def all_the_same(tag: str, place: Place = Place.SHELL) -> str:
     return f'{ALL_THE_SAME}--query "{query}", or --to {tag}'
 
 
-def _tags(wish: Wish, facts: Facts, account: _Account, *, patient: bool) -> NeedTags:
-    query = wish.query or facts.settings.query
-    return NeedTags(patient, query, candidates.ran(account.timeline) if patient else ())
-
-
-def _by_name(named: Candidate, wish: Wish, facts: Facts, account: _Account) -> Plan:
-    judged = _judged([named], wish.strategy, wish, facts, account.timeline)
+def _by_name(named: Candidate, account: Account) -> Plan:
+    judged = _judged([named], account)
     only = judged[0]
     is_known = bool(only.sources & {ARTIFACT, GIT})
     unresolved = only.image.digest is None and not is_known and not only.verified
-    may_be_tag = "tag" in wish.accept or facts.settings.pin == "tag"
+    may_be_tag = account.accepts("tag") or account.facts.settings.pin == "tag"
     is_open = only.verdict == "chosen" or only.reason in ("never-ran", "unproven")
-    plan = _plan(wish, facts, account, judged)
+    plan = _plan(account, judged)
     if not is_open or not unresolved or may_be_tag:
         return plan
     block = nameless(only.image, only.check.message if only.check else "nobody was asked")
     return replace(plan, blocks=(block, *plan.blocks))
 
 
-def _judged(
-    found: Sequence[Candidate],
-    strategy: str,
-    wish: Wish,
-    facts: Facts,
-    timeline: Timeline,
-) -> tuple[Candidate, ...]:
+def _judged(found: Sequence[Candidate], account: Account) -> tuple[Candidate, ...]:
     """Judge candidates in order; the first that nothing refuses is chosen, the rest are left.
 
     Where archived records were asked for and the one of the next image is missing, nothing is
     chosen: an older image is not what anybody means by that.
     """
-    accept = wish.accept if wish.is_named else frozenset()
     judged: list[Candidate] = []
     is_over = False
     for candidate in found:
-        verdict = judge.judge_known(candidate, facts, timeline, accept)
+        verdict = judge.judge_known(candidate, account)
         if is_over or (verdict.verdict == "refused" and verdict.reason != "mutable-tag"):
             judged.append(verdict)
             continue
-        looked_up = _looked_up(verdict, strategy, wish, facts, timeline)
+        looked_up = _looked_up(verdict, account)
         is_chosen = looked_up.verdict != "refused"
         is_over = is_chosen or looked_up.reason is None
         judged.append(replace(looked_up, verdict="chosen") if is_chosen else looked_up)
     return tuple(judged)
 
 
-def _looked_up(
-    candidate: Candidate,
-    strategy: str,
-    wish: Wish,
-    facts: Facts,
-    timeline: Timeline,
-) -> Candidate:
+def _looked_up(candidate: Candidate, account: Account) -> Candidate:
     """Complete a candidate by its record and by what the registry says of it.
 
     A tag that was used again is refused only here: its record may know the digest.
     """
-    accept = wish.accept if wish.is_named else frozenset[str]()
-    event = candidate.replaced
-    if event is not None and strategy in ("auto", ARTIFACT) and event.stored is None:
-        stored = _record(candidate, strategy, facts)
-        candidate = judge.with_record(candidate, stored, strategy, accept)
+    facts, timeline, event = account.facts, account.timeline, candidate.replaced
+    if event is not None and account.wish.strategy in ("auto", ARTIFACT) and event.stored is None:
+        candidate = judge.with_record(candidate, _record(event, account), account)
     if candidate.verdict == "refused":
         return candidate
     platforms = candidates.told_platforms(candidate.image, facts)
     looks = platforms is None and bool(candidate.sources & {ARTIFACT, GIT})
     check = facts.ask(NeedCheck(candidate.image, looks))
-    candidate = judge.with_check(candidate, check, facts, timeline, accept)
+    candidate = judge.with_check(candidate, check, account)
     if candidate.verdict == "refused":
         return candidate
     if not candidate.sources & {ARTIFACT, GIT}:
         revision = holds.revision_of(facts, timeline.bad, candidate.image, timeline.ran)
-        candidate = judge.with_revision(candidate, revision, facts, timeline, accept)
+        candidate = judge.refused_if_bad(candidate, candidate.image, account, revision)
         if candidate.verdict == "refused":
             return candidate
-    candidate = _proven(candidate, wish, facts, timeline, accept)
+    candidate = _proven(candidate, account)
     if candidate.verdict == "refused" or not candidate.verified:
         return candidate
     platforms = platforms or facts.ask(NeedPlatforms(candidate.image))
-    return judge.with_platforms(candidate, platforms, accept)
+    return judge.with_platforms(candidate, platforms, account)
 
 
-def _proven(
-    candidate: Candidate,
-    wish: Wish,
-    facts: Facts,
-    timeline: Timeline,
-    accept: frozenset[str],
-) -> Candidate:
+def _proven(candidate: Candidate, account: Account) -> Candidate:
     """Judge whether an image that the ledger did not offer ever ran here."""
+    facts, timeline = account.facts, account.timeline
     image, check = candidate.image, candidate.check
     if check is not None and check.digest is not None and image.digest is None:
         image = image.with_version(image.tag, check.digest)
     if candidate.sources & {ARTIFACT, GIT} or candidates.has_run(image, timeline, History()):
         return candidate
-    if "never-deployed" in accept and candidates.is_never_deployed(image, timeline):
+    if account.accepts("never-deployed") and candidates.is_never_deployed(image, timeline):
         return candidate  # that says it, and was accepted
     history = facts.ask(NeedHistory(BEGINNING))
     if candidates.has_run(image, timeline, history):
         return candidate
-    pushed = candidates.pushed_at(image, facts)
-    reach = judge.reach_of(timeline, history, facts.running)
-    return judge.with_proof(candidate, reach, pushed, accept, is_named=wish.to is not None)
+    return judge.with_proof(candidate, account, history, candidates.pushed_at(image, facts))
 
 
-def _record(candidate: Candidate, strategy: str, facts: Facts) -> StoredRecord | MissingRecord:
-    event = candidate.replaced
-    if event is None or not (event.record or event.build):
+def _record(event: Event, account: Account) -> StoredRecord | MissingRecord:
+    if not (event.record or event.build):
         return MissingRecord("no build is named")
-    found = facts.ask(candidates.record_of(event))
+    found = account.facts.ask(candidates.record_of(event))
     if not isinstance(found, Unanswered):
         return found
-    if strategy == ARTIFACT:
+    if account.wish.strategy == ARTIFACT:
         raise found.error
     return MissingRecord(f"the archive does not answer: {found.error.message}")
 
 
-def _plan(
-    wish: Wish,
-    facts: Facts,
-    account: _Account,
-    judged: tuple[Candidate, ...],
-    told: tuple[str, ...] = (),
-) -> Plan:
+def _plan(account: Account, judged: tuple[Candidate, ...], told: tuple[str, ...] = ()) -> Plan:
     """Return the plan for candidates that were judged; one of them is chosen, or none."""
+    wish, facts = account.wish, account.facts
     chosen = next((c for c in judged if c.verdict == "chosen"), None)
     blocks = []
     if not (_is_asked_for(wish, facts) or wish.again):
@@ -391,7 +356,7 @@ def _plan(
         chosen=chosen,
         source=_source(chosen),
         blocks=tuple(blocks),
-        findings=(*_findings(wish, facts, account, judged), *told),
+        findings=(*_findings(account, judged), *told),
         warnings=(_told(facts, passed),) if passed else (),
         passed_over=tuple(f"{c.image.label} ({c.reason})" for c in passed),
         is_named=_is_asked_for(wish, facts),
@@ -473,10 +438,8 @@ def _refusal(facts: Facts, candidate: Candidate) -> Refusal:
     return refusal(candidate.reason or "", message, service=at.service, environment=at.environment)
 
 
-def _findings(
-    wish: Wish, facts: Facts, account: _Account, judged: Sequence[Candidate]
-) -> Iterator[str]:
-    problems = _problems(facts, account)
+def _findings(account: Account, judged: Sequence[Candidate]) -> Iterator[str]:
+    wish, facts, problems = account.wish, account.facts, _problems(account)
     yield from told_restored(facts.at)
     for source, problem in problems.items():
         yield f"{source}: {problem}; {_MEANING[source]}"
@@ -495,16 +458,16 @@ def _findings(
         yield f"{UNKNOWN_TIME}{wish.as_of} is not known: {reach or 'no commit tells'}"
 
 
-def _problems(facts: Facts, account: _Account) -> dict[str, str]:
+def _problems(account: Account) -> dict[str, str]:
     """Return what the sources that were asked failed with, by source."""
-    problems = {}
+    problems, known = {}, account.facts.known
     failures = [account.records.failure] if account.records.failure else []
-    failures += [a.error for a in facts.known.values() if isinstance(a, Unanswered)]
+    failures += [a.error for a in known.values() if isinstance(a, Unanswered)]
     if failures:
         problems[ARTIFACT] = failures[-1].message
     elif account.records.unread:
         problems["records"] = account.records.unread
-    for answer in facts.known.values():
+    for answer in known.values():
         if isinstance(answer, Tags) and answer.failure is not None:
             problems[REGISTRY] = answer.failure.message
     return problems
