@@ -165,7 +165,7 @@ class _Drill:
             self.plans.append(one.plan)
             self.paths += [field.path for field in at.found.fields]
             fields = at.found.fields
-            self.findings += judge_service(one.plan, at.state, fields, session.present)
+            self.findings += judge_service(one.plan, at.account, fields, session.present)
             if session.options.keep:
                 self.findings += kept_now(session, at)
             if at.found.settings.deploy_job:

@@ -61,7 +61,7 @@ def kept_now(session: Session, at: ServiceAtTip) -> Iterator[Finding]:
 
     What a run could not keep (Jenkins was busy, or the token lacked a right) is done again here.
     """
-    store, wanted = session.jenkins_store(), build_to_keep(at.state)
+    store, wanted = session.jenkins_store(), build_to_keep(at.account)
     if store is None or wanted is None:
         return
     keeper = store.keeper()
@@ -93,8 +93,8 @@ class _Keeping:
 
     def keep(self, change: Change) -> list[str]:
         """Keep the build that is needed after a change, let go the one that was before it."""
-        wanted = build_to_keep(change.state or change.at.state)
-        before = build_to_keep(change.at.state)
+        wanted = build_to_keep(change.state or change.at.account)
+        before = build_to_keep(change.at.account)
         warnings: list[str] = []
         try:
             if wanted is not None:

@@ -85,7 +85,7 @@ def _measured(
     happenings = [found for one in oldest_first if (found := _happening(at, one, waits))]
     oldest = min((one.at for one in happenings), default=present)
     reach = min((change.at for change in changes if change.is_oldest), default=oldest)
-    deeds = at.state.deployed if at.state else ()
+    deeds = at.account.deployed
     # What no commit in reach tells of: the state file keeps the newest deeds however old.
     happenings += [
         Happening(deed.at, deed.action, deed.image, deed.from_image)
@@ -94,7 +94,7 @@ def _measured(
     ]
     return measure(
         happenings,
-        (entry.image for entry in at.state.bad) if at.state else (),
+        (entry.image for entry in at.account.bad),
         since=since,
         present=present,
         complete_since=min([reach, *(one.at for one in happenings)]),

@@ -360,7 +360,7 @@ def _plan(account: Account, judged: tuple[Candidate, ...], told: tuple[str, ...]
         warnings=(_told(facts, passed),) if passed else (),
         passed_over=tuple(f"{c.image.label} ({c.reason})" for c in passed),
         is_named=_is_asked_for(wish, facts),
-        hold=facts.state.hold if facts.state else None,
+        hold=facts.account.hold,
     )
 
 

@@ -24,7 +24,6 @@ from gitops_rollback.image import same
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.events import agree, is_unchanged
 from gitops_rollback.ledger.message import Told
-from gitops_rollback.ledger.state import State
 from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, identified
 from gitops_rollback.refusals import Refusal, refusal
 
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.wish import Wish
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.records import StoredRecord
+    from gitops_rollback.ledger.state import State
     from gitops_rollback.manifest.edit import FieldEdit
     from gitops_rollback.model import Deed
 
@@ -60,7 +60,7 @@ def deploy(wish: Wish, facts: Facts) -> Change:
     if wish.before_build:
         return _judged_before_build(wish, facts, wish.image)
     image = _resolved(wish, facts, wish.image)
-    own = _own_deed(facts.state, wish.record)
+    own = _own_deed(facts.account, wish.record)
     if own is not None:
         _refuse_other_deed(facts, own, image)
         return _done_before(wish, facts, own)
@@ -98,7 +98,7 @@ def _changed(
     # The record may know a digest that the field does not: resolved before it was replaced.
     replaced = record.record.image if running.digest is None else running
     deed = deed_of(wish, replaced, image, record.sha256, action=action)
-    state = facts.state or State(at.service, at.environment)
+    state = facts.account
     if "bad" in wish.accept:
         state = holds.forgiven(facts, state, image)
     named = identified(deed, at.service, at.environment)
@@ -174,7 +174,7 @@ def refuse_moved_since(wish: Wish, facts: Facts, first: FirstTry, source: str) -
 
 def _meanwhile(wish: Wish, facts: Facts) -> str:
     """Return who put there what runs, when and by which build; empty where nothing tells."""
-    newest = facts.state.newest if facts.state else None
+    newest = facts.account.newest
     if newest is None or newest.at is None or not is_unchanged(newest.image, facts.running):
         return ""
     done = _DONE[newest.action]
@@ -195,7 +195,7 @@ def refuse_other_repository(facts: Facts, image: ImageReference) -> None:
     Where rollbacks alone went back past a move of the repository, it is of that one, too.
     """
     present = facts.at.found.image
-    deeds = facts.state.deployed if facts.state else ()
+    deeds = facts.account.deployed
     left = [deed.from_image for deed in takewhile(lambda deed: deed.action == ROLLBACK, deeds)]
     is_explained = not left or is_unchanged(deeds[0].image, facts.running)
     before = [one for one in left if one is not None and is_explained]
@@ -237,9 +237,9 @@ def _ends_hold(wish: Wish, facts: Facts) -> bool:
     return bool(holds.in_force(facts)) and (wish.releases or facts.settings.hold == "image")
 
 
-def _own_deed(state: State | None, stored: StoredRecord | None) -> Deed | None:
+def _own_deed(state: State, stored: StoredRecord | None) -> Deed | None:
     """Return the deploy with this record that is on the branch: its push had succeeded."""
-    if state is None or stored is None:
+    if stored is None:
         return None
     return next((deed for deed in state.deployed if deed.record == stored.sha256), None)
 
@@ -317,10 +317,9 @@ def _doubt_of_platforms(facts: Facts, platforms: Platforms) -> str:
     Of a tag alone the registry tells what it means now. And an image that a deploy put in place of
     one for other platforms, and for no more of them, may be the very mistake that is to be mended.
     """
-    running, state = facts.running, facts.state
+    running, newest = facts.running, facts.account.newest
     if running.digest is None:
         return f"{running.canonical} is, which is known by its tag only"
-    newest = state.newest if state else None
     if newest is None or newest.action != "deploy" or not is_unchanged(newest.image, running):
         return ""
     before = newest.from_image

@@ -209,7 +209,7 @@ def judge_storage(subject: str, found: Iterable[storage.Finding], unread: str) -
 
 
 def judge_service(
-    plan: Plan, state: State | None, fields: Iterable[ImageField], present: str
+    plan: Plan, state: State, fields: Iterable[ImageField], present: str
 ) -> tuple[Finding, ...]:
     """Judge one service by the plan of a rollback that is not made."""
     return (
@@ -337,8 +337,8 @@ def _storage(plan: Plan) -> Iterator[Finding]:
         )
 
 
-def _hold(title: str, state: State | None, present: str) -> Iterator[Finding]:
-    hold = state.hold if state else None
+def _hold(title: str, state: State, present: str) -> Iterator[Finding]:
+    hold = state.hold
     if hold is None or days_between(hold.at, present) <= _LONGEST_HOLD:
         return
     by = f" by {hold.by}" if hold.by else ""
@@ -349,9 +349,9 @@ def _hold(title: str, state: State | None, present: str) -> Iterator[Finding]:
     )
 
 
-def _markers(title: str, state: State | None, fields: Iterable[ImageField]) -> Iterator[Finding]:
+def _markers(title: str, state: State, fields: Iterable[ImageField]) -> Iterator[Finding]:
     """Tell whether every Flux marker is out of action under a hold."""
-    if state is None or state.hold is None:
+    if state.hold is None:
         return
     active = [(f.place, m.text) for f in fields for m in f.markers if not m.is_held]
     for place, text in active[:1]:
@@ -364,10 +364,10 @@ def _markers(title: str, state: State | None, fields: Iterable[ImageField]) -> I
         )
 
 
-def build_to_keep(state: State | None) -> Build | None:
+def build_to_keep(state: State) -> Build | None:
     """Return the build with the record of what a service would go back to; None if none has it."""
-    newest = state.newest if state else None
-    if state is None or newest is None:
+    newest = state.newest
+    if newest is None:
         return None
     timeline = build_timeline(newest.image, state, None, None)
     good = (c for c in from_timeline(timeline) if bad_match(state.bad, c.image, state.ran) is None)

@@ -203,7 +203,7 @@ def holding(at: ServiceAtTip) -> tuple[MarkerSplice, ...]:
 
 def restoring(at: ServiceAtTip) -> tuple[MarkerSplice, ...]:
     """Put markers back into action: those behind the service's images, and those of its hold."""
-    hold = at.state.hold if at.state else None
+    hold = at.account.hold
     listed = [(held.path, held.marker) for held in hold.markers] if hold else []
     found = []
     for place in places_of(at):

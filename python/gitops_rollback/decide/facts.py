@@ -16,7 +16,7 @@ from gitops_rollback.ledger.events import Event
 from gitops_rollback.ledger.holds import Holds, path_of_hold
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.stack import Running, read_running
-from gitops_rollback.ledger.state import path_of
+from gitops_rollback.ledger.state import State, path_of
 from gitops_rollback.model import DEPLOY, RECORDED, LogEntry, title
 from gitops_rollback.policies import Policies
 from gitops_rollback.services.ownership import disagreement
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from gitops_rollback.errors import GitopsRollbackError
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import HistoryEntry
-    from gitops_rollback.ledger.state import State
     from gitops_rollback.manifest.edit import FieldEdit
     from gitops_rollback.manifest.image_field import FieldKey
     from gitops_rollback.model import Build
@@ -113,10 +112,14 @@ class ServiceAtTip:
         return read
 
     @property
+    def account(self) -> State:
+        """The one account of its fields: an empty one where there is none."""
+        return self.state or State(self.service, self.environment)
+
+    @property
     def deploy_job(self) -> str | None:
         """The job that holds the service's records: its last deploy's, else the configured."""
-        entries = self.state.deployed if self.state else ()
-        own = (entry for entry in entries if entry.action in (DEPLOY, RECORDED))
+        own = (one for one in self.account.deployed if one.action in (DEPLOY, RECORDED))
         jobs = (entry.build.job for entry in own if entry.build)
         return next(jobs, self.found.settings.deploy_job)
 
@@ -528,6 +531,11 @@ class Facts:
     def state(self) -> State | None:
         """The state file, if there is one."""
         return self.at.state
+
+    @property
+    def account(self) -> State:
+        """What the state file says; an empty one where there is none."""
+        return self.at.account
 
     @property
     def settings(self) -> Settings:

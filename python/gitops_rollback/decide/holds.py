@@ -52,9 +52,7 @@ def deploy_blocks(wish: Wish, facts: Facts, image: ImageReference) -> Iterator[R
     of the same job deployed already.
     """
     yield from lost_holds(wish, facts)
-    state = facts.state
-    if state is None:
-        return
+    state = facts.account
     revision = revision_of(facts, state.bad, image, state.ran)
     match = why_bad(facts, state.bad, image, state.ran, revision)
     bad = match.entry if match else None
@@ -105,7 +103,7 @@ def _had_version(bad: Bad, facts: Facts, entries: Sequence[HistoryEntry]) -> boo
 
     What was built under it since, and put there all the same, makes no other tag of it.
     """
-    deeds = facts.state.deployed if facts.state else ()
+    deeds = facts.account.deployed
     seen = [image for deed in _until(bad, deeds) for image in (deed.image, deed.from_image)]
     seen += [entry.image for entry in _until(bad, entries)]
     return version_tag(bad.image, [image for image in seen if image]) is not None
@@ -162,7 +160,7 @@ def retag_blocks(facts: Facts, image: ImageReference) -> Iterator[Refusal]:
     Tags that are meant to move are none: words alone (`main`, `latest`), and one that was deployed
     with more than one digest.
     """
-    deeds = facts.state.deployed if facts.state else ()
+    deeds = facts.account.deployed
     every = [
         facts.running,
         *(one for deed in deeds for one in (deed.image, deed.from_image) if one),
@@ -238,7 +236,7 @@ def _every_hold(facts: Facts) -> tuple[Hold, ...]:
 
     A rollback takes the place of the hold before it. Where two were merged, both are in force.
     """
-    newest = facts.state.hold if facts.state else None
+    newest = facts.account.hold
     files = sorted((f.hold for f in facts.at.holds.ours), key=lambda hold: hold.at, reverse=True)
     every = {hold.id: hold for hold in (newest, *files) if hold is not None}
     return tuple(every.values())
@@ -261,9 +259,9 @@ def undone_by_deploy(wish: Wish, facts: Facts, recorded: ImageReference) -> Refu
     A hold, a rollback away from the `recorded` image, or a later build's deploy. Without one of
     them the fields were changed by somebody else, and recording again is right.
     """
-    state = facts.state
-    newest = state.newest if state else None
-    if state is None or newest is None:
+    state = facts.account
+    newest = state.newest
+    if newest is None:
         return None
     if state.hold is not None:
         return _held(state, state.hold, wish.present)
@@ -342,7 +340,7 @@ def markers_to_hold(at: ServiceAtTip) -> tuple[HeldMarker, ...]:
     now = [
         HeldMarker(place.path, place.container, place.marker.active_text) for place in places_of(at)
     ]
-    hold = at.state.hold if at.state else None
+    hold = at.account.hold
     spare = list(now)
     lost = []
     for earlier in hold.markers if hold else ():
@@ -355,7 +353,7 @@ def markers_to_hold(at: ServiceAtTip) -> tuple[HeldMarker, ...]:
 
 def markers_without_hold(at: ServiceAtTip) -> tuple[str, ...]:
     """Return warnings of markers that are out of action although nothing is held."""
-    if at.state is not None and at.state.hold is not None:
+    if at.account.hold is not None:
         return ()
     return tuple(
         f"{field.place}: the marker {marker.active_text} is out of action although nothing is "
@@ -371,7 +369,7 @@ def lost_markers(at: ServiceAtTip) -> tuple[str, ...]:
 
     People may have removed, moved or renamed them meanwhile, or the file they stood in.
     """
-    hold = at.state.hold if at.state else None
+    hold = at.account.hold
     waiting = list(hold.markers) if hold else []
     there = list(places_of(at))
     for is_same in (_is_same, _is_moved):

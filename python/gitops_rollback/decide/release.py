@@ -93,7 +93,7 @@ def retire(wish: Wish, facts: Facts) -> Change:
             f"has now (gitops-rollback services{there} tells it): gitops-rollback release NAME"
             f"{there} --hold {file.hold.id} --reason TEXT",
         )
-    newest = at.state.newest if at.state else None
+    newest = at.account.newest
     images = [file.hold.to for file in at.holds.retired]
     image = newest.image if newest else next(iter(images), None)
     if image is None:
@@ -136,7 +136,7 @@ def _tied(wish: Wish, facts: Facts, meant: tuple[str, ...]) -> Change:
         )
     file = found[0]
     holds.refuse_other_hold(wish, facts)
-    before = facts.state or State(at.service, at.environment)
+    before = facts.account
     known_bad = {entry.image.canonical for entry in before.bad}
     bad = (*before.bad, *(e for e in file.bad if e.image.canonical not in known_bad))
     fields = tuple(note(field) for field in at.found.fields)
@@ -180,7 +180,7 @@ def _forgiven(text: str, facts: Facts) -> ImageReference:
             wanted = image.with_version(text, None) if is_tag(text) else parse_image(text)
     except InvalidImageError as error:
         raise UsageError(f"--forgive: {error}", "write a tag or an image") from error
-    bad = facts.state.bad if facts.state else ()
+    bad = facts.account.bad
     meant = [entry for entry in bad if _is_meant(entry.image, wanted)]
     if not meant:
         known = ", ".join(entry.image.label for entry in bad) or "none"

@@ -49,7 +49,6 @@ from gitops_rollback.errors import (
 from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.holds import BAD, Bad, Hold, version_tag
 from gitops_rollback.ledger.message import Told
-from gitops_rollback.ledger.state import State
 from gitops_rollback.model import RECORDED, ROLLBACK, identified, repository_key, some, whole_number
 from gitops_rollback.refusals import RUNNING, Place, refusal
 
@@ -323,7 +322,7 @@ def _change(wish: Wish, facts: Facts, plan: Plan) -> Change:
     record = stored.sha256 if stored else made.stored.sha256 if made else ""
     done = deed_of(wish, running, chosen.image, record)
     deed = identified(done, at.service, at.environment)
-    before = facts.state or State(at.service, at.environment)
+    before = facts.account
     if "bad" in wish.accept:
         before = holds.forgiven(facts, before, chosen.image)
     marked = replace(deed, action=BAD, image=running, from_image=None, record=None)

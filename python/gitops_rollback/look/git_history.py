@@ -371,7 +371,7 @@ def _entries(
     entries: list[HistoryEntry] = []
     newer: Sequence[ImageField] = ()
     # Where somebody wrote another repository, the field is known by what the state file names.
-    known = {image.full_repository for image in at.state.images} if at.state else set()
+    known = {image.full_repository for image in at.account.images}
     for change in changes:
         fields = versions.fields(_path(at), change.oid, at)
         present = _field_in(fields, wanted) or _field_of(fields, wanted, known)

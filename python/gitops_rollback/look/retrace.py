@@ -165,7 +165,7 @@ def find_record(
     that the fields have, or one of which a state file is left. Only where no deed of the state file
     names the record, all that the fields have are tried.
     """
-    deeds = at.state.deployed if at.state else ()
+    deeds = at.account.deployed
     deed = next((one for one in deeds if sha256 and one.record == sha256), None)
     names = _names(at)
     if deed is not None:

@@ -47,7 +47,7 @@ def find_targets(
 def _target(at: ServiceAtTip, in_git: Callable[[], InGit], given: str, contexts: str) -> Target:
     """Return what is waited for, with the digest where the state file knows it."""
     image = at.read.image
-    newest = at.state.newest if at.state else None
+    newest = at.account.newest
     return Target(
         service=at.service,
         environment=at.environment,

@@ -76,7 +76,9 @@ def test_the_sum_of_a_drill_promises_no_more_than_its_findings(
     plans: list[Plan], more: list[Finding], said: str
 ) -> None:
     answers = Finding("jenkins", "store", OK, "answers")
-    found = [one for each in plans for one in judge_service(each, None, (), "2026-01-01T00:00:00Z")]
+    found = [
+        one for each in plans for one in judge_service(each, state(), (), "2026-01-01T00:00:00Z")
+    ]
     wanted = f"a rollback would {said}"
     assert summary([*found, *more, answers], plans) == wanted
 
@@ -93,7 +95,7 @@ ARCHIVED = Event(Deed("deploy", image("2"), from_image=image("1"), build=Build("
 
 def found_of(whole: Plan, check: str) -> list[tuple[str, str]]:
     """The level and the message of what one check found."""
-    found = judge_service(whole, None, (), NOW)
+    found = judge_service(whole, state(), (), NOW)
     return [(one.level, one.message) for one in found if one.check == check]
 
 

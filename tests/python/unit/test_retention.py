@@ -56,7 +56,6 @@ def test_the_advice_goes_by_how_many_builds_deploy() -> None:
 @pytest.mark.parametrize(
     ("found", "number"),
     [
-        pytest.param(None, None, id="no state file"),
         pytest.param(State("cart", "default"), None, id="one that tells of no deployment"),
         pytest.param(state(">1"), None, id="nothing ran before"),
         pytest.param(state("1>2"), 1, id="what the last deploy replaced"),
@@ -67,7 +66,7 @@ def test_the_advice_goes_by_how_many_builds_deploy() -> None:
     ],
 )
 def test_the_build_to_keep_has_the_record_of_what_a_rollback_would_go_to(
-    found: State | None, number: int | None
+    found: State, number: int | None
 ) -> None:
     build = build_to_keep(found)
     assert (build.number if build else None) == number
