@@ -27,7 +27,7 @@ from gitops_rollback.decide.facts import (
 )
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.late import dataclass, replace
-from gitops_rollback.ledger.records import mismatch
+from gitops_rollback.ledger.records import elsewhere_from
 from gitops_rollback.look.snapshot import Snapshot
 from gitops_rollback.manifest.document import lookup, parse_once, text_of
 from gitops_rollback.repo.objects import Tip
@@ -89,7 +89,11 @@ def _shards(session: Session, request: Request, service: str) -> list[_Shard]:
     environment = request.environment or _ENVIRONMENT
     try:
         found = islice(store.newest(environment, service), _MOST_RECORDS)
-        records = tuple(s for s in found if _fits(s, session, request.branch))
+        records = tuple(
+            stored
+            for stored in found
+            if not elsewhere_from(stored.record, session.url, request.branch)
+        )
     except GitopsRollbackError as error:
         say(*wrapped(f"nor does the archive tell: {error.message}"))
         return []
@@ -120,18 +124,6 @@ def _as_recorded(record: Record, service: str, environment: str) -> ServiceAtTip
         service, place, Settings(configured=False), "record", found, (), manifests
     )
     return ServiceAtTip(Tip(record.branch, record.commit), fields, None)
-
-
-def _fits(stored: StoredRecord, session: Session, branch: str | None) -> bool:
-    record = stored.record
-    reason = mismatch(
-        record,
-        service=record.service,
-        environment=record.environment,
-        repository=session.url,
-        branch=branch or record.branch,
-    )
-    return reason is None
 
 
 def _plan(wish: Wish, facts: Facts, records: tuple[StoredRecord, ...], session: Session) -> Plan:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback import errors
 from gitops_rollback.commands.keeping import kept_now, lost_builds
-from gitops_rollback.commands.wishes import drill_wishes
+from gitops_rollback.commands.wishes import for_each, plain_wish
 from gitops_rollback.decide.change import Refused
 from gitops_rollback.decide.drill import (
     FAILED,
@@ -174,7 +174,7 @@ class _Drill:
 
     def _decided(self, snapshot: Snapshot) -> list[Change | Refused]:
         """Decide for all services at once, else for each alone, so that one does not fail all."""
-        wishes = drill_wishes(self.session)(snapshot)
+        wishes = for_each(plain_wish(self.session, "rollback"))(snapshot)
         try:
             return look_only(self.session, self.repository, snapshot, wishes)
         except GitopsRollbackError as error:

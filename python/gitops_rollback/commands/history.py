@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.doing import do, report_change
-from gitops_rollback.commands.wishes import repair_wishes, request_of, retire_wishes
+from gitops_rollback.commands.wishes import for_each, plain_wish, request_of
 from gitops_rollback.errors import Exit, UsageError
 from gitops_rollback.look.snapshot import read_retired
 from gitops_rollback.session import start
@@ -32,14 +32,15 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
                     "name what is gone: --service NAME",
                 )
             tip = session.open_tip(repository)
-            outcome = do(session, repository, tip, retire_wishes(session), read=read_retired)
+            wishes = for_each(plain_wish(session, "retire"))
+            outcome = do(session, repository, tip, wishes, read=read_retired)
             return report_change(session, outcome)
         if options.repair:
             outcome = do(
                 session,
                 repository,
                 session.open_tip(repository),
-                repair_wishes(session),
+                for_each(plain_wish(session, "repair")),
                 states=bool(options.hold),
             )
             return report_change(session, outcome)

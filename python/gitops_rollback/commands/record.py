@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitops_rollback.commands.given import read_plan
-from gitops_rollback.commands.wishes import assign_images, record_wish, request_of
+from gitops_rollback.commands.wishes import assign_images, plain_wish, request_of
 from gitops_rollback.errors import Exit
 from gitops_rollback.options import images_by_service
 from gitops_rollback.repo.location import is_work_tree_of
@@ -34,7 +34,8 @@ def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         tip = session.open_tip(repository)
         snapshot = session.read(repository, request_of(options), tip)
         action, replacing = _replacing(session, snapshot)
-        made = record_all(session, repository, snapshot, record_wish(session), action, replacing)
+        wish = plain_wish(session, "record")
+        made = record_all(session, repository, snapshot, wish, action, replacing)
         directory = _directory(session)
         records = [_record(session, one, directory) for one in made]
     write_result({"records": records}, options.output)

@@ -95,7 +95,7 @@ def deploy_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
     expected = images_by_service(options, "from")
     records = read_records(options.record)
     wish = replace(
-        _wish(session, "deploy"), releases=options.release, before_build=options.before_build
+        plain_wish(session, "deploy"), releases=options.release, before_build=options.before_build
     )
 
     def wishes(snapshot: Snapshot) -> list[Wish]:
@@ -122,7 +122,7 @@ def rollback_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
     planned = read_plan(followed) if followed else None
     records = read_records(getattr(options, "record", ()))
     wish = replace(
-        _wish(session, "rollback"),
+        plain_wish(session, "rollback"),
         strategy=options.strategy,
         query=options.query,
         to=options.to,
@@ -144,34 +144,16 @@ def rollback_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
 
 def release_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
     """Return what `release` wishes for each service."""
-    wish = replace(_wish(session, "release"), forgive=repeated(session.options, "forgive"))
+    wish = replace(plain_wish(session, "release"), forgive=repeated(session.options, "forgive"))
+    return for_each(wish)
+
+
+def for_each(wish: Wish) -> Callable[[Snapshot], list[Wish]]:
+    """Return the same wish for each service."""
     return lambda snapshot: [wish for _at in snapshot.services]
 
 
-def repair_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
-    """Return what `history --repair` wishes for each service."""
-    wish = _wish(session, "repair")
-    return lambda snapshot: [wish for _at in snapshot.services]
-
-
-def retire_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
-    """Return what `history --retire` wishes for each service."""
-    wish = _wish(session, "retire")
-    return lambda snapshot: [wish for _at in snapshot.services]
-
-
-def drill_wishes(session: Session) -> Callable[[Snapshot], list[Wish]]:
-    """Return what `check` tries for each service: a plain rollback."""
-    wish = _wish(session, "rollback")
-    return lambda snapshot: [wish for _at in snapshot.services]
-
-
-def record_wish(session: Session) -> Wish:
-    """Return who records a service's image, and when."""
-    return _wish(session, "record")
-
-
-def _wish(session: Session, action: Action) -> Wish:
+def plain_wish(session: Session, action: Action) -> Wish:
     """Return who does something when, why, and what that person accepts."""
     options = session.options
     return Wish(

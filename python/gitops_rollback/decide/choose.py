@@ -417,14 +417,15 @@ def _reverted(wish: Wish, facts: Facts) -> list[Refusal]:
     environments = {at.environment, *at.restored, *(alias.environment for alias in at.aliases)}
     log: tuple[LogEntry, ...] = facts.ask(NeedLog())
     found = find_revert(log, services, environments)
-    if found is None or not agree(found.told.from_image, facts.running):
+    if found is None or not agree(found[0].from_image, facts.running):
         return []
-    old, new = found.told.to, found.told.from_image
-    ago = clock.age(found.at, wish.present)
+    told, revert = found
+    old, new = told.to, told.from_image
+    ago = clock.age(revert.at, wish.present)
     return [
         refusal(
             "already",
-            f"{facts.title}: {old.label} was reverted by hand {ago} ago by {found.by}, "
+            f"{facts.title}: {old.label} was reverted by hand {ago} ago by {revert.by}, "
             f"{step(old, new)}",
         )
     ]

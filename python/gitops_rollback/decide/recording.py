@@ -20,7 +20,6 @@ from gitops_rollback.ledger.records import (
     StoredRecord,
     digest_of_bytes,
     elsewhere_from,
-    mismatch,
     render_record,
 )
 from gitops_rollback.manifest.edit import rewrite_to_compare
@@ -96,13 +95,9 @@ def not_of(at: ServiceAtTip, stored: StoredRecord, url: str) -> str | None:
     names += [(state.service, state.environment) for state in at.aliases]
     if (record.service, record.environment) in names:
         return None
-    return mismatch(
-        record,
-        service=at.service,
-        environment=at.environment,
-        repository=url,
-        branch=at.tip.branch,
-    )
+    if record.service != at.service:
+        return f"it is for service '{record.service}', not '{at.service}'"
+    return f"it is for environment '{record.environment}', not '{at.environment}'"
 
 
 def refuse_other_record(

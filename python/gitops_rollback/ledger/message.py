@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.late import dataclass, regex
-from gitops_rollback.model import DEPLOY, Build, Deed, OfDeed, one_line, title
+from gitops_rollback.model import DEPLOY, ROLLBACK, Build, Deed, OfDeed, one_line, title
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -81,48 +81,42 @@ def read_trailers(text: str, service: str, environment: str) -> Told | None:
     Anybody can write such lines: what is no deploy or rollback in the form that `render` gives is
     left out, and the caller compares the image with what the commit left in the manifest.
     """
-    found = _groups(text).get((service, environment))
+    found = _groups(text, DEPLOY, ROLLBACK).get((service, environment))
     return _told(found) if found is not None else None
 
 
 def trailers_of(text: str, services: Collection[str]) -> Iterator[Told]:
     """Yield what the trailers of a commit message say of services, in whatever environment."""
-    for (service, _environment), group in _groups(text).items():
+    for (service, _environment), group in _groups(text, DEPLOY, ROLLBACK).items():
         told = _told(group) if service in services else None
         if told is not None:
             yield told
 
 
 @lru_cache(maxsize=128)  # a commit of many services is asked for each of them
-def _groups(text: str) -> dict[tuple[str | None, str | None], dict[str, str]]:
-    """Return the trailers of each deploy and rollback, by service and environment."""
-    group: dict[str, str] = {}
-    groups = [group]
+def _groups(text: str, *actions: str) -> dict[tuple[str, str], dict[str, str]]:
+    """Return the trailers of what a message says that was done, by service and environment.
+
+    Of several, those of the first of some actions; of whatever action where none is named.
+    """
+    groups: list[dict[str, str]] = []
     for name, value in _TRAILER.findall(text):
         if name == "Action":
-            group = {}
-            groups.append(group)
-        group.setdefault(name, value)
-    found: dict[tuple[str | None, str | None], dict[str, str]] = {}
+            groups.append({})
+        if groups:
+            groups[-1].setdefault(name, value)
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for one in groups:
-        if one.get("Action") in ("deploy", "rollback"):
-            found.setdefault((one.get("Service"), one.get("Environment")), one)
+        is_meant = not actions or one["Action"] in actions
+        if is_meant and "Service" in one and "Environment" in one:
+            found.setdefault((one["Service"], one["Environment"]), one)
     return found
-
-
-@dataclass(frozen=True)
-class Reverted:
-    """A deploy that somebody took back by hand: what it was, by whom and when it was taken back."""
-
-    told: Told
-    by: str
-    at: str
 
 
 def find_revert(
     log: Sequence[LogEntry], services: Collection[str], environments: Collection[str]
-) -> Reverted | None:
-    """Return the deploy of a service that was taken back by hand since its last deed, if one was.
+) -> tuple[Told, LogEntry] | None:
+    """Return the deploy of a service that was taken back by hand since its last deed, and by what.
 
     `log` is newest first, what a merge brought right below it; the service may have several names.
     A revert that was taken back itself is none.
@@ -136,7 +130,7 @@ def find_revert(
         for other in taken:
             told = _told_of(other.message, services, environments)
             if told is not None and told.action == DEPLOY:
-                return Reverted(told, one.by, one.at)
+                return told, one
         if _told_of(one.message, services, environments) is not None:
             return None
     return None
@@ -187,7 +181,7 @@ def reverted_by(message: str) -> list[str]:
 
 def is_own(message: str) -> bool:
     """Tell whether a commit's message is this tool's: its trailers say what was done."""
-    return bool(_actions(message))
+    return bool(_groups(message))
 
 
 def is_revert(message: str) -> bool:
@@ -202,21 +196,8 @@ def _told_of(text: str, services: Collection[str], environments: Collection[str]
 
 def action_of(text: str, service: str, environment: str) -> str | None:
     """Return what a commit message says that was done to a service, also a release or a repair."""
-    return _actions(text).get((service, environment)) or None
-
-
-def _actions(text: str) -> dict[tuple[str, str], str]:
-    """Return what a commit message says that was done, by service and environment."""
-    found: dict[tuple[str, str], str] = {}
-    action = ""
-    named: dict[str, str] = {}
-    for name, value in _TRAILER.findall(text):
-        if name == "Action":
-            action, named = value, {}
-        named.setdefault(name, value)
-        if "Service" in named and "Environment" in named:
-            found.setdefault((named["Service"], named["Environment"]), action)
-    return found
+    found = _groups(text).get((service, environment))
+    return found["Action"] if found is not None else None
 
 
 def _told(group: dict[str, str]) -> Told | None:

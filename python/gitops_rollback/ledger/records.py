@@ -161,20 +161,12 @@ def parse_record(data: bytes, location: str) -> StoredRecord:
     return StoredRecord(record, digest_of_bytes(data), location)
 
 
-def mismatch(
-    record: Record, *, service: str, environment: str, repository: str, branch: str
-) -> str | None:
-    """Return in what a record is for something else, or None if it is for this."""
-    pairs = (("service", record.service, service), ("environment", record.environment, environment))
-    for what, has, wanted in pairs:
-        if has != wanted:
-            return f"it is for {what} '{has}', not '{wanted}'"
-    return elsewhere_from(record, repository, branch)
+def elsewhere_from(record: Record, repository: str, branch: str | None) -> str | None:
+    """Return in what a record is of another place than a branch of a repository, else None.
 
-
-def elsewhere_from(record: Record, repository: str, branch: str) -> str | None:
-    """Return in what a record is of another place than a branch of a repository, else None."""
-    if record.branch != branch:
+    No branch is any.
+    """
+    if branch not in (None, record.branch):
         return f"it is for branch '{record.branch}', not '{branch}'"
     if repository_key(record.repository) != repository_key(repository):
         return f"it is for the repository {record.repository}, not {repository}"

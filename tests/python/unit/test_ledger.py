@@ -318,7 +318,7 @@ def test_a_deploy_that_was_reverted_by_hand_is_found(
     log = [entry(len(messages) - place, message) for place, message in enumerate(messages)]
     found = find_revert(log, {"shop", "cart"}, {"production"})
     assert (found is not None) == is_found
-    assert found is None or (found.told.to, found.by) == (image("2"), "joe")
+    assert found is None or (found[0].to, found[1].by) == (image("2"), "joe")
     assert find_revert(log, {"shop"}, {"production"}) is None
 
 
@@ -332,7 +332,7 @@ def test_a_merge_that_was_reverted_takes_back_what_it_brought() -> None:
     undo = entry(5, f"Undo\n\nThis reverts commit {4:040x}, reversing\nchanges made to 1.\n", 4)
     found = find_revert([undo, *brought], {"cart"}, {"production"})
     assert found is not None
-    assert (found.told.to, found.at) == (image("2"), at(5))
+    assert (found[0].to, found[1].at) == (image("2"), at(5))
     before = [
         entry(4, "Merge it\n", 1, 3),
         entry(3, "x\n", 1),

@@ -15,8 +15,8 @@ from gitops_rollback.ledger.records import (
     ManifestCopy,
     Record,
     digest_of_bytes,
+    elsewhere_from,
     is_copy,
-    mismatch,
     parse_record,
     render_record,
 )
@@ -118,8 +118,6 @@ def test_split_fields_of_other_versions_are_read() -> None:
 
 
 THIS = {
-    "service": "cart",
-    "environment": "production",
     "repository": "git@github.com:acme/manifests.git",
     "branch": "main",
 }
@@ -129,8 +127,6 @@ THIS = {
     ("change", "expected"),
     [
         ({}, None),
-        ({"service": "shop"}, "it is for service 'cart', not 'shop'"),
-        ({"environment": "staging"}, "it is for environment 'production', not 'staging'"),
         ({"branch": "live"}, "it is for branch 'main', not 'live'"),
         (
             {"repository": "/srv/m"},
@@ -138,10 +134,10 @@ THIS = {
         ),
     ],
 )
-def test_a_record_is_for_one_service_environment_branch_and_repository(
+def test_a_record_is_for_one_branch_and_repository(
     change: dict[str, str], expected: str | None
 ) -> None:
-    assert mismatch(record("1", "2"), **{**THIS, **change}) == expected
+    assert elsewhere_from(record("1", "2"), **{**THIS, **change}) == expected
 
 
 @pytest.mark.parametrize(
@@ -182,7 +178,7 @@ def test_other_repositories_have_keys_of_their_own(url: str, key: str) -> None:
 
 def test_a_record_of_a_repository_that_is_no_url_is_for_something_else() -> None:
     odd = record("1", "2", repository="https://[oops/manifests")
-    assert "it is for the repository https://[oops" in str(mismatch(odd, **THIS))
+    assert "it is for the repository https://[oops" in str(elsewhere_from(odd, **THIS))
 
 
 @pytest.mark.parametrize(
