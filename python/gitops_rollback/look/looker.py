@@ -41,29 +41,28 @@ from gitops_rollback.decide.facts import (
     Removed,
     Rendered,
     StateVersions,
-    Unanswered,
     Version,
 )
-from gitops_rollback.decide.recording import not_of
 from gitops_rollback.effective.recipe import NotBuiltError, as_applied, files_of
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.merge import is_placed, reaches_below
 from gitops_rollback.ledger.message import is_own
-from gitops_rollback.ledger.records import MissingRecord, StoredRecord
+from gitops_rollback.ledger.records import StoredRecord
 from gitops_rollback.ledger.state import FOLDER, LONGEST_HISTORY, path_of
 from gitops_rollback.look import git_history
 from gitops_rollback.look.environment_files import is_held
 from gitops_rollback.look.flux_files import read_policies
-from gitops_rollback.look.retrace import find_record, newest_records, retrace_all
+from gitops_rollback.look.retrace import Archive, retrace_all
 from gitops_rollback.look.since import changes_since
-from gitops_rollback.model import is_name, some
+from gitops_rollback.model import is_name
 from gitops_rollback.repo.builder import BuildError
 from gitops_rollback.web.hosts import MOST_AT_ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.effective.recipe import Recipe
     from gitops_rollback.ledger.events import HistoryEntry
     from gitops_rollback.look.registry import RegistryFacts
@@ -76,20 +75,9 @@ if TYPE_CHECKING:
     from gitops_rollback.stores.base import RecordStore
 
 _ENOUGH_IMAGES = 3
-_MOST_PROBLEMS = 3  # of the archive, in a plan's findings
 _MOST_FILES = 2_000
 _LARGEST = 50_000_000  # bytes of all files of a build
 _MOST_LEVELS = 50  # of folders that take each other, each a batch of its own
-
-
-@dataclass
-class _Taken:
-    """The records of one service that were taken from the store so far."""
-
-    unread: Iterator[StoredRecord]
-    found: list[StoredRecord] = field(default_factory=list)
-    is_over: bool = False
-    failure: GitopsRollbackError | None = None
 
 
 @dataclass
@@ -105,7 +93,7 @@ class Looker:
     make_store: Callable[[], RecordStore]
     make_registry: Callable[[], RegistryFacts]
     make_builder: Callable[[], KustomizeBuilder]
-    _taken: dict[tuple[str, str], _Taken] = field(default_factory=dict)
+    _archives: dict[tuple[str, str], Archive] = field(default_factory=dict)
 
     @cached_property
     def store(self) -> RecordStore:
@@ -133,10 +121,10 @@ class Looker:
                 return self.registry.tags(facts.running, need)
             case NeedSchemaLabels(image=image):
                 return self.registry.schema_labels(facts.running, image)
-            case NeedRecord():
-                return self._record(need, facts)
+            case NeedRecord(build=build, sha256=sha256):
+                return self._archive(at).named(build, sha256)
             case NeedRecords(count=count):
-                return self._records(count, facts)
+                return self._archive(at).newest(count)
             case NeedHistory(until=until):
                 wanted = [(at, is_enough(facts, need))]
                 [found] = git_history.walk_all(self.repository, self.snapshot.config, wanted)
@@ -242,35 +230,11 @@ class Looker:
         snapshot = self.snapshot
         return read_policies(self.repository, self._tip, snapshot.environment, snapshot.config)
 
-    def _record(self, need: NeedRecord, facts: Facts) -> StoredRecord | MissingRecord | Unanswered:
-        at = facts.at
-        try:
-            found = find_record(self.repository, self.store, at, need.build, need.sha256)
-        except GitopsRollbackError as error:
-            return Unanswered(error)
-        if isinstance(found, MissingRecord):
-            return found
-        reason = not_of(at, found, facts.url)
-        return MissingRecord(f"{found.location}: {reason}") if reason else found
-
-    def _records(self, count: int, facts: Facts) -> Records:
-        """Take as many records as are asked for: each may cost a download."""
-        at = facts.at
+    def _archive(self, at: ServiceAtTip) -> Archive:
         key = (at.environment, at.service)
-        if key not in self._taken:
-            self._taken[key] = _Taken(newest_records(self.store, at))
-        taken = self._taken[key]
-        try:
-            while len(taken.found) < count and not taken.is_over:
-                fitting = (s for s in taken.unread if not not_of(at, s, facts.url))
-                stored = next(fitting, None)
-                taken.is_over = stored is None
-                taken.found += [stored] if stored is not None else []
-        except GitopsRollbackError as error:
-            taken.is_over, taken.failure = True, error
-        unread = some(self.store.problems, _MOST_PROBLEMS, "; ") if taken.is_over else ""
-        found = tuple(taken.found[:count])
-        return Records(found, not taken.is_over, taken.failure, unread)
+        if key not in self._archives:
+            self._archives[key] = Archive(self.repository, self.store, at)
+        return self._archives[key]
 
     def _files_at(self, commit: str, paths: tuple[str, ...]) -> dict[str, bytes | None]:
         """Read files at a commit, in one batch; a commit that is gone has none of them."""

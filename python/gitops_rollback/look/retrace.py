@@ -6,14 +6,15 @@ Records are found whatever the service was called when they were archived.
 from __future__ import annotations
 
 import heapq
-from itertools import islice
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.decide.facts import Records, Unanswered
 from gitops_rollback.decide.recording import not_of
 from gitops_rollback.errors import ConfigError, GitopsRollbackError
-from gitops_rollback.late import dataclass
+from gitops_rollback.late import dataclass, field
 from gitops_rollback.ledger.merge import Ledger, entry_to_json, merge, proves, with_commits
-from gitops_rollback.ledger.records import MissingRecord
+from gitops_rollback.ledger.records import MissingRecord, StoredRecord
 from gitops_rollback.ledger.state import FOLDER
 from gitops_rollback.look import git_history
 from gitops_rollback.model import DEPLOY, ROLLBACK, identified, some
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.facts import ServiceAtTip
     from gitops_rollback.image import ImageReference
     from gitops_rollback.ledger.events import Event, HistoryEntry
-    from gitops_rollback.ledger.records import StoredRecord
     from gitops_rollback.look.snapshot import Snapshot
     from gitops_rollback.model import Build, Deed
     from gitops_rollback.repo.repository import Repository
@@ -54,7 +54,7 @@ class Retraced:
 
 
 @dataclass
-class _Archive:
+class Archive:
     """What the store has of one service; once it did not answer, it is not asked again.
 
     Where nothing says which job to list, builds that are named can still be looked into.
@@ -63,36 +63,49 @@ class _Archive:
     repository: Repository
     store: RecordStore
     at: ServiceAtTip
-    failure: str | None = None
-    is_closed: bool = False
+    failure: GitopsRollbackError | None = None
+    _found: list[StoredRecord] = field(default_factory=list)
+    _is_over: bool = False
 
-    def newest(self, limit: int) -> tuple[StoredRecord, ...]:
-        """Return the newest records, newest first."""
-        try:
-            found = newest_records(self.store, self.at)
-            return tuple(stored for stored in islice(found, limit) if self._fits(stored))
-        except GitopsRollbackError as error:
-            self.failure = error.message
-            self.is_closed = not isinstance(error, ConfigError)
-            return ()
+    @cached_property
+    def _unread(self) -> Iterator[StoredRecord]:
+        return newest_records(self.store, self.at)
 
-    def named(self, event: Event) -> StoredRecord | MissingRecord | None:
-        """Return what the archive has where a record is named: None if there is nothing."""
-        if self.is_closed:
-            return None
+    @property
+    def problems(self) -> str:
+        """What could not be read, in short."""
+        return some(self.store.problems, _MOST_PROBLEMS, "; ")
+
+    def newest(self, count: int) -> Records:
+        """Return the newest records of the service's fields: each may cost a download."""
         try:
-            found = find_record(self.repository, self.store, self.at, event.build, event.record)
+            while len(self._found) < count and not self._is_over:
+                stored = next((s for s in self._unread if self._unfit(s) is None), None)
+                self._is_over = stored is None
+                self._found += [stored] if stored is not None else []
         except GitopsRollbackError as error:
-            self.failure = error.message
-            self.is_closed = True
-            return None
+            self._is_over, self.failure = True, error
+        unread = self.problems if self._is_over else ""
+        return Records(tuple(self._found[:count]), not self._is_over, self.failure, unread)
+
+    def named(
+        self, build: Build | None, sha256: str | None
+    ) -> StoredRecord | MissingRecord | Unanswered:
+        """Return what the archive has where a build and a hash name a record."""
+        if self.failure is not None and not isinstance(self.failure, ConfigError):
+            return Unanswered(self.failure)
+        try:
+            found = find_record(self.repository, self.store, self.at, build, sha256)
+        except GitopsRollbackError as error:
+            self.failure = error
+            return Unanswered(error)
         if isinstance(found, MissingRecord):
-            # Builds are deleted in time: the other sources still tell.
-            return found if found.is_tampered else None
-        return found if self._fits(found) else None
+            return found
+        reason = self._unfit(found)
+        return MissingRecord(f"{found.location}: {reason}") if reason else found
 
-    def _fits(self, stored: StoredRecord) -> bool:
-        return not_of(self.at, stored, self.repository.url) is None
+    def _unfit(self, stored: StoredRecord) -> str | None:
+        return not_of(self.at, stored, self.repository.url)
 
 
 def retrace_all(
@@ -109,22 +122,24 @@ def retrace_all(
     wanted = [(at, is_enough) for at in snapshot.services]
     histories = git_history.walk_all(repository, snapshot.config, wanted)
     pairs = zip(snapshot.services, histories, strict=True)
-    return [_retraced(_Archive(repository, store, at), history, limit) for at, history in pairs]
+    return [_retraced(Archive(repository, store, at), history, limit) for at, history in pairs]
 
 
-def _retraced(archive: _Archive, history: git_history.Entries, limit: int) -> Retraced:
+def _retraced(archive: Archive, history: git_history.Entries, limit: int) -> Retraced:
     at = archive.at
     running = at.read.image
-    records = archive.newest(limit)
+    records = archive.newest(limit).found
     here = {stored.sha256 for stored in records}
     named = {}
     for event in with_commits(at.state, history)[:limit]:
         if event.record is not None and event.record not in here:
-            found = archive.named(event)
-            if found is not None:
+            found = archive.named(event.build, event.record)
+            # Builds are deleted in time: the other sources still tell.
+            is_missing = isinstance(found, MissingRecord) and not found.is_tampered
+            if not (is_missing or isinstance(found, Unanswered)):
                 named[event.record] = found
     ledger = merge(running, at.state, history, records, named)
-    problem = archive.failure or some(archive.store.problems, _MOST_PROBLEMS, "; ")
+    problem = archive.failure.message if archive.failure else archive.problems
     findings = [f"artifact: {problem}"] if problem else []
     return Retraced(
         at, running, ledger.events[:limit], (*findings, *_findings(ledger, running, at))
