@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
-from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.late import replace
 from gitops_rollback.ledger.fields import THERE, find_fields, meant_by, once
 from gitops_rollback.ledger.holds import HeldFile, Holds, PlacedHold, find_holds, may_be_of
 from gitops_rollback.ledger.state import State, joined, path_of
@@ -27,53 +27,36 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.image_field import FieldKey, ImageField
 
 
-@dataclass(frozen=True)
-class Standing:
-    """The one state of a service's fields, the state files of their other names, and the holds.
-
-    `lost` are the state files whose fields are found no more and may be the service's.
-    """
-
-    state: State | None
-    aliases: tuple[State, ...] = ()
-    holds: Holds = field(default_factory=Holds)
-    lost: tuple[State, ...] = ()
-
-
 def standing(
-    name: State,
-    own: State | None,
+    at: ServiceAtTip,
     others: Iterable[State],
     held: Iterable[PlacedHold],
-    fields: Sequence[ImageField],
     branch: Sequence[ImageField],
-    elsewhere: Collection[str] = (),
-) -> Standing:
-    """Return what counts for the fields of a service.
+) -> ServiceAtTip:
+    """Return a service, of which only its own state file counts, with all that counts for it.
 
-    `name` is an empty state with the service's name, `own` its state file; `others` are state files
-    of further names, `held` all holds in force, `branch` all fields that are known, each once.
-    `elsewhere` are the other environments that there are: what is lost there is lost to them.
+    `others` are state files of further names, `held` all holds in force, `branch` all fields that
+    are known, each once. What is lost in another environment that there is, is lost to that one.
     """
+    fields, own = at.found.fields, at.state
     mine = {one.key for one in fields}
     known = tuple(others)
     aliases = tuple(state for state in known if _is_of(state, mine, branch))
     lost = tuple(
         state
         for state in known
-        if state.environment not in elsewhere and _may_be_of(state, fields, branch)
+        if state.environment not in at.elsewhere and _may_be_of(state, fields, branch)
     )
     holds = _with_own(find_holds(held, fields), own)
-    theirs = tuple(file for file in holds.lost if file.environment in elsewhere)
+    theirs = tuple(file for file in holds.lost if file.environment in at.elsewhere)
     lost_here = tuple(file for file in holds.lost if file not in theirs)
     holds = Holds(holds.ours, lost_here, (*holds.retired, *theirs))
     states = [state for state in (own, *aliases) if state is not None]
     bad = [entry for file in holds.ours for entry in file.bad]
     bad += [entry for state in lost for entry in state.bad]
-    if not states and not holds.ours and not bad:
-        return Standing(None, (), holds, lost)
-    state, holds = one_account(joined([own or name, *aliases]), states, holds, bad)
-    return Standing(state, aliases, holds, lost)
+    if states or holds.ours or bad:
+        own, holds = one_account(joined([at.account, *aliases]), states, holds, bad)
+    return replace(at, state=own, aliases=aliases, holds=holds, lost=lost)
 
 
 def one_account(

@@ -13,6 +13,7 @@ from gitops_rollback.decide.standing import (
     standing,
     tells_what_stands,
 )
+from gitops_rollback.late import replace
 from gitops_rollback.ledger.fields import once
 from gitops_rollback.ledger.holds import place_holds
 from gitops_rollback.ledger.state import FOLDER, State, parse_state, path_of
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from gitops_rollback.decide.standing import Standing
     from gitops_rollback.ledger.holds import HeldFile
     from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.repo.objects import Tip
@@ -78,26 +78,23 @@ def read_standings(
         branch = once([*branch, *_everywhere(repository, tip, shared)])
     placed = place_holds(held, branch)  # once for all: of many services each is held against many
     for fields, own in found:
-        name = State(fields.service, fields.environment.name)
-        theirs = [s for path in names[fields.service] if (s := others.get(path)) is not None]
-        theirs = [state for state in theirs if _name(state) != _name(name)]
-        mine = None if fields.service in today else own
-        elsewhere = frozenset(config.environments) - {fields.environment.name}
-        counts = standing(name, mine, theirs, placed, fields.fields, branch, elsewhere)
-        displaced = None
-        if own is not None and mine is None:
-            displaced = _displaced(repository, tip, own, today[fields.service], branch, counts)
-        yield ServiceAtTip(
+        service, environment = fields.service, fields.environment.name
+        theirs = [s for path in names[service] if (s := others.get(path)) is not None]
+        theirs = [state for state in theirs if _name(state) != (environment, service)]
+        at = ServiceAtTip(
             tip,
             fields,
-            counts.state,
-            counts.aliases,
-            counts.holds,
-            counts.lost,
-            displaced,
-            elsewhere,
-            frozenset((state.service, state.environment) for state in theirs),
+            None if service in today else own,
+            elsewhere=frozenset(config.environments) - {environment},
+            named=frozenset((state.service, state.environment) for state in theirs),
         )
+        at = standing(at, theirs, placed, branch)
+        if own is not None and service in today:
+            path = path_of(*_name(today[service]))
+            there = _states(repository, tip, {path}).get(path)
+            moving = moved(own, today[service], there, branch, counted=there in at.aliases)
+            at = replace(at, displaced=moving)
+        yield at
 
 
 def _everywhere(repository: Repository, tip: Tip, read: Collection[Manifests]) -> list[ImageField]:
@@ -207,19 +204,6 @@ def _patterns(config: Config, environment: Environment) -> Patterns:
         name: [inventory.glob_pattern(prefix + glob) for glob in config.settings(name).manifests]
         for name in config.services
     }
-
-
-def _displaced(
-    repository: Repository,
-    tip: Tip,
-    own: State,
-    other: State,
-    branch: Sequence[ImageField],
-    counts: Standing,
-) -> State:
-    path = path_of(*_name(other))
-    there = _states(repository, tip, {path}).get(path)
-    return moved(own, other, there, branch, counted=there in counts.aliases)
 
 
 def _states(repository: Repository, tip: Tip, paths: set[str]) -> dict[str, State]:

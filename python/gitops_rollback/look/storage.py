@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import dropwhile, takewhile
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide.facts import StorageFacts
-from gitops_rollback.errors import GitopsRollbackError, ManifestError, ResourceError
+from gitops_rollback.errors import GitopsRollbackError, ResourceError
 from gitops_rollback.image import contradicts
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.events import is_unchanged
 from gitops_rollback.ledger.state import parse_state, path_of
 from gitops_rollback.look.environment_files import is_manifest, read_files
-from gitops_rollback.manifest.document import parse_once
-from gitops_rollback.manifest.fields import find_fields
+from gitops_rollback.look.git_history import read_entries
 from gitops_rollback.storage import (
     ServiceKeys,
     changes_between,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.facts import NeedStorage, ServiceAtTip
     from gitops_rollback.image import ImageReference
-    from gitops_rollback.manifest.image_field import ImageField
     from gitops_rollback.repo.objects import PathChange
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.storage import StorageChange
@@ -110,17 +109,11 @@ class StorageReader:
 
         At first use no state file tells when the image came: its field does.
         """
-        first = at.found.fields[0]
-        found = None
-        history = self.repository.history(at.tip, first.path, _DEPTH)
-        blobs = self.repository.read(change.oid for change in history)
-        for change in history:
-            if not _names(first, blobs[change.oid], image):
-                if found is not None:
-                    break
-                continue
-            found = change.commit
-        return found
+        history = self.repository.history(at.tip, at.found.fields[0].path, _DEPTH)
+        entries = read_entries(history, self.repository.read(one.oid for one in history), at)
+        before = dropwhile(lambda entry: contradicts(entry.image, image), entries)
+        own = list(takewhile(lambda entry: not contradicts(entry.image, image), before))
+        return own[-1].commit if own else None
 
     def _placing(self, at: ServiceAtTip, image: ImageReference) -> str | None:
         """Return the newest commit after which the state file said that the image came."""
@@ -170,20 +163,6 @@ def _roots(at: ServiceAtTip) -> list[str]:
         return sorted(folders)
     environment = at.found.environment
     return [environment.path, *sorted(f for f in folders if not environment.holds(f))]
-
-
-def _names(field: ImageField, data: bytes, image: ImageReference) -> bool:
-    """Tell whether a field named an image in an earlier text of its file."""
-    try:
-        fields = find_fields(parse_once(field.path, data))
-    except ManifestError:
-        return False
-    own = [
-        one.image
-        for one in fields
-        if (one.kind, one.name, one.container) == (field.kind, field.name, field.container)
-    ]
-    return any(one is not None and not contradicts(one, image) for one in own)
 
 
 def _storage_of(path: str, data: bytes) -> Any:  # noqa: ANN401 - only compared

@@ -185,22 +185,15 @@ class Branch:
         names = {*names_of(found.fields), service}
         others = [state for state in self.states() if state.service in names
                   and (state.service, state.environment) != (service, environment)]  # fmt: skip
-        name = State(service, environment)
-        elsewhere = frozenset(config.environments) - {environment}
         every = once([*found.fields, *branch])
-        held = place_holds(self.held(), every)
-        counts = standing(name, own, others, held, found.fields, every, elsewhere)
-        tip = Tip("main", self.tip.id)
-        return ServiceAtTip(
-            tip,
+        at = ServiceAtTip(
+            Tip("main", self.tip.id),
             found,
-            counts.state,
-            counts.aliases,
-            counts.holds,
-            counts.lost,
-            elsewhere=elsewhere,
+            own,
+            elsewhere=frozenset(config.environments) - {environment},
             named=frozenset((state.service, state.environment) for state in others),
         )
+        return standing(at, others, place_holds(self.held(), every), every)
 
     def states(self) -> Iterator[State]:
         for path, data in self.tip.files.items():

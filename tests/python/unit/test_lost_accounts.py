@@ -57,6 +57,8 @@ from unit.test_noted_fields import HERE, NOTED
 from unit.test_repair import told, version
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gitops_rollback.manifest.image_field import ImageField
 
 HOLD = hold_of("2", "1", "it crashed", at(2), "jane")
@@ -413,8 +415,24 @@ FIELD = cast("ImageField", HERE)
 BASKET = cast("ImageField", replace(HERE, path="b.yaml", name="basket"))
 
 
+def standing_of(
+    own: State | None,
+    others: Sequence[State] = (),
+    held: Sequence[HeldFile] = (),
+    *,
+    fields: Sequence[ImageField] = (FIELD,),
+    branch: Sequence[ImageField] = (),
+    elsewhere: Sequence[str] = (),
+) -> ServiceAtTip:
+    """What counts for fields, which are all that the branch has unless it is said."""
+    found = replace(place().found, fields=tuple(fields))
+    at = replace(place(), found=found, state=own, elsewhere=frozenset(elsewhere))
+    everything = tuple(branch or fields)
+    return standing(at, others, place_holds(held, everything), everything)
+
+
 def test_one_account_is_made_of_the_state_files_of_all_names_and_of_the_holds() -> None:
-    found = standing(NAME, None, [ALIAS], place_holds([OURS], [FIELD]), [FIELD], [FIELD])
+    found = standing_of(None, [ALIAS], [OURS])
     assert found.state is not None
     assert found.aliases == (ALIAS,)
     assert (found.state.deployed, found.state.hold, found.state.bad) == (
@@ -423,7 +441,7 @@ def test_one_account_is_made_of_the_state_files_of_all_names_and_of_the_holds() 
         (BAD,),
     )
     own = replace(NAME, hold=LATER.hold)
-    newest = standing(NAME, own, [], place_holds([OURS], [FIELD]), [FIELD], [FIELD])
+    newest = standing_of(own, [], [OURS])
     assert newest.state is not None
     assert newest.state.hold == LATER.hold
 
@@ -432,7 +450,7 @@ def test_a_hold_that_only_the_state_file_of_another_name_has_is_in_force_too() -
     """Two rollbacks were merged under two names, and the files of the holds were deleted."""
     own = replace(state("3>4", hold=LATER.hold), fields=(NOTED,))
     alias = replace(ALIAS, hold=HOLD, bad=(BAD,))
-    found = standing(NAME, own, [alias], [], [FIELD], [FIELD])
+    found = standing_of(own, [alias])
     [other] = found.holds.ours
     assert (other.hold, other.fields, other.bad) == (HOLD, (NOTED,), (BAD,))
     at_tip = place(1, found.state, aliases=found.aliases, holds=found.holds)
@@ -443,7 +461,7 @@ def test_a_hold_that_only_the_state_file_of_another_name_has_is_in_force_too() -
 
 
 def test_where_nothing_is_known_of_the_fields_there_is_no_state() -> None:
-    found = standing(NAME, None, [MOVED_AWAY], [], [FIELD], [FIELD, BASKET])
+    found = standing_of(None, [MOVED_AWAY], branch=[FIELD, BASKET])
     assert (found.state, found.aliases, found.lost) == (None, (), ())
 
 
@@ -453,7 +471,7 @@ def test_what_is_bad_in_a_lost_state_file_that_may_be_ours_is_bad_here(
     is_bad: bool,  # noqa: FBT001
 ) -> None:
     gone = replace(ALIAS, fields=(replace(NOTED, container="old"),), bad=(BAD,))
-    found = standing(NAME, None, [gone], [], [FIELD], [FIELD], elsewhere)
+    found = standing_of(None, [gone], elsewhere=elsewhere)
     assert found.lost == ((gone,) if is_bad else ())
     assert (found.state.bad if found.state else ()) == ((BAD,) if is_bad else ())
 
@@ -461,7 +479,7 @@ def test_what_is_bad_in_a_lost_state_file_that_may_be_ours_is_bad_here(
 def test_the_hold_that_the_own_state_file_names_counts_though_its_field_was_renamed() -> None:
     renamed = replace(OURS, fields=(replace(NOTED, container="old"),))
     own = replace(NAME, hold=HOLD)
-    found = standing(NAME, own, [], place_holds([renamed], [FIELD]), [FIELD], [FIELD])
+    found = standing_of(own, [], [renamed])
     assert (found.holds.ours, found.holds.lost) == ((renamed,), ())
 
 
@@ -594,9 +612,7 @@ def test_a_hold_that_lost_its_field_elsewhere_is_left_to_that_environment() -> N
     renamed = replace(note(fields[0]), container="renamed")
     theirs = replace(OURS, environment="staging", fields=(renamed,))
     for elsewhere, lost in ((frozenset({"staging"}), ()), (frozenset[str](), (theirs,))):
-        held = place_holds([theirs], fields)
-        name = State("cart", "production")
-        found = standing(name, None, (), held, fields, fields, elsewhere).holds
+        found = standing_of(None, (), [theirs], fields=fields, elsewhere=[*elsewhere]).holds
         assert (found.ours, found.lost) == ((), lost)
         assert found.retired == (() if lost else (theirs,))
     assert all_there([replace(OURS, fields=(note(fields[0]),))], fields)
