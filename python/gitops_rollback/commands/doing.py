@@ -126,7 +126,7 @@ def _committer(session: Session, repository: Repository) -> Committer:
         from gitops_rollback.write.commit import Committer  # noqa: PLC0415 - loaded while git waits
 
         return Committer(repository, session.deadline, session.watch, dry_run=dry_run)
-    from gitops_rollback.forges.client import connect  # noqa: PLC0415 - only for pull requests
+    from gitops_rollback.forges.pulls import connect  # noqa: PLC0415 - only for pull requests
     from gitops_rollback.write.proposal import Proposer  # noqa: PLC0415 - the same
 
     forge = connect(

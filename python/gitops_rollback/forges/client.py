@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from time import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import RepositoryError
-from gitops_rollback.forges.address import GITLAB, address_of
-from gitops_rollback.late import dataclass
 from gitops_rollback.model import one_line, whole_number
 from gitops_rollback.web.answers import retry_after
-from gitops_rollback.web.hosts import bound_to, host_of, is_web_address
+from gitops_rollback.web.hosts import bound_to, host_of
 from gitops_rollback.web.http import Http, Manners, as_json
 
 if TYPE_CHECKING:
@@ -21,23 +19,9 @@ if TYPE_CHECKING:
     from gitops_rollback.forges.address import Address
     from gitops_rollback.web.answers import Answer, NoAnswer
 
-OPEN, MERGED, CLOSED = "open", "merged", "closed"
 _LONGEST_QUOTE = 300
 _FAILING = 500
 _USUAL_PAUSE = 60  # seconds
-
-
-@dataclass(frozen=True)
-class PullRequest:
-    """A pull request, or a merge request: `state` is `open`, `merged` or `closed`."""
-
-    number: int
-    url: str
-    state: str = OPEN
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as it stands in results."""
-        return {"url": self.url, "number": self.number}
 
 
 class ForgeError(RepositoryError):
@@ -50,10 +34,6 @@ class ForgeUnavailableError(ForgeError):
 
 class ForgeMissingError(ForgeError):
     """Raised when it has nothing of the kind, or does not show it."""
-
-
-class PullRequestExistsError(ForgeError):
-    """Raised when there is an open pull request of the branch already."""
 
 
 class ForgeHttp:
@@ -131,15 +111,6 @@ class ForgeHttp:
             raise self.refused(answer, what)
         return found
 
-    def pull_request(
-        self, answer: Answer, document: object, what: str, keys: tuple[str, str], state: str
-    ) -> PullRequest:
-        """Return the pull request of an answer; `keys` are the host's for number and address."""
-        try:
-            return read_pull_request(document, *keys, state)
-        except ValueError as error:
-            raise self.refused(answer, f"{what}, but {error}") from error
-
     def refused(self, answer: Answer, what: str) -> ForgeError:
         """Return the error for an answer that is no success, or none that can be read."""
         host = host_of(self._address.api)
@@ -192,16 +163,6 @@ def words_of(answer: Answer) -> str:
     return one_line("; ".join(dict.fromkeys(found)), _LONGEST_QUOTE)
 
 
-def read_pull_request(document: object, number: str, url: str, state: str) -> PullRequest:
-    """Read a pull request under the host's own keys; raises `ValueError`."""
-    if not isinstance(document, dict):
-        raise ValueError("it is no pull request")  # noqa: TRY004 - of a document, not of a type
-    found, address = document.get(number), document.get(url)
-    if not isinstance(found, int) or not isinstance(address, str) or not is_web_address(address):
-        raise ValueError(f"it has no {number} or no {url}")
-    return PullRequest(found, address, state)
-
-
 def _texts(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
@@ -229,40 +190,3 @@ def _limited_until(answer: Answer, words: str) -> str | None:
     elif seconds is None:
         seconds = _USUAL_PAUSE
     return f"in {seconds} s"
-
-
-class Forge(Protocol):
-    """What every Git host offers; each method raises `ForgeError` where it is refused."""
-
-    address: Address
-
-    def find(self, head: str, base: str) -> PullRequest | None:
-        """Return the open pull request of a branch, if there is one."""
-        ...
-
-    def create(self, head: str, base: str, title: str, body: str) -> PullRequest:
-        """Open a pull request; raises `PullRequestExistsError` if one is open already."""
-        ...
-
-    def read(self, number: int) -> PullRequest:
-        """Return a pull request as it is now."""
-        ...
-
-
-def connect(
-    remote: str,
-    environment: Mapping[str, str],
-    deadline: Deadline,
-    *,
-    kind: str = "auto",
-    api: str | None = None,
-) -> Forge:
-    """Return the client for a remote's host; raises `UsageError` or `ForgeError`."""
-    address = address_of(remote, kind, api)
-    if address.kind == GITLAB:
-        from gitops_rollback.forges.gitlab import GitLab  # noqa: PLC0415 - one of two
-
-        return GitLab(address, environment, deadline)
-    from gitops_rollback.forges.github import GitHub  # noqa: PLC0415 - one of two
-
-    return GitHub(address, environment, deadline)

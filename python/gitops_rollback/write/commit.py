@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.clock import Deadline, Stopwatch
     from gitops_rollback.decide.change import Change, Commit, Refused
-    from gitops_rollback.forges.client import PullRequest
+    from gitops_rollback.forges.pulls import PullRequest
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
 

@@ -12,14 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import RepositoryError
-from gitops_rollback.forges.client import (
-    CLOSED,
-    MERGED,
-    ForgeError,
-    ForgeUnavailableError,
-    PullRequest,
-    PullRequestExistsError,
-)
+from gitops_rollback.forges.client import ForgeError, ForgeUnavailableError
+from gitops_rollback.forges.pulls import CLOSED, MERGED, PullRequest, PullRequestExistsError
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.holds import parse_held, path_of_hold, render_held
 from gitops_rollback.ledger.state import State, parse_state, path_of
@@ -30,7 +24,7 @@ from gitops_rollback.write.proposal_text import body_of, branch_of, title_of
 if TYPE_CHECKING:
     from gitops_rollback.clock import Deadline, Stopwatch
     from gitops_rollback.decide.facts import ServiceAtTip
-    from gitops_rollback.forges.client import Forge
+    from gitops_rollback.forges.pulls import PullRequests
     from gitops_rollback.repo.objects import Tip
     from gitops_rollback.repo.repository import Repository
     from gitops_rollback.write.commit import Outcome, Work
@@ -53,7 +47,7 @@ class Proposer(Committer):
         deadline: Deadline,
         watch: Stopwatch,
         *,
-        forge: Forge,
+        forge: PullRequests,
         waits: bool,
     ) -> None:
         super().__init__(repository, deadline, watch, dry_run=False)

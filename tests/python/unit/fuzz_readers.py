@@ -14,7 +14,7 @@ from gitops_rollback.clock import Deadline, instant
 from gitops_rollback.decide.plan import parse_plan
 from gitops_rollback.effective.templates import Templates
 from gitops_rollback.errors import BugError, GitopsRollbackError, RepositoryError
-from gitops_rollback.forges.client import connect
+from gitops_rollback.forges.pulls import connect
 from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.jobs import config_xml
 from gitops_rollback.jobs.wanted import Job, Scm, deploy_parameters
