@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gitops_rollback.decide.facts import NeedTags
     from gitops_rollback.image import ImageReference
     from gitops_rollback.query.tags import Tag
-    from gitops_rollback.registries.client import Registries
+    from gitops_rollback.registries.client import Registry
     from gitops_rollback.registries.contents import Contents
     from gitops_rollback.services.config import Config
     from gitops_rollback.web.answers import RateLimit
@@ -63,7 +63,7 @@ class RegistryFacts:
         self._deadline = deadline
         self._hub_url = hub_url
         self._registry_url = registry_url
-        self._clients: dict[tuple[str, bool], Registries] = {}
+        self._clients: dict[tuple[str, bool], Registry] = {}
         self._checks: dict[str, Check] = {}
         self._helpers: Helpers[Contents] = Helpers()
         self._begun: dict[str, Future[Contents]] = {}  # by image
@@ -202,7 +202,7 @@ class RegistryFacts:
         except RegistryUnavailableError as error:
             return Check("unknown", message=error.message)
 
-    def _by_tag(self, client: Registries, image: ImageReference, *, looks: bool) -> Check | None:
+    def _by_tag(self, client: Registry, image: ImageReference, *, looks: bool) -> Check | None:
         try:
             digest = client.digest_of(image.with_version(image.tag, None), reads=looks)
         except ManifestMissingError:
@@ -211,7 +211,7 @@ class RegistryFacts:
 
     def _missing(
         self,
-        client: Registries,
+        client: Registry,
         image: ImageReference,
         running: ImageReference,
         error: ManifestMissingError,
@@ -225,14 +225,14 @@ class RegistryFacts:
             )
         return Check("gone", message=f"the registry no longer has {image.canonical}")
 
-    def _client(self, registry: str, *, patient: bool) -> Registries:
+    def _client(self, registry: str, *, patient: bool) -> Registry:
         key = (registry, patient)
         if key not in self._clients:
-            from gitops_rollback.registries.client import Registries  # noqa: PLC0415 - slow import
+            from gitops_rollback.registries.client import Registry  # noqa: PLC0415 - slow import
 
             patience = self._deadline.remaining if patient else CHECK_SECONDS
-            endpoints = {registry: self._endpoint(registry)}
-            self._clients[key] = Registries(endpoints, self._environment, patience=patience)
+            endpoint = self._endpoint(registry)
+            self._clients[key] = Registry(endpoint, self._environment, patience=patience)
         return self._clients[key]
 
     def _endpoint(self, registry: str) -> RegistryEndpoint:

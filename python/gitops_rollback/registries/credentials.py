@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.image import DOCKER_HUB
-from gitops_rollback.late import dataclass, field
-from gitops_rollback.registries.docker_config import find_login, host_key
-from gitops_rollback.web.hosts import basic, host_of, is_base_address, is_loopback
+from gitops_rollback.late import dataclass
+from gitops_rollback.registries.docker_config import Credential, find_login, host_key
+from gitops_rollback.web.hosts import host_of, is_base_address, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,29 +29,6 @@ _DOCKER_HUB_API = "https://hub.docker.com"
 _DOCKER_HOSTS = frozenset(
     {"hub.docker.com", "registry.hub.docker.com", "registry-1.docker.io", "index.docker.io"}
 )
-
-
-@dataclass(frozen=True)
-class Credential:
-    """A user name and a password, and where they were found.
-
-    An identity token in the place of the password is exchanged for an access token.
-    """
-
-    username: str
-    password: str = field(repr=False)
-    source: str
-    is_identity_token: bool = False
-
-    @property
-    def basic(self) -> str:
-        """The value of an Authorization header."""
-        return basic(self.username, self.password)
-
-    @property
-    def secrets(self) -> tuple[str, str]:
-        """What must never be seen: the password, and the header's form of it."""
-        return (self.password, self.basic.removeprefix("Basic "))
 
 
 @dataclass(frozen=True)
@@ -96,12 +73,10 @@ def find_access(
             " with --registry-url or --hub-url, too"
         )
     found = _from_variables(names, environment)
-    login = find_login(names, environment, seconds) if found is None else None
-    if login is not None and login.problem:
-        return Access(None, f"{sign_in}; {login.problem}")
-    if login is not None:
-        found = Credential(login.username, login.password, login.source, login.is_identity_token)
-    return Access(found, sign_in)
+    if found is not None:
+        return Access(found, sign_in)
+    found, problem = find_login(names, environment, seconds)
+    return Access(found, f"{sign_in}; {problem}" if problem else sign_in)
 
 
 def _from_variables(names: list[str], environment: Mapping[str, str]) -> Credential | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.image import DOCKER_HUB
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.reading import read_file
-from gitops_rollback.web.hosts import host_of
+from gitops_rollback.web.hosts import basic, host_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,28 +32,43 @@ _NOT_FOUND = b"credentials not found"
 
 
 @dataclass(frozen=True)
-class Login:
-    """A user name and a password, and where they were found; or why a helper gave none."""
+class Credential:
+    """A user name and a password, and where they were found.
 
-    username: str = ""
-    password: str = field(default="", repr=False)
-    source: str = ""
-    problem: str = ""
+    An identity token in the place of the password is exchanged for an access token.
+    """
+
+    username: str
+    password: str = field(repr=False)
+    source: str
     is_identity_token: bool = False
 
+    @property
+    def basic(self) -> str:
+        """The value of an Authorization header."""
+        return basic(self.username, self.password)
 
-def find_login(names: list[str], environment: Mapping[str, str], seconds: float) -> Login | None:
-    """Return the login that Docker would use for a host with one of these names.
+    @property
+    def secrets(self) -> tuple[str, str]:
+        """What must never be seen: the password, and the header's form of it."""
+        return (self.password, self.basic.removeprefix("Basic "))
 
-    `seconds` bounds the wait for a helper. A file or an entry that cannot be read is as none.
+
+def find_login(
+    names: list[str], environment: Mapping[str, str], seconds: float
+) -> tuple[Credential | None, str]:
+    """Return the login that Docker would use for a host, and why a helper gave none.
+
+    The host may have any of these names; `seconds` bounds the wait for a helper. A file or an entry
+    that cannot be read is as none.
     """
     path = _path(environment)
     document = _read(path) if path is not None else {}
-    problem: Login | None = None
+    problem = ""
     for address, helper in _helpers(names, document):
         found = _ask(helper, address, environment, min(seconds, _LONGEST_WAIT))
-        if found is not None and not found.problem:
-            return found
+        if isinstance(found, Credential):
+            return found, ""
         problem = found or problem
     # Docker keeps other things of a host beside its login: `.../v1/refresh-token`. So roots win.
     auths = sorted(_mapping(document.get("auths")).items(), key=lambda entry: _is_root(entry[0]))
@@ -61,8 +76,8 @@ def find_login(names: list[str], environment: Mapping[str, str], seconds: float)
     for name in names:
         login = _decoded(by_host.get(name), str(path))
         if login is not None:
-            return login
-    return problem
+            return login, ""
+    return None, problem
 
 
 def host_key(key: str) -> str:
@@ -115,11 +130,12 @@ def _helpers(names: list[str], document: Mapping[str, Any]) -> Iterator[tuple[st
 
 def _ask(
     helper: object, address: str, environment: Mapping[str, str], seconds: float
-) -> Login | None:
+) -> Credential | str:
+    """Return what a helper answers, else what went wrong; "" where it knows none."""
     from gitops_rollback.repo.talk import TooMuchError, ask  # noqa: PLC0415 - few have a helper
 
     if not isinstance(helper, str) or not _HELPER.fullmatch(helper):
-        return None
+        return ""
     program = f"docker-credential-{helper}"
     try:
         code, said = ask(
@@ -130,48 +146,50 @@ def _ask(
             most=_LARGEST_ANSWER,
         )
     except TimeoutError:
-        return Login(problem=f"{program} did not answer within {seconds:.0f} s")
+        return f"{program} did not answer within {seconds:.0f} s"
     except TooMuchError:
-        return Login(problem=f"{program} answered more than {_LARGEST_ANSWER // 1024} kB")
+        return f"{program} answered more than {_LARGEST_ANSWER // 1024} kB"
     except OSError as error:
-        return Login(problem=f"{program} cannot be run: {error.strerror}")
+        return f"{program} cannot be run: {error.strerror}"
     if code != 0:
         # Its words are not repeated: they could hold a secret.
-        is_known = _NOT_FOUND in said.stdout
-        return None if is_known else Login(problem=f"{program} failed ({code})")
+        return "" if _NOT_FOUND in said.stdout else f"{program} failed ({code})"
     return _answered(said.stdout, program)
 
 
-def _answered(output: bytes, program: str) -> Login:
+def _answered(output: bytes, program: str) -> Credential | str:
     try:
         answer = _mapping(json.loads(output))
     except (ValueError, RecursionError):
         answer = {}
-    username, secret = answer.get("Username"), answer.get("Secret")
-    if not isinstance(username, str) or not isinstance(secret, str) or not secret:
-        return Login(problem=f"{program} answered no user name and secret")
-    return Login(username, secret, program, is_identity_token=username == _IDENTITY_TOKEN)
+    username, secret = _text(answer, "Username"), _text(answer, "Secret")
+    if username is None or not secret:
+        return f"{program} answered no user name and secret"
+    return Credential(username, secret, program, is_identity_token=username == _IDENTITY_TOKEN)
 
 
-def _decoded(entry: object, source: str) -> Login | None:
+def _decoded(entry: object, source: str) -> Credential | None:
     """Return the login of an entry of `auths`; an identity token counts before a password.
 
     What `az acr login` and others write: the user name is then a placeholder
     (github.com/docker/cli, cli/config/types/authconfig.go).
     """
-    if not isinstance(entry, dict):
-        return None
-    username, password = entry.get("username"), entry.get("password")
-    if isinstance(entry.get("auth"), str) and entry["auth"]:
+    fields = _mapping(entry)
+    username, password = _text(fields, "username"), _text(fields, "password")
+    if isinstance(fields.get("auth"), str) and fields["auth"]:
         try:
-            pair = base64.b64decode(entry["auth"], validate=True).decode()
+            pair = base64.b64decode(fields["auth"], validate=True).decode()
         except ValueError:  # no base64, no ASCII, or no UTF-8 in it
             return None
         username, _, password = pair.partition(":")
-    token = entry.get("identitytoken")
-    if isinstance(token, str) and token:
-        named = username if isinstance(username, str) and username else _IDENTITY_TOKEN
-        return Login(named, token, source, is_identity_token=True)
-    if isinstance(username, str) and isinstance(password, str) and username and password:
-        return Login(username, password.rstrip("\0"), source)
-    return None
+    token = _text(fields, "identitytoken")
+    if token:
+        return Credential(username or _IDENTITY_TOKEN, token, source, is_identity_token=True)
+    return Credential(username, password.rstrip("\0"), source) if username and password else None
+
+
+def _text(fields: Mapping[str, Any], key: str) -> str | None:
+    """Return a text; None for what is none: JSON can name half a character, which no header can."""
+    value = fields.get(key)
+    is_text = isinstance(value, str) and value.encode(errors="ignore").decode() == value
+    return value if is_text else None

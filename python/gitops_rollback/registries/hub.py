@@ -54,8 +54,6 @@ class Hub:
         self._url = url
         self._access = access
         self._who: Bound = NOBODY
-        if access.credential is not None:
-            http.hide(*access.credential.secrets)
 
     def tags(self, image: ImageReference, wants_more: WantsMore | None = None) -> tuple[Tag, ...]:
         """Return tags, newest first: one page, and more as long as they are wanted.

@@ -72,7 +72,9 @@ class Oci:
 
         A HEAD suffices, and Docker Hub does not count it as a pull. A GET follows where it says
         too little: no digest in its headers, or a 404, whose reason stands in the body. With
-        `reads` a GET does both, for who asks what the image is next.
+        `reads` a GET does both, for who asks what the image is next. Raises
+        `ManifestMissingError` if the registry has no such manifest, and `RegistryUnavailableError`
+        if it does not answer that question.
         """
         if reads:
             return self._verified_manifest(image)[1]
@@ -86,7 +88,10 @@ class Oci:
         return _confirmed(_digest_of(answer, image.digest), image, answer, what)
 
     def contents(self, image: ImageReference) -> Contents:
-        """Return what stands under a reference, and for which platforms: one or two GETs."""
+        """Return what stands under a reference, and for which platforms; raise as `digest_of`.
+
+        One or two GETs.
+        """
         document, digest = self._verified_manifest(image)
         found = replace(read_manifest(document), digest=digest)
         if found.no_image or found.platforms or is_index(document):
@@ -117,7 +122,7 @@ class Oci:
             raise without_labels(image.canonical, self._door.url)
         return label(self._config(image, document), name)
 
-    def tags(self, image: ImageReference) -> tuple[Tag, ...]:
+    def all_tags(self, image: ImageReference) -> tuple[Tag, ...]:
         """Return all tags, newest first, else the highest version: few registries tell times."""
         what = f"the tags of {image.full_repository}"
         tags: dict[str, Tag] = {}

@@ -41,8 +41,6 @@ class Door:
         self._http = http
         self._tokens: dict[str, Keyring] = {}
         self._asked: tuple[Answer, dict[str, str]] | None = None  # how it asked for a token
-        if access.credential is not None:
-            http.hide(*access.credential.secrets)
 
     def send(
         self, method: str, path: str, *, what: str, scope: str, headers: Mapping[str, str]

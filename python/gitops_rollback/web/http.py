@@ -310,7 +310,7 @@ class Http:
             return answer
         body = answer.body
         for secret in self._secrets:
-            body = body.replace(secret.encode(), b"***")
+            body = body.replace(secret.encode(errors="surrogateescape"), b"***")
         return replace(answer, body=body)
 
 

@@ -29,7 +29,8 @@ from gitops_rollback.outlet import escaped
 from gitops_rollback.policies.judge import apply_filter, find_policies
 from gitops_rollback.policies.semver_range import UnreadableRangeError, takes_version
 from gitops_rollback.query.search import search
-from gitops_rollback.registries import Registries, RegistryEndpoint
+from gitops_rollback.registries.client import Registry
+from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.registries.docker_config import find_login
 from gitops_rollback.repo.messages import (
     explain_fetch,
@@ -234,7 +235,7 @@ def text(data: bytes) -> str:
 def _hub(data: bytes) -> object:
     with AnyAnswer(data) as url:
         endpoint = RegistryEndpoint("docker.io", url, url, trusted=True)
-        registries = Registries({"docker.io": endpoint}, {}, patience=3)
+        registries = Registry(endpoint, {}, patience=3)
         image = parse_image(IMAGE)
         return _all(lambda: registries.tags(image), lambda: registries.digest_of(image))
 
@@ -242,7 +243,7 @@ def _hub(data: bytes) -> object:
 def _oci(data: bytes) -> object:
     with AnyAnswer(data) as url:
         host = url.removeprefix("http://")
-        registries = Registries({}, {}, patience=3)
+        registries = Registry(RegistryEndpoint(host), {}, patience=3)
         image = parse_image(f"{host}/acme/cart:1.4.2")
         return _all(
             lambda: registries.digest_of(image),

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_rollback.image import ImageReference, parse_image
-from gitops_rollback.registries import Registries, RegistryEndpoint, RegistryUnavailableError
+from gitops_rollback.registries.client import Registry
+from gitops_rollback.registries.credentials import RegistryEndpoint
+from gitops_rollback.registries.failures import RegistryUnavailableError
 from standin import RegistryStandIn
 from standin_answers import Question, Reply
 
@@ -34,8 +36,8 @@ def image(server: RegistryStandIn, tag: str = "1.2.0") -> ImageReference:
     return parse_image(f"{server.host}/acme/cart:{tag}")
 
 
-def client(environment: dict[str, str] | None = None, patience: float = 3) -> Registries:
-    return Registries({}, environment or {}, patience=patience)
+def client(server: RegistryStandIn, environment: dict[str, str] | None = None) -> Registry:
+    return Registry(RegistryEndpoint(server.host), environment or {}, patience=3)
 
 
 def names(tags: tuple[Tag, ...]) -> list[str]:
@@ -67,7 +69,7 @@ def test_a_registry_that_allows_smaller_pages_only_is_asked_for_smaller_ones(
         return Reply(status, json.dumps(error).encode())
 
     behind(registry, limited)
-    assert names(client().tags(image(registry))) == ["1.2.0", "1.1.0", "1.0.0"]
+    assert names(client(registry).tags(image(registry))) == ["1.2.0", "1.1.0", "1.0.0"]
     last = registry.requests[-1]
     assert last == f"GET {TAGS}{f'?n={most}' if most else ''}"
 
@@ -83,7 +85,7 @@ def test_a_registry_that_pages_without_links_is_read_to_its_end(registry: Regist
         return Reply(200, json.dumps({"tags": everything[start : start + size]}).encode())
 
     behind(registry, paged)
-    assert sorted(names(client().tags(image(registry)))) == sorted(everything)
+    assert sorted(names(client(registry).tags(image(registry)))) == sorted(everything)
 
 
 def test_a_registry_without_the_repository_in_its_links_is_followed(
@@ -95,7 +97,7 @@ def test_a_registry_without_the_repository_in_its_links_is_followed(
         return Reply(200, b'{"tags": ["1"]}', {"Link": "</v2/tags/list?last=1&n=1>; rel=next"})
 
     behind(registry, artifactory)
-    assert names(client().tags(image(registry))) == ["2", "1"]
+    assert names(client(registry).tags(image(registry))) == ["2", "1"]
     assert registry.requests[-1] == f"GET {TAGS}?last=1&n=1"
 
 
@@ -121,7 +123,7 @@ def test_a_redirect_to_a_registry_with_its_own_tokens_gets_its_token_and_no_logi
             "REGISTRY_USERNAME": "jane",
             "REGISTRY_PASSWORD": "secret-of-front",
         }
-        registries = client(login)
+        registries = client(front, login)
         assert len(names(registries.tags(image(front)))) == 3
         registries.digest_of(image(front))
         shown = json.dumps([registry.headers, front.headers])
@@ -143,7 +145,7 @@ def test_a_host_behind_a_redirect_that_asks_for_a_password_gets_none(
             "REGISTRY_PASSWORD": "secret-of-front",
         }
         with pytest.raises(RegistryUnavailableError, match="401"):
-            client(login).tags(image(front))
+            client(front, login).tags(image(front))
     assert all("authorization" not in headers for headers in registry.headers)
 
 
@@ -174,7 +176,7 @@ def test_an_identity_token_is_exchanged_for_an_access_token(
         program.chmod(0o755)
     (tmp_path / "config.json").write_text(json.dumps(config))
     environment = {"DOCKER_CONFIG": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"}
-    assert len(client(environment).tags(image(registry))) == 3
+    assert len(client(registry, environment).tags(image(registry))) == 3
     assert len(bodies) == 1
     assert b"grant_type=refresh_token" in bodies[0]
     assert b"refresh_token=identity-1" in bodies[0]
@@ -193,7 +195,7 @@ def test_a_registry_behind_a_path_is_asked_there(registry: RegistryStandIn) -> N
             ),
         )
         endpoint = RegistryEndpoint("ghcr.io", f"{proxy.url}/cache", trusted=True)
-        registries = Registries({"ghcr.io": endpoint}, {}, patience=3)
+        registries = Registry(endpoint, {}, patience=3)
         assert len(registries.tags(parse_image("ghcr.io/acme/cart:1.2.0"))) == 3
 
 
@@ -209,7 +211,7 @@ def test_a_mirror_of_docker_hub_without_hubs_api_is_read_as_any_registry(
         lambda question: Reply(status, body) if "/namespaces/" in question.path else None,
     )
     endpoint = RegistryEndpoint("docker.io", registry.url, registry.url, trusted=True)
-    registries = Registries({"docker.io": endpoint}, {}, patience=3)
+    registries = Registry(endpoint, {}, patience=3)
     assert names(registries.tags(parse_image("acme/cart:1.2.0"))) == ["1.2.0", "1.1.0", "1.0.0"]
 
 
@@ -217,6 +219,6 @@ def test_a_mirror_that_alone_is_named_is_asked_for_names_and_hub_is_left_alone(
     registry: RegistryStandIn,
 ) -> None:
     endpoint = RegistryEndpoint("docker.io", registry.url, trusted=True)
-    registries = Registries({"docker.io": endpoint}, {}, patience=3)
+    registries = Registry(endpoint, {}, patience=3)
     assert names(registries.tags(parse_image("acme/cart:1.2.0"))) == ["1.2.0", "1.1.0", "1.0.0"]
     assert registry.requests == [f"GET {TAGS}?n=1000"]

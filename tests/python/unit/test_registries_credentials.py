@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_rollback.image import parse_image
-from gitops_rollback.registries import Registries, RegistryEndpoint, RegistryUnavailableError
-from gitops_rollback.registries.client import RegistryHttp
-from gitops_rollback.registries.credentials import Access, Credential, find_access
+from gitops_rollback.registries.client import Registry, RegistryHttp
+from gitops_rollback.registries.credentials import Access, RegistryEndpoint, find_access
+from gitops_rollback.registries.docker_config import Credential
+from gitops_rollback.registries.failures import RegistryUnavailableError
 from gitops_rollback.registries.tokens import Door
 from gitops_rollback.web.answers import Answer
 from standin import RegistryStandIn
@@ -183,7 +184,7 @@ def sent(hub: RegistryStandIn) -> str:
 
 def ask_everything(hub: RegistryStandIn, environment: dict[str, str], *, trusted: bool) -> None:
     endpoint = RegistryEndpoint("docker.io", hub.url, hub.url, trusted=trusted)
-    registries = Registries({"docker.io": endpoint}, environment, patience=3)
+    registries = Registry(endpoint, environment, patience=3)
     for ask in (registries.tags, registries.digest_of):
         with pytest.raises(RegistryUnavailableError) as caught:
             ask(CART)
@@ -207,9 +208,7 @@ def test_a_host_that_only_the_repository_names_sees_no_login() -> None:
 
 def test_what_withheld_the_login_is_said() -> None:
     with RegistryStandIn(accounts={"jane": "hub-secret"}) as hub:
-        registries = Registries(
-            {"docker.io": RegistryEndpoint("docker.io", hub.url)}, DOCKER, patience=3
-        )
+        registries = Registry(RegistryEndpoint("docker.io", hub.url), DOCKER, patience=3)
         with pytest.raises(RegistryUnavailableError) as caught:
             registries.digest_of(CART)
     assert "goes to no host that only a file names" in caught.value.hint
@@ -221,8 +220,8 @@ def test_what_withheld_the_login_is_said() -> None:
 def test_the_same_host_sees_the_login_when_the_environment_names_it() -> None:
     with RegistryStandIn(accounts={"jane": "hub-secret"}) as hub:
         digest = hub.push("acme/cart", "1.0")
-        endpoints = {"docker.io": RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)}
-        registries = Registries(endpoints, DOCKER, patience=3)
+        endpoint = RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)
+        registries = Registry(endpoint, DOCKER, patience=3)
         assert registries.digest_of(CART) == digest
         assert registries.tags(CART)[0].digest == digest
 
@@ -231,8 +230,8 @@ def test_a_redirect_to_another_host_takes_no_login_along() -> None:
     with RegistryStandIn() as other, RegistryStandIn(accounts={"jane": "hub-secret"}) as hub:
         digest = other.push("acme/cart", "1.0")
         path = "/v2/acme/cart/manifests/1.0"
-        endpoints = {"docker.io": RegistryEndpoint("docker.io", hub.url, trusted=True)}
-        registries = Registries(endpoints, DOCKER, patience=3)
+        endpoint = RegistryEndpoint("docker.io", hub.url, trusted=True)
+        registries = Registry(endpoint, DOCKER, patience=3)
         hub.push("acme/cart", "0.9")
         registries.digest_of(parse_image("acme/cart:0.9"))
         hub.fail_with(path, 307, headers={"Location": other.url + path})
@@ -244,8 +243,8 @@ def test_a_redirect_to_another_host_takes_no_login_along() -> None:
 def test_a_login_is_never_posted_to_where_a_redirect_leads() -> None:
     with RegistryStandIn() as other, RegistryStandIn() as hub:
         hub.fail_with("/v2/", 307, headers={"Location": f"{other.url}/v2/auth/token"})
-        registries = Registries(
-            {"docker.io": RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)},
+        registries = Registry(
+            RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True),
             DOCKER,
             patience=3,
         )
@@ -259,8 +258,8 @@ def test_a_server_that_repeats_a_login_is_not_quoted() -> None:
     with RegistryStandIn() as hub:
         body = f"do not know hub-secret nor {basic}".encode()
         hub.fail_with("/v2/", 403, body=body)
-        endpoints = {"docker.io": RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)}
-        registries = Registries(endpoints, DOCKER, patience=3)
+        endpoint = RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)
+        registries = Registry(endpoint, DOCKER, patience=3)
         for ask in (registries.tags, registries.digest_of):
             with pytest.raises(RegistryUnavailableError) as caught:
                 ask(CART)
@@ -384,6 +383,35 @@ def test_a_helper_that_fails_is_named_and_not_quoted(
     assert "top-secret" not in access.hint
 
 
+@pytest.mark.parametrize("key", ["username", "password", "identitytoken"])
+def test_a_login_with_half_a_character_is_as_none(tmp_path: Path, key: str) -> None:
+    login = {"username": "jane", "password": "hub-secret", key: "\ud800x"}
+    configure(tmp_path, auths={"ghcr.io": login, "quay.io": {**login, "auth": "amFuZTpzZWNyZXQ="}})
+    environment = {"DOCKER_CONFIG": str(tmp_path)}
+    told = "jane" if key == "identitytoken" else None  # the password beside it still serves
+    assert found("ghcr.io", "https://ghcr.io", environment) == told
+    assert found("quay.io", "https://quay.io", environment) == "jane"
+
+
+def test_a_helper_that_answers_half_a_character_gives_no_login(tmp_path: Path) -> None:
+    said = '#!/bin/sh\necho \'{"Username": "jane", "Secret": "\\ud800x"}\'\n'
+    environment = helper(tmp_path, "pass", said)
+    configure(tmp_path, credsStore="pass")
+    access = find_access(RegistryEndpoint("ghcr.io"), "https://ghcr.io", environment, 1.0)
+    assert access.credential is None
+    assert "answered no user name and secret" in access.hint
+
+
+def test_a_password_of_bytes_that_are_no_text_is_not_quoted_either() -> None:
+    secret = os.fsdecode(b"top-\xff-secret")
+    with RegistryStandIn() as hub:
+        hub.fail_with("/v2/", 403, body=b"do not know top-\xff-secret")
+        environment = {"DOCKERHUB_USERNAME": "jane", "DOCKERHUB_TOKEN": secret}
+        endpoint = RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)
+        with pytest.raises(RegistryUnavailableError, match=r"do not know \*\*\*"):
+            Registry(endpoint, environment, patience=3).tags(CART)
+
+
 def test_what_is_no_file_of_docker_s_is_as_none(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.json")
     (tmp_path / "endless").mkdir()
@@ -398,9 +426,10 @@ def test_a_helper_s_login_opens_a_private_repository_and_its_time_counts(tmp_pat
         environment = helper(tmp_path, "pass", host="127.0.0.1")
         configure(tmp_path, credHelpers={hub.host: "pass"})
         image = parse_image(f"{hub.host}/acme/cart:1.0")
-        assert Registries({}, environment, patience=3).digest_of(image) == digest
+        endpoint = RegistryEndpoint(hub.host)
+        assert Registry(endpoint, environment, patience=3).digest_of(image) == digest
         slow = HELPER.replace("read -r", "sleep 1; read -r")
         fields = {"host": "127.0.0.1", "user": "keychain-user", "secret": "keychain-secret"}
         helper(tmp_path, "pass", slow.format(**fields))
         with pytest.raises(RegistryUnavailableError, match="used up"):
-            Registries({}, environment, patience=1).digest_of(image)
+            Registry(endpoint, environment, patience=1).digest_of(image)

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
@@ -12,14 +10,14 @@ from unittest.mock import patch
 import pytest
 
 from gitops_rollback.image import parse_image
-from gitops_rollback.registries import (
+from gitops_rollback.registries.client import Registry
+from gitops_rollback.registries.contents import Contents
+from gitops_rollback.registries.credentials import RegistryEndpoint
+from gitops_rollback.registries.failures import (
     ManifestMissingError,
-    Registries,
-    RegistryEndpoint,
     RegistryUnavailableError,
     RepositoryMissingError,
 )
-from gitops_rollback.registries.contents import Contents
 from gitops_rollback.registries.tokens import parse_challenges
 from standin import RegistryStandIn
 from standin_answers import Question, Reply
@@ -36,9 +34,9 @@ def hub() -> Iterator[RegistryStandIn]:
         yield standin
 
 
-def client(hub: RegistryStandIn, patience: float = 3, **environment: str) -> Registries:
+def client(hub: RegistryStandIn, patience: float = 3, **environment: str) -> Registry:
     endpoint = RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)
-    return Registries({"docker.io": endpoint}, environment, patience=patience)
+    return Registry(endpoint, environment, patience=patience)
 
 
 def test_one_head_gives_the_digest_of_a_tag(hub: RegistryStandIn) -> None:
@@ -286,18 +284,6 @@ def test_challenges_are_read_with_quotes_commas_and_several_schemes() -> None:
     }
     assert parse_challenges("") == {}
     assert parse_challenges("Negotiate") == {}
-
-
-def test_naming_the_package_brings_no_requests_until_a_client_is_wanted() -> None:
-    program = (
-        "import sys; import gitops_rollback.registries as r; r.RegistryEndpoint('docker.io');"
-        "assert 'requests' not in sys.modules; r.Registries; assert 'requests' in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
-    import gitops_rollback.registries as package  # noqa: PLC0415 - to ask it for a wrong name
-
-    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        package.Nothing  # noqa: B018
 
 
 BOTH = ("linux/amd64", "linux/arm64/v8")

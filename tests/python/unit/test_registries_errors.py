@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gitops_rollback.image import parse_image
-from gitops_rollback.registries import Registries, RegistryEndpoint, RegistryUnavailableError
+from gitops_rollback.registries.client import Registry
+from gitops_rollback.registries.credentials import RegistryEndpoint
+from gitops_rollback.registries.failures import RegistryUnavailableError
 from gitops_rollback.web.answers import Answer
 from standin import RegistryStandIn
 
@@ -30,9 +32,13 @@ def hub() -> Iterator[RegistryStandIn]:
         yield standin
 
 
-def client(url: str, patience: float = 3, **environment: str) -> Registries:
+def tags_of_docker(environment: dict[str, str], patience: float = 3) -> object:
+    return Registry(RegistryEndpoint("docker.io"), environment, patience=patience).tags(CART)
+
+
+def client(url: str, patience: float = 3, **environment: str) -> Registry:
     endpoint = RegistryEndpoint("docker.io", url, url)
-    return Registries({"docker.io": endpoint}, environment, patience=patience)
+    return Registry(endpoint, environment, patience=patience)
 
 
 def refusal(ask: Callable[[], object]) -> RegistryUnavailableError:
@@ -79,7 +85,7 @@ def test_a_name_without_an_address_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    error = refusal(lambda: Registries({}, {}, patience=3).tags(CART))
+    error = refusal(lambda: tags_of_docker({}))
     assert error.message.startswith("asked hub.docker.com for the tags of docker.io/acme/cart: no")
     assert "DNS" in error.hint
 
@@ -94,7 +100,7 @@ def test_a_slow_name_look_up_costs_no_more_than_the_patience(
         raise socket.gaierror(socket.EAI_AGAIN, "late")
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    error = refusal(lambda: Registries({}, {}, patience=0.2).tags(CART))
+    error = refusal(lambda: tags_of_docker({}, 0.2))
     release.set()
     assert "no complete answer within 0.2 s" in error.message
     assert "--timeout" in error.hint
@@ -158,7 +164,7 @@ def test_what_nobody_thought_of_is_named_by_its_kind(monkeypatch: pytest.MonkeyP
         raise ValueError("odd")
 
     monkeypatch.setattr("requests.adapters.HTTPAdapter.send", odd)
-    error = refusal(lambda: Registries({}, {}, patience=3).tags(CART))
+    error = refusal(lambda: tags_of_docker({}))
     assert error.message.endswith("failed (ValueError)")
 
 
@@ -166,9 +172,7 @@ def test_a_host_that_is_not_reached_does_not_stop_another(hub: RegistryStandIn) 
     digest = hub.push("acme/cart", "1.0")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    registries = Registries(
-        {"docker.io": RegistryEndpoint("docker.io", hub.url, closed)}, {}, patience=3
-    )
+    registries = Registry(RegistryEndpoint("docker.io", hub.url, closed), {}, patience=3)
     refusal(lambda: registries.tags(CART))
     assert registries.digest_of(CART) == digest
 
@@ -177,9 +181,7 @@ def test_when_the_patience_is_used_up_nothing_more_is_asked(hub: RegistryStandIn
     hub.delay(TAGS, 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         silent = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        registries = Registries(
-            {"docker.io": RegistryEndpoint("docker.io", hub.url, silent)}, {}, patience=0.1
-        )
+        registries = Registry(RegistryEndpoint("docker.io", hub.url, silent), {}, patience=0.1)
         refusal(lambda: registries.tags(CART))
     error = refusal(lambda: registries.digest_of(CART))
     assert "was not asked" in error.message
@@ -393,22 +395,24 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(
     hub: RegistryStandIn,
 ) -> None:
     hub.fail_with("/v2/", 200, body=b'{"tags": ["1.0"]}')
-    endpoints = {"r.example": RegistryEndpoint("r.example", "http://r.example")}
-    registries = Registries(endpoints, {"http_proxy": hub.url}, patience=3)
+    endpoint = RegistryEndpoint("r.example", "http://r.example")
+    registries = Registry(endpoint, {"http_proxy": hub.url}, patience=3)
     assert registries.tags(parse_image("r.example/acme/cart:1.0"))
     assert hub.requests == ["GET http://r.example/v2/acme/cart/tags/list?n=1000"]
     elsewhere = {"HTTP_PROXY": "http://127.0.0.1:1"}
-    assert Registries({}, elsewhere, patience=3).tags(parse_image(f"{hub.host}/acme/cart:1.0"))
+    assert Registry(RegistryEndpoint(hub.host), elsewhere, patience=3).tags(
+        parse_image(f"{hub.host}/acme/cart:1.0")
+    )
 
 
 def test_a_proxy_that_fails_is_told_from_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = {"ALL_PROXY": "http://jane:secret@127.0.0.1:1"}
-    error = refusal(lambda: Registries({}, proxy, patience=3).tags(CART))
+    error = refusal(lambda: tags_of_docker(proxy))
     assert error.message.endswith("through the proxy: connection refused")
     assert "secret" not in error.message + error.hint
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
     free = {**proxy, "NO_PROXY": "docker.com"}
-    error = refusal(lambda: Registries({}, free, patience=3).tags(CART))
+    error = refusal(lambda: tags_of_docker(free))
     assert "proxy:" not in error.message
 
 
@@ -416,7 +420,11 @@ def test_a_proxy_that_fails_is_told_from_the_registry(monkeypatch: pytest.Monkey
     "proxy", ["https://user:secret@", "http://", "http://[::1", "http://proxy:99999", "a b:c\x1b"]
 )
 def test_a_proxy_that_is_no_address_is_said_and_not_repeated(proxy: str) -> None:
-    error = refusal(lambda: Registries({}, {"https_proxy": proxy}, patience=3).tags(CART))
+    error = refusal(
+        lambda: Registry(RegistryEndpoint("docker.io"), {"https_proxy": proxy}, patience=3).tags(
+            CART
+        )
+    )
     assert error.message.endswith("the environment's proxy is no address")
     assert "https_proxy" in error.hint
     assert "secret" not in error.message + error.hint

@@ -10,13 +10,10 @@ import pytest
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.image import parse_image
 from gitops_rollback.query.choose import choose
-from gitops_rollback.registries import (
-    Registries,
-    RegistryEndpoint,
-    RegistryUnavailableError,
-    RepositoryMissingError,
-    Tag,
-)
+from gitops_rollback.query.tags import Tag
+from gitops_rollback.registries.client import Registry
+from gitops_rollback.registries.credentials import RegistryEndpoint
+from gitops_rollback.registries.failures import RegistryUnavailableError, RepositoryMissingError
 from gitops_rollback.registries.hub import parse_tags
 from gitops_rollback.web.hosts import is_loopback
 from standin import RegistryStandIn
@@ -36,9 +33,15 @@ def hub() -> Iterator[RegistryStandIn]:
         yield standin
 
 
-def client(hub: RegistryStandIn, **environment: str) -> Registries:
+def listed(hub: RegistryStandIn, image: str, patience: float = 3) -> tuple[Tag, ...]:
+    """The tags that a registry without the Hub API lists."""
+    registry = Registry(RegistryEndpoint(hub.host), {}, patience=patience)
+    return registry.tags(parse_image(f"{hub.host}/acme/{image}"))
+
+
+def client(hub: RegistryStandIn, **environment: str) -> Registry:
     endpoint = RegistryEndpoint("docker.io", hub.url, hub.url, trusted=True)
-    return Registries({"docker.io": endpoint}, environment, patience=3)
+    return Registry(endpoint, environment, patience=3)
 
 
 def names(tags: tuple[Tag, ...]) -> list[str]:
@@ -128,7 +131,7 @@ def test_of_4000_tags_the_oldest_are_out_of_reach_without_a_login(hub: RegistryS
 def test_4000_tags_of_another_registry_are_four_pages(hub: RegistryStandIn) -> None:
     for number in range(4000):
         hub.push("acme/cart", f"1.{number}")
-    registries = Registries({}, {}, patience=20)
+    registries = Registry(RegistryEndpoint(hub.host), {}, patience=20)
     tags = registries.tags(parse_image(f"{hub.host}/acme/cart:1.3999"))
     assert (registries.requests, len(tags)) == (4, 4000)
     assert [tag.name for tag in tags[:2]] == ["1.3999", "1.3998"]
@@ -296,7 +299,9 @@ def test_recorded_answers_are_read(hub: RegistryStandIn, file: str, count: int |
 def test_another_registry_gives_names_the_highest_version_first(hub: RegistryStandIn) -> None:
     for tag in ("1.9", "1.10", "1.2"):
         hub.push("acme/cart", tag)
-    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:1.10"))
+    tags = Registry(RegistryEndpoint(hub.host), {}, patience=3).tags(
+        parse_image(f"{hub.host}/acme/cart:1.10")
+    )
     assert names(tags) == ["1.10", "1.9", "1.2"]
     assert tags[0] == Tag("1.10")
     assert hub.requests == ["GET /v2/acme/cart/tags/list?n=1000"]
@@ -323,7 +328,9 @@ def test_google_s_registries_tell_when_a_tag_was_pushed(
     manifests = {digest: about, "sha256:bad": about, "sha256:" + "b" * 64: {"tag": None}}
     document = {"child": [], "manifest": manifests, "tags": ["main-abc1234", "main-def5678"]}
     hub.fail_with("/v2/acme/", 200, body=json.dumps(document).encode())
-    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:1.0"))
+    tags = Registry(RegistryEndpoint(hub.host), {}, patience=3).tags(
+        parse_image(f"{hub.host}/acme/cart:1.0")
+    )
     assert set(tags) == {Tag("main-abc1234", digest, told), Tag("main-def5678")}
     assert tags[0].name == "main-abc1234" or told is None
 
@@ -341,7 +348,9 @@ def test_a_link_is_followed_within_the_host_only(hub: RegistryStandIn, host: str
         return Reply(200, b'{"name": "acme/cart", "tags": ["a", "b", 7, "no tag"]}', {"Link": link})
 
     hub.answer = two_pages  # type: ignore[method-assign]
-    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:c"))
+    tags = Registry(RegistryEndpoint(hub.host), {}, patience=3).tags(
+        parse_image(f"{hub.host}/acme/cart:c")
+    )
     assert names(tags) == ["c", "b", "a"]
     assert hub.requests[1] == f"GET {path}?n=2&last=b"
 
@@ -354,7 +363,9 @@ def test_a_link_that_leads_nowhere_new_ends_the_list(
     hub: RegistryStandIn, link: str, asked: int
 ) -> None:
     hub.fail_with("/v2/acme/", 200, headers={"Link": link}, body=b'{"tags": ["a"]}')
-    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a"))
+    tags = Registry(RegistryEndpoint(hub.host), {}, patience=3).tags(
+        parse_image(f"{hub.host}/acme/cart:a")
+    )
     assert names(tags) == ["a"]
     assert len(hub.requests) == asked
 
@@ -367,7 +378,9 @@ def test_a_link_that_leads_back_is_not_followed_and_what_comes_after_is_asked_fo
         return Reply(200, json.dumps({"tags": page}).encode(), {"Link": '</x?n=1000>; rel="next"'})
 
     hub.answer = looping  # type: ignore[method-assign]
-    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a"))
+    tags = Registry(RegistryEndpoint(hub.host), {}, patience=3).tags(
+        parse_image(f"{hub.host}/acme/cart:a")
+    )
     assert names(tags) == ["c", "b", "a"]
 
 
@@ -382,7 +395,9 @@ def test_a_page_that_is_cut_without_a_word_is_not_taken_for_the_whole_list(
         return Reply(200, json.dumps({"tags": rest[:size]}).encode())
 
     hub.answer = capped  # type: ignore[method-assign]
-    tags = Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a"))
+    tags = Registry(RegistryEndpoint(hub.host), {}, patience=3).tags(
+        parse_image(f"{hub.host}/acme/cart:a")
+    )
     assert len(tags) == (size if size == 49 else len(every))
     assert len(hub.requests) <= asked
 
@@ -391,7 +406,9 @@ def test_a_hundred_thousand_tags_are_too_many(hub: RegistryStandIn) -> None:
     body = json.dumps({"tags": [str(number) for number in range(100_001)]}).encode()
     hub.fail_with("/v2/acme/", 200, body=body)
     with pytest.raises(RegistryUnavailableError, match="more than 100000, too many") as caught:
-        Registries({}, {}, patience=30).tags(parse_image(f"{hub.host}/acme/cart:a"))
+        Registry(RegistryEndpoint(hub.host), {}, patience=30).tags(
+            parse_image(f"{hub.host}/acme/cart:a")
+        )
     assert "--to" in caught.value.hint
 
 
@@ -407,12 +424,19 @@ def test_a_list_that_never_ends_is_given_up(
 
     hub.answer = endless  # type: ignore[method-assign]
     with pytest.raises(RegistryUnavailableError, match="more than 4, too many"):
-        Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a"))
+        Registry(RegistryEndpoint(hub.host), {}, patience=3).tags(
+            parse_image(f"{hub.host}/acme/cart:a")
+        )
 
 
 def test_a_list_of_null_is_empty(hub: RegistryStandIn) -> None:
     hub.fail_with("/v2/acme/", 200, body=b'{"name": "acme/cart", "tags": null}')
-    assert Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a")) == ()
+    assert (
+        Registry(RegistryEndpoint(hub.host), {}, patience=3).tags(
+            parse_image(f"{hub.host}/acme/cart:a")
+        )
+        == ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -430,19 +454,23 @@ def test_what_a_registry_should_not_answer_is_said(
 ) -> None:
     hub.fail_with("/v2/acme/", status, body=body)
     with pytest.raises(RegistryUnavailableError) as caught:
-        Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/cart:a"))
+        Registry(RegistryEndpoint(hub.host), {}, patience=3).tags(
+            parse_image(f"{hub.host}/acme/cart:a")
+        )
     assert words in caught.value.message
 
 
 def test_a_registry_says_which_repository_it_does_not_know(hub: RegistryStandIn) -> None:
     with pytest.raises(RepositoryMissingError, match="NAME_UNKNOWN"):
-        Registries({}, {}, patience=3).tags(parse_image(f"{hub.host}/acme/none:a"))
+        Registry(RegistryEndpoint(hub.host), {}, patience=3).tags(
+            parse_image(f"{hub.host}/acme/none:a")
+        )
 
 
 def test_a_registry_with_a_hub_url_is_asked_through_it(hub: RegistryStandIn) -> None:
     hub.push("acme/cart", "1.0")
     endpoint = RegistryEndpoint("registry.example", hub_url=hub.url)
-    registries = Registries({"registry.example": endpoint}, {}, patience=3)
+    registries = Registry(endpoint, {}, patience=3)
     (tag,) = registries.tags(parse_image("registry.example/acme/cart:1.0"))
     assert tag.pushed
 

@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from gitops_rollback.image import parse_image
-from gitops_rollback.registries import Registries, RegistryEndpoint
+from gitops_rollback.registries.client import Registry
+from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.web.hosts import MOST_AT_ONCE
 from gitops_rollback.web.patience import Helpers
 from servers.serving import Serving
@@ -80,7 +81,7 @@ class _Connections(Serving):
 def test_connections_are_kept_for_all_that_ask_at_once() -> None:
     with _Connections() as server, ThreadPoolExecutor(MOST_AT_ONCE) as pool:
         endpoint = RegistryEndpoint("docker.io", server.url, server.url)
-        registries = Registries({"docker.io": endpoint}, {}, patience=30)
+        registries = Registry(endpoint, {}, patience=30)
         for _ in range(3):
             list(
                 pool.map(lambda _: registries.digest_of(parse_image("cart:1")), range(MOST_AT_ONCE))
