@@ -21,7 +21,7 @@ from gitops_rollback.query.tags import asks_for_created, normalised_time, why_no
 from gitops_rollback.registries.contents import REVISION
 from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.registries.failures import ManifestMissingError, RegistryUnavailableError
-from gitops_rollback.web.patience import Helpers
+from gitops_rollback.web.patience import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +65,6 @@ class RegistryFacts:
         self._registry_url = registry_url
         self._clients: dict[tuple[str, bool], Registry] = {}
         self._checks: dict[str, Check] = {}
-        self._helpers: Helpers[Contents] = Helpers()
         self._begun: dict[str, Future[Contents]] = {}  # by image
         self._latest: Future[Contents] | None = None
 
@@ -176,7 +175,7 @@ class RegistryFacts:
         if is_busy or image.canonical in self._begun:
             return
         client = self._client(image.registry, patient=False)
-        self._latest = self._helpers.begin(lambda: client.contents(image))
+        self._latest = in_background(lambda: client.contents(image))
         self._begun[image.canonical] = self._latest
 
     def _contents(self, image: ImageReference) -> Contents:

@@ -51,11 +51,6 @@ class Registry(Oci):
         super().__init__(Door(self._http, url, self._access(url)))
 
     @property
-    def requests(self) -> int:
-        """How many HTTP requests were sent so far, those for tokens included."""
-        return self._http.requests
-
-    @property
     def limits(self) -> tuple[RateLimit, ...]:
         """How near the limits of the hosts that were asked are, as far as they tell."""
         return tuple(self._http.limits.values())

@@ -1,10 +1,14 @@
-"""What every store of records offers, and how a record and its copies are written."""
+"""What both stores of records do alike, and how a record and its copies are written.
+
+Every record that a store returns was checked; those that are not sound are passed over and named in
+its `problems`. `JenkinsError` or `ConfigError` is raised where the store itself does not answer.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
 from gitops_rollback.ledger.records import (
@@ -18,43 +22,16 @@ from gitops_rollback.ledger.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+    from typing import TypeAlias
 
     from gitops_rollback.ledger.records import MadeRecord
-    from gitops_rollback.model import Build
+    from gitops_rollback.stores.directory import DirectoryStore
+    from gitops_rollback.stores.jenkins import JenkinsStore
+
+    RecordStore: TypeAlias = "DirectoryStore | JenkinsStore"
 
 NEWEST_RECORDS = 50  # how many records of a service are looked at where no state file names one
-
-
-class RecordStore(Protocol):
-    """Reads archived records; every record it returns was checked.
-
-    `find` returns the record an event names, by the build whose archive holds it and by the
-    sha256 the state file has of it. `newest` yields a service's records, newest first, and asks
-    only as far as they are taken. Both raise `JenkinsError` or `ConfigError` if the store itself
-    does not answer; records that are not sound are passed over and named in `problems`.
-    """
-
-    problems: list[str]
-
-    def find(
-        self, environment: str, service: str, build: Build | None, sha256: str | None
-    ) -> StoredRecord | MissingRecord:
-        """Return one record, or why it is not to be had."""
-        ...
-
-    def newest(self, environment: str, service: str) -> Iterator[StoredRecord]:
-        """Yield the newest records of a service, newest first."""
-        ...
-
-    def manifest(self, stored: StoredRecord, path: str) -> bytes | None:
-        """Return the copy of a manifest beside a record, None if there is none that fits it."""
-        ...
-
-    def forget(self) -> None:
-        """Forget what was listed: there may be more by now."""
-        ...
 
 
 def fitting_copy(data: bytes, stored: StoredRecord, path: str) -> bytes | None:

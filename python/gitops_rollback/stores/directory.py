@@ -108,10 +108,6 @@ class DirectoryStore:
         data = self._read(Path(stored.location).parent / COPIES / path, LARGEST_MANIFEST)
         return fitting_copy(data, stored, path) if data is not None else None
 
-    def forget(self) -> None:
-        """Forget what was listed."""
-        self._listed.clear()
-
     def _records(self, environment: str, service: str) -> Iterator[StoredRecord]:
         for number in sorted(self._numbers(), reverse=True)[:MOST_NUMBERS]:
             if service not in self._services(number, environment):

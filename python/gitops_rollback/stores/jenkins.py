@@ -81,11 +81,6 @@ class JenkinsStore:
         self._job = job
         self._jobs = jobs
 
-    @property
-    def requests(self) -> int:
-        """How many requests were sent."""
-        return self._opened.requests if self._opened else 0
-
     def find(
         self, environment: str, service: str, build: Build | None, sha256: str | None
     ) -> StoredRecord | MissingRecord:
@@ -147,10 +142,6 @@ class JenkinsStore:
     def keeper(self) -> Keeper:
         """Return what marks builds of this Jenkins."""
         return Keeper(self._http, self._place)
-
-    def forget(self) -> None:
-        """Forget what was listed."""
-        self.__dict__.pop("_builds", None)
 
     @property
     def _http(self) -> JenkinsHttp:

@@ -56,11 +56,6 @@ class JenkinsHttp:
         self._http = Http(environment, deadline.remaining, manners)
         self._http.hide(token or "")
 
-    @property
-    def requests(self) -> int:
-        """How many requests were sent."""
-        return self._http.requests
-
     def address(self, job: str, *, number: int | None = None, artifact: str | None = None) -> str:
         """Return the address of a job, of one of its builds, or of a build's artifact."""
         return self._places.of(job, number, artifact)

@@ -42,7 +42,7 @@ from gitops_rollback.web.hosts import (
     origin_of,
     target_of,
 )
-from gitops_rollback.web.patience import Helpers, Patience
+from gitops_rollback.web.patience import Patience, in_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -119,14 +119,12 @@ class Http:
     def __init__(
         self, environment: Mapping[str, str], patience: Patience | float, manners: Manners
     ) -> None:
-        self.requests = 0
         self.limits: dict[str, RateLimit] = {}
         self._environment = environment
         self._patience = patience if isinstance(patience, Patience) else Patience(patience)
         self._manners = manners
         self._failed: dict[str, GitopsRollbackError | NoAnswer] = {}
         self._secrets: set[str] = set()
-        self._helpers = Helpers[Answer]()
         self._adapter = HTTPAdapter(pool_maxsize=MOST_AT_ONCE)
 
     @property
@@ -219,7 +217,6 @@ class Http:
 
     def _exchange(self, request: _Request, url: str, *, is_last: bool) -> Answer:
         seconds = self._time_for(url, request)
-        self.requests += 1
         headers = {**_HEADERS, **request.headers, **request.who.headers_for(url)}
         data = request.sent.data if request.sent else None
         if request.sent is not None:
@@ -227,8 +224,8 @@ class Http:
         try:
             prepared = requests.Request(request.method, url, headers, data=data).prepare()
             with self._patience.counting():
-                answer = self._helpers.run(
-                    lambda: self._perform(prepared, request, seconds), seconds
+                answer = in_background(lambda: self._perform(prepared, request, seconds)).result(
+                    timeout=seconds
                 )
         except _TooLargeError as error:
             reason = f"the answer is larger than {request.largest / 1_000_000:g} MB"

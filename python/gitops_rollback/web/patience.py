@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import weakref
 from concurrent.futures import Future
 from contextlib import contextmanager
-from queue import SimpleQueue
 from threading import Lock, Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,52 +51,19 @@ class Patience:
             self._left -= seconds
 
 
-class Helpers(Generic[T]):
-    """Do work in another thread; one that has come to its end does the next piece too.
+def in_background(work: Callable[[], T]) -> Future[T]:
+    """Do work in a thread of its own, which is left behind where nobody waits for it any more.
 
-    They are daemons: one that still waits for a server does not keep the program from ending, as
-    those of a `ThreadPoolExecutor` would. Those that have nothing to do end with what they help.
+    It is a daemon: while it still waits for a server it does not keep the program from ending, as
+    those of a `ThreadPoolExecutor` would.
     """
+    future: Future[T] = Future()
 
-    def __init__(self) -> None:
-        self._idle: list[_Helper[T]] = []
-        weakref.finalize(self, _send_home, self._idle).atexit = False
-
-    def run(self, work: Callable[[], T], seconds: float) -> T:
-        """Return what the work returns; raise what it raises, or `TimeoutError`."""
-        return self.begin(work).result(timeout=seconds)
-
-    def begin(self, work: Callable[[], T]) -> Future[T]:
-        """Let the work be done, and do not wait for it."""
+    def serve() -> None:
         try:
-            helper = self._idle.pop()
-        except IndexError:
-            helper = _Helper(self._idle)
-        future: Future[T] = Future()
-        helper.inbox.put((work, future))
-        return future
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
+            future.set_exception(error)
 
-
-def _send_home(idle: list[_Helper[T]]) -> None:
-    for helper in idle:
-        helper.inbox.put(None)
-
-
-class _Helper(Generic[T]):
-    def __init__(self, idle: list[_Helper[T]]) -> None:
-        self.inbox: SimpleQueue[tuple[Callable[[], T], Future[T]] | None] = SimpleQueue()
-        self._idle = idle
-        Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while (order := self.inbox.get()) is not None:
-            work, future = order
-            try:
-                result = work()
-            except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
-                self._idle.append(self)
-                future.set_exception(error)
-            else:
-                self._idle.append(self)
-                future.set_result(result)
-            del order, work, future
+    Thread(target=serve, daemon=True).start()
+    return future

@@ -272,16 +272,17 @@ def test_a_server_that_repeats_a_login_is_not_quoted() -> None:
 def test_a_registry_with_tls_may_not_send_its_users_to_a_server_without() -> None:
     class Challenging(RegistryHttp):
         def send(self, _method: str, url: str, **_: object) -> Answer:  # type: ignore[override]
-            self.requests += 1
+            sent_to.append(url)
             challenge = {"WWW-Authenticate": 'Bearer realm="http://auth.example/token"'}
             return Answer(url, 401, challenge, b"")
 
+    sent_to: list[str] = []
     http = Challenging({}, 3)
     access = Access(Credential("jane", "hub-secret", "x"), "")
     door = Door(http, "https://registry.example", access)
     with pytest.raises(RegistryUnavailableError, match="no safe address of a token server"):
         door.send("GET", "/v2/", what="it", scope="s", headers={})
-    assert http.requests == 1
+    assert sent_to == ["https://registry.example/v2/"]
 
 
 HELPER = """\

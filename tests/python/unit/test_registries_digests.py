@@ -44,7 +44,7 @@ def test_one_head_gives_the_digest_of_a_tag(hub: RegistryStandIn) -> None:
     registries = client(hub)
     assert registries.digest_of(parse_image("acme/cart:1.0")) == digest
     assert hub.requests == [f"HEAD {MANIFEST}1.0"]
-    assert registries.requests == 1
+    assert len(hub.requests) == 1
 
 
 def test_the_head_takes_every_kind_of_manifest_and_says_who_asks(hub: RegistryStandIn) -> None:
@@ -137,7 +137,7 @@ def test_a_token_is_fetched_once_for_a_repository() -> None:
         registries = client(hub)
         for _ in range(2):
             assert registries.digest_of(parse_image("acme/cart:1.0")) == digest
-        assert len(hub.requests) == registries.requests == 4
+        assert len(hub.requests) == 4
         assert hub.requests[1].startswith("GET /token?scope=repository%3Aacme%2Fcart%3Apull")
         assert "service=stand-in" in hub.requests[1]
         assert "authorization" not in hub.headers[1]

@@ -111,10 +111,13 @@ def test_a_server_that_accepts_and_says_nothing_times_out_once() -> None:
         registries = client(f"http://127.0.0.1:{listener.getsockname()[1]}", 0.2)
         first = refusal(lambda: registries.digest_of(CART))
         second = refusal(lambda: registries.tags(CART))
+        listener.settimeout(0)
+        listener.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            listener.accept()
     assert "no complete answer within 0.2 s" in first.message
     asked = ("the manifest of docker.io/acme/cart:1.0", "the tags of docker.io/acme/cart")
     assert second.message == first.message.replace(*asked), "each says what it was about"
-    assert registries.requests == 1
 
 
 @pytest.mark.parametrize(
@@ -344,7 +347,7 @@ def test_a_redirect_is_followed_and_counted(hub: RegistryStandIn) -> None:
     hub.fail_with(MANIFEST, 307, headers={"Location": "/v2/acme/shop/manifests/1.0"})
     registries = client(hub.url)
     assert registries.digest_of(CART) == digest
-    assert registries.requests == len(hub.requests) == 2
+    assert len(hub.requests) == 2
 
 
 @pytest.mark.parametrize("location", ["ftp://x/", "http://[", "http://u:p@host/", ""])

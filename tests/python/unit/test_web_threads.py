@@ -1,8 +1,7 @@
-"""Threads that ask registries: used again when they are done, left behind when they are late."""
+"""Threads that ask registries, left behind when they are late, and their connections."""
 
 from __future__ import annotations
 
-import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,44 +12,24 @@ from gitops_rollback.image import parse_image
 from gitops_rollback.registries.client import Registry
 from gitops_rollback.registries.credentials import RegistryEndpoint
 from gitops_rollback.web.hosts import MOST_AT_ONCE
-from gitops_rollback.web.patience import Helpers
+from gitops_rollback.web.patience import in_background
 from servers.serving import Serving
 from unit.builders import digest
 
 
-def test_one_thread_does_one_piece_of_work_after_the_other() -> None:
-    helpers = Helpers[int]()
-    threads = {helpers.run(threading.get_ident, 5) for _ in range(3)}
-    assert len(threads) == 1
-    assert threading.get_ident() not in threads
-
-
-def test_a_thread_that_has_nothing_to_do_ends_with_what_it_helps() -> None:
-    helpers = Helpers[threading.Thread]()
-    thread = helpers.run(threading.current_thread, 5)
-    assert thread.is_alive()
-    del helpers
-    gc.collect()
-    thread.join(5)
-    assert not thread.is_alive()
-
-
-def test_what_the_work_raises_is_raised_and_the_thread_goes_on() -> None:
-    helpers = Helpers[int]()
-    before = helpers.run(threading.get_ident, 5)
+def test_what_the_work_gives_or_raises_reaches_who_waits_for_it() -> None:
+    assert in_background(threading.get_ident).result(5) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
-        helpers.run(lambda: 1 // 0, 5)
-    assert helpers.run(threading.get_ident, 5) == before
+        in_background(lambda: 1 // 0).result(5)
 
 
-def test_a_thread_that_is_late_is_left_behind_until_it_comes_to_its_end() -> None:
-    helpers = Helpers[int]()
-    before = helpers.run(threading.get_ident, 5)
+def test_work_that_is_late_is_left_behind_and_keeps_no_program_from_ending() -> None:
     go_on = threading.Event()
+    late = in_background(lambda: (go_on.wait(), threading.current_thread())[1])
     with pytest.raises(TimeoutError):
-        helpers.run(lambda: int(go_on.wait()), 0.01)
-    assert helpers.run(threading.get_ident, 5) != before
+        late.result(0.01)
     go_on.set()
+    assert late.result(5).daemon
 
 
 class _Connections(Serving):
