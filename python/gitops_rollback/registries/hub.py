@@ -18,7 +18,7 @@ from gitops_rollback.registries.failures import (
     too_many,
     unexpected,
 )
-from gitops_rollback.web.hosts import NOBODY, Bound, bound_to, host_of
+from gitops_rollback.web.hosts import NOBODY, bound_to, host_of
 from gitops_rollback.web.http import as_json
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Hub:
         self._http = http
         self._url = url
         self._access = access
-        self._who: Bound = NOBODY
+        self._who = NOBODY
 
     def tags(self, image: ImageReference, wants_more: WantsMore | None = None) -> tuple[Tag, ...]:
         """Return tags, newest first: one page, and more as long as they are wanted.

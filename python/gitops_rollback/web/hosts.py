@@ -8,10 +8,8 @@ from __future__ import annotations
 import base64
 from ipaddress import ip_address
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
-
-from gitops_rollback.late import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,76 +85,50 @@ def target_of(url: str, location: str) -> str | None:
     return target if location and is_web_address(target) and not insecure else None
 
 
-class Who(Protocol):
-    """Says who asks, address by address."""
-
-    def headers_for(self, url: str) -> Mapping[str, str]:
-        """Return the headers for a request: none where nothing is for that host."""
-        ...
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must never be seen."""
-        ...
-
-
-@dataclass(frozen=True)
-class Bound:
-    """Headers that say who asks, for one origin and no other.
-
-    `origin` is `scheme://host[:port]`; where it is http, the same host by TLS counts as it.
-    """
-
-    origin: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    def headers_for(self, url: str) -> Mapping[str, str]:
-        """Return the headers for a request: none where it goes anywhere else."""
-        return self.headers if belongs_to(url, self.origin) else {}
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must never be seen: whole headers, and what follows `Basic` or `Bearer`."""
-        values = [value for value in self.headers.values() if value]
-        return (*values, *(value.partition(" ")[2] for value in values if " " in value))
-
-
-NOBODY = Bound("")
-
-
 class Keyring:
-    """What several hosts asked for, each shown to the host that asked for it.
+    """Headers that say who asks, each shown to the host that it is for and to no other.
 
-    `lock` is for who gets something new, so that nobody else does at the same time; `kept` counts
-    how often something was kept.
+    What is for a host without TLS is shown to the same host with TLS, too. `lock` is for who gets
+    something new, so that nobody else does at the same time; `kept` counts how often something was
+    kept.
     """
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.kept = 0
-        self._known: dict[str, Bound] = {}
+        self._known: dict[str, dict[str, str]] = {}  # by origin
 
     @property
     def is_used(self) -> bool:
         """Whether there is anything on it."""
         return bool(self._known)
 
-    def keep(self, url: str, authorization: str) -> bool:
+    def keep(
+        self, url: str, authorization: str | None, more: Mapping[str, str] | None = None
+    ) -> bool:
         """Keep what to show to the host of an address; tell whether that is new."""
-        bound = bound_to(url, authorization)
-        is_new = self._known.get(bound.origin) != bound
-        self._known[bound.origin] = bound
+        shown = {"Authorization": authorization} if authorization else {}
+        shown |= more or {}
+        is_new = self._known.get(origin_of(url)) != shown
+        self._known[origin_of(url)] = shown
         self.kept += 1
         return is_new
 
     def headers_for(self, url: str) -> Mapping[str, str]:
-        """Return the headers for a request: those of the host's own key, if it has one."""
-        return self._known.get(origin_of(url), NOBODY).headers
+        """Return the headers for a request: none where nothing is for that host."""
+        own = self._known.get(origin_of(url))
+        # A copy, for others may keep something meanwhile.
+        twins = (h for origin, h in [*self._known.items()] if belongs_to(url, origin))
+        return own or next(twins, {})
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be seen."""
-        return tuple(secret for bound in self._known.values() for secret in bound.secrets)
+        """What must never be seen: whole headers, and what follows `Basic` or `Bearer`."""
+        values = [v for headers in [*self._known.values()] for v in headers.values() if v]
+        return (*values, *(value.partition(" ")[2] for value in values if " " in value))
+
+
+NOBODY = Keyring()  # nothing is ever kept on it
 
 
 def basic(username: str, password: str) -> str:
@@ -165,7 +137,8 @@ def basic(username: str, password: str) -> str:
     return f"Basic {base64.b64encode(pair).decode()}"
 
 
-def bound_to(url: str, authorization: str | None, more: Mapping[str, str] | None = None) -> Bound:
-    """Bind an Authorization header, and perhaps others, to the origin of an address."""
-    headers = {"Authorization": authorization} if authorization else {}
-    return Bound(origin_of(url), {**headers, **(more or {})})
+def bound_to(url: str, authorization: str | None, more: Mapping[str, str] | None = None) -> Keyring:
+    """Return a keyring with what to show to the host of an address alone."""
+    keyring = Keyring()
+    keyring.keep(url, authorization, more)
+    return keyring

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from gitops_rollback.errors import GitopsRollbackError
-    from gitops_rollback.web.hosts import Who
+    from gitops_rollback.web.hosts import Keyring
 
 _LOG = logging.getLogger("gitops_rollback")
 
@@ -107,7 +107,7 @@ class _Request:
     url: str
     what: str
     headers: Mapping[str, str]
-    who: Who
+    who: Keyring
     largest: int
     sent: Sent | None = None
     end: float = field(default=float("inf"))
@@ -155,7 +155,7 @@ class Http:
         *,
         what: str,
         headers: Mapping[str, str] | None = None,
-        who: Who = NOBODY,
+        who: Keyring = NOBODY,
         sent: Sent | None = None,
         largest: int = LARGEST_BODY,
     ) -> Answer:
