@@ -48,6 +48,11 @@ class Address:
         return f"/repos/{quote(self.project)}"
 
     @property
+    def git(self) -> str:
+        """Where its API has what is git's own: branches, commits."""
+        return f"{self.path}/repository" if self.kind == GITLAB else self.path
+
+    @property
     def variable(self) -> str:
         """The environment variable that is the field's custom for this host's token."""
         return _VARIABLES[self.kind]

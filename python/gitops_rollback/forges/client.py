@@ -153,6 +153,12 @@ def _busy(answer: Answer, what: str) -> ForgeUnavailableError:
     return ForgeUnavailableError(message, "the host itself failed: look at its status page")
 
 
+def inner(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return an object within another; {} where there is none."""
+    found = document.get(key)
+    return found if isinstance(found, dict) else {}
+
+
 def words_of(answer: Answer) -> str:
     """Return what a host says of a failure: text, a list of texts, or texts by field."""
     document = answer.json

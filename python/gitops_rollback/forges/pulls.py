@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from gitops_rollback.forges.address import GITHUB, GITLAB, address_of
-from gitops_rollback.forges.client import ForgeError, ForgeHttp, words_of
+from gitops_rollback.forges.client import ForgeError, ForgeHttp, inner, words_of
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.web.hosts import is_web_address
 
@@ -143,14 +143,9 @@ class PullRequests:
         if not self._is_github:
             is_own = found.get("source_project_id") == found.get("target_project_id")
             return is_own and [found.get(words.head), found.get(words.base)] == [head, base]
-        ends = [_inner(found, end) for end in (words.head, words.base)]
-        ids = [_inner(end, "repo").get("id") for end in ends]
+        ends = [inner(found, end) for end in (words.head, words.base)]
+        ids = [inner(end, "repo").get("id") for end in ends]
         return [end.get("ref") for end in ends] == [head, base] and ids[0] == ids[1]
-
-
-def _inner(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = document.get(key)
-    return found if isinstance(found, dict) else {}
 
 
 def _state(found: Mapping[str, Any]) -> str:

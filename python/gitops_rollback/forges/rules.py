@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gitops_rollback.forges.address import GITLAB
-from gitops_rollback.forges.client import ForgeError, ForgeHttp, ForgeMissingError
+from gitops_rollback.forges.client import ForgeError, ForgeHttp, ForgeMissingError, inner
 from gitops_rollback.late import dataclass
 from gitops_rollback.model import one_line
 
@@ -72,8 +72,7 @@ class BranchRules:
     ) -> None:
         self._is_gitlab = address.kind == GITLAB
         self._http = ForgeHttp(address, environment, deadline, _HINT)
-        self._address = address
-        self._root = f"{address.path}/repository" if self._is_gitlab else address.path
+        self._path, self._root = address.path, address.git
 
     def against_push(self, branch: str, commit: Commit) -> tuple[Obstacle, ...]:
         """Return what stands against a push of a commit to a branch.
@@ -104,7 +103,7 @@ class BranchRules:
         if found["protected"] and not obstacles:
             text = f"{branch} is protected: pushes may have to meet conditions"
             yield Obstacle(text, by_proposal=True)
-        yield from _of_repository(self._told(self._root), ("permissions", "push"))
+        yield from _of_repository(self._told(self._path))
 
     def _gitlab(self, branch: str, commit: Commit) -> Iterator[Obstacle]:
         what = f"the rules of {branch}"
@@ -113,8 +112,8 @@ class BranchRules:
         if not found["can_push"]:
             text = f"{branch} is protected: it takes no push from this token"
             yield Obstacle(text, by_proposal=True)
-        yield from _of_repository(self._told(self._address.path), ())
-        yield from _of_push_rule(self._told(f"{self._address.path}/push_rule"), commit)
+        yield from _of_repository(self._told(self._path))
+        yield from _of_push_rule(self._told(f"{self._path}/push_rule"), commit)
 
     def _told(self, path: str) -> dict[str, Any]:
         """Return what the host tells; {} where it has nothing of the kind.
@@ -127,15 +126,12 @@ class BranchRules:
             return {}
 
 
-def _of_repository(document: Mapping[str, Any], permission: tuple[str, ...]) -> Iterator[Obstacle]:
+def _of_repository(document: Mapping[str, Any]) -> Iterator[Obstacle]:
     if document.get("archived") is True:
         yield Obstacle("the repository is archived: it takes no pushes")
     if document.get("disabled") is True:
         yield Obstacle("the repository is disabled: it takes no pushes")
-    granted: object = document
-    for key in permission:
-        granted = granted.get(key) if isinstance(granted, dict) else None
-    if permission and granted is False:
+    if inner(document, "permissions").get("push") is False:  # GitHub's word
         yield Obstacle("this token may not push to the repository")
 
 
@@ -162,19 +158,16 @@ def _is_met(kind: str, rule: Mapping[str, Any], commit: Commit) -> bool:
         "commit_author_email_pattern": commit.author,
         "committer_email_pattern": commit.committer,
     }.get(kind)
-    parameters = rule.get("parameters")
-    if judged is None or not isinstance(parameters, dict):
-        return False
+    parameters = inner(rule, "parameters")
     test = _OPERATORS.get(str(parameters.get("operator")))
     pattern = _pattern_of(rule)
-    if test is None or not pattern:
+    if judged is None or test is None or not pattern:
         return False
     return test(judged, pattern) is not (parameters.get("negate") is True)
 
 
 def _pattern_of(rule: Mapping[str, Any]) -> str:
-    parameters = rule.get("parameters")
-    pattern = parameters.get("pattern") if isinstance(parameters, dict) else None
+    pattern = inner(rule, "parameters").get("pattern")
     return pattern if isinstance(pattern, str) else ""
 
 

@@ -51,7 +51,7 @@ class CommitStatuses:
     ) -> None:
         self._is_gitlab = address.kind == GITLAB
         self._http = ForgeHttp(address, environment, deadline, _HINT)
-        self._root = f"{address.path}{'/repository' if self._is_gitlab else ''}/commits"
+        self._root = f"{address.git}/commits"
 
     def of(self, commit: str) -> list[CommitStatus]:
         """Return the statuses of a commit."""

@@ -330,11 +330,9 @@ class Keeper:
         if not isinstance(is_kept, bool) or not isinstance(listed, list):
             reason = "it does not say whether it keeps that build, and what the build archived"
             raise nonsense(str(build), self._http.access, reason)
-        paths = [a.get("relativePath") for a in listed if isinstance(a, dict)]
-        names = [path.split("/") for path in paths if isinstance(path, str)]
         records = frozenset(
             (parts[1], parts[2])
-            for parts in names
+            for parts in (path.split("/") for path in _paths(found))
             if len(parts) == _PARTS and (parts[0], parts[3]) == (RECORD_FOLDER, "record.json")
         )
         return KeptBuild(build, is_kept, records)

@@ -84,9 +84,8 @@ def test_gitlabs_push_rules_are_named_with_their_patterns() -> None:
 
 
 def test_a_repository_that_takes_no_pushes_is_told() -> None:
-    assert [one.text for one in _of_repository({"archived": True}, ())]
-    assert [one.text for one in _of_repository({"disabled": True}, ())]
-    permission = ("permissions", "push")
-    assert [one.text for one in _of_repository({"permissions": {"push": False}}, permission)]
-    assert list(_of_repository({"permissions": {"push": True}}, permission)) == []
-    assert list(_of_repository({}, permission)) == []
+    assert [one.text for one in _of_repository({"archived": True})]
+    assert [one.text for one in _of_repository({"disabled": True})]
+    assert [one.text for one in _of_repository({"permissions": {"push": False}})]
+    assert list(_of_repository({"permissions": {"push": True}})) == []
+    assert list(_of_repository({})) == []
