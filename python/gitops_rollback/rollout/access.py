@@ -12,10 +12,10 @@ import re
 import shutil
 from contextlib import contextmanager
 from enum import Enum
-from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 from gitops_rollback.errors import ClusterError
 from gitops_rollback.late import dataclass, regex
@@ -23,7 +23,7 @@ from gitops_rollback.model import one_line
 from gitops_rollback.rollout.target import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 TIMES = (3.05, 10.0)  # seconds to connect, and for one answer
 LARGEST_ANSWER = 40_000_000  # bytes: of a list, whose objects take six times as much here
@@ -74,28 +74,109 @@ class Asked(Enum):
     NO = "no"
 
 
+class AnswerError(Exception):
+    """Raised where an API server answers with an error: `status` is HTTP's, and what it said."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"{status} {said}")
+        self.status = status
+
+
+class TooLargeError(Exception):
+    """Raised when an API server says more than is ever read."""
+
+    def __init__(self) -> None:
+        super().__init__(f"its answer is larger than {LARGEST_ANSWER // 1_000_000} MB")
+
+
 @dataclass(frozen=True)
 class Access:
-    """The functions of the client for one cluster (it is published without types).
+    """The API server of one cluster, by the client's own connections, sign-in and trust.
 
-    `namespace` is the one of the context or of the own pod: what an account that may not look
-    everywhere may look at. `said` is what the client said while it was loaded.
+    Paths are asked directly, without the client's classes for them: those load for half a second.
+    `host` is its URL; `namespace` the one of the context or of the own pod: what an account that
+    may not look everywhere may look at. `said` is what the client said while it was loaded.
     """
 
-    custom: Any
-    make_watch: Callable[[], Any]
     host: str
-    make_core: Callable[[], Any]
+    api: Any
+    timeout: Any
     namespace: str = ""
     said: Sequence[str] = ()
 
-    @cached_property
-    def core(self) -> Any:  # noqa: ANN401 - an untyped library
-        """The functions for pods, logs and events.
+    def ask(
+        self,
+        method: str,
+        path: Sequence[str],
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        times: tuple[float, float] = TIMES,
+    ) -> Any:  # noqa: ANN401 - urllib3's
+        """Ask, and return the answer before its body is read; `times` to connect and to answer.
 
-        They take longer to load than all else (half a second of processor time).
+        `body` is JSON: a list is a JSON patch, a mapping one that is merged. Raises `AnswerError`,
+        and what the client raises.
         """
-        return self.make_core()
+        where = "/".join(quote(part, safe="") for part in path)
+        kind = f"application/{'json' if isinstance(body, list) else 'merge'}-patch+json"
+        connect, read = times
+        answer = self.api.rest_client.pool_manager.request(
+            method,
+            f"{self.host}/{where}" + (f"?{urlencode(query)}" if query else ""),
+            body=json.dumps(body) if body else None,
+            headers={**self._headers(), **({"Content-Type": kind} if body else {})},
+            timeout=self.timeout(connect=connect, read=read),
+            preload_content=False,
+            redirect=False,
+            retries=False,  # a server that cannot be reached is said so at once
+        )
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise AnswerError(answer.status, _told(read_all(answer)) or str(answer.reason))
+        return answer
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        self.api.rest_client.pool_manager.clear()
+
+    def _headers(self) -> dict[str, str]:
+        """Return the headers of a request; the client renews its token where it can."""
+        signs = self.api.configuration.auth_settings().values()
+        own = {one["key"]: one["value"] for one in signs if one["in"] == "header" and one["value"]}
+        return {"Accept": "application/json", **self.api.default_headers, **own}
+
+
+def read_all(answer: Any) -> bytes:  # noqa: ANN401 - urllib3's
+    """Return a whole body, of which no more than `LARGEST_ANSWER` bytes are ever held."""
+    body = bytearray()
+    is_large = "," in answer.headers.get("Content-Encoding", "")  # 2 kB can be a gigabyte
+    for part in () if is_large else answer.stream(_PIECE, decode_content=True):
+        body += part
+        is_large = len(body) > LARGEST_ANSWER
+        if is_large:
+            break
+    if is_large:
+        answer.close()
+        raise TooLargeError
+    answer.release_conn()
+    return bytes(body)
+
+
+def lines_of(answer: Any) -> Iterator[bytes]:  # noqa: ANN401 - urllib3's
+    """Yield the lines of a body that comes bit by bit, none of them longer than the limit."""
+    rest = b""
+    for part in answer.stream(_PIECE, decode_content=True):
+        *lines, rest = (rest + part).split(b"\n")
+        yield from lines
+        if len(rest) > LARGEST_ANSWER:
+            raise TooLargeError
+
+
+def _told(body: bytes) -> str:
+    """Return the message of an API server's error."""
+    try:
+        return str(json.loads(body).get("message", ""))
+    except (ValueError, AttributeError):
+        return ""
 
 
 def asked(contexts: Sequence[str], environment: Mapping[str, str]) -> Asked:
@@ -116,7 +197,7 @@ def open_access(context: str, environment: Mapping[str, str]) -> Access:
     try:
         import yaml  # noqa: PLC0415 - what the client reads a kubeconfig with
         from kubernetes import client, config  # noqa: PLC0415 - heavy, and an optional extra
-        from kubernetes.watch import Watch  # noqa: PLC0415 - the same
+        from kubernetes.client import rest  # noqa: PLC0415 - the same
     except ImportError as error:
         raise NoAccessError(
             "this machine's python3 lacks the Kubernetes client",
@@ -132,83 +213,15 @@ def open_access(context: str, environment: Mapping[str, str]) -> Access:
             AttributeError,
         ) as error:  # fmt: skip
             raise _no_config(path, context, error) from error
-    # A server that cannot be reached is said so at once; what is watched is begun anew anyway.
-    pool: Any = api.rest_client.pool_manager
-    pool.connection_pool_kw["retries"] = 0
-    pool.request = bounded(pool.request)
-    make: Any = Watch
-    return Access(
-        custom=client.CustomObjectsApi(api),
-        make_watch=lambda: make("object"),
-        host=str(api.configuration.host),
-        make_core=lambda: client.CoreV1Api(api),
-        namespace=namespace,
-        said=tuple(said),
-    )
-
-
-class TooLargeError(Exception):
-    """Raised when an API server says more than is ever read."""
-
-    def __init__(self) -> None:
-        super().__init__(f"its answer is larger than {LARGEST_ANSWER // 1_000_000} MB")
-
-
-class _Answer:
-    """An answer of urllib3's, of which no more than `LARGEST_ANSWER` bytes are ever held at once.
-
-    The client reads whole bodies, and of watches whole lines, however long those are.
-    """
-
-    def __init__(self, answer: Any) -> None:  # noqa: ANN401 - the client has no types
-        self._answer = answer
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as above
-        return getattr(self._answer, name)
-
-    @cached_property
-    def data(self) -> bytes:
-        """The whole body."""
-        body = bytearray()
-        if "," in self._answer.headers.get("Content-Encoding", ""):
-            raise TooLargeError  # packed twice, 2 kB are a gigabyte
-        for part in self._answer.stream(_PIECE, decode_content=True):
-            body += part
-            if len(body) > LARGEST_ANSWER:
-                self._answer.close()
-                raise TooLargeError
-        return bytes(body)
-
-    def stream(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001 - urllib3's
-        """Yield the body piece by piece."""
-        line = 0
-        for part in self._answer.stream(amt or _PIECE, decode_content=decode_content):
-            end = part.rfind(b"\n")
-            line = len(part) - end - 1 if end >= 0 else line + len(part)
-            if line > LARGEST_ANSWER:
-                raise TooLargeError
-            yield part
-
-
-def bounded(request: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function that sends requests, with answers that are read within a limit."""
-
-    def send(*arguments: Any, **settings: Any) -> _Answer:  # noqa: ANN401 - urllib3's
-        return _Answer(request(*arguments, **{**settings, "preload_content": False}))
-
-    return send
+    untyped: Any = rest
+    return Access(str(api.configuration.host), api, untyped.urllib3.Timeout, namespace, tuple(said))
 
 
 def reason_of(error: Exception) -> str:
     """Return what went wrong in one line, without headers or tokens of a request."""
-    status = getattr(error, "status", None)
-    if status is None:
-        return one_line(f"{type(error).__name__}: {error}", 300)
-    try:
-        message = str(json.loads(getattr(error, "body", "") or "{}").get("message", ""))
-    except (ValueError, AttributeError):
-        message = ""
-    return one_line(f"{status} {message or getattr(error, 'reason', '')}", 300)
+    if isinstance(error, AnswerError):
+        return one_line(str(error), 300)
+    return one_line(f"{type(error).__name__}: {error}", 300)
 
 
 def unreachable(access: Access, context: str, what: str, error: Exception) -> ClusterError:

@@ -1,30 +1,74 @@
 """One cluster: list, watch, nudge, logs, events.
 
-What it gives is JSON as the API server sent it; `rollout` reads it.
+What it gives is JSON as the API server sent it; `objects` reads it. Each watch runs in a thread of
+its own; what it brings goes into a sink.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import time
+from http import HTTPStatus
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
+from gitops_rollback.errors import ClusterError
 from gitops_rollback.model import one_line
-from gitops_rollback.rollout.access import RESOURCES, TIMES, open_access, reason_of
+from gitops_rollback.rollout.access import (
+    RENEW,
+    RESOURCES,
+    TIMES,
+    AnswerError,
+    lines_of,
+    open_access,
+    read_all,
+    reason_of,
+    unreachable,
+)
 from gitops_rollback.rollout.appliers import REQUESTED
-from gitops_rollback.rollout.lists import Lists, Watches
-from gitops_rollback.rollout.objects import Query
-from gitops_rollback.rollout.raw import items, text
+from gitops_rollback.rollout.objects import Change, Query
+from gitops_rollback.rollout.raw import items, mapping, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from gitops_rollback.rollout.lists import Sink
     from gitops_rollback.rollout.raw import Json, Name
     from gitops_rollback.rollout.standing import SetImage
 
+    Sink = Callable[[Change], None]
+
 _LOG = logging.getLogger("gitops_rollback")
+_WATCH = 240  # seconds until the API server ends a watch, which then begins anew
+_LONGEST_END = 2.0  # seconds for a watch to end
+_PULSE = 5.0  # seconds between two questions whether the API server still answers
+_PULSE_TIMES = (3.05, 5.0)  # seconds to connect, and to answer
+_PAUSE = 1.0  # seconds before a watch that broke is begun again
 _MOST_LOG_LINES = 8
+_BOTH_WAYS = 2  # socket.SHUT_RDWR, of the client's own socket
+
+# What an API server answers that has too much to do, or is not done with starting.
+_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE,
+                   HTTPStatus.GATEWAY_TIMEOUT})  # fmt: skip
+_BUSY_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds
+
+
+class BusyError(ClusterError):
+    """Raised where the API server asks to come again later."""
+
+
+class DeniedError(ClusterError):
+    """Raised where the account may not read something."""
+
+    def __init__(self, reason: str, plugin: str = "") -> None:
+        """`plugin` is what was said of the kubeconfig's plugin, which gave no account then."""
+        said, hint = "", "give the account the rights of docs/flux.md"
+        if "system:anonymous" in reason:
+            hint = f"the kubeconfig gives no credentials that count there: {RENEW}"
+        if plugin:
+            said = f" ({plugin})"
+            hint = f"the kubeconfig's plugin gave no credentials: {RENEW}"
+        super().__init__(f"the cluster refused: {reason}{said}", hint)
 
 
 class Cluster:
@@ -37,37 +81,205 @@ class Cluster:
     def __init__(self, context: str, environment: Mapping[str, str]) -> None:
         self.context = context
         self._access = open_access(context, environment)
-        self._lists = Lists(self._access, context)
-        self._watches = Watches(self._access, self._lists)
-
-    def close(self) -> None:
-        """End the watches."""
-        self._watches.close()
-
-    def prepare(self) -> None:
-        """Load what pods are read with: that takes time, which Flux can use to fetch."""
-        _LOG.info("pods are read by %s", type(self._access.core).__name__)
-
-    def list(self, query: Query) -> tuple[Json, ...]:
-        """List the objects of a query; raise `ClusterError` where that is not possible."""
-        return self._lists.all_of(query)
-
-    def knows(self, kind: str) -> bool:
-        """Tell whether the cluster has a kind that it was asked for."""
-        return self._lists.knows(kind)
-
-    def watch(self, query: Query, sink: Sink) -> None:
-        """List and then watch a query in a thread; every change goes to `sink`."""
-        self._watches.begin(query, sink)
+        self._versions: dict[str, str] = {}  # in which the cluster has each kind
+        self._closed = Event()
+        self._lock = Lock()
+        self._streams: list[Any] = []
+        self._threads: list[Thread] = []
 
     @property
     def namespace(self) -> str:
         """The namespace of the context or of the own pod; empty where none is said."""
         return self._access.namespace
 
+    def knows(self, kind: str) -> bool:
+        """Tell whether the cluster has a kind, as far as it was asked for it."""
+        return kind in self._versions
+
+    # Lists
+
+    def list(self, query: Query) -> tuple[Json, ...]:
+        """List the objects of a query; raise `ClusterError` where that is not possible.
+
+        A kind that the cluster does not have is an empty list.
+        """
+        try:
+            return self._patiently(query)
+        except DeniedError as error:
+            parts = {} if query.namespace or not query.instead else self._apart(query)
+            if not parts:
+                raise error from None
+            return tuple(one for found in parts.values() for one in found)
+
+    def _patiently(self, query: Query) -> tuple[Json, ...]:
+        """List once more, and again, where the API server is busy or only starts."""
+        for pause in _BUSY_PAUSES:
+            try:
+                return self._once(query)[0]
+            except BusyError as error:
+                _LOG.info("listing %s again in %s s: %s", query.kind, pause, error.message)
+            time.sleep(pause)
+        return self._once(query)[0]
+
+    def _apart(self, query: Query) -> dict[str, tuple[Json, ...]]:
+        """List the objects of a query in the namespaces that may be read of those it names."""
+        found = {}
+        for namespace in query.instead:
+            try:
+                found[namespace] = self._once(query.within(namespace))[0]
+            except DeniedError:
+                continue  # whoever asks learns which namespaces answered
+        return found
+
+    def _once(
+        self, query: Query, times: tuple[float, float] = TIMES
+    ) -> tuple[tuple[Json, ...], str]:
+        """Return the objects of one query in one namespace, and the version they are of.
+
+        `times` are the seconds to connect and to answer. Raises `DeniedError`, `ClusterError`.
+        """
+        known = self._versions.get(query.kind)
+        for version in (known,) if known else RESOURCES[query.kind].versions:
+            try:
+                path = self._path(query.kind, query.namespace, version=version)
+                data = read_all(self._access.ask("GET", path, query.selectors, times=times))
+            except Exception as error:  # the client's errors have no common base
+                status = error.status if isinstance(error, AnswerError) else None
+                if status == HTTPStatus.NOT_FOUND and query.kind != "Pod":
+                    continue
+                if status == HTTPStatus.FORBIDDEN:
+                    plugin = "".join(self._access.said[:1])
+                    raise DeniedError(reason_of(error), plugin) from error
+                what = f"its {query.kind} objects"
+                failure = unreachable(self._access, self.context, what, error)
+                if status in _BUSY:
+                    raise BusyError(failure.message, failure.hint) from error
+                raise failure from error
+            self._versions[query.kind] = version
+            return self._read(query, data)
+        return (), ""
+
+    def _read(self, query: Query, data: bytes) -> tuple[tuple[Json, ...], str]:
+        """Return the objects of an answer, and its version; raise `ClusterError` if it is none."""
+        try:
+            document = json.loads(data)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict) or not isinstance(document.get("items") or [], list):
+            where = f"the cluster {self.context}" if self.context else "the cluster"
+            raise ClusterError(
+                f"{where} at {self._access.host} was asked for its {query.kind} objects and gave "
+                f"no list of Kubernetes: {one_line(data[:80].decode(errors='replace'), 80)}",
+                "what answers there is no API server: a login page, a proxy? See the address in "
+                "the kubeconfig",
+            )
+        return tuple(items(document, "items")), text(document, "metadata", "resourceVersion")
+
+    def _path(self, kind: str, namespace: str, *more: str, version: str = "") -> tuple[str, ...]:
+        """Return where the API server has the objects of a kind, or one of them."""
+        resource = RESOURCES[kind]
+        version = version or self._versions.get(kind) or resource.versions[0]
+        group = ("apis", resource.group) if resource.group else ("api",)
+        space = ("namespaces", namespace) if namespace else ()
+        return (*group, version, *space, resource.plural, *more)
+
+    # Watches
+
+    def watch(self, query: Query, sink: Sink) -> None:
+        """List and then watch a query in a thread; every change goes to `sink`."""
+        self._begin(self._run, query, sink)
+
     def listen(self, query: Query, sink: Callable[[str], None]) -> None:
-        """Ask for a query every few seconds; tell `sink` why no answer came, or "" if one did."""
-        self._watches.listen(query, sink)
+        """Ask for a query again and again, in a thread; tell `sink` why no answer came, or "".
+
+        A watch of a server that has fallen silent tells nothing: it only brings no more.
+        """
+        self._begin(self._listen, query, sink)
+
+    def _begin(self, run: Callable[..., None], *arguments: object) -> None:
+        thread = Thread(target=run, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def close(self) -> None:
+        """End the watches and wait for their threads.
+
+        A thread that still reads from TLS while the interpreter ends can take the process with it.
+        """
+        with self._lock:
+            self._closed.set()
+            for stream in self._streams:
+                _stop(stream)
+        for thread in [*self._threads]:
+            thread.join(_LONGEST_END)
+        self._access.close()
+
+    def _listen(self, query: Query, sink: Callable[[str], None]) -> None:
+        was = said = ""
+        while not self._closed.wait(_PULSE):
+            try:
+                self._once(query, _PULSE_TIMES)
+                said = ""
+            except DeniedError:
+                said = ""  # that is an answer, too
+            except ClusterError as error:
+                said = error.message
+            if bool(said) != bool(was):
+                sink(said)
+            was = said
+
+    def _run(self, query: Query, sink: Sink) -> None:
+        while not self._closed.is_set():
+            try:
+                self._follow(query, sink)
+            except DeniedError:
+                self._run_apart(query, sink)
+                return
+            except Exception as error:  # noqa: BLE001 - the client's errors have no common base
+                _LOG.info("watching %s: %s", query, reason_of(error))
+                self._closed.wait(_PAUSE)
+
+    def _run_apart(self, query: Query, sink: Sink) -> None:
+        """Watch namespace by namespace what may not be watched in all of them at once."""
+        parts = {} if query.namespace else self._apart(query)
+        if not parts:
+            sink(Change(query, denied=True))
+            return
+        found = tuple(one for listed in parts.values() for one in listed)
+        left_out = tuple(name for name in query.instead if name not in parts)
+        sink(Change(query, found, whole=True, left_out=left_out))
+        for namespace in parts:
+            self.watch(query.within(namespace), sink)
+
+    def _follow(self, query: Query, sink: Sink) -> None:
+        objects, version = self._once(query)
+        sink(Change(query, objects, whole=True))
+        if not version:
+            raise ClusterError(f"the cluster has no {query.kind}", "")
+        for line in self._lines(query, version):
+            event = json.loads(line)
+            kind, found = text(event, "type"), mapping(event, "object")
+            if kind == "ERROR":
+                raise ClusterError(f"the watch ended: {text(found, 'message')}", "")
+            if kind in ("ADDED", "MODIFIED", "DELETED"):
+                sink(Change(query, (found,), deleted=kind == "DELETED"))
+
+    def _lines(self, query: Query, version: str) -> Iterator[bytes]:
+        connecting, answering = TIMES
+        selectors = {"watch": "true", "resourceVersion": version, "timeoutSeconds": f"{_WATCH}"}
+        answer = self._access.ask(
+            "GET",
+            self._path(query.kind, query.namespace),
+            {**query.selectors, **selectors},
+            times=(connecting, _WATCH + answering),
+        )
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._streams.append(answer)
+        yield from lines_of(answer)
+
+    # What is changed
 
     def set_image(self, one: SetImage) -> str:
         """Set the image of a live container, if it is still the one that was seen.
@@ -76,90 +288,77 @@ class Cluster:
         writers own, kustomize-controller takes over when it applies the object next (the field
         managers that it cleans up), so that nothing of ours is left in it.
         """
-        resource = RESOURCES[one.workload.kind]
         at = one.pointer
         body = [
             {"op": "test", "path": f"{at}/name", "value": one.container},
             {"op": "test", "path": f"{at}/image", "value": one.instead_of},
             {"op": "replace", "path": f"{at}/image", "value": one.value},
         ]
-        try:
-            self._access.custom.patch_namespaced_custom_object(
-                resource.group,
-                resource.versions[0],
-                one.workload.namespace,
-                resource.plural,
-                one.workload.name,
-                body,
-                field_manager="kubectl-gitops-rollback",
-                _content_type="application/json-patch+json",
-                _request_timeout=TIMES,
-            )
-        except Exception as error:  # noqa: BLE001 - the client's errors have no common base
-            return reason_of(error)
-        return ""
+        return self._patch(one.workload, body, {"fieldManager": "kubectl-gitops-rollback"})
 
     def nudge(self, name: Name, token: str) -> bool:
         """Ask Flux to reconcile an object now; tell whether that was allowed.
 
         Only a value that differs from the last one counts (fluxcd/pkg:apis/meta/annotations.go).
         """
-        resource = RESOURCES[name.kind]
-        body = {"metadata": {"annotations": {REQUESTED: token}}}
+        why_not = self._patch(name, {"metadata": {"annotations": {REQUESTED: token}}})
+        if why_not:
+            _LOG.info("%s cannot be nudged: %s", name, why_not)
+        return not why_not
+
+    def _patch(self, name: Name, body: object, query: Mapping[str, str] | None = None) -> str:
+        """Change an object; return why that was not possible, or ""."""
         try:
-            self._access.custom.patch_namespaced_custom_object(
-                resource.group,
-                self._lists.version(name.kind),
-                name.namespace,
-                resource.plural,
-                name.name,
-                body,
-                _request_timeout=TIMES,
-            )
+            path = self._path(name.kind, name.namespace, name.name)
+            read_all(self._access.ask("PATCH", path, query, body))
         except Exception as error:  # noqa: BLE001 - the client's errors have no common base
-            _LOG.info("%s cannot be nudged: %s", name, reason_of(error))
-            return False
-        return True
+            return reason_of(error)
+        return ""
+
+    # What is told beside that
 
     def last_words(self, pod: Name, container: str) -> tuple[str, ...]:
         """Return the last log lines of a container that ended; none where that is not allowed."""
-        for previous in (True, False):
-            try:
-                answer: Any = self._access.core.read_namespaced_pod_log(
-                    pod.name,
-                    pod.namespace,
-                    container=container,
-                    previous=previous,
-                    tail_lines=_MOST_LOG_LINES,
-                    limit_bytes=4096,
-                    _preload_content=False,
-                    _request_timeout=TIMES,
-                )
-            except Exception as error:  # noqa: BLE001 - as above; a log is only an extra
-                _LOG.info("the log of %s cannot be read: %s", pod, reason_of(error))
-                continue
-            lines = bytes(answer.data).decode(errors="replace").splitlines()
+        for previous in ("true", "false"):
+            wanted = {"container": container, "previous": previous, "limitBytes": "4096"}
+            path = self._path("Pod", pod.namespace, pod.name, "log")
+            data = self._extra(path, {**wanted, "tailLines": f"{_MOST_LOG_LINES}"})
+            lines = data.decode(errors="replace").splitlines()
             if lines:
                 return tuple(one_line(line, 200) for line in lines)
         return ()
 
     def warnings(self, name: Name) -> tuple[str, ...]:
         """Return what Kubernetes warned of about an object, newest last; none if not allowed."""
+        about = f"involvedObject.kind={name.kind},involvedObject.name={name.name},type=Warning"
+        path = ("api", "v1", "namespaces", name.namespace, "events")
+        data = self._extra(path, {"fieldSelector": about, "limit": "50"})
         try:
-            answer: Any = self._access.core.list_namespaced_event(
-                name.namespace,
-                field_selector=f"involvedObject.kind={name.kind},"
-                f"involvedObject.name={name.name},type=Warning",
-                limit=50,
-                _preload_content=False,
-                _request_timeout=TIMES,
-            )
-            events = items(json.loads(answer.data), "items")
-        except Exception as error:  # noqa: BLE001 - as above; an event is only an extra
-            _LOG.info("the events of %s cannot be read: %s", name, reason_of(error))
+            events = items(json.loads(data or "{}"), "items")
+        except ValueError as error:
+            _LOG.info("the events of %s cannot be read: %s", name, error)
             return ()
         said = [f"{text(one, 'reason')}: {text(one, 'message')}" for one in events]
         return tuple(dict.fromkeys(one_line(text, 300) for text in said))
+
+    def _extra(self, path: tuple[str, ...], query: Mapping[str, str]) -> bytes:
+        """Return an answer that is only an extra; nothing where it may not be read."""
+        try:
+            return read_all(self._access.ask("GET", path, query))
+        except Exception as error:  # noqa: BLE001 - the client's errors have no common base
+            _LOG.info("%s cannot be read: %s", "/".join(path), reason_of(error))
+            return b""
+
+
+def _stop(stream: Any) -> None:  # noqa: ANN401 - urllib3's
+    """End a watch that a thread reads from: its socket alone, which no reader holds a lock of."""
+    sock = getattr(stream.connection, "sock", None)
+    if sock is None:
+        return
+    try:
+        sock.shutdown(_BOTH_WAYS)
+    except OSError as error:
+        _LOG.info("a watch had ended already: %s", error)
 
 
 def kustomizations(environment: Mapping[str, str]) -> tuple[Json, ...]:

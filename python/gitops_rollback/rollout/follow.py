@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from gitops_rollback.errors import ClusterError
 from gitops_rollback.late import replace
 from gitops_rollback.rollout.appliers import other_sources
-from gitops_rollback.rollout.cluster import Cluster
+from gitops_rollback.rollout.cluster import Cluster, DeniedError
 from gitops_rollback.rollout.judge import judge
-from gitops_rollback.rollout.lists import DeniedError
 from gitops_rollback.rollout.objects import Change, Objects, Query
 from gitops_rollback.rollout.pod_failures import MAKERS, NOT_MADE, refusal
 from gitops_rollback.rollout.raw import Name
@@ -408,7 +407,6 @@ def connect(
             future.set_exception(error)
         else:
             future.set_result(follower)
-            follower.cluster.prepare()
 
     Thread(target=run, daemon=True).start()
     return future

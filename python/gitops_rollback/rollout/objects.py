@@ -53,6 +53,19 @@ class Query:
     name: str = ""
     instead: tuple[str, ...] = field(default=(), compare=False)
 
+    def within(self, namespace: str) -> Query:
+        """Return the same in one namespace only."""
+        return replace(self, namespace=namespace, instead=())
+
+    @property
+    def selectors(self) -> dict[str, str]:
+        """By what the API server is to choose."""
+        found = {
+            "labelSelector": self.labels,
+            "fieldSelector": self.name and f"metadata.name={self.name}",
+        }
+        return {key: value for key, value in found.items() if value}
+
 
 @dataclass(frozen=True)
 class Change:

@@ -437,7 +437,7 @@ def test_a_cluster_without_flux_is_told(
 def test_a_server_that_is_only_starting_is_asked_again(
     start: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitops_rollback.rollout.lists._BUSY_PAUSES", (0.0,) * 4)
+    monkeypatch.setattr("gitops_rollback.rollout.cluster._BUSY_PAUSES", (0.0,) * 4)
     with KubernetesApi([]) as api:
         api.take("GitRepository", source())
         api.busy = 3
@@ -494,8 +494,8 @@ def test_a_workload_in_a_namespace_that_may_not_be_read_is_not_called_missing(
 def test_a_cluster_that_falls_silent_is_said_and_ends_the_wait_in_time(
     start: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitops_rollback.rollout.lists._PULSE", 0.2)
-    monkeypatch.setattr("gitops_rollback.rollout.lists._PULSE_TIMES", (0.5, 0.5))
+    monkeypatch.setattr("gitops_rollback.rollout.cluster._PULSE", 0.2)
+    monkeypatch.setattr("gitops_rollback.rollout.cluster._PULSE_TIMES", (0.5, 0.5))
     with KubernetesApi([]) as api:
         api.take("GitRepository", source(commit="b" * 40))
         api.take("Kustomization", kustomization("b" * 40))
