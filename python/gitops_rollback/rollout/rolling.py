@@ -21,7 +21,6 @@ from gitops_rollback.rollout.pod_failures import (
     paused_failure,
     pod_failure,
     restart_failure,
-    serving_of,
     stuck_failure,
     uncreated_failure,
     unready_failure,
@@ -41,14 +40,13 @@ from gitops_rollback.rollout.standing import (
     suspect,
 )
 from gitops_rollback.rollout.target import BARE, THERE
+from gitops_rollback.rollout.workloads import PodsOf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from gitops_rollback.rollout.appliers import Reconciler
     from gitops_rollback.rollout.raw import Name
     from gitops_rollback.rollout.target import Target
-    from gitops_rollback.rollout.workloads import ContainerState, Pod, Workload
+    from gitops_rollback.rollout.workloads import ContainerState, Workload
 
 # Of Flagger, and of Argo Rollouts where it takes a Deployment's pods (`workloadRef`).
 _STEERING = ("Canary", "Rollout")
@@ -153,20 +151,20 @@ def _missing(target: Target, view: View) -> Standing:
 
 def _workload(target: Target, view: View, workload: Workload) -> Standing | None:
     """Judge one workload; None where it is rolled out as far as its counts tell."""
-    pods = view.pods_of(workload)
+    its = PodsOf(target, workload, tuple(view.pods_of(workload)))
     if workload.is_leaving:
         return suspect(State.ROLLING, f"{workload.name} to be there", leaving(workload))
     if not workload.is_told(target):
         return _not_told(target, view, workload)
     if workload.wanted is None:
         return None  # a CronJob: its next run takes the image
-    waits = _lacks(workload, None if view.pods is None else pods, target)
+    waits = _lacks(its, are_seen=view.pods is not None)
     if not waits:
         return None
     if workload.paused:
-        return failed(paused_failure(target, workload, pods))
+        return failed(paused_failure(its))
     waits = f"{workload.name}: {waits}"
-    failure = _failure(target, view, workload, pods)
+    failure = _failure(view, its)
     return suspect(State.ROLLING, waits, failure) if failure else Standing(State.ROLLING, waits)
 
 
@@ -276,50 +274,51 @@ class _Seen:
     failure: Failure | None = None
 
 
-def _failure(target: Target, view: View, workload: Workload, pods: list[Pod]) -> Failure | None:
+def _failure(view: View, its: PodsOf) -> Failure | None:
     """Name why a rollout is not done, if anything shows why; certain once Flux gave it up."""
+    workload = its.workload
     cause = (
-        pod_failure(target, workload, pods)
-        or unready_failure(target, workload, pods)
-        or unstarted_failure(target, workload, pods)
-        or stuck_failure(target, workload, pods)
-        or node_failure(target, workload, pods)
+        pod_failure(its)
+        or unready_failure(its)
+        or unstarted_failure(its)
+        or stuck_failure(its)
+        or node_failure(its)
     )
     if cause is None and view.pods is not None:
-        cause = uncreated_failure(target, workload, pods)
+        cause = uncreated_failure(its)
     if cause is None and workload.observed and not _counted(workload, workload.wanted or 0):
-        cause = altered_failure(target, workload, pods)
+        cause = altered_failure(its)
     if workload.observed and workload.progressing.reason == "ProgressDeadlineExceeded":
-        return replace(cause or deadline_failure(target, workload, pods), patience=0.0)
+        return replace(cause or deadline_failure(its), patience=0.0)
     for one in view.kustomizations:
         objects = unhealthy_objects(one.ready.message)
-        if _has_failed_health(one, target, view) and str(workload.name) in objects:
-            return replace(cause or _unhealthy(target, one, workload, pods), patience=0.0)
+        if _has_failed_health(one, its.target, view) and str(workload.name) in objects:
+            health = health_failure(one, (str(workload.name),), ours=True, by_image=True)
+            return replace(cause or replace(health, serving=its.serving), patience=0.0)
     return cause
 
 
-def _lacks(workload: Workload, pods: list[Pod] | None, target: Target) -> str:
-    """Say what a rollout lacks; empty where it is done. `pods` is None if they may not be read.
+def _lacks(its: PodsOf, *, are_seen: bool) -> str:
+    """Say what a rollout lacks; empty where it is done. Pods that may not be read are not asked.
 
     Old pods that somebody has to delete are not waited for; those that came after them are.
     """
+    workload = its.workload
     wanted = workload.wanted or 0
     if not workload.observed:
         return "its controller to see the new image"
     lacks = "" if workload.by_hand else _counted(workload, wanted)
-    names = workload.names_of(target)
-    if lacks or pods is None or not names:
+    if lacks or not are_seen or not its.names:
         return lacks
-    living = [pod for pod in pods if not pod.ended]
-    new = [pod for pod in living if pod.is_new(target, names)]
+    new = [pod for pod in its.new if not pod.ended]
     running = sum(pod.ready for pod in new)
-    old = len(living) - len(new)
+    old = len(its.living) - len(new)
     if workload.by_hand and running < len(new):
         return f"{running} of {len(new)} new pods are ready"
     if old > workload.kept and not workload.by_hand:
         return f"{old - workload.kept} old pods are still there"
     stay = old if workload.by_hand else workload.kept
-    is_full = len(living) >= wanted and running >= wanted - stay
+    is_full = len(its.living) >= wanted and running >= wanted - stay
     return "" if is_full else "the pods to report the image they run"
 
 
@@ -344,23 +343,19 @@ def _look_at(target: Target, view: View, workload: Workload) -> _Seen:
     )
     if not workload.of(target):
         return _Seen(tuple(unseen))
-    look = _look_at_pods if workload.wanted else _look_at_template
-    seen = look(target, view, workload)
+    if workload.wanted:
+        seen = _look_at_pods(view, PodsOf(target, workload, tuple(view.pods_of(workload))))
+    else:  # what the next pods are told to run, where none is wanted now
+        texts = [one.image for one in workload.of(target) if not target.is_proven_by(one.image)]
+        seen = _Seen(tuple(_undigested(target, workload, one, "") for one in texts[:1]))
     return replace(seen, left=(*unseen, *seen.left))
 
 
-def _look_at_template(target: Target, _view: View, workload: Workload) -> _Seen:
-    """Look at what the next pods are told to run, where none is wanted now."""
-    texts = [one.image for one in workload.of(target) if not target.is_proven_by(one.image)]
-    return _Seen(tuple(_undigested(target, workload, one, "") for one in texts[:1]))
-
-
-def _look_at_pods(target: Target, view: View, workload: Workload) -> _Seen:
+def _look_at_pods(view: View, its: PodsOf) -> _Seen:
+    target, workload = its.target, its.workload
     if view.pods is None:
         return _Seen((f"which digest the pods of {workload.name} run may not be read here",))
-    names = workload.names_of(target)
-    pods = [pod for pod in view.pods_of(workload) if not pod.ended]
-    old = [str(pod.name.name) for pod in pods if not pod.is_new(target, names)]
+    old = [pod.name.name for pod in its.living if not its.is_new(pod)]
     left = []
     if old:
         why = f"its partition keeps {workload.kept}"
@@ -371,15 +366,15 @@ def _look_at_pods(target: Target, view: View, workload: Workload) -> _Seen:
         f"{pod.name}, which nothing owns, has the labels that {workload.name} selects and runs "
         f"{', '.join(one.image for one in pod.containers)}"
         for pod in view.strangers_of(workload)
-        if not pod.is_new(target, names)
+        if not pod.is_new(target, its.names)
     ]
-    own = [one for pod in pods for one in pod.of(target, names) if one.is_new(target)]
+    own = [one for pod in its.living for one in its.own(pod) if one.is_new(target)]
     if workload.name.kind == BARE:
         return _look_at_bare(target, workload, own)
     unproven = [one for one in own if not one.is_proven(target)]
     other = sorted({one.digest for one in unproven if one.digest and target.image.digest})
     if other:
-        return _Seen(failure=digest_failure(target, workload, other))
+        return _Seen(failure=digest_failure(its, other))
     if unproven:
         took = ", and the runtime reports none"
         left.append(_undigested(target, workload, unproven[0].image, took))
@@ -418,12 +413,9 @@ def _mirrors(target: Target, workload: Workload, own: list[ContainerState]) -> l
 def _running(target: Target, view: View) -> str:
     if view.pods is None:
         return f"{target.image.label} is rolled out (its pods may not be read here)"
+    found = [PodsOf(target, one, tuple(view.pods_of(one))) for one in view.workloads or ()]
     new = [
-        pod.of(target, names)
-        for workload in view.workloads or ()
-        if (names := workload.names_of(target))
-        for pod in view.pods_of(workload)
-        if pod.is_new(target, names) and pod.ready and not pod.ended
+        its.own(pod) for its in found if its.names for pod in its.new if pod.ready and not pod.ended
     ]
     if not new and not any(one.wanted for one in view.workloads or ()):
         return f"{target.image.label} is what the next pods run (none is wanted now)"
@@ -500,11 +492,6 @@ def _without_release(target: Target, view: View) -> list[str]:
 def _has_failed_health(one: Reconciler, target: Target, view: View) -> bool:
     attempted = view.relation(target, one.attempted) in THERE
     return attempted and one.ready.status == "False" and one.ready.reason == HEALTH_REASON
-
-
-def _unhealthy(target: Target, by: Reconciler, workload: Workload, pods: Iterable[Pod]) -> Failure:
-    failure = health_failure(by, (str(workload.name),), ours=True, by_image=True)
-    return replace(failure, serving=serving_of(target, workload, pods))
 
 
 def _others(view: View) -> list[str]:

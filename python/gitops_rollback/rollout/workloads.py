@@ -6,6 +6,7 @@ How far a rollout is, is judged as `kubectl rollout status` does
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass, regex
@@ -270,6 +271,51 @@ class Pod:
         """Tell whether all its containers of the service run the target's image."""
         own = self.of(target, names)
         return bool(own) and all(one.is_new(target) for one in own)
+
+
+@dataclass(frozen=True)
+class PodsOf:
+    """The pods that a workload has made, and which of them run a target's image."""
+
+    target: Target
+    workload: Workload
+    pods: tuple[Pod, ...]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the containers that are to run the image."""
+        return self.workload.names_of(self.target)
+
+    @cached_property
+    def new(self) -> tuple[Pod, ...]:
+        """Those that run the image, or are told to."""
+        return tuple(pod for pod in self.pods if self.is_new(pod))
+
+    @cached_property
+    def old(self) -> tuple[Pod, ...]:
+        """Those of the service that run another image and are not at their end."""
+        return tuple(pod for pod in self.living if not self.is_new(pod) and self.own(pod))
+
+    @cached_property
+    def living(self) -> tuple[Pod, ...]:
+        """Those that are neither being deleted nor at their end."""
+        return tuple(pod for pod in self.pods if not pod.ended)
+
+    @property
+    def serving(self) -> str:
+        """What the old pods do, in words."""
+        ready = sum(pod.ready for pod in self.old)
+        if not ready:
+            return "no old pod serves any more"
+        return f"{ready} old pod{'s' if ready > 1 else ''} still serve{'' if ready > 1 else 's'}"
+
+    def is_new(self, pod: Pod) -> bool:
+        """Tell whether one of them runs the image."""
+        return pod.is_new(self.target, self.names)
+
+    def own(self, pod: Pod) -> tuple[ContainerState, ...]:
+        """Return the containers of one of them that are the service's."""
+        return pod.of(self.target, self.names)
 
 
 def read_workload(found: Json, kind: str) -> Workload:

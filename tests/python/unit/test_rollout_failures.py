@@ -24,7 +24,7 @@ from gitops_rollback.rollout.pod_failures import (
 )
 from gitops_rollback.rollout.standing import FOREVER, Failure, Whose, told_first
 from gitops_rollback.rollout.target import Place, Target
-from gitops_rollback.rollout.workloads import Pod, read_pod, read_workload
+from gitops_rollback.rollout.workloads import Pod, PodsOf, read_pod, read_workload
 
 TARGET = Target(
     "cart",
@@ -395,7 +395,7 @@ def test_a_pod_that_does_not_run_says_why(
     patience: float,
     by_image: bool,  # noqa: FBT001 - of a table
 ) -> None:
-    failure = pod_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    failure = pod_failure(PodsOf(TARGET, WORKLOAD, (read_pod(found), OLD)))
     assert failure is not None
     assert (failure.code, failure.patience, failure.by_image) == (code, patience, by_image)
     assert failure.object == "Pod/shop/cart-1.5.0"
@@ -410,19 +410,19 @@ def test_of_what_fails_in_one_pod_that_is_told_which_another_image_mends() -> No
     crash = {"waiting": {"reason": "CrashLoopBackOff"}}
     found["spec"]["containers"].insert(0, {"name": "proxy", "image": "acme/proxy:1"})
     found["status"]["containerStatuses"].insert(0, {"name": "proxy", "state": crash})
-    failure = pod_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    failure = pod_failure(PodsOf(TARGET, WORKLOAD, (read_pod(found), OLD)))
     assert failure is not None
     assert (failure.code, failure.field, failure.by_image) == ("pull", "server", True)
 
 
 def test_a_container_that_is_still_to_be_made_is_told_when_time_is_up() -> None:
     found = read_pod(waiting("ContainerCreating"))
-    assert pod_failure(TARGET, WORKLOAD, (found, OLD)) is None
-    failure = unstarted_failure(TARGET, WORKLOAD, (found, OLD))
+    assert pod_failure(PodsOf(TARGET, WORKLOAD, (found, OLD))) is None
+    failure = unstarted_failure(PodsOf(TARGET, WORKLOAD, (found, OLD)))
     assert failure is not None
     assert (failure.code, failure.patience, failure.by_image) == ("container", FOREVER, False)
     assert "container server is not started yet (ContainerCreating)" in failure.message
-    assert unstarted_failure(TARGET, WORKLOAD, (OLD,)) is None
+    assert unstarted_failure(PodsOf(TARGET, WORKLOAD, (OLD,))) is None
 
 
 @pytest.mark.parametrize(
@@ -442,18 +442,18 @@ def test_pods_that_are_not_made_though_those_that_are_there_are_ready_are_told(
 ) -> None:
     spec = {"replicas": 2, "minReadySeconds": 7}
     wanted: dict[str, Any] = {"metadata": {"name": "cart"}, "spec": spec}
-    failure = uncreated_failure(TARGET, read_workload(wanted, kind), found)
+    failure = uncreated_failure(PodsOf(TARGET, read_workload(wanted, kind), found))
     assert (failure is not None) == lacks
     if failure is not None:
         assert (failure.code, failure.patience, failure.by_image) == ("create", 22.0, False)
         assert f"it has {len(found)} of 2, and makes no more" in failure.message
     wanted["metadata"] = {"name": "cart", "generation": 2}  # of which it has seen none yet
-    assert uncreated_failure(TARGET, read_workload(wanted, kind), found) is None
+    assert uncreated_failure(PodsOf(TARGET, read_workload(wanted, kind), found)) is None
 
 
 def test_a_container_that_was_killed_for_its_memory_says_so() -> None:
     found = read_pod(waiting("CrashLoopBackOff", restartCount=4, lastState=ENDED))
-    failure = pod_failure(TARGET, WORKLOAD, (found,))
+    failure = pod_failure(PodsOf(TARGET, WORKLOAD, (found,)))
     assert failure is not None
     assert "crashes: 4 restarts, exit code 137 (OOMKilled)" in failure.message
     assert "no old pod serves any more" in failure.sentence
@@ -470,7 +470,7 @@ def test_a_pod_that_its_node_turns_out_is_told_when_no_other_one_is_there(
     why: str, said: str
 ) -> None:
     gone = read_pod(pod(phase="Failed", reason=why, message="it was low on memory"))
-    failure = pod_failure(TARGET, WORKLOAD, (gone, OLD))
+    failure = pod_failure(PodsOf(TARGET, WORKLOAD, (gone, OLD)))
     assert failure is not None
     assert (failure.code, failure.by_image, failure.patience) == ("evicted", False, FOREVER)
     assert said in failure.message
@@ -507,13 +507,13 @@ def test_what_only_a_node_or_a_gate_keeps_from_being_ready_is_by_no_image(
     found: dict[str, Any], code: str, said: str, hint: str
 ) -> None:
     """A deadline that passes meanwhile must not roll an image back that is not to blame."""
-    failure = node_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    failure = node_failure(PodsOf(TARGET, WORKLOAD, (read_pod(found), OLD)))
     assert failure is not None
     assert (failure.code, failure.by_image, failure.patience) == (code, False, FOREVER)
     assert "on the node west-1" in failure.message
     assert said in failure.message
     assert hint in failure.hint
-    assert node_failure(TARGET, WORKLOAD, (OLD, read_pod(left("1.5.0")))) is None
+    assert node_failure(PodsOf(TARGET, WORKLOAD, (OLD, read_pod(left("1.5.0"))))) is None
 
 
 @pytest.mark.parametrize(("image", "by_image"), [("acme/cart:1.5.0", True), ("acme/tool:1", False)])
@@ -525,21 +525,21 @@ def test_a_container_before_the_others_is_named_with_what_is_wrong_with_it(
     found["spec"]["initContainers"] = [{"name": "first", "image": image}]
     first = {"name": "first", "state": {"running": {}}}
     found["status"]["initContainerStatuses"] = [first]
-    failure = unready_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    failure = unready_failure(PodsOf(TARGET, WORKLOAD, (read_pod(found), OLD)))
     assert failure is not None
     assert (failure.field, failure.by_image) == ("first", by_image)
     assert "has not come to its end, and the others wait for it" in failure.message
     first["state"] = {"terminated": {"exitCode": 1, "reason": "Error"}}
-    failure = pod_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    failure = pod_failure(PodsOf(TARGET, WORKLOAD, (read_pod(found), OLD)))
     assert failure is not None
     assert (failure.code, failure.field, failure.by_image) == ("crash", "first", by_image)
 
 
 def test_a_pod_of_the_old_image_is_never_to_blame() -> None:
-    assert pod_failure(TARGET, WORKLOAD, (OLD,)) is None
+    assert pod_failure(PodsOf(TARGET, WORKLOAD, (OLD,))) is None
     broken = waiting("CrashLoopBackOff", restartCount=9)
     broken["spec"]["containers"][0]["image"] = "acme/cart:1.4.2@sha256:" + "1" * 64
-    assert pod_failure(TARGET, WORKLOAD, (read_pod(broken),)) is None
+    assert pod_failure(PodsOf(TARGET, WORKLOAD, (read_pod(broken),))) is None
 
 
 @pytest.mark.parametrize(
@@ -554,7 +554,7 @@ def test_a_pod_without_a_node_is_not_the_images_fault(message: str, code: str) -
     found["status"]["conditions"].append(
         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     )
-    failure = pod_failure(TARGET, WORKLOAD, (read_pod(found), OLD))
+    failure = pod_failure(PodsOf(TARGET, WORKLOAD, (read_pod(found), OLD)))
     assert failure is not None
     assert (failure.code, failure.by_image, failure.patience) == (code, False, FOREVER)
 
@@ -570,26 +570,28 @@ def test_a_quota_keeps_a_workload_from_creating_pods() -> None:
             ]
         },
     }  # fmt: skip
-    failure = pod_failure(TARGET, read_workload(found, "Deployment"), (OLD,))
+    failure = pod_failure(PodsOf(TARGET, read_workload(found, "Deployment"), (OLD,)))
     assert failure is not None
     assert (failure.code, failure.whose, failure.by_image) == ("quota", Whose.CLUSTER, False)
 
 
 def test_a_pod_that_runs_and_is_not_ready_has_a_probe_to_look_at() -> None:
     running = {"name": "server", "ready": False, "state": {"running": {}}}
-    failure = unready_failure(TARGET, WORKLOAD, (read_pod(pod(containerStatuses=[running])), OLD))
+    failure = unready_failure(
+        PodsOf(TARGET, WORKLOAD, (read_pod(pod(containerStatuses=[running])), OLD))
+    )
     assert failure is not None
     assert (failure.code, failure.patience) == ("probe", FOREVER)
-    assert unready_failure(TARGET, WORKLOAD, (OLD,)) is None
+    assert unready_failure(PodsOf(TARGET, WORKLOAD, (OLD,))) is None
     well = {**running, "ready": True}
     sidecar = {**running, "name": "proxy"}
     both = pod(containerStatuses=[sidecar, well])
     both["spec"]["containers"].insert(0, {"name": "proxy", "image": "acme/proxy:1"})
-    failure = unready_failure(TARGET, WORKLOAD, (read_pod(both), OLD))
+    failure = unready_failure(PodsOf(TARGET, WORKLOAD, (read_pod(both), OLD)))
     assert failure is not None
     assert (failure.field, failure.by_image) == ("proxy", False)
     both["status"]["containerStatuses"][1]["ready"] = False
-    failure = unready_failure(TARGET, WORKLOAD, (read_pod(both), OLD))
+    failure = unready_failure(PodsOf(TARGET, WORKLOAD, (read_pod(both), OLD)))
     assert failure is not None
     assert (failure.field, failure.by_image) == ("server", True)
 
