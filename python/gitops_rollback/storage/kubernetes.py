@@ -1,27 +1,26 @@
 """The published Kubernetes schema, and everything in an object that does not fit it.
 
-`kubernetes.json` is cut from the release's OpenAPI description by `tools/kubernetes_schema.py`.
-fastjsonschema stops at the first error: what it found is put right in a copy, and it goes on.
+`kubernetes.json` is cut from the release's OpenAPI description by `tools/kubernetes_schema.py`. A
+validator of JSON Schema stops at the first error; here all of them count, and the place of each.
 """
 
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitops_rollback.late import dataclass, regex
+from gitops_rollback.late import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from gitops_rollback.storage.values import Steps
 
 _FILE = Path(__file__).with_name("kubernetes.json")
 _MOST = 200  # violations of one object; who has more has another problem
-_INDEX = regex(r"\[(\d+)\]")
 UNKNOWN, MISSING, TYPE = "unknown", "missing", "type"
 
 
@@ -63,117 +62,45 @@ def definition(reference: Any) -> dict[str, Any]:  # noqa: ANN401 - a part of a 
 
 def definition_of(kind: str) -> dict[str, Any]:
     """Return the schema of a kind that is looked into."""
-    return definition(_reference(kind))
-
-
-def violations(kind: str, value: dict[str, Any], kinds: frozenset[str]) -> tuple[Violation, ...]:
-    """Return everything in an object of a kind that does not fit, in the order it is met.
-
-    `kinds` are all the kinds of the run: their validator is made once, in 0.1 to 0.2 s.
-    """
-    from fastjsonschema import JsonSchemaException  # noqa: PLC0415 - only where there is storage
-
-    try:
-        _validator(kinds, explains=False)({kind: value})
-    except JsonSchemaException:
-        return tuple(_collect(kind, deepcopy(value), kinds))
-    return ()
-
-
-def _collect(kind: str, value: dict[str, Any], kinds: frozenset[str]) -> list[Violation]:
-    from fastjsonschema import JsonSchemaValueException  # noqa: PLC0415 - as above
-
-    found: list[Violation] = []
-    root = {kind: value}
-    while len(found) < _MOST:
-        try:
-            _validator(kinds, explains=True)(root)
-        except JsonSchemaValueException as error:
-            steps = _steps(root, str(error.name).removeprefix("data"))
-            found += _mend(root, steps, str(error.rule), error.definition)
-        else:
-            break
-    return [_without_kind(violation) for violation in found]
-
-
-def _mend(root: dict[str, Any], steps: Steps, rule: str, schema: dict[str, Any]) -> list[Violation]:
-    """Put one error right in the copy, and return what it was."""
-    value = _at(root, steps)
-    if rule == "additionalProperties":
-        known = tuple(schema["properties"])
-        unknown = [key for key in value if key not in schema["properties"]]
-        for key in unknown:
-            del value[key]
-        return [Violation(UNKNOWN, (*steps, key), known=known) for key in unknown]
-    if rule == "required":
-        missing = [key for key in schema["required"] if key not in value]
-        for key in missing:
-            value[key] = _least(schema.get("properties", {}).get(key, {}))
-        return [Violation(MISSING, (*steps, key)) for key in missing]
-    wanted = schema.get("type", ())
-    _at(root, steps[:-1])[steps[-1]] = _least(schema)
-    return [Violation(TYPE, steps, wanted=(wanted,) if isinstance(wanted, str) else tuple(wanted))]
-
-
-def _least(schema: dict[str, Any]) -> Any:  # noqa: ANN401 - a value of any type
-    """Return the smallest value that fits."""
-    schema = definition(schema)
-    wanted = schema.get("type", "object")
-    wanted = wanted if isinstance(wanted, str) else wanted[0]
-    if wanted == "object":
-        properties = schema.get("properties", {})
-        return {key: _least(properties.get(key, {})) for key in schema.get("required", ())}
-    return {"array": [], "string": "", "boolean": False}.get(wanted, 0)
-
-
-def _steps(root: Any, name: str) -> Steps:  # noqa: ANN401 - an object as YAML holds it
-    """Read a place as the validator names it: `.Pod.spec.containers[0]`; keys may have dots."""
-    steps: list[str | int] = []
-    value = root
-    while name:
-        index = _INDEX.match(name)
-        if index is not None and isinstance(value, list):
-            step: str | int = int(index[1])
-            length = index.end()
-        else:
-            step = max((k for k in value if _begins(name, k)), key=len)
-            length = len(str(step)) + 1
-        steps.append(step)
-        value = value[step]
-        name = name[length:]
-    return tuple(steps)
-
-
-def _begins(name: str, key: str) -> bool:
-    rest = name.removeprefix(f".{key}")
-    return rest != name and rest[:1] in ("", ".", "[")
-
-
-def _at(value: Any, steps: Steps) -> Any:  # noqa: ANN401 - as above
-    for step in steps:
-        value = value[step]
-    return value
-
-
-def _without_kind(violation: Violation) -> Violation:
-    return Violation(violation.rule, violation.steps[1:], violation.known, violation.wanted)
-
-
-def _reference(kind: str) -> dict[str, str]:
     name = published()["kinds"][f"{api_versions()[kind]} {kind}"]
-    return {"$ref": f"#/definitions/{name}"}
+    return definition({"$ref": f"#/definitions/{name}"})
 
 
-@cache
-def _validator(kinds: frozenset[str], *, explains: bool) -> Callable[[object], object]:
-    from fastjsonschema import compile as compile_schema  # noqa: PLC0415 - as above
+def violations(kind: str, value: dict[str, Any]) -> tuple[Violation, ...]:
+    """Return what in an object of a kind does not fit, in the order it is met, up to a limit."""
+    return tuple(islice(_unfit(value, definition_of(kind), ()), _MOST))
 
-    schema = {
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "definitions": published()["definitions"],
-        "properties": {kind: _reference(kind) for kind in sorted(kinds)},
-    }
-    validator: Callable[[object], object] = compile_schema(
-        schema, use_default=False, detailed_exceptions=explains
-    )
-    return validator
+
+def _unfit(value: object, schema: dict[str, Any], steps: Steps) -> Iterator[Violation]:
+    """Yield what does not fit; the schema has types, properties, items and no more than these."""
+    said = schema.get("type", ())
+    wanted = (said,) if isinstance(said, str) else tuple(said)
+    if wanted and not any(_is_of(value, one) for one in wanted):
+        yield Violation(TYPE, steps, wanted=wanted)
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _unfit(one, definition(schema.get("items", {})), (*steps, index))
+    elif isinstance(value, dict):
+        fields, more = schema.get("properties", {}), schema.get("additionalProperties", {})
+        for key in schema.get("required", ()):
+            if key not in value:
+                yield Violation(MISSING, (*steps, key))
+        for key, one in value.items():
+            if key not in fields and more is False:
+                yield Violation(UNKNOWN, (*steps, key), known=tuple(fields))
+            else:
+                yield from _unfit(one, definition(fields.get(key, more)), (*steps, key))
+
+
+def _is_of(value: object, name: str) -> bool:
+    """Tell whether a value is of a type as JSON Schema has them: 1.0 is an integer, true is not."""
+    if isinstance(value, bool):
+        return name == "boolean"
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return {
+        "object": isinstance(value, dict),
+        "array": isinstance(value, list),
+        "string": isinstance(value, str),
+        "integer": is_whole,
+        "number": isinstance(value, int | float),
+    }.get(name, False)

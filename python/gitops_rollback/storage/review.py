@@ -61,13 +61,12 @@ def review_objects(
     """Look at objects that were read; `findings` are those of reading them."""
     items = tuple(items)
     checked = tuple(item for item in items if is_checked(item))
-    kinds = frozenset(item.kind for item in checked)
     found = list(findings)
     for item in items:
         found += check_kind(item)
     meeting = []
     for item in checked:
-        structure = check_structure(item, kinds)
+        structure = check_structure(item)
         own = [*structure.findings, *check_required(item, structure)]
         found += own
         # A pod that has lost its volumes mounts none: that is said once.

@@ -63,9 +63,9 @@ class Structure:
         )
 
 
-def check_structure(item: KubernetesObject, kinds: frozenset[str]) -> Structure:
-    """Check one object of a kind that the schema has; `kinds` as for `violations`."""
-    found = kubernetes.violations(item.kind, item.value, kinds)
+def check_structure(item: KubernetesObject) -> Structure:
+    """Check one object of a kind that the schema has."""
+    found = kubernetes.violations(item.kind, item.value)
     found = tuple(v for v in found if not _is_meant(item, v))
     found += tuple(_emptied(item, found))
     unknown = [v for v in found if v.rule == kubernetes.UNKNOWN]
