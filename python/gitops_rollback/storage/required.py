@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from gitops_rollback.late import regex
 from gitops_rollback.storage.findings import ERROR, WARNING
 from gitops_rollback.storage.mounts import POD_SPEC_PATHS
-from gitops_rollback.storage.structure import REFUSED, missing
+from gitops_rollback.storage.structure import REFUSED, bad_values, missing
 from gitops_rollback.storage.suggest import misspelt, written
 from gitops_rollback.storage.values import parse_quantity
 from gitops_rollback.storage.volumes import (
-    check_claim_rules,
-    check_class_rules,
-    check_names,
-    check_pod_volumes,
-    check_volume_rules,
+    claim_rules,
+    class_rules,
+    name_rules,
+    pod_rules,
     sources_of,
+    volume_rules,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.storage.findings import Finding
     from gitops_rollback.storage.model import KubernetesObject
-    from gitops_rollback.storage.structure import Structure
+    from gitops_rollback.storage.structure import Structure, Wrong
     from gitops_rollback.storage.values import Steps
 
 
@@ -71,21 +71,15 @@ def check_required(item: KubernetesObject, structure: Structure) -> Iterator[Fin
     is_named = item.name or item.get("metadata", "generateName")
     if not is_named and not structure.explains(("metadata", "name")):
         yield missing(item, ("metadata", "name"))
-    yield from _name(item)
-    for (kind, steps), allowed in _VALUES.items():
-        value = item.get(*steps)
-        if kind == item.kind and value is not None:
-            yield from _of_values(item, steps, value, allowed)
-    yield from check_names(item)
-    yield from _strategy(item)
+    yield from bad_values(item, [*_name(item), *_values(item), *name_rules(item), *_strategy(item)])
     yield from _of_kind(item, structure)
 
 
 def _of_kind(item: KubernetesObject, structure: Structure) -> Iterator[Finding]:
     if item.kind == "StorageClass":
-        yield from check_class_rules(item)
+        yield from bad_values(item, class_rules(item))
     if item.kind in POD_SPEC_PATHS:
-        yield from check_pod_volumes(item, POD_SPEC_PATHS[item.kind])
+        yield from bad_values(item, pod_rules(item, POD_SPEC_PATHS[item.kind]))
         for base in _ephemeral(item, POD_SPEC_PATHS[item.kind]):
             yield from _check_claim(item, base, structure, REFUSED)
     if item.kind == "PersistentVolume":
@@ -97,30 +91,29 @@ def _of_kind(item: KubernetesObject, structure: Structure) -> Iterator[Finding]:
             yield from _check_claim(item, base, structure, _NO_CLAIM)
 
 
-def _name(item: KubernetesObject) -> Iterator[Finding]:
+def _name(item: KubernetesObject) -> Iterator[Wrong]:
     """Yield a storage object's name that is none, as a placeholder that was left in."""
-    if item.kind not in _NAMED or not item.name or "${" in item.name:
-        return
-    if _NAME_PATTERN.fullmatch(item.name) and len(item.name) <= _LONGEST_NAME:
-        return
-    yield item.finding(
-        ERROR,
-        "bad-value",
-        ("metadata", "name"),
-        f"`metadata.name` is {item.name[:60]}, which cannot be a name",
-        effect=REFUSED,
-        mend="write small letters, digits, dashes and dots, at most 253",
-    )
+    name = item.name
+    is_good = _NAME_PATTERN.fullmatch(name) and len(name) <= _LONGEST_NAME
+    if item.kind in _NAMED and name and "${" not in name and not is_good:
+        why = f"`metadata.name` is {name[:60]}, which cannot be a name"
+        yield ("metadata", "name"), why, "write small letters, digits, dashes and dots, at most 253"
+
+
+def _values(item: KubernetesObject) -> Iterator[Wrong]:
+    """Yield what is none of the values that a field of a kind may have."""
+    for (kind, steps), allowed in _VALUES.items():
+        if kind == item.kind:
+            yield from _of_values(steps, item.get(*steps), allowed)
 
 
 def _check_volume(item: KubernetesObject, structure: Structure) -> Iterator[Finding]:
     for steps in (_CAPACITY, _MODES):
         if item.get(*steps) in (None, []) and not structure.explains(steps):
             yield missing(item, steps)
-    yield from _modes(item, _MODES)
+    yield from bad_values(item, [*_modes(item, _MODES), *volume_rules(item)])
     yield from _quantity(item, _CAPACITY)
     yield from _source(item, structure)
-    yield from check_volume_rules(item)
 
 
 def _check_claim(
@@ -131,39 +124,25 @@ def _check_claim(
     for steps in ((*base, "accessModes"), size):
         if item.get(*steps) in (None, []) and not structure.explains(steps):
             yield missing(item, steps, effect)
-    mode = item.get(*base, "volumeMode")
-    if mode is not None:
-        yield from _of_values(item, (*base, "volumeMode"), mode, _VOLUME_MODES)
-    yield from _modes(item, (*base, "accessModes"))
+    mode = (*base, "volumeMode")
+    yield from bad_values(item, _of_values(mode, item.get(*mode), _VOLUME_MODES))
+    yield from bad_values(item, [*_modes(item, (*base, "accessModes")), *claim_rules(item, base)])
     yield from _quantity(item, size)
-    yield from check_claim_rules(item, base)
 
 
-def _strategy(item: KubernetesObject) -> Iterator[Finding]:
+def _strategy(item: KubernetesObject) -> Iterator[Wrong]:
     """Yield what an update of a Deployment cannot be."""
     strategy = item.mapping("spec", "strategy") if item.kind == "Deployment" else {}
     rolling = strategy.get("rollingUpdate")
     steps = ("spec", "strategy", "rollingUpdate")
     if strategy.get("type") == "Recreate" and rolling is not None:
-        yield item.finding(
-            ERROR,
-            "bad-value",
-            steps,
-            "`spec.strategy` is Recreate, and has rollingUpdate",
-            effect=REFUSED,
-            mend="take rollingUpdate out (in a live object, too: kubectl apply leaves it there)",
-        )
+        mend = "take rollingUpdate out (in a live object, too: kubectl apply leaves it there)"
+        yield steps, "`spec.strategy` is Recreate, and has rollingUpdate", mend
     none = (0, "0", "0%")
     sizes = rolling if isinstance(rolling, dict) else {}
     if sizes.get("maxSurge") in none and sizes.get("maxUnavailable") in none:
-        yield item.finding(
-            ERROR,
-            "bad-value",
-            steps,
-            "`spec.strategy.rollingUpdate` lets no pod come and none go: both are 0",
-            effect=REFUSED,
-            mend="write maxUnavailable: 1",
-        )
+        why = "`spec.strategy.rollingUpdate` lets no pod come and none go: both are 0"
+        yield steps, why, "write maxUnavailable: 1"
 
 
 def _templates(item: KubernetesObject) -> Iterator[Steps]:
@@ -181,39 +160,25 @@ def _ephemeral(item: KubernetesObject, pod: Steps) -> Iterator[Steps]:
             yield steps
 
 
-def _of_values(
-    item: KubernetesObject, steps: Steps, value: object, allowed: tuple[str, ...]
-) -> Iterator[Finding]:
+def _of_values(steps: Steps, value: object, allowed: tuple[str, ...]) -> Iterator[Wrong]:
     text = str(value)
-    if text in allowed or "${" in text:
+    if value is None or text in allowed or "${" in text:
         return
     near = misspelt(text, allowed)
-    yield item.finding(
-        ERROR,
-        "bad-value",
-        steps,
-        f"`{written(steps)}` is {text}, and only {', '.join(allowed)} are allowed"
-        + (f"; did you mean {near}?" if near else ""),
-        effect=REFUSED,
-        mend=f"write {near or ' or '.join(allowed)}",
-    )
+    why = f"`{written(steps)}` is {text}, and only {', '.join(allowed)} are allowed"
+    guess = f"; did you mean {near}?" if near else ""
+    yield steps, f"{why}{guess}", f"write {near or ' or '.join(allowed)}"
 
 
-def _modes(item: KubernetesObject, steps: Steps) -> Iterator[Finding]:
+def _modes(item: KubernetesObject, steps: Steps) -> Iterator[Wrong]:
     modes = item.get(*steps)
     if not isinstance(modes, list):
         return
     for index, mode in enumerate(modes):
-        yield from _of_values(item, (*steps, index), mode, ACCESS_MODES)
+        yield from _of_values((*steps, index), mode, ACCESS_MODES)
     if "ReadWriteOncePod" in modes and len(modes) > 1:
-        yield item.finding(
-            ERROR,
-            "bad-value",
-            steps,
-            "ReadWriteOncePod stands beside other access modes",
-            effect=REFUSED,
-            mend="write ReadWriteOncePod alone",
-        )
+        why = "ReadWriteOncePod stands beside other access modes"
+        yield steps, why, "write ReadWriteOncePod alone"
 
 
 def _quantity(item: KubernetesObject, steps: Steps) -> Iterator[Finding]:

@@ -15,14 +15,13 @@ from gitops_rollback.storage import kubernetes
 from gitops_rollback.storage.findings import ERROR
 from gitops_rollback.storage.kubernetes import Violation, api_versions
 from gitops_rollback.storage.suggest import NAME, belongs, misspelt, written
-from gitops_rollback.storage.values import is_null, node_at
+from gitops_rollback.storage.values import Steps, is_null, node_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gitops_rollback.storage.findings import Finding
     from gitops_rollback.storage.model import KubernetesObject
-    from gitops_rollback.storage.values import Steps
 
 
 _DROPPED = "the API server drops it, and Flux says nothing"
@@ -45,6 +44,7 @@ _EFFECTS = {
     "volumeClaimTemplates": "no claim is made",
 }
 REFUSED = "the API server refuses the object; Flux stops, and applies nothing of this folder"
+Wrong = tuple[Steps, str, str]  # where, why the API server refuses it, and what to write
 _SIZED = ("PersistentVolume", "PersistentVolumeClaim")
 _PATCH_WORDS = ("$patch", "$setElementOrder", "$retainKeys", "$deleteFromPrimitiveList")
 
@@ -90,6 +90,12 @@ def missing(item: KubernetesObject, steps: Steps, effect: str = REFUSED) -> Find
     what = f"`{place}` says nothing" if is_empty else f"`{place}` is missing"
     at = steps if is_empty else steps[:-1]
     return item.finding(ERROR, "missing", at, what, effect=effect, mend=f"write {place}")
+
+
+def bad_values(item: KubernetesObject, wrong: Iterable[Wrong]) -> Iterator[Finding]:
+    """Yield the findings of values that the API server refuses."""
+    for steps, why, mend in wrong:
+        yield item.finding(ERROR, "bad-value", steps, why, effect=REFUSED, mend=mend)
 
 
 def _emptied(item: KubernetesObject, found: tuple[Violation, ...]) -> Iterator[Violation]:

@@ -12,20 +12,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import regex
-from gitops_rollback.storage.findings import ERROR
 from gitops_rollback.storage.kubernetes import definition, definition_of, published
-from gitops_rollback.storage.structure import REFUSED
 from gitops_rollback.storage.suggest import written
 from gitops_rollback.storage.values import parse_quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from gitops_rollback.storage.findings import Finding
     from gitops_rollback.storage.model import KubernetesObject
+    from gitops_rollback.storage.structure import Wrong
     from gitops_rollback.storage.values import Steps
-
-    _Wrong = tuple[Steps, str, str]  # where, why, and what to write
 
 _NO_SOURCE = frozenset(
     {"accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity"}
@@ -68,10 +64,19 @@ _PROPAGATIONS = ("None", "HostToContainer", "Bidirectional")
 _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 _NUMBER_OPERATORS = ("Gt", "Lt")
 _SUBDOMAIN = regex(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_INITIATOR = regex(
-    r"iqn\.\d{4}-\d{2}\.[A-Za-z0-9.-]+(:[^,;*&$|\s]+)?|eui\.[A-Za-z0-9]{16}|naa\.[A-Za-z0-9]{32}"
+_INITIATOR = (
+    regex(
+        r"iqn\.\d{4}-\d{2}\.[A-Za-z0-9.-]+(:[^,;*&$|\s]+)?|eui\.[A-Za-z0-9]{16}|naa\.[A-Za-z0-9]{32}"
+    ),
+    "write iqn.YYYY-MM.domain:id",
 )
-_PAIRS = regex(r"[^,:\s]*:[^,:\s]*(,[^,:\s]*:[^,:\s]*)*")
+# What a field of a source has to look like, and what to write.
+_PATTERNS = {
+    ("iscsi", "iqn"): _INITIATOR,
+    ("iscsi", "initiatorName"): _INITIATOR,
+    ("nfs", "path"): (regex(r"/[\s\S]*"), "write it from the root: /…"),
+    ("quobyte", "registry"): (regex(r"[^,:\s]*:[^,:\s]*(,[^,:\s]*:[^,:\s]*)*"), "write host:port"),
+}
 _NAME = regex(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")  # of a label, after its prefix
 _LONGEST_DRIVER = 63
 _CSI_SECRETS = frozenset(  # nodeStageSecretRef is not looked into
@@ -83,52 +88,42 @@ _LETTERS = "write small letters, digits, dashes and dots"
 _LABEL = "write letters, digits, dashes, underscores and dots, at most 63"
 
 
-def check_volume_rules(item: KubernetesObject) -> Iterator[Finding]:
+def volume_rules(item: KubernetesObject) -> Iterator[Wrong]:
     """Yield what the API server refuses in a volume though its fields are all there."""
     found = sources_of(item.mapping("spec"))
-    yield from _said(item, _sources(item, ("spec",), dict.fromkeys(found, _of_volumes())))
-    yield from _said(item, (*_of_volume(item), *_nodes(item)))
+    yield from _sources(item, ("spec",), dict.fromkeys(found, _of_volumes()))
+    yield from _of_volume(item)
+    yield from _nodes(item)
 
 
-def check_claim_rules(item: KubernetesObject, base: Steps) -> Iterator[Finding]:
-    """Yield what it refuses in the specification of a claim, which `base` leads to."""
-    yield from _said(item, _of_claim(item, base))
-
-
-def check_class_rules(item: KubernetesObject) -> Iterator[Finding]:
-    """Yield what it refuses in a StorageClass."""
-    yield from _said(item, _of_class(item))
-
-
-def check_pod_volumes(item: KubernetesObject, pod: Steps) -> Iterator[Finding]:
+def pod_rules(item: KubernetesObject, pod: Steps) -> Iterator[Wrong]:
     """Yield what it refuses in the volumes of a pod's specification, and in their mounts."""
     known = _properties(published()["definitions"]["core.v1.Volume"])
     names: set[str] = set()
     for steps, volume in item.mappings(*pod, "volumes"):
         found = [key for key in volume if key in known and key != "name"]
         name = volume.get("name")
-        wrong = [(steps, f"two volumes are named {name}", "name one of them otherwise")]
-        yield from _said(item, wrong if name in names else ())
+        if name in names:
+            yield steps, f"two volumes are named {name}", "name one of them otherwise"
         names.add(str(name))
-        many = f"volume {name} has more than one source: {', '.join(found)}"
-        yield from _said(item, [((*steps, found[-1]), many, "keep one")] if found[1:] else ())
-        yield from _said(item, _sources(item, steps, dict.fromkeys(found, known)))
+        if found[1:]:
+            many = f"volume {name} has more than one source: {', '.join(found)}"
+            yield (*steps, found[-1]), many, "keep one"
+        yield from _sources(item, steps, dict.fromkeys(found, known))
     for key in ("initContainers", "containers"):
         for steps, container in item.mappings(*pod, key):
             for place, mount in item.mappings(*steps, "volumeMounts"):
-                yield from _said(item, _of_mount(place, mount, container))
+                yield from _of_mount(place, mount, container)
 
 
-def check_names(item: KubernetesObject) -> Iterator[Finding]:
+def name_rules(item: KubernetesObject) -> Iterator[Wrong]:
     """Yield labels and keys of annotations that can be none."""
     for key, value in item.mapping("metadata", "labels").items():
         if not is_label(str(key), value):
-            why = f"the label `{key}: {value}` cannot be one"
-            yield from _said(item, [(("metadata", "labels", key), why, _LABEL)])
+            yield ("metadata", "labels", key), f"the label `{key}: {value}` cannot be one", _LABEL
     for key in item.mapping("metadata", "annotations"):
         if not is_label(str(key).lower(), ""):
-            why = f"the annotation `{key}` cannot be one"
-            yield from _said(item, [(("metadata", "annotations", key), why, _LABEL)])
+            yield ("metadata", "annotations", key), f"the annotation `{key}` cannot be one", _LABEL
 
 
 def sources_of(spec: dict[str, Any]) -> tuple[str, ...]:
@@ -151,11 +146,6 @@ def is_label(key: str, value: object) -> bool:
     return is_prefix and bool(_NAME.fullmatch(name)) and bool(not value or _NAME.fullmatch(value))
 
 
-def _said(item: KubernetesObject, wrong: Iterable[_Wrong]) -> Iterator[Finding]:
-    for steps, why, mend in wrong:
-        yield item.finding(ERROR, "bad-value", steps, why, effect=REFUSED, mend=mend)
-
-
 def _properties(schema: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = schema["properties"]
     return found
@@ -166,7 +156,7 @@ def _properties(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _sources(
     item: KubernetesObject, base: Steps, sources: dict[str, dict[str, Any]]
-) -> Iterator[_Wrong]:
+) -> Iterator[Wrong]:
     """Yield what is wrong with the sources of one volume, given with what they stand among."""
     for source, known in sources.items():
         found = item.get(*base, source)
@@ -179,7 +169,7 @@ def _sources(
                 yield steps, f"`{written(steps)}` {why}", mend
 
 
-def _fields(steps: Steps, found: dict[str, Any], needed: Sequence[str]) -> Iterator[_Wrong]:
+def _fields(steps: Steps, found: dict[str, Any], needed: Sequence[str]) -> Iterator[Wrong]:
     source = str(steps[-1])
     for key in (*needed, *_NEEDED.get(source, ())):
         value = found.get(key)
@@ -195,6 +185,10 @@ def _fields(steps: Steps, found: dict[str, Any], needed: Sequence[str]) -> Itera
         if least is not None and isinstance(value, int) and not least <= value <= most:
             why = f"`{written((*steps, key))}` is {value}, and {least} to {most} are allowed"
             yield (*steps, key), why, f"write a number from {least} to {most}"
+    for (of, key), (pattern, mend) in _PATTERNS.items():
+        text = _plain(found.get(key)) if of == source else None
+        if text and not pattern.fullmatch(text):
+            yield (*steps, key), f"`{written((*steps, key))}` is {text}", mend
     path = _plain(found.get("path"))
     if source in ("hostPath", "local") and path and ".." in path.split("/"):
         where = (*steps, "path")
@@ -204,17 +198,7 @@ def _fields(steps: Steps, found: dict[str, Any], needed: Sequence[str]) -> Itera
 _Part = tuple[str, str, str]  # the field, or "" for all of it; why; what to write
 
 
-def _of_nfs(found: dict[str, Any]) -> Iterator[_Part]:
-    path = _plain(found.get("path"))
-    if path and not path.startswith("/"):
-        yield "path", f"is {path}", "write it from the root: /…"
-
-
 def _of_iscsi(found: dict[str, Any]) -> Iterator[_Part]:
-    for key in ("iqn", "initiatorName"):
-        name = _plain(found.get(key))
-        if name and not _INITIATOR.fullmatch(name):
-            yield key, f"is {name}", "write iqn.YYYY-MM.domain:id"
     asks = found.get("chapAuthSession") is True or found.get("chapAuthDiscovery") is True
     if asks and not found.get("secretRef"):
         yield "", "asks for CHAP and names no secret", "write its secretRef"
@@ -254,12 +238,6 @@ def _of_azure_disk(found: dict[str, Any]) -> Iterator[_Part]:
 def _of_azure_file(found: dict[str, Any]) -> Iterator[_Part]:
     if found.get("secretNamespace") == "":
         yield "secretNamespace", "is empty", "write it, or take the line out"
-
-
-def _of_quobyte(found: dict[str, Any]) -> Iterator[_Part]:
-    registry = _plain(found.get("registry"))
-    if registry and not _PAIRS.fullmatch(registry):
-        yield "registry", f"is {registry}", "write host:port"
 
 
 def _of_empty_dir(found: dict[str, Any]) -> Iterator[_Part]:
@@ -314,14 +292,12 @@ _SPECIAL = {
     "emptyDir": _of_empty_dir,
     "fc": _of_fc,
     "iscsi": _of_iscsi,
-    "nfs": _of_nfs,
     "projected": _of_projected,
-    "quobyte": _of_quobyte,
     "secret": _of_items,
 }
 
 
-def _of_mount(steps: Steps, mount: dict[str, Any], container: dict[str, Any]) -> Iterator[_Wrong]:
+def _of_mount(steps: Steps, mount: dict[str, Any], container: dict[str, Any]) -> Iterator[Wrong]:
     where = written(steps)
     if mount.get("mountPath") == "":
         yield (*steps, "mountPath"), f"`{where}.mountPath` says nothing", "write a path"
@@ -349,7 +325,7 @@ def _of_mount(steps: Steps, mount: dict[str, Any], container: dict[str, Any]) ->
 # Volumes of a cluster, claims, classes
 
 
-def _of_volume(item: KubernetesObject) -> Iterator[_Wrong]:
+def _of_volume(item: KubernetesObject) -> Iterator[Wrong]:
     recycles = item.get("spec", "persistentVolumeReclaimPolicy") == "Recycle"
     if recycles and item.get("spec", "hostPath", "path") == "/":
         yield (
@@ -371,13 +347,13 @@ def _of_volume(item: KubernetesObject) -> Iterator[_Wrong]:
     yield from _class_name(item, attributes)
 
 
-def _class_name(item: KubernetesObject, steps: Steps) -> Iterator[_Wrong]:
+def _class_name(item: KubernetesObject, steps: Steps) -> Iterator[Wrong]:
     name = _plain(item.get(*steps))
     if name and not _SUBDOMAIN.fullmatch(name):
         yield steps, f"`{written(steps)}` is {name}, which cannot be a name", _LETTERS
 
 
-def _nodes(item: KubernetesObject) -> Iterator[_Wrong]:
+def _nodes(item: KubernetesObject) -> Iterator[Wrong]:
     affinity = item.get("spec", "nodeAffinity")
     if affinity == {}:
         yield _TERMS[:2], "`spec.nodeAffinity` names no node", "write required.nodeSelectorTerms"
@@ -395,7 +371,7 @@ def _nodes(item: KubernetesObject) -> Iterator[_Wrong]:
 
 def _expressions(
     item: KubernetesObject, steps: Steps, operators: tuple[str, ...]
-) -> Iterator[_Wrong]:
+) -> Iterator[Wrong]:
     """Yield what is wrong with conditions on labels, which `steps` lead to."""
     for place, one in item.mappings(*steps):
         said = _plain(one.get("operator"))
@@ -412,7 +388,8 @@ def _expressions(
             yield (*place, "values"), why, "take the values out, or write In"
 
 
-def _of_claim(item: KubernetesObject, base: Steps) -> Iterator[_Wrong]:
+def claim_rules(item: KubernetesObject, base: Steps) -> Iterator[Wrong]:
+    """Yield what it refuses in the specification of a claim, which `base` leads to."""
     yield from _class_name(item, (*base, "storageClassName"))
     yield from _class_name(item, (*base, "volumeAttributesClassName"))
     yield from _expressions(item, (*base, "selector", "matchExpressions"), _OPERATORS)
@@ -430,7 +407,8 @@ def _of_claim(item: KubernetesObject, base: Steps) -> Iterator[_Wrong]:
         yield (*base, "dataSourceRef"), why, "keep one of dataSource and dataSourceRef"
 
 
-def _of_class(item: KubernetesObject) -> Iterator[_Wrong]:
+def class_rules(item: KubernetesObject) -> Iterator[Wrong]:
+    """Yield what it refuses in a StorageClass."""
     provisioner = _plain(item.get("provisioner"))
     if provisioner == "":
         yield ("provisioner",), "`provisioner` says nothing", "write the name of the driver"
