@@ -9,7 +9,7 @@ from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import yaml
 
@@ -98,3 +98,37 @@ def unlisted(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
         else:
             found = [(f"{pointer}/items/{n}", item) for n, item in enumerate(items_of(items))]
             waiting += reversed(found)
+
+
+def selects(selector: Mapping[str, object], labels: Mapping[str, str]) -> bool:
+    """Tell whether a label selector wants what has these labels; an empty one wants everything.
+
+    `matchLabels` and `matchExpressions`, as Kubernetes has them; no unknown operator wants any.
+    """
+    wanted = selector.get("matchLabels")
+    for key, value in wanted.items() if isinstance(wanted, dict) else ():
+        if labels.get(key) != str(value):
+            return False
+    expressions = selector.get("matchExpressions")
+    return all(
+        _fits(expression, labels)
+        for expression in (expressions if isinstance(expressions, list) else ())
+        if isinstance(expression, dict)
+    )
+
+
+def _fits(expression: Mapping[str, object], labels: Mapping[str, str]) -> bool:
+    key, operator = str(expression.get("key")), expression.get("operator")
+    given = expression.get("values")
+    values = [str(value) for value in given] if isinstance(given, list) else []
+    match operator:
+        case "In":
+            return labels.get(key) in values
+        case "NotIn":
+            return labels.get(key) not in values
+        case "Exists":
+            return key in labels
+        case "DoesNotExist":
+            return key not in labels
+        case _:
+            return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitops_rollback.manifest.workloads import POD_SPECS
 from gitops_rollback.rollout.raw import Json, items, mapping, number, text
 from gitops_rollback.rollout.target import BARE, KINDS
 
@@ -55,11 +56,7 @@ def claims_of(found: Json) -> frozenset[tuple[str, str]]:
 
 def pod_spec_of(found: Json, kind: str) -> Json:
     """Return the spec of the pods that a workload makes, or is."""
-    if kind == BARE:
-        return mapping(found, "spec")
-    if kind == "CronJob":
-        return mapping(found, "spec", "jobTemplate", "spec", "template", "spec")
-    return mapping(found, "spec", "template", "spec")
+    return mapping(found, *POD_SPECS.get(kind, "/spec/template/spec").strip("/").split("/"))
 
 
 def about(workloads: Iterable[Json], objects: Iterable[Json]) -> frozenset[tuple[str, str]]:

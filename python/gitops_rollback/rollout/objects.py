@@ -27,7 +27,7 @@ from gitops_rollback.rollout.appliers import (
 from gitops_rollback.rollout.raw import Json, Name, mapping, name_of
 from gitops_rollback.rollout.standing import View
 from gitops_rollback.rollout.target import BARE, KINDS, THERE
-from gitops_rollback.rollout.workloads import Pod, Workload, read_pod, read_workload
+from gitops_rollback.rollout.workloads import Pod, Workload, read_pod, read_workload, selector_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -362,9 +362,8 @@ class Objects:
                 if (name.kind, name.name) in target.workloads and name.kind == BARE
             ]
         for workload in (self.workloads(target) or ((), ()))[0]:
-            if workload.selector:
-                pods = Query("Pod", workload.name.namespace, str(workload.selector))
-                wanted.append(pods)
+            if selector := selector_text(workload.selector):
+                wanted.append(Query("Pod", workload.name.namespace, selector))
         return list(dict.fromkeys(wanted))
 
     def _unlabelled(self, target: Target, by: Reconciler) -> list[Query]:

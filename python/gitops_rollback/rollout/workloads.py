@@ -9,8 +9,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gitops_rollback.late import dataclass, regex
+from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.manifest.flux import LEAVES_ALONE
+from gitops_rollback.manifest.objects import selects
+from gitops_rollback.manifest.workloads import POD_SPECS
 from gitops_rollback.rollout.belongings import claims_of, pod_spec_of, taken_by
 from gitops_rollback.rollout.raw import (
     Condition,
@@ -25,7 +27,7 @@ from gitops_rollback.rollout.raw import (
     texts,
     truth,
 )
-from gitops_rollback.rollout.target import BARE, KINDS, Match
+from gitops_rollback.rollout.target import BARE, Match
 
 if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Target
@@ -33,47 +35,18 @@ if TYPE_CHECKING:
 _FLUX = ("kustomize-controller", "helm-controller")
 # A container's name; what stands at other places goes by a name that is none (manifest/workloads).
 _CONTAINER = regex(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_POD_SPEC = "/spec/template/spec"
-_POD_SPECS = dict.fromkeys(KINDS, _POD_SPEC) | {
-    "CronJob": "/spec/jobTemplate/spec/template/spec",
-    BARE: "/spec",
-}
 
 
-@dataclass(frozen=True)
-class Selector:
-    """A label selector: labels that have to be there, and further conditions on them."""
-
-    labels: tuple[tuple[str, str], ...] = ()
-    expressions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.labels or self.expressions)
-
-    def __str__(self) -> str:
-        """Return the selector as the API server takes it in a list request."""
-        equal = [f"{key}={value}" for key, value in self.labels]
-        return ",".join((*equal, *(_expression(*one) for one in self.expressions)))
-
-    def fits(self, labels: frozenset[tuple[str, str]]) -> bool:
-        """Tell whether an object with these labels is selected."""
-        there = dict(labels)
-        equal = all(there.get(key) == value for key, value in self.labels)
-        return equal and all(_holds(there.get(k), how, v) for k, how, v in self.expressions)
-
-
-def _expression(key: str, operator: str, values: tuple[str, ...]) -> str:
-    if operator in ("In", "NotIn"):
-        return f"{key} {operator.lower()} ({','.join(values)})"
-    return key if operator == "Exists" else f"!{key}"
-
-
-def _holds(value: str | None, operator: str, values: tuple[str, ...]) -> bool:
-    if operator == "In":
-        return value in values
-    if operator == "NotIn":
-        return value not in values
-    return (value is not None) == (operator == "Exists")
+def selector_text(selector: Json) -> str:
+    """Return a label selector as the API server takes it in a list request."""
+    found = [f"{key}={value}" for key, value in sorted(mapping(selector, "matchLabels").items())]
+    for one in items(selector, "matchExpressions"):
+        key, operator, values = text(one, "key"), text(one, "operator"), texts(one, "values")
+        if operator in ("In", "NotIn"):
+            found.append(f"{key} {operator.lower()} ({','.join(values)})")
+        else:
+            found.append(key if operator == "Exists" else f"!{key}")
+    return ",".join(found)
 
 
 @dataclass(frozen=True)
@@ -105,7 +78,7 @@ class Workload:
     available: int
     paused: bool
     by_hand: bool
-    selector: Selector
+    selector: Json = field(hash=False)
     progressing: Condition
     replica_failure: Condition
     set_by: str = ""
@@ -241,7 +214,7 @@ class Pod:
         """Whether something has made it that keeps it."""
         return self.owner != ("", "")
 
-    def is_of(self, workload: Name, selector: Selector) -> bool:
+    def is_of(self, workload: Name, selector: Json) -> bool:
         """Tell whether a workload has made it: by what owns it, and by the labels it selects.
 
         Of a Deployment the owner is a ReplicaSet, whose name begins with the Deployment's. Of one
@@ -249,14 +222,14 @@ class Pod:
         """
         if workload.kind == BARE:
             return self.name == workload
-        if not selector or self.name.namespace != workload.namespace:
+        if not selector_text(selector) or self.name.namespace != workload.namespace:
             return False
         kind, name = self.owner
         is_owned = (kind, name) == (workload.kind, workload.name) or (
             (kind, workload.kind) == ("ReplicaSet", "Deployment")
             and name.rpartition("-")[0] == workload.name
         )
-        return (is_owned or not kind) and selector.fits(self.labels)
+        return (is_owned or not kind) and selects(selector, dict(self.labels))
 
     def of(self, target: Target, names: frozenset[str] = frozenset()) -> tuple[ContainerState, ...]:
         """Return the containers of the service: of these names, else by the image."""
@@ -332,7 +305,7 @@ def read_workload(found: Json, kind: str) -> Workload:
         name=name_of(found, kind),
         observed=observed or kind in ("CronJob", BARE),
         containers=tuple(
-            Container(text(one, "name"), text(one, "image"), f"{_POD_SPECS[kind]}/{key}/{index}")
+            Container(text(one, "name"), text(one, "image"), f"{POD_SPECS[kind]}/{key}/{index}")
             for key in ("initContainers", "containers")
             for index, one in enumerate(items(pod, key))
         ),
@@ -342,7 +315,7 @@ def read_workload(found: Json, kind: str) -> Workload:
         available=available,
         paused=truth(spec, "paused") or truth(spec, "suspend"),
         by_hand=text(spec, "updateStrategy", "type") == "OnDelete",
-        selector=_selector(mapping(spec, "selector")),
+        selector=mapping(spec, "selector"),
         progressing=conditions.get("Progressing", Condition()),
         replica_failure=conditions.get("ReplicaFailure", Condition()),
         set_by=_set_by(found),
@@ -426,17 +399,6 @@ def _counts(kind: str, spec: Json, status: Json) -> tuple[int | None, int, int, 
 def _partition(spec: Json) -> int:
     """Return the number below which the pods of a StatefulSet are left as they are."""
     return number(spec, "updateStrategy", "rollingUpdate", "partition")
-
-
-def _selector(found: Json) -> Selector:
-    labels = mapping(found, "matchLabels")
-    return Selector(
-        tuple(sorted((k, v) for k, v in labels.items() if isinstance(v, str))),
-        tuple(
-            (text(one, "key"), text(one, "operator"), texts(one, "values"))
-            for one in items(found, "matchExpressions")
-        ),
-    )
 
 
 def _left_alone(found: Json) -> tuple[str, str]:

@@ -6,8 +6,8 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.manifest.objects import selects
 from gitops_rollback.manifest.workloads import POD_SPECS, REPORTED_POD_SPECS
-from gitops_rollback.storage.binding import selects
 from gitops_rollback.storage.findings import ERROR, NOTE, WARNING
 from gitops_rollback.storage.model import Claim, Volume, claim_from, name_or_none
 from gitops_rollback.storage.structure import REFUSED

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gitops_rollback.image import parse_image
+from gitops_rollback.manifest.objects import selects
 from gitops_rollback.rollout.appliers import read_source
 from gitops_rollback.rollout.belongings import about, belongings_of
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
 from gitops_rollback.rollout.standing import State, View, Whose
 from gitops_rollback.rollout.target import KINDS, InGit, Match, Place, Relation, Target
-from gitops_rollback.rollout.workloads import Selector, read_pod, read_workload
+from gitops_rollback.rollout.workloads import read_pod, read_workload, selector_text
 from unit.recordings import load
 from unit.test_rollout_standing import ended
 
@@ -988,12 +989,14 @@ def test_a_selector_selects_as_the_api_server_does(
 ) -> None:  # fmt: skip
     found = {"spec": {"selector": {"matchExpressions": [expression]}}}
     selector = read_workload(found, "Deployment").selector
-    assert str(selector) == text
-    assert selector.fits(frozenset({("app", "cart")})) == fits
+    assert selector_text(selector) == text
+    assert selects(selector, {"app": "cart"}) == fits
 
 
 def test_an_empty_selector_selects_nothing_of_ours() -> None:
-    assert not Selector()
+    assert selector_text({"matchLabels": {}}) == ""
+    nobody_knows = {"matchExpressions": [{"key": "app", "operator": "Near"}]}
+    assert not selects(nobody_knows, {"app": "cart"})
     pod = read_pod({"metadata": {"name": "x", "namespace": "shop"}})
     workload = read_workload({"metadata": {"name": "cart", "namespace": "shop"}}, "Deployment")
     assert not pod.is_of(workload.name, workload.selector)
