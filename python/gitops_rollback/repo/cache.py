@@ -116,7 +116,9 @@ class Cache:
             raise ValueError("it is empty, or has grown large")
         os.utime(self.place)
         self._cut_off = frozenset(shallow.splitlines(keepends=True))
-        make_skeleton(repository, self._url, next(iter(tips.values())), tips, shallow)
+        make_skeleton(repository, self._url, next(iter(tips.values())), tips)
+        if shallow:
+            (repository / SHALLOW).write_bytes(shallow)
         for name, listed in contents.items():
             source = self.place / "objects" / name
             # git must not meet a broken object: it asks for it, and for it, and for it.
@@ -132,7 +134,7 @@ class Cache:
 
     def _add(self, repository: Path, tips: Mapping[str, str]) -> None:
         if not (self.place / CONFIG).exists():
-            make_skeleton(self.place, self._url, next(iter(tips.values())), {})
+            make_skeleton(self.place, self._url, next(iter(tips.values())))
             make_partial(self.place)
         with suppress(FileNotFoundError):
             tips = {**read_tips((self.place / PACKED_REFS).read_text(encoding="utf-8")), **tips}

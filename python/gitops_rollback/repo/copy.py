@@ -9,12 +9,10 @@ reject it in other words.
 from __future__ import annotations
 
 import logging
-import re
 import shutil
 from typing import TYPE_CHECKING, TypeVar
 
 from gitops_rollback.errors import RepositoryError, ResourceError
-from gitops_rollback.late import regex
 from gitops_rollback.repo.first_fetch import (
     NONE,
     WHOLE,
@@ -26,7 +24,7 @@ from gitops_rollback.repo.first_fetch import (
 from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import explain_fetch, explain_local
 from gitops_rollback.repo.objects import garbled, read_oid
-from gitops_rollback.repo.process import REMOTE, Git, GitFailedError, TimeIsUpError
+from gitops_rollback.repo.process import REMOTE, Git, GitFailedError, TimeIsUpError, may_be_web
 from gitops_rollback.scratch import RUN, own_folder, sweep
 
 if TYPE_CHECKING:
@@ -58,9 +56,6 @@ _CONFIG = """\
 \turl = "{url}"
 """
 _PARTIAL = "\tpromisor = true\n\tpartialclonefilter = blob:none\n"
-_PARTIAL_LINE = regex(
-    r"^\s*(promisor|partialclonefilter|partialclone)\s*=.*\n", re.IGNORECASE | re.MULTILINE
-)
 
 
 class Copy:
@@ -75,7 +70,11 @@ class Copy:
     ) -> None:
         self._url = without_user(url)
         self._environment = environment
-        self._cache = _open_cache(cache, self._url) if cache else None
+        self._cache: Cache | None = None
+        if cache is not None:
+            from gitops_rollback.repo.cache import open_cache  # noqa: PLC0415 - only with --cache
+
+            self._cache = open_cache(cache, self._url)
         self._own: Own | None = None
         if self._cache is not None:
             self.root = self._cache.folder
@@ -86,7 +85,6 @@ class Copy:
         self.git = Git(self.root, url, environment, deadline)
         self.first = FirstFetch(self._url, environment)
         self.cached: dict[str, str] = {}
-        self.all_here = False  # the server sent every blob, whether it was asked to or not
         self.depths: dict[str, int] = {}  # how many commits of a branch are here, where deepened
         self._tips: dict[str, str] = {}  # by branch, the newest that is here
         self._given: dict[str, None] = {}  # every commit a caller may come back with
@@ -103,7 +101,14 @@ class Copy:
         self._cache.close()
 
     def take(self) -> bool:
-        """Begin with what is cached, if anything is."""
+        """Begin with what is cached, if anything is.
+
+        Where a login may be sent, git is asked first whether it is sent along with any redirect.
+        """
+        if may_be_web(self._url):
+            make_skeleton(self.path, self._url, "")
+            self.git.directory = self.path
+            self.git.guard_login()
         self.cached = self._cache.take(self.path) if self._cache else {}
         return bool(self.cached)
 
@@ -126,6 +131,16 @@ class Copy:
         """Remove what is here, for a clone to come."""
         self.git.directory = self.root
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def settle(self, tip: Tip) -> Tip:
+        """Go on with what a clone of a tip has left; its settings become those of a skeleton.
+
+        Of missing objects git is told by what it is called with alone.
+        """
+        self.git.directory = self.path
+        write_config(self.path, self._url, tip.commit)
+        self.first.end(self.path)
+        return self.know(tip)
 
     def drop_cache(self) -> None:
         """Throw away what is cached."""
@@ -173,26 +188,30 @@ class Copy:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Fetch from the server; raises `RepositoryError`."""
-        told = self.transfer(is_tip=is_tip)
+        told = ("fetch", *self.transfer(is_tip=is_tip), *arguments)
         try:
-            done = self.git.run("fetch", *told, *arguments, stdin=stdin, environment=environment)
+            done = self.git.run(*told, stdin=stdin, environment=environment)
         except GitFailedError as failure:
-            if is_filter_refused(failure.stderr) and not self.all_here:
-                self.all_here = True
+            if is_filter_refused(failure.stderr) and self.first.option != WHOLE:
+                self.first.option = WHOLE
                 if not self.cached:  # else what is cached may have gaps: it is built anew
                     self.fetch(*arguments, is_tip=is_tip, stdin=stdin, environment=environment)
                     return
             raise explain_fetch(failure, self._url) from failure
-        self.all_here = self.all_here or b"filtering not recognized" in done.stderr
+        self.heard(done.stderr)
+
+    def heard(self, words: bytes) -> None:
+        """Take note where a server sent every blob, whether it was asked to or not."""
+        if b"filtering not recognized" in words:
+            self.first.option = WHOLE
 
     def transfer(self, *, is_tip: bool) -> tuple[str, ...]:
         """Return what a fetch is told; without a filter where the server would not fill the gaps.
 
         With a tip come its small files as at the first fetch: of those that are new.
         """
-        if self.all_here:
-            return (*TRANSFER, WHOLE)
-        return (*TRANSFER, self.first.option if is_tip else NONE)
+        is_as_first = is_tip or self.first.option == WHOLE
+        return (*TRANSFER, self.first.option if is_as_first else NONE)
 
     def fetched_tip(self) -> str:
         """Return the tip that was fetched last, as git left it in a file: a process less."""
@@ -200,11 +219,15 @@ class Copy:
         text = heads.read_text(encoding="utf-8") if heads.exists() else ""
         return read_oid(text.partition("\t")[0], "fetch")
 
-    def fetch_commits(self, *commits: str, depth: int = 1) -> None:
-        """Fetch commits by their ids, with their trees, and so many of those before them."""
+    def fetch_commits(self, *commits: str) -> None:
+        """Fetch commits by their ids, with their trees, and nothing of what was before them."""
         told = self.git.with_settings(TELL_WHAT_IS_HERE) if self.cached else {}
-        only = (f"--depth={depth}", "--no-write-fetch-head", REMOTE)
+        only = ("--depth=1", "--no-write-fetch-head", REMOTE)
         self.fetch(*only, *commits, is_tip=True, environment=told)
+
+    def fetch_depth(self, branch: str, depth: int) -> None:
+        """Fetch the last `depth` commits of a branch."""
+        self.fetch(f"--depth={depth}", "--no-write-fetch-head", REMOTE, f"refs/heads/{branch}")
 
     def fetch_whole(self) -> None:
         """Fetch the branches that are known here again, with every blob: no filter from now on.
@@ -213,37 +236,23 @@ class Copy:
         to be had.
         """
         _LOG.info("the server gives out no single files: every file of the tip is fetched")
-        tips = dict(self._tips)
-        for pack in (self.path / "objects").iterdir():
-            shutil.rmtree(pack, ignore_errors=True)
-        for folder in ("pack", "info"):
-            (self.path / "objects" / folder).mkdir(parents=True)
-        (self.path / "shallow").unlink(missing_ok=True)
-        self.all_here = True
+        shutil.rmtree(self.path)
+        make_skeleton(self.path, self._url, next(iter(self._given)))
+        self.first.option = WHOLE
         self.cached = {}
-        for branch in tips:
-            depth = self.depths.get(branch, 1)
-            self.fetch(f"--depth={depth}", "--no-write-fetch-head", REMOTE, f"refs/heads/{branch}")
-        for commit in tips.values():
+        for branch in self._tips:
+            self.fetch_depth(branch, self.depths.get(branch, 1))
+        for commit in self._tips.values():
             self.run("cat-file", "-e", f"{commit}^{{commit}}")
 
-    def reaches(self, branch: str, depth: int) -> bool:
-        """Tell whether a cache brought the last `depth` commits of a branch."""
+    def are_known(self, branch: str, depth: int) -> bool:
+        """Tell whether the last `depth` commits of a branch were fetched, or came from a cache."""
+        if self.depths.get(branch, 0) >= depth:
+            return True
         tip = self._tips.get(branch)
-        if not self.cached or tip is None or not self._leads_back(tip, depth):
-            return False
-        self.depths[branch] = depth
-        return True
+        return bool(self.cached) and tip is not None and self.leads_back(tip, depth)
 
-    def leads_back(self, branch: str | None, depth: int) -> bool:
-        """Tell whether so many commits of a branch are cached; of any branch where None."""
-        tips = [tip for name, tip in self.cached.items() if branch in (None, name)]
-        try:
-            return bool(tips) and (depth == 1 or any(self._leads_back(tip, depth) for tip in tips))
-        except RepositoryError:  # it came to harm: whoever works with it will meet that
-            return False
-
-    def _leads_back(self, tip: str, depth: int) -> bool:
+    def leads_back(self, tip: str, depth: int) -> bool:
         """Tell whether the last `depth` commits up to a tip are here, along first parents.
 
         With fewer they are if they lead back to the first of all, behind which nothing is.
@@ -272,11 +281,11 @@ class Copy:
     def build_anew(self, reason: str) -> None:
         """Leave what was cached, and fetch again what callers know of."""
         _LOG.info("cache: built anew: %s", reason)
-        form = next(iter(self.cached.values()))
+        tip = next(iter(self.cached.values()))
         self.drop_cache()
         self.depths.clear()
         shutil.rmtree(self.path, ignore_errors=True)
-        make_skeleton(self.path, self._url, form, {})
+        make_skeleton(self.path, self._url, tip)
         if self._given:
             self.fetch_commits(*self._given)
 
@@ -291,14 +300,8 @@ def _own_folder() -> Own:
         ) from error
 
 
-def _open_cache(directory: Path, url: str) -> Cache | None:
-    from gitops_rollback.repo.cache import open_cache  # noqa: PLC0415 - only with --cache
-
-    return open_cache(directory, url)
-
-
 def make_skeleton(
-    repository: Path, url: str, tip: str, tips: Mapping[str, str], shallow: bytes = b""
+    repository: Path, url: str, tip: str, tips: Mapping[str, str] | None = None
 ) -> None:
     """Make a bare repository of a URL with these tips by branch; its objects are to come.
 
@@ -306,12 +309,15 @@ def make_skeleton(
     """
     for folder in ("objects/pack", "objects/info", "refs/heads"):
         (repository / folder).mkdir(parents=True, exist_ok=True)
+    (repository / "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8")
+    (repository / PACKED_REFS).write_text(render_tips(tips or {}), encoding="utf-8")
+    write_config(repository, url, tip)
+
+
+def write_config(repository: Path, url: str, tip: str) -> None:
+    """Write what git is to know of a repository: its format, its server, and nothing else."""
     extensions = "[extensions]\n\tobjectFormat = sha256\n" if len(tip) == _SHA256_LENGTH else ""
     quoted = url.replace("\\", "\\\\").replace('"', '\\"')
-    (repository / "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8")
-    (repository / PACKED_REFS).write_text(render_tips(tips), encoding="utf-8")
-    if shallow:
-        (repository / SHALLOW).write_bytes(shallow)
     (repository / CONFIG).write_text(
         _CONFIG.format(url=quoted, extensions=extensions, remote=REMOTE), encoding="utf-8"
     )
@@ -321,14 +327,6 @@ def make_partial(repository: Path) -> None:
     """Let git know of a new skeleton, whoever calls it, that its objects may be missing."""
     with (repository / CONFIG).open("a", encoding="utf-8") as config:
         config.write(_PARTIAL)
-
-
-def make_whole(repository: Path) -> None:
-    """Let git know of a clone's missing objects by what it is called with alone."""
-    path = repository / CONFIG
-    if not path.exists():
-        raise garbled("clone")
-    path.write_text(_PARTIAL_LINE.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def render_tips(tips: Mapping[str, str]) -> str:

@@ -33,22 +33,14 @@ _PAUSE = 0.02  # seconds between two looks
 class FirstFetch:
     """Chooses and watches the first fetch of a URL. A home that cannot be written costs time only.
 
-    `is_small` tells whether small files come with the tip, `is_whole` that all do, for the server
-    leaves nothing out.
+    `option` is what git is told to leave out: with the tip come small files, none, or all, where
+    the server leaves nothing out.
     """
 
     def __init__(self, url: str, environment: Mapping[str, str]) -> None:
         self._mark = place_of("large", url, environment)
-        self.is_small = not self._is_remembered()
-        self.is_whole = False
+        self.option = NONE if self._is_remembered() else SMALL
         self._given_up = False
-
-    @property
-    def option(self) -> str:
-        """What git is told to leave out."""
-        if self.is_whole:
-            return WHOLE
-        return SMALL if self.is_small else NONE
 
     def watch(self, running: subprocess.Popen[bytes], repository: Path) -> None:
         """Look after a fetch that was started, and end it where more comes than the bound."""
@@ -59,23 +51,22 @@ class FirstFetch:
 
     def gave_up(self) -> bool:
         """Tell, once, whether the clone was ended as too large; from then on files are left out."""
-        if not self._given_up:
+        if not self._given_up or self.option != SMALL:
             return False
-        self._given_up = self.is_small = False
+        self.option = NONE
         self._remember()
         return True
 
     def is_refused(self, words: str) -> bool:
         """Tell whether a server refused what it was to leave out; it is asked for more then."""
-        if self.is_whole or not is_filter_refused(words):
+        if self.option == WHOLE or not is_filter_refused(words):
             return False
-        self.is_whole = not self.is_small
-        self.is_small = False
+        self.option = NONE if self.option == SMALL else WHOLE
         return True
 
     def end(self, repository: Path) -> None:
         """Look at what came: of a repository that is large the next run will ask less."""
-        if self.is_small and _size(repository / "objects" / "pack") > LARGEST:
+        if self.option == SMALL and _size(repository / "objects" / "pack") > LARGEST:
             self._remember()
 
     def _remember(self) -> None:

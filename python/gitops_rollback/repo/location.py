@@ -14,7 +14,7 @@ from gitops_rollback.late import regex
 from gitops_rollback.model import one_line
 from gitops_rollback.redaction import know_address
 from gitops_rollback.repo.messages import explain_settings
-from gitops_rollback.repo.process import without_foreign_variables
+from gitops_rollback.repo.process import not_started, without_foreign_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,17 +184,10 @@ def _run(
             encoding="utf-8",
             errors="surrogateescape",  # paths and names need not be UTF-8
         )
-    except FileNotFoundError as error:
-        raise RepositoryError(
-            "git is not on this machine", "install git 2.31 or newer (apt-get install git)"
-        ) from error
     except (NotADirectoryError, PermissionError):
         return None
     except OSError as error:
-        raise RepositoryError(
-            f"git {arguments[0]} could not be started: {error.strerror}",
-            "look at the memory, the open files and the processes of this machine (ulimit -a)",
-        ) from error
+        raise not_started(arguments[0], error) from error
     if done.returncode < 0:
         raise RepositoryError(
             f"git {arguments[0]} was ended by signal {-done.returncode}",

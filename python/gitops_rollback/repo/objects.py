@@ -11,7 +11,7 @@ from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import LogEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 # Hash, time, author, "grafted" where the fetch ends, the whole message; what --raw says follows.
 _NO_TIME = "1970-01-01T00:00:00Z"
@@ -144,38 +144,17 @@ def _moment(at: str) -> str:
     return at if len(at) == len(_NO_TIME) else _NO_TIME
 
 
-def read_logs(output: bytes, paths: Iterable[str]) -> dict[str, list[PathChange]]:
-    """Read `git log --raw -z` with `LOG_FORMAT`: the changes of some files, newest first.
-
-    Commits that deleted the file are left out.
-    """
-    changes: dict[str, list[PathChange]] = {path: [] for path in paths}
-    with _answer_of("log"):
-        for path, is_there, change in _raw_changes(output):
-            if path in changes and is_there:
-                changes[path].append(change)
-    return changes
-
-
-def read_removals(output: bytes) -> list[tuple[str, PathChange]]:
-    """Read `git log --raw -z` with `LOG_FORMAT`: what took files away, by path, newest first.
-
-    The object is the one with what the file held before it.
-    """
-    return [(path, change) for path, is_there, change in read_changes(output) if not is_there]
-
-
 def read_changes(output: bytes) -> list[tuple[str, bool, PathChange]]:
     """Read `git log --raw -z` with `LOG_FORMAT`: each change of a file, newest first.
 
-    With its path, and whether it was there after it.
+    With its path, and whether it was there after it; else the object is the one with what the file
+    held before.
     """
     with _answer_of("log"):
         return [*_raw_changes(output)]
 
 
 def _raw_changes(output: bytes) -> Iterator[tuple[str, bool, PathChange]]:
-    """Yield each change of a file, and whether the file was there after it, newest first."""
     commit = at = by = decoration = message = ""
     parts = iter(output.split(b"\0"))
     for part in parts:

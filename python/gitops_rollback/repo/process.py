@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.reading import read_file
 from gitops_rollback.redaction import hide
+from gitops_rollback.repo.objects import garbled
 from gitops_rollback.repo.talk import LARGEST_ANSWER, TooMuchError, talk
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ _PARTIAL = {
     f"remote.{REMOTE}.promisor": "true",
     f"remote.{REMOTE}.partialclonefilter": "blob:none",
 }
+# Who commits, and what is sent with each request.
+_ASKED = r"^((user|author|committer|commit)\.|http\.(.*\.)?extraheader$)"
 _LONGEST_COUNT = 9  # digits
 _PATIENCE = 0.5  # seconds for git to end by itself
 _SSH = ("git+ssh", "ssh+git")  # other names of ssh
@@ -152,8 +155,8 @@ class Git:
         self, directory: Path, url: str, environment: Mapping[str, str], deadline: Deadline
     ) -> None:
         self.directory = directory
-        self.processes = 0
         self._deadline = deadline
+        self._configured: dict[str, str] | None = None
         self._whole = _environment(url, environment)
         self._partial = {**self._whole, **_settings(_PARTIAL, self._whole)}
 
@@ -161,6 +164,39 @@ class Git:
     def fetching_nothing(self) -> dict[str, str]:
         """The variable for a git that is not to fetch what is missing (`_PARTIAL` stands last)."""
         return {"GIT_CONFIG_COUNT": self._whole["GIT_CONFIG_COUNT"]}
+
+    def configured(self) -> dict[str, str]:
+        """Return what git is set up with of `_ASKED`, asked once; raises `GitFailedError`.
+
+        Names are in small letters but for the part in the middle, which may be an address.
+        """
+        if self._configured is None:
+            try:
+                said = self.run("config", "--null", "--get-regexp", _ASKED).stdout
+            except GitFailedError as failure:
+                if failure.status != 1:  # which says that there is none
+                    raise
+                said = b"\0"
+            if not said:
+                raise garbled("config")
+            items = (item for item in said.decode(errors="replace").split("\0") if item)
+            self._configured = dict(item.partition("\n")[::2] for item in items)
+        return self._configured
+
+    def guard_login(self) -> None:
+        """Follow no redirect where git is set up to send a login to wherever one leads.
+
+        CI systems give a token as a header (`http.extraHeader`), which goes along also where it is
+        set up for one address; and `default` in ~/.netrc is for every host.
+        """
+        try:
+            told = any(name.endswith("extraheader") for name in self.configured())
+        except (GitFailedError, RepositoryError):
+            told = True  # why git fails is said where it is needed
+        if told or _has_default_login(self._whole):
+            no_redirects = {"http.followRedirects": "false"}
+            self._whole |= _settings(no_redirects, self._whole)
+            self._partial = {**self._whole, **_settings(_PARTIAL, self._whole)}
 
     def with_settings(self, settings: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that add settings to those git runs with."""
@@ -184,7 +220,6 @@ class Git:
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Start git without waiting for it."""
-        self.processes += 1
         own = self._whole if arguments[0] == "push" else self._partial
         try:
             return subprocess.Popen(
@@ -195,15 +230,8 @@ class Git:
                 cwd=self.directory,
                 env={**own, **(environment or {})},
             )
-        except FileNotFoundError as error:
-            raise RepositoryError(
-                "git is not on this machine", "install git 2.31 or newer (apt-get install git)"
-            ) from error
         except OSError as error:
-            raise RepositoryError(
-                f"git {arguments[0]} could not be started: {error.strerror}",
-                "look at git, at the memory and at the number of processes on this machine",
-            ) from error
+            raise not_started(arguments[0], error) from error
 
     def finish(
         self,
@@ -244,6 +272,19 @@ class Git:
         return done
 
 
+def not_started(command: str, error: OSError) -> RepositoryError:
+    """Return the error for a git that did not even begin."""
+    if isinstance(error, FileNotFoundError):
+        return RepositoryError(
+            "git is not on this machine", "install git 2.31 or newer (apt-get install git)"
+        )
+    return RepositoryError(
+        f"git {command} could not be started: {error.strerror}",
+        "look at git, and at the memory, the open files and the processes of this machine"
+        " (ulimit -a)",
+    )
+
+
 def stop(running: subprocess.Popen[bytes]) -> None:
     """End a process that is still running, and wait until it has, with those that it started.
 
@@ -279,37 +320,26 @@ def _environment(url: str, environment: Mapping[str, str]) -> dict[str, str]:
     count = str(_count_of_settings(clean))
     clean.update(_settings(_SETTINGS, clean))
     clean.update(_settings({**_user_settings(url), **_transport(url)}, clean))
-    scheme = urlsplit(url).scheme
-    if scheme in ("http", "https"):
+    if urlsplit(url).scheme in ("http", "https"):
         _bind_credentials(url, clean, count)
-    # `acme:shop.git` may be short for a web address (`url.….insteadOf`).
-    may_be_web = ":" in url.partition("/")[0] and scheme not in (*_SSH, "ssh", "file")
-    if may_be_web and _tells_anybody(clean):
-        clean.update(_settings({"http.followRedirects": "false"}, clean))
     return clean
 
 
-def _tells_anybody(environment: Mapping[str, str]) -> bool:
-    """Tell whether git is set up to send a login to wherever a redirect leads.
+def may_be_web(url: str) -> bool:
+    """Tell whether an address may lead to the web.
 
-    CI systems give a token as a header (`http.extraHeader`), which goes along also where it is set
-    up for one address; and `default` in ~/.netrc is for every host. No redirect is followed then.
+    `acme:shop.git` may be short for a web address (`url.….insteadOf`).
     """
+    return ":" in url.partition("/")[0] and urlsplit(url).scheme not in (*_SSH, "ssh", "file")
+
+
+def _has_default_login(environment: Mapping[str, str]) -> bool:
+    """Tell whether ~/.netrc has a login for every host."""
     home = environment.get("HOME")
     try:
-        if home and b"default" in read_file(f"{home}/.netrc", _LARGEST_NETRC).split():
-            return True
+        return bool(home) and b"default" in read_file(f"{home}/.netrc", _LARGEST_NETRC).split()
     except OSError as error:
-        if error.errno == EFBIG:
-            return True  # of what curl cannot read either, nothing is sent
-    wanted = ("config", "--name-only", "--get-regexp", r"^http\.(.*\.)?extraheader$")
-    try:
-        done = subprocess.run(
-            ["git", *wanted], env=environment, capture_output=True, check=False, cwd=os.sep
-        )
-    except OSError:
-        return True  # what git it is that cannot be started is said where it is needed
-    return done.returncode != 1  # which says that there is none
+        return error.errno == EFBIG  # of what curl cannot read either, nothing is sent
 
 
 def _settings(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:

@@ -9,26 +9,25 @@ Azure DevOps (TF402455, TF401027). Pure.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from gitops_rollback.late import dataclass, regex
+from gitops_rollback.late import regex
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """A rule of a host: the words by which it is known, and what to do about it.
 
     `passes_as_proposal` tells that a pull request meets it; else the same commit is refused there,
     too, or its branch is.
     """
 
-    name: str
     words: re.Pattern[str]
     hint: str
-    passes_as_proposal: bool = False
+    passes_as_proposal: bool
 
 
-def _rule(name: str, words: str, hint: str, *, passes_as_proposal: bool = False) -> Rule:
-    return Rule(name, regex(words, re.IGNORECASE), hint, passes_as_proposal)
+def _rule(words: str, hint: str, *, passes_as_proposal: bool = False) -> Rule:
+    return Rule(regex(words, re.IGNORECASE), hint, passes_as_proposal)
 
 
 _SIGN = (
@@ -62,19 +61,16 @@ _LEAK = (
 
 RULES = (
     _rule(
-        "signatures",
         r"verified signatures|must be signed|signed with a|unsigned commit|unverified commit"
         r"|not signed|signature (?:is )?required|valid signatures?\b|reject unsigned",
         _SIGN,
     ),
     _rule(
-        "message",
         r"commit message (?:does not|doesn't|must|contains|should|is not)|commit_message"
         r"|message does(?: not|n't) (?:follow|match)|DCO sign|missing Change-Id|jira issue key",
         _MESSAGE,
     ),
     _rule(
-        "author",
         r"email privacy|private email|committer'?s? email|author'?s? email|author_email"
         r"|committer_email|not a member of team|cannot push commits for|invalid committer"
         r"|expected (?:committer|author)|email .{0,80}(?:does not|doesn't) (?:follow|match)"
@@ -82,14 +78,12 @@ RULES = (
         _WHO,
     ),
     _rule(
-        "secrets",
         r"secrets? detected|contain secrets|secret.{0,20}push protection|GH009|PUSH BLOCKED"
         r"|contains (?:an? |one or more |a potential )?"
         r"(?:private keys?|secrets?|credentials?|tokens?)\b",
         _LEAK,
     ),
     _rule(
-        "size",
         r"exceed(?:s|ed)? .{0,60}(?:limit|size|quota)|larger than the|large files detected"
         r"|over its .{0,30}limit|over (?:its )?(?:data )?quota|exceeding quota|too large|GH001"
         r"|size limit .{0,40}exceeded"
@@ -97,7 +91,6 @@ RULES = (
         _SIZE,
     ),
     _rule(
-        "read-only",
         r"archived|read-only|read only|being migrated|is locked(?! (?:by|in)\b)"
         r"|\b(?:ref|branch|repository)\b.{0,100} is locked"
         r"|repository.{0,30}disabled|frozen|suspended|in maintenance|maintenance mode|\bfreeze\b"
@@ -105,50 +98,42 @@ RULES = (
         _READ_ONLY,
     ),
     _rule(
-        "account",
         r"account (?:has been|is) (?:blocked|deactivated|disabled)|password (?:has )?expired"
         r"|accept the terms|address is not confirmed|SAML SSO|single sign-on|two-factor|\b2FA\b"
         r"|OTP verification|IP allow ?list",
         "the account that pushes has to be put in order on the host first, as its words say",
     ),
     _rule(
-        "server",
         r"internal (?:server error|api unreachable)|unpacker error|no space left"
         r"|hook timed out|execution exceeded|encryption ?key"
         r"|insufficient permission for adding|operation timed out",
         "the host itself failed: look at its status, tell whoever runs it, then run this again",
     ),
     _rule(
-        "meanwhile",
         r"already been updated by another client",
         "somebody pushed at the same time: run the same command again",
     ),
     _rule(
-        "checked out",
         r"checked.out branch|branch is currently checked out",
         "the repository there has a work tree: name a bare one, or let it take pushes (there: git"
         " config receive.denyCurrentBranch updateInstead)",
     ),
     _rule(
-        "LFS objects",
         r"LFS objects?\b",
         "the branch names files of Git LFS that the host does not have: push them (git lfs push"
         " --all), or ask who changed them last to",
     ),
     _rule(
-        "creation",
         r"creations? being restricted|cannot create ref"
         r"|branch name.{0,100}(?:does not|doesn't|must)"
         r"|not allowed to create (?:this )?(?:new |protected )?branch|cannot create branch",
         "",
     ),
     _rule(
-        "merge commits",
         r"must not contain merge commits|linear history",
         "the branch takes no merge commits: delete the pull request's branch, then run this again",
     ),
     _rule(
-        "path",
         r"file (?:path|name|extension).{0,60}(?:restricted|prohibited|not allowed)|path lock"
         r"|restricted paths?\b"
         r"|(?:path|file)\b.{0,200}locked (?:by|in)\b|LFS.{0,40}lock|protected from changing"
@@ -156,12 +141,10 @@ RULES = (
         "the host forbids changes of these files: let this account pass the rule, or unlock them",
     ),
     _rule(
-        "busy",
         r"error: 429|HTTP 429|too many requests|rate.?limit",
         "the host limits requests from here: wait as long as it says, then run this again",
     ),
     _rule(
-        "right",
         r"not have write access|write access to repository not granted|permission denied to push"
         r"|permission denied for writing|permission to .{1,200} denied to|lack .{0,40}scopes?\b"
         r"|not allowed to push code to this project"
@@ -171,14 +154,12 @@ RULES = (
         _RIGHT,
     ),
     _rule(
-        "protected elsewhere",
         r"(?:Gitea|Forgejo|Gogs): .{0,200}protected|TF402455|only be modified through pull"
         r"|permission denied to update branch|requires passing merge checks",
         _ELSEWHERE,
         passes_as_proposal=True,
     ),
     _rule(
-        "protected",
         r"GH006|protected branch|branch .{0,100}is protected|not allowed to push code to"
         r"|through (?:a )?pull request|through the merge queue|approving review|status check"
         r"|required (?:deployment|workflow)|code scanning|code ?owners?\b"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from gitops_rollback.alarm import seen_through
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import regex
-from gitops_rollback.repo.copy import PACKED_REFS, TELL_WHAT_IS_HERE, TRANSFER, Copy, make_whole
-from gitops_rollback.repo.first_fetch import WHOLE
+from gitops_rollback.repo.copy import CONFIG, PACKED_REFS, TELL_WHAT_IS_HERE, TRANSFER, Copy
+from gitops_rollback.repo.first_fetch import SMALL
+from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import (
     UnknownCommitError,
     explain_fetch,
@@ -29,8 +30,11 @@ from gitops_rollback.repo.process import REMOTE, GitFailedError, stop
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+    from types import TracebackType
 
+    from gitops_rollback.clock import Deadline
 
 PROPOSALS = "gitops-rollback/"  # what the branches of pull requests begin with
 _LOG = logging.getLogger("gitops_rollback")
@@ -66,30 +70,51 @@ class PushLostError(Exception):
 
 
 class Remote:
-    """A repository's server, asked for what our copy lacks. Raises `RepositoryError`."""
+    """A repository's server, asked for what our copy lacks; raises `RepositoryError`.
 
-    def __init__(self, url: str, copy: Copy) -> None:
-        self.url = url
-        self._copy = copy
-        self._git = copy.git
+    A context manager, since the copy is in a folder of its own. `url` is for people and records: a
+    user in a web address, who may be a token, is left out of it. With `cache`, a directory, it
+    begins with what earlier runs fetched.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        environment: Mapping[str, str],
+        deadline: Deadline,
+        cache: Path | None = None,
+    ) -> None:
+        self.url = without_user(url)
+        self._copy = Copy(url, environment, deadline, cache)
+        self._git = self._copy.git
         self._beginning: subprocess.Popen[bytes] | None = None
-        self._packets = copy.root / "packets"
+        self._packets = self._copy.root / "packets"
         self._commits = 1  # that come with the tip
 
-    def end(self) -> None:
-        """End what was begun."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._beginning is not None:
             stop(self._beginning)
+        # A signal ends the run at once; an error does not spoil what was fetched before it.
+        self._copy.close(keep=kind is None or issubclass(kind, Exception))
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether what was begun has not come to its end."""
+    def is_coming(self) -> bool:
+        """Whether git still waits for what it began to fetch."""
         return self._beginning is not None and self._beginning.poll() is None
 
     def begin(self, branch: str | None, commits: int = 1) -> subprocess.Popen[bytes]:
-        """Let git begin to ask for the tip of a branch, and do not wait for it.
+        """Let git begin to fetch the tip of a branch, and do not wait for it.
 
-        With the tip come the last `commits`, but of a repository that is large.
+        Who will read the last `commits` of it says so: where the repository is not known to be
+        large, they come with the tip.
         """
         self._commits = commits
         if branch is not None:
@@ -101,14 +126,14 @@ class Remote:
     def _begin_anew(self, branch: str | None) -> subprocess.Popen[bytes]:
         self._copy.clear()
         chosen = ("--branch", branch) if branch else ()
-        if not self._copy.first.is_small:
-            self._commits = 1
+        is_small = self._copy.first.option == SMALL
+        self._commits = self._commits if is_small else 1
         running = self._git.start(
             "clone", "--bare", "--template=", "--no-local", "--single-branch",
             f"--depth={self._commits}", *TRANSFER, self._copy.first.option, *chosen, "--",
             self.url, str(self._copy.path), environment=self._telling_head(),
         )  # fmt: skip
-        if self._copy.first.is_small:
+        if is_small:
             self._copy.first.watch(running, self._copy.path)
         return running
 
@@ -130,12 +155,8 @@ class Remote:
             if branch and f"Remote branch {branch} not found" in failure.stderr:
                 raise self._no_branch(branch) from failure
             raise explain_fetch(failure, self.url) from failure
-        self._git.directory = self._copy.path
-        is_whole = self._copy.first.option == WHOLE
-        self._copy.all_here = is_whole or b"filtering not recognized" in done.stderr
-        make_whole(self._copy.path)
-        self._copy.first.end(self._copy.path)
-        tip = self._copy.know(self._tip_of_clone(branch))
+        tip = self._copy.settle(self._tip_of_clone(branch))
+        self._copy.heard(done.stderr)
         self._copy.depths[tip.branch] = self._commits
         return tip
 
@@ -170,16 +191,14 @@ class Remote:
             self._copy.fetch_whole()
 
     def fetch_commit(self, commit: str) -> None:
-        """Fetch a commit by its id."""
+        """Fetch a commit by its id, with its trees; a server may refuse one that is no tip."""
         self._copy.sound(lambda: self._copy.fetch_commits(commit))
 
     def deepen(self, branch: str, depth: int) -> None:
         """Fetch the last `depth` commits of a branch, but where as many are here."""
-        if self._copy.depths.get(branch, 0) < depth and not self._copy.reaches(branch, depth):
-            self._copy.fetch(
-                f"--depth={depth}", "--no-write-fetch-head", REMOTE, f"refs/heads/{branch}"
-            )
-            self._copy.depths[branch] = depth
+        if not self._copy.are_known(branch, depth):
+            self._copy.fetch_depth(branch, depth)
+        self._copy.depths[branch] = max(depth, self._copy.depths.get(branch, 0))
 
     def push(self, commit: str, branch: str, expected: str | None) -> None:
         """Push a commit; raise `PushLostError` if the branch is not at the expected one.
@@ -201,7 +220,7 @@ class Remote:
                 raise PushLostError from failure
             is_proposal = branch.startswith(PROPOSALS)
             error = explain_push(failure, self.url, branch, is_proposal=is_proposal)
-            stand = None if rejection_reason(failure) else self.tip(branch)
+            stand = None if rejection_reason(failure) else self.remote_tip(branch)
             if stand != commit and (stand is None or not self._copy.cached):
                 raise error from failure
             if stand != commit:
@@ -210,7 +229,7 @@ class Remote:
         else:
             if is_there_already(done.stdout):
                 raise PushLostError
-            if not has_answer(done.stdout) and self.tip(branch) != commit:
+            if not has_answer(done.stdout) and self.remote_tip(branch) != commit:
                 raise garbled("push")
         self._copy.know(Tip(branch, commit))
 
@@ -245,7 +264,7 @@ class Remote:
         for other in read_heads(listed):
             raise in_the_way(self.url, branch, other) from failure
 
-    def tip(self, branch: str, seconds: float | None = None) -> str | None:
+    def remote_tip(self, branch: str, seconds: float | None = None) -> str | None:
         """Ask the server for the tip of a branch; None if it has none or does not answer.
 
         `seconds` bounds the wait, where less than the run's deadline is wanted.
@@ -265,7 +284,7 @@ class Remote:
         """
         self._git.directory = self._copy.path
         wanted = "HEAD" if branch is None else f"refs/heads/{branch}"
-        is_enough = self._copy.leads_back(branch, self._commits)
+        is_enough = self._is_cached(branch)
         running = self._git.start(
             "fetch", *self._copy.transfer(is_tip=True),
             *(() if is_enough else (f"--depth={self._commits}",)), REMOTE, wanted,
@@ -273,6 +292,16 @@ class Remote:
         )  # fmt: skip
         self._copy.first.watch(running, self._copy.path)
         return running
+
+    def _is_cached(self, branch: str | None) -> bool:
+        """Tell whether the commits that are wanted of a branch, or of any, are cached."""
+        tips = [tip for name, tip in self._copy.cached.items() if branch in (None, name)]
+        try:
+            return any(
+                self._commits == 1 or self._copy.leads_back(tip, self._commits) for tip in tips
+            )
+        except RepositoryError:  # it came to harm: whoever works with it will meet that
+            return False
 
     def _end_on_cached(self, running: subprocess.Popen[bytes], branch: str | None) -> Tip | None:
         """Return the tip that was asked for; None where what is cached may be why it failed."""
@@ -290,7 +319,7 @@ class Remote:
         if name is None:
             return None
         check_branch(name)
-        self._copy.all_here |= b"filtering not recognized" in done.stderr
+        self._copy.heard(done.stderr)
         return self._copy.know_cached(Tip(name, commit))
 
     def _telling_head(self) -> dict[str, str]:
@@ -314,6 +343,8 @@ class Remote:
         `git clone --branch` takes the name of a tag, too. Without it, and where HEAD is a commit
         and no branch, git takes one that is at that commit: which one is meant, nothing tells then.
         """
+        if not (self._copy.path / CONFIG).exists():
+            raise garbled("clone")
         refs = self._copy.path / PACKED_REFS
         text = refs.read_text(errors="surrogateescape") if refs.exists() else ""
         lines = (line.partition(" refs/heads/") for line in text.split("\n"))

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from posixpath import commonpath
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import dataclass
-from gitops_rollback.repo.copy import Copy
-from gitops_rollback.repo.location import without_user
 from gitops_rollback.repo.messages import UnknownCommitError, explain_local
 from gitops_rollback.repo.objects import (
     LOG_FORMAT,
@@ -24,24 +22,19 @@ from gitops_rollback.repo.objects import (
     read_batch,
     read_changes,
     read_log,
-    read_logs,
     read_oid,
-    read_removals,
     read_tree,
 )
 from gitops_rollback.repo.process import ALONE, GitFailedError
 from gitops_rollback.repo.remote import PushLostError, Remote
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterable, Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from gitops_rollback.clock import Deadline
     from gitops_rollback.model import LogEntry
     from gitops_rollback.repo.objects import Entry, PathChange
-    from gitops_rollback.repo.process import Git
 
 __all__ = ["PushLostError", "Repository"]
 
@@ -49,18 +42,14 @@ FIRST_LOOK = 50  # commits that whoever reads the history of a branch looks at f
 _TREE = "refs/gitops-rollback/tree"
 MOST_FILES = 500_000  # of one listing: a commit of 3 kB can name a billion
 _MOST_REMEMBERED = 16_000_000  # bytes of blobs
-_SETTINGS = r"^(user|author|committer|commit)\."
 _NAME = "gitops-rollback"
 _EMAIL = "gitops-rollback@localhost"
 
 
-class Repository:
-    """One manifests repository; a context manager, since it works in a folder of its own.
+class Repository(Remote):
+    """One manifests repository, read and written.
 
     Only the commits and trees of the tip are fetched; blobs come in batches when they are read.
-    With `cache`, a directory, it begins with what earlier runs fetched. Raises `RepositoryError`
-    whenever git fails. `url` is for people and records: a user in a web address, who may be a
-    token, is left out of it.
     """
 
     def __init__(
@@ -70,52 +59,11 @@ class Repository:
         deadline: Deadline,
         cache: Path | None = None,
     ) -> None:
-        self.url = without_user(url)
+        super().__init__(url, environment, deadline, cache)
         self._environment = environment
-        self._copy = Copy(url, environment, deadline, cache)
-        self._remote = Remote(self.url, self._copy)
         self._whole: dict[str, _Listing] = {}  # by commit, where all its files were listed
         self._blobs: dict[str, bytes] = {}
         self._room = _MOST_REMEMBERED
-        self._identity: Identity | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._remote.end()
-        # A signal ends the run at once; an error does not spoil what was fetched before it.
-        self._copy.close(keep=kind is None or issubclass(kind, Exception))
-
-    def begin(self, branch: str | None, commits: int = 1) -> subprocess.Popen[bytes]:
-        """Let git begin to fetch the tip of a branch, and do not wait for it.
-
-        Who will read the last `commits` of it says so: where the repository is not known to be
-        large, they come with the tip.
-        """
-        return self._remote.begin(branch, commits)
-
-    @property
-    def is_coming(self) -> bool:
-        """Whether git still waits for what it began to fetch."""
-        return self._remote.is_waiting
-
-    def open(self, branch: str | None) -> Tip:
-        """Fetch the tip of a branch (the remote's default where None) and return it."""
-        return self._remote.open(branch)
-
-    def fetch(self, branch: str) -> Tip:
-        """Fetch the present tip of a branch."""
-        return self._remote.fetch(branch)
-
-    def fetch_commit(self, commit: str) -> None:
-        """Fetch a commit by its id, with its trees; a server may refuse one that is no tip."""
-        self._remote.fetch_commit(commit)
 
     def list_files(self, commit: str, paths: Iterable[str]) -> list[Entry]:
         """List the regular files that are, or lie below, one of the paths; "" is everything.
@@ -193,7 +141,7 @@ class Repository:
         """
         modes = {entry.path: entry.mode for entry in self.list_files(tip.commit, files)}
         stream = import_stream(_TREE, tip.commit, files, modes)
-        quick = self._copy.git.with_settings(self._copy.quick_import)
+        quick = self._git.with_settings(self._copy.quick_import)
         self._copy.sound(
             lambda: self._copy.run(
                 "fast-import", "--quiet", "--force", stdin=stream, environment=quick
@@ -209,32 +157,14 @@ class Repository:
 
     def identity(self) -> Identity:
         """Return who commits here, and whether commits are signed."""
-        if self._identity is None:  # the same at each attempt
-            self._identity = read_identity(self._copy.git, self._environment)
-        return self._identity
+        try:
+            return identity_of(self._git.configured(), self._environment)
+        except GitFailedError as failure:
+            raise explain_local(failure) from failure
 
     def turn(self, branch: str) -> Path:
         """Return the file that runs on this machine lock while they try, by turns, to push."""
         return self._copy.turn(branch)
-
-    def rehearse_push(self, tip: Tip) -> None:
-        """Push nothing to a branch; raise `RepositoryError` if one may not push there."""
-        self._remote.rehearse_push(tip)
-
-    def push(self, commit: str, branch: str, expected: str | None) -> None:
-        """Push a commit; raise `PushLostError` if the branch is not at the expected one.
-
-        `expected` None: there is no such branch yet. Where git ended without an answer, the branch
-        is asked.
-        """
-        self._remote.push(commit, branch, expected)
-
-    def remote_tip(self, branch: str, seconds: float | None = None) -> str | None:
-        """Ask the server for the tip of a branch; None if it has none or does not answer.
-
-        `seconds` bounds the wait, where less than the run's deadline is wanted.
-        """
-        return self._remote.tip(branch, seconds)
 
     def history(self, tip: Tip, path: str, depth: int) -> list[PathChange]:
         """List the commits, newest first, that changed a file; see `histories`."""
@@ -247,38 +177,45 @@ class Repository:
         Along first parents: what a merge brought counts when it was merged. The oldest commit in
         reach counts as a change, since what was before it is not known.
         """
-        wanted = list(paths)
+        changes: dict[str, list[PathChange]] = {path: [] for path in paths}
         # git holds each path of a commit against all that it is given: one folder is less work
-        return read_logs(self._raw_log(tip, depth, commonpath(wanted)), wanted)
+        for path, is_there, change in self._walk(tip, depth, commonpath(changes)):
+            if path in changes and is_there:
+                changes[path].append(change)
+        return changes
 
     def removals(self, tip: Tip, folder: str, depth: int) -> list[tuple[str, PathChange]]:
         """List the files that the last `depth` commits took away below a folder, newest first.
 
         Each with the commit that did, and the object with what the file held.
         """
-        return read_removals(self._raw_log(tip, depth, folder, "--diff-filter=D"))
+        walked = self._walk(tip, depth, folder, "--diff-filter=D")
+        return [(path, change) for path, _is_there, change in walked]
 
     def changes(self, tip: Tip, depth: int) -> list[tuple[str, bool, PathChange]]:
         """List what the last `depth` commits, of those that were fetched, changed, newest first."""
-        return read_changes(self._log("", f"--max-count={depth}", tip.commit))
+        return self._changes("", f"--max-count={depth}", tip.commit)
 
-    def _raw_log(self, tip: Tip, depth: int, folder: str, *options: str) -> bytes:
-        self._copy.sound(lambda: self._remote.deepen(tip.branch, depth))
-        return self._log(folder, *options, tip.commit)
+    def _walk(
+        self, tip: Tip, depth: int, folder: str, *options: str
+    ) -> list[tuple[str, bool, PathChange]]:
+        self._copy.sound(lambda: self.deepen(tip.branch, depth))
+        return self._changes(folder, *options, tip.commit)
 
-    def _log(self, folder: str, *options: str) -> bytes:
-        return self._copy.run(
+    def _changes(self, folder: str, *options: str) -> list[tuple[str, bool, PathChange]]:
+        output = self._copy.run(
             "--literal-pathspecs", "log", "--first-parent", "-m", "--raw", "-z", "--no-abbrev",
             "--no-renames", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", f"--format={LOG_FORMAT}",
             *options, "--", *([folder] if folder else []), environment={"TZ": "UTC"},
         )  # fmt: skip
+        return read_changes(output)
 
     def log(self, tip: Tip, depth: int) -> list[LogEntry]:
         """List the newest `depth` commits of a branch with their messages.
 
         What a merge brought comes right after it.
         """
-        self._copy.sound(lambda: self._remote.deepen(tip.branch, depth))
+        self._copy.sound(lambda: self.deepen(tip.branch, depth))
         output = self._copy.run(
             "log", "--topo-order", "-z", f"--max-count={depth}",
             "--date=format-local:%Y-%m-%dT%H:%M:%SZ", f"--format={MESSAGE_FORMAT}", tip.commit,
@@ -288,8 +225,8 @@ class Repository:
 
     def removed_in(self, commit: str, endings: tuple[str, ...]) -> dict[str, str]:
         """Return the files that a commit took away, of some endings, with their object ids."""
-        removals = read_removals(self._log("", "--no-walk", "--diff-filter=D", commit))
-        return {path: change.oid for path, change in removals if path.endswith(endings)}
+        removals = self._changes("", "--no-walk", "--diff-filter=D", commit)
+        return {path: change.oid for path, _, change in removals if path.endswith(endings)}
 
     def author(self, commit: str) -> str:
         """Return who made a commit and when, for people."""
@@ -312,7 +249,7 @@ class Repository:
         found = dict(read_batch(self._copy.batch(oids)))
         missing = [oid for oid in oids if oid not in found]
         if missing:
-            self._remote.fetch_blobs(missing)
+            self.fetch_blobs(missing)
             found.update(read_batch(self._copy.batch(missing)))
         if not found.keys() >= {*oids}:
             raise garbled("cat-file")
@@ -355,27 +292,11 @@ class Identity:
         return ("-S",) if self.is_signed else ()
 
 
-def read_identity(git: Git, environment: Mapping[str, str]) -> Identity:
-    """Return who commits, by what git is set up with; raise `RepositoryError` if it fails."""
-    try:
-        configured = git.run("config", "--null", "--get-regexp", _SETTINGS).stdout
-    except GitFailedError as failure:
-        if failure.status != 1:
-            raise explain_local(failure) from failure
-        return identity_of(b"", environment)  # nothing is configured
-    if not configured:
-        raise garbled("config")
-    return identity_of(configured, environment)
+def identity_of(found: Mapping[str, str], environment: Mapping[str, str]) -> Identity:
+    """Return who commits, by what git is set up with and its variables.
 
-
-def identity_of(configured: bytes, environment: Mapping[str, str]) -> Identity:
-    """Return the same from what git said.
-
-    `configured` is what `git config --null --get-regexp` says; a name that git would make up from
-    the machine's account does not count.
+    A name that git would make up from the machine's account does not count.
     """
-    text = configured.decode(errors="replace")
-    found = dict(item.partition("\n")[::2] for item in text.split("\0") if item)
     variables: dict[str, str] = {}
     addresses = []
     for role in ("author", "committer"):

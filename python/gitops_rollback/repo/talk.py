@@ -128,20 +128,39 @@ def talk(
     runs, and its pipes are open.
     """
     end = time.monotonic() + seconds
+    feed, *ears = (_opened(pipe) for pipe in (running.stdin, running.stdout, running.stderr))
+    left = memoryview(stdin)
+    heard = {pipe.fileno(): bytearray() for pipe in ears}
+    stdout, stderr = heard
     with selectors.DefaultSelector() as selector:
-        stdout = _Ear(selector, _opened(running.stdout), most)
-        stderr = _Ear(selector, _opened(running.stderr), LONGEST_WORDS)
-        _Mouth(selector, _opened(running.stdin), stdin)
+        for pipe in ears:
+            selector.register(pipe, selectors.EVENT_READ)
+        if left:
+            os.set_blocking(feed.fileno(), False)
+            selector.register(feed, selectors.EVENT_WRITE)
+        else:
+            feed.close()
         while selector.get_map():
             ready = selector.select(max(0.0, end - time.monotonic()))
             if not ready and time.monotonic() >= end:
                 raise subprocess.TimeoutExpired(running.args, seconds)
             for key, _events in ready:
-                key.data.turn()
-            if stdout.is_over:
+                if key.fd in heard:
+                    chunk = os.read(key.fd, _CHUNK)
+                    heard[key.fd] += chunk
+                    is_at_end = not chunk
+                else:
+                    left = left[_fed(key.fd, left) :]
+                    is_at_end = not left
+                if is_at_end:
+                    selector.unregister(key.fileobj)
+                    if key.fd not in heard:
+                        feed.close()
+            if len(heard[stdout]) > most:
                 raise TooMuchError
+            del heard[stderr][LONGEST_WORDS:]
     running.wait(max(0.0, end - time.monotonic()))
-    return Said(b"".join(stdout.heard), b"".join(stderr.heard))
+    return Said(bytes(heard[stdout]), bytes(heard[stderr]))
 
 
 def _opened(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -150,50 +169,11 @@ def _opened(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-class _Ear:
-    """Reads one pipe to its end, and keeps the first `most` bytes."""
-
-    def __init__(self, selector: selectors.BaseSelector, pipe: IO[bytes], most: int) -> None:
-        self.heard: list[bytes] = []
-        self.is_over = False
-        self._left = most
-        self._selector = selector
-        self._pipe = pipe
-        selector.register(pipe, selectors.EVENT_READ, self)
-
-    def turn(self) -> None:
-        """Read what is there."""
-        chunk = os.read(self._pipe.fileno(), _CHUNK)
-        if not chunk:
-            self._selector.unregister(self._pipe)
-        kept = chunk[: self._left]
-        self._left -= len(kept)
-        self.is_over = self.is_over or len(kept) < len(chunk)
-        if kept:
-            self.heard.append(kept)
-
-
-class _Mouth:
-    """Feeds one pipe and closes it; a process that hears no more has had enough."""
-
-    def __init__(self, selector: selectors.BaseSelector, pipe: IO[bytes], data: bytes) -> None:
-        self._left = memoryview(data)
-        self._selector = selector
-        self._pipe = pipe
-        if data:
-            os.set_blocking(pipe.fileno(), False)
-            selector.register(pipe, selectors.EVENT_WRITE, self)
-        else:
-            pipe.close()
-
-    def turn(self) -> None:
-        """Write what the pipe takes."""
-        try:
-            self._left = self._left[os.write(self._pipe.fileno(), self._left[:_CHUNK]) :]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self._left = self._left[:0]
-        if not self._left:
-            self._selector.unregister(self._pipe)
-            self._pipe.close()
+def _fed(descriptor: int, data: memoryview) -> int:
+    """Write what a pipe takes; a process that hears no more has had enough of it all."""
+    try:
+        return os.write(descriptor, data[:_CHUNK])
+    except BlockingIOError:
+        return 0
+    except BrokenPipeError:
+        return len(data)

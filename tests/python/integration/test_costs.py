@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from gitops_rollback.manifest import document
-from integration.shop import CART_PATH, CART_STATE, FILES, Shop, image
+from integration.shop import CART_PATH, CART_STATE, COMMAND, FILES, Shop, image
 from integration.test_keep import JOB, Pipeline, jenkins
 from servers.git_http import GitHttpServer
 from standin import RegistryStandIn
@@ -120,10 +120,44 @@ def test_what_is_wrong_with_the_options_leaves_nothing_behind(shop: Shop, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_deploy_starts_eight_git_processes_at_most(released: Shop) -> None:
-    run = released.deploy("1.6.0", environment={"GITOPS_VERBOSE": "1"})
-    calls = [line for line in run.stderr.splitlines() if line.startswith("git ")]
-    assert 5 <= len(calls) <= 8, calls
+READ = ["config", "clone", "cat-file", "ls-tree", "cat-file"]  # the configuration, then the rest
+
+
+@pytest.mark.parametrize(
+    ("command", "wanted"),
+    [
+        ("deploy", [*READ, "fast-import", "commit-tree", "push"]),
+        ("plan", [*READ, "log"]),
+    ],
+)
+def test_git_is_started_once_for_each_thing_that_it_does(
+    released: Shop, command: str, wanted: list[str]
+) -> None:
+    """Each process costs as much as a request; by https one tells of the login and the committer.
+
+    Counted by a program that stands before git: no call escapes it.
+    """
+    folder, said = released.root / "before-git", released.root / "calls"
+    folder.mkdir()
+    before = folder / "git"
+    before.write_text(f'#!/bin/sh\necho "$*" >>{said}\nexec {shutil.which("git")} "$@"\n')
+    before.chmod(0o755)
+    released.commit({".gitops-rollback.toml": TOML})
+    path = {"PATH": f"{folder}:{released.environment['PATH']}", "GITOPS_BY": "jane"}
+    arguments = ("--image", image("1.6.0")) if command == "deploy" else ("--strategy", "git")
+    with GitHttpServer(released.root) as server:
+        url = f"{server.url}/manifests.git"
+        named = ("--service", "cart", *arguments)
+        subprocess.run(
+            [COMMAND, command, *named, "--repository", url],
+            env={**released.environment, **path}, cwd=released.root, check=True,
+        )  # fmt: skip
+    calls = [
+        next(word for word in line.split() if not word.startswith("-"))
+        for line in said.read_text().splitlines()
+        if "http-backend" not in line
+    ]
+    assert sorted(calls) == sorted(wanted)
 
 
 @pytest.mark.parametrize("command", ["plan", "history", "check"])

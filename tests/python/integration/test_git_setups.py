@@ -325,6 +325,24 @@ def test_headers_that_git_is_set_up_to_send_follow_no_redirect(
         released.ok("plan", "--service", "cart", repository=f"{foreign.url}/manifests.git")
 
 
+@pytest.mark.parametrize("condition", ["hasconfig:remote.*.url:{front}/**", "gitdir:{tmp}/"])
+def test_a_header_that_is_set_up_under_a_condition_follows_no_redirect(
+    released: Shop, condition: str, tmp_path: Path
+) -> None:
+    """Git is asked where the condition holds: in the repository that the fetch is made in."""
+    with GitHttpServer(released.root) as foreign, Redirecting(released.root, foreign) as front:
+        told = condition.format(front=front.url, tmp=tmp_path)
+        (released.home / ".gitconfig").write_text(f'[includeIf "{told}"]\n\tpath = header\n')
+        (released.home / "header").write_text("[http]\n\textraHeader = PRIVATE-TOKEN: s3cret-pw\n")
+        run = released.run(
+            "plan", "--service", "cart", repository=f"{front.url}/manifests.git",
+            environment={"TMPDIR": str(tmp_path)},
+        )  # fmt: skip
+        assert run.code == 1, run.stdout
+        assert "has moved, and is not followed there" in run.error["message"]
+        assert not foreign.traffic.requests
+
+
 def test_a_password_for_whatever_host_follows_no_redirect(released: Shop) -> None:
     netrc = released.home / ".netrc"
     netrc.write_text(f"default login jane password {PASSWORD}\n")

@@ -42,10 +42,9 @@ from gitops_rollback.repo.messages import (
 from gitops_rollback.repo.objects import (
     head_in,
     read_batch,
+    read_changes,
     read_heads,
     read_log,
-    read_logs,
-    read_removals,
     read_tree,
 )
 from gitops_rollback.repo.process import GitFailedError
@@ -293,11 +292,9 @@ def _rollout(data: bytes) -> object:
 
 def _git(data: bytes) -> object:
     """Read what git says, in each of the forms in which it says something."""
-    for read in (read_tree, read_batch, read_log, read_removals):
+    for read in (read_tree, read_batch, read_log, read_changes):
         with suppress(RepositoryError):  # it is no answer of that form
             read(data)
-    with suppress(RepositoryError):
-        read_logs(data, ["apps/cart.yaml"])
     return [read_heads(data), head_in(text(data), "0"), escaped(text(data))]
 
 

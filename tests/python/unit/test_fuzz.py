@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gitops_rollback import alarm
 from gitops_rollback.errors import GitopsRollbackError
-from gitops_rollback.repo.objects import LOG_FORMAT, read_batch, read_log, read_logs, read_tree
+from gitops_rollback.repo.objects import LOG_FORMAT, read_batch, read_changes, read_log, read_tree
 from unit.fuzz_readers import IMAGE, LOG, READERS, TREE, D, Reader, check
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def test_what_git_says_is_read_as_it_is_made(edits: list[Edit]) -> None:
         path = name.decode(errors="surrogateescape")
         log = LOG.replace(b"apps/cart.yaml", name).replace(b"message", word.replace(b"\0", b""))
         assert LOG_FORMAT
-        assert [change.oid for change in read_logs(log, [path])[path]] == ["b" * 40]
+        assert [(told, change.oid) for told, _, change in read_changes(log)] == [(path, "b" * 40)]
         data = b"%s blob %d\n%s\n" % (b"a" * 40, len(word), word)
         assert list(read_batch(data * 2)) == [("a" * 40, word)] * 2
 
@@ -200,4 +200,4 @@ def test_what_git_says_is_read_as_it_is_made(edits: list[Edit]) -> None:
 def test_a_commit_of_no_time_that_there_is_counts_as_the_oldest(at: str) -> None:
     assert read_log(f"{'a' * 40}\x1f\x1f{at}\x1fjane\x1fx\0".encode())[0].at[:4] == "1970"
     log = LOG.replace(b"2026-01-31T02:03:04Z", at.encode())
-    assert read_logs(log, ["apps/cart.yaml"])["apps/cart.yaml"][0].at[:4] == "1970"
+    assert read_changes(log)[0][2].at[:4] == "1970"
