@@ -7,7 +7,7 @@ is an edit by its author: by a person, another tool, a merge or a revert.
 from __future__ import annotations
 
 from functools import cache, partial
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.standing import names_of
@@ -122,8 +122,9 @@ def _hold_back(
     past = _Past(repository, config, repository.changes(wanted[0][0].tip, DEPTHS[-1]))
     for _ in range(_MOST_STEPS):
         open_ = {i: account for i, account in accounts.items() if account.rest}
-        later = past.where_another_ran(open_)
-        accounts |= {i: past.since(open_[i], then) for i, then in later.items()}
+        deciding = {i: past.deciding(account) for i, account in open_.items()}
+        later = past.where_another_ran(open_, deciding)
+        accounts |= {i: past.since(open_[i], then, deciding[i]) for i, then in later.items()}
         accounts |= past.one_step({i: one for i, one in open_.items() if i not in later})
     found |= {i: account.told + account.rest for i, account in accounts.items()}
 
@@ -143,13 +144,11 @@ class _Past:
         for path, is_there, change in changes:
             self._commits.setdefault(change.commit, {})[path] = is_there, change
 
-    def where_another_ran(self, accounts: Mapping[int, _Account]) -> dict[int, ServiceAtTip]:
+    def where_another_ran(
+        self, accounts: Mapping[int, _Account], deciding: Mapping[int, list[PathChange]]
+    ) -> dict[int, ServiceAtTip]:
         """Return services as of the commit that brought their image, where another ran for all."""
-        asked = {
-            i: (one.at, one.newest[-1].commit)
-            for i, one in accounts.items()
-            if any(self._deciding(one))
-        }
+        asked = {i: (one.at, one.newest[-1].commit) for i, one in accounts.items() if deciding[i]}
         then = self._read(asked)
         return {
             i: at
@@ -157,7 +156,9 @@ class _Past:
             if at is not None and at.found.image != accounts[i].rest[0].image
         }
 
-    def since(self, account: _Account, then: ServiceAtTip) -> _Account:
+    def since(
+        self, account: _Account, then: ServiceAtTip, deciding: Sequence[PathChange]
+    ) -> _Account:
         """Return the account where the image of the file took effect by a later commit only.
 
         Where what took effect is not sure, nobody knows what ran.
@@ -166,7 +167,7 @@ class _Past:
         nobody_knows = replace(account, told=account.told + account.newest, rest=())
         if not _is_sure(then):
             return nobody_knows
-        for change in list(self._deciding(account))[:_MOST_STEPS]:
+        for change in deciding:
             [before] = _as_at(self._repository, self._config, [at], f"{change.commit}^1")
             if before is None or not _is_sure(before):
                 break
@@ -193,11 +194,14 @@ class _Past:
             done[i] = replace(done[i], at=before, rest=rest)
         return done
 
-    def _deciding(self, account: _Account) -> Iterator[PathChange]:
-        """Yield commits after the one that brought an image which changed what else decides it.
+    def deciding(self, account: _Account) -> list[PathChange]:
+        """List commits after the one that brought an image which changed what else decides it.
 
-        That is what its effect rests on now, and what was there and is no more.
+        That is what its effect rests on now, and what was there and is no more. The newest only.
         """
+        return list(islice(self._deciding(account), _MOST_STEPS))
+
+    def _deciding(self, account: _Account) -> Iterator[PathChange]:
         at, commits = account.at, list(self._commits)
         last = account.newest[-1].commit
         if last not in self._commits:
