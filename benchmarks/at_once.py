@@ -12,7 +12,6 @@ import resource
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -21,9 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import COMMAND, make_repository, print_heading, print_table, servers
+from lab import COMMAND, make_repository, print_heading, print_table, run, servers
 
 if TYPE_CHECKING:
+    from lab import Run
     from servers.git_http import GitHttpServer
 
 ROUNDS, LONGEST = 2, 200  # seconds, after which no round begins
@@ -197,9 +197,7 @@ class Bench:
         shutil.copytree(self._begin, repository)
         work = Path(tempfile.mkdtemp(dir=self._root))
         if "$CACHE" in script:  # as on an agent, where others have been before
-            warm = self._sh(WARM, work, {"NAME": self._scene.services[0]}, work / "cache")
-            if warm.returncode:
-                sys.exit(f"bench: the cache cannot be warmed:\n{warm.stderr.decode()}")
+            self._sh(WARM, work, {"NAME": self._scene.services[0]}, work / "cache")
         self._server.traffic.reset()
         started, cpu = time.perf_counter(), _cpu()
         with ThreadPoolExecutor(at_once) as pool:
@@ -207,43 +205,39 @@ class Bench:
         measured = self.measured[way]
         measured.seconds.append(time.perf_counter() - started)
         measured.cpu.append(_cpu() - cpu)
-        measured.slowest.append(max(seconds for _act, _code, seconds in ended))
+        measured.slowest.append(max(done.seconds for _act, done in ended))
         measured.requests.append(len(self._server.traffic.requests))
         measured.size.append(self._server.traffic.sent + self._server.traffic.received)
-        measured.codes.update(code for _act, code, _seconds in ended)
-        self._look(repository, {act.by: (act, code) for act, code, _seconds in ended}, measured)
+        measured.codes.update(done.code for _act, done in ended)
+        self._look(repository, {act.by: (act, done.code) for act, done in ended}, measured)
         shutil.rmtree(work)
 
-    def _act(self, act: Act, script: str, work: Path) -> tuple[Act, int, float]:
+    def _act(self, act: Act, script: str, work: Path) -> tuple[Act, Run]:
         folder = work / act.by
         folder.mkdir()
-        started = time.perf_counter()
-        code = self._sh(script, folder, act.environment, work / "cache").returncode
-        return act, code, time.perf_counter() - started
+        return act, self._sh(script, folder, act.environment, work / "cache", None)
 
     def _sh(
-        self, script: str, folder: Path, environment: dict[str, str], cache: Path
-    ) -> subprocess.CompletedProcess[bytes]:
+        self,
+        script: str,
+        folder: Path,
+        environment: dict[str, str],
+        cache: Path,
+        fine: tuple[int, ...] | None = (0,),
+    ) -> Run:
         person = {"NAME": "bench", "EMAIL": "bench@localhost"}
         identity = {f"GIT_{r}_{k}": v for r in ("AUTHOR", "COMMITTER") for k, v in person.items()}
-        return subprocess.run(
-            ["sh", "-c", script],
-            cwd=folder,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(cache.parent),  # of all: as on one agent, on which builds take turns
-                "COMMAND": COMMAND,
-                "URL": f"{self._server.url}/m.git",
-                "CACHE": str(cache),
-                "GITOPS_REGISTRY_URL": "http://127.0.0.1:1",  # nobody: no way asks a registry
-                "GITOPS_HUB_URL": "http://127.0.0.1:1",
-                "GIT_CONFIG_NOSYSTEM": "1",
-                **identity,
-                **environment,
-            },
-            capture_output=True,
-            check=False,
-        )
+        given = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(cache.parent),  # of all: as on one agent, on which builds take turns
+            "COMMAND": COMMAND,
+            "URL": f"{self._server.url}/m.git",
+            "CACHE": str(cache),
+            "GITOPS_REGISTRY_URL": "http://127.0.0.1:1",  # nobody: no way asks a registry
+            "GITOPS_HUB_URL": "http://127.0.0.1:1",
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+        return run(["sh", "-c", script], {**given, **identity, **environment}, folder, fine)
 
     def _look(
         self, repository: Path, ended: dict[str, tuple[Act, int]], measured: Measured
@@ -298,9 +292,7 @@ class Bench:
         script = f'R="{self._begin}"; "$COMMAND" deploy --repository "$R" {images}'
         if held:
             script += f' && "$COMMAND" rollback --repository "$R" {rolled_back} --reason bench'
-        done = self._sh(script, folder, {}, folder)
-        if done.returncode != 0:
-            sys.exit(f"bench: it does not begin:\n{done.stderr.decode()}")
+        self._sh(script, folder, {}, folder)
         subprocess.run([*git, "update-ref", "refs/heads/begin", "main"], check=True)
 
 

@@ -11,21 +11,27 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import COMMAND, Far, make_repository, print_heading, print_table, servers, services, turns
+from lab import (
+    COMMAND,
+    Far,
+    make_repository,
+    print_heading,
+    print_table,
+    run,
+    servers,
+    services,
+    turns,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from lab import Servers
+    from lab import Run, Servers
 
 SIZES = (100, 10_000)
 DISTANCES = {0.0: 90, 0.04: 60}  # seconds of a round trip, and about that one size may take
@@ -66,15 +72,18 @@ exec "$COMMAND" rollback --repository "$URL" --service "$NAME" --reason bench --
 
 @dataclass
 class Measured:
-    """What the runs of one way cost: seconds and bytes of each, requests of the last."""
+    """What the runs of one way cost: what was received by each, requests of the last."""
 
     is_slow: bool = False
-
-    seconds: list[float] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
     requests: int = 0
     asked: int = 0  # requests to the registry
-    memory: int = 0  # bytes at the peak, all processes together
+
+    @property
+    def seconds(self) -> float:
+        """The median of what the runs took."""
+        return statistics.median(one.seconds for one in self.runs)
 
 
 WAYS = {
@@ -99,7 +108,7 @@ def main() -> None:
             results = {
                 size: measure(there, size, seconds, turns(rounds, longest)) for size in SIZES
             }
-        done = max(len(one.seconds) for ways in results.values() for one in ways.values())
+        done = max(len(one.runs) for ways in results.values() for one in ways.values())
         away = f", {seconds * 1000:.0f} ms away" if seconds else ""
         print_heading(f"A deploy over HTTP{away}, up to {done} rounds, median")
         print_results(results)
@@ -108,19 +117,21 @@ def main() -> None:
 def print_results(results: dict[int, dict[str, Measured]]) -> None:
     """Print one table, and how the sizes compare."""
     rows = [
-        ("services", "way", "rounds", "seconds", "x floor", "kB received", "requests",
-         "to the registry", "peak MB")
+        ("services", "way", "rounds", "seconds", "x floor", "CPU, s", "kB received", "requests",
+         "to the registry", "MB")
     ]  # fmt: skip
     for size, ways in results.items():
-        floor = statistics.median(ways["git plumbing by hand (the floor)"].seconds)
+        floor = ways["git plumbing by hand (the floor)"].seconds
         for name, measured in ways.items():
-            seconds = statistics.median(measured.seconds)
             received = f"{statistics.median(measured.received) / 1000:,.0f}"
-            rows.append((f"{size:,}", name, str(len(measured.seconds)), f"{seconds:.2f}",
-                         f"{seconds / floor:.2f}", received, str(measured.requests),
-                         str(measured.asked), f"{measured.memory / 1e6:.0f}"))  # fmt: skip
+            cpu = statistics.median(one.cpu for one in measured.runs)
+            largest = max(one.megabytes for one in measured.runs)
+            rows.append((f"{size:,}", name, str(len(measured.runs)), f"{measured.seconds:.2f}",
+                         f"{measured.seconds / floor:.2f}", f"{cpu:.2f}", received,
+                         str(measured.requests), str(measured.asked),
+                         f"{largest:.0f}"))  # fmt: skip
     print_table(rows)
-    ours = [statistics.median(results[size]["gitops-rollback deploy"].seconds) for size in SIZES]
+    ours = [results[size]["gitops-rollback deploy"].seconds for size in SIZES]
     print(
         f"\nFrom {SIZES[0]:,} to {SIZES[1]:,} services: gitops-rollback x {ours[1] / ours[0]:.2f}"
     )
@@ -151,61 +162,16 @@ def measure(
                     **extra,
                 }
                 there.reset()
-                start = time.perf_counter()
-                peak = run(script, work, environment, watch=number == 0)
-                seconds = time.perf_counter() - start
+                done = run(["sh", "-c", script], environment, work)
                 shutil.rmtree(work)
-                if number == 0:  # the warm-up, in which memory is watched
-                    ways[name].memory = peak
-                    ways[name].is_slow = seconds > 5  # noqa: PLR2004
+                if number == 0:  # the warm-up
+                    ways[name].is_slow = done.seconds > 5  # noqa: PLR2004
                     continue
-                ways[name].seconds.append(seconds)
+                ways[name].runs.append(done)
                 ways[name].received.append(there.git.traffic.sent)
                 ways[name].requests = len(there.git.traffic.requests)
                 ways[name].asked = len(there.hub.requests)
     return ways
-
-
-def run(script: str, work: Path, environment: dict[str, str], *, watch: bool) -> int:
-    """Run a script; return the peak memory of all its processes in bytes, if that is watched."""
-    process = subprocess.Popen(
-        ["sh", "-c", script],
-        cwd=work,
-        env=environment,
-        process_group=0,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    peaks = [0]
-    done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(process.pid, peaks, done.is_set))
-    if watch:
-        watcher.start()
-    _, errors = process.communicate()
-    done.set()
-    if watch:
-        watcher.join()
-    if process.returncode != 0:
-        sys.exit(f"bench: a way failed:\n{errors.decode()}")
-    return peaks[0]
-
-
-def _watch(group: int, peaks: list[int], is_done: Callable[[], bool]) -> None:
-    while not is_done():
-        peaks[0] = max(peaks[0], _memory_of_group(group))
-        time.sleep(0.002)
-
-
-def _memory_of_group(group: int) -> int:
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == group:
-            total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-    return total
 
 
 def _environment(work: Path, url: str, name: str, image: str) -> dict[str, str]:

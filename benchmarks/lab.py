@@ -92,6 +92,38 @@ def turns(most: int, seconds: float) -> Iterator[int]:
         yield number
 
 
+class Run(NamedTuple):
+    """What one run of a command took, with all that it started; `megabytes` of the largest."""
+
+    code: int
+    seconds: float
+    cpu: float
+    megabytes: float
+    said: str
+
+
+def run(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    fine: Iterable[int] | None = (0,),
+) -> Run:
+    """Run a command, and end the benchmark where its exit code is not a `fine` one (None: any)."""
+    with tempfile.TemporaryFile() as said:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            command, env=environment, cwd=folder, stdout=said, stderr=said, stdin=subprocess.DEVNULL
+        )
+        _pid, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = code = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        words = said.read().decode(errors="replace")
+    if fine is not None and code not in fine:
+        sys.exit(f"bench: {' '.join(command[:3])} ended with {code}:\n{words}")
+    return Run(code, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000, words)
+
+
 class Servers(NamedTuple):
     """A Git server and a registry on this machine; repositories are made below `root`."""
 

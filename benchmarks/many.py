@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
+from pathlib import Path
 
 from lab import (
     COMMAND,
@@ -21,6 +20,7 @@ from lab import (
     print_heading,
     print_table,
     put,
+    run,
     servers,
     services,
     turns,
@@ -90,19 +90,11 @@ class Bench:
     def _run(self, what: str, size: str, *arguments: str, repository: str = "m.git") -> None:
         self._there.reset()
         command = what.partition(",")[0]
+        environment = {**self._environment, "GITOPS_REPOSITORY": f"{self._git.url}/{repository}"}
+        fine = (0, 8) if command == "check" else (0,)
         with tempfile.TemporaryDirectory(dir=self._root) as folder:
-            start = time.perf_counter()
-            done = subprocess.run(
-                [COMMAND, command, *arguments],
-                env={**self._environment, "GITOPS_REPOSITORY": f"{self._git.url}/{repository}"},
-                cwd=folder,
-                capture_output=True,
-                check=False,
-            )
-            seconds = time.perf_counter() - start
-        if done.returncode not in ((0, 8) if command == "check" else (0,)):
-            sys.exit(f"bench: {command} failed:\n{done.stderr.decode()}")
-        self.seconds.setdefault((what, size), []).append(seconds)
+            done = run([COMMAND, command, *arguments], environment, Path(folder), fine)
+        self.seconds.setdefault((what, size), []).append(done.seconds)
         counted = (len(self._git.traffic.requests), len(self._hub.requests))
         self.requests[what, size] = counted
 

@@ -5,9 +5,6 @@ Beside discovery the least it can cost: parsing those files that hold an image.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +14,7 @@ import yaml
 
 from gitops_rollback.services.config import Environment
 from gitops_rollback.services.inventory import read_manifests
-from lab import COMMAND, print_heading, print_table
+from lab import COMMAND, print_heading, print_table, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,23 +66,11 @@ def _prove() -> None:
             path = Path(folder) / "fleet" / f"s{number}" / "deployment.yaml"
             path.parent.mkdir(parents=True)
             path.write_text(_DEPLOYMENT.format(number=number))
-        start = time.perf_counter()
-        with (Path(folder) / "said").open("w+b") as said:
-            process = subprocess.Popen(
-                [COMMAND, "fields", "--prove", "--output", "result.json", "fleet"],
-                cwd=folder, stdout=subprocess.DEVNULL, stderr=said,
-            )  # fmt: skip
-            _pid, status, used = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - start
-            process.returncode = os.waitstatus_to_exitcode(status)
-            said.seek(0)
-            words = said.read().decode()
-    if process.returncode != 0:
-        sys.exit(f"bench: fields --prove failed:\n{words}")
+        proving = [COMMAND, "fields", "--prove", "--output", "result.json", "fleet"]
+        done = run(proving, folder=Path(folder))
     print_heading(f"`fields --prove` of {PROVEN:,} files of {_DEPLOYMENT.count(chr(10))} lines")
-    cpu = used.ru_utime + used.ru_stime
-    what = next(line for line in words.splitlines() if "image fields" in line)
-    row = (what, f"{seconds:.1f}", f"{cpu:.1f}", f"{used.ru_maxrss / 1000:.0f}")
+    what = next(line for line in done.said.splitlines() if "image fields" in line)
+    row = (what, f"{done.seconds:.1f}", f"{done.cpu:.1f}", f"{done.megabytes:.0f}")
     print_table([("read and proven", "seconds", "CPU, s", "MB"), row])
 
 

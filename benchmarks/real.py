@@ -13,17 +13,24 @@ import argparse
 import json
 import os
 import random
-import subprocess
 import sys
 import tarfile
 import tempfile
-import time
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from lab import AGENT, ARCHIVES, COMMAND, make_repository, print_heading, print_table, put
+from lab import (
+    AGENT,
+    ARCHIVES,
+    COMMAND,
+    Run,
+    make_repository,
+    print_heading,
+    print_table,
+    put,
+    run,
+)
 from servers.git_http import GitHttpServer
 
 if TYPE_CHECKING:
@@ -66,16 +73,12 @@ spec:
 GLOBS = '[defaults]\nmanifests = ["{where}"]\n'
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one run of a command took."""
+class Cost(NamedTuple):
+    """What one run of a command took, and how many requests and bytes it was told by."""
 
-    seconds: float
-    cpu: float
-    megabytes: float
+    run: Run
     requests: int
     received: int
-    is_refused: bool
 
 
 class Generator:
@@ -198,7 +201,7 @@ def commands(version: str) -> dict[str, list[str]]:
     }
 
 
-def run(
+def measured(
     program: Sequence[str], arguments: Sequence[str], home: Path, server: GitHttpServer
 ) -> Cost:
     """Run a command and return what it cost; what git took counts, too."""
@@ -209,23 +212,9 @@ def run(
         "GITOPS_STORE": "directory:records", "GIT_CONFIG_NOSYSTEM": "1",
         "GITOPS_HUB_URL": nowhere, "GITOPS_REGISTRY_URL": nowhere,
     }  # fmt: skip
-    with (home / "said").open("w+b") as said:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            [*program, *arguments], env=environment, cwd=home, stdout=said, stderr=said
-        )
-        _pid, status, used = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode not in ((0, 1) if arguments[0] == "services" else (0, 8)):
-            said.seek(0)
-            sys.exit(f"bench: {' '.join(arguments)} failed:\n{said.read().decode()}")
-    cpu = used.ru_utime + used.ru_stime
-    traffic = server.traffic
-    return Cost(
-        seconds, cpu, used.ru_maxrss / 1000, len(traffic.requests), traffic.sent,
-        is_refused=process.returncode == 1,
-    )  # fmt: skip
+    fine = (0, 1) if arguments[0] == "services" else (0, 8)
+    done = run([*program, *arguments], environment, home, fine)
+    return Cost(done, len(server.traffic.requests), server.traffic.sent)
 
 
 def measure(root: Path, name: str, helper: Path) -> Iterator[tuple[str, Cost, Cost]]:
@@ -238,9 +227,9 @@ def measure(root: Path, name: str, helper: Path) -> Iterator[tuple[str, Cost, Co
             where = ["--repository", f"{server.url}/{name}.git"]
             # The first deploy is what the second is rolled back to; it also warms up.
             first = commands(f"2.{number}.0")["deploy"]
-            run(program, [*first, *where], home, server)
+            measured(program, [*first, *where], home, server)
             costs.append({
-                command: run(program, [*line, *where], home, server)
+                command: measured(program, [*line, *where], home, server)
                 for command, line in commands(f"2.{number}.1").items()
             })  # fmt: skip
     for command in costs[0]:
@@ -271,15 +260,13 @@ def main() -> int:
                 tar.extractall(root / "helper", filter="data")
         # In a process of its own: the memory of who starts a command counts as the command's.
         for name in options.only or NAMES:
-            title = subprocess.run(
-                [sys.executable, __file__, f"--scale={options.scale}", "--build", root, name],
-                capture_output=True, check=True, text=True,
-            ).stdout.strip()  # fmt: skip
+            line = [sys.executable, __file__, f"--scale={options.scale}", "--build", folder, name]
+            title = run(line).said.strip()
             for command, one, other in measure(root, name, root / "helper"):
                 cells = (f"{value:.2f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004
                          for cost in (one, other)
-                         for value in (cost.seconds, cost.cpu, cost.megabytes))  # fmt: skip
-                what = f"{command} (refused)" if one.is_refused else command
+                         for value in cost.run[1:4])  # fmt: skip
+                what = f"{command} (refused)" if one.run.code == 1 else command
                 rows.append((title, what, *cells, str(one.requests), f"{one.received / 1000:,.0f}"))
                 title = ""
     print_heading("Repositories in the shape of public ones")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 
-from lab import AGENT, ARCHIVES, COMMAND, print_heading, print_table
+from lab import AGENT, ARCHIVES, COMMAND, print_heading, print_table, run
 
 ROUNDS = 30
 ASKED = (["--version"], ["--help"], ["plan", "--help"])
@@ -24,7 +23,7 @@ def main() -> None:
                 tar.extractall(directory, filter="data")
         unpacked = time.perf_counter() - start
         packed = [*AGENT, directory]
-        first = seconds_of([*packed, "plan", "--help"])
+        first = run([*packed, "plan", "--help"]).seconds
         ways = {
             "python3 -c ''": [sys.executable, "-c", ""],
             "python3 -c '', as an agent's": [*AGENT, "-c", ""],
@@ -35,7 +34,7 @@ def main() -> None:
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(ROUNDS + 1):
             for name, command in ways.items():
-                value = seconds_of(command)
+                value = run(command).seconds
                 if number:  # the first round warms up
                     seconds[name].append(value)
     print_heading(f"Starting, {ROUNDS} rounds, median")
@@ -49,13 +48,6 @@ def main() -> None:
         f"\nOnce per agent: unpack {unpacked * 1000:.0f} ms, "
         f"first `plan --help` {first * 1000:.0f} ms."
     )
-
-
-def seconds_of(command: list[str]) -> float:
-    """Run a command and return its seconds."""
-    start = time.perf_counter()
-    subprocess.run(command, capture_output=True, check=True)
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
