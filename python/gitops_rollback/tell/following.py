@@ -38,7 +38,9 @@ def next_commands(document: Mapping[str, Any], output: Output) -> list[tuple[str
     if "error" in document:
         return _after_refusal(document, output)
     if document.get("dryRun"):
-        return [("to do it", _command(output.command, output, without=("dry-run",)))]
+        is_asked_before = getattr(output.options, "before_build", False)
+        words = "when it is built and pushed" if is_asked_before else "to do it"
+        return [(words, _command(output.command, output, without=("dry-run", "before-build")))]
     return _after_change(document, output) if document.get("changed") else []
 
 

@@ -335,6 +335,10 @@ def test_after_a_change_comes_its_way_back_and_after_what_was_not_done_nothing()
     assert following("deploy", tried, "--image", "acme/cart:1.5.0", "--release", "--dry-run") == [
         "gitops-rollback deploy cart --image acme/cart:1.5.0 --release"
     ]
+    before = ("--image", "acme/cart:1.5.0", "--before-build")
+    assert following("deploy", tried, *before) == [
+        "gitops-rollback deploy cart --image acme/cart:1.5.0"
+    ]
     as_proposal = ("--reason", "x", "--pull-request", "--wait", "--dry-run")
     assert following("rollback", tried, *as_proposal) == [
         "gitops-rollback rollback cart --pull-request --wait --reason x"
