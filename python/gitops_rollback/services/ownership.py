@@ -248,11 +248,14 @@ def _no_such(
         for path, kustomization in manifests.kustomizations.items()
         for reference in kustomization.remote
     ]
+    hint = _unknown_hint(service, near, remote, manifests)
+    sets = ", ".join(name for name, members in config.sets.items() if service in members)
     return (
         f"there is no service '{service}' in {environment.told}"
+        + (f", which a set names: {sets}" if sets else "")
         + (f"; the nearest names: {', '.join(near)}" if near else "")
         + _unread(manifests),
-        _unknown_hint(service, near, remote, manifests),
+        f"mend [sets] in {FILE}: {hint}" if sets else hint,
     )
 
 

@@ -156,12 +156,17 @@ def test_a_field_of_two_environments_is_refused_where_they_share_a_branch(
         ("crat", "the nearest names: cart", "did you mean cart?"),
         ("zzzzzz", "there is no service 'zzzzzz' in environment 'production'", "manifests"),
         ("chekout", "the nearest names: checkout", "did you mean checkout?"),
+        (
+            "paymnt",
+            "in environment 'production', which a set names: checkout",
+            "mend [sets] in .gitops-rollback.toml: name it",
+        ),
     ],
 )
 def test_an_unknown_service_is_an_error_with_the_nearest_names(
     service: str, message: str, hint: str
 ) -> None:
-    config = '[sets]\ncheckout = ["cart"]\n'
+    config = '[sets]\ncheckout = ["cart", "paymnt"]\n'
     with pytest.raises(ConfigError) as caught:
         found_service({PATH: manifest("acme/cart:1")}, config, service=service)
     assert message in caught.value.message
