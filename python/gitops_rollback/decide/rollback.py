@@ -135,6 +135,10 @@ def _way_on(plan: Plan, refused: Sequence[Candidate]) -> tuple[str, str | None]:
             _finding(plan, f"{REGISTRY}: "),
             "try again when the registry answers, or name one with --to TAG",
         ),
+        (
+            asks and _finding(plan, NO_TAG),
+            "nothing older is there: deploy a fixed image, or push the one that ran again",
+        ),
         (asks, "the registry has no other tag: push the image again, or name one with --to TAG"),
         (True, "name one with --to TAG, or ask the registry with --strategy registry"),
     )

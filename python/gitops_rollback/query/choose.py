@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.model import some
 from gitops_rollback.query.shapes import (
+    IS_NEWER,
     NEWER,
     OLDER,
     OTHER,
@@ -49,7 +50,7 @@ class Selection:
     """The tags to go back to, best first; why each other one is not taken; what is to be known.
 
     `sample` are two lines of what a query was asked of, for who wrote one that gives nothing;
-    `left` is the newest image that is not taken: a query takes it all the same.
+    `left` is the newest image that is not taken, but for newer versions: a query takes it.
     """
 
     names: tuple[str, ...]
@@ -158,8 +159,10 @@ class _Repository:
         return Selection(names, every, tuple(notes), left=self._left(reasons))
 
     def _left(self, reasons: Mapping[str, str]) -> str | None:
-        left = (n for n, why in reasons.items() if why != RUNNING and n != self._name)
-        return next((name for name in left if name not in self._no_image), None)
+        """Return the newest of the other images that are not newer versions: no way leads there."""
+        others = {n: why for n, why in reasons.items() if n not in (self._name, *self._no_image)}
+        back = (n for n, why in others.items() if why != RUNNING and not why.startswith(IS_NEWER))
+        return next(back, None)
 
     def is_next(self, name: str) -> bool:
         """Tell whether nothing can come between a tag and the running one, as far as is known."""

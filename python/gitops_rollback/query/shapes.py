@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 OLDER, NEWER, SAME, UNORDERED, OTHER = "older", "newer", "same", "unordered", "other"
+IS_NEWER = "it is a newer "  # begins the reason of what no rollback leads to
 
 _NAMES = {
     VERSION: "a version",
@@ -229,7 +230,7 @@ class Shapes:
             return Relation(SAME, f"it is of the same {_plain(other.kind)} as the running one")
         if one.order < other.order:
             return Relation(OLDER)
-        return Relation(NEWER, f"it is a newer {_plain(other.kind)} than the running one")
+        return Relation(NEWER, f"{IS_NEWER}{_plain(other.kind)} than the running one")
 
     def _why_none(self, one: Shape, other: Shape) -> str:
         """Say why a tag of the running tag's form is no release to go back to, or may be none.

@@ -808,12 +808,23 @@ def test_an_image_of_the_repository_before_a_move_is_written_under_its_own_name(
 
 
 def test_how_to_take_a_tag_all_the_same_is_said_in_the_words_of_where_it_is_read() -> None:
-    plan = World("1", tags=("2", "1")).plan(strategy="registry")
+    plan = World("1.1", tags=("1.2", "1.0-alpine", "1.1")).plan(strategy="registry")
     error = obstacle(plan)
     assert error is not None
     assert error.exit_code == Exit.NOT_FOUND
-    assert error.hint == "to take one all the same: --query \"tags[?name=='2']\", or --to 2"
-    assert error.jenkins_hint == "to take one all the same: QUERY tags[?name=='2'], or TO 2"
+    way = ("--query \"tags[?name=='1.0-alpine']\"", "--to 1.0-alpine")
+    assert error.hint == f"to take one all the same: {', or '.join(way)}"
+    in_jenkins = "QUERY tags[?name=='1.0-alpine'], or TO 1.0-alpine"
+    assert error.jenkins_hint == f"to take one all the same: {in_jenkins}"
+
+
+def test_nobody_is_led_to_a_newer_version_to_go_back() -> None:
+    plan = World("1.1", tags=("1.2", "1.1")).plan(strategy="registry")
+    error = obstacle(plan)
+    assert error is not None
+    assert error.message.endswith("(1.2: it is a newer version than the running one)")
+    assert error.hint.startswith("nothing older is there: deploy a fixed image")
+    assert not any("1.2" in one for one in plan.findings if "all the same" in one)
 
 
 def test_why_there_is_none_is_told_by_what_is_said_of_tags_alone() -> None:
