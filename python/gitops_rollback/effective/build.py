@@ -54,8 +54,8 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.blocks import block_of, in_host
 from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of
-from gitops_rollback.manifest.entries import EntryList, read_entry
-from gitops_rollback.manifest.image_field import EDITABLE, Problem
+from gitops_rollback.manifest.entries import read_entry
+from gitops_rollback.manifest.image_field import EDITABLE, Place, Problem
 from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, inside
 from gitops_rollback.manifest.objects import objects_of
 
@@ -502,8 +502,8 @@ class Builder:
         if file is None or not is_own or (not item.path and file.host is None):
             work.doubt(doubt)
             return
-        place = EntryList(file, item.document, item.identity.kind, item.identity.name, "/imageTag")
-        entry = read_entry(place, tag, "/imageTag")
+        place = Place(file, item.document, item.identity.kind, item.identity.name, "/imageTag")
+        entry = read_entry(place, tag)
         if entry is None:
             work.doubt(doubt)
             return

@@ -29,160 +29,73 @@ class Touch(Enum):
     NOT_UNDERSTOOD = "not understood"
 
 
-_NEVER, _FOLLOWED, _UNKNOWN = Touch.NEVER, Touch.FOLLOWED, Touch.NOT_UNDERSTOOD
+def _table(*, followed: str = "", never: str = "", not_understood: str = "") -> dict[str, Touch]:
+    """Return fields, given as words, with what they mean."""
+    return {
+        **dict.fromkeys(followed.split(), Touch.FOLLOWED),
+        **dict.fromkeys(never.split(), Touch.NEVER),
+        **dict.fromkeys(not_understood.split(), Touch.NOT_UNDERSTOOD),
+    }
 
-KUSTOMIZATION: dict[str, Touch] = {
-    "apiVersion": _NEVER,
-    "kind": _FOLLOWED,
-    "metadata": _NEVER,
-    "openapi": _FOLLOWED,  # it says how lists are merged: a patch that merges some is not followed
-    "namePrefix": _FOLLOWED,
-    "nameSuffix": _FOLLOWED,
-    "namespace": _FOLLOWED,
-    "commonLabels": _FOLLOWED,
-    "labels": _FOLLOWED,
-    "commonAnnotations": _FOLLOWED,
-    "patchesStrategicMerge": _FOLLOWED,
-    "patchesJson6902": _FOLLOWED,
-    "patches": _FOLLOWED,
-    "images": _FOLLOWED,
-    "imageTags": _FOLLOWED,
-    "replacements": _FOLLOWED,
-    "replicas": _NEVER,
-    "vars": _FOLLOWED,
-    "sortOptions": _NEVER,
-    "resources": _FOLLOWED,
-    "components": _FOLLOWED,
-    "crds": _NEVER,
-    "bases": _FOLLOWED,
-    "configMapGenerator": _FOLLOWED,
-    "secretGenerator": _NEVER,
-    "helmGlobals": _NEVER,
-    "helmCharts": _UNKNOWN,
-    "helmChartInflationGenerator": _UNKNOWN,
-    "generatorOptions": _NEVER,
-    "configurations": _FOLLOWED,
-    "generators": _FOLLOWED,
-    "transformers": _FOLLOWED,
-    "validators": _NEVER,
-    "buildMetadata": _NEVER,
-}
 
+# `openapi` says how lists are merged: a patch that merges some is not followed.
+KUSTOMIZATION = _table(
+    followed="""
+        kind openapi namePrefix nameSuffix namespace commonLabels labels commonAnnotations
+        patchesStrategicMerge patchesJson6902 patches images imageTags replacements vars resources
+        components bases configMapGenerator configurations generators transformers
+    """,
+    never="""
+        apiVersion metadata replicas sortOptions crds secretGenerator helmGlobals generatorOptions
+        validators buildMetadata
+    """,
+    not_understood="helmCharts helmChartInflationGenerator",
+)
 # The transformers that `transformers` can name and kustomize has built in (api/internal/plugins).
-TRANSFORMERS: dict[str, Touch] = {
-    "AnnotationsTransformer": _FOLLOWED,
-    "HashTransformer": _NEVER,
-    "ImageTagTransformer": _FOLLOWED,
-    "LabelTransformer": _FOLLOWED,
-    "NamespaceTransformer": _FOLLOWED,
-    "PatchJson6902Transformer": _FOLLOWED,
-    "PatchStrategicMergeTransformer": _FOLLOWED,
-    "PatchTransformer": _FOLLOWED,
-    "PrefixSuffixTransformer": _FOLLOWED,
-    "PrefixTransformer": _FOLLOWED,
-    "SuffixTransformer": _FOLLOWED,
-    "ReplacementTransformer": _FOLLOWED,
-    "ReplicaCountTransformer": _NEVER,
-    "SortOrderTransformer": _NEVER,
-    "ValueAddTransformer": _UNKNOWN,
-}
-GENERATORS: dict[str, Touch] = {
-    "ConfigMapGenerator": _FOLLOWED,
-    "SecretGenerator": _NEVER,
-    "IAMPolicyGenerator": _NEVER,
-    "HelmChartInflationGenerator": _UNKNOWN,
-}
-
-FLUX_KUSTOMIZATION: dict[str, Touch] = {
-    "buildMetadata": _NEVER,
-    "commonMetadata": _NEVER,  # Flux sets it on what was built
-    "components": _FOLLOWED,
-    "decryption": _FOLLOWED,
-    "deletionPolicy": _NEVER,
-    "dependsOn": _NEVER,
-    "force": _NEVER,
-    "healthCheckExprs": _NEVER,
-    "healthChecks": _NEVER,
-    "ignore": _FOLLOWED,
-    "ignoreMissingComponents": _FOLLOWED,
-    "images": _FOLLOWED,
-    "interval": _NEVER,
-    "kubeConfig": _NEVER,
-    "namePrefix": _FOLLOWED,
-    "nameSuffix": _FOLLOWED,
-    "patches": _FOLLOWED,
-    "patchesJson6902": _FOLLOWED,
-    "patchesStrategicMerge": _FOLLOWED,
-    "path": _FOLLOWED,
-    "postBuild": _FOLLOWED,
-    "prune": _NEVER,
-    "retryInterval": _NEVER,
-    "serviceAccountName": _NEVER,
-    "sourceRef": _FOLLOWED,
-    "suspend": _FOLLOWED,
-    "targetNamespace": _FOLLOWED,
-    "timeout": _NEVER,
-    "validation": _NEVER,
-    "wait": _NEVER,
-}
-GIT_REPOSITORY: dict[str, Touch] = {
-    "accessFrom": _NEVER,
-    "gitImplementation": _NEVER,
-    "ignore": _FOLLOWED,
-    "include": _FOLLOWED,
-    "interval": _NEVER,
-    "provider": _NEVER,
-    "proxySecretRef": _NEVER,
-    "recurseSubmodules": _NEVER,  # what lies in a submodule is no file of this repository
-    "ref": _FOLLOWED,
-    "secretRef": _NEVER,
-    "serviceAccountName": _NEVER,
-    "sparseCheckout": _FOLLOWED,
-    "suspend": _FOLLOWED,
-    "timeout": _NEVER,
-    "url": _FOLLOWED,
-    "verify": _FOLLOWED,
-}
-POST_BUILD: dict[str, Touch] = {
-    "substitute": _FOLLOWED,
-    "substituteFrom": _FOLLOWED,
-    "substituteStrategy": _FOLLOWED,
-}
-
-HELM_RELEASE: dict[str, Touch] = {
-    "chart": _FOLLOWED,
-    "chartRef": _FOLLOWED,
-    "commonMetadata": _NEVER,
-    "dependsOn": _NEVER,
-    "driftDetection": _NEVER,
-    "healthCheckExprs": _NEVER,
-    "install": _NEVER,
-    "interval": _NEVER,
-    "kubeConfig": _NEVER,
-    "maxHistory": _NEVER,
-    "persistentClient": _NEVER,
-    "postRenderStrategy": _NEVER,  # whether hooks are rendered, too
-    "postRenderers": _FOLLOWED,
-    "releaseName": _NEVER,
-    "rollback": _NEVER,
-    "serviceAccountName": _NEVER,
-    "storageNamespace": _NEVER,
-    "suspend": _FOLLOWED,
-    "targetNamespace": _NEVER,
-    "test": _NEVER,
-    "timeout": _NEVER,
-    "uninstall": _NEVER,
-    "upgrade": _NEVER,
-    "values": _FOLLOWED,
-    "valuesFrom": _FOLLOWED,
-    "waitStrategy": _NEVER,
-}
-POST_RENDERER: dict[str, Touch] = {
-    "images": _FOLLOWED,
-    "patches": _FOLLOWED,
-    "patchesJson6902": _FOLLOWED,
-    "patchesStrategicMerge": _FOLLOWED,
-}
+TRANSFORMERS = _table(
+    followed="""
+        AnnotationsTransformer ImageTagTransformer LabelTransformer NamespaceTransformer
+        PatchJson6902Transformer PatchStrategicMergeTransformer PatchTransformer
+        PrefixSuffixTransformer PrefixTransformer SuffixTransformer ReplacementTransformer
+    """,
+    never="HashTransformer ReplicaCountTransformer SortOrderTransformer",
+    not_understood="ValueAddTransformer",
+)
+GENERATORS = _table(
+    followed="ConfigMapGenerator",
+    never="SecretGenerator IAMPolicyGenerator",
+    not_understood="HelmChartInflationGenerator",
+)
+# `commonMetadata` is set by Flux on what was built.
+FLUX_KUSTOMIZATION = _table(
+    followed="""
+        components decryption ignore ignoreMissingComponents images namePrefix nameSuffix patches
+        patchesJson6902 patchesStrategicMerge path postBuild sourceRef suspend targetNamespace
+    """,
+    never="""
+        buildMetadata commonMetadata deletionPolicy dependsOn force healthCheckExprs healthChecks
+        interval kubeConfig prune retryInterval serviceAccountName timeout validation wait
+    """,
+)
+POST_BUILD = _table(followed="substitute substituteFrom substituteStrategy")
+# What lies in a submodule (`recurseSubmodules`) is no file of this repository.
+GIT_REPOSITORY = _table(
+    followed="ignore include ref sparseCheckout suspend url verify",
+    never="""
+        accessFrom gitImplementation interval provider proxySecretRef recurseSubmodules secretRef
+        serviceAccountName timeout
+    """,
+)
+# `postRenderStrategy` says whether hooks are rendered, too.
+HELM_RELEASE = _table(
+    followed="chart chartRef postRenderers suspend values valuesFrom",
+    never="""
+        commonMetadata dependsOn driftDetection healthCheckExprs install interval kubeConfig
+        maxHistory persistentClient postRenderStrategy releaseName rollback serviceAccountName
+        storageNamespace targetNamespace test timeout uninstall upgrade waitStrategy
+    """,
+)
+POST_RENDERER = _table(followed="images patches patchesJson6902 patchesStrategicMerge")
 
 
 def odd_fields(

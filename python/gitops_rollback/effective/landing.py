@@ -25,9 +25,9 @@ from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.argo import is_application
 from gitops_rollback.manifest.blocks import in_host
 from gitops_rollback.manifest.document import items_of, lookup, scalars_of, text_of, values_of
-from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
+from gitops_rollback.manifest.entries import ImageEntry, read_entries
 from gitops_rollback.manifest.fields import find_fields
-from gitops_rollback.manifest.helm import NO_NAME, ValuesPlace, values_fields
+from gitops_rollback.manifest.helm import NO_NAME, values_fields
 from gitops_rollback.manifest.image_field import (
     CONTAINER,
     DIGEST,
@@ -43,6 +43,7 @@ from gitops_rollback.manifest.image_field import (
     VOLUME,
     ImageField,
     Part,
+    Place,
     Problem,
     Scalar,
     split_version,
@@ -188,9 +189,9 @@ class Lander:
             images = find(renderer, "kustomize", "images")
             place = self._place_of(resource, images) if images is not None else None
             if place is not None:
+                file, document, pointer = place
                 kind, name = resource.identity.kind, resource.identity.name
-                where = EntryList(place[0], place[1], kind, name, place[2])
-                found += read_entries(where, images)
+                found += read_entries(Place(file, document, kind, name, pointer), images)
         return found
 
     def origin(self, resource: Resource, node: yaml.Node) -> Origin:
@@ -259,9 +260,9 @@ class Lander:
         """Return the images of the values that an object gives to a chart."""
         self._know_embedded(layers.embedded)
         scalar = partial(self._scalar, resource, layers.paths)
-        place = ValuesPlace(item.file, item.document, item.kind, item.name, item.names, "", scalar)
         found = []
-        for field in values_fields(place, layers.values, "/spec/values"):
+        place = replace(item.place, namespace="").below("/spec/values")
+        for field in values_fields(place, layers.values, scalar):
             decider, over = self._decider(resource, field, layers.embedded)
             paths = (resource.path, *resource.by, *layers.paths)
             unknowns = [*resource.unknowns, *layers.unknowns]
@@ -362,25 +363,22 @@ class Lander:
         if known is not None:
             return known
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - images and values are scalars
-        place = self._place_of(resource, node)
-        if place is None:
+        known_place = self._place_of(resource, node)
+        if known_place is None:
             return self._placeless(resource, node)
-        file, document, pointer = place
+        file, document, pointer = known_place
         scalar = read_scalar(file, node)
         root = file.trees[document]
         metadata = lookup(root, "metadata")
-        return ImageField(
-            path=file.path,
-            document=document,
-            kind=text_of(lookup(root, "kind")) or "Values",
-            name=text_of(lookup(metadata, "name")) or resource.identity.name,
-            container=pointer.strip("/").replace("/", "."),
-            pointer=pointer,
-            parts=(Part(REFERENCE, "image", scalar),),
-            namespace=text_of(lookup(metadata, "namespace")) or "",
-            form=SUBSTITUTION,
-            problem=spelling_problem(scalar),
+        place = Place(
+            file,
+            document,
+            text_of(lookup(root, "kind")) or "Values",
+            text_of(lookup(metadata, "name")) or resource.identity.name,
+            pointer,
+            text_of(lookup(metadata, "namespace")) or "",
         )
+        return _of_no_form(place, scalar)
 
     def _placeless(self, resource: Resource, node: yaml.ScalarNode) -> ImageField:
         scalar = Scalar(
@@ -454,9 +452,9 @@ class Lander:
             if one.block.host is None or id(one.block) in self._known_inline:
                 continue
             self._known_inline.add(id(one.block))
-            place = ValuesPlace(one.block, 0, one.kind, one.name, frozenset())
+            place = Place(one.block, 0, one.kind, one.name)
             root = one.block.trees[0] if one.block.trees else None
-            fields = (in_host(f, one.block.host) for f in values_fields(place, root, ""))
+            fields = (in_host(f, one.block.host) for f in values_fields(place, root))
             self._know(fields)
             self._walk_inline(Inline(one.block, one.block.path, 0, one.block.host.node))
 
@@ -465,18 +463,17 @@ class Lander:
         for number, root in enumerate(inline.file.trees):
             for pointer, node in scalars_of(root):
                 if node.tag == STRING and id(node) not in self._sources:
-                    field = ImageField(
-                        path=inline.path,
-                        document=number,
-                        kind="Patch",
-                        name="patch",
-                        container=pointer.strip("/").replace("/", "."),
-                        pointer=pointer,
-                        parts=(Part(REFERENCE, "image", read_scalar(inline.file, node)),),
-                        form=SUBSTITUTION,
-                        problem=spelling_problem(read_scalar(inline.file, node)),
-                    )
+                    place = Place(inline.file, number, "Patch", "patch", pointer)
+                    field = _of_no_form(place, read_scalar(inline.file, node))
                     self._sources[id(node)] = _inlined(field, inline)
+
+
+def _of_no_form(place: Place, scalar: Scalar) -> ImageField:
+    """Return the field of a text that is found by where it stands alone."""
+    container = place.pointer.strip("/").replace("/", ".")
+    parts = (Part(REFERENCE, "image", scalar),)
+    field = place.field(container, parts, SUBSTITUTION, spelling_problem(scalar))
+    return replace(field, containers=frozenset())
 
 
 def _use_of(scalar: Scalar, kind: str, name: str, container: str) -> tuple[object, ...]:

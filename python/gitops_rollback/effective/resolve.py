@@ -252,7 +252,7 @@ class _Resolver:
             for key, definition in (values or {}).items():
                 if key in found or key in hidden:
                     continue
-                if definition.kind == "Secret":
+                if definition.place.kind == "Secret":
                     hidden.add(key)
                     continue
                 found[key] = definition

@@ -21,7 +21,6 @@ from gitops_rollback.manifest.image_field import (
     REFERENCE,
     SUBSTITUTION,
     TAG,
-    ImageField,
     Part,
     Problem,
     split_version,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.effective.applied import Applied
     from gitops_rollback.manifest.flux import Definition
+    from gitops_rollback.manifest.image_field import ImageField
 
 _VARIABLE = regex(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?:=|:[=-])(?P<default>[^{}]*))?\}")
 _COMMENT = regex(rb"^[ \t]*#.*$", re.MULTILINE)
@@ -165,27 +165,21 @@ def _field(
             return Problem(
                 f"its version is the default of {match['name']};", "define the variable instead"
             )
-        scalar = read_scalar(definition.file, definition.node)
+        scalar = read_scalar(definition.place.file, definition.node)
         before = match.string[: match.start()].removeprefix(":") if role == TAG else ""
         after = match.string[match.end() :] if role == TAG else ""
         number = _number(image, variables) if role == TAG else ""
         parts.append((definition, Part(role, match["name"], scalar, before, after, number)))
     first = parts[0][0]
-    if any(definition.file.path != first.file.path for definition, _part in parts):
+    if any(definition.place.file.path != first.place.file.path for definition, _part in parts):
         return Problem("tag and digest are variables in different files")
     names = [match["name"] for match in roles.values()]
-    return ImageField(
-        path=first.file.path,
-        document=first.document,
-        kind=first.kind,
-        name=first.object,
-        container=names[0],
-        pointer=first.pointer,
-        parts=tuple(part for _definition, part in parts),
-        form=SUBSTITUTION,
+    problem = next((p for _d, part in parts if (p := spelling_problem(part.scalar))), EDITABLE)
+    field = first.place.field(names[0], tuple(p for _d, p in parts), SUBSTITUTION, problem)
+    return replace(
+        field,
         labels=image.use.labels,
         containers=frozenset(names),
-        problem=next((p for _d, part in parts if (p := spelling_problem(part.scalar))), EDITABLE),
         tag_only=_tag_only(parts[0][1], names[0], variables, used),
     )
 

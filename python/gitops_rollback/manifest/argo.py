@@ -16,11 +16,10 @@ from gitops_rollback.late import regex, replace
 from gitops_rollback.manifest.blocks import block_of, in_host
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.entries import ImageEntry
-from gitops_rollback.manifest.helm import ValuesPlace, values_fields
+from gitops_rollback.manifest.helm import values_fields
 from gitops_rollback.manifest.image_field import (
     KUSTOMIZE,
     REFERENCE,
-    ImageField,
     Part,
     Problem,
     split_version,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.image_field import ImageField, Place
 
 RENAMES = Problem(
     "its text renames the image:", "write an `images:` entry in the kustomization instead"
@@ -97,17 +97,15 @@ def application_fields(item: ManifestObject) -> Iterator[ImageField]:
     """Yield the image fields in the values of an Application, as far as they stand in it."""
     if not is_application(item):
         return
-    namespace = item.namespace or ""
-    place = ValuesPlace(item.file, item.document, item.kind, item.name, item.names, namespace)
     for pointer, source in chart_sources(item.node):
         yield from (entry.field for entry in kustomize_images(item, pointer, source))
         helm = lookup(source, "helm")
         written = lookup(helm, "valuesObject")
         text = lookup(helm, "values")
         if isinstance(written, yaml.MappingNode):
-            yield from values_fields(place, written, f"{item.pointer}{pointer}/helm/valuesObject")
+            yield from values_fields(item.place.below(f"{pointer}/helm/valuesObject"), written)
         elif isinstance(text, yaml.ScalarNode):
-            yield from text_fields(place, text)
+            yield from text_fields(item.place, text)
 
 
 def kustomize_images(item: ManifestObject, pointer: str, source: yaml.Node) -> Iterator[ImageEntry]:
@@ -123,25 +121,15 @@ def kustomize_images(item: ManifestObject, pointer: str, source: yaml.Node) -> I
         if "=" in scalar.value:
             name, _, other = scalar.value.partition("=")
         own, version = split_version(other)
-        field = ImageField(
-            path=item.file.path,
-            document=item.document,
-            kind=item.kind,
-            name=item.name,
-            container=name or own,
-            pointer=f"{item.pointer}{pointer}/kustomize/images/{index}",
-            parts=(Part(REFERENCE, "image", scalar),),
-            namespace=item.namespace or "",
-            form=KUSTOMIZE,
-            labels=item.names,
-            containers=frozenset((name or own,)),
-            shown_name=own if name else None,
-            problem=RENAMES if name else spelling_problem(scalar),
-        )
+        place = item.place.below(f"{pointer}/kustomize/images/{index}")
+        parts = (Part(REFERENCE, "image", scalar),)
+        problem = RENAMES if name else spelling_problem(scalar)
+        field = place.field(name or own, parts, KUSTOMIZE, problem)
+        field = replace(field, shown_name=own if name else None)
         yield ImageEntry(name or own, own if name else None, "", field, version)
 
 
-def text_fields(place: ValuesPlace, text: yaml.ScalarNode) -> Iterator[ImageField]:
+def text_fields(place: Place, text: yaml.ScalarNode) -> Iterator[ImageField]:
     """Yield the image fields of values in a text; none where it cannot be edited in its file."""
     try:
         block = block_of(place.file, text)
@@ -149,5 +137,5 @@ def text_fields(place: ValuesPlace, text: yaml.ScalarNode) -> Iterator[ImageFiel
         return
     root = block.trees[0] if block.trees else None
     if block.host is not None:
-        inner = replace(place, file=block, document=0)
-        yield from (in_host(field, block.host) for field in values_fields(inner, root, ""))
+        inner = replace(place, file=block, document=0, pointer="")
+        yield from (in_host(field, block.host) for field in values_fields(inner, root))

@@ -20,7 +20,6 @@ from gitops_rollback.manifest.image_field import (
     NAME,
     TAG,
     VARIABLE_PROBLEM,
-    ImageField,
     Part,
     Problem,
     split_version,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitops_rollback.manifest.document import ParsedFile
+    from gitops_rollback.manifest.image_field import ImageField, Place
 
 _ROLES = {"newName": NAME, "newTag": TAG, "digest": DIGEST}
 _SIGNS = frozenset("*+?()[]{}|^$\\")  # of a name that is a regular expression, and none itself
@@ -84,59 +84,37 @@ class ImageEntry:
         return replace(self, new_name=name, field=field, version=version, doubt=doubt)
 
 
-@dataclass(frozen=True)
-class EntryList:
-    """Where a list of entries stands, and whose it is."""
-
-    file: ParsedFile
-    document: int
-    kind: str
-    name: str
-    pointer: str
-    namespace: str = ""
-
-
-def read_entries(place: EntryList, images: yaml.Node | None) -> Iterator[ImageEntry]:
+def read_entries(place: Place, images: yaml.Node | None) -> Iterator[ImageEntry]:
     """Yield the entries of an `images:` list in their order.
 
     Raises `ManifestError` where a key stands twice in one.
     """
     for index, node in enumerate(items_of(images)):
-        entry = read_entry(place, node, f"{place.pointer}/{index}")
+        entry = read_entry(place.below(f"/{index}"), node)
         if entry is not None:
             yield entry
 
 
-def read_entry(place: EntryList, node: yaml.Node | None, pointer: str) -> ImageEntry | None:
-    """Return one entry; None for what has no name. Raises `ManifestError` as `read_entries`."""
+def read_entry(place: Place, node: yaml.Node | None) -> ImageEntry | None:
+    """Return one entry; None for what has no name. Raises `ManifestError` as `read_entries`.
+
+    It bears no name of a workload, whosever it is.
+    """
     name = lookup(node, "name")
     text = text_of(name)
     if node is None or not isinstance(name, yaml.ScalarNode) or not text:
         return None
     refuse_duplicate_keys(place.file.path, [node])
     parts = tuple(_parts(place.file, node))
-    shown = _shown_name(text)
-    field = ImageField(
-        path=place.file.path,
-        document=place.document,
-        kind=place.kind,
-        name=place.name,
-        container=text,
-        pointer=pointer,
-        parts=parts or (Part(NAME, "name", read_scalar(place.file, name)),),
-        namespace=place.namespace,
-        form=KUSTOMIZE,
-        containers=frozenset((text,)),
-        shown_name=None if any(p.role == NAME and p.text for p in parts) else shown,
-        problem=_problem(parts, shown),
-    )
+    shown = split_version(text)[0] or text  # there may be a tag behind it
     new_name = next((p.text for p in parts if p.role == NAME and p.text), None)
+    all_parts = parts or (Part(NAME, "name", read_scalar(place.file, name)),)
+    field = replace(
+        place.field(text, all_parts, KUSTOMIZE, _problem(parts, shown)),
+        labels=frozenset(),
+        shown_name=None if new_name else shown,
+    )
     return ImageEntry(text, new_name, text_of(lookup(node, "tagSuffix")) or "", field)
-
-
-def _shown_name(name: str) -> str:
-    """Return the name of the image that an entry is for: its own may have a tag behind it."""
-    return split_version(name)[0] or name
 
 
 def _parts(file: ParsedFile, node: yaml.Node) -> Iterator[Part]:

@@ -12,16 +12,16 @@ from gitops_rollback.late import replace
 from gitops_rollback.manifest.argo import application_fields, override_fields
 from gitops_rollback.manifest.blocks import block_of, in_host
 from gitops_rollback.manifest.document import items_of, lookup, paths_to_nodes, text_of, walk
-from gitops_rollback.manifest.entries import EntryList, read_entry
+from gitops_rollback.manifest.entries import read_entry
 from gitops_rollback.manifest.flux import (
     inline_patches,
     kustomization_entries,
     release_entries,
     release_fields,
 )
-from gitops_rollback.manifest.helm import ValuesPlace, is_values_file, values_fields
-from gitops_rollback.manifest.image_field import EDITABLE, Problem
-from gitops_rollback.manifest.json_patch import PatchPlace, patch_fields
+from gitops_rollback.manifest.helm import is_values_file, values_fields
+from gitops_rollback.manifest.image_field import EDITABLE, Place, Problem
+from gitops_rollback.manifest.json_patch import patch_fields
 from gitops_rollback.manifest.kustomize import entries_of, is_kustomization, patch_texts
 from gitops_rollback.manifest.objects import objects_of
 from gitops_rollback.manifest.scalars import refuse_duplicate_keys, refuse_template_file
@@ -97,8 +97,7 @@ def _of_objects(
         yield from application_fields(item)
         yield from _of_blocks(file, inline_patches(item))
         if item.kind == "ImageTagTransformer":
-            place = EntryList(file, item.document, item.kind, item.name, "/imageTag")
-            entry = read_entry(place, item.find("imageTag"), "/imageTag")
+            entry = read_entry(item.place.below("/imageTag"), item.find("imageTag"))
             yield from [entry.field] if entry is not None else []
 
 
@@ -123,8 +122,9 @@ def _of_values(file: ParsedFile) -> Iterator[ImageField]:
     for number, root in enumerate(file.trees):
         if text_of(lookup(root, "kind")) and (text_of(lookup(root, "apiVersion")) or not is_sure):
             continue
-        place = ValuesPlace(file, number, "Values", name, frozenset(), only_split=not is_sure)
-        yield from values_fields(place, root if isinstance(root, yaml.MappingNode) else None, "")
+        if isinstance(root, yaml.MappingNode):
+            place = Place(file, number, "Values", name)
+            yield from values_fields(place, root, only_split=not is_sure)
 
 
 def _of_json_patches(file: ParsedFile) -> Iterator[ImageField]:
@@ -134,9 +134,8 @@ def _of_json_patches(file: ParsedFile) -> Iterator[ImageField]:
             path = text_of(lookup(item, "path"))
             if path is None or text_of(lookup(item, "op")) not in ("add", "replace"):
                 continue
-            value = lookup(item, "value")
-            place = PatchPlace(file, number, f"/{index}/value", path)
-            yield from patch_fields(place, value)
+            place = Place(file, number, "Patch", "patch", f"/{index}/value")
+            yield from patch_fields(place, path, lookup(item, "value"))
 
 
 def _mappings(file: ParsedFile) -> Iterator[yaml.Node]:

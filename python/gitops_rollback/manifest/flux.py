@@ -13,16 +13,15 @@ import yaml
 
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.document import items_of, lookup, pointer_to, text_of
-from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
-from gitops_rollback.manifest.helm import ValuesPlace, values_fields
+from gitops_rollback.manifest.entries import ImageEntry, read_entries
+from gitops_rollback.manifest.helm import values_fields
 from gitops_rollback.manifest.kustomize import Patch, read_patches
 from gitops_rollback.manifest.objects import folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.image_field import ImageField
+    from gitops_rollback.manifest.image_field import ImageField, Place
     from gitops_rollback.manifest.objects import ManifestObject
 
 KUSTOMIZE_GROUP = "kustomize.toolkit.fluxcd.io"
@@ -40,11 +39,7 @@ LEAVES_ALONE = {
 class Definition:
     """The scalar that gives a Flux variable its value, and where it stands."""
 
-    file: ParsedFile
-    document: int
-    kind: str
-    object: str
-    pointer: str
+    place: Place
     node: yaml.ScalarNode
 
 
@@ -148,17 +143,14 @@ def kustomization_entries(item: ManifestObject) -> tuple[ImageEntry, ...]:
     """Return the `spec.images` of a Flux Kustomization."""
     if not _is_flux_kustomization(item):
         return ()
-    place = _list(item, f"{item.pointer}/spec/images")
-    return tuple(read_entries(place, item.find("spec", "images")))
+    return tuple(read_entries(item.place.below("/spec/images"), item.find("spec", "images")))
 
 
 def release_fields(item: ManifestObject) -> list[ImageField]:
     """Return the image fields in the values of a HelmRelease."""
     if item.kind != "HelmRelease" or item.api_group not in ("", HELM_GROUP):
         return []
-    namespace = item.namespace or ""
-    place = ValuesPlace(item.file, item.document, item.kind, item.name, item.names, namespace)
-    return values_fields(place, item.find("spec", "values"), f"{item.pointer}/spec/values")
+    return values_fields(item.place.below("/spec/values"), item.find("spec", "values"))
 
 
 def release_entries(item: ManifestObject) -> tuple[ImageEntry, ...]:
@@ -168,8 +160,8 @@ def release_entries(item: ManifestObject) -> tuple[ImageEntry, ...]:
     found: list[ImageEntry] = []
     for index, renderer in enumerate(items_of(item.find("spec", "postRenderers"))):
         images = lookup(lookup(renderer, "kustomize"), "images")
-        pointer = f"{item.pointer}/spec/postRenderers/{index}/kustomize/images"
-        found.extend(read_entries(_list(item, pointer), images))
+        place = item.place.below(f"/spec/postRenderers/{index}/kustomize/images")
+        found.extend(read_entries(place, images))
     return tuple(found)
 
 
@@ -180,14 +172,7 @@ def definitions(
     if not isinstance(mapping, yaml.MappingNode):
         return {}
     return {
-        str(key.value): Definition(
-            item.file,
-            item.document,
-            item.kind,
-            item.name,
-            pointer_to(f"{item.pointer}{pointer}", str(key.value)),
-            value,
-        )
+        str(key.value): Definition(item.place.below(pointer_to(pointer, str(key.value))), value)
         for key, value in mapping.value
         if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode)
     }
@@ -201,7 +186,3 @@ def _inline_texts(patches: yaml.Node | None) -> Iterator[Patch]:
     """Yield the merge patches that Flux takes as objects: they cannot be followed as texts."""
     for one in items_of(patches):
         yield Patch(one.start_mark.line + 1)
-
-
-def _list(item: ManifestObject, pointer: str) -> EntryList:
-    return EntryList(item.file, item.document, item.kind, item.name, pointer, item.namespace or "")

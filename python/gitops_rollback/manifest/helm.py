@@ -8,13 +8,14 @@ its tag beside it. A tag may bear the digest: `v1@sha256:…` (helm.sh/docs/char
 from __future__ import annotations
 
 import posixpath
+from functools import partial
 from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.image import InvalidImageError, find_image, parse_image
-from gitops_rollback.late import dataclass, replace
-from gitops_rollback.manifest.document import lookup, pointer_to, printed, text_of
+from gitops_rollback.image import find_image
+from gitops_rollback.late import replace
+from gitops_rollback.manifest.document import items_of, lookup, pointer_to, printed, text_of
 from gitops_rollback.manifest.entries import version_problem
 from gitops_rollback.manifest.image_field import (
     DIGEST,
@@ -24,19 +25,16 @@ from gitops_rollback.manifest.image_field import (
     REFERENCE,
     REGISTRY,
     TAG,
-    VARIABLE_PROBLEM,
-    ImageField,
     Part,
     Problem,
     split_version,
 )
-from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
+from gitops_rollback.manifest.scalars import read_scalar, reference_problem, spelling_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gitops_rollback.manifest.document import ParsedFile
-    from gitops_rollback.manifest.image_field import Scalar
+    from gitops_rollback.manifest.image_field import ImageField, Place, Scalar
 
 NO_NAME = Problem(
     "the image's name is the chart's:", "say it as `image` of the service in the configuration"
@@ -59,28 +57,6 @@ _IMAGE_TAGS = ("imageTag", "image_tag")
 TAG_KEYS = ("tag", *_IMAGE_TAGS, "version")
 
 
-@dataclass(frozen=True)
-class ValuesPlace:
-    """Where values stand, and whose they are.
-
-    `read` reads scalars of values that were merged from several files; `only_split` takes none but
-    a name with its tag beside it: of a file that is not sure to hold values.
-    """
-
-    file: ParsedFile
-    document: int
-    kind: str
-    name: str
-    labels: frozenset[str]
-    namespace: str = ""
-    read: Callable[[yaml.ScalarNode], Scalar] | None = None
-    only_split: bool = False
-
-    def scalar(self, node: yaml.ScalarNode) -> Scalar:
-        """Return a scalar of the values, which may come from several files."""
-        return self.read(node) if self.read is not None else read_scalar(self.file, node)
-
-
 def is_values_file(path: str) -> bool:
     """Tell by its name whether a YAML file holds Helm values: `values.yaml`, `cart-values.yml`."""
     folder, name = posixpath.split(path)
@@ -95,13 +71,20 @@ def is_of_image(key: str) -> bool:
     return _is_image_key(key) or key in (*NAME_KEYS, *TAG_KEYS, "registry", "digest")
 
 
-def values_fields(place: ValuesPlace, values: yaml.Node | None, pointer: str) -> list[ImageField]:
-    """Return the image fields of some values; `pointer` is where these stand.
+def values_fields(
+    place: Place,
+    values: yaml.Node | None,
+    read: Callable[[yaml.ScalarNode], Scalar] | None = None,
+    *,
+    only_split: bool = False,
+) -> list[ImageField]:
+    """Return the image fields of some values.
 
-    Raises `ManifestError` where a key stands twice on the way to a field.
+    `read` reads scalars of values that were merged from several files; `only_split` takes none but
+    a name with its tag beside it: of a file that is not sure to hold values. Raises `ManifestError`
+    where a key stands twice on the way to a field.
     """
-    seen: set[int] = set()
-    found = list(_walk(place, values, pointer, (), seen))
+    found = list(_Values(read or partial(read_scalar, place.file), only_split).walk(place, values))
     registry = _global_registry(values)
     return [_elsewhere(field, registry) for field in found] if registry else found
 
@@ -126,34 +109,76 @@ def _elsewhere(field: ImageField, registry: str) -> ImageField:
     return replace(field, other_name=f"{registry}/{name}", problem=OTHER_REGISTRY)
 
 
-def _walk(
-    place: ValuesPlace,
-    node: yaml.Node | None,
-    pointer: str,
-    keys: tuple[str, ...],
-    seen: set[int],
-) -> Iterator[ImageField]:
-    if id(node) in seen:  # what aliases repeat is looked at once
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _walk(place, item, f"{pointer}/{index}", (*keys, str(index)), seen)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    found = _mapping_field(place, node, pointer, keys)
-    if found is not None:
-        yield found
-    for key_node, value in node.value:
-        key = text_of(key_node)
-        if key is None:
-            continue
-        below = pointer_to(pointer, key)
-        if isinstance(value, yaml.ScalarNode):
-            if found is None and _is_image_key(key) and not place.only_split:
-                yield from _scalar_field(place, value, below, (*keys, key))
-        else:
-            yield from _walk(place, value, below, (*keys, key), seen)
+class _Values:
+    """Finds the fields of values; what aliases repeat is looked at once."""
+
+    def __init__(self, read: Callable[[yaml.ScalarNode], Scalar], only_split: bool) -> None:  # noqa: FBT001
+        self._read = read
+        self._only_split = only_split
+        self._seen: set[int] = set()
+
+    def walk(
+        self, place: Place, node: yaml.Node | None, keys: tuple[str, ...] = ()
+    ) -> Iterator[ImageField]:
+        """Yield the fields at a place of the values, and below it."""
+        if id(node) in self._seen:
+            return
+        self._seen.add(id(node))
+        for index, item in enumerate(items_of(node)):
+            yield from self.walk(place.below(f"/{index}"), item, (*keys, str(index)))
+        if not isinstance(node, yaml.MappingNode):
+            return
+        found = self._mapping_field(place, node, keys)
+        if found is not None:
+            yield found
+        for key_node, value in node.value:
+            key = text_of(key_node)
+            if key is None:
+                continue
+            below = place.below(pointer_to("", key))
+            if not isinstance(value, yaml.ScalarNode):
+                yield from self.walk(below, value, (*keys, key))
+            elif found is None and _is_image_key(key) and not self._only_split:
+                yield from self._scalar_field(below, value, (*keys, key))
+
+    def _mapping_field(
+        self, place: Place, node: yaml.MappingNode, keys: tuple[str, ...]
+    ) -> ImageField | None:
+        """Return the field that a mapping is: with a name, or called image, and with a version."""
+        is_image = _is_of_images(keys)
+        tag_key = next((k for k in _tag_keys(is_image=is_image) if _scalar(node, k)), "tag")
+        tag, digest = _scalar(node, tag_key), _scalar(node, "digest")
+        has_version = tag is not None or digest is not None
+        name_key = _name_key(node, is_image=is_image, has_version=has_version)
+        says_image = is_image or tag_key in _IMAGE_TAGS or not keys
+        if name_key is None and not (says_image and has_version):
+            return None
+        if self._only_split and (name_key is None or tag is None):
+            return None
+        candidates = (
+            (REGISTRY, "registry" if name_key else ""),
+            (NAME, name_key or ""),
+            (TAG, tag_key),
+            (DIGEST, "digest"),
+        )
+        parts = tuple(
+            Part(role, key, self._read(value), printed=printed(value))
+            for role, key in candidates
+            if (value := _scalar(node, key)) is not None
+        )
+        return _field(place, parts, keys or ("values",), _problem(parts))
+
+    def _scalar_field(
+        self, place: Place, node: yaml.ScalarNode, keys: tuple[str, ...]
+    ) -> Iterator[ImageField]:
+        scalar = self._read(node)
+        text = scalar.value
+        if scalar.is_null or not text or "{{" in text:
+            return
+        if find_image(text) is None and not any(sign in text for sign in (":", "/", "${")):
+            return  # a switch, a file: charts call many things image
+        parts = (Part(REFERENCE, "image", scalar),)
+        yield _field(place, parts, keys, reference_problem(scalar))
 
 
 def _is_image_key(key: str) -> bool:
@@ -164,33 +189,6 @@ def _is_of_images(keys: tuple[str, ...]) -> bool:
     """Tell whether a mapping is called image, or is in a list or a mapping of images."""
     named = [key for key in keys if not key.isdecimal()]
     return bool(named) and (_is_image_key(named[-1]) or named[-1].lower().endswith("images"))
-
-
-def _mapping_field(
-    place: ValuesPlace, node: yaml.MappingNode, pointer: str, keys: tuple[str, ...]
-) -> ImageField | None:
-    """Return the field that a mapping is, if it has a name or is called image, and a version."""
-    is_image = _is_of_images(keys)
-    tag_key = next((k for k in _tag_keys(is_image=is_image) if _scalar(node, k)), "tag")
-    tag, digest = _scalar(node, tag_key), _scalar(node, "digest")
-    name_key = _name_key(node, is_image=is_image, has_version=tag is not None or digest is not None)
-    says_image = is_image or tag_key in _IMAGE_TAGS or not keys
-    if name_key is None and not (says_image and (tag is not None or digest is not None)):
-        return None
-    if place.only_split and (name_key is None or tag is None):
-        return None
-    candidates = (
-        (REGISTRY, "registry" if name_key else ""),
-        (NAME, name_key or ""),
-        (TAG, tag_key),
-        (DIGEST, "digest"),
-    )
-    parts = tuple(
-        Part(role, key, place.scalar(value), printed=printed(value))
-        for role, key in candidates
-        if (value := _scalar(node, key)) is not None
-    )
-    return _field(place, parts, pointer, keys or ("values",))
 
 
 def _tag_keys(*, is_image: bool) -> tuple[str, ...]:
@@ -217,43 +215,11 @@ def _is_bare_name(text: str) -> bool:
     return image is not None and image.tag is None and image.digest is None
 
 
-def _scalar_field(
-    place: ValuesPlace, node: yaml.ScalarNode, pointer: str, keys: tuple[str, ...]
-) -> Iterator[ImageField]:
-    scalar = place.scalar(node)
-    if scalar.is_null or not scalar.value or "{{" in scalar.value:
-        return
-    problem = spelling_problem(scalar)
-    if "${" in scalar.value:
-        problem = problem or VARIABLE_PROBLEM
-    else:
-        try:
-            parse_image(scalar.value)
-        except InvalidImageError as error:
-            if ":" not in scalar.value and "/" not in scalar.value:
-                return  # a switch, a file: charts call many things image
-            problem = problem or Problem(str(error))
-    field = _field(place, (Part(REFERENCE, "image", scalar),), pointer, keys)
-    yield replace(field, problem=problem)
-
-
 def _field(
-    place: ValuesPlace, parts: tuple[Part, ...], pointer: str, keys: tuple[str, ...]
+    place: Place, parts: tuple[Part, ...], keys: tuple[str, ...], problem: Problem
 ) -> ImageField:
-    return ImageField(
-        path=place.file.path,
-        document=place.document,
-        kind=place.kind,
-        name=place.name,
-        container=".".join(keys),
-        pointer=pointer,
-        parts=parts,
-        namespace=place.namespace,
-        form=HELM,
-        labels=place.labels,
-        containers=frozenset((".".join(keys), keys[-1])),
-        problem=_problem(parts),
-    )
+    field = place.field(".".join(keys), parts, HELM, problem)
+    return replace(field, containers=frozenset((field.container, keys[-1])))
 
 
 def _problem(parts: tuple[Part, ...]) -> Problem:
@@ -264,8 +230,6 @@ def _problem(parts: tuple[Part, ...]) -> Problem:
             return problem
     if any("{{" in text for text in texts.values()):
         return Problem("it is a template")
-    if REFERENCE in texts:
-        return EDITABLE
     tag, digest = texts.get(TAG, ""), texts.get(DIGEST, "")
     if not tag and not digest:
         return NO_VERSION

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.image import ImageReference, find_image
-from gitops_rollback.late import dataclass, field, regex
+from gitops_rollback.late import dataclass, field, regex, replace
 
 if TYPE_CHECKING:
     from typing import Self
@@ -264,6 +264,45 @@ class ImageField:
             "form": self.form,
             **{key: value for key, value in optional.items() if value},
         }
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where fields stand, and whose they are: an object of a file, a kustomization, values.
+
+    `pointer` is where theirs begin; `labels` are the names that the object goes by.
+    """
+
+    file: ParsedFile
+    document: int
+    kind: str
+    name: str
+    pointer: str = ""
+    namespace: str = ""
+    labels: frozenset[str] = frozenset()
+
+    def below(self, pointer: str) -> Place:
+        """Return a place within it."""
+        return replace(self, pointer=self.pointer + pointer)
+
+    def field(
+        self, container: str, parts: tuple[Part, ...], form: str, problem: Problem = EDITABLE
+    ) -> ImageField:
+        """Return the field that some scalars at the place are."""
+        return ImageField(
+            path=self.file.path,
+            document=self.document,
+            kind=self.kind,
+            name=self.name,
+            container=container,
+            pointer=self.pointer,
+            parts=parts,
+            namespace=self.namespace,
+            form=form,
+            labels=self.labels,
+            containers=frozenset((container,)),
+            problem=problem,
+        )
 
 
 def split_version(text: str) -> tuple[str, str]:

@@ -13,7 +13,8 @@ import yaml
 
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.document import items_of, lookup, text_of
-from gitops_rollback.manifest.entries import EntryList, ImageEntry, read_entries
+from gitops_rollback.manifest.entries import ImageEntry, read_entries
+from gitops_rollback.manifest.image_field import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,42 +23,14 @@ if TYPE_CHECKING:
 
 KUSTOMIZATION_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 COMPONENT = "Component"
-FIELDS = (
-    "apiVersion",
-    "kind",
-    "metadata",
-    "openapi",
-    "namePrefix",
-    "nameSuffix",
-    "namespace",
-    "commonLabels",
-    "labels",
-    "commonAnnotations",
-    "patchesStrategicMerge",
-    "patchesJson6902",
-    "patches",
-    "images",
-    "imageTags",
-    "replacements",
-    "replicas",
-    "vars",
-    "sortOptions",
-    "resources",
-    "components",
-    "crds",
-    "bases",
-    "configMapGenerator",
-    "secretGenerator",
-    "helmGlobals",
-    "helmCharts",
-    "helmChartInflationGenerator",
-    "generatorOptions",
-    "configurations",
-    "generators",
-    "transformers",
-    "validators",
-    "buildMetadata",
-)
+_WORDS = """
+    apiVersion kind metadata openapi namePrefix nameSuffix namespace commonLabels labels
+    commonAnnotations patchesStrategicMerge patchesJson6902 patches images imageTags replacements
+    replicas vars sortOptions resources components crds bases configMapGenerator secretGenerator
+    helmGlobals helmCharts helmChartInflationGenerator generatorOptions configurations generators
+    transformers validators buildMetadata
+"""
+FIELDS = frozenset(_WORDS.split())
 _RESOURCES = ("resources", "bases")
 _IMAGES = ("images", "imageTags")
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -212,7 +185,7 @@ def entries_of(file: ParsedFile) -> tuple[ImageEntry, ...]:
         for number, root in enumerate(file.trees)
         for key in _IMAGES
         for entry in read_entries(
-            EntryList(file, number, "Kustomization", "kustomization", f"/{key}"),
+            Place(file, number, "Kustomization", "kustomization", f"/{key}"),
             lookup(spelled(root, FIELDS), key),
         )
     )

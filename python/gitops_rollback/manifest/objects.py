@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gitops_rollback.late import dataclass
 from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.image_field import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,6 +54,19 @@ class ManifestObject:
             text_of(lookup(labels, "app")),
         )
         return frozenset(text for text in texts if text)
+
+    @property
+    def place(self) -> Place:
+        """The place of the object, for what fields it has."""
+        return Place(
+            self.file,
+            self.document,
+            self.kind,
+            self.name,
+            self.pointer,
+            self.namespace or "",
+            self.names,
+        )
 
     @property
     def line(self) -> int:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gitops_rollback.errors import ManifestError
+from gitops_rollback.image import InvalidImageError, parse_image
 from gitops_rollback.late import regex
 from gitops_rollback.manifest.document import HELM_HINT, duplicate_key
-from gitops_rollback.manifest.image_field import EDITABLE, Problem, Scalar
+from gitops_rollback.manifest.image_field import EDITABLE, VARIABLE_PROBLEM, Problem, Scalar
 from gitops_rollback.manifest.markers import find_marker, find_marker_above
 
 if TYPE_CHECKING:
@@ -71,6 +72,22 @@ def spelling_problem(scalar: Scalar) -> Problem:
     inside = raw[1:-1] if style else raw
     if inside != scalar.value:
         return Problem("the value is written with escapes")
+    return EDITABLE
+
+
+def reference_problem(scalar: Scalar) -> Problem:
+    """Return why a scalar is no image reference that can be edited; empty if it is one."""
+    problem = spelling_problem(scalar)
+    if problem:
+        return problem
+    if scalar.is_null:
+        return Problem("the value is empty")
+    if "${" in scalar.value:
+        return VARIABLE_PROBLEM
+    try:
+        parse_image(scalar.value)
+    except InvalidImageError as error:
+        return Problem(str(error))
     return EDITABLE
 
 

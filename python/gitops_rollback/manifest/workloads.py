@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.image import InvalidImageError, parse_image
-from gitops_rollback.late import dataclass, regex
+from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.document import items_of, lookup, printed, text_of
 from gitops_rollback.manifest.helm import NO_NAME
 from gitops_rollback.manifest.image_field import (
     CONTAINER,
-    EDITABLE,
     POINTED,
     REFERENCE,
     TAG,
-    VARIABLE_PROBLEM,
     VOLUME,
     ImageField,
     Part,
@@ -24,6 +21,7 @@ from gitops_rollback.manifest.image_field import (
 )
 from gitops_rollback.manifest.scalars import (
     read_scalar,
+    reference_problem,
     refuse_duplicate_keys,
     refuse_template,
     spelling_problem,
@@ -33,7 +31,6 @@ from gitops_rollback.model import whole_number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from gitops_rollback.manifest.image_field import Scalar
     from gitops_rollback.manifest.objects import ManifestObject
 
 # Where the pod specification of each kind stands (kubernetes.io API reference; Rollout:
@@ -168,37 +165,12 @@ def _step(node: yaml.Node, key: str) -> yaml.Node | None:
 def _field(item: ManifestObject, image: ImageNode, node: yaml.ScalarNode) -> ImageField:
     scalar = read_scalar(item.file, node)
     part = Part(REFERENCE, "image", scalar)
-    problem = spelling_problem(scalar) or _reference_problem(scalar)
+    problem = reference_problem(scalar)
     if image.form == POINTED and _TAG_ALONE.fullmatch(scalar.value):
         part = Part(TAG, "tag", scalar, printed=printed(node))
         problem = spelling_problem(scalar) or NO_NAME
     if image.reported_only:
         problem = Problem(f"the template of a {item.kind} is immutable (see `kinds`)")
-    return ImageField(
-        path=item.file.path,
-        document=item.document,
-        kind=item.kind,
-        name=item.name,
-        container=image.container,
-        pointer=image.pointer,
-        parts=(part,),
-        namespace=item.namespace or "",
-        form=image.form,
-        labels=item.names,
-        containers=frozenset((image.container,)),
-        problem=problem,
-        reported_only=image.reported_only,
-    )
-
-
-def _reference_problem(scalar: Scalar) -> Problem:
-    """Return why the text is no image reference, or none by itself."""
-    if scalar.is_null:
-        return Problem("the value is empty")
-    if "${" in scalar.value:
-        return VARIABLE_PROBLEM
-    try:
-        parse_image(scalar.value)
-    except InvalidImageError as error:
-        return Problem(str(error))
-    return EDITABLE
+    place = replace(item.place, pointer=image.pointer)
+    field = place.field(image.container, (part,), image.form, problem)
+    return replace(field, reported_only=image.reported_only)

@@ -17,7 +17,8 @@ from gitops_rollback.effective.templates import Templates
 from gitops_rollback.effective.tree import TreeError
 from gitops_rollback.errors import GitopsRollbackError
 from gitops_rollback.manifest.document import lookup, parse
-from gitops_rollback.manifest.json_patch import PatchPlace, patch_fields
+from gitops_rollback.manifest.image_field import Place
+from gitops_rollback.manifest.json_patch import patch_fields
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import resolve
 from gitops_rollback.services.config import Config, Environment
@@ -246,9 +247,8 @@ def test_the_value_of_an_operation_is_a_field_where_it_writes_an_image(
 ) -> None:
     file = parse("patch.yaml", f"- {{op: replace, path: {target}, value: {value}}}\n".encode())
     assert file.trees[0] is not None
-    found = patch_fields(
-        PatchPlace(file, 0, "/0/value", target), lookup(file.trees[0].value[0], "value")
-    )
+    place = Place(file, 0, "Patch", "patch", "/0/value")
+    found = patch_fields(place, target, lookup(file.trees[0].value[0], "value"))
     shown = [f"{one.pointer} {','.join(part.role for part in one.parts)}" for one in found]
     assert shown == expected
 
@@ -261,8 +261,9 @@ def test_the_value_of_an_operation_that_is_no_plain_image_says_why_it_is_not_edi
     value: str, problem: str
 ) -> None:
     file = parse("patch.yaml", f"value: {value}\n".encode())
-    place = PatchPlace(file, 0, "/value", "/spec/template/spec/containers/0/image")
-    [field] = patch_fields(place, lookup(file.trees[0], "value"))
+    place = Place(file, 0, "Patch", "patch", "/value")
+    image = "/spec/template/spec/containers/0/image"
+    [field] = patch_fields(place, image, lookup(file.trees[0], "value"))
     assert problem in field.problem
 
 

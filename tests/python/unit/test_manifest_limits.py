@@ -33,9 +33,8 @@ from gitops_rollback.manifest.edit import (
 from gitops_rollback.manifest.fields import find_fields
 from gitops_rollback.manifest.flux import flux_kustomization, inline_patches
 from gitops_rollback.manifest.forms import part_texts, value_of
-from gitops_rollback.manifest.helm import ValuesPlace
-from gitops_rollback.manifest.image_field import SUBSTITUTION, TAG
-from gitops_rollback.manifest.json_patch import PatchPlace, patch_fields
+from gitops_rollback.manifest.image_field import SUBSTITUTION, TAG, Place
+from gitops_rollback.manifest.json_patch import patch_fields
 from gitops_rollback.manifest.kustomize import entries_of, read_kustomization
 from gitops_rollback.manifest.markers import find_marker
 from gitops_rollback.manifest.objects import objects_of
@@ -367,8 +366,8 @@ def test_a_text_that_became_something_else_has_changed_though_an_image_in_it_is_
 
 
 def test_an_operation_without_a_value_has_no_image() -> None:
-    place = PatchPlace(parse("k", b"a: b\n"), 0, "/a", "/spec/values/image")
-    assert [*patch_fields(place, None)] == []
+    place = Place(parse("k", b"a: b\n"), 0, "Patch", "patch", "/a")
+    assert [*patch_fields(place, "/spec/values/image", None)] == []
 
 
 def test_a_proof_tells_that_an_undo_changed_another_place() -> None:
@@ -389,7 +388,7 @@ def test_a_text_of_values_that_is_no_yaml_has_no_fields() -> None:
     file = parse("a.yaml", b"values: 'image: ['\n")
     text = lookup(file.documents[0], "values")
     assert isinstance(text, yaml.ScalarNode)
-    place = ValuesPlace(file, 0, "Application", "cart", frozenset())
+    place = Place(file, 0, "Application", "cart")
     assert [*text_fields(place, text)] == []
 
 
