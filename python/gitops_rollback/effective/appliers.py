@@ -105,7 +105,8 @@ def _applier(raw: FluxKustomization, node: yaml.Node | None, file: ParsedFile) -
         bare = _with_spec(bare, without(lookup(bare, "spec") or spec, key))
     flux = flux_kustomization(ManifestObject(file, 0, "", bare, "Kustomization"))
     assert flux is not None  # noqa: S101 - it was made of one, and is of that kind
-    flux = replace(flux, definitions=raw.definitions, sources=raw.sources, entries=raw.entries)
+    added = replace(flux.added, line=raw.line, entries=raw.added.entries)
+    flux = replace(flux, added=added, definitions=raw.definitions, sources=raw.sources)
     changed = [
         Unknown(
             raw.file_path,

@@ -16,7 +16,6 @@ from gitops_rollback.effective.helm import Embedded, Layers, embedded_in, merged
 from gitops_rollback.effective.objects import ACCEPT, LOOK, Unknown
 from gitops_rollback.effective.sources import Pointing, Whose
 from gitops_rollback.effective.tree import entries, find, mapping, text_node, with_path
-from gitops_rollback.effective.work import Addition
 from gitops_rollback.late import dataclass, regex, replace
 from gitops_rollback.manifest.argo import (
     ARGO_GROUP,
@@ -27,6 +26,7 @@ from gitops_rollback.manifest.argo import (
 )
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.helm import is_of_image
+from gitops_rollback.manifest.kustomize import Addition
 from gitops_rollback.manifest.objects import ManifestObject, folder_of
 
 if TYPE_CHECKING:

@@ -49,14 +49,14 @@ from gitops_rollback.effective.tree import (
     find,
     with_path,
 )
-from gitops_rollback.effective.work import Addition, Loose, Renewed, Work
+from gitops_rollback.effective.work import Loose, Renewed, Work
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.blocks import block_of, in_host
 from gitops_rollback.manifest.document import items_of, lookup, parse, parse_once, text_of
 from gitops_rollback.manifest.entries import read_entry
 from gitops_rollback.manifest.image_field import EDITABLE, Place, Problem
-from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, inside
+from gitops_rollback.manifest.kustomize import KUSTOMIZATION_NAMES, inside, merged_entries
 from gitops_rollback.manifest.objects import objects_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.manifest.kustomize import Kustomization, Listed
+    from gitops_rollback.manifest.kustomize import Addition, Kustomization, Listed
 
 _NO_PATH = "it names no path, on which kustomize fails"
 _PATCHING = frozenset(
@@ -112,7 +112,8 @@ class Builder:
             return work
         self._running.append(folder)
         try:
-            self._run(self.by_folder[folder], work, addition)
+            one = self.by_folder[folder]
+            self._run(one.added_to(addition) if addition else one, work)
         finally:
             self._running.pop()
         if addition is None:
@@ -126,7 +127,13 @@ class Builder:
             self._take(path, addition.path, addition.line, work)
         for folder in addition.components:
             self._component(folder, addition.path, addition.line, work)
-        self._transform(None, work, addition)
+        for patch in addition.patches:
+            self.patcher.apply(patch, work)
+        _rename(addition, work)
+        for patch in addition.json_patches:
+            self.patcher.apply(patch, work)
+        for entry in merged_entries((), addition.entries):
+            self._set_image(entry, work, work.specs)
         return work
 
     def of_file(self, path: str) -> tuple[Resource, ...]:
@@ -148,7 +155,7 @@ class Builder:
                 return None
         return self._files.get(path)
 
-    def _run(self, kustomization: Kustomization, work: Work, addition: Addition | None) -> None:
+    def _run(self, kustomization: Kustomization, work: Work) -> None:
         """Do all that a kustomization says, to its own objects or, as a component, to others'."""
         path = kustomization.path
         work.paths.append(path)
@@ -164,10 +171,9 @@ class Builder:
             work.unread.append(Unknown(path, listed.line, listed.text, why, LOOK))
         self._configure(kustomization, work)
         self._generate(kustomization, work)
-        components = [*kustomization.components, *(addition.components if addition else ())]
-        for folder in components:
+        for folder in kustomization.components:
             self._component(folder, path, kustomization.line_of("components"), work)
-        self._transform(kustomization, work, addition)
+        self._transform(kustomization, work)
 
     def _component(self, folder: str, path: str, line: int, work: Work) -> None:
         component = self.by_folder.get(folder)
@@ -176,7 +182,7 @@ class Builder:
             work.failures.append(unknown)
         elif folder not in self._running:
             self._running.append(folder)
-            self._run(component, work, None)
+            self._run(component, work)
             self._running.pop()
 
     def _take(self, path: str, by: str, line: int, work: Work) -> None:
@@ -301,51 +307,26 @@ class Builder:
         self._in_place.update({id(one.node): file for one in found})
         return found
 
-    def _transform(
-        self, kustomization: Kustomization | None, work: Work, addition: Addition | None
-    ) -> None:
+    def _transform(self, kustomization: Kustomization, work: Work) -> None:
         """Apply what a kustomization says to the objects it has, in kustomize's order."""
-        path = kustomization.path if kustomization else addition.path if addition else ""
-        custom = find(kustomization.root, "openapi", "path") if kustomization else None
-        for patch in kustomization.patches if kustomization else ():
-            self.patcher.apply(patch, path, work, custom_schema=custom is not None)
-        for patch in addition.patches if addition else ():
-            self.patcher.apply(patch, addition.path if addition else path, work)
-        self._rename(kustomization, work, addition)
-        self._label(kustomization, work)
-        for patch in kustomization.json_patches if kustomization else ():
-            self.patcher.apply(patch, path, work)
-        for patch in addition.json_patches if addition else ():
-            self.patcher.apply(patch, addition.path if addition else path, work)
-        own = kustomization.entries if kustomization else ()
-        for entry in merged_entries(own, addition.entries if addition else ()):
+        root = kustomization.root
+        custom = find(root, "openapi", "path") is not None
+        for patch in kustomization.patches:
+            self.patcher.apply(patch, work, custom_schema=custom)
+        _rename(kustomization, work)
+        self._label(root, work)
+        for patch in kustomization.json_patches:
+            self.patcher.apply(patch, work)
+        for entry in kustomization.entries:
             self._set_image(entry, work, work.specs)
-        if kustomization is not None:
-            self._replace(lookup(kustomization.root, "replacements"), kustomization.path, work)
-            for listed in kustomization.transformers:
-                for item, unknown in self._configured(kustomization, listed, work):
-                    self._transform_by(item, unknown, kustomization, work)
-            self._doubt_variables(kustomization, work)
+        self._replace(lookup(root, "replacements"), kustomization.path, work)
+        for listed in kustomization.transformers:
+            for item, unknown in self._configured(kustomization, listed, work):
+                self._transform_by(item, unknown, kustomization, work)
+        self._doubt_variables(kustomization, work)
 
-    def _rename(
-        self, kustomization: Kustomization | None, work: Work, addition: Addition | None
-    ) -> None:
-        def said(key: str, added: str) -> str:
-            return added or (kustomization.text(key) if kustomization else "")
-
-        namespace = said("namespace", addition.namespace if addition else "")
-        prefix = said("namePrefix", addition.prefix if addition else "")
-        suffix = said("nameSuffix", addition.suffix if addition else "")
-        if namespace or prefix or suffix:
-            work.change(
-                lambda one: (
-                    one.renamed(namespace=namespace).renamed(prefix=prefix).renamed(suffix=suffix)
-                )
-            )
-
-    def _label(self, kustomization: Kustomization | None, work: Work) -> None:
+    def _label(self, root: yaml.Node | None, work: Work) -> None:
         """Set labels and annotations: selectors of later patches go by them."""
-        root = kustomization.root if kustomization else None
         pairs = [("labels", find(label, "pairs")) for label in items_of(lookup(root, "labels"))]
         pairs += [
             ("labels", lookup(root, "commonLabels")),
@@ -472,8 +453,8 @@ class Builder:
         if kind == "ImageTagTransformer":
             self._image_transformer(item, specs, doubt, work)
         elif kind in _PATCHING:
-            for patch in patches_of(node, path.rpartition("/")[0]):
-                self.patcher.apply(patch, path, work)
+            for patch in patches_of(node, path):
+                self.patcher.apply(patch, work)
         elif kind in _NAMING:
             self._rename_by(node, kind, work)
         elif kind in _MARKING:
@@ -526,23 +507,16 @@ class Builder:
         ]
 
 
-def merged_entries(
-    own: Iterable[ImageEntry], added: Iterable[ImageEntry]
-) -> tuple[ImageEntry, ...]:
-    """Return the entries of a kustomization with those of Flux merged in, by their names.
-
-    Those of the old `imageTags` come last, and are not looked at for a name.
-    """
-    listed = tuple(own)
-    old = [one for one in listed if one.field.pointer.startswith("/imageTags/")]
-    out = [one for one in listed if one not in old]
-    for entry in added:
-        index = next((n for n, one in enumerate(out) if one.name == entry.name), None)
-        if index is None:
-            out.append(entry)
-        else:
-            out[index] = out[index].under(entry)
-    return (*out, *old)
+def _rename(by: Kustomization | Addition, work: Work) -> None:
+    """Give objects the namespace, the prefix and the suffix that they get."""
+    if by.namespace or by.prefix or by.suffix:
+        work.change(
+            lambda one: (
+                one.renamed(namespace=by.namespace)
+                .renamed(prefix=by.prefix)
+                .renamed(suffix=by.suffix)
+            )
+        )
 
 
 def _registered(resource: Resource) -> tuple[str, ...]:

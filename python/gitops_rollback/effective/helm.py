@@ -316,7 +316,7 @@ def _post_rendered(resource: Resource, spec: yaml.Node | None) -> list[Unknown]:
                     "this patch may set an image of what the chart makes, and comes after values",
                     "take the image out of the patch and set it in values, or --accept effect",
                 )
-                for patch in read_patches("", lookup(rendered, key))
+                for patch in read_patches(resource.path, lookup(rendered, key))
                 if _may_set_image(patch.text)
             ]
     return found

@@ -19,7 +19,7 @@ from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import replace
 from gitops_rollback.manifest.blocks import block_of
 from gitops_rollback.manifest.document import lookup, parse, text_of, walk
-from gitops_rollback.manifest.kustomize import Patch, inside, read_patches
+from gitops_rollback.manifest.kustomize import Patch, read_patch, read_patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -52,18 +52,18 @@ class Patcher:
         self._find = find_fields
         self.inline: dict[int, Inline] = {}
 
-    def apply(self, patch: Patch, path: str, work: Work, *, custom_schema: bool = False) -> None:
+    def apply(self, patch: Patch, work: Work, *, custom_schema: bool = False) -> None:
         """Apply a patch to the objects it is for."""
         name = f"patch {patch.path}" if patch.path else "patch"
-        doubt = Unknown(path, patch.line, name, "", LOOK)
+        doubt = Unknown(patch.by, patch.line, name, "", LOOK)
         try:
-            file, roots = self._roots(patch, path)
+            file, roots = self._roots(patch)
             target = read_selector(patch.target)
             chosen = [target is None or target.chooses(one) for one in work.resources]
         except (TreeError, ManifestError) as error:
             work.doubt(replace(doubt, why=str(error)))
             return
-        work.paths.append(file.path if patch.path else path)
+        work.paths.append(file.path if patch.path else patch.by)
         is_json = any(isinstance(root, yaml.SequenceNode) for root in roots)
         if custom_schema and not is_json:
             why = "a patch is merged by a schema of its own (openapi)"
@@ -101,7 +101,7 @@ class Patcher:
             fields = self._fields_of(file, root)
             work.loose += [Loose(one, tuple(work.unread)) for one in fields]
 
-    def _roots(self, patch: Patch, path: str) -> tuple[ParsedFile, list[yaml.Node]]:
+    def _roots(self, patch: Patch) -> tuple[ParsedFile, list[yaml.Node]]:
         """Return a patch's documents, and the file they stand in; inline ones are parsed."""
         if patch.path is not None:
             file = self.parsed(patch.path)
@@ -111,18 +111,18 @@ class Patcher:
         elif patch.inline is None:
             raise TreeError("the patch has neither path nor patch")
         else:
-            file = self._inline(patch, path, patch.inline)
+            file = self._inline(patch, patch.inline)
         return file, [root for root in file.trees if root is not None and not is_null(root)]
 
-    def _inline(self, patch: Patch, path: str, scalar: yaml.ScalarNode) -> ParsedFile:
+    def _inline(self, patch: Patch, scalar: yaml.ScalarNode) -> ParsedFile:
         if id(scalar) not in self.inline:
             if patch.text[:1] == " ":  # kustomize writes the text anew, and cannot read that
                 raise TreeError("kustomize fails where the first line of a patch is indented")
             _refuse_brackets(patch.text.strip())
             offset = 1 if scalar.style in ("|", ">") else 0
-            file = self.parsed(path)
-            parsed = parse(path, patch.text.encode()) if file is None else block_of(file, scalar)
-            self.inline[id(scalar)] = Inline(parsed, path, patch.line - 1 + offset, scalar)
+            file, by = self.parsed(patch.by), patch.by
+            parsed = parse(by, patch.text.encode()) if file is None else block_of(file, scalar)
+            self.inline[id(scalar)] = Inline(parsed, by, patch.line - 1 + offset, scalar)
         return self.inline[id(scalar)].file
 
     def _operate(
@@ -269,22 +269,14 @@ def _nothing(like: yaml.Node) -> yaml.ScalarNode:
     return yaml.ScalarNode("tag:yaml.org,2002:null", "", like.start_mark, like.end_mark)
 
 
-def patches_of(node: yaml.Node, folder: str) -> list[Patch]:
-    """Return the patches that a transformer of a file of its own holds."""
+def patches_of(node: yaml.Node, by: str) -> list[Patch]:
+    """Return the patches that a transformer holds, which stands in a file."""
     kind = text_of(lookup(node, "kind"))
-    line = node.start_mark.line + 1
-    if kind == "PatchStrategicMergeTransformer":
-        inline = lookup(node, "patches")
-        found = list(read_patches(folder, lookup(node, "paths")))
-        if isinstance(inline, yaml.ScalarNode):
-            found.append(Patch(line, text=str(inline.value), inline=inline))
-        return found
-    key = "patch" if kind == "PatchTransformer" else "jsonOp"
-    path, inline = text_of(lookup(node, "path")), lookup(node, key)
-    target, options = lookup(node, "target"), lookup(node, "options")
-    if path:
-        return [Patch(line, inside(folder, path), "", target, options)]
+    if kind != "PatchStrategicMergeTransformer":
+        return [read_patch(by, node, "patch" if kind == "PatchTransformer" else "jsonOp")]
+    inline = lookup(node, "patches")
+    found = list(read_patches(by, lookup(node, "paths")))
     if isinstance(inline, yaml.ScalarNode):
-        where = inline.start_mark.line + 1
-        return [Patch(where, None, str(inline.value), target, options, inline)]
-    return [Patch(line, None, "", target, options)]
+        line = node.start_mark.line + 1
+        found.append(Patch(by, line, text=str(inline.value), inline=inline))
+    return found

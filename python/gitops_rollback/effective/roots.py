@@ -38,7 +38,7 @@ from gitops_rollback.effective.sources import (
     read_sources_of,
 )
 from gitops_rollback.effective.tree import same
-from gitops_rollback.effective.work import Addition, Work
+from gitops_rollback.effective.work import Work
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.argo import folders_of, is_application, override_of
 from gitops_rollback.manifest.document import lookup, text_of
@@ -171,8 +171,10 @@ class Roots:
         return [
             entry
             for flux in (one.flux for one in self.flux)
-            if flux.entries and flux.path not in self.by_folder and not self._scanned(flux.path)
-            for entry in flux.entries
+            if flux.added.entries
+            and flux.path not in self.by_folder
+            and not self._scanned(flux.path)
+            for entry in flux.added.entries
             if entry.sets_version and entry.field.key not in self.elsewhere
         ]
 
@@ -305,11 +307,11 @@ class Roots:
         for applier, to in pointed:
             flux = applier.flux
             if has_variable(flux.path):
-                self._set_apart(flux.entries, Pointing(to.whose, f"its path is {flux.path}"))
+                self._set_apart(flux.added.entries, Pointing(to.whose, f"its path is {flux.path}"))
                 continue
             is_covered = any(is_at_or_below(flux.path, path) for path in ours)
             if to.whose is Whose.ANOTHERS or (to.whose is Whose.OTHER_REVISION and is_covered):
-                self._set_apart(flux.entries, to)
+                self._set_apart(flux.added.entries, to)
                 continue
             if to.whose is Whose.UNKNOWN and not flux.changes_images:
                 continue
@@ -330,7 +332,10 @@ class Roots:
     def _flux_root(self, applier: Applier, to: Pointing) -> Root | None:
         """Return what a Flux Kustomization applies; None where nothing of it was read."""
         flux = applier.flux
-        addition = self._addition(flux)
+        addition = flux.added
+        if text_of(lookup(flux.spec, "ignoreMissingComponents")) == "true":
+            there = tuple(one for one in addition.components if one in self.by_folder)
+            addition = replace(addition, components=there)
         folder = flux.path
         paths: list[str] = []
         if folder in self.by_folder:
@@ -357,23 +362,6 @@ class Roots:
             doubts,
             applier.of_variables,
             warnings_of(to.sources),
-        )
-
-    def _addition(self, flux: FluxKustomization) -> Addition:
-        """Return what a Flux Kustomization adds; it may do without components that are missing."""
-        components = flux.components
-        if text_of(lookup(flux.spec, "ignoreMissingComponents")) == "true":
-            components = tuple(one for one in components if one in self.by_folder)
-        return Addition(
-            path=flux.file_path,
-            line=flux.line,
-            patches=flux.patches,
-            json_patches=flux.json_patches,
-            entries=flux.entries,
-            components=components,
-            namespace=flux.target_namespace,
-            prefix=flux.prefix,
-            suffix=flux.suffix,
         )
 
     def _is_alone(self, overrides: ManifestObject) -> bool:

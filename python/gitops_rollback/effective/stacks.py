@@ -284,7 +284,7 @@ def _generated(
     Releases know them by their new names only where a configuration lets them `follow` these.
     """
     options = lookup(one.root, "generatorOptions")
-    renamed = bool(one.text("namePrefix") or one.text("nameSuffix"))
+    renamed = bool(one.prefix or one.suffix)
     for generator in items_of(lookup(one.root, "configMapGenerator")):
         name = text_of(lookup(generator, "name")) or ""
         hashed = (find(some, _NO_HASH) for some in (lookup(generator, "options"), options))

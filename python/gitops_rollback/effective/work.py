@@ -20,27 +20,6 @@ if TYPE_CHECKING:
     from gitops_rollback.manifest.document import ParsedFile
     from gitops_rollback.manifest.entries import ImageEntry
     from gitops_rollback.manifest.image_field import ImageField
-    from gitops_rollback.manifest.kustomize import Patch
-
-
-@dataclass(frozen=True)
-class Addition:
-    """What Flux adds to a kustomization before it is built (fluxcd/pkg, kustomize generator)."""
-
-    path: str
-    line: int
-    patches: tuple[Patch, ...] = ()
-    json_patches: tuple[Patch, ...] = ()
-    entries: tuple[ImageEntry, ...] = ()
-    components: tuple[str, ...] = ()
-    namespace: str = ""
-    prefix: str = ""
-    suffix: str = ""
-
-    @property
-    def changes_images(self) -> bool:
-        """Whether it has more than names and a namespace, which touch no image."""
-        return bool(self.patches or self.json_patches or self.entries or self.components)
 
 
 @dataclass(frozen=True)

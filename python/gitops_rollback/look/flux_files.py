@@ -188,7 +188,7 @@ def _taken(flux: FluxKustomization, environment: Environment) -> list[str]:
     parents = [str(one) for one in PurePosixPath(environment.path).parents]
     above = ["" if one == "." else one for one in parents]
     within = [one for one in above if not flux.path or f"{one}/".startswith(f"{flux.path}/")]
-    folders = (*within, *flux.components)
+    folders = (*within, *flux.added.components)
     return [posixpath.join(folder, name) for folder in folders for name in KUSTOMIZATION_NAMES]
 
 

@@ -15,7 +15,7 @@ from gitops_rollback.late import dataclass, field
 from gitops_rollback.manifest.document import items_of, lookup, pointer_to, text_of
 from gitops_rollback.manifest.entries import ImageEntry, read_entries
 from gitops_rollback.manifest.helm import values_fields
-from gitops_rollback.manifest.kustomize import Patch, read_patches
+from gitops_rollback.manifest.kustomize import Addition, Patch, read_patches
 from gitops_rollback.manifest.objects import folder_of
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Source:
 class FluxKustomization:
     """A Flux Kustomization: the folder it applies, and how it changes what is in there.
 
-    `sources` are what variables come from too, later ones first; `path` and `components` are from
-    the root of the repository; `json_patches` come after names and namespaces were given.
+    `sources` are what variables come from too, later ones first; `path` and the components of what
+    is `added` are from the root of the repository.
     """
 
     name: str
@@ -68,13 +68,7 @@ class FluxKustomization:
     file_path: str
     line: int
     path: str
-    entries: tuple[ImageEntry, ...]
-    patches: tuple[Patch, ...]
-    json_patches: tuple[Patch, ...]
-    components: tuple[str, ...]
-    target_namespace: str
-    prefix: str
-    suffix: str
+    added: Addition
     is_suspended: bool
     definitions: dict[str, Definition]
     sources: tuple[Source, ...]
@@ -83,36 +77,45 @@ class FluxKustomization:
     @property
     def changes_images(self) -> bool:
         """Whether it could make other images of the files that it applies."""
-        patches = self.patches or self.json_patches
-        return bool(patches or self.entries or self.components or self.definitions or self.sources)
+        return bool(self.added.changes_images or self.definitions or self.sources)
 
 
 def flux_kustomization(item: ManifestObject) -> FluxKustomization | None:
     """Return an object as the Flux Kustomization it is, or None if it is another."""
     if not _is_flux_kustomization(item):
         return None
-    path = folder_of(text_of(item.find("spec", "path")) or "")
-    components = (text_of(one) or "" for one in items_of(item.find("spec", "components")))
-    merges = _inline_texts(item.find("spec", "patchesStrategicMerge"))
+    spec, by = item.find("spec"), item.file.path
+    path = folder_of(text_of(lookup(spec, "path")) or "")
+    components = (text_of(one) or "" for one in items_of(lookup(spec, "components")))
+    # Flux takes these as objects: they cannot be followed as texts.
+    merges = items_of(lookup(spec, "patchesStrategicMerge"))
+    added = Addition(
+        path=by,
+        line=item.line,
+        patches=(
+            *(Patch(by, one.start_mark.line + 1) for one in merges),
+            *read_patches(by, lookup(spec, "patches")),
+        ),
+        json_patches=tuple(read_patches(by, lookup(spec, "patchesJson6902"))),
+        entries=kustomization_entries(item),
+        components=tuple(posixpath.normpath(posixpath.join(path, one)) for one in components),
+        namespace=text_of(lookup(spec, "targetNamespace")) or "",
+        prefix=text_of(lookup(spec, "namePrefix")) or "",
+        suffix=text_of(lookup(spec, "nameSuffix")) or "",
+    )
     return FluxKustomization(
         name=item.name,
         namespace=item.namespace or "",
-        file_path=item.file.path,
+        file_path=by,
         line=item.line,
         path=path,
-        entries=kustomization_entries(item),
-        patches=(*merges, *read_patches("", item.find("spec", "patches"))),
-        json_patches=tuple(read_patches("", item.find("spec", "patchesJson6902"))),
-        components=tuple(posixpath.normpath(posixpath.join(path, one)) for one in components),
-        target_namespace=text_of(item.find("spec", "targetNamespace")) or "",
-        prefix=text_of(item.find("spec", "namePrefix")) or "",
-        suffix=text_of(item.find("spec", "nameSuffix")) or "",
+        added=added,
         is_suspended=text_of(item.find("spec", "suspend")) == "true",
         definitions=definitions(
             item, item.find("spec", "postBuild", "substitute"), "/spec/postBuild/substitute"
         ),
         sources=tuple(reversed(read_sources(item.find("spec", "postBuild", "substituteFrom")))),
-        spec=item.find("spec"),
+        spec=spec,
     )
 
 
@@ -180,9 +183,3 @@ def definitions(
 
 def _is_flux_kustomization(item: ManifestObject) -> bool:
     return item.kind == "Kustomization" and item.api_group in ("", KUSTOMIZE_GROUP)
-
-
-def _inline_texts(patches: yaml.Node | None) -> Iterator[Patch]:
-    """Yield the merge patches that Flux takes as objects: they cannot be followed as texts."""
-    for one in items_of(patches):
-        yield Patch(one.start_mark.line + 1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.late import dataclass, field
+from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.manifest.document import items_of, lookup, text_of
 from gitops_rollback.manifest.entries import ImageEntry, read_entries
 from gitops_rollback.manifest.image_field import Place
@@ -40,10 +40,12 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 class Patch:
     """A patch of a kustomization: a file of its own, or text written into it.
 
-    `path` is that file's in the repository; `text` the inline text, `inline` the scalar it stands
-    in. `target` chooses what is patched, and is absent where the patch says so itself.
+    `by` is the file that has it, and `line` where; `path` is its own file's in the repository;
+    `text` the inline text, `inline` the scalar it stands in. `target` chooses what is patched, and
+    is absent where the patch says so itself.
     """
 
+    by: str
     line: int
     path: str | None = None
     text: str = ""
@@ -71,6 +73,29 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class Addition:
+    """What is added to a kustomization before it is built, by what stands in a file.
+
+    By Flux (fluxcd/pkg, kustomize generator), by an Application of Argo CD.
+    """
+
+    path: str
+    line: int
+    patches: tuple[Patch, ...] = ()
+    json_patches: tuple[Patch, ...] = ()
+    entries: tuple[ImageEntry, ...] = ()
+    components: tuple[str, ...] = ()
+    namespace: str = ""
+    prefix: str = ""
+    suffix: str = ""
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether it has more than names and a namespace, which touch no image."""
+        return bool(self.patches or self.json_patches or self.entries or self.components)
+
+
+@dataclass(frozen=True)
 class Kustomization:
     """A kustomization file: paths are from the root of the repository, `remote` ones as written.
 
@@ -91,7 +116,23 @@ class Kustomization:
     transformers: tuple[Listed, ...]
     generators: tuple[Listed, ...]
     configurations: tuple[Listed, ...]
+    namespace: str = ""
+    prefix: str = ""
+    suffix: str = ""
     generated: tuple[str, ...] = ()
+
+    def added_to(self, more: Addition) -> Kustomization:
+        """Return what becomes of it with what somebody adds before it is built."""
+        return replace(
+            self,
+            components=(*self.components, *more.components),
+            patches=(*self.patches, *more.patches),
+            json_patches=(*self.json_patches, *more.json_patches),
+            entries=merged_entries(self.entries, more.entries),
+            namespace=more.namespace or self.namespace,
+            prefix=more.prefix or self.prefix,
+            suffix=more.suffix or self.suffix,
+        )
 
     @property
     def folder(self) -> str:
@@ -101,16 +142,7 @@ class Kustomization:
     @property
     def is_component(self) -> bool:
         """Whether it is a part of others, and nothing by itself."""
-        return self.text("kind") == COMPONENT
-
-    @property
-    def namespace(self) -> str:
-        """The namespace it gives to its objects; empty where it gives none."""
-        return self.text("namespace")
-
-    def text(self, key: str) -> str:
-        """Return the text of a field; empty where it is none."""
-        return text_of(lookup(self.root, key)) or ""
+        return text_of(lookup(self.root, "kind")) == COMPONENT
 
     def line_of(self, key: str) -> int:
         """Return the line that a field stands in, counted from 1."""
@@ -159,7 +191,13 @@ def read_kustomization(file: ParsedFile) -> Kustomization:
     folder = posixpath.dirname(file.path)
     taken = [one for key in _RESOURCES for one in _listed(folder, lookup(root, key))]
     components = _listed(folder, lookup(root, "components"))
-    merges = tuple(read_patches(folder, lookup(root, "patchesStrategicMerge")))
+
+    def patches(key: str) -> tuple[Patch, ...]:
+        return tuple(read_patches(file.path, lookup(root, key)))
+
+    def text(key: str) -> str:
+        return text_of(lookup(root, key)) or ""
+
     return Kustomization(
         path=file.path,
         file=file,
@@ -167,15 +205,37 @@ def read_kustomization(file: ParsedFile) -> Kustomization:
         resources=tuple(one.path for one in taken if one.path is not None),
         components=tuple(one.path for one in components if one.path is not None),
         remote=tuple(one for one in (*taken, *components) if one.path is None),
-        patches=(*merges, *read_patches(folder, lookup(root, "patches"))),
-        json_patches=tuple(read_patches(folder, lookup(root, "patchesJson6902"))),
+        patches=(*patches("patchesStrategicMerge"), *patches("patches")),
+        json_patches=patches("patchesJson6902"),
         entries=entries_of(file),
         replacements=tuple(_replacements(folder, lookup(root, "replacements"))),
         transformers=tuple(_listed(folder, lookup(root, "transformers"))),
         generators=tuple(_listed(folder, lookup(root, "generators"))),
         configurations=tuple(_listed(folder, lookup(root, "configurations"))),
+        namespace=text("namespace"),
+        prefix=text("namePrefix"),
+        suffix=text("nameSuffix"),
         generated=tuple(_generated(folder, root)),
     )
+
+
+def merged_entries(
+    own: Iterable[ImageEntry], added: Iterable[ImageEntry]
+) -> tuple[ImageEntry, ...]:
+    """Return the entries of a kustomization with those of Flux merged in, by their names.
+
+    Those of the old `imageTags` come last, and are not looked at for a name.
+    """
+    listed = tuple(own)
+    old = [one for one in listed if one.field.pointer.startswith("/imageTags/")]
+    out = [one for one in listed if one not in old]
+    for entry in added:
+        index = next((n for n, one in enumerate(out) if one.name == entry.name), None)
+        if index is None:
+            out.append(entry)
+        else:
+            out[index] = out[index].under(entry)
+    return (*out, *old)
 
 
 def entries_of(file: ParsedFile) -> tuple[ImageEntry, ...]:
@@ -234,26 +294,30 @@ def inside(folder: str, text: str) -> str | None:
     return "" if path == "." else path
 
 
-def read_patches(folder: str, patches: yaml.Node | None) -> Iterator[Patch]:
-    """Yield the patches of a list, of paths, inline texts, or both with targets."""
+def read_patches(by: str, patches: yaml.Node | None) -> Iterator[Patch]:
+    """Yield the patches of a list in a file: of paths, inline texts, or both with targets."""
+    folder = posixpath.dirname(by)
     for item in items_of(patches):
-        line = item.start_mark.line + 1
         if isinstance(item, yaml.ScalarNode):  # patchesStrategicMerge: a path or an inline patch
-            written = str(item.value)
+            line, written = item.start_mark.line + 1, str(item.value)
             is_path = "\n" not in written and not written.lstrip().startswith("{")
             path = inside(folder, written) if is_path else None
-            yield Patch(line, path) if path else Patch(line, text=written, inline=item)
-            continue
-        target, options = lookup(item, "target"), lookup(item, "options")
-        path_text = text_of(lookup(item, "path"))
-        inline = lookup(item, "patch")
-        if path_text:
-            yield Patch(line, inside(folder, path_text), "", target, options)
-        elif isinstance(inline, yaml.ScalarNode):
-            line = inline.start_mark.line + 1
-            yield Patch(line, None, str(inline.value), target, options, inline)
+            yield Patch(by, line, path) if path else Patch(by, line, text=written, inline=item)
         else:
-            yield Patch(line, None, "", target, options)
+            yield read_patch(by, item, "patch")
+
+
+def read_patch(by: str, item: yaml.Node, key: str) -> Patch:
+    """Return a patch that has a `path`, or its text under a key, beside its target."""
+    target, options = lookup(item, "target"), lookup(item, "options")
+    path, inline = text_of(lookup(item, "path")), lookup(item, key)
+    if path:
+        where = inside(posixpath.dirname(by), path)
+        return Patch(by, item.start_mark.line + 1, where, "", target, options)
+    if isinstance(inline, yaml.ScalarNode):
+        line = inline.start_mark.line + 1
+        return Patch(by, line, None, str(inline.value), target, options, inline)
+    return Patch(by, item.start_mark.line + 1, None, "", target, options)
 
 
 def candidates(path: str) -> Iterable[str]:
