@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from gitops_rollback.effective.applied import Applied, begin
 from gitops_rollback.effective.argo import application_layers
 from gitops_rollback.effective.build import is_local
 from gitops_rollback.effective.helm import is_release, layers_of
@@ -20,7 +19,6 @@ from gitops_rollback.effective.objects import LOOK, Resource, Unknown
 from gitops_rollback.effective.sources import Sources
 from gitops_rollback.effective.templates import Templates
 from gitops_rollback.effective.tree import find, is_null
-from gitops_rollback.effective.work import Inline
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.manifest.argo import is_application
 from gitops_rollback.manifest.blocks import in_host
@@ -50,7 +48,6 @@ from gitops_rollback.manifest.image_field import (
 )
 from gitops_rollback.manifest.objects import ManifestObject
 from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
-from gitops_rollback.manifest.scan import STRING
 from gitops_rollback.manifest.workloads import ImageNode, image_nodes
 
 if TYPE_CHECKING:
@@ -58,6 +55,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.effective.build import Builder
     from gitops_rollback.effective.helm import Embedded, Layers
+    from gitops_rollback.effective.work import Inline
     from gitops_rollback.manifest.document import ParsedFile
 
 INLINE_PROBLEM = Problem(
@@ -84,17 +82,77 @@ class Origin:
 
 @dataclass(frozen=True)
 class Landing:
-    """An image of an object: what decides it, what is not known of it, the files it rests on.
+    """An image where it lands: who uses it, what decides its version, what is not known of it.
 
-    `charts` are the files of its chart that gave values, `folder` the chart's in this repository.
+    `use` is the workload's own field, `decider` the field whose version counts; `name` and
+    `version` are the texts they make together; `over` are the places that were overridden,
+    `overlay` the outermost kustomization, `made` why the decider is not edited though it could be.
+    `paths` are the files that it rests on, `charts` those of its chart that gave values, `folder`
+    is the chart's in this repository.
     """
 
-    image: Applied
-    unknowns: tuple[Unknown, ...]
-    warnings: tuple[str, ...]
-    paths: tuple[str, ...]
+    use: ImageField
+    decider: ImageField
+    name: str
+    version: str
+    over: tuple[str, ...] = ()
+    overlay: str = ""
+    made: Problem = EDITABLE
+    unknowns: tuple[Unknown, ...] = ()
+    warnings: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
     charts: tuple[str, ...] = ()
     folder: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the image."""
+        return self.name + self.version
+
+    def decided_by(self, field: ImageField, name: str, version: str) -> Landing:
+        """Return the image after another field took over its version."""
+        over = (*self.over, self.decider.place)
+        return replace(self, decider=field, name=name, version=version, over=over, made=EDITABLE)
+
+    def blocked(self, problem: Problem) -> Landing:
+        """Return the image after something took over that cannot be edited."""
+        return replace(self, decider=replace(self.decider, problem=problem))
+
+    def doubted(self, *unknowns: Unknown) -> Landing:
+        """Return the image with more that is not known of it."""
+        return replace(self, unknowns=(*self.unknowns, *unknowns))
+
+    @property
+    def field(self) -> ImageField:
+        """The field to edit, with what it takes effect on."""
+        decider = self.decider
+        return replace(
+            decider,
+            labels=decider.labels | self.use.labels,
+            containers=decider.containers | self.use.containers,
+            shown_name=self.name if self.name != decider.name_text else decider.shown_name,
+            overrides=tuple(dict.fromkeys((*decider.overrides, *self.over))),
+            problem=self._problem(),
+            overlay=self.overlay,
+        )
+
+    def _problem(self) -> Problem:
+        decider = self.decider
+        if self.made:
+            return self.made
+        if self.use.reported_only and decider.key != self.use.key:
+            return Problem(
+                f"it decides the image of {self.use.kind} {self.use.name} ({self.use.place}) too, "
+                "whose template is immutable (see `kinds`)"
+            )
+        is_named = self.name and "${" not in self.text
+        named = is_named and decider.problem in (NO_NAME, VARIABLE_PROBLEM)
+        return EDITABLE if named else decider.problem
+
+
+def begin(field: ImageField) -> Landing:
+    """Return a field's image before any overlay."""
+    return Landing(field, field, field.shown_name or field.name_text, field.version)
 
 
 class Lander:
@@ -116,7 +174,7 @@ class Lander:
         self._sources: dict[int, ImageField] = {}
         self._shared: dict[tuple[object, ...], ImageField] = {}  # those that aliases repeat
         self._places: dict[int, tuple[ParsedFile, int, str]] = {}
-        self._walked: set[str] = set()
+        self._walked: dict[int, ParsedFile] = {}
         self._known_inline: set[int] = set()
         for found in fields.values():
             self._know(found)
@@ -140,7 +198,7 @@ class Lander:
             if isinstance(image.node, yaml.ScalarNode)
         ]
         return [
-            Landing(self._applied(resource, image, item), resource.unknowns, (), (resource.path,))
+            self._landing(resource, image, item)
             for image in (*images, *self._entered(resource, images))
         ]
 
@@ -177,8 +235,8 @@ class Lander:
                     "whether the chart makes an image of that name is not known",
                     "name the image in the release's values too, or --accept effect",
                 )
-                image = begin(entry.field)
-                out.append(Landing(image, (*resource.unknowns, doubt), (), (resource.path,)))
+                image = replace(begin(entry.field), paths=(resource.path,))
+                out.append(image.doubted(*resource.unknowns, doubt))
         return out
 
     def _release_entries(self, resource: Resource) -> list[ImageEntry]:
@@ -222,7 +280,7 @@ class Lander:
                 return Origin(_as_copied(source.field, is_tag=copied.is_tag), over)
         return replace(was, made=made.problem or was.made)
 
-    def _applied(self, resource: Resource, image: ImageNode, item: ManifestObject) -> Applied:
+    def _landing(self, resource: Resource, image: ImageNode, item: ManifestObject) -> Landing:
         assert isinstance(image.node, yaml.ScalarNode)  # noqa: S101 - the caller looked
         origin = self.origin(resource, image.node)
         name, version = split_version("" if is_null(image.node) else str(image.node.value))
@@ -245,7 +303,16 @@ class Lander:
         field, first = origin.field, resource.first
         own = self._shared.get(_use_of(field.scalar, first.kind, first.name, image.container))
         decider = field if own is None else replace(own, tag_only=field.tag_only)
-        return Applied(use, decider, name, version, origin.over, made=origin.made)
+        return Landing(
+            use,
+            decider,
+            name,
+            version,
+            origin.over,
+            made=origin.made,
+            unknowns=resource.unknowns,
+            paths=(resource.path,),
+        )
 
     def _first(self, node: yaml.Node) -> yaml.Node:
         """Return the scalar that stood in a file before any entry made another of it."""
@@ -282,15 +349,18 @@ class Lander:
                 labels=item.names | self._first_names(resource),
                 namespace=item.namespace or "",
             )
-            image = Applied(use, decider, field.name_text, field.version, over)
             found.append(
                 Landing(
-                    image,
-                    tuple(unknowns),
-                    (*said, *(warnings if version_is_own else ())),
-                    paths,
-                    layers.chart,
-                    layers.folder,
+                    use,
+                    decider,
+                    field.name_text,
+                    field.version,
+                    over,
+                    unknowns=tuple(unknowns),
+                    warnings=(*said, *(warnings if version_is_own else ())),
+                    paths=paths,
+                    charts=layers.chart,
+                    folder=layers.folder,
                 )
             )
         return found
@@ -367,9 +437,11 @@ class Lander:
         if known_place is None:
             return self._placeless(resource, node)
         file, document, pointer = known_place
-        scalar = read_scalar(file, node)
         root = file.trees[document]
         metadata = lookup(root, "metadata")
+        if file.host is not None:
+            place = Place(file, document, "Patch", "patch", pointer)
+            return in_host(_of_no_form(place, node), file.host)
         place = Place(
             file,
             document,
@@ -378,7 +450,7 @@ class Lander:
             pointer,
             text_of(lookup(metadata, "namespace")) or "",
         )
-        return _of_no_form(place, scalar)
+        return _of_no_form(place, node)
 
     def _placeless(self, resource: Resource, node: yaml.ScalarNode) -> ImageField:
         scalar = Scalar(
@@ -417,11 +489,11 @@ class Lander:
         self, resource: Resource, node: yaml.Node, more: tuple[str, ...] = ()
     ) -> tuple[ParsedFile, int, str] | None:
         for path in dict.fromkeys((resource.path, *resource.by, *more)):
-            if path not in self._walked:
-                self._walked.add(path)
-                file = self._builder.parsed(path)
-                if file is not None:
-                    self._walk(file)
+            file = self._builder.parsed(path)
+            for one in (file, *file.blocks.values()) if file is not None else ():
+                if id(one) not in self._walked:
+                    self._walked[id(one)] = one
+                    self._walk(one)
             if id(node) in self._places:
                 break
         return self._places.get(id(node))
@@ -443,8 +515,10 @@ class Lander:
         for key, inline in self._builder.patcher.inline.items():
             if key not in self._known_inline:
                 self._known_inline.add(key)
-                self._know(_inlined(field, inline) for field in find_fields(inline.file))
-                self._walk_inline(inline)
+                found = [*find_fields(inline.file)]
+                if inline.file.host is None:  # its scalars are found nowhere else
+                    found += _texts_of(inline.file)
+                self._know(_inlined(field, inline) for field in found)
 
     def _know_embedded(self, embedded: Mapping[int, Embedded]) -> None:
         """Take in the fields of values that are written into a text."""
@@ -456,20 +530,18 @@ class Lander:
             root = one.block.trees[0] if one.block.trees else None
             fields = (in_host(f, one.block.host) for f in values_fields(place, root))
             self._know(fields)
-            self._walk_inline(Inline(one.block, one.block.path, 0, one.block.host.node))
-
-    def _walk_inline(self, inline: Inline) -> None:
-        """Let every other scalar of an inline text be a field of no known form."""
-        for number, root in enumerate(inline.file.trees):
-            for pointer, node in scalars_of(root):
-                if node.tag == STRING and id(node) not in self._sources:
-                    place = Place(inline.file, number, "Patch", "patch", pointer)
-                    field = _of_no_form(place, read_scalar(inline.file, node))
-                    self._sources[id(node)] = _inlined(field, inline)
 
 
-def _of_no_form(place: Place, scalar: Scalar) -> ImageField:
+def _texts_of(file: ParsedFile) -> Iterator[ImageField]:
+    """Yield every scalar of a patch as a field of no known form."""
+    for number, root in enumerate(file.trees):
+        for pointer, node in scalars_of(root):
+            yield _of_no_form(Place(file, number, "Patch", "patch", pointer), node)
+
+
+def _of_no_form(place: Place, node: yaml.ScalarNode) -> ImageField:
     """Return the field of a text that is found by where it stands alone."""
+    scalar = read_scalar(place.file, node)
     container = place.pointer.strip("/").replace("/", ".")
     parts = (Part(REFERENCE, "image", scalar),)
     field = place.field(container, parts, SUBSTITUTION, spelling_problem(scalar))
@@ -492,18 +564,17 @@ def _rendered(landing: Landing, entry: ImageEntry) -> Landing:
 
     Whether an entry is for it may not be known.
     """
-    image, of = landing.image, entry.field
+    of = entry.field
     try:
-        if not is_for(entry.name, image.name + image.version):
+        if not is_for(entry.name, landing.text):
             return landing
     except DoubtfulEntryError as error:
         name = f"postRenderers images {entry.name}"
-        doubt = Unknown(of.path, of.scalar.line, name, str(error), LOOK)
-        return replace(landing, unknowns=(*landing.unknowns, doubt))
-    name = entry.new_name or image.name
+        return landing.doubted(Unknown(of.path, of.scalar.line, name, str(error), LOOK))
+    name = entry.new_name or landing.name
     if entry.sets_version:
-        return replace(landing, image=image.decided_by(of, name, of.version))
-    return replace(landing, image=replace(image, name=name))
+        return landing.decided_by(of, name, of.version)
+    return replace(landing, name=name)
 
 
 def _inlined(field: ImageField, inline: Inline) -> ImageField:

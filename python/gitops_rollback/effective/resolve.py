@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from gitops_rollback.effective.applied import Applied, begin
 from gitops_rollback.effective.appliers import (
     ignored,
     left_alone,
@@ -24,7 +23,7 @@ from gitops_rollback.effective.appliers import (
 from gitops_rollback.effective.build import is_local
 from gitops_rollback.effective.effect import Beside, Effect, Idle, Landed
 from gitops_rollback.effective.helm import is_release
-from gitops_rollback.effective.landing import Lander, Landing
+from gitops_rollback.effective.landing import Lander, Landing, begin
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.roots import Root, Roots, Tree
 from gitops_rollback.effective.stacks import Layer, overridden, stacks_of
@@ -120,7 +119,7 @@ class _Resolver:
         self._roots = Roots(tree, holds)
         self._builder = self._roots.builder
         self._lander = Lander(self._builder, tree.fields, kinds, pointers, self._roots.sources)
-        self._images: list[Applied] = []
+        self._images: list[Landing] = []
         self._landed: list[Landed] = []
         self._beside: dict[Beside, str] = {}
 
@@ -134,13 +133,12 @@ class _Resolver:
             charts.update(self._land(root))
         for values in self._values(charts):
             image = self._with_labels(begin(values))
-            folder = posixpath.dirname(values.path)
-            unknowns = (
-                *self._roots.reached(folder),
+            image = image.doubted(
+                *self._roots.reached(posixpath.dirname(values.path)),
                 *overridden(values, self._stacks),
                 *self._unread_in(image),
             )
-            self._add(Root(values.path, "", Work()), image, unknowns)
+            self._add(Root(values.path, "", Work()), image, image)
         self._images += [begin(entry.field) for entry in self._roots.unmet_entries()]
         live = _merged(image.field for image in self._images)
         spare = tuple(self._spare(live))
@@ -154,17 +152,17 @@ class _Resolver:
         variables, doubts = self._variables(root.flux)
         self._beside.update(self._texts_beside(root, found, variables))
         for landing, image in _substituted(found, variables, doubts):
-            image = replace(image, decider=self._lander.narrowed(image.decider))  # noqa: PLW2901
-            labelled = self._with_labels(image, landing.folder)
-            self._images.append(labelled)
-            self._landed.append(_landed(root, landing, labelled))
+            narrowed = replace(image, decider=self._lander.narrowed(image.decider))
+            self._add(root, landing, self._with_labels(narrowed, landing.folder))
         for loose in root.work.loose:
-            self._add(root, replace(begin(loose.field), overlay=root.overlay), loose.unknowns)
+            image = replace(begin(loose.field), overlay=root.overlay)
+            self._add(root, image, image.doubted(*loose.unknowns))
         return {path for landing in found for path in landing.charts}
 
-    def _add(self, root: Root, image: Applied, unknowns: tuple[Unknown, ...]) -> None:
+    def _add(self, root: Root, written: Landing, image: Landing) -> None:
+        """Take in an image; `written` is it before variables were filled in."""
         self._images.append(image)
-        self._landed.append(_landed_field(root, image, unknowns))
+        self._landed.append(_landed(root, written, image))
 
     def _landings(self, root: Root) -> list[Landing]:
         """Return the images of a root's objects."""
@@ -201,7 +199,7 @@ class _Resolver:
         self, root: Root, found: list[Landing], variables: Variables | None
     ) -> Iterator[tuple[Beside, str]]:
         """Yield the texts of no image that move with variables, or with what replacements copy."""
-        images = {one for landing in found for one in _places(root, landing.image.use)}
+        images = {one for landing in found for one in _places(root, landing.use)}
         names = {one.first: one.identity for one in root.work.resources}
         for one in root.work.passed:
             owner = _owner(root, names.get(one.first, one.first))
@@ -291,7 +289,7 @@ class _Resolver:
             if item.kind in ("ConfigMap", "Secret")
         ]
 
-    def _with_labels(self, image: Applied, chart: str | None = None) -> Applied:
+    def _with_labels(self, image: Landing, chart: str | None = None) -> Landing:
         """Return an image of values that takes no digest where its chart makes a label of the tag.
 
         A label has at most 63 characters, and no at-sign: the release would fail. `chart` is that
@@ -307,12 +305,12 @@ class _Resolver:
                 return replace(image, decider=replace(image.decider, tag_only=why))
         return image
 
-    def _unread_in(self, image: Applied) -> Iterator[Unknown]:
+    def _unread_in(self, image: Landing) -> Iterator[Unknown]:
         """Yield why the chart that an image's values are of may not make it."""
         for folder in self._charts_of(image):
             yield from _if_any(self._lander.templates.doubt(folder, image.use))
 
-    def _charts_of(self, image: Applied) -> set[str]:
+    def _charts_of(self, image: Landing) -> set[str]:
         """Return the charts in this repository that an image's values are of."""
         paths = (image.decider.path, image.use.path)
         return {
@@ -415,15 +413,15 @@ def _may_define(source: Source, name: str, flux: FluxKustomization) -> Unknown:
 def _of_root(root: Root, resource: Resource, landing: Landing) -> Landing:
     """Return an image of an object with what its root adds: files, warnings, what is not known."""
     unknowns = landing.unknowns
-    if "${" in landing.image.name + landing.image.version:
+    if "${" in landing.text:
         unknowns = (*unknowns, *root.of_variables, *_if_any(not_filled(resource)))
     by: tuple[str, ...] = ()
     if root.flux is not None:
         by = (root.flux.file_path,)
-        unknowns = (*unknowns, *ignored(resource, landing.image.use.pointer, root.flux))
+        unknowns = (*unknowns, *ignored(resource, landing.use.pointer, root.flux))
     return replace(
         landing,
-        image=replace(landing.image, overlay=root.overlay),
+        overlay=root.overlay,
         unknowns=unknowns,
         warnings=(*landing.warnings, *root.warnings, *rolled_out_by_hand(resource)),
         paths=tuple(dict.fromkeys((*landing.paths, *root.work.paths, *by))),
@@ -432,17 +430,16 @@ def _of_root(root: Root, resource: Resource, landing: Landing) -> Landing:
 
 def _substituted(
     found: list[Landing], variables: Variables | None, doubts: Mapping[str, Unknown]
-) -> Iterator[tuple[Landing, Applied]]:
-    """Yield images with Flux's variables filled in."""
+) -> Iterator[tuple[Landing, Landing]]:
+    """Yield images, each with what it is once Flux's variables are filled in."""
     if variables is None:
-        yield from ((one, one.image) for one in found)
+        yield from ((one, one) for one in found)
         return
-    texts = {one.image.decider.key: one.image.name + one.image.version for one in found}
+    texts = {one.decider.key: one.text for one in found}
     used = Counter(name for text in texts.values() for name in variable_names(text))
     for one in found:
-        names = variable_names(one.image.name + one.image.version)
-        unknowns = (*one.unknowns, *(doubts[name] for name in names if name in doubts))
-        yield replace(one, unknowns=unknowns), substitute(one.image, variables, used)
+        unknowns = (doubts[name] for name in variable_names(one.text) if name in doubts)
+        yield one, substitute(one.doubted(*unknowns), variables, used)
 
 
 def _owner(root: Root, one: Identity) -> tuple[str, str, str, str]:
@@ -456,10 +453,9 @@ def _places(root: Root, use: ImageField) -> Iterator[tuple[tuple[str, ...], str]
     yield from ((owner, f"{use.pointer}/{part.key}") for part in use.parts)
 
 
-def _landed(root: Root, landing: Landing, image: Applied) -> Landed:
-    use = landing.image.use
-    before = landing.image.name + landing.image.version
-    is_kustomize_alone = "${" not in before and root.doubts.issuperset(landing.unknowns)
+def _landed(root: Root, written: Landing, image: Landing) -> Landed:
+    use = image.use
+    is_kustomize_alone = "${" not in written.text and root.doubts.issuperset(image.unknowns)
     return Landed(
         root=root.name,
         kind=use.kind,
@@ -469,31 +465,12 @@ def _landed(root: Root, landing: Landing, image: Applied) -> Landed:
         name=image.name,
         version=image.version,
         decider=image.decider.key,
-        unknowns=landing.unknowns,
-        warnings=landing.warnings,
-        paths=tuple(dict.fromkeys((*landing.paths, image.decider.path))),
+        unknowns=image.unknowns,
+        warnings=image.warnings,
+        paths=tuple(dict.fromkeys((*image.paths, image.decider.path))),
         other_name=image.decider.other_name,
         applied=root.overlay or use.path,
         recipe=root.recipe if is_kustomize_alone else None,
-    )
-
-
-def _landed_field(root: Root, image: Applied, unknowns: tuple[Unknown, ...]) -> Landed:
-    one = image.decider
-    return Landed(
-        root=root.name,
-        kind=one.kind,
-        namespace=one.namespace,
-        workload=one.name,
-        container=one.container,
-        name=image.name,
-        version=image.version,
-        decider=one.key,
-        unknowns=unknowns,
-        paths=(one.path,),
-        other_name=one.other_name,
-        applied=image.overlay or one.path,
-        recipe=root.recipe if root.doubts.issuperset(unknowns) else None,
     )
 
 

@@ -30,7 +30,7 @@ from gitops_rollback.manifest.scalars import read_scalar, spelling_problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gitops_rollback.effective.applied import Applied
+    from gitops_rollback.effective.landing import Landing
     from gitops_rollback.manifest.flux import Definition
     from gitops_rollback.manifest.image_field import ImageField
 
@@ -63,12 +63,12 @@ def variable_names(text: str) -> list[str]:
     return [match["name"] for match in _VARIABLE.finditer(text)]
 
 
-def substitute(image: Applied, variables: Variables, used: Mapping[str, int]) -> Applied:
+def substitute(image: Landing, variables: Variables, used: Mapping[str, int]) -> Landing:
     """Return an image with its variables replaced; the field to edit may be a definition.
 
     `used` counts in how many images each variable stands.
     """
-    text = image.name + image.version
+    text = image.text
     if "${" not in text:
         return image
     missing = _missing(text, variables)
@@ -89,7 +89,7 @@ def substitute(image: Applied, variables: Variables, used: Mapping[str, int]) ->
     return replace(image.decided_by(field, name, version), made=image.made)
 
 
-def _number(image: Applied, variables: Variables) -> str:
+def _number(image: Landing, variables: Variables) -> str:
     """Return what a chart prints for a tag that a variable makes a number of; empty for none.
 
     Flux fills variables into the text of a build, in which no quotes are left: `1.50` becomes 1.5.
@@ -135,10 +135,10 @@ def filled(text: str, variables: Variables) -> str:
 
 
 def _definition_field(
-    image: Applied, variables: Variables, used: Mapping[str, int]
+    image: Landing, variables: Variables, used: Mapping[str, int]
 ) -> ImageField | Problem:
     """Return the field that gives the image its version, or why there is none."""
-    whole = _VARIABLE.fullmatch(image.name + image.version)
+    whole = _VARIABLE.fullmatch(image.text)
     if whole is not None:
         return _field(image, variables, {REFERENCE: whole}, used)
     tag_text, _, digest_text = image.version.partition("@")
@@ -153,7 +153,7 @@ def _definition_field(
 
 
 def _field(
-    image: Applied,
+    image: Landing,
     variables: Variables,
     roles: Mapping[str, re.Match[str]],
     used: Mapping[str, int],
