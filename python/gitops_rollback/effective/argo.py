@@ -24,7 +24,7 @@ from gitops_rollback.manifest.argo import (
     override_names,
     override_of,
 )
-from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.document import items_of, line_of, lookup, root_of, text_of
 from gitops_rollback.manifest.helm import is_of_image
 from gitops_rollback.manifest.kustomize import Addition
 from gitops_rollback.manifest.objects import ManifestObject, folder_of
@@ -85,7 +85,7 @@ def overriding(path: str, file: ParsedFile) -> ManifestObject | None:
     Its source is the file's folder, of the repository that the file is of. None for another file.
     """
     name = override_of(path)
-    root = file.trees[0] if file.trees else None
+    root = root_of(file)
     if name is None or not isinstance(root, yaml.MappingNode):
         return None
     source = with_path(root, ("path",), text_node(posixpath.dirname(path) or ".", root))
@@ -112,7 +112,7 @@ def _overridden(
     for own in override_names(name) if folder is not None else ():
         path = posixpath.normpath(f"{(folder or '').strip('/') or '.'}/{own}")
         file = parsed(path)
-        root = file.trees[0] if file is not None and file.trees else None
+        root = root_of(file)
         if isinstance(root, yaml.MappingNode):
             source = merged(source, root)
             paths.append(path)
@@ -137,11 +137,11 @@ def argo_additions(
         folder = text_of(lookup(source, "path"))
         if folder is None or not entries(options).keys() - _HARMLESS:
             continue
-        path, line = application.file.path, source.start_mark.line + 1
+        path, line = application.file.path, line_of(source)
         images = _images(application, pointer, written, overrides, parsed)
         addition = Addition(path, line, entries=tuple(images))
         doubts = tuple(
-            Unknown(path, value.start_mark.line + 1, f"kustomize.{key}", "not followed", LOOK)
+            Unknown(path, line_of(value), f"kustomize.{key}", "not followed", LOOK)
             for key, value in entries(options).items()
             if key not in _HARMLESS and key != "images"
         )
@@ -163,7 +163,7 @@ def _images(
     found = list(kustomize_images(application, pointer, source))
     for path in overrides:
         file = parsed(path)
-        root = file.trees[0] if file is not None and file.trees else None
+        root = root_of(file)
         if file is not None and root is not None and find(root, "kustomize", "images") is not None:
             item = ManifestObject(file, 0, "", root, "Application")
             found = list(kustomize_images(item, "", root))
@@ -246,7 +246,7 @@ def directories(application: ManifestObject, sources: Sources) -> Iterator[Direc
             folder_of(folder),
             application.name,
             application.file.path,
-            source.start_mark.line + 1,
+            line_of(source),
             text_of(lookup(directory, "recurse")) == "true",
             text_of(lookup(directory, "include")) or "",
             text_of(lookup(directory, "exclude")) or "",
@@ -315,9 +315,9 @@ class _Chart:
         ignores = text_of(lookup(helm, "ignoreMissingValueFiles")) == "true"
         for path, listed, pointing in self._files(helm):
             is_ours = pointing.whose is not Whose.ANOTHERS
-            file = self.parsed(path) if is_ours else None
-            if file is not None and file.trees and file.trees[0] is not None:
-                values = merged(values, file.trees[0])
+            root = root_of(self.parsed(path)) if is_ours else None
+            if root is not None:
+                values = merged(values, root)
                 paths.append(path)
                 doubts += self._doubts(listed, pointing)
             elif listed is not None and not is_ours:
@@ -342,7 +342,7 @@ class _Chart:
         own, text = lookup(helm, "valuesObject"), lookup(helm, "values")
         doubts: list[Unknown] = []
         if not isinstance(own, yaml.MappingNode) and isinstance(text, yaml.ScalarNode):
-            place = f"{self.resource.path}:{text.start_mark.line + 1}"
+            place = f"{self.resource.path}:{line_of(text)}"
             where = f"the text of helm.values ({place})"
             own = embedded_in(self.resource, text, where, self.parsed, embedded)
             if own is None and text.value.strip():
@@ -398,4 +398,4 @@ class _Chart:
         return [replace(doubt, hint=pointing.hint)]
 
     def _unknown(self, node: yaml.Node, construct: str, why: str) -> Unknown:
-        return Unknown(self.resource.path, node.start_mark.line + 1, construct, why, LOOK)
+        return Unknown(self.resource.path, line_of(node), construct, why, LOOK)

@@ -17,7 +17,7 @@ from gitops_rollback.effective.build import names_values
 from gitops_rollback.effective.objects import ACCEPT, Unknown
 from gitops_rollback.effective.tree import entries, find, is_null, mapping, with_path
 from gitops_rollback.late import dataclass, replace
-from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.document import items_of, line_of, lookup, root_of, text_of
 from gitops_rollback.manifest.flux import HELM_GROUP, read_sources
 from gitops_rollback.manifest.helm import NAME_KEYS, is_of_image, is_values_file
 from gitops_rollback.manifest.objects import folder_of, objects_of
@@ -67,6 +67,10 @@ class Layer:
         )
 
 
+def _layer(path: str, pointer: str, node: yaml.Node, title: str) -> Layer:
+    return Layer(path, pointer, node, title, line_of(node))
+
+
 def stacks_of(
     kustomizations: Iterable[Kustomization],
     files: Sequence[ParsedFile],
@@ -76,8 +80,8 @@ def stacks_of(
     found: list[tuple[Layer, ...]] = []
     generated: dict[tuple[str, str], Layer] = {}
     every = tuple(kustomizations)
-    listed = (parsed(path.path) for one in every for path in one.configurations if path.path)
-    follow = any(names_values(file.trees[0]) for file in listed if file is not None and file.trees)
+    listed = (path.path for one in every for path in one.configurations if path.path)
+    follow = any(names_values(root_of(parsed(path))) for path in listed)
     for one in every:
         found += _of_kustomize(one, parsed)
         generated.update(_generated(one, parsed, follow=follow))
@@ -130,11 +134,11 @@ def dependencies_of(
     It names them in Chart.yaml, or in the older requirements.yaml; `known` are the charts that were
     read (`by_place`). The folder is empty for one that is none of these.
     """
-    files = (parsed(posixpath.join(chart, name)) for name in ("Chart.yaml", "requirements.yaml"))
-    roots = [file.trees[0] for file in files if file is not None and file.trees]
+    names = (posixpath.join(chart, name) for name in ("Chart.yaml", "requirements.yaml"))
+    listed = (lookup(root_of(parsed(path)), "dependencies") for path in names)
     inside = posixpath.join(chart, "charts")
     found = []
-    for one in (one for root in roots for one in items_of(lookup(root, "dependencies"))):
+    for one in (one for some in listed for one in items_of(some)):
         name, alias, written = (
             text_of(lookup(one, key)) or "" for key in ("name", "alias", "repository")
         )
@@ -159,16 +163,18 @@ def _of_parents(
 
     `takers` are the releases of each chart.
     """
-    own = _file(posixpath.join(folder, "values.yaml"), "the values file", parsed)
+    own = _file(posixpath.join(folder, "values.yaml"), parsed)
     for parent, key in dict.fromkeys(parents):
         layers = [own]
         path = posixpath.join(parent, "values.yaml")
-        values = parsed(path)
-        node = lookup(values.trees[0], key) if values is not None and values.trees else None
+        node = lookup(root_of(parsed(path)), key)
         if node is not None:
-            title, line = f"{key} in {path}", node.start_mark.line + 1
-            layers.append(Layer(path, f"/{key}", node, title, line))
-        layers += _of_takers(takers.get(parent, ()), key)
+            layers.append(_layer(path, f"/{key}", node, f"{key} in {path}"))
+        for item in takers.get(parent, ()):
+            node = lookup(item.find("spec", "values"), key)
+            if node is not None:
+                title, pointer = f"{key} in HelmRelease {item.name}", f"{item.pointer}/spec/values"
+                layers.append(_layer(item.file.path, f"{pointer}/{key}", node, title))
         yield tuple(layers)
 
 
@@ -180,16 +186,6 @@ def _takers(files: Iterable[ParsedFile]) -> dict[str, list[ManifestObject]]:
             chart = text_of(item.find("spec", "chart", "spec", "chart")) or "?"
             found.setdefault(folder_of(chart), []).append(item)
     return found
-
-
-def _of_takers(releases: Iterable[ManifestObject], key: str) -> Iterator[Layer]:
-    """Yield what releases of a chart give to a chart below it."""
-    for item in releases:
-        node = lookup(item.find("spec", "values"), key)
-        if node is not None:
-            title, line = f"{key} in HelmRelease {item.name}", node.start_mark.line + 1
-            pointer = f"{item.pointer}/spec/values/{key}"
-            yield Layer(item.file.path, pointer, node, title, line)
 
 
 def _of_stages(folder: str, files: Iterable[ParsedFile]) -> Iterator[tuple[Layer, ...]]:
@@ -254,10 +250,16 @@ def _holds(layer: Layer, field: ImageField) -> bool:
     return is_there and f"{field.pointer}/".startswith(f"{layer.pointer}/")
 
 
-def _file(path: str, title: str, parsed: Callable[[str], ParsedFile | None]) -> Layer:
-    file = parsed(path)
-    root = file.trees[0] if file is not None and file.trees else None
-    return Layer(path, "", root, f"{title} {path}")
+def _file(path: str, parsed: Callable[[str], ParsedFile | None]) -> Layer:
+    return Layer(path, "", root_of(parsed(path)), f"the values file {path}")
+
+
+def _files(
+    folder: str, names: Iterable[yaml.Node | None], parsed: Callable[[str], ParsedFile | None]
+) -> list[Layer]:
+    """Return the layers of files of values, whose paths are from a folder."""
+    texts = (text for one in names if (text := text_of(one)))
+    return [_file(posixpath.normpath(posixpath.join(folder, one)), parsed) for one in texts]
 
 
 def _of_kustomize(
@@ -265,14 +267,12 @@ def _of_kustomize(
 ) -> Iterator[tuple[Layer, ...]]:
     """Yield the layers of `helmCharts` (kubectl.docs.kubernetes.io, builtins, Helm charts)."""
     for index, chart in enumerate(items_of(lookup(one.root, "helmCharts"))):
-        names = [text_of(lookup(chart, "valuesFile"))]
-        names += [text_of(item) for item in items_of(lookup(chart, "additionalValuesFiles"))]
-        paths = [posixpath.normpath(posixpath.join(one.folder, name)) for name in names if name]
-        layers = [_file(path, "the values file", parsed) for path in paths]
+        more = items_of(lookup(chart, "additionalValuesFiles"))
+        layers = _files(one.folder, (lookup(chart, "valuesFile"), *more), parsed)
         inline = lookup(chart, "valuesInline")
         if inline is not None:
-            pointer, line = f"/helmCharts/{index}/valuesInline", inline.start_mark.line + 1
-            layers.append(Layer(one.path, pointer, inline, "valuesInline", line))
+            pointer = f"/helmCharts/{index}/valuesInline"
+            layers.append(_layer(one.path, pointer, inline, "valuesInline"))
         yield tuple(layers)
 
 
@@ -295,7 +295,7 @@ def _generated(
             path = path if equals else key
             key = key if equals else posixpath.basename(path)
             path = posixpath.normpath(posixpath.join(one.folder, path))
-            yield (name, key), replace(_file(path, "the values file", parsed), why=why)
+            yield (name, key), replace(_file(path, parsed), why=why)
 
 
 def _of_releases(
@@ -315,9 +315,8 @@ def _of_releases(
             layers.append(Layer(file.path, "-", None, title, renamed[1], renamed[0]))
         values = item.find("spec", "values")
         if layers and values is not None:
-            pointer, line = f"{item.pointer}/spec/values", values.start_mark.line + 1
             title = f"spec.values of HelmRelease {item.name}"
-            layers.append(Layer(file.path, pointer, values, title, line))
+            layers.append(_layer(file.path, f"{item.pointer}/spec/values", values, title))
         yield tuple(layers)
 
 
@@ -328,20 +327,18 @@ def _of_helmfile(
     if lookup(root, "kind") is not None:
         return
     for index, release in enumerate(items_of(lookup(root, "releases"))):
-        layers = []
+        layers: list[Layer] = []
         for number, item in enumerate(items_of(lookup(release, "values"))):
-            written = text_of(item)
-            if written is not None:
-                path = posixpath.normpath(posixpath.join(posixpath.dirname(file.path), written))
-                layers.append(_file(path, "the values file", parsed))
+            if isinstance(item, yaml.ScalarNode):
+                layers += _files(posixpath.dirname(file.path), [item], parsed)
             else:
-                pointer, line = f"/releases/{index}/values/{number}", item.start_mark.line + 1
-                layers.append(Layer(file.path, pointer, item, "values", line))
+                pointer = f"/releases/{index}/values/{number}"
+                layers.append(_layer(file.path, pointer, item, "values"))
         for key in ("set", "setString", "setTemplate"):
             for item in items_of(lookup(release, key)):
                 name, value = text_of(lookup(item, "name")) or "", lookup(item, "value")
                 node = with_path(None, tuple(name.split(".")), value) if value is not None else None
-                layers.append(Layer(file.path, "-", node, key, item.start_mark.line + 1))
+                layers.append(Layer(file.path, "-", node, key, line_of(item)))
         yield tuple(layers)
 
 
@@ -364,11 +361,7 @@ def _of_fleet_helm(
     pointer: str,
     parsed: Callable[[str], ParsedFile | None],
 ) -> Iterator[Layer]:
-    values = find(helm, "values")
-    folder = posixpath.dirname(file.path)
-    for item in items_of(lookup(helm, "valuesFiles")):
-        path = posixpath.normpath(posixpath.join(folder, text_of(item) or ""))
-        yield _file(path, "the values file", parsed)
+    yield from _files(posixpath.dirname(file.path), items_of(lookup(helm, "valuesFiles")), parsed)
+    values = lookup(helm, "values")
     if values is not None:
-        line = values.start_mark.line + 1
-        yield Layer(file.path, f"{pointer}/values", values, f"values at {pointer}", line)
+        yield _layer(file.path, f"{pointer}/values", values, f"values at {pointer}")

@@ -19,7 +19,7 @@ from gitops_rollback.effective.stacks import by_place, dependencies_of
 from gitops_rollback.effective.template_texts import DOCKER, ITEMS, READ, WRITTEN, Texts, plain
 from gitops_rollback.effective.tree import find
 from gitops_rollback.late import dataclass, field, regex
-from gitops_rollback.manifest.document import text_of
+from gitops_rollback.manifest.document import lookup, root_of, text_of
 from gitops_rollback.manifest.helm import TAG_KEYS
 from gitops_rollback.manifest.image_field import DIGEST, REFERENCE, REGISTRY, TAG
 from gitops_rollback.manifest.patterns import go_glob
@@ -246,8 +246,8 @@ class Templates:
     def _libraries(self, folder: str, found: dict[str, None]) -> Iterable[str]:
         """Return the charts below one that only have templates for others, in `found`."""
         for _key, one in self._taken(folder):
-            file = self.parsed(posixpath.join(one, _FILES[0])) if one not in found else None
-            if file is not None and text_of(find(file.trees[0], "type")) == _LIBRARY:
+            root = root_of(self.parsed(posixpath.join(one, _FILES[0])))
+            if one not in found and text_of(lookup(root, "type")) == _LIBRARY:
                 found[one] = None
                 self._libraries(one, found)
         return found

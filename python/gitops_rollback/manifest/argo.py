@@ -14,7 +14,7 @@ import yaml
 from gitops_rollback.errors import ManifestError
 from gitops_rollback.late import regex, replace
 from gitops_rollback.manifest.blocks import block_of, in_host
-from gitops_rollback.manifest.document import items_of, lookup, text_of
+from gitops_rollback.manifest.document import items_of, lookup, root_of, text_of
 from gitops_rollback.manifest.entries import ImageEntry
 from gitops_rollback.manifest.helm import values_fields
 from gitops_rollback.manifest.image_field import (
@@ -74,7 +74,7 @@ def override_names(application: str) -> tuple[str, str]:
 def override_fields(file: ParsedFile) -> Iterator[ImageField]:
     """Yield the image fields of a file of overrides."""
     name = override_of(file.path)
-    root = file.trees[0] if file.trees else None
+    root = root_of(file)
     if name is None or root is None:
         return
     item = ManifestObject(file, 0, "", root, "Application")
@@ -135,7 +135,7 @@ def text_fields(place: Place, text: yaml.ScalarNode) -> Iterator[ImageField]:
         block = block_of(place.file, text)
     except ManifestError:  # what takes effect of it is said to be unknown
         return
-    root = block.trees[0] if block.trees else None
+    root = root_of(block)
     if block.host is not None:
         inner = replace(place, file=block, document=0, pointer="")
         yield from (in_host(field, block.host) for field in values_fields(inner, root))

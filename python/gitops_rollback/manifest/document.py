@@ -295,6 +295,16 @@ def parse_once(path: str, data: bytes) -> ParsedFile:
     return known
 
 
+def root_of(file: ParsedFile | None) -> yaml.Node | None:
+    """Return the first document of a file, as a program sees it; None without any."""
+    return file.trees[0] if file is not None and file.trees else None
+
+
+def line_of(node: yaml.Node) -> int:
+    """Return the line that a node begins in, counted from 1."""
+    return int(node.start_mark.line) + 1
+
+
 def lookup(node: yaml.Node | None, key: str) -> yaml.Node | None:
     """Return the value of a mapping's key, or None; merge keys are not followed."""
     if not isinstance(node, yaml.MappingNode):
