@@ -11,7 +11,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, regex, replace
-from gitops_rollback.model import repository_key
 from gitops_rollback.rollout.raw import (
     Condition,
     Json,
@@ -28,9 +27,7 @@ from gitops_rollback.rollout.raw import (
 from gitops_rollback.rollout.target import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from gitops_rollback.rollout.target import Place, Target
+    from collections.abc import Iterator, Mapping
 
 # What source-controller appends to a chart's version, where each revision makes a new chart.
 _CHART_COMMIT = regex(r"\+([0-9a-f]{12})(?:\.\d+)?$")
@@ -334,74 +331,6 @@ def _path(path: str) -> str:
 # Which of them are a service's
 
 
-def own_sources(sources: Iterable[Source], url: str, branch: str) -> list[Source]:
-    """Return the GitRepositories that follow a branch of the manifests repository."""
-    return [one for one in other_sources(sources, url) if one.branch == branch]
-
-
-def other_sources(sources: Iterable[Source], url: str) -> list[Source]:
-    """Return the GitRepositories of the repository, whatever they follow."""
-    key = repository_key(url)
-    return [source for source in sources if repository_key(source.url) == key]
-
-
-def owners(
-    target: Target, sources: Sequence[Source], kustomizations: Iterable[Reconciler]
-) -> list[Reconciler]:
-    """Return the Kustomizations that apply the target's files, by the path that they apply.
-
-    An inventory that has an object of that name shows nothing: another environment's may. With them
-    come those that substitute from the ConfigMaps and Secrets in which the image stands.
-    """
-    names = {source.name for source in sources}
-    own = [one for one in kustomizations if one.source in names]
-    found: dict[str, Reconciler] = {}
-    for place in (*target.places, *target.lands):
-        chosen = appliers_of(place, own)
-        found.update({str(one.name): one for one in chosen})
-        takers = [one for one in own if chosen and (place.kind, place.name) in one.takes]
-        found.update({str(one.name): one for one in takers})
-    return list(found.values())
-
-
-def appliers_of(place: Place, own: Iterable[Reconciler]) -> list[Reconciler]:
-    """Return the Kustomizations of the repository that apply a place.
-
-    Those with the longest path above its file, or above the overlay that takes it; two may apply
-    the same path, to two namespaces.
-    """
-    above = [one for one in own if is_above(one.path, place.applied)]
-    longest = max((len(one.path) for one in above), default=0)
-    return [one for one in above if len(one.path) == longest]
-
-
-def releases_of(
-    target: Target,
-    sources: Sequence[Source],
-    appliers: Sequence[Reconciler],
-    releases: Iterable[Reconciler],
-) -> list[Reconciler]:
-    """Return the HelmReleases that run the target.
-
-    Named by a field, and applied by one of its Kustomizations; else with their chart or values file
-    in the repository; else, where values reach them through a ConfigMap, those that its
-    Kustomizations apply, of the service's name if there are several.
-    """
-    names = {source.name for source in sources}
-    found, others = [], []
-    for one in releases:
-        is_applied = any(one.name in by.inventory for by in appliers)
-        from_chart = one.source in names and any(_is_made_of(one, path) for path in target.paths)
-        if (one.name.name in target.releases and is_applied) or from_chart:
-            found.append(one)
-        elif one.reads_values and is_applied:
-            others.append(one)
-    if found or not target.is_by_values:
-        return found
-    named = [one for one in others if one.name.name == target.service]
-    return named or (others if len(others) == 1 else [])
-
-
 def held_up(one: Reconciler, others: Mapping[Name, Reconciler]) -> Reconciler:
     """Return one that waits for another with why that is not ready, and whether it never will be.
 
@@ -439,6 +368,6 @@ def is_above(folder: str, path: str) -> bool:
     return not folder or path.startswith(f"{folder}/")
 
 
-def _is_made_of(release: Reconciler, path: str) -> bool:
+def is_made_of(release: Reconciler, path: str) -> bool:
     """Tell whether a file is in the chart of a release, or one of its values files."""
     return path in release.value_files or (bool(release.path) and is_above(release.path, path))

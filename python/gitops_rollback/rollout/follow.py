@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from gitops_rollback.errors import ClusterError
 from gitops_rollback.late import replace
-from gitops_rollback.rollout.appliers import other_sources
 from gitops_rollback.rollout.cluster import Cluster, DeniedError
 from gitops_rollback.rollout.judge import judge
 from gitops_rollback.rollout.objects import Change, Objects, Query
@@ -159,7 +158,7 @@ class Follower:
         sources = {
             one.name: one
             for target in targets
-            for one in self.objects.own_sources(target.branch)
+            for one in self.objects.repositories(target.branch)
             if not one.suspended
         }
         if any(one.commit not in commits for one in sources.values()):
@@ -171,20 +170,20 @@ class Follower:
             for one in self.objects.kustomizations()
         )
 
-    def watch(self, sink: Callable[[Follower, Change], None]) -> None:
+    def watch(self, inbox: SimpleQueue[tuple[Follower, Change]]) -> None:
         """Begin the watches that are needed and do not run yet."""
         for track in self.tracks:
             for query in self.objects.queries(track.target):
                 if query not in self._watched:
                     self._watched.add(query)
-                    self.cluster.watch(query, lambda change: sink(self, change))
+                    self.cluster.watch(query, lambda change: inbox.put((self, change)))
 
-    def listen(self, sink: Callable[[Follower, Change], None]) -> None:
+    def listen(self, inbox: SimpleQueue[tuple[Follower, Change]]) -> None:
         """Begin to ask whether the cluster still answers."""
         source = next(iter(self.objects.sources()), None)
         if source is not None:
             query = Query("GitRepository", source.name.namespace, name=source.name.name)
-            self.cluster.listen(query, lambda why: sink(self, Change(query, silence=why)))
+            self.cluster.listen(query, lambda why: inbox.put((self, Change(query, silence=why))))
 
     def take(self, change: Change) -> None:
         """Take in what a watch has brought, or that the cluster is silent, or no longer."""
@@ -268,14 +267,14 @@ class Follower:
     def _why_not(self, target: Target) -> tuple[str, str]:
         """Say why nothing here applies a target, and what to do."""
         here = f" in {self.cluster.context}" if self.cluster.context else " in this cluster"
-        sources = other_sources(self.objects.sources(), self._url)
+        sources = self.objects.repositories()
         another = "look into the cluster that runs it: KUBECONFIG, --kube-context"
         if not self.cluster.knows("GitRepository"):
             what = "Flux is not in it, or what answers is no API server"
             return f"no GitRepository is known{here}: {what}", another
         if not sources:
             return f"no GitRepository{here} has the URL {self._url}", another
-        own = self.objects.own_sources(target.branch)
+        own = self.objects.repositories(target.branch)
         names = ", ".join(str(one.name) for one in own)
         if not own:
             follow = ", ".join(f"{one.name} follows {one.follows}" for one in sources)
@@ -291,7 +290,7 @@ class Follower:
         return f"no Kustomization{here} applies {files} from {names}{ways}", another
 
     def _nudge_sources(self) -> None:
-        for source in other_sources(self.objects.sources(), self._url):
+        for source in self.objects.repositories():
             if not source.suspended and self.cluster.nudge(source.name, self._token):
                 self._nudged_sources.add(source.name)
 
@@ -306,33 +305,10 @@ class Follower:
             self._nudged = self.cluster.nudge(one.name, self._token) or self._nudged
 
 
-class Inbox:
-    """What the watches of all clusters bring, in the order it arrives."""
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[Follower, Change]] = SimpleQueue()
-
-    def put(self, follower: Follower, change: Change) -> None:
-        """Take a change from a watch's thread."""
-        self._queue.put((follower, change))
-
-    def get(self, seconds: float) -> bool:
-        """Wait for changes and hand all there are to their followers; tell whether any came."""
-        try:
-            follower, change = self._queue.get(timeout=max(0.0, seconds))
-        except Empty:
-            return False
-        follower.take(change)
-        while not self._queue.empty():
-            follower, change = self._queue.get()
-            follower.take(change)
-        return True
-
-
 def follow(
     followers: Sequence[Follower],
     relations: Relations,
-    inbox: Inbox,
+    inbox: SimpleQueue[tuple[Follower, Change]],
     clock: Callable[[], float],
     limit: float,
     tell: Callable[[Track, str], None],
@@ -340,14 +316,15 @@ def follow(
 ) -> None:
     """Follow until every target is done, one has failed, or `clock` has reached `limit`.
 
-    `show` is given every second what is waited for, where somebody looks on.
+    `inbox` is what the watches of all clusters bring; `show` is given every second what is waited
+    for, where somebody looks on.
 
     Before a change is said to have failed, or not to be done in time, the branch is looked at once
     more: what a newer change has replaced has not failed.
     """
     tracks = [(follower, track) for follower in followers for track in follower.tracks]
     for follower in followers:
-        follower.listen(inbox.put)
+        follower.listen(inbox)
     while True:
         now = clock()
         for follower, track in tracks:
@@ -357,16 +334,27 @@ def follow(
         if are_over([track for _, track in tracks]):
             return
         if now >= limit:
-            _settle_all([track for _, track in tracks], relations, tell)
+            _settle_all([track for _, track in tracks if not track.is_over], relations, tell)
             return
         for follower in followers:
-            follower.watch(inbox.put)
+            follower.watch(inbox)
         look = min((track.next_look(now) for _, track in tracks), default=limit)
         longest = _LONGEST_LOOK
         if show is not None:
             longest = 1.0
             show(_waited_for([track for _, track in tracks], now, limit))
-        inbox.get(min(look, limit - now, longest))
+        _take_in(inbox, min(look, limit - now, longest))
+
+
+def _take_in(inbox: SimpleQueue[tuple[Follower, Change]], seconds: float) -> None:
+    """Wait for a change, and give all there are to their followers."""
+    try:
+        follower, change = inbox.get(timeout=max(0.0, seconds))
+        while True:
+            follower.take(change)
+            follower, change = inbox.get_nowait()
+    except Empty:
+        return
 
 
 def _waited_for(tracks: Sequence[Track], now: float, limit: float) -> str:
@@ -423,6 +411,5 @@ def _settle_all(
     tracks: Sequence[Track], relations: Relations, tell: Callable[[Track, str], None]
 ) -> None:
     for track in tracks:
-        line = "" if track.is_over else settle(track, relations)
-        if line:
+        if line := settle(track, relations):
             tell(track, line)

@@ -9,20 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitops_rollback.late import dataclass, field, replace
+from gitops_rollback.model import repository_key
 from gitops_rollback.rollout.appliers import (
     NOT_YET,
     Reconciler,
     Source,
-    appliers_of,
     held_up,
     is_above,
+    is_made_of,
     made_of,
-    other_sources,
-    own_sources,
-    owners,
     read_reconciler,
     read_source,
-    releases_of,
 )
 from gitops_rollback.rollout.raw import Json, Name, mapping, name_of
 from gitops_rollback.rollout.standing import View
@@ -125,9 +122,11 @@ class Objects:
         """Return the GitRepositories."""
         return self._each("GitRepository", read_source)
 
-    def own_sources(self, branch: str) -> list[Source]:
-        """Return the GitRepositories that follow a branch of the manifests repository."""
-        return own_sources(self.sources(), self._url, branch)
+    def repositories(self, branch: str = "") -> list[Source]:
+        """Return the GitRepositories of the manifests repository, or those that follow a branch."""
+        key = repository_key(self._url)
+        own = (one for one in self.sources() if repository_key(one.url) == key)
+        return [one for one in own if branch in ("", one.branch)]
 
     def kustomizations(self) -> list[Reconciler]:
         """Return the Kustomizations."""
@@ -139,7 +138,7 @@ class Objects:
         Repositories that include this one, Kustomizations that apply from no GitRepository, and
         those that apply the files from one of this repository that follows something else.
         """
-        own = {one.name for one in self.own_sources(target.branch)}
+        own = {one.name for one in self.repositories(target.branch)}
         spaces = {one.namespace for one in own}
         unseen = "which commit that has is not to be seen"
         found = [
@@ -148,7 +147,7 @@ class Objects:
             for name in source.includes
             if replace(source.name, name=name) in own
         ]
-        follows = {one.name: one.follows for one in other_sources(self.sources(), self._url)}
+        follows = {one.name: one.follows for one in self.repositories()}
         for one in self.kustomizations():
             if one.source.kind != "GitRepository" and one.source.namespace in spaces:
                 found.append(f"{one.name} applies from {one.source}: {unseen}")
@@ -160,14 +159,55 @@ class Objects:
         return found
 
     def owners(self, target: Target) -> list[Reconciler]:
-        """Return the Kustomizations that apply a target's files."""
-        return owners(target, self.own_sources(target.branch), self.kustomizations())
+        """Return the Kustomizations that apply a target's files, by the path that they apply.
+
+        An inventory that has an object of that name shows nothing: another environment's may. With
+        them come those that substitute from the ConfigMaps and Secrets in which the image stands.
+        """
+        found: dict[Name, Reconciler] = {}
+        for place in (*target.places, *target.lands):
+            chosen = self._appliers_of(place, target)
+            key = (place.kind, place.name)
+            takers = [one for one in self._own(target) if chosen and key in one.takes]
+            found.update({one.name: one for one in (*chosen, *takers)})
+        return list(found.values())
+
+    def _own(self, target: Target) -> list[Reconciler]:
+        """Return the Kustomizations that apply from a target's repository and branch."""
+        names = {one.name for one in self.repositories(target.branch)}
+        return [one for one in self.kustomizations() if one.source in names]
+
+    def _appliers_of(self, place: Place, target: Target) -> list[Reconciler]:
+        """Return the Kustomizations that apply a place.
+
+        Those with the longest path above its file, or above the overlay that takes it; two may
+        apply the same path, to two namespaces.
+        """
+        above = [one for one in self._own(target) if is_above(one.path, place.applied)]
+        longest = max((len(one.path) for one in above), default=0)
+        return [one for one in above if len(one.path) == longest]
 
     def releases(self, target: Target) -> list[Reconciler]:
-        """Return the HelmReleases that run a target."""
+        """Return the HelmReleases that run a target.
+
+        Named by a field, and applied by one of its Kustomizations; else with their chart or values
+        file in the repository; else, where values reach them through a ConfigMap, those that its
+        Kustomizations apply, of the service's name if there are several.
+        """
         charts = {name_of(one, "HelmChart"): one for one in self._of("HelmChart")}
-        found = [made_of(one, charts) for one in self._releases()]
-        return releases_of(target, self.own_sources(target.branch), self.owners(target), found)
+        names = {one.name for one in self.repositories(target.branch)}
+        applied = frozenset[Name]().union(*(by.inventory for by in self.owners(target)))
+        found, others = [], []
+        for one in (made_of(release, charts) for release in self._releases()):
+            from_chart = one.source in names and any(is_made_of(one, p) for p in target.paths)
+            if (one.name.name in target.releases and one.name in applied) or from_chart:
+                found.append(one)
+            elif one.reads_values and one.name in applied:
+                others.append(one)
+        if found or not target.is_by_values:
+            return found
+        named = [one for one in others if one.name.name == target.service]
+        return named or (others if len(others) == 1 else [])
 
     def names_charts(self) -> bool:
         """Tell whether a HelmRelease names a HelmChart, which tells what it is made of."""
@@ -243,10 +283,6 @@ class Objects:
     def _is_elsewhere(self, place: Place) -> bool:
         return place.applied in self.elsewhere
 
-    def _appliers_of(self, place: Place, target: Target) -> list[Reconciler]:
-        names = {one.name for one in self.own_sources(target.branch)}
-        return appliers_of(place, [one for one in self.kustomizations() if one.source in names])
-
     def _unseen(self, target: Target) -> tuple[str, ...]:
         """Say what is not seen here of the workloads that can run a target."""
         held = self._held(target)
@@ -313,7 +349,7 @@ class Objects:
         appliers = self._explained(self.owners(target))
         releases = self._explained(self.releases(target))
         wanted = {one.source for one in (*appliers, *releases)}
-        own = [one for one in self.own_sources(target.branch) if one.name in wanted]
+        own = [one for one in self.repositories(target.branch) if one.name in wanted]
         if not own:
             return None
         own.sort(key=lambda one: relations.get(one.commit) in THERE or one.commit == target.commit)
@@ -346,7 +382,7 @@ class Objects:
         sources = {one.source for one in (*appliers, *releases)}
         wanted = [
             Query("GitRepository", one.name.namespace, name=one.name.name)
-            for one in self.own_sources(target.branch)
+            for one in self.repositories(target.branch)
             if one.name in sources
         ]
         # All that apply: the change, or what comes with it, may make one.

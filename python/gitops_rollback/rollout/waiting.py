@@ -7,13 +7,13 @@ may a wait end without having seen anything.
 from __future__ import annotations
 
 import time
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from gitops_rollback.errors import ClusterError, GitopsRollbackError
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.rollout.access import Asked, asked
 from gitops_rollback.rollout.follow import (
-    Inbox,
     NotHereError,
     Relations,
     connect,
@@ -137,7 +137,7 @@ class Rollout:
         relations = Relations(git)
         followers, lost = self._followers(targets, limit)
         if followers:
-            follow(followers, relations, Inbox(), self._clock, limit, self._say, self._show)
+            follow(followers, relations, SimpleQueue(), self._clock, limit, self._say, self._show)
             tracks = tuple(track for one in followers for track in one.tracks)
             named = lost if self._asked is Asked.NAMED else ()
             return Seen(tracks, tuple(named), "cluster", now=self._clock(),

@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import replace
 from itertools import count
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from gitops_rollback.errors import ClusterError
 from gitops_rollback.image import parse_image
 from gitops_rollback.rollout.cluster import Cluster
-from gitops_rollback.rollout.follow import Follower, Inbox, NotHereError, Relations, follow
+from gitops_rollback.rollout.follow import Follower, NotHereError, Relations, follow
 from gitops_rollback.rollout.objects import Change, Query
 from gitops_rollback.rollout.standing import State
 from gitops_rollback.rollout.target import Place, Stand, Target
@@ -115,17 +116,19 @@ class Branch:
         return self.at
 
 
-class Quiet(Inbox):
+class Quiet(SimpleQueue[tuple[Follower, Change]]):
     """Time goes on a second whenever the server has brought nothing more for half a second."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
 
-    def get(self, _seconds: float) -> bool:
-        came = super().get(0.5)
-        self.now += not came
-        return came
+    def get(self, block: bool = True, timeout: float | None = None) -> tuple[Follower, Change]:  # noqa: ARG002, FBT001, FBT002 - the queue's own
+        try:
+            return super().get(timeout=0.5)
+        except Empty:
+            self.now += 1
+            raise
 
 
 def followed(follower: Follower, limit: float = 3, git: Branch | None = None) -> list[str]:
@@ -509,7 +512,14 @@ def test_a_cluster_that_falls_silent_is_said_and_ends_the_wait_in_time(
 
         began = time.monotonic()
         follow(
-            *([follower], Relations(Branch()), Inbox(), lambda: time.monotonic() - began, 4.0, tell)
+            *(
+                [follower],
+                Relations(Branch()),
+                SimpleQueue(),
+                lambda: time.monotonic() - began,
+                4.0,
+                tell,
+            )
         )
         assert lines[0].startswith("waiting for GitRepository/flux-system/fleet to fetch")
         assert lines[-1].startswith("the cluster no longer answers: ")
@@ -529,7 +539,7 @@ def test_who_looks_on_sees_every_second_what_is_waited_for(start: Callable[..., 
         shown: list[str] = []
         seconds = count()
         follow(
-            *([follower], Relations(Branch()), Inbox(), lambda: float(next(seconds)), 4.0),
+            *([follower], Relations(Branch()), SimpleQueue(), lambda: float(next(seconds)), 4.0),
             lambda _track, _line: None,
             shown.append,
         )
