@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.storage.findings import Finding
     from gitops_rollback.storage.model import Claim, KubernetesObject
-    from gitops_rollback.storage.mounts import PodVolume, Workload
+    from gitops_rollback.storage.mounts import Workload
     from gitops_rollback.storage.review import Review
 
 # Volumes that hold no data of their own.
@@ -39,16 +39,25 @@ class ServiceKeys:
         """Tell whether an object is a workload of the service."""
         if (item.path, item.kind, item.name) in self.workloads:
             return True
-        return self.repository in set(_repositories(item))
+        if item.kind not in POD_SPEC_PATHS:
+            return False
+        texts = (str(one.get("image")) for _steps, one in workload_of(item).containers)
+        images = map(find_image, texts)  # a template's text is none: that is known by its place
+        return any(one is not None and one.full_repository == self.repository for one in images)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a service's storage: what people call it, what it says, and where it stands."""
+    """One part of a service's storage: what people call it, what it says, and its object."""
 
     title: str
     value: Any
-    path: str
+    item: KubernetesObject
+
+    @property
+    def path(self) -> str:
+        """Where it stands."""
+        return self.item.path
 
 
 def parts_of(items: Iterable[KubernetesObject], keys: ServiceKeys) -> dict[str, Part]:
@@ -77,7 +86,8 @@ def findings_of(review: Review, keys: ServiceKeys, *, is_all: bool) -> tuple[Fin
     for world in review.worlds:
         for workload in world.workloads:
             if keys.owns(workload.item):
-                subjects |= {(item.path, item.title) for item in _behind(world, workload)}
+                items = (workload.item, *(one.item for one in _of_workload(world, workload)))
+                subjects |= {(item.path, item.title) for item in items}
     paths = {path for path, _kind, _name in keys.workloads}
     return tuple(
         finding
@@ -98,12 +108,13 @@ def _of_workload(world: World, workload: Workload) -> Iterator[Part]:
     for volume in workload.volumes:
         if volume.source.keys() & set(_NO_DATA):
             continue
-        yield Part(f"volume {volume.name} of {item.title}", _source(volume), item.path)
+        value = {key: one for key, one in volume.source.items() if key != "name"}
+        yield Part(f"volume {volume.name} of {item.title}", value, item)
         for claim in world.claims_for(workload, volume):
             yield from _of_claim(world, claim)
     for claim in workload.templates:
         value = {"spec": item.mapping(*claim.steps)}
-        yield Part(f"claim template {claim.template} of {item.title}", value, item.path)
+        yield Part(f"claim template {claim.template} of {item.title}", value, item)
     for claim in world.claims:
         if claim.item is item:
             yield from _of_binding(world, claim)
@@ -112,18 +123,18 @@ def _of_workload(world: World, workload: Workload) -> Iterator[Part]:
 
 def _of_claim(world: World, claim: Claim) -> Iterator[Part]:
     value = {"spec": claim.item.mapping("spec")}
-    yield Part(f"claim {claim.name}", value, claim.item.path)
+    yield Part(f"claim {claim.name}", value, claim.item)
     yield from _of_binding(world, claim)
 
 
 def _of_binding(world: World, claim: Claim) -> Iterator[Part]:
     for volume in world.binding_of(claim).volumes:
         value = {"spec": volume.item.mapping("spec")}
-        yield Part(f"volume {volume.name}", value, volume.item.path)
+        yield Part(f"volume {volume.name}", value, volume.item)
     found = world.classes.get(claim.storage_class or "")
     if found is not None:
         value = {k: v for k, v in found.item.value.items() if k not in ("metadata", "kind")}
-        yield Part(f"class {found.name}", value, found.item.path)
+        yield Part(f"class {found.name}", value, found.item)
 
 
 def _mounts(workload: Workload) -> Iterator[Part]:
@@ -134,35 +145,7 @@ def _mounts(workload: Workload) -> Iterator[Part]:
         if mount.kind == "volumeMounts" and mount.name in kept:
             title = f"mount of {mount.name} in container {mount.container}"
             value = {k: v for k, v in mount.value.items() if k != "name"}
-            yield Part(f"{title} of {workload.item.title}", value, workload.item.path)
-
-
-def _source(volume: PodVolume) -> dict[str, Any]:
-    return {key: value for key, value in volume.source.items() if key != "name"}
-
-
-def _behind(world: World, workload: Workload) -> Iterator[KubernetesObject]:
-    """Yield a workload and the objects that its storage is made of."""
-    yield workload.item
-    claims = [c for volume in workload.volumes for c in world.claims_for(workload, volume)]
-    for claim in (*claims, *(c for c in world.claims if c.item is workload.item)):
-        yield claim.item
-        yield from (volume.item for volume in world.binding_of(claim).volumes)
-        found = world.classes.get(claim.storage_class or "")
-        if found is not None:
-            yield found.item
-
-
-def _repositories(item: KubernetesObject) -> Iterator[str]:
-    for container in _containers(item):
-        image = find_image(str(container.get("image")))
-        if image is not None:  # else a template's text; its image field is known by its place
-            yield image.full_repository
-
-
-def _containers(item: KubernetesObject) -> Iterator[dict[str, Any]]:
-    if item.kind in POD_SPEC_PATHS:
-        yield from (container for _steps, container in workload_of(item).containers)
+            yield Part(f"{title} of {workload.item.title}", value, workload.item)
 
 
 def storage_in(item: KubernetesObject) -> dict[str, Any]:
