@@ -10,10 +10,13 @@ import json
 import logging
 import re
 import shutil
+import time
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -23,11 +26,13 @@ from gitops_rollback.model import one_line
 from gitops_rollback.rollout.target import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+_LOG = logging.getLogger("gitops_rollback")
 TIMES = (3.05, 10.0)  # seconds to connect, and for one answer
 LARGEST_ANSWER = 40_000_000  # bytes: of a list, whose objects take six times as much here
 _PIECE = 4096  # bytes
+_RENEWAL = 10.0  # seconds between two readings of a kubeconfig whose account is refused
 _NO_PROVIDERS = ("azure", "gcp")
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 RENEW = "renew it, or name another one with KUBECONFIG or --kube-context"
@@ -89,20 +94,29 @@ class TooLargeError(Exception):
         super().__init__(f"its answer is larger than {LARGEST_ANSWER // 1_000_000} MB")
 
 
-@dataclass(frozen=True)
 class Access:
     """The API server of one cluster, by the client's own connections, sign-in and trust.
 
     Paths are asked directly, without the client's classes for them: those load for half a second.
-    `host` is its URL; `namespace` the one of the context or of the own pod: what an account that
-    may not look everywhere may look at. `said` is what the client said while it was loaded.
+    `connect` gives the client and the namespace of the context or of the own pod: what an account
+    that may not look everywhere may look at. It is asked again where a token, a certificate or a
+    plugin's word has run out meanwhile. `host` is the server's URL; `said` is what the client said
+    while it was loaded.
     """
 
-    host: str
-    api: Any
-    timeout: Any
-    namespace: str = ""
-    said: Sequence[str] = ()
+    def __init__(
+        self,
+        connect: Callable[[], tuple[Any, str]],
+        timeout: Callable[..., Any],
+        said: Sequence[str],
+    ) -> None:
+        self._connect = connect
+        self._timeout = timeout
+        self._api, self.namespace = connect()
+        self._lock = Lock()
+        self._renewed = time.monotonic()
+        self.host = str(self._api.configuration.host)
+        self.said = said
 
     def ask(
         self,
@@ -120,29 +134,57 @@ class Access:
         where = "/".join(quote(part, safe="") for part in path)
         kind = f"application/{'json' if isinstance(body, list) else 'merge'}-patch+json"
         connect, read = times
-        answer = self.api.rest_client.pool_manager.request(
-            method,
-            f"{self.host}/{where}" + (f"?{urlencode(query)}" if query else ""),
-            body=json.dumps(body) if body else None,
-            headers={**self._headers(), **({"Content-Type": kind} if body else {})},
-            timeout=self.timeout(connect=connect, read=read),
-            preload_content=False,
-            redirect=False,
-            retries=False,  # a server that cannot be reached is said so at once
-        )
+
+        def send(api: Any) -> Any:  # noqa: ANN401 - the client and its answer
+            return api.rest_client.pool_manager.request(
+                method,
+                f"{self.host}/{where}" + (f"?{urlencode(query)}" if query else ""),
+                body=json.dumps(body) if body else None,
+                headers={**_headers(api), **({"Content-Type": kind} if body else {})},
+                timeout=self._timeout(connect=connect, read=read),
+                preload_content=False,
+                redirect=False,
+                retries=False,  # a server that cannot be reached is said so at once
+            )
+
+        api = self._api
+        answer = send(api)
+        if answer.status == HTTPStatus.UNAUTHORIZED and self._renew(api):
+            read_all(answer)
+            answer = send(self._api)
         if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             raise AnswerError(answer.status, _told(read_all(answer)) or str(answer.reason))
         return answer
 
+    def _renew(self, api: Any) -> bool:  # noqa: ANN401 - the client
+        """Sign in anew, now and then; tell whether that was done since this client signed in."""
+        with self._lock:
+            if self._api is not api:
+                return True
+            if time.monotonic() - self._renewed < _RENEWAL:
+                return False
+            self._renewed = time.monotonic()
+            try:
+                found, _namespace = self._connect()
+            except Exception as error:  # noqa: BLE001 - a kubeconfig that is being written, or gone
+                _LOG.info("the kubeconfig gives no new account: %s", error)
+                return False
+            if str(found.configuration.host) != self.host:
+                return False
+            self._api = found
+        api.rest_client.pool_manager.clear()
+        return True
+
     def close(self) -> None:
         """Close the connections that are idle."""
-        self.api.rest_client.pool_manager.clear()
+        self._api.rest_client.pool_manager.clear()
 
-    def _headers(self) -> dict[str, str]:
-        """Return the headers of a request; the client renews its token where it can."""
-        signs = self.api.configuration.auth_settings().values()
-        own = {one["key"]: one["value"] for one in signs if one["in"] == "header" and one["value"]}
-        return {"Accept": "application/json", **self.api.default_headers, **own}
+
+def _headers(api: Any) -> dict[str, str]:  # noqa: ANN401 - the client
+    """Return the headers of a request; the client renews a token of which it knows the end."""
+    signs = api.configuration.auth_settings().values()
+    own = {one["key"]: one["value"] for one in signs if one["in"] == "header" and one["value"]}
+    return {"Accept": "application/json", **api.default_headers, **own}
 
 
 def read_all(answer: Any) -> bytes:  # noqa: ANN401 - urllib3's
@@ -207,14 +249,14 @@ def open_access(context: str, environment: Mapping[str, str]) -> Access:
     path = environment.get("KUBECONFIG") or _default_config(environment)
     with _listening() as said:
         try:
-            api, namespace = _configured(config, client, context, path)
+            untyped: Any = rest
+            connect = partial(_configured, config, client, context, path)
+            return Access(connect, untyped.urllib3.Timeout, said)
         except (
             config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError,
             AttributeError,
         ) as error:  # fmt: skip
             raise _no_config(path, context, error) from error
-    untyped: Any = rest
-    return Access(str(api.configuration.host), api, untyped.urllib3.Timeout, namespace, tuple(said))
 
 
 def reason_of(error: Exception) -> str:

@@ -11,7 +11,7 @@ import logging
 import time
 from http import HTTPStatus
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gitops_rollback.errors import ClusterError
 from gitops_rollback.model import one_line
@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 
     Sink = Callable[[Change], None]
 
+T = TypeVar("T")
 _LOG = logging.getLogger("gitops_rollback")
-_WATCH = 240  # seconds until the API server ends a watch, which then begins anew
+# Seconds until the API server ends a watch, which then begins anew: one whose connection was cut
+# without a word brings nothing, and looks like one of a quiet cluster.
+_WATCH = 30
 _LONGEST_END = 2.0  # seconds for a watch to end
 _PULSE = 5.0  # seconds between two questions whether the API server still answers
 _PULSE_TIMES = (3.05, 5.0)  # seconds to connect, and to answer
@@ -104,22 +107,12 @@ class Cluster:
         A kind that the cluster does not have is an empty list.
         """
         try:
-            return self._patiently(query)
+            return _patiently(lambda: self._once(query)[0])
         except DeniedError as error:
             parts = {} if query.namespace or not query.instead else self._apart(query)
             if not parts:
                 raise error from None
             return tuple(one for found in parts.values() for one in found)
-
-    def _patiently(self, query: Query) -> tuple[Json, ...]:
-        """List once more, and again, where the API server is busy or only starts."""
-        for pause in _BUSY_PAUSES:
-            try:
-                return self._once(query)[0]
-            except BusyError as error:
-                _LOG.info("listing %s again in %s s: %s", query.kind, pause, error.message)
-            time.sleep(pause)
-        return self._once(query)[0]
 
     def _apart(self, query: Query) -> dict[str, tuple[Json, ...]]:
         """List the objects of a query in the namespaces that may be read of those it names."""
@@ -231,28 +224,19 @@ class Cluster:
     def _run(self, query: Query, sink: Sink) -> None:
         while not self._closed.is_set():
             try:
-                self._follow(query, sink)
-            except DeniedError:
-                self._run_apart(query, sink)
-                return
+                if self._follow(query, sink):
+                    return
             except Exception as error:  # noqa: BLE001 - the client's errors have no common base
                 _LOG.info("watching %s: %s", query, reason_of(error))
                 self._closed.wait(_PAUSE)
 
-    def _run_apart(self, query: Query, sink: Sink) -> None:
-        """Watch namespace by namespace what may not be watched in all of them at once."""
-        parts = {} if query.namespace else self._apart(query)
-        if not parts:
-            sink(Change(query, denied=True))
-            return
-        found = tuple(one for listed in parts.values() for one in listed)
-        left_out = tuple(name for name in query.instead if name not in parts)
-        sink(Change(query, found, whole=True, left_out=left_out))
-        for namespace in parts:
-            self.watch(query.within(namespace), sink)
-
-    def _follow(self, query: Query, sink: Sink) -> None:
-        objects, version = self._once(query)
+    def _follow(self, query: Query, sink: Sink) -> bool:
+        """Watch until that ends; tell whether it may not be watched, and nothing more will come."""
+        try:
+            objects, version = self._once(query)
+        except DeniedError:
+            self._follow_apart(query, sink)
+            return True
         sink(Change(query, objects, whole=True))
         if not version:
             raise ClusterError(f"the cluster has no {query.kind}", "")
@@ -263,6 +247,19 @@ class Cluster:
                 raise ClusterError(f"the watch ended: {text(found, 'message')}", "")
             if kind in ("ADDED", "MODIFIED", "DELETED"):
                 sink(Change(query, (found,), deleted=kind == "DELETED"))
+        return False
+
+    def _follow_apart(self, query: Query, sink: Sink) -> None:
+        """Watch namespace by namespace what may not be watched in all of them at once."""
+        parts = {} if query.namespace else self._apart(query)
+        if not parts:
+            sink(Change(query, denied=True))
+            return
+        found = tuple(one for listed in parts.values() for one in listed)
+        left_out = tuple(name for name in query.instead if name not in parts)
+        sink(Change(query, found, whole=True, left_out=left_out))
+        for namespace in parts:
+            self.watch(query.within(namespace), sink)
 
     def _lines(self, query: Query, version: str) -> Iterator[bytes]:
         connecting, answering = TIMES
@@ -310,7 +307,7 @@ class Cluster:
         """Change an object; return why that was not possible, or ""."""
         try:
             path = self._path(name.kind, name.namespace, name.name)
-            read_all(self._access.ask("PATCH", path, query, body))
+            _patiently(lambda: read_all(self._access.ask("PATCH", path, query, body)))
         except Exception as error:  # noqa: BLE001 - the client's errors have no common base
             return reason_of(error)
         return ""
@@ -348,6 +345,19 @@ class Cluster:
         except Exception as error:  # noqa: BLE001 - the client's errors have no common base
             _LOG.info("%s cannot be read: %s", "/".join(path), reason_of(error))
             return b""
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Ask once more, and again, where the API server is busy or only starts."""
+    for pause in _BUSY_PAUSES:
+        try:
+            return ask()
+        except (AnswerError, BusyError) as error:
+            if isinstance(error, AnswerError) and error.status not in _BUSY:
+                raise
+            _LOG.info("asking again in %s s: %s", pause, error)
+        time.sleep(pause)
+    return ask()
 
 
 def _stop(stream: Any) -> None:  # noqa: ANN401 - urllib3's

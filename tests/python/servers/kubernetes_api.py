@@ -46,6 +46,8 @@ class KubernetesApi(Serving):
         self.patches: list[list[dict[str, Any]]] = []
         self.is_silent = False
         self.unauthorized = False
+        self.token = ""  # that who asks has to have
+        self.busy_at = ""  # a request that is told to come again, once
         self.busy = 0  # requests that are still to be told to come again
         self.says: str | None = None  # instead of every list
         self.cut = 0  # bytes that are announced and never come
@@ -214,13 +216,14 @@ def _handler(  # noqa: C901 - a class made for one server
             self._answer(200, document)
 
         def _is_refused(self, path: str) -> bool:
-            if api.busy:
-                api.busy -= 1
+            if api.busy or api.busy_at == f"{self.command} {path}":
+                api.busy, api.busy_at = max(0, api.busy - 1), ""
                 words = "storage is (re)initializing"
                 self._answer(429, {"kind": "Status", "message": words, "code": 429})
                 return True
             refused = api.is_forbidden(f"{self.command} {path}")
-            if api.unauthorized:
+            is_known = self.headers.get("Authorization") == f"Bearer {api.token}"
+            if api.unauthorized or (api.token and not is_known):
                 self._answer(401, {"kind": "Status", "message": "Unauthorized", "code": 401})
                 return True
             if refused:

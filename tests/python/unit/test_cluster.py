@@ -359,6 +359,53 @@ def test_a_nudge_that_is_not_allowed_is_no_error(connect: Open) -> None:
         assert api.nudges == ["1"]
 
 
+def test_a_nudge_is_given_again_where_the_api_server_is_busy(connect: Open) -> None:
+    with KubernetesApi([]) as api:
+        cluster = connect(api)
+        api.busy = 1
+        assert cluster.nudge(Name("Kustomization", "flux-system", "apps"), "1")
+        assert api.nudges == ["1"]
+
+
+def test_an_api_server_that_is_busy_while_namespaces_are_asked_apart_is_asked_again(
+    connect: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitops_rollback.rollout.cluster._PAUSE", 0.01)
+    changes: Queue[Change] = Queue()
+    with KubernetesApi([], EVERYWHERE) as api:
+        api.take("Kustomization", named("apps"))
+        api.busy_at = WITHIN
+        connect(api).watch(FLUX, changes.put)
+        assert brought(changes) == Change(FLUX, (named("apps"),), whole=True)
+
+
+def test_an_account_that_has_run_out_meanwhile_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_RENEWAL", 0.0)
+    with KubernetesApi([]) as api:
+        api.take("Kustomization", named("apps"))
+        path = tmp_path / "kubeconfig"
+        token = tmp_path / "token"
+        token.write_text("first", encoding="utf-8")
+        api.token = "first"
+        cluster = signed_in_by({"tokenFile": str(token)}, path, api.url)
+        assert len(cluster.list(FLUX)) == 1
+        api.token = "second"
+        with pytest.raises(ClusterError, match="does not know who asks"):
+            cluster.list(FLUX)
+        token.write_text("second", encoding="utf-8")
+        assert len(cluster.list(FLUX)) == 1
+        token.unlink()
+        api.token = "third"
+        with pytest.raises(ClusterError, match="does not know who asks"):
+            cluster.list(FLUX)
+        Path(config_of("http://127.0.0.1:1", path))  # another server is never given the account
+        with pytest.raises(ClusterError, match="does not know who asks"):
+            cluster.list(FLUX)
+        cluster.close()
+
+
 @pytest.mark.parametrize(
     ("ended", "running", "words"),
     [
