@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.late import dataclass, regex, replace
+from gitops_rollback.manifest.flux import LEAVES_ALONE
 from gitops_rollback.rollout.raw import (
     Condition,
     Json,
@@ -27,11 +28,15 @@ from gitops_rollback.rollout.raw import (
 from gitops_rollback.rollout.target import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 # What source-controller appends to a chart's version, where each revision makes a new chart.
 _CHART_COMMIT = regex(r"\+([0-9a-f]{12})(?:\.\d+)?$")
 _COMMIT = regex(r"(?:^|[:/])([0-9a-f]{40}(?:[0-9a-f]{24})?)$")
+# A JSON pointer to the containers of a workload, into them, or to what holds them.
+_OF_CONTAINERS = regex(
+    r"/spec(/jobTemplate(/spec)?)?(/template(/spec(/(initC|c)ontainers.*)?)?)?/?$"
+)
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
 NOT_YET = "DependencyNotReady"
 
@@ -61,13 +66,14 @@ class Source:
 class Setting:
     """One part of a live Kustomization's spec that changes what its manifests say.
 
-    `image` is the image's name, `kind` and `name` the object that it is about; empty for any.
+    `image` is the image's name, `kind` the kind of the objects that it is about; empty for any.
+    `is_whole` says that it is about an object as a whole: whether it is there, and its name.
     """
 
     text: str
     image: str = ""
     kind: str = ""
-    name: str = ""
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ class Reconciler:
     something else of a manifest than Git's files say: one text each. `takes` are kind and name of
     the ConfigMaps and Secrets that it substitutes from. `space` is the namespace that it gives to
     all of them, `prefix` and `suffix` what it puts to their names. `remote` says that it applies to
-    another cluster than the one it is in. `needs` are those that have to be ready before it;
+    another cluster than the one it is in. `needs` are those that have to be ready before it, as
+    Flux sees it: where an expression of its own decides (`readyExpr`), nothing is known here;
     `held_by` says what keeps one of them from that, and `is_stuck` that this lasts (`held_up`).
     `is_leaving` says that it is being deleted, and still there.
     """
@@ -205,6 +212,7 @@ def read_reconciler(found: Json, kind: str) -> Reconciler:
         needs=tuple(
             Name(kind, text(one, "namespace") or own, text(one, "name"))
             for one in items(spec, "dependsOn")
+            if not text(one, "readyExpr")
         ),
         is_leaving=bool(text(found, "metadata", "deletionTimestamp")),
         **(_of_release(spec, status, conditions) if helm else _of_kustomization(spec)),
@@ -227,34 +235,53 @@ def _inventoried(entry: str) -> Name | None:
 
 def _of_kustomization(spec: Json) -> dict[str, Any]:
     """Return what only a Kustomization has."""
-    settings = [
-        Setting(
-            f"spec.images makes {_image_text(one)} of {text(one, 'name')}", image=text(one, "name")
-        )
-        for one in items(spec, "images")
-    ]
-    for one in items(spec, "patches"):
-        target = mapping(one, "target")
-        kind, name = text(target, "kind"), text(target, "name")
-        what = " ".join(part for part in (kind, name) if part) or "what it applies"
-        if re.search(r"\bimage\b|\bcontainers\b", text(one, "patch")):
-            settings.append(Setting(f"spec.patches changes {what}", kind=kind, name=name))
-    components = ", ".join(texts(spec, "components"))
-    if components:
-        settings.append(Setting(f"spec.components has {components}"))
-    build = mapping(spec, "postBuild")
-    sources = items(build, "substituteFrom")
-    if build:
-        named = [f"{text(one, 'kind')} {text(one, 'name')}" for one in sources]
-        own = [*mapping(build, "substitute"), *named]
-        settings.append(Setting(f"spec.postBuild substitutes {', '.join(own)}"))
+    sources = items(spec, "postBuild", "substituteFrom")
     return {
-        "sets": tuple(settings),
+        "sets": tuple(_settings_in(spec, sources)),
         "space": text(spec, "targetNamespace"),
         "prefix": text(spec, "namePrefix"),
         "suffix": text(spec, "nameSuffix"),
         "takes": frozenset((text(one, "kind"), text(one, "name")) for one in sources),
     }
+
+
+def _settings_in(spec: Json, sources: Iterable[Json]) -> Iterator[Setting]:
+    """Yield what in a Kustomization's spec can make something else of a manifest."""
+    for one in items(spec, "images"):
+        name = text(one, "name")
+        yield Setting(f"spec.images makes {_image_text(one)} of {name}", image=name)
+    for one in items(spec, "patches"):
+        yield from _patched(one)
+    for one in items(spec, "ignore"):
+        kind, what = _aimed_at(one)
+        paths = ", ".join(path for path in texts(one, "paths") if _OF_CONTAINERS.match(path))
+        if paths:
+            yield Setting(f"spec.ignore leaves {paths} of {what}", kind=kind)
+    components = ", ".join(texts(spec, "components"))
+    if components:
+        yield Setting(f"spec.components has {components}")
+    if mapping(spec, "postBuild"):
+        named = [f"{text(one, 'kind')} {text(one, 'name')}" for one in sources]
+        own = [*mapping(spec, "postBuild", "substitute"), *named]
+        yield Setting(f"spec.postBuild substitutes {', '.join(own)}")
+    for where in ("annotations", "labels"):
+        for key, value in mapping(spec, "commonMetadata", where).items():
+            if f"{value}".lower() in LEAVES_ALONE.get(key, ()):
+                yield Setting(f"spec.commonMetadata gives all of it {key}: {value}")
+
+
+def _patched(patch: Json) -> Iterator[Setting]:
+    kind, what = _aimed_at(patch)
+    if re.search(r"\bimage\b|\bcontainers\b", text(patch, "patch")):
+        yield Setting(f"spec.patches changes {what}", kind=kind)
+    elif re.search(r"\$patch: *[\"']?delete|/metadata/name", text(patch, "patch")):
+        yield Setting(f"spec.patches changes {what}", kind=kind, is_whole=True)
+
+
+def _aimed_at(rule: Json) -> tuple[str, str]:
+    """Return the kind of the objects that a rule is about, empty for any, and these in words."""
+    kind, name = text(rule, "target", "kind"), text(rule, "target", "name")
+    return kind, " ".join(part for part in (kind, name) if part) or "what it applies"
 
 
 def _image_text(entry: Json) -> str:

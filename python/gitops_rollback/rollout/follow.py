@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gitops_rollback.rollout.target import Stand, Target
 
 _LONGEST_LOOK = 30.0  # seconds; what is judged changes only by what comes in, and by patience
+_TELL_AGAIN = 10.0  # seconds: what is edited by hand once more, Flux is told once more
 # Where Flux's objects usually are, for accounts that may not look everywhere.
 _USUAL = "flux-system"
 _OF_HELM = ("HelmRelease", "HelmChart")
@@ -98,7 +99,9 @@ class Follower:
         self._hasten = hasten
         self._hastened: set[tuple[Name, str]] = set()
         self._nudged_sources: set[Name] = set()
-        self._nudged = False
+        self._told = ""  # the last value that was set on what applies the targets
+        self._told_at = -_TELL_AGAIN
+        self._tellings = 0
         self._watched: set[Query] = set()
         self.objects = Objects(url)
         self._silence = ""
@@ -198,7 +201,7 @@ class Follower:
             line = track.fall_silent(self._silence, now)
             return [line] if line else []
         view = self.objects.view(
-            track.target, relations.of(track.target), self._token, nudged=self._nudged
+            track.target, relations.of(track.target), self._token, told=self._told
         )
         if view is None:  # what applied it is gone
             reason, hint = self._why_not(track.target)
@@ -212,7 +215,8 @@ class Follower:
         while standing.asks:
             relations.learn(track.target, standing.asks)
             standing = judge(track.target, replace(view, relations=relations.of(track.target)))
-        if standing.nudge and not self._nudged:
+        if standing.nudge and now - self._told_at >= _TELL_AGAIN:
+            self._told_at = now
             self._nudge_appliers(track.target)
         hastened = self._set_images(track, standing, relations)
         line = track.take(standing, now)
@@ -301,8 +305,10 @@ class Follower:
                 self._nudge_appliers(target)
 
     def _nudge_appliers(self, target: Target) -> None:
+        token = f"{self._token}.{self._tellings}" if self._tellings else self._token
+        self._tellings += 1
         for one in self._appliers(target):
-            self._nudged = self.cluster.nudge(one.name, self._token) or self._nudged
+            self._told = token if self.cluster.nudge(one.name, token) else self._told
 
 
 def follow(

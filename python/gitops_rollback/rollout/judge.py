@@ -197,7 +197,7 @@ def _attempted(target: Target, view: View, by: Reconciler) -> Standing | None:
     if by.ready.status != "False" or by.ready.reason == "HealthCheckCanceled":
         return Standing(State.APPLYING, f"{waits} ({_step_of(by)})")
     failure = apply_failure(target, by)
-    if view.nudged and by.handled != view.token:
+    if view.told and by.handled != view.told:
         # It failed before this wait began, and was told to try again.
         again = replace(failure, patience=max(failure.patience, _AGAIN))
         return Standing(State.APPLYING, f"{waits} once more", suspicion=again)

@@ -343,7 +343,7 @@ class Objects:
         relations: Mapping[str, Relation],
         token: str = "",
         *,
-        nudged: bool = False,
+        told: str = "",
     ) -> View | None:
         """Return what is shown of a target; None where nothing here applies it."""
         appliers = self._explained(self.owners(target))
@@ -366,7 +366,7 @@ class Objects:
             listed=self._is_listed(target),
             relations=relations,
             token=token,
-            nudged=nudged,
+            told=told,
         )
 
     def _explained(self, found: list[Reconciler]) -> list[Reconciler]:

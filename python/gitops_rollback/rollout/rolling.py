@@ -183,10 +183,11 @@ def _not_told(target: Target, view: View, workload: Workload) -> Standing:
     settled = all(one.ready.status == "True" for one in view.kustomizations)
     if workload.set_by and settled:
         edit = f"an edit by hand: {runs}, set by {workload.set_by}"
+        failure = replace(_overridden(target, view, workload, runs), patience=FOREVER)
         if view.releases and not any(one.corrects_drift for one in view.releases):
             when = "only with driftDetection, or when something else changes"
-            return Standing(State.APPLYING, f"Helm to undo {edit} ({when})")
-        return Standing(State.APPLYING, f"Flux to undo {edit}", nudge=True)
+            return Standing(State.APPLYING, f"Helm to undo {edit} ({when})", suspicion=failure)
+        return Standing(State.APPLYING, f"Flux to undo {edit}", suspicion=failure, nudge=True)
     waits = f"{workload.name} to be told, it has {has}"
     if not settled:
         return Standing(State.APPLYING, waits)
@@ -241,6 +242,7 @@ def _settings(
         for one in by.sets
         if (not one.image or target.is_of_repository(one.image) or _names(workload, one.image))
         and (not one.kind or workload is None or one.kind == workload.name.kind)
+        and (workload is None or not one.is_whole)
     ]
     puts = f"spec.include puts in what {', '.join(view.source.includes)} has"
     return [*found, (view.source.name, puts)] if view.source.includes else found

@@ -118,11 +118,11 @@ class View:
 
     `workloads` are those of the service that its appliers have in their inventories, and `missing`
     those that Git holds and of which none was found; None where they may not be read. `unseen` says
-    what of them may not be read where others may, one text each. `pods` are
-    None where they may not be read. `relations` says how commits that were met stand to the change.
-    `token` is the value our nudge has set on the source, empty if it could not; `nudged` says that
-    it was set on the Kustomizations too. `listed` says that workloads and pods were listed: before
-    that, those that are missing mean nothing.
+    what of them may not be read where others may, one text each. `pods` are None where they may
+    not be read. `relations` says how commits that were met stand to the change. `token` is the
+    value that our nudge has set on the source, `told` the last one on what applies the service;
+    empty if there is none. `listed` says that workloads and pods were listed: before that, those
+    that are missing mean nothing.
     """
 
     source: Source
@@ -134,7 +134,7 @@ class View:
     pods: tuple[Pod, ...] | None = ()
     relations: Mapping[str, Relation] = field(default_factory=dict)
     token: str = ""
-    nudged: bool = False
+    told: str = ""
     listed: bool = True
     context: str = ""
 

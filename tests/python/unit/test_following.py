@@ -220,6 +220,25 @@ def test_an_edit_by_hand_is_nudged_away_once(start: Callable[..., Follower]) -> 
         follower.expect([target()])
         assert any("Flux to undo an edit by hand" in line for line in followed(follower))
         assert patches(api) == ["fleet", "apps"]
+        failure = follower.tracks[0].time_is_up(3)
+    assert (failure.code, failure.by_image) == ("overridden", False)
+    assert "set by kubectl-set" in failure.message
+
+
+def test_what_is_edited_again_and_again_is_nudged_away_again(
+    start: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitops_rollback.rollout.follow._TELL_AGAIN", 1.0)
+    with KubernetesApi([]) as api:
+        api.take("GitRepository", source())
+        api.take("Kustomization", kustomization())
+        api.take("Deployment", workload(tag="1.6.0", manager="kubectl-set"))
+        follower = start(api)
+        follower.expect([target()])
+        followed(follower)
+        source_told, *told = api.nudges
+    assert len(told) > 1
+    assert len({source_told, *told}) == len(told)  # Flux takes none twice
 
 
 def test_a_service_that_is_done_is_not_looked_at_again(start: Callable[..., Follower]) -> None:

@@ -223,6 +223,13 @@ def test_an_image_in_a_config_map_is_waited_for_where_it_is_substituted() -> Non
         ),
         ({"components": ["../pins"]}, "spec.components has ../pins"),
         ({"postBuild": {"substitute": {"TAG": "3.8"}}}, "spec.postBuild substitutes TAG"),
+        *(
+            ({"ignore": [{"paths": ["/metadata", path], "target": {"kind": "Deployment"}}]},
+             f"spec.ignore leaves {path} of Deployment")
+            for path in ("/spec", "/spec/template/spec/containers/0/image")
+        ),
+        ({"commonMetadata": {"labels": {"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}}},
+         "spec.commonMetadata gives all of it kustomize.toolkit.fluxcd.io/ssa: IfNotPresent"),
     ],
 )  # fmt: skip
 def test_what_a_live_object_makes_of_the_manifest_is_named_from_it(
@@ -240,6 +247,40 @@ def test_what_a_live_object_makes_of_the_manifest_is_named_from_it(
     assert (failure.code, failure.by_image) == ("overridden", False)
     assert said in failure.message
     assert "get kustomization apps -o yaml" in failure.hint
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"ignore": [{"paths": ["/spec/replicas"]}]},
+        {"commonMetadata": {"labels": {"team": "shop"}}},
+        {"patches": [{"patch": "- {op: replace, path: /metadata/name, value: other}"}]},
+        {"patches": [{"patch": "- {op: replace, path: /spec/replicas, value: 3}"}]},
+    ],
+)
+def test_what_leaves_images_as_they_are_is_not_named_for_one(more: dict[str, Any]) -> None:
+    def edit(objects: Found) -> None:
+        spec(objects).update(more)
+        template(objects)["image"] = "elsewhere/pause:3.8"
+
+    suspicion = stand(edit).suspicion
+    assert suspicion is not None
+    assert f"spec.{next(iter(more))}" not in suspicion.message
+
+
+@pytest.mark.parametrize(
+    "patch",
+    ["$patch: delete", "- {op: replace, path: /metadata/name, value: other}"],
+)
+def test_a_live_patch_that_takes_a_workload_away_is_named_where_it_is_missing(patch: str) -> None:
+    def edit(objects: Found) -> None:
+        spec(objects)["patches"] = [{"patch": patch, "target": {"kind": "Deployment"}}]
+        objects["Kustomization/apps"]["status"]["inventory"] = {"entries": []}
+
+    suspicion = stand(edit).suspicion
+    assert suspicion is not None
+    assert suspicion.code == "missing"
+    assert "Kustomization/shop/apps: spec.patches changes Deployment" in suspicion.message
 
 
 def test_what_a_source_puts_in_from_another_repository_is_named_from_it() -> None:

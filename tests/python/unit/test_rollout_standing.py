@@ -109,7 +109,7 @@ def infra(objects: dict[str, dict[str, Any]], **more: Any) -> None:  # noqa: ANN
     """Let the Kustomization wait for another one."""
     failing(objects, "DependencyNotReady", "dependency 'shop/infra' is not ready")
     apps = objects["Kustomization/apps"]
-    apps["spec"]["dependsOn"] = [{"name": "infra"}]
+    apps["spec"]["dependsOn"] = [{"name": "infra", **more.get("need", {})}]
     apps["status"]["lastAttemptedRevision"] = f"main@sha1:{OTHER}"
     other = json.loads(json.dumps(apps))
     other["metadata"]["name"] = "infra"
@@ -133,6 +133,10 @@ NOT_YET = {"status": "False", "reason": "DependencyNotReady"}
         ({"spec": {"dependsOn": [{"name": "crds", "namespace": "ops"}]}, "ready": NOT_YET},
          "Kustomization/ops/crds is not there", FOREVER),
         ({"ready": READY}, "is not ready", FOREVER),  # it becomes so this very moment
+        # An expression of its own decides: a suspended one, or a circle, need not last.
+        ({"spec": {"suspend": True}, "ready": READY, "need": {"readyExpr": "x"}}, "", FOREVER),
+        ({"spec": {"dependsOn": [{"name": "apps"}]}, "ready": NOT_YET,
+          "need": {"readyExpr": "x"}}, "", FOREVER),
     ],
 )  # fmt: skip
 def test_what_something_waits_for_is_told_to_its_cause(
