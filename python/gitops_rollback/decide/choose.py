@@ -357,7 +357,7 @@ def _plan(account: Account, judged: tuple[Candidate, ...], told: tuple[str, ...]
         source=_source(chosen),
         blocks=tuple(blocks),
         findings=(*_findings(account, judged), *told),
-        warnings=(_told(facts, passed),) if passed else (),
+        warnings=(*([_told(facts, passed)] if passed else ()), *_doubts(facts, chosen)),
         passed_over=tuple(f"{c.image.label} ({c.reason})" for c in passed),
         is_named=_is_asked_for(wish, facts),
         hold=facts.account.hold,
@@ -447,10 +447,8 @@ def _findings(account: Account, judged: Sequence[Candidate]) -> Iterator[str]:
     if not account.timeline.explains:
         yield f"no state file, record or commit explains how {facts.running.canonical} came to run"
     for candidate in judged:
-        if candidate.verdict == "chosen":
-            yield from candidate.notes
-            yield from holds.unread_revision(facts, candidate.image)
-            yield from _unverified(facts, candidate, ARTIFACT in problems)
+        if candidate.verdict == "chosen" and ARTIFACT not in problems:
+            yield from _unproven(facts, candidate)
     if wish.as_of is not None and not judged:
         entries = account.history.entries
         reach = f"the oldest commit that is known is of {entries[-1].at}" if entries else ""
@@ -474,18 +472,26 @@ def _problems(account: Account) -> dict[str, str]:
     return problems
 
 
-def _unverified(facts: Facts, candidate: Candidate, archive_failed: bool) -> Iterator[str]:  # noqa: FBT001
-    """Say which facts of the chosen image nobody confirmed, and what that means."""
-    check, event = candidate.check, candidate.replaced
+def _unproven(facts: Facts, candidate: Candidate) -> Iterator[str]:
+    event = candidate.replaced
     missing = facts.has(candidates.record_of(event)) if event else None
-    label = candidate.image.label
-    if isinstance(missing, MissingRecord) and not archive_failed:
-        yield f"{label}: no record proves it: {missing.reason}; Git alone does"
-    platforms = facts.has(NeedPlatforms(candidate.image))
+    if isinstance(missing, MissingRecord):
+        yield f"{candidate.image.label}: no record proves it: {missing.reason}; Git alone does"
+
+
+def _doubts(facts: Facts, chosen: Candidate | None) -> Iterator[str]:
+    """Say what nobody confirmed of the image that is chosen: a rollback to it tells that, too."""
+    if chosen is None:
+        return
+    yield from chosen.notes
+    yield from holds.unread_revision(facts, chosen.image)
+    label = chosen.image.label
+    platforms = facts.has(NeedPlatforms(chosen.image))
     if platforms is not None and platforms.problem:
         yield (
             f"{label}: whether it is there for every platform of the running image is not known: "
             f"{platforms.problem}"
         )
-    if check is not None and check.status == "unknown":
-        yield f"{label}: not verified: {check.message}; were it deleted, pods could not pull it"
+    if chosen.check is not None and chosen.check.status == "unknown":
+        message = chosen.check.message
+        yield f"{label}: not verified: {message}; were it deleted, pods could not pull it"

@@ -184,6 +184,13 @@ class Run:
         found: dict[str, Any] = self.result["services"][number]
         return found
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is warned of, but that the registry of most tests, which is not there, is silent."""
+        unasked = f": not verified: asked {NOWHERE.removeprefix('http://')} for "
+        every = (warning for one in self.result["services"] for warning in one["warnings"])
+        return [warning for warning in every if unasked not in warning]
+
 
 class Shop:
     """One manifests repository and one home; `environment` is what every run gets.

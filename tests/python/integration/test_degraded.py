@@ -47,7 +47,7 @@ def test_an_account_without_a_home_goes_back_by_git_and_keeps_no_record(released
     run = released.refused(1, "config", "deploy", *CART, *new, environment=homeless)
     assert "--store directory:PATH" in run.error["hint"]
     run = released.ok("rollback", *CART, "--reason", "x", environment=homeless)
-    assert "there is no HOME" in run.service()["warnings"][0]
+    assert "there is no HOME" in run.warnings[0]
 
 
 def test_without_git_s_ledger_and_with_jenkins_down_history_decides(released: Shop) -> None:

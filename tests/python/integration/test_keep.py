@@ -184,7 +184,7 @@ def test_two_services_rolled_back_together_let_their_common_build_go(
     pipeline = workshop_of_two
     reason = ("--reason", "x", "--keep", "--record-dir", str(pipeline.shop.root / "r"))
     run = pipeline.shop.ok("rollback", "--service", "cart", "--service", "payment", *reason)
-    assert [service["warnings"] for service in run.result["services"]] == [[], []]
+    assert run.warnings == []
     assert pipeline.kept() == [f"{JOB}#41"]
 
 

@@ -65,7 +65,7 @@ def test_storage_that_did_not_change_is_nothing_to_speak_of(stateful: Shop) -> N
     found = stateful.ok("plan", *PLAN).service()["findings"]
     assert not any("storage" in finding for finding in found)
     run = stateful.ok("rollback", *UNDO)
-    assert run.service()["warnings"] == []
+    assert run.warnings == []
     assert not any("Gitops-Storage" in line for line in stateful.log("%B"))
 
 
@@ -120,14 +120,14 @@ def test_the_guard_refuses_until_it_is_accepted(stateful: Shop) -> None:
     plan = stateful.ok("plan", *PLAN).service()
     assert [block["code"] for block in plan["blockedBy"]] == ["storage"]
     accepted = stateful.ok("rollback", *UNDO, "--accept", "storage")
-    assert accepted.service()["warnings"]
+    assert accepted.warnings
 
 
 def test_a_rollback_that_nobody_looks_at_is_refused_without_any_guard(stateful: Shop) -> None:
     grow(stateful)
     run = stateful.refused(6, "refused", "rollback", *UNDO, "--unattended")
     assert run.error["code"] == "storage"
-    assert stateful.ok("rollback", *UNDO).service()["warnings"]
+    assert stateful.ok("rollback", *UNDO).warnings
 
 
 def test_a_rollback_that_nobody_looks_at_minds_what_changed_before_the_bad_image_came(
@@ -138,7 +138,7 @@ def test_a_rollback_that_nobody_looks_at_minds_what_changed_before_the_bad_image
     assert (
         stateful.refused(6, "refused", "rollback", *UNDO, "--unattended").error["code"] == "storage"
     )
-    assert stateful.ok("rollback", *UNDO).service()["warnings"] == []
+    assert stateful.ok("rollback", *UNDO).warnings == []
 
 
 def test_a_rollback_that_nobody_looks_at_minds_storage_that_the_bad_release_removed(
@@ -216,7 +216,7 @@ def test_findings_of_check_storage_are_in_plan_and_rollback(stateful: Shop) -> N
     assert len(found) == 1, "nothing of what others do wrong"
     assert found[0].startswith(f"storage warning: {CART_PATH}:")
     assert "updated by RollingUpdate" in found[0]
-    assert stateful.ok("rollback", *UNDO).service()["warnings"][-1:] == found
+    assert stateful.ok("rollback", *UNDO).warnings[-1:] == found
 
 
 def test_a_commit_that_the_server_does_not_have_is_no_reason_to_stop(stateful: Shop) -> None:
@@ -269,14 +269,14 @@ def test_a_schema_that_did_not_go_forward_is_no_obstacle(
     stateful: Shop, hub: RegistryStandIn, schemas: tuple[str | None, ...]
 ) -> None:
     labelled(stateful, hub, *schemas)
-    assert stateful.ok("rollback", *UNDO).service()["warnings"] == []
+    assert stateful.ok("rollback", *UNDO).warnings == []
 
 
 def test_an_image_without_a_label_before_one_with_is_a_warning(
     stateful: Shop, hub: RegistryStandIn
 ) -> None:
     labelled(stateful, hub, None, "2")
-    warnings = stateful.ok("rollback", *UNDO).service()["warnings"]
+    warnings = stateful.ok("rollback", *UNDO).warnings
     assert "1.0 does not say which" in warnings[0]
 
 

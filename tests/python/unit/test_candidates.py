@@ -75,13 +75,13 @@ def test_of_a_tag_that_several_images_ran_under_the_last_is_meant_and_the_others
     plan = planned(plainly, *steps, to="dev")
     assert plan.chosen is not None
     assert plan.chosen.image.digest == digest("B")
-    [note] = [one for one in plan.findings if "another image, too" in one]
+    [note] = [one for one in plan.warnings if "another image, too" in one]
     begin = digest("A")[:19]
     assert f"(--to {begin})" in note
     chosen = planned(plainly, *steps, to=begin).chosen
     assert chosen is not None
     assert chosen.image.digest == digest("A"), "what is printed works"
-    assert not any("another" in one for one in planned(plainly, *steps, to="2").findings)
+    assert not any("another" in one for one in planned(plainly, *steps, to="2").warnings)
 
 
 def test_without_any_image_a_rollback_is_not_found_with_its_plan() -> None:
@@ -102,7 +102,7 @@ def test_of_an_image_that_nobody_verified_no_more_is_asked() -> None:
     assert NeedPlatforms not in asked
     assert plan.chosen is not None
     assert not plan.chosen.verified
-    assert plan.findings[-1].startswith("1: not verified: no answer; were it deleted")
+    assert plan.warnings[-1].startswith("1: not verified: no answer; were it deleted")
 
 
 def of_registry(*tags: Tag) -> Any:  # noqa: ANN401 - an answer
@@ -316,7 +316,7 @@ def test_a_tag_with_the_digest_of_an_old_commit_has_run() -> None:
     plan = planned(answer, query="tags[?name=='other']")
     assert plan.chosen is not None
     assert plan.chosen.image.tag == "other"
-    assert not any("nothing shows that it ran" in one for one in plan.findings)
+    assert not any("nothing shows that it ran" in one for one in plan.warnings)
 
 
 def test_a_plan_without_an_image_for_a_service_is_not_followed_for_it() -> None:

@@ -525,15 +525,15 @@ def test_what_an_unreachable_registry_did_not_confirm_is_marked_unverified() -> 
     plan = by_state(*AB, checks={"1": UNKNOWN}).plan()
     assert plan.chosen is not None
     assert not plan.chosen.verified
-    assert plan.findings[0].startswith(f"1: not verified: {UNKNOWN.message}; ")
+    assert plan.warnings[0].startswith(f"1: not verified: {UNKNOWN.message}; ")
 
 
 def test_platforms_that_nobody_tells_in_time_are_said_not_to_be_known() -> None:
     late = Platforms(problem="asked registry-1.docker.io for its platforms: no answer in 3 s")
     plan = by_state("1>2", platforms={"1": late}).plan()
     unknown = "1: whether it is there for every platform of the running image is not known"
-    assert plan.findings == (f"{unknown}: {late.problem}",)
-    assert by_state("1>2", platforms={"1": Platforms()}).plan().findings == ()
+    assert plan.warnings == (f"{unknown}: {late.problem}",)
+    assert by_state("1>2", platforms={"1": Platforms()}).plan().warnings == ()
 
 
 def test_a_source_that_failed_is_reported() -> None:
