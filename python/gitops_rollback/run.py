@@ -107,6 +107,7 @@ def carry_out(
     first: dict[str, FirstTry] = {}
     filed: dict[str, StoredRecord] = {}
     lost = 0
+    committer.begin(tip.branch)
     while True:
         began = time.monotonic()
         snapshot = read(tip)
@@ -127,14 +128,15 @@ def carry_out(
             return Outcome(
                 target.branch, commit.changes, changed, None, commit.diff, blocked=commit.blocked
             )
+        hurries = any(wish.action == ROLLBACK for wish in meant)
         try:
-            return committer.deliver(Work(target, commit))
+            if committer.may_push(target.branch, time.monotonic() - began, hurries=hurries):
+                return committer.deliver(Work(target, commit))
         except PushLostError:
             lost += 1
-            hurries = any(wish.action == ROLLBACK for wish in meant)
             committer.pause(lost, time.monotonic() - began, target.branch, hurries=hurries)
-            with session.watch.phase("fetch"):
-                tip = committer.repository.fetch(tip.branch)
+        with session.watch.phase("fetch"):
+            tip = committer.repository.fetch(tip.branch)
 
 
 def _filing(session: Session, change: Change, filed: dict[str, StoredRecord]) -> Change:

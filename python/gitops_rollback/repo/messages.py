@@ -261,9 +261,12 @@ def in_the_way(url: str, branch: str, other: str) -> RepositoryError:
 
 
 def rejection_reason(failure: GitFailedError) -> str:
-    """Return the reason on the `!` line of `git push --porcelain`, or an empty text."""
+    """Return the reason on the `!` line of `git push --porcelain`, or an empty text.
+
+    A server that reported nothing (`[remote failure]`) may have taken the push.
+    """
     for line in failure.stdout.decode(errors="replace").splitlines():
-        if line.startswith("!"):
+        if line.startswith("!") and "\t[remote failure]" not in line:
             return one_line(line.rpartition("\t")[2], _LONGEST_REASON)
     return ""
 

@@ -92,8 +92,10 @@ _PARTIAL = {
     f"remote.{REMOTE}.promisor": "true",
     f"remote.{REMOTE}.partialclonefilter": "blob:none",
 }
-# Who commits, and what is sent with each request.
-_ASKED = r"^((user|author|committer|commit)\.|http\.(.*\.)?extraheader$)"
+# Who commits, what is sent with each request, and what becomes of an address and of a push.
+_ASKED = (
+    r"^((user|author|committer|commit)\.|(http|url)\..*(extraheader|insteadof)$|push\.gpgsign$)"
+)
 _LONGEST_COUNT = 9  # digits
 _PATIENCE = 0.5  # seconds for git to end by itself
 _SSH = ("git+ssh", "ssh+git")  # other names of ssh
@@ -220,7 +222,7 @@ class Git:
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Start git without waiting for it."""
-        own = self._whole if arguments[0] == "push" else self._partial
+        own = self._whole if arguments[0].startswith(("push", "remote-")) else self._partial
         try:
             return subprocess.Popen(
                 ["git", *arguments],
@@ -243,6 +245,8 @@ class Git:
         """Wait for a git that was started; raises as `run` does."""
         arguments = [str(argument) for argument in running.args[1:]]  # type: ignore[index]
         command = next(word for word in arguments if not word.startswith("-"))
+        if command.startswith("remote-"):  # what `git push` runs
+            command = "push"
         start = time.monotonic()
         timeout = self._deadline.remaining if seconds is None else seconds
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from gitops_rollback.alarm import seen_through
 from gitops_rollback.errors import RepositoryError
 from gitops_rollback.late import regex
+from gitops_rollback.repo import early_push
 from gitops_rollback.repo.copy import CONFIG, PACKED_REFS, TELL_WHAT_IS_HERE, TRANSFER, Copy
 from gitops_rollback.repo.first_fetch import SMALL
 from gitops_rollback.repo.location import without_user
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gitops_rollback.clock import Deadline
+
+    _Running = subprocess.Popen[bytes]
 
 PROPOSALS = "gitops-rollback/"  # what the branches of pull requests begin with
 _LOG = logging.getLogger("gitops_rollback")
@@ -87,7 +90,8 @@ class Remote:
         self.url = without_user(url)
         self._copy = Copy(url, environment, deadline, cache)
         self._git = self._copy.git
-        self._beginning: subprocess.Popen[bytes] | None = None
+        self._beginning: _Running | None = None
+        self._early: _Running | None = None
         self._packets = self._copy.root / "packets"
         self._commits = 1  # that come with the tip
 
@@ -100,8 +104,9 @@ class Remote:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._beginning is not None:
-            stop(self._beginning)
+        for running in (self._beginning, self._early):
+            if running is not None:
+                stop(running)
         # A signal ends the run at once; an error does not spoil what was fetched before it.
         self._copy.close(keep=kind is None or issubclass(kind, Exception))
 
@@ -110,7 +115,7 @@ class Remote:
         """Whether git still waits for what it began to fetch."""
         return self._beginning is not None and self._beginning.poll() is None
 
-    def begin(self, branch: str | None, commits: int = 1) -> subprocess.Popen[bytes]:
+    def begin(self, branch: str | None, commits: int = 1) -> _Running:
         """Let git begin to fetch the tip of a branch, and do not wait for it.
 
         Who will read the last `commits` of it says so: where the repository is not known to be
@@ -123,7 +128,7 @@ class Remote:
         self._beginning = self._begin_on_cached(branch) if taken else self._begin_anew(branch)
         return self._beginning
 
-    def _begin_anew(self, branch: str | None) -> subprocess.Popen[bytes]:
+    def _begin_anew(self, branch: str | None) -> _Running:
         self._copy.clear()
         chosen = ("--branch", branch) if branch else ()
         is_small = self._copy.first.option == SMALL
@@ -163,6 +168,7 @@ class Remote:
     def fetch(self, branch: str) -> Tip:
         """Fetch the present tip of a branch."""
         check_branch(branch)
+        self._begun_push()  # it knows of an earlier tip only
         if self._copy.is_fresh(branch):
             tip = self._end_on_cached(self._begin_on_cached(branch), branch)
             if tip is not None:
@@ -200,6 +206,18 @@ class Remote:
             self._copy.fetch_depth(branch, depth)
         self._copy.depths[branch] = max(depth, self._copy.depths.get(branch, 0))
 
+    def begin_push(self) -> None:
+        """Let git ask ahead what each push asks first, and do not wait for it."""
+        self._early = self._early or early_push.begin(self._git, self.url)
+
+    def _begun_push(self, commit: str = "", expected: str | None = None) -> _Running | None:
+        """Return what was begun if it can push a commit; else it is ended."""
+        early, self._early = self._early, None
+        if early is None or early_push.serves(early, commit, expected):
+            return early
+        stop(early)
+        return None
+
     def push(self, commit: str, branch: str, expected: str | None) -> None:
         """Push a commit; raise `PushLostError` if the branch is not at the expected one.
 
@@ -213,10 +231,11 @@ class Remote:
         """
         try:
             with seen_through():
-                done = self._git.run(*self._swap(commit, branch, expected))
+                done = self._push(commit, branch, expected)
         except GitFailedError as failure:
             if is_moved(failure):
-                self._check_room(failure, branch)
+                if expected is None:  # else there is room: it was there
+                    self._check_room(failure, branch)
                 raise PushLostError from failure
             is_proposal = branch.startswith(PROPOSALS)
             error = explain_push(failure, self.url, branch, is_proposal=is_proposal)
@@ -232,6 +251,14 @@ class Remote:
             if not has_answer(done.stdout) and self.remote_tip(branch) != commit:
                 raise garbled("push")
         self._copy.know(Tip(branch, commit))
+
+    def _push(
+        self, commit: str, branch: str, expected: str | None
+    ) -> subprocess.CompletedProcess[bytes]:
+        early = self._begun_push(commit, expected)
+        if early is None or expected is None:
+            return self._git.run(*self._swap(commit, branch, expected))
+        return early_push.finish(self._git, early, commit, f"refs/heads/{branch}", expected)
 
     def rehearse_push(self, tip: Tip) -> None:
         """Ask whether one may push to a branch, and push nothing; raise `RepositoryError` if not.
@@ -276,7 +303,7 @@ class Remote:
         # git lists `refs/backup/refs/heads/main` for `refs/heads/main`, too.
         return read_heads(done.stdout).get(branch)
 
-    def _begin_on_cached(self, branch: str | None) -> subprocess.Popen[bytes]:
+    def _begin_on_cached(self, branch: str | None) -> _Running:
         """Let git ask for a tip, and at once for what is not cached of it.
 
         It tells what is cached, and gets what was pushed since: most often little. Where that is a
@@ -303,7 +330,7 @@ class Remote:
         except RepositoryError:  # it came to harm: whoever works with it will meet that
             return False
 
-    def _end_on_cached(self, running: subprocess.Popen[bytes], branch: str | None) -> Tip | None:
+    def _end_on_cached(self, running: _Running, branch: str | None) -> Tip | None:
         """Return the tip that was asked for; None where what is cached may be why it failed."""
         try:
             done = self._git.finish(running)

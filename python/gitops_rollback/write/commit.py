@@ -1,11 +1,11 @@
 """Push what was decided as one commit: a compare-and-swap on the branch, all or nothing.
 
-Of the tries that overlap, the first to arrive wins, and all others were for nothing. So who has
-lost a race waits: runs of one machine for their turn (`Turn`), one after the other; and those of
-several machines, which cannot see each other, for so long that a crowd gets through soon. The
-measure of that pause is how long a try takes, here and now: a crowd makes it long by itself. A
-rollback waits for nobody's turn, least of all for that of the deploy that it is to undo, and pauses
-less.
+Of the tries that overlap, the first to arrive wins, and all others were for nothing. So runs of
+one machine push by turns (`Turn`): who waited for his reads the branch again before he writes.
+Those of several machines cannot see each other: who has lost a race there pauses, for so long that
+a crowd gets through soon. The measure of that pause is how long a try takes, here and now: a crowd
+makes it long by itself. A rollback waits for nobody's turn, least of all for that of the deploy
+that it is to undo, and pauses less.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Work:
 
 
 class Turn:
-    """What the runs of this account on this machine have by turns: a try after a lost race.
+    """What the runs of this account on this machine have by turns: a push.
 
     It is a lock of the system's, which ends with the process. Nothing depends on it but how many
     tries are for nothing: where there can be none, or nobody gives it on, all goes on without.
@@ -119,6 +119,12 @@ class Turn:
             unless_ours.pop_all()
             self._descriptor = descriptor
         return True
+
+    def is_free(self) -> bool:
+        """Tell whether nobody has the turn now."""
+        is_free = self.wait(0.0, 0.0)
+        self.end()
+        return is_free
 
     @property
     def is_ours(self) -> bool:
@@ -158,6 +164,31 @@ class Committer:
         """Give on the turn, where this run has it."""
         if self._turn is not None:
             self._turn.end()
+
+    def begin(self, branch: str) -> None:
+        """Let git ask ahead what each push asks first, unless a run of this machine pushes now.
+
+        Then that is waited for, and what the server has is another.
+        """
+        if self.takes_turns and not self.dry_run and Turn(self.repository.turn(branch)).is_free():
+            self.repository.begin_push()
+
+    def may_push(self, branch: str, seconds: float, *, hurries: bool = False) -> bool:
+        """Tell whether to push now; else another run of this machine did meanwhile.
+
+        Where one is about to, it is waited for, and a try to push is spared. `seconds` is how long
+        the decision took. Who `hurries` waits for nobody's turn.
+        """
+        if hurries or not self.takes_turns:
+            return True
+        self._turn = self._turn or Turn(self.repository.turn(branch))
+        if self._turn.is_ours or self._turn.wait(0.0, 0.0):
+            return True
+        _LOG.info("another run of this machine pushes to %s: it is waited for", branch)
+        return not self._turn.wait(self._time_for_another(seconds), seconds * _STUCK)
+
+    def _time_for_another(self, seconds: float) -> float:
+        return max(0.0, self.deadline.remaining - seconds)
 
     def deliver(self, work: Work) -> Outcome:
         """Commit and push what was prepared; raises `PushLostError` where the branch moved."""
@@ -206,7 +237,7 @@ class Committer:
                 "nothing was changed; run this again, or give a longer --timeout",
             )
         _LOG.info("%s moved meanwhile: the edit is made again on its new tip", branch)
-        most = max(0.0, self.deadline.remaining - seconds)
+        most = self._time_for_another(seconds)
         if self.takes_turns and not hurries:
             self._turn = self._turn or Turn(self.repository.turn(branch))
             if not self._turn.is_ours and self._turn.wait(most, seconds * _STUCK):

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from gitops_rollback.manifest import document
+from gitops_rollback.repo.process import Git
 from integration.shop import CART_PATH, CART_STATE, COMMAND, FILES, Shop, image
 from integration.test_keep import JOB, Pipeline, jenkins
 from servers.git_http import GitHttpServer
@@ -126,7 +127,7 @@ READ = ["config", "clone", "cat-file", "ls-tree", "cat-file"]  # the configurati
 @pytest.mark.parametrize(
     ("command", "wanted"),
     [
-        ("deploy", [*READ, "fast-import", "commit-tree", "push"]),
+        ("deploy", [*READ, "remote-http", "fast-import", "commit-tree"]),
         ("plan", [*READ, "log"]),
     ],
 )
@@ -274,6 +275,28 @@ def test_a_plan_among_1000_builds_and_4000_tags_asks_for_four_answers(
         shop.take_back(CART_STATE)
         store = ("--strategy", "artifact", "--store", f"jenkins:{JOB}")
         assert asked(*store) == ("1.3997", 2, 4), "a list of 100 builds and a record"
+
+
+def test_what_each_push_asks_first_is_asked_while_the_run_decides(released: Shop) -> None:
+    """So of five requests four follow one upon another, whatever is asked of registries between."""
+    started: list[str] = []
+    start = Git.start
+
+    def watched(self: Git, *arguments: str, **settings: Any) -> Any:  # noqa: ANN401 - of git
+        started.append(arguments[0])
+        return start(self, *arguments, **settings)
+
+    with GitHttpServer(released.root) as server, patch.object(Git, "start", watched):
+        url = f"{server.url}/manifests.git"
+        deploy = ("deploy", "--service", "cart", "--image", image("1.6.0"))
+        released.ok(*deploy, "--dry-run", repository=url)
+        assert "remote-http" not in started, "it will not push"
+        started.clear()
+        server.traffic.reset()
+        released.ok(*deploy, repository=url)
+        assert started[:3] == ["config", "clone", "remote-http"]
+        assert "push" not in started
+        assert len(server.traffic.requests) == 5, server.traffic.requests
 
 
 WATCHED = """

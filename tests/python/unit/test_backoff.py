@@ -132,6 +132,28 @@ def test_where_nobody_gives_the_turn_on_the_pause_is_measured_by_a_try(
     assert Turn(committer.repository.turn("other")).wait(0.0, 0.0), "it is of one branch"
 
 
+def test_who_finds_another_run_about_to_push_waits_and_reads_the_branch_again(
+    committer: Committer,
+) -> None:
+    other = Turn(committer.repository.turn("main"))
+    assert other.wait(LONG, LONG)
+    assert not Turn(committer.repository.turn("main")).is_free()
+    with patch("gitops_rollback.write.commit.time.sleep", lambda _seconds: other.end()):
+        assert not committer.may_push("main", 0.5)
+    assert committer.may_push("main", 0.5), "the turn is ours now"
+    committer.close()
+    assert Turn(committer.repository.turn("main")).is_free()
+    assert committer.may_push("main", 0.5), "nobody else is there"
+
+
+def test_a_rollback_and_who_cannot_wait_push_beside_another_run(committer: Committer) -> None:
+    other = Turn(committer.repository.turn("main"))
+    assert other.wait(LONG, LONG)
+    assert committer.may_push("main", 0.5, hurries=True)
+    with patch("gitops_rollback.write.commit._STUCK", -1):
+        assert committer.may_push("main", 0.5), "nobody gives the turn on"
+
+
 def test_a_rollback_waits_for_nobody_and_pauses_less(committer: Committer) -> None:
     other = Turn(committer.repository.turn("main"))
     assert other.wait(LONG, LONG)
