@@ -23,7 +23,7 @@ from gitops_rollback.ledger.holds import (
     version_tag,
     without_bad,
 )
-from gitops_rollback.model import Deed, deed_from_json, unknown_keys, without_none
+from gitops_rollback.model import Deed, deed_from_json, is_name, unknown_keys, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -143,6 +143,14 @@ def _stands_in(deed: Deed, deeds: Iterable[Deed]) -> bool:
 def path_of(environment: str, service: str) -> str:
     """Return where a service's state file stands in the repository."""
     return f"{FOLDER}/{environment}/{service}.json"
+
+
+def named_at(path: str) -> tuple[str, str] | None:
+    """Return the environment and the service whose state file stands at a path; None of another."""
+    environment, _slash, name = path.removeprefix(f"{FOLDER}/").partition("/")
+    service = name.removesuffix(".json")
+    is_its = is_name(environment) and is_name(service) and path == path_of(environment, service)
+    return (environment, service) if is_its else None
 
 
 class BrokenStateError(RepositoryError):

@@ -15,7 +15,7 @@ from gitops_rollback.errors import ConfigError, GitopsRollbackError
 from gitops_rollback.late import dataclass, field
 from gitops_rollback.ledger.merge import Ledger, entry_to_json, merge, proves, with_commits
 from gitops_rollback.ledger.records import MissingRecord, StoredRecord
-from gitops_rollback.ledger.state import FOLDER
+from gitops_rollback.ledger.state import FOLDER, named_at
 from gitops_rollback.look import git_history
 from gitops_rollback.model import DEPLOY, ROLLBACK, identified, some
 
@@ -221,6 +221,6 @@ def _done_as(deed: Deed, names: Iterable[tuple[str, str]]) -> list[tuple[str, st
 def _left(repository: Repository, at: ServiceAtTip) -> Iterator[tuple[str, str]]:
     """Yield the environments and services of all state files that there are: names, not files."""
     for entry in repository.list_files(at.tip.commit, [FOLDER]):
-        environment, _slash, name = entry.path.removeprefix(f"{FOLDER}/").partition("/")
-        if name.endswith(".json"):
-            yield environment, name.removesuffix(".json")
+        name = named_at(entry.path)
+        if name is not None:
+            yield name

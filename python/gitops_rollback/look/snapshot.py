@@ -13,7 +13,7 @@ from gitops_rollback.errors import ConfigError, GitopsRollbackError, RepositoryE
 from gitops_rollback.late import dataclass, field, replace
 from gitops_rollback.ledger.fields import once
 from gitops_rollback.ledger.holds import Holds, find_holds, parse_held, place_holds
-from gitops_rollback.ledger.state import FOLDER, parse_state, path_of
+from gitops_rollback.ledger.state import FOLDER, named_at, parse_state, path_of
 from gitops_rollback.look.environment_files import (
     Paths,
     discoverable,
@@ -386,11 +386,7 @@ def sure_names(
     entries = repository.list_files(tip.commit, dict.fromkeys([environment.path, states]))
     paths = [entry.path for entry in entries]
     names = inventory.configured_names(config, environment, paths)
-    names += [
-        path.removeprefix(f"{states}/").removesuffix(".json")
-        for path in paths
-        if path.startswith(f"{states}/") and path.endswith(".json")
-    ]
+    names += [name[1] for path in paths if (name := named_at(path)) and name[0] == environment.name]
     return tuple(sorted(name for name in set(names) if is_name(name)))
 
 

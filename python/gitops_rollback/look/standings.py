@@ -16,10 +16,9 @@ from gitops_rollback.decide.standing import (
 from gitops_rollback.late import replace
 from gitops_rollback.ledger.fields import once
 from gitops_rollback.ledger.holds import place_holds
-from gitops_rollback.ledger.state import FOLDER, State, parse_state, path_of
+from gitops_rollback.ledger.state import FOLDER, State, named_at, parse_state, path_of
 from gitops_rollback.look.environment_files import (
     Paths,
-    is_held,
     is_manifest,
     is_state,
     meant_paths,
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     Patterns = Mapping[str, Sequence[re.Pattern[str]]]
 
 _MOST_STRAYS = 100  # state files of names that are nobody's, read where an account is missing
-_NAMED = 3  # parts of a state file: its path, its environment, its service
 
 
 def read_standings(
@@ -150,14 +148,12 @@ def _strays(
     used = {name for one in read for fields in one.fields.values() for name in names_of(fields)}
     used -= config.services.keys()
     listed = repository.list_files(tip.commit, [FOLDER])
-    paths = [e.path for e in listed if is_state(e.path) and not is_held(e.path)]
-    parts = [(path, *path.removeprefix(f"{FOLDER}/").split("/")) for path in paths]
+    named = ((entry.path, named_at(entry.path)) for entry in listed)
     stray = [
-        (one[0], one[2].removesuffix(".json"))
-        for one in parts
-        if len(one) == _NAMED and one[1] not in left
+        (path, name[1])
+        for path, name in named
+        if name is not None and name[0] not in left and name[1] not in used
     ]
-    stray = [(path, name) for path, name in stray if is_name(name) and name not in used]
     if not any(config.settings(name).manifests for _path, name in stray):
         return [path for path, _name in stray][:_MOST_STRAYS]
     there = Paths(e.path for e in repository.list_files(tip.commit, [environment.path]))
@@ -211,8 +207,9 @@ def _states(repository: Repository, tip: Tip, paths: set[str]) -> dict[str, Stat
     entries = repository.list_files(tip.commit, sorted(paths)) if paths else []
     states = {}
     for path, data in read_files(repository, entries).items():
-        environment, _slash, name = path.removeprefix(f"{FOLDER}/").partition("/")
-        states[path] = parse_state(data, environment, name.removesuffix(".json"))
+        name = named_at(path)
+        if name is not None:
+            states[path] = parse_state(data, *name)
     return states
 
 

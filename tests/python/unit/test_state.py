@@ -11,7 +11,14 @@ import pytest
 from gitops_rollback.errors import RepositoryError, UnwritableError
 from gitops_rollback.ledger.fields import note
 from gitops_rollback.ledger.holds import HeldMarker
-from gitops_rollback.ledger.state import State, joined, parse_state, path_of, render_state
+from gitops_rollback.ledger.state import (
+    State,
+    joined,
+    named_at,
+    parse_state,
+    path_of,
+    render_state,
+)
 from gitops_rollback.model import Deed
 from unit.builders import at, bad_entry, deployment, hold_of, image, service_at_tip, state
 from unit.test_config import STATE
@@ -241,3 +248,21 @@ def test_the_newest_hold_of_all_names_is_the_one_that_a_state_tells() -> None:
         found = joined(states)
         assert found.hold == newer.hold
         assert found.deployed == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        (".gitops-rollback/production/cart.json", ("production", "cart")),
+        (".gitops-rollback/production/cart.v2.json", ("production", "cart.v2")),
+        (".gitops-rollback/production/README.md", None),
+        (".gitops-rollback/production/cart.json/x.json", None),
+        (".gitops-rollback/.held/b403afc56669.json", None),
+        (".gitops-rollback/cart.json", None),
+        ("apps/production/cart.json", None),
+    ],
+)
+def test_a_path_names_the_service_whose_state_stands_there(
+    path: str, named: tuple[str, str] | None
+) -> None:
+    assert named_at(path) == named
