@@ -11,7 +11,7 @@ from gitops_rollback.late import dataclass, regex
 from gitops_rollback.model import LogEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 # Hash, time, author, "grafted" where the fetch ends, the whole message; what --raw says follows.
 _NO_TIME = "1970-01-01T00:00:00Z"
@@ -25,6 +25,9 @@ _BRANCH = "refs/heads/"
 _OCTAL = regex(r"\\(37777777[0-7]{3}|[23][0-7]{2})")  # of a signed or an unsigned byte
 _BLOBS = ("100644 blob ", "100755 blob ")  # a mode is of six digits
 _NEW_FILE_MODE = "100644"
+_FILE_MODES = (b"missing", b"100644", b"100755")
+_FOLDER_MODES = (b"missing", b"040000")
+_IN_THE_WAY = {b"120000": "a link", b"160000": "a submodule", b"040000": "a folder"}
 _OID = regex(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -195,9 +198,11 @@ def import_stream(
 ) -> bytes:
     """Return what makes `git fast-import` put files on a commit; a file keeps its mode.
 
-    A file without bytes (None) is deleted.
+    A file without bytes (None) is deleted. First it is asked what stands at each path and above:
+    what it answers is for `check_ways`.
     """
     stream = [f"commit {ref}\ncommitter x <x> 0 +0000\ndata 0\nfrom {parent}\n".encode()]
+    stream += [b"ls " + _quoted(way) + b"\n" for way in _ways_to(files)]
     for path, data in files.items():
         if data is None:
             stream.append(b"D " + _quoted(path) + b"\n")
@@ -205,6 +210,31 @@ def import_stream(
         head = f"M {modes.get(path, _NEW_FILE_MODE)} inline ".encode() + _quoted(path)
         stream.append(head + f"\ndata {len(data)}\n".encode() + data + b"\n")
     return b"".join(stream)
+
+
+def check_ways(output: bytes, files: Collection[str]) -> None:
+    """Raise `RepositoryError` where a link, a submodule or the like is in the way of a file.
+
+    `git fast-import` would put the file in its place: nobody asked that it be taken away.
+    """
+    ways, answers = _ways_to(files), output.splitlines()
+    if len(ways) != len(answers):
+        raise garbled("fast-import")
+    for way, answer in zip(ways, answers, strict=True):
+        mode = answer.partition(b" ")[0]
+        if mode not in (_FILE_MODES if way in files else _FOLDER_MODES):
+            path = next(path for path in files if path == way or path.startswith(f"{way}/"))
+            raise RepositoryError(
+                f"{path} cannot be written: {way} is {_IN_THE_WAY.get(mode, 'a file')} there",
+                f"give {way} another name on the branch, or remove it; then run this again",
+            )
+
+
+def _ways_to(files: Iterable[str]) -> list[str]:
+    """Return the folders above some files, and the files, from the top down."""
+    steps = (path.split("/") for path in files)
+    ways = ("/".join(names[:end]) for names in steps for end in range(1, len(names) + 1))
+    return list(dict.fromkeys(ways))
 
 
 def _quoted(path: str) -> bytes:

@@ -17,6 +17,7 @@ from gitops_rollback.repo.objects import (
     MESSAGE_FORMAT,
     Tip,
     between,
+    check_ways,
     garbled,
     import_stream,
     read_batch,
@@ -142,11 +143,12 @@ class Repository(Remote):
         modes = {entry.path: entry.mode for entry in self.list_files(tip.commit, files)}
         stream = import_stream(_TREE, tip.commit, files, modes)
         quick = self._git.with_settings(self._copy.quick_import)
-        self._copy.sound(
+        answers = self._copy.sound(
             lambda: self._copy.run(
                 "fast-import", "--quiet", "--force", stdin=stream, environment=quick
             )
         )
+        check_ways(answers, files)
         identity = self.identity()
         parents = ("-p", onto, "-p", tip.commit) if onto else ("-p", tip.commit)
         output = self._copy.run(

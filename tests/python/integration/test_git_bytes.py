@@ -185,6 +185,52 @@ def test_a_submodule_stays_at_its_commit(shop: Shop) -> None:
     assert entry == f"160000 commit {elsewhere}\tapps/cart/base"
 
 
+IN_THE_WAY = {
+    "a link": ".gitops-rollback",
+    "a submodule": ".gitops-rollback/default",
+    "a file": ".gitops-rollback/default",
+    "a folder": STATE,
+}
+
+
+@pytest.mark.parametrize(("what", "way"), IN_THE_WAY.items())
+def test_what_stands_where_the_state_belongs_is_not_taken_away(
+    shop: Shop, what: str, way: str
+) -> None:
+    entries = {
+        "a link": f"M 120000 inline {way}\ndata 4\n/etc\n",
+        "a submodule": f"M 160000 {'1234567890' * 4} {way}\n",
+        "a file": f"M 100644 inline {way}\ndata 2\nx\n\n",
+        "a folder": f"M 100644 inline {way}/x.txt\ndata 2\nx\n\n",
+    }
+    lines = (
+        "commit refs/heads/main\ncommitter Jane Doe <jane@acme.example> 1700000000 +0000\n"
+        f"data 3\nadd\nfrom {shop.tip()}\n{entries[what]}"
+    )
+    shop.git("fast-import", "--quiet", stdin=lines.encode())
+    before = shop.git("ls-tree", "-r", "main")
+    arguments = ("deploy", "--service", "cart", "--image", image("1.5.0"))
+    run = shop.run(*arguments)
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert f"{STATE} cannot be written: {way} is {what} there" in run.error["message"]
+    assert shop.git("ls-tree", "-r", "main") == before
+
+
+def test_files_of_others_beside_the_state_files_are_none_of_ours(shop: Shop) -> None:
+    shop.deploy("1.5.0")
+    folder = ".gitops-rollback/default"
+    shop.commit(
+        {
+            f"{folder}/README.md": "hello",
+            f"{folder}/kustomization.yaml": "x",
+            f"{folder}/a/b.json": "x",
+        }
+    )
+    shop.take_back(STATE)  # so that all names that there are, are looked through
+    shop.ok("plan", "--service", "cart")
+    shop.deploy("1.6.0")
+
+
 def test_names_that_differ_in_case_only_are_different_files(shop: Shop) -> None:
     other = CART.replace("name: cart", "name: CART").replace("acme/cart", "acme/other")
     other = other.replace("flux-system:cart", "flux-system:other")  # a policy's markers go together
