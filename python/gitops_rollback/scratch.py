@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from gitops_rollback.late import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 RUN = "gitops-rollback-run-"  # what folders of a run begin with, in the system's place for them
 RESULT = ".gitops-result-"  # and files, and folders of a page, beside where they are to be
@@ -56,13 +56,41 @@ def own_folder(parent: Path | None, prefix: str) -> Own:
 
 
 @contextmanager
-def folder(parent: Path, prefix: str) -> Iterator[Path]:
+def folder(parent: Path, prefix: str) -> Iterator[Own]:
     """Give a folder to write in; it is removed afterwards, unless it was renamed."""
     own = own_folder(parent, prefix)
     try:
-        yield own.path
+        yield own
     finally:
         own.end()
+
+
+@contextmanager
+def below(top: Path | int, names: Sequence[str]) -> Iterator[int]:
+    """Give a descriptor of a folder below another (a path or a descriptor), made where it is not.
+
+    Names are looked up in what was opened before, and no link is followed: whoever swaps folders
+    and links meanwhile leads nowhere. Raises `OSError`, where one is a link ELOOP or ENOTDIR.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    at = os.dup(top) if isinstance(top, int) else os.open(top, flags)
+    try:
+        for name in names:
+            with suppress(FileExistsError):
+                os.mkdir(name, dir_fd=at)
+            inner = os.open(name, flags | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = inner
+        yield at
+    finally:
+        os.close(at)
+
+
+def write_new(at: int, name: str, data: bytes) -> None:
+    """Write a file that is not there yet into an opened folder; raises `OSError`."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, 0o666, dir_fd=at), "wb") as stream:
+        stream.write(data)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -71,7 +99,7 @@ def write_whole(path: Path, text: str) -> None:
     try:
         with os.fdopen(os.dup(own.descriptor), "w", encoding="utf-8") as stream:
             stream.write(text)
-        own.path.chmod(0o644)
+        os.fchmod(own.descriptor, 0o644)  # not by its name, which others may have given to a link
         own.path.replace(path)
     finally:
         own.end()

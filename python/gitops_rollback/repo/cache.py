@@ -163,6 +163,7 @@ class Cache:
 
 def open_cache(directory: Path, url: str) -> Cache | None:
     """Return a URL's part of a cache directory; None, with a warning, where it cannot be used."""
+    directory = directory.resolve()  # once: whoever turns a link round later changes nothing
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private(directory)

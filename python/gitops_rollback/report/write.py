@@ -54,7 +54,7 @@ def write(page: Page, directory: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch.folder(target.parent, scratch.RESULT) as made:
-            fresh = made / "report"
+            fresh = made.path / "report"
             fresh.mkdir()
             for name, text in files.items():
                 (fresh / name).write_text(text, encoding="utf-8")

@@ -6,8 +6,9 @@ its `problems`. `JenkinsError` or `ConfigError` is raised where the store itself
 
 from __future__ import annotations
 
-import os
 import shutil
+from contextlib import suppress
+from errno import ELOOP, ENOTDIR
 from typing import TYPE_CHECKING
 
 from gitops_rollback.errors import ConfigError
@@ -20,6 +21,7 @@ from gitops_rollback.ledger.records import (
     digest_of_bytes,
     parse_record,
 )
+from gitops_rollback.scratch import below, write_new
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,33 +51,33 @@ def read_named(data: bytes, location: str, sha256: str | None) -> StoredRecord |
         return MissingRecord(error.message, is_tampered=is_other)
 
 
-def write_record(made: MadeRecord, directory: Path) -> Path:
+def write_record(made: MadeRecord, directory: Path, opened: int | None = None) -> Path:
     """Write a record and its copies below a directory; return the path of `record.json`.
 
-    They are written to a fresh folder: what an earlier run left there is removed first.
+    They are written to a fresh folder: what an earlier run left there is removed first. `opened` is
+    a descriptor of the directory, where there is one.
     """
     record = made.stored.record
     folder = directory / RECORD_FOLDER / record.environment / record.service
-    for link in (folder, folder.parent, folder.parent.parent):
-        if link.is_symlink():  # what it leads to is somebody's, and would be removed
-            raise ConfigError(
-                f"the record cannot be written to {folder}: {link} is a link",
-                "remove the link, or give another directory with --record-dir",
-            )
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        # From the top down: pathlib tries the deepest first, which is a failure at each level.
-        os.makedirs(folder)  # noqa: PTH103 - see above
-        for path, content in made.manifests.items():
-            target = folder / COPIES / path
-            os.makedirs(target.parent, exist_ok=True)  # noqa: PTH103 - the same
-            target.write_bytes(content)
-        file = folder / RECORD_FILE
-        file.write_bytes(made.data)
+        if opened is None:
+            directory.mkdir(parents=True, exist_ok=True)
+        top = directory if opened is None else opened
+        with below(top, (RECORD_FOLDER, record.environment)) as at:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(record.service, dir_fd=at)
+            with below(at, (record.service,)) as fresh:
+                for path, content in made.manifests.items():
+                    *folders, name = path.split("/")
+                    with below(fresh, (COPIES, *folders)) as beside:
+                        write_new(beside, name, content)
+                write_new(fresh, RECORD_FILE, made.data)
     except OSError as error:
+        is_in_the_way = error.errno in (ELOOP, ENOTDIR) or folder.is_symlink()
+        reason = "a link, or what is no folder, is in its way"
         raise ConfigError(
-            f"the record cannot be written to {folder}: {error.strerror or error}",
-            "give a directory one can write to with --record-dir",
+            f"the record cannot be written to {folder}:"
+            f" {reason if is_in_the_way else error.strerror or error}",
+            "remove it, or give another directory, which one can write to, with --record-dir",
         ) from error
-    return file
+    return folder / RECORD_FILE

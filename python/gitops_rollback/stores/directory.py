@@ -69,10 +69,10 @@ class DirectoryStore:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with scratch.folder(self.path, _NEW) as folder:
-                folder.chmod(0o755)
-                inside = write_record(made, folder).relative_to(folder)
-                filed = self._rename(folder)
+            with scratch.folder(self.path, _NEW) as own:
+                os.fchmod(own.descriptor, 0o755)
+                inside = write_record(made, own.path, own.descriptor).relative_to(own.path)
+                filed = self._rename(own.path)
             scratch.sweep(self.path, _NEW)
         except OSError as error:
             raise self._unusable(error) from error

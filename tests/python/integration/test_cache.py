@@ -14,6 +14,7 @@ from zlib import crc32
 import pytest
 
 from gitops_rollback.clock import Deadline
+from gitops_rollback.repo.cache import open_cache
 from gitops_rollback.repo.objects import head_in
 from gitops_rollback.repo.repository import Repository
 from integration.shop import CART, CART_PATH, FILES, LEDGER, Shop, image, wait_for
@@ -462,6 +463,18 @@ def test_a_directory_that_others_may_write_to_is_made_private(cached: Cached) ->
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder somebody else's")
+def test_who_turns_a_link_to_the_directory_round_meanwhile_changes_nothing(cached: Cached) -> None:
+    cached.folder.mkdir()
+    link = cached.shop.root / "link"
+    link.symlink_to(cached.folder)
+    cache = open_cache(link, "https://git.example/acme/manifests.git")
+    link.unlink()
+    link.symlink_to(cached.shop.root)
+    assert cache is not None
+    assert cache.place.parent == cached.folder.resolve()
+    cache.close()
+
+
 def test_a_directory_of_another_user_is_not_used(cached: Cached) -> None:
     cached.folder.mkdir()
     os.chown(cached.folder, 20001, 20001)

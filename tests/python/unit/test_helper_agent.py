@@ -239,6 +239,33 @@ def test_a_home_that_others_may_write_to_is_made_private(agent: Agent) -> None:
     assert agent.home.stat().st_mode & 0o022 == 0
 
 
+def test_a_home_that_others_may_write_to_by_now_is_made_private_before_it_is_used(
+    settled: Agent,
+) -> None:
+    """Who may write there could put another copy in the place of the one that was looked at."""
+    settled.home.chmod(0o777)
+
+    assert runs(settled)
+
+    assert settled.home.stat().st_mode & 0o022 == 0
+
+
+def test_a_link_to_the_home_is_followed_once(agent: Agent) -> None:
+    """Who turns it round later does not choose what runs: the command has the place it led to."""
+    elsewhere = agent.root / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    agent.home.symlink_to(elsewhere)
+
+    assert runs(agent)
+
+    text = program()
+    assert text.count("yield os.path.realpath(") == text.count("    yield ") == 3
+    assert {path.name for path in elsewhere.iterdir()} == {
+        agent.copy().name,
+        agent.copy("dependencies").name,
+    }
+
+
 def test_what_a_killed_run_left_is_removed_by_the_next(agent: Agent) -> None:
     left = agent.home / ".unpacking-left"
     (left / "gitops_rollback").mkdir(parents=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +31,7 @@ from unit.builders import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from gitops_rollback.image import ImageReference
@@ -145,3 +149,51 @@ def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the record cannot be written to") as caught:
         write_record(made, tmp_path)
     assert "--record-dir" in caught.value.hint
+
+
+class Swapping:
+    """Stands before what opens files and makes folders, and acts before the n-th of them."""
+
+    def __init__(self, moment: int, act: Callable[[], None]) -> None:
+        self.left = moment
+        self._act = act
+
+    def before(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def swapping(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - of any of them
+            self.left -= 1
+            if self.left == 0:
+                self._act()
+            return real(*given, **named)
+
+        return swapping
+
+
+@pytest.mark.parametrize("swapped", ["gitops-rollback", "gitops-rollback/production"])
+def test_who_swaps_a_folder_for_a_link_meanwhile_leads_nowhere(
+    tmp_path: Path, swapped: str
+) -> None:
+    """Before each file that is opened and each folder that is made, until all had their turn."""
+    made = made_for("acme/cart:1")
+    victim = tmp_path / "victim"
+    for inside in ("production/cart/kept", "cart/kept"):
+        (victim / inside).parent.mkdir(parents=True)
+        (victim / inside).touch()
+    before = sorted(victim.rglob("*"))
+    for moment in count(1):
+        place = tmp_path / f"top{moment}" / swapped
+
+        def swap(place: Path = place) -> None:
+            if place.is_dir():
+                place.rename(place.with_name("aside"))
+                place.symlink_to(victim)
+
+        swapping = Swapping(moment, swap)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("open", "mkdir"):
+                patch.setattr(os, name, swapping.before(getattr(os, name)))
+            with suppress(ConfigError):
+                write_record(made, tmp_path / f"top{moment}")
+        assert sorted(victim.rglob("*")) == before
+        if swapping.left > 0:
+            break
+    assert moment > 10

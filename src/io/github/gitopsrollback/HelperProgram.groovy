@@ -41,14 +41,14 @@ def fail(message, hint):
 def homes():
     own = os.environ.get("GITOPS_HELPER_HOME")
     if own:
-        yield own
+        yield os.path.realpath(own)
     elif os.environ.get("HOME"):
-        yield os.path.join(os.environ["HOME"], ".cache", "gitops-rollback")
-    yield order["fallback"]
+        yield os.path.realpath(os.path.join(os.environ["HOME"], ".cache", "gitops-rollback"))
+    yield os.path.realpath(order["fallback"])
 '''
 
     // Each archive is unpacked into a folder named by its sha256, with a list of its files and their sizes, written last.
-    // A folder of somebody else, or that others may write to, is not ours to run.
+    // A folder of somebody else, or that others may write to, is not ours to run; nor what a link leads to by the time it runs.
     private final String copies = '''
 def ours(path):
     about = os.lstat(path)
@@ -134,7 +134,7 @@ def unpack(archive, home):
 def found(archive):
     for home in homes():
         target = os.path.join(home, archive["sha256"])
-        if whole(target):
+        if whole(target) and ours(home):
             return target
 
 def helper(archive):
