@@ -190,23 +190,31 @@ def _headers(api: Any) -> dict[str, str]:  # noqa: ANN401 - the client
 def read_all(answer: Any) -> bytes:  # noqa: ANN401 - urllib3's
     """Return a whole body, of which no more than `LARGEST_ANSWER` bytes are ever held."""
     body = bytearray()
-    is_large = "," in answer.headers.get("Content-Encoding", "")  # 2 kB can be a gigabyte
-    for part in () if is_large else answer.stream(_PIECE, decode_content=True):
+    for part in _parts_of(answer):
         body += part
-        is_large = len(body) > LARGEST_ANSWER
-        if is_large:
-            break
-    if is_large:
-        answer.close()
-        raise TooLargeError
+        if len(body) > LARGEST_ANSWER:
+            answer.close()
+            raise TooLargeError
     answer.release_conn()
     return bytes(body)
+
+
+def _parts_of(answer: Any) -> Iterator[bytes]:  # noqa: ANN401 - urllib3's
+    """Yield a body as it comes; none that is packed twice, or as nobody asked for.
+
+    2 kB of that can be a gigabyte, which some versions of urllib3 unpack at once.
+    """
+    packed = answer.headers.get("Content-Encoding", "").lower()
+    if any(mark in packed for mark in (",", "br", "zst")):
+        answer.close()
+        raise TooLargeError
+    yield from answer.stream(_PIECE, decode_content=True)
 
 
 def lines_of(answer: Any) -> Iterator[bytes]:  # noqa: ANN401 - urllib3's
     """Yield the lines of a body that comes bit by bit, none of them longer than the limit."""
     rest = b""
-    for part in answer.stream(_PIECE, decode_content=True):
+    for part in _parts_of(answer):
         *lines, rest = (rest + part).split(b"\n")
         yield from lines
         if len(rest) > LARGEST_ANSWER:

@@ -57,6 +57,7 @@ LARGEST_BODY = 10_000_000
 _LARGEST_COMPLAINT = 65_536
 _CHUNK = 4096
 _HEADERS = {"User-Agent": f"gitops-rollback/{__version__}", "Accept-Encoding": "gzip, deflate"}
+_UNWANTED = (",", "br", "zst")  # packed twice, or as nobody asked for
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
@@ -272,8 +273,9 @@ class Http:
             verify=bundle or True,
             proxies=self._proxies(url),
         ) as response:
-            if "," in response.headers.get("Content-Encoding", ""):
-                # Packed twice, 2 kB are a gigabyte, which older versions of urllib3 unpack at once.
+            packed = response.headers.get("Content-Encoding", "").lower()
+            if any(mark in packed for mark in _UNWANTED):
+                # 2 kB may be a gigabyte, which some versions of urllib3 unpack at once.
                 raise requests.exceptions.ContentDecodingError
             is_data = response.status_code < HTTPStatus.MULTIPLE_CHOICES
             most = request.largest if is_data else min(_LARGEST_COMPLAINT, request.largest)

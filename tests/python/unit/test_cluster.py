@@ -193,9 +193,10 @@ def config_of(url: str, path: Path) -> str:
         (b"404 Not Found\r\n", LONG),
         (b"200 OK\r\nContent-Encoding: gzip\r\n", gzip.compress(LONG)),
         (b"200 OK\r\nContent-Encoding: gzip, gzip\r\n", gzip.compress(gzip.compress(b"{}"))),
+        (b"200 OK\r\nContent-Encoding: zstd\r\n", b"{}"),
         (b"500 Error\r\nTransfer-Encoding: chunked\r\n", b"%x\r\n%s\r\n0\r\n\r\n" % (50_000, LONG)),
     ],
-    ids=["list", "error", "packed", "packed twice", "chunks"],
+    ids=["list", "error", "packed", "packed twice", "packed otherwise", "chunks"],
 )
 def test_an_api_server_that_says_too_much_gave_no_answer(
     tmp_path: Path, head: bytes, body: bytes

@@ -335,9 +335,12 @@ def test_an_answer_of_more_than_ten_megabytes_is_not_read(
     assert "the answer is larger than 10 MB" in error.message
 
 
-def test_an_answer_that_is_packed_twice_is_not_unpacked(hub: RegistryStandIn) -> None:
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "ZSTD", "gzip,aws-chunked"])
+def test_an_answer_that_is_packed_twice_or_as_nobody_asked_is_not_unpacked(
+    hub: RegistryStandIn, encoding: str
+) -> None:
     body = gzip.compress(gzip.compress(b'{"tags": ["1.0"]}'))
-    hub.fail_with("/v2/", 200, body=body, headers={"Content-Encoding": "gzip, gzip"})
+    hub.fail_with("/v2/", 200, body=body, headers={"Content-Encoding": encoding})
     error = refusal(lambda: client(hub.url).tags(CART))
     assert "failed (ContentDecodingError)" in error.message
 
