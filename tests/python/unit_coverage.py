@@ -64,8 +64,12 @@ class UnitCoverage:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Stand still while a test runs that is none of the unit tests."""
-        if "unit" in item.path.relative_to(ROOT / "tests" / "python").parts:
+        """Stand still while a test runs that is none of the unit tests, or that draws at random.
+
+        What a rule does is to be proven by a case that somebody chose.
+        """
+        is_unit = "unit" in item.path.relative_to(ROOT / "tests" / "python").parts
+        if is_unit and not _draws(item):
             return (yield)
         self._coverage.stop()
         try:
@@ -99,6 +103,12 @@ class UnitCoverage:
         if short := too_low(self._folders):
             (ROOT / "build" / "pytest.short").write_text(short + "\n", encoding="utf-8")
             terminalreporter.line(short, red=True)
+
+
+def _draws(item: pytest.Item) -> bool:
+    """Tell whether a test draws at random, by Hypothesis or a state machine of it."""
+    function = getattr(item, "obj", None)
+    return getattr(function, "is_hypothesis_test", False) or item.name == "runTest"
 
 
 def too_low(folders: dict[str, Folder]) -> str:

@@ -363,7 +363,7 @@ def test_an_entry_and_an_image_volume(renderer: Renderer) -> None:
 
 
 @settings(
-    max_examples=settings().max_examples // 12,
+    max_examples=settings().max_examples // 10,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(tree=trees())

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PLAN = ("--service", "cart")
 SECRET = "hush-hush-4711"
+BUILDS = 8 if os.environ.get("GITOPS_LONG_TESTS") else 5  # that share a cache at once
 
 
 @pytest.fixture
@@ -561,11 +562,11 @@ def test_a_branch_that_others_rewrite_in_a_run_is_taken_as_it_is(warm: Cached) -
 
 
 def test_builds_at_once_that_find_it_broken_mend_it_together(workshop: Workshop) -> None:
-    names = [f"service-{number}" for number in range(6)]
+    names = [f"service-{number}" for number in range(BUILDS)]
     files = {f"apps/{name}.yaml": LEDGER.replace("ledger", name) for name in names}
     listed = "".join(f"- {path.removeprefix('apps/')}\n" for path in files)
     files["apps/kustomization.yaml"] = f"{FILES['apps/kustomization.yaml']}{listed}"
-    shop = workshop.shop("six cached", lambda shop: shop.open({**FILES, **files}))
+    shop = workshop.shop("cached, of several services", lambda shop: shop.open({**FILES, **files}))
     with GitHttpServer(shop.root) as server:
         warm = Cached(shop, server)
         for round_, harm in enumerate((_truncate, _no_objects, _right_tip_but_nothing_else)):
@@ -582,7 +583,7 @@ def test_builds_at_once_that_find_it_broken_mend_it_together(workshop: Workshop)
                     check=False,
                 )
 
-            with ThreadPoolExecutor(6) as pool:
+            with ThreadPoolExecutor(BUILDS) as pool:
                 for done in pool.map(deploy, names):
                     assert done.returncode == 0, done.stderr.decode()
             for name in names:
@@ -591,7 +592,7 @@ def test_builds_at_once_that_find_it_broken_mend_it_together(workshop: Workshop)
             requests, said = warm.deploy(f"1.{round_}.2")
             assert len(requests) <= 4, requests
             assert "built anew" not in said
-        assert len(shop.log()) == 1 + 3 * (3 + 6)
+        assert len(shop.log()) == 1 + 3 * (3 + BUILDS)
 
 
 def test_one_that_is_busy_is_not_waited_for(warm: Cached) -> None:
@@ -672,18 +673,18 @@ def test_what_killed_runs_left_and_what_nobody_used_is_removed(warm: Cached) -> 
 
 
 def test_builds_at_once_share_it(workshop: Workshop) -> None:
-    names = [f"service-{number}" for number in range(8)]
+    names = [f"service-{number}" for number in range(BUILDS)]
     files = {f"apps/{name}.yaml": LEDGER.replace("ledger", name) for name in names}
     listed = "".join(f"- {path.removeprefix('apps/')}\n" for path in files)
     files["apps/kustomization.yaml"] = f"{FILES['apps/kustomization.yaml']}{listed}"
-    shop = workshop.shop("eight cached", lambda shop: shop.open(files))
+    shop = workshop.shop("services for builds at once", lambda shop: shop.open(files))
     with GitHttpServer(shop.root) as server:
         url = f"{server.url}/manifests.git"
         cache = str(shop.root / "cache")
 
         def deploy(name: str) -> str:
             said = ""
-            for tag in ("4.0", "4.1", "4.2"):
+            for tag in ("4.0", "4.1"):
                 line = shop.line("deploy", "--service", name, "--image", image(tag, name))
                 line[line.index("--repository") + 1] = url
                 done = subprocess.run(
@@ -697,10 +698,10 @@ def test_builds_at_once_share_it(workshop: Workshop) -> None:
                 said += done.stderr
             return said
 
-        with ThreadPoolExecutor(8) as pool:
+        with ThreadPoolExecutor(BUILDS) as pool:
             said = "".join(pool.map(deploy, names))
     assert "built anew" not in said
-    assert len(shop.log()) == 25
+    assert len(shop.log()) == 1 + 2 * BUILDS
     for name in names:
-        assert image("4.2", name) in shop.text(f"apps/{name}.yaml")
+        assert image("4.1", name) in shop.text(f"apps/{name}.yaml")
     assert CART_PATH not in shop.git("ls-tree", "-r", "--name-only", "main")

@@ -293,7 +293,7 @@ class Shop(RuleBasedStateMachine):
 # Fewer steps than a state file keeps: what is older is proven by records alone.
 TestShop = Shop.TestCase
 TestShop.settings = settings(
-    max_examples=60,
+    max_examples=settings().max_examples // 5,
     stateful_step_count=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

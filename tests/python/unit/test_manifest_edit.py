@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops_rollback.errors import ManifestError
@@ -364,7 +364,6 @@ def manifests(draw: st.DrawFn) -> bytes:
     return (draw(st.sampled_from(["", "\ufeff"])) + whole).encode()
 
 
-@settings(max_examples=300, deadline=None)
 @given(manifests(), st.integers(0, 8), _images)
 def test_any_generated_manifest_is_edited_as_the_parser_reads_it_and_undone(
     data: bytes, number: int, new: str

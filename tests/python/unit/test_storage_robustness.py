@@ -41,7 +41,7 @@ def paths_of(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  
     return found
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_value_anywhere_is_a_finding_at_most(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(TEXTS))
@@ -61,7 +61,6 @@ def test_any_value_anywhere_is_a_finding_at_most(data: st.DataObject) -> None:
         assert finding.mend
 
 
-@settings(deadline=None, max_examples=100)
 @given(data=st.data())
 def test_lines_that_are_moved_removed_or_indented_are_a_finding_at_most(
     data: st.DataObject,

@@ -1,0 +1,54 @@
+"""What holds in every unit test, whatever it is about."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gitops_rollback.services import inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gitops_rollback.effective.objects import Unknown
+    from gitops_rollback.effective.tree import Tree
+
+_WORD = re.compile(r"[\w$-]{2,}")
+# What is told of a whole object stands where the object begins.
+_BEGINS = ("apiVersion", "kind", "---", "metadata")
+# What is told of text that has none of its words: a list's pattern, what a template sets.
+_OTHERS = (".sourceignore", "spec.ignore", "a configuration in place", "[")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _each_doubt_names_its_place() -> Iterator[None]:
+    """Look at each doubt about what takes effect: the line that it names says what it is about.
+
+    A person goes to that line, and to no other.
+    """
+    real = inventory.resolve_fields
+
+    def looked_at(tree: Tree, *arguments: Any) -> Any:  # noqa: ANN401 - of what is looked at
+        found = real(tree, *arguments)
+        for landed in found.effect.landed:
+            for doubt in landed.unknowns:
+                _check(tree, doubt)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inventory, "resolve_fields", looked_at)
+        yield
+
+
+def _check(tree: Tree, doubt: Unknown) -> None:
+    data = tree.raw.get(doubt.path)
+    if data is None:
+        return
+    lines = data.decode(errors="replace").splitlines() or [""]
+    assert 1 <= doubt.line <= len(lines), f"{doubt.text}: there are {len(lines)} lines"
+    line = lines[doubt.line - 1]
+    is_of_it = any(word in line for word in _WORD.findall(doubt.construct))
+    is_start = doubt.line == 1 or line.lstrip(" -").startswith(_BEGINS)
+    assert is_of_it or is_start or doubt.construct.startswith(_OTHERS), f"{doubt.text}: {line}"
