@@ -16,7 +16,7 @@ from hypothesis import settings
 
 from gitops_rollback import redaction
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, where Linux has one
+_MEMORY = Path("/dev/shm")
 _ROOM = 3 << 30  # bytes: all tests together, at their whole length, leave less than one third
 _TEMPORARY = "PYTEST_DEBUG_TEMPROOT"  # where pytest makes its folders
 

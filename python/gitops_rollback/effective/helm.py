@@ -87,8 +87,8 @@ def layers_of(
     `among` are the objects that are applied with it, `parsed` reads a file of this repository.
     """
     spec = lookup(resource.node, "spec")
-    chart = find(spec, "chart", "spec") or _chart_named(spec, resource, among)
-    folder, files, of_chart = _chart_files(resource, chart, parsed, sources)
+    teller, chart = _chart_of(resource, among)
+    folder, files, of_chart = _chart_files(teller, chart, parsed, sources)
     values: yaml.Node | None = None
     paths = []
     for path in files:
@@ -113,7 +113,7 @@ def layers_of(
         chart=tuple(paths),
         of_chart=of_chart if paths else (),
         unread=tuple(unread),
-        unknowns=(*_doubts(resource, spec), *_gone(resource, chart, files, parsed)),
+        unknowns=(*_doubts(resource, spec), *_gone(teller, chart, files, parsed)),
         paths=(*paths, *taken),
         embedded=embedded,
         folder=folder,
@@ -201,34 +201,33 @@ def _gone(
 
 def doubts_of_template(
     resource: Resource,
+    among: Iterable[Resource],
     folder: str,
     parsed: Callable[[str], ParsedFile | None],
     sources: Sources,
 ) -> tuple[Unknown, ...]:
     """Return why a release may not take a changed file of the chart in a folder."""
-    chart = find(resource.node, "spec", "chart", "spec")
-    own, _files, doubts = _chart_files(resource, chart, parsed, sources)
+    own, _files, doubts = _chart_files(*_chart_of(resource, among), parsed, sources)
     return doubts if own == folder else ()
 
 
-def _chart_named(
-    spec: yaml.Node | None, resource: Resource, among: Iterable[Resource]
-) -> yaml.Node | None:
-    """Return what a HelmChart says that `chartRef` names: it has the same fields as a chart."""
+def _chart_of(resource: Resource, among: Iterable[Resource]) -> tuple[Resource, yaml.Node | None]:
+    """Return what says which chart a release has, and the object that it stands in.
+
+    That is the release, or the HelmChart that its `chartRef` names, which has the same fields.
+    """
+    spec = lookup(resource.node, "spec")
+    own = find(spec, "chart", "spec")
+    if own is not None or text_of(find(spec, "chartRef", "kind")) != "HelmChart":
+        return resource, own
     name = text_of(find(spec, "chartRef", "name"))
     wanted = text_of(find(spec, "chartRef", "namespace")) or resource.identity.namespace
-    if text_of(find(spec, "chartRef", "kind")) != "HelmChart":
-        return None
-    return next(
-        (
-            lookup(one.node, "spec")
-            for one in among
-            if one.identity.kind == "HelmChart"
-            and one.identity.name == name
-            and one.identity.namespace in (wanted, "")
-        ),
-        None,
-    )
+    for one in among:
+        identity = one.identity
+        is_it = identity.kind == "HelmChart" and identity.name == name
+        if is_it and identity.namespace in (wanted, ""):
+            return one, lookup(one.node, "spec")
+    return resource, None
 
 
 def _waits(path: str, line: int, chart_file: str) -> Unknown:

@@ -226,12 +226,14 @@ class Roots:
         if chart is None:
             return ()
         if chart not in self._of_charts:
-            releases = (Resource(o.node, o.file.path, o.document) for o in self.objects)
+            among = [Resource(o.node, o.file.path, o.document) for o in self.objects]
             self._of_charts[chart] = tuple(
                 doubt
-                for one in releases
+                for one in among
                 if is_release(one)
-                for doubt in doubts_of_template(one, chart, self.builder.parsed, self.sources)
+                for doubt in doubts_of_template(
+                    one, among, chart, self.builder.parsed, self.sources
+                )
             )
         return self._of_charts[chart]
 

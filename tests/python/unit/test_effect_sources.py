@@ -123,6 +123,17 @@ APPS = {"apps/cart/deployment.yaml": DEPLOYMENT}
 BESIDE = {"clusters/apps.yaml": git("ours", OURS) + "---\n" + git("other", OURS + "x")}
 CHART = {"charts/cart/Chart.yaml": "name: cart\n"}
 CHART_VALUES = {**CHART, "charts/cart/values.yaml": "image: {repository: acme/cart, tag: '1'}\n"}
+HELM_CHART = {  # a release whose chart stands in an object of its own
+    "r.yaml": (
+        "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\n"
+        "metadata: {name: cart}\nspec: {chartRef: {kind: HelmChart, name: cart}}\n"
+    ),
+    "c.yaml": (
+        "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmChart\n"
+        "metadata: {name: cart}\nspec:\n  chart: ./charts/cart\n"
+        "  sourceRef: {kind: GitRepository, name: flux-system}\n"
+    ),
+}
 EDITED = "apps/cart/deployment.yaml"
 TAKEN = application(f"repoURL: {OURS}\npath: apps/cart")
 SKIPPED = TAKEN.replace(
@@ -753,19 +764,19 @@ REFUSED = {
         "values at /targetCustomizations/0/helm: it comes later",
     ),
     "a HelmChart that waits for a version": (
+        CHART_VALUES | HELM_CHART,
+        "c.yaml:5: reconcileStrategy: ChartVersion: Flux takes a changed file of the chart only "
+        "with a new version in charts/cart/Chart.yaml",
+    ),
+    "a template of a HelmChart that waits for a version": (
+        CHART | {"charts/cart/templates/d.yaml": DEPLOYMENT} | HELM_CHART,
+        "c.yaml:5: reconcileStrategy: ChartVersion",
+    ),
+    "a file of values of a HelmChart that is not there": (
         CHART_VALUES
-        | {
-            "r.yaml": (
-                "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\n"
-                "metadata: {name: cart}\nspec: {chartRef: {kind: HelmChart, name: cart}}\n"
-            ),
-            "c.yaml": (
-                "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmChart\n"
-                "metadata: {name: cart}\nspec:\n  chart: ./charts/cart\n"
-                "  sourceRef: {kind: GitRepository, name: flux-system}\n"
-            ),
-        },
-        "only with a new version in charts/cart/Chart.yaml",
+        | HELM_CHART
+        | {"c.yaml": HELM_CHART["c.yaml"] + "  valuesFiles: [charts/cart/values.yaml, x]\n"},
+        "c.yaml:7: valuesFiles x: it is not there",
     ),
     "a source that stands nowhere": (
         APPS
