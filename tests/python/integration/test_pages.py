@@ -39,7 +39,8 @@ _INDENTED = re.compile(r"^    (gitops-rollback .*)$", re.MULTILINE)
 # What pipx makes of it: an environment of its own, and the command on the PATH.
 PIPX = {
     "pipx install .": (
-        f'{sys.executable} -m venv "$HOME/pipx" && "$HOME/pipx/bin/pip" install -q "$CLONE" && '
+        f'{sys.executable} -m venv --without-pip "$HOME/pipx" && '
+        f'{sys.executable} -m pip --python "$HOME/pipx/bin/python" install -q "$CLONE" && '
         'cd / && "$HOME/pipx/bin/gitops-rollback" --version | grep -q "^gitops-rollback " && '
         '"$HOME/pipx/bin/gitops-rollback" completion bash | grep -q rollback'
     )

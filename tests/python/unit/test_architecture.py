@@ -7,6 +7,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,8 +84,23 @@ def imports(node: ast.AST) -> Iterator[str]:
             yield from imports(child)
 
 
-def imports_of(module: str) -> set[str]:
-    return set(imports(ast.parse(MODULES[module].read_text(encoding="utf-8"))))
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    return frozenset(imports(tree_of(module)))
+
+
+@cache
+def taken_from(module: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    """What a module imports names from, for types too, and which names."""
+    found = (node for node in ast.walk(tree_of(module)) if isinstance(node, ast.ImportFrom))
+    return tuple(
+        (node.module or "", frozenset(alias.name for alias in node.names)) for node in found
+    )
 
 
 def importers_of(*packages: str) -> set[str]:
@@ -137,12 +153,11 @@ def test_a_room_behind_a_door_is_entered_by_the_door_alone(room: str) -> None:
     """Whoever imports from it, for types too, imports what its `__init__` gives."""
     door = f"gitops_rollback.{room}"
     windows = {
-        (module, node.module)
-        for module, path in MODULES.items()
+        (module, name)
+        for module in MODULES
         if not module.startswith(f"{room}/")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and is_within(node.module or "", (door,))
-        if node.module != door
+        for name, _names in taken_from(module)
+        if is_within(name, (door,)) and name != door
     }
     assert windows == set()
 
@@ -151,12 +166,12 @@ def test_a_room_behind_a_door_is_entered_by_the_door_alone(room: str) -> None:
 def test_a_door_gives_nothing_that_nobody_takes(room: str) -> None:
     given = set(importlib.import_module(f"gitops_rollback.{room}").__all__)
     taken = {
-        alias.name
-        for module, path in MODULES.items()
+        one
+        for module in MODULES
         if not module.startswith(f"{room}/")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and node.module == f"gitops_rollback.{room}"
-        for alias in node.names
+        for name, names in taken_from(module)
+        if name == f"gitops_rollback.{room}"
+        for one in names
     }
     assert given - taken == set()
 
@@ -209,9 +224,9 @@ def test_no_function_is_longer_than_a_reader_sees_at_once() -> None:
     long = {
         (module, node.name)
         for module, path in MODULES.items()
-        for text in [path.read_text(encoding="utf-8")]
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef) and length(node, text.splitlines()) > MOST_LINES
+        for lines in [path.read_text(encoding="utf-8").splitlines()]
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.FunctionDef) and length(node, lines) > MOST_LINES
     }
     assert long == TABLES
 

@@ -765,7 +765,7 @@ REFUSED = {
     ),
     "a HelmChart that waits for a version": (
         CHART_VALUES | HELM_CHART,
-        "c.yaml:5: reconcileStrategy: ChartVersion: Flux takes a changed file of the chart only "
+        "c.yaml:5: reconcileStrategy: ChartVersion: Flux takes a changed file of the chart only "  # noqa: ISC004
         "with a new version in charts/cart/Chart.yaml",
     ),
     "a template of a HelmChart that waits for a version": (

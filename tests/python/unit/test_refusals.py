@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING
@@ -211,6 +212,7 @@ def texts(node: ast.AST) -> set[str]:
     return {text for text in found if isinstance(text, str)}
 
 
+@cache
 def made_by(tree: ast.Module) -> set[str]:
     """The codes that are refused: `refusal("held", …)`, `candidate.refused("gone", …)`."""
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args)
@@ -220,7 +222,7 @@ def made_by(tree: ast.Module) -> set[str]:
 
 def used_by(tree: ast.Module) -> set[str]:
     """The codes that are refused, asked for or compared, in whatever words of the language."""
-    found = made_by(tree)
+    found = set(made_by(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and named(node.func) == "accepted_by":
             found |= texts(node)
@@ -249,19 +251,21 @@ def test_a_code_is_used_by_nothing_but_its_row_and_rules(house: dict[str, ast.Mo
     assert {path: codes for path, codes in users.items() if codes} == {}
 
 
-@pytest.mark.parametrize("code", OWN_WORDS)
-def test_a_code_stands_in_one_source_file_but_for_its_rules(code: str) -> None:
-    """Groovy, schemas and jobs included; not where it is only told, as in a help or a comment."""
+@cache
+def written() -> dict[Path, str]:
+    """What was written by hand, or is read where it runs: Groovy, schemas and jobs included."""
     kinds = {".py", ".json", ".groovy", ".properties", ".xml", ""}
     folders = (PACKAGE, ROOT / "vars", ROOT / "src", ROOT / "resources")
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in kinds]
     files += ROOT.glob("Jenkinsfile*")
+    return {path: path.read_text(encoding="utf-8") for path in files if path.is_file()}
+
+
+@pytest.mark.parametrize("code", OWN_WORDS)
+def test_a_code_stands_in_one_source_file_but_for_its_rules(code: str) -> None:
+    """Not where it is only told, as in a help or a comment."""
     told = re.compile(rf"""(?<![\w-])["']{code}["']""")
-    found = {
-        str(path.relative_to(ROOT))
-        for path in files
-        if path.is_file() and told.search(path.read_text(encoding="utf-8"))
-    }
+    found = {str(path.relative_to(ROOT)) for path, text in written().items() if told.search(text)}
     rules = tuple(f"python/gitops_rollback/{rule}" for rule in RULES)
     places = {path for path in found - MADE if not path.startswith(rules)}
     assert places == {"python/gitops_rollback/refusals.py"}
