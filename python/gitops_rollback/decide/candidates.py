@@ -10,6 +10,7 @@ from gitops_rollback.errors import ConfigError, UsageError
 from gitops_rollback.image import ImageReference, InvalidImageError, is_digest, is_tag, parse_image
 from gitops_rollback.late import regex, replace
 from gitops_rollback.ledger.events import ARTIFACT, GIT, Event, agree, is_named, is_unchanged
+from gitops_rollback.ledger.stack import Level
 from gitops_rollback.model import DEPLOY, RECORDED, some
 from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.query.tags import Ran
@@ -46,7 +47,7 @@ def from_timeline(timeline: Timeline) -> tuple[Candidate, ...]:
     for level in reversed(timeline.levels[:-1]):
         if any(is_named(candidate.image, level.image) for candidate in found):
             continue
-        found.append(_of_level(level.image, level.placed, level.replaced, timeline))
+        found.append(_of_level(level, timeline))
     found += [
         _unless_never_deployed(Candidate(image, frozenset({ARTIFACT})), timeline)
         for image in timeline.never_deployed
@@ -84,10 +85,9 @@ def has_run(image: ImageReference, timeline: Timeline, history: History) -> bool
 
     A tag counts only where one of the two has no digest, and only if it names one build.
     """
-    events = [i for event in timeline.events for i in (event.image, event.from_image)]
-    known = [*events, *(level.image for level in timeline.levels)]
+    known = [*timeline.images, *(level.image for level in timeline.levels)]
     known += [entry.image for entry in history.entries]
-    return any(one is not None and _is_one(image, one) for one in known)
+    return any(_is_one(image, one) for one in known)
 
 
 def _is_one(image: ImageReference, known: ImageReference) -> bool:
@@ -152,7 +152,7 @@ def named(to: str, facts: Facts, timeline: Timeline, *, is_told: bool = False) -
     wanted, is_it = _wanted(to, facts, timeline), _matcher(is_told)
     for level in reversed(timeline.levels):
         if is_it(wanted, level.image):
-            return _of_level(level.image, level.placed, level.replaced, timeline)
+            return _of_level(level, timeline)
     found = _of_event(wanted, timeline, is_it)
     return found or _unless_never_deployed(Candidate(wanted, _REGISTRY), timeline)
 
@@ -160,8 +160,7 @@ def named(to: str, facts: Facts, timeline: Timeline, *, is_told: bool = False) -
 def with_others(candidate: Candidate, to: str, timeline: Timeline) -> Candidate:
     """Say which other images ran under the tag that a person names: the last of them is meant."""
     image = candidate.image
-    events = [i for event in timeline.events for i in (event.image, event.from_image)]
-    seen = [i for i in events if i is not None and i.full_repository == image.full_repository]
+    seen = [i for i in timeline.images if i.full_repository == image.full_repository]
     known = (None, image.digest)
     others = [i.digest[:19] for i in seen if i.digest and i.digest not in known and i.tag == to]
     if not others or image.digest is None:
@@ -173,9 +172,8 @@ def with_others(candidate: Candidate, to: str, timeline: Timeline) -> Candidate:
 
 def _of_short_digest(to: str, facts: Facts, timeline: Timeline) -> Candidate:
     """Return the image that ran whose digest begins so, as commits and messages print it."""
-    images = [event.image for event in timeline.events]
-    images += [event.from_image for event in timeline.events if event.from_image]
-    meant = dict.fromkeys(i.digest for i in images if i.digest and i.digest.startswith(to))
+    told = (i.digest for i in timeline.images if i.digest)
+    meant = dict.fromkeys(digest for digest in told if digest.startswith(to))
     if len(meant) == 1:
         return named(next(iter(meant)), facts, timeline)
     history = facts.ask(NeedHistory(BEGINNING)).entries if not meant else ()
@@ -218,12 +216,11 @@ def _unless_never_deployed(candidate: Candidate, timeline: Timeline) -> Candidat
     return candidate
 
 
-def _of_level(
-    image: ImageReference, placed: Event | None, replaced: Event | None, timeline: Timeline
-) -> Candidate:
+def _of_level(level: Level, timeline: Timeline) -> Candidate:
+    placed, replaced = level.placed, level.replaced
     proofs = frozenset(p for event in (placed, replaced) if event for p in event.proofs)
     candidate = Candidate(
-        image=image,
+        image=level.image,
         sources=proofs or frozenset({GIT}),
         deployed_at=placed.at if placed and placed.at else None,
         placed=placed,
@@ -241,12 +238,12 @@ def _of_event(wanted: ImageReference, timeline: Timeline, is_it: _Matcher) -> Ca
     for index in range(len(events) - 1, -1, -1):
         event = events[index]
         if is_it(wanted, event.image):
-            return _of_level(event.image, event, None, timeline)
+            return _of_level(Level(event.image, event), timeline)
         before = event.from_image
         if before is not None and is_it(wanted, before):
             earlier = reversed(events[:index])
             placed = next((e for e in earlier if is_unchanged(e.image, before)), None)
-            return _of_level(before, placed, event, timeline)
+            return _of_level(Level(before, placed, event), timeline)
     return None
 
 
@@ -273,8 +270,7 @@ def _of_build(to: str, facts: Facts, timeline: Timeline) -> Candidate:
         )
     for event in meant:
         level = next((level for level in timeline.levels if level.placed is event), None)
-        replaced = level.replaced if level else None
-        return _of_level(event.image, event, replaced, timeline)
+        return _of_level(Level(event.image, event, level.replaced if level else None), timeline)
     if older:
         return _of_entry(older[0])
     told_by = (str(event.build) for event in reversed(timeline.events) if event.build)
@@ -295,8 +291,7 @@ def _image(to: str, facts: Facts, timeline: Timeline) -> ImageReference:
         image = parse_image(to)
     except InvalidImageError as error:
         raise UsageError(f"--to: {error}", "write acme/cart:1.4.2 or acme/cart@sha256:…") from error
-    ran = {event.image.full_repository for event in timeline.events}
-    ran |= {e.from_image.full_repository for e in timeline.events if e.from_image}
+    ran = {one.full_repository for one in timeline.images}
     if image.full_repository not in {facts.running.full_repository, *ran}:
         raise ConfigError(
             f"--to {to} is of another repository than {facts.title}, which runs "

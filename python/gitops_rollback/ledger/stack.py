@@ -81,6 +81,12 @@ class Timeline:
         return bool(self.levels)
 
     @property
+    def images(self) -> tuple[ImageReference, ...]:
+        """The images that events tell of, each as often as they do."""
+        both = [image for event in self.events for image in (event.image, event.from_image)]
+        return tuple(image for image in both if image is not None)
+
+    @property
     def ran(self) -> frozenset[str]:
         """The digests that ran here and were not rolled back from."""
         return digests_that_ran((event.deed for event in self.events), self.bad)
