@@ -6,8 +6,9 @@ is an edit by its author: by a person, another tool, a merge or a revert.
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import islice, takewhile
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from gitops_rollback.decide.standing import names_of
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
     Entries = tuple[HistoryEntry, ...]
     IsEnough = Callable[[Sequence[HistoryEntry]], bool]
-    Changed = tuple[str, bool, PathChange]  # a path, and whether it is there after that
-    Then = tuple[ServiceAtTip, str]  # a service, and a commit
 
 # How many commits are looked at: few first, for each of them costs the server.
 DEPTHS = (FIRST_LOOK, 1000)
@@ -53,28 +52,31 @@ def walk_all(
 ) -> list[Entries]:
     """Walk back until there is enough, at most `DEPTHS[-1]` commits of the branch.
 
-    One walk for all services, which stand at one tip and have this configuration. The first of a
-    service's files stands for all of them: one commit changes them together.
+    One walk for all services, which stand at one tip and have this configuration.
     """
-    found: dict[int, Entries] = {}
-    versions = _Versions({})
+    past = _Past(repository, config)
     trails: dict[int, _Trail] = {}
     waiting = list(enumerate(wanted))
-    for depth in DEPTHS if waiting else ():
-        paths = dict.fromkeys(_path(at) for _index, (at, _is_enough) in waiting)
-        changes = repository.histories(wanted[0][0].tip, paths, depth)
-        versions.add(repository.read(c.oid for path in paths for c in changes[path]))
-        for index, (at, _is_enough) in waiting:
-            trails[index] = _entries(changes[_path(at)], versions, at, at.found.fields[0])
-            found[index] = trails[index].entries
-        waiting = [(index, one) for index, one in waiting if not one[1](found[index])]
+    for depth in DEPTHS:
         if not waiting:
             break
-    removed = cache(partial(repository.removed_in, endings=(".yaml", ".yml")))
+        found = past.trails([at for _index, (at, _is_enough) in waiting], depth)
+        trails |= {index: trail for (index, _one), trail in zip(waiting, found, strict=True)}
+        waiting = [(index, one) for index, one in waiting if not one[1](trails[index].entries)]
+    entries = {index: trail.entries for index, trail in trails.items()}
     for index, (at, is_enough) in waiting:
-        found[index] = _before_moves(repository, config, at, trails[index], is_enough, removed)
-    _hold_back(repository, config, wanted, found)
-    return [found[index] for index in range(len(wanted))]
+        entries[index] = past.before_moves(at, trails[index], is_enough)
+    only = {i: _Account(at, entries[i]) for i, (at, _e) in enumerate(wanted) if at.state is None}
+    entries |= past.held_back({i: account for i, account in only.items() if account.rest})
+    return [entries[index] for index in range(len(wanted))]
+
+
+@dataclass(frozen=True)
+class _Trail:
+    """What commits tell of a field, newest first, and the field as the oldest of them had it."""
+
+    entries: Entries
+    field: ImageField
 
 
 @dataclass(frozen=True)
@@ -101,107 +103,181 @@ class _Account:
         return replace(self, told=self.told + newest, rest=self.rest[len(newest) :], upto=commit)
 
 
-def _hold_back(
-    repository: Repository,
-    config: Config,
-    wanted: Sequence[tuple[ServiceAtTip, IsEnough]],
-    found: dict[int, Entries],
-) -> None:
-    """Correct what ran before the newest images, of services of which only commits tell.
-
-    A commit that changed other manifests besides, or an overlay, may have taken the effect from
-    another field than the one that is followed; so may one that changed those alone, since.
-    """
-    accounts = {
-        i: _Account(at, found[i])
-        for i, (at, _is_enough) in enumerate(wanted)
-        if at.state is None and found[i]
-    }
-    if not accounts:
-        return
-    past = _Past(repository, config, repository.changes(wanted[0][0].tip, DEPTHS[-1]))
-    for _ in range(_MOST_STEPS):
-        open_ = {i: account for i, account in accounts.items() if account.rest}
-        deciding = {i: past.deciding(account) for i, account in open_.items()}
-        later = past.where_another_ran(open_, deciding)
-        accounts |= {i: past.since(open_[i], then, deciding[i]) for i, then in later.items()}
-        accounts |= past.one_step({i: one for i, one in open_.items() if i not in later})
-    found |= {i: account.told + account.rest for i, account in accounts.items()}
-
-
 class _Past:
-    """What the newest commits changed, newest first, and services as they were then."""
+    """Services as they were: what the files of their fields held, and what took effect."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        config: Config,
-        changes: Sequence[tuple[str, bool, PathChange]],
-    ) -> None:
+    def __init__(self, repository: Repository, config: Config) -> None:
         self._repository = repository
         self._config = config
-        self._commits: dict[str, dict[str, tuple[bool, PathChange]]] = {}
-        for path, is_there, change in changes:
-            self._commits.setdefault(change.commit, {})[path] = is_there, change
+        self._versions = _Versions()
+        self._tip: Tip | None = None
+        # Asked once for each commit: one may have brought the files of many services.
+        self._removed_in = cache(partial(repository.removed_in, endings=(".yaml", ".yml")))
 
-    def where_another_ran(
-        self, accounts: Mapping[int, _Account], deciding: Mapping[int, list[PathChange]]
-    ) -> dict[int, ServiceAtTip]:
-        """Return services as of the commit that brought their image, where another ran for all."""
-        asked = {i: (one.at, one.newest[-1].commit) for i, one in accounts.items() if deciding[i]}
-        then = self._read(asked)
-        return {
-            i: at
-            for i, at in then.items()
-            if at is not None and at.found.image != accounts[i].rest[0].image
-        }
+    def trails(self, services: Sequence[ServiceAtTip], depth: int = DEPTHS[-1]) -> list[_Trail]:
+        """Follow the fields of services, which stand at one tip, through their files' versions."""
+        tip = services[0].tip
+        self._tip = self._tip or tip
+        paths = dict.fromkeys(field.path for at in services for field in at.found.fields)
+        changes = self._repository.histories(tip, paths, depth)
+        self._versions.add(self._repository.read(c.oid for one in changes.values() for c in one))
+        return [
+            self._together(
+                [_entries(changes[f.path], self._versions, at, f) for f in at.found.fields]
+            )
+            for at in services
+        ]
 
-    def since(
-        self, account: _Account, then: ServiceAtTip, deciding: Sequence[PathChange]
-    ) -> _Account:
-        """Return the account where the image of the file took effect by a later commit only.
+    def _together(self, trails: Sequence[_Trail]) -> _Trail:
+        """Return what commits tell of several fields: what all that were there then had.
 
-        Where what took effect is not sure, nobody knows what ran.
+        Where they named different images, nobody knows what ran; what was before a field came, the
+        others tell.
         """
-        image, at = account.rest[0].image, account.at
-        nobody_knows = replace(account, told=account.told + account.newest, rest=())
-        if not _is_sure(then):
-            return nobody_knows
-        for change in deciding:
-            [before] = _as_at(self._repository, self._config, [at], f"{change.commit}^1")
-            if before is None or not _is_sure(before):
-                break
-            if before.found.image != image:
-                entry = HistoryEntry(change.commit, change.at, change.by, image)
-                rest = self._trail_of(before)
-                return _Account(before, rest, (*account.told, entry), change.commit)
-        return nobody_knows
+        if len(trails) == 1:
+            return trails[0]
+        order = {commit: number for number, commit in enumerate(self._commits)}
+        told = [[(order.get(e.commit, len(order)), e) for e in trail.entries] for trail in trails]
+        found: dict[int, HistoryEntry] = {}
+        for number, entry in sorted((one for each in told for one in each), key=itemgetter(0)):
+            stood = (next((e for n, e in each if n >= number), None) for each in told)
+            if all(agree(entry.image, one.image) for one in stood if one is not None):
+                known = found.setdefault(number, entry)
+                found[number] = known if known.image.digest else entry
+        oldest = max(range(len(told)), key=lambda i: told[i][-1][0] if told[i] else -1)
+        return _Trail(tuple(found.values()), trails[oldest].field)
 
-    def one_step(self, accounts: Mapping[int, _Account]) -> dict[int, _Account]:
+    @cached_property
+    def _commits(self) -> dict[str, dict[str, tuple[bool, PathChange]]]:
+        """What the newest commits changed, newest first, by path."""
+        assert self._tip is not None  # noqa: S101 - asked of what was read there
+        commits: dict[str, dict[str, tuple[bool, PathChange]]] = {}
+        for path, is_there, change in self._repository.changes(self._tip, DEPTHS[-1]):
+            commits.setdefault(change.commit, {})[path] = is_there, change
+        return commits
+
+    # What ran before a file had its name, or an overlay its entry
+
+    def before_moves(self, at: ServiceAtTip, trail: _Trail, is_enough: IsEnough) -> Entries:
+        """Go on below the commits that gave the file its name, where it had another one before."""
+        entries = trail.entries
+        for _ in range(_MOST_MOVES):
+            if not entries or entries[-1].is_oldest or is_enough(entries):
+                break
+            commit, wanted = entries[-1].commit, trail.field
+            trail = self._before_move(at, wanted, commit)
+            if not trail.entries and wanted.form == KUSTOMIZE:
+                at, trail = self._before_overlay(at, wanted, commit)
+            if not trail.entries:
+                break
+            entries += trail.entries
+        return entries
+
+    def _before_move(self, at: ServiceAtTip, wanted: ImageField, commit: str) -> _Trail:
+        """Return what ran before a commit in the one file that it took away and that was this one.
+
+        It was this one if it has the field: the same kind, name and container, and repository.
+        """
+        removed = self._removed_in(commit)
+        nothing = _Trail((), wanted)
+        if not 0 < len(removed) <= _MOST_REMOVED:
+            return nothing
+        self._versions.add(self._repository.read(removed.values()))
+        was = [
+            path
+            for path, oid in removed.items()
+            if _field_in(self._versions.fields(oid, at, wanted), wanted) is not None
+        ]
+        if len(was) != 1:
+            return nothing
+        tip = Tip(at.tip.branch, f"{commit}^1")
+        changes = self._repository.histories(tip, was, DEPTHS[-1])[was[0]]
+        self._versions.add(self._repository.read(change.oid for change in changes))
+        return _entries(changes, self._versions, at, wanted)
+
+    def _before_overlay(
+        self, at: ServiceAtTip, wanted: ImageField, commit: str
+    ) -> tuple[ServiceAtTip, _Trail]:
+        """Return what ran before a commit that brought an overlay's entry, by what had effect."""
+        [before] = self._as_at([at], f"{commit}^1")
+        is_sure = before is not None and _is_sure(before)
+        if before is None or not is_sure or not _is_of_repository(before.found.fields[0], wanted):
+            return at, _Trail((), wanted)
+        return before, self.trails([before])[0]
+
+    # What took effect besides
+
+    def held_back(self, accounts: dict[int, _Account]) -> dict[int, Entries]:
+        """Correct what ran before the newest images, of services of which only commits tell.
+
+        A commit that changed other manifests besides, or an overlay, may have taken the effect from
+        another field than the one that is followed; so may one that changed those alone, since.
+        """
+        for _ in range(_MOST_STEPS):
+            open_ = {i: account for i, account in accounts.items() if account.rest}
+            later = self._came_later(open_)
+            accounts |= later
+            accounts |= self._one_step({i: one for i, one in open_.items() if i not in later})
+        return {i: account.told + account.rest for i, account in accounts.items()}
+
+    def _came_later(self, accounts: Mapping[int, _Account]) -> dict[int, _Account]:
+        """Return accounts whose newest image took effect by a later commit than their file's.
+
+        The image that ran before the newest of the commits that decided it goes on below it. Where
+        that is not sure, or there are more than are looked at, nobody knows what ran if another did
+        once the file had the image.
+        """
+        deciding = {i: self._newest_deciding(account) for i, account in accounts.items()}
+        found: dict[int, _Account] = {}
+        unsure = {i for i, changes in deciding.items() if len(changes) > _MOST_STEPS}
+        for place in range(_MOST_STEPS):
+            asked = {
+                i: (accounts[i].at, f"{changes[place].commit}^1")
+                for i, changes in deciding.items()
+                if place < len(changes) and i not in found
+            }
+            for i, before in self._read(asked).items():
+                account, change = accounts[i], deciding[i][place]
+                if before is None or not _is_sure(before):
+                    unsure.add(i)
+                elif before.found.image != account.rest[0].image:
+                    entry = HistoryEntry(change.commit, change.at, change.by, account.rest[0].image)
+                    rest = self.trails([before])[0].entries
+                    found[i] = _Account(before, rest, (*account.told, entry), change.commit)
+        last = {i: (accounts[i].at, accounts[i].newest[-1].commit) for i in unsure - found.keys()}
+        for i, then in self._read(last).items():
+            account = accounts[i]
+            if then is not None and then.found.image != account.rest[0].image:
+                found[i] = replace(account, told=account.told + account.newest, rest=())
+        return found
+
+    def _one_step(self, accounts: Mapping[int, _Account]) -> dict[int, _Account]:
         """Settle the newest image of services, and correct what ran before it."""
         asked, done = {}, {}
         for i, account in accounts.items():
             commit = account.newest[-1].commit
             done[i] = account.settled(commit)
             others = self._commits.get(commit, {}).keys() - _plain_paths(account.at)
-            if done[i].rest and any(map(is_manifest, others)):
+            is_brought = not done[i].rest and account.at.found.fields[0].form == KUSTOMIZE
+            if is_brought or (done[i].rest and any(map(is_manifest, others))):
                 asked[i] = (account.at, f"{commit}^1")
         for i, before in self._read(asked).items():
-            if before is None or before.found.image == done[i].rest[0].image:
+            told = [entry.image for entry in done[i].rest[:1]]
+            if before is None or before.found.image in told:
                 continue
-            is_known = _is_sure(before)
-            rest = self._trail_of(before) if is_known else ()
+            rest = self.trails([before])[0].entries if _is_sure(before) else ()
             done[i] = replace(done[i], at=before, rest=rest)
         return done
 
-    def deciding(self, account: _Account) -> list[PathChange]:
-        """List commits after the one that brought an image which changed what else decides it.
-
-        That is what its effect rests on now, and what was there and is no more. The newest only.
-        """
-        return list(islice(self._deciding(account), _MOST_STEPS))
+    def _newest_deciding(self, account: _Account) -> list[PathChange]:
+        """List those of `_deciding` that are looked at, and one more if there are more."""
+        return list(islice(self._deciding(account), _MOST_STEPS + 1))
 
     def _deciding(self, account: _Account) -> Iterator[PathChange]:
+        """Yield commits after the one that brought an image which changed what else decides it.
+
+        That is what its effect rests on now, and what was there and is no more.
+        """
         at, commits = account.at, list(self._commits)
         last = account.newest[-1].commit
         if last not in self._commits:
@@ -216,6 +292,8 @@ class _Past:
                     yield change
                     break
 
+    # Services at a commit
+
     def _read(
         self, asked: Mapping[int, tuple[ServiceAtTip, str]]
     ) -> dict[int, ServiceAtTip | None]:
@@ -225,71 +303,27 @@ class _Past:
             by_commit.setdefault(commit, []).append(index)
         found: dict[int, ServiceAtTip | None] = {}
         for commit, indices in by_commit.items():
-            services = [asked[index][0] for index in indices]
-            read = _as_at(self._repository, self._config, services, commit)
+            read = self._as_at([asked[index][0] for index in indices], commit)
             found |= dict(zip(indices, read, strict=True))
         return found
 
-    def _trail_of(self, at: ServiceAtTip) -> Entries:
-        return _trail_before(self._repository, at, at.found.fields[0], _path(at)).entries
+    def _as_at(self, services: Sequence[ServiceAtTip], commit: str) -> list[ServiceAtTip | None]:
+        """Return services as they were at a commit; None where they cannot be read.
+
+        By the configuration of then, where there was one and they are found by it, else by today's.
+        """
+        tip = Tip(services[0].tip.branch, commit)
+        names = tuple(at.service for at in services)
+        request = Request(names, services[0].environment, tip.branch, without_states=True)
+        found = _read_at(self._repository, None, request, tip)
+        left = tuple(name for name in names if name not in found)
+        found |= _read_at(self._repository, self._config, replace(request, names=left), tip)
+        return [found.get(name) for name in names]
 
 
 def _plain_paths(at: ServiceAtTip) -> frozenset[str]:
     """Return the files in which a change of the service's field takes the effect from no other."""
     return frozenset(field.path for field in at.found.fields if field.form != KUSTOMIZE)
-
-
-def _before_moves(
-    repository: Repository,
-    config: Config,
-    at: ServiceAtTip,
-    trail: _Trail,
-    is_enough: IsEnough,
-    removed_in: Callable[[str], dict[str, str]],
-) -> Entries:
-    """Go on below the commits that gave the file its name, where it had another one before.
-
-    `removed_in` is asked once for each commit: one may have brought the files of many services.
-    """
-    entries = trail.entries
-    for _ in range(_MOST_MOVES):
-        if not entries or entries[-1].is_oldest or is_enough(entries):
-            break
-        commit, wanted = entries[-1].commit, trail.field
-        trail = _before_move(repository, at, wanted, commit, removed_in(commit))
-        if not trail.entries and wanted.form == KUSTOMIZE:
-            at, trail = _before_overlay(repository, config, at, wanted, commit)
-        if not trail.entries:
-            break
-        entries += trail.entries
-    return entries
-
-
-def _before_overlay(
-    repository: Repository, config: Config, at: ServiceAtTip, wanted: ImageField, commit: str
-) -> tuple[ServiceAtTip, _Trail]:
-    """Return what ran before a commit that brought an overlay's entry, by what had effect then."""
-    [before] = _as_at(repository, config, [at], f"{commit}^1")
-    is_sure = before is not None and _is_sure(before)
-    if before is None or not is_sure or not _is_of_repository(before.found.fields[0], wanted):
-        return at, _Trail((), wanted)
-    return before, _trail_before(repository, before, before.found.fields[0], _path(before))
-
-
-def _as_at(
-    repository: Repository, config: Config, services: Sequence[ServiceAtTip], commit: str
-) -> list[ServiceAtTip | None]:
-    """Return services as they were at a commit; None where they cannot be read.
-
-    By the configuration of then, where there was one and they are found by it, else by today's.
-    """
-    tip = Tip(services[0].tip.branch, commit)
-    names = tuple(at.service for at in services)
-    request = Request(names, services[0].environment, tip.branch, without_states=True)
-    found = _read_at(repository, None, request, tip)
-    left = tuple(name for name in names if name not in found)
-    found |= _read_at(repository, config, replace(request, names=left), tip)
-    return [found.get(name) for name in names]
 
 
 def _read_at(
@@ -319,53 +353,13 @@ def _is_sure(at: ServiceAtTip) -> bool:
     return bool(landed) and not any(image.unknowns for image in landed)
 
 
-def _trail_before(
-    repository: Repository, at: ServiceAtTip, wanted: ImageField, path: str
-) -> _Trail:
-    changes = repository.histories(at.tip, [path], DEPTHS[-1])[path]
-    versions = _Versions(repository.read(change.oid for change in changes))
-    return _entries(changes, versions, at, wanted)
-
-
-def _before_move(
-    repository: Repository,
-    at: ServiceAtTip,
-    wanted: ImageField,
-    commit: str,
-    removed: Mapping[str, str],
-) -> _Trail:
-    """Return what ran before a commit in the one file that it took away and that was this one.
-
-    It was this one if it has the field: the same kind, name and container, and image repository.
-    """
-    nothing = _Trail((), wanted)
-    if not 0 < len(removed) <= _MOST_REMOVED:
-        return nothing
-    versions = _Versions(repository.read(removed.values()))
-    was = [
-        path
-        for path, oid in removed.items()
-        if _field_in(versions.fields(_path(at), oid, at), wanted) is not None
-    ]
-    if len(was) != 1:
-        return nothing
-    before = replace(at, tip=Tip(at.tip.branch, f"{commit}^1"))
-    return _trail_before(repository, before, wanted, was[0])
-
-
 def read_entries(
     changes: Iterable[PathChange], blobs: Mapping[str, bytes], at: ServiceAtTip
 ) -> Entries:
     """Return what the commits tell that changed a service's first file; both are newest first."""
-    return _entries(changes, _Versions(blobs), at, at.found.fields[0]).entries
-
-
-@dataclass(frozen=True)
-class _Trail:
-    """What commits tell of a field, newest first, and the field as the oldest of them had it."""
-
-    entries: Entries
-    field: ImageField
+    versions = _Versions()
+    versions.add(blobs)
+    return _entries(changes, versions, at, at.found.fields[0]).entries
 
 
 def _entries(
@@ -374,10 +368,11 @@ def _entries(
     """Follow a field back through the versions of its file, newest first, by the names it had."""
     entries: list[HistoryEntry] = []
     newer: Sequence[ImageField] = ()
+    shown = wanted  # as it is named today
     # Where somebody wrote another repository, the field is known by what the state file names.
     known = {image.full_repository for image in at.account.images}
     for change in changes:
-        fields = versions.fields(_path(at), change.oid, at)
+        fields = versions.fields(change.oid, at, shown)
         present = _field_in(fields, wanted) or _field_of(fields, wanted, known)
         if present is None and newer:
             present = _renamed(newer, fields, wanted)
@@ -437,15 +432,15 @@ def _may_be(one: ImageField, wanted: ImageField) -> bool:
 class _Versions:
     """Earlier versions of files, each parsed once: several services may stand in one file."""
 
-    def __init__(self, blobs: Mapping[str, bytes]) -> None:
-        self._blobs = dict(blobs)
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
         self._parsed: dict[tuple[str, str], ParsedFile | None] = {}
 
     def add(self, blobs: Mapping[str, bytes]) -> None:
         """Add further versions, by the ids of their objects."""
         self._blobs.update(blobs)
 
-    def parsed(self, path: str, oid: str) -> ParsedFile | None:
+    def _at(self, path: str, oid: str) -> ParsedFile | None:
         """Return a version, None if it cannot be read: nobody could deploy it."""
         if (path, oid) not in self._parsed:
             try:
@@ -454,17 +449,23 @@ class _Versions:
                 self._parsed[path, oid] = None
         return self._parsed[path, oid]
 
-    def fields(self, path: str, oid: str, at: ServiceAtTip) -> Sequence[ImageField]:
-        """Return the fields of a version; a version that nobody could deploy has none."""
-        file = self.parsed(path, oid)
+    def fields(self, oid: str, at: ServiceAtTip, present: ImageField) -> Sequence[ImageField]:
+        """Return the fields of a version of the file that a service's field stands in at present.
+
+        They are named as overlays name that one; a version that nobody could deploy has none.
+        """
+        file, found = self._at(present.path, oid), at.found
+        if file is None:
+            return ()
         try:
-            return tuple(_fields_in(file, at)) if file is not None else ()
+            if present.form == SUBSTITUTION:  # only what uses the variable makes it an image
+                return found.effective_in(found.manifests.with_files({file.path: file})).live
+            fields = find_fields(file, found.settings.kinds, found.settings.fields)
         except ManifestError:
             return ()
-
-
-def _path(at: ServiceAtTip) -> str:
-    return at.found.fields[0].path
+        if present.shown_name is None or present.form == KUSTOMIZE:
+            return fields
+        return tuple(replace(field, shown_name=present.shown_name) for field in fields)
 
 
 def _entry(change: PathChange, image: ImageReference, at: ServiceAtTip) -> HistoryEntry:
@@ -486,15 +487,3 @@ def _told(message: str, at: ServiceAtTip) -> Iterator[Told]:
 
 def _fits(told: Told, image: ImageReference) -> bool:
     return agree(told.to, image) and told.from_image.full_repository == image.full_repository
-
-
-def _fields_in(file: ParsedFile, at: ServiceAtTip) -> Iterable[ImageField]:
-    """Return the fields of an earlier version, named as overlays name the present one."""
-    found, wanted = at.found, at.found.fields[0]
-    if wanted.form == SUBSTITUTION:  # only the manifest that uses the variable makes it an image
-        earlier = found.manifests.with_files({file.path: file})
-        return found.effective_in(earlier).live
-    fields = find_fields(file, found.settings.kinds, found.settings.fields)
-    if wanted.shown_name is None or wanted.form == KUSTOMIZE:
-        return fields
-    return tuple(replace(field, shown_name=wanted.shown_name) for field in fields)

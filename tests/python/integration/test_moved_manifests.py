@@ -216,7 +216,7 @@ def test_further_back_too_what_took_effect_then_is_what_ran(tmp_path: Path) -> N
     shop.commit({"cart.yaml": written("1.6")})
     plan = shop.ok("plan", "--service", "cart", "--explain").service()
     images = [one["image"].rpartition(":")[2] for one in plan["candidates"]]
-    assert images == ["1.5", "1.4"]
+    assert images == ["1.5", "1.4", "1.0"]
 
 
 @pytest.mark.parametrize("step", ["the same commit", "a commit of its own"])
@@ -244,3 +244,42 @@ def test_where_manifests_name_another_image_and_its_effect_was_not_sure_nothing_
     bare = {"kustomization.yaml": "resources: [cart.yaml]\n", "tags.yaml": None}
     shop.commit({"cart.yaml": written("1.5"), **bare})
     shop.refused(4, "not-found", "plan", "--service", "cart")
+
+
+def images_of(shop: Shop) -> list[str]:
+    entries = shop.ok("history", "--service", "cart").service()["entries"]
+    return [entry["to"].rpartition(":")[2] for entry in entries]
+
+
+def test_an_overlay_that_came_and_went_between_two_images_is_seen(tmp_path: Path) -> None:
+    shop = Shop(tmp_path).open({"cart.yaml": written("1.0"), "kustomization.yaml": BARE})
+    shop.commit({"cart.yaml": written("1.1")})
+    shop.commit({"kustomization.yaml": OVERLAY.format(tag="1.4")})
+    shop.commit({"kustomization.yaml": BARE})
+    assert images_of(shop) == ["1.1", "1.4", "1.1", "1.0"]
+    plan = shop.ok("plan", "--service", "cart").service()
+    assert [block["code"] for block in plan["blockedBy"]] == ["already"]
+    shop.commit({"cart.yaml": written("1.5")})
+    assert images_of(shop) == ["1.5", "1.1", "1.4", "1.1", "1.0"]
+    plan = shop.ok("plan", "--service", "cart", "--to", "1.4").service()
+    assert plan["to"]["image"] == "docker.io/acme/cart:1.4"
+
+
+@pytest.mark.parametrize("path", ["a.yaml", "z.yaml"])
+def test_before_a_field_came_the_others_tell_what_ran(tmp_path: Path, path: str) -> None:
+    shop = Shop(tmp_path).open({"cart.yaml": written("1.0")})
+    shop.commit({"cart.yaml": written("1.1")})
+    shop.commit({path: written("1.1", name="cart-worker")})
+    plan = shop.ok("plan", "--service", "cart").service()
+    assert plan["to"]["image"] == "docker.io/acme/cart:1.0"
+    assert len(plan["edits"]) == 2
+
+
+@pytest.mark.parametrize("late", ["a.yaml", "cart.yaml"])
+def test_an_image_that_not_all_fields_had_is_none_that_ran(tmp_path: Path, late: str) -> None:
+    files = {"cart.yaml": "cart", "a.yaml": "cart-worker"}
+    shop = Shop(tmp_path).open({path: written("1.0", name) for path, name in files.items()})
+    shop.commit({path: written("1.1", name) for path, name in files.items()})
+    shop.commit({late: written("1.2", files[late])})  # the other one was forgotten
+    shop.commit({path: written("1.3", name) for path, name in files.items()})
+    assert images_of(shop) == ["1.3", "1.1", "1.0"]
