@@ -12,7 +12,14 @@ from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger.fields import THERE, find_fields
 from gitops_rollback.ledger.holds import BAD, Bad, BrokenHoldError, HeldFile, Hold, parse_held
 from gitops_rollback.ledger.message import action_of, is_own, is_revert, reverted_of
-from gitops_rollback.ledger.state import BrokenStateError, State, joined, parse_state, path_of
+from gitops_rollback.ledger.state import (
+    LONGEST_HISTORY,
+    BrokenStateError,
+    State,
+    joined,
+    parse_state,
+    path_of,
+)
 from gitops_rollback.model import identified
 
 if TYPE_CHECKING:
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
 
     from gitops_rollback.decide.facts import Facts, Removed, ServiceAtTip, Version
     from gitops_rollback.ledger.events import Event
+    from gitops_rollback.model import Deed
 
 
 def restored(facts: Facts) -> Facts:
@@ -29,9 +37,12 @@ def restored(facts: Facts) -> Facts:
     Every hold counts that one of them names or is of: merged rollbacks have one each.
     What this tool took away itself (moved, or retired), or a revert of its commit, is over. Raises
     `RepositoryError` where one of another name cannot be read.
+
+    Nobody is asked where a state file tells how what runs came: whoever wrote it last knew all.
     """
     at = facts.at
-    if at.state is not None and at.state.deployed:
+    told = at.account
+    if told.deployed and at.read.is_explained:
         return facts
     removed = facts.ask(NeedRemoved(frozenset({at.service, *names_of(at.found.fields)})))
     # An older file may name a hold that ended since: with it, this tool took the hold's own file.
@@ -41,25 +52,26 @@ def restored(facts: Facts) -> Facts:
     for one in _by_hand(removed):
         if one.is_hold:
             # What was written after it was deleted knew it: a state file that was deleted later.
-            held += [] if gone and gone[0][0] != one.commit else _deleted_hold(one, at)
+            is_known = bool(gone) and gone[0][0] != one.commit
+            found = [] if is_known else _deleted_hold(one, at)
+            held += [file for file in found if not _knows(told, file.hold.deed)]
             continue
         state = _deleted(one, facts)
         # Files that one commit deleted stood side by side: each told what was so under its name.
-        if state is not None and not any(
-            commit != one.commit and _has_all_of(later, state) for commit, later in gone
-        ):
+        later = [told] if told.deployed else []
+        later += [other for commit, other in gone if commit != one.commit]
+        if state is not None and not any(_has_all_of(other, state) for other in later):
             is_over = state.hold is not None and state.hold.id in ended
             gone.append((one.commit, replace(state, hold=None) if is_over else state))
     if not gone and not held:
         return facts
-    states = [at.state or State(at.service, at.environment), *(state for _commit, state in gone)]
+    states = [told, *(state for _commit, state in gone)]
     there = replace(at.holds, ours=(*at.holds.ours, *held))
     bad = [entry for file in held for entry in file.bad]
     whole, counted = one_account(joined(states), states, there, bad)
-    environments = {state.environment for state in states[1:]} | {f.environment for f in held}
-    return replace(
-        facts, at=replace(at, state=whole, holds=counted, restored=frozenset(environments))
-    )
+    paths = {path_of(state.environment, state.service): state.environment for state in states[1:]}
+    paths |= {file.path: file.environment for file in held}
+    return replace(facts, at=replace(at, state=whole, holds=counted, restored=paths))
 
 
 def _by_hand(removed: Sequence[Removed]) -> Iterator[Removed]:
@@ -126,8 +138,16 @@ def _is_of(state: State | HeldFile, at: ServiceAtTip) -> bool:
 
 def _has_all_of(later: State, earlier: State) -> bool:
     """Tell whether a state file was written when an earlier one of other names was known."""
-    newest = earlier.newest
-    return newest is None or any(deed.id == newest.id for deed in later.deployed)
+    newest = earlier.newest or (earlier.hold.deed if earlier.hold else None)
+    return newest is None or _knows(later, newest)
+
+
+def _knows(state: State, deed: Deed) -> bool:
+    """Tell whether a state file has a deed, or had it before newer ones took its place."""
+    is_past = len(state.deployed) >= LONGEST_HISTORY
+    oldest = state.deployed[-1].at if is_past else None
+    is_there = any(one.id == deed.id for one in state.deployed)
+    return is_there or (oldest is not None and (deed.at or "") < oldest)
 
 
 def newest_written(versions: Sequence[Version], environment: str, service: str) -> State | None:

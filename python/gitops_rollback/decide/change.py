@@ -254,10 +254,8 @@ def warnings_of(at: ServiceAtTip) -> tuple[str, ...]:
 
 
 def told_restored(at: ServiceAtTip) -> tuple[str, ...]:
-    """Say that the state file is gone from the tip, and counts all the same."""
-    if not at.restored:
-        return ()
-    return (f"{path_of(at.environment, at.service)} was deleted, and counts as it stood before",)
+    """Say which files of the ledger are gone from the tip, and count all the same."""
+    return tuple(f"{path} was deleted, and counts as it stood before" for path in at.restored)
 
 
 def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:

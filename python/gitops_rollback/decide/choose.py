@@ -414,7 +414,11 @@ def _reverted(wish: Wish, facts: Facts) -> list[Refusal]:
     at = facts.at
     services = {at.service, *(alias.service for alias in at.aliases)}
     services |= names_of(at.found.fields)
-    environments = {at.environment, *at.restored, *(alias.environment for alias in at.aliases)}
+    environments = {
+        at.environment,
+        *at.restored.values(),
+        *(alias.environment for alias in at.aliases),
+    }
     log: tuple[LogEntry, ...] = facts.ask(NeedLog())
     found = find_revert(log, services, environments)
     if found is None or not agree(found[0].from_image, facts.running):

@@ -74,7 +74,8 @@ class ServiceAtTip:
     of other fields, as it stands under theirs: it moves there with the next change. `elsewhere` are
     the names of the other environments. `named` are the services and
     environments of which a state file is there, of those that may be of these fields.
-    `restored`: the environments of the state files that were deleted, and of which `state` is.
+    `restored`: the paths of files that were deleted, and of which `state` is, with the environment
+    of each.
     """
 
     tip: Tip
@@ -86,7 +87,7 @@ class ServiceAtTip:
     displaced: State | None = None
     elsewhere: frozenset[str] = frozenset()
     named: frozenset[tuple[str, str]] = frozenset()
-    restored: frozenset[str] = frozenset()
+    restored: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def service(self) -> str:

@@ -351,3 +351,28 @@ def test_a_hold_is_not_removed_with_a_name_while_its_field_is_there_in_another_e
     shop.ok(*(word.replace("ENVIRONMENT", "live") for word in command[1:]))
     assert held_files(shop) == []
     shop.ok("history", *production, "--retire", "--reason", "gone")
+
+
+def test_a_hold_that_was_merged_beside_another_name_s_file_and_deleted_by_hand_stays(
+    tmp_path: Path,
+) -> None:
+    """The state file that is left was written before the merge, and knows of no hold."""
+    shop = Shop(tmp_path).open({CART_PATH: WEB})
+    shop.deploy("1.4.2")
+    shop.deploy("1.5.0")
+    before = shop.tip()
+    shop.ok("rollback", "--service", "cart", "--reason", "carts are empty")
+    held = held_files(shop)
+    proposed = {path: shop.bytes_of(path) for path in (CART_PATH, CART_STATE, *held)}
+    shop.git("update-ref", "refs/heads/main", str(before))
+    shop.ok("deploy", "--service", "cart-web", "--image", image("1.6.0"))
+    shop.edit(image("1.6.0"), image("1.5.0"))
+    shop.commit(proposed, "Merge (#7)")
+    shop.commit(dict.fromkeys([CART_STATE, *held]), "Tidy up")
+    for name in ("cart", "cart-web"):
+        run = shop.refused(6, "refused", "deploy", "--service", name, "--image", image("1.5.0"))
+        assert run.error["code"] == "held"
+    run = shop.ok("release", "--service", "cart-web", *REASON)
+    assert f"{CART_STATE} was deleted, and counts as it stood before" in run.stderr
+    again = ("deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert shop.refused(6, "refused", *again).error["code"] == "bad"

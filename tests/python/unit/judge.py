@@ -143,7 +143,6 @@ class Judge(RuleBasedStateMachine):
         self.stale: list[tuple[str, ...]] = [(), ()]  # holds that somebody saw earlier
         self.names: list[set[str]] = [{name} for name in self.environments]  # they ever had
         self.proposals: list[Proposal] = []
-        self.aside = [False, False]  # one was merged beside a state file of another name
         self.judged: Commit | None = None  # the tip at which the invariants were held
         # The newest commit, if it is a deploy, what stood before it, and where it was.
         self.before: tuple[Commit, list[Field], int] | None = None
@@ -224,8 +223,6 @@ class Judge(RuleBasedStateMachine):
             COUNTS["pull requests in conflict"] += 1
             return
         message = "Merge (#7)" if squashed else one.message
-        # A state file of another name that came meanwhile does not know of it.
-        self.aside[one.place] |= self.is_left(one.place, one.files)
         self.branch.commit(one.files, who, message)
         COUNTS["merges"] += 1
         model = self.fields[one.place]
@@ -333,7 +330,7 @@ class Judge(RuleBasedStateMachine):
         is_alone = all(map(is_held, gone)) or not self.is_left(place, gone)
         # Which image a tag was written with stands in one of them alone.
         is_tag = self._running(place).digest is None
-        if only is not None and (is_alone or is_tag or self.aside[place]):
+        if only is not None and (is_alone or is_tag):
             return
         if gone:
             self.branch.commit(gone, who, "Tidy up")

@@ -34,7 +34,7 @@ from gitops_rollback.errors import (
     UsageError,
 )
 from gitops_rollback.ledger.events import HistoryEntry
-from gitops_rollback.ledger.fields import note
+from gitops_rollback.ledger.fields import note, note_written
 from gitops_rollback.ledger.holds import HeldFile, Holds, place_holds, render_held
 from gitops_rollback.ledger.message import Told
 from gitops_rollback.ledger.state import State, render_state
@@ -256,7 +256,7 @@ def test_a_state_file_that_was_deleted_counts_as_it_stood() -> None:
     assert isinstance(found, Refused)
     assert found.code == "held"
     released = changed(wish("release"), place(), answer)
-    assert released.at.restored == {"production"}
+    assert released.at.restored == {".gitops-rollback/production/cart.json": "production"}
     assert "cart.json was deleted, and counts as it stood before" in released.warnings[-1]
     assert released.state == replace(HELD, hold=None)
     assert together([released], skip=False).files != {}
@@ -617,3 +617,43 @@ def test_a_hold_that_lost_its_field_elsewhere_is_left_to_that_environment() -> N
         assert found.retired == (() if lost else (theirs,))
     assert all_there([replace(OURS, fields=(note(fields[0]),))], fields)
     assert not all_there([theirs], fields)
+
+
+def standing_alone(*steps: str, hold_id: str = "") -> State:
+    """A state file of the service; of its newest deed the id is that of a hold, if it is given."""
+    found = state(*steps)
+    [newest, *older] = found.deployed[:20]
+    newest = replace(newest, id=hold_id or newest.id)
+    [field] = place().found.fields
+    text = f"acme/cart:{newest.image.tag}"
+    noted = (note_written(field, text, newest.image),)
+    return replace(found, fields=noted, deployed=(newest, *older))
+
+
+BESIDE = replace(ELSEWHERE, deployed=(replace(HELD.deployed[0], id="id9"),))
+MANY = [f"{number}>{number + 1}" for number in range(9, 39)]
+
+
+@pytest.mark.parametrize(
+    ("own", "gone", "held"),
+    [
+        pytest.param(standing_alone("1>2"), (removed(BESIDE, environment="old"),), ("held1",),
+                     id="a state file that the own one does not know"),
+        pytest.param(standing_alone("1>2"), (removed_hold(found=HERE_HELD),), ("held2",),
+                     id="the file of a hold that it does not know"),
+        pytest.param(standing_alone("1>2", hold_id="id9"), (removed(BESIDE, environment="old"),),
+                     (), id="a state file that it knows"),
+        pytest.param(standing_alone("1>2", hold_id="held2"), (removed_hold(found=HERE_HELD),), (),
+                     id="a hold that it knows: it ended"),
+        pytest.param(standing_alone(*MANY), (removed_hold(found=HERE_HELD),), (),
+                     id="of before all that it has room for"),
+        pytest.param(standing_alone("2>1"), (removed_hold(found=HERE_HELD),), (),
+                     id="where the own one tells what runs"),
+    ],
+)  # fmt: skip
+def test_what_was_deleted_counts_beside_a_state_file_that_does_not_tell_what_runs(
+    own: State, gone: tuple[Removed, ...], held: tuple[str, ...]
+) -> None:
+    """A pull request of one name was merged when the other one's state file had come."""
+    change = changed(wish("release"), place(1, own), telling(NeedRemoved=gone))
+    assert change.ends == held
