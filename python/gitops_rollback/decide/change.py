@@ -285,8 +285,9 @@ def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:
 def _ledger_files(at: ServiceAtTip, state: State) -> dict[str, bytes | None]:
     """Return the state file, and what follows from it: a hold is in force for all names or none.
 
-    So is a bad mark. Both stand in the state files of all names: where somebody deletes one of
-    them, with the file of the hold, nothing tells of it but what another one says.
+    So is a bad mark, and what the texts of the fields mean. They stand in the state files of all
+    names: where somebody deletes one of them, with the file of the hold, nothing tells of it but
+    what another one says; and a text that was written again since means what it meant the last.
     Each hold in force has a file of its own, which the next hold of the same fields replaces.
     """
     files: dict[str, bytes | None] = {**_rendered(state)}
@@ -297,7 +298,8 @@ def _ledger_files(at: ServiceAtTip, state: State) -> dict[str, bytes | None]:
     forgiven = _forgiven(at, state)
     for alias in at.aliases:
         bad = _with_bad(_without(alias, forgiven), state.bad)
-        files |= _where_changed(alias, replace(alias, hold=state.hold, bad=bad))
+        fields = _as_written(alias.fields, state.fields)
+        files |= _where_changed(alias, replace(alias, hold=state.hold, bad=bad, fields=fields))
     for lost in at.lost:
         files |= _where_changed(lost, replace(lost, bad=_without(lost, forgiven)))
     if at.displaced is not None:
@@ -307,6 +309,21 @@ def _ledger_files(at: ServiceAtTip, state: State) -> dict[str, bytes | None]:
         held = HeldFile(state.service, state.environment, state.hold, fields, state.bad)
         files[held.path] = render_held(held)
     return files
+
+
+def _as_written(
+    noted: Sequence[NotedField], written: Sequence[NotedField]
+) -> tuple[NotedField, ...]:
+    """Return fields of another name's state file, of those that were written now as they are."""
+    there = {one.key: one for one in written}
+    moved = {one.likeness: one for one in written}
+    alike = [one.likeness for one in noted]
+    single = {one.likeness for one in noted if alike.count(one.likeness) == 1}
+    found = (there.get(one.key) or moved.get(one.likeness) for one in noted)
+    return tuple(
+        new if new is not None and (new.key == old.key or old.likeness in single) else old
+        for old, new in zip(noted, found, strict=True)
+    )
 
 
 def _forgiven(at: ServiceAtTip, state: State) -> frozenset[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.shop import CART, CART_PATH, CART_STATE, Shop, image
+from integration.shop import CART, CART_PATH, CART_STATE, Shop, digest, image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -376,3 +376,17 @@ def test_a_hold_that_was_merged_beside_another_name_s_file_and_deleted_by_hand_s
     assert f"{CART_STATE} was deleted, and counts as it stood before" in run.stderr
     again = ("deploy", "--service", "cart", "--image", image("1.5.0"))
     assert shop.refused(6, "refused", *again).error["code"] == "bad"
+
+
+def test_a_tag_means_what_it_was_written_with_last_whatever_name_s_file_is_left(
+    tmp_path: Path,
+) -> None:
+    config = '[defaults]\npin = "tag"\n'
+    shop = Shop(tmp_path).open({CART_PATH: WEB, ".gitops-rollback.toml": config})
+    again = f"acme/cart:1.1@{digest('1.1, built anew')}"
+    for name, built in (("cart", image("1.1")), ("cart-web", image("1.2")), ("cart-web", again)):
+        shop.ok("deploy", "--service", name, "--image", built)
+    shop.commit({CART_STATE.replace("cart.json", "cart-web.json"): None}, "Tidy up")
+    plan = shop.ok("plan", "--service", "cart").service()
+    assert plan["current"]["image"] == f"docker.io/{again}"
+    assert plan["to"]["image"] == f"docker.io/{image('1.2')}"

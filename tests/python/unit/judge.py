@@ -328,9 +328,7 @@ class Judge(RuleBasedStateMachine):
             if is_its:
                 gone[path] = None
         is_alone = all(map(is_held, gone)) or not self.is_left(place, gone)
-        # Which image a tag was written with stands in one of them alone.
-        is_tag = self._running(place).digest is None
-        if only is not None and (is_alone or is_tag):
+        if only is not None and is_alone:
             return
         if gone:
             self.branch.commit(gone, who, "Tidy up")
