@@ -353,8 +353,8 @@ class Judge(RuleBasedStateMachine):
         """Put the last commits into one whose message says nothing, as a merge of a host may."""
         if len(self.branch.commits) <= count:
             return
-        folded = self.branch.commits[-count:]
-        if any(commit.message.strip() == "Tidy up" for commit in folded):
+        base, folded = self.branch.commits[-count - 1], self.branch.commits[-count:]
+        if not all(map(self.is_told_of, [base] * count, [base, *folded], folded)):
             return  # what somebody deletes and folds into what wrote it never was there
         for path, model in zip(self.paths, self.fields, strict=True):
             before = self.branch.commits[-count - 1].files.get(path)
@@ -366,6 +366,14 @@ class Judge(RuleBasedStateMachine):
             model.is_squashed = True
         self.branch.squash(count, who)
         COUNTS["squashes"] += 1
+
+    @staticmethod
+    def is_told_of(base: Commit, before: Commit, commit: Commit) -> bool:
+        """Whether what a commit deletes stood there before others that it is folded with."""
+        gone = before.files.keys() - commit.files.keys()
+        ledger = {path for path in gone if path.startswith(f"{FOLDER}/")}
+        is_by_hand = commit.message.strip() == "Tidy up"
+        return not is_by_hand or all(base.files.get(path) == before.files[path] for path in ledger)
 
     @precondition(lambda self: self.before is not None and self.before[0] is self.branch.tip)
     @rule(who=PEOPLE)
