@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gitops_rollback.errors import GitopsRollbackError
 
 FORMATS = ("text", "wide", "name", "json", "yaml")
+_FORMATS_OF_STATS = ("csv", "prometheus")
 _TARGET_HINT = "give a file in a folder one can write to with --output"
 
 
@@ -73,7 +74,9 @@ def _sort(text: str, formats: list[str], files: list[str]) -> None:
     else:
         raise UsageError(
             f"--output {text or '(nothing)'} is no format ({', '.join(FORMATS)})",
-            f"a file of that name is ./{text or 'result.json'}",
+            f"it is a --format of stats: --format {text}"
+            if text in _FORMATS_OF_STATS
+            else f"a file of that name is ./{text or 'result.json'}",
         )
 
 

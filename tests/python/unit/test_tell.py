@@ -109,6 +109,7 @@ def test_an_output_is_a_format_a_file_or_both(
     [
         (["result"], "a file of that name is ./result"),
         (["jsno"], "no format"),
+        (["csv"], "it is a --format of stats: --format csv"),
         ([""], "no format"),
         (["json", "yaml"], "two formats"),
         (["a.json", "b.json"], "two files"),
