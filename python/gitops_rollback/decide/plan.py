@@ -152,6 +152,7 @@ class Plan:
                 "current": {"image": self.running.canonical, "value": self.value},
                 "to": to,
                 "named": self.is_named or None,
+                "passedOver": list(self.passed_over) or None,
                 "edits": edits_to_json(self.edits),
                 "effectProof": self.proof.to_json() if self.proof else None,
                 "candidates": [candidate.to_json() for candidate in self.candidates],

@@ -254,7 +254,7 @@ def _service(
     summary = _summary(documents, pair, plan, result, history)
     if summary.action and kind == "done":
         outcome = f"{summary.versions}, {_DONE.get(summary.action, 'Changed').lower()}"
-    summary = replace(summary, stands=outcome.split(", ")[-1])
+    summary = replace(summary, stands=outcome.partition(", ")[2] or outcome)
     if documents.check:
         found = _worst(documents, name)
         is_unseen = not found and "to" in plan and not plan["to"].get("verified")
@@ -309,7 +309,12 @@ def _outcome(
     versions = _step(plan["current"]["image"], plan["to"]["image"])
     if blocks:
         return f"{versions}, would be refused", "refused"
-    return f"{versions}, planned", "plan"
+    passed = " and ".join(plan.get("passedOver", ()))
+    return (
+        (f"{versions}, planned, over {passed}", "warned")
+        if passed
+        else (f"{versions}, planned", "plan")
+    )
 
 
 def _worst(documents: Documents, title: str) -> Mapping[str, Any]:

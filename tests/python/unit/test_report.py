@@ -293,6 +293,12 @@ def test_a_rollback_that_was_refused_says_so_and_what_to_do() -> None:
     assert "look at it first" in short
 
 
+def test_a_plan_that_passes_over_what_ran_just_before_says_so_in_its_line() -> None:
+    text = said(files(plan=plan(passedOver=["1.4.9 (gone)"])))
+    short = text.partition("In short")[2].partition("Candidates")[0]
+    assert "How it stands planned, over 1.4.9 (gone) Held" in short
+
+
 def test_of_a_service_that_is_back_already_the_page_does_not_say_that_there_is_no_image() -> None:
     block = {"code": "already", "message": "rolled back already", "hint": "look at it first"}
     back = plan(blockedBy=[block])
