@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from flux.charts import CHART, chart
@@ -94,6 +95,12 @@ def needs(**spec: Any) -> Step:  # noqa: ANN401 - fields of a spec
         patch("kustomization", "apps", {"dependsOn": [{"name": "infra"}]})(fleet)
 
     return step
+
+
+def circle(fleet: Fleet) -> None:
+    """Let two others of the same source wait for each other: Flux then tells none of a revision."""
+    for one, other in (("east", "west"), ("west", "east")):
+        fleet.kustomization(one, path="./" + one, dependsOn=[{"name": other}])
 
 
 def signed_only(fleet: Fleet) -> None:
@@ -186,6 +193,26 @@ def commit(text: str | None) -> Step:
 
 def set_by_hand(fleet: Fleet) -> None:
     fleet.kubectl("set", "image", "deployment/cart", f"server={image('3.10')}")
+
+
+def edited_meanwhile(fleet: Fleet) -> None:
+    """Let somebody edit the image by hand, again and again while the next change is waited for."""
+    edit = ("set", "image", "deployment/cart", f"server={image('3.10')}")
+    for seconds in (2.5, 4, 6, 9):
+        timer = Timer(seconds, fleet.ask, edit)
+        timer.start()
+        fleet.closing.callback(timer.join)
+
+
+def two_volumes(fleet: Fleet) -> None:
+    """Make two volumes of a class of the fleet's own, and write its name into the cart."""
+    for name in (f"{fleet.namespace}-{number}" for number in (0, 1)):
+        spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+                "storageClassName": fleet.namespace, "hostPath": {"path": "/tmp/none"}}  # fmt: skip
+        fleet.apply({"apiVersion": "v1", "kind": "PersistentVolume",
+                     "metadata": {"name": name}, "spec": spec})  # fmt: skip
+        fleet.beyond.append(f"persistentvolume/{name}")
+    name_space(CART)(fleet)
 
 
 def of_repository(**override: str) -> dict[str, Any]:

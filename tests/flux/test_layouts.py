@@ -26,7 +26,9 @@ from flux.steps import (
     by_hand,
     chart_host,
     chart_registry,
+    circle,
     commit,
+    edited_meanwhile,
     follows,
     from_kind,
     from_tag,
@@ -47,6 +49,7 @@ from flux.steps import (
     set_by_hand,
     signed_only,
     twin,
+    two_volumes,
     versions,
 )
 from flux.test_kinds import manifest
@@ -434,6 +437,37 @@ LAYOUTS = {
     "two Kustomizations that wait for each other": Layout(
         cart(), before=needs(dependsOn=[{"name": "apps"}]), states=NEITHER,
         says="/apps, for ever", code="dependency",
+    ),
+    "two others that wait for each other": Layout(cart(), before=circle),
+    "live spec.ignore with the image": Layout(
+        cart(), before=patch("kustomization", "apps", {"ignore": [{
+            "paths": ["/spec/template/spec/containers/0/image"],
+            "target": {"kind": "Deployment"}}]}),
+        states=FAILED_THEN_READY, says="spec.ignore leaves", code="overridden",
+    ),
+    "live commonMetadata with reconcile: disabled": Layout(
+        cart(), before=patch("kustomization", "apps", {"commonMetadata": {
+            "annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}}}),
+        states=FAILED_THEN_APPLIED, says="spec.commonMetadata gives all", code="overridden",
+    ),
+    "edited by kubectl meanwhile, again and again": Layout(
+        cart(minReadySeconds=6), before=edited_meanwhile
+    ),
+    "a claim for each pod, none is left": Layout(
+        cart(pod={"volumes": [{"name": "own", "ephemeral": {"volumeClaimTemplate": {"spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": "OWN",
+            "resources": {"requests": {"storage": "1Gi"}}}}}}]}),
+        first=two_volumes, states=("rolling-out", "ready"), seconds=20, code="claim",
+    ),
+    "StatefulSet, partition above its replicas": Layout(
+        **of_kind("StatefulSet", serviceName="cart", updateStrategy={
+            "type": "RollingUpdate", "rollingUpdate": {"partition": 5}}),
+        states=("applied", "ready"), says="cart-0, cart-1 still run another image",
+    ),
+    "ReplicaSet": Layout(
+        {CART: deployment("cart", image("3.8")).replace('"Deployment"', '"ReplicaSet"')},
+        place=Place(CART, "ReplicaSet", "cart"), states=("applied", "applied"),
+        says="the image stands in a ReplicaSet",
     ),
     "commits are not signed, source wants that": Layout(
         cart(), before=signed_only, states=NEITHER, says="spec.verify", code="source",

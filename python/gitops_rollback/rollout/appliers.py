@@ -67,13 +67,15 @@ class Setting:
     """One part of a live Kustomization's spec that changes what its manifests say.
 
     `image` is the image's name, `kind` the kind of the objects that it is about; empty for any.
-    `is_whole` says that it is about an object as a whole: whether it is there, and its name.
+    `is_whole` says that it is about an object as a whole: whether it is there, and its name;
+    `is_alone` that Flux leaves what it applies as it is.
     """
 
     text: str
     image: str = ""
     kind: str = ""
     is_whole: bool = False
+    is_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,7 @@ def _settings_in(spec: Json, sources: Iterable[Json]) -> Iterator[Setting]:
     for where in ("annotations", "labels"):
         for key, value in mapping(spec, "commonMetadata", where).items():
             if f"{value}".lower() in LEAVES_ALONE.get(key, ()):
-                yield Setting(f"spec.commonMetadata gives all of it {key}: {value}")
+                yield Setting(f"spec.commonMetadata gives all {key}: {value}", is_alone=True)
 
 
 def _patched(patch: Json) -> Iterator[Setting]:

@@ -215,11 +215,11 @@ class Follower:
         while standing.asks:
             relations.learn(track.target, standing.asks)
             standing = judge(track.target, replace(view, relations=relations.of(track.target)))
-        if standing.nudge and now - self._told_at >= _TELL_AGAIN:
-            self._told_at = now
-            self._nudge_appliers(track.target)
         hastened = self._set_images(track, standing, relations)
         line = track.take(standing, now)
+        if track.wants_nudge(now) and now - self._told_at >= _TELL_AGAIN:
+            self._told_at = now
+            self._nudge_appliers(track.target)
         if track.standing is not None and track.standing.state is State.FAILED:
             line = settle(track, relations) or line
         return [*hastened, *([line] if line else [])]

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 _SHORT = 12
 _NOWHERE = ""  # no object has this namespace
 _CHECKING = "Running health checks"
+# Seconds after which what Flux has fetched is no longer about to be applied: where any two of the
+# source's Kustomizations wait for each other, none is told of a new revision
+# (kustomize-controller:internal/controller, `requestsForRevisionChangeOf`, dependency.Sort).
+_IDLE = 5.0
 _AGAIN = 30.0  # seconds for Flux to try once more what had failed
 
 
@@ -174,8 +178,9 @@ def _hastened(target: Target, view: View, by: Reconciler, waits: str) -> Standin
     is_checking = by.reconciling.message.startswith(_CHECKING)
     has_fetched = view.relation(target, view.source.commit) in THERE
     if not is_checking or not has_fetched:
-        is_idle = has_fetched and not by.reconciling.status
-        return Standing(State.APPLYING, waits, suspicion=unheard(target, by) if is_idle else None)
+        if not has_fetched or by.reconciling.status:
+            return Standing(State.APPLYING, waits)
+        return Standing(State.APPLYING, waits, suspicion=unheard(target, by), nudge=_IDLE)
     hastens = tuple(
         SetImage(one.name, box.name, value, box.pointer, box.image, view.context)
         for one in unfinished_of(target, view)

@@ -98,6 +98,9 @@ def _not_made(target: Target, view: View, workloads: tuple[Workload, ...]) -> li
     live = [f"{one.name} as it is ({one.left_alone})" for one in workloads if one.left_alone]
     held = [f"{one.title} as it is ({one.left_alone})" for one in target.held if one.left_alone]
     alone = [f"Flux leaves {one}" for one in live or held]
+    alone += [
+        f"{by.name}: {one.text}" for by in view.kustomizations for one in by.sets if one.is_alone
+    ]
     return [f"{one}: what else Git holds of it may not be there" for one in stopped + alone]
 
 
@@ -187,12 +190,12 @@ def _not_told(target: Target, view: View, workload: Workload) -> Standing:
         if view.releases and not any(one.corrects_drift for one in view.releases):
             when = "only with driftDetection, or when something else changes"
             return Standing(State.APPLYING, f"Helm to undo {edit} ({when})", suspicion=failure)
-        return Standing(State.APPLYING, f"Flux to undo {edit}", suspicion=failure, nudge=True)
+        return Standing(State.APPLYING, f"Flux to undo {edit}", suspicion=failure, nudge=0.0)
     waits = f"{workload.name} to be told, it has {has}"
     if not settled:
         return Standing(State.APPLYING, waits)
     failure = _overridden(target, view, workload, runs)
-    return suspect(State.APPLYING, waits, failure, nudge=bool(_takes(view)))
+    return suspect(State.APPLYING, waits, failure, nudge=0.0 if _takes(view) else FOREVER)
 
 
 def _left_alone(workload: Workload, runs: str) -> Failure:

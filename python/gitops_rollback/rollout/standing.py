@@ -193,7 +193,8 @@ class Standing:
     """Where a change stands: `message` says what it waits for, or how it ended.
 
     `failure` is certain; `suspicion` is one that may pass. `asks` names commits whose relation has
-    to be looked up first, `nudge` says that what applies it has to be told to look again.
+    to be looked up first, `nudge` tells after how many seconds of this what applies it has to be
+    told to look again.
     `hastens` are live images that would end what it waits for.
     """
 
@@ -202,7 +203,7 @@ class Standing:
     failure: Failure | None = None
     suspicion: Failure | None = None
     asks: tuple[str, ...] = ()
-    nudge: bool = False
+    nudge: float = FOREVER
     warnings: tuple[str, ...] = ()
     hastens: tuple[SetImage, ...] = ()
 
@@ -221,7 +222,7 @@ def failed(failure: Failure) -> Standing:
     return Standing(State.FAILED, failure.sentence, failure=failure)
 
 
-def suspect(state: State, waits: str, failure: Failure, *, nudge: bool = False) -> Standing:
+def suspect(state: State, waits: str, failure: Failure, *, nudge: float = FOREVER) -> Standing:
     """Return the standing of a change that seems to fail: for sure, where nothing can mend it."""
     if not failure.patience:
         return failed(failure)

@@ -67,11 +67,18 @@ class Track:
         return self._news(f"{_VERBS[standing.state]} {standing.message}")
 
     def next_look(self, now: float) -> float:
-        """Return in how many seconds a suspicion becomes a failure; infinite if none does."""
+        """Return in how many seconds a suspicion becomes a failure, or Flux has to be told."""
         suspicion = self.standing.suspicion if self.standing else None
         if suspicion is None or self.is_over or self._silent_since is not None:
             return FOREVER
-        return max(0.0, self._since + suspicion.patience - now)
+        lasts = now - self._since
+        nudge = self.standing.nudge if self.standing else FOREVER
+        coming = (one - lasts for one in (suspicion.patience, nudge) if one > lasts)
+        return min(coming, default=0.0)
+
+    def wants_nudge(self, now: float) -> bool:
+        """Tell whether what is waited for has lasted until Flux has to be told of it."""
+        return self.standing is not None and now - self._since >= self.standing.nudge
 
     def time_is_up(self, seconds: float, now: float = 0.0) -> Failure:
         """Return the failure of a wait that ended too early: what it was waiting for."""

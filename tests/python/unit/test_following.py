@@ -225,6 +225,22 @@ def test_an_edit_by_hand_is_nudged_away_once(start: Callable[..., Follower]) -> 
     assert "set by kubectl-set" in failure.message
 
 
+def test_a_kustomization_that_is_not_told_of_what_was_fetched_is_nudged(
+    start: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flux tells none of a source of which any two wait for each other."""
+    monkeypatch.setattr("gitops_rollback.rollout.judge._IDLE", 2.0)
+    with KubernetesApi([]) as api:
+        api.take("GitRepository", source())
+        api.take("Kustomization", kustomization(commit="b" * 40))
+        follower = start(api)
+        follower.expect([target()])
+        followed(follower, limit=1)
+        assert patches(api) == ["fleet"]
+        followed(follower, limit=4)
+        assert patches(api) == ["fleet", "apps"]
+
+
 def test_what_is_edited_again_and_again_is_nudged_away_again(
     start: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -200,7 +200,7 @@ def test_an_image_in_a_config_map_is_waited_for_where_it_is_substituted() -> Non
     assert view is not None
     standing = judge(target, view)
     assert standing.state is State.APPLYING
-    assert standing.nudge
+    assert standing.nudge == 0.0
     assert standing.suspicion is not None
     assert "spec.postBuild substitutes ConfigMap images" in standing.suspicion.message
 
@@ -229,7 +229,7 @@ def test_an_image_in_a_config_map_is_waited_for_where_it_is_substituted() -> Non
             for path in ("/spec", "/spec/template/spec/containers/0/image")
         ),
         ({"commonMetadata": {"labels": {"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}}},
-         "spec.commonMetadata gives all of it kustomize.toolkit.fluxcd.io/ssa: IfNotPresent"),
+         "spec.commonMetadata gives all kustomize.toolkit.fluxcd.io/ssa: IfNotPresent"),
     ],
 )  # fmt: skip
 def test_what_a_live_object_makes_of_the_manifest_is_named_from_it(
