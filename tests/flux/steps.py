@@ -195,13 +195,16 @@ def set_by_hand(fleet: Fleet) -> None:
     fleet.kubectl("set", "image", "deployment/cart", f"server={image('3.10')}")
 
 
-def edited_meanwhile(fleet: Fleet) -> None:
-    """Let somebody edit the image by hand, again and again while the next change is waited for."""
-    edit = ("set", "image", "deployment/cart", f"server={image('3.10')}")
-    for seconds in (2.5, 4, 6, 9):
-        timer = Timer(seconds, fleet.ask, edit)
-        timer.start()
-        fleet.closing.callback(timer.join)
+def meanwhile(*steps: tuple[float, tuple[str, ...]]) -> Step:
+    """Return a step that lets kubectl do things some seconds later, while a change is waited for."""
+
+    def step(fleet: Fleet) -> None:
+        for seconds, arguments in steps:
+            timer = Timer(seconds, fleet.ask, arguments)
+            timer.start()
+            fleet.closing.callback(timer.join)
+
+    return step
 
 
 def two_volumes(fleet: Fleet) -> None:

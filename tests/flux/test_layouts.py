@@ -28,12 +28,12 @@ from flux.steps import (
     chart_registry,
     circle,
     commit,
-    edited_meanwhile,
     follows,
     from_kind,
     from_tag,
     included,
     may_not_delete,
+    meanwhile,
     moved,
     mutated,
     name_namespaces,
@@ -129,6 +129,7 @@ FAILED_THEN_READY = ("failed", "ready")
 # Nothing was made of the image that is gone back from, nor of what else Git says.
 FAILED_THEN_APPLIED = ("failed", "applied")
 NEITHER = ("failed", "failed")
+EDIT = ("set", "image", "deployment/cart", f"server={image('3.10')}")
 UNPROVEN = ("--accept", "effect")  # what Git says keeps it from taking effect
 STEPS = {"deploy": (), "rollback": ("--reason", "checkout fails")}
 
@@ -451,7 +452,10 @@ LAYOUTS = {
         states=FAILED_THEN_APPLIED, says="spec.commonMetadata gives all", code="overridden",
     ),
     "edited by kubectl meanwhile, again and again": Layout(
-        cart(minReadySeconds=6), before=edited_meanwhile
+        cart(minReadySeconds=6), before=meanwhile(*((seconds, EDIT) for seconds in (2.5, 4, 6, 9)))
+    ),
+    "deleted by hand meanwhile": Layout(
+        cart(minReadySeconds=6), before=meanwhile((4, ("delete", "deployment", "cart")))
     ),
     "a claim for each pod, none is left": Layout(
         cart(pod={"volumes": [{"name": "own", "ephemeral": {"volumeClaimTemplate": {"spec": {

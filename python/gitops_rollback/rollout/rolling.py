@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 # Of Flagger, and of Argo Rollouts where it takes a Deployment's pods (`workloadRef`).
 _STEERING = ("Canary", "Rollout")
 _MISSING = 15.0  # seconds for an object to appear that Flux says it has applied
+_LOST = 5.0  # seconds after which it may have been deleted by hand, and Flux is to make it anew
 
 
 def roll_out(target: Target, view: View) -> Standing:
@@ -149,7 +150,7 @@ def _missing(target: Target, view: View) -> Standing:
         object=by,
         patience=_MISSING,
     )
-    return suspect(State.APPLYING, f"{what} to be there", failure)
+    return suspect(State.APPLYING, f"{what} to be there", failure, nudge=_LOST)
 
 
 def _workload(target: Target, view: View, workload: Workload) -> Standing | None:

@@ -155,6 +155,7 @@ def test_another_object_of_the_same_name_shows_nothing() -> None:
     assert standing.state is State.APPLYING
     assert standing.suspicion is not None
     assert standing.suspicion.code == "missing"
+    assert standing.nudge < standing.suspicion.patience  # deleted by hand, it is made anew
 
 
 def test_a_kustomization_of_another_path_applies_nothing_of_ours() -> None:
