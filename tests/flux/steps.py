@@ -196,7 +196,7 @@ def set_by_hand(fleet: Fleet) -> None:
 
 
 def meanwhile(*steps: tuple[float, tuple[str, ...]]) -> Step:
-    """Return a step that lets kubectl do things some seconds later, while a change is waited for."""
+    """Return a step that lets kubectl do things in some seconds, while a change is waited for."""
 
     def step(fleet: Fleet) -> None:
         for seconds, arguments in steps:
