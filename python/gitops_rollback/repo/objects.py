@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from gitops_rollback.errors import RepositoryError
@@ -25,8 +26,7 @@ _BRANCH = "refs/heads/"
 _OCTAL = regex(r"\\(37777777[0-7]{3}|[23][0-7]{2})")  # of a signed or an unsigned byte
 _BLOBS = ("100644 blob ", "100755 blob ")  # a mode is of six digits
 _NEW_FILE_MODE = "100644"
-_FILE_MODES = (b"missing", b"100644", b"100755")
-_FOLDER_MODES = (b"missing", b"040000")
+_FILE_MODE, _FOLDER_MODE = b"100", b"040000"  # what they begin with: git of old wrote 100664
 _IN_THE_WAY = {b"120000": "a link", b"160000": "a submodule", b"040000": "a folder"}
 _OID = regex(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -92,7 +92,10 @@ def read_oid(output: bytes | str, command: str) -> str:
 
 
 def read_tree(output: bytes) -> list[Entry]:
-    """Read the regular files of `git ls-tree -r -z`: no links, no submodules."""
+    """Read the regular files of `git ls-tree -r -z`: no links, no submodules.
+
+    Raises `RepositoryError` where a path stands there twice, as in a folder that no git makes.
+    """
     if not output.endswith(b"\0") and output:
         raise garbled("ls-tree")
     lines = (
@@ -100,7 +103,15 @@ def read_tree(output: bytes) -> list[Entry]:
         for line in output.decode(errors="surrogateescape").split("\0")
         if line.startswith(_BLOBS)
     )
-    return [Entry(path, head[:6], head[12:]) for head, _tab, path in lines]
+    entries = [Entry(path, head[:6], head[12:]) for head, _tab, path in lines]
+    if len({entry.path for entry in entries}) < len(entries):
+        paths = sorted(entry.path for entry in entries)
+        twice = next(one for one, other in pairwise(paths) if one == other)
+        raise RepositoryError(
+            f"{twice} stands twice in one commit: nothing tells which of them counts",
+            "remove one of them on the branch (git fsck shows the folder), then run this again",
+        )
+    return entries
 
 
 def between(paths: Sequence[str], folder: str) -> range:
@@ -222,7 +233,7 @@ def check_ways(output: bytes, files: Collection[str]) -> None:
         raise garbled("fast-import")
     for way, answer in zip(ways, answers, strict=True):
         mode = answer.partition(b" ")[0]
-        if mode not in (_FILE_MODES if way in files else _FOLDER_MODES):
+        if not mode.startswith((b"missing", _FILE_MODE if way in files else _FOLDER_MODE)):
             path = next(path for path in files if path == way or path.startswith(f"{way}/"))
             raise RepositoryError(
                 f"{path} cannot be written: {way} is {_IN_THE_WAY.get(mode, 'a file')} there",

@@ -216,6 +216,35 @@ def test_what_stands_where_the_state_belongs_is_not_taken_away(
     assert shop.git("ls-tree", "-r", "main") == before
 
 
+def replace_folder(shop: Shop, entries: list[tuple[str, str, str]]) -> None:
+    """Commit another folder of the cart's manifests, whatever git thinks of it."""
+    packed = (f"{mode} {name}\0".encode() + bytes.fromhex(oid) for mode, name, oid in entries)
+    tree = ("hash-object", "-t", "tree", "-w", "--stdin", "--literally")
+    made = shop.git(*tree, stdin=b"".join(packed))
+    lines = (
+        "commit refs/heads/main\ncommitter Jane Doe <jane@acme.example> 1700000000 +0000\n"
+        f"data 3\nadd\nfrom {shop.tip()}\nM 040000 {made} apps/cart\n"
+    )
+    shop.git("fast-import", "--quiet", stdin=lines.encode())
+
+
+def test_a_path_that_stands_twice_in_a_commit_is_not_guessed_at(shop: Shop) -> None:
+    name = CART_PATH.rpartition("/")[2]
+    other = shop.git("hash-object", "-w", "--stdin", stdin=CART.replace("1.4.1", "6.6.6").encode())
+    oid = shop.git("rev-parse", f"main:{CART_PATH}")
+    replace_folder(shop, [("100644", name, oid), ("100644", name, other)])
+    run = shop.run("deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert (run.code, run.error["category"]) == (1, "repository")
+    assert f"{CART_PATH} stands twice in one commit" in run.error["message"]
+
+
+def test_a_file_of_an_old_git_s_mode_is_a_file(shop: Shop) -> None:
+    name = CART_PATH.rpartition("/")[2]
+    replace_folder(shop, [("100664", name, shop.git("rev-parse", f"main:{CART_PATH}"))])
+    shop.deploy("1.5.0")
+    assert image("1.5.0") in shop.text()
+
+
 def test_files_of_others_beside_the_state_files_are_none_of_ours(shop: Shop) -> None:
     shop.deploy("1.5.0")
     folder = ".gitops-rollback/default"
