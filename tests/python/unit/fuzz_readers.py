@@ -204,9 +204,9 @@ def _docker_config(data: bytes) -> object:
     folder = Path(os.environ["GITOPS_FUZZ_FOLDER"])
     (folder / "config.json").write_bytes(data)
     environment = {"DOCKER_CONFIG": str(folder), "PATH": "/nonexistent", "HOME": str(folder)}
-    return [
-        find_login([name], environment, 1) for name in ("docker.io", "reg.example", "other.example")
-    ]
+    names = ("docker.io", "reg.example", "other.example")
+    logins = [find_login([name], environment, 1)[0] for name in names]
+    return [login and login.secrets for login in logins]
 
 
 def _all(*questions: Callable[[], object]) -> list[object]:
