@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     Patterns = Mapping[str, Sequence[re.Pattern[str]]]
 
 _MOST_STRAYS = 100  # state files of names that are nobody's, read where an account is missing
+_UNREAD = (
+    "{} state files of names that no field has any more were not read: what is bad there is not "
+    "known here; gitops-rollback history NAME --retire --reason TEXT removes what is gone"
+)
 
 
 def read_standings(
@@ -67,7 +71,7 @@ def read_standings(
     }
     names = _names(repository, tip, config, found)
     unsure = [f for f, own in found if f.service in today or not tells_what_stands(own, f.fields)]
-    stray = _strays(repository, tip, config, unsure, shared) if unsure else []
+    stray, left = _strays(repository, tip, config, unsure, shared) if unsure else ([], 0)
     for fields in unsure:
         names[fields.service] = [*dict.fromkeys((*names[fields.service], *stray))]
     others = _states(repository, tip, {path for paths in names.values() for path in paths})
@@ -87,6 +91,8 @@ def read_standings(
             named=frozenset((state.service, state.environment) for state in theirs),
         )
         at = standing(at, theirs, placed, branch)
+        if left and any(fields is one for one in unsure):
+            at = replace(at, found=replace(fields, notes=(*fields.notes, _UNREAD.format(left))))
         if own is not None and service in today:
             path = path_of(*_name(today[service]))
             there = _states(repository, tip, {path}).get(path)
@@ -137,11 +143,12 @@ def _strays(
     config: Config,
     unsure: Sequence[ServiceFields],
     read: Collection[Manifests],
-) -> list[str]:
+) -> tuple[list[str], int]:
     """Return state files, of bounded number, whose names may have been those of other fields.
 
-    Those are names that no field has any more, and those that the configuration gives. Those of
-    other environments that there are, are left to them.
+    Those are names that no field has any more, and those that the configuration gives; first what
+    is like a service's name. Those of other environments that there are, are left to them. Also
+    says how many of the first kind were left.
     """
     environment = unsure[0].environment
     left = config.environments.keys() - {environment.name}
@@ -154,16 +161,23 @@ def _strays(
         for path, name in named
         if name is not None and name[0] not in left and name[1] not in used
     ]
-    if not any(config.settings(name).manifests for _path, name in stray):
-        return [path for path, _name in stray][:_MOST_STRAYS]
-    there = Paths(e.path for e in repository.list_files(tip.commit, [environment.path]))
-    is_gone = (
-        path
-        for path, name in stray
-        if name in config.services
-        or not (config.settings(name).manifests and meant_paths(name, environment, config, there))
-    )
-    return list(is_gone)[:_MOST_STRAYS]
+    if any(config.settings(name).manifests for _path, name in stray):
+        there = Paths(e.path for e in repository.list_files(tip.commit, [environment.path]))
+        stray = [
+            (path, name)
+            for path, name in stray
+            if name in config.services
+            or not config.settings(name).manifests
+            or not meant_paths(name, environment, config, there)
+        ]
+    wanted = {name for fields in unsure for name in (fields.service, *names_of(fields.fields))}
+    stray.sort(key=lambda one: (not _is_like(one[1], wanted), one[1] in config.services))
+    unread = [name for _path, name in stray[_MOST_STRAYS:] if name not in config.services]
+    return [path for path, _name in stray[:_MOST_STRAYS]], len(unread)
+
+
+def _is_like(name: str, wanted: Iterable[str]) -> bool:
+    return any(name in one or one in name for one in wanted)
 
 
 def _called_today(

@@ -390,3 +390,25 @@ def test_a_tag_means_what_it_was_written_with_last_whatever_name_s_file_is_left(
     plan = shop.ok("plan", "--service", "cart").service()
     assert plan["current"]["image"] == f"docker.io/{again}"
     assert plan["to"]["image"] == f"docker.io/{image('1.2')}"
+
+
+def test_of_very_many_lost_state_files_the_likely_ones_are_read_and_the_rest_counted(
+    tmp_path: Path,
+) -> None:
+    config = '[services.z-cart]\nmanifests = ["apps/cart/*.yaml"]\n'
+    shop = Shop(tmp_path).open({CART_PATH: WEB, ".gitops-rollback.toml": config})
+    for tag in ("1.4.2", "1.5.0"):
+        shop.ok("deploy", "--service", "z-cart", "--image", image(tag))
+    shop.ok("rollback", "--service", "z-cart", "--reason", "carts are empty")
+    shop.ok("release", "--service", "z-cart", *REASON)
+    state = shop.text(CART_STATE.replace("cart.json", "z-cart.json"))
+    gone = state.replace('"container": "server"', '"container": "gone"').replace(CART_PATH, "x")
+    others = {
+        CART_STATE.replace("cart.json", f"a-{number}.json"): gone.replace("z-cart", f"a-{number}")
+        for number in range(120)
+    }
+    shop.commit({**others, ".gitops-rollback.toml": None})
+    again = ("deploy", "--service", "cart", "--image", image("1.5.0"))
+    assert shop.refused(6, "refused", *again).error["code"] == "bad"
+    run = shop.deploy("1.6.0")
+    assert "21 state files of names that no field has any more were not read" in run.stderr
