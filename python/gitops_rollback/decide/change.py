@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops_rollback.decide.effect import blocks_of, findings_between
 from gitops_rollback.decide.plan import edits_to_json
-from gitops_rollback.errors import NotFoundError, RefusedError
+from gitops_rollback.errors import ConfigError, NotFoundError, RefusedError
 from gitops_rollback.late import dataclass, replace
 from gitops_rollback.ledger import message
 from gitops_rollback.ledger.fields import note, note_written
@@ -264,6 +264,7 @@ def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:
     edits: dict[str, list[FieldEdit]] = {}
     splices: dict[str, list[Splice]] = {}
     for change in changes:
+        _refuse_other_images(change, edits)
         for edit in change.edits:
             edits.setdefault(edit.field.path, []).append(edit)
         for marker in change.markers:
@@ -275,11 +276,29 @@ def _files(changes: Sequence[Change]) -> dict[str, bytes | None]:
     _refuse_other_effects(changes, after)
     files: dict[str, bytes | None]
     files = {path: file.encode(file.text) for path, file in after.items()}
+    written = [(one.at, one.state) for one in changes if one.state and one.writes_state]
+    for at, state in written:
+        files |= _ledger_files(at, state)
+    for _at, state in written:  # what is said of one name by another one's change is less
+        files |= _rendered(state)
     for change in changes:
-        if change.state is not None and change.writes_state:
-            files |= _ledger_files(change.at, change.state)
         files |= dict.fromkeys(change.deleted)
     return files
+
+
+def _refuse_other_images(change: Change, edits: Mapping[str, Sequence[FieldEdit]]) -> None:
+    """Raise `ConfigError` where a change before this one writes another image into a field of it.
+
+    They are of two names of that field.
+    """
+    for edit in change.edits:
+        for other in edits.get(edit.field.path, ()):
+            if other.field.key == edit.field.key and other.value != edit.value:
+                raise ConfigError(
+                    f"{edit.field.place} is the field of {change.at.title}, and of another service "
+                    f"of this run: {other.value} and {edit.value} cannot both stand there",
+                    "name one of them, or give both the same image",
+                )
 
 
 def _ledger_files(at: ServiceAtTip, state: State) -> dict[str, bytes | None]:

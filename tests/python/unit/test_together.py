@@ -130,6 +130,15 @@ def test_two_services_are_deployed_by_one_commit_with_their_joint_effect() -> No
     assert f"acme/shop:2@{digest('2')}" in (files["apps/shop.yaml"] or b"").decode()
 
 
+def test_two_names_of_one_field_get_one_image_in_a_commit_and_each_its_state_file() -> None:
+    cart = service_at_tip("acme/cart:1")
+    web = replace(cart, found=replace(cart.found, service="web"))
+    both = [changed(deploy("2"), cart), changed(deploy("2"), web)]
+    assert STATE.replace("cart.json", "web.json") in together(both, skip=False).files
+    with pytest.raises(ConfigError, match="the field of web production, and of another"):
+        together([both[0], changed(deploy("3"), web)], skip=False)
+
+
 KUSTOMIZATION = """\
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
