@@ -97,9 +97,11 @@ class Objects:
         self._left_out: set[tuple[str, str]] = set()  # kind and namespace, where others may be
         self._answered: set[Query] = set()
         self._read: dict[Name, Any] = {}  # what was read of objects, until they change
+        self._told: dict[object, Any] = {}  # what was found out of all, until one changes
 
     def take(self, change: Change) -> None:
         """Take a change in."""
+        self._told.clear()
         kind = change.query.kind
         if change.denied:
             self._denied.add(kind)
@@ -125,7 +127,9 @@ class Objects:
     def repositories(self, branch: str = "") -> list[Source]:
         """Return the GitRepositories of the manifests repository, or those that follow a branch."""
         key = repository_key(self._url)
-        own = (one for one in self.sources() if repository_key(one.url) == key)
+        own = self._once("repositories", lambda: [
+            one for one in self.sources() if repository_key(one.url) == key
+        ])  # fmt: skip
         return [one for one in own if branch in ("", one.branch)]
 
     def kustomizations(self) -> list[Reconciler]:
@@ -164,6 +168,9 @@ class Objects:
         An inventory that has an object of that name shows nothing: another environment's may. With
         them come those that substitute from the ConfigMaps and Secrets in which the image stands.
         """
+        return self._once(("owners", *_key(target)), lambda: self._owners(target))
+
+    def _owners(self, target: Target) -> list[Reconciler]:
         found: dict[Name, Reconciler] = {}
         for place in (*target.places, *target.lands):
             chosen = self._appliers_of(place, target)
@@ -175,7 +182,9 @@ class Objects:
     def _own(self, target: Target) -> list[Reconciler]:
         """Return the Kustomizations that apply from a target's repository and branch."""
         names = {one.name for one in self.repositories(target.branch)}
-        return [one for one in self.kustomizations() if one.source in names]
+        return self._once(("own", target.branch), lambda: [
+            one for one in self.kustomizations() if one.source in names
+        ])  # fmt: skip
 
     def _appliers_of(self, place: Place, target: Target) -> list[Reconciler]:
         """Return the Kustomizations that apply a place.
@@ -194,6 +203,9 @@ class Objects:
         file in the repository; else, where values reach them through a ConfigMap, those that its
         Kustomizations apply, of the service's name if there are several.
         """
+        return self._once(("releases", *_key(target)), lambda: self._releases_of(target))
+
+    def _releases_of(self, target: Target) -> list[Reconciler]:
         charts = {name_of(one, "HelmChart"): one for one in self._of("HelmChart")}
         names = {one.name for one in self.repositories(target.branch)}
         applied = frozenset[Name]().union(*(by.inventory for by in self.owners(target)))
@@ -427,6 +439,13 @@ class Objects:
             return None
         return tuple(self._each("Pod", read_pod))
 
+    def _once(self, key: object, find: Callable[[], list[T]]) -> list[T]:
+        """Return what is found out of all objects: once, until one of them changes."""
+        if key not in self._told:
+            self._told[key] = find()
+        found: list[T] = self._told[key]
+        return found
+
     def _of(self, kind: str) -> list[Json]:
         return [one for name, (_, one) in self._found.items() if name.kind == kind]
 
@@ -439,6 +458,11 @@ class Objects:
                     self._read[name] = read(one)
                 found.append(self._read[name])
         return found
+
+
+def _key(target: Target) -> tuple[object, ...]:
+    """Return what decides by which objects a target is applied."""
+    return target.service, target.branch, target.places, target.lands
 
 
 def _of_place(
