@@ -86,8 +86,8 @@ class _Lot:
 def _by_chance(bindings: list[Binding]) -> Iterator[Binding]:
     """Say of claims that nobody can know which of some volumes they bind.
 
-    Volumes that are equally good are taken as they come; and the claims of one template of a
-    StatefulSet whose pods start in parallel ask for the same at the same moment.
+    Volumes that are equally good are taken as they come; and the claims of one template
+    whose pods start in parallel, as all but some StatefulSets' do, ask for the same at one moment.
     """
     lots: list[_Lot] = []
     for index, one in enumerate(bindings):
@@ -111,7 +111,10 @@ def _by_chance(bindings: list[Binding]) -> Iterator[Binding]:
 
 def _races(binding: Binding) -> bool:
     claim = binding.claim
-    is_parallel = claim.item.get("spec", "podManagementPolicy") == "Parallel"
+    item = claim.item
+    is_parallel = (
+        item.kind != "StatefulSet" or item.get("spec", "podManagementPolicy") == "Parallel"
+    )
     kept = binding.volume is not None and is_kept_for(binding.volume, claim)
     return bool(claim.template) and is_parallel and not kept
 

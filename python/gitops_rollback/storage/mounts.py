@@ -242,13 +242,25 @@ def workload_of(item: KubernetesObject) -> Workload:
     )
 
 
-def claims_of_set(workload: Workload) -> Iterator[Claim]:
-    """Yield the claims that a StatefulSet makes: `data-web-0` and so on."""
-    start = workload.item.get("spec", "ordinals", "start")
+def claims_of(workload: Workload) -> Iterator[Claim]:
+    """Yield the claims that a workload makes: those of a StatefulSet, and those of its pods.
+
+    `data-web-0` and so on of a template; `web-0-data` of a volume that lives as long as its pod
+    (`ephemeral`), and `web-*-data` where nobody knows what the pod is called.
+    """
+    item = workload.item
+    start = item.get("spec", "ordinals", "start")
     first = start if isinstance(start, int) else 0
     for number in range(first, first + min(workload.replicas, _MOST_REPLICAS)):
         for template in workload.templates:
-            yield replace(template, name=f"{template.template}-{workload.item.name}-{number}")
+            yield replace(template, name=f"{template.template}-{item.name}-{number}")
+        own = {"StatefulSet": f"{item.name}-{number}", "Pod": item.name}
+        pod = own.get(item.kind, f"{item.name}-*")
+        for volume in workload.volumes if workload.has_pods else ():
+            steps = (*volume.steps, "ephemeral", "volumeClaimTemplate", "spec")
+            if item.mapping(*steps):
+                name = f"{pod}-{volume.name}"
+                yield replace(claim_from(item, steps, name), template=volume.name)
 
 
 def _templates(item: KubernetesObject) -> Iterator[Claim]:

@@ -16,7 +16,7 @@ from gitops_rollback.storage.mounts import (
     POD_SPEC_PATHS,
     PodVolume,
     Workload,
-    claims_of_set,
+    claims_of,
     workload_of,
 )
 
@@ -49,9 +49,9 @@ class World:
 
     @cached_property
     def claims(self) -> tuple[Claim, ...]:
-        """The claims, those that StatefulSets make among them; one that is there is taken."""
+        """The claims, those that workloads make among them; one that is there is taken."""
         written = [claim_of(i) for i in self.items if i.kind == "PersistentVolumeClaim" and i.name]
-        made = [claim for workload in self.workloads for claim in claims_of_set(workload)]
+        made = [claim for workload in self.workloads for claim in claims_of(workload)]
         return (
             *written,
             *(claim for claim in made if not any(_is_same(claim, o) for o in written)),

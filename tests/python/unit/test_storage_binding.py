@@ -327,3 +327,37 @@ def test_a_size_that_nobody_means_is_asked_about(size: str, asks: bool) -> None:
     if asks:
         assert found[0].severity == "warning"
         assert "Gi meant?" in found[0].message
+
+
+def pods_of(kind: str, replicas: int) -> str:
+    """Return a workload whose pods each make a claim of 5Gi."""
+    asks = {"accessModes": ["ReadWriteOnce"], "storageClassName": "slow",
+            "resources": {"requests": {"storage": "5Gi"}}}  # fmt: skip
+    own = {"name": "own", "ephemeral": {"volumeClaimTemplate": {"spec": asks}}}
+    mounts = [{"name": "own", "mountPath": "/own"}]
+    box = {"name": "main", "image": "nginx", "volumeMounts": mounts}
+    labels = {"app": "web"}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [box], "volumes": [own]}}
+    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": pod}
+    metadata = {"name": "web", "namespace": "shop"}
+    more = {"serviceName": "web"} if kind == "StatefulSet" else {}
+    document = {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata, "spec": spec | more}
+    return json.dumps(document) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("StatefulSet", "web-0-own"), ("Deployment", "web-*-own")]
+)
+def test_pods_that_make_claims_of_their_own_want_a_volume_each(kind: str, name: str) -> None:
+    found = look(volume("one", size="6Gi"), volume("two"), pods_of(kind, 3))
+    assert found.bindings[0].claim.name == name
+    assert [one.state for one in found.bindings] == ["bound", "bound", "unknown"]
+    is_chance = all(len(one.volumes) > 1 for one in found.bindings[:2])
+    assert is_chance == (kind == "Deployment")  # its pods start at once
+    pending = [one for one in found.findings if one.code == "claim-pending"]
+    assert len(pending) == 1
+    assert "is bound by claim web-" in pending[0].message
+
+
+def test_pods_that_are_not_there_make_no_claims() -> None:
+    assert look(volume(), pods_of("Deployment", 0)).bindings == ()
