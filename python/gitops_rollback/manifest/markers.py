@@ -65,9 +65,9 @@ def find_marker_above(text: str, start: int) -> Marker | None:
     """Return the marker in a line of its own above a value that begins the line at `start`."""
     before = text[:start]
     line_start = _line_start(before, start)
-    if before[line_start:].strip(" \t-"):
+    if not line_start or before[line_start:].strip(" \t-"):
         return None
-    above = _line_start(before, max(line_start - 1, 0))
+    above = _line_start(before, line_start - 1)
     comment = before[above:line_start].strip()
     match = _COMMENT.match(text, above + before[above:line_start].find("#"))
     return _marker(match) if comment.startswith("#") and match is not None else None

@@ -102,8 +102,8 @@ def image_nodes(
 
 def _pod_images(item: ManifestObject, further_kinds: Mapping[str, str]) -> Iterator[ImageNode]:
     pointer = further_kinds.get(item.kind) or _pod_spec(item)
-    way = _way(item.node, pointer) if pointer is not None else ()
-    if pointer is None or not way:
+    way = _way(item.node, pointer) if pointer is not None else None
+    if way is None:
         return
     reported_only = item.kind in REPORTED_POD_SPECS and item.kind not in further_kinds
     prefix = f"{item.pointer}{pointer}"
@@ -130,18 +130,18 @@ def _pod_images(item: ManifestObject, further_kinds: Mapping[str, str]) -> Itera
 def _pointed(item: ManifestObject, pointers: Iterable[str]) -> Iterator[ImageNode]:
     for pointer in pointers:
         way = _way(item.node, pointer)
-        if way and isinstance(way[-1], yaml.ScalarNode):
+        if way is not None and isinstance(way[-1], yaml.ScalarNode):
             name = pointer.strip("/").replace("/", ".")
             yield ImageNode(name, way[-1], f"{item.pointer}{pointer}", POINTED, way[:-1])
 
 
-def _way(node: yaml.Node, pointer: str) -> tuple[yaml.Node, ...]:
-    """Return the nodes down to where a pointer leads; nothing where that is not there."""
+def _way(node: yaml.Node, pointer: str) -> tuple[yaml.Node, ...] | None:
+    """Return the nodes down to where a pointer leads; None where that is not there."""
     nodes = [node]
     for step in pointer.strip("/").split("/"):
         below = _step(nodes[-1], step.replace("~1", "/").replace("~0", "~"))
         if below is None:
-            return ()
+            return None
         nodes.append(below)
     return tuple(nodes)
 

@@ -10,6 +10,7 @@ from gitops_rollback.decide.edits import deploy_edits
 from gitops_rollback.decide.effect import blocks_of, edited, findings_of
 from gitops_rollback.decide.facts import ServiceAtTip
 from gitops_rollback.errors import GitopsRollbackError
+from gitops_rollback.manifest.argo import override_of
 from gitops_rollback.repo.objects import Tip
 from gitops_rollback.services.catalogue import resolve
 from gitops_rollback.services.config import Config, Environment
@@ -187,6 +188,23 @@ UNKNOWN = {
 def test_a_layer_that_is_not_read_makes_the_effect_unknown(text: str) -> None:
     with pytest.raises(NotProvenError, match="is not proven"):
         deployed({"app.yaml": of_source(text)})
+
+
+@pytest.mark.parametrize(
+    ("path", "application"),
+    [
+        (".argocd-source.yaml", ""),
+        ("apps/cart/.argocd-source.yaml", ""),
+        ("apps/cart/.argocd-source-cart.yaml", "cart"),
+        ("apps/cart/.argocd-source-a-b.yaml", "a-b"),
+        ("apps/cart/argocd-source.yaml", None),
+        ("apps/cart/.argocd-source-.yaml", None),
+        ("apps/cart/.argocd-source.yml", None),
+        (".argocd-source.yaml/x.yaml", None),
+    ],
+)
+def test_a_file_of_overrides_is_told_by_its_name(path: str, application: str | None) -> None:
+    assert override_of(path) == application
 
 
 def test_patches_that_an_application_adds_are_not_followed() -> None:

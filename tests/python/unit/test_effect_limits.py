@@ -31,6 +31,8 @@ from unit.test_effective import FLUX, deciders, effect_of, fields
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import yaml
+
     from gitops_rollback.effective.grammar import Touch
 
 CART = DEPLOYMENT.format(image="acme/cart:1")
@@ -58,6 +60,48 @@ def test_what_a_patch_deletes_where_nothing_was_is_not_there(
     patch: str, expected: dict[str, object]
 ) -> None:
     assert plain(strategic_merge(node("{}"), node(patch))) == expected
+
+
+# Kubernetes' API: what has a pod in it, and where.
+PODS = """\
+v1 Pod spec
+v1 PodTemplate template.spec
+v1 ReplicationController spec.template.spec
+apps/v1 Deployment spec.template.spec
+apps/v1 StatefulSet spec.template.spec
+apps/v1 DaemonSet spec.template.spec
+apps/v1 ReplicaSet spec.template.spec
+batch/v1 Job spec.template.spec
+batch/v1 CronJob spec.jobTemplate.spec.template.spec
+batch/v1beta1 CronJob spec.jobTemplate.spec.template.spec
+"""
+
+
+def with_pod(version: str, kind: str, place: str, pod: object) -> yaml.Node:
+    for key in reversed(place.split(".")):
+        pod = {key: pod}
+    assert isinstance(pod, dict)
+    return node(json.dumps({"apiVersion": version, "kind": kind, **pod}))
+
+
+@pytest.mark.parametrize(
+    "listed", ["containers", "initContainers", "ephemeralContainers", "volumes"]
+)
+@pytest.mark.parametrize("pod", PODS.splitlines())
+def test_lists_of_every_pod_that_have_names_are_merged_by_them(pod: str, listed: str) -> None:
+    version, kind, place = pod.split()
+    base = with_pod(version, kind, place, {listed: [{"name": "a", "x": 1}, {"name": "b"}]})
+    patch = with_pod(version, kind, place, {listed: [{"name": "a", "y": 2}]})
+    found = {listed: [{"name": "a", "x": 1, "y": 2}, {"name": "b"}]}
+    assert plain(strategic_merge(base, patch)) == plain(with_pod(version, kind, place, found))
+
+
+def test_lists_of_a_kind_that_is_not_known_are_replaced() -> None:
+    base, patch = (
+        with_pod("apps/v2", "Deployment", "spec.template.spec", {"containers": [{"name": name}]})
+        for name in "ab"
+    )
+    assert plain(strategic_merge(base, patch)) == plain(patch)
 
 
 def test_an_item_of_a_list_is_replaced_by_a_json_patch() -> None:

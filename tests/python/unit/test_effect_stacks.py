@@ -239,6 +239,21 @@ def test_what_a_stage_sets_of_an_image_takes_its_place(stage: str, places: list[
     assert {one.why for one in told} <= {"it comes later and sets the same value"}
 
 
+@pytest.mark.parametrize(
+    ("stage", "is_told"),
+    [("acme/cart:2", False), ("acme/cart", True), ("cart:2", True), ("''", True)],
+)
+def test_only_a_whole_image_of_a_stage_is_a_field_of_its_own(stage: str, *, is_told: bool) -> None:
+    own = "cartImage: acme/cart:1\n"
+    files = {
+        "cart/Chart.yaml": "name: cart\n",
+        "cart/values.yaml": own,
+        "cart/values-prod.yaml": f"cartImage: {stage}\n",
+    }
+    [field] = find_fields(parse("cart/values.yaml", own.encode()))
+    assert bool(list(overridden(field, found(files)))) == is_told
+
+
 def test_a_layer_that_is_not_read_may_set_what_stands_before_it_and_nothing_behind_it() -> None:
     chart = "helmCharts: [{additionalValuesFiles: [gone.yaml, a.yaml, none.yaml]}]"
     files = {"kustomization.yaml": f"{HEAD}{chart}\n", "a.yaml": VALUES, "b.yaml": VALUES}
