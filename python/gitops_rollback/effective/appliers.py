@@ -142,6 +142,18 @@ def reach_of_path(flux: FluxKustomization) -> Reach | None:
     return Reach(_pattern(flux.path), unknown)
 
 
+def unsettled(written: Iterable[FluxKustomization]) -> list[Reach]:
+    """Return that all may be reached, where Flux Kustomizations change one another too often."""
+    why = "it and others change one another again and again, which is not followed"
+    hint = f"let none change one that changes others, {ACCEPT}"
+    return [
+        Reach(
+            _pattern("."), Unknown(o.file_path, o.line, f"Flux Kustomization {o.name}", why, hint)
+        )
+        for o in written
+    ]
+
+
 def has_variable(path: str) -> bool:
     """Tell whether a path is made by a variable or a template."""
     return _VARIABLE.search(path) is not None

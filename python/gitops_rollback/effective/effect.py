@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gitops_rollback.image import ImageReference
     from gitops_rollback.manifest.image_field import FieldKey
 
+    Place = tuple[str, str, str, str, str, int]
+
 UNKNOWN = "unknown"
 OTHER = "other"
 WARNING = "warning"
@@ -113,16 +115,34 @@ class Effect:
     doubtful: tuple[Recipe, ...] = ()
     beside: Mapping[Beside, str] = field(default_factory=dict)
 
+    @cached_property
+    def by_place(self) -> dict[Place, Landed]:
+        """Every image by its place, which has a number where there are several of one.
+
+        So it is where others change a Flux Kustomization that is applied as it is written, too.
+        """
+        numbers: dict[tuple[str, ...], int] = {}
+        found: dict[Place, Landed] = {}
+        for one in self.landed:
+            number = numbers.get(one.place, 0)
+            numbers[one.place] = number + 1
+            found[(*one.place, number)] = one
+        return found
+
     def decided_by(self, keys: Iterable[FieldKey]) -> tuple[Landed, ...]:
         """Return the images that some fields decide, without a look at all others."""
-        places = (place for key in set(keys) for place in self._by_decider.get(key, ()))
-        return tuple(self.landed[place] for place in sorted(places))
+        return tuple(self.placed_by(keys).values())
+
+    def placed_by(self, keys: Iterable[FieldKey]) -> dict[Place, Landed]:
+        """Return the same by their places."""
+        found = {pair for key in set(keys) for pair in self._by_decider.get(key, ())}
+        return {place: self.landed[number] for number, place in sorted(found)}
 
     @cached_property
-    def _by_decider(self) -> dict[FieldKey, list[int]]:
-        found: dict[FieldKey, list[int]] = {}
-        for place, one in enumerate(self.landed):
-            found.setdefault(one.decider, []).append(place)
+    def _by_decider(self) -> dict[FieldKey, list[tuple[int, Place]]]:
+        found: dict[FieldKey, list[tuple[int, Place]]] = {}
+        for number, (place, one) in enumerate(self.by_place.items()):
+            found.setdefault(one.decider, []).append((number, place))
         return found
 
     def paths_of(self, keys: Iterable[FieldKey]) -> tuple[str, ...]:
@@ -158,14 +178,14 @@ def judge(
     Every image that an edited field decides has to become the one that is meant, and every other
     has to stay; what is not known of those that are reached is told.
     """
-    later = {one.place: one for one in after.landed}
-    found = _of_meant(before, later, meant)
-    reached = {one.place for one in before.decided_by(meant)}
-    for one in before.landed:
-        if one.place not in reached and _moved(one, later.get(one.place)):
-            found.append(_moved_finding(one, later.get(one.place)))
-    known = {one.place for one in before.landed}
-    found += [_moved_finding(one, one) for one in after.landed if one.place not in known]
+    found = _of_meant(before, after, meant)
+    reached = before.placed_by(meant)
+    for place, one in before.by_place.items():
+        now = after.by_place.get(place)
+        if place not in reached and (now is None or now.image != one.image):
+            found.append(_moved_finding(one, now))
+    new = (one for place, one in after.by_place.items() if place not in before.by_place)
+    found += [_moved_finding(one, one) for one in new]
     found += _beside(before, after, {place[:4] for place in reached}, meant)
     return tuple(dict.fromkeys(found))
 
@@ -218,9 +238,8 @@ def judge_each(
             half = len(group) // 2
             groups += [group[:half], group[half:]]
             continue
-        later = {one.place: one for one in now.landed}
         for place in group:
-            found[place] = tuple(dict.fromkeys(_of_meant(before, later, meant[place])))
+            found[place] = tuple(dict.fromkeys(_of_meant(before, now, meant[place])))
     return found
 
 
@@ -242,12 +261,10 @@ def _is_as_meant(
 
 
 def _of_meant(
-    before: Effect,
-    later: Mapping[tuple[str, str, str, str, str], Landed],
-    meant: Mapping[FieldKey, ImageReference],
+    before: Effect, after: Effect, meant: Mapping[FieldKey, ImageReference]
 ) -> list[Finding]:
     """Return what stands against an edit in the images that it is to change."""
-    reached = {one.place: one for one in before.decided_by(meant)}
+    reached = before.placed_by(meant)
     decided = {one.decider for one in reached.values()}
     found = [
         _without_effect(key, image, before.idle.get(key, Idle("no image is decided there")))
@@ -256,7 +273,7 @@ def _of_meant(
     ]
     paths = before.paths_of(meant)
     for place, one in reached.items():
-        found += _of_reached(one, later.get(place), meant[one.decider], paths)
+        found += _of_reached(one, after.by_place.get(place), meant[one.decider], paths)
     return found
 
 
@@ -318,10 +335,6 @@ def _is(now: Landed, image: ImageReference) -> bool:
     )
     found = (find_image(name + now.version) for name in names)
     return any(one is not None and may_be(one, image) for one in found)
-
-
-def _moved(one: Landed, now: Landed | None) -> bool:
-    return now is None or now.image != one.image
 
 
 def _moved_finding(one: Landed, now: Landed | None) -> Finding:

@@ -19,6 +19,7 @@ from gitops_rollback.effective.appliers import (
     reach_of_path,
     reaches_of,
     reaches_of_set,
+    unsettled,
 )
 from gitops_rollback.effective.argo import argo_additions, directories, overriding
 from gitops_rollback.effective.build import Builder
@@ -154,6 +155,8 @@ class Roots:
                 break
             self.flux = found
             roots = list(self._every())
+        else:
+            self._reaches += unsettled(self._written)
         built = [one for root in roots for one in root.work.resources]
         self._reaches += changed_applications(self._applications, built)
         return roots

@@ -179,12 +179,20 @@ def _of_parents(
 
 
 def _takers(files: Iterable[ParsedFile]) -> dict[str, list[ManifestObject]]:
-    """Return the releases of charts in this repository, by the folder that each names."""
+    """Return the releases of charts in this repository, by the folder that each names.
+
+    A HelmChart that a release takes its chart from is known by its name, in whatever namespace.
+    """
+    items = [item for file in files for item in objects_of(file)]
+    charts: dict[str | None, set[str | None]] = {}
+    for item in (item for item in items if item.kind == "HelmChart"):
+        charts.setdefault(item.name, set()).add(text_of(item.find("spec", "chart")))
     found: dict[str, list[ManifestObject]] = {}
-    for item in (item for file in files for item in objects_of(file)):
-        if item.kind == "HelmRelease":
-            chart = text_of(item.find("spec", "chart", "spec", "chart")) or "?"
-            found.setdefault(folder_of(chart), []).append(item)
+    for item in (item for item in items if item.kind == "HelmRelease"):
+        named = charts.get(text_of(item.find("spec", "chartRef", "name")), set())
+        own = text_of(item.find("spec", "chart", "spec", "chart"))
+        for folder in {folder_of(chart) for chart in {own, *named} if chart}:
+            found.setdefault(folder, []).append(item)
     return found
 
 

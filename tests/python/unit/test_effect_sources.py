@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -402,6 +403,29 @@ FOLLOWED = {
             "apps/cart/.argocd-source.yaml": "kustomize: {images: ['acme/cart:2']}\n",
         },
         "apps/cart/.argocd-source.yaml",
+    ),
+    "images of an Application of whose overrides a file has none": (
+        LISTED
+        | {
+            "a.yaml": application(
+                f"repoURL: {OURS}\npath: apps/cart\nkustomize: {{images: ['acme/cart:3']}}"
+            ),
+            "apps/cart/.argocd-source.yaml": "kustomize: {namePrefix: a-}\n",
+        },
+        "a.yaml",
+    ),
+    "an Application of a chart elsewhere that an overlay changes": (
+        LISTED
+        | {
+            "argo/kustomization.yaml": (
+                "resources: [a.yaml]\npatches:\n- target: {kind: Application}\n  patch: |\n"
+                "    - {op: replace, path: /spec/sources/0/targetRevision, value: 2.0.0}\n"
+            ),
+            "argo/a.yaml": application(
+                "repoURL: https://charts.acme.com\nchart: db\ntargetRevision: 1.0.0"
+            ),
+        },
+        EDITED,
     ),
     "parameters that override an Application's": (
         {
@@ -938,6 +962,36 @@ def test_a_variable_alone_in_values_is_a_number_to_the_chart(tag: str, runs: str
     assert found.image.tag == runs
     [landed] = manifests.effective({}, Environment("production")).effect.landed
     assert landed.image == f"acme/cart:{runs}"
+
+
+def chain_of(number: int) -> str:
+    """Flux Kustomizations of one folder of which each changes the next, until one sets images."""
+    added: dict[str, object] = {"images": [{"name": "acme/cart", "newTag": "2"}]}
+    for one in range(number, 1, -1):
+        patch = json.dumps(
+            [{"op": "add", "path": f"/spec/{k}", "value": v} for k, v in added.items()]
+        )
+        target = {"kind": "Kustomization", "name": f"k{one}"}
+        added = {"patches": [{"target": target, "patch": patch}]}
+    first = flux(
+        "flux-system", f"patches: {json.dumps(added['patches'])}", name="k1", path="./apps"
+    )
+    others = (flux("flux-system", name=f"k{n}", path="./apps") for n in range(2, number + 1))
+    return "---\n".join([first, *others])
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        (2, "which is not followed"),
+        (3, "which is not followed"),
+        (4, "again and again"),
+        (6, "again"),
+    ],
+)
+def test_what_kustomizations_make_of_one_another_is_known_or_refused(number: int, why: str) -> None:
+    """However many of one name come of it: the others apply the image as it is written."""
+    assert why in deployed(APPS | {"apps/k.yaml": chain_of(number)})
 
 
 def test_a_template_of_a_chart_applies_nothing_and_stops_nothing() -> None:

@@ -142,12 +142,24 @@ STACKS = {
             "release.yaml": RELEASE,
             "silent.yaml": RELEASE.replace("cart: {image", "others: {image"),
             "away.yaml": RELEASE.replace("charts/shop", "charts/away"),
+            "by-name.yaml": (
+                "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\n"
+                "metadata: {name: other}\nspec:\n  chartRef: {kind: HelmChart, name: shop}\n"
+                "  values: {cart: {image: {tag: '4'}}}\n"
+            ),
+            "chart.yaml": (
+                "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmChart\n"
+                "metadata: {name: shop}\nspec: {chart: ./charts/shop}\n---\n"
+                "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmChart\n"
+                "metadata: {name: away}\nspec: {chart: ./charts/shop}\n"
+            ),
         },
         [
             [
                 f"{SUB}:1 the values file {SUB}",
                 "charts/shop/values.yaml:2/cart cart in charts/shop/values.yaml",
                 "release.yaml:7/spec/values/cart cart in HelmRelease cart",
+                "by-name.yaml:6/spec/values/cart cart in HelmRelease other",
             ]
         ],
     ),
