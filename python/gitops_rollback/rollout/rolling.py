@@ -126,7 +126,7 @@ def unfinished_of(target: Target, view: View) -> list[Workload]:
     return [
         one
         for one in view.workloads or ()
-        if one.wanted and one.elsewhere(target) and not one.is_healthy
+        if one.wanted and one.elsewhere(target) and (one.counts_lack or not one.observed)
     ]
 
 
@@ -292,7 +292,7 @@ def _failure(view: View, its: PodsOf) -> Failure | None:
     )
     if cause is None and view.pods is not None:
         cause = uncreated_failure(its)
-    if cause is None and workload.observed and not _counted(workload, workload.wanted or 0):
+    if cause is None and workload.observed and not workload.counts_lack:
         cause = altered_failure(its)
     if workload.observed and workload.progressing.reason == "ProgressDeadlineExceeded":
         return replace(cause or deadline_failure(its), patience=0.0)
@@ -313,7 +313,7 @@ def _lacks(its: PodsOf, *, are_seen: bool) -> str:
     wanted = workload.wanted or 0
     if not workload.observed:
         return "its controller to see the new image"
-    lacks = "" if workload.by_hand else _counted(workload, wanted)
+    lacks = "" if workload.by_hand else workload.counts_lack
     if lacks or not are_seen or not its.names:
         return lacks
     new = [pod for pod in its.new if not pod.ended]
@@ -326,19 +326,6 @@ def _lacks(its: PodsOf, *, are_seen: bool) -> str:
     stay = old if workload.by_hand else workload.kept
     is_full = len(its.living) >= wanted and running >= wanted - stay
     return "" if is_full else "the pods to report the image they run"
-
-
-def _counted(workload: Workload, wanted: int) -> str:
-    """Say what the counts in a workload's status lack."""
-    if workload.updated < wanted:
-        return f"{workload.updated} of {wanted} pods are new"
-    if workload.name.kind == "Deployment" and workload.total > workload.updated:
-        return f"{workload.total - workload.updated} old pods are still there"
-    if workload.available >= wanted:
-        return ""
-    if workload.ready >= wanted and workload.minimum:
-        return f"its pods are ready, and have to be so for {workload.minimum} s"
-    return f"{workload.available} of {wanted} pods are ready"
 
 
 def _look_at(target: Target, view: View, workload: Workload) -> _Seen:

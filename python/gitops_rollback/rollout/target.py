@@ -163,18 +163,22 @@ class Target:
     @property
     def is_by_workloads(self) -> bool:
         """Whether Git names the image in workloads alone, so that these are all that runs it."""
-        return all(place.is_workload for place in self.lands or self.places)
+        return all(place.is_workload for place in self.landed)
 
     @property
-    def releases(self) -> frozenset[str]:
-        """The names of the HelmReleases that name the image, as they are applied."""
-        return frozenset(place.name for place in self.of_releases)
+    def landed(self) -> tuple[Place, ...]:
+        """Where Git names the image, as it takes effect where that is known."""
+        return self.lands or self.places
 
     @property
     def of_releases(self) -> tuple[Place, ...]:
         """Where HelmReleases name the image, as they are applied."""
-        found = (place for place in self.lands or self.places if place.kind == "HelmRelease")
-        return tuple(found)
+        return tuple(place for place in self.landed if place.kind == "HelmRelease")
+
+    @property
+    def releases(self) -> frozenset[str]:
+        """The names of these HelmReleases."""
+        return frozenset(place.name for place in self.of_releases)
 
     @property
     def workloads(self) -> tuple[tuple[str, str], ...]:
@@ -186,7 +190,7 @@ class Target:
         """The workloads that Git holds: each once for each file that is told to be applied."""
         found = {
             (one.kind, one.namespace, one.name, one.applied): one
-            for one in self.lands or self.places
+            for one in self.landed
             if one.is_workload
         }
         return tuple(found.values())
@@ -195,7 +199,7 @@ class Target:
         """Return the containers of a workload that Git gives the image; none where not known."""
         return frozenset(
             place.container.partition("#")[0]  # with the number that tells two of a name apart
-            for place in self.lands or self.places
+            for place in self.landed
             if place.kind == kind and place.is_named(name) and place.container
         )
 

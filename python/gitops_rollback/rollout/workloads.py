@@ -1,8 +1,4 @@
-"""Workloads and their pods: what they were told to run, and what became of it. Pure.
-
-How far a rollout is, is judged as `kubectl rollout status` does
-(kubernetes/kubectl:pkg/polymorphichelpers/rollout_status.go).
-"""
+"""Workloads and their pods: what they were told to run, and what became of it. Pure."""
 
 from __future__ import annotations
 
@@ -135,10 +131,21 @@ class Workload:
         return not self.elsewhere(target) and not self.lacks(target)
 
     @property
-    def is_healthy(self) -> bool:
-        """Whether all pods it wants are new and available, whatever image it is."""
+    def counts_lack(self) -> str:
+        """What the counts in its status lack; empty where all pods it wants are new and available.
+
+        As `kubectl rollout status` judges it (kubectl:pkg/polymorphichelpers/rollout_status.go).
+        """
         wanted = self.wanted or 0
-        return self.observed and self.updated >= wanted and self.available >= wanted
+        if self.updated < wanted:
+            return f"{self.updated} of {wanted} pods are new"
+        if self.name.kind == "Deployment" and self.total > self.updated:
+            return f"{self.total - self.updated} old pods are still there"
+        if self.available >= wanted:
+            return ""
+        if self.ready >= wanted and self.minimum:
+            return f"its pods are ready, and have to be so for {self.minimum} s"
+        return f"{self.available} of {wanted} pods are ready"
 
 
 @dataclass(frozen=True)

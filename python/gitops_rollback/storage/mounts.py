@@ -128,35 +128,23 @@ def _is_reached(volume: Volume, wanted: dict[str, Any]) -> bool:
 
 def _no_claim(world: World, workload: Workload, volume: PodVolume, steps: Steps) -> Finding:
     others = sorted({str(c.namespace) for c in world.claims if c.name == volume.claim})
-    if others:
-        return workload.item.finding(
-            ERROR,
-            "claim-namespace",
-            steps,
-            f"claim {volume.claim} is in namespace {', '.join(others)}, and this pod in "
-            f"{workload.item.namespace}",
-            effect=f"{_WAITS}: a pod takes claims of its own namespace only",
-            mend=f"write namespace: {others[0]} in one place and the same in the other",
-        )
     near = misspelt(str(volume.claim), {c.name for c in world.claims}, NAME)
-    if near:
-        return workload.item.finding(
-            ERROR,
-            "claim-missing",
-            steps,
-            f"there is no claim {volume.claim}; did you mean {near}?",
-            effect=f'{_WAITS}: persistentvolumeclaim "{volume.claim}" not found',
-            mend=f"write claimName: {near}",
-        )
-    return workload.item.finding(
-        WARNING,
-        "claim-missing",
-        steps,
-        f"there is no claim {volume.claim} in these manifests",
-        effect=f'{_WAITS} unless somebody else makes it: persistentvolumeclaim "{volume.claim}" '
-        "not found",
-        mend=f"add a PersistentVolumeClaim {volume.claim}",
-    )
+    severity, code = ERROR, "claim-missing"
+    what, gone = f"there is no claim {volume.claim}", f'"{volume.claim}" not found'
+    effect = f"{_WAITS}: persistentvolumeclaim {gone}"
+    if others:
+        code = "claim-namespace"
+        ours = workload.item.namespace
+        what = f"claim {volume.claim} is in namespace {', '.join(others)}, and this pod in {ours}"
+        effect = f"{_WAITS}: a pod takes claims of its own namespace only"
+        mend = f"write namespace: {others[0]} in one place and the same in the other"
+    elif near:
+        what, mend = f"{what}; did you mean {near}?", f"write claimName: {near}"
+    else:
+        severity, what = WARNING, f"{what} in these manifests"
+        effect = f"{_WAITS} unless somebody else makes it: persistentvolumeclaim {gone}"
+        mend = f"add a PersistentVolumeClaim {volume.claim}"
+    return workload.item.finding(severity, code, steps, what, effect=effect, mend=mend)
 
 
 def _unmounted(workload: Workload, volume: PodVolume) -> Iterator[Finding]:

@@ -190,39 +190,30 @@ def _claim_ref(world: World, volume: Volume) -> Iterator[Finding]:
     if volume.claim_ref is None or any(bound.is_kept_for(volume, c) for c in world.claims):
         return
     namespace, name = volume.claim_ref
-    steps = ("spec", "claimRef")
+    steps: Steps = ("spec", "claimRef")
+    severity = ERROR
+    near = _near_claim(world, name, namespace) if namespace is not None else None
+    kept = f"volume {volume.name} is kept for"
     if volume.claim_uid:
-        yield volume.item.finding(
-            WARNING,
-            "claim-ref",
-            (*steps, "uid"),
-            f"volume {volume.name} is kept for the one claim that has the uid {volume.claim_uid}",
-            effect="a claim that is made anew, in this cluster or another, has another uid: it "
-            "stays Pending, and the volume Released",
-            mend="take uid and resourceVersion out of spec.claimRef",
+        steps, severity = (*steps, "uid"), WARNING
+        what = f"{kept} the one claim that has the uid {volume.claim_uid}"
+        effect = (
+            "a claim that is made anew, in this cluster or another, has another uid: it stays "
+            "Pending, and the volume Released"
         )
+        mend = "take uid and resourceVersion out of spec.claimRef"
+    elif namespace is None:
+        what = f"{kept} claim {name} of no namespace"
+        effect = "no claim matches: the volume stays Available, or binds nobody"
+        mend = "write spec.claimRef.namespace"
+    elif near is not None:
+        meant = f"{near.namespace or namespace}/{near.name}"
+        what = f"{kept} claim {namespace}/{name}, which is not here; did you mean {meant}?"
+        effect = "nobody else binds it, so it stays Available"
+        mend = f"write name: {near.name} and namespace: {near.namespace or namespace}"
+    else:
         return
-    if namespace is None:
-        yield volume.item.finding(
-            ERROR,
-            "claim-ref",
-            steps,
-            f"volume {volume.name} is kept for claim {name} of no namespace",
-            effect="no claim matches: the volume stays Available, or binds nobody",
-            mend="write spec.claimRef.namespace",
-        )
-        return
-    near = _near_claim(world, name, namespace)
-    if near is not None:
-        yield volume.item.finding(
-            ERROR,
-            "claim-ref",
-            steps,
-            f"volume {volume.name} is kept for claim {namespace}/{name}, which is not here; did "
-            f"you mean {near.namespace or namespace}/{near.name}?",
-            effect="nobody else binds it, so it stays Available",
-            mend=f"write name: {near.name} and namespace: {near.namespace or namespace}",
-        )
+    yield volume.item.finding(severity, "claim-ref", steps, what, effect=effect, mend=mend)
 
 
 def _near_claim(world: World, name: str, namespace: str) -> Claim | None:
