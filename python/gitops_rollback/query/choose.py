@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gitops_rollback.late import dataclass, field, regex
 from gitops_rollback.model import some
 from gitops_rollback.query.shapes import (
+    DOUBTFUL,
     IS_NEWER,
     NEWER,
     OLDER,
@@ -145,6 +146,7 @@ class _Repository:
             else:
                 found.append(tag)
         found.sort(key=self._rank, reverse=True)
+        found = self._without_doubts(found, reasons)
         names = self._without_ties(found, reasons)
         notes = _open(names, reasons)
         if newer:
@@ -254,7 +256,7 @@ class _Repository:
         return self._why_not_by(relation, tag)
 
     def _why_not_by(self, relation: Relation, tag: Tag) -> str:
-        if relation.kind in (OTHER, NEWER):
+        if relation.kind in (OTHER, NEWER, DOUBTFUL):
             return relation.reason
         if relation.kind == OLDER:
             return self._why_not_older(tag)
@@ -307,6 +309,24 @@ class _Repository:
 
     def _is_spelled_alike(self, tag: Tag) -> bool:
         return tag.name[:1].isalpha() == (self._anchor or "")[:1].isalpha()
+
+    def _without_doubts(self, found: list[Tag], reasons: dict[str, str]) -> list[Tag]:
+        """Return tags without those that are older than one that may be the one before."""
+        last = None if self._anchor is None else self._shapes.of(self._anchor).order
+        doubtful = [
+            shape
+            for tag in self._images
+            if tag.name in reasons and last and self._relation(tag).kind == DOUBTFUL
+            for shape in [self._shapes.of(tag.name)]
+            if shape.order < last
+        ]
+        if not doubtful:
+            return found
+        first = max(doubtful, key=lambda shape: shape.order)
+        sure = [tag for tag in found if self._rank(tag) > (0, first.order)]
+        why = f"{first.name} may be the one before: {reasons[first.name]}"
+        reasons |= {tag.name: why for tag in found if tag not in sure}
+        return sure
 
     def _without_ties(self, found: list[Tag], reasons: dict[str, str]) -> tuple[str, ...]:
         """Return names up to the first two of which nothing tells which came later."""

@@ -60,6 +60,15 @@ BASES = (
     "manylinux", "ros", "vs", "rails", "django", "sqlite", "psql", "abi",
 )  # fmt: skip
 
+# What may be a version of a base, of the few whose versions are known: `alpine-3`, `-318`; Debian's
+# and Ubuntu's `-12`, `-2204`, also behind their names.
+_OF_DEBIAN = regex(r"[123]?\d|[12]\d{3}", re.ASCII)
+_BASE_VERSIONS = {
+    "alpine": regex(r"3\d{0,2}", re.ASCII),
+    **dict.fromkeys(("debian", "ubuntu", "bookworm", "bullseye", "buster", "trixie", "stretch",
+                     "sid", "jammy", "noble", "focal", "bionic", "xenial", "slim"), _OF_DEBIAN),
+}  # fmt: skip
+
 _PLAUSIBLE_DATE = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _CLOCK = r"(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?"
 _END = r"(?![A-Za-z0-9])"
@@ -67,10 +76,11 @@ _COMMIT = r"(?:g|(?=[0-9]*[a-f]))[0-9a-f]{7,64}"
 _TOKEN = regex(
     rf"""
     (?P<dashed>(?:19|20)\d\d(?P<s>[-_])(?:0[1-9]|1[0-2])(?P=s)(?:0[1-9]|[12]\d|3[01])
-        (?:[T_-](?:[01]\d|2[0-3])[-_.]?[0-5]\d(?:[-_.]?[0-5]\d)?Z?)?
+        (?:[Tt_-](?:[01]\d|2[0-3])[-_.]?[0-5]\d(?:[-_.]?[0-5]\d)?[Zz]?)?
       | (?:19|20)\d\d\.(?:0[1-9]|1[0-2])\.(?:0[1-9]|[12]\d|3[01])
-        [T_-](?:[01]\d|2[0-3])[-_.][0-5]\d(?:[-_.][0-5]\d)?){_END}
-  | (?P<date>[vV]?{_PLAUSIBLE_DATE}(?:[T]?{_CLOCK}Z?|[-_](?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?){_END}
+        [Tt_-](?:[01]\d|2[0-3])[-_.][0-5]\d(?:[-_.][0-5]\d)?){_END}
+  | (?P<date>[vV]?{_PLAUSIBLE_DATE}
+        (?:[Tt]?{_CLOCK}[Zz]?|[-_](?:[01]\d|2[0-3])[0-5]\d[0-5]\d)?){_END}
   | (?P<week>(?:19|20)\d\d[-_.]?[WwQqRrHh]\d{{1,2}}){_END}
   | (?P<yearly>[rR]?(?:19|20)\d\d[a-z]){_END}
   | (?P<day>\d\d(?P<t>[-_.])\d\d(?P=t)(?:19|20)\d\d){_END}
@@ -113,6 +123,12 @@ class Piece:
     commit: str = ""
     letters: int = 0  # of a version: the place of what counts its patches, `w` of 1.1.1w
     is_counter: bool = False  # a word before says that it counts builds
+
+
+def may_be_base(word: str, number: str) -> bool:
+    """Tell whether a number behind the word of a base may be the base's version."""
+    versions = _BASE_VERSIONS.get(word)
+    return versions is None or versions.fullmatch(number) is not None
 
 
 def letter_rank(letters: str) -> int:

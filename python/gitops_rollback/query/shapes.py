@@ -32,6 +32,7 @@ from gitops_rollback.query.pieces import (
     VERSION,
     Piece,
     letter_rank,
+    may_be_base,
     pieces_of,
     settled,
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 OLDER, NEWER, SAME, UNORDERED, OTHER = "older", "newer", "same", "unordered", "other"
+DOUBTFUL = "doubtful"  # it may be the one before, and may be another thing
 IS_NEWER = "it is a newer "  # begins the reason of what no rollback leads to
 
 _NAMES = {
@@ -221,25 +223,24 @@ class Shapes:
         one, other = self.of(name), self.of(running)
         if one.template != other.template and not one.is_finer(other):
             return Relation(OTHER, _why_other(one, other))
-        why = self._why_none(one, other)
-        if why:
-            return Relation(OTHER, why)
+        if one.is_pre_release and not other.is_pre_release:
+            return Relation(OTHER, "it is a pre-release, and the running one is a release")
+        doubt = self._doubt(one, other)
+        if doubt:
+            return Relation(DOUBTFUL, doubt)
         if not other.order:
             return Relation(UNORDERED, _NO_ORDER.get(other.kind, "words have no order"))
         if one.order == other.order:
             return Relation(SAME, f"it is of the same {_plain(other.kind)} as the running one")
-        if one.order < other.order:
-            return Relation(OLDER)
-        return Relation(NEWER, f"{IS_NEWER}{_plain(other.kind)} than the running one")
+        newer = Relation(NEWER, f"{IS_NEWER}{_plain(other.kind)} than the running one")
+        return Relation(OLDER) if one.order < other.order else newer
 
-    def _why_none(self, one: Shape, other: Shape) -> str:
-        """Say why a tag of the running tag's form is no release to go back to, or may be none.
+    def _doubt(self, one: Shape, other: Shape) -> str:
+        """Say why a tag of the running tag's form may be no release to go back to.
 
         `-acme1` and `-acme2` of one version may be its builds: as names of variants they should
         both be there of the running version, too.
         """
-        if one.is_pre_release and not other.is_pre_release:
-            return "it is a pre-release, and the running one is a release"
         for place, _word, number in _worded(one):
             by_version = self._variants.get((_open_template(one, place), place), {})
             mine = by_version.get(_company(one), {number})
@@ -435,18 +436,51 @@ def _date(text: str, form: str) -> tuple[int, ...]:
 
 
 def _counters(shapes: Iterable[Shape]) -> frozenset[_Place]:
-    """Return where a word's number goes up with the versions before it: `4.0.1-qx31`, `-qx-31`.
+    """Return where a word's number counts builds: `4.0.1-qx31`, `-qx-31`, `1.4.2-alpine-41`.
 
-    So it counts builds. What names a base stands behind several versions with the same number, or
-    with another one behind the same version; a few tags prove nothing.
+    What names a base stands behind several versions with the same number, or with another one
+    behind the same version; a few tags prove nothing. Behind the word of a base it counts where it
+    is never the same, and one of them cannot be a version of that base.
     """
     found: dict[_Place, list[tuple[Order, tuple[int, ...]]]] = {}
+    bases: dict[_Place, list[tuple[str, str, Order]]] = {}
     for shape in shapes:
         for place, _word, number in _worded(shape):
-            found.setdefault((_open_template(shape, place), place), []).append(
-                (shape.order, number)
-            )
-    return frozenset(key for key, pairs in found.items() if _goes_up(pairs))
+            key = _open_template(shape, place), place
+            found.setdefault(key, []).append((shape.order, number))
+        for place, base in _based(shape):
+            key = _open_template(shape, place), place
+            bases.setdefault(key, []).append((base, shape.pieces[place].text, shape.order))
+    return frozenset(
+        [key for key, pairs in found.items() if _goes_up(pairs) or _begins_anew(pairs)]
+        + [key for key, numbers in bases.items() if _is_no_base(numbers)]
+    )
+
+
+def _is_no_base(numbers: list[tuple[str, str, Order]]) -> bool:
+    doubts = [may_be_base(base, number) for base, number, _order in numbers]
+    is_alone = len({number for _base, number, _order in numbers}) == len({*numbers})
+    if not is_alone or all(doubts):
+        return False
+    return not any(doubts) or _goes_up([(order, (int(text),)) for _base, text, order in numbers])
+
+
+def _begins_anew(pairs: list[tuple[Order, tuple[int, ...]]]) -> bool:
+    """Tell whether numbers begin with 1 behind each version: some with fewer than those around.
+
+    Variants are there for each version; one may come or go, but does not come back.
+    """
+    by_version: dict[Order, set[int]] = {}
+    for order, number in pairs:
+        by_version.setdefault(order, set()).add(number[0] if len(number) == 1 else 0)
+    counts = [by_version[order] for order in sorted(by_version)]
+    sizes = [len(count) for count in counts]
+    dips = (max(sizes[:at]) > size < max(sizes[at + 1 :]) for at, size in _inner(sizes))
+    return all(count == {*range(1, len(count) + 1)} for count in counts) and any(dips)
+
+
+def _inner(sizes: list[int]) -> list[tuple[int, int]]:
+    return [*enumerate(sizes)][1:-1]
 
 
 def _goes_up(pairs: list[tuple[Order, tuple[int, ...]]]) -> bool:
@@ -458,7 +492,8 @@ def _goes_up(pairs: list[tuple[Order, tuple[int, ...]]]) -> bool:
 
 def _with_counters(shape: Shape, counters: frozenset[_Place]) -> Shape:
     read = shape
-    for place, word, number in reversed(list(_worded(shape))):
+    based = ((place, "", (int(shape.pieces[place].text),)) for place, _base in _based(shape))
+    for place, word, number in sorted([*_worded(shape), *based], reverse=True):
         if (_open_template(shape, place), place) in counters:
             text = shape.pieces[place].text.removeprefix(word)
             counter = Piece(NUMBER, text, number, is_counter=True)
@@ -481,6 +516,17 @@ def _worded(shape: Shape) -> Iterator[tuple[int, str, tuple[int, ...]]]:
             yield place, found[1], tuple(int(number) for number in found[2].split("."))
         if piece.text[-1:].isalnum():
             before = piece.text if piece.text[-1:].isalpha() else ""
+
+
+def _based(shape: Shape) -> Iterator[tuple[int, str]]:
+    """Yield the numbers behind a version and the word of a base, `-alpine-41`: place and word."""
+    kinds = [piece.kind for piece in shape.pieces]
+    version = kinds.index(VERSION) if VERSION in kinds else len(kinds)
+    for place, piece in enumerate(shape.pieces[version + 3 :], version + 3):
+        word = shape.pieces[place - 2].text.lower()
+        is_apart = not piece.kind and piece.text.isdecimal() and shape.pieces[place - 1].text == "-"
+        if is_apart and word in BASES:
+            yield place, word
 
 
 def _open_template(shape: Shape, place: int) -> tuple[str, ...]:
