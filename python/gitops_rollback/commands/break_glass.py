@@ -15,6 +15,7 @@ from gitops_rollback.decide.facts import (
     Facts,
     History,
     MissingFactError,
+    Need,
     NeedCheck,
     NeedHistory,
     NeedLog,
@@ -132,27 +133,23 @@ def _plan(wish: Wish, facts: Facts, records: tuple[StoredRecord, ...], session: 
     No commit is known then: that nobody reverted by hand is not known either, as the label says.
     """
     registry = session.registry(Config())
+    known: dict[type[Need[Any]], object] = {
+        NeedPlatforms: Platforms(),
+        NeedRecords: Records(records),
+        NeedHistory: History(),
+        NeedLog: (),  # that edits by hand are not known is said
+    }
     while True:
         try:
             return choose(wish, facts)
         except MissingFactError as missing:
             need = missing.need
-        answer: object
-        match need:
-            case NeedCheck(image=image):
-                answer = registry.check(image, facts.running)
-            case NeedPlatforms():
-                answer = Platforms()
-            case NeedRecords():
-                answer = Records(records)
-            case NeedTags():
-                answer = registry.tags(facts.running, need)
-            case NeedHistory():
-                answer = History()
-            case NeedLog():
-                answer = ()  # that edits by hand are not known is said
-            case _:
-                raise AssertionError(need)
+        if isinstance(need, NeedCheck):
+            answer: object = registry.check(need.image, facts.running)
+        elif isinstance(need, NeedTags):
+            answer = registry.tags(facts.running, need)
+        else:
+            answer = known[type(need)]
         facts = facts.knowing({need: answer})
 
 

@@ -25,7 +25,7 @@ from gitops_rollback.errors import (
     UsageError,
     WaitingError,
 )
-from gitops_rollback.late import dataclass, replace
+from gitops_rollback.late import replace
 from gitops_rollback.refusals import Place, place_of
 from gitops_rollback.tell.output import error_to_json, write_result
 from gitops_rollback.tell.terminal import say
@@ -81,7 +81,7 @@ def do(
     from gitops_rollback.run import carry_out  # noqa: PLC0415 - loaded while git waits
 
     request = replace(request_of(session.options), without_states=not states)
-    decisions = _Decisions(session)
+    decided: list[tuple[Snapshot, Sequence[Change | Refused]]] = []
     committer = _committer(session, repository)
     try:
         with closing(committer):
@@ -91,29 +91,13 @@ def do(
                 tip,
                 lambda tip: (read or session.read)(repository, request, tip),
                 wishes,
-                decisions.keep,
+                lambda *last: decided.append(last),
             )
     except (RefusedError, NotFoundError) as error:
-        decisions.put_beside(error)
+        for snapshot, last in decided[-1:]:
+            if any(one.plan is not None for one in last):
+                error.found = plans_to_json(session, snapshot, last)
         raise
-
-
-@dataclass
-class _Decisions:
-    """The last decisions of a run, which stand beside the error that refuses it."""
-
-    session: Session
-    snapshot: Snapshot | None = None
-    decided: Sequence[Change | Refused] = ()
-
-    def keep(self, snapshot: Snapshot, decided: Sequence[Change | Refused]) -> None:
-        """Remember what was decided on a snapshot."""
-        self.snapshot, self.decided = snapshot, decided
-
-    def put_beside(self, error: GitopsRollbackError) -> None:
-        """Put the plans beside the error, where there are any."""
-        if self.snapshot is not None and any(one.plan is not None for one in self.decided):
-            error.found = plans_to_json(self.session, self.snapshot, self.decided)
 
 
 def _committer(session: Session, repository: Repository) -> Committer:

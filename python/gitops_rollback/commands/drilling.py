@@ -116,7 +116,7 @@ class _Drill:
                 for message in retired_holds(snapshot.services)
             )
         self.findings += storage_risks(read)
-        self.findings += ask_builds(self.session, self.repository, read, names)
+        self.findings += judge_builds(lost_builds(self.session, self.repository, read, names))
 
     def _names(self, read: EnvironmentFiles) -> tuple[str, ...]:
         """Return the services that are meant: named, else configured or with a state file."""
@@ -313,13 +313,6 @@ def ask_jenkins(session: Session, jobs: Sequence[str]) -> Iterator[Finding]:
             yield Finding("jenkins", subject, WARNING, error.message, f"{error.hint}; {hint}")
         else:
             yield Finding("jenkins", subject, OK, f"answers {http.access.person}")
-
-
-def ask_builds(
-    session: Session, repository: Repository, read: EnvironmentFiles, services: Sequence[str]
-) -> Iterator[Finding]:
-    """Ask Jenkins whether the deploy jobs keep the builds that a rollback would go by."""
-    yield from judge_builds(lost_builds(session, repository, read, services))
 
 
 def ask_flux(session: Session, paths: Sequence[str]) -> Iterator[Finding]:

@@ -205,11 +205,9 @@ def _lost(store: JenkinsStore, path: str, state: State) -> Iterator[storage.Find
         return
     numbers = ", ".join(f"#{build.number}" for build in lost)
     yield _finding(
-        "builds-lost",
-        path,
-        state,
+        *("warning", "builds-lost", path, state.service),
         f"the deploy job {job} keeps too few builds: of the last {RECORDS_WANTED} deployments of "
-        f"{title(state.service, state.environment)}, the records of {numbers} are gone",
+        f"{state.title}, the records of {numbers} are gone",
         "a rollback to what ran before them has no record to go by, only what Git tells",
         advice_on_builds(listed),
     )
@@ -223,34 +221,29 @@ def _at_risk(store: JenkinsStore, path: str, state: State) -> Iterator[storage.F
     if not store.archived(build.job, state.environment, state.service).get(build.number):
         return
     yield _finding(
-        "build-not-kept",
-        path,
-        state,
-        f"{build} has the record by which {title(state.service, state.environment)} would go back, "
-        f"is not kept, and {build.job} discards old builds",
+        *("warning", "build-not-kept", path, state.service),
+        f"{build} has the record by which {state.title} would go back, is not kept, and "
+        f"{build.job} discards old builds",
         "a rollback would have no record to go by then, only what Git tells",
         'press "Keep this build forever" on its page, and deploy with keep: true',
     )
 
 
 def _unasked(path: str, service: str, why: str, mend: str) -> storage.Finding:
-    from gitops_rollback import storage  # noqa: PLC0415 - many modules
-
-    return storage.Finding(
-        *(storage.NOTE, "builds-not-asked", path, 1, 1),
+    return _finding(
+        *("note", "builds-not-asked", path, service),
         f"the builds of the deploy jobs were not looked at, of {why}",
-        effect="whether a rollback has its record is not known",
-        mend=mend,
-        subject=f"service {service}",
+        "whether a rollback has its record is not known",
+        mend,
     )
 
 
 def _finding(
-    code: str, path: str, state: State, message: str, effect: str, mend: str
+    severity: str, code: str, path: str, service: str, message: str, effect: str, mend: str
 ) -> storage.Finding:
     from gitops_rollback import storage  # noqa: PLC0415 - many modules
 
-    subject = f"service {state.service}"
+    about = f"service {service}"
     return storage.Finding(
-        storage.WARNING, code, path, 1, 1, message, effect=effect, mend=mend, subject=subject
+        severity, code, path, 1, 1, message, effect=effect, mend=mend, subject=about
     )

@@ -24,7 +24,7 @@ from gitops_rollback.ledger.holds import (
     wants_revision,
 )
 from gitops_rollback.manifest.markers import find_markers
-from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK, title
+from gitops_rollback.model import DEPLOY, RECORDED, ROLLBACK
 from gitops_rollback.policies import automation_blocks
 from gitops_rollback.query.shapes import is_version_tag
 from gitops_rollback.refusals import Refusal, refusal
@@ -294,10 +294,9 @@ def release_blocks(facts: Facts, state: State | None, after: ImageReference) -> 
 def _held(state: State, hold: Hold, present: str, bad: ImageReference | None = None) -> Refusal:
     """Return the refusal by a hold; `bad` is the image where it is on the bad list itself."""
     fixed = "{bad} is on the bad list itself: deploy a fixed image with {accept}"
-    name = title(state.service, state.environment)
     return refusal(
         "held",
-        f"{name} has been held for {clock.age(hold.at, present)}"
+        f"{state.title} has been held for {clock.age(hold.at, present)}"
         f"{_by(hold.by)}: {step(hold.from_image, hold.to)}{_why(hold.reason)}",
         service=state.service,
         environment=state.environment,
@@ -315,7 +314,7 @@ def _outdated(state: State, build: Build | None) -> Iterator[Refusal]:
     done = "deployed" if newest and newest.action == DEPLOY else "wrote down"
     yield refusal(
         "outdated",
-        f"{title(state.service, state.environment)}: {theirs} {done} "
+        f"{state.title}: {theirs} {done} "
         f"{newest.image.label if newest else ''} already, and this is {build}",
     )
 

@@ -135,35 +135,6 @@ def with_platforms(candidate: Candidate, platforms: Platforms, account: Account)
     return candidate.refused("platform", f"it is not there for {lacking}, as the running image is")
 
 
-@dataclass(frozen=True)
-class _Reach:
-    """How far back is known what ran: since when, and whether that is all there ever was."""
-
-    since: str | None
-    is_all: bool
-
-    def covers(self, pushed: str | None) -> bool:
-        """Tell whether what ran is known from before an image was pushed.
-
-        Where the registry tells no time, all has to be known of fields that had another image
-        before.
-        """
-        if pushed is not None and self.since is not None:
-            return self.since <= pushed
-        return self.is_all
-
-
-def _reach_of(account: Account, history: History) -> _Reach:
-    """Return how far back the ledger goes, with the history that was walked."""
-    timeline, running = account.timeline, account.facts.running
-    times = [event.at for event in timeline.events if event.at]
-    times += [entry.at for entry in history.entries if entry.at]
-    others = [level.image for level in timeline.levels[:-1]]
-    others += [entry.image for entry in history.entries]
-    is_all = history.begins and any(same_reference(i, running) is False for i in others)
-    return _Reach(normalised_time(min(times, default=None)), is_all)
-
-
 def with_proof(
     candidate: Candidate, account: Account, history: History, pushed: str | None
 ) -> Candidate:
@@ -171,16 +142,30 @@ def with_proof(
 
     Where a person named it, nothing else speaks for it. `pushed` is when it was, if that is known.
     """
-    reach = _reach_of(account, history)
-    shown = f"they go back to {reach.since[:19]}" if reach.since else "they go back to nothing"
+    since, is_all = _reach(account, history)
+    shown = f"they go back to {since[:19]}" if since else "they go back to nothing"
     message = f"no commit, record or state file shows that it ran here, and {shown}"
-    is_shown = reach.covers(pushed)
+    is_shown = since <= pushed if since and pushed else is_all
     if is_shown and not account.accepts("never-ran"):
         return candidate.refused("never-ran", message)
     if account.wish.to is not None and not is_shown and not account.accepts("unproven"):
         return candidate.refused("unproven", message)
     label = candidate.image.label
     return replace(candidate, notes=(*candidate.notes, f"{label}: nothing shows that it ran here"))
+
+
+def _reach(account: Account, history: History) -> tuple[str | None, bool]:
+    """Return since when is known what ran, with the history that was walked, and whether it is all.
+
+    Where the registry tells no time, all has to be known of fields that had another image before.
+    """
+    timeline, running = account.timeline, account.facts.running
+    times = [event.at for event in timeline.events if event.at]
+    times += [entry.at for entry in history.entries if entry.at]
+    others = [level.image for level in timeline.levels[:-1]]
+    others += [entry.image for entry in history.entries]
+    is_all = history.begins and any(same_reference(i, running) is False for i in others)
+    return normalised_time(min(times, default=None)), is_all
 
 
 def refused_if_bad(

@@ -63,11 +63,6 @@ class Told(OfDeed):
         """The image that runs after it."""
         return self.deed.image
 
-    @property
-    def versions(self) -> str:
-        """From and to, as people name them."""
-        return self.deed.versions
-
 
 def render(told: Sequence[Told]) -> str:
     """Return the message of a commit that changes one or more services."""
@@ -222,7 +217,7 @@ def subject(told: Sequence[Told]) -> str:
     """Return the first line of a commit's message."""
     first = told[0]
     if len(told) == 1:
-        return f"{title(first.service, first.environment)}: {first.versions} ({first.action})"
+        return f"{title(first.service, first.environment)}: {first.deed.versions} ({first.action})"
     names = ", ".join(one.service for one in told)
     subject = f"{title(names, first.environment)}: {first.action}"
     if len(subject) <= _LONGEST_SUBJECT:

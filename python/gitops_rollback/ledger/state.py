@@ -23,7 +23,14 @@ from gitops_rollback.ledger.holds import (
     version_tag,
     without_bad,
 )
-from gitops_rollback.model import Deed, deed_from_json, is_name, unknown_keys, without_none
+from gitops_rollback.model import (
+    Deed,
+    deed_from_json,
+    is_name,
+    title,
+    unknown_keys,
+    without_none,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,6 +59,11 @@ class State:
     hold: Hold | None = None
     fields: tuple[NotedField, ...] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Service and environment, as people read them."""
+        return title(self.service, self.environment)
 
     @property
     def newest(self) -> Deed | None:

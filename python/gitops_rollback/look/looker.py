@@ -125,10 +125,8 @@ class Looker:
                 return self._archive(at).named(build, sha256)
             case NeedRecords(count=count):
                 return self._archive(at).newest(count)
-            case NeedHistory(until=until):
-                wanted = [(at, is_enough(facts, need))]
-                [found] = git_history.walk_all(self.repository, self.snapshot.config, wanted)
-                return History(found, is_whole=until is not None)
+            case NeedHistory():
+                return self.answer_together([(need, facts)])[0]
             case NeedAccount():
                 only = replace(self.snapshot, services=(at,))
                 return retrace_all(self.repository, self.store, only, LONGEST_HISTORY)[0].events

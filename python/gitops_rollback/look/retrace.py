@@ -69,7 +69,15 @@ class Archive:
 
     @cached_property
     def _unread(self) -> Iterator[StoredRecord]:
-        return newest_records(self.store, self.at)
+        """The records of the service's fields, under all of their names, newest first."""
+        names = _names(self.at)
+        if len(names) == 1:
+            return self.store.newest(*names[0])
+        return heapq.merge(
+            *(self.store.newest(*name) for name in names),
+            key=lambda stored: stored.record.recorded_at,
+            reverse=True,
+        )
 
     @property
     def problems(self) -> str:
@@ -95,7 +103,7 @@ class Archive:
         if self.failure is not None and not isinstance(self.failure, ConfigError):
             return Unanswered(self.failure)
         try:
-            found = find_record(self.repository, self.store, self.at, build, sha256)
+            found = self._find(build, sha256)
         except GitopsRollbackError as error:
             self.failure = error
             return Unanswered(error)
@@ -103,6 +111,27 @@ class Archive:
             return found
         reason = self._unfit(found)
         return MissingRecord(f"{found.location}: {reason}") if reason else found
+
+    def _find(self, build: Build | None, sha256: str | None) -> StoredRecord | MissingRecord:
+        """Return the record that an event names, or what stands in its place.
+
+        An archive files records by names. A deed's id tells under which it was done: one of the
+        names that the fields have, or one of which a state file is left. Only where no deed of the
+        state file names the record, all that the fields have are tried.
+        """
+        at, names = self.at, _names(self.at)
+        deeds = at.account.deployed
+        deed = next((one for one in deeds if sha256 and one.record == sha256), None)
+        if deed is not None:
+            names = _done_as(deed, names) or _done_as(deed, _left(self.repository, at)) or names
+        missing: MissingRecord | None = None
+        for environment, service in names:
+            found = self.store.find(environment, service, build, sha256)
+            if not isinstance(found, MissingRecord) or found.is_tampered:
+                return found
+            missing = missing or found
+        assert missing is not None  # noqa: S101 - a service has a name
+        return missing
 
     def _unfit(self, stored: StoredRecord) -> str | None:
         return not_of(self.at, stored, self.repository.url)
@@ -165,46 +194,6 @@ def _findings(ledger: Ledger, running: ImageReference, at: ServiceAtTip) -> list
         what = image.label if image else stored.location
         findings.append(f"{what} was archived by {build or 'somebody'} and never deployed")
     return findings
-
-
-def find_record(
-    repository: Repository,
-    store: RecordStore,
-    at: ServiceAtTip,
-    build: Build | None,
-    sha256: str | None,
-) -> StoredRecord | MissingRecord:
-    """Return the record that an event names, or what stands in its place.
-
-    An archive files records by names. A deed's id tells under which it was done: one of the names
-    that the fields have, or one of which a state file is left. Only where no deed of the state file
-    names the record, all that the fields have are tried.
-    """
-    deeds = at.account.deployed
-    deed = next((one for one in deeds if sha256 and one.record == sha256), None)
-    names = _names(at)
-    if deed is not None:
-        names = _done_as(deed, names) or _done_as(deed, _left(repository, at)) or names
-    missing: MissingRecord | None = None
-    for environment, service in names:
-        found = store.find(environment, service, build, sha256)
-        if not isinstance(found, MissingRecord) or found.is_tampered:
-            return found
-        missing = missing or found
-    assert missing is not None  # noqa: S101 - a service has a name
-    return missing
-
-
-def newest_records(store: RecordStore, at: ServiceAtTip) -> Iterator[StoredRecord]:
-    """Yield the records of a service's fields, under all of their names, newest first."""
-    names = _names(at)
-    if len(names) == 1:
-        return store.newest(*names[0])
-    return heapq.merge(
-        *(store.newest(*name) for name in names),
-        key=lambda stored: stored.record.recorded_at,
-        reverse=True,
-    )
 
 
 def _names(at: ServiceAtTip) -> list[tuple[str, str]]:
