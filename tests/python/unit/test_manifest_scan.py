@@ -69,6 +69,7 @@ PLAIN = [
     "a:\n" + "- b\n" * 300 + "c: {d: e}\n",
 ]
 NOT_PLAIN = [
+    "a: |\n  b\n  c",  # no line end
     "a: b\n c\n",
     "a: >-\n  b\n",
     "a: !x b\n",
